@@ -1,0 +1,1 @@
+"""The process behind one account: wxclient@NAME.service."""

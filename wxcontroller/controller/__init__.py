@@ -1,0 +1,1 @@
+"""The process behind port 2000: wxcontroller.service."""

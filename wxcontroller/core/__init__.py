@@ -1,0 +1,1 @@
+"""Words of the domain: names, paths, settings, states. No network, no WeChat, no systemd calls."""

@@ -1,0 +1,84 @@
+"""Expected failures. Each says what failed and what to do about it; secrets never get in here."""
+
+
+class WxError(Exception):
+    """Base of everything that is expected to go wrong.
+
+    ``message`` says what failed (and for which account), ``remedy`` what the reader can do;
+    ``exit_code`` is what a command ends with when nobody handles it (see wxctl(1)).
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+class BadName(WxError, ValueError):
+    """An account name that can't be one."""
+
+    exit_code = 2
+
+
+class BadOption(WxError, ValueError):
+    """A start option that is unknown, of the wrong type, or not for requests."""
+
+    exit_code = 2
+
+
+class BadSettings(WxError, ValueError):
+    """Settings that can't be used: names the file and the key."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class TemplateError(WxError):
+    """The account template can't be rendered, or its result lacks what the account needs."""
+
+    exit_code = 78
+
+
+class BadEnvironmentFile(WxError, ValueError):
+    """An account's environment file that can't be read back."""
+
+
+class NoPort(WxError):
+    """No port left in the accounts' range."""
+
+
+class UnknownAccount(WxError, LookupError):
+    """No account of that name is registered."""
+
+    exit_code = 4
+
+
+class UnitFailed(WxError):
+    """systemd did not do what was asked for."""
+
+    exit_code = 5
+
+
+class ControllerUnreachable(WxError, ConnectionError):
+    """Nothing answers where the controller should."""
+
+    exit_code = 3
+
+
+class Unsupported(WxError):
+    """A thing this account's route to WeChat has no way to do."""
+
+
+class WeChatError(WxError):
+    """WeChat answered with a refusal, or with something unreadable.
+
+    ``ret`` is its return code where it gave one (weixin-web-protocol 10.1), else None.
+    """
+
+    def __init__(self, message: str, remedy: str = "", ret: int | None = None) -> None:
+        super().__init__(message, remedy)
+        self.ret = ret

@@ -1,0 +1,1 @@
+"""Routes to WeChat behind one protocol (see base)."""

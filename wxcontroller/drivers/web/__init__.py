@@ -1,0 +1,1 @@
+"""The Web route: calls (wire), decode (values), session (behaviour)."""

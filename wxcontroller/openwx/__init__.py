@@ -1,0 +1,1 @@
+"""The original HTTP contract as data and pure functions."""

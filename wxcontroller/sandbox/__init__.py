@@ -1,0 +1,1 @@
+"""WeChat servers of our own, for trying out and for tests."""
