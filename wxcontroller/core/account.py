@@ -1,0 +1,127 @@
+"""An account as its environment file records it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
+
+from wxcontroller.core.errors import BadEnvironmentFile, WxError
+from wxcontroller.core.jsontypes import obj, text
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import Desired
+
+NAME = "MOJO_WEIXIN_ACCOUNT"
+PORT = "MOJO_WEIXIN_PLUGIN_OPENWX_PORT"
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
+INSTANCE = "WXCLIENT_INSTANCE"
+DESIRED = "WXCLIENT_DESIRED"
+PARAMETERS = "WXCLIENT_PARAMETERS"
+# What the registry must be able to read back whatever the template looks like.
+REQUIRED = (NAME, PORT, INSTANCE, DESIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One registered account.
+
+    ``options`` are canonical texts by option name (core.options), ``parameters`` the start request's pairs as
+    they were sent, echoed by the HTTP contract (openwx-api 1.3).
+    """
+
+    name: AccountName
+    port: int
+    desired: Desired = Desired.STARTED
+    options: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def driver(self) -> str:
+        return self.options.get("driver", OPTIONS["driver"].default)
+
+
+def with_client(address: str, name: str) -> str:
+    """Return the URL with ``client=NAME`` as its last query pair, replacing one already there.
+
+    The other pairs keep their order (openwx-api 1.5). An empty address stays empty.
+    """
+    if not address:
+        return ""
+    parts = urlsplit(address)
+    pairs = [pair for pair in parts.query.split("&") if pair and pair.split("=", 1)[0] != "client"]
+    pairs.append(f"client={quote_plus(name)}")
+    return urlunsplit(parts._replace(query="&".join(pairs)))
+
+
+def variables_of(account: Account, paths: Paths) -> dict[str, str]:
+    """Return the environment of an account: the original's names, then ours (openwx-api 1.5, plan 3)."""
+    instance, options = account.name.instance, dict(account.options)
+    # Known in the original only under the plugin's name (openwx-api 5.1 no. 15): both are accepted.
+    if "poll_interval" in options:
+        options.setdefault("plugin_openwx_poll_interval", options["poll_interval"])
+    variables = {
+        NAME: account.name.name,
+        PORT: str(account.port),
+        POST_API: with_client(options.get("post_api", ""), account.name.name),
+        POLL_API: with_client(options.get("poll_api", ""), account.name.name),
+        "MOJO_WEIXIN_STATE_PATH": str(paths.state_file(instance)),
+        "MOJO_WEIXIN_QRCODE_PATH": str(paths.qrcode_file(instance)),
+        "MOJO_WEIXIN_PID_PATH": str(paths.pid_file(instance)),
+        "MOJO_WEIXIN_COOKIE_PATH": str(paths.cookie_file(instance)),
+        "MOJO_WEIXIN_TMPDIR": str(paths.runtime(instance)),
+        "MOJO_WEIXIN_MEDIA_DIR": str(paths.media(instance)),
+    }
+    for name, value in options.items():
+        variables[OPTIONS[name].variable] = value
+    variables[INSTANCE] = instance
+    variables[DESIRED] = account.desired.value
+    if account.parameters:
+        variables[PARAMETERS] = json.dumps(dict(account.parameters), ensure_ascii=False, sort_keys=True)
+    return variables
+
+
+def account_from(variables: Mapping[str, str], origin: str) -> Account:
+    """Read an account back from its environment. Raises BadEnvironmentFile naming ``origin`` and the variable."""
+    for key in REQUIRED:
+        if not variables.get(key):
+            raise BadEnvironmentFile(f"{origin}: {key} is missing", "start the account again to write the file anew")
+    try:
+        name = parse_name(variables[NAME])
+        port = int(variables[PORT], 10)
+        desired = Desired(variables[DESIRED])
+    except (WxError, ValueError) as problem:
+        raise BadEnvironmentFile(f"{origin}: {problem}", "start the account again to write the file anew") from None
+    if variables[INSTANCE] != name.instance:
+        raise BadEnvironmentFile(
+            f"{origin}: the name {name.name} has the id {name.instance}, not {variables[INSTANCE]}",
+            "remove the file, or restore the name",
+        )
+    if not 1 <= port <= 65535:
+        raise BadEnvironmentFile(f"{origin}: the port {port} is none", "start the account again")
+    options = {
+        option.name: variables[option.variable]
+        for option in OPTIONS.values()
+        if option.origin is not Origin.IGNORED and option.variable in variables
+    }
+    return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")))
+
+
+def _parameters(stored: str) -> dict[str, str]:
+    if not stored:
+        return {}
+    try:
+        return {key: text(value) for key, value in obj(json.loads(stored)).items()}
+    except ValueError:
+        return {}  # only an echo: never a reason to refuse the account
+
+
+def redacted(address: str) -> str:
+    """Return a URL fit for logs and pages: no credentials, query values replaced by ``…``."""
+    if not address:
+        return ""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    query = urlencode([(key, "…") for key, _ in parse_qsl(parts.query, keep_blank_values=True)], safe="…")
+    return urlunsplit((parts.scheme, host, parts.path, query, ""))

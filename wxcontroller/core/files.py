@@ -1,0 +1,38 @@
+"""Files that are replaced whole: readers see the old content or the new one, never a half."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600, durable: bool = False) -> None:
+    """Write ``content`` to ``path`` by a temporary file in the same directory and a rename.
+
+    ``mode`` is what the file has from its first moment on, whatever the umask. ``durable`` also waits until it
+    is on disk, for what must survive a power cut. Raises OSError (disk full included) and then leaves the old
+    file and no temporary behind.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+            os.fchmod(stream.fileno(), mode)
+            stream.write(content)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    if durable:
+        _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,260 @@
+"""Making and keeping the accounts' environment files: the one materialiser of controller and units.
+
+The files are the registry. Everything that changes them holds one lock, so that two starts never get one port,
+whoever they come from.
+"""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jinja2
+import jinja2.sandbox
+
+from wxcontroller.core import account as fields_of
+from wxcontroller.core.account import Account, account_from, variables_of
+from wxcontroller.core.envfile import parse, quote
+from wxcontroller.core.errors import BadEnvironmentFile, BadName, NoPort, TemplateError, UnknownAccount, WxError
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.states import Desired
+
+log = logging.getLogger(__name__)
+# Another account's files stay readable for the controller's group only; they hold webhook addresses.
+_MODE = 0o640
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The accounts on disk. Reading takes no lock; files are replaced whole."""
+
+    paths: Paths
+
+    def instances(self) -> list[str]:
+        """Return the ids of all registered accounts, sorted."""
+        try:
+            names = os.listdir(self.paths.accounts)  # noqa: PTH208 - names only, hundreds of them
+        except FileNotFoundError:
+            return []
+        found = (name[:-4] for name in names if name.endswith(".env") and not name.startswith("."))
+        return sorted(instance for instance in found if is_instance(instance))
+
+    def load(self, instance: str, overrides: bool = True) -> Account:
+        """Read one account, the admin's override file included unless ``overrides`` is false.
+
+        Raises UnknownAccount when there is no such file, BadEnvironmentFile when it can't be used.
+        """
+        path = self.paths.account_file(instance)
+        variables = _variables(path)
+        if variables is None:
+            raise UnknownAccount(f"there is no account {instance}", "wxctl list shows the accounts")
+        if overrides:
+            variables.update(_variables(self.paths.override_file(instance)) or {})
+        found = account_from(variables, str(path))
+        if found.name.instance != instance:
+            raise BadEnvironmentFile(f"{path}: holds the account {found.name}", "rename or remove the file")
+        return found
+
+    def all(self) -> list[Account]:
+        """Read all accounts; a file that can't be used is logged and left out."""
+        found: list[Account] = []
+        for instance in self.instances():
+            try:
+                found.append(self.load(instance))
+            except UnknownAccount:
+                continue  # removed since the listing
+            except (WxError, OSError) as problem:
+                log.error("account %s is left out: %s", instance, problem)
+        return found
+
+    def ports(self, without: str = "") -> set[int]:
+        """Return all ports given to accounts, even to those whose file is otherwise unusable."""
+        taken: set[int] = set()
+        for instance in self.instances():
+            if instance == without:
+                continue
+            with contextlib.suppress(WxError, OSError, ValueError):
+                for path in (self.paths.account_file(instance), self.paths.override_file(instance)):
+                    taken.add(int((_variables(path) or {}).get(fields_of.PORT, "0"), 10))
+        return taken
+
+
+class Materialiser:
+    """Writes accounts' environment files through the template."""
+
+    def __init__(self, paths: Paths, settings: Settings) -> None:
+        self.paths = paths
+        self.settings = settings
+        self.registry = Registry(paths)
+
+    def start(
+        self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool = False
+    ) -> Account:
+        """Register ``name`` as wanted and write its file.
+
+        ``options`` are canonical (core.options), ``parameters`` what the answer echoes. ``keep`` merges them over
+        what is stored, otherwise they replace it. The port stays the one the account has had. Raises NoPort,
+        TemplateError, BadOption (a value that no environment file can hold) or OSError; nothing is changed then.
+        """
+        with self._locked():
+            known = self._known(name.instance)
+            merged = {**self.settings.client, **_default_urls(self.settings)}
+            echoed: dict[str, str] = {}
+            if keep and known is not None:
+                merged.update(known.options)
+                echoed.update(known.parameters)
+            merged.update(options)
+            echoed.update(parameters)
+            # A port outside today's range (the settings changed) would be refused by the slice.
+            port = known.port if known and self._in_range(known.port) else self._free_port(name.instance)
+            account = Account(name, port, Desired.STARTED, merged, echoed)
+            self._write(account)
+            return account
+
+    def prepare(self, instance: str) -> Account:
+        """Return the account of a unit that is being started, writing its file when there is none.
+
+        Raises as ``start``, and BadName for an id that only a generated name has: such an account must be started
+        by its name once.
+        """
+        with self._locked():
+            known = self._known(instance)
+            if known is not None:
+                return known
+            if is_derived(instance):
+                raise BadName(
+                    f"no account is registered under the generated id {instance}",
+                    "start it by its name: wxctl start NAME",
+                )
+            name = parse_name(instance)
+            options = {**self.settings.client, **_default_urls(self.settings)}
+            account = Account(name, self._free_port(instance), Desired.STARTED, options, {})
+            self._write(account)
+            return account
+
+    def desire(self, instance: str, desired: Desired) -> Account:
+        """Change what is wanted of an account, and nothing else. Raises UnknownAccount or BadEnvironmentFile."""
+        with self._locked():
+            account = replace(self.registry.load(instance, overrides=False), desired=desired)
+            self._write(account)
+            return account
+
+    def remove(self, instance: str) -> None:
+        """Forget an account: its file goes, its port is free again."""
+        with self._locked():
+            self.paths.account_file(instance).unlink(missing_ok=True)
+
+    def _known(self, instance: str) -> Account | None:
+        try:
+            return self.registry.load(instance, overrides=False)
+        except UnknownAccount:
+            return None
+        except BadEnvironmentFile as problem:
+            # The account is started anew: the unusable file is kept aside for the admin, not silently lost.
+            path = self.paths.account_file(instance)
+            aside = path.with_suffix(".env.broken")
+            log.error("account %s: %s; kept as %s and written anew", instance, problem, aside)
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(aside)
+            return None
+
+    def _write(self, account: Account) -> None:
+        content = render_account(account, self.paths, self.settings.template_path)
+        replace_file(self.paths.account_file(account.name.instance), content.encode(), _MODE, durable=True)
+
+    def _in_range(self, port: int) -> bool:
+        return self.settings.backend_start_port <= port <= self.settings.backend_end_port
+
+    def _free_port(self, instance: str) -> int:
+        first, last = self.settings.backend_start_port, self.settings.backend_end_port
+        taken = self.registry.ports(without=instance)
+        for port in range(first, last + 1):
+            if port not in taken and _bindable(port):
+                return port
+        raise NoPort(
+            f"account {instance}: no port is free between {first} and {last}",
+            "remove accounts that are not needed, or widen backend_end_port and wxclient.slice together",
+        )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.paths.accounts.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with (self.paths.accounts / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def render_account(account: Account, paths: Paths, template: Path) -> str:
+    """Render an account through the admin's template and check that the result is one.
+
+    Raises TemplateError, naming the template and what is wrong, when it can't be rendered or when what it gives is
+    not this account any more, and BadOption for a value that no environment file can hold.
+    """
+    variables = variables_of(account, paths)
+    quoted = {key: quote(value) for key, value in variables.items()}
+    try:
+        source = template.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise TemplateError(
+            f"account {account.name}: the template {template} can't be read: {problem}",
+            "restore it from the package, or set template_path",
+        ) from None
+    environment = jinja2.sandbox.SandboxedEnvironment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.filters["quote"] = quote
+    try:
+        rendered = environment.from_string(source).render(
+            account=account, name=account.name.name, instance=account.name.instance, variables=quoted
+        )
+        back = parse(rendered, str(template))
+    except jinja2.TemplateError as problem:
+        where = f" (line {problem.lineno})" if isinstance(problem, jinja2.TemplateSyntaxError) else ""
+        raise TemplateError(
+            f"account {account.name}: the template {template} fails: {problem}{where}", "correct the template"
+        ) from None
+    except BadEnvironmentFile as problem:
+        raise TemplateError(f"account {account.name}: {problem}", "correct the template") from None
+    for key in fields_of.REQUIRED:
+        if back.get(key) != variables[key]:
+            raise TemplateError(
+                f"account {account.name}: the template {template} does not pass on {key}",
+                "keep the loop over `variables` in the template",
+            )
+    return rendered
+
+
+def _variables(path: Path) -> dict[str, str] | None:
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise BadEnvironmentFile(f"{path}: is not UTF-8 text", "start the account again to write it anew") from None
+
+
+def _default_urls(settings: Settings) -> dict[str, str]:
+    return {"post_api": settings.post_api} if settings.post_api else {}
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            # The sandbox may not let us bind at all; the registry alone then keeps ports apart.
+            return problem.errno in (errno.EACCES, errno.EPERM)
+        return True

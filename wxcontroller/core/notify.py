@@ -1,0 +1,51 @@
+"""Telling systemd how we are (sd_notify). Does nothing when not started by systemd."""
+
+import os
+import time
+
+import sdnotify
+
+
+class Notifier:
+    """The notification socket of this process, and the watchdog's wishes."""
+
+    def __init__(self) -> None:
+        self._socket = sdnotify.SystemdNotifier()
+        self._status = ""
+
+    @property
+    def watchdog_seconds(self) -> float | None:
+        """How often systemd wants to hear WATCHDOG=1, or None when it does not watch this process."""
+        if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+            return None
+        try:
+            return int(os.environ["WATCHDOG_USEC"]) / 1_000_000
+        except (KeyError, ValueError):
+            return None
+
+    def ready(self) -> None:
+        self._send("READY=1")
+
+    def status(self, words: str) -> None:
+        """Say in one line what the process is doing; shown by ``systemctl status``."""
+        line = words.replace("\n", " ")
+        if line != self._status:
+            self._status = line
+            self._send(f"STATUS={line}")
+
+    def watchdog(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        # systemd wants the moment of the reload to pair it with READY=1 (Type=notify-reload).
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Ask for more time in the current start or stop step."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+
+    def _send(self, message: str) -> None:
+        self._socket.notify(message)

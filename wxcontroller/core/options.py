@@ -1,0 +1,206 @@
+"""Options of an account: one table from which come checking, the environment file, the client's view and the docs.
+
+An option is named as the original's start parameter; its variable is what the environment file holds
+(openwx-api 1.5). Only options of this table can come from a request.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import urlsplit
+
+from wxcontroller.core.errors import BadOption
+from wxcontroller.core.journal import LEVELS
+
+
+class Origin(Enum):
+    """Who may set an option."""
+
+    REQUEST = "request"  # anybody who may start the account
+    SETTINGS = "settings"  # the admin: [client] in the settings, the template, an override file
+    IGNORED = "ignored"  # the original's, without meaning here: accepted from old scripts, named in the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option. ``check`` returns the canonical text of a value or raises ValueError with the reason."""
+
+    name: str
+    default: str
+    check: Callable[[str], str]
+    meaning: str
+    origin: Origin = Origin.REQUEST
+
+    @property
+    def variable(self) -> str:
+        return _OWN.get(self.name) or f"MOJO_WEIXIN_{self.name.upper()}"
+
+
+# Where the original has no name for it.
+_OWN = {name: f"WXCLIENT_{name.upper()}" for name in ("driver", "desktop", "server", "ca_file")}
+
+
+def flag(value: str) -> str:
+    """Accept 0/1 and the usual words; empty is 0, as in the original."""
+    word = value.strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return "1"
+    if word in ("", "0", "false", "no", "off"):
+        return "0"
+    raise ValueError("must be 0 or 1")
+
+
+def integer(low: int, high: int) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not re.fullmatch(r"\d{1,12}", value) or not low <= int(value) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return str(int(value))
+
+    return check
+
+
+def seconds(low: float, high: float) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value) or not low <= float(value) <= high:
+            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
+        return value
+
+    return check
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed))
+        return value
+
+    return check
+
+
+def url(value: str) -> str:
+    """Accept an absolute http or https URL, or nothing."""
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid or any(c.isspace() for c in value):
+        raise ValueError("must be an absolute http:// or https:// URL")
+    return value
+
+
+def line(longest: int) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if len(value) > longest:
+            raise ValueError(f"must have at most {longest} characters")
+        return value
+
+    return check
+
+
+def domain(value: str) -> str:
+    """Accept one of WeChat's base hosts (weixin-web-protocol 1.2)."""
+    if value not in ("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com"):
+        raise ValueError("must be one of wx.qq.com, wx2.qq.com, wx8.qq.com, web.wechat.com, web2.wechat.com")
+    return value
+
+
+def _any(value: str) -> str:
+    return value
+
+
+def _ignored(*names: str) -> list[Option]:
+    reason = "accepted from old scripts, has no effect"
+    return [Option(name, "", _any, reason, Origin.IGNORED) for name in names]
+
+
+OPTIONS: Mapping[str, Option] = {
+    option.name: option
+    for option in [
+        Option("post_api", "", url, "where reports are posted; client=NAME is added to its query"),
+        Option("poll_api", "", url, "heartbeat URL, asked again and again; client=NAME is added to its query"),
+        Option("poll_interval", "5", seconds(0.1, 86400), "pause between two heartbeats"),
+        Option("plugin_openwx_poll_interval", "5", seconds(0.1, 86400), "the same, by the original's name"),
+        Option("plugin_openwx_post_event", "1", flag, "report events, not only messages"),
+        Option("plugin_openwx_post_media_data", "1", flag, "put media into reports as base64"),
+        Option("driver", "web", choice("web"), "route to WeChat"),
+        Option(
+            "desktop",
+            "auto",
+            choice("auto", "on", "off"),
+            "log in as the desktop client: auto tries it first",
+        ),
+        Option("domain", "wx.qq.com", domain, "WeChat host to begin with; the login may move the account"),
+        Option("lang", "zh_CN", choice("zh_CN", "zh_TW", "en_US"), "language of WeChat's own texts"),
+        Option("http_agent", "", line(300), "User-Agent of the session; empty: a desktop browser's"),
+        Option("keep_cookie", "1", flag, "keep the session so that a restart needs no scan"),
+        Option("send_interval", "3", seconds(0, 3600), "smallest pause between two sends of the account"),
+        Option("qrcode_count_max", "10", integer(1, 1000), "QR codes shown in a row before giving up"),
+        Option("stop_with_mobile", "0", flag, "stop when the phone ends the web session, instead of a new login"),
+        Option("synccheck_interval", "1", seconds(0, 60), "pause between two checks for news"),
+        Option("synccheck_delay", "1", seconds(0, 60), "pause after a failed check, growing"),
+        Option("fix_media_loop", "1", choice("0", "1", "2"), "guard against WeChat's busy loop after media"),
+        Option("emoji_to_text", "1", flag, "old emoji as [name]; 0: as Unicode characters"),
+        Option("is_init_group_member", "0", flag, "fetch details of all group members at login (slow)"),
+        Option("is_update_group_member", "1", flag, "fetch details of members when a group is loaded later"),
+        Option("is_update_all_friend", "1", flag, "follow the paging of the contact list"),
+        Option("download_media", "1", flag, "fetch received media"),
+        Option("media_size_max", "20971520", integer(1, 1 << 30), "largest upload in bytes"),
+        Option("media_chunk_size", "524288", integer(1024, 1 << 24), "upload chunk in bytes"),
+        Option("check_event_list_max_size", "20", integer(1, 100000), "events kept for check_event"),
+        Option("ua_retry_times", "5", integer(0, 100), "retries of a failed request to WeChat"),
+        Option("ua_connect_timeout", "10", seconds(0.1, 600), "connect timeout towards WeChat"),
+        Option("ua_request_timeout", "35", seconds(1, 600), "request timeout towards WeChat"),
+        Option("ua_inactivity_timeout", "35", seconds(1, 600), "longest silence of a connection to WeChat"),
+        Option("log_level", "info", choice(*LEVELS), "how much goes to the journal"),
+        Option("http_debug", "0", flag, "log requests to WeChat, without secrets"),
+        Option("server", "", url, "another server in place of WeChat's: the sandbox", Origin.SETTINGS),
+        Option("ca_file", "", line(300), "CA certificates to trust besides the system's", Origin.SETTINGS),
+        *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
+        *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),
+        *_ignored("is_fetch_notice", "notice_api", "sync_interval", "json_codec_mode", "http_max_message_size"),
+        *_ignored("ua_debug", "ua_debug_req_body", "ua_debug_res_body", "account"),
+    ]
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Options of a request: ``given`` in canonical text by option name, ``ignored`` names without effect."""
+
+    given: Mapping[str, str]
+    ignored: tuple[str, ...]
+
+
+def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST) -> Checked:
+    """Check options given by ``by`` (REQUEST or SETTINGS).
+
+    The last value of a repeated name wins (openwx-api 5.2 no. 18). Raises BadOption for an unknown name, a
+    name that requests may not set, or a value of the wrong type.
+    """
+    given: dict[str, str] = {}
+    ignored: list[str] = []
+    for name, value in pairs:
+        option = OPTIONS.get(name)
+        if option is None:
+            raise BadOption(f"unknown option: {name[:64]}", "wxclient(8) lists the options")
+        if option.origin is Origin.IGNORED:
+            ignored.append(name)
+            continue
+        if option.origin is Origin.SETTINGS and by is Origin.REQUEST:
+            raise BadOption(f"option {name} can't be set by a request", "set it under [client] in the settings")
+        try:
+            given[name] = option.check(value)
+        except ValueError as problem:
+            raise BadOption(f"option {name} {problem}", f"it is: {option.meaning}") from None
+        # What can't stand in an environment file is refused here, before anything changes.
+        _no_control(name, value)
+    return Checked(given, tuple(dict.fromkeys(ignored)))
+
+
+def _no_control(name: str, value: str) -> None:
+    if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        raise BadOption(f"option {name} contains a line break or control character", "remove it")

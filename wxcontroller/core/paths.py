@@ -1,0 +1,83 @@
+"""Where everything is. The one place that knows directory and file names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.core.names import unit_of
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The product's places. ``root`` moves all of them, for tests and for looking at a copied system."""
+
+    root: Path = Path("/")
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / "etc/wxcontroller/wxcontroller.toml"
+
+    @property
+    def settings_dropins(self) -> Path:
+        return self.root / "etc/wxcontroller/wxcontroller.toml.d"
+
+    @property
+    def template(self) -> Path:
+        return self.root / "etc/wxcontroller/client.env.j2"
+
+    @property
+    def overrides(self) -> Path:
+        """Directory of the admin's own environment files, read after the materialised ones."""
+        return self.root / "etc/wxcontroller/clients"
+
+    @property
+    def accounts(self) -> Path:
+        """Directory of the materialised environment files: the registry."""
+        return self.root / "var/lib/wxcontroller/clients"
+
+    @property
+    def client_state(self) -> Path:
+        """Parent of the accounts' private state directories, as a client sees them."""
+        return self.root / "var/lib/wxclient"
+
+    @property
+    def client_runtime(self) -> Path:
+        """Parent of the accounts' public state directories."""
+        return self.root / "run/wxclient"
+
+    @property
+    def controller_runtime(self) -> Path:
+        return self.root / "run/wxcontroller"
+
+    def account_file(self, instance: str) -> Path:
+        return self.accounts / f"{_checked(instance)}.env"
+
+    def override_file(self, instance: str) -> Path:
+        return self.overrides / f"{_checked(instance)}.env"
+
+    def runtime(self, instance: str) -> Path:
+        return self.client_runtime / _checked(instance)
+
+    def state(self, instance: str) -> Path:
+        return self.client_state / _checked(instance)
+
+    def state_file(self, instance: str) -> Path:
+        """The original's state file; readable by the controller."""
+        return self.runtime(instance) / f"mojo_weixin_state_{instance}.json"
+
+    def qrcode_file(self, instance: str) -> Path:
+        return self.runtime(instance) / f"mojo_weixin_qrcode_{instance}.jpg"
+
+    def pid_file(self, instance: str) -> Path:
+        return self.runtime(instance) / f"mojo_weixin_pid_{instance}.pid"
+
+    def cookie_file(self, instance: str) -> Path:
+        """The session: cookies and keys, private to the account."""
+        return self.state(instance) / f"mojo_weixin_cookie_{instance}.dat"
+
+    def media(self, instance: str) -> Path:
+        return self.state(instance) / "media"
+
+
+def _checked(instance: str) -> str:
+    unit_of(instance)  # raises BadName: no other string may become part of a path
+    return instance

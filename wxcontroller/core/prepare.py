@@ -1,0 +1,38 @@
+"""What wxclient-prepare@.service runs: the account's environment file, when nobody has made it yet."""
+
+import argparse
+import logging
+import sys
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import load_settings
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Materialise the account named by the first argument; the exit code tells systemd how it went."""
+    parser = argparse.ArgumentParser(
+        prog="wxclient-prepare", description="Write the environment file of an account when there is none."
+    )
+    parser.add_argument("instance", help="instance id, as in wxclient@INSTANCE.service")
+    instance = parser.parse_args().instance
+    setup_logging("wxclient-prepare", account=instance)
+    paths = Paths()
+    try:
+        account = Materialiser(paths, load_settings(paths).settings).prepare(instance)
+    except WxError as problem:
+        log.error("account %s can't be started: %s", instance, problem)
+        return problem.exit_code
+    except OSError as problem:
+        log.error("account %s: its environment file can't be written: %s; free some space?", instance, problem)
+        return 74
+    log.info("account %s is registered with port %d", account.name, account.port)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""The controller's settings: one table from which come the file parser, its checks and the documentation.
+
+Read from wxcontroller.toml and then the drop-ins beside it in name order; later files win key by key. Every option
+of the original controller keeps its name (openwx-api 1.1). Those that systemd has taken over are accepted and
+reported as without effect.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from wxcontroller.core.errors import BadOption, BadSettings
+from wxcontroller.core.journal import LEVELS
+from wxcontroller.core.options import Origin, check_options, url
+from wxcontroller.core.paths import Paths
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An address the controller binds itself when it was not socket-activated."""
+
+    host: str
+    port: int
+
+
+Parser = Callable[[object], object]
+
+
+def _number(low: float, high: float) -> Parser:
+    def parse(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Parser:
+    def parse(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _switch(value: object) -> object:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def _url(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('must be a URL in quotes, or ""')
+    return url(value)
+
+
+def _word(*allowed: str) -> Parser:
+    def parse(value: object) -> object:
+        if value not in allowed:
+            raise ValueError("must be one of " + ", ".join(f'"{word}"' for word in allowed))
+        return value
+
+    return parse
+
+
+def _absolute(value: object) -> object:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError("must be an absolute path in quotes")
+    return Path(value)
+
+
+def _listen(value: object) -> object:
+    entries = value if isinstance(value, list) else [value]
+    found: list[Listen] = []
+    for entry in entries:
+        if not isinstance(entry, dict) or set(entry) - {"host", "port"}:
+            raise ValueError('must be a list like [{ host = "127.0.0.1", port = 2000 }]')
+        host, port = entry.get("host", "127.0.0.1"), entry.get("port", 2000)
+        if not isinstance(host, str) or isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+            raise ValueError("needs a host in quotes and a port from 0 to 65535")
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError(
+                f"names the address {host}, but without tokens only loopback is allowed; "
+                "use 127.0.0.1 or ::1 and put a reverse proxy with authentication in front"
+            )
+        found.append(Listen("127.0.0.1" if host == "localhost" else host, port))
+    if not found:
+        raise ValueError("must name at least one address")
+    return tuple(found)
+
+
+def _client(value: object) -> object:
+    if not isinstance(value, dict):
+        raise ValueError("must be a table of account options, as [client]")
+    pairs: list[tuple[str, str]] = []
+    for name, given in value.items():
+        if isinstance(given, bool):
+            given = "1" if given else "0"
+        if not isinstance(given, str | int | float):
+            raise ValueError(f"option {name} must be text, a number, true or false")
+        pairs.append((str(name), str(given)))
+    try:
+        return dict(check_options(pairs, Origin.SETTINGS).given)
+    except BadOption as problem:
+        raise ValueError(str(problem)) from None
+
+
+def _setting(default: object, parse: Parser, doc: str) -> Any:
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"parse": parse, "doc": doc})
+    return field(default=default, metadata={"parse": parse, "doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the controller runs by. Durations are in seconds."""
+
+    listen: tuple[Listen, ...] = _setting(
+        (Listen("127.0.0.1", 2000),), _listen, "addresses, used only without wxcontroller.socket"
+    )
+    backend_start_port: int = _setting(3000, _whole(1024, 65000), "lowest port given to an account")
+    backend_end_port: int = _setting(4999, _whole(1024, 65000), "highest port given to an account")
+    post_api: str = _setting("", _url, "report URL of accounts that have none of their own")
+    poll_api: str = _setting("", _url, "heartbeat URL of the controller itself")
+    poll_interval: float = _setting(5, _number(0.1, 86400), "pause between two heartbeats of the controller")
+    max_clients: int = _setting(100, _whole(1, 10000), "accounts that may be started at a time")
+    check_interval: float = _setting(5, _number(0.5, 3600), "pause between two looks at all units")
+    template_path: Path = _setting(Path("/etc/wxcontroller/client.env.j2"), _absolute, "account template (jinja2)")
+    log_level: str = _setting("info", _word(*LEVELS), "how much goes to the journal")
+    http_debug: bool = _setting(False, _switch, "log each request to the controller, without secrets")
+    ua_connect_timeout: float = _setting(10, _number(0.1, 600), "connect timeout towards an account")
+    ua_request_timeout: float = _setting(120, _number(1, 3600), "longest proxied request")
+    ua_inactivity_timeout: float = _setting(120, _number(1, 3600), "longest silence of a proxied request")
+    start_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to come up")
+    stop_timeout: float = _setting(20, _number(1, 600), "longest wait for an account's unit to end")
+    max_body: int = _setting(64 * 1024 * 1024, _whole(1024, 1 << 32), "largest request body in bytes")
+    unknown_options: str = _setting(
+        "refuse", _word("refuse", "ignore"), "what to do with a start parameter that is no option"
+    )
+    client: Mapping[str, str] = _setting({}, _client, "[client]: defaults of account options")
+
+
+# The original's, and why nothing is to be set here.
+OBSOLETE: Mapping[str, str] = {
+    "auth": "a function can't stand in a settings file; put a reverse proxy with authentication in front",
+    "tmpdir": "files are under /run/wxclient and /var/lib/wxcontroller",
+    "pid_path": "systemd keeps the process single",
+    "backend_path": "the registry is /var/lib/wxcontroller/clients",
+    "cookie_path": "the controller keeps no cookies",
+    "keep_cookie": "the controller keeps no cookies; for accounts set it under [client]",
+    "log_path": "logs go to the journal: journalctl -u wxcontroller",
+    "log_encoding": "the journal is UTF-8",
+    "log_console": "logs go to the journal",
+    "log_head": "journal lines carry WX_ACCOUNT",
+    "disable_color": "the journal has no colours",
+    "ua_retry_times": "a proxied request is never repeated",
+    "ua_debug": "use http_debug",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings with what the admin should know about them: ``notices`` and the ``files`` they came from."""
+
+    settings: Settings
+    notices: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+def load_settings(paths: Paths) -> Loaded:
+    """Read the settings file and its drop-ins.
+
+    A missing file means defaults. Raises BadSettings with file, key and remedy for anything unusable.
+    """
+    values: dict[str, object] = {}
+    notices: list[str] = []
+    files = [paths.settings_file, *sorted(paths.settings_dropins.glob("*.toml"))]
+    read: list[Path] = []
+    origin: dict[str, Path] = {}
+    for path in files:
+        content = _read(path)
+        if content is None:
+            continue
+        read.append(path)
+        for key, value in content.items():
+            if key in OBSOLETE:
+                notices.append(f"{path}: {key} has no effect: {OBSOLETE[key]}")
+                continue
+            parsed = _parse(path, key, value)
+            origin[key] = path
+            if key == "client" and isinstance(parsed, dict):
+                earlier = values.get("client", {})
+                parsed = {**(earlier if isinstance(earlier, dict) else {}), **parsed}
+            values[key] = parsed
+    settings = Settings(**values)  # type: ignore[arg-type]  # each value went through its field's parser
+    if settings.backend_end_port < settings.backend_start_port:
+        where = origin.get("backend_end_port") or origin.get("backend_start_port") or paths.settings_file
+        raise BadSettings(
+            f"{where}: backend_end_port {settings.backend_end_port} is below "
+            f"backend_start_port {settings.backend_start_port}",
+            "make the range hold at least one port, and allow it in wxclient.slice (SocketBindAllow=)",
+        )
+    return Loaded(settings, tuple(notices), tuple(read))
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        return None
+    except tomllib.TOMLDecodeError as problem:
+        raise BadSettings(f"{path}: not TOML: {problem}", "correct that line; wxcontroller.toml(5)") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadSettings(f"{path}: can't be read: {problem}", "make it readable for user wxcontroller") from None
+
+
+_FIELDS = {entry.name: entry for entry in fields(Settings)}
+
+
+def _parse(path: Path, key: str, value: object) -> object:
+    entry = _FIELDS.get(key)
+    if entry is None:
+        raise BadSettings(f"{path}: unknown key {key}", "wxcontroller.toml(5) lists all keys")
+    try:
+        parse: Parser = entry.metadata["parse"]
+        return parse(value)
+    except ValueError as problem:
+        raise BadSettings(f"{path}: {key} {problem}", "wxcontroller.toml(5) explains each key") from None

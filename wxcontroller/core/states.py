@@ -1,0 +1,79 @@
+"""The three kinds of state an account has, and the original's seven words for them.
+
+Desired is what somebody asked for, unit what systemd says, login what the client's session says.
+The seven words are a projection used at the HTTP edge and in the state file only.
+"""
+
+from enum import StrEnum
+
+
+class Desired(StrEnum):
+    """What was asked for; kept in the account's file."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+
+
+class UnitState(StrEnum):
+    """systemd's ActiveState of the account's unit; ABSENT when systemd has not loaded it."""
+
+    ACTIVE = "active"
+    RELOADING = "reloading"
+    ACTIVATING = "activating"
+    DEACTIVATING = "deactivating"
+    INACTIVE = "inactive"
+    FAILED = "failed"
+    MAINTENANCE = "maintenance"
+    REFRESHING = "refreshing"
+    ABSENT = "absent"
+
+    @property
+    def has_process(self) -> bool:
+        """Whether the unit is up or on its way up or down."""
+        return self in _WITH_PROCESS
+
+
+_WITH_PROCESS = frozenset(
+    {
+        UnitState.ACTIVE,
+        UnitState.RELOADING,
+        UnitState.REFRESHING,
+        UnitState.ACTIVATING,
+        UnitState.DEACTIVATING,
+    }
+)
+
+
+class LoginState(StrEnum):
+    """Where the session is. Written by client/session only."""
+
+    INIT = "init"  # process built, nothing tried yet
+    LOADING = "loading"  # trying stored cookies, or fetching a QR code
+    SCANNING = "scanning"  # QR code shown, waiting for the phone
+    CONFIRMING = "confirming"  # scanned, waiting for the tap
+    UPDATING = "updating"  # accepted, loading profile and contacts
+    RUNNING = "running"  # sync loop works
+    OFFLINE = "offline"  # session alive as far as we know, but WeChat has not answered lately
+    PARKED = "parked"  # stopped trying on purpose (refused, flagged, QR codes used up): needs a human
+    STOPPED = "stopped"  # orderly end
+
+    @property
+    def word(self) -> str:
+        """The original's word (its spelling is contract)."""
+        return _WORDS[self]
+
+
+# Offline still counts as `updating`: never say `running` about an account that hears nothing. Parked is
+# `stop` because, as after the original's giving up, nothing more happens until somebody starts it again.
+_WORDS = {
+    LoginState.INIT: "init",
+    LoginState.LOADING: "loading",
+    LoginState.SCANNING: "scaning",
+    LoginState.CONFIRMING: "confirming",
+    LoginState.UPDATING: "updating",
+    LoginState.RUNNING: "running",
+    LoginState.OFFLINE: "updating",
+    LoginState.PARKED: "stop",
+    LoginState.STOPPED: "stop",
+}
+STATE_WORDS = ("init", "loading", "scaning", "confirming", "updating", "running", "stop")
