@@ -1,0 +1,134 @@
+"""A running client over a scripted driver, with a webhook that remembers."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.unit.client.scripted import ScriptedDriver
+from wxcontroller.client.config import read_config
+from wxcontroller.client.service import Client
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.paths import Paths
+
+
+@dataclass
+class Webhook:
+    """A receiver of reports on a real socket. ``statuses`` are answered in turn, then 200."""
+
+    port: int = 0
+    reports: list[JsonObject] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/in?key=k"
+
+    async def take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        status = self.statuses.pop(0) if self.statuses else 200
+        self.queries.append(request.query_string)
+        if status < 300:
+            async with self._news:
+                self.reports.append(json.loads(body))
+                self._news.notify_all()
+        return web.Response(status=status)
+
+    async def until(self, condition: Callable[[list[JsonObject]], bool]) -> list[JsonObject]:
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: condition(self.reports))
+        return self.reports
+
+    def events(self, name: str) -> list[JsonValue]:
+        return [report["params"] for report in self.reports if report.get("event") == name]
+
+
+@pytest.fixture
+async def webhook() -> AsyncIterator[Webhook]:
+    hook = Webhook()
+    app = web.Application()
+    app.router.add_post("/in", hook.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    hook.port = runner.addresses[0][1]
+    yield hook
+    await runner.cleanup()
+
+
+@dataclass
+class RunningClient:
+    """A client in this process; ``get`` and ``post`` talk to its real port."""
+
+    driver: ScriptedDriver
+    paths: Paths
+    port: int
+    http: aiohttp.ClientSession
+    stopping: asyncio.Event
+    task: "asyncio.Task[int]"
+
+    def address(self, call: str) -> str:
+        return f"http://127.0.0.1:{self.port}/openwx/{call}"
+
+    async def get(self, call: str, **parameters: str) -> JsonValue:
+        async with self.http.get(self.address(call), params=parameters) as answer:
+            assert answer.status == 200
+            found: JsonValue = json.loads(await answer.read())
+            return found
+
+    async def post(self, call: str, **form: str) -> JsonValue:
+        async with self.http.post(self.address(call), data=form) as answer:
+            assert answer.status == 200
+            found: JsonValue = json.loads(await answer.read())
+            return found
+
+    def state(self) -> JsonObject:
+        found: JsonObject = json.loads(self.paths.state_file("alice").read_bytes())
+        return found
+
+    async def until_state(self, word: str) -> JsonObject:
+        async with asyncio.timeout(10):
+            while self.state()["state"] != word:
+                await asyncio.sleep(0.01)
+        return self.state()
+
+    async def stop(self) -> int:
+        self.stopping.set()
+        async with asyncio.timeout(5):
+            return await self.task
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> "AsyncIterator[Callable[..., RunningClient]]":
+    """A function that starts client alice with options as environment variables."""
+    running: list[RunningClient] = []
+    http = aiohttp.ClientSession()
+    paths = Paths(tmp_path)
+    paths.runtime("alice").mkdir(parents=True)
+    paths.state("alice").mkdir(parents=True)
+
+    def begin(**environ: str) -> RunningClient:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), "MOJO_WEIXIN_SEND_INTERVAL": "0", **environ}
+        driver, stopping = ScriptedDriver(), asyncio.Event()
+        client = Client(read_config("alice", environ, paths), driver.make)
+        one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
+        running.append(one)
+        return one
+
+    yield begin
+    for one in running:
+        if not one.task.done():
+            await one.stop()
+    await http.close()

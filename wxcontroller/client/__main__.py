@@ -1,0 +1,62 @@
+"""wxclient INSTANCE: what wxclient@INSTANCE.service runs."""
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import sys
+
+from wxcontroller import __version__
+from wxcontroller.client.config import ClientConfig, read_config
+from wxcontroller.client.service import Client
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.paths import Paths
+from wxcontroller.drivers.base import Driver, DriverContext
+
+log = logging.getLogger(__name__)
+
+
+def make_driver(context: DriverContext) -> Driver:
+    """Build the driver the account asks for. Only the chosen one is imported."""
+    from wxcontroller.drivers.web.driver import make_driver as web  # memory: one route per process
+
+    return web(context)
+
+
+async def serve(config: ClientConfig) -> int:
+    """Run the client until it ends or a signal asks it to; return the exit code."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stopping.set)
+    return await Client(config, make_driver).run(stopping)
+
+
+def main() -> int:
+    """Run one account; the exit code tells systemd whether to start it again."""
+    parser = argparse.ArgumentParser(
+        prog="wxclient",
+        description="Run one WeChat account. Started by systemd as wxclient@INSTANCE.service; see wxclient(8).",
+    )
+    parser.add_argument("--version", action="version", version=f"wxclient {__version__}")
+    parser.add_argument("instance", help="instance id of the account, as in wxclient@INSTANCE.service")
+    instance = parser.parse_args().instance
+    # A stalled loop is aborted by the watchdog; this puts the stalled line into the journal.
+    faulthandler.enable()
+    setup_logging("wxclient", account=instance)
+    try:
+        config = read_config(instance, os.environ, Paths())
+        setup_logging("wxclient", config.options["log_level"], config.name.name)
+        return asyncio.run(serve(config))
+    except WxError as problem:
+        log.error("%s", problem)
+        return problem.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

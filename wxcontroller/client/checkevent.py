@@ -1,0 +1,56 @@
+"""What check_event hands out: the newest reports, and waiters for the next one (openwx-api 3.7)."""
+
+import asyncio
+from collections import deque
+
+from wxcontroller.core.jsontypes import JsonObject
+
+
+class EventRing:
+    """The newest ``size`` reports not fetched yet. ``dropped`` counts those that fell out unread."""
+
+    def __init__(self, size: int) -> None:
+        self._queue: deque[JsonObject] = deque()
+        self._size = size
+        self._waiters: set[asyncio.Future[JsonObject]] = set()
+        self.dropped = 0
+
+    def put(self, report: JsonObject) -> None:
+        """Give a report to everybody who waits, or keep it when nobody does."""
+        waiting = [waiter for waiter in self._waiters if not waiter.done()]
+        for waiter in waiting:
+            waiter.set_result(report)
+        if waiting:
+            return
+        self._queue.append(report)
+        if len(self._queue) > self._size:
+            self._queue.popleft()
+            self.dropped += 1
+
+    async def take(self, seconds: float) -> list[JsonObject]:
+        """Return all kept reports, or wait for the next one, or ``[]`` after ``seconds``.
+
+        A caller that goes away while waiting takes nothing with it.
+        """
+        if self._queue:
+            found = list(self._queue)
+            self._queue.clear()
+            return found
+        waiter: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        others_had_it = False
+        try:
+            async with asyncio.timeout(seconds):
+                return [await waiter]
+        except TimeoutError:
+            return []
+        except asyncio.CancelledError:
+            # The report came in the same moment as the hang-up: back with it, unless somebody else got it too.
+            if waiter.done() and not waiter.cancelled():
+                report = waiter.result()
+                others_had_it = any(w is not waiter and w.done() and w.result() is report for w in self._waiters)
+                if not others_had_it:
+                    self._queue.appendleft(report)
+            raise
+        finally:
+            self._waiters.discard(waiter)

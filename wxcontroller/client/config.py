@@ -1,0 +1,82 @@
+"""What a client is started with: its environment, checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API
+from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.paths import Paths
+
+_REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """A client's configuration. ``given`` are the options somebody set, ``options`` all of them, as text."""
+
+    name: AccountName
+    port: int
+    post_api: str
+    poll_api: str
+    given: Mapping[str, str]
+    options: Mapping[str, str]
+    state_path: Path
+    qrcode_path: Path
+    pid_path: Path
+    cookie_path: Path
+    tmpdir: Path
+    media_dir: Path
+
+    def flag(self, option: str) -> bool:
+        return self.options[option] == "1"
+
+    def seconds(self, option: str) -> float:
+        return float(self.options[option])
+
+    def number(self, option: str) -> int:
+        return int(self.options[option])
+
+
+def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> ClientConfig:
+    """Read the environment of ``wxclient@INSTANCE.service`` (openwx-api 1.5).
+
+    Raises BadSettings naming the account, the variable and the remedy.
+    """
+    remedy = _REMEDY.replace("INSTANCE", instance)
+    name = parse_name(environ.get(NAME, instance))
+    if name.instance != instance:
+        raise BadSettings(f"account {instance}: {NAME} says {name.name!r}, which has the id {name.instance}", remedy)
+    port = environ.get(PORT, "")
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise BadSettings(f"account {name}: {PORT} is {port!r}, not a port", remedy)
+    given: dict[str, str] = {}
+    for option in OPTIONS.values():
+        value = environ.get(option.variable)
+        if option.origin is Origin.IGNORED or value is None:
+            continue
+        try:
+            given[option.name] = option.check(value)
+        except ValueError as problem:
+            raise BadSettings(f"account {name}: {option.variable} {problem}", remedy) from None
+    defaults = {option.name: option.default for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
+
+    def path(variable: str, default: Path) -> Path:
+        return Path(environ.get(variable) or default)
+
+    return ClientConfig(
+        name=name,
+        port=int(port),
+        post_api=environ.get(POST_API, ""),
+        poll_api=environ.get(POLL_API, ""),
+        given=given,
+        options={**defaults, **given},
+        state_path=path("MOJO_WEIXIN_STATE_PATH", paths.state_file(instance)),
+        qrcode_path=path("MOJO_WEIXIN_QRCODE_PATH", paths.qrcode_file(instance)),
+        pid_path=path("MOJO_WEIXIN_PID_PATH", paths.pid_file(instance)),
+        cookie_path=path("MOJO_WEIXIN_COOKIE_PATH", paths.cookie_file(instance)),
+        tmpdir=path("MOJO_WEIXIN_TMPDIR", paths.runtime(instance)),
+        media_dir=path("MOJO_WEIXIN_MEDIA_DIR", paths.media(instance)),
+    )

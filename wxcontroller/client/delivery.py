@@ -1,0 +1,162 @@
+"""Posting reports to post_api: in order, each until it is taken, while the account goes on working.
+
+What could not be delivered before the process ends is kept beside the session and posted first by the next one.
+"""
+
+import asyncio
+import json
+import logging
+from collections import deque
+from pathlib import Path
+
+import aiohttp
+
+from wxcontroller.core.account import redacted
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.openwx.replies import to_bytes
+
+log = logging.getLogger(__name__)
+# Beyond this a receiver that is down for very long would eat the machine's memory.
+MOST_WAITING = 10_000
+_TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
+# Answers that say "never": asking again can't help. The others are the receiver's trouble and pass.
+_FINAL = frozenset({400, 401, 403, 404, 405, 410, 413, 415, 422})
+
+
+class Delivery:
+    """The queue of reports of one account.
+
+    ``address`` is post_api, "" when there is none: reports then go nowhere, as in the original. ``store`` is the
+    file for what is left at the end.
+    """
+
+    def __init__(self, address: str, user_agent: str, store: Path) -> None:
+        self.address = address
+        self._user_agent = user_agent
+        self._store = store
+        self._waiting: deque[bytes] = deque()
+        self._news = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.delivered = 0
+        self.refused = 0
+        self.dropped = 0
+        self.last_error = ""
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def put(self, report: JsonObject) -> None:
+        """Queue a report. Never waits."""
+        if not self.address:
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            self.dropped += 1
+            log.error(
+                "a report was dropped: %d wait for %s already; %s",
+                MOST_WAITING,
+                redacted(self.address),
+                self.last_error,
+                extra=fields(Event.DELIVERY_FAILED),
+            )
+        self._waiting.append(to_bytes(report))
+        self._empty.clear()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        if not self.address:
+            return
+        self._restore()
+        headers = {"Content-Type": "application/json", "User-Agent": self._user_agent}
+        backoff = Backoff(first=1, longest=60)
+        async with aiohttp.ClientSession(
+            timeout=_TIMEOUT, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+        ) as web:
+            while True:
+                while not self._waiting:
+                    self._empty.set()
+                    self._news.clear()
+                    await self._news.wait()
+                if await self._post(web, self._waiting[0]):
+                    self._waiting.popleft()
+                    backoff.reset()
+                else:
+                    await asyncio.sleep(backoff.next())
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until everything is delivered, at most ``seconds``; then keep what is left for the next start."""
+        if not self.address:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            log.warning(
+                "%d reports are kept for the next start: %s", len(self._waiting), self.last_error or "no time"
+            )
+
+    def keep(self) -> None:
+        """Write what is left to the store. Raises nothing: what can't be kept is logged."""
+        if not self._waiting:
+            return
+        content = json.dumps([body.decode() for body in self._waiting], ensure_ascii=False).encode()
+        try:
+            replace_file(self._store, content)
+        except OSError as problem:
+            log.error("%d undelivered reports are lost: %s", len(self._waiting), problem)
+
+    def _restore(self) -> None:
+        try:
+            stored = json.loads(self._store.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as problem:
+            log.error("undelivered reports of the last run can't be read: %s", problem)
+            return
+        bodies = [body.encode() for body in items(stored) if isinstance(body, str)]
+        if bodies:
+            log.info("%d reports of the last run are delivered first", len(bodies))
+            self._waiting.extendleft(reversed(bodies))
+            self._empty.clear()
+        self._store.unlink(missing_ok=True)
+
+    async def _post(self, web: aiohttp.ClientSession, body: bytes) -> bool:
+        """Post one report; True when it is done with, whatever the outcome."""
+        try:
+            async with web.post(self.address, data=body) as answer:
+                if 200 <= answer.status < 300:
+                    self.delivered += 1
+                    self.last_error = ""
+                    return True
+                self.last_error = f"it answers {answer.status}"
+        except TimeoutError:
+            self.last_error = "it does not answer in time"
+            self._log_failure(body)
+            return False
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            self.last_error = f"it can't be reached ({type(problem).__name__})"
+            self._log_failure(body)
+            return False
+        self._log_failure(body)
+        if answer.status in _FINAL:
+            self.refused += 1
+            return True
+        return False
+
+    def _log_failure(self, body: bytes) -> None:
+        report = obj(json.loads(body))
+        kind = report.get("event") or report.get("post_type")
+        log.warning(
+            "a %s report was not taken by %s: %s; %d wait",
+            kind,
+            redacted(self.address),
+            self.last_error,
+            len(self._waiting),
+            extra=fields(Event.DELIVERY_FAILED),
+        )

@@ -1,0 +1,133 @@
+"""The send queue: one FIFO per account, paced, with retries that can't deliver twice."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.openwx.reports import SendResult
+
+log = logging.getLogger(__name__)
+ATTEMPTS = 5
+# The original's codes for a send that never reached WeChat, or whose answer nobody could read (openwx-api 0).
+UNREADABLE = -1
+USED_UP = -5
+# WeChat's "system error": may pass. Everything else is an answer and is not asked for again (protocol 9.5).
+_TRANSIENT = -1
+
+SendText = Callable[[str, str, str], Awaitable[str]]
+Report = Callable[[SendResult], None]
+
+
+@dataclass(slots=True)
+class _Job:
+    target: str
+    is_group: bool
+    content: str
+    local_id: str
+    result: asyncio.Future[SendResult]
+    attempts_left: int = ATTEMPTS
+    code: int = UNREADABLE
+    info: str = "unknown data"
+    in_flight: bool = False
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """Sends one message at a time with at least ``interval`` seconds between two.
+
+    ``send`` (to, content, client id → WeChat's message id) raises as Driver.send_text; ``report`` is told how each
+    send ended, in order. A retry waits its turn at the end of the queue, with the same client id, so that WeChat
+    drops it if the first try had arrived after all.
+    """
+
+    interval: float
+    send: SendText
+    new_id: Callable[[], str]
+    report: Report
+    _waiting: deque[_Job] = field(default_factory=deque)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _free_at: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, target: str, is_group: bool, content: str) -> asyncio.Future[SendResult]:
+        """Queue a text; the future gives how it ended and never fails."""
+        job = _Job(target, is_group, content, self.new_id(), asyncio.get_running_loop().create_future())
+        self._waiting.append(job)
+        self._news.set()
+        return job.result
+
+    async def run(self) -> None:
+        """Send what is queued until cancelled; then what is left is reported as not sent."""
+        try:
+            while True:
+                while not self._waiting:
+                    self._news.clear()
+                    await self._news.wait()
+                pause = self._free_at - time.monotonic()
+                if pause > 0:
+                    await asyncio.sleep(pause)
+                await self._attempt(self._waiting[0])
+                self._free_at = time.monotonic() + self.interval
+        finally:
+            self._give_up()
+
+    async def _attempt(self, job: _Job) -> None:
+        job.attempts_left -= 1
+        job.in_flight = True
+        try:
+            message_id = await self.send(job.target, job.content, job.local_id)
+        except WeChatError as problem:
+            self._waiting.popleft()
+            job.code = UNREADABLE if problem.ret is None else problem.ret
+            job.info = problem.message
+            if problem.ret not in (None, _TRANSIENT):
+                self._finish(job, "")
+            elif job.attempts_left > 0:
+                log.warning("a send did not get through (%s), %d tries left", problem, job.attempts_left)
+                job.in_flight = False
+                self._waiting.append(job)
+            else:
+                job.code = USED_UP if problem.ret is None else problem.ret
+                self._finish(job, "")
+        except Unsupported as problem:
+            self._waiting.popleft()
+            job.code, job.info = UNREADABLE, str(problem)
+            self._finish(job, "")
+        else:
+            self._waiting.popleft()
+            job.code, job.info = 0, "success"
+            self._finish(job, message_id)
+
+    def _finish(self, job: _Job, message_id: str) -> None:
+        result = self._result(job, message_id)
+        if not job.result.done():
+            job.result.set_result(result)
+        self.report(result)
+
+    def _result(self, job: _Job, message_id: str) -> SendResult:
+        return SendResult(
+            message_id=message_id,
+            local_id=job.local_id,
+            target=job.target,
+            is_group=job.is_group,
+            content=job.content,
+            time=int(time.time()),
+            code=job.code,
+            info=job.info,
+            attempts_left=job.attempts_left,
+        )
+
+    def _give_up(self) -> None:
+        if self._waiting:
+            log.warning("%d queued sends were not sent: the account is stopping", len(self._waiting))
+        for job in self._waiting:
+            job.code = USED_UP
+            job.info = "stopped while sending: it may have arrived" if job.in_flight else "not sent: stopping"
+            self._finish(job, "")
+        self._waiting.clear()

@@ -1,0 +1,84 @@
+"""Whom an account knows: itself, its contacts and groups, kept current by the driver's events."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.model import Contact, ContactKind, Group, Member
+from wxcontroller.openwx import objects
+
+Thing = TypeVar("Thing")
+# Always a valid target, in no list of WeChat's (weixin-web-protocol 6.7).
+FILE_HELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
+
+
+@dataclass(slots=True)
+class Roster:
+    """The account's people. Lists keep WeChat's order, the file helper comes last."""
+
+    me: Contact | None = None
+    contacts: dict[str, Contact] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+
+    def replace(self, contacts: Iterable[Contact], groups: Iterable[Group]) -> None:
+        """Take over the whole list of a login."""
+        own = self.me.id if self.me else ""
+        self.contacts = {contact.id: contact for contact in contacts if contact.id != own}
+        helper = self.contacts.pop(FILE_HELPER.id, FILE_HELPER)
+        self.contacts[FILE_HELPER.id] = helper
+        self.groups = {group.id: group for group in groups}
+
+    def update(self, contacts: Iterable[Contact], groups: Iterable[Group], gone: Iterable[str]) -> None:
+        """Apply a change: whole objects that are new or different, and ids that are gone."""
+        own = self.me.id if self.me else ""
+        for contact in contacts:
+            if contact.id != own:
+                self.contacts[contact.id] = contact
+        for group in groups:
+            self.groups[group.id] = group
+        for identifier in gone:
+            self.contacts.pop(identifier, None)
+            self.groups.pop(identifier, None)
+
+    def clear(self) -> None:
+        """Forget everybody: after a new login all ids are different."""
+        self.me = None
+        self.contacts.clear()
+        self.groups.clear()
+
+    def friend_objects(self) -> list[JsonObject]:
+        return [objects.friend(contact) for contact in self.contacts.values()]
+
+    def group_objects(self, members: bool) -> list[JsonObject]:
+        make = objects.group if members else objects.group_basic
+        own = self.me.id if self.me else ""
+        return [make(group, own) for group in self.groups.values()]
+
+    def find_contacts(self, wanted: Mapping[str, str]) -> list[Contact]:
+        """Contacts of which every given attribute is exactly equal (openwx-api 2.3); none when none is given."""
+        return _find(self.contacts.values(), objects.friend, wanted)
+
+    def find_groups(self, wanted: Mapping[str, str]) -> list[Group]:
+        own = self.me.id if self.me else ""
+        return _find(self.groups.values(), lambda group: objects.group_basic(group, own), wanted)
+
+    def member(self, group: str, person: str) -> Member | None:
+        """A member of a group, or None when the group or the member is unknown."""
+        found = self.groups.get(group)
+        return next((one for one in found.members if one.id == person), None) if found else None
+
+
+def _find(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:
+    if not wanted:
+        return []
+    found: list[Thing] = []
+    for thing in things:
+        rendered = render(thing)
+        if all(_text(rendered.get(key)) == value for key, value in wanted.items()):
+            found.append(thing)
+    return found
+
+
+def _text(value: JsonValue) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,231 @@
+"""Where the login stands: the only writer of login state, and of the files, reports and lines that tell it."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import assert_never
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.roster import Roster
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.notify import Notifier
+from wxcontroller.core.states import LoginState
+from wxcontroller.drivers import base
+from wxcontroller.openwx import reports
+from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.openwx.statefile import ClientFacts, Moment, render
+
+log = logging.getLogger(__name__)
+# The controller's group reads these; the account's private files have no such mode.
+_PUBLIC = 0o640
+
+
+class Session:
+    """Follows the driver's events and tells the world.
+
+    ``report`` takes event reports (login, state_change, …); messages go to ``message``. The state file, the QR
+    file, systemd's status line and the journal are written here and nowhere else.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        facts: ClientFacts,
+        roster: Roster,
+        notifier: Notifier,
+        report: Callable[[JsonObject], None],
+        message: Callable[[base.MessageArrived], None],
+    ) -> None:
+        self.config = config
+        self.facts = facts
+        self.roster = roster
+        self.state = LoginState.INIT
+        self.previous: LoginState | None = None
+        self.since = int(time.time())
+        self.reason = ""
+        self._status = "starting"
+        self._notifier = notifier
+        self._report = report
+        self._message = message
+        self._link: str | None = None
+        self._way = base.LoginWay.SCAN
+        self._loaded = False
+        self._heard = False
+        self._write_failed = False
+        self._publish()
+
+    @property
+    def status(self) -> str:
+        """One line in words, as ``systemctl status`` shows it."""
+        return self._status
+
+    async def handle(self, event: base.DriverEvent) -> None:
+        """Take one event of the driver."""
+        match event:
+            case base.Loading():
+                self.move(LoginState.LOADING, "logging in to WeChat")
+            case base.QrReady():
+                self._show_qrcode(event)
+            case base.PushOffered():
+                self.move(LoginState.CONFIRMING, "waiting for the phone to confirm; nothing to scan")
+            case base.Scanned():
+                self.move(LoginState.CONFIRMING, "scanned; waiting for the phone to confirm")
+            case base.ScanCancelled():
+                log.info("the phone cancelled the login; a new QR code follows")
+            case base.Accepted():
+                self._accepted(event)
+            case base.Refused():
+                self._refused(event)
+            case base.Profile():
+                self.roster.me = event.me
+                self._publish()
+            case base.RosterLoaded():
+                self.roster.replace(event.contacts, event.groups)
+                self._roster_loaded()
+            case base.RosterChanged():
+                self.roster.update(event.contacts, event.groups, event.gone)
+            case base.Online():
+                self._heard = True
+                self._maybe_running()
+            case base.Offline():
+                self._heard = False
+                self.move(LoginState.OFFLINE, f"WeChat does not answer, trying on: {event.reason}")
+            case base.Progress():
+                self._notifier.watchdog()
+            case base.MessageArrived():
+                self._message(event)
+            case base.SessionLost():
+                self._lost(event)
+            case _:
+                assert_never(event)
+
+    def move(self, state: LoginState, status: str) -> None:
+        """Enter a state. Raises nothing: what can't be written is logged and tried again at the next change."""
+        before = self.state
+        self._status = status
+        if state is before:
+            self._publish()
+            return
+        self.previous, self.state, self.since = before, state, int(time.time())
+        if state not in (LoginState.SCANNING, LoginState.CONFIRMING):
+            self._drop_qrcode()
+        self._publish()
+        log.info(
+            "%s → %s: %s",
+            before.word if before.word != state.word else before,
+            state.word if before.word != state.word else state,
+            status,
+            extra=fields(Event.STATE, self.config.name.name, state.word),
+        )
+        if before.word != state.word:
+            self._report(reports.event("state_change", before.word, state.word))
+
+    def park(self, reason: str) -> None:
+        """Give up until a human comes: the reason stays readable in the state file."""
+        self.reason = reason
+        log.error(
+            "account %s needs you: %s",
+            self.config.name,
+            reason,
+            extra=fields(Event.PARKED, self.config.name.name, LoginState.PARKED.word),
+        )
+        self.move(LoginState.PARKED, reason)
+        self._report(reports.event("stop"))
+
+    def stop(self) -> None:
+        """Orderly end."""
+        if self.state in (LoginState.PARKED, LoginState.STOPPED):
+            return
+        self.move(LoginState.STOPPED, "stopped")
+        self._report(reports.event("stop"))
+
+    def _show_qrcode(self, event: base.QrReady) -> None:
+        self._write(self.config.qrcode_path, event.image)
+        self._link = event.link
+        self._loaded = self._heard = False
+        # The original reports the code before the state; scripts show it when they hear of it.
+        self._report(reports.qrcode_event(str(self.config.qrcode_path), event.image))
+        log.info(
+            "QR code %d of %d is ready: wxctl qr %s, or GET /openwx/get_qrcode?client=…",
+            event.number,
+            event.limit,
+            self.config.name.instance,
+            extra=fields(Event.QRCODE, self.config.name.name),
+        )
+        self.move(LoginState.SCANNING, f"waiting for a scan of QR code {event.number} of {event.limit}")
+
+    def _accepted(self, event: base.Accepted) -> None:
+        self._way = event.way
+        self._loaded = self._heard = False
+        self.roster.clear()
+        self.reason = ""
+        log.info("logged in (%s)", event.way, extra=fields(Event.LOGIN, self.config.name.name))
+        self.move(LoginState.UPDATING, "loading contacts and groups")
+
+    def _refused(self, event: base.Refused) -> None:
+        self._report(reports.event("login", -1, event.message))
+        log.error(
+            "WeChat refuses the login of account %s (code %d): %s; %s",
+            self.config.name,
+            event.ret,
+            event.message,
+            "not tried again" if event.final else "trying another way",
+            extra=fields(Event.LOGIN_REFUSED, self.config.name.name),
+        )
+
+    def _roster_loaded(self) -> None:
+        if not self._loaded:
+            self._loaded = True
+            self._report(reports.event("login", 0 if self._way is base.LoginWay.STORED else 1))
+        self._maybe_running()
+
+    def _maybe_running(self) -> None:
+        if self._loaded and self._heard:
+            who = self.roster.me.name if self.roster.me else "?"
+            people, groups = len(self.roster.contacts), len(self.roster.groups)
+            self.move(LoginState.RUNNING, f"logged in as {who}, {people} contacts, {groups} groups")
+
+    def _lost(self, event: base.SessionLost) -> None:
+        self._loaded = self._heard = False
+        log.warning(
+            "the session of account %s is over: %s (code %d); logging in again",
+            self.config.name,
+            event.reason,
+            event.ret,
+            extra=fields(Event.SESSION_LOST, self.config.name.name),
+        )
+        self.move(LoginState.LOADING, f"session over ({event.reason}), logging in again")
+
+    def _drop_qrcode(self) -> None:
+        self._link = None
+        with suppress(OSError):
+            self.config.qrcode_path.unlink()
+
+    def _publish(self) -> None:
+        me = self.roster.me
+        moment = Moment(
+            state=self.state,
+            previous=self.previous,
+            since=self.since,
+            status=self._status,
+            reason=self.reason,
+            qrcode_link=self._link,
+            user_id=me.id if me else "",
+            user_name=me.name if me else "",
+        )
+        self._write(self.config.state_path, to_bytes(render(self.facts, moment)))
+        self._notifier.status(f"{self.state.word}: {self._status}")
+
+    def _write(self, path: Path, content: bytes) -> None:
+        try:
+            replace_file(path, content, _PUBLIC)
+        except OSError as problem:
+            if not self._write_failed:
+                log.error("account %s: %s can't be written: %s; free some space?", self.config.name, path, problem)
+            self._write_failed = True
+        else:
+            self._write_failed = False

@@ -1,0 +1,117 @@
+"""USER, FRIEND, MEMBER and GROUP of the HTTP contract (openwx-api 2.7), always with all their fields."""
+
+from typing import TypeAlias
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Contact, ContactKind, Group, Member
+
+UNKNOWN_PERSON = "昵称未知"
+UNKNOWN_GROUP = "群名未知"
+CATEGORIES = {
+    ContactKind.FRIEND: "好友",
+    ContactKind.OFFICIAL: "公众号",
+    ContactKind.SYSTEM: "系统帐号",
+}
+FRIEND_ATTRIBUTES = frozenset(
+    [
+        "id",
+        "uid",
+        "account",
+        "name",
+        "display",
+        "markname",
+        "displayname",
+        "province",
+        "city",
+        "sex",
+        "signature",
+        "category",
+    ]
+)
+GROUP_ATTRIBUTES = frozenset(["id", "uid", "owner_uid", "name", "displayname"])
+
+Uid: TypeAlias = int | str
+
+
+def uid_of(uid: int) -> Uid:
+    """The contract's form of an unknown uid is the empty string."""
+    return uid or ""
+
+
+def friend_displayname(contact: Contact) -> str:
+    return contact.display or contact.markname or contact.name or UNKNOWN_PERSON
+
+
+def user_displayname(me: Contact) -> str:
+    return me.display or me.markname or me.name
+
+
+def member_displayname(member: Member) -> str:
+    return member.display or member.nickname or UNKNOWN_PERSON
+
+
+def group_displayname(group: Group, me: str) -> str:
+    """The group's name, else the names of its first three members without oneself (``me`` is one's own id)."""
+    if group.name:
+        return group.name
+    others = [member_displayname(member) for member in group.members if member.id != me]
+    return "、".join(others[:3]) or UNKNOWN_GROUP
+
+
+def user(me: Contact) -> JsonObject:
+    return {**_person(me), "displayname": user_displayname(me)}
+
+
+def friend(contact: Contact) -> JsonObject:
+    return {
+        **_person(contact),
+        "displayname": friend_displayname(contact),
+        "category": CATEGORIES[contact.kind],
+    }
+
+
+def member(one: Member) -> JsonObject:
+    """WeChat's nickname of a member stands in ``markname``, as in the original."""
+    return {
+        "id": one.id,
+        "uid": uid_of(one.uid),
+        "account": one.account,
+        "name": "",
+        "display": one.display,
+        "markname": one.nickname,
+        "displayname": member_displayname(one),
+        "province": one.province,
+        "city": one.city,
+        "signature": one.signature,
+        "sex": str(one.sex),
+    }
+
+
+def group_basic(one: Group, me: str) -> JsonObject:
+    """A GROUP without ``member``; ``me`` is one's own id."""
+    return {
+        "id": one.id,
+        "uid": uid_of(one.uid),
+        "owner_uid": one.owner_uid,
+        "name": one.name,
+        "displayname": group_displayname(one, me),
+    }
+
+
+def group(one: Group, me: str) -> JsonObject:
+    return {**group_basic(one, me), "member": [member(each) for each in one.members]}
+
+
+def _person(contact: Contact) -> JsonObject:
+    return {
+        "id": contact.id,
+        "uid": uid_of(contact.uid),
+        "account": contact.account,
+        "name": contact.name,
+        "display": contact.display,
+        "markname": contact.markname,
+        "province": contact.province,
+        "city": contact.city,
+        "signature": contact.signature,
+        "sex": str(contact.sex),
+    }

@@ -1,0 +1,85 @@
+"""The original's state file (openwx-api 4.4), plus what it had no field for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.states import LoginState
+
+# Read by scripts to see whether the HTTP API is there; ours is no plugin, but the answer is the same: yes.
+_PLUGINS: JsonValue = [{"name": "Mojo::Weixin::Plugin::Openwx", "priority": 98, "auto_call": None, "call_on_load": 1}]
+# Shown with their values, as the original does: text where somebody set them, numbers where not.
+_SHOWN = (
+    "http_debug",
+    "download_media",
+    "keep_cookie",
+    "fix_media_loop",
+    "synccheck_interval",
+    "emoji_to_text",
+    "stop_with_mobile",
+    "ua_retry_times",
+    "qrcode_count_max",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """What does not change while a client runs. ``given`` are options somebody set, ``defaults`` the others."""
+
+    account: str
+    version: str
+    pid: int
+    start_time: int
+    driver: str
+    given: Mapping[str, str]
+    defaults: Mapping[str, str]
+    paths: Mapping[str, str]  # tmpdir, media_dir, cookie_path, qrcode_path, pid_path, state_path
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where the session stands. Times in seconds since 1970."""
+
+    state: LoginState
+    previous: LoginState | None
+    since: int
+    status: str
+    reason: str = ""
+    qrcode_link: str | None = None
+    user_id: str = ""
+    user_name: str = ""
+
+
+def render(facts: ClientFacts, moment: Moment) -> JsonObject:
+    """Return the content of the state file."""
+    content: JsonObject = {
+        "account": facts.account,
+        "version": facts.version,
+        "start_time": facts.start_time,
+        "log_encoding": "",
+        "log_path": "",
+        "log_level": facts.given.get("log_level", facts.defaults.get("log_level", "info")),
+        "log_console": 1,
+        "disable_color": 0,
+        "state": moment.state.word,
+        "previous_state": moment.previous.word if moment.previous else None,
+        "pid": facts.pid,
+        "os": "linux",
+        "plugin": _PLUGINS,
+        "driver": facts.driver,
+        "login_state": moment.state.value,
+        "previous_login_state": moment.previous.value if moment.previous else None,
+        "state_since": moment.since,
+        "status": moment.status,
+        "reason": moment.reason,
+        "qrcode_link": moment.qrcode_link,
+        "user": {"id": moment.user_id, "name": moment.user_name} if moment.user_id else None,
+    }
+    for name in _SHOWN:
+        content[name] = facts.given[name] if name in facts.given else _number(facts.defaults.get(name, "0"))
+    content.update(facts.paths)
+    return content
+
+
+def _number(text: str) -> JsonValue:
+    return int(text) if text.isdecimal() else text
