@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject: TypeAlias = dict[str, JsonValue]
 
 
-def obj(value: JsonValue | object) -> JsonObject:
+def obj(value: object) -> JsonObject:
     """Return ``value`` when it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def items(value: JsonValue | object) -> list[JsonValue]:
+def items(value: object) -> list[JsonValue]:
     """Return ``value`` when it is a JSON array, else an empty one."""
     return value if isinstance(value, list) else []
 
 
-def text(value: JsonValue | object, default: str = "") -> str:
+def text(value: object, default: str = "") -> str:
     """Return a string: strings as they are, numbers in decimal, everything else ``default``."""
     if isinstance(value, str):
         return value
@@ -26,7 +26,7 @@ def text(value: JsonValue | object, default: str = "") -> str:
     return str(value) if isinstance(value, int | float) else default
 
 
-def integer(value: JsonValue | object, default: int = 0) -> int:
+def integer(value: object, default: int = 0) -> int:
     """Return an int: ints and decimal strings as numbers, everything else ``default``."""
     if isinstance(value, bool):
         return default
@@ -40,6 +40,6 @@ def integer(value: JsonValue | object, default: int = 0) -> int:
     return default
 
 
-def field(container: Mapping[str, JsonValue] | JsonValue | object, key: str) -> JsonValue:
+def field(container: object, key: str) -> JsonValue:
     """Return ``container[key]`` when there is such a thing, else None."""
     return container.get(key) if isinstance(container, Mapping) else None
