@@ -1,0 +1,122 @@
+"""What the original's scripts send must be read as they mean it."""
+
+import contextlib
+import mmap
+import tempfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxcontroller.openwx.parameters import (
+    BadParameter,
+    form_pairs,
+    is_form,
+    merged,
+    query_of,
+    query_pairs,
+)
+from wxcontroller.openwx.replies import record_reply, reply, to_bytes
+
+URLENCODED = "application/x-www-form-urlencoded; charset=UTF-8"
+
+
+def multipart(boundary: str, *parts: tuple[str, bytes]) -> bytes:
+    body = b"".join(
+        f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n"
+        for head, content in parts
+    )
+    return body + f"--{boundary}--\r\n".encode()
+
+
+def test_last_value_wins_and_the_body_comes_after_the_query() -> None:
+    query = query_pairs("client=a&x=1&client=b")
+    body = form_pairs(URLENCODED, b"x=2&y=")
+    assert merged(query, body) == {"client": "b", "x": "2", "y": ""}
+
+
+def test_percent_plus_and_bare_names() -> None:
+    assert query_pairs("a=%E4%BD%A0+%E5%A5%BD&flag&&=x&p=100%&q=%zz") == [
+        ("a", "你 好"),
+        ("flag", ""),
+        ("", "x"),
+        ("p", "100%"),
+        ("q", "%zz"),
+    ]
+    assert query_of("/openwx/x?a=1?2#frag") == "a=1?2"
+    assert query_pairs("a=你好") == [("a", "你好")]  # sent raw, as curl does
+
+
+@pytest.mark.parametrize("query", ["content=%C4%E3", "%ff=1", "a=\udcff"])
+def test_what_is_not_utf8_is_refused_by_name(query: str) -> None:
+    with pytest.raises(BadParameter) as caught:
+        query_pairs(query)
+    assert "UTF-8" in str(caught.value)
+
+
+def test_too_many_parameters_are_refused() -> None:
+    with pytest.raises(BadParameter):
+        query_pairs("a&" * 2001)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "", "multipart/mixed; boundary=x"])
+def test_other_bodies_hold_no_parameters(kind: str) -> None:
+    assert form_pairs(kind, b'{"client":"a"}') == []
+    assert form_pairs(kind, b"client=a") == []
+    assert not is_form(kind)
+
+
+def test_multipart_fields_without_files() -> None:
+    body = multipart(
+        "XyZ",
+        ('name="client"', "小店".encode()),
+        ('name="media_data"; filename="a.jpg"', b"\x00\xff--XyZ\r\n\xff"),
+        ("name=plain", b""),
+        ('name="a\\"b"', b"1\r\n2"),
+    )
+    kind = 'multipart/form-data; boundary="XyZ"'
+    assert form_pairs(kind, body) == [("client", "小店"), ("plain", ""), ('a"b', "1\r\n2")]
+    assert form_pairs(kind, b"preamble\r\n" + body, only="client") == [("client", "小店")]
+    assert form_pairs(kind, body[: body.index(b"filename")]) == [("client", "小店")]
+    assert form_pairs(kind, b"") == []
+
+
+def test_multipart_from_a_mapped_file() -> None:
+    body = multipart("b", ('name="big"; filename="f"', b"x" * 100_000), ('name="client"', b"alice"))
+    with tempfile.TemporaryFile() as stream:
+        stream.write(body)
+        stream.flush()
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            assert form_pairs("multipart/form-data; boundary=b", mapped, only="client") == [("client", "alice")]
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=" + "x" * 71])
+def test_multipart_without_boundary_is_refused(kind: str) -> None:
+    with pytest.raises(BadParameter):
+        form_pairs(kind, b"--\r\n")
+
+
+@given(st.binary(max_size=300))
+def test_no_body_upsets_the_reader(body: bytes) -> None:
+    part = b"--b\r\nContent-Disposition: form-data; name=" + body + b"\r\n--b--"
+    for kind in (URLENCODED, "multipart/form-data; boundary=b"):
+        for content in (body, b"--b\r\n" + body, part):
+            with contextlib.suppress(BadParameter):
+                form_pairs(kind, content)
+
+
+def test_json_as_the_original_writes_it() -> None:
+    value = reply(0, "success", url="http://x/y", name="小店", code=7)
+    assert to_bytes(value) == '{"code":0,"name":"小店","status":"success","url":"http:\\/\\/x\\/y"}'.encode()
+    assert to_bytes(["\ud800", "\u2028"]) == b'["\\ud800","\\u2028"]'
+
+
+def test_result_fields_win_over_parameters() -> None:
+    parameters = {"code": "9", "status": "x", "port": "1", "_hidden": "1", "log_head": "h", "post_api": "http://a/"}
+    assert record_reply(0, "success", parameters, account="a", port=3000) == {
+        "code": 0,
+        "status": "success",
+        "port": 3000,
+        "account": "a",
+        "post_api": "http://a/",
+    }

@@ -1,0 +1,154 @@
+"""Parameters of a request: query, then form body, the last value of a name wins (openwx-api 0, 5.2 no. 18).
+
+Only ``application/x-www-form-urlencoded`` and ``multipart/form-data`` bodies hold parameters; what is in a JSON body
+is invisible, as in the original.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from email.message import Message
+from mmap import mmap
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from wxcontroller.core.errors import WxError
+
+Pair: TypeAlias = tuple[str, str]
+# A body may be a mapped file, so that 20 MB of upload need not be in memory to find one small field.
+Body: TypeAlias = bytes | mmap
+
+MAX_PAIRS = 2000
+_MAX_KEY = 1000
+_MAX_PART_HEAD = 16 * 1024
+_REMEDY = "send parameters as percent-encoded UTF-8"
+
+
+class BadParameter(WxError, ValueError):
+    """A query or body that can't be read as parameters."""
+
+    exit_code = 2
+
+
+def merged(*sources: Iterable[Pair]) -> dict[str, str]:
+    """Return the pairs of all sources, in that order, as a mapping; the last value of a name wins."""
+    return {name: value for pairs in sources for name, value in pairs}
+
+
+def query_of(target: str) -> str:
+    """Return the query of a request target (``/path?query``) as it was sent."""
+    return target.partition("#")[0].partition("?")[2]
+
+
+def query_pairs(query: str) -> list[Pair]:
+    """Return the pairs of a query string as it came over the wire.
+
+    ``query`` may hold bytes that are no UTF-8 as surrogate escapes (aiohttp's raw path). A ``%`` without two hex
+    digits stands for itself. Raises BadParameter for what is not UTF-8 once decoded, and for too many pairs.
+    """
+    return list(urlencoded_pairs(query.encode("utf-8", "surrogateescape")))
+
+
+def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[Pair]:
+    """Return the pairs of a form body, none for every other content type (JSON included).
+
+    With ``only`` the other fields are passed over without being decoded. Uploaded files (parts with a file name) are
+    no parameters. Raises BadParameter for a multipart body without its boundary, for text that is not UTF-8 and for
+    too many fields.
+    """
+    kind, boundary = _form(content_type)
+    if kind == "application/x-www-form-urlencoded":
+        return list(urlencoded_pairs(body, only))
+    if kind == "multipart/form-data":
+        if not boundary:
+            raise BadParameter("the multipart body's Content-Type has no usable boundary", "send one, RFC 7578")
+        return list(multipart_pairs(body, boundary, only))
+    return []
+
+
+def is_form(content_type: str) -> bool:
+    """Say whether a body of this content type can hold parameters."""
+    return _form(content_type)[0] in ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def urlencoded_pairs(body: Body, only: str | None = None) -> Iterator[Pair]:
+    """Yield the pairs of ``a=1&b=2``; raises as ``query_pairs``."""
+    start, count, length = 0, 0, len(body)
+    while start < length:
+        end = body.find(b"&", start)
+        end = length if end < 0 else end
+        equals = body.find(b"=", start, end)
+        name_end = end if equals < 0 else equals
+        if end > start:
+            count += 1
+            if count > MAX_PAIRS:
+                raise BadParameter(f"more than {MAX_PAIRS} parameters", "send fewer")
+            if name_end - start <= _MAX_KEY:
+                name = _decoded(body[start:name_end], "a parameter's name")
+                if only is None or name == only:
+                    yield name, _decoded(body[name_end + 1 : end], f"parameter {name[:64]}")
+        start = end + 1
+
+
+def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Iterator[Pair]:
+    """Yield the fields of a multipart/form-data body (RFC 7578); parts with a file name are passed over.
+
+    A body that is cut short yields what is complete. Raises as ``query_pairs``.
+    """
+    delimiter = b"--" + boundary
+    at = 0 if body[: len(delimiter)] == delimiter else body.find(b"\r\n" + delimiter)
+    if at < 0:
+        return
+    at += len(delimiter) if at == 0 and body[:2] != b"\r\n" else 2 + len(delimiter)
+    for _ in range(MAX_PAIRS):
+        if body[at : at + 2] == b"--":
+            return
+        head_start = body.find(b"\r\n", at)
+        if head_start < 0:
+            return
+        head_end = body.find(b"\r\n\r\n", head_start, head_start + _MAX_PART_HEAD)
+        end = body.find(b"\r\n" + delimiter, max(head_end, head_start))
+        if end < 0:
+            return
+        if head_end >= 0:
+            name = _field_name(body[head_start + 2 : head_end])
+            if name is not None and (only is None or name == only):
+                yield name, _text(body[head_end + 4 : end], f"field {name[:64]}")
+        at = end + 2 + len(delimiter)
+    raise BadParameter(f"more than {MAX_PAIRS} fields in the form", "send fewer")
+
+
+def _form(content_type: str) -> tuple[str, bytes]:
+    message = Message()
+    message["Content-Type"] = re.sub(r"[\r\n]", " ", content_type)
+    boundary = message.get_boundary("")
+    # RFC 2046 5.1.1: at most 70 characters.
+    usable = 0 < len(boundary) <= 70 and boundary.isascii()
+    return message.get_content_type() if content_type else "", boundary.encode() if usable else b""
+
+
+def _field_name(head: bytes) -> str | None:
+    """Return the name of a part that is a field, None for a file or for a part without a name."""
+    for line in head.split(b"\r\n"):
+        key, _, value = line.partition(b":")
+        if key.strip().lower() != b"content-disposition":
+            continue
+        shown = _text(value, "a field's name")
+        if re.search(r";\s*filename\*?\s*=", shown, re.IGNORECASE):
+            return None
+        found = re.search(r';\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', shown, re.IGNORECASE)
+        if found is None:
+            return None
+        quoted, bare = found.groups()
+        return re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else str(bare)
+    return None
+
+
+def _decoded(raw: bytes, what: str) -> str:
+    return _text(unquote_to_bytes(raw.replace(b"+", b" ")), what)
+
+
+def _text(raw: bytes, what: str) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise BadParameter(f"{what} is not UTF-8", _REMEDY) from None

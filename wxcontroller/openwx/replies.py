@@ -1,0 +1,65 @@
+"""Answers of the HTTP contract (openwx-api 1.3, 1.4, 2.3): their JSON, byte for byte, and their standing forms."""
+
+import json
+from collections.abc import Mapping
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+
+# Without charset (openwx-api 0).
+CONTENT_TYPE = "application/json"
+QRCODE_CONTENT_TYPE = "image/jpg"
+
+# Numbers of the contract ("result codes at a glance"), and ours where the original had no answer at all.
+OK = 0
+CLIENT = 1  # missing, unknown, not to be stopped, state unreadable
+NO_PORT = 2
+START_FAILED = 3
+TOO_MANY = 5
+BAD_OPTION = 6  # ours: an unknown start option, or a value it can't have
+NO_API = -1
+NOT_FOUND = 100
+PROXY_FAILED = 7  # ours: the account did not answer (HTTP 502 or 504)
+
+
+def to_bytes(value: JsonValue | Mapping[str, JsonValue]) -> bytes:
+    """Return JSON as the original writes it: UTF-8, sorted keys, ``/`` as ``\\/``, no whitespace.
+
+    Lone surrogates become escapes, so the result is always valid UTF-8. Raises ValueError for NaN and infinities.
+    """
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = text.replace("/", "\\/").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return text.encode("utf-8", "backslashreplace")
+
+
+def reply(code: int, status: str, /, **fields: JsonValue) -> JsonObject:
+    """Return an answer object; ``code`` and ``status`` win over fields of these names (openwx-api 5.2 no. 17)."""
+    return {**fields, "code": code, "status": status}
+
+
+def record_reply(code: int, status: str, parameters: Mapping[str, str], /, **facts: JsonValue) -> JsonObject:
+    """Return an answer with an account's stored record in it.
+
+    ``parameters`` are the start request's, as sent; ``facts`` (account, client, pid, port) and the result win over
+    them. Names beginning with ``_`` and ``log_head`` are not shown (openwx-api 1.3).
+    """
+    shown = {key: value for key, value in parameters.items() if not key.startswith("_") and key != "log_head"}
+    return {**shown, **facts, "code": code, "status": status}
+
+
+API_NOT_FOUND = reply(NO_API, "api not found")  # HTTP 403
+CLIENT_MISSING = reply(CLIENT, "client not found")
+CLIENT_UNKNOWN = reply(CLIENT, "client not exists")
+STATE_UNREADABLE = reply(CLIENT, "client state file read error")
+MAX_CLIENTS = reply(TOO_MANY, "max clients exceed")
+STOP_FAILED = reply(CLIENT, "failure")
+OBJECT_NOT_FOUND = reply(NOT_FOUND, "object not found")
+
+
+def no_port(client: str) -> JsonObject:
+    return reply(NO_PORT, "no available port", client=client)
+
+
+def client_states(states: list[JsonObject]) -> JsonObject:
+    """check_client's success: always an array, also for one account."""
+    found: list[JsonValue] = list(states)
+    return {"code": OK, "client": found}
