@@ -1,0 +1,36 @@
+"""A running sandbox with impatient polls, and somebody logged in."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.sandbox.wire import Browser, sandbox_and_browser
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+
+UIN = 1_234_567_001
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[Sandbox, Browser]]:
+    """A sandbox with two accounts, and a browser on it."""
+    async with sandbox_and_browser(Options(poll_hold=0.2, sync_hold=0.2)) as both:
+        yield both
+
+
+@pytest.fixture
+def sandbox(pair: tuple[Sandbox, Browser]) -> Sandbox:
+    """The sandbox of the test."""
+    return pair[0]
+
+
+@pytest.fixture
+def browser(pair: tuple[Sandbox, Browser]) -> Browser:
+    """The browser of the test, not logged in."""
+    return pair[1]
+
+
+@pytest.fixture
+async def online(browser: Browser) -> Browser:
+    """The browser, logged in as the first account."""
+    await browser.log_in(UIN)
+    return browser

@@ -1,0 +1,32 @@
+"""The one web application: WeChat's hosts by their names, the phone page and scripting under any other."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from wxcontroller.sandbox import scripting, wire
+from wxcontroller.sandbox.hosts import place
+from wxcontroller.sandbox.sandbox import Sandbox
+
+MAX_BODY = 32 * 1024 * 1024
+
+
+def make_app(sandbox: Sandbox) -> web.Application:
+    """Return the application that serves ``sandbox``.
+
+    Run it with handler cancellation on, so that polls end with their clients.
+    """
+
+    @web.middleware
+    async def by_host(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        host = place(request.headers.get("Host"))
+        if host is not None:
+            return await wire.serve(sandbox, request, host)
+        return await handler(request)
+
+    app = web.Application(middlewares=[by_host, scripting.errors_as_json], client_max_size=MAX_BODY)
+    app[scripting.SANDBOX] = sandbox
+    app.add_routes(scripting.routes())
+    return app

@@ -1,0 +1,162 @@
+"""One call of a web client: its parts, and the checks that every call with a session has to pass."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPMethod
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
+from wxcontroller.sandbox import markup
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.hosts import Host, Role
+from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.session import Session
+
+_DEVICE_ID = re.compile(r"e\d{15}")
+
+ERR_SYS, ERR_LOGIC, PARAMETER = -1, -2, 1
+NO_SESSION, SESSION_INVALID, COOKIE_INVALID = 1100, 1101, 1102
+UNREADABLE, REFUSED_LOGIN, REFUSED_SEND, TOO_OFTEN = 1200, 1203, 1204, 1205
+
+
+class Refused(Exception):
+    """The server says no: ``ret`` is its code (10.1), ``why`` what the ledger says about it (no secrets)."""
+
+    def __init__(self, ret: int, why: str) -> None:
+        super().__init__(why)
+        self.ret = ret
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One thing a client may ask for. ``refusal`` words a code the way this endpoint does."""
+
+    name: str
+    roles: frozenset[Role]
+    handler: "Callable[[Call], Awaitable[web.Response]]"
+    refusal: Callable[[int], web.Response]
+    methods: frozenset[str] = frozenset({HTTPMethod.GET})
+
+
+@dataclass(slots=True)
+class Call:
+    """A request to a WeChat host. Cookies are read literally, as the server does: quotes would be part of a value."""
+
+    sandbox: Sandbox
+    request: web.Request
+    host: Host
+    endpoint: Endpoint
+    cookies: dict[str, str]
+    body: bytes = b""
+    _json: JsonObject | None = field(default=None)
+
+    def who(self) -> int | None:
+        """Return the account that this call seems to be of; nothing is checked here."""
+        uin = integer(self.cookies.get("wxuin", ""))
+        if uin in self.sandbox.accounts:
+            return uin
+        login = self.sandbox.logins.all.get(self.request.query.get("uuid", ""))
+        if login is not None:
+            return login.uin
+        uin = integer(self.request.query.get("uin", ""))
+        return uin if uin in self.sandbox.accounts else None
+
+    def note(self, what: str) -> None:
+        """Write down something that a real server might not forgive."""
+        self.sandbox.ledger.note(time.time(), self.who(), self.endpoint.name, what)
+
+    def json(self) -> JsonObject:
+        """Return the JSON body, read the way the server reads. Refuses (1200) what is none."""
+        if self._json is None:
+            if "json" not in self.request.content_type:
+                self.note("body is not declared as application/json")
+            try:
+                value = markup.load(self.body)
+            except ValueError:
+                raise Refused(UNREADABLE, "the body is not UTF-8 JSON") from None
+            if not isinstance(value, dict):
+                raise Refused(UNREADABLE, "the body is not a JSON object")
+            self._json = value
+        return self._json
+
+    def session(self, need_skey: bool = True) -> tuple[Account, Session]:
+        """Return who calls, once everything that proves it holds together (1.5, 4, 9.3).
+
+        ``need_skey`` False lets a missing skey pass, as for init and sync; a wrong one never does. Refuses with
+        1102 for missing cookies, 1100 for a session that is not there (or not on this domain), 1101 for one that
+        does not fit, and with its own code for one that has ended.
+        """
+        sid, uin = self.cookies.get("wxsid", ""), self.cookies.get("wxuin", "")
+        if not sid or not uin:
+            raise Refused(COOKIE_INVALID, "cookie wxsid or wxuin is missing")
+        if sid.startswith('"'):
+            self.note("cookie values are sent in quotes")
+        session = self.sandbox.sessions.get(sid)
+        if session is None:
+            raise Refused(NO_SESSION, "cookie wxsid is of no session here")
+        if integer(uin) != session.uin:
+            raise Refused(SESSION_INVALID, "cookie wxuin does not belong to wxsid")
+        if session.dead:
+            raise Refused(session.dead, f"the session ended with {session.dead}")
+        if self.host.domain != session.domain:
+            raise Refused(NO_SESSION, "the session is at home on another domain")
+        account = self.sandbox.accounts[session.uin]
+        self._check_query(session)
+        if self.request.method == HTTPMethod.POST and self.endpoint.name not in ("webwxlogout", "webwxgetcontact"):
+            self._check_base_request(session, need_skey)
+        elif need_skey and self.request.query.get("skey") not in session.skeys:
+            raise Refused(SESSION_INVALID, "skey is missing or wrong in the query")
+        session.learn(account.world)
+        return account, session
+
+    def _check_query(self, session: Session) -> None:
+        query = self.request.query
+        if query.get("sid", session.sid) != session.sid:
+            hint = ": it holds a space, encode + as %2B" if " " in query["sid"] else ""
+            raise Refused(SESSION_INVALID, f"sid is wrong in the query{hint}")
+        if integer(query.get("uin", session.uin)) != session.uin:
+            raise Refused(SESSION_INVALID, "uin is wrong in the query")
+        if query.get("skey") and query["skey"] not in session.skeys:
+            raise Refused(SESSION_INVALID, "skey is wrong in the query")
+        if query.get("pass_ticket") and not session.takes_pass_ticket(query["pass_ticket"]):
+            raise Refused(PARAMETER, "pass_ticket is wrong")
+
+    def _check_base_request(self, session: Session, need_skey: bool) -> None:
+        base = obj(self.json().get("BaseRequest"))
+        if not base:
+            raise Refused(PARAMETER, "BaseRequest is missing")
+        if integer(base.get("Uin")) != session.uin or text(base.get("Sid")) != session.sid:
+            hint = ": it holds a backslash, do not escape / in JSON" if "\\" in text(base.get("Sid")) else ""
+            raise Refused(SESSION_INVALID, f"BaseRequest.Uin or Sid is wrong{hint}")
+        skey = text(base.get("Skey"))
+        if skey not in session.skeys and (skey or need_skey):
+            raise Refused(SESSION_INVALID, "BaseRequest.Skey is wrong or missing")
+        if not _DEVICE_ID.fullmatch(text(base.get("DeviceID"))):
+            self.note("BaseRequest.DeviceID is not e and 15 digits")
+
+
+def read_cookies(header: str) -> dict[str, str]:
+    """Split a Cookie header without interpreting values."""
+    pairs = (part.strip().partition("=") for part in header.split(";"))
+    return {name: value for name, _, value in pairs if name}
+
+
+def answer(value: JsonValue) -> web.Response:
+    """Return JSON as the server sends it: declared as plain text (1.4)."""
+    return script(markup.dump(value))
+
+
+def script(body: str) -> web.Response:
+    """Return a script fragment or other text."""
+    return web.Response(text=body, content_type="text/plain", charset="utf-8")
+
+
+def page(body: str, status: int = 200) -> web.Response:
+    """Return a small HTML page."""
+    return web.Response(
+        text=f"<!DOCTYPE html><html><body>{body}</body></html>", content_type="text/html", status=status
+    )

@@ -1,0 +1,77 @@
+"""Bad days on order: what goes wrong, where, for whom and how often."""
+
+import enum
+from dataclasses import dataclass, field
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+
+ANY = "*"
+
+
+class FaultKind(enum.Enum):
+    """What can go wrong."""
+
+    DELAY = "delay"  # value: seconds before the request is looked at
+    STATUS = "status"  # value: 400–599 with an empty body; 0 the line "HTTP/1.1 0 -"; 200–399 the right body under it
+    RESET = "reset"  # connection reset; value "after": when the request has been carried out
+    TRUNCATE = "truncate"  # the answer breaks off; value: bytes that still come (default half of it)
+    GARBAGE = "garbage"  # value: a text to answer instead (default something unreadable)
+    RETCODE = "retcode"  # value: the code to refuse with, in the endpoint's own form
+    DROP = "drop"  # no answer at all; value: seconds until the connection closes (default 600), or "after"
+
+
+@dataclass(slots=True)
+class Fault:
+    """One order. ``left`` None: until it is taken back."""
+
+    id: int
+    endpoint: str
+    kind: FaultKind
+    value: JsonValue = None
+    left: int | None = 1
+    uin: int | None = None
+    hits: int = 0
+
+    def as_json(self) -> JsonObject:
+        """Return it for the scripting API."""
+        return {
+            "id": self.id,
+            "endpoint": self.endpoint,
+            "kind": self.kind.value,
+            "value": self.value,
+            "count": self.left,
+            "uin": self.uin,
+            "hits": self.hits,
+        }
+
+
+@dataclass(slots=True)
+class Faults:
+    """The orders that stand."""
+
+    all: dict[int, Fault] = field(default_factory=dict)
+    last_id: int = 0
+
+    def add(self, endpoint: str, kind: FaultKind, value: JsonValue, count: int | None, uin: int | None) -> Fault:
+        """Order a fault for the next ``count`` matching requests (None: for all)."""
+        self.last_id += 1
+        fault = self.all[self.last_id] = Fault(self.last_id, endpoint, kind, value, count, uin)
+        return fault
+
+    def take(self, endpoint: str, uin: int | None) -> list[Fault]:
+        """Return the faults that this request suffers: a delay, if any, and the oldest of the others."""
+        if not self.all:
+            return []
+        taken: list[Fault] = []
+        for fault in list(self.all.values()):
+            if fault.endpoint not in (endpoint, ANY) or (fault.uin is not None and fault.uin != uin):
+                continue
+            if any((fault.kind is FaultKind.DELAY) == (other.kind is FaultKind.DELAY) for other in taken):
+                continue
+            taken.append(fault)
+            fault.hits += 1
+            if fault.left is not None:
+                fault.left -= 1
+                if fault.left <= 0:
+                    del self.all[fault.id]
+        return sorted(taken, key=lambda fault: fault.kind is not FaultKind.DELAY)

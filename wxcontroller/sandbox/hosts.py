@@ -1,0 +1,46 @@
+"""Which host name plays which role (weixin-web-protocol 1.1, 1.2)."""
+
+import enum
+from dataclasses import dataclass
+
+DOMAINS = ("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com")
+QR_HOST = "login.weixin.qq.com"
+
+
+class Role(enum.Enum):
+    """What a WeChat host is there for."""
+
+    LOGIN = "login"
+    QR = "qr"
+    BASE = "base"
+    PUSH = "push"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One WeChat host: its role and the domain it belongs to (``""`` for the QR host, which serves all)."""
+
+    name: str
+    role: Role
+    domain: str
+
+
+_PREFIXES = {Role.LOGIN: "login.", Role.BASE: "", Role.PUSH: "webpush.", Role.FILE: "file."}
+HOSTS: dict[str, Host] = {
+    prefix + domain: Host(prefix + domain, role, domain) for domain in DOMAINS for role, prefix in _PREFIXES.items()
+}
+HOSTS[QR_HOST] = Host(QR_HOST, Role.QR, "")
+
+
+def place(host_header: str | None) -> Host | None:
+    """Return the WeChat host that a Host header names (port and case ignored), or None for any other name."""
+    if not host_header:
+        return None
+    name, _, port = host_header.lower().rpartition(":")
+    return HOSTS.get(name if name and port.isdigit() else host_header.lower())
+
+
+def parent_domain(domain: str) -> str:
+    """Return the domain that the data ticket is set on, so that it reaches the file host (1.5)."""
+    return ".wechat.com" if domain.endswith(".wechat.com") else ".qq.com"

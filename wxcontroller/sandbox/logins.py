@@ -1,0 +1,132 @@
+"""The life of a login uuid, from the QR code to the ticket that opens a session (3)."""
+
+import enum
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.session import Session
+
+KEPT = 2000
+
+
+class State(enum.Enum):
+    """Where a login stands."""
+
+    WAITING = "waiting"
+    SCANNED = "scanned"
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    DONE = "done"
+
+
+OPEN = frozenset({State.WAITING, State.SCANNED, State.CONFIRMED})
+
+
+class WrongState(Exception):
+    """Something that can't be done to a login in its present state."""
+
+
+@dataclass(slots=True)
+class Login:
+    """One uuid. ``desktop`` is what the phone shows; ``uin`` is known from the scan on, for a push from the start."""
+
+    uuid: str
+    created: float
+    expires: float
+    desktop: bool
+    push: bool = False
+    uin: int | None = None
+    state: State = State.WAITING
+    ticket: str = ""
+    scan: int = 0
+    session: Session | None = None
+    bell: Bell = field(default_factory=Bell)
+
+    def as_json(self) -> JsonObject:
+        """Return it for the scripting API."""
+        return {
+            "uuid": self.uuid,
+            "state": self.state.value,
+            "desktop": self.desktop,
+            "push": self.push,
+            "uin": self.uin,
+            "created": round(self.created, 3),
+            "link": link(self.uuid),
+        }
+
+
+def link(uuid: str) -> str:
+    """Return what the QR code of a uuid says (3.2)."""
+    return f"https://login.weixin.qq.com/l/{uuid}"
+
+
+class Logins:
+    """All uuids, oldest first. Expiry is looked at when somebody asks, so waiting ones need no timer."""
+
+    def __init__(self, life: float) -> None:
+        self.life = life
+        self.all: dict[str, Login] = {}
+        self.bell = Bell()
+
+    def new(self, desktop: bool, push_for: int | None = None) -> Login:
+        """Hand out a uuid; ``push_for`` is the account that a push login asks."""
+        now = time.time()
+        uuid = secrets.token_urlsafe(8)[:10] + "=="
+        login = Login(uuid, now, now + self.life, desktop, push=push_for is not None, uin=push_for)
+        self.all[uuid] = login
+        while len(self.all) > KEPT:
+            del self.all[next(iter(self.all))]
+        self.bell.ring()
+        return login
+
+    def get(self, uuid: str) -> Login | None:
+        """Return a login as it stands now, or None."""
+        login = self.all.get(uuid)
+        if login is not None and login.state in OPEN and time.time() >= login.expires:
+            self.move(login, State.EXPIRED)
+        return login
+
+    def newest_first(self) -> list[Login]:
+        """Return all logins as they stand now."""
+        return [login for uuid in reversed(self.all) if (login := self.get(uuid)) is not None]
+
+    def move(self, login: Login, state: State) -> None:
+        """Change a login's state and tell everybody who waits for that."""
+        login.state = state
+        login.bell.ring()
+        self.bell.ring()
+
+    def scan(self, login: Login, uin: int) -> None:
+        """The phone of ``uin`` has read the code."""
+        if login.state is not State.WAITING or (login.push and login.uin != uin):
+            raise WrongState(
+                f"login {login.uuid} is {login.state.value}: only a waiting one of this account can be scanned"
+            )
+        login.uin = uin
+        self.move(login, State.SCANNED)
+
+    def confirm(self, login: Login) -> None:
+        """The owner has pressed "Log in"."""
+        if login.state is not State.SCANNED and not (login.push and login.state is State.WAITING):
+            raise WrongState(f"login {login.uuid} is {login.state.value}: scan it first, confirm it once")
+        login.ticket = f"A{secrets.token_urlsafe(16)}@qrticket_0"
+        login.scan = int(time.time())
+        login.expires = time.time() + self.life
+        self.move(login, State.CONFIRMED)
+
+    def cancel(self, login: Login) -> None:
+        """The owner has said no."""
+        if login.state not in OPEN:
+            raise WrongState(f"login {login.uuid} is {login.state.value}: nothing left to cancel")
+        self.move(login, State.CANCELLED)
+
+    def expire(self, login: Login) -> None:
+        """Make a uuid too old now."""
+        if login.state not in OPEN:
+            raise WrongState(f"login {login.uuid} is {login.state.value}: nothing left to expire")
+        self.move(login, State.EXPIRED)

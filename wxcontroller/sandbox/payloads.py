@@ -1,0 +1,347 @@
+"""The shapes of what the server answers (6.3, 7.1, 11). Facts come in as our own types, JSON goes out."""
+
+import time
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.markup import encode
+from wxcontroller.sandbox.session import ContactChanged, ContactGone, Message, Session
+from wxcontroller.sandbox.world import Group, Kind, Member, Person
+
+_CGI = "/cgi-bin/mmwebwx-bin"
+
+
+def base(ret: int = 0) -> JsonObject:
+    """Return an answer with nothing but its BaseResponse."""
+    return {"BaseResponse": {"Ret": ret, "ErrMsg": "操作太频繁，请稍后再试。" if ret == 1205 else ""}}
+
+
+def person_head(session: Session, person: Person, skey: str = "") -> str:
+    """Return a person's HeadImgUrl."""
+    username = session.username(person.wxid)
+    return f"{_CGI}/webwxgeticon?seq={person.head_seq}&username={username}&skey={skey}"
+
+
+def contact(session: Session, person: Person) -> JsonObject:
+    """Return somebody as the address book and batch-get have them."""
+    special = person.kind is Kind.SPECIAL
+    return {
+        "Uin": session.uin if person.kind is Kind.SELF else 0,
+        "UserName": session.username(person.wxid),
+        "NickName": encode(person.name),
+        "HeadImgUrl": person_head(session, person, session.skey),
+        "ContactFlag": person.contact_flag,
+        "MemberCount": 0,
+        "MemberList": [],
+        "RemarkName": encode(person.remark),
+        "HideInputBarFlag": int(person.wxid == "newsapp"),
+        "Sex": person.sex,
+        "Signature": encode(person.signature),
+        "VerifyFlag": person.verify,
+        "OwnerUin": 0,
+        "PYInitial": person.pinyin[:1].upper(),
+        "PYQuanPin": person.pinyin,
+        "RemarkPYInitial": person.remark_pinyin[:1].upper(),
+        "RemarkPYQuanPin": person.remark_pinyin,
+        "StarFriend": person.star,
+        "AppAccountFlag": 0,
+        "Statues": 0,
+        "AttrStatus": person.attr,
+        "Province": person.province,
+        "City": person.city,
+        "Alias": person.alias,
+        "SnsFlag": person.sns,
+        "UniFriend": 0,
+        "DisplayName": "",
+        "ChatRoomId": 0,
+        "KeyWord": person.wxid[:3] if special or person.kind is Kind.OFFICIAL else person.alias[:3],
+        "EncryChatRoomId": "",
+        "IsOwner": 0,
+    }
+
+
+def group(session: Session, account: Account, room: Group, members: bool) -> JsonObject:
+    """Return a group; ``members`` False for the address book, where lists are empty."""
+    username = session.username(room.wxid)
+    listed: list[JsonValue] = [member(session, account, m) for m in room.members] if members else []
+    return {
+        "Uin": 0,
+        "UserName": username,
+        "NickName": encode(room.name),
+        "HeadImgUrl": f"{_CGI}/webwxgetheadimg?seq={room.head_seq}&username={username}&skey=",
+        "ContactFlag": 3 if room.saved else 2,
+        "MemberCount": len(listed),
+        "MemberList": listed,
+        "RemarkName": "",
+        "HideInputBarFlag": 0,
+        "Sex": 0,
+        "Signature": "",
+        "VerifyFlag": 0,
+        "OwnerUin": 0,
+        "PYInitial": "",
+        "PYQuanPin": "",
+        "RemarkPYInitial": "",
+        "RemarkPYQuanPin": "",
+        "StarFriend": 0,
+        "AppAccountFlag": 0,
+        "Statues": 0 if room.muted else 1,
+        "AttrStatus": 0,
+        "Province": "",
+        "City": "",
+        "Alias": "",
+        "SnsFlag": 0,
+        "UniFriend": 0,
+        "DisplayName": "",
+        "ChatRoomId": 0,
+        "KeyWord": "",
+        "EncryChatRoomId": session.room_id(room.wxid) if members else "",
+        "IsOwner": int(room.owner == account.wxid),
+    }
+
+
+def group_at_init(session: Session, account: Account, room: Group) -> JsonObject:
+    """Return a group as webwxinit has it: members without names, which are of no use (5.1)."""
+    shape = group(session, account, room, members=True)
+    shape["MemberList"] = [
+        {**member(session, account, m), "NickName": "", "DisplayName": "", "AttrStatus": 0, "KeyWord": ""}
+        for m in room.members
+    ]
+    shape["EncryChatRoomId"] = ""
+    return shape
+
+
+def member(session: Session, account: Account, place: Member) -> JsonObject:
+    """Return an entry of a group's MemberList."""
+    person = account.world.people[place.wxid]
+    return {
+        "Uin": 0,
+        "UserName": session.username(person.wxid),
+        "NickName": encode(person.name),
+        "AttrStatus": person.attr,
+        "PYInitial": "",
+        "PYQuanPin": "",
+        "RemarkPYInitial": "",
+        "RemarkPYQuanPin": "",
+        "MemberStatus": 0,
+        "DisplayName": encode(place.display),
+        "KeyWord": person.alias[:3],
+    }
+
+
+def myself(session: Session, me: Person) -> JsonObject:
+    """Return ``User`` of webwxinit: no Alias, Province or City in it."""
+    return {
+        "Uin": session.uin,
+        "UserName": session.username(me.wxid),
+        "NickName": encode(me.name),
+        "HeadImgUrl": person_head(session, me),
+        "RemarkName": "",
+        "PYInitial": "",
+        "PYQuanPin": "",
+        "RemarkPYInitial": "",
+        "RemarkPYQuanPin": "",
+        "HideInputBarFlag": 0,
+        "StarFriend": 0,
+        "Sex": me.sex,
+        "Signature": encode(me.signature),
+        "AppAccountFlag": 0,
+        "VerifyFlag": 0,
+        "ContactFlag": 0,
+        "WebWxPluginSwitch": 0,
+        "HeadImgFlag": 1,
+        "SnsFlag": me.sns,
+    }
+
+
+def nobody() -> JsonObject:
+    """Return ``User`` with zero values."""
+    texts = "UserName NickName HeadImgUrl RemarkName PYInitial PYQuanPin RemarkPYInitial RemarkPYQuanPin Signature"
+    numbers = "Uin HideInputBarFlag StarFriend Sex AppAccountFlag VerifyFlag ContactFlag SnsFlag"
+    blank: JsonObject = dict.fromkeys(texts.split(), "")
+    return blank | dict.fromkeys((*numbers.split(), "WebWxPluginSwitch", "HeadImgFlag"), 0)
+
+
+def message(session: Session, account: Account, event: Message) -> JsonObject:
+    """Return an entry of AddMsgList."""
+    me = account.wxid
+    outgoing = event.sender == me
+    content = event.content
+    if event.peer.endswith("@chatroom") and not outgoing and event.msg_type != 10000:
+        content = f"{session.username(event.sender)}:<br/>{content}"
+    return {
+        "MsgId": str(event.msg_id),
+        "FromUserName": session.username(me if outgoing else event.peer),
+        "ToUserName": session.username(event.peer if outgoing else me),
+        "MsgType": event.msg_type,
+        "Content": content,
+        "Status": 3,
+        "ImgStatus": 1,
+        "CreateTime": event.time,
+        "VoiceLength": 0,
+        "PlayLength": 0,
+        "FileName": "",
+        "FileSize": "",
+        "MediaId": "",
+        "Url": "",
+        "AppMsgType": 0,
+        "StatusNotifyCode": event.notify_code,
+        "StatusNotifyUserName": ",".join(session.username(wxid) for wxid in event.notify),
+        "RecommendInfo": {
+            "UserName": "",
+            "NickName": "",
+            "QQNum": 0,
+            "Province": "",
+            "City": "",
+            "Content": "",
+            "Signature": "",
+            "Alias": "",
+            "Scene": 0,
+            "VerifyFlag": 0,
+            "AttrStatus": 0,
+            "Sex": 0,
+            "Ticket": "",
+            "OpCode": 0,
+        },
+        "ForwardFlag": 0,
+        "AppInfo": {"AppID": "", "Type": 0},
+        "HasProductId": 0,
+        "Ticket": "",
+        "ImgHeight": 0,
+        "ImgWidth": 0,
+        "SubMsgType": 0,
+        "NewMsgId": event.msg_id,
+        "OriContent": "",
+        "EncryFileName": "",
+    }
+
+
+def changed(session: Session, account: Account, event: ContactChanged) -> JsonObject | None:
+    """Return an entry of ModContactList, a partial object; None for somebody who is gone meanwhile."""
+    room = account.world.groups.get(event.wxid)
+    person = account.world.people.get(event.wxid)
+    if room is not None:
+        full = group(session, account, room, members=True)
+        full["ChatRoomOwner"] = session.username(room.owner)
+    elif person is not None:
+        full = contact(session, person)
+    else:
+        return None
+    for absent in ("Uin", "PYInitial", "PYQuanPin", "RemarkPYInitial", "RemarkPYQuanPin", "UniFriend", "IsOwner"):
+        del full[absent]
+    return full | {"HeadImgUpdateFlag": 1, "ContactType": 0}
+
+
+def gone(session: Session, event: ContactGone) -> JsonObject:
+    """Return an entry of DelContactList."""
+    return {"UserName": session.username(event.wxid), "ContactFlag": 0}
+
+
+def init(account: Account | None, session: Session | None, ret: int = 0) -> JsonObject:
+    """Return webwxinit's answer; without a session all fields are there with zero values (11.2)."""
+    answer: JsonObject = {
+        **base(ret),
+        "Count": 0,
+        "ContactList": [],
+        "SyncKey": no_key(),
+        "User": nobody(),
+        "ChatSet": "",
+        "SKey": "",
+        "ClientVersion": 0,
+        "SystemTime": 0,
+        "GrayScale": 0,
+        "InviteStartCount": 0,
+        "MPSubscribeMsgCount": 0,
+        "MPSubscribeMsgList": [],
+        "ClickReportInterval": 0,
+    }
+    if account is None or session is None:
+        return answer
+    world = account.world
+    chats: list[JsonValue] = []
+    chat_set: list[str] = []
+    for wxid in world.recent:
+        room = world.groups.get(wxid)
+        if room is not None and room.seen.value in ("saved", "init"):
+            chats.append(group_at_init(session, account, room))
+        elif room is None:
+            chats.append(contact(session, world.people[wxid]))
+        if room is None or room.seen.value != "notify":
+            chat_set.append(session.username(wxid))
+    answer |= {
+        "Count": len(chats[:10]),
+        "ContactList": chats[:10],
+        "SyncKey": session.fresh_sync_key(),
+        "User": myself(session, world.me),
+        "ChatSet": "".join(f"{username}," for username in chat_set),
+        "SKey": session.skey,
+        "ClientVersion": 671090481,
+        "SystemTime": int(time.time()),
+        "GrayScale": 1,
+        "InviteStartCount": 40,
+        "ClickReportInterval": 600000,
+    }
+    official = next((p for p in world.people.values() if p.kind is Kind.OFFICIAL), None)
+    if official is not None:
+        article: JsonObject = {
+            "Title": "标题 &amp; 副标题",
+            "Digest": "摘要",
+            "Cover": "http://example.invalid/c.jpg",
+            "Url": "http://example.invalid/a?x=1&y=2",
+        }
+        answer["MPSubscribeMsgCount"] = 1
+        answer["MPSubscribeMsgList"] = [
+            {
+                "UserName": session.username(official.wxid),
+                "MPArticleCount": 1,
+                "MPArticleList": [article],
+                "Time": int(time.time()) - 3600,
+                "NickName": encode(official.name),
+            }
+        ]
+    return answer
+
+
+def no_key() -> JsonObject:
+    """Return the empty SyncKey."""
+    return {"Count": 0, "List": []}
+
+
+def sync(ret: int = 0) -> JsonObject:
+    """Return webwxsync's answer with nothing in it."""
+    return {
+        **base(ret),
+        "AddMsgCount": 0,
+        "AddMsgList": [],
+        "ModContactCount": 0,
+        "ModContactList": [],
+        "DelContactCount": 0,
+        "DelContactList": [],
+        "ModChatRoomMemberCount": 0,
+        "ModChatRoomMemberList": [],
+        "Profile": {
+            "BitFlag": 0,
+            "UserName": {"Buff": ""},
+            "NickName": {"Buff": ""},
+            "BindUin": 0,
+            "BindEmail": {"Buff": ""},
+            "BindMobile": {"Buff": ""},
+            "Status": 0,
+            "Sex": 0,
+            "PersonalCard": 0,
+            "Alias": "",
+            "HeadImgUpdateFlag": 0,
+            "HeadImgUrl": "",
+            "Signature": "",
+        },
+        "ContinueFlag": 0,
+        "SyncKey": no_key(),
+        "SKey": "",
+        "SyncCheckKey": no_key(),
+    }
+
+
+def conversation_list(account: Account) -> tuple[str, tuple[str, ...]]:
+    """Return Content and people of the status notify that lists the conversations (7.8)."""
+    listed = tuple(account.world.recent)
+    lines = ("<msg>", "<op id='4'>", f"<username>{','.join(listed)}</username>", "<unreadchatlist>")
+    return encode("\n".join((*lines, "</unreadchatlist>", "</op>", "</msg>"))), listed

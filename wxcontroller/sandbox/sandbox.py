@@ -1,0 +1,146 @@
+"""The sandbox itself: all accounts, logins and sessions, and what can happen among them."""
+
+import time
+from dataclasses import dataclass
+
+from wxcontroller.sandbox import world as worlds
+from wxcontroller.sandbox.account import KEPT_DEAD, Account, Sent, WebLogin
+from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.faults import Faults
+from wxcontroller.sandbox.hosts import DOMAINS
+from wxcontroller.sandbox.ledger import Ledger
+from wxcontroller.sandbox.logins import Login, Logins, State
+from wxcontroller.sandbox.markup import encode
+from wxcontroller.sandbox.session import Message, Session
+
+KICKED = 1101  # what the older session hears when the account logs in again (9.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the servers behave. Times in seconds."""
+
+    poll_hold: float = 25.0
+    sync_hold: float = 25.0
+    uuid_life: float = 300.0
+    contact_page: int = 500
+    sync_page: int = 50
+    batch_rate: float = 1.0  # webwxbatchgetcontact calls a second that are tolerated for long; 0 = any number
+    batch_burst: int = 30
+
+
+class Sandbox:
+    """Everything there is. Lives in one event loop; nothing in here blocks or waits."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = options or Options()
+        self.accounts: dict[int, Account] = {}
+        self.sessions: dict[str, Session] = {}
+        self.logins = Logins(self.options.uuid_life)
+        self.faults = Faults()
+        self.ledger = Ledger()
+        self.confirmed_polls = 0
+        self.changes = 0  # counts what the phone page shows
+        self.changed = Bell()
+        self._last_msg_id = 4 * 10**18 + int(time.time() * 1000) * 10**6
+
+    # -- accounts
+
+    def add_account(
+        self,
+        nickname: str = "",
+        domain: str = DOMAINS[0],
+        plan: worlds.Plan | None = None,
+        web_login: WebLogin = WebLogin.BOTH,
+        push_login: bool = True,
+        avatar: bool = True,
+    ) -> Account:
+        """Add an account. Without a ``plan`` it gets a world of its own, of the usual size."""
+        number = len(self.accounts) + 1
+        plan = plan or worlds.Plan(seed=number)
+        uin = 1_234_567_000 + number
+        account = Account(
+            uin=uin,
+            nickname=nickname or worlds.nickname(plan.seed),
+            wxid=f"wxid_sandbox{number:06d}",
+            domain=domain,
+            plan=plan,
+            web_login=web_login,
+            push_login=push_login,
+            avatar=avatar,
+        )
+        self.accounts[uin] = account
+        self.touch()
+        return account
+
+    def touch(self) -> None:
+        """Tell the phone page that there is something new."""
+        self.changes += 1
+        self.changed.ring()
+
+    # -- sessions
+
+    def open_session(self, account: Account, desktop: bool) -> Session:
+        """Open a web login; an older one of the account ends."""
+        self.close_session(account, KICKED)
+        session = Session(account.uin, account.domain, desktop)
+        account.session = session
+        self.sessions[session.sid] = session
+        self.touch()
+        return session
+
+    def close_session(self, account: Account, retcode: int) -> bool:
+        """End the account's web login with a code; False when there is none."""
+        session, account.session = account.session, None
+        if session is None:
+            return False
+        session.end(retcode)
+        account.dead.append(session)
+        while len(account.dead) > KEPT_DEAD:
+            self.sessions.pop(account.dead.popleft().sid, None)
+        self.touch()
+        return True
+
+    def take_ticket(self, login: Login, account: Account, desktop: bool) -> Session:
+        """Turn a confirmed login into a session; the same again while a client repeats the request (3.5)."""
+        if login.session is None or login.session.dead:
+            login.session = self.open_session(account, desktop)
+            self.logins.move(login, State.DONE)
+        return login.session
+
+    # -- messages
+
+    def next_msg_id(self) -> int:
+        """Return a new MsgId: 19 digits, more than a double can hold, growing even over restarts."""
+        self._last_msg_id += 1
+        return self._last_msg_id
+
+    def deliver(self, account: Account, peer: str, sender: str, text: str, origin: str) -> Message:
+        """Let a text arrive in one of the account's conversations; a web session sees it at its next sync."""
+        now = time.time()
+        message = Message(self.next_msg_id(), int(now), peer, sender, encode(text))
+        account.record(peer, origin, account.name_of(sender), text, now)
+        if account.session is not None:
+            account.session.push(message)
+        self.touch()
+        return message
+
+    def sent_by_web(self, account: Account, session: Session, peer: str, text: str, client_msg_id: str) -> Sent:
+        """Take a text from the web client. It is not echoed to the session (7.2)."""
+        now = time.time()
+        account.sent_count += 1
+        sent = Sent(
+            seq=account.sent_count,
+            to=account.name_of(peer),
+            to_username=session.username(peer),
+            wxid=peer,
+            text=text,
+            client_msg_id=client_msg_id,
+            msg_id=str(self.next_msg_id()),
+            time=now,
+        )
+        account.sent.append(sent)
+        account.record(peer, "web", account.nickname, text, now)
+        session.remember_send(client_msg_id, sent.msg_id)
+        self.touch()
+        return sent

@@ -1,0 +1,477 @@
+"""The scripting API under /sandbox/: what a phone, and a bad day, can do to a web client."""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
+from wxcontroller.sandbox import markup, wire
+from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.faults import ANY, FaultKind
+from wxcontroller.sandbox.hosts import DOMAINS
+from wxcontroller.sandbox.logins import Login, State, WrongState
+from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.world import Group, Kind, Person, Plan
+
+SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
+LONGEST_WAIT = 300.0
+_END_CODES = (1100, 1101, 1102)
+
+
+class BadInput(Exception):
+    """Input that can't be used: becomes a 400 with the message (or ``status``, when that says more)."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@web.middleware
+async def errors_as_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn errors under /sandbox/ into ``{"error": …}``."""
+    if not request.path.startswith("/sandbox/"):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except BadInput as error:
+        return _json({"error": str(error)}, error.status)
+    except WrongState as error:
+        return _json({"error": str(error)}, 409)
+    except web.HTTPException as error:
+        return _json({"error": f"{error.reason}: {request.method} {request.path}"}, error.status)
+
+
+def _json(value: JsonValue, status: int = 200) -> web.Response:
+    return web.json_response(value, status=status, dumps=lambda data: markup.dump(data) + "\n")
+
+
+# -- reading input
+
+
+async def _body(request: web.Request, known: Iterable[str]) -> JsonObject:
+    raw = await request.read()
+    if not raw.strip():
+        return {}
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        raise BadInput("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise BadInput("the body is not a JSON object")
+    if unknown := sorted(set(value) - set(known)):
+        raise BadInput(f"unknown field {unknown[0]!r}; known are {', '.join(known)}")
+    return value
+
+
+def _string(body: JsonObject, key: str, default: str | None = None) -> str:
+    value = body.get(key, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise BadInput(f"{key!r} must be a text" + ("" if default is not None else " and is needed"))
+    return value
+
+
+def _number(body: JsonObject, key: str, default: int | None, low: int, high: int) -> int:
+    value = body.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise BadInput(f"{key!r} must be a whole number from {low} to {high}")
+    return value
+
+
+def _flag(body: JsonObject, key: str) -> bool:
+    value = body.get(key, True)
+    if not isinstance(value, bool):
+        raise BadInput(f"{key!r} must be true or false")
+    return value
+
+
+def _query_number(request: web.Request, key: str) -> float:
+    try:
+        value = float(request.query.get(key, "0"))
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1e12:
+        raise BadInput(f"query parameter {key!r} must be a number, not below 0")
+    return value
+
+
+def _account(request: web.Request, uin: JsonValue) -> Account:
+    number = int(uin) if isinstance(uin, str) and uin.isascii() and uin.isdigit() else uin
+    account = request.app[SANDBOX].accounts.get(number) if isinstance(number, int) else None
+    if account is None:
+        raise BadInput(f"no account with uin {text(uin) or 'of that kind'}; GET /sandbox/accounts lists them", 404)
+    return account
+
+
+def _its_account(request: web.Request) -> Account:
+    return _account(request, request.match_info["uin"])
+
+
+def _login(request: web.Request) -> Login:
+    uuid = request.match_info["uuid"]
+    login = request.app[SANDBOX].logins.get(uuid)
+    if login is None:
+        raise BadInput(f"no login with uuid {uuid}; GET /sandbox/logins lists them", 404)
+    return login
+
+
+def _one(account: Account, name: str, what: str) -> str:
+    found = account.find(name)
+    if not found:
+        raise BadInput(f"{what} {name!r} is nobody that account {account.uin} knows")
+    if len(found) > 1:
+        raise BadInput(f"{what} {name!r} stands for several: {', '.join(found)}; use one of these ids")
+    return found[0]
+
+
+# -- what can be asked for
+
+
+async def health(request: web.Request) -> web.Response:
+    """Say that the sandbox is there."""
+    sandbox = request.app[SANDBOX]
+    online = sum(1 for account in sandbox.accounts.values() if account.session is not None)
+    return _json({"status": "ok", "accounts": len(sandbox.accounts), "online": online})
+
+
+def _summary(account: Account) -> JsonObject:
+    session = account.session
+    if session is not None:
+        session.learn(account.world)
+    return {
+        "uin": account.uin,
+        "nickname": account.nickname,
+        "wxid": account.wxid,
+        "username": session.username(account.wxid) if session is not None else "",
+        "domain": account.domain,
+        "web_login": account.web_login.value,
+        "push_login": account.push_login,
+        "online": session is not None,
+    }
+
+
+async def accounts(request: web.Request) -> web.Response:
+    """List the accounts."""
+    return _json([_summary(account) for account in request.app[SANDBOX].accounts.values()])
+
+
+_NEW_ACCOUNT = (
+    "nickname", "domain", "friends", "groups", "members", "seed", "web_login", "push_login", "avatar",
+)  # fmt: skip
+
+
+async def add_account(request: web.Request) -> web.Response:
+    """Add an account."""
+    sandbox = request.app[SANDBOX]
+    body = await _body(request, _NEW_ACCOUNT)
+    domain = _string(body, "domain", DOMAINS[0])
+    if domain not in DOMAINS:
+        raise BadInput(f"'domain' must be one of {', '.join(DOMAINS)}")
+    web_login = _string(body, "web_login", "both")
+    if web_login not in {kind.value for kind in WebLogin}:
+        raise BadInput(f"'web_login' must be one of {', '.join(kind.value for kind in WebLogin)}")
+    plan = Plan(
+        seed=_number(body, "seed", len(sandbox.accounts) + 1, 0, 2**53),
+        friends=_number(body, "friends", 30, 0, 10_000),
+        groups=_number(body, "groups", 4, 0, 500),
+        members=_number(body, "members", 12, 1, 500),
+    )
+    account = sandbox.add_account(
+        _string(body, "nickname", "")[:64],
+        domain,
+        plan,
+        WebLogin(web_login),
+        push_login=_flag(body, "push_login"),
+        avatar=_flag(body, "avatar"),
+    )
+    return _json(_summary(account), 201)
+
+
+async def account_details(request: web.Request) -> web.Response:
+    """Show one account and everybody it knows."""
+    account = _its_account(request)
+    session = account.session
+    shown = _summary(account)
+    world = account.world
+
+    def person(one: Person) -> JsonObject:
+        return {
+            "wxid": one.wxid,
+            "username": session.username(one.wxid) if session is not None else "",
+            "name": one.name,
+            "remark": one.remark,
+            "kind": one.kind.value,
+        }
+
+    def group(one: Group) -> JsonObject:
+        return {
+            "wxid": one.wxid,
+            "username": session.username(one.wxid) if session is not None else "",
+            "name": world.group_title(one),
+            "saved": one.saved,
+            "owner": one.owner,
+            "members": [person(world.people[m.wxid]) | {"display": m.display} for m in one.members],
+        }
+
+    shown["contacts"] = [person(p) for p in world.people.values() if p.kind not in (Kind.SELF, Kind.STRANGER)]
+    shown["groups"] = [group(g) for g in world.groups.values()]
+    shown["sessions"] = (
+        []
+        if session is None
+        else [
+            {
+                "opened": session.opened,
+                "desktop": session.desktop,
+                "initialised": session.initialised,
+                "polling": session.polls > 0,
+                "undelivered": session.head - session.issued,
+            }
+        ]
+    )
+    return _json(shown)
+
+
+async def logins(request: web.Request) -> web.Response:
+    """List logins, newest first; with ``wait`` not before there is one in the wanted state."""
+    sandbox = request.app[SANDBOX]
+    wanted = request.query.get("state")
+    if wanted is not None and wanted not in {state.value for state in State}:
+        raise BadInput(f"'state' must be one of {', '.join(state.value for state in State)}")
+    uin = request.query.get("uin")
+
+    def matching() -> list[JsonValue]:
+        return [
+            login.as_json()
+            for login in sandbox.logins.newest_first()
+            if wanted in (None, login.state.value) and (uin is None or str(login.uin) == uin)
+        ]
+
+    return _json(await _when(request, matching, sandbox.logins.bell.wait))
+
+
+async def _when(
+    request: web.Request, look: Callable[[], list[JsonValue]], wait: Callable[[float], Awaitable[bool]]
+) -> JsonValue:
+    """Return what ``look`` finds, waiting up to ``wait`` seconds for it to be something."""
+    deadline = time.monotonic() + min(_query_number(request, "wait"), LONGEST_WAIT)
+    while not (found := look()) and (left := deadline - time.monotonic()) > 0:
+        await wait(left)
+    return found
+
+
+async def scan(request: web.Request) -> web.Response:
+    """Scan a code with an account's phone."""
+    body = await _body(request, ("uin",))
+    login = _login(request)
+    account = _account(request, body.get("uin"))
+    request.app[SANDBOX].logins.scan(login, account.uin)
+    return _moved(request, login)
+
+
+async def confirm(request: web.Request) -> web.Response:
+    """Confirm a login; with ``uin`` scan it first, if that is still to do."""
+    body = await _body(request, ("uin",))
+    login = _login(request)
+    book = request.app[SANDBOX].logins
+    if "uin" in body and login.state is State.WAITING and not login.push:
+        book.scan(login, _account(request, body["uin"]).uin)
+    book.confirm(login)
+    return _moved(request, login)
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Say no on the phone."""
+    login = _login(request)
+    request.app[SANDBOX].logins.cancel(login)
+    return _moved(request, login)
+
+
+async def expire(request: web.Request) -> web.Response:
+    """Let a code grow old at once."""
+    login = _login(request)
+    request.app[SANDBOX].logins.expire(login)
+    return _moved(request, login)
+
+
+def _moved(request: web.Request, login: Login) -> web.Response:
+    request.app[SANDBOX].touch()
+    return _json(login.as_json())
+
+
+async def receive(request: web.Request) -> web.Response:
+    """Let somebody write to the account, alone or in a group."""
+    account = _its_account(request)
+    body = await _body(request, ("from", "group", "text"))
+    group, said = _string(body, "group", ""), _string(body, "text")
+    sender = _string(body, "from")
+    if group:
+        peer = _one(account, group, "group")
+        if peer not in account.world.groups:
+            raise BadInput(f"'group' {group!r} is a person; leave 'group' away for a private message")
+        wxid = _member(account, peer, sender)
+    else:
+        wxid = peer = _one(account, sender, "from")
+        if peer in account.world.groups:
+            raise BadInput("'from' is a group: name it in 'group' and a member in 'from'")
+    if wxid == account.wxid:
+        raise BadInput("an account receives nothing from itself; use phone-send for its own phone")
+    message = request.app[SANDBOX].deliver(account, peer, wxid, said, "peer")
+    return _json({"msg_id": str(message.msg_id), "online": account.session is not None})
+
+
+def _member(account: Account, group: str, name: str) -> str:
+    places = account.world.groups[group].members
+    inside = {place.wxid for place in places}
+    found = [wxid for wxid in account.find(name) if wxid in inside]
+    found = found or [place.wxid for place in places if place.display == name]
+    if len(found) != 1:
+        raise BadInput(f"from {name!r} is {'no member' if not found else 'several members'} of that group")
+    return found[0]
+
+
+async def phone_send(request: web.Request) -> web.Response:
+    """Send a text from the account's own phone."""
+    account = _its_account(request)
+    body = await _body(request, ("to", "text"))
+    peer = _one(account, _string(body, "to"), "to")
+    message = request.app[SANDBOX].deliver(account, peer, account.wxid, _string(body, "text"), "phone")
+    return _json({"msg_id": str(message.msg_id), "online": account.session is not None})
+
+
+async def sent(request: web.Request) -> web.Response:
+    """List what the web client sent after a seq; with ``wait`` not before there is something."""
+    account = _its_account(request)
+    after = _query_number(request, "after")
+
+    def newer() -> list[JsonValue]:
+        return [message.as_json() for message in account.sent if message.seq > after]
+
+    return _json(await _when(request, newer, account.bell.wait))
+
+
+async def chats(request: web.Request) -> web.Response:
+    """Show one conversation from a line on (``with``, ``after``), or name all that there are."""
+    account = _its_account(request)
+    peer = request.query.get("with")
+    if peer is None:
+        names: list[JsonValue] = [{"wxid": wxid, "name": account.name_of(wxid)} for wxid in account.chats]
+        return _json(names)
+    wxid = _one(account, peer, "with")
+    after = _query_number(request, "after")
+
+    def newer() -> list[JsonValue]:
+        return [line.as_json() for line in account.chats.get(wxid, ()) if line.seq > after]
+
+    return _json(await _when(request, newer, account.bell.wait))
+
+
+async def logout(request: web.Request) -> web.Response:
+    """End the account's web login from the server's side; ``forget`` takes its push login away too."""
+    account = _its_account(request)
+    body = await _body(request, ("retcode", "forget"))
+    retcode = _number(body, "retcode", _END_CODES[1], min(_END_CODES), max(_END_CODES))
+    if "forget" in body and _flag(body, "forget"):
+        account.tickets = {}
+    ended = request.app[SANDBOX].close_session(account, retcode)
+    return _json({"ended": ended, "retcode": retcode})
+
+
+async def list_faults(request: web.Request) -> web.Response:
+    """List the faults that are still to strike."""
+    return _json([fault.as_json() for fault in request.app[SANDBOX].faults.all.values()])
+
+
+async def add_fault(request: web.Request) -> web.Response:
+    """Order a fault."""
+    body = await _body(request, ("endpoint", "kind", "value", "count", "uin"))
+    endpoint, kind = _string(body, "endpoint"), _string(body, "kind")
+    if endpoint != ANY and endpoint not in wire.NAMES:
+        raise BadInput(f"'endpoint' must be {ANY} or one of {', '.join(sorted(wire.NAMES))}")
+    if kind not in {k.value for k in FaultKind}:
+        raise BadInput(f"'kind' must be one of {', '.join(k.value for k in FaultKind)}")
+    count = None if body.get("count", 1) is None else _number(body, "count", 1, 1, 10**9)
+    uin = None if body.get("uin") is None else _account(request, body["uin"]).uin
+    fault_kind = FaultKind(kind)
+    value = body.get("value")
+    _check_value(fault_kind, value)
+    return _json(request.app[SANDBOX].faults.add(endpoint, fault_kind, value, count, uin).as_json(), 201)
+
+
+def _check_value(kind: FaultKind, value: JsonValue) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    match kind:
+        case FaultKind.DELAY if not number:
+            raise BadInput("'value' of a delay is seconds")
+        case FaultKind.STATUS if value is not None and not (whole and (value == 0 or 200 <= int(str(value)) <= 599)):
+            raise BadInput("'value' of a status is 0 or 200 to 599")
+        case FaultKind.RETCODE if not whole:
+            raise BadInput("'value' of a retcode is the code")
+        case FaultKind.TRUNCATE if value is not None and not (whole and number):
+            raise BadInput("'value' of a truncation is the number of bytes that still come")
+        case FaultKind.GARBAGE if value is not None and not isinstance(value, str):
+            raise BadInput("'value' of garbage is a text")
+        case FaultKind.RESET if value not in (None, "before", "after"):
+            raise BadInput("'value' of a reset is before or after")
+        case FaultKind.DROP if value not in (None, "after") and not number:
+            raise BadInput("'value' of a drop is seconds, or after")
+        case _:
+            pass
+
+
+async def clear_faults(request: web.Request) -> web.Response:
+    """Take all faults back, or one by its id."""
+    faults = request.app[SANDBOX].faults
+    if "id" in request.query:
+        number = int(_query_number(request, "id"))
+        if faults.all.pop(number, None) is None:
+            raise BadInput(f"no fault with id {number} is left", 404)
+        return _json({"cleared": 1})
+    cleared = len(faults.all)
+    faults.all.clear()
+    return _json({"cleared": cleared})
+
+
+async def requests(request: web.Request) -> web.Response:
+    """Show what was asked for, and what was wrong with it."""
+    uin = None if "uin" not in request.query else _account(request, request.query["uin"]).uin
+    return _json(request.app[SANDBOX].ledger.as_json(uin))
+
+
+async def changes(request: web.Request) -> web.Response:
+    """Wait until something that the phone page shows has changed."""
+    sandbox = request.app[SANDBOX]
+    after = _query_number(request, "after")
+    deadline = time.monotonic() + min(_query_number(request, "wait"), LONGEST_WAIT)
+    while sandbox.changes <= after and (left := deadline - time.monotonic()) > 0:
+        await sandbox.changed.wait(left)
+    return _json({"version": sandbox.changes})
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the API's routes."""
+    one = "/sandbox/accounts/{uin}"
+    return [
+        web.get("/sandbox/health", health),
+        web.get("/sandbox/accounts", accounts),
+        web.post("/sandbox/accounts", add_account),
+        web.get(one, account_details),
+        web.post(one + "/receive", receive),
+        web.post(one + "/phone-send", phone_send),
+        web.get(one + "/sent", sent),
+        web.get(one + "/chats", chats),
+        web.post(one + "/logout", logout),
+        web.get("/sandbox/logins", logins),
+        web.post("/sandbox/logins/{uuid}/scan", scan),
+        web.post("/sandbox/logins/{uuid}/confirm", confirm),
+        web.post("/sandbox/logins/{uuid}/cancel", cancel),
+        web.post("/sandbox/logins/{uuid}/expire", expire),
+        web.get("/sandbox/faults", list_faults),
+        web.post("/sandbox/faults", add_fault),
+        web.delete("/sandbox/faults", clear_faults),
+        web.get("/sandbox/requests", requests),
+        web.get("/sandbox/changes", changes),
+    ]

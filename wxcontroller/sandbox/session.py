@@ -1,0 +1,228 @@
+"""One web login of an account: its secrets, its ids for everybody, and the queue that webwxsync reads."""
+
+import base64
+import hashlib
+import secrets
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items
+from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.world import Kind, World
+
+KEPT = 1000  # delivered events that stay, so that an old SyncKey can have them again
+REMEMBERED_SENDS = 5000  # ClientMsgIds that are known when they come again (7.9)
+SELECTOR_MESSAGE, SELECTOR_CONTACT, SELECTOR_CHAT_ENTERED = "2", "4", "7"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as the server keeps it: real ids, Content as delivered but without the group prefix."""
+
+    msg_id: int
+    time: int
+    peer: str
+    sender: str
+    content: str
+    msg_type: int = 1
+    notify_code: int = 0
+    notify: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """A contact or group is new or has changed."""
+
+    wxid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactGone:
+    """A friend was removed or a group left."""
+
+    wxid: str
+
+
+Event = Message | ContactChanged | ContactGone
+
+
+class BadSyncKey(ValueError):
+    """A SyncKey that this session never issued."""
+
+
+class Session:
+    """A web login. Alive while ``dead`` is 0; afterwards ``dead`` is the code that every call is refused with."""
+
+    def __init__(self, uin: int, domain: str, desktop: bool) -> None:
+        self.uin = uin
+        self.domain = domain
+        self.desktop = desktop
+        self.opened = int(time.time())
+        self.initialised = False
+        self.dead = 0
+        # with the characters that clients forget to encode
+        self.sid = secrets.token_urlsafe(6)[:8] + "/" + secrets.token_hex(2) + "+" + secrets.token_hex(2)
+        self.skeys = [new_skey()]
+        self.pass_ticket = quote(base64.b64encode(secrets.token_bytes(23) + b"?>").decode(), safe="")
+        self.data_ticket = secrets.token_urlsafe(16)
+        self.salt = secrets.token_bytes(16)
+        self.base = 600_000_000 + secrets.randbelow(90_000_000)
+        self.queue: deque[Event] = deque()
+        self.first = 1  # position of queue[0]
+        self.issued = 0  # position that the last SyncKey we gave out stands for
+        self.serial = 0
+        self.check_key = ""
+        self.bell = Bell()
+        self.polls = 0  # synccheck calls waiting now
+        self.sends: dict[str, str] = {}  # ClientMsgId → MsgID
+        self._batches = (time.monotonic(), 0.0)  # when batch-gets were last counted, and how many are not forgiven
+        self._names: dict[str, str] = {}
+        self._wxids: dict[str, str] = {}
+
+    # -- secrets
+
+    @property
+    def skey(self) -> str:
+        """The newest skey."""
+        return self.skeys[-1]
+
+    def takes_pass_ticket(self, value: str) -> bool:
+        """True for the ticket as given, and for its decoded form (1.6)."""
+        return value in (self.pass_ticket, unquote(self.pass_ticket))
+
+    def end(self, retcode: int) -> None:
+        """Kill the session; whoever polls hears it at once."""
+        if not self.dead:
+            self.dead = retcode
+            self.queue.clear()
+            self.bell.ring()
+
+    # -- ids
+
+    def learn(self, world: World) -> None:
+        """Give everybody in ``world`` a UserName for this session (6.1). Cheap when done before."""
+        if len(self._names) == len(world.people) + len(world.groups):
+            return
+        for person in world.people.values():
+            self._learn(person.wxid, person.wxid if person.kind is Kind.SPECIAL else "@" + self._hash(person.wxid))
+        for wxid in world.groups:
+            self._learn(wxid, "@@" + self._hash(wxid, 32))
+
+    def _learn(self, wxid: str, username: str) -> None:
+        self._names[wxid] = username
+        self._wxids[username] = wxid
+
+    def _hash(self, wxid: str, size: int = 0) -> str:
+        if not size:  # both lengths occur
+            size = 16 if wxid.encode()[-1] & 1 else 32
+        return hashlib.blake2b(wxid.encode(), key=self.salt, digest_size=size).hexdigest()
+
+    def username(self, wxid: str) -> str:
+        """Return this session's UserName of somebody."""
+        return self._names.get(wxid, wxid)
+
+    def wxid(self, username: str) -> str | None:
+        """Return who a UserName of this session is, or None."""
+        return self._wxids.get(username)
+
+    def room_id(self, wxid: str) -> str:
+        """Return the EncryChatRoomId of a group."""
+        return "@" + hashlib.blake2b(b"room" + wxid.encode(), key=self.salt, digest_size=16).hexdigest()
+
+    # -- the queue
+
+    @property
+    def head(self) -> int:
+        """Position of the newest event."""
+        return self.first + len(self.queue) - 1
+
+    def push(self, event: Event) -> None:
+        """Queue an event and wake the poll. Does nothing on a dead session."""
+        if not self.dead:
+            self.queue.append(event)
+            self.bell.ring()
+
+    def selector(self) -> str:
+        """Return what synccheck says about what is not delivered yet; "0" when there is nothing."""
+        if self.issued >= self.head:
+            return "0"
+        event = self.queue[self.issued - self.first + 1]
+        match event:
+            case Message(notify_code=2 | 5):
+                return SELECTOR_CHAT_ENTERED
+            case Message():
+                return SELECTOR_MESSAGE
+            case _:
+                return SELECTOR_CONTACT
+
+    def after(self, position: int, limit: int) -> list[Event]:
+        """Return up to ``limit`` events that follow ``position``; what fell out of memory is skipped."""
+        start = max(0, position - self.first + 1)
+        return [self.queue[index] for index in range(start, min(len(self.queue), start + limit))]
+
+    def acknowledge(self, position: int) -> None:
+        """Forget what a client has had long ago. A SyncKey that comes back proves that its events arrived."""
+        while self.first <= position - KEPT:
+            self.queue.popleft()
+            self.first += 1
+
+    def fresh_sync_key(self) -> JsonObject:
+        """Return the SyncKey of webwxinit, four entries; synccheck uses the same until the first sync (4)."""
+        self.issued = self.head
+        pairs = ((1, self.base), (2, self.base + self.head), (3, self.base), (1000, self.opened))
+        self.check_key = _flat(pairs)
+        return _key(pairs)
+
+    def sync_keys(self, position: int) -> tuple[JsonObject, JsonObject]:
+        """Return SyncKey and SyncCheckKey for a client that has everything up to ``position``."""
+        self.issued = position
+        self.serial += 1
+        common = ((1, self.base), (2, self.base + position), (3, self.base), (11, self.base - 7))
+        check = (*common, (201, self.opened + self.serial), (1000, self.opened))
+        self.check_key = _flat(check)
+        return _key((*common, (1000, self.opened))), _key(check)
+
+    def position(self, sync_key: JsonValue) -> int:
+        """Return the position a SyncKey stands for. Raises BadSyncKey for one that is not of this session."""
+        pairs = {integer(field(e, "Key"), -1): integer(field(e, "Val"), -1) for e in items(field(sync_key, "List"))}
+        if not pairs or integer(field(sync_key, "Count"), -1) != len(pairs):
+            raise BadSyncKey("SyncKey is empty or its Count is wrong")
+        position = pairs.get(2, -1) - self.base
+        if pairs.get(1) != self.base or not 0 <= position <= self.head:
+            raise BadSyncKey("SyncKey is not of this session")
+        if 201 in pairs:
+            raise BadSyncKey("SyncCheckKey sent as SyncKey")
+        return position
+
+    def batch_allowance(self, rate: float, burst: int) -> bool:
+        """Count a batch-get; False when it is one too many. ``rate`` of them a second are forgiven, 0 means all."""
+        if not rate:
+            return True
+        last, owed = self._batches
+        now = time.monotonic()
+        owed = max(0.0, owed - (now - last) * rate)
+        self._batches = (now, min(owed + 1, burst))
+        return owed + 1 <= burst
+
+    def remember_send(self, client_msg_id: str, msg_id: str) -> None:
+        """Keep a ClientMsgId, so that a repeat is not delivered twice."""
+        self.sends[client_msg_id] = msg_id
+        if len(self.sends) > REMEMBERED_SENDS:
+            del self.sends[next(iter(self.sends))]
+
+
+def new_skey() -> str:
+    """Make an skey."""
+    return f"@crypt_{secrets.token_hex(4)}_{secrets.token_hex(16)}"
+
+
+def _key(pairs: Iterable[tuple[int, int]]) -> JsonObject:
+    entries: list[JsonValue] = [{"Key": key, "Val": value} for key, value in pairs]
+    return {"Count": len(entries), "List": entries}
+
+
+def _flat(pairs: Iterable[tuple[int, int]]) -> str:
+    return "|".join(f"{key}_{value}" for key, value in pairs)

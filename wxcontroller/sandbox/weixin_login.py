@@ -1,0 +1,250 @@
+"""The way in: uuid, QR code, poll, session values, push login, logout (3, 5.17)."""
+
+import base64
+import time
+from http import HTTPMethod
+from urllib.parse import parse_qs, quote, urlsplit
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonValue, integer
+from wxcontroller.sandbox import jpeg
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.call import (
+    NO_SESSION,
+    PARAMETER,
+    REFUSED_LOGIN,
+    Call,
+    Endpoint,
+    Refused,
+    answer,
+    page,
+    script,
+)
+from wxcontroller.sandbox.desktop import is_desktop, tries_to_be_desktop
+from wxcontroller.sandbox.hosts import DOMAINS, Role, parent_domain
+from wxcontroller.sandbox.logins import Login, State, link
+from wxcontroller.sandbox.session import Session
+
+APP_ID = "wx782c26e4c19acffb"
+LOGIN_PAGE = "/cgi-bin/mmwebwx-bin/webwxnewloginpage"
+
+
+async def jslogin(call: Call) -> web.Response:
+    """Hand out a uuid (3.1)."""
+    query = call.request.query
+    if query.get("appid") != APP_ID:
+        raise Refused(PARAMETER, "appid is not the web client's")
+    if query.get("fun") != "new":
+        call.note("fun is not new")
+    desktop = False
+    if target := query.get("redirect_uri"):
+        url = urlsplit(target)
+        if url.hostname not in DOMAINS or url.path != LOGIN_PAGE:
+            raise Refused(PARAMETER, "redirect_uri is not a login page of ours")
+        desktop = parse_qs(url.query).get("mod") == ["desktop"]
+    login = call.sandbox.logins.new(desktop)
+    call.sandbox.touch()
+    return script(f'window.QRLogin.code = 200; window.QRLogin.uuid = "{login.uuid}";')
+
+
+def jslogin_refusal(ret: int) -> web.Response:
+    """Say no to jslogin."""
+    return script(f'window.QRLogin.code = {ret}; window.QRLogin.uuid = "";')
+
+
+async def qrcode(call: Call) -> web.Response:
+    """Draw the code of a uuid (3.2)."""
+    uuid = call.request.path.removeprefix("/qrcode/")
+    login = call.sandbox.logins.get(uuid)
+    if login is None or login.state is State.EXPIRED:
+        raise Refused(PARAMETER, "the uuid is unknown or expired")
+    return web.Response(body=jpeg.qr_code(link(uuid)), content_type="image/jpeg")
+
+
+async def scan_link(call: Call) -> web.Response:
+    """What a browser shows that opens the code's link; the phone is in the sandbox's own page."""
+    return page("Scan this code with the sandbox's phone page, or by wxsandbox scan.")
+
+
+def not_found(ret: int) -> web.Response:
+    """Say no to a picture or page."""
+    return page(f"Not found ({ret})", status=404)
+
+
+async def login(call: Call) -> web.Response:
+    """Hold the poll until the phone does something (3.3)."""
+    query = call.request.query
+    logins = call.sandbox.logins
+    deadline = time.monotonic() + call.sandbox.options.poll_hold
+    while True:
+        found = logins.get(query.get("uuid", ""))
+        if found is None:
+            return login_refusal(400)
+        match found.state:
+            case State.SCANNED if query.get("tip") != "0":
+                return script("window.code=201;" + _avatar(call, found))
+            case State.CONFIRMED:
+                return _redirect(call, found)
+            case State.CANCELLED:
+                return login_refusal(202)
+            case State.EXPIRED | State.REFUSED | State.DONE:
+                return login_refusal(400)
+            case _:
+                pass
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return login_refusal(408)
+        await found.bell.wait(min(left, max(0.01, found.expires - time.time())))
+
+
+def login_refusal(ret: int) -> web.Response:
+    """Answer a poll with a code and nothing else."""
+    return script(f"window.code={ret};")
+
+
+def _avatar(call: Call, found: Login) -> str:
+    account = call.sandbox.accounts.get(found.uin or 0)
+    if account is None or not account.avatar:
+        return ""
+    picture = base64.b64encode(jpeg.avatar(account.wxid)).decode()
+    return f"window.userAvatar = 'data:img/jpg;base64,{picture}';"
+
+
+def _redirect(call: Call, found: Login) -> web.Response:
+    account = call.sandbox.accounts[found.uin or 0]
+    call.sandbox.confirmed_polls += 1
+    separator = ";\n" if call.sandbox.confirmed_polls % 2 else ";"
+    return script(f'window.code=200{separator}window.redirect_uri="{_login_page(account, found)}";')
+
+
+def _login_page(account: Account, found: Login) -> str:
+    ticket, uuid = quote(found.ticket, safe="@"), found.uuid
+    return f"https://{account.domain}{LOGIN_PAGE}?ticket={ticket}&uuid={uuid}&lang=zh_CN&scan={found.scan}"
+
+
+async def webwxnewloginpage(call: Call) -> web.Response:
+    """Trade the ticket for a session (3.5)."""
+    query, sandbox = call.request.query, call.sandbox
+    found = sandbox.logins.get(query.get("uuid", ""))
+    account = sandbox.accounts.get(found.uin or 0) if found is not None else None
+    if found is None or account is None or not found.ticket or query.get("ticket") != found.ticket:
+        raise Refused(PARAMETER, "uuid or ticket is wrong")
+    reusable = found.state is State.DONE and found.session is not None and not found.session.initialised
+    if found.state is not State.CONFIRMED and not reusable:
+        raise Refused(PARAMETER, f"the login is {found.state.value}")
+    if call.host.domain != account.domain:
+        call.note("the login page was asked for on another domain than redirect_uri says")
+        moved = _login_page(account, found).replace("&", "&amp;")
+        return _error_page(0, f"<redirecturl>{moved}</redirecturl>")
+    desktop = is_desktop(call)
+    if tries_to_be_desktop(call) and not desktop:
+        call.note("desktop mode needs mod=desktop, client-version and the right extspam together")
+    if desktop != found.desktop:
+        call.note("jslogin and webwxnewloginpage do not agree on desktop mode")
+    if not account.web_login.lets_in(desktop):
+        sandbox.logins.move(found, State.REFUSED)
+        raise Refused(REFUSED_LOGIN, f"the account may not log in by {'desktop' if desktop else 'normal'} mode")
+    session = sandbox.take_ticket(found, account, desktop)
+    body = (
+        f"<skey>{session.skey}</skey><wxsid>{session.sid}</wxsid><wxuin>{session.uin}</wxuin>"
+        f"<pass_ticket>{session.pass_ticket}</pass_ticket><isgrayscale>1</isgrayscale>"
+    )
+    response = _error_page(0, body)
+    if query.get("version") != "v2":
+        response.set_status(301)  # and no Location: what clients without version=v2 get
+    _set_cookies(call, account, session, response)
+    return response
+
+
+def newloginpage_refusal(ret: int) -> web.Response:
+    """Word a refused login."""
+    message = ""
+    if ret == REFUSED_LOGIN:
+        message = "当前帐号不允许登录网页版，请使用电脑客户端登录。"
+    elif ret == 1205:
+        message = "操作太频繁，请稍后再试。"
+    return _error_page(ret, "", message)
+
+
+def _error_page(ret: int, body: str, message: str = "") -> web.Response:
+    return script(f"<error><ret>{ret}</ret><message>{message}</message>{body}</error>")
+
+
+def _set_cookies(call: Call, account: Account, session: Session, response: web.Response) -> None:
+    device, auth_ticket = account.new_ticket()
+    own = f".{account.domain}"
+    secure = "; Secure" if call.request.secure else ""
+    for name, value, domain in (
+        ("wxuin", str(session.uin), own),
+        ("wxsid", session.sid, own),
+        ("wxloadtime", str(int(time.time())), own),
+        ("mm_lang", "zh_CN", own),
+        ("webwx_data_ticket", session.data_ticket, parent_domain(account.domain)),
+        ("webwxuvid", device, own),
+        ("webwx_auth_ticket", auth_ticket, own),
+    ):
+        response.headers.add("Set-Cookie", f"{name}={value}; Domain={domain}; Path=/{secure}")
+
+
+async def webwxpushloginurl(call: Call) -> web.Response:
+    """Ask the phone of an account that was here before (3.4)."""
+    cookies = call.cookies
+    uin = integer(call.request.query.get("uin", ""))
+    account = call.sandbox.accounts.get(uin)
+    if account is None or integer(cookies.get("wxuin", "")) != uin:
+        raise Refused(PARAMETER, "uin is unknown or not the cookie's")
+    if account.domain != call.host.domain:
+        raise Refused(NO_SESSION, "the account is at home on another domain")
+    ticket = account.tickets.get(cookies.get("webwxuvid", ""))
+    if ticket is None or cookies.get("webwx_auth_ticket") != ticket:
+        raise Refused(PARAMETER, "cookies webwxuvid and webwx_auth_ticket are missing or old")
+    if not account.push_login:
+        raise Refused(PARAMETER, "the account is offered no push login")
+    found = call.sandbox.logins.new(call.request.query.get("mod") == "desktop", push_for=uin)
+    call.sandbox.touch()
+    return answer({"ret": "0", "msg": "all ok", "uuid": found.uuid})
+
+
+def pushlogin_refusal(ret: int) -> web.Response:
+    """Say that only a QR code will do."""
+    refused: JsonValue = {"ret": str(ret), "msg": "not allowed", "uuid": ""}
+    return answer(refused)
+
+
+async def webwxlogout(call: Call) -> web.Response:
+    """End the session for all who hold its cookies (5.17)."""
+    account, _ = call.session()
+    call.sandbox.close_session(account, NO_SESSION)
+    return _to_start(call.host.domain)
+
+
+def logout_refusal(ret: int) -> web.Response:
+    """A logout of nothing looks the same."""
+    return page(f"logged out ({ret})")
+
+
+def _to_start(domain: str) -> web.Response:
+    return web.Response(status=301, headers={"Location": f"https://{domain}/"}, content_type="text/html")
+
+
+async def front_page(call: Call) -> web.Response:
+    """The page itself, which tells whether the cookies are good (3.6)."""
+    sid = call.cookies.get("wxsid", "")
+    session = call.sandbox.sessions.get(sid) if sid else None
+    alive = session is not None and not session.dead and integer(call.cookies.get("wxuin", "")) == session.uin
+    return page(f'<script>window.MMCgi = {{ isLogin: !!"{"1" if alive else ""}" }};</script>sandbox')
+
+
+_LOGIN = frozenset({Role.LOGIN, Role.QR})
+_BOTH = frozenset({HTTPMethod.GET, HTTPMethod.POST})
+ENDPOINTS = (
+    Endpoint("jslogin", _LOGIN, jslogin, jslogin_refusal, _BOTH),
+    Endpoint("login", _LOGIN, login, login_refusal),
+    Endpoint("webwxnewloginpage", frozenset({Role.BASE}), webwxnewloginpage, newloginpage_refusal),
+    Endpoint("webwxpushloginurl", frozenset({Role.BASE}), webwxpushloginurl, pushlogin_refusal),
+    Endpoint("webwxlogout", frozenset({Role.BASE}), webwxlogout, logout_refusal, _BOTH),
+)
+QRCODE = Endpoint("qrcode", frozenset({Role.QR}), qrcode, not_found)
+SCAN_LINK = Endpoint("l", frozenset({Role.QR}), scan_link, not_found)
+FRONT_PAGE = Endpoint("page", frozenset({Role.BASE}), front_page, not_found)

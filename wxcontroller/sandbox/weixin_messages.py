@@ -1,0 +1,139 @@
+"""The poll, the sync and sending (5.5–5.7)."""
+
+import time
+from http import HTTPMethod
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
+from wxcontroller.sandbox import payloads
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, REFUSED_SEND, Call, Endpoint, Refused, answer, script
+from wxcontroller.sandbox.hosts import Role
+from wxcontroller.sandbox.session import BadSyncKey, ContactChanged, ContactGone, Message, Session
+from wxcontroller.sandbox.world import Kind
+
+LONG_TEXT = 2000  # characters; longer ones were cut or refused in reality
+_TEXT, _LOCATION = 1, 48
+
+
+async def synccheck(call: Call) -> web.Response:
+    """Hold the poll until there is something to sync (5.5)."""
+    _, session = call.session()
+    query = call.request.query
+    for needed in ("sid", "uin", "synckey"):
+        if not query.get(needed):
+            raise Refused(PARAMETER, f"{needed} is missing in the query")
+    if "webwx_data_ticket" not in call.cookies:
+        call.note("cookie webwx_data_ticket is missing: it is set on the parent domain")
+    if query["synckey"] != session.check_key:
+        call.note("synckey is not the last SyncCheckKey")
+        return _synccheck(0, "2")
+    if session.polls:
+        call.note("two polls at once")
+    session.polls += 1
+    deadline = time.monotonic() + call.sandbox.options.sync_hold
+    try:
+        while True:
+            if session.dead:
+                raise Refused(session.dead, f"the session ended with {session.dead}")
+            if (selector := session.selector()) != "0":
+                return _synccheck(0, selector)
+            if not await session.bell.wait(deadline - time.monotonic()):
+                return _synccheck(0, "0")
+    finally:
+        session.polls -= 1
+
+
+def _synccheck(retcode: int, selector: str) -> web.Response:
+    return script(f'window.synccheck={{retcode:"{retcode}",selector:"{selector}"}}')
+
+
+async def webwxsync(call: Call) -> web.Response:
+    """Give what happened since the SyncKey (5.6); an old key gets it again."""
+    account, session = call.session(need_skey=False)
+    try:
+        position = session.position(call.json().get("SyncKey"))
+    except BadSyncKey as error:
+        raise Refused(PARAMETER, str(error)) from None
+    session.acknowledge(position)
+    events = session.after(position, call.sandbox.options.sync_page)
+    reached = max(position, session.first - 1) + len(events)
+    messages: list[JsonValue] = []
+    changed: list[JsonValue] = []
+    gone: list[JsonValue] = []
+    for event in events:
+        match event:
+            case Message():
+                messages.append(payloads.message(session, account, event))
+            case ContactChanged():
+                if (shape := payloads.changed(session, account, event)) is not None:
+                    changed.append(shape)
+            case ContactGone():
+                gone.append(payloads.gone(session, event))
+    sync_key, check_key = session.sync_keys(reached)
+    filled: JsonObject = {
+        "AddMsgCount": len(messages),
+        "AddMsgList": messages,
+        "ModContactCount": len(changed),
+        "ModContactList": changed,
+        "DelContactCount": len(gone),
+        "DelContactList": gone,
+        "ContinueFlag": int(reached < session.head),
+        "SyncKey": sync_key,
+        "SyncCheckKey": check_key,
+    }
+    return answer(payloads.sync() | filled)
+
+
+async def webwxsendmsg(call: Call) -> web.Response:
+    """Take a text (5.7). Content is kept as the client wrote it, wrong escapes and all."""
+    account, session = call.session()
+    body = call.json()
+    message = obj(body.get("Msg"))
+    client_msg_id = text(message.get("ClientMsgId"))
+    if not client_msg_id or text(message.get("LocalID")) != client_msg_id:
+        raise Refused(PARAMETER, "ClientMsgId and LocalID are missing or differ")
+    if integer(message.get("Type"), -1) not in (_TEXT, _LOCATION):
+        raise Refused(PARAMETER, "Type is neither 1 nor 48")
+    content = message.get("Content")
+    if not isinstance(content, str) or not content:
+        raise Refused(PARAMETER, "Content is missing or empty")
+    if session.wxid(text(message.get("FromUserName"))) != account.wxid:
+        raise Refused(PARAMETER, "FromUserName is not the account itself")
+    peer = _target(account, session, text(message.get("ToUserName")))
+    if "Scene" not in body:
+        raise Refused(REFUSED_SEND, "Scene is missing")
+    if len(content) > LONG_TEXT:
+        call.note(f"text is longer than {LONG_TEXT} characters")
+    if "\\/" in content or "\\u" in content:
+        call.note("the JSON body escapes / or non-ASCII characters: the server keeps such escapes as text")
+    msg_id = session.sends.get(client_msg_id)
+    if msg_id is None:
+        msg_id = call.sandbox.sent_by_web(account, session, peer, content, client_msg_id).msg_id
+    return answer({**payloads.base(), "MsgID": msg_id, "LocalID": client_msg_id})
+
+
+def _target(account: Account, session: Session, username: str) -> str:
+    wxid = session.wxid(username)
+    if wxid is None:
+        raise Refused(ERR_LOGIC, "ToUserName is nobody of this login")
+    if wxid in account.world.groups or wxid == "filehelper":
+        return wxid
+    if account.world.people[wxid].kind not in (Kind.FRIEND, Kind.OFFICIAL):
+        raise Refused(REFUSED_SEND, "ToUserName is not a friend")
+    return wxid
+
+
+def sendmsg_refusal(ret: int) -> web.Response:
+    """Refuse with empty ids."""
+    return answer({**payloads.base(ret), "MsgID": "", "LocalID": ""})
+
+
+_BASE = frozenset({Role.BASE})
+_POST = frozenset({HTTPMethod.POST})
+ENDPOINTS = (
+    Endpoint("synccheck", frozenset({Role.PUSH}), synccheck, lambda ret: _synccheck(ret, "0")),
+    Endpoint("webwxsync", _BASE, webwxsync, lambda ret: answer(payloads.sync(ret)), _POST),
+    Endpoint("webwxsendmsg", _BASE, webwxsendmsg, sendmsg_refusal, _POST),
+)
