@@ -105,7 +105,7 @@ class Api:
         content = parameters["content"]
         if parameters.get("id") == "@all":
             for contact in list(self.roster.contacts):
-                self.outgoing.put(contact, False, content)
+                _ = self.outgoing.put(contact, False, content)  # the reports tell how each ended
             return {"id": 0, "code": 0, "status": "request already executed"}
         keys = {key: parameters[key] for key in ("id", "account", "displayname", "markname") if key in parameters}
         found = self.roster.find_contacts(keys)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote_plus, urlsplit, urlunsplit
 
 from wxcontroller.core.errors import BadEnvironmentFile, WxError
 from wxcontroller.core.jsontypes import obj, text
@@ -123,5 +123,5 @@ def redacted(address: str) -> str:
         return ""
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
-    query = urlencode([(key, "…") for key, _ in parse_qsl(parts.query, keep_blank_values=True)], safe="…")
+    query = "&".join(f"{quote_plus(key)}=…" for key, _ in parse_qsl(parts.query, keep_blank_values=True))
     return urlunsplit((parts.scheme, host, parts.path, query, ""))

@@ -92,12 +92,15 @@ class RunningClient:
             return found
 
     def state(self) -> JsonObject:
-        found: JsonObject = json.loads(self.paths.state_file("alice").read_bytes())
+        try:
+            found: JsonObject = json.loads(self.paths.state_file("alice").read_bytes())
+        except FileNotFoundError:
+            return {}  # not written yet
         return found
 
     async def until_state(self, word: str) -> JsonObject:
         async with asyncio.timeout(10):
-            while self.state()["state"] != word:
+            while self.state().get("state") != word:
                 await asyncio.sleep(0.01)
         return self.state()
 
@@ -108,7 +111,7 @@ class RunningClient:
 
 
 @pytest.fixture
-async def start(tmp_path: Path) -> "AsyncIterator[Callable[..., RunningClient]]":
+async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[..., RunningClient]]":
     """A function that starts client alice with options as environment variables."""
     running: list[RunningClient] = []
     http = aiohttp.ClientSession()

@@ -23,7 +23,9 @@ from wxcontroller.drivers.base import (
 ME = Contact(id="@me", name="我", uid=4711)
 ANN = Contact(id="@ann", name="Ann", markname="安", city="深圳")
 BEN = Contact(id="@ben", name="Ben")
-TEAM = Group(id="@@team", name="", members=(Member("@me", "我"), Member("@ann", "Ann", display="A"), Member("@c", "Cy")))
+TEAM = Group(
+    id="@@team", name="", members=(Member("@me", "我"), Member("@ann", "Ann", display="A"), Member("@c", "Cy"))
+)
 
 
 def logged_in(way: LoginWay = LoginWay.SCAN) -> list[DriverEvent]:
