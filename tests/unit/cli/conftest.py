@@ -1,0 +1,75 @@
+"""wxctl as a process against a stand-in controller."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.standin import Controller, controller
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Wxctl:
+    """Runs wxctl as one would in a shell, without a terminal."""
+
+    directory: Path
+    url: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "wxcontroller.cli"]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT)),
+            "LANG": "C.UTF-8",
+            "WXCTL_URL": self.url,
+            **self.environment,
+        }
+
+    def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self.command, *arguments],
+            cwd=self.directory,
+            env=self.variables,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+
+@pytest.fixture
+def server() -> Iterator[Controller]:
+    with controller() as running:
+        yield running
+
+
+@pytest.fixture
+def wxctl(server: Controller, tmp_path: Path) -> Wxctl:
+    return Wxctl(tmp_path, server.url)
+
+
+@pytest.fixture
+def stand_in_program(tmp_path: Path, wxctl: Wxctl) -> Path:
+    """A directory that is first in wxctl's PATH: for programs of the system that answer as a test needs."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    wxctl.environment["PATH"] = f"{directory}:{os.environ['PATH']}"
+    return directory
+
+
+def program(directory: Path, name: str, script: str) -> None:
+    path = directory / name
+    path.write_text("#!/bin/sh\n" + script)
+    path.chmod(0o755)

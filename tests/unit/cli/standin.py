@@ -1,0 +1,156 @@
+"""A small controller for wxctl to talk to: the shapes of /v1 and /openwx, and accounts that follow a script."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.names import parse_name
+
+LINK = "https://login.weixin.qq.com/l/AbCdEfGhIj=="
+_START = {"unit_state": "active", "unit_sub": "running"}
+SCANNING: JsonObject = {**_START, "login_state": "scanning", "qrcode": True, "status": "scan the QR code, 1 of 10"}
+CONFIRMING: JsonObject = {**_START, "login_state": "confirming", "status": "confirm on the phone"}
+RUNNING: JsonObject = {
+    **_START,
+    "login_state": "running",
+    "status": "running",
+    "user": {"id": "@me", "name": "爱丽丝"},
+}
+PARKED: JsonObject = {**_START, "login_state": "parked", "reason": "no phone scanned any of the QR codes"}
+FAILED: JsonObject = {"unit_state": "failed", "unit_sub": "failed", "login_state": None, "reason": "exit code 78"}
+GONE: JsonObject = {"unit_state": "inactive", "unit_sub": "dead", "login_state": None, "desired": "stopped"}
+
+
+def account(name: str, **more: JsonValue) -> JsonObject:
+    """Return an ACCOUNT that is stopped, but for ``more``."""
+    known = parse_name(name)
+    return {
+        "name": known.name,
+        "instance": known.instance,
+        "unit": known.unit,
+        "driver": "web",
+        "desired": "started",
+        "unit_state": "inactive",
+        "unit_sub": "dead",
+        "login_state": None,
+        "state": "stop",
+        "status": "",
+        "since": int(time.time()) - 300,
+        "reason": "",
+        "pid": 4711,
+        "port": 3000,
+        "post_api": "",
+        "qrcode": False,
+        "user": None,
+        "start_time": None,
+        **more,
+    }
+
+
+@dataclass
+class Controller:
+    """What the stand-in knows, and what it was asked."""
+
+    port: int = 0
+    accounts: dict[str, JsonObject] = field(default_factory=dict)
+    # States that an account goes through after a start, one for each look at it; the last one stays.
+    script: list[JsonObject] = field(default_factory=list)
+    links: list[str] = field(default_factory=lambda: [LINK])
+    friends: list[JsonObject] = field(default_factory=list)
+    groups: list[JsonObject] = field(default_factory=list)
+    asked: list[tuple[str, str, JsonValue]] = field(default_factory=list)
+    refuse: tuple[int, JsonObject] | None = None
+    send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def add(self, name: str, **more: JsonValue) -> None:
+        self.accounts[name] = account(name, **more)
+
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, JsonValue]:
+        path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
+        given: JsonValue = None
+        if path.startswith("/openwx/"):
+            form = {key: values[-1] for key, values in parse_qs(body.decode()).items()}
+            self.asked.append((method, path, {**form, "client": query["client"][0]}))
+            return self._openwx(path.removeprefix("/openwx/"), form)
+        if body:
+            given = json.loads(body)
+        self.asked.append((method, path, given))
+        if path == "/v1/health":
+            return 200, {"status": "ok", "version": "2.0.0"}
+        if self.refuse is not None and method != "GET":
+            return self.refuse
+        if path == "/v1/accounts":
+            return 200, {"accounts": list(self.accounts.values())}
+        _, _, _, encoded, *verbs = path.split("/")
+        name, verb = unquote(encoded), verbs[0] if verbs else ""
+        if method == "POST" and verb == "start":
+            self.accounts.setdefault(name, account(name))
+        if name not in self.accounts:
+            return 404, {"error": {"code": "unknown_account", "message": f"there is no account {name}", "remedy": ""}}
+        return self._account(method, name, verb)
+
+    def _account(self, method: str, name: str, verb: str) -> tuple[int, JsonValue]:
+        if verb == "qr":
+            if not self.links:
+                return 404, {"error": {"code": "no_qrcode", "message": "no QR code to scan", "remedy": "wait for it"}}
+            return 200, {"link": self.links.pop(0) if len(self.links) > 1 else self.links[0]}
+        if verb == "stop":
+            self.accounts[name].update(GONE)
+        elif method == "DELETE":
+            return 200, {"removed": self.accounts.pop(name)}
+        elif method == "GET" and self.script:
+            self.accounts[name] = account(name, **self.script[0])
+            if len(self.script) > 1:
+                self.script.pop(0)
+        return 200, self.accounts[name]
+
+    def _openwx(self, endpoint: str, form: dict[str, str]) -> tuple[int, JsonValue]:
+        if endpoint.startswith("search_"):
+            people = self.friends if endpoint == "search_friend" else self.groups
+            found = [one for one in people if all(one.get(key, "") == value for key, value in form.items())]
+            if not found:
+                return 200, {"code": 100, "status": "object not found"}
+            return 200, list(found)
+        return 200, self.send_answer
+
+
+@contextmanager
+def controller() -> Iterator[Controller]:
+    """Run a stand-in on a free port of loopback."""
+    state = Controller()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, value = state.answer(self.command, self.path, body)
+            content = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the base's names
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        state.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield state
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,254 @@
+"""start, stop, restart, remove."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.unit.cli.conftest import Wxctl
+from tests.unit.cli.standin import CONFIRMING, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+
+
+def test_start_follows_the_states_until_running(wxctl: Wxctl, server: Controller) -> None:
+    server.script = [SCANNING, CONFIRMING, RUNNING]
+    done = wxctl("start", "alice")
+    assert done.returncode == 0, done.stderr
+    assert "alice: scanning: scan the QR code, 1 of 10" in done.stdout
+    assert "alice: confirming" in done.stdout
+    assert done.stdout.endswith("alice is running as 爱丽丝\n")
+    assert LINK not in done.stdout + done.stderr  # lines without a terminal end in logs
+    assert "\x1b" not in done.stdout
+
+
+def test_start_sends_options(wxctl: Wxctl, server: Controller) -> None:
+    server.script = [RUNNING]
+    done = wxctl(
+        "start", "alice", "--no-wait", "-o", "send_interval=5", "--option", "http_agent=a=b c",
+        "--post-api", "http://127.0.0.1:1/in?x=1", "--driver", "web",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert server.asked[0] == (
+        "POST",
+        "/v1/accounts/alice/start",
+        {"send_interval": "5", "http_agent": "a=b c", "post_api": "http://127.0.0.1:1/in?x=1", "driver": "web"},
+    )
+    assert len(server.asked) == 1  # --no-wait does not look again
+
+
+def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: Controller) -> None:
+    server.script = [SCANNING, RUNNING]
+    done = wxctl("--json", "start", "alice")
+    assert json.loads(done.stdout)["login_state"] == "running"
+    assert "alice: scanning" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "words"),
+    [
+        (PARKED, 6, "no phone scanned any of the QR codes"),
+        (FAILED, 5, "wxclient@alice.service has failed: exit code 78"),
+        (GONE, 1, "alice is not up"),
+    ],
+)
+def test_start_ends_with_the_reason(
+    wxctl: Wxctl, server: Controller, end: dict[str, object], code: int, words: str
+) -> None:
+    server.script = [SCANNING, end]  # type: ignore[list-item]
+    done = wxctl("start", "alice")
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "wxctl " in done.stderr.splitlines()[-1]  # what to do
+    assert "Traceback" not in done.stderr
+
+
+def test_start_gives_up_waiting_but_not_the_account(wxctl: Wxctl, server: Controller) -> None:
+    server.script = [SCANNING]
+    done = wxctl("start", "alice", "--timeout", "1")
+    assert done.returncode == 1
+    assert "alice: still scanning after 1 s" in done.stderr
+    assert not [asked for asked in server.asked if asked[1].endswith("stop")]
+
+
+def test_start_with_an_option_that_has_no_value(wxctl: Wxctl, server: Controller) -> None:
+    done = wxctl("start", "alice", "--option", "send_interval")
+    assert (done.returncode, server.asked) == (2, [])
+    assert "KEY=VALUE" in done.stderr
+
+
+def test_start_refused_by_the_controller(wxctl: Wxctl, server: Controller) -> None:
+    server.refuse = (
+        400,
+        {"error": {"code": "bad_option", "message": "unknown option: x", "remedy": "wxclient(8) lists the options"}},
+    )
+    done = wxctl("start", "alice", "-o", "x=1")
+    assert done.returncode == 2
+    assert done.stderr == "wxctl: alice: unknown option: x\n  wxclient(8) lists the options\n"
+
+
+def test_start_when_the_unit_does_not_come_up(wxctl: Wxctl, server: Controller) -> None:
+    server.refuse = (502, {"error": {"code": "unit_failed", "message": "wxclient@alice.service did not come up"}})
+    done = wxctl("start", "alice")
+    assert done.returncode == 5
+
+
+def test_bad_names_are_refused_before_anything_is_asked(wxctl: Wxctl, server: Controller) -> None:
+    for verb in ("start", "stop", "restart", "status", "qr", "logs", "remove"):
+        done = wxctl(verb, "../etc")
+        assert done.returncode == 2, verb
+        assert "contains '/'" in done.stderr or "begins with a dot" in done.stderr
+    assert server.asked == []
+
+
+def test_chinese_name_is_percent_encoded(wxctl: Wxctl, server: Controller) -> None:
+    server.script = [RUNNING]
+    done = wxctl("start", "小店 一号")
+    assert done.returncode == 0, done.stderr
+    assert server.asked[0][1] == "/v1/accounts/%E5%B0%8F%E5%BA%97%20%E4%B8%80%E5%8F%B7/start"
+    assert "小店 一号 is running" in done.stdout
+
+
+def test_generated_id_stands_for_its_name(wxctl: Wxctl, server: Controller) -> None:
+    server.add("小店", **RUNNING)
+    instance = str(server.accounts["小店"]["instance"])
+    assert instance.startswith("x-")
+    assert wxctl("stop", instance).stdout == "小店 is stopped\n"
+    assert wxctl("stop", "x-aaaaaaaaaaaaaaa").returncode == 4
+
+
+def test_stop_and_restart(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    assert wxctl("stop", "alice").stdout == "alice is stopped\n"
+    server.script = [CONFIRMING, RUNNING]
+    done = wxctl("restart", "alice")
+    assert done.returncode == 0
+    assert [path for method, path, _ in server.asked if method == "POST"] == [
+        "/v1/accounts/alice/stop",
+        "/v1/accounts/alice/restart",
+    ]
+
+
+def test_unknown_account(wxctl: Wxctl) -> None:
+    for verb in ("stop", "restart", "status", "qr"):
+        done = wxctl(verb, "nobody")
+        assert done.returncode == 4, verb
+        assert "no account nobody" in done.stderr
+        assert "wxctl list" in done.stderr
+
+
+def test_remove_asks_or_is_told_not_to(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice")
+    done = wxctl("remove", "alice")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert "alice" in server.accounts
+    done = wxctl("remove", "alice", "--yes")
+    assert (done.returncode, done.stdout) == (0, "alice is removed\n")
+    assert server.accounts == {}
+
+
+def test_unreachable(wxctl: Wxctl) -> None:
+    for verb in (["list"], ["start", "alice"], ["send", "alice", "x", "y"]):
+        done = wxctl("--url", "http://127.0.0.1:1", *verb)
+        assert done.returncode == 3, verb
+        assert "http://127.0.0.1:1 can't be reached: Connection refused" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_url_that_is_none_and_one_with_a_password(wxctl: Wxctl) -> None:
+    assert wxctl("list", "--url", "ftp://x").returncode == 2
+    assert wxctl("list", "--url", "http://[::1").returncode == 2
+    done = wxctl("list", "--url", "http://bo:geheim@127.0.0.1:1/wx")
+    assert done.returncode == 3
+    assert "geheim" not in done.stderr
+
+
+# --- with a terminal
+
+
+class Terminal:
+    """wxctl on a terminal of 100 columns and 50 lines."""
+
+    def __init__(self, wxctl: Wxctl, *arguments: str, **variables: str) -> None:
+        master, slave = pty.openpty()
+        import fcntl
+        import struct
+        import termios
+
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
+        self.process = subprocess.Popen(
+            [*wxctl.command, *arguments],
+            env={**wxctl.variables, "TERM": "xterm-256color", **variables},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.master = master
+        self.seen = ""
+
+    def until(self, words: str, seconds: float = 15) -> None:
+        """Read until ``words`` have been seen."""
+        end = time.monotonic() + seconds
+        while words not in self.seen:
+            assert time.monotonic() < end, f"{words!r} not in {self.seen!r}"
+            if select.select([self.master], [], [], 0.2)[0]:
+                try:
+                    self.seen += os.read(self.master, 65536).decode(errors="replace")
+                except OSError:
+                    assert words in self.seen, self.seen
+                    return
+
+    def type(self, words: str) -> None:
+        os.write(self.master, words.encode())
+
+    def end(self) -> int:
+        try:
+            return self.process.wait(15)
+        finally:
+            os.close(self.master)
+
+
+def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, server: Controller) -> None:
+    server.links = [LINK, LINK + "2"]
+    server.script = [SCANNING, SCANNING, CONFIRMING, RUNNING]
+    terminal = Terminal(wxctl, "start", "alice")
+    terminal.until("alice is running as 爱丽丝")
+    assert terminal.end() == 0
+    # Black on white whatever the terminal's own colours are.
+    assert "\x1b[38;5;231;48;5;231m▀" in terminal.seen
+    assert "● scanning" in re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen)
+
+
+def test_ctrl_c_leaves_the_account(wxctl: Wxctl, server: Controller) -> None:
+    server.script = [SCANNING]
+    terminal = Terminal(wxctl, "start", "alice")
+    terminal.until("▀")
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    terminal.until("the account is left as it is")
+    assert terminal.end() == 130
+    assert "Traceback" not in terminal.seen
+    assert [method for method, _, _ in server.asked if method != "GET"] == ["POST"]
+
+
+def test_remove_asks_on_a_terminal(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice")
+    terminal = Terminal(wxctl, "remove", "alice")
+    terminal.until("Remove alice")
+    terminal.type("n\n")
+    assert terminal.end() == 130
+    assert "alice" in server.accounts
+
+
+def test_no_color(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    terminal = Terminal(wxctl, "list", NO_COLOR="1")
+    terminal.until("running")
+    terminal.end()
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", terminal.seen)

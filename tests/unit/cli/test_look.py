@@ -1,0 +1,183 @@
+"""list, status, qr, logs."""
+
+import json
+import unicodedata
+from pathlib import Path
+
+import segno
+
+from tests.unit.cli.conftest import Wxctl, program
+from tests.unit.cli.standin import FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def test_list_aligns_chinese_names(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    server.add("我的小店", **SCANNING)
+    server.add("b", **GONE)
+    done = wxctl("list")
+    assert done.returncode == 0
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == ["NAME", "STATE", "SINCE", "PORT", "USER", "STATUS"]
+    columns = {
+        _width(row[: row.index(word)]) for row, word in zip(rows, ("running", "scanning", "stopped"), strict=True)
+    }
+    assert columns == {_width(head[: head.index("STATE")])}
+    assert not any(line.endswith(" ") for line in done.stdout.splitlines())
+    assert "\x1b" not in done.stdout
+
+
+def test_list_json(wxctl: Wxctl, server: Controller) -> None:
+    server.add("我的小店", **SCANNING)
+    for arguments in (["--json", "list"], ["list", "--json"]):
+        done = wxctl(*arguments)
+        assert json.loads(done.stdout)["accounts"][0]["name"] == "我的小店"
+        assert "我的小店" in done.stdout
+
+
+def test_list_of_none(wxctl: Wxctl) -> None:
+    done = wxctl("list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "wxctl start" in done.stderr
+
+
+def test_list_into_a_closed_pipe(wxctl: Wxctl, server: Controller) -> None:
+    import subprocess
+
+    for number in range(2000):
+        server.add(f"account{number}", **RUNNING)
+    command = " ".join([*wxctl.command, "list", "|", "head", "-n1"])
+    done = subprocess.run(
+        command, shell=True, env=wxctl.variables, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout.startswith("NAME")
+    assert done.stderr == ""
+
+
+def test_status(wxctl: Wxctl, server: Controller) -> None:
+    server.add("我的小店", **RUNNING)
+    done = wxctl("status", "我的小店")
+    assert done.returncode == 0
+    instance = str(server.accounts["我的小店"]["instance"])
+    assert done.stdout.startswith(f"我的小店 ({instance}) is running\n")
+    for words in (
+        "user: 爱丽丝",
+        "port: 3000",
+        "pid: 4711",
+        f"unit: wxclient@{instance}.service: active",
+        "5 min ago",
+    ):
+        assert words in done.stdout
+
+
+def test_status_tells_by_its_exit_code(wxctl: Wxctl, server: Controller) -> None:
+    server.add("stopped", **GONE)
+    server.add("parked", **PARKED)
+    server.add("failed", **FAILED)
+    assert [wxctl("status", name).returncode for name in ("stopped", "parked", "failed")] == [0, 6, 5]
+    assert "no phone scanned" in wxctl("status", "parked").stdout
+
+
+def test_status_of_all(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    server.add("parked", **PARKED)
+    done = wxctl("status")
+    assert done.returncode == 0
+    assert f"answers at {server.url}" in done.stdout
+    assert "2 (1 running, 1 parked)" in done.stdout
+    assert "wxctl restart parked" in done.stdout
+
+
+def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: Path) -> None:
+    wxctl.url = "http://127.0.0.1:1"
+    program(
+        stand_in_program,
+        "systemctl",
+        'case "$*" in *show*wxclient@alice.service*) echo ActiveState=active; echo SubState=running; '
+        "echo StatusText=running as 爱丽丝; echo MainPID=99;; *list-units*) "
+        'echo \'[{"unit":"wxclient@bob.service","active":"failed","sub":"failed"}]\';; *) exit 1;; esac\n',
+    )
+    done = wxctl("status", "alice")
+    assert done.returncode == 3
+    assert "wxclient@alice.service: active (running): running as 爱丽丝" in done.stdout
+    assert "can't be reached" in done.stderr
+    done = wxctl("status", "--json")
+    assert json.loads(done.stdout)["units"][0]["unit_state"] == "failed"
+    assert done.returncode == 3
+    program(stand_in_program, "systemctl", "echo 'System has not been booted with systemd' >&2; exit 1\n")
+    done = wxctl("status", "alice")
+    assert done.returncode == 3
+    assert "not been booted" in done.stderr
+
+
+def test_something_else_listens(wxctl: Wxctl) -> None:
+    import http.server
+    import threading
+
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        thread = threading.Thread(target=other.handle_request)
+        thread.start()
+        done = wxctl("list", "--url", f"http://127.0.0.1:{other.server_address[1]}")
+        thread.join()
+    assert done.returncode == 3
+    assert "not as wxcontroller does" in done.stderr
+
+
+def test_qr_is_the_code_of_the_link(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **SCANNING)
+    done = wxctl("qr", "alice")
+    assert done.returncode == 0, done.stderr
+    drawn: list[list[int]] = []
+    for line in done.stdout.splitlines():
+        drawn.append([0 if c in "▀█" else 1 for c in line])
+        drawn.append([0 if c in "▄█" else 1 for c in line])
+    wanted = [list(row) for row in segno.make(LINK, error="l", micro=False).matrix_iter(border=2)]
+    assert drawn[: len(wanted)] == wanted
+
+
+def test_qr_into_files(wxctl: Wxctl, server: Controller, tmp_path: Path) -> None:
+    server.add("alice", **SCANNING)
+    assert wxctl("qr", "alice", "--output", "a.svg").returncode == 0
+    assert wxctl("qr", "alice", "--output", "a.png").returncode == 0
+    assert b"<svg" in (tmp_path / "a.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o600
+    done = wxctl("qr", "alice", "--output", "a.gif")
+    assert done.returncode == 2
+    assert "alice.png" not in done.stdout
+    done = wxctl("qr", "alice", "--output", "missing/a.png")
+    assert done.returncode == 1
+    assert "missing/a.png can't be written" in done.stderr
+
+
+def test_qr_when_there_is_none(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    server.links = []
+    done = wxctl("qr", "alice")
+    assert (done.returncode, done.stderr) == (1, "wxctl: alice: no QR code to scan\n  wait for it\n")
+
+
+def test_logs_become_journalctl(wxctl: Wxctl, stand_in_program: Path) -> None:
+    program(stand_in_program, "journalctl", 'printf "%s\\n" "$@"; exit 7\n')
+    done = wxctl("logs", "小店", "-f", "-n", "20")
+    assert done.returncode == 7  # it is journalctl's own end
+    arguments = done.stdout.splitlines()
+    assert "--follow" in arguments
+    assert "--lines=20" in arguments
+    assert any(a.startswith("--unit=wxclient@x-") for a in arguments)
+    assert any(a.startswith("--unit=wxclient-prepare@x-") for a in arguments)
+
+
+def test_help_and_usage(wxctl: Wxctl) -> None:
+    done = wxctl("--help")
+    for verb in ("start", "stop", "restart", "list", "status", "qr", "logs", "send", "remove"):
+        assert f"\n  {verb} " in done.stdout
+        assert "Example" in wxctl(verb, "--help").stdout
+    assert wxctl("--version").stdout.startswith("wxctl ")
+    for wrong in (["dance"], ["start"], ["start", "a", "b"], ["list", "--what"], ["start", "a", "--timeout", "x"]):
+        done = wxctl(*wrong)
+        assert done.returncode == 2, wrong
+        assert "Traceback" not in done.stderr

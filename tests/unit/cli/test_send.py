@@ -1,0 +1,77 @@
+"""send: finding whom, and what is said when it does not work."""
+
+import pytest
+
+from tests.unit.cli.conftest import Wxctl
+from tests.unit.cli.standin import RUNNING, Controller
+
+
+@pytest.fixture(autouse=True)
+def contacts(server: Controller) -> None:
+    server.add("小店", **RUNNING)
+    server.friends = [
+        {"id": "filehelper", "name": "文件传输助手", "displayname": "文件传输助手"},
+        {"id": "@a", "name": "芳芳", "markname": "王芳", "displayname": "王芳"},
+        {"id": "@b", "name": "王芳", "markname": "", "displayname": "王芳"},
+        {"id": "@c", "name": "阿强", "markname": "强哥", "displayname": "强哥"},
+        {"id": "@d", "name": "家人", "markname": "", "displayname": "家人"},
+    ]
+    server.groups = [
+        {"id": "@@g", "name": "家人", "displayname": "家人"},
+        {"id": "@@h", "name": "同事", "displayname": "同事"},
+    ]
+
+
+def _sent(server: Controller) -> list[tuple[str, object]]:
+    return [(path, form) for _, path, form in server.asked if "/send_" in path]
+
+
+@pytest.mark.parametrize("to", ["@c", "强哥", "阿强"])
+def test_to_a_friend(wxctl: Wxctl, server: Controller, to: str) -> None:
+    done = wxctl("send", "小店", to, "你好 & 再见")
+    assert (done.returncode, done.stdout) == (0, "sent to friend 强哥\n")
+    assert _sent(server) == [
+        ("/openwx/send_friend_message", {"client": "小店", "id": "@c", "content": "你好 & 再见"})
+    ]
+
+
+def test_to_the_file_helper_by_id(wxctl: Wxctl) -> None:
+    assert wxctl("send", "小店", "filehelper", "hi").stdout == "sent to friend 文件传输助手\n"
+
+
+def test_to_a_group(wxctl: Wxctl, server: Controller) -> None:
+    assert wxctl("send", "小店", "同事", "到了").returncode == 0
+    assert wxctl("send", "小店", "家人", "到了", "--group").stdout == "sent to group 家人\n"
+    assert [form["id"] for _, form in _sent(server) if isinstance(form, dict)] == ["@@h", "@@g"]
+    assert all(path == "/openwx/send_group_message" for path, _ in _sent(server))
+
+
+def test_ambiguous(wxctl: Wxctl, server: Controller) -> None:
+    assert "is more than one" in wxctl("send", "小店", "王芳", "x").stderr
+    done = wxctl("send", "小店", "家人", "x")
+    assert done.returncode == 1
+    assert "@@g  group 家人" in done.stderr
+    assert "@d  friend 家人" in done.stderr
+    assert _sent(server) == []
+
+
+def test_not_found(wxctl: Wxctl, server: Controller) -> None:
+    done = wxctl("send", "小店", "谁", "x")
+    assert done.returncode == 1
+    assert "小店 has no friend or group '谁'" in done.stderr
+    assert _sent(server) == []
+
+
+def test_text_from_standard_input(wxctl: Wxctl, server: Controller) -> None:
+    assert wxctl("send", "小店", "@c", "-", stdin="一\n二\n").returncode == 0
+    assert _sent(server)[0][1] == {"client": "小店", "id": "@c", "content": "一\n二\n"}
+    assert wxctl("send", "小店", "@c", "-", stdin="").returncode == 2
+
+
+def test_refused(wxctl: Wxctl, server: Controller) -> None:
+    server.send_answer = {"code": 1, "status": "client not running", "state": "scaning"}
+    done = wxctl("send", "小店", "@c", "x")
+    assert done.returncode == 1
+    assert "was not sent: client not running (state scaning)" in done.stderr
+    server.send_answer = {"code": 1, "status": "client not exists"}
+    assert wxctl("send", "小店", "@c", "x").returncode == 4

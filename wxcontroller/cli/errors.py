@@ -1,0 +1,15 @@
+"""What only the command line has to complain about. The exit codes are in wxctl(1)."""
+
+from wxcontroller.core.errors import WxError
+
+
+class BadUsage(WxError, ValueError):
+    """Arguments that make no sense together, or a request that the controller finds malformed."""
+
+    exit_code = 2
+
+
+class NeedsHuman(WxError):
+    """The account has given up on purpose: somebody has to look at it and start it again."""
+
+    exit_code = 6

@@ -1,0 +1,158 @@
+"""The verbs that change an account: start, stop, restart, remove."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from wxcontroller.cli.account import AccountView
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.core.names import AccountName
+
+_TIMEOUT = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600,
+    show_default=True,
+    metavar="S",
+    help="Stop waiting after S seconds; the account goes on.",
+)
+_NO_WAIT = click.option("--no-wait", is_flag=True, help="Return when the unit is up; don't follow the login.")
+
+
+@click.command(
+    short_help="Start an account and follow it until it runs.",
+    epilog="Examples: wxctl start alice · wxctl start alice --option send_interval=5 --no-wait",
+)
+@name_argument
+@click.option(
+    "-o",
+    "--option",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An account option, see wxclient(8); may be repeated.",
+)
+@click.option("--post-api", metavar="URL", help="Where reports are posted; short for --option post_api=URL.")
+@click.option("--driver", metavar="WORD", help="Route to WeChat; short for --option driver=WORD.")
+@_NO_WAIT
+@_TIMEOUT
+@global_options
+@click.pass_obj
+def start(
+    session: Session,
+    name: str,
+    pairs: tuple[str, ...],
+    post_api: str | None,
+    driver: str | None,
+    no_wait: bool,
+    timeout: float,
+) -> None:
+    """Start an account and follow it until it is running.
+
+    The QR code to scan is shown here. Options given are kept with the account for the starts to come. Ctrl-C ends
+    the following, not the account.
+    """
+    options = _options(pairs)
+    if post_api is not None:
+        options["post_api"] = post_api
+    if driver is not None:
+        options["driver"] = driver
+    api = session.api()
+    account = api.resolve(name)
+    with _left_alone(account):
+        _finish(session, api, api.start(account, options), account, 0 if no_wait else timeout)
+
+
+@click.command(epilog="Example: wxctl stop alice")
+@name_argument
+@global_options
+@click.pass_obj
+def stop(session: Session, name: str) -> None:
+    """Stop an account. It stays stopped, also after a reboot, until it is started again; its login is kept."""
+    api = session.api()
+    account = api.resolve(name)
+    stopped = api.stop(account)
+    if session.json:
+        session.emit(stopped.raw)
+    else:
+        click.echo(f"{account.name} is stopped")
+
+
+@click.command(short_help="Restart an account and follow it until it runs.", epilog="Example: wxctl restart alice")
+@name_argument
+@_NO_WAIT
+@_TIMEOUT
+@global_options
+@click.pass_obj
+def restart(session: Session, name: str, no_wait: bool, timeout: float) -> None:
+    """Restart an account, for instance onto new code, and follow it until it is running."""
+    api = session.api()
+    account = api.resolve(name)
+    with _left_alone(account):
+        _finish(session, api, api.restart(account), account, 0 if no_wait else timeout)
+
+
+@click.command(short_help="Stop an account and delete it.", epilog="Example: wxctl remove alice --yes")
+@name_argument
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@global_options
+@click.pass_obj
+def remove(session: Session, name: str, yes: bool) -> None:
+    """Stop an account and delete it: its options, its login, all it has stored."""
+    api = session.api()
+    account = api.resolve(name)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadUsage(f"{account.name} is not removed: nobody is there to be asked", "add --yes")
+        api.account(account)  # an unknown account is not worth a question
+        click.confirm(f"Remove {account.name} with its login and all it has stored?", abort=True, err=True)
+    removed = api.remove(account)
+    if session.json:
+        session.emit(removed)
+    else:
+        click.echo(f"{account.name} is removed")
+
+
+def _options(pairs: tuple[str, ...]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise BadUsage(f"--option {pair} has no value", "write it as --option KEY=VALUE; wxclient(8) lists them")
+        options[key] = value
+    return options
+
+
+@contextmanager
+def _left_alone(name: AccountName) -> Iterator[None]:
+    """Turn Ctrl-C into the news that the account was not touched."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nwxctl: no longer following {name.name}; the account is left as it is\n"
+            f"  see it: wxctl status {name.name}   stop it: wxctl stop {name.name}",
+            err=True,
+        )
+        raise click.exceptions.Exit(130) from None
+
+
+def _finish(session: Session, api: Api, account: AccountView, name: AccountName, timeout: float) -> None:
+    """Follow the account for ``timeout`` seconds (0: not at all) and say how it ended."""
+    if timeout:
+        from wxcontroller.cli.follow import follow
+        from wxcontroller.cli.progress import display_for
+        from wxcontroller.cli.terminal import console
+
+        with display_for(console(stderr=session.json)) as display:
+            account = follow(api, name, display, timeout)
+    if session.json:
+        session.emit(account.raw)
+    elif timeout:
+        click.echo(f"{name.name} is running" + (f" as {account.user}" if account.user else ""))
+    else:
+        click.echo(f"{name.name}: its unit is up; see: wxctl status {name.name}")

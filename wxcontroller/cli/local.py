@@ -1,0 +1,110 @@
+"""systemd's own view of an account, for when the controller is away; and the journal. On this machine only."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import NoReturn
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonValue, field, items, text
+from wxcontroller.core.names import instance_of
+
+_SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
+_WAIT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalUnit:
+    """A unit as ``systemctl show`` tells it. ``since`` is seconds since 1970, 0 when unknown."""
+
+    unit: str
+    active: str
+    sub: str
+    status: str = ""
+    pid: int = 0
+    result: str = ""
+    since: int = 0
+
+    @property
+    def failed(self) -> bool:
+        return self.active == "failed"
+
+    def as_json(self) -> JsonValue:
+        return {
+            "unit": self.unit,
+            "unit_state": self.active,
+            "unit_sub": self.sub,
+            "status": self.status,
+            "pid": self.pid,
+            "result": self.result,
+            "since": self.since,
+        }
+
+
+def show_unit(unit: str) -> LocalUnit:
+    """Ask systemd for one unit. Raises WxError when there is no systemd to ask."""
+    out = _systemctl("show", "--timestamp=unix", f"--property={','.join(_SHOWN)}", "--", unit)
+    found = dict(line.partition("=")[::2] for line in out.splitlines() if "=" in line)
+    return LocalUnit(
+        unit,
+        found.get("ActiveState", ""),
+        found.get("SubState", ""),
+        found.get("StatusText", ""),
+        _number(found.get("MainPID", "")),
+        found.get("Result", ""),
+        _number(found.get("StateChangeTimestamp", "").removeprefix("@")),
+    )
+
+
+def list_units() -> list[LocalUnit]:
+    """Ask systemd for all accounts' units that it knows. Raises WxError when there is no systemd to ask."""
+    out = _systemctl("list-units", "--all", "--output=json", "wxclient@*.service")
+    try:
+        parsed: JsonValue = json.loads(out or "[]")
+    except ValueError:
+        raise WxError("systemctl list-units did not answer in JSON", "systemd 254 or newer is needed") from None
+    found = [
+        LocalUnit(text(field(entry, "unit")), text(field(entry, "active")), text(field(entry, "sub")))
+        for entry in items(parsed)
+    ]
+    return [unit for unit in found if instance_of(unit.unit)]
+
+
+def exec_journalctl(units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
+    """Become journalctl for these units. Raises WxError when it can't be run."""
+    command = ["journalctl", "--no-hostname", *(f"--unit={unit}" for unit in units)]
+    if follow:
+        command.append("--follow")
+    if lines is not None:
+        command.append(f"--lines={lines}")
+    if since is not None:
+        command.append(f"--since={since}")
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - no shell on purpose
+    except OSError as problem:
+        raise WxError(
+            f"journalctl can't be run: {problem.strerror}", "logs are read on the machine the accounts run on"
+        ) from None
+
+
+def _systemctl(*arguments: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed program, checked unit names
+            ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_WAIT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise WxError(f"systemctl can't be asked either: {problem}") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()
+        raise WxError(f"systemctl can't be asked either: {reason[-1] if reason else done.returncode}")
+    return done.stdout
+
+
+def _number(digits: str) -> int:
+    return int(digits) if digits.isdecimal() else 0

@@ -1,0 +1,116 @@
+"""The two displays of a start: a live one for terminals, lines for everything else."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from wxcontroller.cli.account import AccountView, Condition
+from wxcontroller.cli.terminal import qr_text
+
+_STEPS = (Condition.LOADING, Condition.SCANNING, Condition.CONFIRMING, Condition.UPDATING, Condition.RUNNING)
+_WORDS = {
+    Condition.STARTING: "the unit is starting",
+    Condition.UP: "the unit is up",
+    Condition.INIT: "the client is starting",
+    Condition.LOADING: "looking for a stored session, or fetching a QR code",
+    Condition.SCANNING: "scan this code with WeChat on the phone",
+    Condition.CONFIRMING: "scanned; confirm the login on the phone",
+    Condition.UPDATING: "logged in; loading contacts",
+    Condition.RUNNING: "running",
+    Condition.OFFLINE: "WeChat does not answer at the moment",
+}
+
+
+def display_for(target: Console) -> "LiveDisplay | LineDisplay":
+    """Return the display that suits where the words go."""
+    return LiveDisplay(target) if target.is_terminal and not target.is_dumb_terminal else LineDisplay(target)
+
+
+class LiveDisplay:
+    """Steps, a spinner with the words of the moment, and the QR code while there is one; redrawn in place."""
+
+    def __init__(self, target: Console) -> None:
+        self._console = target
+        self._live = Live(console=target, transient=True, refresh_per_second=8)
+        self._spinner = Spinner("dots", text="")
+        self._printed = ""  # the link of a code that was too tall to be redrawn in place
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, value, trace)
+
+    def show(self, account: AccountView, link: str) -> None:
+        parts: list[RenderableType] = []
+        if link:
+            code = qr_text(link, self._console.color_system is not None)
+            if code.plain.count("\n") + 4 <= self._console.height:
+                parts.append(code)
+            elif link != self._printed:
+                self._live.console.print(code)
+                self._printed = link
+        parts.append(_steps(account))
+        words = account.words or _WORDS.get(account.condition, account.condition.value)
+        self._spinner.update(text=Text(f"{account.name}: {words}"))
+        parts.append(self._spinner)
+        self._live.update(Group(*parts), refresh=True)
+
+    def say(self, words: str) -> None:
+        self._spinner.update(text=Text(words))
+
+
+class LineDisplay:
+    """One line for each change, with the time."""
+
+    def __init__(self, target: Console) -> None:
+        self._console = target
+        self._last = ""
+        self._link = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def show(self, account: AccountView, link: str) -> None:
+        words = account.words or _WORDS.get(account.condition, "")
+        self._line(f"{account.name}: {account.condition.value}" + (f": {words}" if words else ""))
+        if link and link != self._link:
+            # Not the link itself: lines like these end in logs, and who has it can start a login.
+            self._line(f"{account.name}: a QR code is ready; show it with: wxctl qr {account.name}")
+        self._link = link or self._link
+
+    def say(self, words: str) -> None:
+        self._line(words)
+
+    def _line(self, words: str) -> None:
+        if words != self._last:
+            self._console.print(f"{time.strftime('%H:%M:%S')} {words}")
+            self._last = words
+
+
+def _steps(account: AccountView) -> Text:
+    line = Text()
+    at = _STEPS.index(account.condition) if account.condition in _STEPS else -1
+    for position, step in enumerate(_STEPS):
+        if position:
+            line.append("  ")
+        if position < at:
+            line.append(f"✔ {step.value}", "green")
+        elif position == at:
+            line.append(f"● {step.value}", "bold")
+        else:
+            line.append(f"○ {step.value}", "dim")
+    return line

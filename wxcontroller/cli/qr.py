@@ -1,0 +1,63 @@
+"""The verb qr: the code to scan, on the terminal or in a file."""
+
+import io
+from pathlib import Path
+
+import click
+
+from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.files import replace_file
+
+_KINDS = ("svg", "png")
+
+
+@click.command(
+    short_help="Show the QR code to scan, or write it to a file.",
+    epilog="Examples: wxctl qr alice · wxctl qr alice --output alice.png",
+)
+@name_argument
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write it to FILE, which ends in .svg or .png, instead of drawing it.",
+)
+@global_options
+@click.pass_obj
+def qr(session: Session, name: str, output: Path | None) -> None:
+    """Show the QR code that an account waits to be scanned with.
+
+    It is valid for a few minutes; the account then shows another one. Whoever sees it can begin a login: FILE is
+    readable by you alone.
+    """
+    if output is not None and output.suffix.lower().lstrip(".") not in _KINDS:
+        raise BadUsage(f"{output}: only .svg and .png files can be written", "end the name in .svg or .png")
+    api = session.api()
+    account = api.resolve(name)
+    link = api.qr_link(account)
+    if output is not None:
+        try:
+            replace_file(output, _image(link, output.suffix.lower().lstrip(".")))
+        except OSError as problem:
+            raise WxError(f"{output} can't be written: {problem.strerror}", "choose another place") from None
+    if session.json:
+        session.emit({"link": link})
+    elif output is not None:
+        click.echo(f"wrote the QR code of {account.name} to {output}")
+    else:
+        from wxcontroller.cli.terminal import console, qr_text
+
+        target = console()
+        target.print(qr_text(link, target.color_system is not None), end="")
+        if target.is_terminal:
+            click.echo(f"scan it with WeChat on the phone of {account.name}", err=True)
+
+
+def _image(link: str, kind: str) -> bytes:
+    import segno
+
+    buffer = io.BytesIO()
+    segno.make(link, error="m", micro=False).save(buffer, kind=kind, scale=8, border=4, light="white")
+    return buffer.getvalue()

@@ -1,0 +1,113 @@
+"""The verb send: a text message to a friend or group."""
+
+import sys
+from dataclasses import dataclass
+
+import click
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.core.errors import UnknownAccount, WxError
+from wxcontroller.core.jsontypes import JsonValue, field, integer, items, text
+from wxcontroller.core.names import AccountName
+
+# In this order: the first by which somebody is found decides.
+_FRIEND_KEYS = ("id", "displayname", "markname", "name")
+_GROUP_KEYS = ("id", "displayname", "name")
+_NOT_FOUND = 100  # openwx-api 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody to write to."""
+
+    id: str
+    shown: str
+    group: bool
+
+    def __str__(self) -> str:
+        return f"{'group' if self.group else 'friend'} {self.shown}"
+
+
+@click.command(
+    short_help="Send a text message.",
+    epilog="Examples: wxctl send alice filehelper hello · wxctl send alice 王芳 '晚上好' · "
+    "wxctl send alice --group 家人 '到了' · uptime | wxctl send alice filehelper -",
+)
+@name_argument
+@click.argument("to")
+@click.argument("text", metavar="TEXT")
+@click.option("--group", is_flag=True, help="TO is a group; without it friends and groups are looked through.")
+@global_options
+@click.pass_obj
+def send(session: Session, name: str, to: str, text: str, group: bool) -> None:
+    """Send TEXT to a friend or group.
+
+    TO is an id, or the displayname, remark (markname) or name, exactly. TEXT "-" is read from standard input.
+    """
+    content = sys.stdin.read() if text == "-" else text
+    if not content.strip():
+        raise BadUsage("the text is empty", "nothing is sent then")
+    api = session.api()
+    account = api.resolve(name)
+    recipient = find(api, account, to, group)
+    endpoint = "send_group_message" if recipient.group else "send_friend_message"
+    answer = api.openwx(endpoint, account, {"id": recipient.id, "content": content})
+    _raise_for(answer, account, f"the message to {recipient} was not sent")
+    if session.json:
+        session.emit(answer)
+    else:
+        click.echo(f"sent to {recipient}")
+
+
+def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipient:
+    """Return who ``to`` is. Raises WxError when that is nobody or more than one."""
+    found: list[Recipient] = []
+    if not only_groups:
+        found += _search(api, account, "search_friend", _FRIEND_KEYS, to)
+    # An id belongs to one; names are looked for among both.
+    if not any(one.id == to for one in found):
+        found += _search(api, account, "search_group", _GROUP_KEYS, to)
+    if not found:
+        kind = "group" if only_groups else "friend or group"
+        raise WxError(
+            f"{account.name} has no {kind} {to!r}",
+            "give the id, or the displayname, remark or name exactly; "
+            "a group that was not saved to the contacts is known after its first message",
+        )
+    if len(found) > 1:
+        several = "\n".join(f"    {one.id}  {one}" for one in found)
+        raise WxError(f"{account.name}: {to!r} is more than one:\n{several}", "give the id, or --group for a group")
+    return found[0]
+
+
+def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...], to: str) -> list[Recipient]:
+    group = endpoint == "search_group"
+    for key in keys:
+        answer = api.openwx(endpoint, account, {key: to})
+        if isinstance(answer, list):
+            matches = [
+                Recipient(text(field(one, "id")), text(field(one, "displayname")) or to, group)
+                for one in items(answer)
+                if text(field(one, "id"))
+            ]
+            if matches:
+                return matches
+        elif integer(field(answer, "code")) != _NOT_FOUND:
+            _raise_for(answer, account, "its contacts can't be searched")
+    return []
+
+
+def _raise_for(answer: JsonValue, account: AccountName, what: str) -> None:
+    """Raise for an answer of the old shape whose code is not 0."""
+    code, why = field(answer, "code"), text(field(answer, "status")) or "no reason given"
+    if code is None or integer(code) == 0:
+        return
+    if why in ("client not exists", "client not found"):
+        raise UnknownAccount(f"there is no account {account.name}", "wxctl list shows the accounts")
+    state = text(field(answer, "state"))
+    raise WxError(
+        f"{account.name}: {what}: {why}" + (f" (state {state})" if state else "") + f", code {text(code)}",
+        f"see: wxctl status {account.name}",
+    )

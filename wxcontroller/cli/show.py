@@ -1,0 +1,146 @@
+"""The verbs that look: list and status."""
+
+from collections import Counter
+
+import click
+
+from wxcontroller.cli.account import AccountView, Condition
+from wxcontroller.cli.context import Session, global_options, optional_name_argument
+from wxcontroller.cli.errors import NeedsHuman
+from wxcontroller.cli.follow import verdict
+from wxcontroller.cli.local import list_units, show_unit
+from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
+from wxcontroller.core.jsontypes import field, text
+from wxcontroller.core.names import is_derived, parse_name, unit_of
+from wxcontroller.core.states import Desired
+
+
+@click.command(
+    "list",
+    short_help="Show all accounts in a table.",
+    epilog="Examples: wxctl list · wxctl list --json | jq -r '.accounts[].name'",
+)
+@global_options
+@click.pass_obj
+def list_(session: Session) -> None:
+    """Show all accounts in a table: state, since when, port, user, status in words."""
+    accounts = session.api().accounts()
+    if session.json:
+        session.emit({"accounts": [account.raw for account in accounts]})
+        return
+    if not accounts:
+        click.echo("no accounts yet; begin with: wxctl start NAME", err=True)
+        return
+    from wxcontroller.cli.terminal import account_table, console
+
+    target = console()
+    # Outside a terminal the padding of the last column would be noise.
+    with target.capture() as captured:
+        target.print(account_table(accounts, target.is_terminal))
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip(), color=True)
+
+
+@click.command(
+    short_help="Show how an account or the controller is.",
+    epilog="Examples: wxctl status alice · wxctl status alice --json · wxctl status",
+)
+@optional_name_argument
+@global_options
+@click.pass_obj
+def status(session: Session, name: str | None) -> None:
+    """Show how an account is, or without NAME how the controller and all accounts are.
+
+    The exit code tells too: 0 fine or stopped as wanted, 5 its unit has failed, 6 it has given up and needs a
+    human. When the controller does not answer, what systemd knows is shown, and the exit code is 3.
+    """
+    if name is None:
+        _overview(session)
+        return
+    api = session.api()
+    try:
+        account = api.account(api.resolve(name))
+    except ControllerUnreachable as unreachable:
+        unit = unit_of(name) if is_derived(name) else parse_name(name).unit
+        _without_controller(session, unit, unreachable)
+        raise
+    if session.json:
+        session.emit(account.raw)
+    else:
+        _describe(account)
+    problem = verdict(account)
+    if isinstance(problem, UnitFailed | NeedsHuman):
+        raise click.exceptions.Exit(problem.exit_code)
+
+
+def _overview(session: Session) -> None:
+    api = session.api()
+    try:
+        health, accounts = api.health(), api.accounts()
+    except ControllerUnreachable as unreachable:
+        _without_controller(session, None, unreachable)
+        raise
+    if session.json:
+        session.emit({"health": health, "accounts": [account.raw for account in accounts]})
+        return
+    version = text(field(health, "version"))
+    click.echo(f"controller: answers at {api.shown}" + (f", version {version}" if version else ""))
+    counts = Counter(account.condition.value for account in accounts)
+    several = ", ".join(f"{count} {word}" for word, count in counts.most_common())
+    click.echo(f"accounts:   {len(accounts)}" + (f" ({several})" if several else ""))
+    troubled = [
+        problem for account in accounts if (problem := verdict(account)) and account.desired is Desired.STARTED
+    ]
+    for problem in troubled:
+        click.echo(f"  {problem.message}\n    {problem.remedy}")
+
+
+def _describe(account: AccountView) -> None:
+    from rich.text import Text
+
+    from wxcontroller.cli.terminal import console, moment
+
+    target = console()
+    condition = account.condition
+    heading = Text(account.name, "bold")
+    if account.name != account.instance:
+        heading.append(f" ({account.instance})", "dim")
+    heading.append(" is ").append(condition.value, condition.style)
+    target.print(heading)
+    login = account.login_state.value if account.login_state else "-"
+    for title, value in (
+        ("status", account.status or "-"),
+        ("reason", account.reason),
+        ("login", login),
+        ("since", moment(account.since)),
+        ("user", account.user or "-"),
+        (
+            "unit",
+            f"{account.unit}: {account.unit_state.value}" + (f" ({account.unit_sub})" if account.unit_sub else ""),
+        ),
+        ("wanted", account.desired.value if account.desired else "-"),
+        ("pid", str(account.pid or "-")),
+        ("port", str(account.port or "-")),
+        ("route", account.driver or "-"),
+        ("reports", account.post_api or "nowhere (no post_api)"),
+    ):
+        if value:
+            target.print(f"{title:>8}: {value}")
+    if account.condition is Condition.SCANNING:
+        target.print(f"          scan the code: wxctl qr {account.name}")
+
+
+def _without_controller(session: Session, unit: str | None, why: ControllerUnreachable) -> None:
+    """Show what systemd knows; raise ``why`` with systemd's trouble added when it can't be asked."""
+    try:
+        units = [show_unit(unit)] if unit else list_units()
+    except WxError as problem:
+        raise ControllerUnreachable(f"{why.message}; {problem.message}", why.remedy) from None
+    if session.json:
+        session.emit({"units": [one.as_json() for one in units]})
+        return
+    click.echo("The controller does not answer; this is what systemd knows:")
+    for one in units:
+        click.echo(f"  {one.unit}: {one.active} ({one.sub})" + (f": {one.status}" if one.status else ""))
+    if not units:
+        click.echo("  no account is up")

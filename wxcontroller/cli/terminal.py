@@ -1,0 +1,82 @@
+"""How things look on a terminal. Imported by the verbs that need it only: rich takes its time."""
+
+import time
+
+import segno
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from wxcontroller.cli.account import AccountView
+
+_BLACK, _WHITE = "color(16)", "color(231)"  # the two that colour schemes leave alone
+_BORDER = 2  # modules of white around a code; the standard says 4, phones are content with 2 on our white ground
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console: colours and the real width on a terminal, plain unbounded lines elsewhere."""
+    found = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if not found.is_terminal:
+        found = Console(
+            stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, width=100_000, no_color=True
+        )
+    return found
+
+
+def account_table(accounts: list[AccountView], bounded: bool) -> Table:
+    """Return the table of ``wxctl list``. ``bounded``: the status column gives way when the terminal is narrow."""
+    table = Table(box=None, pad_edge=False, header_style="bold" if bounded else "")
+    for title in ("NAME", "STATE", "SINCE", "PORT", "USER"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "PORT" else "left")
+    table.add_column("STATUS", no_wrap=True, overflow="ellipsis" if bounded else "ignore")
+    for account in accounts:
+        condition = account.condition
+        table.add_row(
+            account.name,
+            Text(condition.value, condition.style),
+            ago(account.since),
+            str(account.port or ""),
+            account.user,
+            account.words,
+        )
+    return table
+
+
+def ago(since: int) -> str:
+    """Return how long ago a moment was, in its largest unit: ``5 s``, ``12 min``, ``3 h``, ``40 d``."""
+    if not since:
+        return ""
+    seconds = max(0, int(time.time()) - since)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def moment(since: int) -> str:
+    """Return a moment in local time and how long ago it was."""
+    if not since:
+        return "-"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since)) + f" ({ago(since)} ago)"
+
+
+def qr_text(link: str, colour: bool) -> Text:
+    """Draw a QR code with half blocks, two modules a character.
+
+    With ``colour`` black on white is set explicitly, so the code is right on dark and light terminals. Without, the
+    characters themselves are the white modules: right on the usual dark terminal.
+    """
+    rows = [list(row) for row in segno.make(link, error="l", micro=False).matrix_iter(border=_BORDER)]
+    if len(rows) % 2:
+        rows.append([0] * len(rows[0]))
+    drawn = Text(no_wrap=True, end="")
+    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
+        for top, bottom in zip(upper, lower, strict=True):
+            if colour:
+                style = Style(color=_BLACK if top else _WHITE, bgcolor=_BLACK if bottom else _WHITE)
+                drawn.append("▀", style)
+            else:
+                drawn.append(" ▄▀█"[2 * (not top) + (not bottom)])
+        drawn.append("\n")
+    return drawn
