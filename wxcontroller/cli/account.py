@@ -68,13 +68,15 @@ class AccountView:
 
     @property
     def condition(self) -> Condition:
-        """The one word. A login state without a process is an old one and does not count."""
+        """The one word. A login state without a process is an old one, and only its giving up still counts."""
         if self.unit_state is UnitState.FAILED:
             return Condition.FAILED
         if self.unit_state is UnitState.DEACTIVATING:
             return Condition.STOPPING
         if not self.unit_state.has_process:
-            return Condition.DOWN if self.desired is Desired.STARTED else Condition.STOPPED
+            if self.desired is not Desired.STARTED:
+                return Condition.STOPPED
+            return Condition.PARKED if self.login_state is LoginState.PARKED else Condition.DOWN
         if self.unit_state is UnitState.ACTIVATING:
             return Condition.STARTING
         if self.login_state is None:

@@ -9,13 +9,15 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.core.errors import UnknownAccount, WxError
-from wxcontroller.core.jsontypes import JsonValue, field, integer, items, text
+from wxcontroller.core.jsontypes import JsonValue, field, integer, items
+from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.names import AccountName
 
 # In this order: the first by which somebody is found decides.
 _FRIEND_KEYS = ("id", "displayname", "markname", "name")
 _GROUP_KEYS = ("id", "displayname", "name")
 _NOT_FOUND = 100  # openwx-api 0
+_QUEUED = -7  # taken, and still behind others after a long wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,13 @@ def send(session: Session, name: str, to: str, text: str, group: bool) -> None:
     recipient = find(api, account, to, group)
     endpoint = "send_group_message" if recipient.group else "send_friend_message"
     answer = api.openwx(endpoint, account, {"id": recipient.id, "content": content})
-    _raise_for(answer, account, f"the message to {recipient} was not sent")
+    queued = integer(field(answer, "code")) == _QUEUED
+    if not queued:
+        _raise_for(answer, account, f"the message to {recipient} was not sent")
     if session.json:
         session.emit(answer)
+    elif queued:
+        click.echo(f"not sent yet, but it will be: {json_text(field(answer, 'status'))}")
     else:
         click.echo(f"sent to {recipient}")
 
@@ -88,9 +94,9 @@ def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...]
         answer = api.openwx(endpoint, account, {key: to})
         if isinstance(answer, list):
             matches = [
-                Recipient(text(field(one, "id")), text(field(one, "displayname")) or to, group)
+                Recipient(json_text(field(one, "id")), json_text(field(one, "displayname")) or to, group)
                 for one in items(answer)
-                if text(field(one, "id"))
+                if json_text(field(one, "id"))
             ]
             if matches:
                 return matches
@@ -101,13 +107,13 @@ def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...]
 
 def _raise_for(answer: JsonValue, account: AccountName, what: str) -> None:
     """Raise for an answer of the old shape whose code is not 0."""
-    code, why = field(answer, "code"), text(field(answer, "status")) or "no reason given"
+    code, why = field(answer, "code"), json_text(field(answer, "status")) or "no reason given"
     if code is None or integer(code) == 0:
         return
     if why in ("client not exists", "client not found"):
         raise UnknownAccount(f"there is no account {account.name}", "wxctl list shows the accounts")
-    state = text(field(answer, "state"))
+    state = json_text(field(answer, "state"))
     raise WxError(
-        f"{account.name}: {what}: {why}" + (f" (state {state})" if state else "") + f", code {text(code)}",
+        f"{account.name}: {what}: {why}" + (f" (state {state})" if state else "") + f", code {json_text(code)}",
         f"see: wxctl status {account.name}",
     )

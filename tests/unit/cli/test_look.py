@@ -76,8 +76,10 @@ def test_status(wxctl: Wxctl, server: Controller) -> None:
 def test_status_tells_by_its_exit_code(wxctl: Wxctl, server: Controller) -> None:
     server.add("stopped", **GONE)
     server.add("parked", **PARKED)
+    server.add("ended", **{**PARKED, "unit_state": "inactive"})  # its process has ended, its reason stays
     server.add("failed", **FAILED)
-    assert [wxctl("status", name).returncode for name in ("stopped", "parked", "failed")] == [0, 6, 5]
+    names = ("stopped", "parked", "ended", "failed")
+    assert [wxctl("status", name).returncode for name in names] == [0, 6, 6, 5]
     assert "no phone scanned" in wxctl("status", "parked").stdout
 
 

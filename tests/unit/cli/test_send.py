@@ -75,3 +75,10 @@ def test_refused(wxctl: Wxctl, server: Controller) -> None:
     assert "was not sent: client not running (state scaning)" in done.stderr
     server.send_answer = {"code": 1, "status": "client not exists"}
     assert wxctl("send", "小店", "@c", "x").returncode == 4
+
+
+def test_taken_but_not_sent_yet(wxctl: Wxctl, server: Controller) -> None:
+    server.send_answer = {"id": None, "code": -7, "status": "still queued behind 40 sends"}
+    done = wxctl("send", "小店", "@c", "x")
+    assert done.returncode == 0
+    assert "it will be: still queued behind 40 sends" in done.stdout
