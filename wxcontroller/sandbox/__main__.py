@@ -1,24 +1,43 @@
-"""The command wxsandbox."""
+"""The command wxsandbox: the servers, and small clients of their scripting API."""
 
-import asyncio
+import json
 import sys
+from pathlib import Path
 
 import click
 
+from wxcontroller import __version__
 from wxcontroller.core.errors import BadOption, WxError
-from wxcontroller.sandbox.sandbox import Options, Sandbox
-from wxcontroller.sandbox.serve import parse_address, serve_until_told
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, text
+from wxcontroller.sandbox.remote import DEFAULT_URL, NotThere, Remote
 
 
-@click.group()
-def cli() -> None:
-    """WeChat servers of your own, for trying out and testing."""
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--url", default=DEFAULT_URL, show_default=True, envvar="WXSANDBOX_URL", help="Where the sandbox answers."
+)
+@click.version_option(__version__, prog_name="wxsandbox")
+@click.pass_context
+def cli(context: click.Context, url: str) -> None:
+    """WeChat servers of your own, for trying out and testing.
+
+    "serve" runs them; the other commands do what a phone does, or make trouble.
+    """
+    context.obj = url
+
+
+# -- running
 
 
 @cli.command()
 @click.option("--listen", default="127.0.0.1:2100", show_default=True, metavar="IP:PORT", help="Where to serve HTTP.")
+@click.option("--tls-listen", metavar="IP:PORT", help="Serve TLS for the real host names here too.")
+@click.option("--tls-dir", type=click.Path(path_type=Path), help="Certificates for --tls-listen; made when missing.")
 @click.option(
-    "--accounts", default=3, show_default=True, type=click.IntRange(0, 10_000), help="Accounts to begin with."
+    "--accounts", default=3, show_default=True, type=click.IntRange(0, 10_000), help="Have at least so many."
+)
+@click.option(
+    "--state", type=click.Path(path_type=Path), envvar="WXSANDBOX_STATE", help="Keep accounts and logins here."
 )
 @click.option(
     "--poll-hold", default=25.0, show_default=True, type=click.FloatRange(0), help="Seconds a login poll waits."
@@ -26,19 +45,345 @@ def cli() -> None:
 @click.option(
     "--sync-hold", default=25.0, show_default=True, type=click.FloatRange(0), help="Seconds synccheck waits."
 )
-def serve(listen: str, accounts: int, poll_hold: float, sync_hold: float) -> None:
+@click.option(
+    "--uuid-life", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds a code is good."
+)
+@click.option(
+    "--contact-page", default=500, show_default=True, type=click.IntRange(1), help="Contacts in one answer."
+)
+@click.option("--sync-page", default=50, show_default=True, type=click.IntRange(1), help="Events in one webwxsync.")
+@click.option(
+    "--batch-rate",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="webwxbatchgetcontact a second that are tolerated for long; 0 = any.",
+)
+@click.option("--i-know-this-is-public", is_flag=True, help="Allow addresses that others can reach.")
+def serve(
+    listen: str,
+    tls_listen: str | None,
+    tls_dir: Path | None,
+    accounts: int,
+    state: Path | None,
+    poll_hold: float,
+    sync_hold: float,
+    uuid_life: float,
+    contact_page: int,
+    sync_page: int,
+    batch_rate: float,
+    i_know_this_is_public: bool,
+) -> None:
     """Run the servers, the phone page and the scripting API."""
+    # what only the server needs is imported here: the small commands start in a fraction of the time
+    import asyncio
+
+    from wxcontroller.sandbox import snapshot, tls
+    from wxcontroller.sandbox.sandbox import Options, Sandbox
+    from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_told
+
     address = parse_address(listen)
-    if not address.is_loopback:
-        raise BadOption(f"{listen} can be reached from elsewhere", "listen on 127.0.0.1")
-    sandbox = Sandbox(Options(poll_hold=poll_hold, sync_hold=sync_hold))
-    for _ in range(accounts):
+    encrypted = parse_address(tls_listen) if tls_listen else None
+    for asked in (address, encrypted):
+        if asked is not None and not asked.is_loopback and not i_know_this_is_public:
+            raise BadOption(
+                f"{asked} can be reached by others, and the sandbox asks nobody who they are",
+                "listen on 127.0.0.1 or [::1], or add --i-know-this-is-public",
+            )
+    secure = None
+    if encrypted is not None:
+        if tls_dir is None:
+            raise BadOption("--tls-listen needs --tls-dir", "name a directory for the certificates")
+        tls.make_ca(tls_dir)
+        secure = Tls(encrypted, tls.server_context(tls_dir))
+    sandbox = Sandbox(
+        Options(
+            poll_hold=poll_hold,
+            sync_hold=sync_hold,
+            uuid_life=uuid_life,
+            contact_page=contact_page,
+            sync_page=sync_page,
+            batch_rate=batch_rate,
+        )
+    )
+    if state is not None:
+        snapshot.load(sandbox, state)
+    while len(sandbox.accounts) < accounts:
         sandbox.add_account()
-    asyncio.run(serve_until_told(sandbox, address))
+    try:
+        asyncio.run(serve_until_told(sandbox, address, secure, state))
+    except BaseExceptionGroup as group:
+        expected, rest = group.split(WxError)
+        if rest is not None or expected is None:
+            raise
+        raise expected.exceptions[0] from None
+
+
+@cli.command("make-ca")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+def make_ca(directory: Path) -> None:
+    """Make a CA and a certificate for all real host names in DIRECTORY, unless they are there."""
+    from wxcontroller.sandbox import tls
+
+    made = tls.make_ca(directory)
+    click.echo(f"{'made' if made else 'kept'} {directory / 'ca.crt'} and {directory / 'server.crt'}")
+    if made:
+        click.echo(
+            "To trust it on a test machine: copy ca.crt to /usr/local/share/ca-certificates/wxsandbox.crt, run"
+            " update-ca-certificates, and let the names resolve to 127.0.0.1 in /etc/hosts:"
+        )
+        click.echo("127.0.0.1 " + " ".join(tls.names()))
+
+
+# -- the phone
+
+
+def _show(value: JsonValue) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _table(rows: list[JsonValue], columns: tuple[str, ...]) -> None:
+    cells = [[_cell(field(row, column)) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
+    for line in [[column.upper() for column in columns], *cells]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: JsonValue) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return text(value, "-")
+
+
+_json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@cli.command()
+@_json_flag
+@click.pass_obj
+def accounts(url: str, as_json: bool) -> None:
+    """List the accounts."""
+    rows = items(Remote(url).ask("GET", "accounts"))
+    if as_json:
+        _show(rows)
+    else:
+        _table(rows, ("uin", "nickname", "domain", "web_login", "online"))
+
+
+@cli.command("add-account")
+@click.option("--nickname", default="", help="Made up when left out.")
+@click.option("--domain", default="wx.qq.com", show_default=True, help="Where the account is at home.")
+@click.option("--friends", default=30, show_default=True)
+@click.option("--groups", default=4, show_default=True)
+@click.option("--members", default=12, show_default=True, help="Members of each group.")
+@click.option("--seed", type=int, help="The same seed grows the same people.")
+@click.option(
+    "--web-login", default="both", show_default=True, type=click.Choice(["both", "desktop", "normal", "refused"])
+)
+@click.pass_obj
+def add_account(
+    url: str, nickname: str, domain: str, friends: int, groups: int, members: int, seed: int | None, web_login: str
+) -> None:
+    """Add an account and print its uin."""
+    body: JsonObject = {
+        "nickname": nickname,
+        "domain": domain,
+        "friends": friends,
+        "groups": groups,
+        "members": members,
+        "web_login": web_login,
+    }
+    if seed is not None:
+        body["seed"] = seed
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", body=body), "uin")))
+
+
+@cli.command()
+@click.argument("uin")
+@click.pass_obj
+def account(url: str, uin: str) -> None:
+    """Show an account, whom it knows and where it is logged in, as JSON."""
+    _show(Remote(url).ask("GET", "accounts", uin))
+
+
+@cli.command()
+@click.option("--state", help="Only those in this state, e.g. waiting.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is one.")
+@_json_flag
+@click.pass_obj
+def logins(url: str, state: str | None, wait: float, as_json: bool) -> None:
+    """List the logins, newest first."""
+    query = {"wait": str(wait)} | ({"state": state} if state else {})
+    rows = items(Remote(url).ask("GET", "logins", query=query))
+    if as_json:
+        _show(rows)
+    else:
+        _table(rows, ("uuid", "state", "desktop", "push", "uin"))
+
+
+_uuid = click.argument("uuid", required=False)
+_wait = click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for a login when there is none.")
+
+
+def _find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait: float) -> str:
+    """Return the uuid given, or that of the newest login in one of the states."""
+    if uuid:
+        return uuid
+    for state in states:
+        last = state == states[-1]
+        found = items(remote.ask("GET", "logins", query={"state": state, "wait": str(wait if last else 0)}))
+        if found:
+            return text(field(found[0], "uuid"))
+    raise NotThere(f"no login is {' or '.join(states)}", "start a client first, or give --wait")
+
+
+def _move(url: str, uuid: str, verb: str, body: JsonValue = None) -> None:
+    login = Remote(url).ask("POST", "logins", uuid, verb, body=body)
+    click.echo(f"{uuid} {_cell(field(login, 'state'))}")
+
+
+@cli.command()
+@_uuid
+@click.option("--as", "uin", required=True, type=int, metavar="UIN", help="Whose phone scans.")
+@_wait
+@click.pass_obj
+def scan(url: str, uuid: str | None, uin: int, wait: float) -> None:
+    """Scan a code (the newest waiting one when UUID is left out)."""
+    _move(url, _find_login(Remote(url), uuid, ("waiting",), wait), "scan", {"uin": uin})
+
+
+@cli.command()
+@_uuid
+@click.option("--as", "uin", type=int, metavar="UIN", help="Scan it first with this account's phone.")
+@_wait
+@click.pass_obj
+def confirm(url: str, uuid: str | None, uin: int | None, wait: float) -> None:
+    """Press "Log in" (for the newest scanned or waiting login when UUID is left out)."""
+    states = ("scanned", "waiting")
+    _move(url, _find_login(Remote(url), uuid, states, wait), "confirm", None if uin is None else {"uin": uin})
+
+
+@cli.command()
+@_uuid
+@_wait
+@click.pass_obj
+def cancel(url: str, uuid: str | None, wait: float) -> None:
+    """Say no on the phone."""
+    _move(url, _find_login(Remote(url), uuid, ("scanned", "waiting"), wait), "cancel")
+
+
+@cli.command()
+@_uuid
+@_wait
+@click.pass_obj
+def expire(url: str, uuid: str | None, wait: float) -> None:
+    """Make a code too old."""
+    _move(url, _find_login(Remote(url), uuid, ("waiting", "scanned"), wait), "expire")
+
+
+@cli.command()
+@click.argument("uin")
+@click.argument("sender")
+@click.argument("said", metavar="TEXT")
+@click.option("--group", default="", help="The group that SENDER writes in.")
+@click.pass_obj
+def receive(url: str, uin: str, sender: str, said: str, group: str) -> None:
+    """Let SENDER write TEXT to account UIN; prints the message's id."""
+    body: JsonObject = {"from": sender, "text": said, **({"group": group} if group else {})}
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "receive", body=body), "msg_id")))
+
+
+@cli.command("phone-send")
+@click.argument("uin")
+@click.argument("to")
+@click.argument("said", metavar="TEXT")
+@click.pass_obj
+def phone_send(url: str, uin: str, to: str, said: str) -> None:
+    """Send TEXT from the phone of account UIN; prints the message's id."""
+    answer = Remote(url).ask("POST", "accounts", uin, "phone-send", body={"to": to, "text": said})
+    click.echo(_cell(field(answer, "msg_id")))
+
+
+@cli.command()
+@click.argument("uin")
+@click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
+@_json_flag
+@click.pass_obj
+def sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
+    """Show what the web client of account UIN sent."""
+    rows = items(Remote(url).ask("GET", "accounts", uin, "sent", query={"after": str(after), "wait": str(wait)}))
+    if as_json:
+        _show(rows)
+    else:
+        _table(rows, ("seq", "to", "text"))
+
+
+@cli.command()
+@click.argument("uin")
+@click.option("--retcode", default=1101, show_default=True, type=click.IntRange(1100, 1102), help="What it is told.")
+@click.option("--forget", is_flag=True, help="Take away push login too.")
+@click.pass_obj
+def logout(url: str, uin: str, retcode: int, forget: bool) -> None:
+    """End the web login of account UIN."""
+    answer = Remote(url).ask("POST", "accounts", uin, "logout", body={"retcode": retcode, "forget": forget})
+    click.echo("ended" if field(answer, "ended") else "there was none")
+
+
+# -- trouble
+
+
+@cli.command()
+@click.argument("endpoint")
+@click.argument("kind")
+@click.argument("value", required=False)
+@click.option("--count", default=1, show_default=True, help="How many requests it strikes.")
+@click.option("--forever", is_flag=True, help="Until it is cleared.")
+@click.option("--uin", type=int, help="Only requests of this account.")
+@click.pass_obj
+def fault(url: str, endpoint: str, kind: str, value: str | None, count: int, forever: bool, uin: int | None) -> None:
+    """Order a fault: KIND is delay, status, reset, truncate, garbage, retcode or drop; ENDPOINT may be *."""
+    body: JsonObject = {"endpoint": endpoint, "kind": kind, "count": None if forever else count, "uin": uin}
+    if value is not None:
+        body["value"] = value if kind == "garbage" else _number(value)
+    click.echo(_cell(field(Remote(url).ask("POST", "faults", body=body), "id")))
+
+
+def _number(value: str) -> JsonValue:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+@cli.command()
+@click.option("--clear", is_flag=True, help="Take all back.")
+@_json_flag
+@click.pass_obj
+def faults(url: str, clear: bool, as_json: bool) -> None:
+    """List the faults that are still to strike, or clear them."""
+    if clear:
+        click.echo(f"cleared {_cell(field(Remote(url).ask('DELETE', 'faults'), 'cleared'))}")
+        return
+    rows = items(Remote(url).ask("GET", "faults"))
+    if as_json:
+        _show(rows)
+    else:
+        _table(rows, ("id", "endpoint", "kind", "value", "count", "uin", "hits"))
+
+
+@cli.command()
+@click.option("--uin", help="Only those of this account.")
+@click.pass_obj
+def requests(url: str, uin: str | None) -> None:
+    """Show how often each endpoint was used and how the protocol was broken, as JSON."""
+    _show(Remote(url).ask("GET", "requests", query={"uin": uin} if uin else None))
 
 
 def main() -> int:
-    """Run the command; returns its exit code."""
+    """Run the command; returns its exit code (wxsandbox(1))."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

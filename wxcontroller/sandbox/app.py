@@ -6,6 +6,7 @@ from aiohttp import web
 
 from wxcontroller.sandbox import scripting, wire
 from wxcontroller.sandbox.hosts import place
+from wxcontroller.sandbox.page import Page
 from wxcontroller.sandbox.sandbox import Sandbox
 
 MAX_BODY = 32 * 1024 * 1024
@@ -26,7 +27,10 @@ def make_app(sandbox: Sandbox) -> web.Application:
             return await wire.serve(sandbox, request, host)
         return await handler(request)
 
-    app = web.Application(middlewares=[by_host, scripting.errors_as_json], client_max_size=MAX_BODY)
+    app = web.Application(
+        middlewares=[by_host, scripting.own_pages_only, scripting.errors_as_json], client_max_size=MAX_BODY
+    )
     app[scripting.SANDBOX] = sandbox
     app.add_routes(scripting.routes())
+    app.add_routes(Page().routes())
     return app

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -26,6 +27,17 @@ class BadInput(Exception):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+@web.middleware
+async def own_pages_only(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Refuse what a foreign web page in somebody's browser sends here."""
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
+        return _json({"error": f"requests from pages of {origin} are not taken"}, 403)
+    return await handler(request)
 
 
 @web.middleware
@@ -316,6 +328,8 @@ async def receive(request: web.Request) -> web.Response:
         wxid = peer = _one(account, sender, "from")
         if peer in account.world.groups:
             raise BadInput("'from' is a group: name it in 'group' and a member in 'from'")
+    if not group and account.world.people[wxid].kind is Kind.STRANGER:
+        raise BadInput(f"'from' {sender!r} is no friend; name the group they write in")
     if wxid == account.wxid:
         raise BadInput("an account receives nothing from itself; use phone-send for its own phone")
     message = request.app[SANDBOX].deliver(account, peer, wxid, said, "peer")
@@ -337,6 +351,9 @@ async def phone_send(request: web.Request) -> web.Response:
     account = _its_account(request)
     body = await _body(request, ("to", "text"))
     peer = _one(account, _string(body, "to"), "to")
+    person = account.world.people.get(peer)
+    if person is not None and person.kind in (Kind.SELF, Kind.STRANGER):
+        raise BadInput("'to' must be a friend, a group or filehelper")
     message = request.app[SANDBOX].deliver(account, peer, account.wxid, _string(body, "text"), "phone")
     return _json({"msg_id": str(message.msg_id), "online": account.session is not None})
 

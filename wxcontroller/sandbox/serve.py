@@ -1,19 +1,26 @@
-"""Running the sandbox: sockets, signals, systemd."""
+"""Running the sandbox: sockets, signals, systemd, the state file."""
 
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import signal
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
-import sdnotify
 from aiohttp import web
 
 from wxcontroller.core.errors import BadOption
+from wxcontroller.core.notify import Notifier
+from wxcontroller.sandbox import snapshot
 from wxcontroller.sandbox.app import make_app
 from wxcontroller.sandbox.sandbox import Sandbox
+
+log = logging.getLogger(__name__)
+
+SAVE_AFTER = 2.0  # seconds that changes are gathered before they are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +39,18 @@ class Address:
         return ipaddress.ip_address(self.host).is_loopback
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Where to listen with TLS, and how."""
+
+    address: Address
+    context: ssl.SSLContext
+
+
 def parse_address(text: str) -> Address:
     """Read ``IP:PORT`` or ``[IPv6]:PORT``. Raises BadOption."""
     host, _, port = text.rpartition(":")
-    host = host.strip("[]")
+    host = host.removeprefix("[").removesuffix("]")
     try:
         ipaddress.ip_address(host)
         number = int(port)
@@ -47,9 +62,7 @@ def parse_address(text: str) -> Address:
 
 
 @contextlib.asynccontextmanager
-async def running(
-    sandbox: Sandbox, plain: Address, tls: tuple[Address, ssl.SSLContext] | None = None
-) -> AsyncIterator[list[Address]]:
+async def running(sandbox: Sandbox, plain: Address, tls: Tls | None = None) -> AsyncIterator[list[Address]]:
     """Serve ``sandbox`` while the block runs; gives the addresses really listened on, plain HTTP first.
 
     Raises BadOption when an address can't be listened on.
@@ -59,29 +72,58 @@ async def running(
     )
     await runner.setup()
     try:
-        for address, context in ((plain, None), *((tls,) if tls else ())):
-            site = web.TCPSite(runner, address.host, address.port, ssl_context=context, backlog=1024)
-            try:
-                await site.start()
-            except OSError as error:
-                raise BadOption(f"can't listen on {address}: {error.strerror}", "choose another port") from None
+        await _listen(runner, plain, None)
+        if tls is not None:
+            await _listen(runner, tls.address, tls.context)
         yield [Address(host, port) for host, port, *_ in runner.addresses]
     finally:
         await runner.cleanup()
 
 
+async def _listen(runner: web.AppRunner, address: Address, context: ssl.SSLContext | None) -> None:
+    site = web.TCPSite(runner, address.host, address.port, ssl_context=context, backlog=1024)
+    try:
+        await site.start()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadOption(
+            f"can't listen on {address}: {reason}", "choose an address that is free and allowed"
+        ) from None
+
+
 async def serve_until_told(
-    sandbox: Sandbox, plain: Address, tls: tuple[Address, ssl.SSLContext] | None = None
+    sandbox: Sandbox, plain: Address, tls: Tls | None = None, state: Path | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT, and tell systemd how it goes."""
+    """Serve until SIGTERM or SIGINT, and tell systemd how it goes. ``state`` is written when things change."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    systemd = sdnotify.SystemdNotifier()
-    async with running(sandbox, plain, tls) as addresses:
-        where = ", ".join(str(address) for address in addresses)
+    systemd = Notifier()
+    async with running(sandbox, plain, tls) as addresses, asyncio.TaskGroup() as tasks:
+        keeper = None if state is None else tasks.create_task(_keep(sandbox, state))
+        where = ", ".join(f"{'https' if index else 'http'}://{address}" for index, address in enumerate(addresses))
         print(f"sandbox with {len(sandbox.accounts)} accounts on {where}", flush=True)  # noqa: T201
-        systemd.notify(f"READY=1\nSTATUS=Listening on {where}")
+        systemd.status(f"Listening on {where}")
+        systemd.ready()
         await stop.wait()
-        systemd.notify("STOPPING=1\nSTATUS=Stopping")
+        systemd.stopping()
+        if keeper is not None:
+            keeper.cancel()
+    if state is not None:
+        snapshot.save(sandbox, state)
+
+
+async def _keep(sandbox: Sandbox, state: Path) -> None:
+    """Write the state a little after each change."""
+    saved = -1
+    while True:
+        if sandbox.changes == saved:
+            await sandbox.changed.wait(3600)
+            continue
+        await asyncio.sleep(SAVE_AFTER)
+        saved = sandbox.changes
+        try:
+            snapshot.save(sandbox, state)
+        except snapshot.BadState as error:
+            log.error("%s", error)

@@ -72,6 +72,7 @@ class Session:
         self.base = 600_000_000 + secrets.randbelow(90_000_000)
         self.queue: deque[Event] = deque()
         self.first = 1  # position of queue[0]
+        self.restored = -1  # head when read from a state file; what came after may be lost to us, not to the client
         self.issued = 0  # position that the last SyncKey we gave out stands for
         self.serial = 0
         self.check_key = ""
@@ -191,6 +192,8 @@ class Session:
         if not pairs or integer(field(sync_key, "Count"), -1) != len(pairs):
             raise BadSyncKey("SyncKey is empty or its Count is wrong")
         position = pairs.get(2, -1) - self.base
+        if pairs.get(1) == self.base and position > self.head and self.restored >= 0:
+            return self.restored  # the state file was older than what the client has
         if pairs.get(1) != self.base or not 0 <= position <= self.head:
             raise BadSyncKey("SyncKey is not of this session")
         if 201 in pairs:

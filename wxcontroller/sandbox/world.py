@@ -115,6 +115,7 @@ def build(plan: Plan, nickname: str, wxid: str) -> World:
     """Make the world of one account; equal plans give equal people."""
     rng = random.Random(f"world {plan.seed}")  # noqa: S311 - a population, not a secret
     names = _Names(rng)
+    names.taken |= {nickname, *(name for name, _, _ in words.AWKWARD_FRIENDS)}
     me = _person(rng, wxid, nickname, "", Kind.SELF)
     me.contact_flag, me.attr = 0, 33656871
     people = {wxid: me}
@@ -126,7 +127,6 @@ def build(plan: Plan, nickname: str, wxid: str) -> World:
     for index in range(plan.friends):
         if index < len(words.AWKWARD_FRIENDS):
             name, pinyin, remark = words.AWKWARD_FRIENDS[index]
-            names.taken.add(name)
         else:
             name, pinyin = names.next()
             remark = rng.choice(words.REMARKS).format(name) if rng.random() < 0.3 else ""

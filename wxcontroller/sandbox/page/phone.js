@@ -1,0 +1,232 @@
+"use strict";
+// The phones of the sandbox. All data comes from the scripting API; one long poll tells when to look again.
+
+const $ = (id) => document.getElementById(id);
+const chosen = { uin: null, peer: null };
+let account = null; // details of the chosen account
+let linesSeen = 0;
+
+async function api(method, path, body) {
+  const options = { method };
+  if (body !== undefined) options.body = JSON.stringify(body);
+  const response = await fetch("sandbox" + path, options);
+  const value = await response.json();
+  if (!response.ok) throw new Error(value.error);
+  return value;
+}
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+function complain(error) {
+  $("trouble").textContent = error ? String(error.message || error) : "";
+  $("trouble").hidden = !error;
+}
+
+// Runs an action of the user: says what went wrong, shows what came of it.
+async function act(action) {
+  try {
+    await action();
+    complain(null);
+    await refresh();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function picture(seed) {
+  return make("img", { src: "pictures/avatar/" + encodeURIComponent(seed) + ".jpg", alt: "", loading: "lazy" });
+}
+
+function matches(filter, ...texts) {
+  const wanted = $(filter).value.trim().toLowerCase();
+  return !wanted || texts.some((text) => String(text).toLowerCase().includes(wanted));
+}
+
+// -- accounts
+
+let accounts = [];
+
+function showAccounts() {
+  $("accounts").replaceChildren(...accounts
+    .filter((one) => matches("account-filter", one.nickname, one.uin))
+    .slice(0, 200)
+    .map((one) => {
+      const button = make("button", { type: "button" }, picture(one.wxid),
+        make("span", {}, one.nickname, make("br"),
+          make("span", { className: "note " + (one.online ? "online" : "offline") },
+            `${one.uin} · ${one.online ? "web on" : "web off"}`)));
+      button.setAttribute("aria-pressed", String(one.uin === chosen.uin));
+      button.onclick = () => act(async () => {
+        if (chosen.uin !== one.uin) { chosen.uin = one.uin; chosen.peer = null; }
+      });
+      return make("li", {}, button);
+    }));
+}
+
+// -- logins
+
+function showLogins(logins) {
+  const open = logins.filter((login) => ["waiting", "scanned"].includes(login.state));
+  $("no-logins").hidden = open.length > 0;
+  $("logins").replaceChildren(...open.map((login) => {
+    const me = accounts.find((one) => one.uin === (login.uin || chosen.uin));
+    const name = me ? me.nickname : "nobody";
+    const post = (what, body) => () => act(() => api("POST", `/logins/${encodeURIComponent(login.uuid)}/${what}`, body));
+    const buttons = make("div", { className: "buttons" });
+    const add = (label, action, className = "", disabled = false) =>
+      buttons.append(make("button", { type: "button", className, disabled, onclick: action }, label));
+    if (login.state === "waiting" && !login.push)
+      add(`Scan as ${name}`, post("scan", { uin: chosen.uin }), "go", !me);
+    if (login.state === "scanned" || login.push)
+      add(`Log in as ${name}`, post("confirm"), "go");
+    add("Cancel", post("cancel"));
+    add("Let it expire", post("expire"));
+    const kind = (login.push ? "asks without a code" : "code") + (login.desktop ? ", desktop mode" : ", browser mode");
+    const item = make("li", {},
+      make("p", { className: "note" }, `${login.state}: ${kind}, since ${clock(login.created)}`));
+    if (!login.push && login.state === "waiting")
+      item.append(make("img", { src: `pictures/qr/${encodeURIComponent(login.uuid)}.jpg`, alt: "QR code of " + login.link }));
+    item.append(buttons);
+    return item;
+  }));
+}
+
+function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString();
+}
+
+// -- the chosen account
+
+function showSession() {
+  $("owner").textContent = account ? account.nickname : "–";
+  const session = account && account.sessions[0];
+  $("logout").hidden = !session;
+  if (!account) $("session").textContent = "Choose an account.";
+  else if (!session) $("session").textContent = "No web client is logged in.";
+  else $("session").textContent = `Logged in since ${clock(session.opened)}, ` +
+    (session.desktop ? "desktop mode, " : "browser mode, ") +
+    (session.polling ? "listening" : "not listening now") + `, ${session.undelivered} undelivered.`;
+}
+
+function showContacts() {
+  const entries = account ? [
+    ...account.groups.map((one) => ({ ...one, label: one.name, note: `group of ${one.members.length}${one.saved ? "" : ", unsaved"}` })),
+    ...account.contacts
+      .filter((one) => one.kind !== "special" || one.wxid === "filehelper")
+      .map((one) => ({ ...one, label: one.remark ? `${one.name} (${one.remark})` : one.name, note: one.kind })),
+  ] : [];
+  $("contacts").replaceChildren(...entries
+    .filter((one) => matches("contact-filter", one.label, one.wxid))
+    .slice(0, 300)
+    .map((one) => {
+      const button = make("button", { type: "button" }, picture(one.wxid),
+        make("span", {}, one.label, make("br"), make("span", { className: "note" }, one.note)));
+      button.setAttribute("aria-pressed", String(one.wxid === chosen.peer));
+      button.onclick = () => act(async () => { chosen.peer = one.wxid; });
+      return make("li", {}, button);
+    }));
+}
+
+function showSpeakers() {
+  const group = account.groups.find((one) => one.wxid === chosen.peer);
+  const friend = account.contacts.find((one) => one.wxid === chosen.peer);
+  $("peer").textContent = group ? group.name : friend ? friend.name : "Choose a friend or a group";
+  $("say").hidden = !group && !friend;
+  if ($("say").dataset.peer === account.uin + " " + chosen.peer) return;
+  $("say").dataset.peer = account.uin + " " + chosen.peer;
+  const others = group ? group.members.filter((one) => one.wxid !== account.wxid) : friend && chosen.peer !== "filehelper" ? [friend] : [];
+  $("say").elements.as.replaceChildren(
+    ...others.map((one) => make("option", { value: one.wxid }, one.display || one.name)),
+    make("option", { value: "" }, `${account.nickname}, on the phone`));
+}
+
+async function showLines() {
+  if (!account || !chosen.peer) {
+    $("lines").replaceChildren();
+    return;
+  }
+  const lines = await api("GET", `/accounts/${account.uin}/chats?with=${encodeURIComponent(chosen.peer)}`);
+  const origins = { web: "by the web client", phone: "on the phone", peer: "" };
+  $("lines").replaceChildren(...lines.map((line) => make("li", { className: line.origin },
+    make("div", { className: "note" }, [line.sender, origins[line.origin], clock(line.time)].filter(Boolean).join(" · ")),
+    make("div", { className: "text" }, line.text))));
+  if (lines.length && lines[lines.length - 1].seq !== linesSeen) {
+    linesSeen = lines[lines.length - 1].seq;
+    $("lines").scrollTop = $("lines").scrollHeight;
+  }
+}
+
+async function refresh() {
+  const [all, logins] = await Promise.all([api("GET", "/accounts"), api("GET", "/logins")]);
+  accounts = all;
+  if (chosen.uin === null && accounts.length) chosen.uin = accounts[0].uin;
+  account = chosen.uin === null ? null : await api("GET", `/accounts/${chosen.uin}`);
+  showAccounts();
+  showLogins(logins);
+  showSession();
+  showContacts();
+  if (account) showSpeakers();
+  await showLines();
+}
+
+// -- what the user does
+
+$("account-filter").oninput = showAccounts;
+$("contact-filter").oninput = showContacts;
+
+$("new-account").onsubmit = (event) => {
+  event.preventDefault();
+  const values = Object.fromEntries(new FormData(event.target));
+  for (const key of ["friends", "groups", "members"]) values[key] = Number(values[key]);
+  act(async () => {
+    chosen.uin = (await api("POST", "/accounts", values)).uin;
+    chosen.peer = null;
+    event.target.reset();
+    $("add-account").open = false;
+  });
+};
+
+$("logout").onsubmit = (event) => {
+  event.preventDefault();
+  act(() => api("POST", `/accounts/${account.uin}/logout`, { retcode: Number(event.target.elements.retcode.value) }));
+};
+
+$("say").onsubmit = (event) => {
+  event.preventDefault();
+  const { as, text } = event.target.elements;
+  const isGroup = account.groups.some((one) => one.wxid === chosen.peer);
+  const said = text.value;
+  act(async () => {
+    if (!as.value) await api("POST", `/accounts/${account.uin}/phone-send`, { to: chosen.peer, text: said });
+    else if (isGroup) await api("POST", `/accounts/${account.uin}/receive`, { from: as.value, group: chosen.peer, text: said });
+    else await api("POST", `/accounts/${account.uin}/receive`, { from: as.value, text: said });
+    text.value = "";
+  });
+};
+
+$("say").elements.text.onkeydown = (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    $("say").requestSubmit();
+  }
+};
+
+async function follow() {
+  let version = -1;
+  for (;;) {
+    try {
+      version = (await api("GET", `/changes?after=${Math.max(version, 0)}&wait=${version < 0 ? 0 : 25}`)).version;
+      await refresh();
+      complain(null);
+    } catch (error) {
+      complain(error instanceof TypeError ? "The sandbox does not answer; trying again." : error);
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
+}
+
+follow();

@@ -1,0 +1,65 @@
+"""Talking to a running sandbox's scripting API, for the command line."""
+
+import http.client
+import json
+from urllib.parse import quote, urlsplit
+
+from wxcontroller.core.errors import BadOption, WxError
+from wxcontroller.core.jsontypes import JsonValue, field, text
+
+DEFAULT_URL = "http://127.0.0.1:2100"
+_TIMEOUT = 330.0  # seconds; a little more than the longest wait that the API allows
+
+
+class SandboxUnreachable(WxError, ConnectionError):
+    """No sandbox answers there."""
+
+    exit_code = 3
+
+
+class SandboxRefused(WxError):
+    """The sandbox understood and said no."""
+
+    exit_code = 1
+
+
+class NotThere(SandboxRefused, LookupError):
+    """An account, login or fault that the sandbox does not know."""
+
+    exit_code = 4
+
+
+class Remote:
+    """The scripting API at a base URL."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise BadOption(f"{url!r} is no sandbox", f"write it as {DEFAULT_URL}")
+        self.url, self.host, self.port = url, parts.hostname, parts.port or 80
+
+    def ask(self, method: str, *path: str, query: dict[str, str] | None = None, body: JsonValue = None) -> JsonValue:
+        """Make one request; path segments are quoted here. Raises a WxError for anything but success."""
+        target = "/sandbox/" + "/".join(quote(segment, safe="") for segment in path)
+        if query:
+            target += "?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT)
+        try:
+            connection.request(method, target, None if body is None else json.dumps(body))
+            response = connection.getresponse()
+            raw = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise SandboxUnreachable(
+                f"no sandbox answers at {self.url} ({str(error) or type(error).__name__})",
+                "start it with wxsandbox serve",
+            ) from error
+        finally:
+            connection.close()
+        try:
+            value: JsonValue = json.loads(raw)
+        except ValueError:
+            raise SandboxUnreachable(f"what answers at {self.url} is not a sandbox", "check --url") from None
+        if response.status >= 400:
+            kind = NotThere if response.status == 404 else SandboxRefused
+            raise kind(text(field(value, "error"), f"refused with HTTP {response.status}"))
+        return value

@@ -1,0 +1,178 @@
+"""Keeping accounts and sessions over a restart of the sandbox, so that clients need no new scan.
+
+People and groups are not kept: they grow again from their seeds.
+"""
+
+import base64
+import json
+from collections import deque
+from pathlib import Path
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
+from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, Message, Session
+from wxcontroller.sandbox.world import Plan
+
+VERSION = 1
+
+
+class BadState(WxError):
+    """A state file that can't be read or written."""
+
+
+def save(sandbox: Sandbox, path: Path) -> None:
+    """Write everything to ``path``, all or nothing, readable by the owner only. Raises BadState."""
+    sessions: dict[int, list[JsonValue]] = {}
+    for session in sandbox.sessions.values():
+        sessions.setdefault(session.uin, []).append(_session_out(session))
+    accounts: list[JsonValue] = [
+        _account_out(account) | {"sessions": sessions.get(account.uin, [])} for account in sandbox.accounts.values()
+    ]
+    content = json.dumps({"version": VERSION, "accounts": accounts}, ensure_ascii=False)
+    try:
+        replace_file(path, content.encode())
+    except OSError as error:
+        raise BadState(f"can't write {path}: {error.strerror}", "choose another --state file") from error
+
+
+def load(sandbox: Sandbox, path: Path) -> None:
+    """Read ``path`` into an empty sandbox; no file is an empty state. Raises BadState."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise BadState(f"can't read {path}: {error}", "remove it to begin anew") from error
+    if integer(field(value, "version")) != VERSION:
+        raise BadState(f"{path} is not a state file of this version", "remove it to begin anew")
+    try:
+        for entry in items(field(value, "accounts")):
+            _account_in(sandbox, obj(entry))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadState(f"{path} makes no sense: {error!r}", "remove it to begin anew") from error
+
+
+def _account_out(account: Account) -> JsonObject:
+    plan = account.plan
+    return {
+        "uin": account.uin,
+        "nickname": account.nickname,
+        "wxid": account.wxid,
+        "domain": account.domain,
+        "plan": [plan.seed, plan.friends, plan.groups, plan.members],
+        "web_login": account.web_login.value,
+        "push_login": account.push_login,
+        "avatar": account.avatar,
+        "tickets": dict(account.tickets),
+        "sent_count": account.sent_count,
+    }
+
+
+def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
+    seed, friends, groups, members = (integer(number) for number in items(entry["plan"]))
+    account = Account(
+        uin=integer(entry["uin"]),
+        nickname=text(entry["nickname"]),
+        wxid=text(entry["wxid"]),
+        domain=text(entry["domain"]),
+        plan=Plan(seed, friends, groups, members),
+        web_login=WebLogin(text(entry["web_login"])),
+        push_login=entry["push_login"] is True,
+        avatar=entry["avatar"] is True,
+        tickets={key: text(value) for key, value in obj(entry["tickets"]).items()},
+        sent_count=integer(entry["sent_count"]),
+    )
+    sandbox.accounts[account.uin] = account
+    for kept in items(entry["sessions"]):
+        session = _session_in(account, obj(kept))
+        sandbox.sessions[session.sid] = session
+        if session.dead:
+            account.dead.append(session)
+        else:
+            account.session = session
+
+
+def _session_out(session: Session) -> JsonObject:
+    return {
+        "sid": session.sid,
+        "desktop": session.desktop,
+        "opened": session.opened,
+        "initialised": session.initialised,
+        "dead": session.dead,
+        "skeys": list(session.skeys),
+        "pass_ticket": session.pass_ticket,
+        "data_ticket": session.data_ticket,
+        "salt": base64.b64encode(session.salt).decode(),
+        "base": session.base,
+        "first": session.first,
+        "issued": session.issued,
+        "serial": session.serial,
+        "check_key": session.check_key,
+        "sends": dict(session.sends),
+        "queue": [_event_out(event) for event in session.queue],
+    }
+
+
+def _session_in(account: Account, kept: JsonObject) -> Session:
+    session = Session(account.uin, account.domain, kept["desktop"] is True)
+    session.sid = text(kept["sid"])
+    session.opened = integer(kept["opened"])
+    session.initialised = kept["initialised"] is True
+    session.dead = integer(kept["dead"])
+    session.skeys = [text(skey) for skey in items(kept["skeys"])]
+    session.pass_ticket = text(kept["pass_ticket"])
+    session.data_ticket = text(kept["data_ticket"])
+    session.salt = base64.b64decode(text(kept["salt"]))
+    session.base = integer(kept["base"])
+    session.first = integer(kept["first"])
+    session.issued = integer(kept["issued"])
+    session.serial = integer(kept["serial"])
+    session.check_key = text(kept["check_key"])
+    session.sends = {key: text(value) for key, value in obj(kept["sends"]).items()}
+    session.queue = deque(_event_in(obj(event)) for event in items(kept["queue"]))
+    session.restored = session.head
+    return session
+
+
+def _event_out(event: Event) -> JsonObject:
+    match event:
+        case Message():
+            return {
+                "kind": "message",
+                "msg_id": event.msg_id,
+                "time": event.time,
+                "peer": event.peer,
+                "sender": event.sender,
+                "content": event.content,
+                "msg_type": event.msg_type,
+                "notify_code": event.notify_code,
+                "notify": list(event.notify),
+            }
+        case ContactChanged():
+            return {"kind": "changed", "wxid": event.wxid}
+        case ContactGone():
+            return {"kind": "gone", "wxid": event.wxid}
+
+
+def _event_in(kept: JsonObject) -> Event:
+    match kept["kind"]:
+        case "message":
+            return Message(
+                msg_id=integer(kept["msg_id"]),
+                time=integer(kept["time"]),
+                peer=text(kept["peer"]),
+                sender=text(kept["sender"]),
+                content=text(kept["content"]),
+                msg_type=integer(kept["msg_type"]),
+                notify_code=integer(kept["notify_code"]),
+                notify=tuple(text(wxid) for wxid in items(kept["notify"])),
+            )
+        case "changed":
+            return ContactChanged(text(kept["wxid"]))
+        case "gone":
+            return ContactGone(text(kept["wxid"]))
+        case other:
+            raise ValueError(f"an event of kind {other}")
