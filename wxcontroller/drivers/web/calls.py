@@ -1,0 +1,233 @@
+"""The requests of the Web protocol, one method each (weixin-web-protocol 3, 5). Answers come back undecoded."""
+
+import json
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.drivers.web.extspam import EXTSPAM
+from wxcontroller.drivers.web.hosts import QR_HOST, hosts_of
+from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.transport import Answer, Request, Transport
+
+_CGI = "/cgi-bin/mmwebwx-bin/"
+_APPID = "wx782c26e4c19acffb"
+_JSON = {"Content-Type": "application/json; charset=UTF-8"}
+_MANY = 32 << 20  # bytes of an answer that holds an address book or a page of messages
+
+# (Key, Val) pairs, opaque, sent back as they came.
+SyncKey = tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class Session:
+    """The values of one login (4). ``me`` is the account's own UserName, ``opened`` seconds since 1970."""
+
+    domain: str
+    uin: int
+    sid: str = field(repr=False)
+    skey: str = field(repr=False)
+    pass_ticket: str = field(repr=False)  # percent-encoded as it came: opaque (1.6)
+    desktop: bool = True
+    me: str = ""
+    opened: float = 0.0
+    sync_key: SyncKey = field(default=(), repr=False)
+    check_key: SyncKey = field(default=(), repr=False)
+
+
+class Calls:
+    """The protocol's requests over one transport."""
+
+    def __init__(self, transport: Transport, timing: Timing, lang: str) -> None:
+        self._transport = transport
+        self._timing = timing
+        self._lang = lang
+
+    # -- login
+
+    async def jslogin(self, domain: str, desktop: bool) -> Answer:
+        """Ask for a uuid (3.1)."""
+        page = f"https://{domain}{_CGI}webwxnewloginpage" + ("?mod=desktop" if desktop else "")
+        query = _query(appid=_APPID, redirect_uri=page, fun="new", lang=self._lang, _=_ms())
+        return await self._get("jslogin", hosts_of(domain).login, "/jslogin", query, limit=1 << 16)
+
+    async def qrcode(self, uuid: str) -> Answer:
+        """Fetch the JPEG of a QR code (3.2)."""
+        return await self._get("qrcode", QR_HOST, f"/qrcode/{_uuid(uuid)}", "")
+
+    async def login_poll(self, domain: str, uuid: str, tip: int) -> Answer:
+        """Wait for something to happen to a uuid (3.3)."""
+        query = f"loginicon=true&uuid={_uuid(uuid)}&" + _query(tip=tip, r=_not_now(), _=_ms())
+        host = hosts_of(domain).login
+        return await self._get("login", host, _CGI + "login", query, timeout=self._timing.poll, limit=4 << 20)
+
+    async def push_login(self, domain: str, uin: int, desktop: bool) -> Answer:
+        """Ask the phone of a former session for its consent (3.4)."""
+        query = _query(uin=uin) + ("&mod=desktop" if desktop else "")
+        return await self._get("webwxpushloginurl", domain, _CGI + "webwxpushloginurl", query, domain)
+
+    async def login_page(self, host: str, path: str, query: str, desktop: bool) -> Answer:
+        """Turn a confirmed login into a session (3.5): ``query`` is the redirect's own."""
+        more = "fun=new&version=v2" + ("" if "lang=" in query else f"&lang={self._lang}")
+        headers = {"Referer": f"https://{host}/"}
+        if desktop:
+            more += "&mod=desktop"
+            headers = {
+                "Referer": "https://wx.qq.com/?&lang=zh_CN&target=t",
+                "client-version": "2.0.0",
+                "extspam": EXTSPAM,
+            }
+        request = Request(
+            "webwxnewloginpage", host, path, f"{query}&{more}" if query else more, headers=headers, timeout=10.0
+        )
+        return await self._transport.send(request)
+
+    async def init(self, session: Session) -> Answer:
+        """Open or reopen the session (5.1)."""
+        return await self._post("webwxinit", session, _query(r=_not_now()), {}, limit=_MANY)
+
+    async def status_notify(self, session: Session, code: int, to: str) -> Answer:
+        """Tell the phone that the session is there (code 3) or that a chat was read (1) (5.2)."""
+        body: JsonObject = {"Code": code, "FromUserName": session.me, "ToUserName": to, "ClientMsgId": _ms()}
+        return await self._post("webwxstatusnotify", session, "", body)
+
+    # -- contacts
+
+    async def contacts(self, session: Session, seq: int) -> Answer:
+        """Fetch a page of the address book (5.3)."""
+        query = _query(r=_ms(), seq=seq, skey=session.skey, pass_ticket=session.pass_ticket, lang=self._lang)
+        timeout = self._timing.contacts
+        return await self._get(
+            "webwxgetcontact", session.domain, _CGI + "webwxgetcontact", query, session.domain, timeout, _MANY
+        )
+
+    async def batch_contacts(self, session: Session, ids: Iterable[str]) -> Answer:
+        """Fetch up to 50 contacts or groups with members by UserName (5.4)."""
+        entries: list[JsonValue] = [{"UserName": name, "EncryChatRoomId": ""} for name in ids]
+        body: JsonObject = {"Count": len(entries), "List": entries}
+        query = _query(type="ex", r=_ms())
+        timeout = self._timing.contacts
+        return await self._post("webwxbatchgetcontact", session, query, body, timeout, _MANY)
+
+    # -- messages
+
+    async def sync_check(self, session: Session) -> Answer:
+        """Wait for news (5.5)."""
+        keys = session.check_key or session.sync_key
+        query = _query(
+            r=_ms(),
+            skey=session.skey,
+            sid=session.sid,
+            uin=session.uin,
+            deviceid=_device(),
+            synckey="|".join(f"{key}_{value}" for key, value in keys),
+            _=_ms(),
+        )
+        host = hosts_of(session.domain).push
+        return await self._get(
+            "synccheck", host, _CGI + "synccheck", query, session.domain, self._timing.poll, 1 << 16
+        )
+
+    async def sync(self, session: Session) -> Answer:
+        """Fetch news (5.6)."""
+        pairs: list[JsonValue] = [{"Key": key, "Val": value} for key, value in session.sync_key]
+        body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": _not_now()}
+        query = _query(sid=session.sid, skey=session.skey)
+        return await self._post("webwxsync", session, query, body, limit=_MANY)
+
+    async def send_text(self, session: Session, to: str, content: str, client_id: str) -> Answer:
+        """Send a text (5.7)."""
+        message: JsonObject = {
+            "Type": 1,
+            "Content": content,
+            "FromUserName": session.me,
+            "ToUserName": to,
+            "LocalID": client_id,
+            "ClientMsgId": client_id,
+        }
+        return await self._post("webwxsendmsg", session, "", {"Msg": message, "Scene": 0})
+
+    # -- common parts
+
+    async def _get(
+        self,
+        call: str,
+        host: str,
+        path: str,
+        query: str,
+        referer: str = "",
+        timeout: float = 0.0,
+        limit: int = 1 << 20,
+    ) -> Answer:
+        headers = {"Referer": f"https://{referer}/"} if referer else {}
+        request = Request(call, host, path, query, headers=headers, timeout=timeout or self._timing.call, limit=limit)
+        return await self._transport.send(request)
+
+    async def _post(
+        self,
+        call: str,
+        session: Session,
+        query: str,
+        body: JsonObject,
+        timeout: float = 0.0,
+        limit: int = 1 << 20,
+    ) -> Answer:
+        common = _query(pass_ticket=session.pass_ticket, lang=self._lang)
+        identity: JsonObject = {
+            "Uin": session.uin,
+            "Sid": session.sid,
+            "Skey": session.skey,
+            "DeviceID": _device(),
+        }
+        request = Request(
+            call,
+            session.domain,
+            _CGI + call,
+            f"{query}&{common}" if query else common,
+            method="POST",
+            body=minimal_json({"BaseRequest": identity, **body}),
+            headers={**_JSON, "Referer": f"https://{session.domain}/"},
+            timeout=timeout or self._timing.call,
+            limit=limit,
+        )
+        return await self._transport.send(request)
+
+
+def minimal_json(value: JsonObject) -> bytes:
+    r"""Return JSON in which only ``"``, ``\`` and control characters are escaped.
+
+    WeChat's reader does not undo ``\/`` nor ``\uXXXX`` (1.6). Control characters other than tab and line feed
+    could only be written as ``\uXXXX``: they are left out by ``sendable``.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def sendable(content: str) -> str:
+    """Return a text without what can't be sent: control characters; every line end becomes a line feed."""
+    content = content.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(c for c in content if c >= " " or c in "\n\t")
+
+
+def _query(**values: str | int) -> str:
+    return "&".join(f"{name}={quote(str(value), safe='')}" for name, value in values.items())
+
+
+def _uuid(uuid: str) -> str:
+    return quote(uuid, safe="=-_")  # its "==" goes unescaped (3.1)
+
+
+def _ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _not_now() -> int:
+    """Return ``~Date.now()`` as a 32-bit integer, as the page does."""
+    value = ~_ms() & 0xFFFFFFFF
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def _device() -> str:
+    return f"e{secrets.randbelow(10**15):015d}"

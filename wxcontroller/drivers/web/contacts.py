@@ -1,0 +1,178 @@
+"""Contact objects of the protocol as people and groups (weixin-web-protocol 6)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from sys import intern
+
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
+from wxcontroller.drivers.web.text import is_group, plain
+
+# 14.4. Most are in no list; `filehelper` is the one meant as a target.
+_SPECIAL = (
+    "weibo qqmail fmessage tmessage qmessage qqsync floatbottle lbsapp shakeapp medianote qqfriend readerapp "
+    "blogapp facebookapp masssendapp meishiapp feedsapp voip blogappweixin weixin brandsessionholder "
+    "weixinreminder wxid_novlwrv3lqwv11 gh_22b87fa7cb3c officialaccounts notification_messages newsapp "
+    "filehelper wxitil userexperience_alarm notifymessage"
+)
+SPECIAL = frozenset(_SPECIAL.split())
+FILEHELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
+_OFFICIAL = 8  # bit of VerifyFlag
+_SEXES = {1: Sex.MALE, 2: Sex.FEMALE}
+_SKEY = re.compile(r"&?skey=[^&]*")
+_LONGEST_ID = 256
+
+
+def id_of(raw: JsonObject) -> str:
+    """Return the UserName of a contact object, "" when it has no usable one."""
+    name = text(raw.get("UserName"))
+    return intern(name) if 0 < len(name) <= _LONGEST_ID else ""
+
+
+def contact_of(raw: JsonObject, emoji_names: bool) -> Contact:
+    """Return a person or account. Missing fields are empty."""
+    name = id_of(raw)
+    return Contact(
+        id=name,
+        name=plain(text(raw.get("NickName")), emoji_names),
+        uid=_number(raw, "Uin"),
+        account=text(raw.get("Alias")),
+        markname=plain(text(raw.get("RemarkName")), emoji_names),
+        display=plain(text(raw.get("DisplayName")), emoji_names),
+        province=intern(text(raw.get("Province"))),
+        city=intern(text(raw.get("City"))),
+        signature=plain(text(raw.get("Signature")), emoji_names),
+        sex=_SEXES.get(integer(raw.get("Sex")), Sex.UNKNOWN),
+        kind=_kind(name, integer(raw.get("VerifyFlag"))),
+        avatar=_avatar(raw),
+    )
+
+
+def _kind(name: str, verify: int) -> ContactKind:
+    if name in SPECIAL:  # before the flag: `weixin` carries it too (6.2)
+        return ContactKind.SYSTEM
+    return ContactKind.OFFICIAL if verify & _OFFICIAL else ContactKind.FRIEND
+
+
+def group_of(raw: JsonObject, me: str, emoji_names: bool) -> Group:
+    """Return a group; ``me`` is the account's own UserName, for groups it owns."""
+    owner = text(raw.get("ChatRoomOwner")) or (me if integer(raw.get("IsOwner")) == 1 else "")
+    return Group(
+        id=id_of(raw),
+        name=plain(text(raw.get("NickName")), emoji_names),
+        members=_members(raw, emoji_names),
+        uid=_number(raw, "Uin"),
+        owner_uid=_number(raw, "OwnerUin"),
+        owner=intern(owner),
+        key=text(raw.get("EncryChatRoomId")),
+        avatar=_avatar(raw),
+    )
+
+
+def _members(raw: JsonObject, emoji_names: bool) -> tuple[Member, ...]:
+    return tuple(
+        Member(
+            id=name,
+            nickname=plain(text(member.get("NickName")), emoji_names),
+            display=plain(text(member.get("DisplayName")), emoji_names),
+            uid=_number(member, "Uin"),
+            account=text(member.get("Alias")),
+            province=intern(text(member.get("Province"))),
+            city=intern(text(member.get("City"))),
+            signature=plain(text(member.get("Signature")), emoji_names),
+            sex=_SEXES.get(integer(member.get("Sex")), Sex.UNKNOWN),
+        )
+        for entry in items(raw.get("MemberList"))
+        if (name := id_of(member := obj(entry)))
+    )
+
+
+def _number(raw: JsonObject, key: str) -> int:
+    value = integer(raw.get(key))
+    return value if 0 <= value < 1 << 63 else 0
+
+
+def _avatar(raw: JsonObject) -> str:
+    """Return the picture's path without the session's skey: it is added where the picture is fetched."""
+    return _SKEY.sub("", text(raw.get("HeadImgUrl")))
+
+
+def merge_contact(known: Contact | None, seen: Contact, whole: bool) -> Contact:
+    """Return ``known`` with the non-empty fields of ``seen``.
+
+    Objects of webwxsync are partial: an empty value says nothing (6.6). ``whole``: it came from the contact API,
+    where an empty remark means that there is none.
+    """
+    if known is None:
+        return seen
+    return Contact(
+        id=known.id,
+        name=seen.name or known.name,
+        uid=seen.uid or known.uid,
+        account=seen.account or known.account,
+        markname=seen.markname if whole else seen.markname or known.markname,
+        display=seen.display or known.display,
+        province=seen.province or known.province,
+        city=seen.city or known.city,
+        signature=seen.signature or known.signature,
+        sex=seen.sex or known.sex,
+        kind=seen.kind if seen.kind is not ContactKind.FRIEND else known.kind,
+        avatar=seen.avatar or known.avatar,
+    )
+
+
+def merge_group(known: Group | None, seen: Group) -> Group:
+    """Return ``known`` with the non-empty fields of ``seen``; an empty member list keeps the known one."""
+    if known is None:
+        return seen
+    return Group(
+        id=known.id,
+        name=seen.name or known.name,
+        members=_merge_members(known.members, seen.members),
+        uid=seen.uid or known.uid,
+        owner_uid=seen.owner_uid or known.owner_uid,
+        owner=seen.owner or known.owner,
+        key=seen.key or known.key,
+        avatar=seen.avatar or known.avatar,
+    )
+
+
+def _merge_members(known: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[Member, ...]:
+    if not seen:
+        return known
+    old = {member.id: member for member in known}
+    return tuple(
+        replace(member, nickname=member.nickname or old[member.id].nickname) if member.id in old else member
+        for member in seen
+    )
+
+
+def with_names(group: Group) -> bool:
+    """Return whether a group's members are known by name: lists from webwxinit come without (5.1)."""
+    return bool(group.members) and any(member.nickname or member.display for member in group.members)
+
+
+def split(entries: Iterable[JsonObject]) -> tuple[list[JsonObject], list[JsonObject]]:
+    """Return the usable contact objects: people, groups."""
+    people: list[JsonObject] = []
+    groups: list[JsonObject] = []
+    for entry in entries:
+        name = id_of(entry)
+        if name:
+            (groups if is_group(name) else people).append(entry)
+    return people, groups
+
+
+def profile_changes(raw: JsonObject, known: Contact, emoji_names: bool) -> Contact:
+    """Return oneself after the ``Profile`` of a sync; the same when it says nothing (5.6)."""
+    if not integer(raw.get("BitFlag")):
+        return known
+    return replace(
+        known,
+        name=plain(text(obj(raw.get("NickName")).get("Buff")), emoji_names) or known.name,
+        account=text(raw.get("Alias")) or known.account,
+        signature=plain(text(raw.get("Signature")), emoji_names) or known.signature,
+        sex=_SEXES.get(integer(raw.get("Sex")), known.sex),
+        avatar=_avatar(raw) or known.avatar,
+    )

@@ -1,0 +1,167 @@
+"""A cookie jar for WeChat: domain matching, raw values, and a form that can be stored.
+
+Written by hand because WeChat's values contain ``/`` and ``+``, which must go back exactly as they came: without
+the quotes that the standard library puts around them (weixin-web-protocol 1.5).
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.drivers.web.hosts import within
+
+_LONGEST = 4096  # characters of a cookie
+_MOST = 200  # cookies
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """``expires`` in seconds since 1970, 0 for a cookie without an end; ``exact``: for this host only."""
+
+    name: str
+    value: str = field(repr=False)
+    domain: str
+    exact: bool = True
+    path: str = "/"
+    expires: float = 0.0
+    secure: bool = False
+
+    def fits(self, host: str, path: str, secure: bool) -> bool:
+        return (
+            (host == self.domain if self.exact else within(host, self.domain))
+            and (path == self.path or path.startswith(self.path.rstrip("/") + "/"))
+            and (secure or not self.secure)
+        )
+
+
+class Jar:
+    """The cookies of one account."""
+
+    def __init__(self) -> None:
+        self._cookies: dict[tuple[str, str, str], Cookie] = {}
+
+    def __len__(self) -> int:
+        return len(self._cookies)
+
+    def take(self, host: str, headers: Iterable[str]) -> None:
+        """Keep what ``Set-Cookie`` headers of an answer from ``host`` say. Unusable ones are passed over."""
+        for header in headers:
+            cookie = parse(header, host, time.time())
+            if cookie is not None:
+                self.put(cookie)
+
+    def put(self, cookie: Cookie) -> None:
+        """Keep a cookie; one that has expired deletes its namesake."""
+        key = (cookie.domain, cookie.path, cookie.name)
+        self._cookies.pop(key, None)
+        if not cookie.expires or cookie.expires > time.time():
+            self._cookies[key] = cookie
+            if len(self._cookies) > _MOST:
+                del self._cookies[next(iter(self._cookies))]
+
+    def header(self, host: str, path: str, secure: bool) -> str:
+        """Return the ``Cookie`` header for a request, "" when there is nothing to send."""
+        now = time.time()
+        fitting = [
+            c for c in self._cookies.values() if c.fits(host, path, secure) and not (c.expires and c.expires <= now)
+        ]
+        fitting.sort(key=lambda cookie: -len(cookie.path))
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
+
+    def value(self, name: str) -> str:
+        """Return a cookie's value whatever its domain, the latest if several, "" if none (1.5)."""
+        return next((cookie.value for cookie in reversed(self._cookies.values()) if cookie.name == name), "")
+
+    def clear(self) -> None:
+        self._cookies.clear()
+
+    def stored(self) -> list[JsonValue]:
+        """Return the jar as JSON."""
+        return [
+            {
+                "name": cookie.name,
+                "value": cookie.value,
+                "domain": cookie.domain,
+                "exact": cookie.exact,
+                "path": cookie.path,
+                "expires": cookie.expires,
+                "secure": cookie.secure,
+            }
+            for cookie in self._cookies.values()
+        ]
+
+    def restore(self, stored: JsonValue) -> None:
+        """Take over what ``stored`` returned; what is no cookie is passed over."""
+        for entry in items(stored):
+            cookie = _restored(obj(entry))
+            if cookie is not None:
+                self.put(cookie)
+
+
+def _restored(entry: JsonObject) -> Cookie | None:
+    name, value, domain = text(entry.get("name")), text(entry.get("value")), text(entry.get("domain"))
+    expires = entry.get("expires")
+    if not name or not domain or not _clean(name + value):
+        return None
+    return Cookie(
+        name,
+        value,
+        domain,
+        exact=entry.get("exact") is not False,
+        path=text(entry.get("path")) or "/",
+        expires=float(expires) if isinstance(expires, int | float) and abs(expires) < 1e12 else 0.0,
+        secure=entry.get("secure") is True,
+    )
+
+
+def parse(header: str, host: str, now: float) -> Cookie | None:
+    """Read one ``Set-Cookie`` header of an answer from ``host``; None for one that can't be taken."""
+    if len(header) > _LONGEST or not _clean(header):
+        return None
+    first, *rest = header.split(";")
+    name, equals, value = first.partition("=")
+    if not equals or not name.strip():
+        return None
+    attributes = {}
+    for attribute in rest:
+        key, _, content = attribute.partition("=")
+        attributes[key.strip().lower()] = content.strip()
+    domain = attributes.get("domain", "").lstrip(".").lower()
+    # A server may speak for its own parents, but not for a whole top level.
+    if domain and (not within(host, domain) or "." not in domain):
+        return None
+    path = attributes.get("path", "")
+    return Cookie(
+        name.strip(),
+        value.strip(),
+        domain or host,
+        exact=not domain or domain.replace(".", "").isdigit(),
+        path=path if path.startswith("/") else "/",
+        expires=_expiry(attributes, now),
+        secure="secure" in attributes,
+    )
+
+
+def _expiry(attributes: dict[str, str], now: float) -> float:
+    age = attributes.get("max-age", "")
+    if age.lstrip("-").isdecimal() and len(age) < 12:
+        return now + int(age) if int(age) > 0 else 1.0
+    date = attributes.get("expires", "")
+    if not date:
+        return 0.0
+    from email.utils import parsedate_tz  # seldom needed
+
+    try:
+        parsed = parsedate_tz(date)
+        if parsed is None:
+            return 0.0
+        import calendar
+
+        return max(1.0, calendar.timegm((*parsed[:6], 0, 0, 0)) - (parsed[9] or 0))
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return 0.0
+
+
+def _clean(content: str) -> bool:
+    return all(character >= " " and character != "\x7f" for character in content)

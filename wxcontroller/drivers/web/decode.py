@@ -1,0 +1,347 @@
+"""Answers as typed values. Any bytes go in; out comes a value or a WeChatError, never anything else.
+
+Scripts are matched by pattern and not run, JSON is read by endpoint and not by content type
+(weixin-web-protocol 1.4).
+"""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, field
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.drivers.web.calls import SyncKey
+from wxcontroller.drivers.web.failures import Unreadable, refusal
+from wxcontroller.drivers.web.hosts import hosts_of
+from wxcontroller.drivers.web.text import plain
+from wxcontroller.drivers.web.transport import Answer
+
+_UUID = re.compile(r"[A-Za-z0-9_+/=-]{4,128}")
+_LOGIN_CODE = re.compile(r"QRLogin\.code\s*=\s*\"?(\d{1,6})")
+_LOGIN_UUID = re.compile(r"QRLogin\.uuid\s*=\s*\"([^\"]{1,200})\"")
+_CODE = re.compile(r"window\.code\s*=\s*(\d{1,6})")
+_AVATAR = re.compile(r"userAvatar\s*=\s*['\"]data:[^,'\"]{0,60},([A-Za-z0-9+/=\s]*)")
+_REDIRECT = re.compile(r"redirect_uri\s*=\s*\"([!#-~]{1,4000})\"")
+_URL = re.compile(r"https?://([A-Za-z0-9.-]{1,200})(?::\d{1,5})?(/[!-\"$->@-~]*)?(?:\?([!-\"$-~]*))?(?:#.*)?")
+_RETCODE = re.compile(r"retcode\s*:\s*\"?(-?\d{1,6})")
+_SELECTOR = re.compile(r"selector\s*:\s*\"?(-?\d{1,6})")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """An answer to the login poll; ``redirect`` comes with code 200."""
+
+    code: int
+    avatar: bytes = field(default=b"", repr=False)
+    redirect: "Redirect | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """An address at one of WeChat's own hosts."""
+
+    host: str
+    path: str
+    query: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginPage:
+    """What webwxnewloginpage says: session values when ``ret`` is 0, else a refusal in WeChat's words."""
+
+    ret: int
+    message: str
+    skey: str = field(default="", repr=False)
+    sid: str = field(default="", repr=False)
+    uin: int = 0
+    pass_ticket: str = field(default="", repr=False)
+    moved: Redirect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """webwxinit: oneself, some recent contacts, ids of recent chats."""
+
+    user: JsonObject
+    contacts: tuple[JsonObject, ...]
+    chats: tuple[str, ...]
+    sync_key: SyncKey = field(repr=False)
+    skey: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactPage:
+    """A page of the address book; ``seq`` asks for the next one, 0 after the last."""
+
+    contacts: tuple[JsonObject, ...]
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What synccheck says; both numbers are 5.5's."""
+
+    retcode: int
+    selector: int
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """webwxsync: what is new, and the keys that acknowledge it (empty: keep the old ones)."""
+
+    messages: tuple[JsonObject, ...]
+    changed: tuple[JsonObject, ...]
+    gone: tuple[str, ...]
+    profile: JsonObject
+    more: bool
+    sync_key: SyncKey = field(repr=False)
+    check_key: SyncKey = field(repr=False)
+    skey: str = field(repr=False)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.messages or self.changed or self.gone)
+
+
+def uuid_of(answer: Answer) -> str:
+    """Read jslogin's answer. Raises WeChatError with its code when it is not 200."""
+    script = _text(answer)
+    code, uuid = _LOGIN_CODE.search(script), _LOGIN_UUID.search(script)
+    if not code:
+        raise Unreadable(answer.call, "the answer holds no code")
+    if int(code[1]) != 200:
+        raise refusal(answer.call, int(code[1]))
+    if not uuid or not _UUID.fullmatch(uuid[1]):
+        raise Unreadable(answer.call, "the answer holds no uuid")
+    return uuid[1]
+
+
+def picture_of(answer: Answer) -> bytes:
+    """Return the JPEG of a QR code."""
+    if answer.status != 200:
+        raise Unreadable(answer.call, f"HTTP status {answer.status}")
+    if not answer.body.startswith(b"\xff\xd8"):
+        raise Unreadable(answer.call, "the answer is no JPEG")
+    return answer.body
+
+
+def poll_of(answer: Answer) -> Poll:
+    """Read an answer to the login poll (3.3)."""
+    script = _text(answer)
+    found = _CODE.search(script)
+    if not found:
+        raise Unreadable(answer.call, "the answer holds no code")
+    code = int(found[1])
+    if code == 201:
+        return Poll(code, avatar=_avatar(script))
+    if code == 200:
+        redirect = _REDIRECT.search(script)
+        if not redirect:
+            raise Unreadable(answer.call, "confirmed, but without an address to go on to")
+        return Poll(code, redirect=redirect_of(answer.call, redirect[1]))
+    return Poll(code)
+
+
+def redirect_of(call: str, url: str) -> Redirect:
+    """Split an address, provided that it is one of WeChat's hosts: cookies go there."""
+    found = _URL.fullmatch(url)
+    host = found[1].lower() if found else ""
+    try:
+        hosts_of(host)
+    except ValueError:
+        raise Unreadable(call, "sent on to a host that is not WeChat's") from None
+    assert found is not None
+    return Redirect(host, found[2] or "/", found[3] or "")
+
+
+def _avatar(script: str) -> bytes:
+    found = _AVATAR.search(script)
+    if not found:
+        return b""
+    try:
+        return base64.b64decode("".join(found[1].split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""  # for show only
+
+
+def push_uuid_of(answer: Answer) -> str:
+    """Read the answer to a push login (3.4). Raises WeChatError when it is not offered."""
+    found = _json(answer)
+    ret, uuid = integer(found.get("ret"), -1), text(found.get("uuid"))
+    if ret != 0:
+        raise refusal(answer.call, ret)
+    if not _UUID.fullmatch(uuid):
+        raise Unreadable(answer.call, "the answer holds no uuid")
+    return uuid
+
+
+def login_page_of(answer: Answer) -> LoginPage:
+    """Read webwxnewloginpage's answer, 200 and 301 alike (3.5); values by element, the rest may be anything."""
+    if not (answer.status == 200 or 300 <= answer.status < 400):
+        raise Unreadable(answer.call, f"HTTP status {answer.status}")
+    page = answer.body[: 1 << 16].decode("utf-8", "replace")
+    moved = _element(page, "redirecturl")
+    if moved:
+        redirect = redirect_of(answer.call, plain(moved, False))
+        return LoginPage(integer(_element(page, "ret")), "", moved=redirect)
+    ret = _element(page, "ret")
+    if not re.fullmatch(r"-?\d{1,6}", ret):
+        raise Unreadable(answer.call, "the answer is not the login page's XML")
+    uin = _element(page, "wxuin")
+    values = [_element(page, name) for name in ("skey", "wxsid", "pass_ticket")]
+    skey, sid, ticket = (value if re.fullmatch(r"[!-~]{0,1000}", value) else "" for value in values)
+    return LoginPage(
+        ret=int(ret),
+        message=_words(plain(_element(page, "message"), False)),
+        skey=skey,
+        sid=sid,
+        uin=int(uin) if re.fullmatch(r"\d{1,18}", uin) else 0,
+        pass_ticket=ticket,
+    )
+
+
+def _element(page: str, name: str) -> str:
+    start = page.find(f"<{name}>")
+    if start < 0:
+        return ""
+    start += len(name) + 2
+    end = page.find(f"</{name}>", start)
+    content = page[start:end].strip() if end >= 0 else ""
+    if content.startswith("<![CDATA[") and content.endswith("]]>"):
+        content = content[9:-3]
+    return content
+
+
+def _words(message: str) -> str:
+    """Return WeChat's words for people, on one line and not endless."""
+    return " ".join("".join(c if c.isprintable() else " " for c in message).split())[:200]
+
+
+def init_of(answer: Answer) -> Init:
+    """Read webwxinit. Raises WeChatError with Ret ≠ 0."""
+    found = _json_with_ret(answer)
+    user = obj(found.get("User"))
+    if not text(user.get("UserName")):
+        raise Unreadable(answer.call, "the answer does not say who logged in")
+    return Init(
+        user=user,
+        contacts=_objects(found.get("ContactList")),
+        chats=names_in(text(found.get("ChatSet"))),
+        sync_key=_sync_key(found.get("SyncKey")),
+        skey=text(found.get("SKey")),
+    )
+
+
+def contact_page_of(answer: Answer) -> ContactPage:
+    """Read webwxgetcontact. Raises WeChatError with Ret ≠ 0."""
+    found = _json_with_ret(answer)
+    return ContactPage(_objects(found.get("MemberList")), integer(found.get("Seq")))
+
+
+def batch_of(answer: Answer) -> tuple[JsonObject, ...]:
+    """Read webwxbatchgetcontact. Raises WeChatError with Ret ≠ 0."""
+    return _objects(_json_with_ret(answer).get("ContactList"))
+
+
+def accepted(answer: Answer) -> None:
+    """Look only whether Ret is 0. Raises WeChatError if not."""
+    _json_with_ret(answer)
+
+
+def check_of(answer: Answer) -> Check:
+    """Read synccheck's answer (5.5)."""
+    script = _text(answer)
+    retcode, selector = _RETCODE.search(script), _SELECTOR.search(script)
+    if not retcode:
+        raise Unreadable(answer.call, "the answer holds no retcode")
+    return Check(int(retcode[1]), int(selector[1]) if selector else 0)
+
+
+def news_of(answer: Answer) -> News:
+    """Read webwxsync. Raises WeChatError with Ret ≠ 0."""
+    found = _json_with_ret(answer)
+    gone = (text(entry.get("UserName")) for entry in _objects(found.get("DelContactList")))
+    return News(
+        messages=_objects(found.get("AddMsgList")),
+        changed=_objects(found.get("ModContactList")),
+        gone=tuple(name for name in gone if name),
+        profile=obj(found.get("Profile")),
+        more=integer(found.get("ContinueFlag")) != 0,
+        sync_key=_sync_key(found.get("SyncKey")),
+        check_key=_sync_key(found.get("SyncCheckKey")),
+        skey=text(found.get("SKey")),
+    )
+
+
+def sent_of(answer: Answer) -> str:
+    """Return the server's id of a sent message. Raises WeChatError with Ret ≠ 0."""
+    message_id = text(_json_with_ret(answer).get("MsgID"))
+    if not message_id:
+        raise Unreadable(answer.call, "taken, but without an id")
+    return message_id
+
+
+def names_in(joined: str) -> tuple[str, ...]:
+    """Split a comma list of UserNames, trailing comma or not."""
+    return tuple(dict.fromkeys(name for name in joined.split(",") if 0 < len(name) <= 256))
+
+
+def _sync_key(value: JsonValue) -> SyncKey:
+    """Return a key's pairs; () for one that is empty or damaged, which must never replace a good one (5.6)."""
+    found = obj(value)
+    entries = _objects(found.get("List"))
+    if integer(found.get("Count")) <= 0 or not entries:
+        return ()
+    pairs = [(entry.get("Key"), entry.get("Val")) for entry in entries]
+    kept = tuple((key, val) for key, val in pairs if type(key) is int and type(val) is int)
+    return kept if len(kept) == len(pairs) and _small(kept) else ()
+
+
+def _small(pairs: SyncKey) -> bool:
+    return len(pairs) <= 1000 and all(abs(number) < 1 << 64 for pair in pairs for number in pair)
+
+
+def _objects(value: JsonValue) -> tuple[JsonObject, ...]:
+    return tuple(entry for entry in items(value) if isinstance(entry, dict))
+
+
+def _text(answer: Answer) -> str:
+    if answer.status != 200:
+        raise Unreadable(answer.call, f"HTTP status {answer.status}")
+    return answer.body.decode("utf-8", "replace")
+
+
+def _json(answer: Answer) -> JsonObject:
+    content = _text(answer)
+    try:
+        found: JsonValue = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Unreadable(answer.call, "the answer is not JSON") from None
+    if not isinstance(found, dict):
+        raise Unreadable(answer.call, "the answer is no JSON object")
+    # Half a surrogate pair can't be written anywhere again.
+    return obj(_whole(found)) if _ESCAPED_SURROGATE.search(content) else found
+
+
+def _whole(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_SURROGATE.sub("\ufffd", key): _whole(entry) for key, entry in value.items()}
+    return value
+
+
+def _json_with_ret(answer: Answer) -> JsonObject:
+    found = _json(answer)
+    base = found.get("BaseResponse")
+    ret = integer(obj(base).get("Ret"), 1 << 30)
+    if not isinstance(base, dict) or ret == 1 << 30:
+        raise Unreadable(answer.call, "the answer has no return code")
+    if ret != 0:
+        raise refusal(answer.call, ret)
+    return found

@@ -1,0 +1,44 @@
+"""How a request to WeChat can fail. Nothing in here ever holds a URL, a cookie or an answer's text."""
+
+from wxcontroller.core.errors import WeChatError
+
+_WAIT = "WeChat may be down or the network interrupted; it is tried again"
+# weixin-web-protocol 10.1: what a reader can do about a code.
+_REMEDIES = {
+    -1: "WeChat's own trouble; try again later",
+    -2: "check the target: ids change with every login",
+    1: "WeChat did not accept the request's form",
+    1100: "the account is logged out; it logs in again by itself or by a scan",
+    1101: "the session was ended by the phone or another login",
+    1102: "the session is no longer accepted; it logs in again by itself or by a scan",
+    1203: "this account may not use this kind of login; try the option desktop=on or off",
+    1204: "the target is not a friend of the account, or has removed it",
+    1205: "too frequent: wait an hour and send more slowly (option send_interval)",
+}
+SESSION_OVER = frozenset({1100, 1101, 1102})
+TOO_FREQUENT = 1205
+
+
+class NoAnswer(WeChatError):
+    """Nothing usable came over the line: no connection, broken off, too late, not HTTP.
+
+    ``timed_out``: the server held its tongue; normal for long polls behind proxies. ``malformed``: it answered
+    with something that is not HTTP, as the push server does now and then (9.2).
+    """
+
+    def __init__(self, call: str, what: str, timed_out: bool = False, malformed: bool = False) -> None:
+        super().__init__(f"{call}: {what}", _WAIT)
+        self.timed_out = timed_out
+        self.malformed = malformed
+
+
+class Unreadable(WeChatError):
+    """An answer came, but with an error status or with content that is not what the call gives."""
+
+    def __init__(self, call: str, what: str) -> None:
+        super().__init__(f"{call}: {what}", _WAIT)
+
+
+def refusal(call: str, ret: int) -> WeChatError:
+    """Return the error for WeChat's code ``ret`` to ``call``."""
+    return WeChatError(f"{call}: WeChat answered {ret}", _REMEDIES.get(ret, "WeChat gives no reason"), ret)

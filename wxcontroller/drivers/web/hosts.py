@@ -1,0 +1,36 @@
+"""WeChat's hosts and who may be called one of them (weixin-web-protocol 1.1, 1.2)."""
+
+from dataclasses import dataclass
+
+QR_HOST = "login.weixin.qq.com"  # serves the QR pictures whatever the account's domain is
+# In this order: the first that fits decides.
+_FAMILIES = (
+    ("wx2.qq.com", "wx2.qq.com"),
+    ("wx8.qq.com", "wx8.qq.com"),
+    ("qq.com", "wx.qq.com"),
+    ("web2.wechat.com", "web2.wechat.com"),
+    ("wechat.com", "web.wechat.com"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The hosts of an account whose home is ``base``."""
+
+    base: str
+    login: str
+    push: str
+    file: str
+
+
+def hosts_of(domain: str) -> Hosts:
+    """Return the hosts that belong to a base host such as ``wx2.qq.com``. Raises ValueError for a foreign one."""
+    for suffix, family in _FAMILIES:
+        if within(domain, suffix):
+            return Hosts(domain, f"login.{family}", f"webpush.{family}", f"file.{family}")
+    raise ValueError("not a WeChat host")
+
+
+def within(host: str, domain: str) -> bool:
+    """Return whether ``host`` is ``domain`` or below it."""
+    return host == domain or host.endswith("." + domain)

@@ -1,0 +1,429 @@
+"""Getting in: the stored session, else consent on the phone, else a QR code (weixin-web-protocol 3)."""
+
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NoReturn, TypeAlias, TypeVar
+
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.drivers.base import (
+    Accepted,
+    Ended,
+    EndReason,
+    Loading,
+    LoginWay,
+    LossReason,
+    PushOffered,
+    QrReady,
+    Refused,
+    ScanCancelled,
+    Scanned,
+    SessionLost,
+)
+from wxcontroller.drivers.web import decode
+from wxcontroller.drivers.web.calls import Calls, Session
+from wxcontroller.drivers.web.cookies import Cookie
+from wxcontroller.drivers.web.decode import Init, LoginPage, Redirect
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer, Unreadable
+from wxcontroller.drivers.web.hosts import hosts_of
+from wxcontroller.drivers.web.pulse import Pulse
+from wxcontroller.drivers.web.saved import Saved
+from wxcontroller.drivers.web.timing import Timing
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_Work: TypeAlias = Callable[[], Coroutine[None, None, T]]
+_QR_LINK = "https://login.weixin.qq.com/l/"
+_NOT_ALLOWED = 1203
+_SCANS = 4  # confirmed scans that came to nothing: more would only make a ban longer
+# System, logic, parameter and session errors: the login is begun once more (3.5).
+_ONCE_MORE = frozenset({-1, -2, 1, 1200}) | SESSION_OVER
+
+
+@dataclass(frozen=True, slots=True)
+class LoginOptions:
+    """``desktop`` None: the desktop way first, the normal one if that is refused (2.3)."""
+
+    desktop: bool | None
+    qrcodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Logged in."""
+
+    session: Session
+    way: LoginWay
+    init: Init
+
+
+class _Outcome(Enum):
+    """How the wait for a phone ended without a yes."""
+
+    EXPIRED = auto()
+    CANCELLED = auto()
+    FAILED = auto()
+
+
+class _Again(Exception):
+    """The login has to begin anew with another QR code."""
+
+
+class _Over(Exception):
+    """Nothing more can be done without a human."""
+
+    def __init__(self, reason: EndReason, words: str) -> None:
+        super().__init__(words)
+        self.ended = Ended(reason, words)
+
+
+class Login:
+    """The ladder of ways in. One object per process: what an account was refused is remembered."""
+
+    def __init__(self, calls: Calls, saved: Saved, pulse: Pulse, timing: Timing, options: LoginOptions) -> None:
+        self._calls = calls
+        self._saved = saved
+        self._pulse = pulse
+        self._timing = timing
+        self._options = options
+        self._refused: set[bool] = set()  # modes
+        self._restarted = False
+
+    async def enter(self) -> Entered | Ended:
+        """Log in by the first way that works. Unreachable servers are waited for without limit."""
+        await self._pulse.emit(Loading())
+        try:
+            entered = await self._stored() or await self._push() or await self._scan()
+        except _Over as over:
+            return over.ended
+        self._refused.clear()
+        self._restarted = False
+        return entered
+
+    # -- the stored session
+
+    async def _stored(self) -> Entered | None:
+        memory = self._saved.memory
+        session = memory.session
+        if session is None:
+            return None
+        try:
+            init = await self._init(session, keep_keys=True)
+        except WeChatError as problem:
+            log.info("the stored session is no longer good: %s", problem.message)
+            memory.session = None
+            return None
+        await self._pulse.emit(Accepted(LoginWay.STORED))
+        return Entered(session, LoginWay.STORED, init)
+
+    async def _init(self, session: Session, keep_keys: bool) -> Init:
+        """Open a session. ``keep_keys``: news since the stored sync key are still to come."""
+
+        async def once() -> Init:
+            return decode.init_of(await self._calls.init(session))
+
+        init = await self._persist(once)
+        session.me = str(init.user["UserName"])
+        session.skey = init.skey or session.skey
+        if not (keep_keys and session.sync_key):
+            session.sync_key, session.check_key = init.sync_key, ()
+        self._saved.save()
+        return init
+
+    async def _persist(self, once: _Work[T], tries: int = 0) -> T:
+        """Repeat a request until it is answered: for ever while nobody answers, a few times while in vain.
+
+        Raises WeChatError for a refusal, and for the last of the unreadable answers.
+        """
+        backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        in_vain = 0
+        while True:
+            try:
+                return await self._pulse.wait(once())
+            except NoAnswer as problem:
+                failure: WeChatError = problem
+            except WeChatError as problem:
+                in_vain += 1
+                transient = isinstance(problem, Unreadable) or problem.ret == -1
+                if not transient or in_vain >= (tries or self._timing.login_tries):
+                    raise
+                failure = problem
+            pause = backoff.next()
+            log.log(
+                logging.WARNING if backoff.tries == 3 else logging.DEBUG,
+                "%s; next try in %.0f s",
+                failure.message,
+                pause,
+            )
+            await self._pulse.pause(pause)
+
+    # -- consent on the phone
+
+    async def _push(self) -> Entered | None:
+        memory = self._saved.memory
+        if not memory.uin or not memory.jar.value("webwx_auth_ticket"):
+            return None
+        desktop = self._mode()
+        self._page_cookies()
+
+        async def once() -> str:
+            return decode.push_uuid_of(await self._calls.push_login(memory.domain, memory.uin, desktop))
+
+        try:
+            uuid = await self._persist(once, tries=3)
+        except WeChatError as problem:
+            log.info("no login by consent: %s", problem.message)
+            return None
+        await self._pulse.emit(PushOffered())
+        answer = await self._watch(uuid)
+        if isinstance(answer, _Outcome):
+            return None
+        try:
+            return await self._redeem(answer, desktop, LoginWay.PUSH)
+        except _Again:
+            return None
+
+    def _page_cookies(self) -> None:
+        """Set what the page itself keeps for this way in (1.5, 3.4)."""
+        memory = self._saved.memory
+        wanted = {"last_wxuin": str(memory.uin), "login_frequency": "2"}
+        loaded = memory.jar.value("wxloadtime").removesuffix("_expired")
+        if loaded:
+            wanted |= {"wxpluginkey": loaded, "wxloadtime": f"{loaded}_expired"}
+        for name, value in wanted.items():
+            memory.jar.put(Cookie(name, value, memory.domain, exact=False))
+
+    # -- the QR code
+
+    async def _scan(self) -> Entered:
+        limit = self._options.qrcodes
+        unscanned = in_vain = 0
+        while unscanned < limit:
+            desktop = self._mode()
+            uuid = await self._uuid(desktop)
+            image = await self._picture(uuid)
+            await self._pulse.emit(QrReady(_QR_LINK + uuid, image, unscanned + 1, limit))
+            answer = await self._watch(uuid)
+            if isinstance(answer, _Outcome):
+                unscanned += 1
+                log.info("QR code %d of %d: %s", unscanned, limit, answer.name.lower())
+                continue
+            try:
+                return await self._redeem(answer, desktop, LoginWay.SCAN)
+            except _Again:
+                in_vain += 1
+                if in_vain >= _SCANS:
+                    raise _Over(
+                        EndReason.RETRIES_USED_UP,
+                        f"{in_vain} confirmed logins came to nothing; start the account again later",
+                    ) from None
+        raise _Over(
+            EndReason.QRCODES_USED_UP,
+            f"none of {limit} QR codes led to a login; start the account again to get new ones",
+        )
+
+    async def _uuid(self, desktop: bool) -> str:
+        memory = self._saved.memory
+
+        async def once() -> str:
+            try:
+                return decode.uuid_of(await self._calls.jslogin(memory.domain, desktop))
+            except (NoAnswer, Unreadable):
+                raise
+            except WeChatError as problem:
+                raise Unreadable("jslogin", f"WeChat answered {problem.ret}") from None
+
+        try:
+            return await self._persist(once)
+        except WeChatError as problem:
+            raise _Over(
+                EndReason.RETRIES_USED_UP,
+                f"WeChat gives no QR code ({problem.message}); it may block this address: start the account later",
+            ) from None
+
+    async def _picture(self, uuid: str) -> bytes:
+        """Return the JPEG, or nothing: the link can be drawn without it."""
+        for _ in range(3):
+            try:
+                return decode.picture_of(await self._pulse.wait(self._calls.qrcode(uuid)))
+            except WeChatError as problem:
+                log.debug("%s", problem.message)
+                await self._pulse.pause(self._timing.retry_first / 4)
+        log.warning("WeChat's picture of the QR code could not be fetched; its text is there")
+        return b""
+
+    # -- waiting for the phone
+
+    async def _watch(self, uuid: str) -> Redirect | _Outcome:
+        """Poll until the phone has said yes or no, or the code is too old."""
+        backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        since = time.monotonic()
+        scanned, in_vain = False, 0
+        while True:
+            began = time.monotonic()
+            try:
+                poll = decode.poll_of(
+                    await self._pulse.wait(
+                        self._calls.login_poll(self._saved.memory.domain, uuid, 0 if scanned else 1)
+                    )
+                )
+            except NoAnswer as problem:
+                if time.monotonic() - since > 2 * self._timing.code_life:
+                    return _Outcome.EXPIRED
+                await self._pulse.pause(0.0 if problem.timed_out else backoff.next())
+                continue
+            except WeChatError as problem:
+                in_vain += 1
+                log.debug("%s", problem.message)
+                if in_vain >= self._timing.login_tries:
+                    return _Outcome.FAILED
+                await self._pulse.pause(backoff.next())
+                continue
+            await self._pulse.progress()
+            match poll.code:
+                case 200 if poll.redirect is not None:
+                    return poll.redirect
+                case 201:
+                    backoff.reset()
+                    if not scanned:
+                        scanned, since = True, time.monotonic()
+                        await self._pulse.emit(Scanned(poll.avatar))
+                    else:
+                        await self._pulse.pause(self._timing.scanned_again)
+                case 408:
+                    backoff.reset()
+                    if time.monotonic() - since > self._timing.code_life:
+                        return _Outcome.EXPIRED
+                    await self._pulse.pace(began, self._timing.poll_spacing)
+                case 202:
+                    await self._pulse.emit(ScanCancelled())
+                    return _Outcome.CANCELLED
+                case 400:
+                    return _Outcome.EXPIRED
+                case _:
+                    await self._pulse.pause(backoff.next())
+                    return _Outcome.FAILED
+
+    # -- after the yes
+
+    async def _redeem(self, redirect: Redirect, desktop: bool, way: LoginWay) -> Entered:
+        """Turn the consent into a session. Raises _Again or _Over."""
+        page = await self._page(redirect, desktop)
+        if page.ret != 0:
+            await self._refuse(page, desktop)
+        session = self._session(page, desktop)
+        memory = self._saved.memory
+        memory.session, memory.uin, memory.desktop = session, session.uin, desktop
+        self._saved.save()
+        await self._pulse.emit(Accepted(way))
+        try:
+            init = await self._init(session, keep_keys=False)
+        except WeChatError as problem:
+            await self._not_opened(problem)
+        return Entered(session, way, init)
+
+    async def _page(self, redirect: Redirect, desktop: bool) -> LoginPage:
+        memory = self._saved.memory
+        for _ in range(3):  # moves from host to host
+            memory.domain = hosts_of(redirect.host).base
+
+            async def once(at: Redirect = redirect) -> LoginPage:
+                return decode.login_page_of(await self._calls.login_page(at.host, at.path, at.query, desktop))
+
+            page = await self._thrice(once)
+            if page.moved is None:
+                return page
+            if not page.moved.path.endswith("webwxnewloginpage"):
+                memory.domain = hosts_of(page.moved.host).base
+                raise _Again
+            redirect = page.moved
+        raise _Again
+
+    async def _thrice(self, once: _Work[LoginPage]) -> LoginPage:
+        for attempt in (1, 2, 3):
+            try:
+                return await self._pulse.wait(once())
+            except WeChatError as problem:
+                log.info("%s", problem.message)
+                if attempt < 3:
+                    await self._pulse.pause(self._timing.retry_first)
+        raise _Again
+
+    def _session(self, page: LoginPage, desktop: bool) -> Session:
+        memory = self._saved.memory
+        uin = memory.jar.value("wxuin")
+        session = Session(
+            domain=memory.domain,
+            uin=page.uin or (int(uin) if uin.isascii() and uin.isdigit() and len(uin) < 19 else 0),
+            sid=page.sid or memory.jar.value("wxsid"),
+            skey=page.skey,
+            pass_ticket=page.pass_ticket,
+            desktop=desktop,
+            opened=time.time(),
+        )
+        if not session.uin or not session.sid:
+            log.warning("WeChat accepted the login, but gave no session")
+            raise _Again
+        return session
+
+    async def _refuse(self, page: LoginPage, desktop: bool) -> NoReturn:
+        """Tell a refusal and decide what follows. Raises _Again or _Over."""
+        said = page.message or "no reason given"
+        words = f"WeChat refuses the login ({page.ret}: {said})"
+        if page.ret == _NOT_ALLOWED:
+            self._refused.add(desktop)
+            again = self._options.desktop is None and (not desktop) not in self._refused
+            remedy = (
+                "neither as desktop nor as normal web login; a verified account with a bank card bound may be let in"
+                if self._options.desktop is None
+                else "try the option desktop=auto"
+            )
+        elif page.ret in _ONCE_MORE:
+            again, self._restarted = not self._restarted, True
+            remedy = "start the account again later"
+        elif page.ret == TOO_FREQUENT:
+            again, remedy = False, "too many logins: wait an hour, then start the account again"
+        else:
+            again, remedy = False, "start the account again later"
+        await self._pulse.emit(Refused(page.ret, page.message, final=not again))
+        if again:
+            raise _Again
+        raise _Over(EndReason.REFUSED, f"{words}; {remedy}")
+
+    async def _not_opened(self, problem: WeChatError) -> NoReturn:
+        """The login was accepted, but the session is none. Raises _Again or _Over."""
+        self._saved.memory.session = None
+        self._saved.save()
+        ret = problem.ret
+        if ret in (1100, 1102):
+            reason = LossReason.LOGGED_OUT if ret == 1100 else LossReason.COOKIE
+            await self._pulse.emit(SessionLost(reason, ret))
+            raise _Over(EndReason.FLAGGED, FLAGGED) from None
+        if ret == TOO_FREQUENT:
+            await self._pulse.emit(SessionLost(LossReason.TOO_FREQUENT, TOO_FREQUENT))
+            raise _Over(
+                EndReason.REFUSED, "WeChat says: too frequent; wait an hour, then start the account again"
+            ) from None
+        await self._pulse.emit(SessionLost(LossReason.ERRORS, ret or 0))
+        if self._restarted:
+            raise _Over(
+                EndReason.RETRIES_USED_UP, f"logged in, but {problem.message}; start the account again later"
+            ) from None
+        self._restarted = True
+        raise _Again from None
+
+    def _mode(self) -> bool:
+        """Return whether the next try is the desktop way: what is not refused yet, and worked last."""
+        if self._options.desktop is not None:
+            return self._options.desktop
+        first = self._saved.memory.desktop is not False
+        return (not first) if first in self._refused else first
+
+
+FLAGGED = (
+    "WeChat ended the session right after the login: the account is probably flagged. Leave it alone for some days, "
+    "use it on the phone, then start it again"
+)

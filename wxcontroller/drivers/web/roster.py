@@ -1,0 +1,311 @@
+"""Who the account knows: the address book, groups with members, and strangers as they turn up.
+
+The contact API refuses who asks too much, so everything goes through one queue with one request in flight
+(weixin-web-protocol 5.3, 5.4, 6.6).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Contact, Group
+from wxcontroller.drivers.base import Profile, RosterChanged, RosterLoaded
+from wxcontroller.drivers.web import contacts as people
+from wxcontroller.drivers.web import decode
+from wxcontroller.drivers.web.calls import Calls, Session
+from wxcontroller.drivers.web.decode import Init
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.pulse import Pulse
+from wxcontroller.drivers.web.text import is_group
+from wxcontroller.drivers.web.timing import Timing
+
+log = logging.getLogger(__name__)
+_PAGES = 16  # of the address book, as the page allows itself
+_BATCH = 50
+# A batch that was refused is asked for again in ever smaller pieces; an id refused alone never again.
+_SMALLER = {50: 10, 10: 5, 5: 1}
+
+
+class Roster:
+    """The people and groups of one session: ids are valid for that only."""
+
+    def __init__(
+        self, calls: Calls, session: Session, pulse: Pulse, timing: Timing, emoji_names: bool, all_pages: bool
+    ) -> None:
+        self._calls = calls
+        self._session = session
+        self._pulse = pulse
+        self._timing = timing
+        self._emoji_names = emoji_names
+        self._all_pages = all_pages
+        self._contacts: dict[str, Contact] = {}
+        self._groups: dict[str, Group] = {}
+        self._wanted: dict[str, None] = {}
+        self._refused: list[tuple[int, list[str]]] = []  # (piece size, ids)
+        self._hopeless: set[str] = set()
+        self._looked: dict[str, float] = {}  # group → monotonic time of the last look at its members
+        self._tokens = float(timing.batch_burst)
+        self._filled = time.monotonic()
+        self._news = asyncio.Event()
+        self._settled = asyncio.Condition()
+        self._told = False  # RosterLoaded was emitted: from now on changes are
+        self._complete = False  # the whole address book was read
+        self._again = 0.0
+        self._chats: tuple[str, ...] = ()
+        self.me = Contact(session.me, "")
+
+    # -- the beginning
+
+    def begin(self, init: Init) -> None:
+        """Take over what webwxinit tells; ask for the groups and people it names."""
+        self.me = people.contact_of(init.user, self._emoji_names)
+        self._take(init.contacts, whole=False)
+        self._chats = init.chats  # most are in the address book: asked for after it
+        self.want(name for name in (*self._groups, *init.chats) if is_group(name))
+
+    async def load(self) -> None:
+        """Read the address book and the groups, then tell RosterLoaded. Never fails: the rest comes later."""
+        before = self.me
+        await self._address_book()
+        if self.me != before:
+            await self._pulse.emit(Profile(self.me))
+        self.want(self._chats)
+        end = time.monotonic() + self._timing.roster_patience
+        while self._pending() and (left := end - time.monotonic()) > 0:
+            try:
+                async with asyncio.timeout(min(left, self._timing.progress_every)), self._settled:
+                    await self._settled.wait_for(lambda: not self._pending())
+            except TimeoutError:
+                pass
+            await self._pulse.progress()
+        await self._tell_all()
+
+    async def _tell_all(self) -> None:
+        self._told = True
+        self._news.set()  # the worker may have the address book to look after
+        contacts = {people.FILEHELPER.id: people.FILEHELPER} | self._contacts
+        contacts.pop(self._session.me, None)
+        await self._pulse.emit(RosterLoaded(tuple(contacts.values()), tuple(self._groups.values())))
+
+    async def _address_book(self) -> bool:
+        """Read all pages; False when some are missing, to be asked for again."""
+        seq, read = 0, {0}
+        for _ in range(_PAGES if self._all_pages else 1):
+            page = await self._page(seq)
+            if page is None:
+                self._again = max(self._again, time.monotonic() + self._timing.roster_again)
+                return False
+            await self._take_slowly(page.contacts)
+            seq = page.seq
+            if seq in read:  # 0 after the last page; some servers repeat themselves
+                break
+            read.add(seq)
+        self._complete = True
+        return True
+
+    async def _page(self, seq: int) -> decode.ContactPage | None:
+        backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        for _ in range(4):
+            try:
+                page = decode.contact_page_of(await self._pulse.wait(self._calls.contacts(self._session, seq)))
+            except WeChatError as problem:
+                log.info("contacts are not loaded yet: %s", problem.message)
+                if problem.ret == TOO_FREQUENT:
+                    self._again = time.monotonic() + self._timing.batch_pause
+                    return None
+                if problem.ret in SESSION_OVER:
+                    return None
+            else:
+                await self._pulse.progress()
+                if page.contacts or seq:  # an empty list is a refusal in disguise (5.3)
+                    return page
+                log.info("WeChat gives no contacts yet")
+            await self._pulse.pause(backoff.next())
+        return None
+
+    async def _take_slowly(self, entries: tuple[JsonObject, ...]) -> None:
+        for start in range(0, len(entries), 200):
+            self._take(entries[start : start + 200], whole=True)
+            await asyncio.sleep(0)  # the API answers in between
+
+    def _take(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
+        """Merge contact objects; return what is new or different."""
+        persons, groups = people.split(entries)
+        contacts: dict[str, Contact] = {}
+        for entry in persons:
+            seen = people.contact_of(entry, self._emoji_names)
+            if seen.id == self._session.me:
+                self.me = people.merge_contact(self.me, seen, whole=False)
+                continue
+            merged = people.merge_contact(self._contacts.get(seen.id), seen, whole)
+            if merged != self._contacts.get(seen.id):
+                self._contacts[seen.id] = contacts[seen.id] = merged
+        changed: dict[str, Group] = {}
+        for entry in groups:
+            group = people.group_of(entry, self._session.me, self._emoji_names)
+            if not people.with_names(group):  # a list of bare ids says less than what is known
+                group = replace(group, members=())
+            known = self._groups.get(group.id)
+            merged_group = people.merge_group(known, group)
+            if not group.members:
+                self.want((group.id,), again=known is not None)
+            if merged_group != known:
+                self._groups[group.id] = changed[group.id] = merged_group
+        return RosterChanged(tuple(contacts.values()), tuple(changed.values()))
+
+    # -- while listening
+
+    async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> None:
+        """Merge what webwxsync tells and pass it on."""
+        before = self.me
+        self.me = people.profile_changes(profile, self.me, self._emoji_names)
+        news = self._take(changed, whole=False)
+        left = tuple(name for name in gone if name in self._contacts or name in self._groups)
+        for name in left:
+            self._contacts.pop(name, None)
+            self._groups.pop(name, None)
+            self._wanted.pop(name, None)
+        if self.me != before:
+            await self._pulse.emit(Profile(self.me))
+        await self._tell(replace(news, gone=left))
+
+    async def _tell(self, news: RosterChanged) -> None:
+        if self._told and (news.contacts or news.groups or news.gone):
+            await self._pulse.emit(news)
+
+    def want(self, names: Iterable[str], again: bool = False) -> None:
+        """Ask for people and groups that are not known yet (or, ``again``, for known ones), soon."""
+        for name in names:
+            if name in self._hopeless or name in self._wanted or name == self._session.me:
+                continue
+            if again or not self._known(name):
+                self._wanted[name] = None
+        if self._wanted:
+            self._news.set()
+
+    def _known(self, name: str) -> bool:
+        if is_group(name):
+            group = self._groups.get(name)
+            return group is not None and bool(group.members)
+        return name in self._contacts or name in people.SPECIAL
+
+    async def introduce(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Make chats and senders known before their messages are told, with bounded patience.
+
+        ``pairs`` are (chat, sender). What can't be found out in time comes later as a change.
+        """
+        missing: list[str] = []
+        for chat, sender in dict.fromkeys(pairs):
+            group = self._groups.get(chat)
+            if not self._known(chat):
+                missing.append(chat)
+            elif group is not None and sender and all(member.id != sender for member in group.members):
+                now = time.monotonic()
+                if now - self._looked.get(chat, -1e9) > self._timing.member_refresh:
+                    self._looked[chat] = now
+                    missing.append(chat)
+        # What is being asked for already has had its patience.
+        missing = [name for name in missing if name not in self._hopeless and not self._open(name)]
+        if not missing:
+            return
+        self.want(missing, again=True)
+        try:
+            async with asyncio.timeout(self._timing.stranger_patience), self._settled:
+                await self._settled.wait_for(lambda: not any(self._open(name) for name in missing))
+        except TimeoutError:
+            log.debug("%d chats are not known yet", len(missing))
+
+    def _open(self, name: str) -> bool:
+        return name in self._wanted or any(name in ids for _, ids in self._refused)
+
+    def _pending(self) -> bool:
+        return bool(self._wanted or self._refused)
+
+    # -- the queue
+
+    async def work(self) -> None:
+        """Fetch what is wanted, one request at a time, until cancelled."""
+        backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        while True:
+            if not self._pending():
+                await self._idle()
+                await asyncio.sleep(self._timing.batch_collect)
+                continue
+            size, ids = self._next()
+            await self._take_token()
+            ids = [name for name in ids if name not in self._hopeless]
+            try:
+                found = decode.batch_of(await self._calls.batch_contacts(self._session, ids))
+            except NoAnswer as problem:
+                log.debug("%s", problem.message)
+                self._put_back(ids)
+                await asyncio.sleep(backoff.next())
+            except WeChatError as problem:
+                await self._refuse(size, ids, problem)
+            else:
+                backoff.reset()
+                news = self._take(found, whole=True)
+                # An id the answer leaves out, or a group that comes without members, is not asked for again.
+                self._hopeless.update(name for name in ids if not self._known(name))
+                for name in ids:
+                    self._wanted.pop(name, None)
+                await self._tell(news)
+            async with self._settled:
+                self._settled.notify_all()
+
+    async def _idle(self) -> None:
+        """Wait for something to do: new ids, or the time to ask for the address book again."""
+        self._news.clear()
+        if self._complete or not self._told:
+            await self._news.wait()
+            return
+        try:
+            await asyncio.wait_for(self._news.wait(), max(0.0, self._again - time.monotonic()))
+        except TimeoutError:
+            if await self._address_book():
+                await self._tell_all()
+
+    def _next(self) -> tuple[int, list[str]]:
+        if self._wanted:
+            ordered = sorted(self._wanted, key=lambda name: not is_group(name))  # groups first
+            return _BATCH, ordered[:_BATCH]
+        return self._refused.pop(0)
+
+    def _put_back(self, ids: list[str]) -> None:
+        for name in ids:
+            self._wanted.setdefault(name)
+
+    async def _refuse(self, size: int, ids: list[str], problem: WeChatError) -> None:
+        log.debug("%s", problem.message)
+        for name in ids:
+            self._wanted.pop(name, None)
+        if problem.ret == TOO_FREQUENT or problem.ret in SESSION_OVER:
+            self._put_back(ids)
+            if problem.ret == TOO_FREQUENT:
+                log.warning("WeChat says that contacts are asked for too often; they come later")
+            async with self._settled:
+                self._settled.notify_all()
+            await asyncio.sleep(self._timing.batch_pause)
+            return
+        smaller = _SMALLER.get(size)
+        if smaller is None:
+            self._hopeless.update(ids)
+            return
+        self._refused += [(smaller, ids[start : start + smaller]) for start in range(0, len(ids), smaller)]
+
+    async def _take_token(self) -> None:
+        now = time.monotonic()
+        self._tokens = min(
+            float(self._timing.batch_burst), self._tokens + (now - self._filled) / self._timing.batch_every
+        )
+        self._filled = now
+        if self._tokens < 1:
+            await asyncio.sleep((1 - self._tokens) * self._timing.batch_every)
+            self._filled = time.monotonic()
+            self._tokens = 1.0
+        self._tokens -= 1

@@ -1,0 +1,176 @@
+"""What an account keeps between processes: cookies, session values, sync keys and the ids it has reported."""
+
+import json
+import logging
+from dataclasses import dataclass, field
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.drivers.base import SessionStore
+from wxcontroller.drivers.web.calls import Session, SyncKey
+from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.drivers.web.hosts import hosts_of
+
+log = logging.getLogger(__name__)
+_VERSION = 1
+_REMEMBERED = 10_000  # message ids (7.10)
+_STORED = 1_000  # of them in the file: a stored SyncKey can only bring back the last few pages
+
+
+class Seen:
+    """Ids of messages that were reported already; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._ids
+
+    def add(self, message_id: str) -> None:
+        self._ids.pop(message_id, None)
+        self._ids[message_id] = None
+        if len(self._ids) > _REMEMBERED:
+            del self._ids[next(iter(self._ids))]
+
+    def latest(self) -> list[JsonValue]:
+        latest: list[JsonValue] = [*self._ids]
+        return latest[-_STORED:]
+
+
+@dataclass(slots=True)
+class Memory:
+    """All of it. ``session`` None: there is none that could still be good; the cookies may serve a push login."""
+
+    domain: str
+    jar: Jar = field(default_factory=Jar)
+    uin: int = 0
+    desktop: bool | None = None  # the mode that worked last
+    session: Session | None = None
+    seen: Seen = field(default_factory=Seen)
+
+
+class Saved:
+    """Reads and writes a Memory through the SessionStore. A full disk is survived: the next change tries again."""
+
+    def __init__(self, store: SessionStore, domain: str, keep: bool) -> None:
+        self._store = store
+        self._keep = keep
+        self._failing = False
+        self._last = b""
+        self.memory = Memory(domain)
+
+    def load(self) -> None:
+        """Take over what was stored; what can't be read is left aside."""
+        try:
+            if not self._keep:
+                self._store.clear()
+                return
+            content = self._store.load()
+        except OSError as problem:
+            log.warning("the stored session can't be read: %s; logging in anew", problem.strerror)
+            return
+        if content is None:
+            return
+        try:
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            log.warning("the stored session is damaged; logging in anew")
+            return
+        _restore(obj(found), self.memory)
+
+    def save(self) -> None:
+        """Store the memory if it has changed. Never fails: what can't be stored is logged once."""
+        if not self._keep:
+            return
+        content = json.dumps(_stored(self.memory), separators=(",", ":")).encode()
+        if content == self._last:
+            return
+        try:
+            self._store.save(content)
+        except OSError as problem:
+            if not self._failing:
+                self._failing = True
+                log.error(
+                    "the session can't be stored: %s; it goes on, but a restart would need a scan or repeat "
+                    "messages. Free space in the account's state directory",
+                    problem.strerror,
+                )
+            return
+        self._last = content
+        if self._failing:
+            self._failing = False
+            log.warning("the session can be stored again")
+
+
+def _stored(memory: Memory) -> JsonObject:
+    session = memory.session
+    values: JsonObject = {}
+    if session is not None:
+        values = {
+            "domain": session.domain,
+            "uin": session.uin,
+            "sid": session.sid,
+            "skey": session.skey,
+            "pass_ticket": session.pass_ticket,
+            "desktop": session.desktop,
+            "me": session.me,
+            "opened": session.opened,
+            "sync_key": [list(pair) for pair in session.sync_key],
+            "check_key": [list(pair) for pair in session.check_key],
+        }
+    return {
+        "version": _VERSION,
+        "domain": memory.domain,
+        "uin": memory.uin,
+        "desktop": memory.desktop,
+        "session": values,
+        "cookies": memory.jar.stored(),
+        "seen": memory.seen.latest(),
+    }
+
+
+def _restore(stored: JsonObject, memory: Memory) -> None:
+    domain = text(stored.get("domain"))
+    if stored.get("version") != _VERSION or not _known(domain):
+        log.warning("the stored session is of another version; logging in anew")
+        return
+    memory.domain = domain
+    memory.uin = integer(stored.get("uin"))
+    desktop = stored.get("desktop")
+    memory.desktop = desktop if isinstance(desktop, bool) else None
+    memory.jar.restore(stored.get("cookies"))
+    for message_id in items(stored.get("seen")):
+        memory.seen.add(text(message_id))
+    memory.session = _session(obj(stored.get("session")))
+
+
+def _session(values: JsonObject) -> Session | None:
+    domain, sid, uin = text(values.get("domain")), text(values.get("sid")), integer(values.get("uin"))
+    if not _known(domain) or not sid or uin <= 0:
+        return None
+    opened = values.get("opened")
+    return Session(
+        domain=domain,
+        uin=uin,
+        sid=sid,
+        skey=text(values.get("skey")),
+        pass_ticket=text(values.get("pass_ticket")),
+        desktop=values.get("desktop") is True,
+        me=text(values.get("me")),
+        opened=float(opened) if isinstance(opened, int | float) else 0.0,
+        sync_key=_pairs(values.get("sync_key")),
+        check_key=_pairs(values.get("check_key")),
+    )
+
+
+def _pairs(stored: JsonValue) -> SyncKey:
+    pairs = [items(entry) for entry in items(stored)]
+    kept = tuple((integer(pair[0]), integer(pair[1])) for pair in pairs if len(pair) == 2)
+    return kept if len(kept) == len(pairs) else ()
+
+
+def _known(domain: str) -> bool:
+    try:
+        hosts_of(domain)
+    except ValueError:
+        return False
+    return True

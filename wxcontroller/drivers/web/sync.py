@@ -1,0 +1,259 @@
+"""Listening: the loop of synccheck and webwxsync, and what ends it (weixin-web-protocol 9).
+
+Never two of these requests at once. A message is the receiver's (``emit`` returned) before the key that
+acknowledges it is stored or used.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.model import Message
+from wxcontroller.drivers.base import LossReason, MessageArrived, Offline, Online
+from wxcontroller.drivers.web import decode, messages
+from wxcontroller.drivers.web.calls import Calls, Session
+from wxcontroller.drivers.web.decode import News
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.pulse import Pulse
+from wxcontroller.drivers.web.roster import Roster
+from wxcontroller.drivers.web.saved import Saved
+from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.transport import Answer
+
+log = logging.getLogger(__name__)
+_REASONS = {1100: LossReason.LOGGED_OUT, 1101: LossReason.KICKED, 1102: LossReason.COOKIE}
+_PAGES = 100  # syncs in a row that say there is more: a server that never stops is not believed
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The session is over. ``at_sync``: webwxsync said so although synccheck had news (openwx-api 4.3)."""
+
+    reason: LossReason
+    ret: int
+    at_sync: bool = False
+
+
+class Listener:
+    """Listens to one session until it is lost."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        session: Session,
+        saved: Saved,
+        roster: Roster,
+        pulse: Pulse,
+        timing: Timing,
+        emoji_names: bool,
+    ) -> None:
+        self._calls = calls
+        self._session = session
+        self._saved = saved
+        self._roster = roster
+        self._pulse = pulse
+        self._timing = timing
+        self._emoji_names = emoji_names
+        self._heard = time.monotonic()  # the last good answer
+        self._online = False
+        self._backoff = Backoff(timing.check_retry, timing.retry_longest)
+        self._frequent = Backoff(timing.frequent_first, timing.frequent_longest)
+        self._frequent_since = 0.0
+        self._unknown = 0  # codes in a row that mean nothing to us
+        self._doubled = False  # the one repeat that a 1102 gets is used
+        self._in_vain = 0  # syncs in a row that brought nothing
+        self._guard = Backoff(timing.guard_first, timing.guard_longest, jitter=0.0)
+        self._doubt = asyncio.Event()
+        self._refused_sends = 0
+
+    # -- what senders notice
+
+    @property
+    def paused(self) -> bool:
+        """Whether WeChat wants less traffic at present (1205)."""
+        return self._frequent_since > 0.0
+
+    def sent(self, ret: int) -> None:
+        """Note how a send ended. 1101 may be the first sign of the session's end (5.7): the loop looks at once."""
+        if ret != 1101:
+            self._refused_sends = 0
+            return
+        self._refused_sends += 1
+        self._doubt.set()
+
+    # -- the loop
+
+    async def listen(self) -> Lost:
+        """Run the loop. Starts with a sync: it fetches what came while nobody listened."""
+        lost = await self._sync_round(asked=False)
+        while lost is None:
+            began = time.monotonic()
+            lost = await self._check_round()
+            if lost is None and self._in_vain >= self._timing.guard_after:
+                # Selectors without news: the server would be asked many times a second (9.1).
+                await self._pulse.pause(self._guard.next())
+            if lost is None:
+                await self._pulse.pace(began, self._timing.check_spacing)
+        return lost
+
+    async def _check_round(self) -> Lost | None:
+        try:
+            check = decode.check_of(await self._poll())
+        except _Doubt:
+            if self._refused_sends >= self._timing.refused_sends:
+                return Lost(LossReason.KICKED, 1101)
+            return await self._sync_round(asked=False)
+        except NoAnswer as problem:
+            if problem.malformed:  # the push server's quirk: taken as news (9.2)
+                return await self._sync_round(asked=False)
+            if problem.timed_out:  # usual with proxies
+                await self._silence(problem.message, pause=False)
+                return None
+            await self._silence(problem.message)
+            return None
+        except WeChatError as problem:
+            await self._silence(problem.message)
+            return None
+        if check.retcode != 0:
+            return await self._code(check.retcode, at_sync=False)
+        if check.selector != 0:
+            # Any selector means news, and only webwxsync shows whether they can be had (9.1).
+            return await self._sync_round(asked=True)
+        await self._good()
+        self._in_vain = 0
+        self._guard.reset()
+        return None
+
+    async def _poll(self) -> Answer:
+        """Wait for synccheck's answer. Raises _Doubt as soon as a send was refused for the session's sake."""
+        if self._doubt.is_set():
+            self._doubt.clear()
+            raise _Doubt
+        poll = asyncio.ensure_future(self._pulse.wait(self._calls.sync_check(self._session)))
+        doubt = asyncio.ensure_future(self._doubt.wait())
+        try:
+            await asyncio.wait({poll, doubt}, return_when=asyncio.FIRST_COMPLETED)
+            if poll.done():
+                return poll.result()
+            self._doubt.clear()
+            raise _Doubt
+        finally:
+            for task in (poll, doubt):
+                task.cancel()
+            await asyncio.wait({poll, doubt})
+
+    async def _sync_round(self, asked: bool) -> Lost | None:
+        """Fetch all news there are."""
+        brought = False
+        for _ in range(_PAGES):
+            try:
+                news = decode.news_of(await self._pulse.wait(self._calls.sync(self._session)))
+            except WeChatError as problem:
+                if problem.ret is None or problem.ret == -1:
+                    await self._silence(problem.message)
+                    return None
+                return await self._code(problem.ret, at_sync=asked)
+            await self._good()
+            moved = await self._deliver(news)
+            brought = brought or not news.empty
+            if not news.more or (news.empty and not moved):
+                break
+        if brought:
+            self._in_vain = 0
+            self._guard.reset()
+        elif asked:
+            self._in_vain += 1
+        return None
+
+    # -- news
+
+    async def _deliver(self, news: News) -> bool:
+        """Pass on what a sync brought, then take over its keys. Returns whether they changed."""
+        await self._roster.apply(news.changed, news.gone, news.profile)
+        me, found = self._session.me, []
+        for raw in news.messages:
+            message = messages.message_of(raw, me, self._emoji_names)
+            if isinstance(message, messages.Notify):
+                self._roster.want(message.names)
+            elif message is not None and message.id not in self._saved.memory.seen:
+                found.append(message)
+        await self._roster.introduce((message.chat, message.sender if message.is_group else "") for message in found)
+        for message in found:
+            await self._tell(message)
+        return self._acknowledge(news)
+
+    async def _tell(self, message: Message) -> None:
+        if message.id in self._saved.memory.seen:  # twice in one answer
+            return
+        await self._pulse.emit(MessageArrived(message))
+        self._saved.memory.seen.add(message.id)
+
+    def _acknowledge(self, news: News) -> bool:
+        session = self._session
+        before = (session.sync_key, session.check_key)
+        # An empty key must never replace a good one; without a check key the other serves (4, 5.6).
+        session.sync_key = news.sync_key or session.sync_key
+        session.check_key = news.check_key or (() if news.sync_key else session.check_key)
+        session.skey = news.skey or session.skey
+        self._saved.save()
+        return before != (session.sync_key, session.check_key)
+
+    # -- good and bad answers
+
+    async def _good(self) -> None:
+        """Note that WeChat has answered as it should."""
+        self._heard = time.monotonic()
+        self._backoff.reset()
+        self._unknown = 0
+        self._doubled = False
+        if self._frequent_since:
+            self._frequent_since = 0.0
+            self._frequent.reset()
+        await self._pulse.progress()
+        if not self._online:
+            self._online = True
+            await self._pulse.emit(Online())
+
+    async def _silence(self, what: str, pause: bool = True) -> None:
+        """Note that nothing useful came, and wait before the next try."""
+        log.debug("%s", what)
+        silent = time.monotonic() - self._heard
+        if silent > self._timing.offline_after and self._online:
+            self._online = False
+            log.warning("WeChat has not answered for %.0f s (%s); trying on", silent, what)
+            await self._pulse.emit(Offline(what))
+        await self._pulse.progress()
+        if pause:
+            await self._pulse.pause(self._backoff.next())
+
+    async def _code(self, ret: int, at_sync: bool) -> Lost | None:
+        """Act on a code other than 0 from synccheck or webwxsync (9.3, 10)."""
+        if ret in SESSION_OVER:
+            if ret == 1102 and not self._doubled:
+                self._doubled = True
+                await self._pulse.pause(self._timing.retry_first / 4)
+                return None
+            return Lost(_REASONS[ret], ret, at_sync)
+        if ret == TOO_FREQUENT:
+            now = time.monotonic()
+            self._frequent_since = self._frequent_since or now
+            if now - self._frequent_since > self._timing.frequent_limit:
+                return Lost(LossReason.TOO_FREQUENT, ret)
+            log.warning("WeChat says: too frequent; pausing")
+            await self._silence(f"WeChat answered {ret}", pause=False)
+            await self._pulse.pause(self._frequent.next())
+            return None
+        if ret != -1:
+            self._unknown += 1
+            log.info("WeChat answered %d, which means nothing to us", ret)
+            if self._unknown >= self._timing.unknown_codes:
+                return Lost(LossReason.ERRORS, ret)
+        await self._silence(f"WeChat answered {ret}")
+        return None
+
+
+class _Doubt(Exception):
+    """A send was refused as if the session were over."""

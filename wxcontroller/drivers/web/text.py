@@ -1,0 +1,69 @@
+"""WeChat's texts: HTML fragments with line breaks, entities and emoji spans, made plain (weixin-web-protocol 8)."""
+
+import re
+
+from wxcontroller.drivers.web.emoji import character_of, name_of
+
+_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
+# A known defect of the server drops the last ">" (8.3).
+_EMOJI = re.compile(r'<span class="emoji emoji([0-9a-f]{1,10})"></span>?', re.IGNORECASE)
+_ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\u00a0"}
+_PREFIX = re.compile(r"(@[A-Za-z0-9]+|[A-Za-z0-9_-]+):<br ?/>")
+_GROUP = re.compile(r"@@|.*@chatroom\Z", re.DOTALL)
+
+
+def plain(raw: str, emoji_names: bool) -> str:
+    """Return what a person reads: line breaks, then emoji, then one pass of entities, in this order (8.2).
+
+    ``emoji_names``: old emoji as ``[name]`` instead of Unicode.
+    """
+    if "<" in raw:
+        raw = _BREAK.sub("\n", raw)
+        raw = _EMOJI.sub(lambda found: (name_of if emoji_names else character_of)(found[1]), raw)
+    return unescape(raw)
+
+
+def unescape(raw: str) -> str:
+    """Undo one layer of HTML entities in a single pass: what a user typed as ``&lt;`` stays that."""
+    return _ENTITY.sub(_entity, raw) if "&" in raw else raw
+
+
+def _entity(found: re.Match[str]) -> str:
+    word = found[1]
+    if word[0] != "#":
+        return _NAMED[word]
+    point = int("0" + word[1:], 0) if word[1] in "xX" else int(word[1:])
+    if point > 0x10FFFF or 0xD800 <= point < 0xE000 or (point < 32 and point not in (9, 10, 13)):
+        return found[0]
+    return chr(point)
+
+
+def markup(raw: str) -> str:
+    """Return the XML in a message's Content: line breaks dropped, entities undone once (8.2)."""
+    return unescape(_BREAK.sub("\n", raw))
+
+
+def element(xml: str, name: str, emoji_names: bool) -> str:
+    """Return the text of the first element ``name`` by pattern, whatever shape the rest is in; "" if none."""
+    found = re.search(rf"<{name}(?:\s[^>]*)?>(.*?)</{name}>", xml, re.DOTALL)
+    if not found:
+        return ""
+    content = found[1].strip()
+    if content.startswith("<![CDATA[") and content.endswith("]]>"):
+        return plain(content[9:-3], emoji_names) if "emoji" in content else content[9:-3]
+    return plain(content, emoji_names)
+
+
+def is_group(user_name: str) -> bool:
+    """Return whether a UserName is a group's (6.1)."""
+    return _GROUP.match(user_name) is not None
+
+
+def split_sender(raw: str) -> tuple[str, str]:
+    """Split the raw Content of a received group message into its sender's id and the rest (7.2).
+
+    The id is "" when there is no prefix. The prefix is cut once: the text may contain the same pattern.
+    """
+    found = _PREFIX.match(raw)
+    return (found[1], raw[found.end() :]) if found else ("", raw)

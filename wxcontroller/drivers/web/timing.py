@@ -1,0 +1,48 @@
+"""Every pause, patience and limit of the Web route in one place, so that tests can shorten a day."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds unless said otherwise. Section numbers are weixin-web-protocol's."""
+
+    connect: float = 10.0
+    call: float = 30.0
+    poll: float = 35.0  # the server holds about 25 (3.3, 5.5)
+    contacts: float = 120.0  # large address books are slow (5.3)
+    progress_every: float = 25.0
+    offline_after: float = 60.0
+    retry_first: float = 1.0
+    retry_longest: float = 60.0
+
+    poll_spacing: float = 1.0  # least time between the beginnings of two login polls
+    code_life: float = 120.0  # a QR code without a scan is replaced then
+    scanned_again: float = 0.5  # after a repeated 201 (3.3)
+    login_tries: int = 10  # unreadable answers in a row before a login gives up
+    relogins: int = 5  # sessions that may be lost within ...
+    relogin_window: float = 3600.0
+
+    check_spacing: float = 1.0  # least time between the beginnings of two synccheck calls
+    check_retry: float = 1.0  # first pause after a failed one
+    flagged_within: float = 60.0  # a new session that ends so early is a ban's sign (9.3)
+    guard_after: int = 3  # syncs in a row that bring nothing (9.1)
+    guard_first: float = 3.0
+    guard_longest: float = 10.0
+    unknown_codes: int = 10
+    frequent_first: float = 60.0
+    frequent_longest: float = 600.0
+    frequent_limit: float = 3600.0
+    refused_sends: int = 3  # 1101 answers to sends in a row that end a session
+
+    batch_collect: float = 0.2  # 5.4
+    batch_burst: int = 10
+    batch_every: float = 2.0
+    batch_pause: float = 3600.0  # after 1205
+    roster_patience: float = 45.0  # for the groups, before the account goes on without the rest
+    roster_again: float = 60.0  # a contact list that failed is asked for again
+    stranger_patience: float = 3.0  # a message waits so long for its sender's name
+    member_refresh: float = 600.0  # between two looks at a group whose member is unknown
+
+
+DEFAULT = Timing()

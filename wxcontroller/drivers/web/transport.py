@@ -1,0 +1,166 @@
+"""The line to WeChat: one HTTP session per account, its cookies, and answers of bounded size.
+
+With a ``server`` every logical host is reached at that server's address: scheme and port are the server's, the
+host name in URL, Host header and TLS stays WeChat's.
+"""
+
+import logging
+import socket
+import ssl
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from wxcontroller.core.errors import BadOption
+from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.drivers.web.failures import NoAnswer, Unreadable
+from wxcontroller.drivers.web.timing import Timing
+
+log = logging.getLogger(__name__)
+# The desktop client's own (1.3).
+AGENT = (
+    "Mozilla/5.0 (Linux; U; UOS x86_64; zh-cn) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/91.0.4472.124 Safari/537.36 UOSBrowser/6.0.1.1001"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. ``call`` names it in errors and logs, where its URL never appears."""
+
+    call: str
+    host: str
+    path: str
+    query: str = field(default="", repr=False)  # encoded already
+    method: str = "GET"
+    body: bytes | None = field(default=None, repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 30.0
+    limit: int = 1 << 20  # bytes of the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, undecoded."""
+
+    call: str
+    status: int
+    body: bytes = field(repr=False)
+
+
+class Transport:
+    """Carries requests. An async context manager; requests outside of it fail as NoAnswer."""
+
+    def __init__(
+        self, jar: Jar, timing: Timing, server: str = "", ca_file: str = "", agent: str = "", verbose: bool = False
+    ) -> None:
+        """Raises BadOption for a CA file that can't be read. ``verbose``: log each request, without secrets."""
+        parts = urlsplit(server)
+        self._server = parts.hostname or ""
+        self._scheme = parts.scheme if self._server else "https"
+        self._port = parts.port if self._server else None
+        self._tls = _tls(ca_file) if self._scheme == "https" else None
+        self._jar = jar
+        self._timing = timing
+        self._agent = agent or AGENT
+        self._level = logging.INFO if verbose else logging.DEBUG
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            resolver=_Everywhere(self._server) if self._server else aiohttp.ThreadedResolver(),
+            ssl=self._tls if self._tls is not None else True,
+            limit=16,
+            keepalive_timeout=20,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": self._agent},
+            timeout=aiohttp.ClientTimeout(total=self._timing.call),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def send(self, request: Request) -> Answer:
+        """Carry one request. Raises NoAnswer, and Unreadable for an answer above ``limit``."""
+        session = self._session
+        if session is None:
+            raise NoAnswer(request.call, "not connected")
+        headers = dict(request.headers)
+        cookies = self._jar.header(request.host, request.path, self._scheme == "https")
+        if cookies:
+            headers["Cookie"] = cookies
+        authority = request.host if self._port is None else f"{request.host}:{self._port}"
+        query = f"?{request.query}" if request.query else ""
+        # Errors of the library carry the URL: they are neither chained nor quoted.
+        try:
+            async with session.request(
+                request.method,
+                URL(f"{self._scheme}://{authority}{request.path}{query}", encoded=True),
+                data=request.body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=request.timeout, sock_connect=self._timing.connect),
+            ) as response:
+                self._jar.take(request.host, response.headers.getall("Set-Cookie", ()))
+                body = bytearray()
+                async for piece in response.content.iter_any():
+                    body += piece
+                    if len(body) > request.limit:
+                        response.close()
+                        raise Unreadable(request.call, f"the answer is longer than {request.limit} bytes")
+                log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
+                return Answer(request.call, response.status, bytes(body))
+        except TimeoutError:
+            failure = NoAnswer(request.call, "no answer in time", timed_out=True)
+        except aiohttp.ClientConnectorError as problem:
+            reason = problem.strerror or type(problem).__name__
+            failure = NoAnswer(request.call, f"can't connect to {request.host}: {reason}")
+        except aiohttp.ClientResponseError:
+            failure = NoAnswer(request.call, "the answer is not HTTP", malformed=True)
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:
+            failure = NoAnswer(request.call, f"the connection broke ({type(problem).__name__})")
+        log.log(self._level, "%s", failure.message)
+        raise failure
+
+
+class _Everywhere(AbstractResolver):
+    """Resolves every name to one server's address."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._names = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._names.resolve(self._server, port, socket.AF_UNSPEC)
+        return [ResolveResult(**{**result, "hostname": host}) for result in found]
+
+    async def close(self) -> None:
+        await self._names.close()
+
+
+def _tls(ca_file: str) -> ssl.SSLContext | None:
+    if not ca_file:
+        return None  # the library's shared one: a context of one's own costs memory
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except (OSError, ssl.SSLError) as problem:
+        raise BadOption(
+            f"option ca_file: {ca_file} can't be used: {problem}", "name a readable file of PEM certificates"
+        ) from None
+    return context
