@@ -51,8 +51,8 @@ def list_(session: Session) -> None:
 def status(session: Session, name: str | None) -> None:
     """Show how an account is, or without NAME how the controller and all accounts are.
 
-    The exit code tells too: 0 fine or stopped as wanted, 5 its unit has failed, 6 it has given up and needs a
-    human. When the controller does not answer, what systemd knows is shown, and the exit code is 3.
+    The exit code tells too: 0 fine or stopped as wanted, 5 it should be up but is not, 6 it has given up and
+    needs a human. When the controller does not answer, what systemd knows is shown, and the exit code is 3.
     """
     if name is None:
         _overview(session)

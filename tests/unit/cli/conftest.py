@@ -1,6 +1,7 @@
 """wxctl as a process against a stand-in controller."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,14 @@ def server() -> Iterator[Controller]:
 @pytest.fixture
 def wxctl(server: Controller, tmp_path: Path) -> Wxctl:
     return Wxctl(tmp_path, server.url)
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """A URL where nothing listens: its port is taken, and refuses."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ RUNNING: JsonObject = {
 }
 PARKED: JsonObject = {**_START, "login_state": "parked", "reason": "no phone scanned any of the QR codes"}
 FAILED: JsonObject = {"unit_state": "failed", "unit_sub": "failed", "login_state": None, "reason": "exit code 78"}
+DOWN: JsonObject = {"unit_state": "absent", "unit_sub": "", "login_state": "stopped"}
 GONE: JsonObject = {"unit_state": "inactive", "unit_sub": "dead", "login_state": None, "desired": "stopped"}
 
 

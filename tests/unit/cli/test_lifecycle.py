@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import CONFIRMING, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.standin import CONFIRMING, DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
 
 
 def test_start_follows_the_states_until_running(wxctl: Wxctl, server: Controller) -> None:
@@ -53,7 +53,8 @@ def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: C
     [
         (PARKED, 6, "no phone scanned any of the QR codes"),
         (FAILED, 5, "wxclient@alice.service has failed: exit code 78"),
-        (GONE, 1, "alice is not up"),
+        (GONE, 1, "alice was stopped"),
+        (DOWN, 5, "alice should be up, but is not"),
     ],
 )
 def test_start_ends_with_the_reason(
@@ -152,18 +153,18 @@ def test_remove_asks_or_is_told_not_to(wxctl: Wxctl, server: Controller) -> None
     assert server.accounts == {}
 
 
-def test_unreachable(wxctl: Wxctl) -> None:
+def test_unreachable(wxctl: Wxctl, nobody: str) -> None:
     for verb in (["list"], ["start", "alice"], ["send", "alice", "x", "y"]):
-        done = wxctl("--url", "http://127.0.0.1:1", *verb)
+        done = wxctl("--url", nobody, *verb)
         assert done.returncode == 3, verb
-        assert "http://127.0.0.1:1 can't be reached: Connection refused" in done.stderr
+        assert f"{nobody} can't be reached: Connection refused" in done.stderr
         assert "Traceback" not in done.stderr
 
 
-def test_a_url_that_is_none_and_one_with_a_password(wxctl: Wxctl) -> None:
+def test_a_url_that_is_none_and_one_with_a_password(wxctl: Wxctl, nobody: str) -> None:
     assert wxctl("list", "--url", "ftp://x").returncode == 2
     assert wxctl("list", "--url", "http://[::1").returncode == 2
-    done = wxctl("list", "--url", "http://bo:geheim@127.0.0.1:1/wx")
+    done = wxctl("list", "--url", nobody.replace("//", "//bo:geheim@") + "/wx")
     assert done.returncode == 3
     assert "geheim" not in done.stderr
 

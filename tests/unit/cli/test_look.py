@@ -7,7 +7,7 @@ from pathlib import Path
 import segno
 
 from tests.unit.cli.conftest import Wxctl, program
-from tests.unit.cli.standin import FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.standin import DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
 
 
 def _width(text: str) -> int:
@@ -78,8 +78,9 @@ def test_status_tells_by_its_exit_code(wxctl: Wxctl, server: Controller) -> None
     server.add("parked", **PARKED)
     server.add("ended", **{**PARKED, "unit_state": "inactive"})  # its process has ended, its reason stays
     server.add("failed", **FAILED)
-    names = ("stopped", "parked", "ended", "failed")
-    assert [wxctl("status", name).returncode for name in names] == [0, 6, 6, 5]
+    server.add("down", **DOWN)
+    names = ("stopped", "parked", "ended", "failed", "down")
+    assert [wxctl("status", name).returncode for name in names] == [0, 6, 6, 5, 5]
     assert "no phone scanned" in wxctl("status", "parked").stdout
 
 
@@ -93,8 +94,8 @@ def test_status_of_all(wxctl: Wxctl, server: Controller) -> None:
     assert "wxctl restart parked" in done.stdout
 
 
-def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: Path) -> None:
-    wxctl.url = "http://127.0.0.1:1"
+def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
+    wxctl.url = nobody
     program(
         stand_in_program,
         "systemctl",
