@@ -1,0 +1,42 @@
+# The front door: `make` tells what there is. Everything runs as root on a Debian 13 machine, without systemd.
+PYTHON = /usr/bin/python3
+VENV = .cache/venv
+RUFF = $(VENV)/bin/ruff
+RUFF_VERSION = 0.17.6
+PYTEST = $(PYTHON) -m pytest
+SHELL = /bin/bash
+
+TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools \
+	lintian scdoc iproute2 mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
+	python3-pytest-timeout python3-hypothesis python3-aiohttp python3-jinja2 python3-systemd python3-sdnotify \
+	python3-segno python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot
+
+.PHONY: help deps deb run test lint test-unit test-system clean
+
+help: ## show this
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what building and testing need (apt, and a pinned ruff)
+	@tests/system/deps $(RUFF_VERSION) $(VENV) $(TOOLS)
+
+deb: deps ## build the packages into dist/
+	@tests/system/build-debs
+
+run: deb ## see it work: a booted host, the packages installed, a narrated walk-through (RUN_ARGS=--exit: then leave)
+	@$(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
+
+test: deb ## everything: lint, unit, contract and system tests
+	$(PYTEST) tests </dev/null
+
+lint: deps ## style, types, import layers, units
+	$(PYTEST) tests/lint </dev/null
+
+test-unit: deps ## what needs no booted host
+	$(PYTEST) tests/lint tests/unit tests/contract </dev/null
+
+test-system: deb ## what runs in the booted host
+	$(PYTEST) tests/system </dev/null
+
+clean: ## remove what was built and cached here, and the test host's base tree
+	rm -rf dist build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf --one-file-system $${TESTHOST_DIR:-/var/tmp/wxcontroller-testhost}

@@ -1,0 +1,232 @@
+"""Who takes part in a system test: the sandbox's phone, a webhook receiver, a caller of the HTTP API.
+
+All of them live on the machine outside and use the booted host's loopback.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from tests.system.host import Host
+
+Json: TypeAlias = Any  # answers of the product under test; the assertions are the check
+
+CONTROLLER = "http://127.0.0.1:2000"
+SANDBOX = "http://127.0.0.1:2100"
+
+
+def until(condition: Callable[[], Json], seconds: float = 20, what: str = "it") -> Json:
+    """Ask again until the answer is true; fail after ``seconds`` saying what was waited for."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within {seconds} s; last seen: {found!r}")
+        time.sleep(0.05)
+
+
+@dataclass
+class Caller:
+    """Somebody with curl: calls the controller on port 2000 of the host."""
+
+    host: Host
+
+    def get(self, path: str, timeout: float = 60, **parameters: str) -> tuple[int, dict[str, str], bytes]:
+        query = "?" + urlencode(parameters) if parameters else ""
+        return self.host.http("GET", f"{CONTROLLER}{path}{query}", timeout=timeout)
+
+    def openwx(self, call: str, timeout: float = 60, **parameters: str) -> Json:
+        """GET a call of the contract; the answer must be 200 and JSON."""
+        status, _, body = self.get(f"/openwx/{call}", timeout, **parameters)
+        assert status == 200, (call, parameters, status, body)
+        return json.loads(body)
+
+    def v1(self, method: str, path: str, body: Json = None) -> tuple[int, Json]:
+        content = json.dumps(body).encode() if body is not None else None
+        headers = {"Content-Type": "application/json"} if content else {}
+        status, _, answer = self.host.http(
+            method, f"{CONTROLLER}/v1{path}", body=content, headers=headers, timeout=90
+        )
+        return status, json.loads(answer) if answer else None
+
+    def account(self, name: str) -> Json:
+        status, answer = self.v1("GET", f"/accounts/{quote(name, safe='')}")
+        assert status == 200, answer
+        return answer
+
+    def state(self, name: str) -> str:
+        """The account's state as check_client tells it, "" when it is not registered or not readable."""
+        answer = self.openwx("check_client", client=name)
+        return str(answer["client"][0]["state"]) if answer["code"] == 0 else ""
+
+    def until_state(self, name: str, *states: str, seconds: float = 30) -> str:
+        def look() -> str:
+            found = self.state(name)
+            return found if found in states else ""
+
+        return str(until(look, seconds, f"{name} in state {' or '.join(states)}"))
+
+
+@dataclass
+class Phone:
+    """The sandbox's scripting API: the far end of every conversation."""
+
+    host: Host
+
+    def call(self, method: str, path: str, body: Json = None, timeout: float = 60) -> Json:
+        content = json.dumps(body).encode() if body is not None else None
+        headers = {"Content-Type": "application/json"} if content else {}
+        url = f"{SANDBOX}/sandbox{path}"
+        status, _, answer = self.host.http(method, url, body=content, headers=headers, timeout=timeout)
+        assert status < 300, (method, path, status, answer)
+        return json.loads(answer) if answer else None
+
+    def account(self, nickname: str, **settings: Json) -> str:
+        """Create a WeChat account and return its uin."""
+        return str(self.call("POST", "/accounts", {"nickname": nickname, **settings})["uin"])
+
+    def world(self, uin: str) -> Json:
+        return self.call("GET", f"/accounts/{uin}")
+
+    def waiting_login(self, seconds: float = 20) -> str:
+        """The newest login that waits for a scan."""
+        found = self.call("GET", f"/logins?state=waiting&wait={seconds}")
+        logins = found["logins"] if isinstance(found, dict) else found
+        assert logins, "no login waits for a scan"
+        return str(logins[-1]["uuid"])
+
+    def login_of(self, link: str) -> str:
+        """The uuid that a QR code's link stands for."""
+        return link.rsplit("/", 1)[1]
+
+    def scan(self, uuid: str, uin: str) -> None:
+        self.call("POST", f"/logins/{quote(uuid, safe='')}/scan", {"uin": uin})
+
+    def confirm(self, uuid: str) -> None:
+        self.call("POST", f"/logins/{quote(uuid, safe='')}/confirm", {})
+
+    def act(self, uuid: str, verb: str) -> None:
+        self.call("POST", f"/logins/{quote(uuid, safe='')}/{verb}", {})
+
+    def write(self, uin: str, sender: str, text: str, group: str = "") -> str:
+        """Somebody writes to the account; return the message's id."""
+        body = {"from": sender, "text": text, **({"group": group} if group else {})}
+        return str(self.call("POST", f"/accounts/{uin}/receive", body)["msg_id"])
+
+    def sent(self, uin: str, after: int = 0, seconds: float = 10) -> list[Json]:
+        """What the account sent through the product, after number ``after``."""
+        found = self.call("GET", f"/accounts/{uin}/sent?after={after}&wait={seconds}")
+        return list(found["sent"] if isinstance(found, dict) else found)
+
+    def end_session(self, uin: str, retcode: int) -> None:
+        self.call("POST", f"/accounts/{uin}/logout", {"retcode": retcode})
+
+    @contextmanager
+    def fault(self, endpoint: str, kind: str, value: Json = None, count: int | None = None) -> Iterator[None]:
+        """Break an endpoint of WeChat for the duration of a block."""
+        made = self.call("POST", "/faults", {"endpoint": endpoint, "kind": kind, "value": value, "count": count})
+        try:
+            yield
+        finally:
+            self.call("DELETE", f"/faults/{made['id']}")
+
+
+@dataclass
+class Webhook:
+    """A receiver of reports on the host's loopback. ``answer`` decides the status of each."""
+
+    host: Host
+    port: int = 8900
+    answer: Callable[[Json], int] = lambda _: 200
+    reports: list[Json] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    _server: ThreadingHTTPServer | None = None
+    _news: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    def __enter__(self) -> "Webhook":
+        hook = self
+
+        class Receiver(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                report = json.loads(body)
+                status = hook.answer(report)
+                if status < 300:
+                    report["_client"] = parse_qs(urlsplit(self.path).query).get("client", [""])[0]
+                    with hook._news:
+                        hook.reports.append(report)
+                        hook.times.append(time.time())
+                        hook._news.notify_all()
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        with self.host.netns():
+            self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Receiver)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def wait_for(self, condition: Callable[[Json], bool], seconds: float = 20, what: str = "report") -> Json:
+        """Return the first report that fits, waiting for it."""
+
+        def first() -> Json:
+            return next((report for report in self.reports if condition(report)), None)
+
+        with self._news:
+            if not self._news.wait_for(lambda: first() is not None, seconds):
+                raise AssertionError(f"no {what} came within {seconds} s; got {self.reports[-5:]}")
+            return first()
+
+    def events(self, name: str, client: str = "") -> list[Json]:
+        return [
+            report["params"]
+            for report in self.reports
+            if report.get("event") == name and (not client or report["_client"] == client)
+        ]
+
+
+def use_sandbox(host: Host) -> None:
+    """Start the sandbox in the host and point new accounts at it, as its documentation says."""
+    host.write(
+        "/etc/wxcontroller/wxcontroller.toml.d/sandbox.toml",
+        f'[client]\nserver = "{SANDBOX}"\nsend_interval = 0\n'.encode(),
+        0o644,
+    )
+    host.run("systemctl", "start", "wxcontroller-sandbox.service")
+    host.run("systemctl", "reload", "wxcontroller.service")
+
+
+def log_in(caller: Caller, phone: Phone, name: str, uin: str, **parameters: str) -> Json:
+    """Start an account and bring it to running with a scan; return start_client's answer."""
+    answer = caller.openwx("start_client", client=name, **parameters)
+    assert answer["code"] == 0, answer
+    caller.until_state(name, "scaning")
+    status, qr = caller.v1("GET", f"/accounts/{quote(name, safe='')}/qr")
+    assert status == 200, qr
+    uuid = phone.login_of(qr["link"])
+    phone.scan(uuid, uin)
+    phone.confirm(uuid)
+    caller.until_state(name, "running")
+    return answer

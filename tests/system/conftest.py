@@ -1,0 +1,58 @@
+"""A booted host with the built packages for the tests of this folder; its journal when one of them fails."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.host import Host
+
+ROOT = Path(__file__).parents[2]
+_JOURNAL_UNITS = ("wxcontroller.service", "wxclient@*.service", "wxclient-prepare@*.service")
+
+
+@pytest.fixture(scope="session")
+def debs() -> list[Path]:
+    """The built packages: the product first, then the sandbox."""
+    subprocess.run([ROOT / "tests/system/build-debs"], check=True, stdin=subprocess.DEVNULL)
+    found = sorted((ROOT / "dist").glob("*.deb"))
+    assert len(found) == 2, found
+    return sorted(found, key=lambda path: path.name.startswith("wxcontroller-sandbox"))
+
+
+@pytest.fixture(scope="module")
+def host(request: pytest.FixtureRequest, debs: list[Path]) -> Iterator[Host]:
+    """A booted host with both packages installed by apt."""
+    with Host.up(_name(request)) as booted:
+        booted.install(*debs)
+        yield booted
+
+
+@pytest.fixture(scope="module")
+def bare_host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """A booted host that has never seen the product."""
+    with Host.up(_name(request) + "-bare") as booted:
+        yield booted
+
+
+def _name(request: pytest.FixtureRequest) -> str:
+    return "wx-" + request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Add the journal of the units to the report of a test that failed."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for fixture in ("host", "bare_host"):
+            booted = getattr(item, "funcargs", {}).get(fixture)
+            if isinstance(booted, Host):
+                report.sections.append(("journal of the host", booted.journal(*_JOURNAL_UNITS, lines=120)))
+                break
+        else:
+            world = getattr(item, "funcargs", {}).get("world")
+            if world is not None:
+                report.sections.append(("journal of the host", world.host.journal(*_JOURNAL_UNITS, lines=120)))
+    return report

@@ -1,0 +1,70 @@
+"""Ports of this machine that lead into a booted host: for people with a browser."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+from tests.system.host import Host
+
+
+@contextlib.contextmanager
+def forwarding(host: Host, *ports: int) -> Iterator[None]:
+    """Listen on 127.0.0.1:PORT of this machine and pass connections on to the same port inside the host.
+
+    Raises OSError when a port is taken here.
+    """
+    listeners = []
+    for port in ports:
+        listener = socket.create_server(("127.0.0.1", port), reuse_port=False)
+        listener.setblocking(False)
+        listeners.append((listener, port))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=_run, args=(loop, host, listeners), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=5)
+        for listener, _ in listeners:
+            listener.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop, host: Host, listeners: list[tuple[socket.socket, int]]) -> None:
+    asyncio.set_event_loop(loop)
+    for listener, port in listeners:
+        loop.create_task(_serve(listener, host, port))
+    loop.run_forever()
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+async def _serve(listener: socket.socket, host: Host, port: int) -> None:
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with host.netns():
+            inside = socket.socket()
+        inside.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(inside, ("127.0.0.1", port))
+            far_reader, far_writer = await asyncio.open_connection(sock=inside)
+        except OSError:
+            inside.close()
+            writer.close()
+            return
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+
+    server = await asyncio.start_server(pass_on, sock=listener)
+    await server.serve_forever()
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while block := await source.read(65536):
+            target.write(block)
+            await target.drain()
+    with contextlib.suppress(OSError, RuntimeError):
+        target.close()

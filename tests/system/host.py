@@ -1,0 +1,384 @@
+"""A booted Debian 13 with systemd, in a container of our own: the ground system tests stand on.
+
+A base tree is made once by mmdebstrap and kept; each host is an overlay over it, with its own network namespace,
+cgroup and journal. The machine outside needs no systemd running. Also a command:
+
+    /usr/bin/python3 -m tests.system.host up NAME      boot one and leave it running
+    /usr/bin/python3 -m tests.system.host in NAME CMD  run a command in it
+    /usr/bin/python3 -m tests.system.host down NAME    stop it and remove what it wrote
+"""
+
+import argparse
+import contextlib
+import hashlib
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+WORK = Path(os.environ.get("TESTHOST_DIR", "/var/tmp/wxcontroller-testhost"))
+CGROUPS = Path("/sys/fs/cgroup")
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
+# What a host has before our packages come: systemd and its friends, what our packages depend on (apt then needs no
+# network to install them), and tools that the tests use inside.
+PACKAGES = (
+    "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,python3,python3-aiohttp,"
+    "python3-jinja2,python3-systemd,python3-sdnotify,python3-segno,python3-click,python3-rich,python3-cryptography"
+)
+CLONE_NEWNET = 0x40000000
+
+
+class HostError(Exception):
+    """A host did not do what it should."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """One booted host. Make it by ``Host.up``, which is also its end."""
+
+    name: str
+    limits: bool = False
+
+    @property
+    def _place(self) -> Path:
+        return WORK / self.name
+
+    @property
+    def leader(self) -> int:
+        """The process that is PID 1 inside."""
+        return int((self._place / "leader").read_text())
+
+    @classmethod
+    @contextlib.contextmanager
+    def up(cls, name: str, limits: bool = False) -> Iterator["Host"]:
+        """Boot a host for the duration of a block. ``limits``: MemoryMax and the like are really enforced."""
+        host = cls(name, limits)
+        host.boot()
+        try:
+            yield host
+        finally:
+            host.down()
+
+    def boot(self) -> None:
+        """Boot, on what an earlier boot of this host left or on a fresh overlay. Raises HostError."""
+        base = make_base()
+        if _alive(self._place):
+            raise HostError(f"the host {self.name} is running already; end it: tests.system.host down {self.name}")
+        if not (self._place / "keep").exists():
+            self._clean()
+        for part in ("up", "work", "root"):
+            (self._place / part).mkdir(parents=True, exist_ok=True)
+        (self._place / "keep").unlink(missing_ok=True)
+        root = self._place / "root"
+        self._stop()  # what a killed run left mounted
+        layers = f"lowerdir={base},upperdir={self._place}/up,workdir={self._place}/work"
+        _must("mount", "-t", "overlay", f"wxhost-{self.name}", "-o", layers, str(root))
+        try:
+            self._spawn(root)
+            self._settle()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _settle(self) -> None:
+        """Wait until the host is up."""
+        if self.limits:
+            for hierarchy in ("memory", "pids", "cpu", "cpuacct"):
+                self.run("mount", "-o", "remount,bind,rw,nosuid,nodev,noexec", "none", str(CGROUPS / hierarchy))
+            self.run("systemctl", "daemon-reexec")
+        state = self.run("systemctl", "is-system-running", "--wait", check=False, timeout=60).stdout.decode().strip()
+        if state not in ("running", "degraded"):
+            raise HostError(f"the host {self.name} is {state!r} after boot")
+
+    def reboot(self) -> None:
+        """Stop in an orderly way and boot again on the same disk."""
+        self.run("journalctl", "--sync", check=False)
+        (self._place / "keep").touch()
+        self._stop()
+        self.boot()
+
+    def down(self) -> None:
+        """Stop and remove everything the host wrote."""
+        self._stop()
+        self._clean()
+
+    def run(
+        self,
+        *argv: str,
+        input: bytes | None = None,  # noqa: A002 - the name subprocess uses
+        check: bool = True,
+        timeout: float = 120,
+        user: str | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a command inside as root, or as ``user``. Raises CalledProcessError with its output when ``check``."""
+        runner = ["runuser", "-u", user, "--"] if user else []
+        command = ["nsenter", "-a", "-t", str(self.leader), "--", *runner, *argv]
+        done = subprocess.run(
+            command,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            env=ENVIRONMENT,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            told = (done.stdout + done.stderr).decode(errors="replace")
+            raise AssertionError(f"in {self.name}: {' '.join(argv)} ended with {done.returncode}:\n{told}")
+        return done
+
+    def text(self, *argv: str, check: bool = True, timeout: float = 120) -> str:
+        """Run a command inside and return what it printed."""
+        done = self.run(*argv, check=check, timeout=timeout)
+        return (done.stdout + done.stderr).decode(errors="replace")
+
+    def service_run(self, *argv: str, properties: Sequence[str] = (), check: bool = True) -> str:
+        """Run a command as a transient service with ``properties`` and return what it printed."""
+        options = [part for one in properties for part in ("-p", one)]
+        return self.text("systemd-run", "-Pq", "--wait", "--collect", *options, *argv, check=check)
+
+    def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Put a file into the host, with its directory."""
+        self.run("mkdir", "-p", str(Path(path).parent))
+        self.run("sh", "-c", f"cat > '{path}' && chmod {mode:o} '{path}'", input=content)
+
+    def read(self, path: str) -> bytes:
+        return self.run("cat", path).stdout
+
+    def install(self, *debs: Path, check: bool = True) -> str:
+        """Install packages by apt, which resolves their dependencies; return what apt printed."""
+        self.run("mkdir", "-p", "/root/debs")
+        for deb in debs:
+            self.write(f"/root/debs/{deb.name}", deb.read_bytes())
+        return self.text("apt-get", "-qy", "install", *(f"/root/debs/{deb.name}" for deb in debs), check=check)
+
+    def journal(self, *units: str, lines: int = 200) -> str:
+        """Return the newest journal lines of units, of everything when none is named."""
+        self.run("journalctl", "--sync", check=False)
+        chosen = [part for unit in units for part in ("-u", unit)]
+        return self.text("journalctl", "--no-pager", "-o", "short-precise", "-n", str(lines), *chosen, check=False)
+
+    @contextlib.contextmanager
+    def netns(self) -> Iterator[None]:
+        """Be in the host's network while sockets are made: a socket stays where it was created.
+
+        Moves the calling thread only.
+        """
+        task = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net"
+        with open(task) as outside, open(f"/proc/{self.leader}/ns/net") as inside:  # noqa: PTH123
+            os.setns(inside.fileno(), CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                os.setns(outside.fileno(), CLONE_NEWNET)
+
+    def connection(self, address: str = "127.0.0.1:2000", timeout: float = 60) -> http.client.HTTPConnection:
+        """Return an HTTP connection to something on the host's loopback; it connects anew when it was closed."""
+        return _Connection(self, address, timeout)
+
+    def http(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = 60,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Do one request to the host's loopback; return status, headers and body."""
+        parts = urlsplit(url)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection = self.connection(parts.netloc, timeout)
+        try:
+            connection.request(method, target or "/", body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    def _spawn(self, root: Path) -> None:
+        hierarchies = ["unified", "systemd"] + (["memory", "pids", "cpu", "cpuacct"] if self.limits else [])
+        present = [h for h in hierarchies if (CGROUPS / h).is_dir()] or [""]
+        # A cgroup of its own before nspawn begins: hosts would otherwise share those of equal unit names.
+        moves = "; ".join(
+            f"mkdir -p {CGROUPS / h}/wx-{self.name} && echo $$ > {CGROUPS / h}/wx-{self.name}/cgroup.procs"
+            for h in present
+        )
+        nspawn = (
+            f"exec systemd-nspawn -q -D {root} --boot --machine={self.name} --hostname={self.name} "
+            "--register=no --keep-unit --private-network --capability=CAP_BPF,CAP_PERFMON --system-call-filter=bpf "
+            "--console=pipe --kill-signal=SIGRTMIN+3"
+        )
+        environment = {**os.environ, **({} if self.limits else {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"})}
+        with (self._place / "console").open("wb") as console:
+            process = subprocess.Popen(
+                ["bash", "-c", f"{moves}; {nspawn}"],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        (self._place / "pid").write_text(str(process.pid))
+        leader = self._await_leader(process)
+        (self._place / "leader").write_text(str(leader))
+
+    def _await_leader(self, process: "subprocess.Popen[bytes]") -> int:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+                if Path(f"/proc/{children[0]}/root/run/systemd/private").exists():
+                    return int(children[0])
+            time.sleep(0.02)
+        console = (self._place / "console").read_text(errors="replace")
+        raise HostError(f"the host {self.name} does not boot:\n{console[-3000:]}")
+
+    def _stop(self) -> None:
+        pid = _pid(self._place)
+        if pid and _running(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            if not _gone(pid, 20):
+                with contextlib.suppress(OSError, ValueError):
+                    os.kill(self.leader, signal.SIGKILL)
+                if not _gone(pid, 5):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        (self._place / "pid").unlink(missing_ok=True)
+        export = (
+            Path("/run/systemd/nspawn/unix-export") / self.name
+        )  # left behind by a killed nspawn; it then refuses
+        for mounted in (self._place / "root", export):
+            subprocess.run(["umount", "-l", str(mounted)], capture_output=True, check=False)
+        with contextlib.suppress(OSError):
+            export.rmdir()
+        for hierarchy in CGROUPS.iterdir() if CGROUPS.is_dir() else []:
+            _remove_cgroup(hierarchy / f"wx-{self.name}")
+
+    def _clean(self) -> None:
+        shutil.rmtree(self._place, ignore_errors=True)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, host: Host, address: str, timeout: float) -> None:
+        super().__init__(address, timeout=timeout)
+        self._inside = host
+
+    def connect(self) -> None:
+        with self._inside.netns():
+            super().connect()
+
+
+def make_base() -> Path:
+    """Return the base tree, making it when there is none for today's list of packages. Raises HostError."""
+    key = hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]
+    base = WORK / f"base-{key}"
+    if base.is_dir():
+        return base
+    WORK.mkdir(parents=True, exist_ok=True)
+    for old in WORK.glob("base-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    print("making the test host's base tree (about a minute, once)", file=sys.stderr, flush=True)
+    making = WORK / f"making-{os.getpid()}"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}"]
+    command += ["--aptopt=Acquire::Languages none", "trixie", str(making)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode != 0:
+        shutil.rmtree(making, ignore_errors=True)
+        raise HostError(f"mmdebstrap failed:\n{done.stderr.decode(errors='replace')[-3000:]}")
+    # It would win over --hostname, and every host would be called like this machine.
+    (making / "etc/hostname").unlink(missing_ok=True)
+    making.rename(base)
+    return base
+
+
+def hosts() -> list[str]:
+    """Return the names of all hosts that are running."""
+    return sorted(place.name for place in WORK.glob("*") if (place / "pid").exists() and _alive(place))
+
+
+def _must(*argv: str) -> None:
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise HostError(f"{' '.join(argv)}: {done.stderr.decode(errors='replace').strip()}")
+
+
+def _pid(place: Path) -> int:
+    try:
+        return int((place / "pid").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _alive(place: Path) -> bool:
+    pid = _pid(place)
+    return bool(pid) and _running(pid)
+
+
+def _running(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z" and b"nspawn" in command
+
+
+def _gone(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # our own child, when this process booted it
+        if not _running(pid):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _remove_cgroup(top: Path) -> None:
+    if not top.is_dir():
+        return
+    for directory, _, _ in os.walk(top, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.system.host", description=__doc__)
+    parser.add_argument("verb", choices=["up", "in", "down", "list", "base"])
+    parser.add_argument("name", nargs="?", default="wxhost")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    parser.add_argument("--limits", action="store_true", help="enforce memory, task and CPU limits")
+    chosen = parser.parse_args()
+    host = Host(chosen.name, chosen.limits)
+    match chosen.verb:
+        case "up":
+            host.boot()
+        case "in":
+            leader = str(host.leader)
+            command = ["nsenter", "-a", "-t", leader, "--", *(chosen.command or ["bash"])]
+            os.execvpe("nsenter", command, {**ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")})
+        case "down":
+            host.down()
+        case "base":
+            print(make_base())
+        case "list":
+            print("\n".join(hosts()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""Bad input and bad days: each ends in a clear error, the right state, and a working system after."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.host import Host
+
+pytestmark = pytest.mark.system
+SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/zz-test.toml"
+
+
+@dataclass
+class World:
+    host: Host
+    caller: Caller
+    phone: Phone
+
+    @contextmanager
+    def settings(self, content: str) -> Iterator[None]:
+        """Other settings for the duration of a block."""
+        self.host.write(SETTINGS, content.encode(), 0o644)
+        self.host.run("systemctl", "reload", "wxcontroller")
+        try:
+            yield
+        finally:
+            self.host.run("rm", "-f", SETTINGS)
+            self.host.run("systemctl", "reload", "wxcontroller")
+
+    def works(self) -> None:
+        """The system still does its job: an account starts, shows a code, and stops."""
+        assert self.caller.openwx("start_client", client="probe")["code"] == 0
+        self.caller.until_state("probe", "scaning")
+        assert self.caller.openwx("stop_client", client="probe")["code"] == 0
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    use_sandbox(host)
+    yield World(host, Caller(host), Phone(host))
+
+
+def test_missing_and_unknown_clients(world: World) -> None:
+    missing = {"code": 1, "status": "client not found"}
+    unknown = {"code": 1, "status": "client not exists"}
+    for call in ("start_client", "stop_client", "get_qrcode", "get_user_info"):
+        assert world.caller.openwx(call) == missing, call
+    for call in ("stop_client", "get_qrcode", "check_client", "get_user_info"):
+        assert world.caller.openwx(call, client="nobody") == unknown, call
+
+
+def test_a_repeated_parameter_counts_once_the_last(world: World) -> None:
+    status, _, body = world.caller.host.http("GET", f"{CONTROLLER}/openwx/start_client?client=one&client=two")
+    answer = json.loads(body)
+    assert (status, answer["code"], answer["client"]) == (200, 0, "two")
+    assert world.caller.openwx("check_client", client="one")["code"] == 1
+    world.caller.openwx("stop_client", client="two")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("load", "ShowMsg"),
+        ("send_interval", "fast"),
+        ("post_api", "ftp://x/"),
+        ("http_agent", "a\nMOJO_WEIXIN_SERVER=http://evil/"),
+        ("server", "http://192.0.2.1/"),
+    ],
+)
+def test_bad_options_are_refused_by_name_and_change_nothing(world: World, option: str, value: str) -> None:
+    answer = world.caller.openwx("start_client", client="refused", **{option: value})
+    assert answer["code"] not in (0, None)
+    assert option in answer["status"]
+    assert world.caller.openwx("check_client", client="refused")["code"] == 1
+    assert world.host.run("test", "-e", "/var/lib/wxcontroller/clients/refused.env", check=False).returncode == 1
+
+
+def test_no_port_left_and_too_many_clients(world: World) -> None:
+    with world.settings("backend_start_port = 4900\nbackend_end_port = 4901\n"):
+        for name in ("p1", "p2"):
+            assert world.caller.openwx("start_client", client=name)["code"] == 0
+        assert world.caller.openwx("start_client", client="p3") == {
+            "code": 2,
+            "status": "no available port",
+            "client": "p3",
+        }
+    with world.settings("max_clients = 2\n"):
+        assert world.caller.openwx("start_client", client="p3") == {"code": 5, "status": "max clients exceed"}
+        assert world.caller.openwx("start_client", client="p1")["status"] == "client already exists"
+    for name in ("p1", "p2"):
+        world.caller.openwx("stop_client", client=name)
+    world.works()
+
+
+def test_a_template_with_an_error_stops_nothing_else(world: World) -> None:
+    template = "/etc/wxcontroller/client.env.j2"
+    good = world.host.read(template)
+    world.host.write(template, b"{% for x in %}\n", 0o644)
+    try:
+        answer = world.caller.openwx("start_client", client="templated")
+        assert answer["code"] == 3
+        assert "template" in answer["status"]
+        assert world.caller.openwx("check_client", client="templated")["code"] == 1
+        failed = world.host.run("systemctl", "start", "wxclient@templated", check=False)
+        assert failed.returncode != 0
+        assert template in world.host.journal("wxclient-prepare@templated.service")
+        world.host.write(template, b"A=1\n", 0o644)
+        assert "MOJO_WEIXIN" in world.caller.openwx("start_client", client="templated")["status"]
+    finally:
+        world.host.write(template, good, 0o644)
+    world.works()
+
+
+def test_an_unreadable_state_file_spoils_only_its_own_account(world: World) -> None:
+    for name in ("good", "bad"):
+        assert world.caller.openwx("start_client", client=name)["code"] == 0
+        world.caller.until_state(name, "scaning")
+    world.host.run("sh", "-c", "echo '{half' > /run/wxclient/bad/mojo_weixin_state_bad.json")
+    assert world.caller.openwx("check_client", client="bad") == {"code": 1, "status": "client state file read error"}
+    everybody = world.caller.openwx("check_client")
+    assert everybody["code"] == 0
+    assert "good" in [state["account"] for state in everybody["client"] if "state" in state]
+    for name in ("good", "bad"):
+        assert world.caller.openwx("stop_client", client=name)["code"] == 0
+
+
+def test_start_while_starting_and_start_while_stopping(world: World) -> None:
+    answers: list[Json] = []
+
+    def start() -> None:
+        answers.append(world.caller.openwx("start_client", client="twice"))
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer["code"] for answer in answers] == [0, 0, 0]
+    assert sorted(answer["status"] for answer in answers) == ["client already exists"] * 2 + ["success"]
+    assert len({answer["pid"] for answer in answers}) == 1
+    stop = threading.Thread(target=lambda: world.caller.openwx("stop_client", client="twice"))
+    stop.start()
+    time.sleep(0.05)  # so that the stop is first; either order must end well
+    again = world.caller.openwx("start_client", client="twice")
+    stop.join()
+    assert again["code"] == 0
+    until(lambda: world.caller.state("twice") in ("scaning", "") or None, 20, "a settled state")
+    world.caller.openwx("stop_client", client="twice")
+    world.works()
+
+
+def test_a_client_that_never_becomes_ready(world: World) -> None:
+    with world.settings("start_timeout = 5\n"):
+        world.host.run("mkdir", "-p", "/run/systemd/system/wxclient@never.service.d")
+        world.host.write(
+            "/run/systemd/system/wxclient@never.service.d/never.conf",
+            b"[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'import time; time.sleep(99)'\nTimeoutStartSec=3\n",
+            0o644,
+        )
+        world.host.run("systemctl", "daemon-reload")
+        answer = world.caller.openwx("start_client", client="never")
+        assert answer["code"] == 3
+        assert "wxclient@never" in answer["status"]
+        assert world.caller.state("never") != "running"
+        assert world.caller.openwx("stop_client", client="never")["code"] == 0
+    world.works()
+
+
+@pytest.mark.parametrize("state", ["scaning", "confirming", "running"])
+def test_a_client_killed_in_any_state_comes_back(world: World, state: str) -> None:
+    name = f"kill-{state}"
+    uin = world.phone.account(state)
+    if state == "running":
+        log_in(world.caller, world.phone, name, uin)
+    else:
+        world.caller.openwx("start_client", client=name)
+        world.caller.until_state(name, "scaning")
+        if state == "confirming":
+            _, qr = world.caller.v1("GET", f"/accounts/{name}/qr")
+            world.phone.scan(world.phone.login_of(qr["link"]), uin)
+            world.caller.until_state(name, "confirming")
+    before = world.caller.account(name)["pid"]
+    world.host.run("systemctl", "kill", "--signal=KILL", f"wxclient@{name}")
+
+    def back() -> Json:
+        account = world.caller.account(name)
+        wanted = "running" if state == "running" else "scaning"
+        return account["pid"] not in (0, None, before) and account["state"] == wanted
+
+    until(back, 30, f"{name} back")
+    world.caller.openwx("stop_client", client=name)
+
+
+def test_wechat_gone_for_a_while_costs_no_session_and_is_told(world: World) -> None:
+    uin = world.phone.account("断网")
+    with Webhook(world.host) as hook:
+        log_in(world.caller, world.phone, "outage", uin, post_api=hook.address)
+        friend = world.phone.world(uin)["contacts"][0]["name"]
+        with world.phone.fault("*", "drop"):
+            until(lambda: world.caller.state("outage") != "running" or None, 120, "the outage seen")
+            assert world.caller.openwx("get_client_info", client="outage")["code"] == 0
+        world.caller.until_state("outage", "running", seconds=60)
+        world.phone.write(uin, friend, "after the outage")
+        hook.wait_for(lambda report: report.get("content") == "after the outage", 40)
+        assert hook.events("login", "outage") == [[1]]
+    world.caller.openwx("stop_client", client="outage")
+
+
+@pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync", "webwxgetcontact", "jslogin"])
+def test_garbage_from_wechat_is_survived(world: World, endpoint: str) -> None:
+    name = f"garbage-{endpoint.lower()}"
+    uin = world.phone.account(endpoint)
+    if endpoint in ("synccheck", "webwxsync"):
+        log_in(world.caller, world.phone, name, uin)
+        with world.phone.fault(endpoint, "garbage", count=3):
+            friend = world.phone.world(uin)["contacts"][0]["name"]
+            world.phone.write(uin, friend, "hello")
+            world.caller.until_state(name, "running", seconds=60)
+    else:
+        with world.phone.fault(endpoint, "garbage", count=1):
+            log_in(world.caller, world.phone, name, uin)
+    assert world.caller.openwx("send_friend_message", client=name, id="filehelper", content="x")["code"] == 0
+    world.caller.openwx("stop_client", client=name)
+
+
+def test_the_controller_killed_while_proxying(world: World) -> None:
+    world.caller.openwx("start_client", client="proxied")
+    outcome: list[object] = []
+
+    def poll() -> None:
+        try:
+            outcome.append(world.caller.openwx("check_event", client="proxied"))
+        except Exception as problem:
+            outcome.append(problem)
+
+    waiting = threading.Thread(target=poll)
+    waiting.start()
+    time.sleep(0.5)  # until the request is on its way; nothing tells from outside
+    pid = world.caller.account("proxied")["pid"]
+    world.host.run("systemctl", "kill", "--signal=KILL", "wxcontroller")
+    waiting.join(timeout=20)
+    assert isinstance(outcome[0], Exception), outcome
+    assert world.caller.account("proxied")["pid"] == pid
+    world.caller.openwx("stop_client", client="proxied")
+    world.works()
+
+
+def test_a_full_disk_keeps_the_account_going(world: World) -> None:
+    uin = world.phone.account("满")
+    log_in(world.caller, world.phone, "full", uin)
+    world.caller.openwx("stop_client", client="full")
+    world.host.run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/private/wxclient/full")
+    try:
+        world.host.run("sh", "-c", "head -c 65536 /dev/zero > /var/lib/private/wxclient/full/filler; true")
+        log_in(world.caller, world.phone, "full", uin)
+        assert world.caller.openwx("send_friend_message", client="full", id="filehelper", content="x")["code"] == 0
+        assert "No space left" in world.host.journal("wxclient@full.service")
+        world.caller.openwx("stop_client", client="full")
+    finally:
+        world.host.run("umount", "/var/lib/private/wxclient/full")
+    world.caller.openwx("start_client", client="full")
+    world.caller.until_state("full", "running", "scaning")
+    world.caller.openwx("stop_client", client="full")
+
+
+def test_sigterm_ends_a_client_within_5_seconds_in_every_state(world: World) -> None:
+    world.caller.openwx("start_client", client="quick")
+    world.caller.until_state("quick", "scaning")
+    begun = time.monotonic()
+    world.host.run("systemctl", "stop", "wxclient@quick")
+    assert time.monotonic() - begun < 5
+    uin = world.phone.account("快")
+    log_in(world.caller, world.phone, "quick", uin, post_api="http://127.0.0.1:9/")
+    begun = time.monotonic()
+    world.host.run("systemctl", "stop", "wxclient@quick")
+    assert time.monotonic() - begun < 5
+    assert "Result: timeout" not in world.host.journal("wxclient@quick.service")
+    world.caller.openwx("stop_client", client="quick")
+
+
+def test_a_session_ended_by_the_phone_asks_for_a_new_scan(world: World) -> None:
+    uin = world.phone.account("退出")
+    log_in(world.caller, world.phone, "ended", uin)
+    time.sleep(0)
+    world.phone.end_session(uin, 1101)
+    state = world.caller.until_state("ended", "scaning", "confirming", "stop", seconds=60)
+    assert state != "running"
+    world.caller.openwx("stop_client", client="ended")
