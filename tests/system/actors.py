@@ -39,13 +39,13 @@ class Caller:
 
     host: Host
 
-    def get(self, path: str, timeout: float = 60, **parameters: str) -> tuple[int, dict[str, str], bytes]:
+    def get(self, path: str, /, **parameters: str) -> tuple[int, dict[str, str], bytes]:
         query = "?" + urlencode(parameters) if parameters else ""
-        return self.host.http("GET", f"{CONTROLLER}{path}{query}", timeout=timeout)
+        return self.host.http("GET", f"{CONTROLLER}{path}{query}", timeout=90)
 
-    def openwx(self, call: str, timeout: float = 60, **parameters: str) -> Json:
+    def openwx(self, call: str, /, **parameters: str) -> Json:
         """GET a call of the contract; the answer must be 200 and JSON."""
-        status, _, body = self.get(f"/openwx/{call}", timeout, **parameters)
+        status, _, body = self.get(f"/openwx/{call}", **parameters)
         assert status == 200, (call, parameters, status, body)
         return json.loads(body)
 

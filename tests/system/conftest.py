@@ -38,7 +38,7 @@ def bare_host(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 def _name(request: pytest.FixtureRequest) -> str:
-    return "wx-" + request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
+    return "wx-" + str(request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -34,12 +34,11 @@ def forwarding(host: Host, *ports: int) -> Iterator[None]:
 
 def _run(loop: asyncio.AbstractEventLoop, host: Host, listeners: list[tuple[socket.socket, int]]) -> None:
     asyncio.set_event_loop(loop)
-    for listener, port in listeners:
-        loop.create_task(_serve(listener, host, port))
+    serving = [loop.create_task(_serve(listener, host, port)) for listener, port in listeners]
     loop.run_forever()
     for task in asyncio.all_tasks(loop):
         task.cancel()
-    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(asyncio.wait(serving))
     loop.close()
 
 

@@ -179,11 +179,11 @@ class Host:
         """
         task = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net"
         with open(task) as outside, open(f"/proc/{self.leader}/ns/net") as inside:  # noqa: PTH123
-            os.setns(inside.fileno(), CLONE_NEWNET)
+            os.setns(inside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
             try:
                 yield
             finally:
-                os.setns(outside.fileno(), CLONE_NEWNET)
+                os.setns(outside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
 
     def connection(self, address: str = "127.0.0.1:2000", timeout: float = 60) -> http.client.HTTPConnection:
         """Return an HTTP connection to something on the host's loopback; it connects anew when it was closed."""

@@ -160,7 +160,8 @@ def test_a_client_that_never_becomes_ready(world: World) -> None:
         world.host.run("mkdir", "-p", "/run/systemd/system/wxclient@never.service.d")
         world.host.write(
             "/run/systemd/system/wxclient@never.service.d/never.conf",
-            b"[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'import time; time.sleep(99)'\nTimeoutStartSec=3\n",
+            b"[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'import time; time.sleep(99)'\n"
+            b"TimeoutStartSec=3\n",
             0o644,
         )
         world.host.run("systemctl", "daemon-reload")
