@@ -96,6 +96,10 @@ class Phone:
     def world(self, uin: str) -> Json:
         return self.call("GET", f"/accounts/{uin}")
 
+    def friend(self, uin: str) -> str:
+        """The name of a friend of the account."""
+        return str(next(one["name"] for one in self.world(uin)["contacts"] if one["kind"] == "friend"))
+
     def waiting_login(self, seconds: float = 20) -> str:
         """The newest login that waits for a scan."""
         found = self.call("GET", f"/logins?state=waiting&wait={seconds}")

@@ -202,7 +202,7 @@ def test_wechat_gone_for_a_while_costs_no_session_and_is_told(world: World) -> N
     uin = world.phone.account("断网")
     with Webhook(world.host) as hook:
         log_in(world.caller, world.phone, "outage", uin, post_api=hook.address)
-        friend = world.phone.world(uin)["contacts"][0]["name"]
+        friend = world.phone.friend(uin)
         with world.phone.fault("*", "drop"):
             until(lambda: world.caller.state("outage") != "running" or None, 120, "the outage seen")
             assert world.caller.openwx("get_client_info", client="outage")["code"] == 0
@@ -220,7 +220,7 @@ def test_garbage_from_wechat_is_survived(world: World, endpoint: str) -> None:
     if endpoint in ("synccheck", "webwxsync"):
         log_in(world.caller, world.phone, name, uin)
         with world.phone.fault(endpoint, "garbage", count=3):
-            friend = world.phone.world(uin)["contacts"][0]["name"]
+            friend = world.phone.friend(uin)
             world.phone.write(uin, friend, "hello")
             world.caller.until_state(name, "running", seconds=60)
     else:

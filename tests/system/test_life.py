@@ -98,7 +98,7 @@ def test_a_restart_of_the_account_needs_no_scan_and_loses_no_message(world: Worl
     uin = world.phone.account("重启")
     with Webhook(world.host) as hook:
         log_in(world.caller, world.phone, "again", uin, post_api=hook.address)
-        friend = world.phone.world(uin)["contacts"][0]["name"]
+        friend = world.phone.friend(uin)
         world.host.run("systemctl", "stop", "wxclient@again")
         world.phone.write(uin, friend, "while you were away")
         world.host.run("systemctl", "start", "wxclient@again")
