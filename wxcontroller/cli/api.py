@@ -152,9 +152,9 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
     message = text(field(error, "message")) or text(field(answer, "status")) or f"HTTP status {status}"
     if about is not None and about.name not in message and about.instance not in message:
         message = f"{about.name}: {message}"
-    if code == "unknown_account":
-        return UnknownAccount(message, remedy or "wxctl list shows the accounts")
-    if code in ("unit_failed", "unit_timeout"):
+    if code == "unknown-account":
+        return UnknownAccount(message, "wxctl list shows the accounts")
+    if code == "unit-failed":
         return UnitFailed(message, remedy)
     if status in (400, 413, 422):
         return BadUsage(message, remedy)

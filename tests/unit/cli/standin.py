@@ -97,13 +97,13 @@ class Controller:
         if method == "POST" and verb == "start":
             self.accounts.setdefault(name, account(name))
         if name not in self.accounts:
-            return 404, {"error": {"code": "unknown_account", "message": f"there is no account {name}", "remedy": ""}}
+            return 404, {"error": {"code": "unknown-account", "message": f"there is no account {name}", "remedy": ""}}
         return self._account(method, name, verb)
 
     def _account(self, method: str, name: str, verb: str) -> tuple[int, JsonValue]:
         if verb == "qr":
             if not self.links:
-                return 404, {"error": {"code": "no_qrcode", "message": "no QR code to scan", "remedy": "wait for it"}}
+                return 404, {"error": {"code": "no-qrcode", "message": "no QR code to scan", "remedy": "wait for it"}}
             return 200, {"link": self.links.pop(0) if len(self.links) > 1 else self.links[0]}
         if verb == "stop":
             self.accounts[name].update(GONE)

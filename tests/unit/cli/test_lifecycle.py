@@ -85,7 +85,7 @@ def test_start_with_an_option_that_has_no_value(wxctl: Wxctl, server: Controller
 def test_start_refused_by_the_controller(wxctl: Wxctl, server: Controller) -> None:
     server.refuse = (
         400,
-        {"error": {"code": "bad_option", "message": "unknown option: x", "remedy": "wxclient(8) lists the options"}},
+        {"error": {"code": "bad-option", "message": "unknown option: x", "remedy": "wxclient(8) lists the options"}},
     )
     done = wxctl("start", "alice", "-o", "x=1")
     assert done.returncode == 2
@@ -93,7 +93,7 @@ def test_start_refused_by_the_controller(wxctl: Wxctl, server: Controller) -> No
 
 
 def test_start_when_the_unit_does_not_come_up(wxctl: Wxctl, server: Controller) -> None:
-    server.refuse = (502, {"error": {"code": "unit_failed", "message": "wxclient@alice.service did not come up"}})
+    server.refuse = (502, {"error": {"code": "unit-failed", "message": "wxclient@alice.service did not come up"}})
     done = wxctl("start", "alice")
     assert done.returncode == 5
 

@@ -1,0 +1,133 @@
+"""The documents say what the code has: settings, options, verbs, with defaults; their links lead somewhere."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from wxcontroller.cli.__main__ import cli
+from wxcontroller.core.journal import Event
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.settings import OBSOLETE, Settings
+from wxcontroller.core.states import LoginState
+
+ROOT = Path(__file__).parents[3]
+MAN = ROOT / "docs/man"
+PAGES = ("wxcontroller.8", "wxclient.8", "wxctl.1", "wxcontroller.toml.5")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def source(page: str) -> str:
+    return (MAN / f"{page}.scd").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_scdoc_accepts_the_page(page: str) -> None:
+    if shutil.which("scdoc") is None:
+        pytest.skip("scdoc is not installed")
+    made = subprocess.run(["scdoc"], input=source(page).encode(), capture_output=True, check=False)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.decode().count(".SH") >= 5
+
+
+def test_every_setting_has_its_default_in_the_page() -> None:
+    page = source("wxcontroller.toml.5")
+    defaults = Settings()
+    for entry in fields(Settings):
+        default = getattr(defaults, entry.name)
+        if entry.name == "client":
+            assert "*[client]*" in page
+        elif entry.name == "listen":
+            assert '*listen* = [{ host = "127.0.0.1", port = 2000 }]' in page
+        else:
+            shown = str(default).lower() if isinstance(default, bool | int | float) else f'"{default}"'
+            assert f"\n*{entry.name}* = {shown}\n" in page, entry.name
+    for name in OBSOLETE:
+        assert f"*{name}*" in page, name
+
+
+def test_the_page_has_no_setting_that_the_code_has_not() -> None:
+    known = {entry.name for entry in fields(Settings)}
+    assert set(re.findall(r"^\*(\w+)\* = ", source("wxcontroller.toml.5"), re.MULTILINE)) <= known
+
+
+def test_every_option_has_its_default_in_the_page() -> None:
+    page = source("wxclient.8")
+    for option in OPTIONS.values():
+        if option.origin is Origin.IGNORED:
+            assert f"*{option.name}*" in page, option.name
+        else:
+            assert f"\n*{option.name}* ({option.default or 'empty'})\n" in page, option.name
+    described = set(re.findall(r"^\*(\w+)\* \(", page, re.MULTILINE))
+    assert described <= {option.name for option in OPTIONS.values()}
+
+
+def test_states_and_events_are_in_the_page() -> None:
+    page = source("wxclient.8")
+    for state in LoginState:
+        assert f"|  {state.word}\n:  {state.value}\n" in page, state
+    for event in Event:
+        assert f"\n*{event.value}*\n" in page, event
+
+
+def test_every_verb_and_its_options_are_in_the_page() -> None:
+    page = source("wxctl.1")
+    assert isinstance(cli, click.Group)
+    for name, command in cli.commands.items():
+        found = re.search(rf"^\*{name}\*.*?(?=^\*\w|^#)", page, re.MULTILINE | re.DOTALL)
+        assert found is not None, name
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.name not in ("url", "json", "help"):
+                for spelling in parameter.opts:
+                    assert f"*{spelling}*" in found[0], (name, spelling)
+    verbs = set(re.findall(r"^\*(\w+)\*(?: \[?_|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
+    assert verbs == set(cli.commands)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (document.parent / path).resolve() if path else document
+        assert found.exists(), target
+        if anchor:
+            assert anchor in _anchors(found), target
+
+
+def _anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as web pages of repositories make them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_calls_of_wxctl_in_the_documents_are_right() -> None:
+    """Verbs, switches and option names in code of the documents and of the page are ones that wxctl takes."""
+    spellings = {spelling for command in cli.commands.values() for p in command.params for spelling in p.opts}
+    spellings |= {spelling for p in cli.params for spelling in p.opts} | {"--help", "-h"}
+    for document in [*DOCUMENTS, MAN / "wxctl.1.scd", ROOT / "debian/README.Debian"]:
+        for code in _code(document):
+            for call in re.findall(r"\bwxctl ([^|;<)&\n]*)", code):
+                words = [word for word in call.split() if not word.startswith(("$", "http"))]
+                verb = next((word for word in words if not word.startswith("-")), None)
+                assert verb is None or verb in cli.commands, (document.name, call)
+                for word in words:
+                    if re.match(r"-{1,2}[a-z]", word):
+                        assert word.split("=")[0] in spellings, (document.name, call)
+            for name in re.findall(r"(?:--option|-o) (\w+)=", code):
+                assert name in OPTIONS, (document.name, name)
+
+
+def _code(document: Path) -> list[str]:
+    """Return what stands between backquotes; in a text without any, its indented lines."""
+    text = document.read_text(encoding="utf-8")
+    if "`" not in text:
+        return [line for line in text.splitlines() if line.startswith("    ")]
+    blocks = re.findall(r"```.*?\n(.*?)```", text, flags=re.DOTALL)
+    return blocks + re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
