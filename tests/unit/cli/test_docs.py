@@ -66,6 +66,22 @@ def test_every_option_has_its_default_in_the_page() -> None:
     assert described <= {option.name for option in OPTIONS.values()}
 
 
+def test_options_said_to_do_nothing_are_those_that_no_code_asks_for() -> None:
+    """The page names what wxclient only hands on; the code that would use an option has its name as a string."""
+    sources = [path for part in ("client", "drivers") for path in (ROOT / "wxcontroller" / part).rglob("*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    # Used under the plugin's variable, or written down for others only.
+    elsewhere = {"post_api"}
+    unused = {
+        option.name
+        for option in OPTIONS.values()
+        if option.origin is not Origin.IGNORED and f'"{option.name}"' not in code and option.name not in elsewhere
+    }
+    paragraph = re.search(r"itself does nothing by them: (.*?)\n\n", source("wxclient.8"), re.DOTALL)
+    assert paragraph is not None
+    assert set(re.findall(r"\*(\w+)\*", paragraph[1])) == unused
+
+
 def test_states_and_events_are_in_the_page() -> None:
     page = source("wxclient.8")
     for state in LoginState:
