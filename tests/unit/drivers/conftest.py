@@ -1,0 +1,19 @@
+"""A sandbox for each test, with two accounts of the usual size."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.drivers.kit import Wechat, wechat
+from wxcontroller.sandbox.account import Account
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[Wechat]:
+    async with wechat() as running:
+        yield running
+
+
+@pytest.fixture
+def alice(world: Wechat) -> Account:
+    return world.sandbox.add_account("Alice")

@@ -1,0 +1,219 @@
+"""What the driver's tests drive with: a sandbox on real sockets, a driver in a hurry, and a record of its events."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from wxcontroller.drivers.base import (
+    Accepted,
+    DriverContext,
+    DriverEvent,
+    Ended,
+    MessageArrived,
+    Online,
+    Progress,
+    PushOffered,
+    QrReady,
+)
+from wxcontroller.drivers.web.driver import WebDriver
+from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.logins import Login
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Address, running
+from wxcontroller.sandbox.session import Message
+from wxcontroller.sandbox.world import Kind
+
+E = TypeVar("E", bound=DriverEvent)
+# A day of WeChat in a second.
+HURRY = Timing(
+    poll=5.0,
+    call=3.0,
+    progress_every=0.3,
+    offline_after=0.5,
+    retry_first=0.05,
+    retry_longest=0.2,
+    poll_spacing=0.02,
+    code_life=30.0,
+    scanned_again=0.02,
+    login_tries=6,
+    flagged_within=0.0,
+    guard_first=0.3,
+    guard_longest=0.6,
+    frequent_first=0.1,
+    frequent_longest=0.2,
+    frequent_limit=5.0,
+    batch_collect=0.01,
+    batch_every=0.05,
+    batch_pause=0.3,
+    roster_patience=3.0,
+    roster_again=0.2,
+    stranger_patience=1.0,
+)
+PATIENCE = 8.0
+
+
+@dataclass(slots=True)
+class Store:
+    """A SessionStore in memory; ``full`` makes it a full disk."""
+
+    content: bytes | None = None
+    full: bool = False
+    saves: int = 0
+
+    def load(self) -> bytes | None:
+        return self.content
+
+    def save(self, session: bytes) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.content = session
+        self.saves += 1
+
+    def clear(self) -> None:
+        self.content = None
+
+
+@dataclass(slots=True)
+class Drive:
+    """A running driver and everything it told, Progress apart."""
+
+    driver: WebDriver
+    events: list[DriverEvent] = field(default_factory=list)
+    progress: int = 0
+    hold: Callable[[DriverEvent], bool] | None = None  # events that are never taken
+    task: "asyncio.Task[Ended] | None" = None
+    _read: int = 0
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def emit(self, event: DriverEvent) -> None:
+        if isinstance(event, Progress):
+            self.progress += 1
+            return
+        if self.hold is not None and self.hold(event):
+            await asyncio.Event().wait()
+        async with self._news:
+            self.events.append(event)
+            self._news.notify_all()
+
+    async def until(self, kind: type[E], wanted: Callable[[E], bool] = lambda _: True) -> E:
+        """Wait for the next event of a kind after the last one that was waited for."""
+        try:
+            async with asyncio.timeout(PATIENCE), self._news:
+                while True:
+                    while self._read < len(self.events):
+                        event = self.events[self._read]
+                        self._read += 1
+                        if isinstance(event, kind) and wanted(event):
+                            return event
+                    await self._news.wait()
+        except TimeoutError:
+            names = [type(event).__name__ for event in self.events]
+            raise AssertionError(f"no {kind.__name__}, but {names}") from None
+
+    async def text(self, content: str) -> MessageArrived:
+        return await self.until(MessageArrived, lambda event: event.message.text == content)
+
+    async def end(self) -> Ended:
+        assert self.task is not None
+        async with asyncio.timeout(PATIENCE):
+            return await self.task
+
+    async def stop(self) -> float:
+        """Cancel as a service stop does; return how long it took."""
+        assert self.task is not None
+        began = time.monotonic()
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+        return time.monotonic() - began
+
+    def texts(self) -> list[str]:
+        return [event.message.text for event in self.events if isinstance(event, MessageArrived)]
+
+    def count(self, kind: type[DriverEvent]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+
+@dataclass(slots=True)
+class Wechat:
+    """The sandbox, where it listens, and the hands of its accounts' owners."""
+
+    sandbox: Sandbox
+    url: str
+
+    @contextlib.asynccontextmanager
+    async def drive(
+        self, store: Store | None = None, timing: Timing | None = None, **options: str
+    ) -> AsyncIterator[Drive]:
+        """Run a driver; it is stopped at the end of the block if it still runs."""
+        given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
+        context = DriverContext("alice", given, store if store is not None else Store())
+        drive = Drive(WebDriver(context, timing or HURRY))
+        drive.task = asyncio.create_task(drive.driver.run(drive.emit))
+        try:
+            yield drive
+        finally:
+            if not drive.task.done():
+                await drive.stop()
+
+    async def login_of(self, drive: Drive) -> Login:
+        """Wait for the next QR code and return its login."""
+        event = await drive.until(QrReady)
+        login = self.sandbox.logins.get(event.link.rpartition("/")[2])
+        assert login is not None
+        return login
+
+    async def enter(self, drive: Drive, account: Account) -> Accepted:
+        """Scan and confirm the next QR code; wait until the account is online."""
+        login = await self.login_of(drive)
+        self.sandbox.logins.scan(login, account.uin)
+        self.sandbox.logins.confirm(login)
+        accepted = await drive.until(Accepted)
+        await drive.until(Online)
+        return accepted
+
+    async def consent(self, drive: Drive) -> Login:
+        """Wait for a push login and return it."""
+        await drive.until(PushOffered)
+        return next(login for login in self.sandbox.logins.newest_first() if login.push)
+
+    def fault(
+        self, endpoint: str, kind: FaultKind, value: str | float | None = None, count: int | None = 1
+    ) -> Callable[[], object]:
+        """Order a fault; returns what takes it back."""
+        number = self.sandbox.faults.add(endpoint, kind, value, count, None).id
+        return lambda: self.sandbox.faults.all.pop(number, None)
+
+    def hear(self, account: Account, text: str, chat: str | None = None, sender: str | None = None) -> Message:
+        """Let a text arrive from a friend (by default the first), or in a chat."""
+        peer = chat or friend(account)
+        return self.sandbox.deliver(account, peer, sender or peer, text, "peer")
+
+    def violations(self) -> list[str]:
+        return [f"{v.endpoint}: {v.what}" for v in self.sandbox.ledger.violations]
+
+    def requests(self, endpoint: str) -> int:
+        return sum(counter[endpoint] for counter in self.sandbox.ledger.counts.values())
+
+
+def friend(account: Account, number: int = 0) -> str:
+    """Return the real id of one of an account's friends."""
+    return [person.wxid for person in account.world.people.values() if person.kind is Kind.FRIEND][number]
+
+
+@contextlib.asynccontextmanager
+async def wechat(options: Options | None = None, port: int = 0) -> AsyncIterator[Wechat]:
+    """Run a sandbox."""
+    chosen = options or Options(poll_hold=0.3, sync_hold=0.3, batch_rate=0)
+    sandbox = Sandbox(chosen)
+    async with running(sandbox, Address("127.0.0.1", port)) as addresses:
+        yield Wechat(sandbox, f"http://{addresses[0]}")
+
+
+def hurried(**changes: float) -> Timing:
+    return replace(HURRY, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,399 @@
+"""Getting in, on good days and bad ones."""
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried, wechat
+from wxcontroller.drivers.base import (
+    Accepted,
+    EndReason,
+    Loading,
+    LoginWay,
+    Online,
+    Profile,
+    PushOffered,
+    QrReady,
+    Refused,
+    RosterLoaded,
+    ScanCancelled,
+    Scanned,
+    SessionLost,
+)
+from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.faults import FaultKind
+
+
+async def test_scan_and_confirm(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        login = await world.login_of(drive)
+        assert login.desktop
+        world.sandbox.logins.scan(login, alice.uin)
+        scanned = await drive.until(Scanned)
+        assert scanned.avatar.startswith(b"\xff\xd8")
+        world.sandbox.logins.confirm(login)
+        await drive.until(Online)
+    kinds = [type(event) for event in drive.events if not isinstance(event, Profile)]
+    assert kinds == [Loading, QrReady, Scanned, Accepted, RosterLoaded, Online]
+    code = next(event for event in drive.events if isinstance(event, QrReady))
+    assert (code.number, code.limit) == (1, 10)
+    assert code.image.startswith(b"\xff\xd8")
+    me = next(event for event in reversed(drive.events) if isinstance(event, Profile)).me
+    assert (me.name, me.uid) == ("Alice", alice.uin)
+    assert world.violations() == []
+
+
+@pytest.mark.parametrize("domain", ["wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com"])
+async def test_the_account_decides_its_home(world: Wechat, domain: str) -> None:
+    account = world.sandbox.add_account(domain=domain)
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, account)
+        world.hear(account, "there")
+        await drive.text("there")
+    async with world.drive(store) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        await drive.until(Online)
+    assert world.violations() == []
+
+
+async def test_an_expired_code_is_replaced(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        world.sandbox.logins.expire(await world.login_of(drive))
+        await world.enter(drive, alice)
+    assert [event.number for event in drive.events if isinstance(event, QrReady)] == [1, 2]
+
+
+async def test_a_code_nobody_scans_is_replaced_in_time(world: Wechat) -> None:
+    async with world.drive(timing=hurried(code_life=0.5)) as drive:
+        await world.login_of(drive)
+        await world.login_of(drive)
+    assert world.requests("login") >= 2
+
+
+async def test_codes_run_out(world: Wechat) -> None:
+    async with world.drive(qrcode_count_max="2") as drive:
+        for _ in range(2):
+            world.sandbox.logins.expire(await world.login_of(drive))
+        ended = await drive.end()
+    assert ended.reason is EndReason.QRCODES_USED_UP
+    assert drive.count(QrReady) == 2
+
+
+async def test_the_count_starts_over_after_a_login(world: Wechat, alice: Account) -> None:
+    alice.push_login = False
+    async with world.drive(qrcode_count_max="2") as drive:
+        for _ in range(3):
+            world.sandbox.logins.expire(await world.login_of(drive))
+            await world.enter(drive, alice)
+            world.sandbox.close_session(alice, 1100)
+            await drive.until(SessionLost)
+
+
+async def test_cancelled_on_the_phone(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        login = await world.login_of(drive)
+        world.sandbox.logins.scan(login, alice.uin)
+        await drive.until(Scanned)
+        world.sandbox.logins.cancel(login)
+        await drive.until(ScanCancelled)
+        await world.enter(drive, alice)
+
+
+async def test_refused_as_desktop_falls_back_once_and_remembers(world: Wechat) -> None:
+    account = world.sandbox.add_account(web_login=WebLogin.NORMAL, push_login=False)
+    store = Store()
+    async with world.drive(store) as drive:
+        login = await world.login_of(drive)
+        world.sandbox.logins.scan(login, account.uin)
+        world.sandbox.logins.confirm(login)
+        refused = await drive.until(Refused)
+        assert (refused.ret, refused.final) == (1203, False)
+        assert "不允许" in refused.message
+        await world.enter(drive, account)
+        assert account.session is not None
+        assert not account.session.desktop
+        world.sandbox.close_session(account, 1100)
+        assert not (await world.login_of(drive)).desktop  # what worked last is tried first
+
+
+async def test_refused_both_ways_is_final(world: Wechat) -> None:
+    account = world.sandbox.add_account(web_login=WebLogin.REFUSED)
+    async with world.drive() as drive:
+        for _ in range(2):
+            login = await world.login_of(drive)
+            world.sandbox.logins.scan(login, account.uin)
+            world.sandbox.logins.confirm(login)
+        ended = await drive.end()
+    assert ended.reason is EndReason.REFUSED
+    assert "1203" in ended.words
+    assert [event.final for event in drive.events if isinstance(event, Refused)] == [False, True]
+    assert world.requests("jslogin") == 2
+
+
+@pytest.mark.parametrize(("desktop", "lets_in"), [("on", WebLogin.NORMAL), ("off", WebLogin.DESKTOP)])
+async def test_a_chosen_mode_has_no_fallback(world: Wechat, desktop: str, lets_in: WebLogin) -> None:
+    account = world.sandbox.add_account(web_login=lets_in)
+    async with world.drive(desktop=desktop) as drive:
+        login = await world.login_of(drive)
+        assert login.desktop == (desktop == "on")
+        world.sandbox.logins.scan(login, account.uin)
+        world.sandbox.logins.confirm(login)
+        ended = await drive.end()
+    assert ended.reason is EndReason.REFUSED
+    assert world.requests("jslogin") == 1
+
+
+@pytest.mark.parametrize(("ret", "logins"), [(-1, 2), (1101, 2), (1205, 1), (7, 1)])
+async def test_other_refusals_are_tried_once_more_at_most(
+    world: Wechat, alice: Account, ret: int, logins: int
+) -> None:
+    world.fault("webwxnewloginpage", FaultKind.RETCODE, ret, count=None)
+    async with world.drive() as drive:
+        for _ in range(logins):
+            login = await world.login_of(drive)
+            world.sandbox.logins.scan(login, alice.uin)
+            world.sandbox.logins.confirm(login)
+        ended = await drive.end()
+    assert ended.reason is EndReason.REFUSED
+    assert world.requests("jslogin") == logins
+
+
+async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        world.hear(alice, "before")
+        await drive.text("before")
+        assert await drive.stop() < 1
+    for number in range(120):
+        world.hear(alice, f"missed {number}")
+    async with world.drive(store) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        await drive.text("missed 119")
+    assert drive.texts() == [f"missed {number}" for number in range(120)]
+    assert drive.count(QrReady) == 0
+    assert world.violations() == []
+
+
+async def test_without_keep_cookie_nothing_is_stored(world: Wechat, alice: Account) -> None:
+    store = Store(b"something old")
+    async with world.drive(store, keep_cookie="0") as drive:
+        await world.enter(drive, alice)
+    assert store.content is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"version":1,"domain":"evil.example"}', b"\xff" * 50, b"null"]
+)
+async def test_a_damaged_stored_session_means_a_scan(world: Wechat, content: bytes) -> None:
+    async with world.drive(Store(content)) as drive:
+        await world.login_of(drive)
+
+
+async def test_a_session_that_ended_meanwhile_asks_the_phone(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+    world.sandbox.close_session(alice, 1101)
+    async with world.drive(store) as drive:
+        login = await world.consent(drive)
+        world.sandbox.logins.confirm(login)
+        assert (await drive.until(Accepted)).way is LoginWay.PUSH
+        await drive.until(Online)
+    assert drive.count(QrReady) == 0
+
+
+async def test_no_consent_on_the_phone_means_a_scan(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+    world.sandbox.close_session(alice, 1101)
+    async with world.drive(store) as drive:
+        world.sandbox.logins.cancel(await world.consent(drive))
+        await drive.until(ScanCancelled)
+        await world.enter(drive, alice)
+    assert drive.count(PushOffered) == 1
+
+
+async def test_where_consent_is_not_offered_a_scan_follows(world: Wechat) -> None:
+    account = world.sandbox.add_account(push_login=False)
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, account)
+    world.sandbox.close_session(account, 1102)
+    async with world.drive(store) as drive:
+        await world.enter(drive, account)
+    assert drive.count(PushOffered) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "count"),
+    [
+        (FaultKind.STATUS, 301, 1),
+        (FaultKind.STATUS, 503, 2),
+        (FaultKind.RESET, None, 2),
+        (FaultKind.RESET, "after", 1),
+        (FaultKind.TRUNCATE, 20, 1),
+        (FaultKind.GARBAGE, None, 1),
+        (FaultKind.GARBAGE, "<html>old page</html>", 1),
+    ],
+)
+async def test_a_bad_login_page_is_asked_again(
+    world: Wechat, alice: Account, kind: FaultKind, value: str | int | None, count: int
+) -> None:
+    world.fault("webwxnewloginpage", kind, value, count)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+    assert world.requests("jslogin") == 1
+
+
+@pytest.mark.parametrize("endpoint", ["jslogin", "qrcode", "login", "webwxinit", "webwxstatusnotify"])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (FaultKind.STATUS, 503),
+        (FaultKind.STATUS, 0),
+        (FaultKind.RESET, None),
+        (FaultKind.TRUNCATE, 3),
+        (FaultKind.GARBAGE, None),
+        (FaultKind.GARBAGE, "[" * 100_000),
+        (FaultKind.RETCODE, -1),
+    ],
+)
+async def test_faults_on_the_way_in_are_survived(
+    world: Wechat, alice: Account, endpoint: str, kind: FaultKind, value: str | int | None
+) -> None:
+    world.fault(endpoint, kind, value, 2)
+    async with world.drive() as drive:
+        login = await world.login_of(drive)
+        world.sandbox.logins.scan(login, alice.uin)
+        world.sandbox.logins.confirm(login)
+        await drive.until(Online)
+    assert drive.progress > 0
+
+
+@pytest.mark.parametrize("code", [400, 500, 0])
+async def test_a_code_that_wechat_drops_is_replaced(world: Wechat, alice: Account, code: int) -> None:
+    world.fault("login", FaultKind.RETCODE, code)
+    async with world.drive() as drive:
+        await world.login_of(drive)
+        await world.enter(drive, alice)
+
+
+async def test_a_server_that_is_away_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as spare:
+        port = spare.getsockname()[1]
+    async with Wechat(None, f"http://127.0.0.1:{port}").drive() as drive:  # type: ignore[arg-type]
+        await drive.until(Loading)
+        await asyncio.sleep(0.4)  # some tries in vain
+        progress = drive.progress
+        assert progress > 0
+        async with wechat(port=port) as world:
+            await world.enter(drive, world.sandbox.add_account())
+            assert drive.task is not None
+            await drive.stop()
+
+
+async def test_a_server_that_never_makes_sense_is_given_up(world: Wechat) -> None:
+    world.fault("jslogin", FaultKind.GARBAGE, count=None)
+    async with world.drive() as drive:
+        ended = await drive.end()
+    assert ended.reason is EndReason.RETRIES_USED_UP
+    assert world.requests("jslogin") == HURRY.login_tries
+
+
+@pytest.mark.parametrize("ret", [1100, 1102])
+async def test_a_new_session_that_ends_at_once_is_flagged(world: Wechat, alice: Account, ret: int) -> None:
+    async with world.drive(timing=hurried(flagged_within=60.0)) as drive:
+        await world.enter(drive, alice)
+        world.sandbox.close_session(alice, ret)
+        ended = await drive.end()
+    assert ended.reason is EndReason.FLAGGED
+    assert drive.count(SessionLost) == 1
+    assert world.requests("jslogin") == 1  # no loop
+
+
+async def test_a_login_that_can_not_be_opened_is_flagged(world: Wechat, alice: Account) -> None:
+    world.fault("webwxinit", FaultKind.RETCODE, 1102, count=None)
+    async with world.drive() as drive:
+        login = await world.login_of(drive)
+        world.sandbox.logins.scan(login, alice.uin)
+        world.sandbox.logins.confirm(login)
+        ended = await drive.end()
+    assert ended.reason is EndReason.FLAGGED
+    assert drive.count(SessionLost) == 1
+
+
+async def test_it_stops_at_once_in_every_state(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await drive.until(Loading)
+        assert await drive.stop() < 0.5
+    async with world.drive(store) as drive:
+        await world.login_of(drive)
+        assert await drive.stop() < 0.5
+    async with world.drive(store) as drive:
+        world.sandbox.logins.scan(await world.login_of(drive), alice.uin)
+        await drive.until(Scanned)
+        assert await drive.stop() < 0.5
+    for endpoint in ("webwxnewloginpage", "webwxinit", "webwxgetcontact", "webwxsync"):
+        take_back = world.fault(endpoint, FaultKind.DROP, count=None)
+        async with world.drive(store) as drive:
+            if store.content is None or b'"sid"' not in store.content:
+                login = await world.login_of(drive)
+                world.sandbox.logins.scan(login, alice.uin)
+                world.sandbox.logins.confirm(login)
+            async with asyncio.timeout(5):
+                while not any(fault.hits for fault in world.sandbox.faults.all.values()):
+                    await asyncio.sleep(0.01)
+            assert await drive.stop() < 0.5
+        take_back()
+    assert world.requests("webwxlogout") == 0
+    async with world.drive(store) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+
+
+async def test_a_full_disk_is_survived(world: Wechat, alice: Account, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(full=True)
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        world.hear(alice, "one")
+        await drive.text("one")
+        assert caplog.text.count("can't be stored") == 1
+        store.full = False
+        world.hear(alice, "two")
+        await drive.text("two")
+    assert store.content is not None
+    assert b'"sid"' in store.content
+
+
+async def test_no_secret_is_logged(world: Wechat, alice: Account, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="wxcontroller.drivers")
+    store = Store()
+    async with world.drive(store, http_debug="1") as drive:
+        for endpoint in ("jslogin", "login", "webwxnewloginpage", "webwxinit", "webwxgetcontact", "webwxsync"):
+            for kind in (FaultKind.RESET, FaultKind.GARBAGE):
+                world.fault(endpoint, kind)
+        await world.enter(drive, alice)
+        world.hear(alice, "a private word")
+        await drive.text("a private word")
+        session = alice.session
+        assert session is not None
+        world.fault("webwxsendmsg", FaultKind.RESET)
+        for _ in range(2):
+            try:
+                await drive.driver.send_text("filehelper", "another private word", "1")
+            except Exception as problem:
+                assert session.skey not in f"{problem!r} {problem.__cause__!r} {problem.__context__!r}"
+        world.sandbox.close_session(alice, 1101)
+        await drive.until(SessionLost)
+    device, ticket = next(iter(alice.tickets.items()))
+    uuids = [login.uuid for login in world.sandbox.logins.newest_first()]
+    secrets = [session.sid, *session.skeys, session.pass_ticket, session.data_ticket, device, ticket, *uuids]
+    assert "webwxsync" in caplog.text
+    for secret in [*secrets, "private word"]:
+        assert secret not in caplog.text
+    for event in drive.events:
+        assert not any(uuid in repr(event) for uuid in uuids)
