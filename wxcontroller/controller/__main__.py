@@ -1,0 +1,84 @@
+"""The wxcontroller command."""
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import sys
+from pathlib import Path
+
+from wxcontroller import __version__
+from wxcontroller.controller.service import Service, inherited_sockets, own_sockets
+from wxcontroller.controller.units import Systemd
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Loaded, load_settings
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Serve until told to end, or check the settings. Return the exit code: 78 for settings that can't be used."""
+    arguments = _parser().parse_args()
+    paths = Paths(arguments.root)
+    if arguments.check_config:
+        return _check(paths)
+    # The Python stack of a loop that stalled gets into the journal when the watchdog kills us.
+    faulthandler.enable()
+    setup_logging("wxcontroller")
+    try:
+        loaded = load_settings(paths)
+        setup_logging("wxcontroller", loaded.settings.log_level)
+        for notice in loaded.notices:
+            log.warning("%s", notice)
+        asyncio.run(_serve(paths, loaded))
+    except WxError as problem:
+        log.error("%s", problem)
+        return problem.exit_code
+    return 0
+
+
+async def _serve(paths: Paths, loaded: Loaded) -> None:
+    sockets = inherited_sockets() or own_sockets(loaded.settings)
+    async with Systemd() as units:
+        await Service(paths, loaded, sockets, units).run()
+
+
+def _check(paths: Paths) -> int:
+    out, err = sys.stdout, sys.stderr
+    try:
+        loaded = load_settings(paths)
+    except WxError as problem:
+        err.write(f"{problem.message}\n{problem.remedy}\n")
+        return problem.exit_code
+    for file in loaded.files:
+        out.write(f"read {file}\n")
+    if not loaded.files:
+        out.write(f"no settings file at {paths.settings_file}, the defaults count\n")
+    for notice in loaded.notices:
+        out.write(f"note: {notice}\n")
+    if not loaded.settings.template_path.is_file():
+        err.write(
+            f"template_path: {loaded.settings.template_path} is not there\nrestore it from the package, or set it\n"
+        )
+        return 78
+    out.write("the settings are good\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wxcontroller",
+        description="Serve the HTTP API and dashboard for all accounts. Started by systemd: wxcontroller.socket.",
+        epilog="See wxcontroller(8) and wxcontroller.toml(5).",
+    )
+    parser.add_argument("--check-config", action="store_true", help="check the settings and end")
+    parser.add_argument("--version", action="version", version=f"wxcontroller {__version__}")
+    # For tests and for looking at a copied system.
+    parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""The web application: which path goes where (openwx-api 1.2, plan 4)."""
+
+from aiohttp import web
+
+from wxcontroller.controller import openwx, page, proxy, v1
+from wxcontroller.controller.context import CONTEXT, Context
+from wxcontroller.controller.errors import json_errors, json_response
+from wxcontroller.openwx.replies import API_NOT_FOUND
+
+
+def application(shared: Context) -> web.Application:
+    """Build the application around what its handlers share."""
+    app = web.Application(middlewares=[json_errors])
+    app[CONTEXT] = shared
+    openwx.add_routes(app)
+    v1.add_routes(app)
+    page.add_routes(app)
+    proxy.add_routes(app)
+    # `/openwx` and `/openwx/` for every method; other unknown paths end in the middleware.
+    app.router.add_route("*", "/openwx", _no_api)
+    app.router.add_route("*", "/openwx/", _no_api)
+    return app
+
+
+async def _no_api(_: web.Request) -> web.Response:
+    return json_response(API_NOT_FOUND, 403)

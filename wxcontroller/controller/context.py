@@ -1,0 +1,32 @@
+"""What request handlers share, handed to them through the application."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from aiohttp import ClientSession, web
+
+from wxcontroller.controller.accounts import Accounts
+from wxcontroller.core.settings import Settings
+
+
+@dataclass(slots=True)
+class Context:
+    """The running controller. ``draining`` is set once it is to end: long polls then answer at once."""
+
+    accounts: Accounts
+    upstream: ClientSession
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    started: float = field(default_factory=time.time)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> Settings:
+        return self.accounts.settings
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+def context(request: web.Request) -> Context:
+    return request.app[CONTEXT]

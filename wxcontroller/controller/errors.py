@@ -1,0 +1,158 @@
+"""From exceptions to answers. The last resort for every request: JSON, no traces."""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from wxcontroller.controller.accounts import TooManyAccounts
+from wxcontroller.core.errors import (
+    BadEnvironmentFile,
+    BadName,
+    BadOption,
+    NoPort,
+    TemplateError,
+    UnitFailed,
+    UnknownAccount,
+    WxError,
+)
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.openwx.parameters import BadParameter
+from wxcontroller.openwx.replies import API_NOT_FOUND, CONTENT_TYPE, reply, to_bytes
+
+log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class BadRequest(WxError, ValueError):
+    """A request that can't be understood."""
+
+    exit_code = 2
+
+
+class NotRunning(WxError):
+    """A thing that only a running account has."""
+
+
+class NoQrcode(WxError):
+    """There is no QR code to scan at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind of failure is told by /v1: HTTP status and the word in ``error.code``."""
+
+    status: int
+    code: str
+
+
+KINDS: tuple[tuple[type[WxError], Kind], ...] = (
+    (BadName, Kind(400, "bad-name")),
+    (BadOption, Kind(400, "bad-option")),
+    (BadParameter, Kind(400, "bad-request")),
+    (BadRequest, Kind(400, "bad-request")),
+    (UnknownAccount, Kind(404, "unknown-account")),
+    (NoQrcode, Kind(404, "no-qrcode")),
+    (NotRunning, Kind(409, "not-running")),
+    (TooManyAccounts, Kind(409, "max-clients")),
+    (NoPort, Kind(503, "no-port")),
+    (TemplateError, Kind(500, "template")),
+    (BadEnvironmentFile, Kind(500, "bad-account-file")),
+    (UnitFailed, Kind(502, "unit-failed")),
+)
+
+
+def kind_of(problem: WxError) -> Kind:
+    for error, kind in KINDS:
+        if isinstance(problem, error):
+            return kind
+    return Kind(500, "failed")
+
+
+def json_response(value: JsonValue | JsonObject, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": CONTENT_TYPE})
+
+
+def error_object(code: str, message: str, remedy: str) -> JsonObject:
+    return {"error": {"code": code, "message": message, "remedy": remedy}}
+
+
+def error_response(problem: WxError) -> web.Response:
+    """Return /v1's answer for an expected failure."""
+    kind = kind_of(problem)
+    return json_response(error_object(kind.code, problem.message, problem.remedy), kind.status)
+
+
+def disk_problem(problem: OSError) -> WxError:
+    """Say an OSError of our own files in words."""
+    return WxError(
+        f"the account's file can't be written: {problem.strerror or problem}",
+        "free some space on /var; see: journalctl -u wxcontroller",
+    )
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever a handler raises into an answer of the right shape for its path."""
+    try:
+        return await handler(request)
+    except WxError as problem:
+        if _is_v1(request):
+            return error_response(problem)
+        return json_response(reply(_old_code(problem), str(problem)))
+    except web.HTTPNotFound:
+        return _no_such_path(request)
+    except web.HTTPMethodNotAllowed as problem:
+        return _wrong_method(request, problem)
+    except web.HTTPRequestEntityTooLarge:
+        return _answer(request, 413, "too-large", "the request body is too large", "see max_body in the settings")
+    except web.HTTPException:
+        raise
+    except OSError as problem:
+        if isinstance(problem, ConnectionError):
+            raise  # the caller is gone
+        log.error("%s %s: %s", request.method, request.path, problem)
+        failed = disk_problem(problem)
+        return _answer(request, 500, "disk", failed.message, failed.remedy)
+    except Exception:
+        # The outermost edge of a request: the caller gets a number, the journal the rest.
+        number = secrets.token_hex(4)
+        log.exception("error %s in %s %s", number, request.method, request.path)
+        return _answer(
+            request, 500, "internal", f"internal error {number}", f"see: journalctl -u wxcontroller --grep {number}"
+        )
+
+
+def _is_v1(request: web.Request) -> bool:
+    return request.path.startswith("/v1/") or request.path == "/v1"
+
+
+def _answer(request: web.Request, status: int, code: str, message: str, remedy: str) -> web.Response:
+    if _is_v1(request):
+        return json_response(error_object(code, message, remedy), status)
+    return json_response(reply(-1, f"{message}; {remedy}"), status)
+
+
+def _old_code(problem: WxError) -> int:
+    return 1 if isinstance(problem, BadName | UnknownAccount) else -1
+
+
+def _no_such_path(request: web.Request) -> web.Response:
+    if _is_v1(request):
+        return json_response(
+            error_object("no-such-path", f"there is no {request.path}", "GET /v1/accounts is a beginning"), 404
+        )
+    return json_response(API_NOT_FOUND, 403)
+
+
+def _wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> web.Response:
+    if not _is_v1(request):
+        return json_response(API_NOT_FOUND, 403)
+    allowed = ", ".join(sorted(problem.allowed_methods))
+    response = json_response(
+        error_object("wrong-method", f"{request.method} is not for {request.path}", f"use {allowed}"), 405
+    )
+    response.headers["Allow"] = allowed
+    return response

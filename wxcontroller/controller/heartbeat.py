@@ -1,0 +1,44 @@
+"""The controller's own heartbeat: GET poll_api, wait, again (openwx-api 1.9)."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import aiohttp
+
+from wxcontroller.core.account import redacted
+from wxcontroller.core.settings import Settings
+
+log = logging.getLogger(__name__)
+_LONGEST = 120.0
+_IDLE = 5.0
+
+
+async def heartbeat(settings: Callable[[], Settings]) -> None:
+    """Run until cancelled. Settings are asked for at every beat, so that a reload counts."""
+    failing = False
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        while True:
+            now = settings()
+            if not now.poll_api:
+                await asyncio.sleep(_IDLE)
+                continue
+            try:
+                # Any answer will do; redirects are not followed, or that server could send us anywhere.
+                async with (
+                    asyncio.timeout(_LONGEST),
+                    session.get(now.poll_api, allow_redirects=False, timeout=_timeout(now)) as answer,
+                ):
+                    await answer.release()
+                if failing:
+                    log.info("the heartbeat to %s works again", redacted(now.poll_api))
+                failing = False
+            except (aiohttp.ClientError, OSError, TimeoutError) as problem:
+                if not failing:  # said once, not every five seconds
+                    log.warning("the heartbeat to %s fails: %s", redacted(now.poll_api), type(problem).__name__)
+                failing = True
+            await asyncio.sleep(now.poll_interval)
+
+
+def _timeout(settings: Settings) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=_LONGEST, sock_connect=settings.ua_connect_timeout)

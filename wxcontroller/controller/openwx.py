@@ -1,0 +1,196 @@
+"""The four endpoints of the HTTP contract that are the controller's own (openwx-api 1.3, 1.4)."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from wxcontroller.controller.accounts import TooManyAccounts
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import disk_problem, json_response
+from wxcontroller.controller.view import View, stand_in_state
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError
+from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.options import OPTIONS, Checked, check_options
+from wxcontroller.openwx import parameters, replies
+from wxcontroller.openwx.replies import CLIENT, OK, START_FAILED, record_reply, reply
+
+log = logging.getLogger(__name__)
+_MOST_FORM = 1024 * 1024
+# Sent along by scripts and browsers to every endpoint; they were never options.
+_PASSED_OVER = frozenset({"client", "datatype", "callback"})
+NO_QRCODE_TYPE = "text/html;charset=UTF-8"
+
+
+def add_routes(app: web.Application) -> None:
+    app.router.add_get("/openwx/start_client", start_client)
+    app.router.add_get("/openwx/stop_client", stop_client)
+    app.router.add_get("/openwx/check_client", check_client)
+    app.router.add_get("/openwx/get_qrcode", get_qrcode)
+
+
+async def start_client(request: web.Request) -> web.Response:
+    given = await request_parameters(request)
+    client = given.get("client", "")
+    if is_missing(client):
+        return json_response(replies.CLIENT_MISSING)
+    accounts = context(request).accounts
+    try:
+        name = accounts.known.name_of(client)
+        wanted = start_options(given, context(request).settings.unknown_options == "ignore")
+        started = await accounts.start(name, wanted.checked.given, wanted.echo)
+    except BadName as problem:
+        return json_response(reply(CLIENT, f"client name invalid: {problem}"))
+    except UnknownAccount:
+        return json_response(replies.CLIENT_UNKNOWN)
+    except BadOption as problem:
+        return json_response(reply(replies.BAD_OPTION, str(problem), client=client))
+    except TooManyAccounts:
+        return json_response(replies.MAX_CLIENTS)
+    except NoPort:
+        return json_response(replies.no_port(client))
+    except WxError as problem:
+        return json_response(reply(START_FAILED, str(problem), client=client))
+    except OSError as problem:
+        log.error("account %s can't be registered: %s", client, problem)
+        return json_response(reply(START_FAILED, str(disk_problem(problem)), client=client))
+    status = "client already exists" if started.already else "success"
+    ignored: list[JsonValue] = list(wanted.checked.ignored)
+    extra: dict[str, JsonValue] = {"ignored": ignored} if ignored else {}
+    return json_response({**stored_record(OK, status, started.view), **extra})
+
+
+async def stop_client(request: web.Request) -> web.Response:
+    given = await request_parameters(request)
+    client = given.get("client", "")
+    if is_missing(client):
+        return json_response(replies.CLIENT_MISSING)
+    accounts = context(request).accounts
+    view = await accounts.view(client, max_age=0)
+    if view is None or not view.registered:
+        return json_response(replies.CLIENT_UNKNOWN)
+    try:
+        stopped = await accounts.stop(client)
+    except UnknownAccount:
+        return json_response(replies.CLIENT_UNKNOWN)
+    except UnitFailed as problem:
+        return json_response({**replies.STOP_FAILED, "client": client, "reason": str(problem)})
+    answer = stored_record(OK, "success", stopped.before)
+    return json_response({**answer, "note": stopped.note} if stopped.note else answer)
+
+
+async def check_client(request: web.Request) -> web.Response:
+    given = await request_parameters(request)
+    accounts = context(request).accounts
+    if "client" in given:
+        view = await accounts.view(given["client"])
+        if view is None or not view.registered:
+            return json_response(replies.CLIENT_UNKNOWN)
+        state = _state(request, view)
+        if state is None:
+            reason = view.unreadable or view.status
+            return json_response({**replies.STATE_UNREADABLE, "reason": reason})
+        return _states([state], [])
+    states: list[bytes] = []
+    unreadable: list[str] = []
+    for view in await accounts.views():
+        if not view.registered:
+            continue
+        state = _state(request, view)
+        if state is None:
+            unreadable.append(view.account.name.name)
+        else:
+            states.append(state)
+    return _states(states, unreadable)
+
+
+async def get_qrcode(request: web.Request) -> web.Response:
+    given = await request_parameters(request)
+    client = given.get("client", "")
+    if is_missing(client):
+        return json_response(replies.CLIENT_MISSING)
+    accounts = context(request).accounts
+    view = await accounts.view(client)
+    if view is None or not view.registered:
+        return json_response(replies.CLIENT_UNKNOWN)
+    # What a dead process left behind is no code that anybody could scan.
+    image = accounts.state_files.qrcode(view.instance) if view.unit.has_process else None
+    if image is None:
+        return web.Response(status=404, headers={"Content-Type": NO_QRCODE_TYPE, "Cache-Control": "no-cache"})
+    return web.Response(
+        body=image, headers={"Content-Type": replies.QRCODE_CONTENT_TYPE, "Cache-Control": "no-cache"}
+    )
+
+
+async def request_parameters(request: web.Request) -> dict[str, str]:
+    """Return a request's parameters, query first, then form body. Raises BadParameter."""
+    query = parameters.query_pairs(parameters.query_of(request.raw_path))
+    kind = request.headers.get("Content-Type", "")
+    if not request.can_read_body or not parameters.is_form(kind):
+        return parameters.merged(query)
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > _MOST_FORM:
+            raise web.HTTPRequestEntityTooLarge(_MOST_FORM, len(body))
+    return parameters.merged(query, parameters.form_pairs(kind, bytes(body)))
+
+
+def is_missing(client: str) -> bool:
+    """Say whether the original takes this for no name at all."""
+    return client in ("", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What start_client was asked for: options for the account, and what the answer echoes."""
+
+    checked: Checked
+    echo: Mapping[str, str]
+
+
+def start_options(given: Mapping[str, str], ignore_unknown: bool) -> StartOptions:
+    """Sort the parameters of start_client. Raises BadOption."""
+    options = {name: value for name, value in given.items() if name not in _PASSED_OVER and not name.startswith("_")}
+    unknown = [name for name in options if name not in OPTIONS] if ignore_unknown else []
+    checked = check_options((name, value) for name, value in options.items() if name not in unknown)
+    passed_over = [name for name in given if name in ("datatype", "callback")]
+    ignored = (*checked.ignored, *unknown, *passed_over)
+    echo = {name: value for name, value in given.items() if not name.startswith("_")}
+    for value in echo.values():
+        check_line(value)
+    return StartOptions(Checked(checked.given, ignored), echo)
+
+
+def check_line(value: str) -> None:
+    """Refuse what the account's file can't hold, also where it would only be echoed."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise BadOption("a parameter contains a line break or control character", "remove it")
+
+
+def stored_record(code: int, status: str, view: View) -> dict[str, JsonValue]:
+    """Return an answer with an account's stored record (openwx-api 1.3)."""
+    account: Account = view.account
+    name = account.name.name
+    return record_reply(code, status, account.parameters, account=name, client=name, pid=view.pid, port=account.port)
+
+
+def _state(request: web.Request, view: View) -> bytes | None:
+    """Return an account's STATE as bytes, None when there should be one and is not."""
+    accounts = context(request).accounts
+    if view.live is not None:
+        return accounts.state_files.rendered(view.instance, view.live, view.account.port)
+    if view.unit.has_process and not view.starting:
+        return None
+    return replies.to_bytes(stand_in_state(view, accounts.paths))
+
+
+def _states(states: list[bytes], unreadable: list[str]) -> web.Response:
+    # Put together from bytes that were made when the files changed: no JSON work here.
+    tail = b""
+    if unreadable:
+        tail = b',"unreadable":' + replies.to_bytes(list(unreadable))
+    body = b'{"client":[' + b",".join(states) + b'],"code":0' + tail + b"}"
+    return web.Response(body=body, headers={"Content-Type": replies.CONTENT_TYPE})

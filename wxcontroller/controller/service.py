@@ -1,0 +1,159 @@
+"""The controller's life: sockets, readiness, watchdog, reload, and an end that loses no request."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+
+from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.app import application
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.heartbeat import heartbeat
+from wxcontroller.controller.proxy import upstream_session
+from wxcontroller.controller.reconcile import BootMark, Watch, after_boot, summary
+from wxcontroller.controller.server import Server
+from wxcontroller.controller.units import Units
+from wxcontroller.core.errors import BadSettings, UnitFailed, WxError
+from wxcontroller.core.journal import LEVELS, Event, fields
+from wxcontroller.core.notify import Notifier
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Loaded, Settings, load_settings
+
+log = logging.getLogger(__name__)
+_BACKLOG = 1024
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """Return the listening sockets that systemd passed to this process; none without socket activation."""
+    from systemd.daemon import listen_fds
+
+    # The environment is cleared: what we start must not think the sockets are its own.
+    return [socket.socket(fileno=descriptor) for descriptor in listen_fds(True)]
+
+
+def own_sockets(settings: Settings) -> list[socket.socket]:
+    """Bind the addresses of the settings. Raises WxError naming the address."""
+    bound: list[socket.socket] = []
+    for listen in settings.listen:
+        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+        try:
+            bound.append(socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG))
+        except OSError as problem:
+            for each in bound:
+                each.close()
+            raise WxError(
+                f"the address {listen.host} port {listen.port} can't be listened on: {problem.strerror}",
+                "another program may have it (ss -ltnp); or change `listen` in the settings",
+            ) from None
+    return bound
+
+
+class Service:
+    """Everything that runs in the process, wired together."""
+
+    def __init__(self, paths: Paths, loaded: Loaded, sockets: Sequence[socket.socket], units: Units) -> None:
+        self._paths = paths
+        self._loaded = loaded
+        self._sockets = sockets
+        self._units = units
+        self._notifier = Notifier()
+        self._complaint = ""
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain."""
+        async with contextlib.AsyncExitStack() as stack:
+            accounts = await stack.enter_async_context(Accounts(self._paths, self._loaded.settings, self._units))
+            upstream = await stack.enter_async_context(upstream_session())
+            shared = Context(accounts, upstream, notices=self._loaded.notices)
+            server = Server(application(shared), self._sockets)
+            ending = asyncio.Event()
+            with _signals(ending.set, lambda: self._reload(shared)):
+                await server.start()
+                self._notifier.ready()
+                log.info("serving on %s", ", ".join(_address(each) for each in self._sockets))
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(self._watchdog(), name="watchdog"),
+                        group.create_task(self._look_after(accounts), name="looks"),
+                        group.create_task(heartbeat(lambda: shared.settings), name="heartbeat"),
+                    ]
+                    await ending.wait()
+                    self._notifier.stopping()
+                    self._notifier.status(f"ending, {server.connections} connections to serve first")
+                    await server.drain()
+                    for task in tasks:
+                        task.cancel()
+        log.info("ended")
+
+    async def _look_after(self, accounts: Accounts) -> None:
+        """Once per boot start what is wanted; then look at all units again and again and keep the status line."""
+        async with asyncio.TaskGroup() as group:
+            _ = group.create_task(self._after_boot(accounts), name="after boot")
+            watch = Watch()
+            while True:
+                try:
+                    views = await accounts.views()
+                except UnitFailed as problem:
+                    self._notifier.status(f"systemd can't be asked: {problem}")
+                    log.error("%s", problem)
+                else:
+                    watch.look(views)
+                    self._say(summary(views))
+                await asyncio.sleep(accounts.settings.check_interval)
+
+    async def _after_boot(self, accounts: Accounts) -> None:
+        try:
+            log.info("%s", await after_boot(accounts, BootMark(self._paths)))
+        except (WxError, OSError) as problem:
+            log.error("the wanted accounts can't be started: %s", problem)
+
+    async def _watchdog(self) -> None:
+        """Tell systemd that the event loop turns; it kills and restarts us when it does not."""
+        seconds = self._notifier.watchdog_seconds
+        while seconds is not None:
+            self._notifier.watchdog()
+            await asyncio.sleep(seconds / 3)
+
+    def _reload(self, shared: Context) -> None:
+        """Read the settings again; unusable ones change nothing."""
+        self._notifier.reloading()
+        try:
+            loaded = load_settings(self._paths)
+        except BadSettings as problem:
+            self._complaint = f"settings not reloaded: {problem}"
+            log.error("settings are not reloaded, the old ones stay: %s", problem, extra=fields(Event.SETTINGS))
+        else:
+            shared.accounts.settings = loaded.settings
+            shared.notices = loaded.notices
+            self._complaint = ""
+            logging.getLogger().setLevel(LEVELS[loaded.settings.log_level])
+            for notice in loaded.notices:
+                log.warning("%s", notice)
+            log.info("settings are reloaded", extra=fields(Event.SETTINGS))
+        self._say("")
+        self._notifier.ready()
+
+    def _say(self, words: str) -> None:
+        line = "; ".join(each for each in (self._complaint, words) if each)
+        if line:
+            self._notifier.status(line)
+
+
+@contextlib.contextmanager
+def _signals(end: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, end)
+    loop.add_signal_handler(signal.SIGINT, end)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+def _address(listening: socket.socket) -> str:
+    name = listening.getsockname()
+    return f"{name[0]} port {name[1]}" if isinstance(name, tuple) else str(name)

@@ -1,0 +1,55 @@
+"""A request body put aside in a file, when it must be looked through before it can be passed on."""
+
+import asyncio
+import contextlib
+import mmap
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from aiohttp import StreamReader, web
+
+# Ordinary forms never touch the disk.
+_IN_MEMORY = 1024 * 1024
+_CHUNK = 256 * 1024
+
+
+@dataclass(slots=True)
+class Spool:
+    """A body of ``size`` bytes. Good for one ``chunks``."""
+
+    _stream: "tempfile.SpooledTemporaryFile[bytes]"
+    size: int
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[bytes | mmap.mmap]:
+        """The whole body: as bytes when it is small, mapped when it is in a file."""
+        stream = self._stream
+        stream.flush()
+        if self.size <= _IN_MEMORY:
+            stream.seek(0)
+            yield stream.read()
+            return
+        with mmap.mmap(stream.fileno(), self.size, access=mmap.ACCESS_READ) as mapped:
+            yield mapped
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        self._stream.seek(0)
+        while chunk := await asyncio.to_thread(self._stream.read, _CHUNK):
+            yield chunk
+
+
+@contextlib.asynccontextmanager
+async def spooled(content: StreamReader, most: int) -> AsyncIterator[Spool]:
+    """Read a body of at most ``most`` bytes; raises HTTPRequestEntityTooLarge. The file is gone after the block."""
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as stream:
+        size = 0
+        async for chunk in content.iter_any():
+            size += len(chunk)
+            if size > most:
+                raise web.HTTPRequestEntityTooLarge(most, size)
+            if size > _IN_MEMORY:
+                await asyncio.to_thread(stream.write, chunk)
+            else:
+                stream.write(chunk)
+        yield Spool(stream, size)

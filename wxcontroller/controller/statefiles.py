@@ -1,0 +1,156 @@
+"""What the clients say about themselves: their state files and QR codes, read without trusting them.
+
+A state file is parsed once per change; between changes only its stamp is looked at. The directories belong to the
+accounts, so nothing in them is followed, waited for or read without bound.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+from wxcontroller.core.jsontypes import JsonValue, field, integer, obj, text
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import LoginState
+from wxcontroller.openwx.replies import to_bytes
+
+_MOST_STATE = 256 * 1024
+_MOST_QRCODE = 4 * 1024 * 1024
+# Whoever scans it owns the session: shown by the QR endpoints only.
+_SECRET = "qrcode_link"  # noqa: S105 - a field's name
+
+Stamp: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientState:
+    """A client's state file.
+
+    ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link. ``since`` and ``start_time`` are
+    seconds since 1970, 0 when not told; ``login`` is None when a program that is not ours wrote the file.
+    """
+
+    fields: Mapping[str, JsonValue]
+    login: LoginState | None
+    word: str
+    status: str
+    reason: str
+    since: int
+    pid: int
+    start_time: int
+    qrcode_link: str
+    user: Mapping[str, str] | None
+    stamp: Stamp
+
+    def rendered(self, port: int) -> bytes:
+        """Return the STATE of check_client: the file's fields with ``port``."""
+        return to_bytes({**self.fields, "port": port})
+
+
+class Unreadable(Exception):
+    """A state file is there, but not to be read as one. The text says why."""
+
+
+class StateFiles:
+    """All accounts' state files, remembered by their stamps."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._known: dict[str, ClientState | str] = {}  # a text says why it is unreadable
+        self._stamps: dict[str, Stamp] = {}
+        self._rendered: dict[str, tuple[Stamp, int, bytes]] = {}
+
+    def get(self, instance: str) -> ClientState | None:
+        """Return an account's state, None when it has no file. Raises Unreadable."""
+        path = self._paths.state_file(instance)
+        try:
+            found = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - the cheapest way, hundreds of times
+        except FileNotFoundError:
+            self.forget(instance)
+            return None
+        except OSError as problem:
+            raise Unreadable(f"{path}: {problem.strerror}") from None
+        stamp = (found.st_ctime_ns, found.st_ino, found.st_size)
+        if self._stamps.get(instance) != stamp:
+            self._known[instance] = self._read(path, stamp)
+            self._stamps[instance] = stamp
+        known = self._known[instance]
+        if isinstance(known, str):
+            raise Unreadable(known)
+        return known
+
+    def rendered(self, instance: str, state: ClientState, port: int) -> bytes:
+        """Return ``state.rendered(port)``, made once per change of the file."""
+        cached = self._rendered.get(instance)
+        if cached is None or cached[0] != state.stamp or cached[1] != port:
+            cached = (state.stamp, port, state.rendered(port))
+            self._rendered[instance] = cached
+        return cached[2]
+
+    def qrcode(self, instance: str) -> bytes | None:
+        """Return the JPEG that WeChat serves for the phone to scan, None when there is none at the moment."""
+        try:
+            return read_foreign(self._paths.qrcode_file(instance), _MOST_QRCODE)
+        except OSError:
+            return None
+
+    def forget(self, instance: str) -> None:
+        self._known.pop(instance, None)
+        self._stamps.pop(instance, None)
+        self._rendered.pop(instance, None)
+
+    def _read(self, path: Path, stamp: Stamp) -> ClientState | str:
+        try:
+            content: JsonValue = json.loads(read_foreign(path, _MOST_STATE), parse_constant=_no_constant)
+        except OSError as problem:
+            return f"{path}: {problem.strerror or problem}"
+        except (ValueError, RecursionError):
+            return f"{path}: is not JSON"
+        if not isinstance(content, dict):
+            return f"{path}: holds no JSON object"
+        return _state(content, stamp)
+
+
+def read_foreign(path: Path, most: int) -> bytes:
+    """Read a file that another user put there: a plain file of at most ``most`` bytes, or OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("is not a plain file")
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"is larger than {most} bytes")
+    return content
+
+
+def _state(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
+    try:
+        login = LoginState(text(field(content, "login_state")))
+    except ValueError:
+        login = None
+    user = obj(field(content, "user"))
+    return ClientState(
+        fields=MappingProxyType({key: value for key, value in content.items() if key != _SECRET}),
+        login=login,
+        word=text(field(content, "state")),
+        status=text(field(content, "status")),
+        reason=text(field(content, "reason")),
+        since=_seconds(field(content, "state_since")),
+        pid=integer(field(content, "pid")),
+        start_time=_seconds(field(content, "start_time")),
+        qrcode_link=text(field(content, _SECRET)),
+        user={"id": text(field(user, "id")), "name": text(field(user, "name"))} if user else None,
+        stamp=stamp,
+    )
+
+
+def _seconds(value: JsonValue) -> int:
+    return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")

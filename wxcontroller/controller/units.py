@@ -1,0 +1,225 @@
+"""The one seam to systemd: asks it and tells it what to do, through ``systemctl``.
+
+One unit at a time, a few in flight: a bulk ``systemctl start`` of hundreds dies for a caller that is not root, and
+more in parallel brings nothing. Every call has a timeout.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.jsontypes import JsonValue, field, items, text
+from wxcontroller.core.names import instance_of, unit_of
+from wxcontroller.core.states import UnitState
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 4
+# A look costs 11 ms for 300 units: nobody needs a fresher one than this, except after an action of ours.
+MAX_AGE = 1.0
+_LOOK_TIMEOUT = 10.0
+_QUICK_TIMEOUT = 10.0
+_KILL_TIMEOUT = 5.0
+_MOST_WORDS = 400
+_MOST_LOOKS = 3
+
+
+class Verb(StrEnum):
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    RESET_FAILED = "reset-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """An account's unit as systemd sees it; ``sub`` is its finer state (running, start, auto-restart, …)."""
+
+    instance: str
+    state: UnitState
+    sub: str
+
+    @property
+    def has_process(self) -> bool:
+        """Whether a process is there or on its way. While systemd waits to restart it, there is none."""
+        return self.state.has_process and not self.sub.startswith("auto-restart")
+
+    @property
+    def words(self) -> str:
+        if self.state is UnitState.ABSENT:
+            return "not loaded"
+        return f"{self.state} ({self.sub})" if self.sub and self.sub != self.state else str(self.state)
+
+
+def absent(instance: str) -> UnitRecord:
+    """The record of a unit that systemd has not loaded."""
+    return UnitRecord(instance, UnitState.ABSENT, "")
+
+
+class Units(Protocol):
+    """What the controller needs of systemd. All methods raise UnitFailed with systemd's own words."""
+
+    async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
+        """Return the units of all accounts by instance, not older than ``max_age`` seconds."""
+        ...
+
+    async def act(self, verb: Verb, instance: str, timeout: float) -> None:
+        """Do one thing to one account's unit and wait until it is done."""
+        ...
+
+    async def purge(self, instance: str, timeout: float) -> None:
+        """Stop an account's unit and delete its private state and runtime directories."""
+        ...
+
+
+async def record(units: Units, instance: str, max_age: float = MAX_AGE) -> UnitRecord:
+    """Return one account's unit."""
+    return (await units.snapshot(max_age)).get(instance) or absent(instance)
+
+
+class Systemd:
+    """``systemctl`` as a subprocess. Use as an async context manager; it owns a look in progress."""
+
+    def __init__(self, systemctl: str = "systemctl") -> None:
+        self._systemctl = systemctl
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._seen: Mapping[str, UnitRecord] = {}
+        self._seen_at = float("-inf")
+        self._look: asyncio.Task[Mapping[str, UnitRecord]] | None = None
+        self._actions = 0
+
+    async def __aenter__(self) -> "Systemd":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            with contextlib.suppress(asyncio.CancelledError, UnitFailed):
+                await self._look
+
+    async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        while asked - self._seen_at > max_age:
+            # Everybody who asks meanwhile waits for one look; one of them hanging up must not end it.
+            if self._look is None or self._look.done():
+                self._look = loop.create_task(self._list(), name="list-units")
+            look = self._look
+            found = await asyncio.shield(look)
+            if look is self._look:
+                self._look = None
+            return found
+        return self._seen
+
+    async def act(self, verb: Verb, instance: str, timeout: float) -> None:
+        await self._change(str(verb), unit_of(instance), instance, timeout)
+
+    async def purge(self, instance: str, timeout: float) -> None:
+        unit_of(instance)  # raises BadName: no other text gets into a unit's name
+        await self._change("start", f"wxclient-purge@{instance}.service", instance, timeout)
+
+    async def _change(self, verb: str, unit: str, instance: str, timeout: float) -> None:
+        async with self._slots:
+            try:
+                code, _, complaint = await self._run([verb, unit], timeout)
+            finally:
+                self._forget()
+        if code != 0:
+            words = _first_words(complaint) or f"systemctl ended with {code}"
+            raise UnitFailed(f"{unit}: {verb} failed: {words}", f"see: journalctl -u {unit_of(instance)}")
+
+    def _forget(self) -> None:
+        """Make the next question a fresh look, also when one that began before an action is still under way."""
+        self._seen_at = float("-inf")
+        self._actions += 1
+
+    async def _list(self) -> Mapping[str, UnitRecord]:
+        loop = asyncio.get_running_loop()
+        found: Mapping[str, UnitRecord] = {}
+        for _ in range(_MOST_LOOKS):
+            began, actions = loop.time(), self._actions
+            code, output, complaint = await self._run(
+                ["list-units", "--all", "--full", "--no-pager", "--output=json", "wxclient@*.service"], _LOOK_TIMEOUT
+            )
+            if code != 0:
+                raise UnitFailed(
+                    f"systemd can't be asked for the accounts' units: {_first_words(complaint)}",
+                    "see: systemctl status dbus.socket; journalctl -u wxcontroller",
+                )
+            found = parse_list(output)
+            if actions == self._actions:
+                self._seen, self._seen_at = found, began
+                break
+        return found
+
+    async def _run(self, arguments: list[str], timeout: float) -> tuple[int, bytes, bytes]:
+        command = [self._systemctl, "--no-ask-password", *arguments]
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+        try:
+            async with _process(command, environment) as process, asyncio.timeout(timeout):
+                output, complaint = await process.communicate()
+                return process.returncode or 0, output, complaint
+        except TimeoutError:
+            unit = arguments[-1]
+            raise UnitFailed(
+                f"{unit}: {arguments[0]} was not done after {timeout:g} s",
+                f"systemd may still be at it; see: systemctl status {unit}",
+            ) from None
+        except OSError as problem:
+            raise UnitFailed(
+                f"{self._systemctl} can't be run: {problem.strerror}", "install systemd, or check the sandbox"
+            ) from None
+
+
+@contextlib.asynccontextmanager
+async def _process(command: list[str], environment: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command that does not outlive the block."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_KILL_TIMEOUT):
+                    await process.wait()
+
+
+def parse_list(output: bytes) -> dict[str, UnitRecord]:
+    """Read the answer of ``list-units --output=json``. Raises UnitFailed when it is not that."""
+    try:
+        listed: JsonValue = json.loads(output or b"[]")
+    except ValueError:
+        raise UnitFailed("systemctl list-units gave no JSON", "check the version of systemd (≥ 246)") from None
+    found: dict[str, UnitRecord] = {}
+    for entry in items(listed):
+        instance = instance_of(text(field(entry, "unit")))
+        if instance is None:
+            continue
+        try:
+            state = UnitState(text(field(entry, "active")))
+        except ValueError:
+            state = UnitState.MAINTENANCE  # a word newer than we are
+        found[instance] = UnitRecord(instance, state, text(field(entry, "sub")))
+    return found
+
+
+def _first_words(complaint: bytes) -> str:
+    lines = [line.strip() for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
+    # What follows is advice to type commands: ours is in the remedy.
+    kept = [line for line in lines if not line.startswith(("See ", "Hint:"))]
+    return " ".join(kept)[:_MOST_WORDS]

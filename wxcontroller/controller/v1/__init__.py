@@ -1,0 +1,17 @@
+"""The API for what the original has no word for: /v1."""
+
+from aiohttp import web
+
+from wxcontroller.controller.v1 import accounts, health, qr
+
+
+def add_routes(app: web.Application) -> None:
+    router = app.router
+    router.add_get("/v1/health", health.health)
+    router.add_get("/v1/accounts", accounts.all_accounts)
+    router.add_get("/v1/accounts/{name}", accounts.one_account)
+    router.add_delete("/v1/accounts/{name}", accounts.remove)
+    router.add_post("/v1/accounts/{name}/start", accounts.start)
+    router.add_post("/v1/accounts/{name}/stop", accounts.stop)
+    router.add_post("/v1/accounts/{name}/restart", accounts.restart)
+    router.add_get("/v1/accounts/{name}/qr", qr.qrcode)

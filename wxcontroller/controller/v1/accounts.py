@@ -1,0 +1,92 @@
+"""/v1/accounts: seeing, starting, stopping, restarting and removing accounts."""
+
+import json
+
+from aiohttp import web
+
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import BadRequest, json_response
+from wxcontroller.controller.openwx import check_line
+from wxcontroller.controller.view import account_json
+from wxcontroller.core.errors import BadOption
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.options import check_options
+
+_MOST_BODY = 64 * 1024
+
+
+async def all_accounts(request: web.Request) -> web.Response:
+    """GET /v1/accounts: every account that has a file, by id."""
+    accounts: list[JsonValue] = [account_json(view) for view in await context(request).accounts.views()]
+    return json_response({"accounts": accounts})
+
+
+async def one_account(request: web.Request) -> web.Response:
+    """GET /v1/accounts/{name}."""
+    return json_response(account_json(await context(request).accounts.the(request.match_info["name"])))
+
+
+async def start(request: web.Request) -> web.Response:
+    """POST /v1/accounts/{name}/start: options of the body, if any, are stored over those the account has."""
+    accounts = context(request).accounts
+    name = accounts.known.name_of(request.match_info["name"])
+    given = await _options(request)
+    checked = check_options(given.items())
+    started = await accounts.start(name, checked.given, given, keep=True)
+    answer: JsonObject = {
+        **account_json(started.view),
+        "result": "already running" if started.already else "started",
+    }
+    if checked.ignored:
+        answer["ignored"] = list(checked.ignored)
+    if started.already and checked.given:
+        answer["note"] = "the options are stored and count from the next start"
+    return json_response(answer)
+
+
+async def stop(request: web.Request) -> web.Response:
+    """POST /v1/accounts/{name}/stop: also for an account that does not run."""
+    accounts = context(request).accounts
+    given = request.match_info["name"]
+    stopped = await accounts.stop(given)
+    answer = account_json(await accounts.the(given))
+    return json_response({**answer, "note": stopped.note} if stopped.note else answer)
+
+
+async def restart(request: web.Request) -> web.Response:
+    """POST /v1/accounts/{name}/restart."""
+    return json_response(account_json(await context(request).accounts.restart(request.match_info["name"])))
+
+
+async def remove(request: web.Request) -> web.Response:
+    """DELETE /v1/accounts/{name}: stops it, deletes its session and media, forgets it."""
+    removed = await context(request).accounts.remove(request.match_info["name"])
+    return json_response(
+        {"name": removed.account.name.name, "instance": removed.instance, "removed": True},
+    )
+
+
+async def _options(request: web.Request) -> dict[str, str]:
+    """Return the options of a JSON body: an object of texts, numbers and booleans. Raises BadRequest, BadOption."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > _MOST_BODY:
+            raise web.HTTPRequestEntityTooLarge(_MOST_BODY, len(body))
+    if not body.strip():
+        return {}
+    try:
+        content: JsonValue = json.loads(bytes(body))
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON", 'send an object of options, {"post_api": "http://…"}') from None
+    if not isinstance(content, dict):
+        raise BadRequest("the body is not a JSON object", 'send {"option": "value"}, or nothing')
+    found: dict[str, str] = {}
+    for name, value in content.items():
+        if isinstance(value, bool):
+            value = "1" if value else "0"
+        if not isinstance(value, str | int | float):
+            raise BadOption(f"option {name[:64]} must be text, a number, true or false", "see wxclient(8)")
+        found[name] = str(value)
+        check_line(found[name])
+    return found

@@ -1,0 +1,38 @@
+"""/v1/health: is the controller itself well?"""
+
+import time
+from collections import Counter
+
+from aiohttp import web
+
+from wxcontroller import __version__
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import json_response
+from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+
+
+async def health(request: web.Request) -> web.Response:
+    """GET /v1/health: 200 when systemd answers, 503 when not; ``notices`` are about the settings."""
+    shared = context(request)
+    notices: list[JsonValue] = list(shared.notices)
+    answer: JsonObject = {
+        "status": "ok",
+        "version": __version__,
+        "uptime": int(time.time() - shared.started),
+        "draining": shared.draining.is_set(),
+        "notices": notices,
+    }
+    try:
+        views = await shared.accounts.views()
+    except UnitFailed as problem:
+        answer.update(status="degraded", reason=str(problem))
+        return json_response(answer, 503)
+    states: dict[str, JsonValue] = dict(Counter(view.word or "unknown" for view in views))
+    answer["accounts"] = {
+        "known": len(views),
+        "wanted": sum(view.registered for view in views),
+        "alive": sum(view.unit.has_process for view in views),
+        "states": states,
+    }
+    return json_response(answer)

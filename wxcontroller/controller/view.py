@@ -1,0 +1,164 @@
+"""What an account is to the outside: its file, its unit and its client's word, put together and kept apart."""
+
+from dataclasses import dataclass
+
+from wxcontroller.controller.statefiles import ClientState
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.account import Account, redacted
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import Desired, LoginState, UnitState
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One account at one moment. ``state`` is its client's own word; ``unreadable`` says why there is none."""
+
+    account: Account
+    unit: UnitRecord
+    state: ClientState | None = None
+    unreadable: str = ""
+
+    @property
+    def instance(self) -> str:
+        return self.account.name.instance
+
+    @property
+    def registered(self) -> bool:
+        """Whether the HTTP contract knows this client: it is wanted, or it runs."""
+        return self.account.desired is Desired.STARTED or self.unit.state.has_process
+
+    @property
+    def live(self) -> ClientState | None:
+        """The client's word, if a process is up that has spoken it.
+
+        The file outlives the process: what it says while the unit is down or starting is about an earlier run.
+        """
+        return self.state if self.unit.has_process and not self.starting else None
+
+    @property
+    def parked(self) -> ClientState | None:
+        """The last word of a client that gave up in good order: only a human can help it on."""
+        if self.unit.has_process or self.account.desired is not Desired.STARTED or self.state is None:
+            return None
+        return self.state if self.state.login is LoginState.PARKED else None
+
+    @property
+    def starting(self) -> bool:
+        return self.unit.has_process and self.unit.state is UnitState.ACTIVATING
+
+    @property
+    def login(self) -> LoginState | None:
+        """The session's state; None when a running program does not tell."""
+        if self.live is not None:
+            return self.live.login
+        if self.starting:
+            return LoginState.INIT
+        if self.parked:
+            return LoginState.PARKED
+        return None if self.unit.has_process else LoginState.STOPPED
+
+    @property
+    def word(self) -> str:
+        """The original's word for the state, "" when a running program does not tell."""
+        if self.live is not None:
+            return self.live.word
+        return self.login.word if self.login else ""
+
+    @property
+    def pid(self) -> int | None:
+        return self.live.pid or None if self.live else None
+
+    @property
+    def status(self) -> str:
+        """One line for people: what is going on."""
+        if told := self.live or self.parked:
+            return told.status
+        if self.unreadable and self.unit.has_process:
+            return "its state can't be read"
+        if self.starting:
+            return "its unit is starting"
+        if self.unit.has_process:
+            return "its unit runs, but tells no state"
+        if self.unit.sub.startswith("auto-restart"):
+            return "its process ended, systemd will start it again"
+        if self.unit.state is UnitState.FAILED:
+            return "its unit failed"
+        if self.account.desired is Desired.STARTED:
+            return "wanted, but its unit does not run"
+        return "stopped"
+
+    @property
+    def reason(self) -> str:
+        if told := self.live or self.parked:
+            return told.reason
+        if self.unreadable and self.unit.has_process:
+            return self.unreadable
+        if self.account.desired is Desired.STARTED and not self.unit.has_process:
+            return f"{self.account.name.unit} is {self.unit.words}; see: journalctl -u {self.account.name.unit}"
+        return ""
+
+    @property
+    def qrcode_link(self) -> str:
+        """What the QR code says that waits to be scanned, "" when none does."""
+        return self.live.qrcode_link if self.live else ""
+
+    @property
+    def has_qrcode(self) -> bool:
+        if self.live is None:
+            return False
+        # A program that is not ours tells no link, but shows a code while it says so.
+        return bool(self.live.qrcode_link) or (self.live.login is None and self.live.word == "scaning")
+
+
+def account_json(view: View) -> JsonObject:
+    """Return the ACCOUNT object of /v1."""
+    live, account = view.live, view.account
+    told = live or view.parked
+    user: JsonValue = dict(live.user) if live and live.user else None
+    return {
+        "name": account.name.name,
+        "instance": view.instance,
+        "unit": account.name.unit,
+        "driver": account.driver,
+        "desired": account.desired.value,
+        "unit_state": view.unit.state.value,
+        "unit_sub": view.unit.sub,
+        "login_state": view.login.value if view.login else None,
+        "state": view.word or None,
+        "status": view.status,
+        "since": told.since or None if told else None,
+        "reason": view.reason,
+        "pid": view.pid,
+        "port": account.port,
+        "post_api": redacted(account.options.get("post_api", "")),
+        "qrcode": view.has_qrcode,
+        "user": user,
+        "start_time": live.start_time or None if live else None,
+    }
+
+
+def stand_in_state(view: View, paths: Paths) -> JsonObject:
+    """Return a STATE (openwx-api 4.4) for a client that has no process to write one, or not yet."""
+    instance = view.instance
+    return {
+        "account": view.account.name.name,
+        "state": view.word,
+        "previous_state": None,
+        "login_state": view.login.value if view.login else None,
+        "status": view.status,
+        "reason": view.reason,
+        "unit": view.account.name.unit,
+        "unit_state": view.unit.state.value,
+        "unit_sub": view.unit.sub,
+        "driver": view.account.driver,
+        "os": "linux",
+        "pid": None,
+        "port": view.account.port,
+        "tmpdir": str(paths.runtime(instance)),
+        "media_dir": str(paths.media(instance)),
+        "cookie_path": str(paths.cookie_file(instance)),
+        "qrcode_path": str(paths.qrcode_file(instance)),
+        "pid_path": str(paths.pid_file(instance)),
+        "state_path": str(paths.state_file(instance)),
+    }
