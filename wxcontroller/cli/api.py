@@ -78,7 +78,13 @@ class Api:
 
     def qr_link(self, name: AccountName) -> str:
         """Return what the account's present QR code says. Raises WxError when it shows none."""
-        link = text(field(self._call("GET", _path(name, "qr"), about=name), "link"))
+        answer = self._call("GET", _path(name, "qr"), about=name)
+        link = text(field(answer, "link"))
+        if not link and field(answer, "jpeg"):
+            raise WxError(
+                f"{name.name} runs a program that shows its QR code as a picture only",
+                f"get it: curl -o qr.jpg '{self.shown}/openwx/get_qrcode?{urlencode({'client': name.name})}'",
+            )
         if not link:
             raise WxError(f"{name.name}: there is no QR code to scan", f"see: wxctl status {name.name}")
         return link

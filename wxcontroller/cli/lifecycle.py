@@ -10,6 +10,7 @@ from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.core.jsontypes import field, items, text
 from wxcontroller.core.names import AccountName
 
 _TIMEOUT = click.option(
@@ -64,7 +65,9 @@ def start(
     api = session.api()
     account = api.resolve(name)
     with _left_alone(account):
-        _finish(session, api, api.start(account, options), account, 0 if no_wait else timeout)
+        started = api.start(account, options)
+        _tell_notes(started)
+        _finish(session, api, started, account, 0 if no_wait else timeout)
 
 
 @click.command(epilog="Example: wxctl stop alice")
@@ -76,6 +79,7 @@ def stop(session: Session, name: str) -> None:
     api = session.api()
     account = api.resolve(name)
     stopped = api.stop(account)
+    _tell_notes(stopped)
     if session.json:
         session.emit(stopped.raw)
     else:
@@ -125,6 +129,15 @@ def _options(pairs: tuple[str, ...]) -> dict[str, str]:
             raise BadUsage(f"--option {pair} has no value", "write it as --option KEY=VALUE; wxclient(8) lists them")
         options[key] = value
     return options
+
+
+def _tell_notes(account: AccountView) -> None:
+    """Tell what the controller adds to its success: options without effect, or that count later."""
+    ignored = [text(name) for name in items(field(account.raw, "ignored"))]
+    if ignored:
+        click.echo(f"wxctl: {account.name}: without effect: {', '.join(ignored)}", err=True)
+    if note := text(field(account.raw, "note")):
+        click.echo(f"wxctl: {account.name}: {note}", err=True)
 
 
 @contextmanager

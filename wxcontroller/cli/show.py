@@ -10,7 +10,7 @@ from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.local import list_units, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
-from wxcontroller.core.jsontypes import field, text
+from wxcontroller.core.jsontypes import field, items, text
 from wxcontroller.core.names import is_derived, parse_name, unit_of
 from wxcontroller.core.states import Desired
 
@@ -76,7 +76,8 @@ def status(session: Session, name: str | None) -> None:
 def _overview(session: Session) -> None:
     api = session.api()
     try:
-        health, accounts = api.health(), api.accounts()
+        # In this order: when systemd can't be asked, it is the accounts' answer that says so.
+        accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:
         _without_controller(session, None, unreachable)
         raise
@@ -85,6 +86,8 @@ def _overview(session: Session) -> None:
         return
     version = text(field(health, "version"))
     click.echo(f"controller: answers at {api.shown}" + (f", version {version}" if version else ""))
+    for notice in items(field(health, "notices")):
+        click.echo(f"settings:   {text(notice)}")
     counts = Counter(account.condition.value for account in accounts)
     several = ", ".join(f"{count} {word}" for word, count in counts.most_common())
     click.echo(f"accounts:   {len(accounts)}" + (f" ({several})" if several else ""))

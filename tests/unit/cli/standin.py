@@ -66,6 +66,7 @@ class Controller:
     friends: list[JsonObject] = field(default_factory=list)
     groups: list[JsonObject] = field(default_factory=list)
     asked: list[tuple[str, str, JsonValue]] = field(default_factory=list)
+    notes: JsonObject = field(default_factory=dict)
     refuse: tuple[int, JsonObject] | None = None
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
 
@@ -87,7 +88,7 @@ class Controller:
             given = json.loads(body)
         self.asked.append((method, path, given))
         if path == "/v1/health":
-            return 200, {"status": "ok", "version": "2.0.0"}
+            return 200, {"status": "ok", "version": "2.0.0", "notices": ["pid_path has no effect"]}
         if self.refuse is not None and method != "GET":
             return self.refuse
         if path == "/v1/accounts":
@@ -105,6 +106,8 @@ class Controller:
             if not self.links:
                 return 404, {"error": {"code": "no-qrcode", "message": "no QR code to scan", "remedy": "wait for it"}}
             return 200, {"link": self.links.pop(0) if len(self.links) > 1 else self.links[0]}
+        if verb == "start":
+            return 200, {**self.accounts[name], **self.notes}
         if verb == "stop":
             self.accounts[name].update(GONE)
         elif method == "DELETE":

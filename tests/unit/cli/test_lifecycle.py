@@ -41,6 +41,15 @@ def test_start_sends_options(wxctl: Wxctl, server: Controller) -> None:
     assert len(server.asked) == 1  # --no-wait does not look again
 
 
+def test_start_tells_what_had_no_effect(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    server.notes = {"ignored": ["tmpdir"], "note": "the options are stored and count from the next start"}
+    done = wxctl("start", "alice", "-o", "tmpdir=/tmp", "-o", "send_interval=5")
+    assert done.returncode == 0
+    assert "alice: without effect: tmpdir" in done.stderr
+    assert "count from the next start" in done.stderr
+
+
 def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: Controller) -> None:
     server.script = [SCANNING, RUNNING]
     done = wxctl("--json", "start", "alice")

@@ -92,6 +92,7 @@ def test_status_of_all(wxctl: Wxctl, server: Controller) -> None:
     assert f"answers at {server.url}" in done.stdout
     assert "2 (1 running, 1 parked)" in done.stdout
     assert "wxctl restart parked" in done.stdout
+    assert "pid_path has no effect" in done.stdout
 
 
 def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
