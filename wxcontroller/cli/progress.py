@@ -73,7 +73,8 @@ class LineDisplay:
 
     def __init__(self, target: Console) -> None:
         self._console = target
-        self._last = ""
+        self._state = ""
+        self._remark = ""
         self._link = ""
 
     def __enter__(self) -> Self:
@@ -86,19 +87,22 @@ class LineDisplay:
 
     def show(self, account: AccountView, link: str) -> None:
         words = account.words or _WORDS.get(account.condition, "")
-        self._line(f"{account.name}: {account.condition.value}" + (f": {words}" if words else ""))
+        state = f"{account.name}: {account.condition.value}" + (f": {words}" if words else "")
+        if state != self._state:
+            self._line(state)
+            self._state = state
         if link and link != self._link:
             # Not the link itself: lines like these end in logs, and who has it can start a login.
             self._line(f"{account.name}: a QR code is ready; show it with: wxctl qr {account.name}")
         self._link = link or self._link
 
     def say(self, words: str) -> None:
-        self._line(words)
+        if words != self._remark:
+            self._line(words)
+            self._remark = words
 
     def _line(self, words: str) -> None:
-        if words != self._last:
-            self._console.print(f"{time.strftime('%H:%M:%S')} {words}")
-            self._last = words
+        self._console.print(f"{time.strftime('%H:%M:%S')} {words}")
 
 
 def _steps(account: AccountView) -> Text:

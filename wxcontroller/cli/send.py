@@ -8,7 +8,7 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.core.errors import UnknownAccount, WxError
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, field, integer, items
 from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.names import AccountName
@@ -58,7 +58,7 @@ def send(session: Session, name: str, to: str, text: str, group: bool) -> None:
     answer = api.openwx(endpoint, account, {"id": recipient.id, "content": content})
     queued = integer(field(answer, "code")) == _QUEUED
     if not queued:
-        _raise_for(answer, account, f"the message to {recipient} was not sent")
+        _raise_for(api, answer, account, f"the message to {recipient} was not sent")
     if session.json:
         session.emit(answer)
     elif queued:
@@ -101,17 +101,19 @@ def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...]
             if matches:
                 return matches
         elif integer(field(answer, "code")) != _NOT_FOUND:
-            _raise_for(answer, account, "its contacts can't be searched")
+            _raise_for(api, answer, account, "its contacts can't be searched")
     return []
 
 
-def _raise_for(answer: JsonValue, account: AccountName, what: str) -> None:
+def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: str) -> None:
     """Raise for an answer of the old shape whose code is not 0."""
     code, why = field(answer, "code"), json_text(field(answer, "status")) or "no reason given"
     if code is None or integer(code) == 0:
         return
     if why in ("client not exists", "client not found"):
-        raise UnknownAccount(f"there is no account {account.name}", "wxctl list shows the accounts")
+        # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
+        known = api.account(account)
+        raise WxError(f"{account.name} is {known.condition.value}", f"start it: wxctl start {account.name}")
     state = json_text(field(answer, "state"))
     raise WxError(
         f"{account.name}: {what}: {why}" + (f" (state {state})" if state else "") + f", code {json_text(code)}",

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import RUNNING, Controller
+from tests.unit.cli.standin import GONE, RUNNING, Controller
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,15 @@ def test_refused(wxctl: Wxctl, server: Controller) -> None:
     done = wxctl("send", "小店", "@c", "x")
     assert done.returncode == 1
     assert "was not sent: client not running (state scaning)" in done.stderr
+
+
+def test_from_an_account_that_is_stopped_or_not_there(wxctl: Wxctl, server: Controller) -> None:
+    server.accounts["小店"].update(GONE)
     server.send_answer = {"code": 1, "status": "client not exists"}
+    done = wxctl("send", "小店", "@c", "x")
+    assert done.returncode == 1
+    assert done.stderr == "wxctl: 小店 is stopped\n  start it: wxctl start 小店\n"
+    del server.accounts["小店"]
     assert wxctl("send", "小店", "@c", "x").returncode == 4
 
 
