@@ -1,5 +1,6 @@
 """A booted host with the built packages for the tests of this folder; its journal when one of them fails."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,9 @@ def bare_host(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 def _name(request: pytest.FixtureRequest) -> str:
-    return "wx-" + str(request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-"))
+    # With the process: two runs of the tests on one machine don't meet.
+    module = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
+    return f"wx-{module}-{os.getpid()}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,16 +3,22 @@
 A base tree is made once by mmdebstrap and kept; each host is an overlay over it, with its own network namespace,
 cgroup and journal. The machine outside needs no systemd running. Also a command:
 
-    /usr/bin/python3 -m tests.system.host up NAME      boot one and leave it running
-    /usr/bin/python3 -m tests.system.host in NAME CMD  run a command in it
-    /usr/bin/python3 -m tests.system.host down NAME    stop it and remove what it wrote
+    /usr/bin/python3 -m tests.system.host up NAME [DEB...]   boot one, install packages, leave it running
+    /usr/bin/python3 -m tests.system.host in NAME CMD        run a command in it
+    /usr/bin/python3 -m tests.system.host down NAME          stop it and remove what it wrote
+    /usr/bin/python3 -m tests.system.host list               which are running
+
+A host made by ``Host.up`` ends with the process that made it, however that ends: a reaper beside it waits for its
+death. What even a dead reaper left behind is swept away when the next host boots.
 """
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,10 +26,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+ROOT = Path(__file__).resolve().parents[2]
 WORK = Path(os.environ.get("TESTHOST_DIR", "/var/tmp/wxcontroller-testhost"))
 CGROUPS = Path("/sys/fs/cgroup")
 ENVIRONMENT = {
@@ -32,8 +39,9 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "DEBIAN_FRONTEND": "noninteractive",
 }
-# What a host has before our packages come: systemd and its friends, what our packages depend on (apt then needs no
-# network to install them), and tools that the tests use inside.
+# What a host has before our packages come: systemd and its friends, and tools that the tests use inside. What our
+# packages depend on is added (apt then needs no network to install them); it stands here too, so that one base tree
+# serves before and after they are built.
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,python3,python3-aiohttp,"
     "python3-jinja2,python3-systemd,python3-sdnotify,python3-segno,python3-click,python3-rich,python3-cryptography"
@@ -45,12 +53,13 @@ class HostError(Exception):
     """A host did not do what it should."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Host:
     """One booted host. Make it by ``Host.up``, which is also its end."""
 
     name: str
     limits: bool = False
+    _reaper: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
     def _place(self) -> Path:
@@ -66,8 +75,11 @@ class Host:
     def up(cls, name: str, limits: bool = False) -> Iterator["Host"]:
         """Boot a host for the duration of a block. ``limits``: MemoryMax and the like are really enforced."""
         host = cls(name, limits)
-        host.boot()
+        sweep()
+        host._refuse_a_second()
+        host._watch_over()
         try:
+            host.boot()
             yield host
         finally:
             host.down()
@@ -75,13 +87,14 @@ class Host:
     def boot(self) -> None:
         """Boot, on what an earlier boot of this host left or on a fresh overlay. Raises HostError."""
         base = make_base()
-        if _alive(self._place):
-            raise HostError(f"the host {self.name} is running already; end it: tests.system.host down {self.name}")
+        self._refuse_a_second()
         if not (self._place / "keep").exists():
             self._clean()
         for part in ("up", "work", "root"):
             (self._place / part).mkdir(parents=True, exist_ok=True)
         (self._place / "keep").unlink(missing_ok=True)
+        if self._reaper:
+            (self._place / "owner").write_text(str(self._reaper.pid))
         root = self._place / "root"
         self._stop()  # what a killed run left mounted
         layers = f"lowerdir={base},upperdir={self._place}/up,workdir={self._place}/work"
@@ -89,6 +102,8 @@ class Host:
         try:
             self._spawn(root)
             self._settle()
+            if not self._reaper:
+                (self._place / "owner").write_text("0")
         except BaseException:
             self._stop()
             raise
@@ -107,13 +122,33 @@ class Host:
         """Stop in an orderly way and boot again on the same disk."""
         self.run("journalctl", "--sync", check=False)
         (self._place / "keep").touch()
-        self._stop()
+        self._stop(orderly=True)
         self.boot()
 
     def down(self) -> None:
         """Stop and remove everything the host wrote."""
         self._stop()
         self._clean()
+        if self._reaper and self._reaper.stdin:
+            with contextlib.suppress(OSError):
+                self._reaper.stdin.write(b"done")
+                self._reaper.stdin.close()
+            self._reaper.wait(timeout=10)
+            self._reaper = None
+
+    def _refuse_a_second(self) -> None:
+        if _alive(self._place):
+            raise HostError(f"the host {self.name} is running already; end it: tests.system.host down {self.name}")
+
+    def _watch_over(self) -> None:
+        """Have the host taken down should this process die without doing so."""
+        self._reaper = subprocess.Popen(
+            [sys.executable, __file__, "reap", self.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def run(
         self,
@@ -125,14 +160,15 @@ class Host:
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command inside as root, or as ``user``. Raises CalledProcessError with its output when ``check``."""
         runner = ["runuser", "-u", user, "--"] if user else []
-        command = ["nsenter", "-a", "-t", str(self.leader), "--", *runner, *argv]
+        # Killing nsenter would leave the command running, so that its time is kept inside.
+        command = ["nsenter", "-a", "-t", str(self.leader), "--", "timeout", "-k", "2", str(timeout), *runner, *argv]
         done = subprocess.run(
             command,
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,
             env=ENVIRONMENT,
-            timeout=timeout,
+            timeout=timeout + 5,
             check=False,
         )
         if check and done.returncode != 0:
@@ -246,17 +282,19 @@ class Host:
         console = (self._place / "console").read_text(errors="replace")
         raise HostError(f"the host {self.name} does not boot:\n{console[-3000:]}")
 
-    def _stop(self) -> None:
+    def _stop(self, orderly: bool = False) -> None:
         pid = _pid(self._place)
         if pid and _running(pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-            if not _gone(pid, 20):
-                with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                if orderly:
+                    os.kill(pid, signal.SIGTERM)
+                else:
                     os.kill(self.leader, signal.SIGKILL)
-                if not _gone(pid, 5):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+            if not _gone(pid, 60 if orderly else 5):
+                if orderly:
+                    raise HostError(f"the host {self.name} does not shut down; see {self._place}/console")
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         (self._place / "pid").unlink(missing_ok=True)
         export = (
             Path("/run/systemd/nspawn/unix-export") / self.name
@@ -284,25 +322,62 @@ class _Connection(http.client.HTTPConnection):
 
 def make_base() -> Path:
     """Return the base tree, making it when there is none for today's list of packages. Raises HostError."""
-    key = hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]
+    wanted = sorted({*PACKAGES.split(","), *_dependencies()})
+    key = hashlib.sha256(",".join(wanted).encode()).hexdigest()[:12]
     base = WORK / f"base-{key}"
-    if base.is_dir():
-        return base
     WORK.mkdir(parents=True, exist_ok=True)
-    for old in WORK.glob("base-*"):
-        shutil.rmtree(old, ignore_errors=True)
-    print("making the test host's base tree (about a minute, once)", file=sys.stderr, flush=True)
-    making = WORK / f"making-{os.getpid()}"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}"]
-    command += ["--aptopt=Acquire::Languages none", "trixie", str(making)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode != 0:
-        shutil.rmtree(making, ignore_errors=True)
-        raise HostError(f"mmdebstrap failed:\n{done.stderr.decode(errors='replace')[-3000:]}")
-    # It would win over --hostname, and every host would be called like this machine.
-    (making / "etc/hostname").unlink(missing_ok=True)
-    making.rename(base)
+    with (WORK / ".base.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if base.is_dir():
+            return base
+        mounts = Path("/proc/self/mounts").read_text()
+        for old in [*WORK.glob("base-*"), *WORK.glob("making-*")]:
+            if f"lowerdir={old}," not in mounts:
+                shutil.rmtree(old, ignore_errors=True)
+        print("making the test host's base tree (about a minute, once)", file=sys.stderr, flush=True)
+        making = WORK / f"making-{key}"
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}"]
+        command += ["--aptopt=Acquire::Languages none", "trixie", str(making)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode != 0:
+            shutil.rmtree(making, ignore_errors=True)
+            raise HostError(f"mmdebstrap failed:\n{done.stderr.decode(errors='replace')[-3000:]}")
+        # It would win over --hostname, and every host would be called like this machine.
+        (making / "etc/hostname").unlink(missing_ok=True)
+        making.rename(base)
     return base
+
+
+def _dependencies() -> set[str]:
+    """Return the names of the packages that the built ones depend on, the first of alternatives."""
+    found: set[str] = set()
+    for deb in (ROOT / "dist").glob("*.deb"):
+        told = subprocess.run(["dpkg-deb", "-f", str(deb), "Depends"], capture_output=True, text=True, check=False)
+        for dependency in told.stdout.split(","):
+            name = re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", dependency)
+            if name and not name[1].startswith("wxcontroller"):
+                found.add(name[1])
+    return found
+
+
+def sweep() -> None:
+    """Take down hosts whose maker and reaper are both dead."""
+    for place in WORK.glob("*"):
+        try:
+            owner = int((place / "owner").read_text())
+        except (OSError, ValueError):
+            continue
+        running = _alive(place)
+        if (owner and not _running(owner, b"reap")) or not (owner or running):
+            Host(place.name).down()
+
+
+def reap(name: str) -> None:
+    """Wait until the process that made the host is done with it or dead; in the second case take the host down."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.stdin.buffer.read() != b"done":
+        Host(name).down()
 
 
 def hosts() -> list[str]:
@@ -328,13 +403,13 @@ def _alive(place: Path) -> bool:
     return bool(pid) and _running(pid)
 
 
-def _running(pid: int) -> bool:
+def _running(pid: int, what: bytes = b"nspawn") -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z" and b"nspawn" in command
+    return stat.rpartition(")")[2].split()[0] != "Z" and what in command
 
 
 def _gone(pid: int, seconds: float) -> bool:
@@ -358,15 +433,20 @@ def _remove_cgroup(top: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.system.host", description=__doc__)
-    parser.add_argument("verb", choices=["up", "in", "down", "list", "base"])
-    parser.add_argument("name", nargs="?", default="wxhost")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
     parser.add_argument("--limits", action="store_true", help="enforce memory, task and CPU limits")
+    parser.add_argument("verb", choices=["up", "in", "down", "list", "base", "reap"])
+    parser.add_argument("name", nargs="?", default="wxhost")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="for in: what to run; for up: packages to install")
     chosen = parser.parse_args()
     host = Host(chosen.name, chosen.limits)
     match chosen.verb:
         case "up":
+            sweep()
             host.boot()
+            if chosen.command:
+                host.install(*map(Path, chosen.command))
+        case "reap":
+            reap(chosen.name)
         case "in":
             leader = str(host.leader)
             command = ["nsenter", "-a", "-t", leader, "--", *(chosen.command or ["bash"])]
