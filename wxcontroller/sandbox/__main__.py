@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from pathlib import Path
 
 import click
@@ -110,6 +111,8 @@ def serve(
         snapshot.load(sandbox, state)
     while len(sandbox.accounts) < accounts:
         sandbox.add_account()
+    if state is not None:
+        snapshot.save(sandbox, state)  # a place that can't be written is better known now
     try:
         asyncio.run(serve_until_told(sandbox, address, secure, state))
     except BaseExceptionGroup as group:
@@ -144,9 +147,15 @@ def _show(value: JsonValue) -> None:
 
 def _table(rows: list[JsonValue], columns: tuple[str, ...]) -> None:
     cells = [[_cell(field(row, column)) for column in columns] for row in rows]
-    widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
+    widths = [max(_width(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
     for line in [[column.upper() for column in columns], *cells]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _width(cell: str) -> int:
+    """Return how many columns of a terminal a text takes; Chinese takes two each."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in cell)
 
 
 def _cell(value: JsonValue) -> str:
@@ -385,7 +394,7 @@ def requests(url: str, uin: str | None) -> None:
 def main() -> int:
     """Run the command; returns its exit code (wxsandbox(1))."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="wxsandbox", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jinja2
 from aiohttp import web
 
 from wxcontroller import __version__
@@ -39,6 +38,8 @@ class Page:
     async def front(self, request: web.Request) -> web.Response:
         """Serve the page."""
         if not self._html:
+            import jinja2  # here, because many sandboxes never show their page
+
             environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
             template = environment.from_string((_HERE / "phone.html.j2").read_text("utf-8"))
             self._html = template.render(

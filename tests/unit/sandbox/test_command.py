@@ -1,0 +1,156 @@
+"""The command wxsandbox, as a process."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.sandbox.conftest import UIN
+from tests.unit.sandbox.wire import Browser
+
+
+async def run(*words: str, url: str = "http://127.0.0.1:9") -> tuple[int, str, str]:
+    """Run wxsandbox; exit code, output, errors."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "wxcontroller.sandbox",
+        "--url",
+        url,
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await process.communicate()
+    return process.returncode or 0, out.decode(), errors.decode()
+
+
+@contextlib.asynccontextmanager
+async def served(*options: str, environment: dict[str, str] | None = None) -> AsyncIterator[tuple[str, int]]:
+    """Run ``wxsandbox serve``; its first line, and its port. It must end well when told to."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "wxcontroller.sandbox",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        *options,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment,
+    )
+    assert process.stdout is not None
+    try:
+        line = (await process.stdout.readline()).decode()
+        yield line, int(line.split("http://127.0.0.1:")[1].split(",")[0])
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(3):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_login_by_command(browser: Browser) -> None:
+    url = f"http://127.0.0.1:{browser.port}"
+    code, out, errors = await run("scan", "--as", str(UIN), url=url)
+    assert (code, out) == (4, "")
+    assert "no login is waiting" in errors
+    waiting = asyncio.create_task(run("scan", "--as", str(UIN), "--wait", "10", url=url))
+    uuid = await browser.jslogin()
+    assert await waiting == (0, f"{uuid} scanned\n", "")
+    assert await run("confirm", url=url) == (0, f"{uuid} confirmed\n", "")
+    code, _, errors = await run("confirm", uuid, url=url)
+    assert code == 1
+    assert "is confirmed" in errors
+    await browser.poll()
+    await browser.new_login_page()
+    await browser.init()
+    code, out, _ = await run("receive", str(UIN), "小明", "hello", url=url)
+    assert code == 0
+    assert (await browser.sync())["AddMsgList"][0]["MsgId"] == out.strip()
+    await browser.send("filehelper", "answer")
+    code, out, _ = await run("sent", str(UIN), "--json", url=url)
+    assert json.loads(out)[0]["text"] == "answer"
+    code, out, _ = await run("fault", "synccheck", "status", "503", "--forever", url=url)
+    assert (code, out) == (0, "1\n")
+    assert await run("faults", "--clear", url=url) == (0, "cleared 1\n", "")
+    assert await run("logout", str(UIN), url=url) == (0, "ended\n", "")
+
+
+async def test_tables_and_ids(browser: Browser) -> None:
+    url = f"http://127.0.0.1:{browser.port}"
+    code, out, _ = await run("accounts", url=url)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["UIN", str(UIN), str(UIN + 1)]
+    code, out, _ = await run("add-account", "--nickname", "Eve", "--web-login", "refused", url=url)
+    assert out == f"{UIN + 2}\n"
+    code, out, _ = await run("account", str(UIN + 2), url=url)
+    assert json.loads(out)["web_login"] == "refused"
+
+
+async def test_exit_codes() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        results = await asyncio.gather(
+            run("accounts"),
+            run("nonsense"),
+            run("accounts", url="nonsense"),
+            run("serve", "--listen", "0.0.0.0:2100"),
+            run("serve", "--listen", f"127.0.0.1:{port}"),
+            run("serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"),
+            run("serve", "--listen", "127.0.0.1:0", "--state", "/proc/no/such"),
+        )
+    assert [code for code, _, _ in results] == [3, 2, 2, 2, 2, 2, 1]
+    assert all("Traceback" not in errors and errors for _, _, errors in results)
+    assert "--i-know-this-is-public" in results[3][2]
+
+
+async def test_serve_tells_systemd_and_keeps_its_state(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.setblocking(False)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WXSANDBOX_STATE": str(tmp_path / "state.json")}
+        async with served("--accounts", "1", environment=environment) as (line, port):
+            assert line.startswith("sandbox with 1 accounts on http://127.0.0.1:")
+            assert (await run("add-account", url=f"http://127.0.0.1:{port}"))[0] == 0
+        told = b"\n".join(notify.recv(4096) for _ in range(3))
+        assert b"READY=1" in told
+        assert b"STATUS=Listening on http://127.0.0.1:" in told
+        assert b"STOPPING=1" in told
+        async with served("--accounts", "0", environment=environment) as (line, _):
+            assert line.startswith("sandbox with 2 accounts")
+
+
+async def test_serve_ends_at_once_while_polls_wait(browser: Browser) -> None:
+    async with served() as (_, port):
+        other = Browser(port)
+        await other.jslogin()
+        poll = asyncio.create_task(other.poll())
+        waiting = asyncio.create_task(other.api("GET", "/logins?state=done&wait=60"))
+        while (await other.api("GET", "/requests"))["counts"].get("login") != 1:
+            pass
+    for task in (poll, waiting):
+        with pytest.raises(Exception, match=r"disconnected|reset|closed|Cannot connect"):
+            await task
+    await other.http.close()
+
+
+async def test_make_ca(tmp_path: Path) -> None:
+    code, out, _ = await run("make-ca", str(tmp_path / "ca"))
+    assert code == 0
+    assert out.startswith("made ")
+    assert "127.0.0.1 file.web.wechat.com" in out
+    code, out, _ = await run("make-ca", str(tmp_path / "ca"))
+    assert out.startswith("kept ")
+    async with served("--tls-listen", "127.0.0.1:0", "--tls-dir", str(tmp_path / "ca")) as (line, _):
+        assert "https://127.0.0.1:" in line

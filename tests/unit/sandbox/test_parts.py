@@ -1,0 +1,192 @@
+"""Pictures, certificates, names, the state file."""
+
+import asyncio
+import shutil
+import ssl
+import stat
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.unit.sandbox.conftest import UIN
+from tests.unit.sandbox.wire import Browser, EverythingHere, sandbox_and_browser
+from wxcontroller.core.errors import BadOption
+from wxcontroller.sandbox import jpeg, markup, snapshot, tls
+from wxcontroller.sandbox.hosts import HOSTS, Role, place
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Address, Tls, parse_address, running
+from wxcontroller.sandbox.world import Plan, Seen, build
+
+
+async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> None:
+    await browser.jslogin()
+    url = f"http://login.weixin.qq.com:{browser.port}/qrcode/{browser.uuid}"
+    async with browser.http.get(url) as response:
+        assert response.content_type == "image/jpeg"
+        picture = await response.read()
+    assert picture.startswith(b"\xff\xd8")
+    assert picture.endswith(b"\xff\xd9")
+    zbar = shutil.which("zbarimg")
+    if zbar is None:
+        pytest.skip("zbarimg is not installed")
+    file = tmp_path / "qr.jpg"
+    file.write_bytes(picture)
+    reader = await asyncio.create_subprocess_exec(
+        zbar, "-q", "--raw", str(file), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    output, _ = await reader.communicate()
+    assert output.decode().strip() == f"https://login.weixin.qq.com/l/{browser.uuid}"
+
+
+async def test_pictures_only_of_good_codes_and_on_the_right_host(browser: Browser) -> None:
+    await browser.jslogin()
+    for host, uuid in (("login.wx.qq.com", browser.uuid), ("login.weixin.qq.com", "nope==")):
+        async with browser.http.get(f"http://{host}:{browser.port}/qrcode/{uuid}") as response:
+            assert response.status == 404
+
+
+def test_grey_levels_survive() -> None:
+    # two blocks of known grey in the scan: category and amplitude by hand
+    data = jpeg.squares([[255, 0]])
+    scan = data[data.index(b"\xff\xda") + 10 : -2].replace(b"\xff\x00", b"\xff")
+    assert f"{int.from_bytes(scan):0{len(scan) * 8}b}".startswith(
+        "0111" + "1111111" + "0" + "1000" + "00000000" + "0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("plain", "wire"),
+    [
+        ("a & <b>", "a &amp; &lt;b&gt;"),
+        ("&lt;br/&gt;", "&amp;lt;br/&amp;gt;"),
+        ("x:\ny:\nz", "x:<br/>y:<br/>z"),
+        ("😄", '<span class="emoji emoji1f604"></span>'),
+        ("🇨🇳", '<span class="emoji emoji1f1e81f1f3"></span>'),
+        ("#⃣", '<span class="emoji emoji2320e3"></span>'),
+        ("🥑微笑", "🥑微笑"),
+    ],
+)
+def test_markup(plain: str, wire: str) -> None:
+    assert markup.encode(plain) == wire
+
+
+def test_hosts() -> None:
+    assert len(HOSTS) == 21
+    roles: tuple[tuple[str, Role], ...] = (
+        ("wx.qq.com", Role.BASE),
+        ("WX2.QQ.COM:2100", Role.BASE),
+        ("login.web.wechat.com:443", Role.LOGIN),
+        ("webpush.wx8.qq.com", Role.PUSH),
+        ("file.web2.wechat.com", Role.FILE),
+        ("login.weixin.qq.com:2100", Role.QR),
+    )
+    for header, role in roles:
+        host = place(header)
+        assert host is not None
+        assert host.role is role
+    for other in ("127.0.0.1:2100", "localhost", "[::1]:2100", "wx.qq.com.evil.invalid", "", None):
+        assert place(other) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2100", "localhost:2100", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ":2100"]
+)
+def test_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(BadOption):
+        parse_address(text)
+
+
+def test_addresses() -> None:
+    assert str(parse_address("[::1]:2100")) == "[::1]:2100"
+    assert parse_address("127.0.0.1:0").is_loopback
+    assert not parse_address("0.0.0.0:2100").is_loopback
+
+
+def test_a_big_world_has_unique_names_and_all_kinds_of_groups() -> None:
+    world = build(Plan(seed=5, friends=3000, groups=8, members=40), "me", "wxid_me")
+    friends = [p.name for p in world.contacts() if p.kind.value == "friend"]
+    assert len(friends) == len(set(friends)) == 3000
+    assert {g.seen for g in world.groups.values()} == set(Seen)
+    assert {len(g.members) for g in world.groups.values()} == {40}
+    assert build(Plan(seed=5, friends=0, groups=1, members=1), "me", "wxid_me").groups
+
+
+def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None:
+    directory = tmp_path / "new"
+    assert tls.make_ca(directory)
+    before = {file.name: file.read_bytes() for file in directory.iterdir()}
+    assert not tls.make_ca(directory)
+    assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
+    for key in ("ca.key", "server.key"):
+        assert stat.S_IMODE((directory / key).stat().st_mode) == 0o600
+    (directory / "server.crt").unlink()
+    assert tls.make_ca(directory)
+    assert (directory / "ca.crt").read_bytes() == before["ca.crt"], "a trusted CA stays"
+    (directory / "server.key").write_text("nonsense")
+    assert tls.make_ca(directory)
+    tls.server_context(directory)
+
+
+def test_certificates_that_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(tls.TlsError):
+        tls.make_ca(tmp_path / "file")
+    with pytest.raises(tls.TlsError):
+        tls.server_context(tmp_path)
+
+
+async def test_every_real_name_over_tls_with_secure_cookies(tmp_path: Path) -> None:
+    tls.make_ca(tmp_path)
+    sandbox = Sandbox(Options())
+    sandbox.add_account()
+    secure = Tls(Address("127.0.0.1", 0), tls.server_context(tmp_path))
+    async with running(sandbox, Address("127.0.0.1", 0), secure) as (_, encrypted):
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+        connector = aiohttp.TCPConnector(resolver=EverythingHere(), ssl=trusting, use_dns_cache=False)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            for host in HOSTS:
+                async with http.get(f"https://{host}:{encrypted.port}/nothing") as response:
+                    assert response.status == 404
+            login = sandbox.logins.new(desktop=False)
+            sandbox.logins.scan(login, UIN)
+            sandbox.logins.confirm(login)
+            path = f"/cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket={login.ticket}&uuid={login.uuid}&version=v2"
+            async with http.get(f"https://wx.qq.com:{encrypted.port}{path}") as response:
+                cookies = response.headers.getall("Set-Cookie")
+                assert len(cookies) == 7
+                assert all(cookie.endswith("; Secure") for cookie in cookies)
+
+
+async def test_a_session_lives_on_in_the_state_file(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    async with sandbox_and_browser(Options(sync_hold=0.1)) as (sandbox, browser):
+        await browser.log_in(UIN)
+        await browser.api("POST", f"/accounts/{UIN}/receive", {"from": "小明", "text": "kept"})
+        await browser.send("filehelper", "hello")
+        snapshot.save(sandbox, file)
+        body = browser.message("filehelper", "later")
+        await browser.post("webwxsendmsg", body)
+        await browser.api("POST", f"/accounts/{UIN}/receive", {"from": "小明", "text": "after the save"})
+        await browser.sync()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        restored = Sandbox(Options(sync_hold=0.1))
+        snapshot.load(restored, file)
+        assert len(restored.accounts) == 2
+        async with running(restored, Address("127.0.0.1", 0)) as [address]:
+            browser.port = address.port
+            assert await browser.check() == ("0", "2"), "its key is newer than the file"
+            assert (await browser.sync())["AddMsgList"] == []
+            assert await browser.check() == ("0", "0")
+            await browser.api("POST", f"/accounts/{UIN}/receive", {"from": "小明", "text": "new"})
+            assert [m["Content"] for m in (await browser.sync())["AddMsgList"]] == ["new"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"version": 99}', '{"version": 1, "accounts": [{}]}'])
+def test_state_files_that_are_none(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "state.json"
+    file.write_text(content)
+    with pytest.raises(snapshot.BadState):
+        snapshot.load(Sandbox(), file)
+    with pytest.raises(snapshot.BadState):
+        snapshot.save(Sandbox(), tmp_path / "no" / "such" / "directory")

@@ -1,0 +1,181 @@
+"""The scripting API: what it gives and what it refuses."""
+
+import asyncio
+
+import pytest
+
+from tests.unit.sandbox.conftest import UIN
+from tests.unit.sandbox.wire import Browser, Json
+from wxcontroller.sandbox.sandbox import Sandbox
+
+
+async def test_health_and_accounts(browser: Browser) -> None:
+    assert await browser.api("GET", "/health") == {"status": "ok", "accounts": 2, "online": 0}
+    added = await browser.api(
+        "POST",
+        "/accounts",
+        {
+            "nickname": "A & B",
+            "domain": "wx2.qq.com",
+            "friends": 3,
+            "groups": 1,
+            "members": 5,
+            "web_login": "desktop",
+        },
+        status=201,
+    )
+    assert (added["nickname"], added["domain"], added["web_login"]) == ("A & B", "wx2.qq.com", "desktop")
+    details = await browser.api("GET", f"/accounts/{added['uin']}")
+    assert len([c for c in details["contacts"] if c["kind"] == "friend"]) == 3
+    assert [len(group["members"]) for group in details["groups"]] == [5]
+    assert details["sessions"] == []
+    assert [a["uin"] for a in await browser.api("GET", "/accounts")] == [UIN, UIN + 1, added["uin"]]
+
+
+async def test_equal_seeds_grow_equal_people(browser: Browser) -> None:
+    worlds = []
+    for _ in range(2):
+        account = await browser.api("POST", "/accounts", {"nickname": "x", "seed": 77})
+        details = await browser.api("GET", f"/accounts/{account['uin']}")
+        worlds.append(([c["name"] for c in details["contacts"]], [g["name"] for g in details["groups"]]))
+    other = await browser.api("POST", "/accounts", {"nickname": "x", "seed": 78})
+    details = await browser.api("GET", f"/accounts/{other['uin']}")
+    assert worlds[0] == worlds[1]
+    assert worlds[0][0] != [c["name"] for c in details["contacts"]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"domain": "example.com"},
+        {"friends": -1},
+        {"friends": "many"},
+        {"friends": True},
+        {"web_login": "maybe"},
+        {"nickname": 5},
+        {"age": 5},
+        {"push_login": "yes"},
+    ],
+)
+async def test_accounts_that_cannot_be(browser: Browser, body: Json) -> None:
+    assert "error" in await browser.api("POST", "/accounts", body, status=400)
+
+
+async def test_idle_accounts_have_no_world(browser: Browser, sandbox: Sandbox) -> None:
+    await browser.api("GET", "/accounts")
+    assert all(account._world is None for account in sandbox.accounts.values())
+
+
+async def test_logins_can_be_waited_for(browser: Browser) -> None:
+    assert await browser.api("GET", "/logins?state=waiting&wait=0.05") == []
+    waiting = asyncio.create_task(browser.api("GET", "/logins?state=waiting&wait=5"))
+    await browser.jslogin(desktop=True)
+    [login] = await waiting
+    assert (login["uuid"], login["desktop"], login["uin"]) == (browser.uuid, True, None)
+    waiting = asyncio.create_task(browser.api("GET", "/logins?state=cancelled&wait=5"))
+    await browser.api("POST", f"/logins/{browser.uuid}/cancel")
+    assert len(await waiting) == 1
+
+
+async def test_steps_out_of_order(browser: Browser) -> None:
+    await browser.jslogin()
+    path = f"/logins/{browser.uuid}"
+    await browser.api("POST", f"{path}/confirm", status=409)
+    await browser.api("POST", f"{path}/scan", {"uin": 5}, status=404)
+    await browser.api("POST", f"{path}/scan", status=404)
+    await browser.api("POST", f"{path}/scan", {"uin": UIN})
+    await browser.api("POST", f"{path}/scan", {"uin": UIN}, status=409)
+    await browser.api("POST", f"{path}/confirm")
+    await browser.api("POST", f"{path}/confirm", status=409)
+    await browser.api("POST", f"{path}/cancel")
+    await browser.api("POST", f"{path}/expire", status=409)
+    await browser.api("POST", "/logins/nope/scan", {"uin": UIN}, status=404)
+
+
+async def test_messages_that_cannot_be(browser: Browser) -> None:
+    path = f"/accounts/{UIN}/receive"
+    details = await browser.api("GET", f"/accounts/{UIN}")
+    group = details["groups"][0]
+    stranger = next(m for m in group["members"] if m["kind"] == "stranger")
+    outsider = next(c for c in details["contacts"] if c["wxid"] not in {m["wxid"] for m in group["members"]})
+    for body in (
+        {"from": "nobody at all", "text": "x"},
+        {"from": "小明"},
+        {"from": "小明", "text": ""},
+        {"from": "小明", "text": 5},
+        {"from": group["wxid"], "text": "x"},
+        {"from": stranger["wxid"], "text": "x"},
+        {"from": "小明", "group": "小明", "text": "x"},
+        {"from": outsider["wxid"], "group": group["wxid"], "text": "x"},
+        {"from": details["wxid"], "group": group["wxid"], "text": "x"},
+    ):
+        assert "error" in await browser.api("POST", path, body, status=400)
+    assert "error" in await browser.api(
+        "POST", f"/accounts/{UIN}/phone-send", {"to": stranger["wxid"], "text": "x"}, status=400
+    )
+    for name in ("同事小明", "小明"):
+        assert not (await browser.api("POST", path, {"from": name, "text": "x"}))["online"]
+
+
+async def test_members_by_display_name(browser: Browser) -> None:
+    group = (await browser.api("GET", f"/accounts/{UIN}"))["groups"][0]
+    member = next(m for m in group["members"][1:] if m["display"])
+    await browser.api(
+        "POST", f"/accounts/{UIN}/receive", {"from": member["display"], "group": group["name"], "text": "x"}
+    )
+    [line] = await browser.api("GET", f"/accounts/{UIN}/chats?with={group['wxid']}")
+    assert line["sender"] == member["name"]
+
+
+async def test_bad_requests_are_json_errors(browser: Browser) -> None:
+    for method, path, status in (
+        ("GET", "/nope", 404),
+        ("DELETE", "/accounts", 405),
+        ("GET", "/accounts/5", 404),
+        ("GET", "/accounts/abc", 404),
+        ("GET", "/logins?state=nope", 400),
+        ("GET", "/logins?wait=long", 400),
+        ("GET", "/logins?wait=-1", 400),
+        ("GET", f"/accounts/{UIN}/sent?after=x", 400),
+        ("GET", "/requests?uin=5", 404),
+    ):
+        assert "error" in await browser.api(method, path, status=status), path
+    async with browser.http.post(f"http://127.0.0.1:{browser.port}/sandbox/accounts", data=b"{") as response:
+        assert response.status == 400
+    assert "error" in await browser.api("POST", f"/accounts/{UIN}/logout", {"retcode": 7}, status=400)
+
+
+async def test_foreign_pages_are_refused(browser: Browser) -> None:
+    url = f"http://127.0.0.1:{browser.port}/sandbox/accounts"
+    for origin, status in (("http://evil.invalid", 403), ("null", 403), (f"http://127.0.0.1:{browser.port}", 201)):
+        async with browser.http.post(url, data=b"{}", headers={"Origin": origin}) as response:
+            assert response.status == status, origin
+
+
+async def test_changes_wake_the_page(browser: Browser) -> None:
+    version = (await browser.api("GET", "/changes"))["version"]
+    waiting = asyncio.create_task(browser.api("GET", f"/changes?after={version}&wait=5"))
+    await browser.jslogin()
+    assert (await waiting)["version"] > version
+
+
+async def test_requests_are_counted(online: Browser) -> None:
+    await online.check()
+    seen = await online.api("GET", f"/requests?uin={UIN}")
+    assert seen["counts"]["synccheck"] == 1
+    assert seen["violations"] == []
+    assert (await online.api("GET", f"/requests?uin={UIN + 1}"))["counts"] == {}
+    assert (await online.api("GET", "/requests"))["counts"]["jslogin"] == 1
+
+
+async def test_the_page_and_its_parts(browser: Browser) -> None:
+    for path, kind in (
+        ("/", "text/html"),
+        ("/phone.js", "text/javascript"),
+        ("/phone.css", "text/css"),
+        ("/pictures/qr/abc==.jpg", "image/jpeg"),
+        ("/pictures/avatar/x.jpg", "image/jpeg"),
+    ):
+        async with browser.http.get(f"http://localhost:{browser.port}{path}") as response:
+            assert (response.status, response.content_type) == (200, kind)
+            assert "default-src 'self'" in response.headers["Content-Security-Policy"]

@@ -1,0 +1,125 @@
+"""What every call has to prove, and what a refusal looks like."""
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+
+from tests.unit.sandbox.conftest import UIN
+from tests.unit.sandbox.wire import CGI, Browser, Json
+from wxcontroller.sandbox.sandbox import Sandbox
+
+
+def ret(answer: Json) -> int:
+    code: int = answer["BaseResponse"]["Ret"]
+    return code
+
+
+async def test_missing_cookies_are_1102_everywhere(online: Browser) -> None:
+    online.jar.clear()
+    assert await online.check() == ("1102", "0")
+    assert ret(await online.init()) == 1102
+    assert ret(await online.sync()) == 1102
+    assert ret(await online.contacts()) == 1102
+    assert ret(await online.send("filehelper", "hi")) == 1102
+
+
+async def test_a_refused_init_has_all_fields_with_zero_values(online: Browser) -> None:
+    good = await online.init()
+    await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": 1101})
+    bad = await online.init()
+    assert ret(bad) == 1101
+    assert bad.keys() == good.keys()
+    assert bad["User"].keys() == good["User"].keys()
+    assert not any(bad["User"].values())
+    assert bad["SyncKey"] == {"Count": 0, "List": []}
+    assert bad["ContactList"] == []
+    assert bad["SKey"] == ""
+
+
+async def test_a_refused_sync_has_an_empty_key(online: Browser) -> None:
+    good = await online.sync()
+    await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": 1102})
+    bad = await online.sync()
+    assert ret(bad) == 1102
+    assert bad.keys() == good.keys()
+    assert bad["SyncKey"]["Count"] == 0
+
+
+@pytest.mark.parametrize("code", [1100, 1101, 1102])
+async def test_a_forced_logout_wakes_the_poll_with_its_code(online: Browser, code: int) -> None:
+    poll = asyncio.create_task(online.check())
+    while not (await online.api("GET", f"/accounts/{UIN}"))["sessions"][0]["polling"]:
+        pass
+    assert (await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": code}))["ended"]
+    assert await poll == (str(code), "0")
+    assert ret(await online.send("filehelper", "hi")) == code
+
+
+async def test_synccheck_on_another_host_is_1100(online: Browser) -> None:
+    for host in ("wx.qq.com", "login.wx.qq.com", "file.wx.qq.com"):
+        assert await online.check(host=host) == ("1100", "0")
+
+
+async def test_a_base_call_on_another_role_is_not_there(online: Browser) -> None:
+    for host in ("webpush.wx.qq.com", "file.wx.qq.com", "login.wx.qq.com"):
+        async with online.http.post(f"http://{host}:{online.port}{CGI}/webwxinit", json={}) as response:
+            assert response.status == 404
+
+
+async def test_wrong_parts_of_base_request(online: Browser) -> None:
+    for changed, expected in (
+        ({"Uin": 5}, 1101),
+        ({"Sid": "x"}, 1101),
+        ({"Skey": "@crypt_x"}, 1101),
+        ({"Uin": str(UIN)}, 0),
+        ({"DeviceID": ""}, 0),
+        ({"Skey": ""}, 0),  # init tolerates it: a client that restores cookies knows none yet
+    ):
+        answer = await online.post("webwxinit", {"BaseRequest": online.base() | changed})
+        assert ret(answer) == expected, changed
+    assert ret(await online.post("webwxinit", {})) == 1
+    body = online.message("filehelper", "x")
+    body["BaseRequest"]["Skey"] = ""
+    assert ret(await online.post("webwxsendmsg", body)) == 1101
+
+
+async def test_bodies_that_are_no_json(online: Browser) -> None:
+    for body in ("", "[]", "{", '{"BaseRequest":'):
+        assert ret(await online.post("webwxinit", body)) == 1200
+
+
+async def test_escaped_slashes_break_the_sid(online: Browser) -> None:
+    body = json.dumps({"BaseRequest": online.base()}).replace("/", "\\/")
+    assert ret(await online.post("webwxinit", body)) == 1101
+    seen = await online.api("GET", f"/requests?uin={UIN}")
+    assert any("backslash" in violation["what"] for violation in seen["violations"])
+
+
+async def test_pass_ticket_encoded_once_or_twice_but_not_wrong(online: Browser) -> None:
+    ticket = online.values["pass_ticket"]
+    body = {"BaseRequest": online.base()}
+    assert ret(await online.post("webwxinit", body, query=f"pass_ticket={ticket}")) == 0
+    assert ret(await online.post("webwxinit", body, query=f"pass_ticket={ticket.replace('%', '%25')}")) == 0
+    assert ret(await online.post("webwxinit", body, query="pass_ticket=nonsense")) == 1
+
+
+async def test_cookies_in_quotes_are_not_the_cookies(online: Browser) -> None:
+    header = f'wxuin={UIN}; wxsid="{online.values["wxsid"]}"'
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        url = f"http://127.0.0.1:{online.port}{CGI}/webwxinit"
+        headers = {"Host": f"wx.qq.com:{online.port}", "Cookie": header}
+        async with http.post(url, json={"BaseRequest": online.base()}, headers=headers) as response:
+            assert '"Ret":1100' in await response.text()
+
+
+async def test_violations_hold_no_secrets(online: Browser, sandbox: Sandbox) -> None:
+    await online.check(skey="@crypt_wrong")
+    await online.post("webwxinit", {"BaseRequest": online.base() | {"Sid": "wrong-sid"}})
+    seen = str(await online.api("GET", f"/requests?uin={UIN}"))
+    session = sandbox.accounts[UIN].session
+    assert session is not None
+    for secret in (session.sid, session.skey, session.pass_ticket, "@crypt_wrong", "wrong-sid"):
+        assert secret not in seen
+    assert "skey is wrong" in seen
