@@ -78,7 +78,6 @@ def verdict(account: AccountView) -> WxError | None:
         case Condition.FAILED:
             return UnitFailed(f"{name}: its unit {account.unit} has failed{why}", f"see why: wxctl logs {name}")
         case Condition.DOWN:
-            # systemd unloads what has failed, so this is how most failures look.
             return UnitFailed(f"{name} should be up, but is not{why}", f"see why: wxctl logs {name}")
         case Condition.STOPPED:
             return WxError(f"{name} was stopped{why}", f"start it again: wxctl start {name}")

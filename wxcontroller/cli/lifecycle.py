@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from wxcontroller.cli.account import AccountView
+from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
@@ -67,6 +67,8 @@ def start(
     with _left_alone(account):
         started = api.start(account, options)
         _tell_notes(started)
+        if started.condition is Condition.PARKED:  # up, but it has given up: that is not what was asked for
+            started = api.restart(account)
         _finish(session, api, started, account, 0 if no_wait else timeout)
 
 

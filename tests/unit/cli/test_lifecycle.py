@@ -50,6 +50,17 @@ def test_start_tells_what_had_no_effect(wxctl: Wxctl, server: Controller) -> Non
     assert "count from the next start" in done.stderr
 
 
+def test_start_of_an_account_that_gave_up_restarts_it(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **PARKED)
+    server.script = [SCANNING, RUNNING]
+    done = wxctl("start", "alice")
+    assert done.returncode == 0, done.stderr
+    assert [path for method, path, _ in server.asked if method == "POST"] == [
+        "/v1/accounts/alice/start",
+        "/v1/accounts/alice/restart",
+    ]
+
+
 def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: Controller) -> None:
     server.script = [SCANNING, RUNNING]
     done = wxctl("--json", "start", "alice")
