@@ -1,4 +1,4 @@
-"""One account's life: API first, then the login, then until somebody stops it."""
+"""One account's life: API first, then the login, and on until somebody stops it."""
 
 import asyncio
 import contextlib
@@ -32,6 +32,8 @@ from wxcontroller.openwx.statefile import ClientFacts
 log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
+# A parked account does nothing but answer; the watchdog still wants to hear that it could.
+PARKED_PULSE_SECONDS = 20.0
 DEFAULT_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
 )
@@ -49,7 +51,7 @@ class Client:
     make_driver: DriverFactory
 
     async def run(self, stopping: asyncio.Event) -> int:
-        """Run until ``stopping`` is set or nothing more can be done; return the exit code.
+        """Run until ``stopping`` is set; return the exit code.
 
         Raises PortTaken when the API can't listen.
         """
@@ -107,7 +109,7 @@ class Client:
         return 0
 
     async def _drive(self, driver: Driver, session: Session, stopping: asyncio.Event) -> None:
-        """Run the driver until it ends or a stop is asked for."""
+        """Run the driver until a stop is asked for. When it ends before, stay: the API and the state say why."""
         session.move(LoginState.LOADING, "logging in to WeChat")
         working = asyncio.create_task(driver.run(session.handle))
         asked = asyncio.create_task(stopping.wait())
@@ -116,6 +118,9 @@ class Client:
             if working.done():
                 ended: Ended = working.result()
                 session.park(f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason))
+                while not asked.done():
+                    session.alive()
+                    await asyncio.wait({asked}, timeout=PARKED_PULSE_SECONDS)
         finally:
             for task in (working, asked):
                 task.cancel()

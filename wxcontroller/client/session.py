@@ -136,10 +136,14 @@ class Session:
         self.move(LoginState.PARKED, reason)
         self._report(reports.event("stop"))
 
+    def alive(self) -> None:
+        """Tell the watchdog that the process still answers, where no driver does."""
+        self._notifier.watchdog()
+
     def stop(self) -> None:
         """Orderly end."""
-        if self.state in (LoginState.PARKED, LoginState.STOPPED):
-            return
+        if self.state is LoginState.PARKED:
+            return  # told already
         self.move(LoginState.STOPPED, "stopped")
         self._report(reports.event("stop"))
 

@@ -250,11 +250,15 @@ async def test_session_lost_and_offline_are_never_called_running(start: Start) -
     await client.until_state("loading")
 
 
-async def test_a_client_that_can_do_no_more_ends_well_and_says_why(start: Start, webhook: Webhook) -> None:
+async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.play([Refused(1203, "not allowed", final=True), Ended(EndReason.REFUSED, "not allowed")])
-    assert await asyncio.wait_for(client.task, 5) == 0
-    state = client.state()
+    state = await client.until_state("stop")
+    answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
+    assert answer["code"] == -3
+    assert "not allowed" in str(answer["status"])
+    await webhook.until(lambda got: any(r.get("event") == "stop" for r in got))
+    assert await client.stop() == 0
     assert (state["state"], state["login_state"]) == ("stop", "parked")
     assert "not allowed" in str(state["reason"])
     assert webhook.events("login") == [[-1, "not allowed"]]
