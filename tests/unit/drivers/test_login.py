@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,9 @@ from wxcontroller.drivers.base import (
 )
 from wxcontroller.sandbox.account import Account, WebLogin
 from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Address, Tls, running
+from wxcontroller.sandbox.tls import make_ca, server_context
 
 
 async def test_scan_and_confirm(world: Wechat, alice: Account) -> None:
@@ -294,6 +298,25 @@ async def test_a_server_that_is_away_is_waited_for() -> None:
             await world.enter(drive, world.sandbox.add_account())
             assert drive.task is not None
             await drive.stop()
+
+
+async def test_over_tls_only_with_a_certificate_that_is_trusted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_ca(tmp_path)
+    sandbox = Sandbox(Options(poll_hold=0.3, sync_hold=0.3))
+    tls = Tls(Address("127.0.0.1", 0), server_context(tmp_path))
+    async with running(sandbox, Address("127.0.0.1", 0), tls) as (_, address):
+        world = Wechat(sandbox, f"https://localhost:{address.port}")
+        caplog.set_level("DEBUG", logger="wxcontroller.drivers")
+        async with world.drive() as drive:
+            await drive.until(Loading)
+            await asyncio.sleep(0.3)
+            assert drive.count(QrReady) == 0
+            assert "not to be trusted" in caplog.text
+        async with world.drive(ca_file=str(tmp_path / "ca.crt")) as drive:
+            await world.enter(drive, sandbox.add_account(domain="wx2.qq.com"))
+    assert world.violations() == []
 
 
 async def test_a_server_that_never_makes_sense_is_given_up(world: Wechat) -> None:

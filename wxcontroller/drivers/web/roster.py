@@ -213,7 +213,8 @@ class Roster:
         missing = [name for name in missing if name not in self._hopeless and not self._open(name)]
         if not missing:
             return
-        self.want(missing, again=True)
+        self._wanted = dict.fromkeys(missing) | self._wanted  # before everything else: somebody waits
+        self._news.set()
         try:
             async with asyncio.timeout(self._timing.stranger_patience), self._settled:
                 await self._settled.wait_for(lambda: not any(self._open(name) for name in missing))

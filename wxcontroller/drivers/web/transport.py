@@ -125,6 +125,8 @@ class Transport:
                 return Answer(request.call, response.status, bytes(body))
         except TimeoutError:
             failure = NoAnswer(request.call, "no answer in time", timed_out=True)
+        except aiohttp.ClientConnectorCertificateError:
+            failure = NoAnswer(request.call, f"the certificate of {request.host} is not to be trusted")
         except aiohttp.ClientConnectorError as problem:
             reason = problem.strerror or type(problem).__name__
             failure = NoAnswer(request.call, f"can't connect to {request.host}: {reason}")

@@ -1,0 +1,185 @@
+"""The line itself: cookies, request bodies, TLS, and answers that are too much."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.drivers.kit import HURRY, Store
+from wxcontroller.core.errors import BadOption, WeChatError
+from wxcontroller.drivers.base import DriverContext
+from wxcontroller.drivers.web.calls import minimal_json
+from wxcontroller.drivers.web.cookies import Jar, parse
+from wxcontroller.drivers.web.driver import make_driver
+from wxcontroller.drivers.web.failures import NoAnswer, Unreadable
+from wxcontroller.drivers.web.hosts import hosts_of
+from wxcontroller.drivers.web.transport import Request, Transport
+
+
+def test_cookies_go_where_they_belong() -> None:
+    jar = Jar()
+    jar.take(
+        "wx2.qq.com",
+        [
+            "wxsid=sAmPlE/iD+1; Domain=.wx2.qq.com; Path=/; Secure",
+            "webwx_data_ticket=gSd; Domain=.qq.com; Path=/",
+            "plain=1",
+            "foreign=1; Domain=wx.qq.com",
+            "everywhere=1; Domain=com",
+            "gone=1; Max-Age=0",
+            "old=1; Expires=Thu, 01 Jan 1970 00:00:01 GMT",
+            "later=1; Expires=Wed, 01 Jan 2200 00:00:00 GMT",
+            "odd=1; Expires=yesterday; Max-Age=soon",
+        ],
+    )
+    assert set(jar.header("wx2.qq.com", "/x", True).split("; ")) == {
+        "wxsid=sAmPlE/iD+1",
+        "webwx_data_ticket=gSd",
+        "plain=1",
+        "later=1",
+        "odd=1",
+    }
+    assert jar.header("webpush.wx2.qq.com", "/", True) == "wxsid=sAmPlE/iD+1; webwx_data_ticket=gSd"
+    assert jar.header("file.wx.qq.com", "/", False) == "webwx_data_ticket=gSd"
+    assert jar.header("evilwx2.qq.com.example", "/", True) == ""
+    assert jar.value("webwx_data_ticket") == "gSd"
+    assert jar.value("nothing") == ""
+
+
+def test_a_cookie_is_replaced_and_removed_by_its_namesake() -> None:
+    jar = Jar()
+    jar.take("wx.qq.com", ["a=1; Domain=wx.qq.com", "a=2; Domain=.wx.qq.com"])
+    assert jar.header("wx.qq.com", "/", True) == "a=2"
+    jar.take("wx.qq.com", ["a=; Domain=wx.qq.com; Max-Age=0"])
+    assert jar.header("wx.qq.com", "/", True) == ""
+
+
+def test_a_jar_survives_storing() -> None:
+    jar, copy = Jar(), Jar()
+    jar.take("wx.qq.com", ["a=b/c+=; Domain=.wx.qq.com; Path=/p; Secure; Max-Age=100", "c=d"])
+    copy.restore(json.loads(json.dumps(jar.stored())))
+    assert copy.stored() == jar.stored()
+    copy.restore([None, {"name": "x"}, {"name": "x", "value": "a\nb", "domain": "y"}, 7])
+    assert copy.stored() == jar.stored()
+
+
+@given(st.text(), st.sampled_from(["wx.qq.com", "127.0.0.1"]))
+def test_any_set_cookie_is_taken_or_left(header: str, host: str) -> None:
+    jar = Jar()
+    jar.take(host, [header, f"a=1; {header}", f"a=1; expires={header}", f"a=1; domain={header}"])
+    found = jar.header(host, "/", True)
+    assert "\n" not in found
+    assert "\r" not in found
+    parse(header, host, 0.0)
+
+
+@given(st.text())
+def test_bodies_escape_as_little_as_they_can(content: str) -> None:
+    body = minimal_json({"Content": content})
+    expected = content.encode("utf-8", "replace").decode()
+    assert json.loads(body)["Content"] == expected
+    if all(c >= " " for c in content):
+        assert b"\\u" not in body.replace(b"\\\\", b"")
+        assert b"\\/" not in body.replace(b"\\\\", b"")
+
+
+@pytest.mark.parametrize(
+    ("domain", "push"),
+    [
+        ("wx.qq.com", "webpush.wx.qq.com"),
+        ("wx2.qq.com", "webpush.wx2.qq.com"),
+        ("wx8.qq.com", "webpush.wx8.qq.com"),
+        ("other.qq.com", "webpush.wx.qq.com"),
+        ("web.wechat.com", "webpush.web.wechat.com"),
+        ("web2.wechat.com", "webpush.web2.wechat.com"),
+    ],
+)
+def test_hosts(domain: str, push: str) -> None:
+    assert hosts_of(domain).push == push
+
+
+def test_foreign_hosts() -> None:
+    for host in ("evil.example", "evilqq.com", "qq.com.evil.example", ""):
+        with pytest.raises(ValueError, match="WeChat"):
+            hosts_of(host)
+
+
+async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
+    """Ask a server that answers with ``raw`` and closes; return the body."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        if raw:
+            writer.close()
+        else:
+            await asyncio.sleep(5)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        async with Transport(Jar(), HURRY, f"http://127.0.0.1:{port}") as transport:
+            request = Request("call", "wx.qq.com", "/x", "skey=secret", limit=limit, timeout=timeout)
+            return (await transport.send(request)).body
+    finally:
+        server.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 0 -\r\nContent-Length: 0\r\n\r\n",
+        b"\x00\xff\x00",
+        b"\r\n",
+        OK + b"Content-Length: 10\r\n\r\nabc",
+        OK + b"Content-Length: x\r\n\r\nabc",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc",
+        OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        OK + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_answer(raw: bytes) -> None:
+    with pytest.raises(NoAnswer) as failed:
+        await fetch(raw)
+    assert "secret" not in f"{failed.value!r} {failed.value.__cause__!r} {failed.value.__context__!r}"
+
+
+async def test_the_push_servers_quirk_is_told_apart() -> None:
+    with pytest.raises(NoAnswer) as failed:
+        await fetch(b"HTTP/1.1 0 -\r\n\r\n")
+    assert failed.value.malformed
+    with pytest.raises(NoAnswer) as late:
+        await fetch(b"", timeout=0.2)
+    assert late.value.timed_out
+
+
+async def test_a_long_answer_is_not_read_to_its_end() -> None:
+    body = b"x" * 1000
+    assert await fetch(OK + b"Content-Length: 1000\r\n\r\n" + body) == body
+    with pytest.raises(Unreadable, match="longer"):
+        await fetch(OK + b"Content-Length: 1001\r\n\r\n" + body + b"y")
+    with pytest.raises(Unreadable, match="longer"):
+        await fetch(OK + b"\r\n" + b"z" * 10_000_000)
+
+
+async def test_nothing_goes_out_before_and_after() -> None:
+    transport = Transport(Jar(), HURRY, "http://127.0.0.1:1")
+    with pytest.raises(WeChatError):
+        await transport.send(Request("call", "wx.qq.com", "/"))
+    async with transport:
+        with pytest.raises(NoAnswer, match="can't connect"):
+            await transport.send(Request("call", "wx.qq.com", "/"))
+
+
+def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nonsense")
+    for name in ("ca.pem", "missing.pem"):
+        options = {"server": "https://127.0.0.1:1", "ca_file": str(tmp_path / name)}
+        with pytest.raises(BadOption, match=name):
+            make_driver(DriverContext("alice", options, Store()))

@@ -1,0 +1,120 @@
+"""Sending texts."""
+
+import pytest
+
+from tests.unit.drivers.kit import Wechat, friend
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.drivers.base import LossReason, SessionLost
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.world import Kind
+
+
+@pytest.mark.parametrize(
+    "text", ['a/b \\ "c" <d> & &amp; 你好 😀', "two\nlines\tand a tab", "x" * 2000, "\u2028\x7f"]
+)
+async def test_a_text_arrives_as_it_was_written(world: Wechat, alice: Account, text: str) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        group = next(iter(alice.world.groups))
+        for target in (friend(alice), group, "filehelper"):
+            sent = await drive.driver.send_text(alice.session.username(target), text, drive.driver.new_client_id())
+            assert (alice.sent[-1].text, alice.sent[-1].wxid) == (text, target)
+            assert sent.id == alice.sent[-1].msg_id
+    assert world.violations() == []
+
+
+async def test_what_can_not_be_sent_is_left_out(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        await drive.driver.send_text("filehelper", "a\r\nb\x00\x1bc\ud800", drive.driver.new_client_id())
+    assert alice.sent[-1].text == "a\nbc?"
+
+
+async def test_a_refusal_has_wechats_code(world: Wechat, alice: Account) -> None:
+    stranger = next(person.wxid for person in alice.world.people.values() if person.kind is Kind.STRANGER)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        for target, ret in (("@nobody", -2), (alice.session.username(stranger), 1204)):
+            with pytest.raises(WeChatError) as refused:
+                await drive.driver.send_text(target, "x", drive.driver.new_client_id())
+            assert refused.value.ret == ret
+            assert refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (FaultKind.RESET, "after"),
+        (FaultKind.RESET, None),
+        (FaultKind.TRUNCATE, 10),
+        (FaultKind.STATUS, 503),
+        (FaultKind.GARBAGE, None),
+        (FaultKind.GARBAGE, '{"BaseResponse":{"Ret":0},"MsgID":""}'),
+    ],
+)
+async def test_an_unreadable_answer_allows_a_second_try_with_the_same_id(
+    world: Wechat, alice: Account, kind: FaultKind, value: str | int | None
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("webwxsendmsg", kind, value)
+        client_id = drive.driver.new_client_id()
+        with pytest.raises(WeChatError) as failed:
+            await drive.driver.send_text("filehelper", "once", client_id)
+        assert failed.value.ret is None
+        await drive.driver.send_text("filehelper", "once", client_id)
+    assert [sent.text for sent in alice.sent] == ["once"]
+
+
+async def test_client_ids_are_unique_digits(world: Wechat) -> None:
+    async with world.drive() as drive:
+        ids = [drive.driver.new_client_id() for _ in range(10_000)]
+    assert len(set(ids)) == len(ids)
+    assert all(len(name) == 17 and name.isdigit() for name in ids)
+
+
+async def test_before_the_login_nothing_is_sent(world: Wechat) -> None:
+    async with world.drive() as drive:
+        await world.login_of(drive)
+        with pytest.raises(WeChatError, match="not logged in"):
+            await drive.driver.send_text("filehelper", "x", "1")
+        await drive.stop()
+        with pytest.raises(WeChatError, match="not logged in"):
+            await drive.driver.send_text("filehelper", "x", "1")
+
+
+async def test_one_1101_of_a_send_is_not_the_end(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        for number in range(3):
+            world.fault("webwxsendmsg", FaultKind.RETCODE, 1101)
+            with pytest.raises(WeChatError):
+                await drive.driver.send_text("filehelper", "x", f"1{number}")
+            await drive.driver.send_text("filehelper", "y", f"2{number}")
+        world.hear(alice, "still here")
+        await drive.text("still here")
+    assert drive.count(SessionLost) == 0
+
+
+async def test_1101_again_and_again_ends_the_session(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("webwxsendmsg", FaultKind.RETCODE, 1101, count=3)
+        for number in range(3):
+            with pytest.raises(WeChatError):
+                await drive.driver.send_text("filehelper", "x", str(number))
+        lost = await drive.until(SessionLost)
+    assert (lost.reason, lost.ret) == (LossReason.KICKED, 1101)
+
+
+async def test_a_send_learns_of_the_end_before_the_poll(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("synccheck", FaultKind.GARBAGE, 'window.synccheck={retcode:"0",selector:"0"}', count=None)
+        world.sandbox.close_session(alice, 1101)
+        with pytest.raises(WeChatError):
+            await drive.driver.send_text("filehelper", "x", "1")
+        assert (await drive.until(SessionLost)).ret == 1101

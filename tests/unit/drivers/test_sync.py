@@ -1,0 +1,427 @@
+"""Listening: what arrives, once and in order; what breaks, and what ends it."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.unit.drivers.kit import Drive, Store, Wechat, friend, hurried, wechat
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.model import Direction, Message, MessageKind
+from wxcontroller.drivers.base import (
+    Accepted,
+    EndReason,
+    LoginWay,
+    LossReason,
+    MessageArrived,
+    Offline,
+    Online,
+    Profile,
+    QrReady,
+    RosterChanged,
+    RosterLoaded,
+    SessionLost,
+)
+from wxcontroller.sandbox import session as sandbox_session
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.sandbox import Options
+from wxcontroller.sandbox.world import Seen
+
+
+def contact_names(drive: Drive) -> dict[str, str]:
+    loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
+    return {contact.id: contact.name for contact in loaded.contacts}
+
+
+async def test_a_friends_text(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        sent = world.hear(alice, 'a < b &amp; "c" <br/> 你好 😀\nsecond line')
+        message = (await drive.until(MessageArrived)).message
+        assert message.text == 'a < b &amp; "c" <br/> 你好 😀\nsecond line'
+        assert message.id == str(sent.msg_id)
+        assert (message.kind, message.direction) == (MessageKind.TEXT, Direction.RECEIVED)
+        assert message.sender == message.chat
+        assert not message.is_group
+        assert contact_names(drive)[message.sender] == alice.world.people[friend(alice)].name
+        assert message.time == sent.time
+
+
+async def test_a_text_in_a_group(world: Wechat, alice: Account) -> None:
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    member = next(member.wxid for member in group.members if member.wxid != alice.wxid)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.hear(alice, "@x:<br/>not a prefix", group.wxid, member)
+        message = (await drive.until(MessageArrived)).message
+        assert alice.session is not None
+        assert message.text == "@x:<br/>not a prefix"
+        assert message.is_group
+        assert (message.chat, message.sender) == (
+            alice.session.username(group.wxid),
+            alice.session.username(member),
+        )
+
+
+async def test_what_the_own_phone_sends(world: Wechat, alice: Account) -> None:
+    group = next(iter(alice.world.groups.values()))
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.sandbox.deliver(alice, friend(alice), alice.wxid, "from my phone", "phone")
+        world.sandbox.deliver(alice, group.wxid, alice.wxid, "@bob:\nhi", "phone")
+        world.sandbox.deliver(alice, "filehelper", alice.wxid, "a note", "phone")
+        assert alice.session is not None
+        for text, peer in (("from my phone", friend(alice)), ("@bob:\nhi", group.wxid), ("a note", "filehelper")):
+            message = (await drive.text(text)).message
+            assert message.direction is Direction.SENT_ELSEWHERE
+            assert message.chat == alice.session.username(peer)
+            assert message.sender == alice.session.username(alice.wxid)
+
+
+def deliver_raw(world: Wechat, alice: Account, peer: str, sender: str, content: str, kind: int) -> None:
+    assert alice.session is not None
+    alice.session.push(
+        sandbox_session.Message(world.sandbox.next_msg_id(), 1_700_000_000, peer, sender, content, kind)
+    )
+
+
+async def test_notices_and_kinds_that_are_not_decoded_are_told(world: Wechat, alice: Account) -> None:
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    peer = friend(alice)
+    link = (
+        "&lt;msg&gt;&lt;appmsg&gt;&lt;title&gt;T&lt;/title&gt;&lt;type&gt;57&lt;/type&gt;&lt;/appmsg&gt;&lt;/msg&gt;"
+    )
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        deliver_raw(world, alice, group.wxid, "", '"A"邀请"B"加入了群聊', 10000)
+        deliver_raw(world, alice, peer, peer, "&lt;msg&gt;&lt;img/&gt;&lt;/msg&gt;", 3)
+        deliver_raw(world, alice, peer, peer, link, 49)
+        deliver_raw(world, alice, peer, peer, "", 52)
+        deliver_raw(world, alice, peer, peer, "", 4711)
+        found: list[Message] = [(await drive.until(MessageArrived)).message for _ in range(4)]
+    notice, image, quote, unknown = found
+    assert (notice.kind, notice.sender, notice.text) == (MessageKind.NOTICE, "", '"A"邀请"B"加入了群聊')
+    assert (image.kind, image.text, image.raw_kind) == (MessageKind.OTHER, "[图片]", "3")
+    assert (quote.kind, quote.text, quote.raw_kind) == (MessageKind.OTHER, "T", "49/57")
+    assert (unknown.kind, unknown.raw_kind) == (MessageKind.OTHER, "4711")
+
+
+async def test_a_burst_arrives_once_and_in_order(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        for number in range(400):
+            world.hear(alice, str(number))
+            if number % 150 == 0:
+                await asyncio.sleep(0.02)
+        await drive.text("399")
+    assert drive.texts() == [str(number) for number in range(400)]
+    assert world.violations() == []
+
+
+async def test_a_repeated_message_is_told_once(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        repeated = world.hear(alice, "once")
+        assert alice.session is not None
+        alice.session.push(repeated)
+        await drive.text("once")
+        alice.session.push(repeated)
+        world.hear(alice, "later")
+        await drive.text("later")
+        assert drive.texts() == ["once", "later"]
+    async with world.drive(store) as drive:
+        await drive.until(Online)
+        alice.session.push(repeated)
+        world.hear(alice, "after a restart")
+        await drive.text("after a restart")
+    assert drive.texts() == ["after a restart"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(FaultKind.RESET, "after"), (FaultKind.TRUNCATE, 100), (FaultKind.STATUS, 204), (FaultKind.RETCODE, -1)],
+)
+async def test_a_lost_answer_loses_and_repeats_nothing(
+    world: Wechat, alice: Account, kind: FaultKind, value: str | int
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        for number in range(5):
+            world.fault("webwxsync", kind, value)
+            world.hear(alice, f"{number} a")
+            world.hear(alice, f"{number} b")
+            await drive.text(f"{number} b")
+    assert drive.texts() == [f"{number} {letter}" for number in range(5) for letter in "ab"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (FaultKind.STATUS, 0),
+        (FaultKind.STATUS, 503),
+        (FaultKind.RESET, None),
+        (FaultKind.TRUNCATE, 5),
+        (FaultKind.GARBAGE, None),
+        (FaultKind.GARBAGE, 'window.synccheck={retcode:"2",selector:"0"}'),
+        (FaultKind.RETCODE, -1),
+    ],
+)
+async def test_a_bad_poll_does_not_matter(
+    world: Wechat, alice: Account, kind: FaultKind, value: str | int | None
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("synccheck", kind, value, 3)
+        world.hear(alice, "still there")
+        await drive.text("still there")
+        world.hear(alice, "and now")
+        await drive.text("and now")
+    assert drive.count(SessionLost) == 0
+
+
+async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        take_back = world.fault("*", FaultKind.RESET, count=None)
+        offline = await drive.until(Offline)
+        assert offline.reason
+        progress = drive.progress
+        await asyncio.sleep(0.5)
+        assert drive.progress > progress
+        take_back()
+        await drive.until(Online)
+        world.hear(alice, "back")
+        await drive.text("back")
+    assert drive.count(Offline) == 1
+    assert drive.count(QrReady) == 1
+
+
+async def test_news_that_can_not_be_fetched_count_as_an_outage(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        take_back = world.fault("webwxsync", FaultKind.GARBAGE, count=None)
+        world.hear(alice, "stuck")
+        await drive.until(Offline)
+        take_back()
+        await drive.text("stuck")
+
+
+async def test_a_poll_that_hangs_still_shows_progress() -> None:
+    async with wechat(Options(poll_hold=0.3, sync_hold=60)) as world:
+        alice = world.sandbox.add_account()
+        async with world.drive(timing=hurried(progress_every=0.05)) as drive:
+            await world.enter(drive, alice)
+            progress = drive.progress
+            await asyncio.sleep(0.4)
+            assert drive.progress >= progress + 4
+            world.hear(alice, "here")
+            await drive.text("here")
+
+
+async def test_a_message_is_taken_before_wechat_is_told(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        drive.hold = lambda event: isinstance(event, MessageArrived)
+        assert store.content is not None
+        before = json.loads(store.content)["session"]["sync_key"]
+        world.hear(alice, "not taken")
+        await asyncio.sleep(0.2)
+        assert json.loads(store.content)["session"]["sync_key"] == before
+        await drive.stop()
+        assert json.loads(store.content)["session"]["sync_key"] == before
+    async with world.drive(store) as drive:
+        await drive.text("not taken")
+
+
+async def test_what_was_taken_is_not_told_again_after_a_restart(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        drive.hold = lambda event: isinstance(event, MessageArrived) and event.message.text == "second"
+        world.hear(alice, "first")
+        world.hear(alice, "second")
+        await drive.text("first")
+        await drive.stop()  # before the sync key that acknowledges both is stored
+    async with world.drive(store) as drive:
+        await drive.text("second")
+    assert drive.texts() == ["second"]
+
+
+async def test_what_emit_raises_comes_out(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+
+        def broken(event: object) -> bool:
+            if isinstance(event, MessageArrived):
+                raise RuntimeError("no room")
+            return False
+
+        drive.hold = broken
+        world.hear(alice, "x")
+        with pytest.raises(RuntimeError, match="no room"):
+            await drive.end()
+
+
+@pytest.mark.parametrize(
+    ("ret", "reason"), [(1100, LossReason.LOGGED_OUT), (1101, LossReason.KICKED), (1102, LossReason.COOKIE)]
+)
+async def test_a_lost_session_is_followed_by_a_new_login(
+    world: Wechat, alice: Account, ret: int, reason: LossReason
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.sandbox.close_session(alice, ret)
+        lost = await drive.until(SessionLost)
+        assert (lost.ret, lost.reason) == (ret, reason)
+        world.sandbox.logins.confirm(await world.consent(drive))
+        assert (await drive.until(Accepted)).way is LoginWay.PUSH
+        await drive.until(Online)
+        world.hear(alice, "again")
+        await drive.text("again")
+
+
+async def test_a_single_1102_is_asked_again(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("synccheck", FaultKind.RETCODE, 1102)
+        await asyncio.sleep(0.4)
+        world.hear(alice, "fine")
+        await drive.text("fine")
+    assert drive.count(SessionLost) == 0
+
+
+async def test_stop_with_mobile(world: Wechat, alice: Account) -> None:
+    async with world.drive(stop_with_mobile="1") as drive:
+        await world.enter(drive, alice)
+        world.sandbox.close_session(alice, 1101)
+        ended = await drive.end()
+    assert ended.reason is EndReason.PHONE
+    assert drive.count(SessionLost) == 1
+
+
+async def test_1101_from_a_sync_stops(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("webwxsync", FaultKind.RETCODE, 1101, count=None)
+        world.hear(alice, "x")
+        ended = await drive.end()
+    assert ended.reason is EndReason.PHONE
+
+
+async def test_a_stored_session_that_dies_at_once_is_logged_in_anew(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+    world.fault("synccheck", FaultKind.RETCODE, 1101)
+    async with world.drive(store, timing=hurried(flagged_within=60.0)) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        await drive.until(SessionLost)
+        await world.consent(drive)
+
+
+async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat, alice: Account) -> None:
+    async with world.drive(timing=hurried(relogins=2)) as drive:
+        await world.enter(drive, alice)
+        for _ in range(2):
+            world.sandbox.close_session(alice, 1100)
+            world.sandbox.logins.confirm(await world.consent(drive))
+            await drive.until(Online)
+        world.sandbox.close_session(alice, 1100)
+        ended = await drive.end()
+    assert ended.reason is EndReason.RETRIES_USED_UP
+
+
+@pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
+async def test_codes_without_a_meaning_end_in_a_new_login(world: Wechat, alice: Account, endpoint: str) -> None:
+    async with world.drive(timing=hurried(unknown_codes=4)) as drive:
+        await world.enter(drive, alice)
+        world.fault(endpoint, FaultKind.RETCODE, 7, count=4)
+        world.hear(alice, "x")
+        lost = await drive.until(SessionLost)
+        assert (lost.reason, lost.ret) == (LossReason.ERRORS, 7)
+
+
+async def test_too_frequent_pauses_and_goes_on(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("synccheck", FaultKind.RETCODE, 1205, count=3)
+        while not world.sandbox.faults.all or next(iter(world.sandbox.faults.all.values())).hits < 1:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
+        with pytest.raises(WeChatError) as refused:
+            await drive.driver.send_text("filehelper", "x", "1")
+        assert refused.value.ret == 1205
+        world.hear(alice, "after")
+        await drive.text("after")
+        await drive.driver.send_text("filehelper", "x", "2")
+    assert drive.count(SessionLost) == 0
+
+
+async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        take_back = world.fault(
+            "synccheck", FaultKind.GARBAGE, 'window.synccheck={retcode:"0",selector:"3"}', count=None
+        )
+        await asyncio.sleep(0.3)
+        before = world.requests("webwxsync")
+        await asyncio.sleep(1.0)
+        assert world.requests("webwxsync") - before <= 5
+        take_back()
+        world.hear(alice, "goes on")
+        await drive.text("goes on")
+
+
+async def test_the_pause_between_polls_is_kept(world: Wechat, alice: Account) -> None:
+    async with world.drive(synccheck_interval="0.5") as drive:
+        await world.enter(drive, alice)
+        before = world.requests("synccheck")
+        for number in range(20):
+            world.hear(alice, str(number))
+            await asyncio.sleep(0.05)
+        assert world.requests("synccheck") - before <= 4
+        await drive.text("19")
+
+
+async def test_changes_of_contacts(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        session = alice.session
+        assert session is not None
+        person = alice.world.people[friend(alice)]
+        person.name, person.remark = "Tom & Jerry", ""
+        session.push(sandbox_session.ContactChanged(person.wxid))
+        changed = await drive.until(RosterChanged)
+        assert [contact.name for contact in changed.contacts] == ["Tom & Jerry"]
+        session.push(sandbox_session.ContactGone(person.wxid))
+        assert (await drive.until(RosterChanged)).gone == (session.username(person.wxid),)
+
+
+async def test_an_unsaved_group_is_known_by_the_time_it_speaks(world: Wechat, alice: Account) -> None:
+    hidden = next(group for group in alice.world.groups.values() if group.seen is Seen.INIT)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        hidden.seen = Seen.NOTIFY
+        member = next(member.wxid for member in hidden.members if member.wxid != alice.wxid)
+        world.hear(alice, "hello from nowhere", hidden.wxid, member)
+        message = (await drive.text("hello from nowhere")).message
+    known = {
+        group.id: group
+        for event in drive.events
+        if isinstance(event, RosterLoaded | RosterChanged)
+        for group in event.groups
+    }
+    assert message.sender in {person.id for person in known[message.chat].members}
+
+
+async def test_oneself(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        me = [event.me for event in drive.events if isinstance(event, Profile)][-1]
+        assert me.id == alice.session.username(alice.wxid)
+        assert me.id not in contact_names(drive)
+        assert contact_names(drive)["filehelper"] == "文件传输助手"
