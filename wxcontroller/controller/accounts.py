@@ -22,7 +22,7 @@ from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
-from wxcontroller.core.states import Desired, UnitState
+from wxcontroller.core.states import Desired, LoginState, UnitState
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -154,7 +154,8 @@ class Accounts:
         async with self._locks.held(name.instance):
             unit = await record(self.units, name.instance, 0)
             known = self._fresh(name.instance)
-            if known is not None and unit.has_process and unit.state is not UnitState.DEACTIVATING:
+            parked = known is not None and self._view(known, unit).login is LoginState.PARKED
+            if known is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
                 if keep and options:
                     await self._written(name, options, parameters, keep)
                 elif known.desired is not Desired.STARTED:
@@ -164,7 +165,8 @@ class Accounts:
                 return Started(await self._settled(name.instance), already=True)
             async with self._a_place(name.instance):
                 await self._written(name, options, parameters, keep)
-                await self._bring_up(unit)
+                # A parked account has a process, but only to say why it gave up: this is the human it waits for.
+                await self._bring_up(unit, Verb.RESTART if parked else Verb.START)
             return Started(await self._settled(name.instance), already=False)
 
     async def _start_again(self, instance: str) -> Started:

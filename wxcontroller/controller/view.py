@@ -32,16 +32,9 @@ class View:
     def live(self) -> ClientState | None:
         """The client's word, if a process is up that has spoken it.
 
-        The file outlives the process: what it says while the unit is down or starting is about an earlier run.
+        What the file says while the unit starts may still be an earlier run's.
         """
         return self.state if self.unit.has_process and not self.starting else None
-
-    @property
-    def parked(self) -> ClientState | None:
-        """The last word of a client that gave up in good order: only a human can help it on."""
-        if self.unit.has_process or self.account.desired is not Desired.STARTED or self.state is None:
-            return None
-        return self.state if self.state.login is LoginState.PARKED else None
 
     @property
     def starting(self) -> bool:
@@ -54,8 +47,6 @@ class View:
             return self.live.login
         if self.starting:
             return LoginState.INIT
-        if self.parked:
-            return LoginState.PARKED
         return None if self.unit.has_process else LoginState.STOPPED
 
     @property
@@ -72,8 +63,8 @@ class View:
     @property
     def status(self) -> str:
         """One line for people: what is going on."""
-        if told := self.live or self.parked:
-            return told.status
+        if self.live:
+            return self.live.status
         if self.unreadable and self.unit.has_process:
             return "its state can't be read"
         if self.starting:
@@ -90,8 +81,8 @@ class View:
 
     @property
     def reason(self) -> str:
-        if told := self.live or self.parked:
-            return told.reason
+        if self.live:
+            return self.live.reason
         if self.unreadable and self.unit.has_process:
             return self.unreadable
         if self.account.desired is Desired.STARTED and not self.unit.has_process:
@@ -114,7 +105,6 @@ class View:
 def account_json(view: View) -> JsonObject:
     """Return the ACCOUNT object of /v1."""
     live, account = view.live, view.account
-    told = live or view.parked
     user: JsonValue = dict(live.user) if live and live.user else None
     return {
         "name": account.name.name,
@@ -127,7 +117,7 @@ def account_json(view: View) -> JsonObject:
         "login_state": view.login.value if view.login else None,
         "state": view.word or None,
         "status": view.status,
-        "since": told.since or None if told else None,
+        "since": live.since or None if live else None,
         "reason": view.reason,
         "pid": view.pid,
         "port": account.port,
