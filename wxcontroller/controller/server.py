@@ -9,13 +9,12 @@ at once would hit requests that are already on their way.
 import asyncio
 import errno
 import logging
-import select
 import socket
 from collections.abc import Iterable
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
+from wxcontroller.controller.connection import Connection
 from wxcontroller.controller.context import CONTEXT, Context
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,6 @@ GRACE_SECONDS = 1.0
 _TICK = 0.02
 _ACCEPTS_AT_A_TIME = 64
 _BREATHER = 0.2
-_KEEPALIVE = 75.0
 _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -42,10 +40,7 @@ class Server:
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
-            access_log=None,
             handler_cancellation=True,  # a caller that hangs up ends its proxied request
-            auto_decompress=False,  # bodies pass through as they came
-            keepalive_timeout=_KEEPALIVE,
             shutdown_timeout=1.0,
         )
 
@@ -67,12 +62,12 @@ class Server:
             self._stop_accepting(listening)
         await asyncio.gather(*self._arriving, return_exceptions=True)
         end = loop.time() + DRAIN_SECONDS
-        idle_since: dict[RequestHandler, float] = {}
+        idle_since: dict[Connection, float] = {}
         while (connections := self._open()) and (now := loop.time()) < end:
             for connection in connections:
-                if not _is_idle(connection):
+                if not connection.idle:
                     idle_since.pop(connection, None)
-                elif now - idle_since.setdefault(connection, now) > GRACE_SECONDS and _is_quiet(connection):
+                elif now - idle_since.setdefault(connection, now) > GRACE_SECONDS and connection.quiet:
                     connection.force_close()
             await asyncio.sleep(_TICK)
         if connections:
@@ -81,9 +76,10 @@ class Server:
         for listening in self._sockets:
             listening.close()
 
-    def _open(self) -> list[RequestHandler]:
+    def _open(self) -> list[Connection]:
         server = self._runner.server
-        return server.connections if server is not None else []
+        open_ones = server.connections if server is not None else []
+        return [each for each in open_ones if isinstance(each, Connection)]
 
     def _accept_from(self, listening: socket.socket) -> None:
         self._accepting.add(listening)
@@ -120,38 +116,20 @@ class Server:
             self._accept_from(listening)
 
     async def _serve(self, connection: socket.socket) -> None:
-        server = self._runner.server
+        server, loop = self._runner.server, asyncio.get_running_loop()
         if server is None:
             connection.close()
             return
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(server, connection)
+            await loop.connect_accepted_socket(lambda: Connection(server, loop), connection)
         except OSError as problem:
             log.debug("a connection went away at once: %s", problem)
             connection.close()
 
-    async def _mark(self, _: web.Request, response: web.StreamResponse) -> None:
+    async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = "wxcontroller"
+        if self._shared.settings.http_debug:
+            log.info("%s %s: %d", request.method, request.path, response.status)  # never the query: it holds texts
         if self._shared.draining.is_set():
             response.force_close()
             response.headers["Connection"] = "close"
-
-
-def _is_idle(connection: RequestHandler) -> bool:
-    """Say whether a connection waits for its next request.
-
-    aiohttp keeps this to itself (``_waiter``, there since 2.0): a public ``close()`` on a busy connection would stop
-    reading the body that is being uploaded.
-    """
-    waiter = connection._waiter
-    return waiter is not None and not waiter.done()
-
-
-def _is_quiet(connection: RequestHandler) -> bool:
-    """Say whether nothing has arrived on a connection that the event loop has not seen yet."""
-    transport = connection.transport
-    if transport is None:
-        return True
-    poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return not poll.poll(0)

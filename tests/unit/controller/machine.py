@@ -1,0 +1,279 @@
+"""A machine in miniature for tests of the controller: real files, real sockets, real HTTP.
+
+Only systemd is a stand-in (the ``Units`` seam): it "starts" an account by running a small HTTP server in this
+process on the account's port. What the real systemd does is for the system tests.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.app import application
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.proxy import upstream_session
+from wxcontroller.controller.server import Server
+from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
+from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.materialise import Registry
+from wxcontroller.core.names import unit_of
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.states import LoginState, UnitState
+
+TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
+
+
+class Process:
+    """An account that is up: an HTTP server and a state file."""
+
+    def __init__(self, paths: Paths, instance: str) -> None:
+        self.paths = paths
+        self.instance = instance
+        self.account = Registry(paths).load(instance)
+        self.requests: list[str] = []
+        self.hung_up = asyncio.Event()
+        self.reached = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def run(self) -> None:
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1, auto_decompress=False
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.account.port, reuse_address=True).start()
+        self.say(LoginState.INIT)
+
+    def say(self, state: LoginState, **more: JsonValue) -> None:
+        """Write the state file as the client does."""
+        content: JsonObject = {
+            "account": self.account.name.name,
+            "state": state.word,
+            "login_state": state.value,
+            "state_since": 1_700_000_000,
+            "status": f"is {state}",
+            "pid": os.getpid(),
+            "start_time": 1_600_000_000,
+            "qrcode_link": None,
+            "user": None,
+            "state_path": "/x/y",
+            **more,
+        }
+        self.write(json.dumps(content).encode())
+
+    def write(self, content: bytes) -> None:
+        path = self.paths.state_file(self.instance)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+
+    def show_qrcode(self, image: bytes = b"\xff\xd8jpeg") -> None:
+        replace_file(self.paths.qrcode_file(self.instance), image)
+        self.say(LoginState.SCANNING, qrcode_link="https://login.weixin.qq.com/l/AbC")
+
+    async def end(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(f"{request.method} {request.raw_path}")
+        self.reached.set()
+        match request.match_info["rest"]:
+            case "never" | "check_event":
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    self.hung_up.set()
+            case "stream":
+                return await self._stream(request, int(request.query["bytes"]))
+            case "break":
+                response = web.StreamResponse(headers={"Content-Length": "1000000"})
+                await response.prepare(request)
+                await response.write(b"x" * 100_000)
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+            case "drop":
+                assert request.transport is not None
+                request.transport.abort()
+            case "status":
+                return web.Response(
+                    status=418, reason="Teapot", body=b"<html>", headers={"Content-Type": "text/html", "X-Own": "1"}
+                )
+        digest, size = hashlib.sha256(), 0
+        async for chunk in request.content.iter_any():
+            digest.update(chunk)
+            size += len(chunk)
+        seen: JsonObject = {
+            "method": request.method,
+            "target": request.raw_path,
+            "headers": dict(request.headers.items()),
+            "size": size,
+            "sha256": digest.hexdigest(),
+        }
+        return web.Response(body=json.dumps(seen).encode(), headers={"Content-Type": "application/json"})
+
+    async def _stream(self, request: web.Request, size: int) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while size > 0:
+                await response.write(b"s" * min(size, 65536))
+                size -= 65536
+                self.requests.append("wrote")
+        finally:
+            self.hung_up.set()
+        return response
+
+
+class StandInUnits:
+    """The ``Units`` seam without systemd. ``refuse`` makes starts fail, ``hold`` makes actions wait."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.processes: dict[str, Process] = {}
+        self.records: dict[str, UnitRecord] = {}
+        self.calls: list[str] = []
+        self.refuse: str = ""
+        self.hold: asyncio.Event | None = None
+        self.holding = asyncio.Event()
+        self.broken = False
+
+    async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
+        if self.broken:
+            raise UnitFailed("systemd can't be asked", "see the journal")
+        return dict(self.records)
+
+    async def act(self, verb: Verb, instance: str, timeout: float) -> None:
+        self.calls.append(f"{verb} {unit_of(instance)}")
+        match verb:
+            case Verb.START:
+                await self._start(instance)
+            case Verb.STOP:
+                await self._stop(instance)
+            case Verb.RESTART:
+                await self._stop(instance)
+                await self._start(instance)
+            case Verb.RESET_FAILED:
+                if instance not in self.records:
+                    raise UnitFailed(f"Unit {unit_of(instance)} not loaded.")
+
+    async def purge(self, instance: str, timeout: float) -> None:
+        self.calls.append(f"start wxclient-purge@{instance}.service")
+        await self._stop(instance)
+
+    async def _start(self, instance: str) -> None:
+        self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")
+        await self._held()
+        if self.refuse:
+            self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "auto-restart")
+            raise UnitFailed(
+                f"{unit_of(instance)}: start failed: {self.refuse}", f"see: journalctl -u {unit_of(instance)}"
+            )
+        if instance not in self.processes:
+            process = Process(self.paths, instance)
+            await process.run()
+            self.processes[instance] = process
+        self.records[instance] = UnitRecord(instance, UnitState.ACTIVE, "running")
+
+    async def _stop(self, instance: str) -> None:
+        if instance in self.records:
+            self.records[instance] = UnitRecord(instance, UnitState.DEACTIVATING, "stop-sigterm")
+        await self._held()
+        await self.kill(instance)
+        self.records.pop(instance, None)
+
+    async def _held(self) -> None:
+        if self.hold is not None:
+            self.holding.set()
+            await self.hold.wait()
+
+    async def kill(self, instance: str, then: UnitRecord | None = None) -> None:
+        """End a process behind everybody's back; its state file stays, as with kill -9."""
+        process = self.processes.pop(instance, None)
+        if process is not None:
+            await process.end()
+        if then is not None:
+            self.records[instance] = then
+
+
+class Machine:
+    """The controller in this process, reached through ``http`` on a real socket."""
+
+    def __init__(self, root: Path, **settings: object) -> None:
+        self.paths = Paths(root)
+        template = self.paths.template
+        template.parent.mkdir(parents=True, exist_ok=True)
+        template.write_text(TEMPLATE.read_text())
+        self.paths.accounts.mkdir(parents=True)
+        self.settings = replace(
+            Settings(template_path=template, backend_start_port=21000, backend_end_port=21999),
+            **settings,  # type: ignore[arg-type]
+        )
+        self.units = StandInUnits(self.paths)
+        self.stack = contextlib.AsyncExitStack()
+        self.url = ""
+        self.address = ("", 0)
+
+    async def __aenter__(self) -> "Machine":
+        self.accounts = await self.stack.enter_async_context(Accounts(self.paths, self.settings, self.units))
+        self.shared = Context(self.accounts, await self.stack.enter_async_context(upstream_session()))
+        listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.address = listening.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}"
+        self.server = Server(application(self.shared), [listening])
+        await self.server.start()
+        self.http = await self.stack.enter_async_context(aiohttp.ClientSession(self.url))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.close()
+        for instance in list(self.units.processes):
+            await self.units.kill(instance)
+        await self.server.drain()
+        await self.stack.aclose()
+
+    async def get(self, path: str, **params: str) -> JsonObject:
+        """GET a JSON object of the old API and check what all of them have in common."""
+        async with self.http.get(f"/openwx/{path}", params=params) as answer:
+            assert answer.headers["Content-Type"] == "application/json"
+            content: JsonObject = json.loads(await answer.read())
+            return content
+
+    async def states(self, **params: str) -> list[JsonObject]:
+        """The STATEs of check_client."""
+        answer = await self.get("check_client", **params)
+        assert answer["code"] == 0, answer
+        return [obj(each) for each in items(answer["client"])]
+
+    async def v1(self, method: str, path: str, body: JsonValue = None) -> tuple[int, JsonObject]:
+        data = None if body is None else json.dumps(body)
+        async with self.http.request(method, f"/v1/{path}", data=data) as answer:
+            content: JsonObject = json.loads(await answer.read())
+            return answer.status, content
+
+    async def start(self, name: str) -> Process:
+        answer = await self.get("start_client", client=name)
+        assert answer["code"] == 0, answer
+        return self.process(name)
+
+    def process(self, name: str) -> Process:
+        return self.units.processes[self.accounts.known.resolve(name)]
+
+
+@contextlib.asynccontextmanager
+async def machine(root: Path, **settings: object) -> AsyncIterator[Machine]:
+    async with Machine(root, **settings) as made:
+        yield made

@@ -1,0 +1,386 @@
+"""The controller's own endpoints, answer by answer (openwx-api 1.2 to 1.4, and the Do column of section 5)."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yarl
+
+from tests.unit.controller.machine import Machine, machine
+from wxcontroller.controller.units import UnitRecord, Verb
+from wxcontroller.core.materialise import Registry
+from wxcontroller.core.states import Desired, LoginState, UnitState
+
+
+async def test_start_answers_with_the_stored_record(host: Machine) -> None:
+    answer = await host.get("start_client", client="alice", post_api="http://127.0.0.1:9/in?x=1&client=z")
+    process = host.process("alice")
+    assert answer == {
+        "account": "alice",
+        "client": "alice",
+        "code": 0,
+        "pid": pytest.approx(answer["pid"]),
+        "port": process.account.port,
+        "post_api": "http://127.0.0.1:9/in?x=1&client=z",
+        "status": "success",
+    }
+    assert isinstance(answer["pid"], int)
+    written = host.paths.account_file("alice").read_text()
+    assert 'PLUGIN_OPENWX_POST_API="http://127.0.0.1:9/in?x=1&client=alice"' in written
+
+
+async def test_bytes_of_an_answer(host: Machine) -> None:
+    await host.start("alice")
+    async with host.http.get("/openwx/start_client?client=alice&post_api=http%3A%2F%2Fa%2Fb") as answer:
+        body = await answer.read()
+        assert answer.headers["Content-Type"] == "application/json"
+    assert body.startswith(b'{"account":"alice","client":"alice","code":0,"pid":')
+    assert b'"status":"client already exists"' in body
+
+
+@pytest.mark.parametrize("endpoint", ["start_client", "stop_client", "get_qrcode", "get_user_info"])
+@pytest.mark.parametrize("query", ["", "?client=", "?client=0"])
+async def test_missing_client(host: Machine, endpoint: str, query: str) -> None:
+    async with host.http.get(f"/openwx/{endpoint}{query}") as answer:
+        assert answer.status == 200
+        assert await answer.read() == b'{"code":1,"status":"client not found"}'
+
+
+@pytest.mark.parametrize("endpoint", ["stop_client", "get_qrcode", "check_client", "get_user_info"])
+@pytest.mark.parametrize("name", ["bob", "../etc", ".x", "x-aaaaaaaaaaaaaaa"])
+async def test_unknown_client(host: Machine, endpoint: str, name: str) -> None:
+    assert await host.get(endpoint, client=name) == {"code": 1, "status": "client not exists"}
+
+
+async def test_check_client_with_an_empty_name_is_an_unknown_one(host: Machine) -> None:
+    assert await host.get("check_client", client="") == {"code": 1, "status": "client not exists"}
+
+
+@pytest.mark.parametrize("name", ["../x", ".hidden", "a/b", "x" * 65, " a"])
+async def test_a_bad_name_is_refused_and_says_why(host: Machine, name: str) -> None:
+    answer = await host.get("start_client", client=name)
+    assert answer["code"] == 1
+    assert str(answer["status"]).startswith("client name invalid: ")
+    assert host.units.calls == []
+    assert Registry(host.paths).instances() == []
+
+
+async def test_a_chinese_name_works_everywhere(host: Machine) -> None:
+    process = await host.start("小店")
+    assert process.instance.startswith("x-")
+    assert [state["account"] for state in await host.states()] == ["小店"]
+    process.show_qrcode()
+    async with host.http.get("/openwx/get_qrcode", params={"client": "小店"}) as answer:
+        assert answer.status == 200
+    assert (await host.get("echo", client="小店"))["method"] == "GET"
+    assert (await host.get("echo", client=process.instance))["method"] == "GET"
+    assert (await host.get("stop_client", client="小店"))["code"] == 0
+
+
+async def test_the_last_of_repeated_parameters_wins(host: Machine) -> None:
+    async with host.http.get("/openwx/start_client?client=a&send_interval=1&client=b&send_interval=7") as answer:
+        assert json.loads(await answer.read())["client"] == "b"
+    assert Registry(host.paths).load("b").options["send_interval"] == "7"
+
+
+async def test_form_bodies_count_and_json_bodies_do_not(host: Machine) -> None:
+    async with host.http.get("/openwx/start_client", data={"client": "formed"}) as answer:
+        assert json.loads(await answer.read())["client"] == "formed"
+    async with host.http.get("/openwx/start_client", json={"client": "x"}) as answer:
+        assert json.loads(await answer.read())["status"] == "client not found"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"load": "x"}, "unknown option: load"),
+        ({"server": "http://127.0.0.1:1"}, "can't be set by a request"),
+        ({"send_interval": "soon"}, "send_interval must be a number"),
+        ({"http_agent": "a\nMOJO_WEIXIN_X=1"}, "line break"),
+        ({"post_api": "file:///etc/passwd"}, "post_api must be"),
+    ],
+)
+async def test_bad_options_are_refused_before_anything_changes(
+    host: Machine, parameters: dict[str, str], words: str
+) -> None:
+    answer = await host.get("start_client", client="alice", **parameters)
+    assert answer["code"] == 6
+    assert words in str(answer["status"])
+    assert host.units.calls == []
+    assert Registry(host.paths).instances() == []
+
+
+async def test_what_is_not_utf8_is_refused(host: Machine) -> None:
+    async with host.http.get(yarl.URL("/openwx/start_client?client=%C4%E3", encoded=True)) as answer:
+        assert "UTF-8" in json.loads(await answer.read())["status"]
+
+
+async def test_options_without_effect_are_named_in_the_answer(host: Machine) -> None:
+    answer = await host.get("start_client", client="alice", tmpdir="/tmp", log_path="/x", _="123", callback="f")
+    assert answer["ignored"] == ["tmpdir", "log_path", "callback"]
+    assert answer["tmpdir"] == "/tmp"  # echoed as sent, as ever
+    assert "_" not in answer
+    assert "/tmp/" not in host.paths.account_file("alice").read_text().replace(str(host.paths.root), "")
+
+
+async def test_unknown_options_can_be_ignored(tmp_path: Path) -> None:
+    async with machine(tmp_path, unknown_options="ignore") as host:
+        answer = await host.get("start_client", client="alice", code="9", status="x", port="1", sizzle="2")
+        assert answer["code"] == 0
+        assert answer["status"] == "success"  # result fields win
+        assert answer["port"] != "1"
+        assert answer["ignored"] == ["code", "status", "port", "sizzle"]
+        refused = await host.get("start_client", client="bob", ca_file="/x")
+        assert refused["code"] == 6
+
+
+async def test_a_second_start_changes_nothing(host: Machine) -> None:
+    await host.start("alice")
+    again = await host.get("start_client", client="alice", send_interval="9")
+    assert again["status"] == "client already exists"
+    assert "send_interval" not in Registry(host.paths).load("alice").options
+    assert host.units.calls == ["start wxclient@alice.service"]
+
+
+async def test_start_while_starting_waits_and_finds_it_up(host: Machine) -> None:
+    host.units.hold = asyncio.Event()
+    first = asyncio.create_task(host.get("start_client", client="alice"))
+    await host.units.holding.wait()
+    second = asyncio.create_task(host.get("start_client", client="alice"))
+    done, _ = await asyncio.wait({first, second}, timeout=0.1)
+    assert not done
+    host.units.hold.set()
+    assert (await first)["status"] == "success"
+    assert (await second)["status"] == "client already exists"
+
+
+async def test_start_while_stopping_waits_and_starts(host: Machine) -> None:
+    before = await host.start("alice")
+    host.units.hold = asyncio.Event()
+    stopping = asyncio.create_task(host.get("stop_client", client="alice"))
+    await host.units.holding.wait()
+    starting = asyncio.create_task(host.get("start_client", client="alice"))
+    await asyncio.sleep(0.05)
+    host.units.hold.set()
+    host.units.hold = None
+    assert (await stopping)["status"] == "success"
+    assert (await starting)["status"] == "success"
+    assert host.process("alice") is not before
+    assert Registry(host.paths).load("alice").desired is Desired.STARTED
+
+
+async def test_a_caller_who_hangs_up_does_not_leave_a_start_half_done(host: Machine) -> None:
+    host.units.hold = asyncio.Event()
+    _, writer = await asyncio.open_connection(*host.address)
+    writer.write(b"GET /openwx/start_client?client=alice HTTP/1.1\r\nHost: x\r\n\r\n")
+    await host.units.holding.wait()
+    writer.close()
+    await writer.wait_closed()
+    host.units.hold.set()
+    answer = await host.get("start_client", client="alice")
+    assert answer["status"] == "client already exists"
+
+
+async def test_head_starts_too(host: Machine) -> None:
+    async with host.http.head("/openwx/start_client?client=alice") as answer:
+        assert answer.status == 200
+        assert await answer.read() == b""
+    assert "alice" in host.units.processes
+
+
+async def test_exactly_max_clients(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_clients=2) as host:
+        await host.start("a")
+        await host.start("b")
+        assert await host.get("start_client", client="c") == {"code": 5, "status": "max clients exceed"}
+        assert (await host.get("start_client", client="a"))["status"] == "client already exists"
+        assert Registry(host.paths).instances() == ["a", "b"]
+        await host.units.kill("a", UnitRecord("a", UnitState.FAILED, "failed"))  # the dead do not count
+        assert (await host.get("start_client", client="c"))["status"] == "success"
+
+
+async def test_max_clients_with_starts_at_the_same_moment(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_clients=3) as host:
+        answers = await asyncio.gather(*(host.get("start_client", client=f"c{number}") for number in range(8)))
+        assert sorted(str(answer["code"]) for answer in answers) == ["0"] * 3 + ["5"] * 5
+
+
+async def test_ports_are_never_given_twice_and_run_out_clearly(tmp_path: Path) -> None:
+    async with machine(tmp_path, backend_start_port=21500, backend_end_port=21502) as host:
+        answers = await asyncio.gather(*(host.get("start_client", client=f"c{number}") for number in range(4)))
+        ports = [answer["port"] for answer in answers if answer["code"] == 0]
+        assert sorted(str(port) for port in ports) == ["21500", "21501", "21502"]
+        [refused] = [answer for answer in answers if answer["code"] != 0]
+        assert refused["code"] == 2
+        assert refused["status"] == "no available port"
+        assert str(refused["client"]).startswith("c")
+
+
+async def test_the_port_stays_over_stop_and_start(host: Machine) -> None:
+    first = await host.start("a")
+    await host.start("b")
+    await host.get("stop_client", client="a")
+    await host.start("c")
+    again = await host.start("a")
+    assert again.account.port == first.account.port
+
+
+async def test_a_unit_that_does_not_come_up(host: Machine) -> None:
+    host.units.refuse = "the control process exited with error code."
+    answer = await host.get("start_client", client="alice")
+    assert answer["code"] == 3
+    assert "wxclient@alice.service" in str(answer["status"])
+    assert "journalctl -u wxclient@alice.service" in str(answer["status"])
+    [state] = await host.states(client="alice")
+    assert (state["state"], state["unit_sub"], state["pid"]) == ("stop", "auto-restart", None)
+    # Systemd is trying again by itself; a start from outside does not wait for that.
+    host.units.refuse = ""
+    assert (await host.get("start_client", client="alice"))["status"] == "success"
+    assert host.units.calls[-2:] == ["reset-failed wxclient@alice.service", "restart wxclient@alice.service"]
+
+
+async def test_a_template_with_an_error(host: Machine) -> None:
+    host.paths.template.write_text("{{ nonsense }}")
+    answer = await host.get("start_client", client="alice")
+    assert answer["code"] == 3
+    assert "client.env.j2" in str(answer["status"])
+    assert host.units.calls == []
+
+
+async def test_a_full_disk_is_told_and_a_running_account_can_still_be_stopped(host: Machine) -> None:
+    await host.start("alice")
+    host.paths.template.write_text("broken {{")
+    answer = await host.get("stop_client", client="alice")
+    assert answer["code"] == 0
+    assert "could not be recorded" in str(answer["note"])
+    assert host.units.processes == {}
+
+
+async def test_stop(host: Machine) -> None:
+    process = await host.start("alice")
+    answer = await host.get("stop_client", client="alice")
+    assert answer["status"] == "success"
+    assert answer["port"] == process.account.port
+    assert isinstance(answer["pid"], int)
+    assert await host.get("stop_client", client="alice") == {"code": 1, "status": "client not exists"}
+    assert await host.get("check_client") == {"client": [], "code": 0}
+    assert Registry(host.paths).load("alice").desired is Desired.STOPPED
+
+
+async def test_check_client_tells_full_states_with_port_and_without_the_link(host: Machine) -> None:
+    process = await host.start("alice")
+    await host.start("bob")
+    process.show_qrcode()
+    [state] = await host.states(client="alice")
+    assert state["state"] == "scaning"
+    assert state["port"] == process.account.port
+    assert state["state_path"] == "/x/y"
+    assert "qrcode_link" not in state
+    assert [state["account"] for state in await host.states()] == ["alice", "bob"]
+    process.say(LoginState.RUNNING)
+    [state] = await host.states(client="alice")
+    assert state["state"] == "running"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"pid":NaN}', b"\xff", b"x" * 300_000, b"[" * 100_000])
+async def test_an_unreadable_state_file_does_not_spoil_the_others(host: Machine, content: bytes) -> None:
+    process = await host.start("alice")
+    await host.start("bob")
+    process.write(content)
+    one = await host.get("check_client", client="alice")
+    assert (one["code"], one["status"]) == (1, "client state file read error")
+    assert (await host.get("check_client"))["unreadable"] == ["alice"]
+    assert [state["account"] for state in await host.states()] == ["bob"]
+    process.say(LoginState.RUNNING)
+    assert (await host.get("check_client", client="alice"))["code"] == 0
+
+
+async def test_links_and_pipes_in_an_accounts_directory_are_not_followed(host: Machine) -> None:
+    process = await host.start("alice")
+    state, code = host.paths.state_file("alice"), host.paths.qrcode_file("alice")
+    state.unlink()
+    state.symlink_to(host.paths.account_file("alice"))
+    os.mkfifo(code)
+    assert (await host.get("check_client", client="alice"))["code"] == 1
+    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
+        assert answer.status == 404
+    assert process.instance == "alice"
+
+
+async def test_never_running_when_the_process_is_gone(host: Machine) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING)
+    for record in (
+        UnitRecord("alice", UnitState.FAILED, "failed"),
+        UnitRecord("alice", UnitState.ACTIVATING, "auto-restart"),
+        UnitRecord("alice", UnitState.ACTIVATING, "start"),
+        UnitRecord("alice", UnitState.INACTIVE, "dead"),
+    ):
+        await host.units.kill("alice", record)
+        [state] = await host.states(client="alice")
+        assert state["state"] in ("stop", "init"), record
+
+
+async def test_an_account_that_gave_up_says_why_and_a_start_tries_again(host: Machine) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.PARKED, reason="QR codes used up")
+    status, account = await host.v1("GET", "accounts/alice")
+    assert (status, account["login_state"], account["reason"]) == (200, "parked", "QR codes used up")
+    assert account["state"] == "stop"
+    assert (await host.get("start_client", client="alice"))["status"] == "success"
+    assert host.process("alice") is not process
+
+
+async def test_get_qrcode(host: Machine) -> None:
+    process = await host.start("alice")
+    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
+        assert answer.status == 404
+        assert await answer.read() == b""
+    process.show_qrcode(b"\xff\xd8picture")
+    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
+        assert answer.headers["Content-Type"] == "image/jpg"
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert await answer.read() == b"\xff\xd8picture"
+    await host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
+    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
+        assert answer.status == 404  # nobody could scan it any more
+
+
+@pytest.mark.parametrize("path", ["/openwx", "/openwx/", "/foo/bar", "/favicon.ico"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_unknown_paths(host: Machine, method: str, path: str) -> None:
+    async with host.http.request(method, path) as answer:
+        assert answer.status == 403
+        assert answer.headers["Content-Type"] == "application/json"
+        assert await answer.read() == b'{"code":-1,"status":"api not found"}'
+
+
+async def test_other_methods_on_the_controllers_paths_go_to_the_account(host: Machine) -> None:
+    process = await host.start("alice")
+    async with host.http.post("/openwx/start_client?client=alice") as answer:
+        assert json.loads(await answer.read())["target"] == "/openwx/start_client?client=alice"
+    assert process.requests == ["POST /openwx/start_client?client=alice"]
+    async with host.http.post("/openwx/stop_client") as answer:
+        assert json.loads(await answer.read())["status"] == "client not found"
+
+
+async def test_a_unit_started_by_hand_is_known(host: Machine) -> None:
+    await host.start("alice")
+    await host.get("stop_client", client="alice")
+    await host.units.act(Verb.START, "alice", 1)  # systemctl start wxclient@alice
+    assert len(await host.states(client="alice")) == 1
+    assert (await host.get("echo", client="alice"))["method"] == "GET"
+    assert (await host.get("start_client", client="alice"))["status"] == "client already exists"
+    assert Registry(host.paths).load("alice").desired is Desired.STARTED
+
+
+async def test_systemd_out_of_reach_is_an_answer_not_a_hang(host: Machine) -> None:
+    await host.start("alice")
+    host.units.broken = True
+    assert "systemd can't be asked" in str((await host.get("check_client"))["status"])
+    assert (await host.get("start_client", client="bob"))["code"] == 3
+    status, answer = await host.v1("GET", "health")
+    assert (status, answer["status"]) == (503, "degraded")
+    assert (await host.get("echo", client="alice"))["method"] == "GET"  # passing on needs no systemd

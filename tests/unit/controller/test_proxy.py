@@ -1,0 +1,248 @@
+"""What passes through to the accounts, and what is answered when it can't (openwx-api 1.7, 5.2 no. 22)."""
+
+import asyncio
+import gzip
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yarl
+
+from tests.unit.controller.machine import Machine, machine
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.states import LoginState, UnitState
+
+MEGABYTES_20 = 20 * 1024 * 1024
+
+
+async def test_method_target_headers_and_body_arrive_unchanged(host: Machine) -> None:
+    await host.start("alice")
+    target = "/openwx/echo?a=%2f%2F&client=alice&b=x+y&c=%e4%bd%a0"
+    body = b"\x00\x01" * 500
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
+        async with host.http.request(
+            method,
+            yarl.URL(target, encoded=True),
+            data=body,
+            headers={"X-Own": "yes", "User-Agent": "me", "Authorization": "Basic abc", "Cookie": "k=v"},
+        ) as answer:
+            seen = await answer.json()
+        assert seen["method"] == method
+        assert seen["target"] == target
+        assert seen["sha256"] == hashlib.sha256(body).hexdigest()
+        headers = seen["headers"]
+        assert headers["Host"] == f"127.0.0.1:{host.process('alice').account.port}"
+        assert (headers["X-Own"], headers["User-Agent"]) == ("yes", "me")
+        assert (headers["Authorization"], headers["Cookie"]) == ("Basic abc", "k=v")
+        assert headers["Content-Length"] == "1000"
+
+
+async def test_nothing_is_added_to_a_bare_request_and_hop_headers_stay_here(host: Machine) -> None:
+    process = await host.start("alice")
+    reader, writer = await asyncio.open_connection(*host.address)
+    writer.write(
+        b"GET /openwx/echo?client=alice HTTP/1.1\r\nHost: far.example\r\nX-Hop: 1\r\nTE: trailers\r\n"
+        b"Connection: close, X-Hop\r\n\r\n"
+    )
+    raw = await reader.read()
+    writer.close()
+    headers = json.loads(raw.partition(b"\r\n\r\n")[2])["headers"]
+    assert headers == {"Host": f"127.0.0.1:{process.account.port}"}
+
+
+async def test_raw_utf8_in_a_target(host: Machine) -> None:
+    await host.start("小店")
+    reader, writer = await asyncio.open_connection(*host.address)
+    writer.write("GET /openwx/echo?client=小店&content=你 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    raw = await reader.read()
+    writer.close()
+    assert b" 200 " in raw.split(b"\r\n")[0]
+    assert json.loads(raw.partition(b"\r\n\r\n")[2])["target"].endswith("content=%E4%BD%A0")
+
+
+async def test_raw_utf8_in_pieces_over_one_connection(host: Machine) -> None:
+    process = await host.start("小店")
+    reader, writer = await asyncio.open_connection(*host.address)
+    for _ in range(2):
+        for piece in ("GET /openwx/echo?client=小", "店&content=你 HTT", "P/1.1\r\nHost: x\r\nX-Raw: 你", "\r\n\r\n"):
+            writer.write(piece.encode())
+            await asyncio.sleep(0.02)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in head.split(b"\r\n")[0]
+        length = next(int(line[16:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
+        assert json.loads(await reader.readexactly(length))["headers"]["X-Raw"] == "你"
+    writer.close()
+    assert process.requests == ["GET /openwx/echo?client=%E5%B0%8F%E5%BA%97&content=%E4%BD%A0"] * 2
+
+
+async def test_what_is_no_http(host: Machine) -> None:
+    reader, writer = await asyncio.open_connection(*host.address)
+    writer.write(b"\x16\x03\x01 hello\r\n\r\n")
+    raw = await reader.read()
+    writer.close()
+    assert b" 400 " in raw.split(b"\r\n")[0]
+    assert json.loads(raw.partition(b"\r\n\r\n")[2])["code"] == -1
+
+
+async def test_status_reason_and_headers_come_back(host: Machine) -> None:
+    await host.start("alice")
+    async with host.http.get("/openwx/status?client=alice") as answer:
+        assert (answer.status, answer.reason) == (418, "Teapot")
+        assert (answer.headers["Content-Type"], answer.headers["X-Own"]) == ("text/html", "1")
+        assert await answer.read() == b"<html>"
+    async with host.http.head("/openwx/status?client=alice") as answer:
+        assert (answer.status, answer.headers["Content-Length"]) == (418, "6")
+
+
+async def test_the_client_may_stand_in_a_form(host: Machine) -> None:
+    await host.start("alice")
+    await host.start("bob")
+    async with host.http.post("/openwx/echo", data={"x": "1", "client": "bob"}) as answer:
+        assert (await answer.json())["size"] == len("x=1&client=bob")
+    form = aiohttp.FormData()
+    form.add_field("media_data", b"\xff" * MEGABYTES_20, filename="a.bin")
+    form.add_field("client", "bob")
+    async with host.http.post("/openwx/echo", data=form) as answer:
+        seen = await answer.json()
+        assert seen["size"] > MEGABYTES_20
+        assert seen["headers"]["Content-Type"].startswith("multipart/form-data; boundary=")
+    assert len(host.process("bob").requests) == 2
+    assert host.process("alice").requests == []
+    # JSON bodies hold no parameters.
+    async with host.http.post("/openwx/echo", json={"client": "bob"}) as answer:
+        assert (await answer.json(content_type=None))["status"] == "client not found"
+
+
+async def test_a_large_upload_and_a_large_answer(host: Machine) -> None:
+    await host.start("alice")
+    content = bytes(range(256)) * (MEGABYTES_20 // 256)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 1 << 20):
+            yield content[start : start + (1 << 20)]
+
+    for data in (content, pieces()):  # with a length, and chunked
+        async with host.http.post("/openwx/echo?client=alice", data=data) as answer:
+            seen = await answer.json()
+            assert seen["sha256"] == hashlib.sha256(content).hexdigest()
+    async with host.http.get(f"/openwx/stream?client=alice&bytes={MEGABYTES_20}") as answer:
+        assert len(await answer.read()) == MEGABYTES_20
+
+
+async def test_compressed_bodies_pass_as_they_are(host: Machine) -> None:
+    await host.start("alice")
+    packed = gzip.compress(b"hello" * 100)
+    async with host.http.post(
+        "/openwx/echo?client=alice", data=packed, headers={"Content-Encoding": "gzip"}
+    ) as answer:
+        seen = await answer.json()
+    assert seen["size"] == len(packed)
+    assert seen["headers"]["Content-Encoding"] == "gzip"
+
+
+async def test_a_slow_reader_slows_the_account_down(host: Machine) -> None:
+    process = await host.start("alice")
+    reader, writer = await asyncio.open_connection(*host.address, limit=4096)
+    writer.write(b"GET /openwx/stream?client=alice&bytes=500000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readexactly(100)
+    written = -1
+    while written != len(process.requests):
+        written = len(process.requests)
+        await asyncio.sleep(0.2)
+    assert written < 800  # of 7630: what fits into the buffers on the way
+    writer.close()
+    await asyncio.wait_for(process.hung_up.wait(), 2)
+
+
+async def test_bodies_over_the_limit(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_body=10_000) as host:
+        await host.start("alice")
+        async with host.http.post("/openwx/echo?client=alice", data=b"x" * 10_001) as answer:
+            assert answer.status == 413
+        async with host.http.post("/openwx/echo", data={"client": "alice", "x": "y" * 10_000}) as answer:
+            assert answer.status == 413
+            assert answer.headers["Content-Type"] == "application/json"
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(20):
+                yield b"z" * 1000
+
+        async with host.http.post("/openwx/echo?client=alice", data=pieces()) as answer:
+            assert answer.status == 413
+
+
+async def test_a_caller_who_hangs_up_ends_the_request_at_the_account(host: Machine) -> None:
+    process = await host.start("alice")
+    for endpoint in ("never", "check_event"):
+        process.hung_up.clear()
+        process.reached.clear()
+        _, writer = await asyncio.open_connection(*host.address)
+        writer.write(f"GET /openwx/{endpoint}?client=alice HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await asyncio.wait_for(process.reached.wait(), 2)
+        writer.close()
+        await asyncio.wait_for(process.hung_up.wait(), 2)
+
+
+async def test_an_account_that_is_down(host: Machine) -> None:
+    await host.start("alice")
+    await host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
+    async with host.http.get("/openwx/echo?client=alice") as answer:
+        assert answer.status == 502
+        seen = await answer.json()
+    assert (seen["code"], seen["client"], seen["state"], seen["unit_state"]) == (7, "alice", "stop", "failed")
+    assert "wxclient@alice.service is failed" in seen["status"]
+
+
+async def test_a_stopped_account_does_not_exist(host: Machine) -> None:
+    process = await host.start("alice")
+    await host.get("stop_client", client="alice")
+    # Somebody else got its port meanwhile.
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", process.account.port)
+    async with server:
+        assert (await host.get("echo", client="alice"))["status"] == "client not exists"
+
+
+async def test_an_account_that_is_too_slow(tmp_path: Path) -> None:
+    async with machine(tmp_path, ua_request_timeout=0.3) as host:
+        process = await host.start("alice")
+        process.say(LoginState.RUNNING)
+        async with host.http.get("/openwx/never?client=alice") as answer:
+            assert answer.status == 504
+            seen = await answer.json()
+        assert (seen["client"], seen["state"]) == ("alice", "running")
+        assert "did not answer in time" in seen["status"]
+        await asyncio.wait_for(process.hung_up.wait(), 2)
+
+
+async def test_an_account_that_drops_the_connection_is_asked_once(host: Machine) -> None:
+    process = await host.start("alice")
+    for method in ("GET", "POST"):
+        process.requests.clear()
+        async with host.http.request(method, "/openwx/drop?client=alice") as answer:
+            assert answer.status == 502
+        assert len(process.requests) == 1  # never repeated: it may have sent a message
+
+
+async def test_an_answer_that_breaks_off_does_not_look_complete(host: Machine) -> None:
+    await host.start("alice")
+    with pytest.raises(aiohttp.ClientError):
+        async with host.http.get("/openwx/break?client=alice") as answer:
+            await answer.read()
+    assert (await host.get("echo", client="alice"))["method"] == "GET"
+
+
+async def test_an_account_that_was_restarted_is_reached_again(host: Machine) -> None:
+    await host.start("alice")
+    assert (await host.get("echo", client="alice"))["method"] == "GET"
+    await host.get("stop_client", client="alice")
+    await host.start("alice")
+    assert (await host.get("echo", client="alice"))["method"] == "GET"
+
+
+async def test_many_at_once(host: Machine) -> None:
+    await host.start("alice")
+    answers = await asyncio.gather(*(host.get("echo", client="alice", n=str(number)) for number in range(200)))
+    assert {str(answer["target"]).rpartition("n=")[2] for answer in answers} == {str(n) for n in range(200)}
