@@ -133,9 +133,16 @@ def make_ca(directory: Path) -> None:
     if made:
         click.echo(
             "To trust it on a test machine: copy ca.crt to /usr/local/share/ca-certificates/wxsandbox.crt, run"
-            " update-ca-certificates, and let the names resolve to 127.0.0.1 in /etc/hosts:"
+            " update-ca-certificates, and append what wxsandbox names prints to /etc/hosts."
         )
-        click.echo("127.0.0.1 " + " ".join(tls.names()))
+
+
+@cli.command()
+def names() -> None:
+    """Print the line for /etc/hosts that sends the real host names here."""
+    from wxcontroller.sandbox.hosts import HOSTS
+
+    click.echo("127.0.0.1 " + " ".join(sorted(HOSTS)))
 
 
 # -- the phone
@@ -221,7 +228,7 @@ def account(url: str, uin: str) -> None:
 @_json_flag
 @click.pass_obj
 def logins(url: str, state: str | None, wait: float, as_json: bool) -> None:
-    """List the logins, newest first."""
+    """List the logins, oldest first."""
     query = {"wait": str(wait)} | ({"state": state} if state else {})
     rows = items(Remote(url).ask("GET", "logins", query=query))
     if as_json:
@@ -242,7 +249,7 @@ def _find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait:
         last = state == states[-1]
         found = items(remote.ask("GET", "logins", query={"state": state, "wait": str(wait if last else 0)}))
         if found:
-            return text(field(found[0], "uuid"))
+            return text(field(found[-1], "uuid"))
     raise NotThere(f"no login is {' or '.join(states)}", "start a client first, or give --wait")
 
 

@@ -247,7 +247,7 @@ async def account_details(request: web.Request) -> web.Response:
 
 
 async def logins(request: web.Request) -> web.Response:
-    """List logins, newest first; with ``wait`` not before there is one in the wanted state."""
+    """List logins, oldest first; with ``wait`` not before there is one in the wanted state."""
     sandbox = request.app[SANDBOX]
     wanted = request.query.get("state")
     if wanted is not None and wanted not in {state.value for state in State}:
@@ -257,7 +257,7 @@ async def logins(request: web.Request) -> web.Response:
     def matching() -> list[JsonValue]:
         return [
             login.as_json()
-            for login in sandbox.logins.newest_first()
+            for login in reversed(sandbox.logins.newest_first())
             if wanted in (None, login.state.value) and (uin is None or str(login.uin) == uin)
         ]
 
@@ -442,11 +442,12 @@ def _check_value(kind: FaultKind, value: JsonValue) -> None:
 async def clear_faults(request: web.Request) -> web.Response:
     """Take all faults back, or one by its id."""
     faults = request.app[SANDBOX].faults
-    if "id" in request.query:
-        number = int(_query_number(request, "id"))
-        if faults.all.pop(number, None) is None:
-            raise BadInput(f"no fault with id {number} is left", 404)
-        return _json({"cleared": 1})
+    wanted = request.match_info.get("id")
+    if wanted is not None:
+        number = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
+        if not 0 < number <= faults.last_id:
+            raise BadInput(f"no fault had the id {wanted}", 404)
+        return _json({"cleared": int(faults.all.pop(number, None) is not None)})  # 0: it has struck meanwhile
     cleared = len(faults.all)
     faults.all.clear()
     return _json({"cleared": cleared})
@@ -489,6 +490,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/sandbox/faults", list_faults),
         web.post("/sandbox/faults", add_fault),
         web.delete("/sandbox/faults", clear_faults),
+        web.delete("/sandbox/faults/{id}", clear_faults),
         web.get("/sandbox/requests", requests),
         web.get("/sandbox/changes", changes),
     ]

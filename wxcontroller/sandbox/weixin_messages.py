@@ -72,6 +72,8 @@ async def webwxsync(call: Call) -> web.Response:
             case ContactGone():
                 gone.append(payloads.gone(session, event))
     sync_key, check_key = session.sync_keys(reached)
+    if events:
+        call.sandbox.touch()
     filled: JsonObject = {
         "AddMsgCount": len(messages),
         "AddMsgList": messages,

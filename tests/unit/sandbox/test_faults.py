@@ -120,9 +120,11 @@ async def test_only_the_account_that_is_meant(online: Browser) -> None:
 async def test_faults_can_be_taken_back(online: Browser) -> None:
     first = await order(online, "synccheck", "status", 500, count=None)
     await order(online, "login", "status", 500, count=None)
-    assert (await online.api("DELETE", f"/faults?id={first}"))["cleared"] == 1
+    assert (await online.api("DELETE", f"/faults/{first}"))["cleared"] == 1
     assert await online.check() == ("0", "0")
-    await online.api("DELETE", f"/faults?id={first}", status=404)
+    assert (await online.api("DELETE", f"/faults/{first}"))["cleared"] == 0
+    for unknown in ("99", "0", "x"):
+        await online.api("DELETE", f"/faults/{unknown}", status=404)
     assert (await online.api("DELETE", "/faults"))["cleared"] == 1
 
 

@@ -70,7 +70,7 @@ function showAccounts() {
 // -- logins
 
 function showLogins(logins) {
-  const open = logins.filter((login) => ["waiting", "scanned"].includes(login.state));
+  const open = logins.filter((login) => ["waiting", "scanned"].includes(login.state)).reverse();
   $("no-logins").hidden = open.length > 0;
   $("logins").replaceChildren(...open.map((login) => {
     const me = accounts.find((one) => one.uin === (login.uin || chosen.uin));
