@@ -74,7 +74,7 @@ def verdict(account: AccountView) -> WxError | None:
     name, why = account.name, f": {account.words}" if account.words else ""
     match account.condition:
         case Condition.PARKED:
-            return NeedsHuman(f"{name} has given up{why}", f"when that is put right: wxctl restart {name}")
+            return NeedsHuman(f"{name} has given up{why}", f"when that is put right: wxctl start {name}")
         case Condition.FAILED:
             return UnitFailed(f"{name}: its unit {account.unit} has failed{why}", f"see why: wxctl logs {name}")
         case Condition.DOWN:

@@ -113,7 +113,7 @@ def _describe(account: AccountView) -> None:
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
         ("status", account.status or "-"),
-        ("reason", account.reason),
+        ("reason", account.reason if account.reason != account.status else ""),
         ("login", login),
         ("since", moment(account.since)),
         ("user", account.user or "-"),

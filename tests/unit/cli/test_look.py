@@ -91,7 +91,7 @@ def test_status_of_all(wxctl: Wxctl, server: Controller) -> None:
     assert done.returncode == 0
     assert f"answers at {server.url}" in done.stdout
     assert "2 (1 running, 1 parked)" in done.stdout
-    assert "wxctl restart parked" in done.stdout
+    assert "wxctl start parked" in done.stdout
     assert "pid_path has no effect" in done.stdout
 
 
