@@ -1,0 +1,131 @@
+"""Controllers as processes, started as systemd starts them: with a listening socket and a notification socket."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from tests.unit.controller.machine import TEMPLATE
+from wxcontroller.core.paths import Paths
+
+REPOSITORY = Path(__file__).parents[3]
+# Puts the socket where systemd would put it, and becomes the controller.
+_LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.executable, [sys.executable, "-m", "wxcontroller.controller", *sys.argv[2:]])
+"""
+# A systemctl that knows no unit: all that the controller asks here.
+_SYSTEMCTL = (
+    '#!/bin/sh\necho "$*" >>"$0.calls"\ncase "$*" in *list-units*) cat "$0.units" 2>/dev/null || echo "[]";; esac\n'
+)
+
+
+class Notifications:
+    """The other end of NOTIFY_SOCKET."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.setblocking(False)
+        self._arrived = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.lines += self._socket.recv(4096).decode().splitlines()
+                self._arrived.set()
+
+    async def wait(self, beginning: str, timeout: float = 15.0) -> str:
+        """Wait for a line that begins so, and forget everything up to it."""
+        async with asyncio.timeout(timeout):
+            while True:
+                for number, line in enumerate(self.lines):
+                    if line.startswith(beginning):
+                        del self.lines[: number + 1]
+                        return line
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+
+class Host:
+    """A root directory with settings, a systemctl and a listening socket that outlives the controllers."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.paths = Paths(root)
+        self.paths.template.parent.mkdir(parents=True)
+        self.paths.template.write_text(TEMPLATE.read_text())
+        self.settings("")
+        self.bin = root / "bin"
+        self.bin.mkdir()
+        systemctl = self.bin / "systemctl"
+        systemctl.write_text(_SYSTEMCTL)
+        systemctl.chmod(0o755)
+        self.listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.address: tuple[str, int] = self.listening.getsockname()
+        self.notifications = Notifications(root / "notify")
+
+    def settings(self, more: str) -> None:
+        self.paths.settings_file.write_text(f'template_path = "{self.paths.template}"\n{more}\n')
+
+    @property
+    def calls(self) -> list[str]:
+        path = self.bin / "systemctl.calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    async def start(self, **environment: str) -> asyncio.subprocess.Process:
+        """Start a controller and wait until it says that it is ready."""
+        process = await self.run(["--root", str(self.root)], **environment)
+        await self.notifications.wait("READY=1")
+        return process
+
+    async def run(self, arguments: Sequence[str], **environment: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _LAUNCH,
+            str(self.listening.fileno()),
+            *arguments,
+            pass_fds=[self.listening.fileno()],
+            cwd=REPOSITORY,
+            env={
+                **os.environ,
+                "PATH": f"{self.bin}:{os.environ['PATH']}",
+                "NOTIFY_SOCKET": str(self.notifications.path),
+                **environment,
+            },
+        )
+
+    async def end(self, process: asyncio.subprocess.Process) -> int:
+        """End a controller as systemd does; return its exit code."""
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            return await process.wait()
+
+    def close(self) -> None:
+        self.notifications.close()
+        self.listening.close()
+
+
+@contextlib.asynccontextmanager
+async def started(host: Host, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await host.start(**environment)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

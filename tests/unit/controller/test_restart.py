@@ -1,0 +1,220 @@
+"""A controller that is restarted under load loses nothing (plan 9: 0 failed requests)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from aiohttp import web
+
+from tests.unit.controller.processes import Host, started
+from wxcontroller.core.account import Account
+from wxcontroller.core.materialise import render_account
+from wxcontroller.core.names import parse_name
+
+TARGETS = ("/openwx/check_client", "/v1/accounts", "/openwx/get_user_info?client=alice", "/")
+
+
+@pytest_asyncio.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    made = Host(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class Caller:
+    """Requests without pause and without a second try. A request that is not answered in full is a failure."""
+
+    def __init__(self, address: tuple[str, int], keep_alive: bool) -> None:
+        self.address = address
+        self.keep_alive = keep_alive
+        self.answered = 0
+        self.failures: list[str] = []
+        self.slowest = 0.0
+
+    async def run(self, until: asyncio.Event) -> None:
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        loop = asyncio.get_running_loop()
+        while not until.is_set():
+            target = TARGETS[self.answered % len(TARGETS)]
+            began = loop.time()
+            try:
+                streams = streams or await asyncio.open_connection(*self.address)
+                async with asyncio.timeout(20):
+                    goes_on = await self._ask(*streams, target)
+            except (OSError, EOFError, TimeoutError, ValueError) as problem:
+                self.failures.append(f"{target}: {problem!r}")
+                goes_on = False
+            else:
+                self.answered += 1
+                self.slowest = max(self.slowest, loop.time() - began)
+            if streams is not None and not goes_on:
+                streams[1].close()
+                streams = None
+        if streams is not None:
+            streams[1].close()
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str) -> bool:
+        connection = "keep-alive" if self.keep_alive else "close"
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        if " 200 " not in head.partition("\r\n")[0]:
+            raise ValueError(head.partition("\r\n")[0])
+        await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r\n")[0]))
+        return "connection: close" not in head
+
+
+async def account(host: Host, name: str) -> web.AppRunner:
+    """Register an account and serve its API in this process."""
+    app = web.Application()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("check_event"):
+            waiting.set()
+            await asyncio.sleep(30)
+        return web.Response(body=b'{"name":"alice"}')
+
+    waiting = asyncio.Event()
+    app.router.add_route("*", "/openwx/{rest:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port: int = runner.addresses[0][1]
+    host.paths.accounts.mkdir(parents=True)
+    record = Account(parse_name(name), port)
+    host.paths.account_file(name).write_text(render_account(record, host.paths, host.paths.template))
+    return runner
+
+
+async def test_restarts_under_load_lose_nothing(host: Host) -> None:
+    runner = await account(host, "alice")
+    callers = [Caller(host.address, keep_alive) for keep_alive in (True, True, True, False, False)]
+    enough = asyncio.Event()
+    process = await host.start()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(caller.run(enough)) for caller in callers]
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            assert await host.end(process) == 0
+            process = await host.start()
+        await asyncio.sleep(0.3)
+        enough.set()
+    assert await host.end(process) == 0
+    await runner.cleanup()
+    assert len(tasks) == len(callers)
+    assert [failure for caller in callers for failure in caller.failures] == []
+    assert min(caller.answered for caller in callers) > 20
+
+
+async def test_a_long_poll_is_answered_at_once_and_an_idle_connection_gets_one_more_answer(host: Host) -> None:
+    runner = await account(host, "alice")
+    async with started(host) as process:
+        loop = asyncio.get_running_loop()
+        poll, poll_writer = await asyncio.open_connection(*host.address)
+        poll_writer.write(b"GET /openwx/check_event?client=alice HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle, idle_writer = await asyncio.open_connection(*host.address)
+        fresh, fresh_writer = await asyncio.open_connection(*host.address)
+        await asyncio.sleep(0.3)
+        began = loop.time()
+        ending = asyncio.create_task(host.end(process))
+        head = await asyncio.wait_for(poll.readuntil(b"\r\n\r\n"), 2)
+        assert b"Connection: close" in head
+        assert await poll.read() == b"[]"
+        assert loop.time() - began < 0.5
+        idle_writer.write(b"GET /openwx/check_client HTTP/1.1\r\nHost: x\r\n\r\n")
+        raw = await asyncio.wait_for(idle.read(), 2)
+        assert b"Connection: close" in raw
+        assert json.loads(raw.partition(b"\r\n\r\n")[2])["code"] == 0
+        assert await fresh.read() == b""  # nothing sent, so nothing is lost
+        assert await ending == 0
+        assert loop.time() - began < 3
+        for writer in (poll_writer, idle_writer, fresh_writer):
+            writer.close()
+    await runner.cleanup()
+
+
+async def test_a_request_under_way_is_finished(host: Host) -> None:
+    process = await host.start()
+    reader, writer = await asyncio.open_connection(*host.address)
+    writer.write(b"POST /v1/accounts/bob/start HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
+    await asyncio.sleep(0.2)
+    ending = asyncio.create_task(host.end(process))
+    await host.notifications.wait("STOPPING=1")
+    await asyncio.sleep(1.3)  # longer than idle connections get
+    writer.write(b"}")
+    raw = await asyncio.wait_for(reader.read(), 5)
+    assert b" 200 " in raw.split(b"\r\n")[0]
+    assert await ending == 0
+    writer.close()
+
+
+async def test_reload(host: Host) -> None:
+    async with started(host) as process:
+        await host.notifications.wait("STATUS=no accounts")
+        host.settings("max_clients = 0")
+        process.send_signal(1)
+        await host.notifications.wait("RELOADING=1")
+        status = await host.notifications.wait("STATUS=")
+        assert "settings not reloaded" in status
+        assert "wxcontroller.toml: max_clients" in status
+        await host.notifications.wait("READY=1")
+        host.settings("max_clients = 7")
+        process.send_signal(1)
+        await host.notifications.wait("RELOADING=1")
+        assert (await host.notifications.wait("MONOTONIC_USEC=")).partition("=")[2].isdigit()
+        await host.notifications.wait("READY=1")
+        assert await host.end(process) == 0
+
+
+async def test_the_watchdog_is_fed(host: Host) -> None:
+    async with started(host, WATCHDOG_USEC="300000") as process:
+        for _ in range(4):
+            await host.notifications.wait("WATCHDOG=1", 1)
+        assert await host.end(process) == 0
+
+
+async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) -> None:
+    host.paths.accounts.mkdir(parents=True)
+    record = Account(parse_name("alice"), 3000)
+    host.paths.account_file("alice").write_text(render_account(record, host.paths, host.paths.template))
+    mark = host.paths.controller_runtime / "accounts-started"
+    for expected in (1, 0):
+        before = len(host.calls)
+        async with started(host) as process:
+            async with asyncio.timeout(5):
+                while not mark.exists() or len(host.calls) == before:
+                    await asyncio.sleep(0.02)
+            assert await host.end(process) == 0
+        starts = [call for call in host.calls[before:] if "start wxclient@alice.service" in call]
+        assert len(starts) == expected
+
+
+async def test_check_config(host: Host) -> None:
+    async def check() -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            "/usr/bin/python3",
+            "-m",
+            "wxcontroller.controller",
+            "--root",
+            str(host.root),
+            "--check-config",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode()
+
+    host.settings('pid_path = "/x"')
+    code, said = await check()
+    assert code == 0
+    assert "pid_path has no effect" in said
+    assert "the settings are good" in said
+    host.settings("backend_start_port = 80")
+    code, said = await check()
+    assert code == 78
+    assert "wxcontroller.toml: backend_start_port" in said
+    assert "wxcontroller.toml(5)" in said
