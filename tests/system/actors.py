@@ -218,7 +218,7 @@ def use_sandbox(host: Host) -> None:
         f'[client]\nserver = "{SANDBOX}"\nsend_interval = 0\n'.encode(),
         0o644,
     )
-    host.run("systemctl", "start", "wxcontroller-sandbox.service")
+    host.run("systemctl", "enable", "--now", "wxcontroller-sandbox.service")
     host.run("systemctl", "reload", "wxcontroller.service")
 
 
