@@ -322,6 +322,28 @@ def phone_send(url: str, uin: str, to: str, said: str) -> None:
 
 @cli.command()
 @click.argument("uin")
+@click.argument("who")
+@click.option("--name", help="What they call themselves, or what the group is called.")
+@click.option("--remark", help="What the account calls them.")
+@click.pass_obj
+def change(url: str, uin: str, who: str, name: str | None, remark: str | None) -> None:
+    """Give a person or a group another name or remark."""
+    body: JsonObject = {"who": who}
+    body |= {key: value for key, value in (("name", name), ("remark", remark)) if value is not None}
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "change", body=body), "wxid")))
+
+
+@cli.command()
+@click.argument("uin")
+@click.argument("who")
+@click.pass_obj
+def remove(url: str, uin: str, who: str) -> None:
+    """End a friendship, or leave a group."""
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "remove", body={"who": who}), "wxid")))
+
+
+@cli.command()
+@click.argument("uin")
 @click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
 @click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
 @_json_flag

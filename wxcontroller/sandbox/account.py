@@ -128,8 +128,8 @@ class Account:
         if self.session is not None:
             self.session.learn(world)
             wxid = self.session.wxid(name)
-            if wxid is not None:
-                return [wxid]
+            if wxid in world.people or wxid in world.groups:
+                return [str(wxid)]
         found = [g.wxid for g in world.groups.values() if name == world.group_title(g)]
         return found + [p.wxid for p in world.people.values() if name in (p.name, p.remark, p.alias)]
 

@@ -11,7 +11,8 @@ from wxcontroller.sandbox.hosts import DOMAINS
 from wxcontroller.sandbox.ledger import Ledger
 from wxcontroller.sandbox.logins import Login, Logins, State
 from wxcontroller.sandbox.markup import encode
-from wxcontroller.sandbox.session import Message, Session
+from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, Message, Session
+from wxcontroller.sandbox.world import Kind
 
 KICKED = 1101  # what the older session hears when the account logs in again (9.3)
 
@@ -124,6 +125,31 @@ class Sandbox:
             account.session.push(message)
         self.touch()
         return message
+
+    def change(self, account: Account, wxid: str, name: str | None, remark: str | None) -> None:
+        """Give a person or group another name, a person another remark; a web session hears of it."""
+        group = account.world.groups.get(wxid)
+        if group is not None:
+            group.name = group.name if name is None else name
+        else:
+            person = account.world.people[wxid]
+            person.name = person.name if name is None else name
+            person.remark = person.remark if remark is None else remark
+        self._tell(account, ContactChanged(wxid))
+
+    def remove(self, account: Account, wxid: str) -> None:
+        """Let a friend be none any more, or leave a group; a web session hears of it."""
+        world = account.world
+        world.recent = [other for other in world.recent if other != wxid]
+        if world.groups.pop(wxid, None) is None:
+            person = world.people[wxid]
+            person.kind, person.contact_flag, person.remark = Kind.STRANGER, 0, ""
+        self._tell(account, ContactGone(wxid))
+
+    def _tell(self, account: Account, event: Event) -> None:
+        if account.session is not None:
+            account.session.push(event)
+        self.touch()
 
     def sent_by_web(self, account: Account, session: Session, peer: str, text: str, client_msg_id: str) -> Sent:
         """Take a text from the web client. It is not echoed to the session (7.2)."""

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -358,13 +359,42 @@ async def phone_send(request: web.Request) -> web.Response:
     return _json({"msg_id": str(message.msg_id), "online": account.session is not None})
 
 
+async def change(request: web.Request) -> web.Response:
+    """Give somebody or a group another name or remark."""
+    account = _its_account(request)
+    body = await _body(request, ("who", "name", "remark"))
+    wxid = _one(account, _string(body, "who"), "who")
+    name = _string(body, "name") if "name" in body else None
+    remark = _string(body, "remark", "") if "remark" in body else None
+    if name is None and remark is None:
+        raise BadInput("'name' or 'remark' is needed")
+    if remark is not None and wxid in account.world.groups:
+        raise BadInput("a group has no remark")
+    request.app[SANDBOX].change(account, wxid, name, remark)
+    return _json({"wxid": wxid, "name": account.name_of(wxid)})
+
+
+async def remove(request: web.Request) -> web.Response:
+    """End a friendship, or leave a group."""
+    account = _its_account(request)
+    body = await _body(request, ("who",))
+    wxid = _one(account, _string(body, "who"), "who")
+    person = account.world.people.get(wxid)
+    if person is not None and person.kind not in (Kind.FRIEND, Kind.OFFICIAL):
+        raise BadInput("'who' must be a friend, an official account or a group")
+    request.app[SANDBOX].remove(account, wxid)
+    return _json({"wxid": wxid})
+
+
 async def sent(request: web.Request) -> web.Response:
     """List what the web client sent after a seq; with ``wait`` not before there is something."""
     account = _its_account(request)
     after = _query_number(request, "after")
 
     def newer() -> list[JsonValue]:
-        return [message.as_json() for message in account.sent if message.seq > after]
+        kept = len(account.sent)
+        start = kept - max(0, min(kept, account.sent_count - int(after)))  # seqs have no gaps
+        return [message.as_json() for message in islice(account.sent, start, None)]
 
     return _json(await _when(request, newer, account.bell.wait))
 
@@ -479,6 +509,8 @@ def routes() -> list[web.RouteDef]:
         web.get(one, account_details),
         web.post(one + "/receive", receive),
         web.post(one + "/phone-send", phone_send),
+        web.post(one + "/change", change),
+        web.post(one + "/remove", remove),
         web.get(one + "/sent", sent),
         web.get(one + "/chats", chats),
         web.post(one + "/logout", logout),

@@ -105,7 +105,7 @@ class Session:
 
     def learn(self, world: World) -> None:
         """Give everybody in ``world`` a UserName for this session (6.1). Cheap when done before."""
-        if len(self._names) == len(world.people) + len(world.groups):
+        if self._names:
             return
         for person in world.people.values():
             self._learn(person.wxid, person.wxid if person.kind is Kind.SPECIAL else "@" + self._hash(person.wxid))

@@ -103,6 +103,8 @@ def _details(account: Account, session: Session, username: str, room: str) -> Js
     world = account.world
     if wxid in world.groups:
         return payloads.group(session, account, world.groups[wxid], members=True)
+    if wxid not in world.people:
+        return None  # a group that was left
     shape = payloads.contact(session, world.people[wxid])
     if room:
         inside = [g for g in world.groups.values() if room in (session.room_id(g.wxid), session.username(g.wxid))]

@@ -117,12 +117,12 @@ async def webwxsendmsg(call: Call) -> web.Response:
 
 
 def _target(account: Account, session: Session, username: str) -> str:
-    wxid = session.wxid(username)
-    if wxid is None:
-        raise Refused(ERR_LOGIC, "ToUserName is nobody of this login")
-    if wxid in account.world.groups or wxid == "filehelper":
+    wxid, world = session.wxid(username), account.world
+    if wxid is None or (wxid not in world.people and wxid not in world.groups):
+        raise Refused(ERR_LOGIC, "ToUserName is nobody of this login, or a group that was left")
+    if wxid in world.groups or wxid == "filehelper":
         return wxid
-    if account.world.people[wxid].kind not in (Kind.FRIEND, Kind.OFFICIAL):
+    if world.people[wxid].kind not in (Kind.FRIEND, Kind.OFFICIAL):
         raise Refused(REFUSED_SEND, "ToUserName is not a friend")
     return wxid
 

@@ -78,7 +78,7 @@ class Group:
 
 @dataclass(slots=True)
 class World:
-    """Everybody an account knows, by real id."""
+    """Everybody an account knows, by real id. Who is no friend any more stays, as a stranger."""
 
     me: Person
     people: dict[str, Person]

@@ -156,3 +156,29 @@ async def test_delivered_events_are_forgotten_but_a_thousand(online: Browser) ->
         if not answer["ContinueFlag"]:
             break
     assert 1000 <= again < 1200
+
+
+async def test_changed_and_removed_contacts(online: Browser) -> None:
+    details = await online.api("GET", f"/accounts/{UIN}")
+    friend = next(c for c in details["contacts"] if c["name"] == "小明")
+    group = details["groups"][0]
+    path = f"/accounts/{UIN}"
+    await online.api("POST", f"{path}/change", {"who": "小明", "name": "大明 & Co", "remark": ""})
+    assert await online.check() == ("0", "4")
+    await online.api("POST", f"{path}/change", {"who": group["wxid"], "name": "新名字"})
+    await online.api("POST", f"{path}/remove", {"who": friend["wxid"]})
+    await online.api("POST", f"{path}/remove", {"who": group["name"]}, status=400)
+    await online.api("POST", f"{path}/remove", {"who": "新名字"})
+    news = await online.sync()
+    changed, gone = news["ModContactList"], news["DelContactList"]
+    assert news["ModContactCount"] == 1, "of the group that was left meanwhile there is nothing to say"
+    assert (changed[0]["UserName"], changed[0]["NickName"]) == (friend["username"], "大明 &amp; Co")
+    assert [g["UserName"] for g in gone] == [friend["username"], group["username"]]
+    assert (await online.send(friend["username"], "x"))["BaseResponse"]["Ret"] == 1204
+    assert (await online.send(group["username"], "x"))["BaseResponse"]["Ret"] == -2
+    assert (await online.batch(group["username"]))["ContactList"] == []
+    assert group["username"] not in str(await online.init())
+    for body in ({"who": "小明", "name": "x"}, {"who": "filehelper"}, {"who": friend["wxid"]}):
+        verb = "change" if "name" in body else "remove"
+        assert "error" in await online.api("POST", f"{path}/{verb}", body, status=400)
+    await online.api("POST", f"{path}/change", {"who": "filehelper"}, status=400)
