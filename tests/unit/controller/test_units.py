@@ -1,0 +1,163 @@
+"""How systemctl is called and understood. Here it is a script; the real one is for the system tests."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.controller.units import Systemd, UnitRecord, Verb, parse_list, record
+from wxcontroller.core.errors import BadName, UnitFailed
+from wxcontroller.core.states import UnitState
+
+LIST = [
+    {"unit": "wxclient@alice.service", "load": "loaded", "active": "active", "sub": "running", "description": "x"},
+    {
+        "unit": "wxclient@x-abc.service",
+        "load": "loaded",
+        "active": "activating",
+        "sub": "auto-restart",
+        "description": "",
+    },
+    {"unit": "wxclient@a.b.service", "load": "loaded", "active": "active", "sub": "running"},
+    {"unit": "wxclient-prepare@alice.service", "load": "loaded", "active": "active", "sub": "exited"},
+    {"unit": "wxclient@new.service", "load": "loaded", "active": "levitating", "sub": "high"},
+]
+
+
+class Script:
+    """A systemctl made of shell; ``calls`` are its command lines."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "systemctl"
+        self.log = directory / "calls"
+        self.log.touch()
+
+    def does(self, body: str) -> str:
+        self.path.write_text(f'#!/bin/sh\necho "$*" >>{self.log}\n{body}\n')
+        self.path.chmod(0o755)
+        return str(self.path)
+
+    @property
+    def calls(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    return Script(tmp_path)
+
+
+async def test_units_are_read(script: Script) -> None:
+    async with Systemd(script.does(f"echo '{json.dumps(LIST)}'")) as units:
+        found = await units.snapshot()
+        assert found == {
+            "alice": UnitRecord("alice", UnitState.ACTIVE, "running"),
+            "x-abc": UnitRecord("x-abc", UnitState.ACTIVATING, "auto-restart"),
+            "new": UnitRecord("new", UnitState.MAINTENANCE, "high"),
+        }
+        assert (await record(units, "bob")).state is UnitState.ABSENT
+    assert script.calls == ["--no-ask-password list-units --all --full --no-pager --output=json wxclient@*.service"]
+    assert not found["x-abc"].has_process
+    assert found["alice"].has_process
+
+
+async def test_many_questions_are_one_look(script: Script) -> None:
+    async with Systemd(script.does("sleep 0.1; echo '[]'")) as units:
+        await asyncio.gather(*(units.snapshot() for _ in range(50)))
+        await units.snapshot()
+        assert len(script.calls) == 1
+        await units.snapshot(max_age=0)
+        assert len(script.calls) == 2
+
+
+async def test_one_who_hangs_up_does_not_end_the_look_of_others(script: Script) -> None:
+    async with Systemd(script.does("sleep 0.2; echo '[]'")) as units:
+        first, second = asyncio.create_task(units.snapshot()), asyncio.create_task(units.snapshot())
+        await asyncio.sleep(0.05)
+        first.cancel()
+        assert await second == {}
+    assert len(script.calls) == 1
+
+
+async def test_after_an_action_nobody_sees_how_it_was_before(script: Script, tmp_path: Path) -> None:
+    after = json.dumps(LIST[:1])
+    body = f"""cd {tmp_path}; case "$*" in
+        *list-units*) cat units 2>/dev/null || echo '[]'; sleep 0.1;;
+        *start*) echo '{after}' >units;;
+    esac"""
+    async with Systemd(script.does(body)) as units:
+        assert await units.snapshot() == {}
+        looking = asyncio.create_task(units.snapshot(max_age=0))
+        async with asyncio.timeout(5):
+            while len(script.calls) < 2:
+                await asyncio.sleep(0.005)
+        await units.act(Verb.START, "alice", 5)
+        assert "alice" in await units.snapshot()
+        assert "alice" in await looking
+
+
+async def test_at_most_four_actions_at_once(script: Script, tmp_path: Path) -> None:
+    busy = tmp_path / "busy"
+    busy.mkdir()
+    body = f"touch {busy}/$$; ls {busy} | wc -l >>{tmp_path}/most; sleep 0.1; rm {busy}/$$"
+    async with Systemd(script.does(body)) as units:
+        await asyncio.gather(*(units.act(Verb.START, f"a{number}", 5) for number in range(12)))
+    most = max(int(line) for line in (tmp_path / "most").read_text().split())
+    assert 1 < most <= 4
+
+
+async def test_what_systemctl_says_is_passed_on_with_a_remedy(script: Script) -> None:
+    words = (
+        "Job for wxclient@alice.service failed because the control process exited with error code.\\n"
+        'See \\"systemctl status wxclient@alice.service\\" for details.'
+    )
+    async with Systemd(script.does(f'printf "{words}" >&2; exit 1')) as units:
+        with pytest.raises(UnitFailed) as caught:
+            await units.act(Verb.START, "alice", 5)
+    assert caught.value.message == (
+        "wxclient@alice.service: start failed: "
+        "Job for wxclient@alice.service failed because the control process exited with error code."
+    )
+    assert caught.value.remedy == "see: journalctl -u wxclient@alice.service"
+
+
+async def test_a_systemctl_that_hangs_is_given_up_and_killed(script: Script, tmp_path: Path) -> None:
+    async with Systemd(script.does(f"echo $$ >{tmp_path}/pid; exec sleep 60")) as units:
+        with pytest.raises(UnitFailed) as caught:
+            await units.act(Verb.STOP, "alice", 0.3)
+    assert "stop was not done after 0.3 s" in str(caught.value)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+async def test_no_systemctl_at_all(tmp_path: Path) -> None:
+    async with Systemd(str(tmp_path / "none")) as units:
+        with pytest.raises(UnitFailed):
+            await units.snapshot()
+
+
+@pytest.mark.parametrize("instance", ["../x", "a.b", "", "a b", "x" * 28, "alice.service wxcontroller"])
+async def test_only_ids_get_into_a_units_name(script: Script, instance: str) -> None:
+    async with Systemd(script.does("exit 0")) as units:
+        for action in (units.act(Verb.START, instance, 5), units.purge(instance, 5)):
+            with pytest.raises(BadName):
+                await action
+    assert script.calls == []
+
+
+async def test_purge(script: Script) -> None:
+    async with Systemd(script.does("exit 0")) as units:
+        await units.purge("alice", 5)
+    assert script.calls == ["--no-ask-password start wxclient-purge@alice.service"]
+
+
+@pytest.mark.parametrize("output", [b"no json", b"[", b"\xff"])
+def test_garbage_is_refused(output: bytes) -> None:
+    with pytest.raises(UnitFailed):
+        parse_list(output)
+
+
+def test_no_units_at_all() -> None:
+    assert parse_list(b"") == parse_list(b"[]") == {}

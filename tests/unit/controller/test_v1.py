@@ -1,0 +1,227 @@
+"""/v1: accounts with unit, login and desired state apart; errors that say what to do."""
+
+import asyncio
+import base64
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yarl
+
+from tests.unit.controller.machine import Machine, machine
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.materialise import Registry
+from wxcontroller.core.states import LoginState, UnitState
+
+LINK = "https://login.weixin.qq.com/l/AbC"
+
+
+async def test_an_account_in_full(host: Machine) -> None:
+    status, started = await host.v1(
+        "POST", "accounts/小店/start", {"post_api": "http://u:p@127.0.0.1:9/in?key=secret"}
+    )
+    assert (status, started["result"]) == (200, "started")
+    process = host.process("小店")
+    process.say(LoginState.RUNNING, user={"id": "@abc", "name": "小明"})
+    status, account = await host.v1("GET", "accounts/小店")
+    assert status == 200
+    assert account == {
+        "name": "小店",
+        "instance": process.instance,
+        "unit": f"wxclient@{process.instance}.service",
+        "driver": "web",
+        "desired": "started",
+        "unit_state": "active",
+        "unit_sub": "running",
+        "login_state": "running",
+        "state": "running",
+        "status": "is running",
+        "since": 1_700_000_000,
+        "reason": "",
+        "pid": started["pid"],
+        "port": process.account.port,
+        "post_api": "http://127.0.0.1:9/in?key=…",
+        "qrcode": False,
+        "user": {"id": "@abc", "name": "小明"},
+        "start_time": 1_600_000_000,
+    }
+    assert await host.v1("GET", f"accounts/{process.instance}") == (200, account)
+    assert await host.v1("GET", "accounts") == (200, {"accounts": [account]})
+
+
+async def test_stop_start_restart_keep_what_is_stored(host: Machine) -> None:
+    await host.v1("POST", "accounts/alice/start", {"send_interval": 7, "download_media": False})
+    _, stopped = await host.v1("POST", "accounts/alice/stop")
+    assert (stopped["desired"], stopped["unit_state"], stopped["login_state"]) == ("stopped", "absent", "stopped")
+    assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200  # also when it does not run
+    await host.v1("POST", "accounts/alice/start", {"lang": "en_US"})
+    first = host.process("alice")
+    options = Registry(host.paths).load("alice").options
+    assert (options["send_interval"], options["download_media"], options["lang"]) == ("7", "0", "en_US")
+    status, _ = await host.v1("POST", "accounts/alice/restart")
+    assert status == 200
+    assert host.process("alice") is not first
+    assert Registry(host.paths).load("alice").options == options
+
+
+async def test_options_for_a_running_account_wait_for_its_next_start(host: Machine) -> None:
+    await host.start("alice")
+    _, answer = await host.v1("POST", "accounts/alice/start", {"send_interval": "9"})
+    assert answer["result"] == "already running"
+    assert "next start" in str(answer["note"])
+    assert Registry(host.paths).load("alice").options["send_interval"] == "9"
+
+
+async def test_remove(host: Machine) -> None:
+    await host.start("alice")
+    assert await host.v1("DELETE", "accounts/alice") == (
+        200,
+        {"name": "alice", "instance": "alice", "removed": True},
+    )
+    assert host.units.calls[-2:] == ["stop wxclient@alice.service", "start wxclient-purge@alice.service"]
+    assert (await host.v1("GET", "accounts/alice"))[0] == 404
+    assert Registry(host.paths).instances() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", "accounts/bob", None, 404, "unknown-account"),
+        ("GET", "accounts/x-aaaaaaaaaaaaaaa", None, 404, "unknown-account"),
+        ("POST", "accounts/bob/stop", None, 404, "unknown-account"),
+        ("POST", "accounts/bob/restart", None, 404, "unknown-account"),
+        ("DELETE", "accounts/bob", None, 404, "unknown-account"),
+        ("GET", "accounts/bob/qr", None, 404, "unknown-account"),
+        ("POST", "accounts/.bad/start", None, 400, "bad-name"),
+        ("POST", "accounts/a%2Fb/start", None, 400, "bad-name"),
+        ("POST", "accounts/bob/start", {"load": "x"}, 400, "bad-option"),
+        ("POST", "accounts/bob/start", {"lang": None}, 400, "bad-option"),
+        ("POST", "accounts/bob/start", {"lang": "a\nb"}, 400, "bad-option"),
+        ("POST", "accounts/bob/start", ["lang"], 400, "bad-request"),
+        ("GET", "accounts/bob/qr?format=gif", None, 400, "bad-request"),
+        ("GET", "nothing", None, 404, "no-such-path"),
+        ("PUT", "accounts", None, 405, "wrong-method"),
+    ],
+)
+async def test_errors(host: Machine, method: str, path: str, body: object, status: int, code: str) -> None:
+    async with host.http.request(method, yarl.URL(f"/v1/{path}", encoded=True), json=body) as answer:
+        assert answer.status == status
+        error = (await answer.json())["error"]
+    assert error["code"] == code
+    assert error["message"]
+    assert error["remedy"]
+    assert host.units.calls == []
+
+
+async def test_a_body_that_is_no_json(host: Machine) -> None:
+    async with host.http.post("/v1/accounts/bob/start", data=b"{") as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad-request")
+    async with host.http.post("/v1/accounts/bob/start", data=b" " * 100_000) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (413, "too-large")
+
+
+async def test_failures_of_the_machine(host: Machine) -> None:
+    host.units.refuse = "timeout was exceeded."
+    status, answer = await host.v1("POST", "accounts/alice/start")
+    error = obj(answer["error"])
+    assert (status, error["code"]) == (502, "unit-failed")
+    assert "timeout was exceeded" in str(error["message"])
+    assert error["remedy"] == "see: journalctl -u wxclient@alice.service"
+    _, account = await host.v1("GET", "accounts/alice")
+    assert (account["desired"], account["unit_sub"], account["login_state"]) == ("started", "auto-restart", "stopped")
+    host.paths.template.unlink()
+    status, answer = await host.v1("POST", "accounts/bob/start")
+    assert (status, obj(answer["error"])["code"]) == (500, "template")
+
+
+async def test_limits(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_clients=1, backend_start_port=21900, backend_end_port=21901) as host:
+        await host.start("a")
+        status, answer = await host.v1("POST", "accounts/b/start")
+        assert (status, obj(answer["error"])["code"]) == (409, "max-clients")
+        host.accounts.settings = replace(host.settings, max_clients=9, backend_end_port=21900)
+        status, answer = await host.v1("POST", "accounts/b/start")
+        assert (status, obj(answer["error"])["code"]) == (503, "no-port")
+
+
+async def test_the_code_to_scan(host: Machine) -> None:
+    process = await host.start("alice")
+    status, answer = await host.v1("GET", "accounts/alice/qr")
+    assert (status, obj(answer["error"])["code"]) == (404, "no-qrcode")
+    assert "it is init" in str(obj(answer["error"])["message"])
+    process.show_qrcode(b"\xff\xd8picture")
+    assert (await host.v1("GET", "accounts/alice"))[1]["qrcode"] is True
+    status, answer = await host.v1("GET", "accounts/alice/qr")
+    assert (status, answer["link"]) == (200, LINK)
+    assert base64.b64decode(str(answer["jpeg"])) == b"\xff\xd8picture"
+    for form, kind, beginning in (
+        ("svg", "image/svg+xml", b"<svg"),
+        ("png", "image/png", b"\x89PNG"),
+        ("txt", "text/plain; charset=utf-8", b"\xe2\x96\x88"),
+    ):
+        async with host.http.get(f"/v1/accounts/alice/qr?format={form}") as drawn:
+            assert drawn.status == 200
+            assert drawn.headers["Content-Type"] == kind
+            assert drawn.headers["Cache-Control"] == "no-store"
+            assert (await drawn.read()).startswith(beginning)
+    await host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
+    status, answer = await host.v1("GET", "accounts/alice/qr")
+    assert status == 404
+    assert "its unit failed" in str(obj(answer["error"])["message"])
+
+
+async def test_health(host: Machine) -> None:
+    (await host.start("alice")).say(LoginState.RUNNING)
+    await host.start("bob")
+    status, answer = await host.v1("GET", "health")
+    assert (status, answer["status"]) == (200, "ok")
+    assert answer["accounts"] == {"known": 2, "wanted": 2, "alive": 2, "states": {"running": 1, "init": 1}}
+
+
+async def test_what_changes_on_disk_is_seen(host: Machine) -> None:
+    """Accounts that a unit registered by itself, and files that were removed by hand."""
+    await host.start("alice")
+    source = host.paths.account_file("alice").read_text()
+    host.paths.account_file("bob").write_text(source.replace('"alice"', '"bob"'))
+    host.paths.account_file("broken").write_text('MOJO_WEIXIN_ACCOUNT="x')
+    _, answer = await host.v1("GET", "accounts")
+    assert [obj(each)["name"] for each in items(answer["accounts"])] == ["alice", "bob"]
+    host.paths.account_file("bob").unlink()
+    await asyncio.sleep(0.55)  # how long a file is believed
+    _, answer = await host.v1("GET", "accounts")
+    assert [obj(each)["name"] for each in items(answer["accounts"])] == ["alice"]
+
+
+async def test_a_bug_is_a_number_for_the_caller_and_a_trace_for_the_journal(
+    host: Machine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(max_age: float = 0) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(host.units, "snapshot", broken)
+    status, answer = await host.v1("GET", "accounts")
+    message = str(obj(answer["error"])["message"])
+    assert (status, obj(answer["error"])["code"]) == (500, "internal")
+    assert "secret" not in message
+    assert message.rpartition(" ")[2] in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_the_page(host: Machine) -> None:
+    async with host.http.get("/") as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        page = await answer.text()
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for asset, kind in (
+        ("dashboard.js", "text/javascript"),
+        ("dashboard.css", "text/css"),
+        ("icon.svg", "image/svg+xml"),
+    ):
+        assert f'"page/{asset}"' in page
+        async with host.http.get(f"/page/{asset}") as answer:
+            assert answer.status == 200
+            assert answer.headers["Content-Type"].startswith(kind)
+    assert re.search(r"<[^>]*\s(on\w+|style)=|<script>|<style>", page) is None  # the policy would not let it run
