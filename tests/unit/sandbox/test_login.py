@@ -88,6 +88,11 @@ async def test_desktop_only_account(browser: Browser, sandbox: Sandbox) -> None:
     await browser.api("POST", f"/logins/{browser.uuid}/confirm", {"uin": UIN})
     await browser.poll()
     assert "<ret>1203</ret>" in (await browser.new_login_page("&version=v2&mod=desktop"))[1], "headers missing"
+    await browser.jslogin(desktop=True)
+    await browser.api("POST", f"/logins/{browser.uuid}/confirm", {"uin": UIN})
+    await browser.poll()
+    other_spam = {"client-version": "2.0.0", "extspam": "Gp8ICJkIEpkI"}
+    assert "<ret>1203</ret>" in (await browser.new_login_page("&version=v2&mod=desktop", other_spam))[1]
     await browser.log_in(UIN, desktop=True)
 
 
@@ -112,6 +117,22 @@ async def test_without_version_the_answer_is_a_301_that_still_carries_everything
     assert status == 301
     assert "<wxsid>" in xml
     assert (await browser.init())["BaseResponse"]["Ret"] == 0
+
+
+async def test_wrong_tickets_and_other_domains(browser: Browser) -> None:
+    await browser.jslogin()
+    await browser.api("POST", f"/logins/{browser.uuid}/confirm", {"uin": UIN})
+    await browser.poll()
+    right, browser.redirect = browser.redirect, browser.redirect.replace("ticket=", "ticket=x")
+    assert "<ret>1</ret>" in (await browser.new_login_page())[1]
+    browser.redirect = right.replace("uuid=", "uuid=x")
+    assert "<ret>1</ret>" in (await browser.new_login_page())[1]
+    browser.redirect, browser.domain = right.replace("wx.qq.com", "wx2.qq.com"), "wx2.qq.com"
+    moved = (await browser.new_login_page())[1]
+    assert "<redirecturl>https://wx.qq.com/" in moved
+    assert "<wxsid>" not in moved
+    browser.redirect, browser.domain = right, "wx.qq.com"
+    assert "<wxsid>" in (await browser.new_login_page())[1]
 
 
 async def test_ticket_works_again_until_init_and_then_no_more(browser: Browser) -> None:

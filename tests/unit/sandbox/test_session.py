@@ -105,13 +105,25 @@ async def test_pass_ticket_encoded_once_or_twice_but_not_wrong(online: Browser) 
     assert ret(await online.post("webwxinit", body, query="pass_ticket=nonsense")) == 1
 
 
-async def test_cookies_in_quotes_are_not_the_cookies(online: Browser) -> None:
-    header = f'wxuin={UIN}; wxsid="{online.values["wxsid"]}"'
+@pytest.mark.parametrize(
+    ("host", "cookies", "expected"),
+    [
+        ("wx.qq.com", "wxuin={uin}; wxsid={sid}", 0),
+        ("wx.qq.com", 'wxuin={uin}; wxsid="{sid}"', 1100),  # quotes are part of a value
+        ("wx.qq.com", "wxuin={uin}; wxsid=other", 1100),
+        ("wx.qq.com", "wxuin=1234567002; wxsid={sid}", 1101),
+        ("wx.qq.com", "wxsid={sid}", 1102),
+        ("wx.qq.com", "wxuin={uin}", 1102),
+        ("wx2.qq.com", "wxuin={uin}; wxsid={sid}", 1100),  # not its home
+    ],
+)
+async def test_cookies_are_read_literally(online: Browser, host: str, cookies: str, expected: int) -> None:
+    header = cookies.format(uin=UIN, sid=online.values["wxsid"])
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
         url = f"http://127.0.0.1:{online.port}{CGI}/webwxinit"
-        headers = {"Host": f"wx.qq.com:{online.port}", "Cookie": header}
+        headers = {"Host": f"{host}:{online.port}", "Cookie": header}
         async with http.post(url, json={"BaseRequest": online.base()}, headers=headers) as response:
-            assert '"Ret":1100' in await response.text()
+            assert f'"Ret":{expected},' in await response.text()
 
 
 async def test_violations_hold_no_secrets(online: Browser, sandbox: Sandbox) -> None:
