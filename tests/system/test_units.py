@@ -1,0 +1,427 @@
+"""The units as they are installed: what they may, what they may not, and that their how-tos are true."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.actors import CONTROLLER, Caller, until
+from tests.system.host import Host
+
+pytestmark = pytest.mark.system
+UNITS = (
+    "wxcontroller.service",
+    "wxcontroller.socket",
+    "wxclient@x.service",
+    "wxclient-prepare@x.service",
+    "wxclient-purge@x.service",
+    "wxclient.slice",
+    "wxclient.target",
+    "wxcontroller-sandbox.service",
+)
+# What `systemd-analyze security` may give at most. The numbers of the plan; those of the helpers are ours.
+EXPOSURE = {
+    "wxcontroller.service": 2.0,
+    "wxclient@x.service": 1.5,
+    "wxclient-prepare@x.service": 1.5,
+    "wxclient-purge@x.service": 2.5,
+    "wxcontroller-sandbox.service": 2.0,
+}
+PROBE = "/usr/local/lib/wxprobe.py"
+
+
+@dataclass
+class Inside:
+    """The inside of a unit's sandbox, where a probe runs in the program's place."""
+
+    host: Host
+    address: str
+
+    def do(self, what: str, target: object = None, port: int = 0) -> Any:
+        order = json.dumps({"do": what, "target": target, "port": port}).encode()
+        status, _, answer = self.host.http("POST", self.address, order)
+        assert status == 200
+        return json.loads(answer)
+
+    def run(self, *argv: str) -> tuple[int, str]:
+        code, told = self.do("run", list(argv))
+        return int(code), str(told)
+
+
+@contextmanager
+def dropin(host: Host, unit: str, content: str) -> Iterator[None]:
+    """Change a unit for the duration of a block."""
+    place = f"/run/systemd/system/{unit}.d"
+    host.write(f"{place}/test.conf", content.encode())
+    host.run("systemctl", "daemon-reload")
+    try:
+        yield
+    finally:
+        host.run("rm", "-r", place)
+        host.run("systemctl", "daemon-reload")
+
+
+@contextmanager
+def probe_in_account(host: Host, instance: str) -> Iterator[Inside]:
+    host.write(PROBE, (Path(__file__).parent / "probe.py").read_bytes())
+    unit = f"wxclient@{instance}.service"
+    with dropin(host, unit, f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {PROBE}\nWatchdogSec=0\n"):
+        host.run("systemctl", "start", unit)
+        yield Inside(host, f"http://127.0.0.1:{port_of(host, instance)}/")
+        host.run("systemctl", "stop", unit)
+
+
+@contextmanager
+def probe_in_controller(host: Host) -> Iterator[Inside]:
+    host.write(PROBE, (Path(__file__).parent / "probe.py").read_bytes())
+    change = f"[Service]\nType=notify\nExecStart=\nExecStart=/usr/bin/python3 {PROBE}\nWatchdogSec=0\n"
+    with dropin(host, "wxcontroller.service", change):
+        host.run("systemctl", "restart", "wxcontroller.service")
+        try:
+            yield Inside(host, f"{CONTROLLER}/")
+        finally:
+            host.run("rm", "-r", "/run/systemd/system/wxcontroller.service.d")
+            host.run("systemctl", "daemon-reload")
+            host.run("systemctl", "restart", "wxcontroller.service")
+            host.run("mkdir", "-p", "/run/systemd/system/wxcontroller.service.d")
+
+
+def port_of(host: Host, instance: str) -> int:
+    registered = host.read(f"/var/lib/wxcontroller/clients/{instance}.env").decode()
+    found = re.search(r'^MOJO_WEIXIN_PLUGIN_OPENWX_PORT="(\d+)"$', registered, re.MULTILINE)
+    assert found, registered
+    return int(found[1])
+
+
+def show(host: Host, unit: str, name: str) -> str:
+    return host.text("systemctl", "show", "--value", "-p", name, unit).strip()
+
+
+def howto(unit: str, after: str) -> list[str]:
+    """Return the indented lines below a sentence in the head of a unit file."""
+    lines = (Path(__file__).parents[2] / "systemd" / unit).read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if after in line)
+    block: list[str] = []
+    for line in lines[start + 1 :]:
+        if line.startswith("#     "):
+            block.append(line.removeprefix("#     "))
+        elif block:
+            break
+    return block
+
+
+def test_systemd_finds_nothing_wrong(host: Host) -> None:
+    assert host.text("systemd-analyze", "verify", "--man=no", *UNITS) == ""
+
+
+def test_everything_runs_after_the_installation(host: Host) -> None:
+    assert host.text("systemctl", "is-system-running").strip() == "running"
+
+
+@pytest.mark.parametrize("unit", EXPOSURE)
+def test_exposure(host: Host, unit: str) -> None:
+    told = host.text("systemd-analyze", "security", "--no-pager", unit)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
+    assert found, told
+    print(f"exposure of {unit}: {found[1]}")
+    assert float(found[1]) <= EXPOSURE[unit], told
+
+
+def test_each_account_has_a_user_of_its_own(host: Host) -> None:
+    uids = set()
+    for instance in ("uid-a", "uid-b", "uid-c"):
+        host.run("systemctl", "start", f"wxclient@{instance}")
+        pid = show(host, f"wxclient@{instance}.service", "MainPID")
+        uid, gid = host.text("ps", "-o", "uid=,gid=", "-p", pid).split()
+        assert 61184 <= int(uid) <= 65519
+        assert gid == host.text("getent", "group", "wxcontroller").split(":")[2]
+        assert host.text("stat", "-c", "%u %a", f"/var/lib/private/wxclient/{instance}").strip() == f"{uid} 700"
+        assert host.text("stat", "-c", "%u %a", f"/run/wxclient/{instance}").strip() == f"{uid} 750"
+        uids.add(uid)
+    assert len(uids) == 3
+    host.run("systemctl", "stop", "wxclient@uid-a", "wxclient@uid-b", "wxclient@uid-c")
+
+
+def test_one_account_sees_nothing_of_another(host: Host) -> None:
+    host.write("/etc/wxcontroller/clients/victim.env", b'MOJO_WEIXIN_LANG="en_US"\n', 0o640)
+    host.run("systemctl", "start", "wxclient@victim")
+    pid = show(host, "wxclient@victim.service", "MainPID")
+    state = "/run/wxclient/victim/mojo_weixin_state_victim.json"
+    until(lambda: host.run("test", "-s", state, check=False).returncode == 0, 10, "the state file")
+    secrets = [
+        state,
+        "/run/wxclient/victim",
+        "/var/lib/private/wxclient/victim",
+        "/var/lib/wxclient/victim/mojo_weixin_cookie_victim.dat",
+        "/var/lib/wxcontroller/clients/victim.env",
+        "/etc/wxcontroller/clients/victim.env",
+        "/etc/wxcontroller/wxcontroller.toml",
+        f"/proc/{pid}/environ",
+    ]
+    # The hole is there: another account's user with the shared group, but without our sandbox, can read.
+    peeked = host.service_run("cat", state, properties=["DynamicUser=yes", "User=wxc-eve", "Group=wxcontroller"])
+    assert "victim" in peeked
+    with probe_in_account(host, "mallory") as inside:
+        assert inside.do("ids")[0] != int(host.text("ps", "-o", "uid=", "-p", pid))
+        assert inside.do("list", "/run/wxclient") == ["mallory"]
+        for secret in secrets:
+            assert inside.do("read", secret) in ("EACCES", "ENOENT"), secret
+            assert inside.do("write", secret) in ("EACCES", "ENOENT", "EROFS"), secret
+        assert inside.do("list", "/var/lib/private/wxclient") == ["mallory"]
+        for directory in ("/var/lib/wxcontroller", "/etc/wxcontroller", "/run/wxcontroller"):
+            assert inside.do("list", directory) in ("EACCES", "ENOENT"), directory
+        assert inside.do("write", "/run/wxclient/planted") in ("EACCES", "EROFS")
+        assert pid not in inside.do("list", "/proc")
+        # What is its own, it has.
+        assert inside.do("write", "/var/lib/wxclient/mallory/mine") == "ok"
+        assert inside.do("write", "/run/wxclient/mallory/mine") == "ok"
+        # And it runs nothing but itself.
+        assert inside.do("run", ["/bin/sh", "-c", "true"]) == "EACCES"
+        assert inside.do("run", ["/usr/bin/systemctl", "stop", "wxclient@victim"]) == "EACCES"
+    host.run("systemctl", "stop", "wxclient@victim")
+
+
+def test_an_account_listens_in_the_range_of_accounts_only(host: Host) -> None:
+    with probe_in_account(host, "binder") as inside:
+        for port in (80, 2000, 2100, 2999, 5000, 8080, 0):
+            assert inside.do("bind", "127.0.0.1", port) in ("EPERM", "EACCES"), port
+            assert inside.do("bind", "0.0.0.0", port) in ("EPERM", "EACCES"), port
+        assert inside.do("bind", "::1", 8080) in ("EPERM", "EACCES")
+        for port in (3998, 4999):
+            assert inside.do("bind", "127.0.0.1", port) == "ok", port
+
+
+def test_an_account_reaches_webhooks_but_no_metadata_service(host: Host) -> None:
+    host.run("ip", "address", "add", "169.254.169.254/32", "dev", "lo")
+    with probe_in_account(host, "caller") as inside:
+        assert inside.do("connect", "127.0.0.1", 2000) == "ok"
+        listener = ("systemd-run", "-q", "--unit=metadata", "/usr/bin/python3", "-m", "http.server", "-b")
+        host.run(*listener, "169.254.169.254", "8080")
+        address = "http://169.254.169.254:8080/"
+        until(lambda: host.run("curl", "-sf", address, check=False).returncode == 0, 10, "a listener to refuse")
+        assert inside.do("connect", "169.254.169.254", 8080) in ("EPERM", "ETIMEDOUT")
+    host.run("systemctl", "stop", "metadata")
+    host.run("ip", "address", "del", "169.254.169.254/32", "dev", "lo")
+
+
+def test_many_restarts_by_hand_leave_the_account_up(host: Host) -> None:
+    host.run("systemctl", "start", "wxclient@patient")
+    for _ in range(7):
+        host.run("systemctl", "restart", "wxclient@patient")
+    assert show(host, "wxclient@patient.service", "ActiveState") == "active"
+    host.run("systemctl", "stop", "wxclient@patient")
+
+
+def test_an_account_that_fails_tries_again_less_and_less(host: Host) -> None:
+    unit = "wxclient@failing.service"
+    change = "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'raise SystemExit(1)'\nRestartSec=50ms\n"
+    with dropin(host, unit, change + "RestartMaxDelaySec=60\n"):
+        assert host.run("systemctl", "start", unit, check=False).returncode != 0
+        until(lambda: int(show(host, unit, "NRestarts")) >= 2, 20, "the third try")
+        assert show(host, unit, "ActiveState") == "activating"
+        assert show(host, unit, "RestartUSecNext") not in ("50ms", "")
+        host.run("systemctl", "stop", unit)
+
+
+def test_what_another_try_cannot_mend_is_tried_once(host: Host) -> None:
+    host.write("/etc/wxcontroller/clients/wrong.env", b'MOJO_WEIXIN_SEND_INTERVAL="soon"\n', 0o640)
+    assert host.run("systemctl", "start", "wxclient@wrong", check=False).returncode != 0
+    assert show(host, "wxclient@wrong.service", "ActiveState") == "failed"
+    assert "send_interval" in host.journal("wxclient@wrong.service").lower()
+    host.run("rm", "/etc/wxcontroller/clients/wrong.env")
+    host.run("systemctl", "start", "wxclient@wrong")
+    host.run("systemctl", "stop", "wxclient@wrong")
+
+
+@pytest.mark.parametrize("instance", ["a.b", "-", "x" * 28, "x-abcdefghijklmno"])
+def test_an_id_that_is_none_is_refused_with_a_reason(host: Host, instance: str) -> None:
+    refused = host.run("systemctl", "start", f"wxclient@{instance}.service", check=False)
+    assert refused.returncode != 0
+    assert show(host, f"wxclient@{instance}.service", "ActiveState") == "inactive"
+    told = host.journal(f"wxclient-prepare@{instance}.service")
+    assert "can't be started" in told
+    assert host.run("test", "-e", f"/var/lib/wxcontroller/clients/{instance}.env", check=False).returncode == 1
+
+
+def test_the_preparation_is_found_under_the_account(host: Host) -> None:
+    host.run("systemctl", "start", "wxclient@traced")
+    told = host.text("journalctl", "--no-pager", "WX_ACCOUNT=traced", "-o", "cat")
+    assert "registered with port" in told
+    assert "Started wxclient@traced" in told
+    host.run("systemctl", "stop", "wxclient@traced")
+
+
+def test_the_controller_may_act_on_accounts_and_on_nothing_else(host: Host) -> None:
+    transient = ("systemd-run", "--no-ask-password", "--unit=wxclient@evil.service", "/bin/true")
+    # Programs that are no part of its sandbox can't be used to ask; those it has, can.
+    granted: list[tuple[str, ...]] = [
+        ("start", "wxclient@granted.service"),
+        ("restart", "wxclient@granted.service"),
+        ("stop", "wxclient@granted.service"),
+        ("reset-failed", "wxclient@granted.service"),
+        ("start", "wxclient-purge@granted.service"),
+    ]
+    refused: list[tuple[str, ...]] = [
+        ("kill", "wxclient@granted.service"),
+        ("stop", "systemd-journald.service"),
+        ("restart", "dbus.service"),
+        ("start", "wxclient@a.b.service"),
+        ("start", "wxclient-prepare@granted.service"),
+        ("stop", "wxclient-purge@granted.service"),
+        ("stop", "wxcontroller.socket"),
+        ("stop", "wxclient.slice"),
+        ("stop", "wxclient.target"),
+        ("isolate", "rescue.target"),
+        ("set-property", "wxclient@granted.service", "MemoryMax=1G"),
+        ("enable", "wxclient@granted.service"),
+        ("mask", "wxclient@granted.service"),
+        ("clean", "wxclient@granted.service"),
+        ("freeze", "wxclient@granted.service"),
+        ("daemon-reload",),
+        ("reset-failed",),
+        ("reboot",),
+        ("set-environment", "A=1"),
+    ]
+    with probe_in_controller(host) as inside:
+        assert inside.do("ids")[0] == int(host.text("id", "-u", "wxcontroller"))
+        for command in granted:
+            code, told = inside.run("systemctl", "--no-ask-password", *command)
+            print(f"granted: {' '.join(command)}: {code} {told.strip()}")
+            if command[0] != "reset-failed":  # the unit is not loaded any more, which is an error of its own
+                assert code == 0, (command, told)
+            assert "denied" not in told.lower(), (command, told)
+        host.run("systemctl", "start", "wxclient@granted")
+        for command in refused:
+            code, told = inside.run("systemctl", "--no-ask-password", *command)
+            print(f"refused: {' '.join(command)}: {code} {told.strip()}")
+            assert code != 0, (command, told)
+            assert "Access denied" in told or "authentication required" in told, (command, told)
+        assert inside.do("run", list(transient)) == "EACCES"
+        assert inside.do("run", ["/bin/sh", "-c", "true"]) == "EACCES"
+        # Its sandbox: it reads what accounts make public, writes its own, and no more.
+        host.run("systemctl", "start", "wxclient@public")
+        state = "/run/wxclient/public/mojo_weixin_state_public.json"
+        until(lambda: host.run("test", "-s", state, check=False).returncode == 0, 10, "the state file")
+        assert "public" in inside.do("read", state)
+        assert inside.do("write", "/var/lib/wxcontroller/mine") == "ok"
+        for path in ("/etc/wxcontroller/wxcontroller.toml", "/run/wxclient/public/planted", "/usr/planted"):
+            assert inside.do("write", path) in ("EROFS", "EACCES"), path
+        assert inside.do("list", "/var/lib/private/wxclient") == "EACCES"
+    for unit in ("systemd-journald.service", "dbus.service", "wxcontroller.socket", "wxclient.target"):
+        assert show(host, unit, "ActiveState") == "active", unit
+    host.run("systemctl", "stop", "wxclient@public", "wxclient@granted")
+
+
+def test_the_controllers_user_outside_its_service_may_nothing(host: Host) -> None:
+    host.run("systemctl", "start", "wxclient@guarded")
+    stop = ("systemctl", "--no-ask-password", "stop", "wxclient@guarded.service")
+    for asked in (
+        host.run(*stop, user="wxcontroller", check=False),
+        host.run("systemd-run", "-Pq", "--wait", "-p", "User=wxcontroller", *stop, check=False),
+    ):
+        assert asked.returncode != 0, asked
+    assert show(host, "wxclient@guarded.service", "ActiveState") == "active"
+    host.run("systemctl", "stop", "wxclient@guarded")
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_purge_leaves_nothing_of_an_account(host: Host, failed: bool) -> None:
+    unit = "wxclient@doomed.service"
+    host.run("systemctl", "start", unit)
+    if failed:
+        with dropin(host, unit, "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'raise SystemExit(2)'\n"):
+            host.run("systemctl", "restart", unit, check=False)
+            assert show(host, unit, "ActiveState") == "failed"
+    places = "/var/lib/private/wxclient/doomed /var/lib/wxclient/doomed /var/lib/wxcontroller/clients/doomed.env"
+    assert host.run("sh", "-c", f"ls -d {places}").returncode == 0
+    host.run("systemctl", "start", "wxclient-purge@doomed")
+    assert show(host, unit, "ActiveState") == "inactive"
+    for place in (*places.split(), "/run/wxclient/doomed"):
+        assert host.run("test", "-e", place, check=False).returncode == 1, place
+    host.run("systemctl", "start", unit)  # and it can begin anew
+    host.run("systemctl", "stop", unit)
+
+
+def test_the_target_holds_the_accounts_together(host: Host) -> None:
+    units = ["wxclient@one.service", "wxclient@two.service"]
+    host.run("systemctl", "start", *units)
+    pids = [show(host, unit, "MainPID") for unit in units]
+    host.run("systemctl", "restart", "wxclient.target")
+    for unit, pid in zip(units, pids, strict=True):  # which systemd does after it has said that the target is up
+
+        def is_new(unit: str = unit, pid: str = pid) -> bool:
+            return show(host, unit, "ActiveState") == "active" and show(host, unit, "MainPID") not in ("0", pid)
+
+        until(is_new, 20, f"{unit} with another process")
+    host.run("systemctl", "stop", "wxclient.target")
+    until(lambda: {show(host, unit, "ActiveState") for unit in units} == {"inactive"}, 20, "both stopped")
+    assert show(host, "wxcontroller.service", "ActiveState") == "active"
+    # Enabled ones come with the target, as at boot.
+    host.run("systemctl", "enable", "wxclient@one")
+    host.run("systemctl", "start", "wxclient.target")
+    assert show(host, units[0], "ActiveState") == "active"
+    assert show(host, units[1], "ActiveState") == "inactive"
+    host.run("systemctl", "disable", "--now", "wxclient@one")
+
+
+def test_the_settings_of_one_account_come_last_and_win(host: Host) -> None:
+    told = howto("wxclient@.service", "is read last and wins")
+    assert told == ['MOJO_WEIXIN_POST_API="http://127.0.0.1:8000/hook"']
+    host.write("/etc/wxcontroller/clients/special.env", "\n".join(told).encode(), 0o640)
+    with probe_in_account(host, "special") as inside:
+        environment = inside.do("environment")
+    assert environment["MOJO_WEIXIN_POST_API"] == "http://127.0.0.1:8000/hook"
+    assert environment["MOJO_WEIXIN_ACCOUNT"] == "special"
+
+
+def test_another_program_runs_under_the_unit_as_its_head_says(host: Host) -> None:
+    program = """#!/usr/bin/perl
+    open(my $file, ">", $ENV{MOJO_WEIXIN_STATE_PATH}) or die "state: $!";
+    my ($name, $port) = ($ENV{MOJO_WEIXIN_ACCOUNT}, $ENV{MOJO_WEIXIN_PLUGIN_OPENWX_PORT});
+    print $file qq({"account":"$name","state":"running","port":$port,"pid":$$,"version":"1.4.7"});
+    close($file);
+    open(my $kept, ">", $ENV{MOJO_WEIXIN_COOKIE_PATH}) or die "cookie: $!";
+    $SIG{TERM} = sub { exit 0 };
+    sleep 1 while 1;
+    """
+    host.write("/usr/local/bin/my-client", program.encode(), 0o755)
+    change = "\n".join(howto("wxclient@.service", "Another program that honours"))
+    assert "[Service]" in change
+    with dropin(host, "wxclient@perl.service", change):
+        caller = Caller(host)
+        answer = caller.openwx("start_client", client="perl")
+        assert answer["code"] == 0, answer
+        assert caller.until_state("perl", "running") == "running"
+        assert caller.openwx("stop_client", client="perl")["code"] == 0
+
+
+def test_another_address_as_the_socket_s_head_says(host: Host) -> None:
+    lines = howto("wxcontroller.socket", "Another address or port")
+    section = [line.strip() for line in lines if line.startswith("  ")]
+    commands = [line.split() for line in lines if line.startswith("systemctl") and "edit" not in line]
+    assert section[0] == "[Socket]"
+    assert len(commands) == 3
+    with dropin(host, "wxcontroller.socket", "\n".join(section)):
+        for command in commands:
+            host.run(*command)
+        status, _, _ = host.http("GET", "http://127.0.0.1:8000/openwx/check_client")
+        assert status == 200
+        assert host.run("curl", "-s", CONTROLLER, check=False).returncode == 7
+    for command in commands:
+        host.run(*command)
+    assert host.http("GET", f"{CONTROLLER}/openwx/check_client")[0] == 200
+
+
+def test_a_machine_without_ipv6_is_served_all_the_same(host: Host) -> None:
+    host.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6")
+    try:
+        for command in ("stop wxcontroller.service", "restart wxcontroller.socket", "start wxcontroller.service"):
+            host.run("systemctl", *command.split())
+        assert host.http("GET", f"{CONTROLLER}/openwx/check_client")[0] == 200
+    finally:
+        host.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6")
