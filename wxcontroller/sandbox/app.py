@@ -7,6 +7,7 @@ from aiohttp import web
 from wxcontroller.sandbox import scripting, wire
 from wxcontroller.sandbox.hosts import place
 from wxcontroller.sandbox.page import Page
+from wxcontroller.sandbox.reading import SANDBOX
 from wxcontroller.sandbox.sandbox import Sandbox
 
 MAX_BODY = 32 * 1024 * 1024
@@ -30,7 +31,7 @@ def make_app(sandbox: Sandbox) -> web.Application:
     app = web.Application(
         middlewares=[by_host, scripting.own_pages_only, scripting.errors_as_json], client_max_size=MAX_BODY
     )
-    app[scripting.SANDBOX] = sandbox
+    app[SANDBOX] = sandbox
     app.add_routes(scripting.routes())
     app.add_routes(Page().routes())
     return app

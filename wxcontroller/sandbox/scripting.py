@@ -1,33 +1,37 @@
 """The scripting API under /sandbox/: what a phone, and a bad day, can do to a web client."""
 
-import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from itertools import islice
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
-from wxcontroller.sandbox import markup, wire
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.sandbox import wire
 from wxcontroller.sandbox.account import Account, WebLogin
 from wxcontroller.sandbox.faults import ANY, FaultKind
 from wxcontroller.sandbox.hosts import DOMAINS
 from wxcontroller.sandbox.logins import Login, State, WrongState
-from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.reading import (
+    SANDBOX,
+    BadInput,
+    account_by,
+    body_of,
+    flag,
+    its_account,
+    its_login,
+    member_of,
+    number,
+    one_of,
+    query_number,
+    reply,
+    string,
+)
 from wxcontroller.sandbox.world import Group, Kind, Person, Plan
 
-SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
 LONGEST_WAIT = 300.0
 _END_CODES = (1100, 1101, 1102)
-
-
-class BadInput(Exception):
-    """Input that can't be used: becomes a 400 with the message (or ``status``, when that says more)."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @web.middleware
@@ -37,7 +41,7 @@ async def own_pages_only(
     """Refuse what a foreign web page in somebody's browser sends here."""
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
-        return _json({"error": f"requests from pages of {origin} are not taken"}, 403)
+        return reply({"error": f"requests from pages of {origin} are not taken"}, 403)
     return await handler(request)
 
 
@@ -51,93 +55,11 @@ async def errors_as_json(
     try:
         return await handler(request)
     except BadInput as error:
-        return _json({"error": str(error)}, error.status)
+        return reply({"error": str(error)}, error.status)
     except WrongState as error:
-        return _json({"error": str(error)}, 409)
+        return reply({"error": str(error)}, 409)
     except web.HTTPException as error:
-        return _json({"error": f"{error.reason}: {request.method} {request.path}"}, error.status)
-
-
-def _json(value: JsonValue, status: int = 200) -> web.Response:
-    return web.json_response(value, status=status, dumps=lambda data: markup.dump(data) + "\n")
-
-
-# -- reading input
-
-
-async def _body(request: web.Request, known: Iterable[str]) -> JsonObject:
-    raw = await request.read()
-    if not raw.strip():
-        return {}
-    try:
-        value = json.loads(raw)
-    except ValueError:
-        raise BadInput("the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise BadInput("the body is not a JSON object")
-    if unknown := sorted(set(value) - set(known)):
-        raise BadInput(f"unknown field {unknown[0]!r}; known are {', '.join(known)}")
-    return value
-
-
-def _string(body: JsonObject, key: str, default: str | None = None) -> str:
-    value = body.get(key, default)
-    if not isinstance(value, str) or (default is None and not value):
-        raise BadInput(f"{key!r} must be a text" + ("" if default is not None else " and is needed"))
-    return value
-
-
-def _number(body: JsonObject, key: str, default: int | None, low: int, high: int) -> int:
-    value = body.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise BadInput(f"{key!r} must be a whole number from {low} to {high}")
-    return value
-
-
-def _flag(body: JsonObject, key: str) -> bool:
-    value = body.get(key, True)
-    if not isinstance(value, bool):
-        raise BadInput(f"{key!r} must be true or false")
-    return value
-
-
-def _query_number(request: web.Request, key: str) -> float:
-    try:
-        value = float(request.query.get(key, "0"))
-    except ValueError:
-        value = -1
-    if not 0 <= value < 1e12:
-        raise BadInput(f"query parameter {key!r} must be a number, not below 0")
-    return value
-
-
-def _account(request: web.Request, uin: JsonValue) -> Account:
-    number = int(uin) if isinstance(uin, str) and uin.isascii() and uin.isdigit() else uin
-    account = request.app[SANDBOX].accounts.get(number) if isinstance(number, int) else None
-    if account is None:
-        raise BadInput(f"no account with uin {text(uin) or 'of that kind'}; GET /sandbox/accounts lists them", 404)
-    return account
-
-
-def _its_account(request: web.Request) -> Account:
-    return _account(request, request.match_info["uin"])
-
-
-def _login(request: web.Request) -> Login:
-    uuid = request.match_info["uuid"]
-    login = request.app[SANDBOX].logins.get(uuid)
-    if login is None:
-        raise BadInput(f"no login with uuid {uuid}; GET /sandbox/logins lists them", 404)
-    return login
-
-
-def _one(account: Account, name: str, what: str) -> str:
-    found = account.find(name)
-    if not found:
-        raise BadInput(f"{what} {name!r} is nobody that account {account.uin} knows")
-    if len(found) > 1:
-        raise BadInput(f"{what} {name!r} stands for several: {', '.join(found)}; use one of these ids")
-    return found[0]
+        return reply({"error": f"{error.reason}: {request.method} {request.path}"}, error.status)
 
 
 # -- what can be asked for
@@ -147,7 +69,7 @@ async def health(request: web.Request) -> web.Response:
     """Say that the sandbox is there."""
     sandbox = request.app[SANDBOX]
     online = sum(1 for account in sandbox.accounts.values() if account.session is not None)
-    return _json({"status": "ok", "accounts": len(sandbox.accounts), "online": online})
+    return reply({"status": "ok", "accounts": len(sandbox.accounts), "online": online})
 
 
 def _summary(account: Account) -> JsonObject:
@@ -168,7 +90,7 @@ def _summary(account: Account) -> JsonObject:
 
 async def accounts(request: web.Request) -> web.Response:
     """List the accounts."""
-    return _json([_summary(account) for account in request.app[SANDBOX].accounts.values()])
+    return reply([_summary(account) for account in request.app[SANDBOX].accounts.values()])
 
 
 _NEW_ACCOUNT = (
@@ -179,33 +101,33 @@ _NEW_ACCOUNT = (
 async def add_account(request: web.Request) -> web.Response:
     """Add an account."""
     sandbox = request.app[SANDBOX]
-    body = await _body(request, _NEW_ACCOUNT)
-    domain = _string(body, "domain", DOMAINS[0])
+    body = await body_of(request, _NEW_ACCOUNT)
+    domain = string(body, "domain", DOMAINS[0])
     if domain not in DOMAINS:
         raise BadInput(f"'domain' must be one of {', '.join(DOMAINS)}")
-    web_login = _string(body, "web_login", "both")
+    web_login = string(body, "web_login", "both")
     if web_login not in {kind.value for kind in WebLogin}:
         raise BadInput(f"'web_login' must be one of {', '.join(kind.value for kind in WebLogin)}")
     plan = Plan(
-        seed=_number(body, "seed", len(sandbox.accounts) + 1, 0, 2**53),
-        friends=_number(body, "friends", 30, 0, 10_000),
-        groups=_number(body, "groups", 4, 0, 500),
-        members=_number(body, "members", 12, 1, 500),
+        seed=number(body, "seed", len(sandbox.accounts) + 1, 0, 2**53),
+        friends=number(body, "friends", 30, 0, 10_000),
+        groups=number(body, "groups", 4, 0, 500),
+        members=number(body, "members", 12, 1, 500),
     )
     account = sandbox.add_account(
-        _string(body, "nickname", "")[:64],
+        string(body, "nickname", "")[:64],
         domain,
         plan,
         WebLogin(web_login),
-        push_login=_flag(body, "push_login"),
-        avatar=_flag(body, "avatar"),
+        push_login=flag(body, "push_login"),
+        avatar=flag(body, "avatar"),
     )
-    return _json(_summary(account), 201)
+    return reply(_summary(account), 201)
 
 
 async def account_details(request: web.Request) -> web.Response:
     """Show one account and everybody it knows."""
-    account = _its_account(request)
+    account = its_account(request)
     session = account.session
     shown = _summary(account)
     world = account.world
@@ -244,7 +166,7 @@ async def account_details(request: web.Request) -> web.Response:
             }
         ]
     )
-    return _json(shown)
+    return reply(shown)
 
 
 async def logins(request: web.Request) -> web.Response:
@@ -262,14 +184,14 @@ async def logins(request: web.Request) -> web.Response:
             if wanted in (None, login.state.value) and (uin is None or str(login.uin) == uin)
         ]
 
-    return _json(await _when(request, matching, sandbox.logins.bell.wait))
+    return reply(await _when(request, matching, sandbox.logins.bell.wait))
 
 
 async def _when(
     request: web.Request, look: Callable[[], list[JsonValue]], wait: Callable[[float], Awaitable[bool]]
 ) -> JsonValue:
     """Return what ``look`` finds, waiting up to ``wait`` seconds for it to be something."""
-    deadline = time.monotonic() + min(_query_number(request, "wait"), LONGEST_WAIT)
+    deadline = time.monotonic() + min(query_number(request, "wait"), LONGEST_WAIT)
     while not (found := look()) and (left := deadline - time.monotonic()) > 0:
         await wait(left)
     return found
@@ -277,56 +199,56 @@ async def _when(
 
 async def scan(request: web.Request) -> web.Response:
     """Scan a code with an account's phone."""
-    body = await _body(request, ("uin",))
-    login = _login(request)
-    account = _account(request, body.get("uin"))
+    body = await body_of(request, ("uin",))
+    login = its_login(request)
+    account = account_by(request, body.get("uin"))
     request.app[SANDBOX].logins.scan(login, account.uin)
     return _moved(request, login)
 
 
 async def confirm(request: web.Request) -> web.Response:
     """Confirm a login; with ``uin`` scan it first, if that is still to do."""
-    body = await _body(request, ("uin",))
-    login = _login(request)
+    body = await body_of(request, ("uin",))
+    login = its_login(request)
     book = request.app[SANDBOX].logins
     if "uin" in body and login.state is State.WAITING and not login.push:
-        book.scan(login, _account(request, body["uin"]).uin)
+        book.scan(login, account_by(request, body["uin"]).uin)
     book.confirm(login)
     return _moved(request, login)
 
 
 async def cancel(request: web.Request) -> web.Response:
     """Say no on the phone."""
-    login = _login(request)
+    login = its_login(request)
     request.app[SANDBOX].logins.cancel(login)
     return _moved(request, login)
 
 
 async def expire(request: web.Request) -> web.Response:
     """Let a code grow old at once."""
-    login = _login(request)
+    login = its_login(request)
     request.app[SANDBOX].logins.expire(login)
     return _moved(request, login)
 
 
 def _moved(request: web.Request, login: Login) -> web.Response:
     request.app[SANDBOX].touch()
-    return _json(login.as_json())
+    return reply(login.as_json())
 
 
 async def receive(request: web.Request) -> web.Response:
     """Let somebody write to the account, alone or in a group."""
-    account = _its_account(request)
-    body = await _body(request, ("from", "group", "text"))
-    group, said = _string(body, "group", ""), _string(body, "text")
-    sender = _string(body, "from")
+    account = its_account(request)
+    body = await body_of(request, ("from", "group", "text"))
+    group, said = string(body, "group", ""), string(body, "text")
+    sender = string(body, "from")
     if group:
-        peer = _one(account, group, "group")
+        peer = one_of(account, group, "group")
         if peer not in account.world.groups:
             raise BadInput(f"'group' {group!r} is a person; leave 'group' away for a private message")
-        wxid = _member(account, peer, sender)
+        wxid = member_of(account, peer, sender)
     else:
-        wxid = peer = _one(account, sender, "from")
+        wxid = peer = one_of(account, sender, "from")
         if peer in account.world.groups:
             raise BadInput("'from' is a group: name it in 'group' and a member in 'from'")
     if not group and account.world.people[wxid].kind is Kind.STRANGER:
@@ -334,117 +256,107 @@ async def receive(request: web.Request) -> web.Response:
     if wxid == account.wxid:
         raise BadInput("an account receives nothing from itself; use phone-send for its own phone")
     message = request.app[SANDBOX].deliver(account, peer, wxid, said, "peer")
-    return _json({"msg_id": str(message.msg_id), "online": account.session is not None})
-
-
-def _member(account: Account, group: str, name: str) -> str:
-    places = account.world.groups[group].members
-    inside = {place.wxid for place in places}
-    found = [wxid for wxid in account.find(name) if wxid in inside]
-    found = found or [place.wxid for place in places if place.display == name]
-    if len(found) != 1:
-        raise BadInput(f"from {name!r} is {'no member' if not found else 'several members'} of that group")
-    return found[0]
+    return reply({"msg_id": str(message.msg_id), "online": account.session is not None})
 
 
 async def phone_send(request: web.Request) -> web.Response:
     """Send a text from the account's own phone."""
-    account = _its_account(request)
-    body = await _body(request, ("to", "text"))
-    peer = _one(account, _string(body, "to"), "to")
+    account = its_account(request)
+    body = await body_of(request, ("to", "text"))
+    peer = one_of(account, string(body, "to"), "to")
     person = account.world.people.get(peer)
     if person is not None and person.kind in (Kind.SELF, Kind.STRANGER):
         raise BadInput("'to' must be a friend, a group or filehelper")
-    message = request.app[SANDBOX].deliver(account, peer, account.wxid, _string(body, "text"), "phone")
-    return _json({"msg_id": str(message.msg_id), "online": account.session is not None})
+    message = request.app[SANDBOX].deliver(account, peer, account.wxid, string(body, "text"), "phone")
+    return reply({"msg_id": str(message.msg_id), "online": account.session is not None})
 
 
 async def change(request: web.Request) -> web.Response:
     """Give somebody or a group another name or remark."""
-    account = _its_account(request)
-    body = await _body(request, ("who", "name", "remark"))
-    wxid = _one(account, _string(body, "who"), "who")
-    name = _string(body, "name") if "name" in body else None
-    remark = _string(body, "remark", "") if "remark" in body else None
+    account = its_account(request)
+    body = await body_of(request, ("who", "name", "remark"))
+    wxid = one_of(account, string(body, "who"), "who")
+    name = string(body, "name") if "name" in body else None
+    remark = string(body, "remark", "") if "remark" in body else None
     if name is None and remark is None:
         raise BadInput("'name' or 'remark' is needed")
     if remark is not None and wxid in account.world.groups:
         raise BadInput("a group has no remark")
     request.app[SANDBOX].change(account, wxid, name, remark)
-    return _json({"wxid": wxid, "name": account.name_of(wxid)})
+    return reply({"wxid": wxid, "name": account.name_of(wxid)})
 
 
 async def remove(request: web.Request) -> web.Response:
     """End a friendship, or leave a group."""
-    account = _its_account(request)
-    body = await _body(request, ("who",))
-    wxid = _one(account, _string(body, "who"), "who")
+    account = its_account(request)
+    body = await body_of(request, ("who",))
+    wxid = one_of(account, string(body, "who"), "who")
     person = account.world.people.get(wxid)
     if person is not None and person.kind not in (Kind.FRIEND, Kind.OFFICIAL):
         raise BadInput("'who' must be a friend, an official account or a group")
     request.app[SANDBOX].remove(account, wxid)
-    return _json({"wxid": wxid})
+    return reply({"wxid": wxid})
 
 
 async def sent(request: web.Request) -> web.Response:
     """List what the web client sent after a seq; with ``wait`` not before there is something."""
-    account = _its_account(request)
-    after = _query_number(request, "after")
+    account = its_account(request)
+    after = query_number(request, "after")
 
     def newer() -> list[JsonValue]:
         kept = len(account.sent)
         start = kept - max(0, min(kept, account.sent_count - int(after)))  # seqs have no gaps
         return [message.as_json() for message in islice(account.sent, start, None)]
 
-    return _json(await _when(request, newer, account.bell.wait))
+    return reply(await _when(request, newer, account.bell.wait))
 
 
 async def chats(request: web.Request) -> web.Response:
     """Show one conversation from a line on (``with``, ``after``), or name all that there are."""
-    account = _its_account(request)
+    account = its_account(request)
     peer = request.query.get("with")
     if peer is None:
         names: list[JsonValue] = [{"wxid": wxid, "name": account.name_of(wxid)} for wxid in account.chats]
-        return _json(names)
-    wxid = _one(account, peer, "with")
-    after = _query_number(request, "after")
+        return reply(names)
+    wxid = one_of(account, peer, "with")
+    after = query_number(request, "after")
 
     def newer() -> list[JsonValue]:
         return [line.as_json() for line in account.chats.get(wxid, ()) if line.seq > after]
 
-    return _json(await _when(request, newer, account.bell.wait))
+    return reply(await _when(request, newer, account.bell.wait))
 
 
 async def logout(request: web.Request) -> web.Response:
     """End the account's web login from the server's side; ``forget`` takes its push login away too."""
-    account = _its_account(request)
-    body = await _body(request, ("retcode", "forget"))
-    retcode = _number(body, "retcode", _END_CODES[1], min(_END_CODES), max(_END_CODES))
-    if "forget" in body and _flag(body, "forget"):
+    account = its_account(request)
+    body = await body_of(request, ("retcode", "forget"))
+    retcode = number(body, "retcode", _END_CODES[1], min(_END_CODES), max(_END_CODES))
+    if "forget" in body and flag(body, "forget"):
         account.tickets = {}
     ended = request.app[SANDBOX].close_session(account, retcode)
-    return _json({"ended": ended, "retcode": retcode})
+    return reply({"ended": ended, "retcode": retcode})
 
 
 async def list_faults(request: web.Request) -> web.Response:
     """List the faults that are still to strike."""
-    return _json([fault.as_json() for fault in request.app[SANDBOX].faults.all.values()])
+    return reply([fault.as_json() for fault in request.app[SANDBOX].faults.all.values()])
 
 
 async def add_fault(request: web.Request) -> web.Response:
     """Order a fault."""
-    body = await _body(request, ("endpoint", "kind", "value", "count", "uin"))
-    endpoint, kind = _string(body, "endpoint"), _string(body, "kind")
+    body = await body_of(request, ("endpoint", "kind", "value", "count", "uin"))
+    endpoint, kind = string(body, "endpoint"), string(body, "kind")
     if endpoint != ANY and endpoint not in wire.NAMES:
         raise BadInput(f"'endpoint' must be {ANY} or one of {', '.join(sorted(wire.NAMES))}")
     if kind not in {k.value for k in FaultKind}:
         raise BadInput(f"'kind' must be one of {', '.join(k.value for k in FaultKind)}")
-    count = None if body.get("count", 1) is None else _number(body, "count", 1, 1, 10**9)
-    uin = None if body.get("uin") is None else _account(request, body["uin"]).uin
+    count = None if body.get("count", 1) is None else number(body, "count", 1, 1, 10**9)
+    uin = None if body.get("uin") is None else account_by(request, body["uin"]).uin
     fault_kind = FaultKind(kind)
     value = body.get("value")
     _check_value(fault_kind, value)
-    return _json(request.app[SANDBOX].faults.add(endpoint, fault_kind, value, count, uin).as_json(), 201)
+    return reply(request.app[SANDBOX].faults.add(endpoint, fault_kind, value, count, uin).as_json(), 201)
 
 
 def _check_value(kind: FaultKind, value: JsonValue) -> None:
@@ -477,26 +389,26 @@ async def clear_faults(request: web.Request) -> web.Response:
         number = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
         if not 0 < number <= faults.last_id:
             raise BadInput(f"no fault had the id {wanted}", 404)
-        return _json({"cleared": int(faults.all.pop(number, None) is not None)})  # 0: it has struck meanwhile
+        return reply({"cleared": int(faults.all.pop(number, None) is not None)})  # 0: it has struck meanwhile
     cleared = len(faults.all)
     faults.all.clear()
-    return _json({"cleared": cleared})
+    return reply({"cleared": cleared})
 
 
 async def requests(request: web.Request) -> web.Response:
     """Show what was asked for, and what was wrong with it."""
-    uin = None if "uin" not in request.query else _account(request, request.query["uin"]).uin
-    return _json(request.app[SANDBOX].ledger.as_json(uin))
+    uin = None if "uin" not in request.query else account_by(request, request.query["uin"]).uin
+    return reply(request.app[SANDBOX].ledger.as_json(uin))
 
 
 async def changes(request: web.Request) -> web.Response:
     """Wait until something that the phone page shows has changed."""
     sandbox = request.app[SANDBOX]
-    after = _query_number(request, "after")
-    deadline = time.monotonic() + min(_query_number(request, "wait"), LONGEST_WAIT)
+    after = query_number(request, "after")
+    deadline = time.monotonic() + min(query_number(request, "wait"), LONGEST_WAIT)
     while sandbox.changes <= after and (left := deadline - time.monotonic()) > 0:
         await sandbox.changed.wait(left)
-    return _json({"version": sandbox.changes})
+    return reply({"version": sandbox.changes})
 
 
 def routes() -> list[web.RouteDef]:

@@ -103,6 +103,7 @@ async def test_messages_that_cannot_be(browser: Browser) -> None:
         {"from": "小明"},
         {"from": "小明", "text": ""},
         {"from": "小明", "text": 5},
+        {"from": "小明", "text": "\ud83d"},
         {"from": group["wxid"], "text": "x"},
         {"from": stranger["wxid"], "text": "x"},
         {"from": "小明", "group": "小明", "text": "x"},

@@ -1,0 +1,302 @@
+"""The small commands of wxsandbox: each is one request to a running sandbox's scripting API."""
+
+import json
+import unicodedata
+
+import click
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, text
+from wxcontroller.sandbox.remote import NotThere, Remote
+
+
+def _show(value: JsonValue) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _table(rows: list[JsonValue], columns: tuple[str, ...]) -> None:
+    cells = [[_cell(field(row, column)) for column in columns] for row in rows]
+    widths = [max(_width(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
+    for line in [[column.upper() for column in columns], *cells]:
+        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _width(cell: str) -> int:
+    """Return how many columns of a terminal a text takes; Chinese takes two each."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in cell)
+
+
+def _cell(value: JsonValue) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return text(value, "-")
+
+
+_json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+@_json_flag
+@click.pass_obj
+def accounts(url: str, as_json: bool) -> None:
+    """List the accounts."""
+    rows = items(Remote(url).ask("GET", "accounts"))
+    if as_json:
+        _show(rows)
+    else:
+        _table(rows, ("uin", "nickname", "domain", "web_login", "online"))
+
+
+@click.command("add-account")
+@click.option("--nickname", default="", help="Made up when left out.")
+@click.option("--domain", default="wx.qq.com", show_default=True, help="Where the account is at home.")
+@click.option("--friends", default=30, show_default=True)
+@click.option("--groups", default=4, show_default=True)
+@click.option("--members", default=12, show_default=True, help="Members of each group.")
+@click.option("--seed", type=int, help="The same seed grows the same people.")
+@click.option(
+    "--web-login", default="both", show_default=True, type=click.Choice(["both", "desktop", "normal", "refused"])
+)
+@click.pass_obj
+def add_account(
+    url: str, nickname: str, domain: str, friends: int, groups: int, members: int, seed: int | None, web_login: str
+) -> None:
+    """Add an account and print its uin."""
+    body: JsonObject = {
+        "nickname": nickname,
+        "domain": domain,
+        "friends": friends,
+        "groups": groups,
+        "members": members,
+        "web_login": web_login,
+    }
+    if seed is not None:
+        body["seed"] = seed
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", body=body), "uin")))
+
+
+@click.command()
+@click.argument("uin")
+@click.pass_obj
+def account(url: str, uin: str) -> None:
+    """Show an account, whom it knows and where it is logged in, as JSON."""
+    _show(Remote(url).ask("GET", "accounts", uin))
+
+
+@click.command()
+@click.option("--state", help="Only those in this state, e.g. waiting.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is one.")
+@_json_flag
+@click.pass_obj
+def logins(url: str, state: str | None, wait: float, as_json: bool) -> None:
+    """List the logins, oldest first."""
+    query = {"wait": str(wait)} | ({"state": state} if state else {})
+    rows = items(Remote(url).ask("GET", "logins", query=query))
+    if as_json:
+        _show(rows)
+    else:
+        _table(rows, ("uuid", "state", "desktop", "push", "uin"))
+
+
+_uuid = click.argument("uuid", required=False)
+_wait = click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for a login when there is none.")
+
+
+def _find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait: float) -> str:
+    """Return the uuid given, or that of the newest login in one of the states."""
+    if uuid:
+        return uuid
+    for state in states:
+        last = state == states[-1]
+        found = items(remote.ask("GET", "logins", query={"state": state, "wait": str(wait if last else 0)}))
+        if found:
+            return text(field(found[-1], "uuid"))
+    raise NotThere(f"no login is {' or '.join(states)}", "start a client first, or give --wait")
+
+
+def _move(url: str, uuid: str, verb: str, body: JsonValue = None) -> None:
+    login = Remote(url).ask("POST", "logins", uuid, verb, body=body)
+    click.echo(f"{uuid} {_cell(field(login, 'state'))}")
+
+
+@click.command()
+@_uuid
+@click.option("--as", "uin", required=True, type=int, metavar="UIN", help="Whose phone scans.")
+@_wait
+@click.pass_obj
+def scan(url: str, uuid: str | None, uin: int, wait: float) -> None:
+    """Scan a code (the newest waiting one when UUID is left out)."""
+    _move(url, _find_login(Remote(url), uuid, ("waiting",), wait), "scan", {"uin": uin})
+
+
+@click.command()
+@_uuid
+@click.option("--as", "uin", type=int, metavar="UIN", help="Scan it first with this account's phone.")
+@_wait
+@click.pass_obj
+def confirm(url: str, uuid: str | None, uin: int | None, wait: float) -> None:
+    """Press "Log in" (for the newest scanned or waiting login when UUID is left out)."""
+    states = ("scanned", "waiting")
+    _move(url, _find_login(Remote(url), uuid, states, wait), "confirm", None if uin is None else {"uin": uin})
+
+
+@click.command()
+@_uuid
+@_wait
+@click.pass_obj
+def cancel(url: str, uuid: str | None, wait: float) -> None:
+    """Say no on the phone."""
+    _move(url, _find_login(Remote(url), uuid, ("scanned", "waiting"), wait), "cancel")
+
+
+@click.command()
+@_uuid
+@_wait
+@click.pass_obj
+def expire(url: str, uuid: str | None, wait: float) -> None:
+    """Make a code too old."""
+    _move(url, _find_login(Remote(url), uuid, ("waiting", "scanned"), wait), "expire")
+
+
+@click.command()
+@click.argument("uin")
+@click.argument("sender")
+@click.argument("said", metavar="TEXT")
+@click.option("--group", default="", help="The group that SENDER writes in.")
+@click.pass_obj
+def receive(url: str, uin: str, sender: str, said: str, group: str) -> None:
+    """Let SENDER write TEXT to account UIN; prints the message's id."""
+    body: JsonObject = {"from": sender, "text": said, **({"group": group} if group else {})}
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "receive", body=body), "msg_id")))
+
+
+@click.command("phone-send")
+@click.argument("uin")
+@click.argument("to")
+@click.argument("said", metavar="TEXT")
+@click.pass_obj
+def phone_send(url: str, uin: str, to: str, said: str) -> None:
+    """Send TEXT from the phone of account UIN; prints the message's id."""
+    answer = Remote(url).ask("POST", "accounts", uin, "phone-send", body={"to": to, "text": said})
+    click.echo(_cell(field(answer, "msg_id")))
+
+
+@click.command()
+@click.argument("uin")
+@click.argument("who")
+@click.option("--name", help="What they call themselves, or what the group is called.")
+@click.option("--remark", help="What the account calls them.")
+@click.pass_obj
+def change(url: str, uin: str, who: str, name: str | None, remark: str | None) -> None:
+    """Give a person or a group another name or remark."""
+    body: JsonObject = {"who": who}
+    body |= {key: value for key, value in (("name", name), ("remark", remark)) if value is not None}
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "change", body=body), "wxid")))
+
+
+@click.command()
+@click.argument("uin")
+@click.argument("who")
+@click.pass_obj
+def remove(url: str, uin: str, who: str) -> None:
+    """End a friendship, or leave a group."""
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "remove", body={"who": who}), "wxid")))
+
+
+@click.command()
+@click.argument("uin")
+@click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
+@_json_flag
+@click.pass_obj
+def sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
+    """Show what the web client of account UIN sent."""
+    rows = items(Remote(url).ask("GET", "accounts", uin, "sent", query={"after": str(after), "wait": str(wait)}))
+    if as_json:
+        _show(rows)
+    else:
+        _table(rows, ("seq", "to", "text"))
+
+
+@click.command()
+@click.argument("uin")
+@click.option("--retcode", default=1101, show_default=True, type=click.IntRange(1100, 1102), help="What it is told.")
+@click.option("--forget", is_flag=True, help="Take away push login too.")
+@click.pass_obj
+def logout(url: str, uin: str, retcode: int, forget: bool) -> None:
+    """End the web login of account UIN."""
+    answer = Remote(url).ask("POST", "accounts", uin, "logout", body={"retcode": retcode, "forget": forget})
+    click.echo("ended" if field(answer, "ended") else "there was none")
+
+
+# -- trouble
+
+
+@click.command()
+@click.argument("endpoint")
+@click.argument("kind")
+@click.argument("value", required=False)
+@click.option("--count", default=1, show_default=True, help="How many requests it strikes.")
+@click.option("--forever", is_flag=True, help="Until it is cleared.")
+@click.option("--uin", type=int, help="Only requests of this account.")
+@click.pass_obj
+def fault(url: str, endpoint: str, kind: str, value: str | None, count: int, forever: bool, uin: int | None) -> None:
+    """Order a fault: KIND is delay, status, reset, truncate, garbage, retcode or drop; ENDPOINT may be *."""
+    body: JsonObject = {"endpoint": endpoint, "kind": kind, "count": None if forever else count, "uin": uin}
+    if value is not None:
+        body["value"] = value if kind == "garbage" else _number(value)
+    click.echo(_cell(field(Remote(url).ask("POST", "faults", body=body), "id")))
+
+
+def _number(value: str) -> JsonValue:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Take all back.")
+@_json_flag
+@click.pass_obj
+def faults(url: str, clear: bool, as_json: bool) -> None:
+    """List the faults that are still to strike, or clear them."""
+    if clear:
+        click.echo(f"cleared {_cell(field(Remote(url).ask('DELETE', 'faults'), 'cleared'))}")
+        return
+    rows = items(Remote(url).ask("GET", "faults"))
+    if as_json:
+        _show(rows)
+    else:
+        _table(rows, ("id", "endpoint", "kind", "value", "count", "uin", "hits"))
+
+
+@click.command()
+@click.option("--uin", help="Only those of this account.")
+@click.pass_obj
+def requests(url: str, uin: str | None) -> None:
+    """Show how often each endpoint was used and how the protocol was broken, as JSON."""
+    _show(Remote(url).ask("GET", "requests", query={"uin": uin} if uin else None))
+
+
+COMMANDS = (
+    accounts,
+    add_account,
+    account,
+    logins,
+    scan,
+    confirm,
+    cancel,
+    expire,
+    receive,
+    phone_send,
+    change,
+    remove,
+    sent,
+    logout,
+    fault,
+    faults,
+    requests,
+)

@@ -1,0 +1,124 @@
+"""What comes into the scripting API: reading it, and refusing what makes no sense."""
+
+import json
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
+from wxcontroller.sandbox import markup
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.logins import Login
+from wxcontroller.sandbox.sandbox import Sandbox
+
+SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
+
+
+class BadInput(Exception):
+    """Input that can't be used: becomes a 400 with the message (or ``status``, when that says more)."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def reply(value: JsonValue, status: int = 200) -> web.Response:
+    """Return JSON as the answer of a request."""
+    return web.json_response(value, status=status, dumps=lambda data: markup.dump(data) + "\n")
+
+
+async def body_of(request: web.Request, known: Iterable[str]) -> JsonObject:
+    """Return the JSON object that a request carries, an empty one when it carries nothing. Refuses unknown fields."""
+    raw = await request.read()
+    if not raw.strip():
+        return {}
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        raise BadInput("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise BadInput("the body is not a JSON object")
+    if unknown := sorted(set(value) - set(known)):
+        raise BadInput(f"unknown field {unknown[0]!r}; known are {', '.join(known)}")
+    return value
+
+
+def string(body: JsonObject, key: str, default: str | None = None) -> str:
+    """Return a text field; without a ``default`` it is needed and must not be empty."""
+    value = body.get(key, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise BadInput(f"{key!r} must be a text" + ("" if default is not None else " and is needed"))
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise BadInput(f"{key!r} holds half a character (a lone surrogate)")
+    return value
+
+
+def number(body: JsonObject, key: str, default: int | None, low: int, high: int) -> int:
+    """Return a whole number field within its bounds."""
+    value = body.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise BadInput(f"{key!r} must be a whole number from {low} to {high}")
+    return value
+
+
+def flag(body: JsonObject, key: str) -> bool:
+    """Return a boolean field; true when it is not there."""
+    value = body.get(key, True)
+    if not isinstance(value, bool):
+        raise BadInput(f"{key!r} must be true or false")
+    return value
+
+
+def query_number(request: web.Request, key: str) -> float:
+    """Return a query parameter as a number, 0 when it is not there."""
+    try:
+        value = float(request.query.get(key, "0"))
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1e12:
+        raise BadInput(f"query parameter {key!r} must be a number, not below 0")
+    return value
+
+
+def account_by(request: web.Request, uin: JsonValue) -> Account:
+    """Return the account of a uin from a path or body."""
+    number = int(uin) if isinstance(uin, str) and uin.isascii() and uin.isdigit() else uin
+    account = request.app[SANDBOX].accounts.get(number) if isinstance(number, int) else None
+    if account is None:
+        raise BadInput(f"no account with uin {text(uin) or 'of that kind'}; GET /sandbox/accounts lists them", 404)
+    return account
+
+
+def its_account(request: web.Request) -> Account:
+    """Return the account that the path names."""
+    return account_by(request, request.match_info["uin"])
+
+
+def its_login(request: web.Request) -> Login:
+    """Return the login that the path names."""
+    uuid = request.match_info["uuid"]
+    login = request.app[SANDBOX].logins.get(uuid)
+    if login is None:
+        raise BadInput(f"no login with uuid {uuid}; GET /sandbox/logins lists them", 404)
+    return login
+
+
+def one_of(account: Account, name: str, what: str) -> str:
+    """Return the one real id that a name stands for."""
+    found = account.find(name)
+    if not found:
+        raise BadInput(f"{what} {name!r} is nobody that account {account.uin} knows")
+    if len(found) > 1:
+        raise BadInput(f"{what} {name!r} stands for several: {', '.join(found)}; use one of these ids")
+    return found[0]
+
+
+def member_of(account: Account, group: str, name: str) -> str:
+    """Return the member of a group that a name or display name stands for."""
+    places = account.world.groups[group].members
+    inside = {place.wxid for place in places}
+    found = [wxid for wxid in account.find(name) if wxid in inside]
+    found = found or [place.wxid for place in places if place.display == name]
+    if len(found) != 1:
+        raise BadInput(f"from {name!r} is {'no member' if not found else 'several members'} of that group")
+    return found[0]
