@@ -1,0 +1,103 @@
+"""The tree keeps to the plan's layers: a package imports from itself and from what its line names."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "wxcontroller"
+# The plan's table (code layout): what besides itself a package may import.
+LAYERS: dict[str, set[str]] = {
+    "core": set(),
+    "openwx": {"core"},
+    "drivers": {"core"},
+    "client": {"core", "openwx", "drivers"},
+    "controller": {"core", "openwx"},
+    "sandbox": {"core"},
+    "cli": {"core", "openwx"},
+}
+# Distributions are called otherwise than what one imports.
+IMPORTED_AS = {"systemd-python": "systemd"}
+# aiohttp speaks in their types, its documentation says to import them.
+COME_WITH = {"aiohttp": {"multidict", "yarl"}}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and absolute name of everything a module imports, wherever in it that is."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield node.lineno, f"{origin}.{alias.name}"
+
+
+def layer(name: str) -> str:
+    """The package of ours that a name is in, "" for the top one."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in LAYERS else ""
+
+
+def test_every_package_has_its_line() -> None:
+    found = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert found == set(LAYERS)
+
+
+def test_packages_keep_to_their_layer() -> None:
+    wrong = []
+    for path in modules():
+        own = path.relative_to(PACKAGE).parts[0] if path.parent != PACKAGE else ""
+        allowed = {own, "", *LAYERS.get(own, set())}
+        for line, name in imports(path):
+            if name.split(".")[0] == "wxcontroller" and layer(name) not in allowed:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert wrong == []
+
+
+def test_routes_to_wechat_know_nothing_of_each_other() -> None:
+    wrong = []
+    drivers = PACKAGE / "drivers"
+    for path in sorted(drivers.rglob("*.py")):
+        inside = path.relative_to(drivers).parts
+        own = inside[0] if len(inside) > 1 else ""
+        for line, name in imports(path):
+            parts = name.split(".")
+            other = parts[2] if parts[:2] == ["wxcontroller", "drivers"] and len(parts) > 2 else ""
+            if other and (drivers / other).is_dir() and other != own:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert wrong == []
+
+
+def distributions(entries: list[str]) -> set[str]:
+    names = {re.split(r"[<>=~! \[;]", entry, maxsplit=1)[0] for entry in entries}
+    found = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
+    return found.union(*(COME_WITH.get(name, set()) for name in found))
+
+
+@pytest.mark.parametrize("part", ["sandbox", "everything else"])
+def test_only_declared_dependencies_are_imported(part: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    allowed = {"wxcontroller", *sys.stdlib_module_names, *distributions(project["dependencies"])}
+    if part == "sandbox":
+        allowed |= distributions(project["optional-dependencies"]["sandbox"])
+    undeclared = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in modules()
+        if (path.relative_to(PACKAGE).parts[0] == "sandbox") == (part == "sandbox")
+        for line, name in imports(path)
+        if name.split(".")[0] not in allowed
+    ]
+    assert undeclared == []

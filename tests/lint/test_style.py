@@ -1,0 +1,58 @@
+"""Style and types, by the tools that judge them; their settings are in pyproject.toml."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHECKED = ("wxcontroller", "tests", "bench")
+
+
+def ruff() -> str:
+    """The ruff that `make deps` installs, or one on the path."""
+    own = ROOT / ".cache/venv/bin/ruff"
+    found = str(own) if own.exists() else shutil.which("ruff")
+    if not found:
+        pytest.fail("ruff is missing; install it: make deps")
+    return found
+
+
+def check(*command: str) -> None:
+    environment = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+
+
+def test_ruff_has_nothing_to_say() -> None:
+    check(ruff(), "check", *CHECKED)
+
+
+def test_everything_is_formatted() -> None:
+    check(ruff(), "format", "--check", *CHECKED)
+
+
+@pytest.mark.timeout(600)
+def test_types_hold() -> None:
+    check(sys.executable, "-m", "mypy")
+
+
+@pytest.mark.parametrize("script", [".ci/run", "tests/system/build-debs", "tests/system/deps"])
+def test_shell_scripts_parse(script: str) -> None:
+    check("bash", "-n", script)
+    assert os.access(ROOT / script, os.X_OK), f"{script} is not executable"
+
+
+MAINTAINER_SCRIPTS = [
+    path.name
+    for kind in ("preinst", "postinst", "prerm", "postrm")
+    for path in sorted((ROOT / "debian").glob(f"*.{kind}"))
+]
+
+
+@pytest.mark.parametrize("script", MAINTAINER_SCRIPTS)
+def test_maintainer_scripts_parse(script: str) -> None:
+    check("sh", "-n", f"debian/{script}")

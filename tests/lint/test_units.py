@@ -1,0 +1,95 @@
+"""Unit files, polkit rule and slice agree with each other and with the code. No systemd needs to run for this."""
+
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core import names
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "systemd"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+# Ten times the exposure that `systemd-analyze security` may give (the plan's bars, and ours for the helpers).
+THRESHOLDS = {
+    "wxcontroller.service": 20,
+    "wxclient@.service": 15,
+    "wxclient-prepare@.service": 15,
+    "wxclient-purge@.service": 25,
+    "wxcontroller-sandbox.service": 20,
+}
+# What the sandbox of a program is, as opposed to what it does.
+SANDBOX = re.compile(
+    r"NoNewPrivileges|CapabilityBoundingSet|AmbientCapabilities|Protect\w+|Private\w+|ProcSubset|LockPersonality|"
+    r"MemoryDenyWriteExecute|RemoveIPC|Restrict(AddressFamilies|Namespaces|Realtime|SUIDSGID)|SystemCall\w+|"
+    r"KeyringMode|NoExecPaths|LimitCORE"
+)
+
+
+def directives(unit: str) -> dict[str, list[str]]:
+    """Return all values of all keys of a unit file, in their order."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for line in (UNITS / unit).read_text().splitlines():
+        if line and line[0] not in "#;[" and "=" in line:
+            key, value = line.split("=", 1)
+            found[key].append(value)
+    return found
+
+
+@pytest.mark.parametrize("unit", SERVICES)
+def test_exposure_is_within_bounds(unit: str) -> None:
+    command = ["systemd-analyze", "security", "--no-pager", "--offline=yes", f"--threshold={THRESHOLDS[unit]}"]
+    done = subprocess.run([*command, UNITS / unit], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_accounts_and_controller_have_the_same_sandbox() -> None:
+    controller, account, prepare = (
+        {key: value for key, value in directives(unit).items() if SANDBOX.fullmatch(key)}
+        for unit in ("wxcontroller.service", "wxclient@.service", "wxclient-prepare@.service")
+    )
+    assert controller == account
+    assert {**prepare, "RestrictAddressFamilies": account["RestrictAddressFamilies"]} == account
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.iterdir() if "wxc" in path.suffix + path.name))
+def test_units_begin_with_a_how_to(unit: str) -> None:
+    if Path(unit).suffix in (".service", ".socket", ".slice", ".target"):
+        assert (UNITS / unit).read_text().startswith("# ")
+        assert directives(unit)["Description"]
+        assert directives(unit)["Documentation"]
+
+
+def test_the_slice_allows_the_ports_that_accounts_get() -> None:
+    settings = Settings()
+    expected = f"tcp:{settings.backend_start_port}-{settings.backend_end_port}"
+    assert directives("wxclient.slice")["SocketBindAllow"] == [expected]
+    assert directives("wxclient.slice")["SocketBindDeny"] == ["any"]
+
+
+def test_polkit_and_code_have_one_idea_of_an_instance() -> None:
+    rule = (UNITS / "50-wxcontroller.rules").read_text()
+    patterns = re.findall(r"/\^wxclient(?:-purge)?@(.*?)\\\.service\$/", rule)
+    assert len(patterns) == 2
+    for example in ("alice", "My-Bot_1", "_x", "9lives", "x" * 27, "x" * 28, "-a", "a.b", "a b", "é", ""):
+        for pattern in patterns:
+            assert bool(re.fullmatch(pattern, example)) == names.is_instance(example), example
+
+
+def test_units_and_code_have_one_idea_of_places() -> None:
+    paths, account = Paths(), directives("wxclient@.service")
+    assert account["EnvironmentFile"] == [f"{paths.accounts}/%i.env", f"-{paths.overrides}/%i.env"]
+    assert f"/var/lib/{account['StateDirectory'][0]}" == f"{paths.client_state}/%i"
+    assert f"/run/{account['RuntimeDirectory'][0]}" == f"{paths.client_runtime}/%i"
+    assert account["User"] == ["wxc-%i"]
+    for unit in ("wxclient-prepare@.service", "wxclient-purge@.service"):
+        assert f"{paths.accounts}/%i.env" in (UNITS / unit).read_text()
+
+
+def test_the_watchdog_leaves_time_for_two_requests_to_wechat() -> None:
+    [watchdog] = directives("wxclient@.service")["WatchdogSec"]
+    assert int(watchdog) > 70
