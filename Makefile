@@ -9,9 +9,9 @@ SHELL = /bin/bash
 TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools \
 	lintian scdoc iproute2 mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
 	python3-pytest-timeout python3-hypothesis python3-aiohttp python3-jinja2 python3-systemd python3-sdnotify \
-	python3-segno python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot
+	python3-segno python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git
 
-.PHONY: help deps deb run test lint test-unit test-system clean
+.PHONY: help deps deb run test lint test-unit test-system bench clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,10 +32,13 @@ lint: deps ## style, types, import layers, units
 	$(PYTEST) tests/lint </dev/null
 
 test-unit: deps ## what needs no booted host
-	$(PYTEST) tests/lint tests/unit tests/contract </dev/null
+	$(PYTEST) $(wildcard tests/lint tests/unit tests/contract) </dev/null
 
 test-system: deb ## what runs in the booted host
 	$(PYTEST) tests/system </dev/null
+
+bench: deb ## figures of one account in a booted host
+	$(PYTHON) -m bench.figures dist/*.deb </dev/null
 
 clean: ## remove what was built and cached here, and the test host's base tree
 	rm -rf dist build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
