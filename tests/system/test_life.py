@@ -11,6 +11,7 @@ import pytest
 
 from tests.system.actors import CONTROLLER, Caller, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
+from wxcontroller.core.envfile import parse, render
 
 pytestmark = pytest.mark.system
 
@@ -200,3 +201,15 @@ def test_an_upload_of_20_mb_and_any_method_go_through_the_proxy(world: World) ->
         status, _, answer = world.host.http(method, f"{CONTROLLER}/openwx/get_client_info?client={quote('big')}")
         assert (status, answer) == (403, b"api not found")
     world.caller.openwx("stop_client", client="big")
+
+
+def test_systemd_reads_environment_files_as_we_do(world: World) -> None:
+    content = (
+        '# A="no"\nPLAIN=one two \nDOUBLE="a\\"b\\\\c\\$d\\`e\\nf"\nSINGLE=\'p"q\'\nJOINED=one\\\ntwo\n'
+        "HASH=x # y\nEMPTY=\nTWICE=1\nTWICE=2\n" + render({"OURS": "小 红 \" ' $HOME `x` \\ %i #;"})
+    )
+    world.host.write("/run/wx-test.env", content.encode())
+    shown = world.host.service_run("/usr/bin/env", "-0", properties=["EnvironmentFile=/run/wx-test.env"])
+    theirs = dict(pair.split("=", 1) for pair in shown.split("\0") if "=" in pair)
+    for key, value in parse(content).items():
+        assert theirs[key] == value, key

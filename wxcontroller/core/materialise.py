@@ -20,9 +20,18 @@ import jinja2.sandbox
 from wxcontroller.core import account as fields_of
 from wxcontroller.core.account import Account, account_from, variables_of
 from wxcontroller.core.envfile import parse, quote
-from wxcontroller.core.errors import BadEnvironmentFile, BadName, NoPort, TemplateError, UnknownAccount, WxError
+from wxcontroller.core.errors import (
+    BadEnvironmentFile,
+    BadName,
+    BadOption,
+    NoPort,
+    TemplateError,
+    UnknownAccount,
+    WxError,
+)
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
+from wxcontroller.core.options import OPTIONS, check_options
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
@@ -109,7 +118,8 @@ class Materialiser:
             merged = {**self.settings.client, **_default_urls(self.settings)}
             echoed: dict[str, str] = {}
             if keep and known is not None:
-                merged.update(known.options)
+                # What was asked for, not what came of it: today's defaults count for the rest.
+                merged.update(_asked_for(known.parameters))
                 echoed.update(known.parameters)
             merged.update(options)
             echoed.update(parameters)
@@ -243,6 +253,18 @@ def _variables(path: Path) -> dict[str, str] | None:
         return None
     except UnicodeDecodeError:
         raise BadEnvironmentFile(f"{path}: is not UTF-8 text", "start the account again to write it anew") from None
+
+
+def _asked_for(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the options among stored parameters; one that has become invalid since is left out, and logged."""
+    found: dict[str, str] = {}
+    for name, value in parameters.items():
+        if name in OPTIONS:
+            try:
+                found.update(check_options([(name, value)]).given)
+            except BadOption as problem:
+                log.warning("a stored option counts no more: %s", problem)
+    return found
 
 
 def _default_urls(settings: Settings) -> dict[str, str]:

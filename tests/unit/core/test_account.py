@@ -1,0 +1,104 @@
+"""An account, its URLs and its environment."""
+
+import pytest
+
+from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client
+from wxcontroller.core.errors import BadEnvironmentFile, BadOption
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.options import OPTIONS, Origin, check_options
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import Desired
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "expected"),
+    [
+        ("http://h/in", "a", "http://h/in?client=a"),
+        ("http://h/in?x=1&y=2", "a", "http://h/in?x=1&y=2&client=a"),
+        ("http://h/in?client=old&x=1&client=older", "a", "http://h/in?x=1&client=a"),
+        ("http://h/in?x=%E5%B0%8F", "小", "http://h/in?x=%E5%B0%8F&client=%E5%B0%8F"),
+        ("", "a", ""),
+    ],
+)
+def test_client_is_merged_into_report_urls(address: str, name: str, expected: str) -> None:
+    assert with_client(address, name) == expected
+
+
+def test_an_account_is_read_back_from_its_variables() -> None:
+    options = {"post_api": "http://h/?a=1", "send_interval": "2", "server": "http://127.0.0.1:2100", "desktop": "on"}
+    account = Account(
+        parse_name("小红"), 3004, Desired.STOPPED, options, {"client": "小红", "post_api": "http://h/?a=1"}
+    )
+    back = account_from(variables_of(account, Paths()), "x.env")
+    assert back == account
+
+
+def test_the_originals_variables_are_there() -> None:
+    account = Account(parse_name("alice"), 3000, options={"post_api": "http://h/", "poll_interval": "7"})
+    variables = variables_of(account, Paths())
+    assert variables["MOJO_WEIXIN_ACCOUNT"] == "alice"
+    assert variables["MOJO_WEIXIN_PLUGIN_OPENWX_PORT"] == "3000"
+    assert variables["MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"] == "http://h/?client=alice"
+    assert variables["MOJO_WEIXIN_PLUGIN_OPENWX_POLL_INTERVAL"] == "7"
+    assert variables["MOJO_WEIXIN_STATE_PATH"] == "/run/wxclient/alice/mojo_weixin_state_alice.json"
+    assert "MOJO_WEIXIN_CONTROLLER_PID" not in variables
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"MOJO_WEIXIN_ACCOUNT": ""},
+        {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "many"},
+        {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "70000"},
+        {"WXCLIENT_DESIRED": "maybe"},
+        {"WXCLIENT_INSTANCE": "bob"},
+        {"MOJO_WEIXIN_ACCOUNT": "../x"},
+    ],
+)
+def test_a_spoilt_file_is_named_with_what_is_wrong(change: dict[str, str]) -> None:
+    variables = {**variables_of(Account(parse_name("alice"), 3000), Paths()), **change}
+    with pytest.raises(BadEnvironmentFile, match=r"alice\.env"):
+        account_from(variables, "alice.env")
+
+
+def test_credentials_and_values_of_urls_are_not_shown() -> None:
+    shown = redacted("https://user:secret@h:8443/in?token=t0p&client=a")
+    assert shown == "https://h:8443/in?token=…&client=…"
+
+
+def test_options_are_checked_and_the_last_value_wins() -> None:
+    checked = check_options([("send_interval", "1"), ("send_interval", "2"), ("keep_cookie", "no"), ("tmpdir", "/x")])
+    assert checked.given == {"send_interval": "2", "keep_cookie": "0"}
+    assert checked.ignored == ("tmpdir",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("load", "x"),
+        ("controller_pid", "1"),
+        ("send_interval", "-1"),
+        ("send_interval", "1e9"),
+        ("post_api", "file:///etc/passwd"),
+        ("post_api", "http://"),
+        ("post_api", "http://h/\nX"),
+        ("http_agent", "a\nb"),
+        ("domain", "evil.example"),
+        ("qrcode_count_max", "0"),
+    ],
+)
+def test_bad_options_are_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(BadOption, match=name):
+        check_options([(name, value)])
+
+
+def test_requests_can_not_point_an_account_at_another_server() -> None:
+    with pytest.raises(BadOption, match="server"):
+        check_options([("server", "http://127.0.0.1/")])
+    assert check_options([("server", "http://127.0.0.1/")], Origin.SETTINGS).given
+
+
+def test_defaults_are_values_that_their_own_check_accepts() -> None:
+    for option in OPTIONS.values():
+        if option.origin is not Origin.IGNORED:
+            assert option.check(option.default) == option.default, option.name

@@ -1,0 +1,53 @@
+"""Environment files mean to systemd what they mean to us (the booted host checks the same table against systemd)."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxcontroller.core.envfile import parse, quote, render
+from wxcontroller.core.errors import BadEnvironmentFile, BadOption
+
+_VALUES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]))
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,20}", fullmatch=True), _VALUES))
+def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
+    assert parse(render(variables)) == variables
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\rb", "\0", "\x1b[0m", "\x7f", "\ud800"])
+def test_what_no_variable_can_hold_is_refused(value: str) -> None:
+    with pytest.raises(BadOption):
+        quote(value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("A=1\nB=2\n", {"A": "1", "B": "2"}),
+        ("A=1\nA=2", {"A": "2"}),
+        ("# A=1\n; B=2\n\n  C = 3  \n", {"C": "3"}),
+        ('A="x y" \nB=\'p"q\'\n', {"A": "x y", "B": 'p"q'}),
+        ('A="a\\"b\\\\c\\$d\\`e\\nf"\n', {"A": 'a"b\\c$d`e\\nf'}),
+        ("A=one\\\ntwo\n", {"A": "onetwo"}),
+        ("A=x # no comment\n", {"A": "x # no comment"}),
+        ("no assignment\nA=1\n", {"A": "1"}),
+        ("1A=x\nA-B=y\n=z\n", {}),
+        ("A=\nB=''\n", {"A": "", "B": ""}),
+    ],
+)
+def test_files_written_by_hand(content: str, expected: dict[str, str]) -> None:
+    assert parse(content) == expected
+
+
+def test_an_unclosed_quote_is_named() -> None:
+    with pytest.raises(BadEnvironmentFile, match=r"alice\.env: the value of B has an unclosed quote"):
+        parse('A=1\nB="x\n', "alice.env")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused(content: str) -> None:
+    with contextlib.suppress(BadEnvironmentFile):
+        parse(content)

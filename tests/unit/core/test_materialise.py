@@ -1,0 +1,148 @@
+"""The registry: ports, what is kept, templates, and two processes at once."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core.envfile import parse
+from wxcontroller.core.errors import BadName, NoPort, TemplateError, UnknownAccount
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.states import Desired
+
+TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
+# Away from the product's own range, so that a service running here does not matter.
+FIRST, LAST = 41000, 41999
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path)
+
+
+def materialiser(paths: Paths, **settings: object) -> Materialiser:
+    chosen = {"template_path": TEMPLATE, "backend_start_port": FIRST, "backend_end_port": LAST, **settings}
+    return Materialiser(paths, Settings(**chosen))  # type: ignore[arg-type]
+
+
+def test_ports_go_up_and_stay(paths: Paths) -> None:
+    one = materialiser(paths)
+    a, b = (one.start(parse_name(name), {}, {}) for name in ("a", "b"))
+    assert a.port != b.port
+    one.desire("a", Desired.STOPPED)
+    assert one.start(parse_name("a"), {}, {}).port == a.port
+    one.remove("b")
+    assert one.start(parse_name("c"), {}, {}).port == b.port
+
+
+def test_the_file_is_the_groups_only_and_says_what_is_wanted(paths: Paths) -> None:
+    one = materialiser(paths)
+    one.start(parse_name("a"), {"post_api": "http://h/"}, {"client": "a"})
+    file = paths.account_file("a")
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert parse(file.read_text())["WXCLIENT_DESIRED"] == "started"
+    one.desire("a", Desired.STOPPED)
+    account = one.registry.load("a")
+    assert (account.desired, account.options["post_api"]) == (Desired.STOPPED, "http://h/")
+
+
+def test_no_port_left_changes_nothing(paths: Paths) -> None:
+    one = materialiser(paths, backend_end_port=FIRST)
+    one.start(parse_name("a"), {}, {})
+    with pytest.raises(NoPort, match="account b"):
+        one.start(parse_name("b"), {}, {})
+    assert one.registry.instances() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("{% for x in %}", "line 1"),
+        ("{{ nobody }}", "nobody"),
+        ("A=1\n", "MOJO_WEIXIN_ACCOUNT"),
+        ('{% for k, v in variables.items() %}{{ k }}={{ v }}\n{% endfor %}X="', "unclosed"),
+        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+    ],
+)
+def test_a_template_that_does_not_work_is_named_and_changes_nothing(
+    paths: Paths, tmp_path: Path, template: str, complaint: str
+) -> None:
+    file = tmp_path / "bad.j2"
+    file.write_text(template)
+    with pytest.raises(TemplateError, match=complaint) as refused:
+        materialiser(paths, template_path=file).start(parse_name("a"), {}, {})
+    assert str(file) in str(refused.value)
+    assert not paths.account_file("a").exists()
+
+
+def test_a_template_may_add_variables(paths: Paths, tmp_path: Path) -> None:
+    file = tmp_path / "more.j2"
+    file.write_text(TEMPLATE.read_text() + 'EXTRA={{ ("for " + name) | quote }}\n')
+    materialiser(paths, template_path=file).start(parse_name("小 红"), {}, {})
+    [found] = paths.accounts.glob("*.env")
+    assert parse(found.read_text())["EXTRA"] == "for 小 红"
+
+
+def test_a_unit_started_by_hand_registers_itself_once(paths: Paths) -> None:
+    one = materialiser(paths, post_api="http://h/", client={"send_interval": "5"})
+    first = one.prepare("bob")
+    assert first.options == {"post_api": "http://h/", "send_interval": "5"}
+    assert one.prepare("bob") == first
+    with pytest.raises(BadName, match="generated id"):
+        one.prepare(parse_name("小红").instance)
+
+
+def test_keep_merges_what_was_asked_for_over_todays_defaults(paths: Paths) -> None:
+    materialiser(paths, client={"send_interval": "5", "lang": "en_US"}).start(
+        parse_name("a"), {"desktop": "on"}, {"desktop": "on"}
+    )
+    later = materialiser(paths, client={"send_interval": "7"})
+    kept = later.start(parse_name("a"), {"keep_cookie": "0"}, {"keep_cookie": "0"}, keep=True)
+    assert kept.options == {"send_interval": "7", "desktop": "on", "keep_cookie": "0"}
+    replaced = later.start(parse_name("a"), {}, {})
+    assert replaced.options == {"send_interval": "7"}
+
+
+def test_the_admins_override_wins_and_is_not_written_back(paths: Paths) -> None:
+    one = materialiser(paths)
+    one.start(parse_name("a"), {"send_interval": "1"}, {"send_interval": "1"})
+    paths.overrides.mkdir(parents=True)
+    paths.override_file("a").write_text('MOJO_WEIXIN_SEND_INTERVAL="9"\n')
+    assert one.registry.load("a").options["send_interval"] == "9"
+    one.desire("a", Desired.STOPPED)
+    assert parse(paths.account_file("a").read_text())["MOJO_WEIXIN_SEND_INTERVAL"] == "1"
+
+
+def test_a_broken_file_is_kept_aside_and_spoils_nobody(paths: Paths) -> None:
+    one = materialiser(paths)
+    one.start(parse_name("a"), {}, {})
+    one.start(parse_name("b"), {}, {})
+    paths.account_file("a").write_text('MOJO_WEIXIN_ACCOUNT="a\n')
+    assert [account.name.name for account in one.registry.all()] == ["b"]
+    assert one.start(parse_name("a"), {}, {}).desired is Desired.STARTED
+    assert list(paths.accounts.glob("*.broken"))
+
+
+def test_unknown_accounts(paths: Paths) -> None:
+    with pytest.raises(UnknownAccount):
+        materialiser(paths).desire("nobody", Desired.STOPPED)
+
+
+def _start_many(root: Path, prefix: str) -> None:
+    one = materialiser(Paths(root))
+    for number in range(20):
+        one.start(parse_name(f"{prefix}{number}"), {}, {})
+
+
+def test_two_processes_never_give_one_port_twice(tmp_path: Path) -> None:
+    processes = [multiprocessing.Process(target=_start_many, args=(tmp_path, prefix)) for prefix in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    accounts = materialiser(Paths(tmp_path)).registry.all()
+    assert len(accounts) == 40
+    assert len({account.port for account in accounts}) == 40

@@ -1,0 +1,75 @@
+"""Names and the ids made from them."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxcontroller.core.errors import BadName
+from wxcontroller.core.names import instance_of, is_derived, is_instance, parse_name, unit_of
+
+# What systemd 257 takes as %i in User=wxc-%i and StateDirectory=.
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,26}")
+
+
+@pytest.mark.parametrize("name", ["alice", "My-Bot_1", "_x", "9lives", "weixin_client_01", "a" * 27])
+def test_a_plain_name_is_its_own_id(name: str) -> None:
+    found = parse_name(name)
+    assert (found.name, found.instance, found.unit) == (name, name, f"wxclient@{name}.service")
+
+
+@pytest.mark.parametrize("name", ["小红", "shop.01", "a@b", "two words", "-dash", "a" * 28, "हिन्दी", "x" * 64])
+def test_any_other_allowed_name_gets_an_id_of_its_own_that_is_always_the_same(name: str) -> None:
+    found = parse_name(name)
+    assert found == parse_name(name)
+    assert found.name == name
+    assert is_derived(found.instance)
+    assert _SAFE.fullmatch(found.instance)
+    assert name in str(found)
+    assert found.instance in str(found)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "0", ".x", "..", "a/b", "a\\b", "a\nb", "a\0b", " a", "a ", "x" * 65, "a:b", "😄", "a\u202eb"]
+)
+def test_everything_else_is_refused_with_a_reason_and_a_remedy(name: str) -> None:
+    with pytest.raises(BadName) as refused:
+        parse_name(name)
+    assert refused.value.message
+    assert refused.value.remedy
+
+
+def test_composed_and_decomposed_letters_are_one_name() -> None:
+    assert parse_name("Zoe\u0308").instance == parse_name("Zo\u00eb").instance
+
+
+def test_a_typed_name_can_not_be_somebody_elses_generated_id() -> None:
+    generated = parse_name("小红").instance
+    with pytest.raises(BadName, match="generated id"):
+        parse_name(generated)
+
+
+@given(st.text(max_size=80))
+def test_whatever_is_typed_ends_as_a_safe_id_or_as_an_error(raw: str) -> None:
+    try:
+        found = parse_name(raw)
+    except BadName:
+        return
+    assert _SAFE.fullmatch(found.instance)
+    assert instance_of(unit_of(found.instance)) == found.instance
+    assert parse_name(found.name) == found
+
+
+def test_other_units_have_no_instance() -> None:
+    for unit in (
+        "wxclient@.service",
+        "wxclient@a.b.service",
+        "wxclient2@a.service",
+        "wxclient@a.socket",
+        "ssh.service",
+    ):
+        assert instance_of(unit) is None
+    assert not is_instance("a" * 28)
+    with pytest.raises(BadName):
+        unit_of("../x")

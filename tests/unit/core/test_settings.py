@@ -1,0 +1,85 @@
+"""Settings: files, drop-ins, and what is refused how."""
+
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import OBSOLETE, Listen, Settings, load_settings
+
+
+def write(tmp_path: Path, main: str, **dropins: str) -> Paths:
+    paths = Paths(tmp_path)
+    paths.settings_dropins.mkdir(parents=True)
+    paths.settings_file.write_text(main)
+    for name, content in dropins.items():
+        (paths.settings_dropins / f"{name}.toml").write_text(content)
+    return paths
+
+
+def test_without_files_the_defaults_count(tmp_path: Path) -> None:
+    loaded = load_settings(Paths(tmp_path))
+    assert loaded.settings == Settings()
+    assert loaded.files == ()
+
+
+def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
+    paths = write(
+        tmp_path,
+        'max_clients = 5\npost_api = "http://a/"\n[client]\nsend_interval = 1\nkeep_cookie = false\n',
+        b="max_clients = 7\n[client]\nsend_interval = 2\n",
+        a="max_clients = 6\n",
+    )
+    settings = load_settings(paths).settings
+    assert (settings.max_clients, settings.post_api) == (7, "http://a/")
+    assert settings.client == {"send_interval": "2", "keep_cookie": "0"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("max_client = 5\n", "unknown key max_client"),
+        ("max_clients = 0\n", "max_clients must be"),
+        ('max_clients = "5"\n', "max_clients must be"),
+        ("max_clients = true\n", "max_clients must be"),
+        ("max_clients = \n", "not TOML"),
+        ('post_api = "ftp://x"\n', "post_api must be"),
+        ('listen = [{ host = "0.0.0.0", port = 2000 }]\n', "only loopback"),
+        ('listen = [{ address = "127.0.0.1" }]\n', "listen must be"),
+        ("backend_start_port = 4000\nbackend_end_port = 3999\n", "backend_end_port"),
+        ("[client]\nload = 1\n", "unknown option: load"),
+        ('[client]\nsend_interval = "fast"\n', "send_interval must be"),
+        ('log_level = "loud"\n', "log_level must be"),
+        ('template_path = "relative.j2"\n', "template_path must be"),
+    ],
+)
+def test_wrong_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, content: str, words: str) -> None:
+    paths = write(tmp_path, "", wrong=content)
+    with pytest.raises(BadSettings, match=words) as refused:
+        load_settings(paths)
+    assert str(paths.settings_dropins / "wrong.toml") in refused.value.message
+    assert refused.value.remedy
+    assert refused.value.exit_code == 78
+
+
+def test_the_originals_options_are_all_known(tmp_path: Path) -> None:
+    # openwx-api 1.1
+    original = (
+        "listen backend_start_port post_api poll_api poll_interval max_clients check_interval auth tmpdir pid_path "
+        "backend_path template_path cookie_path keep_cookie log_level log_path log_encoding log_console "
+        "disable_color http_debug ua_connect_timeout ua_request_timeout ua_inactivity_timeout ua_retry_times"
+    ).split()
+    known = set(Settings.__dataclass_fields__) | set(OBSOLETE)
+    assert set(original) <= known
+
+
+def test_obsolete_options_are_accepted_and_noticed(tmp_path: Path) -> None:
+    loaded = load_settings(write(tmp_path, 'pid_path = "/tmp/x"\n'))
+    assert loaded.settings == Settings()
+    assert "pid_path has no effect" in loaded.notices[0]
+
+
+def test_listen_takes_several_loopback_addresses(tmp_path: Path) -> None:
+    listen = 'listen = [{ host = "127.0.0.1", port = 2000 }, { host = "::1" }]\n'
+    assert load_settings(write(tmp_path, listen)).settings.listen == (Listen("127.0.0.1", 2000), Listen("::1", 2000))
