@@ -19,7 +19,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.materialise import Materialiser
-from wxcontroller.core.names import AccountName
+from wxcontroller.core.names import AccountName, unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -238,8 +238,14 @@ class Accounts:
             await self.units.act(verb, instance, self.settings.start_timeout)
         except UnitFailed as problem:
             now = await record(self.units, instance, 0)
-            log.error("%s", problem, extra=fields(Event.ACCOUNT_FAILED, instance))
+            name = self._name(instance)
+            log.error("account %s: %s", name, problem, extra=fields(Event.ACCOUNT_FAILED, name))
             raise UnitFailed(f"{problem.message}; it is {now.words} now", problem.remedy) from None
+        log.info("%s is up", unit_of(instance), extra=fields(Event.ACCOUNT_STARTED, self._name(instance)))
+
+    def _name(self, instance: str) -> str:
+        known = self.known.get(instance)
+        return known.name.name if known else instance
 
     @contextlib.asynccontextmanager
     async def _a_place(self, instance: str) -> AsyncIterator[None]:

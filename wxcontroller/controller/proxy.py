@@ -197,9 +197,8 @@ async def _failure(shared: Context, account: Account, status: int, what: str) ->
             return json_response(replies.CLIENT_UNKNOWN)
         fields["state"] = view.word
         fields["unit_state"] = view.unit.state.value
-        words = f"{words}: {view.status}, unit {name.unit} is {view.unit.words}"
-        if view.reason:
-            words = f"{words}; {view.reason}"
+        why = view.reason or f"unit {name.unit} is {view.unit.words}"
+        words = f"{words}: {view.status}; {why}"
     return json_response(reply(PROXY_FAILED, words, **fields), status)
 
 

@@ -10,6 +10,7 @@ from wxcontroller.controller.units import IN_FLIGHT
 from wxcontroller.controller.view import View
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
+from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
@@ -105,7 +106,8 @@ class Watch:
             if before is None or before is view.unit.state or view.unit.state.has_process:
                 continue
             if view.account.desired is Desired.STARTED:
+                name = view.account.name
                 log.warning(
-                    "account %s went down: %s", view.account.name, view.reason, extra={"WX_ACCOUNT": view.instance}
+                    "account %s went down: %s", name, view.reason, extra=fields(Event.ACCOUNT_FAILED, name.name)
                 )
         self._before = now

@@ -222,4 +222,4 @@ def _first_words(complaint: bytes) -> str:
     lines = [line.strip() for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
     # What follows is advice to type commands: ours is in the remedy.
     kept = [line for line in lines if not line.startswith(("See ", "Hint:"))]
-    return " ".join(kept)[:_MOST_WORDS]
+    return " ".join(kept)[:_MOST_WORDS].rstrip(".")

@@ -193,7 +193,10 @@ async def test_an_account_that_is_down(host: Machine) -> None:
         assert answer.status == 502
         seen = await answer.json()
     assert (seen["code"], seen["client"], seen["state"], seen["unit_state"]) == (7, "alice", "stop", "failed")
-    assert "wxclient@alice.service is failed" in seen["status"]
+    assert seen["status"] == (
+        "client alice can't be reached: its unit failed; "
+        "wxclient@alice.service is failed; see: journalctl -u wxclient@alice.service"
+    )
 
 
 async def test_a_stopped_account_does_not_exist(host: Machine) -> None:

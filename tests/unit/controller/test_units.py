@@ -118,7 +118,7 @@ async def test_what_systemctl_says_is_passed_on_with_a_remedy(script: Script) ->
             await units.act(Verb.START, "alice", 5)
     assert caught.value.message == (
         "wxclient@alice.service: start failed: "
-        "Job for wxclient@alice.service failed because the control process exited with error code."
+        "Job for wxclient@alice.service failed because the control process exited with error code"
     )
     assert caught.value.remedy == "see: journalctl -u wxclient@alice.service"
 
