@@ -113,10 +113,9 @@ async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(raw)
-        if raw:
-            writer.close()
-        else:
-            await asyncio.sleep(5)
+        if not raw:
+            await reader.read()  # until the client gives up
+        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -126,6 +125,7 @@ async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
             return (await transport.send(request)).body
     finally:
         server.close()
+        await server.wait_closed()
 
 
 OK = b"HTTP/1.1 200 OK\r\n"

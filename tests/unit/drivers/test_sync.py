@@ -114,7 +114,10 @@ async def test_a_burst_arrives_once_and_in_order(world: Wechat, alice: Account) 
             world.hear(alice, str(number))
             if number % 150 == 0:
                 await asyncio.sleep(0.02)
+        polls = world.requests("synccheck")
         await drive.text("399")
+        # Eight pages, but one after the other: the server says that there is more.
+        assert world.requests("synccheck") - polls <= 3
     assert drive.texts() == [str(number) for number in range(400)]
     assert world.violations() == []
 
@@ -179,6 +182,18 @@ async def test_a_bad_poll_does_not_matter(
         world.hear(alice, "and now")
         await drive.text("and now")
     assert drive.count(SessionLost) == 0
+
+
+async def test_the_push_servers_quirk_is_taken_as_news(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        syncs = world.requests("webwxsync")
+        world.fault("synccheck", FaultKind.STATUS, 0)
+        async with asyncio.timeout(3):
+            while world.requests("webwxsync") == syncs:
+                await asyncio.sleep(0.01)
+        # A quiet account: without the quirk nothing would have been fetched.
+        assert not drive.texts()
 
 
 async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: Account) -> None:
