@@ -53,7 +53,7 @@ def flag(value: str) -> str:
 
 def integer(low: int, high: int) -> Callable[[str], str]:
     def check(value: str) -> str:
-        if not re.fullmatch(r"\d{1,12}", value) or not low <= int(value) <= high:
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not low <= int(value) <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
         return str(int(value))
 
@@ -62,7 +62,7 @@ def integer(low: int, high: int) -> Callable[[str], str]:
 
 def seconds(low: float, high: float) -> Callable[[str], str]:
     def check(value: str) -> str:
-        if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value) or not low <= float(value) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not low <= float(value) <= high:
             raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
         return value
 

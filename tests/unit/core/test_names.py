@@ -73,3 +73,8 @@ def test_other_units_have_no_instance() -> None:
     assert not is_instance("a" * 28)
     with pytest.raises(BadName):
         unit_of("../x")
+
+
+def test_ids_stay_what_they_are() -> None:
+    # They name users and directories of running systems.
+    assert parse_name("小店").instance == "x-5k65rcsgx6ncdtm"

@@ -1,0 +1,43 @@
+"""What a request may not put into an account's file (openwx-api 5.3 no. 45), beside the cases of test_account."""
+
+import pytest
+
+from wxcontroller.core.errors import BadOption
+from wxcontroller.core.options import OPTIONS, check_options
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("stop", ""),
+        ("state", "running"),
+        ("POST_API", "http://x"),
+        ("ca_file", "/etc/shadow"),
+        ("send_interval", "nan"),
+        ("send_interval", "١"),
+        ("qrcode_count_max", "1.5"),
+        ("qrcode_count_max", "١"),
+        ("download_media", "maybe"),
+        ("post_api", "javascript:alert(1)"),
+        ("post_api", "http://a b/"),
+        ("post_api", "http://x:99999/"),
+        ("http_agent", "a\tb"),
+        ("http_agent", "x" * 301),
+        ("log_level", "loud"),
+    ],
+)
+def test_refused_with_name_and_remedy(name: str, value: str) -> None:
+    with pytest.raises(BadOption, match=name) as caught:
+        check_options([(name, value)])
+    assert caught.value.remedy
+
+
+def test_values_become_canonical() -> None:
+    assert check_options([("download_media", "yes"), ("qrcode_count_max", "007")]).given == {
+        "download_media": "1",
+        "qrcode_count_max": "7",
+    }
+
+
+def test_no_two_options_share_a_variable() -> None:
+    assert len({option.variable for option in OPTIONS.values()}) == len(OPTIONS)
