@@ -84,7 +84,7 @@ function actions(account) {
 }
 
 function row(account) {
-  const dead = !UP.has(account.unit_state);
+  const dead = !UP.has(account.unit_state) || account.unit_sub.startsWith("auto-restart");
   const wrong = dead && account.desired === "started";
   const state = wrong ? "down" : (account.login_state ?? account.unit_state);
   const look = wrong || account.unit_state === "failed" ? "bad" : (LOOKS[account.login_state] ?? "faint");
@@ -98,9 +98,9 @@ function row(account) {
       element("span", { className: `state ${look}` }, state),
       element("small", {}, account.reason || account.status || ""),
     ),
-    element("td", {}, ago(account.since)),
+    element("td", { className: "short" }, ago(account.since)),
     element("td", {}, account.unit_state, element("small", {}, account.unit)),
-    element("td", {}, String(account.port)),
+    element("td", { className: "short" }, String(account.port)),
     element("td", {}, account.user?.name ?? ""),
     actions(account),
   );
