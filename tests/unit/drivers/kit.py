@@ -41,6 +41,7 @@ HURRY = Timing(
     code_life=30.0,
     scanned_again=0.02,
     login_tries=6,
+    poll_tries=4,
     flagged_within=0.0,
     guard_first=0.3,
     guard_longest=0.6,

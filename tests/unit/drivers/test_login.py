@@ -181,6 +181,22 @@ async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat,
     assert world.violations() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(FaultKind.RETCODE, 1205), (FaultKind.RETCODE, -1), (FaultKind.STATUS, 502), (FaultKind.RESET, 0)],
+)
+async def test_a_stored_session_is_not_given_up_lightly(
+    world: Wechat, alice: Account, kind: FaultKind, value: int
+) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+    world.fault("webwxinit", kind, value, 4)
+    async with world.drive(store) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        await drive.until(Online)
+
+
 async def test_without_keep_cookie_nothing_is_stored(world: Wechat, alice: Account) -> None:
     store = Store(b"something old")
     async with world.drive(store, keep_cookie="0") as drive:

@@ -125,7 +125,8 @@ class Login:
         async def once() -> Init:
             return decode.init_of(await self._calls.init(session))
 
-        init = await self._persist(once)
+        # A good session is not given up for a rate limit.
+        init = await self._persist(once, waits_for=TOO_FREQUENT if keep_keys else -1)
         session.me = str(init.user["UserName"])
         session.skey = init.skey or session.skey
         if not (keep_keys and session.sync_key):
@@ -133,12 +134,14 @@ class Login:
         self._saved.save()
         return init
 
-    async def _persist(self, once: _Work[T], tries: int = 0) -> T:
-        """Repeat a request until it is answered: for ever while nobody answers, a few times while in vain.
+    async def _persist(self, once: _Work[T], tries: int = 0, waits_for: int = -1) -> T:
+        """Repeat a request until it is answered: for ever while nobody answers, ``tries`` times while in vain.
 
+        ``waits_for`` is a code that passes, besides -1.
         Raises WeChatError for a refusal, and for the last of the unreadable answers.
         """
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        frequent = Backoff(self._timing.frequent_first, self._timing.frequent_longest)
         in_vain = 0
         while True:
             try:
@@ -147,11 +150,11 @@ class Login:
                 failure: WeChatError = problem
             except WeChatError as problem:
                 in_vain += 1
-                transient = isinstance(problem, Unreadable) or problem.ret == -1
+                transient = isinstance(problem, Unreadable) or problem.ret in (-1, waits_for)
                 if not transient or in_vain >= (tries or self._timing.login_tries):
                     raise
                 failure = problem
-            pause = backoff.next()
+            pause = frequent.next() if failure.ret == TOO_FREQUENT else backoff.next()
             log.log(
                 logging.WARNING if backoff.tries == 3 else logging.DEBUG,
                 "%s; next try in %.0f s",
@@ -278,7 +281,7 @@ class Login:
             except WeChatError as problem:
                 in_vain += 1
                 log.debug("%s", problem.message)
-                if in_vain >= self._timing.login_tries:
+                if in_vain >= self._timing.poll_tries:
                     return _Outcome.FAILED
                 await self._pulse.pause(backoff.next())
                 continue

@@ -19,7 +19,8 @@ class Timing:
     poll_spacing: float = 1.0  # least time between the beginnings of two login polls
     code_life: float = 120.0  # a QR code without a scan is replaced then
     scanned_again: float = 0.5  # after a repeated 201 (3.3)
-    login_tries: int = 10  # unreadable answers in a row before a login gives up
+    login_tries: int = 30  # unreadable answers in a row before a way in is given up: about 25 minutes
+    poll_tries: int = 6  # ... before a QR code is
     relogins: int = 5  # sessions that may be lost within ...
     relogin_window: float = 3600.0
 
