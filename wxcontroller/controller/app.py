@@ -5,12 +5,13 @@ from aiohttp import web
 from wxcontroller.controller import openwx, page, proxy, v1
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.errors import json_errors, json_response
+from wxcontroller.controller.origin import no_foreign_pages
 from wxcontroller.openwx.replies import API_NOT_FOUND
 
 
 def application(shared: Context) -> web.Application:
     """Build the application around what its handlers share."""
-    app = web.Application(middlewares=[json_errors])
+    app = web.Application(middlewares=[json_errors, no_foreign_pages])
     app[CONTEXT] = shared
     openwx.add_routes(app)
     v1.add_routes(app)

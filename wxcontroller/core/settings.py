@@ -93,6 +93,16 @@ def _listen(value: object) -> object:
     return tuple(found)
 
 
+def _origins(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError('must be a list like ["https://panel.example"]')
+    for each in value:
+        scheme, separator, rest = each.partition("://")
+        if each != "*" and (scheme not in ("http", "https") or not separator or not rest or "/" in rest):
+            raise ValueError(f'names {each!r}, an origin is like "https://panel.example:8443", or "*" for all')
+    return tuple(value)
+
+
 def _client(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError("must be a table of account options, as [client]")
@@ -140,6 +150,9 @@ class Settings:
     max_body: int = _setting(64 * 1024 * 1024, _whole(1024, 1 << 32), "largest request body in bytes")
     unknown_options: str = _setting(
         "refuse", _word("refuse", "ignore"), "what to do with a start parameter that is no option"
+    )
+    allow_origins: tuple[str, ...] = _setting(
+        (), _origins, "web origins besides the controller's own whose pages may call the API"
     )
     client: Mapping[str, str] = _setting({}, _client, "[client]: defaults of account options")
 
