@@ -32,6 +32,8 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
 
+# Test runs beside each other must not meet on a port: each process has a hundred of its own.
+FIRST_PORT = 20_000 + os.getpid() % 100 * 100
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
 
 
@@ -219,7 +221,7 @@ class Machine:
         template.write_text(TEMPLATE.read_text())
         self.paths.accounts.mkdir(parents=True)
         self.settings = replace(
-            Settings(template_path=template, backend_start_port=21000, backend_end_port=21999),
+            Settings(template_path=template, backend_start_port=FIRST_PORT, backend_end_port=FIRST_PORT + 99),
             **settings,  # type: ignore[arg-type]
         )
         self.units = StandInUnits(self.paths)

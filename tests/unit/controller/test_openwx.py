@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yarl
 
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import FIRST_PORT, Machine, machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -208,10 +208,10 @@ async def test_max_clients_with_starts_at_the_same_moment(tmp_path: Path) -> Non
 
 
 async def test_ports_are_never_given_twice_and_run_out_clearly(tmp_path: Path) -> None:
-    async with machine(tmp_path, backend_start_port=21500, backend_end_port=21502) as host:
+    async with machine(tmp_path, backend_end_port=FIRST_PORT + 2) as host:
         answers = await asyncio.gather(*(host.get("start_client", client=f"c{number}") for number in range(4)))
         ports = [answer["port"] for answer in answers if answer["code"] == 0]
-        assert sorted(str(port) for port in ports) == ["21500", "21501", "21502"]
+        assert set(ports) == {FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2}
         [refused] = [answer for answer in answers if answer["code"] != 0]
         assert refused["code"] == 2
         assert refused["status"] == "no available port"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yarl
 
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import FIRST_PORT, Machine, machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.materialise import Registry
@@ -137,11 +137,11 @@ async def test_failures_of_the_machine(host: Machine) -> None:
 
 
 async def test_limits(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_clients=1, backend_start_port=21900, backend_end_port=21901) as host:
+    async with machine(tmp_path, max_clients=1) as host:
         await host.start("a")
         status, answer = await host.v1("POST", "accounts/b/start")
         assert (status, obj(answer["error"])["code"]) == (409, "max-clients")
-        host.accounts.settings = replace(host.settings, max_clients=9, backend_end_port=21900)
+        host.accounts.settings = replace(host.settings, max_clients=9, backend_end_port=FIRST_PORT)
         status, answer = await host.v1("POST", "accounts/b/start")
         assert (status, obj(answer["error"])["code"]) == (503, "no-port")
 
