@@ -1,0 +1,3 @@
+from tests.unit.controller.conftest import host
+
+__all__ = ["host"]

@@ -1,0 +1,192 @@
+"""The controller's endpoints against the machine-readable contract, entry by entry.
+
+Every "when" of the contract is either made to happen here, or stands in DIFFERENT with the reason why this product
+answers something else. A new entry in the contract fails until one or the other is done.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.unit.controller.machine import FIRST_PORT, Machine, machine
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
+from wxcontroller.core.states import UnitState
+
+CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
+ENDPOINTS = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "controller"]
+# Values that are the caller's or the moment's, not the contract's.
+FREE = ("pid", "port")
+
+DIFFERENT: Mapping[tuple[str, str], str] = {
+    (
+        "/openwx/start_client",
+        "spawn failed (Windows)",
+    ): "no Windows; a unit that fails gives code 3 with systemd's words",
+    ("/openwx/start_client", "pid not numeric"): "there is no pid to be wrong: systemd starts the process",
+    (
+        "/openwx/stop_client",
+        "signal could not be sent",
+    ): "systemd stops units; its refusal gives the same code and status",
+    ("/openwx/*", "client process refuses, dies or times out (120 s)"): "5.2 no. 22: 502 or 504 with JSON",
+    ("/*", "the path /"): "the dashboard, instead of a page that dumps the process' state (5.3 no. 54)",
+    **{
+        (text(each["path"]), "auth hook refuses"): "no functions in settings; a reverse proxy authenticates"
+        for each in ENDPOINTS
+    },
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request and what came back."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+    @property
+    def json(self) -> JsonObject:
+        return obj(json.loads(self.body))
+
+
+async def call(host: Machine, path: str, method: str = "GET") -> Call:
+    async with host.http.request(method, path) as answer:
+        return Call(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
+
+
+async def missing(host: Machine, path: str) -> Call:
+    return await call(host, path)
+
+
+async def unknown(host: Machine, path: str) -> Call:
+    return await call(host, f"{path}?client=nobody")
+
+
+async def already_running(host: Machine, path: str) -> Call:
+    await call(host, f"{path}?client=shop01")
+    return await call(host, f"{path}?client=shop01")
+
+
+async def too_many(host: Machine, path: str) -> Call:
+    for number in range(host.settings.max_clients):
+        await call(host, f"{path}?client=c{number}")
+    return await call(host, f"{path}?client=shop01")
+
+
+async def no_port(host: Machine, path: str) -> Call:
+    for number in range(3):
+        await call(host, f"{path}?client=c{number}")
+    return await call(host, f"{path}?client=shop01")
+
+
+async def unreadable(host: Machine, path: str) -> Call:
+    (await host.start("shop01")).write(b"{")
+    return await call(host, f"{path}?client=shop01")
+
+
+async def no_code(host: Machine, path: str) -> Call:
+    await host.start("shop01")
+    return await call(host, f"{path}?client=shop01")
+
+
+SCENES: Mapping[tuple[str, str], Callable[[Machine, str], Awaitable[Call]]] = {
+    ("/openwx/start_client", "client missing or falsy"): missing,
+    (
+        "/openwx/start_client",
+        "more clients registered than max_clients (tested before the duplicate check)",
+    ): too_many,
+    ("/openwx/start_client", "already running (not an error)"): already_running,
+    ("/openwx/start_client", "no free port"): no_port,
+    ("/openwx/stop_client", "client missing"): missing,
+    ("/openwx/stop_client", "not registered"): unknown,
+    ("/openwx/get_qrcode", "client missing"): missing,
+    ("/openwx/get_qrcode", "not registered"): unknown,
+    ("/openwx/get_qrcode", "no QR file at the moment"): no_code,
+    ("/openwx/check_client", "client given and not registered"): unknown,
+    ("/openwx/check_client", "a state file cannot be read or parsed"): unreadable,
+    ("/openwx/*", "client missing"): missing,
+    ("/openwx/*", "not registered"): unknown,
+    ("/*", "any other non-empty path"): missing,
+}
+# What is sent where the contract's path is a rule.
+PATHS = {"/openwx/*": "/openwx/get_user_info", "/*": "/foo/bar"}
+
+ERRORS = [
+    pytest.param(endpoint, obj(error), id=f"{endpoint['path']}: {field(error, 'when')}")
+    for endpoint in ENDPOINTS
+    for error in items(endpoint["errors"])
+    if (text(endpoint["path"]), text(field(error, "when"))) not in DIFFERENT
+]
+
+
+@pytest.mark.parametrize(("endpoint", "error"), ERRORS)
+async def test_every_error_of_the_contract(tmp_path: Path, endpoint: JsonObject, error: JsonObject) -> None:
+    path, when = text(endpoint["path"]), text(error["when"])
+    scene = SCENES[path, when]
+    limits = {"max_clients": 2} if scene is too_many else {}
+    if scene is no_port:
+        limits = {"backend_end_port": FIRST_PORT + 2}
+    async with machine(tmp_path, **limits) as host:
+        answer = await scene(host, PATHS.get(path, path))
+    assert answer.status == error["http_status"]
+    if error["body"] == "":
+        assert answer.body == b""
+        return
+    assert answer.content_type == "application/json"
+    expected = obj(error["body"])
+    found = {key: value for key, value in answer.json.items() if key in expected}
+    assert {**found, **_kinds(found)} == {**expected, **_kinds(expected)}
+
+
+def _kinds(answer: JsonObject) -> JsonObject:
+    """Replace what differs from call to call by what kind of thing it is."""
+    return {key: type(answer[key]).__name__ for key in FREE if key in answer}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS[:4], ids=lambda endpoint: text(endpoint["path"]))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_success(host: Machine, endpoint: JsonObject, method: str) -> None:
+    path, example = text(endpoint["path"]), endpoint["success_example"]
+    if path != "/openwx/start_client":
+        (await host.start("shop01")).show_qrcode()
+    answer = await call(host, f"{path}?client=shop01", method)
+    assert answer.status == 200
+    assert answer.content_type == endpoint.get("success_content_type", "application/json")
+    if method == "HEAD":
+        assert answer.body == b""
+        return
+    if not isinstance(example, dict):
+        assert answer.body.startswith(b"\xff\xd8")
+        return
+    assert set(example) <= set(answer.json)
+    assert {key: type(example[key]) for key in example} == {key: type(answer.json[key]) for key in example}
+    assert answer.json["code"] == 0
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS[:4], ids=lambda endpoint: text(endpoint["path"]))
+async def test_only_the_contracts_methods_are_the_controllers(host: Machine, endpoint: JsonObject) -> None:
+    process = await host.start("shop01")
+    assert endpoint["methods"] == ["GET", "HEAD"]
+    for method in ("POST", "PUT", "DELETE"):
+        await call(host, f"{endpoint['path']}?client=shop01", method)
+    assert len(process.requests) == 3  # the proxy rule (1.2)
+
+
+async def test_a_client_whose_process_is_gone_is_told_as_such(host: Machine) -> None:
+    """The original tells its last state until the next check."""
+    await host.start("shop01")
+    await host.units.kill("shop01", UnitRecord("shop01", UnitState.FAILED, "failed"))
+    [state] = await host.states(client="shop01")
+    assert state["state"] == "stop"
+
+
+def test_every_difference_is_one_of_the_contracts_entries() -> None:
+    entries = {
+        (text(each["path"]), text(field(error, "when"))) for each in ENDPOINTS for error in items(each["errors"])
+    }
+    assert set(DIFFERENT) | set(SCENES) == entries
+    assert not set(DIFFERENT) & set(SCENES)
