@@ -1,5 +1,6 @@
 """Where the login stands: the only writer of login state, and of the files, reports and lines that tell it."""
 
+import io
 import logging
 import time
 from collections.abc import Callable
@@ -148,11 +149,12 @@ class Session:
         self._report(reports.event("stop"))
 
     def _show_qrcode(self, event: base.QrReady) -> None:
-        self._write(self.config.qrcode_path, event.image)
+        image = event.image or _drawn(event.link)
+        self._write(self.config.qrcode_path, image)
         self._link = event.link
         self._loaded = self._heard = False
         # The original reports the code before the state; scripts show it when they hear of it.
-        self._report(reports.qrcode_event(str(self.config.qrcode_path), event.image))
+        self._report(reports.qrcode_event(str(self.config.qrcode_path), image))
         log.info(
             "QR code %d of %d is ready: wxctl qr %s, or GET /openwx/get_qrcode?client=…",
             event.number,
@@ -233,3 +235,12 @@ class Session:
             self._write_failed = True
         else:
             self._write_failed = False
+
+
+def _drawn(link: str) -> bytes:
+    """Draw the code ourselves where WeChat's picture could not be fetched. PNG: every viewer looks at the content."""
+    import segno  # a rare need, and memory is multiplied by hundreds
+
+    picture = io.BytesIO()
+    segno.make(link, micro=False).save(picture, kind="png", scale=8)
+    return picture.getvalue()

@@ -12,6 +12,8 @@ CATEGORIES = {
     ContactKind.OFFICIAL: "公众号",
     ContactKind.SYSTEM: "系统帐号",
 }
+# WeChat's team is one of its own accounts, but the original's list lacks it (weixin-web-protocol 6.2, 14.4).
+_TEAM = "weixin"
 FRIEND_ATTRIBUTES = frozenset(
     [
         "id",
@@ -66,8 +68,13 @@ def friend(contact: Contact) -> JsonObject:
     return {
         **_person(contact),
         "displayname": friend_displayname(contact),
-        "category": CATEGORIES[contact.kind],
+        "category": category(contact),
     }
+
+
+def category(contact: Contact) -> str:
+    """The contract's word for what kind of contact this is."""
+    return CATEGORIES[ContactKind.OFFICIAL if contact.id == _TEAM else contact.kind]
 
 
 def member(one: Member) -> JsonObject:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Contact, Direction, Group, Member, Message, MessageKind
 from wxcontroller.openwx.objects import (
-    CATEGORIES,
     UNKNOWN_PERSON,
+    category,
     friend_displayname,
     group_displayname,
     member_displayname,
@@ -160,7 +160,7 @@ def _friend_sender(friend: Contact | None, sender: str) -> JsonObject:
         "sender_name": friend.name,
         "sender_markname": friend.markname,
         "sender_uid": uid_of(friend.uid),
-        "sender_category": CATEGORIES[friend.kind],
+        "sender_category": category(friend),
     }
 
 

@@ -75,6 +75,13 @@ async def test_the_qr_file_lives_as_long_as_the_code(start: Start) -> None:
     assert state["qrcode_link"] is None
 
 
+async def test_a_code_whose_picture_is_missing_is_drawn_from_its_link(start: Start) -> None:
+    client = start()
+    client.driver.play([QrReady(QR.link, b"", 1, 10)])
+    await client.until_state("scaning")
+    assert client.paths.qrcode_file("alice").read_bytes().startswith(b"\x89PNG")
+
+
 async def test_a_stored_session_reports_login_0(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.play(logged_in(LoginWay.STORED))
