@@ -216,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     story = Story(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     # Whatever ends us, the host is taken down: a signal becomes an exception that unwinds the stack.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         story.step("Boot a Debian 13 host with systemd and install the packages by apt")
