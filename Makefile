@@ -23,22 +23,22 @@ deb: deps ## build the packages into dist/
 	@tests/system/build-debs
 
 run: deb ## see it work: a booted host, the packages installed, a narrated walk-through (RUN_ARGS=--exit: then leave)
-	@$(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
+	@exec $(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
 
 test: deb ## everything: lint, unit, contract and system tests
-	$(PYTEST) tests </dev/null
+	exec $(PYTEST) tests </dev/null
 
 lint: deps ## style, types, import layers, units
-	$(PYTEST) tests/lint </dev/null
+	exec $(PYTEST) tests/lint </dev/null
 
 test-unit: deps ## what needs no booted host
-	$(PYTEST) $(wildcard tests/lint tests/unit tests/contract) </dev/null
+	exec $(PYTEST) $(wildcard tests/lint tests/unit tests/contract) </dev/null
 
 test-system: deb ## what runs in the booted host
-	$(PYTEST) tests/system </dev/null
+	exec $(PYTEST) tests/system </dev/null
 
 bench: deb ## figures of one account in a booted host
-	$(PYTHON) -m bench.figures dist/*.deb </dev/null
+	exec $(PYTHON) -m bench.figures dist/*.deb </dev/null
 
 clean: ## remove what was built and cached here, and the test host's base tree
 	rm -rf dist build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
