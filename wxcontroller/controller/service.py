@@ -100,7 +100,9 @@ class Service:
                     log.error("%s", problem)
                 else:
                     watch.look(views)
-                    self._say(summary(views))
+                    sentence = summary(views)
+                    log.debug("%s", sentence)
+                    self._say(sentence)
                 await asyncio.sleep(accounts.settings.check_interval)
 
     async def _after_boot(self, accounts: Accounts) -> None:

@@ -132,6 +132,23 @@ async def test_a_large_upload_and_a_large_answer(host: Machine) -> None:
         assert len(await answer.read()) == MEGABYTES_20
 
 
+async def test_a_caller_who_asks_before_sending(host: Machine) -> None:
+    """curl sends `Expect: 100-continue` with every larger body."""
+    await host.start("alice")
+    reader, writer = await asyncio.open_connection(*host.address)
+    writer.write(
+        b"POST /openwx/echo?client=alice HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        b"Content-Length: 5\r\nConnection: close\r\n\r\n"
+    )
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"hello")
+    raw = await asyncio.wait_for(reader.read(), 2)
+    writer.close()
+    seen = json.loads(raw.partition(b"\r\n\r\n")[2])
+    assert seen["size"] == 5
+    assert "Expect" not in seen["headers"]
+
+
 async def test_compressed_bodies_pass_as_they_are(host: Machine) -> None:
     await host.start("alice")
     packed = gzip.compress(b"hello" * 100)

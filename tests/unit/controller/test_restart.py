@@ -218,3 +218,22 @@ async def test_check_config(host: Host) -> None:
     assert code == 78
     assert "wxcontroller.toml: backend_start_port" in said
     assert "wxcontroller.toml(5)" in said
+
+
+async def test_without_socket_activation_the_settings_say_where_to_listen(host: Host) -> None:
+    port = host.address[1]
+    host.settings(f"listen = [{{ port = {port} }}]")
+    command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root)]
+    environment = {"PATH": f"{host.bin}:/usr/bin", "NOTIFY_SOCKET": str(host.notifications.path)}
+    taken = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+    _, said = await taken.communicate()
+    assert taken.returncode == 1
+    assert f"127.0.0.1 port {port} can't be listened on".encode() in said
+    host.listening.close()
+    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    await host.notifications.wait("READY=1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b" 200 " in await reader.read()
+    writer.close()
+    assert await host.end(process) == 0
