@@ -3,6 +3,7 @@ PYTHON = /usr/bin/python3
 VENV = .cache/venv
 RUFF = $(VENV)/bin/ruff
 RUFF_VERSION = 0.17.6
+# The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
 
@@ -26,7 +27,7 @@ run: deb ## see it work: a booted host, the packages installed, a narrated walk-
 	@exec $(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
 
 test: deb ## everything: lint, unit, contract and system tests
-	exec $(PYTEST) tests </dev/null
+	exec $(PYTEST) tests --durations=10 </dev/null
 
 lint: deps ## style, types, import layers, units
 	exec $(PYTEST) tests/lint </dev/null
@@ -41,5 +42,7 @@ bench: deb ## figures of one account in a booted host
 	exec $(PYTHON) -m bench.figures dist/*.deb </dev/null
 
 clean: ## remove what was built and cached here, and the test host's base tree
+	@running=$$($(PYTHON) -m tests.system.host list); [ -z "$$running" ] || \
+		{ echo "test hosts are running: $$running; end them first: python3 -m tests.system.host down NAME"; exit 1; }
 	rm -rf dist build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	rm -rf --one-file-system $${TESTHOST_DIR:-/var/tmp/wxcontroller-testhost}
