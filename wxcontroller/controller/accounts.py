@@ -89,18 +89,24 @@ class Accounts:
 
     async def views(self) -> list[View]:
         """Return all accounts, by id. Raises UnitFailed when systemd can't be asked."""
-        units = await self.units.snapshot()
         accounts = self.known.all()
-        return [
-            self._view(account, units.get(instance) or absent(instance)) for instance, account in accounts.items()
-        ]
+        views: list[View] = []
+        for max_age in (MAX_AGE, 0.0):
+            units = await self.units.snapshot(max_age)
+            views = [self._view(account, units.get(each) or absent(each)) for each, account in accounts.items()]
+            if not any(view.contradictory for view in views):
+                break
+        return views
 
     async def view(self, given: str, max_age: float = MAX_AGE) -> View | None:
         """Return one account by name or id, None when there is none. Raises UnitFailed."""
         account = self.known.find(given)
         if account is None:
             return None
-        return self._view(account, await record(self.units, account.name.instance, max_age))
+        found = self._view(account, await record(self.units, account.name.instance, max_age))
+        if found.contradictory and max_age > 0:
+            return self._view(account, await record(self.units, account.name.instance, 0))
+        return found
 
     async def the(self, given: str) -> View:
         """Return one account by name or id; raises BadName, UnknownAccount or UnitFailed."""

@@ -37,6 +37,16 @@ class View:
         return self.state if self.unit.has_process and not self.starting else None
 
     @property
+    def contradictory(self) -> bool:
+        """Whether unit and state file don't belong together, because one was looked at before the other changed.
+
+        A unit's end takes the file away at once, while what is known of the unit may be a second old.
+        """
+        if self.starting or self.unreadable:
+            return False
+        return self.unit.has_process != (self.state is not None)
+
+    @property
     def starting(self) -> bool:
         return self.unit.has_process and self.unit.state is UnitState.ACTIVATING
 

@@ -152,11 +152,16 @@ class StandInUnits:
         self.hold: asyncio.Event | None = None
         self.holding = asyncio.Event()
         self.broken = False
+        self.remembered: dict[str, UnitRecord] | None = None
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         if self.broken:
             raise UnitFailed("systemd can't be asked", "see the journal")
-        return dict(self.records)
+        return dict(self.records if max_age == 0 or self.remembered is None else self.remembered)
+
+    def remember(self) -> None:
+        """From now on tell how it is now to everybody who does not insist on a fresh look."""
+        self.remembered = dict(self.records)
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
         self.calls.append(f"{verb} {unit_of(instance)}")

@@ -323,6 +323,19 @@ async def test_never_running_when_the_process_is_gone(host: Machine) -> None:
         assert state["state"] in ("stop", "init"), record
 
 
+async def test_a_look_that_is_a_second_old_does_not_hide_an_end_or_a_start(host: Machine) -> None:
+    await host.start("alice")
+    await host.start("bob")
+    host.units.remember()
+    await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVATING, "auto-restart"))
+    host.paths.state_file("alice").unlink()  # systemd takes it away with the process
+    assert [state["state"] for state in await host.states(client="alice")] == ["stop"]
+    assert [state["state"] for state in await host.states()] == ["stop", "init"]
+    host.units.remember()
+    await host.units.act(Verb.RESTART, "alice", 1)
+    assert [state["state"] for state in await host.states(client="alice")] == ["init"]
+
+
 async def test_an_account_that_gave_up_says_why_and_a_start_tries_again(host: Machine) -> None:
     process = await host.start("alice")
     process.say(LoginState.PARKED, reason="QR codes used up")
