@@ -62,7 +62,7 @@ def measure(host: Host) -> None:
             hook.wait_for(lambda report, n=number: report.get("content") == f"message {n}")  # type: ignore[misc]
             index = next(i for i, r in enumerate(hook.reports) if r.get("content") == f"message {number}")
             delays.append(hook.times[index] - sent_at)
-            time.sleep(0.2)  # one at a time: the pause between two checks is not what is measured
+            time.sleep(0.5)
         show("message at the sandbox to webhook", delays)
 
         print(f"{'private memory / PSS of an idle wxclient':45} {memory(host, caller.account('bench')['pid'])}")

@@ -20,6 +20,7 @@ from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnsw
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.saved import Saved
+from wxcontroller.drivers.web.tempo import Tempo
 from wxcontroller.drivers.web.timing import Timing
 from wxcontroller.drivers.web.transport import Answer
 
@@ -66,6 +67,7 @@ class Listener:
         self._doubled = False  # the one repeat that a 1102 gets is used
         self._in_vain = 0  # syncs in a row that brought nothing
         self._guard = Backoff(timing.guard_first, timing.guard_longest, jitter=0.0)
+        self._tempo = Tempo(timing.check_spacing, timing.check_burst)
         self._doubt = asyncio.Event()
         self._refused_sends = 0
 
@@ -90,13 +92,11 @@ class Listener:
         """Run the loop. Starts with a sync: it fetches what came while nobody listened."""
         lost = await self._sync_round(asked=False)
         while lost is None:
-            began = time.monotonic()
+            await self._pulse.pause(self._tempo.due())
             lost = await self._check_round()
             if lost is None and self._in_vain >= self._timing.guard_after:
                 # Selectors without news: the server would be asked many times a second (9.1).
                 await self._pulse.pause(self._guard.next())
-            if lost is None:
-                await self._pulse.pace(began, self._timing.check_spacing)
         return lost
 
     async def _check_round(self) -> Lost | None:
