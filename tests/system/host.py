@@ -161,7 +161,21 @@ class Host:
         """Run a command inside as root, or as ``user``. Raises CalledProcessError with its output when ``check``."""
         runner = ["runuser", "-u", user, "--"] if user else []
         # Killing nsenter would leave the command running, so that its time is kept inside.
-        command = ["nsenter", "-a", "-t", str(self.leader), "--", "timeout", "-k", "2", str(timeout), *runner, *argv]
+        command = [
+            "nsenter",
+            "-a",
+            "-r",
+            "-w",
+            "-t",
+            str(self.leader),
+            "--",
+            "timeout",
+            "-k",
+            "2",
+            str(timeout),
+            *runner,
+            *argv,
+        ]
         done = subprocess.run(
             command,
             input=input,
@@ -449,7 +463,7 @@ def main() -> int:
             reap(chosen.name)
         case "in":
             leader = str(host.leader)
-            command = ["nsenter", "-a", "-t", leader, "--", *(chosen.command or ["bash"])]
+            command = ["nsenter", "-a", "-r", "-w", "-t", leader, "--", *(chosen.command or ["bash"])]
             os.execvpe("nsenter", command, {**ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")})
         case "down":
             host.down()
