@@ -295,3 +295,40 @@ def test_a_session_ended_by_the_phone_asks_for_a_new_scan(world: World) -> None:
     state = world.caller.until_state("ended", "scaning", "confirming", "stop", seconds=60)
     assert state != "running"
     world.caller.openwx("stop_client", client="ended")
+
+
+def test_an_account_that_wechat_refuses_says_so_and_tries_again_when_told(world: World) -> None:
+    uin = world.phone.account("拒绝", web_login="refused")
+    with Webhook(world.host) as hook:
+        assert world.caller.openwx("start_client", client="refused", post_api=hook.address)["code"] == 0
+        for way in ("desktop", "normal"):
+            world.caller.until_state("refused", "scaning")
+            uuid = world.phone.login_of(world.caller.v1("GET", "/accounts/refused/qr")[1]["link"])
+            world.phone.scan(uuid, uin)
+            world.phone.confirm(uuid)
+            hook.wait_for(lambda report: report.get("event") == "login", what=f"refusal of the {way} way")
+            until(lambda old=uuid: _other_code(world, old), 20, "another code, or the end")  # type: ignore[misc]
+        account = until(lambda: _parked(world, "refused"), 20, "refused parked")
+        assert "1203" in account["reason"]
+        assert account["state"] == "stop"
+        assert [params[0] for params in hook.events("login", "refused")] == [-1, -1]
+        assert hook.wait_for(lambda report: report.get("event") == "stop")
+    status = world.host.run("wxctl", "status", "refused", check=False)
+    assert status.returncode == 6
+    assert "1203" in status.stdout.decode() + status.stderr.decode()
+    assert "1203" in world.host.text("systemctl", "show", "-P", "StatusText", "wxclient@refused")
+    again = world.caller.openwx("start_client", client="refused")
+    assert (again["code"], again["status"]) == (0, "success")
+    assert again["pid"] != account["pid"]
+    world.caller.until_state("refused", "scaning")
+    world.caller.openwx("stop_client", client="refused")
+
+
+def _parked(world: World, name: str) -> Json:
+    account = world.caller.account(name)
+    return account if account["login_state"] == "parked" else None
+
+
+def _other_code(world: World, old: str) -> bool:
+    status, qr = world.caller.v1("GET", "/accounts/refused/qr")
+    return _parked(world, "refused") is not None or (status == 200 and not qr["link"].endswith(old))

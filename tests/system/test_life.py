@@ -40,6 +40,7 @@ def test_every_allowed_name_works_everywhere(world: World, name: str) -> None:
     log_in(world.caller, world.phone, name, uin)
     account = world.caller.account(name)
     assert account["name"] == name
+    assert "running: logged in as 名字" in text(world.host, "systemctl", "show", "-P", "StatusText", account["unit"])
     assert name in text(world.host, "wxctl", "list")
     assert "running" in text(world.host, "wxctl", "status", name)
     status, _, page = world.caller.get("/v1/accounts")

@@ -48,4 +48,6 @@ class Notifier:
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def _send(self, message: str) -> None:
-        self._socket.notify(message)
+        # The library sends Latin-1 and drops, without a word, what that can't hold. UTF-8 read as Latin-1 leaves it
+        # as UTF-8 again, which is what systemd wants.
+        self._socket.notify(message.encode("utf-8", "replace").decode("latin-1"))
