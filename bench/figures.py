@@ -14,7 +14,7 @@ from tests.system.actors import Caller, Phone, Webhook, until, use_sandbox
 from tests.system.host import Host
 
 STARTS = 5
-MESSAGES = 50
+MESSAGES = 30
 
 
 def main() -> int:
@@ -62,7 +62,7 @@ def measure(host: Host) -> None:
             hook.wait_for(lambda report, n=number: report.get("content") == f"message {n}")  # type: ignore[misc]
             index = next(i for i, r in enumerate(hook.reports) if r.get("content") == f"message {number}")
             delays.append(hook.times[index] - sent_at)
-            time.sleep(0.5)
+            time.sleep(1.1)  # faster ones share a check: the account asks once a second in the long run
         show("message at the sandbox to webhook", delays)
 
         print(f"{'private memory / PSS of an idle wxclient':45} {memory(host, caller.account('bench')['pid'])}")

@@ -394,12 +394,12 @@ async def test_a_stream_of_messages_is_fetched_in_batches_after_the_first_few(wo
     async with world.drive(synccheck_interval="0.5") as drive:
         await world.enter(drive, alice)
         before = world.requests("synccheck")
-        for number in range(40):
+        for number in range(60):
             world.hear(alice, str(number))
             await asyncio.sleep(0.05)
-        # Ten at once, then one every half second for the two seconds this lasts.
-        assert world.requests("synccheck") - before <= 16
-        await drive.text("39")
+        # Twenty at once, then one every half second for the three seconds this lasts.
+        assert world.requests("synccheck") - before <= 28
+        await drive.text("59")
 
 
 async def test_changes_of_contacts(world: Wechat, alice: Account) -> None:

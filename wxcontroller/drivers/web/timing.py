@@ -25,7 +25,7 @@ class Timing:
     relogin_window: float = 3600.0
 
     check_spacing: float = 1.0  # between two synccheck calls in the long run
-    check_burst: int = 10  # that many may follow each other at once
+    check_burst: int = 20  # that many may follow each other at once
     check_retry: float = 1.0  # first pause after a failed one
     flagged_within: float = 60.0  # a new session that ends so early is a ban's sign (9.3)
     guard_after: int = 3  # syncs in a row that bring nothing (9.1)
