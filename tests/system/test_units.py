@@ -1,6 +1,7 @@
 """The units as they are installed: what they may, what they may not, and that their how-tos are true."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -425,3 +426,15 @@ def test_a_machine_without_ipv6_is_served_all_the_same(host: Host) -> None:
         assert host.http("GET", f"{CONTROLLER}/openwx/check_client")[0] == 200
     finally:
         host.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6")
+
+
+def test_an_account_that_eats_memory_is_ended_and_begins_anew(debs: list[Path]) -> None:
+    eater = "import time; time.sleep(0.5); kept = bytearray(700 * 1024 * 1024); time.sleep(60)"
+    with Host.up(f"wx-limits-{os.getpid()}", limits=True) as limited:
+        limited.install(debs[0])
+        change = f"[Service]\nType=exec\nWatchdogSec=0\nExecStart=\nExecStart=/usr/bin/python3 -c '{eater}'\n"
+        with dropin(limited, "wxclient@greedy.service", change):
+            limited.run("systemctl", "start", "wxclient@greedy")
+            until(lambda: int(show(limited, "wxclient@greedy.service", "NRestarts")) >= 1, 20, "a restart")
+        assert "status=9/KILL" in limited.journal("wxclient@greedy.service")  # cgroup v1 has no word for why
+        assert Caller(limited).openwx("check_client")["code"] == 0
