@@ -74,7 +74,95 @@ class MessageKind(StrEnum):
 
     TEXT = "text"
     NOTICE = "notice"  # WeChat's own words in a chat: joined, removed, red packet …
+    IMAGE = "image"
+    EMOTICON = "emoticon"
+    VOICE = "voice"
+    VIDEO = "video"
+    MICROVIDEO = "microvideo"
+    FILE = "file"
+    APP = "app"  # a shared link, article, mini program …
+    PAYMENT = "payment"
+    CARD = "card"
+    LOCATION = "location"
+    REVOKE = "revoke"
     OTHER = "other"
+
+    @property
+    def is_media(self) -> bool:
+        """Whether there is content to fetch."""
+        return self in _MEDIA
+
+
+_MEDIA = frozenset(
+    {
+        MessageKind.IMAGE,
+        MessageKind.EMOTICON,
+        MessageKind.VOICE,
+        MessageKind.VIDEO,
+        MessageKind.MICROVIDEO,
+        MessageKind.FILE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Content of a message that can be fetched with Driver.fetch.
+
+    ``key`` is the route's own handle, ``name`` the sender's file name as it came ("" when there is none: it is
+    somebody else's text, never a path), ``size`` bytes as announced (0: unknown), ``seconds`` play time.
+    """
+
+    kind: MessageKind
+    key: str
+    name: str = ""
+    size: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AppShare:
+    """A shared link or app. ``type`` is WeChat's number (weixin-web-protocol 7.4)."""
+
+    title: str
+    url: str = ""
+    description: str = ""
+    app_name: str = ""
+    app_id: str = ""
+    type: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A contact card."""
+
+    id: str
+    name: str
+    account: str = ""
+    province: str = ""
+    city: str = ""
+    sex: Sex = Sex.UNKNOWN
+    avatar: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A location: degrees as WeChat gives them, as text, with its label."""
+
+    latitude: str
+    longitude: str
+    label: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FriendRequest:
+    """Somebody asks to be a friend. ``ticket`` is what accepting needs."""
+
+    id: str
+    name: str
+    greeting: str
+    ticket: str
 
 
 class Direction(StrEnum):
@@ -86,8 +174,9 @@ class Direction(StrEnum):
 class Message:
     """A message as it arrived.
 
-    ``chat`` is the friend's or group's id, ``sender`` who wrote it ("" for notices in a group), ``time`` seconds
-    since 1970, ``raw_kind`` the route's own type for kinds it does not decode.
+    ``chat`` is the friend's or group's id, ``sender`` who wrote it ("" for notices in a group), ``text`` what a
+    person would read, ``time`` seconds since 1970, ``raw_kind`` the route's own type. One of ``media``, ``app``,
+    ``card``, ``place`` and ``revoked`` (the id of the message that was taken back) goes with the kinds that have it.
     """
 
     id: str
@@ -99,3 +188,8 @@ class Message:
     text: str
     time: int
     raw_kind: str = ""
+    media: Media | None = None
+    app: AppShare | None = None
+    card: Card | None = None
+    place: Place | None = None
+    revoked: str = ""

@@ -4,12 +4,13 @@ A driver runs one account: it logs in, stays logged in and listens, and tells ev
 order. It keeps no state on disk but what it puts into its SessionStore. What a route can't do raises Unsupported.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from wxcontroller.core.model import Contact, Group, Message
+from wxcontroller.core.model import Contact, FriendRequest, Group, Media, Message, MessageKind
 
 
 class LoginWay(StrEnum):
@@ -135,6 +136,13 @@ class MessageArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class FriendAsked:
+    """Somebody wants to be a friend."""
+
+    request: FriendRequest
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLost:
     """The session is over; a new login follows unless ``run`` returns. ``ret`` is WeChat's code."""
 
@@ -157,6 +165,7 @@ DriverEvent: TypeAlias = (
     | Offline
     | Progress
     | MessageArrived
+    | FriendAsked
     | SessionLost
 )
 # Awaited before the driver goes on: a message is the receiver's before WeChat is told that it arrived.
@@ -176,6 +185,44 @@ class Sent:
     """WeChat took a message. ``id`` is its id there."""
 
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A local file to send. ``mime`` decides with ``name`` what WeChat makes of it (weixin-web-protocol 5.8)."""
+
+    path: Path
+    name: str
+    mime: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Content that WeChat holds and that can be sent to anybody, again and again, while the session lives.
+
+    ``key`` is WeChat's handle; ``name`` and ``size`` are needed again when a FILE is sent.
+    """
+
+    kind: MessageKind
+    key: str
+    name: str = ""
+    size: int = 0
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What ``fetch`` wrote: bytes and the type as WeChat said it, "" when it did not."""
+
+    size: int
+    mime: str
+
+
+class Sink(Protocol):
+    """Takes content piece by piece."""
+
+    def write(self, piece: bytes, /) -> object: ...
 
 
 class SessionStore(Protocol):
@@ -206,6 +253,48 @@ class Driver(Protocol):
         ``client_id`` is the same on every try of one message (``new_client_id``). Raises WeChatError with WeChat's
         code, or with ret None when nothing readable came back (the caller may try again), and Unsupported.
         """
+        ...
+
+    async def upload(self, file: Upload) -> Uploaded:
+        """Give WeChat a file. Raises WeChatError, Unsupported for what WeChat takes from nobody, OSError."""
+        ...
+
+    async def send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:
+        """Send uploaded content; raises as ``send_text``."""
+        ...
+
+    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+        """Write a received message's content into ``sink``. Raises WeChatError, also when it exceeds ``most`` bytes."""
+        ...
+
+    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+        """Write the picture of a contact, group or (with ``group``) member into ``sink``. Raises as ``fetch``."""
+        ...
+
+    async def revoke(self, message_id: str, to: str) -> None:
+        """Take back a message of one's own. Raises WeChatError (too late, not one's own)."""
+        ...
+
+    async def create_group(self, people: Sequence[str], name: str) -> str:
+        """Make a group with these friends and return its id. Raises WeChatError."""
+        ...
+
+    async def invite(self, group: str, people: Sequence[str]) -> None: ...
+
+    async def kick(self, group: str, people: Sequence[str]) -> None: ...
+
+    async def rename_group(self, group: str, name: str) -> None: ...
+
+    async def set_remark(self, person: str, remark: str) -> None: ...
+
+    async def pin(self, chat: str, on: bool) -> None: ...
+
+    async def ask_friend(self, person: str, greeting: str) -> None:
+        """Ask somebody (a group member) to be a friend."""
+        ...
+
+    async def accept_friend(self, person: str, ticket: str) -> None:
+        """Accept a request as FriendAsked brought it."""
         ...
 
     def new_client_id(self) -> str:
