@@ -264,7 +264,7 @@ class Driver(Protocol):
         ...
 
     async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
-        """Write a received message's content into ``sink``. Raises WeChatError, also when it exceeds ``most`` bytes."""
+        """Write a received message's content into ``sink``. Raises WeChatError, also beyond ``most`` bytes."""
         ...
 
     async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
