@@ -100,6 +100,7 @@ def serve(
             contact_page=contact_page,
             sync_page=sync_page,
             batch_rate=batch_rate,
+            contents=None if state is None else state.parent / "contents",
         )
     )
     if state is not None:

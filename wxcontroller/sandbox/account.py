@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox import world as worlds
 from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.contents import Incoming, Item
 from wxcontroller.sandbox.session import Session
 
 KEPT_SENT = 20_000
 KEPT_LINES = 200  # of a conversation
+KEPT_HEARD = 5000  # messages whose content can be fetched, that can be revoked; as many ids of content
 KEPT_DEAD = 5  # dead sessions whose cookies still get their own code
 
 
@@ -28,9 +30,64 @@ class WebLogin(enum.Enum):
         return self is WebLogin.BOTH or self is (WebLogin.DESKTOP if desktop else WebLogin.NORMAL)
 
 
+class GroupOperations(enum.Enum):
+    """What becomes of a web client's group operations; the real service removed them in 2018 (5.15)."""
+
+    WORKING = "working"
+    REMOVED = "removed"  # refused with 1101, which must not be taken for the end of the session
+    PRETEND = "pretend"  # Ret 0, and nothing happens
+
+
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What is remembered of a message, whoever sent it: enough to fetch its content and to revoke it."""
+
+    peer: str
+    sender: str
+    msg_type: int
+    item: Item | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Somebody who asks to be a friend. ``alias_id`` stands for them until they are one (5.16)."""
+
+    wxid: str
+    name: str
+    ticket: str
+
+    @property
+    def alias_id(self) -> str:
+        """The id whose UserName RecommendInfo gives: another one than the later friend's."""
+        return "request:" + self.wxid
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A friend request that the web client made."""
+
+    wxid: str
+    name: str
+    greeting: str
+    time: float
+
+    def as_json(self) -> JsonObject:
+        """Return it for the scripting API."""
+        return {"wxid": self.wxid, "name": self.name, "greeting": self.greeting, "time": round(self.time, 3)}
+
+
+@dataclass(slots=True)
+class Upload:
+    """A file that comes in chunks."""
+
+    incoming: Incoming
+    chunks: int
+    next: int = 0
+
+
+@dataclass(slots=True)
 class Sent:
-    """A message that the web client sent."""
+    """A message that the web client sent. ``kind`` is text, location, image, emoticon, video, file or app."""
 
     seq: int
     to: str
@@ -40,10 +97,19 @@ class Sent:
     client_msg_id: str
     msg_id: str
     time: float
+    kind: str = "text"
+    name: str = ""
+    item: Item | None = None
+    revoked: bool = False
 
     def as_json(self) -> JsonObject:
         """Return it for the scripting API; ``text`` is the Content exactly as the client wrote it."""
         return {
+            "kind": self.kind,
+            "name": self.name,
+            "size": self.item.size if self.item else 0,
+            "md5": self.item.md5 if self.item else "",
+            "revoked": self.revoked,
             "seq": self.seq,
             "to": self.to,
             "to_username": self.to_username,
@@ -57,17 +123,26 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a conversation. ``origin`` is web, phone or peer."""
+    """One line of a conversation. ``origin`` is web, phone, peer or notice (WeChat itself)."""
 
     seq: int
     origin: str
     sender: str
     text: str
     time: float
+    item: Item | None = None
+    url: str = ""
 
     def as_json(self) -> JsonObject:
         """Return it for the phone page."""
+        item = self.item
         return {
+            "kind": item.kind if item else "link" if self.url else "text",
+            "name": item.name if item else "",
+            "size": item.size if item else 0,
+            "md5": item.md5 if item else "",
+            "mime": item.mime if item else "",
+            "url": self.url,
             "seq": self.seq,
             "origin": self.origin,
             "sender": self.sender,
@@ -88,6 +163,7 @@ class Account:
     web_login: WebLogin = WebLogin.BOTH
     push_login: bool = True
     avatar: bool = True
+    group_operations: GroupOperations = GroupOperations.WORKING
     session: Session | None = None
     dead: deque[Session] = field(default_factory=deque)
     tickets: dict[str, str] = field(default_factory=dict)  # webwxuvid → webwx_auth_ticket, for push logins
@@ -96,6 +172,12 @@ class Account:
     lines: int = 0
     chats: dict[str, deque[Line]] = field(default_factory=dict)
     bell: Bell = field(default_factory=Bell)
+    heard: dict[int, Heard] = field(default_factory=dict)  # by MsgId
+    media: dict[str, Item] = field(default_factory=dict)  # by MediaId, received and uploaded
+    uploads: dict[str, Upload] = field(default_factory=dict)  # by ClientMediaId
+    signatures: dict[str, tuple[str, str]] = field(default_factory=dict)  # MD5 → AESKey, Signature (5.9)
+    strangers: dict[str, Stranger] = field(default_factory=dict)  # by ticket
+    asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=1000))
     _world: worlds.World | None = None
 
     @property
@@ -133,9 +215,23 @@ class Account:
         found = [g.wxid for g in world.groups.values() if name == world.group_title(g)]
         return found + [p.wxid for p in world.people.values() if name in (p.name, p.remark, p.alias)]
 
-    def record(self, peer: str, origin: str, sender: str, text: str, when: float) -> None:
+    def hear(self, msg_id: int, heard: Heard) -> None:
+        """Remember a message for a while."""
+        self.heard[msg_id] = heard
+        if len(self.heard) > KEPT_HEARD:
+            del self.heard[next(iter(self.heard))]
+
+    def hold(self, media_id: str, item: Item) -> None:
+        """Remember what a MediaId stands for, for a while."""
+        self.media[media_id] = item
+        if len(self.media) > KEPT_HEARD:
+            del self.media[next(iter(self.media))]
+
+    def record(
+        self, peer: str, origin: str, sender: str, text: str, when: float, item: Item | None = None, url: str = ""
+    ) -> None:
         """Add a line to a conversation."""
         self.lines += 1
-        line = Line(self.lines, origin, sender, text, when)
+        line = Line(self.lines, origin, sender, text, when, item, url)
         self.chats.setdefault(peer, deque(maxlen=KEPT_LINES)).append(line)
         self.bell.ring()

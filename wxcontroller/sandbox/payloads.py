@@ -2,7 +2,7 @@
 
 import time
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.markup import encode
 from wxcontroller.sandbox.session import ContactChanged, ContactGone, Message, Session
@@ -69,7 +69,7 @@ def group(session: Session, account: Account, room: Group, members: bool) -> Jso
         "UserName": username,
         "NickName": encode(room.name),
         "HeadImgUrl": f"{_CGI}/webwxgetheadimg?seq={room.head_seq}&username={username}&skey=",
-        "ContactFlag": 3 if room.saved else 2,
+        "ContactFlag": (3 if room.saved else 2) | (0x800 if room.pinned else 0),
         "MemberCount": len(listed),
         "MemberList": listed,
         "RemarkName": "",
@@ -166,9 +166,9 @@ def message(session: Session, account: Account, event: Message) -> JsonObject:
     me = account.wxid
     outgoing = event.sender == me
     content = event.content
-    if event.peer.endswith("@chatroom") and not outgoing and event.msg_type != 10000:
+    if event.peer.endswith("@chatroom") and not outgoing and event.sender != event.peer:
         content = f"{session.username(event.sender)}:<br/>{content}"
-    return {
+    shown: JsonObject = {
         "MsgId": str(event.msg_id),
         "FromUserName": session.username(me if outgoing else event.peer),
         "ToUserName": session.username(event.peer if outgoing else me),
@@ -186,22 +186,7 @@ def message(session: Session, account: Account, event: Message) -> JsonObject:
         "AppMsgType": 0,
         "StatusNotifyCode": event.notify_code,
         "StatusNotifyUserName": ",".join(session.username(wxid) for wxid in event.notify),
-        "RecommendInfo": {
-            "UserName": "",
-            "NickName": "",
-            "QQNum": 0,
-            "Province": "",
-            "City": "",
-            "Content": "",
-            "Signature": "",
-            "Alias": "",
-            "Scene": 0,
-            "VerifyFlag": 0,
-            "AttrStatus": 0,
-            "Sex": 0,
-            "Ticket": "",
-            "OpCode": 0,
-        },
+        "RecommendInfo": no_recommendation(),
         "ForwardFlag": 0,
         "AppInfo": {"AppID": "", "Type": 0},
         "HasProductId": 0,
@@ -213,6 +198,16 @@ def message(session: Session, account: Account, event: Message) -> JsonObject:
         "OriContent": "",
         "EncryFileName": "",
     }
+    shown |= event.fields
+    if info := obj(event.fields.get("RecommendInfo")):
+        shown["RecommendInfo"] = no_recommendation() | info | {"UserName": session.meet(text(info.get("UserName")))}
+    return shown
+
+
+def no_recommendation() -> JsonObject:
+    """Return RecommendInfo with zero values."""
+    blank: JsonObject = dict.fromkeys("UserName NickName Province City Content Signature Alias Ticket".split(), "")
+    return blank | dict.fromkeys("QQNum Scene VerifyFlag AttrStatus Sex OpCode".split(), 0)
 
 
 def changed(session: Session, account: Account, event: ContactChanged) -> JsonObject | None:

@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from wxcontroller.sandbox import world as worlds
-from wxcontroller.sandbox.account import KEPT_DEAD, Account, Sent, WebLogin
+from wxcontroller.sandbox.account import KEPT_DEAD, Account, Heard, Sent, WebLogin
 from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.contents import Contents, Item
 from wxcontroller.sandbox.faults import Faults
 from wxcontroller.sandbox.hosts import DOMAINS
 from wxcontroller.sandbox.ledger import Ledger
@@ -14,6 +16,7 @@ from wxcontroller.sandbox.markup import encode
 from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, Message, Session
 from wxcontroller.sandbox.world import Kind
 
+_TYPES = {"text": 1, "location": 1, "image": 3, "video": 43, "emoticon": 47}  # MsgType of what the client sends
 KICKED = 1101  # what the older session hears when the account logs in again (9.3)
 
 
@@ -28,6 +31,8 @@ class Options:
     sync_page: int = 50
     batch_rate: float = 1.0  # webwxbatchgetcontact calls a second that are tolerated for long; 0 = any number
     batch_burst: int = 30
+    revoke_window: float = 120.0
+    contents: Path | None = None  # where content is kept over restarts; None: in a temporary place
 
 
 class Sandbox:
@@ -40,6 +45,7 @@ class Sandbox:
         self.logins = Logins(self.options.uuid_life)
         self.faults = Faults()
         self.ledger = Ledger()
+        self.contents = Contents(self.options.contents)
         self.confirmed_polls = 0
         self.changes = 0  # counts what the phone page shows
         self.changed = Bell()
@@ -117,14 +123,25 @@ class Sandbox:
         return self._last_msg_id
 
     def deliver(self, account: Account, peer: str, sender: str, text: str, origin: str) -> Message:
-        """Let a text arrive in one of the account's conversations; a web session sees it at its next sync."""
-        now = time.time()
-        message = Message(self.next_msg_id(), int(now), peer, sender, encode(text))
-        account.record(peer, origin, account.name_of(sender), text, now)
-        if account.session is not None:
-            account.session.push(message)
-        self.touch()
+        """Let a text arrive in one of the account's conversations."""
+        message = Message(self.next_msg_id(), int(time.time()), peer, sender, encode(text))
+        return self.bring(account, message, origin, text)
+
+    def bring(self, account: Account, message: Message, origin: str, text: str, url: str = "") -> Message:
+        """Let a message arrive in one of the account's conversations; a web session sees it at its next sync.
+
+        ``text`` and ``url`` are what the phone page shows of it.
+        """
+        account.hear(message.msg_id, Heard(message.peer, message.sender, message.msg_type, message.item))
+        sender = "" if origin == "notice" else account.name_of(message.sender)
+        account.record(message.peer, origin, sender, text, time.time(), message.item, url)
+        self.tell(account, message)
         return message
+
+    def notice(self, account: Account, peer: str, text: str) -> Message:
+        """Let WeChat itself say something in a conversation (7.7)."""
+        message = Message(self.next_msg_id(), int(time.time()), peer, peer, encode(text), msg_type=10000)
+        return self.bring(account, message, "notice", text)
 
     def change(self, account: Account, wxid: str, name: str | None, remark: str | None) -> None:
         """Give a person or group another name, a person another remark; a web session hears of it."""
@@ -135,7 +152,7 @@ class Sandbox:
             person = account.world.people[wxid]
             person.name = person.name if name is None else name
             person.remark = person.remark if remark is None else remark
-        self._tell(account, ContactChanged(wxid))
+        self.tell(account, ContactChanged(wxid))
 
     def remove(self, account: Account, wxid: str) -> None:
         """Let a friend be none any more, or leave a group; a web session hears of it."""
@@ -144,15 +161,26 @@ class Sandbox:
         if world.groups.pop(wxid, None) is None:
             person = world.people[wxid]
             person.kind, person.contact_flag, person.remark = Kind.STRANGER, 0, ""
-        self._tell(account, ContactGone(wxid))
+        self.tell(account, ContactGone(wxid))
 
-    def _tell(self, account: Account, event: Event) -> None:
+    def tell(self, account: Account, event: Event) -> None:
+        """Let the account's web session know, when there is one."""
         if account.session is not None:
             account.session.push(event)
         self.touch()
 
-    def sent_by_web(self, account: Account, session: Session, peer: str, text: str, client_msg_id: str) -> Sent:
-        """Take a text from the web client. It is not echoed to the session (7.2)."""
+    def sent_by_web(
+        self,
+        account: Account,
+        session: Session,
+        peer: str,
+        text: str,
+        client_msg_id: str,
+        kind: str = "text",
+        item: Item | None = None,
+        name: str = "",
+    ) -> Sent:
+        """Take a message from the web client. It is not echoed to the session (7.2)."""
         now = time.time()
         account.sent_count += 1
         sent = Sent(
@@ -164,9 +192,13 @@ class Sandbox:
             client_msg_id=client_msg_id,
             msg_id=str(self.next_msg_id()),
             time=now,
+            kind=kind,
+            name=name,
+            item=item,
         )
         account.sent.append(sent)
-        account.record(peer, "web", account.nickname, text, now)
+        account.hear(int(sent.msg_id), Heard(peer, account.wxid, _TYPES.get(kind, 49), item))
+        account.record(peer, "web", account.nickname, text if kind == "text" else f"[{name or kind}]", now, item)
         session.remember_send(client_msg_id, sent.msg_id)
         self.touch()
         return sent

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.sandbox import wire
+from wxcontroller.sandbox import scripting_messages, wire
 from wxcontroller.sandbox.account import Account, WebLogin
 from wxcontroller.sandbox.faults import ANY, FaultKind
 from wxcontroller.sandbox.hosts import DOMAINS
@@ -21,7 +21,6 @@ from wxcontroller.sandbox.reading import (
     flag,
     its_account,
     its_login,
-    member_of,
     number,
     one_of,
     query_number,
@@ -236,41 +235,6 @@ def _moved(request: web.Request, login: Login) -> web.Response:
     return reply(login.as_json())
 
 
-async def receive(request: web.Request) -> web.Response:
-    """Let somebody write to the account, alone or in a group."""
-    account = its_account(request)
-    body = await body_of(request, ("from", "group", "text"))
-    group, said = string(body, "group", ""), string(body, "text")
-    sender = string(body, "from")
-    if group:
-        peer = one_of(account, group, "group")
-        if peer not in account.world.groups:
-            raise BadInput(f"'group' {group!r} is a person; leave 'group' away for a private message")
-        wxid = member_of(account, peer, sender)
-    else:
-        wxid = peer = one_of(account, sender, "from")
-        if peer in account.world.groups:
-            raise BadInput("'from' is a group: name it in 'group' and a member in 'from'")
-    if not group and account.world.people[wxid].kind is Kind.STRANGER:
-        raise BadInput(f"'from' {sender!r} is no friend; name the group they write in")
-    if wxid == account.wxid:
-        raise BadInput("an account receives nothing from itself; use phone-send for its own phone")
-    message = request.app[SANDBOX].deliver(account, peer, wxid, said, "peer")
-    return reply({"msg_id": str(message.msg_id), "online": account.session is not None})
-
-
-async def phone_send(request: web.Request) -> web.Response:
-    """Send a text from the account's own phone."""
-    account = its_account(request)
-    body = await body_of(request, ("to", "text"))
-    peer = one_of(account, string(body, "to"), "to")
-    person = account.world.people.get(peer)
-    if person is not None and person.kind in (Kind.SELF, Kind.STRANGER):
-        raise BadInput("'to' must be a friend, a group or filehelper")
-    message = request.app[SANDBOX].deliver(account, peer, account.wxid, string(body, "text"), "phone")
-    return reply({"msg_id": str(message.msg_id), "online": account.session is not None})
-
-
 async def change(request: web.Request) -> web.Response:
     """Give somebody or a group another name or remark."""
     account = its_account(request)
@@ -419,8 +383,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/sandbox/accounts", accounts),
         web.post("/sandbox/accounts", add_account),
         web.get(one, account_details),
-        web.post(one + "/receive", receive),
-        web.post(one + "/phone-send", phone_send),
+        *scripting_messages.routes(),
         web.post(one + "/change", change),
         web.post(one + "/remove", remove),
         web.get(one + "/sent", sent),

@@ -78,6 +78,7 @@ async def running(sandbox: Sandbox, plain: Address, tls: Tls | None = None) -> A
         yield [Address(host, port) for host, port, *_ in runner.addresses]
     finally:
         await runner.cleanup()
+        sandbox.contents.close()
 
 
 async def _listen(runner: web.AppRunner, address: Address, context: ssl.SSLContext | None) -> None:

@@ -6,11 +6,13 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items
+from wxcontroller.core import jsontypes
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items
 from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.world import Kind, World
 
 KEPT = 1000  # delivered events that stay, so that an old SyncKey can have them again
@@ -20,7 +22,11 @@ SELECTOR_MESSAGE, SELECTOR_CONTACT, SELECTOR_CHAT_ENTERED = "2", "4", "7"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as the server keeps it: real ids, Content as delivered but without the group prefix."""
+    """A message as the server keeps it: real ids, Content as delivered but without the group prefix.
+
+    ``fields`` are further fields of AddMsgList; RecommendInfo.UserName in it is a real id. Notices of WeChat itself
+    have the conversation as their sender.
+    """
 
     msg_id: int
     time: int
@@ -30,6 +36,8 @@ class Message:
     msg_type: int = 1
     notify_code: int = 0
     notify: tuple[str, ...] = ()
+    fields: JsonObject = field(default_factory=dict)
+    item: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,13 @@ class Session:
         for person in world.people.values():
             self._learn(person.wxid, person.wxid if person.kind is Kind.SPECIAL else "@" + self._hash(person.wxid))
         for wxid in world.groups:
-            self._learn(wxid, "@@" + self._hash(wxid, 32))
+            self.meet(wxid)
+
+    def meet(self, wxid: str) -> str:
+        """Give somebody new, or a new group, a UserName; return it."""
+        if wxid not in self._names:
+            self._learn(wxid, "@@" + self._hash(wxid, 32) if wxid.endswith("@chatroom") else "@" + self._hash(wxid))
+        return self._names[wxid]
 
     def _learn(self, wxid: str, username: str) -> None:
         self._names[wxid] = username
@@ -188,8 +202,9 @@ class Session:
 
     def position(self, sync_key: JsonValue) -> int:
         """Return the position a SyncKey stands for. Raises BadSyncKey for one that is not of this session."""
-        pairs = {integer(field(e, "Key"), -1): integer(field(e, "Val"), -1) for e in items(field(sync_key, "List"))}
-        if not pairs or integer(field(sync_key, "Count"), -1) != len(pairs):
+        part = jsontypes.field
+        pairs = {integer(part(e, "Key"), -1): integer(part(e, "Val"), -1) for e in items(part(sync_key, "List"))}
+        if not pairs or integer(part(sync_key, "Count"), -1) != len(pairs):
             raise BadSyncKey("SyncKey is empty or its Count is wrong")
         position = pairs.get(2, -1) - self.base
         if pairs.get(1) == self.base and position > self.head and self.restored >= 0:

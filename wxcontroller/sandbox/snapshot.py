@@ -11,7 +11,8 @@ from pathlib import Path
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
-from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.account import Account, GroupOperations, Heard, WebLogin
+from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, Message, Session
 from wxcontroller.sandbox.world import Plan
@@ -68,6 +69,7 @@ def _account_out(account: Account) -> JsonObject:
         "avatar": account.avatar,
         "tickets": dict(account.tickets),
         "sent_count": account.sent_count,
+        "group_operations": account.group_operations.value,
     }
 
 
@@ -84,6 +86,7 @@ def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
         avatar=entry["avatar"] is True,
         tickets={key: text(value) for key, value in obj(entry["tickets"]).items()},
         sent_count=integer(entry["sent_count"]),
+        group_operations=GroupOperations(text(entry.get("group_operations"), "working") or "working"),
     )
     sandbox.accounts[account.uin] = account
     for kept in items(entry["sessions"]):
@@ -93,6 +96,24 @@ def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
             account.dead.append(session)
         else:
             account.session = session
+            _hear(account, session)
+
+
+def _hear(account: Account, session: Session) -> None:
+    """Remember again what the messages in the queue are about."""
+    for event in session.queue:
+        if isinstance(event, Message):
+            account.hear(event.msg_id, Heard(event.peer, event.sender, event.msg_type, event.item))
+            if event.item is not None and (media_id := text(event.fields.get("MediaId"))):
+                account.hold(media_id, event.item)
+
+
+def _item_out(item: Item) -> JsonObject:
+    return {"kind": item.kind, "md5": item.md5, "size": item.size, "name": item.name, "mime": item.mime}
+
+
+def _item_in(kept: JsonObject) -> Item:
+    return Item(text(kept["kind"]), text(kept["md5"]), integer(kept["size"]), text(kept["name"]), text(kept["mime"]))
 
 
 def _session_out(session: Session) -> JsonObject:
@@ -150,6 +171,8 @@ def _event_out(event: Event) -> JsonObject:
                 "msg_type": event.msg_type,
                 "notify_code": event.notify_code,
                 "notify": list(event.notify),
+                "fields": event.fields,
+                "item": None if event.item is None else _item_out(event.item),
             }
         case ContactChanged():
             return {"kind": "changed", "wxid": event.wxid}
@@ -169,6 +192,8 @@ def _event_in(kept: JsonObject) -> Event:
                 msg_type=integer(kept["msg_type"]),
                 notify_code=integer(kept["notify_code"]),
                 notify=tuple(text(wxid) for wxid in items(kept["notify"])),
+                fields=obj(kept.get("fields")),
+                item=_item_in(obj(kept["item"])) if kept.get("item") else None,
             )
         case "changed":
             return ContactChanged(text(kept["wxid"]))

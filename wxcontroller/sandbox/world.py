@@ -68,6 +68,7 @@ class Group:
     members: list[Member]
     seen: Seen
     muted: bool = False
+    pinned: bool = False
     head_seq: int = 0
 
     @property

@@ -1,0 +1,138 @@
+"""The bytes behind pictures, voices and files: on disk under their MD5, the oldest dropped when they are too many."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+MOST = 512 * 1024 * 1024  # bytes kept altogether
+_PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Content of a message: ``kind`` is image, emoticon, voice, video or file; ``md5`` finds the bytes."""
+
+    kind: str
+    md5: str
+    size: int
+    name: str = ""
+    mime: str = "application/octet-stream"
+    signature: str = ""  # what webwxsendappmsg has to say of a large file (5.9)
+
+
+class Contents:
+    """All content. Without a ``directory`` it lives in a temporary one, until ``close``."""
+
+    def __init__(self, directory: Path | None = None, most: int = MOST) -> None:
+        self._wanted = directory
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._directory: Path | None = None
+        self._most = most
+        self._sizes: dict[str, int] = {}  # oldest first
+        self._serial = 0
+        if directory is not None and directory.is_dir():
+            self._look_around(directory)
+
+    def _look_around(self, directory: Path) -> None:
+        found = []
+        for path in directory.iterdir():
+            if path.suffix == _PART:
+                path.unlink()
+            else:
+                status = path.stat()
+                found.append((status.st_mtime, path.name, status.st_size))
+        self._sizes = {name: size for _, name, size in sorted(found)}
+
+    def close(self) -> None:
+        """Remove what is temporary."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = self._directory = None
+            self._sizes = {}
+
+    def _place(self) -> Path:
+        if self._directory is None:
+            if self._wanted is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="wxsandbox-")
+                self._directory = Path(self._temporary.name)
+            else:
+                self._wanted.mkdir(mode=0o700, exist_ok=True)
+                self._directory = self._wanted
+        return self._directory
+
+    def add(self, data: bytes) -> str:
+        """Keep ``data``; return its MD5."""
+        incoming = self.begin()
+        incoming.append(data)
+        return self.finish(incoming)
+
+    def begin(self) -> "Incoming":
+        """Begin to take content piece by piece."""
+        self._serial += 1
+        return Incoming(self._place() / f"{self._serial}{_PART}")
+
+    def finish(self, incoming: "Incoming") -> str:
+        """Keep what came; return its MD5."""
+        incoming.file.close()
+        md5 = incoming.md5
+        incoming.path.replace(self._place() / md5)
+        self._sizes.pop(md5, None)
+        self._sizes[md5] = incoming.size
+        while len(self._sizes) > 1 and sum(self._sizes.values()) > self._most:
+            oldest = next(iter(self._sizes))
+            del self._sizes[oldest]
+            (self._place() / oldest).unlink(missing_ok=True)
+        return md5
+
+    def path(self, md5: str) -> Path | None:
+        """Return where content is, or None when it was never there or was dropped."""
+        return self._place() / md5 if md5 in self._sizes else None
+
+    def size(self, md5: str) -> int:
+        """Return the size of content, 0 when it is not there."""
+        return self._sizes.get(md5, 0)
+
+
+class Incoming:
+    """Content that comes in pieces."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: BinaryIO = path.open("wb")
+        self.size = 0
+        self._hash = hashlib.md5(usedforsecurity=False)
+
+    @property
+    def md5(self) -> str:
+        """Lower-case hex MD5 of what has come so far."""
+        return self._hash.hexdigest()
+
+    def append(self, data: bytes) -> None:
+        """Take the next piece."""
+        self.file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def drop(self) -> None:
+        """Forget it."""
+        self.file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def kind_of(head: bytes) -> str:
+    """Return the MIME type that the first bytes speak of (13 are enough)."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head[:3] == b"\xff\xd8\xff":
+        return "image/jpeg"
+    if head[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    if head[:2] == b"BM":
+        return "image/bmp"
+    if head[4:8] == b"ftyp":
+        return "video/mp4"
+    if head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0):
+        return "audio/mpeg"
+    return "application/octet-stream"

@@ -1,0 +1,99 @@
+"""Small real pictures, sounds and films, for messages whose content nobody gave."""
+
+import struct
+import zlib
+
+from wxcontroller.sandbox import jpeg
+
+_FRAME_BYTES, _FRAME_MS = 417, 26  # of MP3 at 128 kbit/s and 44.1 kHz
+_FILM_EDGE, _FILM_STEP, _FILM_SCALE = 56, 500, 1000
+
+
+def png(seed: str, edge: int = 48) -> bytes:
+    """Return a square PNG of two colours that depend on ``seed``."""
+    shade = zlib.crc32(seed.encode())
+    one, other = shade.to_bytes(4, "big")[:3], (~shade & 0xFFFFFFFF).to_bytes(4, "big")[:3]
+    rows = b"".join(
+        b"\0" + b"".join(one if (x // 8 + y // 8) & 1 else other for x in range(edge)) for y in range(edge)
+    )
+    header = struct.pack(">IIBBBBB", edge, edge, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+def gif(seed: str) -> bytes:
+    """Return an animated GIF, 8×8 pixels, two pictures of one colour each; the colours depend on ``seed``."""
+    shade = zlib.crc32(seed.encode()).to_bytes(4, "big")
+    palette = shade[:3] + shade[1:4] + bytes(6)
+    out = b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x81, 0, 0) + palette
+    out += b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
+    for colour in (0, 1):
+        out += b"\x21\xf9\x04" + struct.pack("<BHB", 0, 25, 0) + b"\0"
+        out += b"\x2c" + struct.pack("<HHHHB", 0, 0, 8, 8, 0) + b"\x02" + _lzw(colour, 64)
+    return out + b"\x3b"
+
+
+def _lzw(colour: int, pixels: int) -> bytes:
+    """Return GIF image data of one colour: a clear code before every two pixels keeps all codes three bits long."""
+    codes = []
+    for index in range(pixels):
+        if index % 2 == 0:
+            codes.append(4)
+        codes.append(colour)
+    codes.append(5)
+    bits = sum(code << (3 * index) for index, code in enumerate(codes))
+    data = bits.to_bytes((3 * len(codes) + 7) // 8, "little")
+    return bytes([len(data)]) + data + b"\0"
+
+
+def picture(seed: str) -> bytes:
+    """Return a JPEG."""
+    return jpeg.avatar(seed)
+
+
+def mp3(milliseconds: int) -> bytes:
+    """Return an MP3 of silence."""
+    frame = b"\xff\xfb\x90\x64" + bytes(_FRAME_BYTES - 4)
+    return frame * max(1, milliseconds // _FRAME_MS)
+
+
+def mp4(seed: str, seconds: int = 2) -> bytes:
+    """Return an MP4 whose film is a row of JPEG pictures, two a second."""
+    frames = [jpeg.avatar(f"{seed}{index}") for index in range(max(1, seconds * 1000 // _FILM_STEP))]
+    ftyp = _box(b"ftyp", b"isom\0\0\2\0isomiso2mp41")
+    mdat = _box(b"mdat", b"".join(frames))
+    return ftyp + mdat + _moov(frames, len(ftyp) + 8)
+
+
+def _moov(frames: list[bytes], offset: int) -> bytes:
+    length = len(frames) * _FILM_STEP
+    matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    mvhd = struct.pack(">5IIH10x", 0, 0, 0, _FILM_SCALE, length, 0x10000, 0x100) + matrix + bytes(24)
+    mvhd += struct.pack(">I", 2)
+    tkhd = struct.pack(">6I8xHHHH", 7, 0, 0, 1, 0, length, 0, 0, 0, 0) + matrix
+    tkhd += struct.pack(">II", _FILM_EDGE << 16, _FILM_EDGE << 16)
+    mdhd = struct.pack(">5IHH", 0, 0, 0, _FILM_SCALE, length, 0x55C4, 0)
+    hdlr = struct.pack(">II4s12x", 0, 0, b"vide") + b"film\0"
+    # JPEG in an MPEG-4 sample entry is object type 0x6C
+    config = bytes([0x04, 13, 0x6C, 0x11]) + bytes(11)
+    descriptor = bytes([0x03, 3 + len(config) + 3, 0, 1, 0]) + config + bytes([0x06, 1, 2])
+    entry = struct.pack(">6xH16xHHIII H32sHh", 1, _FILM_EDGE, _FILM_EDGE, 0x480000, 0x480000, 0, 1, b"", 24, -1)
+    stsd = struct.pack(">II", 0, 1) + _box(b"mp4v", entry + _box(b"esds", bytes(4) + descriptor))
+    stbl = (
+        _box(b"stsd", stsd)
+        + _box(b"stts", struct.pack(">4I", 0, 1, len(frames), _FILM_STEP))
+        + _box(b"stsc", struct.pack(">5I", 0, 1, 1, len(frames), 1))
+        + _box(b"stsz", struct.pack(f">3I{len(frames)}I", 0, 0, len(frames), *map(len, frames)))
+        + _box(b"stco", struct.pack(">3I", 0, 1, offset))
+    )
+    dinf = _box(b"dinf", _box(b"dref", struct.pack(">II", 0, 1) + _box(b"url ", struct.pack(">I", 1))))
+    minf = _box(b"minf", _box(b"vmhd", struct.pack(">I8x", 1)) + dinf + _box(b"stbl", stbl))
+    mdia = _box(b"mdia", _box(b"mdhd", mdhd) + _box(b"hdlr", hdlr) + minf)
+    return _box(b"moov", _box(b"mvhd", mvhd) + _box(b"trak", _box(b"tkhd", tkhd) + mdia))
+
+
+def _box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content) + 8) + name + content

@@ -1,0 +1,304 @@
+"""The scripting API's messages: what friends, groups, strangers and the account's own phone send."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from itertools import islice
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
+from wxcontroller.sandbox import compose, samples
+from wxcontroller.sandbox.account import Account, Heard, Sent
+from wxcontroller.sandbox.compose import Draft
+from wxcontroller.sandbox.contents import Item, kind_of
+from wxcontroller.sandbox.markup import encode
+from wxcontroller.sandbox.reading import (
+    SANDBOX,
+    BadInput,
+    body_of,
+    decimal,
+    flag,
+    its_account,
+    member_of,
+    number,
+    one_of,
+    string,
+)
+from wxcontroller.sandbox.reading import reply as answer
+from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.session import Message
+from wxcontroller.sandbox.world import Kind
+
+LARGEST = 20 * 1024 * 1024  # bytes of content that a script can give in one request
+_LARGEST_MADE = 200 * 1024 * 1024
+_SPREAD = ("image/png", "image/jpeg", "image/gif", "audio/mpeg", "video/mp4")  # shown by browsers without harm
+
+# field names by kind, beside kind, from, to and group
+_MEDIA = ("content", "name", "size")
+KINDS: dict[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "image": _MEDIA,
+    "emoticon": (*_MEDIA, "store"),
+    "voice": (*_MEDIA, "length"),
+    "video": (*_MEDIA, "length"),
+    "microvideo": (*_MEDIA, "length"),
+    "file": _MEDIA,
+    "link": ("title", "url", "description", "app_name"),
+    "app": ("title", "url", "description", "app_name", "app_type"),
+    "transfer": ("amount", "text"),
+    "card": ("who",),
+    "location": ("title", "text", "latitude", "longitude"),
+    "notice": ("text",),
+    "revoke": ("msg_id",),
+    "friend_request": ("text", "scene"),
+    "voip": (),
+    "raw": ("msg_type", "text", "fields"),
+}
+_PHONE_KINDS = frozenset(KINDS) - {"notice", "friend_request", "voip"}
+
+
+async def _read(request: web.Request, *where: str) -> tuple[str, JsonObject]:
+    known = dict.fromkeys(("kind", *where, *(name for names in KINDS.values() for name in names)))
+    body = await body_of(request, known)
+    kind = string(body, "kind", "text")
+    if kind not in KINDS:
+        raise BadInput(f"'kind' must be one of {', '.join(KINDS)}")
+    if unknown := sorted(set(body) - {"kind", *where, *KINDS[kind]}):
+        raise BadInput(f"a {kind} has no field {unknown[0]!r}; it has {', '.join((*where, *KINDS[kind]))}")
+    return kind, body
+
+
+async def receive(request: web.Request) -> web.Response:
+    """Let somebody send the account something, alone or in a group."""
+    account, sandbox = its_account(request), request.app[SANDBOX]
+    kind, body = await _read(request, "from", "group")
+    if kind == "friend_request":
+        return _friend_request(sandbox, account, body)
+    if kind == "revoke" and "from" not in body:
+        heard = _heard(account, body)
+        if heard.sender == account.wxid:
+            raise BadInput("the account sent that itself; use phone-send to revoke it")
+        draft = Draft(sandbox.next_msg_id(), heard.peer, heard.sender)
+    elif kind == "notice" and "from" not in body:
+        peer = one_of(account, string(body, "group"), "group")
+        draft = Draft(sandbox.next_msg_id(), peer, peer)
+    else:
+        peer, sender = _who(account, string(body, "from"), string(body, "group", ""))
+        draft = Draft(sandbox.next_msg_id(), peer, peer if kind == "notice" else sender)
+    return _bring(sandbox, account, kind, draft, body, "notice" if kind == "notice" else "peer")
+
+
+def _who(account: Account, sender: str, group: str) -> tuple[str, str]:
+    """Return the conversation and the sender."""
+    if group:
+        peer = one_of(account, group, "group")
+        if peer not in account.world.groups:
+            raise BadInput(f"'group' {group!r} is a person; leave 'group' away for a private message")
+        wxid = member_of(account, peer, sender)
+    else:
+        wxid = peer = one_of(account, sender, "from")
+        if peer in account.world.groups:
+            raise BadInput("'from' is a group: name it in 'group' and a member in 'from'")
+        if account.world.people[wxid].kind is Kind.STRANGER:
+            raise BadInput(f"'from' {sender!r} is no friend; name the group they write in")
+    if wxid == account.wxid:
+        raise BadInput("an account receives nothing from itself; use phone-send for its own phone")
+    return peer, wxid
+
+
+async def phone_send(request: web.Request) -> web.Response:
+    """Send something from the account's own phone."""
+    account, sandbox = its_account(request), request.app[SANDBOX]
+    kind, body = await _read(request, "to")
+    if kind not in _PHONE_KINDS:
+        raise BadInput(f"a phone sends no {kind}")
+    if kind == "revoke":
+        heard = _heard(account, body)
+        if heard.sender != account.wxid:
+            raise BadInput("'msg_id' is of a message that the account did not send")
+        # a revoke of one's own comes as if the other side had sent it (7.7)
+        draft = Draft(sandbox.next_msg_id(), heard.peer, heard.peer)
+        mark_revoked(account, text(body["msg_id"]))
+        return _bring(sandbox, account, kind, draft, body, "phone")
+    peer = one_of(account, string(body, "to"), "to")
+    person = account.world.people.get(peer)
+    if person is not None and person.kind in (Kind.SELF, Kind.STRANGER):
+        raise BadInput("'to' must be a friend, a group or filehelper")
+    return _bring(sandbox, account, kind, Draft(sandbox.next_msg_id(), peer, account.wxid), body, "phone")
+
+
+def mark_revoked(account: Account, msg_id: str) -> None:
+    """Show in ``sent`` that a message was taken back."""
+    for sent in account.sent:
+        if sent.msg_id == msg_id:
+            sent.revoked = True
+
+
+def _heard(account: Account, body: JsonObject) -> Heard:
+    heard = account.heard.get(integer(body.get("msg_id"), -1))
+    if heard is None:
+        raise BadInput("'msg_id' must be that of an earlier message")
+    return heard
+
+
+def _bring(
+    sandbox: Sandbox, account: Account, kind: str, draft: Draft, body: JsonObject, origin: str
+) -> web.Response:
+    message, shown = _compose(sandbox, account, kind, draft, body)
+    if message.item is not None and (media_id := text(message.fields.get("MediaId"))):
+        account.hold(media_id, message.item)
+    sandbox.bring(account, message, origin, shown, string(body, "url", "") if kind in ("link", "app") else "")
+    result: JsonObject = {"msg_id": str(message.msg_id), "online": account.session is not None}
+    if message.item is not None:
+        result |= {"md5": message.item.md5, "size": message.item.size, "mime": message.item.mime}
+    return answer(result)
+
+
+def _compose(sandbox: Sandbox, account: Account, kind: str, draft: Draft, body: JsonObject) -> tuple[Message, str]:
+    """Return the message and what the phone page shows of it."""
+    match kind:
+        case "text" | "notice":
+            said = string(body, "text")
+            return draft.message(compose.NOTICE if kind == "notice" else compose.TEXT, encode(said)), said
+        case "emoticon" if "store" in body and flag(body, "store"):
+            return compose.store_emoticon(draft), "[store emoticon]"
+        case "image" | "emoticon" | "voice" | "video" | "microvideo" | "file":
+            return _media(sandbox, kind, draft, body)
+        case "link" | "app":
+            title, app_type = string(body, "title"), number(body, "app_type", compose.LINK, 0, 100_001)
+            parts = (string(body, name, "") for name in ("url", "description", "app_name"))
+            return compose.link(draft, app_type, title, *parts), title
+        case "transfer":
+            amount = string(body, "amount", "0.10")
+            return compose.transfer(draft, amount, string(body, "text", "")), f"[transfer {amount}]"
+        case "card":
+            person = account.world.people.get(one_of(account, string(body, "who"), "who"))
+            if person is None:
+                raise BadInput("'who' must be a person")
+            return compose.card(draft, person), f"[card of {person.name}]"
+        case "location":
+            name, label = string(body, "title", "科技园"), string(body, "text", "深圳市南山区科技园")
+            latitude = decimal(body, "latitude", 22.540001, 90)
+            return (
+                compose.location(draft, name, label, latitude, decimal(body, "longitude", 113.930001, 180)),
+                f"[location {name}]",
+            )
+        case "voip":
+            return compose.voip(draft), "[call]"
+        case "revoke":
+            own = _heard(account, body).sender == account.wxid
+            words = "你撤回了一条消息" if own else f'"{account.name_of(draft.sender)}" 撤回了一条消息'
+            return compose.revoke(draft, integer(body["msg_id"]), words, draft.peer), words
+        case _:
+            said = string(body, "text", "")
+            return draft.message(number(body, "msg_type", 1, 0, 2**31), said, obj(body.get("fields"))), said
+
+
+_MAKERS: dict[str, tuple[Callable[[str], bytes], str]] = {
+    "image": (samples.picture, "picture.jpg"),
+    "emoticon": (samples.gif, "emoticon.gif"),
+    "voice": (lambda _: samples.mp3(1580), "voice.mp3"),
+    "video": (samples.mp4, "video.mp4"),
+    "microvideo": (samples.mp4, "video.mp4"),
+    "file": (lambda seed: f"{seed}\n".encode(), "报告 & 数据.txt"),
+}
+
+
+def _media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple[Message, str]:
+    make, usual = _MAKERS[kind]
+    name = string(body, "name", usual)
+    if "content" in body:
+        try:
+            data = base64.b64decode(string(body, "content"), validate=True)
+        except (binascii.Error, ValueError):
+            raise BadInput("'content' is not base64") from None
+        if not 0 < len(data) <= LARGEST:
+            raise BadInput(f"'content' must have 1 to {LARGEST} bytes")
+    else:
+        data = make(str(draft.msg_id))
+        if kind == "image" and name.endswith(".png"):
+            data = samples.png(str(draft.msg_id))
+    incoming = sandbox.contents.begin()
+    incoming.append(data)
+    missing = number(body, "size", len(data), 1, _LARGEST_MADE) - len(data)
+    if missing < 0:
+        raise BadInput(f"'size' is less than the {len(data)} bytes there are")
+    while missing > 0:  # piece by piece, for memory's sake
+        incoming.append(bytes(min(missing, 2**20)))
+        missing -= 2**20
+    size, mime = incoming.size, kind_of(data[:16])
+    base = {"microvideo": "video"}.get(kind, kind)
+    item = Item(base, sandbox.contents.finish(incoming), size, name, mime)
+    shown = f"[{name}]" if kind == "file" else f"[{kind}]"
+    match kind:
+        case "image":
+            return compose.image(draft, item), shown
+        case "emoticon":
+            return compose.emoticon(draft, item), shown
+        case "voice":
+            return compose.voice(draft, item, number(body, "length", 1580, 1, 600_000)), shown
+        case "file":
+            return compose.file(draft, item), shown
+        case _:
+            return compose.video(draft, item, number(body, "length", 2, 1, 3600), kind == "microvideo"), shown
+
+
+def _friend_request(sandbox: Sandbox, account: Account, body: JsonObject) -> web.Response:
+    stranger = compose.new_stranger(account, string(body, "from", "新朋友") or "新朋友")
+    greeting = string(body, "text", f"我是{stranger.name}")
+    message = compose.friend_request(sandbox.next_msg_id(), stranger, greeting, number(body, "scene", 30, 0, 99))
+    if account.session is not None:
+        account.session.learn(account.world)
+    sandbox.bring(account, message, "peer", f"{stranger.name}: {greeting}")
+    return answer(
+        {
+            "msg_id": str(message.msg_id),
+            "online": account.session is not None,
+            "wxid": stranger.wxid,
+            "ticket": stranger.ticket,
+        }
+    )
+
+
+async def sent_content(request: web.Request) -> web.StreamResponse:
+    """Give the bytes of something that the web client sent."""
+    account = its_account(request)
+    seq = integer(request.match_info["seq"], -1)
+    start = len(account.sent) - (account.sent_count - seq + 1)
+    found: Sent | None = next(islice(account.sent, start, None), None) if 0 <= start < len(account.sent) else None
+    if found is None or found.item is None:
+        raise BadInput("no message of that seq has content", 404)
+    return _content(request, found.item.md5)
+
+
+async def content(request: web.Request) -> web.StreamResponse:
+    """Give content by its MD5, as messages and lines name it."""
+    return _content(request, request.match_info["md5"])
+
+
+def _content(request: web.Request, md5: str) -> web.StreamResponse:
+    path = request.app[SANDBOX].contents.path(md5)
+    if path is None:
+        raise BadInput("that content is not here, or no longer", 404)
+    with path.open("rb") as file:
+        mime = kind_of(file.read(16))
+    return web.FileResponse(
+        path,
+        headers={
+            "Content-Type": mime if mime in _SPREAD else "application/octet-stream",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+        },
+    )
+
+
+def routes() -> list[web.RouteDef]:
+    """Return these routes."""
+    one = "/sandbox/accounts/{uin}"
+    return [
+        web.post(one + "/receive", receive),
+        web.post(one + "/phone-send", phone_send),
+        web.get(one + "/sent/{seq}/content", sent_content),
+        web.get("/sandbox/contents/{md5}", content),
+    ]
