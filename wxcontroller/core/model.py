@@ -1,6 +1,6 @@
 """People, groups and messages as all routes to WeChat see them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -162,7 +162,7 @@ class FriendRequest:
     id: str
     name: str
     greeting: str
-    ticket: str
+    ticket: str = field(repr=False)
 
 
 class Direction(StrEnum):

@@ -11,6 +11,7 @@ from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
     EndReason,
+    FriendAsked,
     LoginWay,
     LossReason,
     MessageArrived,
@@ -94,7 +95,7 @@ async def test_notices_and_kinds_that_are_not_decoded_are_told(world: Wechat, al
     )
     async with world.drive() as drive:
         await world.enter(drive, alice)
-        deliver_raw(world, alice, group.wxid, "", '"A"邀请"B"加入了群聊', 10000)
+        deliver_raw(world, alice, group.wxid, group.wxid, '"A"邀请"B"加入了群聊', 10000)
         deliver_raw(world, alice, peer, peer, "&lt;msg&gt;&lt;img/&gt;&lt;/msg&gt;", 3)
         deliver_raw(world, alice, peer, peer, link, 49)
         deliver_raw(world, alice, peer, peer, "", 52)
@@ -102,9 +103,49 @@ async def test_notices_and_kinds_that_are_not_decoded_are_told(world: Wechat, al
         found: list[Message] = [(await drive.until(MessageArrived)).message for _ in range(4)]
     notice, image, quote, unknown = found
     assert (notice.kind, notice.sender, notice.text) == (MessageKind.NOTICE, "", '"A"邀请"B"加入了群聊')
-    assert (image.kind, image.text, image.raw_kind) == (MessageKind.OTHER, "[图片]", "3")
-    assert (quote.kind, quote.text, quote.raw_kind) == (MessageKind.OTHER, "T", "49/57")
+    assert (image.kind, image.text, image.raw_kind) == (MessageKind.IMAGE, "[图片]", "3")
+    assert (quote.kind, quote.text, quote.raw_kind) == (
+        MessageKind.APP,
+        "[应用分享]标题：T\n[应用分享]链接：",
+        "49/57",
+    )
     assert (unknown.kind, unknown.raw_kind) == (MessageKind.OTHER, "4711")
+
+
+async def test_a_friend_request_is_told_once(world: Wechat, alice: Account) -> None:
+    store = Store()
+    asked = "&lt;msg encryptusername='v1_x' fromnickname='N' content='hello' ticket='v2_{}@stranger'/&gt;"
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        deliver_raw(world, alice, "fmessage", "fmessage", asked.format(1), 37)
+        request = (await drive.until(FriendAsked)).request
+        assert (request.id, request.name, request.greeting) == ("v1_x", "N", "hello")
+        assert request.ticket == "v2_1@stranger"
+    async with world.drive(store) as drive:
+        await drive.until(Online)
+        for ticket in (1, 2):
+            deliver_raw(world, alice, "fmessage", "fmessage", asked.format(ticket), 37)
+        assert (await drive.until(FriendAsked)).request.ticket == "v2_2@stranger"
+        assert drive.texts() == []
+
+
+async def test_a_recall_without_an_id_means_ones_own_last_message(world: Wechat, alice: Account) -> None:
+    recall = (
+        '&lt;sysmsg type="revokemsg"&gt;&lt;revokemsg&gt;&lt;msgid&gt;0&lt;/msgid&gt;&lt;replacemsg&gt;'
+        "你撤回了一条消息&lt;/replacemsg&gt;&lt;/revokemsg&gt;&lt;/sysmsg&gt;"
+    )
+    peer, other = friend(alice), friend(alice, 1)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        mine = await drive.driver.send_text(alice.session.username(peer), "x", drive.driver.new_client_id())
+        world.sandbox.deliver(alice, other, alice.wxid, "from my phone", "phone")
+        phones = (await drive.text("from my phone")).message
+        for chat, revoked in ((peer, mine.id), (other, phones.id), ("filehelper", "")):
+            deliver_raw(world, alice, chat, chat, recall, 10002)
+            message = (await drive.until(MessageArrived)).message
+            assert (message.kind, message.revoked) == (MessageKind.REVOKE, revoked)
+            assert message.direction is Direction.SENT_ELSEWHERE
 
 
 async def test_a_burst_arrives_once_and_in_order(world: Wechat, alice: Account) -> None:

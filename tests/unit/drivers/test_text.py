@@ -1,11 +1,14 @@
 """WeChat's texts made plain (weixin-web-protocol 8)."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wxcontroller.drivers.web.emoji import character_of, name_of
-from wxcontroller.drivers.web.text import element, is_group, markup, plain, split_sender
+from wxcontroller.drivers.web.markup import read
+from wxcontroller.drivers.web.text import is_group, plain, split_sender
 from wxcontroller.sandbox.markup import encode
 
 SMILE = '<span class="emoji emoji1f604"></span>'
@@ -67,7 +70,8 @@ def test_any_emoji_code_becomes_text(code: str) -> None:
 def test_any_text_becomes_plain(raw: str) -> None:
     plain(raw, emoji_names=True)
     plain(raw, emoji_names=False)
-    markup(raw)
+    read(raw, False).text("title")
+    read(raw, True).attribute("msg", "x")
     split_sender(raw)
     is_group(raw)
 
@@ -100,8 +104,54 @@ def test_groups_by_their_ids() -> None:
     assert not is_group("filehelper")
 
 
-def test_elements_by_pattern() -> None:
-    xml = "junk <msg><title>a &amp; b</title><des><![CDATA[c < d]]></des><type >6</type ></msg"
-    assert element(xml, "title", False) == "a & b"
-    assert element(xml, "des", False) == "c < d"
-    assert element(xml, "nothing", False) == ""
+SOUND = (
+    "&lt;?xml version=\"1.0\"?&gt;<br/>&lt;msg&gt;<br/>&lt;appmsg appid='wx1' sdkver=\"0\"&gt;"
+    "&lt;title&gt;报告 &amp;amp; 数据<span class=\"emoji emoji1f604\"></span>&lt;/title&gt;"
+    "&lt;des&gt;&lt;![CDATA[c < d]]&gt;&lt;/des&gt;&lt;type&gt;57&lt;/type&gt;"
+    "&lt;refermsg&gt;&lt;type&gt;1&lt;/type&gt;&lt;content&gt;&amp;amp;lt;a&amp;amp;gt;&lt;/content&gt;"
+    "&lt;/refermsg&gt;&lt;/appmsg&gt;&lt;/msg&gt;"
+)
+
+
+def test_places_in_xml() -> None:
+    xml = read("junk before " + SOUND.replace("c < d", "c &lt; d"), False)
+    assert xml.whole
+    assert xml.text("appmsg/title") == "报告 & 数据😄"
+    assert xml.text("des") == "c < d"
+    assert (xml.text("appmsg/type"), xml.text("refermsg/type")) == ("57", "1")
+    assert xml.attribute("appmsg", "nothing", "sdkver", "appid") == "0"
+    assert (xml.text("nothing"), xml.attribute("msg", "x"), xml.text("appmsg/refermsg/nothing")) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        SOUND[:-30],
+        SOUND.replace("&lt;/refermsg&gt;", ""),
+        SOUND.replace("&lt;msg&gt;", "&lt;msg x=1&gt;"),
+        SOUND.replace("&lt;msg&gt;", "&lt;msg&gt;&amp;nonsense;"),
+        SOUND.replace("&lt;msg&gt;", "&lt;!DOCTYPE x [&lt;!ENTITY e \"f\"&gt;]&gt;&lt;msg&gt;"),
+        SOUND.replace("&lt;msg&gt;", "&lt;x&gt;" * 60 + "&lt;msg&gt;"),
+    ],
+)
+def test_places_in_broken_xml(broken: str) -> None:
+    xml = read(broken, False)
+    assert not xml.whole
+    assert xml.text("appmsg/title") == "报告 & 数据😄"
+    assert xml.text("appmsg/des") == "c < d"
+    assert xml.text("appmsg/type") == "57"
+    assert xml.attribute("appmsg", "appid") == "wx1"
+    assert xml.attribute("appmsg", "sdkver") == "0"
+
+
+def test_emoji_that_would_be_markup() -> None:
+    xml = read('&lt;a&gt;<span class="emoji emoji3c"></span>b<span class="emoji emoji26"></span>&lt;/a&gt;', False)
+    assert xml.text("a") == "<b&"
+
+
+@pytest.mark.parametrize("piece", ["&lt;a ", "&lt;a&gt;", "&lt;a x=\"", "&lt;![CDATA[", "<br/>", "&amp;", "a=" * 3])
+def test_much_nonsense_takes_no_time(piece: str) -> None:
+    began = time.monotonic()
+    xml = read("&lt;" + piece * 60_000, False)
+    assert (xml.text("msg/a"), xml.text("b"), xml.attribute("a", "y"), xml.attribute("a", "x")) is not None
+    assert time.monotonic() - began < 3

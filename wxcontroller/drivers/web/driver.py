@@ -162,6 +162,7 @@ class WebDriver:
             raise
         listener.sent(0)
         self._saved.memory.seen.add(message_id)  # in case it is echoed (7.2)
+        self._saved.memory.last_sent[to] = message_id
         return Sent(message_id)
 
     def new_client_id(self) -> str:

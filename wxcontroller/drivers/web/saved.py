@@ -46,6 +46,7 @@ class Memory:
     desktop: bool | None = None  # the mode that worked last
     session: Session | None = None
     seen: Seen = field(default_factory=Seen)
+    last_sent: dict[str, str] = field(default_factory=dict)  # chat → message id of the account's last, not stored
 
 
 class Saved:

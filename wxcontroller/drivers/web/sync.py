@@ -7,12 +7,12 @@ acknowledges it is stored or used.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.model import Message
-from wxcontroller.drivers.base import LossReason, MessageArrived, Offline, Online
+from wxcontroller.core.model import Direction, Message, MessageKind
+from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
 from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
@@ -175,21 +175,31 @@ class Listener:
         await self._roster.apply(news.changed, news.gone, news.profile)
         me, found = self._session.me, []
         for raw in news.messages:
-            message = messages.message_of(raw, me, self._emoji_names)
-            if isinstance(message, messages.Notify):
-                self._roster.want(message.names)
-            elif message is not None and message.id not in self._saved.memory.seen:
-                found.append(message)
-        await self._roster.introduce((message.chat, message.sender if message.is_group else "") for message in found)
-        for message in found:
-            await self._tell(message)
+            entry = messages.message_of(raw, me, self._emoji_names)
+            if isinstance(entry, messages.Notify):
+                self._roster.want(entry.names)
+            elif entry is not None and entry.id not in self._saved.memory.seen:
+                found.append(entry)
+        await self._roster.introduce(
+            (entry.chat, entry.sender if entry.is_group else "") for entry in found if isinstance(entry, Message)
+        )
+        for entry in found:
+            await self._tell(entry)
         return self._acknowledge(news)
 
-    async def _tell(self, message: Message) -> None:
-        if message.id in self._saved.memory.seen:  # twice in one answer
+    async def _tell(self, entry: Message | messages.Asked) -> None:
+        memory = self._saved.memory
+        if entry.id in memory.seen:  # twice in one answer
             return
-        await self._pulse.emit(MessageArrived(message))
-        self._saved.memory.seen.add(message.id)
+        if isinstance(entry, messages.Asked):
+            await self._pulse.emit(FriendAsked(entry.request))
+        else:
+            if entry.kind is MessageKind.REVOKE and entry.revoked == "0":
+                entry = replace(entry, revoked=memory.last_sent.get(entry.chat, ""))
+            elif entry.direction is Direction.SENT_ELSEWHERE:
+                memory.last_sent[entry.chat] = entry.id
+            await self._pulse.emit(MessageArrived(entry))
+        memory.seen.add(entry.id)
 
     def _acknowledge(self, news: News) -> bool:
         session = self._session

@@ -19,9 +19,22 @@ def plain(raw: str, emoji_names: bool) -> str:
     ``emoji_names``: old emoji as ``[name]`` instead of Unicode.
     """
     if "<" in raw:
-        raw = _BREAK.sub("\n", raw)
-        raw = _EMOJI.sub(lambda found: (name_of if emoji_names else character_of)(found[1]), raw)
+        raw = plain_emoji(_BREAK.sub("\n", raw), emoji_names)
     return unescape(raw)
+
+
+def plain_emoji(raw: str, emoji_names: bool, escape: bool = False) -> str:
+    """Return a raw text with its emoji spans replaced; ``escape``: the result is unescaped and then read as XML."""
+
+    def written(found: re.Match[str]) -> str:
+        emoji = (name_of if emoji_names else character_of)(found[1])
+        return _for_xml(emoji) if escape else emoji
+
+    return _EMOJI.sub(written, raw)
+
+
+def _for_xml(content: str) -> str:
+    return "".join(f"&amp;#{ord(character)};" if character in "&<>\"'" else character for character in content)
 
 
 def unescape(raw: str) -> str:
@@ -37,22 +50,6 @@ def _entity(found: re.Match[str]) -> str:
     if point > 0x10FFFF or 0xD800 <= point < 0xE000 or (point < 32 and point not in (9, 10, 13)):
         return found[0]
     return chr(point)
-
-
-def markup(raw: str) -> str:
-    """Return the XML in a message's Content: line breaks dropped, entities undone once (8.2)."""
-    return unescape(_BREAK.sub("\n", raw))
-
-
-def element(xml: str, name: str, emoji_names: bool) -> str:
-    """Return the text of the first element ``name`` by pattern, whatever shape the rest is in; "" if none."""
-    found = re.search(rf"<{name}(?:\s[^>]*)?>(.*?)</{name}>", xml, re.DOTALL)
-    if not found:
-        return ""
-    content = found[1].strip()
-    if content.startswith("<![CDATA[") and content.endswith("]]>"):
-        return plain(content[9:-3], emoji_names) if "emoji" in content else content[9:-3]
-    return plain(content, emoji_names)
 
 
 def is_group(user_name: str) -> bool:

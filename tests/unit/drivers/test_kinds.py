@@ -1,0 +1,233 @@
+"""Every kind of message, as the specification shows it (weixin-web-protocol 7, 11.4)."""
+
+import pytest
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import AppShare, Card, Direction, FriendRequest, Media, Message, MessageKind, Place, Sex
+from wxcontroller.drivers.web import messages
+from wxcontroller.drivers.web.contents import FileKey, file_key
+
+GROUP = "@@c0ffee"
+
+
+def message(raw: JsonObject, names: bool = False) -> Message:
+    entry: JsonObject = {"MsgId": "77", "CreateTime": 17, "FromUserName": "@a", "ToUserName": "@me", **raw}
+    found = messages.message_of(entry, "@me", emoji_names=names)
+    assert isinstance(found, Message)
+    return found
+
+
+def escaped(xml: str) -> str:
+    return xml.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br/>")
+
+
+IMAGE = escaped(
+    '<?xml version="1.0"?>\n<msg>\n\t<img length="6503" hdlength="0" />\n\t<commenturl></commenturl>\n</msg>\n'
+)
+VOICE = escaped('<msg><voicemsg endflag="1" voiceformat="4" voicelength="1580" length="2026" /></msg>')
+VIDEO = escaped('<msg><videomsg length="70000" playlength="9"/></msg>')
+EMOTICON = escaped(
+    '<msg><emoji fromusername="x" type="2" md5="00" len="4321" productid=""/><gameext type="0"/></msg>'
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text", "media"),
+    [
+        ({"MsgType": 3, "Content": IMAGE}, "[图片]", Media(MessageKind.IMAGE, "77", size=6503)),
+        ({"MsgType": 34, "Content": VOICE}, "[语音]", Media(MessageKind.VOICE, "77", size=2026, seconds=1.58)),
+        ({"MsgType": 43, "Content": VIDEO}, "[视频]", Media(MessageKind.VIDEO, "77", size=70000, seconds=9)),
+        ({"MsgType": 43, "Content": "", "PlayLength": 3}, "[视频]", Media(MessageKind.VIDEO, "77", seconds=3)),
+        ({"MsgType": 44, "Content": None}, "[视频]", Media(MessageKind.VIDEO, "77")),
+        ({"MsgType": 62, "Content": VIDEO}, "[小视频]", Media(MessageKind.MICROVIDEO, "77", size=70000, seconds=9)),
+        ({"MsgType": 47, "Content": EMOTICON}, "[表情]", Media(MessageKind.EMOTICON, "77", size=4321)),
+    ],
+)
+def test_media(raw: JsonObject, text: str, media: Media) -> None:
+    found = message(raw)
+    assert (found.kind, found.text, found.media, found.raw_kind) == (media.kind, text, media, str(raw["MsgType"]))
+    in_group = message({**raw, "FromUserName": GROUP, "Content": "@b:<br/>" + str(raw["Content"] or "")})
+    assert (in_group.media, in_group.sender, in_group.chat) == (media, "@b", GROUP)
+
+
+def test_an_emoticon_of_the_store_has_nothing_to_fetch() -> None:
+    found = message({"MsgType": 47, "HasProductId": 1, "Content": ""})
+    assert (found.kind, found.media) == (MessageKind.EMOTICON, None)
+    assert found.text == "[表情](获取数据为空，可能需要手机查看)"
+
+
+FILE = (
+    '<msg><appmsg appid="wx0000000000000001" sdkver="0"><title>报告 &amp; 数据.pdf</title><des></des><type>6</type>'
+    "<appattach><totallen>28457</totallen><attachid>@cdn_x</attachid><fileext>pdf</fileext></appattach></appmsg>"
+    "<fromusername>wxid_sample00000001</fromusername></msg>"
+)
+
+
+def test_a_file() -> None:
+    raw: JsonObject = {
+        "MsgType": 49,
+        "AppMsgType": 6,
+        "FileName": "报告 &amp; 数据.pdf",
+        "FileSize": "28457",
+        "MediaId": "@crypt_1122",
+        "EncryFileName": "%E6%8A%A5",
+        "Content": escaped(FILE),
+    }
+    found = message(raw)
+    assert (found.kind, found.text, found.raw_kind) == (MessageKind.FILE, "[文件]", "49/6")
+    assert found.media is not None
+    assert (found.media.name, found.media.size) == ("报告 & 数据.pdf", 28457)
+    assert file_key(found.media.key) == FileKey("@a", "@crypt_1122", "%E6%8A%A5", "报告 & 数据.pdf")
+    by_xml = message({"MsgType": 49, "AppMsgType": 0, "Content": escaped(FILE)})
+    assert by_xml.media is not None
+    assert (by_xml.kind, by_xml.media.name, by_xml.media.size) == (MessageKind.FILE, "报告 & 数据.pdf", 28457)
+    assert message({"MsgType": 49, "AppMsgType": 6, "FileName": "x"}).media is None
+    for nonsense in ("", "77", "[1,2,3,4]", '["a"]', "[" * 100_000):
+        assert file_key(nonsense) is None
+
+
+LINK = (
+    '<msg><appmsg appid="wx1" sdkver="0"><title>T &amp; U</title><des>第一行</des><type>5</type>'
+    "<url>http://x.invalid/?a=1&amp;amp;b=2</url></appmsg><appinfo><appname>应用</appname></appinfo></msg>"
+)
+
+
+def test_a_link() -> None:
+    raw: JsonObject = {"MsgType": 49, "AppMsgType": 5, "Content": escaped(LINK)}
+    found = message({**raw, "FileName": "T &amp; U", "Url": "http://x.invalid/?a=1&amp;amp;b=2"})
+    app = AppShare("T & U", "http://x.invalid/?a=1&b=2", "第一行", "应用", "wx1", 5)
+    assert (found.kind, found.app, found.raw_kind) == (MessageKind.APP, app, "49/5")
+    assert found.text == (
+        "[应用分享]标题：T & U\n[应用分享]描述：第一行\n[应用分享]应用：应用\n[应用分享]链接：http://x.invalid/?a=1&b=2"
+    )
+    assert message(raw).app == app
+    bare = message({**raw, "Content": escaped("<msg><appmsg><type>5</type></appmsg></msg>")})
+    assert bare.text == "[应用分享]标题：未知\n[应用分享]描述：未知\n[应用分享]应用：未知\n[应用分享]链接：未知"
+
+
+QUOTE = (
+    "<msg><appmsg><title>是的</title><type>57</type>"
+    "<refermsg><type>1</type><content>?</content></refermsg></appmsg></msg>"
+)
+
+
+@pytest.mark.parametrize("content", [escaped(QUOTE), escaped(QUOTE)[:-40]])
+def test_an_app_message_of_another_type(content: str) -> None:
+    found = message({"MsgType": 49, "AppMsgType": 5, "Content": content})
+    assert (found.kind, found.raw_kind, found.text) == (
+        MessageKind.APP,
+        "49/57",
+        "[应用分享]标题：是的\n[应用分享]链接：",
+    )
+
+
+def test_shared_pictures_and_transfers() -> None:
+    assert message({"MsgType": 49, "AppMsgType": 2}).media == Media(MessageKind.IMAGE, "77")
+    assert message({"MsgType": 49, "AppMsgType": 8}).media == Media(MessageKind.EMOTICON, "77")
+    transfer = (
+        "<msg><appmsg><title>微信转账</title><type>2000</type><des><![CDATA[收到转账0.10元。]]></des></appmsg></msg>"
+    )
+    found = message({"MsgType": 49, "AppMsgType": 2000, "FileName": "微信转账", "Content": escaped(transfer)})
+    assert (found.kind, found.text, found.app) == (MessageKind.PAYMENT, "[转账](收到转账0.10元。)", None)
+
+
+def test_a_card() -> None:
+    xml = '<msg username="wxid_x" nickname="名 &amp; 字" alias="al" sex="2" province="广东" city="" bigheadimgurl="http://x"/>'
+    raw: JsonObject = {"MsgType": 42, "RecommendInfo": {"UserName": "@card", "NickName": "other", "Sex": 1}}
+    found = message({**raw, "Content": escaped(xml)})
+    assert found.card == Card("@card", "名 & 字", "al", "广东", "", Sex.FEMALE, "http://x")
+    assert found.text == "[名片]昵称：名 & 字\n[名片]性别：female\n[名片]位置：广东 未知\n[名片]头像：http://x"
+    without = message(raw).card
+    assert without == Card("@card", "other", sex=Sex.MALE)
+
+
+ORIGINAL = (
+    '<?xml version="1.0"?>\n<msg>\n\t<location x="22.540001" y="113.930001" scale="16" label="深圳市南山区" '
+    'maptype="0" poiname="科技园" />\n</msg>\n'
+)
+MAP = "http://apis.map.qq.com/uri/v1/geocoder?coord=22.540001,113.930001"
+
+
+@pytest.mark.parametrize(
+    ("raw", "label"),
+    [
+        ({"MsgType": 1, "SubMsgType": 48, "Url": MAP, "OriContent": ORIGINAL}, "深圳市南山区"),
+        ({"MsgType": 1, "SubMsgType": 48, "Url": MAP}, "科技园"),
+        ({"MsgType": 1, "Url": MAP, "OriContent": ORIGINAL[:-30]}, "深圳市南山区"),
+    ],
+)
+def test_a_location(raw: JsonObject, label: str) -> None:
+    content = "科技园:<br/>/cgi-bin/mmwebwx-bin/webwxgetpubliclinkimg?url=xxx&msgid=1&pictype=location"
+    for found in (
+        message({**raw, "Content": content}),
+        message({**raw, "Content": "@b:<br/>" + content, "FromUserName": GROUP}),
+    ):
+        assert (found.kind, found.text, found.raw_kind) == (MessageKind.LOCATION, "[位置]科技园", "48")
+        assert found.place == Place("22.540001", "113.930001", label, MAP)
+    as_sent = message({"MsgType": 48, "Content": escaped(ORIGINAL)})
+    assert as_sent.place == Place("22.540001", "113.930001", "深圳市南山区")
+
+
+def revocation(words: str, message_id: str) -> str:
+    return escaped(
+        '<sysmsg type="revokemsg"><revokemsg><session>wxid_x</session><oldmsgid>1072600000</oldmsgid>'
+        f"<msgid>{message_id}</msgid><replacemsg><![CDATA[{words}]]></replacemsg></revokemsg></sysmsg>"
+    )
+
+
+def test_a_recall() -> None:
+    raw: JsonObject = {"MsgType": 10002, "Content": revocation('"小明" 撤回了一条消息', "6423456789012345679")}
+    found = message(raw)
+    assert (found.kind, found.text) == (MessageKind.REVOKE, '[撤回消息]("小明" 撤回了一条消息)')
+    assert (found.direction, found.revoked) == (Direction.RECEIVED, "6423456789012345679")
+    prefixed = message({**raw, "FromUserName": GROUP, "Content": "7000@chatroom:<br/>" + str(raw["Content"])})
+    assert (prefixed.revoked, prefixed.chat) == ("6423456789012345679", GROUP)
+
+
+@pytest.mark.parametrize("words", ["你撤回了一条消息", "You recalled a message"])
+def test_ones_own_recall_comes_from_the_peer(words: str) -> None:
+    own = message({"MsgType": 10002, "Content": revocation(words, "5")})
+    assert (own.direction, own.sender, own.chat, own.revoked) == (Direction.SENT_ELSEWHERE, "@me", "@a", "5")
+    last = message({"MsgType": 10002, "Content": revocation(words, "0"), "FromUserName": GROUP})
+    assert (last.direction, last.sender, last.chat, last.revoked) == (Direction.SENT_ELSEWHERE, "@me", GROUP, "0")
+
+
+def test_other_words_of_wechat() -> None:
+    pat = escaped('<sysmsg type="pat"><pat><template><![CDATA["A" 拍了拍 "B"]]></template></pat></sysmsg>')
+    found = message({"MsgType": 10002, "Content": pat, "FromUserName": GROUP})
+    assert (found.kind, found.text, found.sender) == (MessageKind.NOTICE, '"A" 拍了拍 "B"', "")
+    silent = message({"MsgType": 10002, "Content": escaped('<sysmsg type="paymsg"/>')})
+    assert (silent.kind, silent.raw_kind) == (MessageKind.OTHER, "10002/paymsg")
+    joined = message({"MsgType": 10000, "Content": '"A"邀请"B"加入了群聊', "FromUserName": GROUP})
+    assert (joined.kind, joined.sender) == (MessageKind.NOTICE, "")
+    for kind in (50, 53, 99, 40):
+        unknown = message({"MsgType": kind, "Content": "<"})
+        assert (unknown.kind, unknown.raw_kind) == (MessageKind.OTHER, str(kind))
+
+
+def test_a_friend_request() -> None:
+    xml = '<msg fromusername="x" encryptusername="v1_x" fromnickname="新" content="我是新" ticket="v2_1@stranger"/>'
+    who: JsonObject = {"UserName": "@ffff", "NickName": "新朋友", "Content": "我是&lt;新", "Ticket": "v2_0@stranger"}
+    raw: JsonObject = {"MsgId": "5", "MsgType": 37, "FromUserName": "fmessage", "ToUserName": "@me"}
+    by_json = messages.message_of({**raw, "RecommendInfo": who}, "@me", False)
+    assert isinstance(by_json, messages.Asked)
+    assert by_json.request == FriendRequest("@ffff", "新朋友", "我是<新", "v2_0@stranger")
+    again = messages.message_of({**raw, "RecommendInfo": who, "MsgId": "6"}, "@me", False)
+    assert isinstance(again, messages.Asked)
+    assert again.id == by_json.id
+    assert "v2_0" not in repr(again)
+    by_xml = messages.message_of({**raw, "Content": escaped(xml)}, "@me", False)
+    assert isinstance(by_xml, messages.Asked)
+    assert by_xml.request == FriendRequest("v1_x", "新", "我是新", "v2_1@stranger")
+    assert by_xml.id != by_json.id
+    assert messages.message_of({**raw, "RecommendInfo": {"UserName": "@me"}}, "@me", False) is None
+
+
+def test_emoji_in_xml() -> None:
+    smile = '<span class="emoji emoji1f604"></span>'
+    content = escaped("<msg><appmsg><title>") + smile + escaped("</title><type>5</type></appmsg></msg>")
+    raw: JsonObject = {"MsgType": 49, "Content": content}
+    for names, title in ((False, "😄"), (True, "[笑脸]")):
+        app = message(raw, names).app
+        assert app is not None
+        assert app.title == title

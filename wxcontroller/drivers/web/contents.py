@@ -1,0 +1,229 @@
+"""What a message says, by its type (weixin-web-protocol 7.3 to 7.7). Nothing a peer can write makes this fail."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
+from wxcontroller.core.model import AppShare, Card, Media, MessageKind, Place, Sex
+from wxcontroller.drivers.web import markup
+from wxcontroller.drivers.web.markup import Markup
+from wxcontroller.drivers.web.text import plain, unescape
+
+TEXT, FRIEND_REQUEST, CARD, EMOTICON, PLACE, APP, NOTICE, SYSMSG = 1, 37, 42, 47, 48, 49, 10000, 10002
+_MEDIA = {
+    3: MessageKind.IMAGE,
+    34: MessageKind.VOICE,
+    43: MessageKind.VIDEO,
+    44: MessageKind.VIDEO,
+    EMOTICON: MessageKind.EMOTICON,
+    62: MessageKind.MICROVIDEO,
+}
+# App messages that are nothing but media (7.4).
+_APP_IMAGE, _APP_LINK, _APP_FILE, _APP_EMOTICON, _APP_TRANSFER = 2, 5, 6, 8, 2000
+_WORDS = {
+    MessageKind.IMAGE: "[图片]",
+    MessageKind.VOICE: "[语音]",
+    MessageKind.VIDEO: "[视频]",
+    MessageKind.MICROVIDEO: "[小视频]",
+    MessageKind.EMOTICON: "[表情]",
+    MessageKind.FILE: "[文件]",
+}
+_ON_THE_PHONE = "(获取数据为空，可能需要手机查看)"
+_CALL = "[通话，请在手机上查看]"
+_UNSUPPORTED = "[不支持的消息，请在手机上查看]"
+_NOT_KNOWN = "未知"
+_OWN_RECALLS = ("你撤回了一条消息", "You recalled a message")
+_SEXES = {1: Sex.MALE, 2: Sex.FEMALE}
+_COORDINATES = re.compile(r"coord=(-?\d{1,3}(?:\.\d{1,12})?)(?:,|%2C)(-?\d{1,3}(?:\.\d{1,12})?)")
+_DEGREES = re.compile(r"-?\d{1,3}(?:\.\d{1,12})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A message without its envelope. Fields as in model.Message; ``own``: it is one's own although it came as the
+    peer's (7.7). ``revoked`` is "0" when the last message of one's own in the chat is meant."""
+
+    kind: MessageKind
+    text: str
+    raw_kind: str
+    media: Media | None = None
+    app: AppShare | None = None
+    card: Card | None = None
+    place: Place | None = None
+    revoked: str = ""
+    own: bool = False
+
+
+def content_of(raw: JsonObject, kind: int, message_id: str, content: str, emoji_names: bool) -> Content:
+    """Read an entry of AddMsgList whose Content, rid of a group's prefix, is ``content``; ``kind`` is its MsgType."""
+    if kind == TEXT:
+        if integer(raw.get("SubMsgType")) == PLACE or "pictype=location" in content:
+            return _place(raw, content.partition(":<br/>")[0], emoji_names)
+        if text(raw.get("FromUserName")) == "newsapp":
+            return Content(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")
+        return Content(MessageKind.TEXT, plain(content, emoji_names), "1")
+    if kind == NOTICE:
+        return Content(MessageKind.NOTICE, plain(content, emoji_names), "10000")
+    if kind in (50, 53):
+        return Content(MessageKind.OTHER, _CALL, str(kind))
+    if kind == PLACE:
+        return _place(raw, "", emoji_names, content)
+    if kind == CARD:
+        return _card(raw, markup.read(content, emoji_names), emoji_names)
+    if kind == APP:
+        return _app(raw, markup.read(content, emoji_names), message_id, emoji_names)
+    if kind == SYSMSG:
+        return _sysmsg(markup.read(content, emoji_names))
+    if kind in _MEDIA:
+        return _media(raw, markup.read(content, emoji_names), _MEDIA[kind], message_id, str(kind))
+    return Content(MessageKind.OTHER, _UNSUPPORTED, str(kind))
+
+
+# -- media
+
+
+def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str) -> Content:
+    words = _WORDS[kind]
+    if kind is MessageKind.EMOTICON and integer(raw.get("HasProductId")) != 0:
+        # From WeChat's store: the web gets nothing but that there was one (7.5).
+        return Content(kind, words + _ON_THE_PHONE, raw_kind)
+    place, sizes = {
+        MessageKind.IMAGE: ("img", ("hdlength", "length")),
+        MessageKind.VOICE: ("voicemsg", ("length",)),
+        MessageKind.EMOTICON: ("emoji", ("len",)),
+    }.get(kind, ("videomsg", ("length",)))
+    size = next((found for name in sizes if (found := _count(xml.attribute(place, name)))), 0)
+    seconds = 0.0
+    if kind is MessageKind.VOICE:
+        seconds = (_count(raw.get("VoiceLength")) or _count(xml.attribute(place, "voicelength"))) / 1000
+    elif kind is not MessageKind.IMAGE:
+        seconds = float(_count(raw.get("PlayLength")) or _count(xml.attribute(place, "playlength")))
+    return Content(kind, words, raw_kind, media=Media(kind, message_id, size=size, seconds=seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class FileKey:
+    """What fetching a received file takes (5.13); ``encrypted`` is its EncryFileName."""
+
+    sender: str
+    media_id: str
+    encrypted: str
+    name: str
+
+
+def file_key(key: str) -> FileKey | None:
+    """Read the key of a received file's Media; None for one that is not from here."""
+    try:
+        found = json.loads(key)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, list) and len(found) == 4 and all(isinstance(part, str) for part in found):
+        return FileKey(*found)
+    return None
+
+
+def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Content:
+    name = plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title")
+    media_id = text(raw.get("MediaId")) or xml.text("appattach/attachid")
+    parts = [text(raw.get("FromUserName")), media_id, text(raw.get("EncryFileName")), name]
+    size = _count(raw.get("FileSize")) or _count(xml.text("appattach/totallen"))
+    media = Media(MessageKind.FILE, json.dumps(parts, ensure_ascii=False), name=name, size=size) if media_id else None
+    return Content(MessageKind.FILE, _WORDS[MessageKind.FILE], raw_kind, media=media)
+
+
+# -- shared things
+
+
+def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> Content:
+    # The XML's type is newer than the JSON's (7.4).
+    app_type = _count(xml.text("appmsg/type")) or _count(raw.get("AppMsgType"))
+    raw_kind = f"{APP}/{app_type}"
+    if app_type == _APP_FILE:
+        return _file(raw, xml, raw_kind, emoji_names)
+    if app_type == _APP_IMAGE:
+        return _media(raw, xml, MessageKind.IMAGE, message_id, raw_kind)
+    if app_type == _APP_EMOTICON:
+        return _media(raw, xml, MessageKind.EMOTICON, message_id, raw_kind)
+    description = xml.text("appmsg/des")
+    if app_type == _APP_TRANSFER:
+        return Content(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)
+    # An address is escaped once more than everything else (8.2).
+    app = AppShare(
+        title=plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title"),
+        url=unescape(plain(text(raw.get("Url")), emoji_names)) or unescape(xml.text("appmsg/url")),
+        description=description,
+        app_name=xml.text("appinfo/appname") or xml.text("appmsg/sourcedisplayname"),
+        app_id=xml.attribute("appmsg", "appid") or text(obj(raw.get("AppInfo")).get("AppID")),
+        type=app_type,
+    )
+    if app_type == _APP_LINK and xml.source:
+        lines = {"标题": app.title, "描述": app.description, "应用": app.app_name, "链接": app.url}
+        words = "\n".join(f"[应用分享]{name}：{value or _NOT_KNOWN}" for name, value in lines.items())
+    else:
+        words = f"[应用分享]标题：{app.title}\n[应用分享]链接：{app.url}"
+    return Content(MessageKind.APP, words, raw_kind, app=app)
+
+
+def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> Content:
+    who = obj(raw.get("RecommendInfo"))
+
+    def known(attribute: str, key: str) -> str:
+        return xml.attribute("msg", attribute) or plain(text(who.get(key)), emoji_names)
+
+    card = Card(
+        id=text(who.get("UserName")) or xml.attribute("msg", "username"),
+        name=known("nickname", "NickName"),
+        account=known("alias", "Alias"),
+        province=known("province", "Province"),
+        city=known("city", "City"),
+        sex=_SEXES.get(integer(xml.attribute("msg", "sex"), integer(who.get("Sex"))), Sex.UNKNOWN),
+        avatar=xml.attribute("msg", "bigheadimgurl", "smallheadimgurl"),
+    )
+    lines = {
+        "昵称": card.name or _NOT_KNOWN,
+        "性别": card.sex.value or _NOT_KNOWN,
+        "位置": f"{card.province or _NOT_KNOWN} {card.city or _NOT_KNOWN}",
+        "头像": card.avatar or _NOT_KNOWN,
+    }
+    words = "\n".join(f"[名片]{name}：{value}" for name, value in lines.items())
+    return Content(MessageKind.CARD, words, str(CARD), card=card)
+
+
+def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> Content:
+    # OriContent is the XML itself; in Content it is escaped like everything there.
+    xml = markup.read(text(raw.get("OriContent")) or content, emoji_names)
+    url = unescape(plain(text(raw.get("Url")), emoji_names))
+    latitude, longitude = xml.attribute("location", "x"), xml.attribute("location", "y")
+    if not (_DEGREES.fullmatch(latitude) and _DEGREES.fullmatch(longitude)):
+        found = _COORDINATES.search(url)
+        latitude, longitude = (found[1], found[2]) if found else ("", "")
+    label = xml.attribute("location", "label", "poiname") or plain(name, emoji_names)
+    shown = plain(name, emoji_names) or xml.attribute("location", "poiname") or label
+    place = Place(latitude, longitude, label, url)
+    return Content(MessageKind.LOCATION, f"[位置]{shown}", str(PLACE), place=place)
+
+
+# -- WeChat's own words
+
+
+def _sysmsg(xml: Markup) -> Content:
+    kind = xml.attribute("sysmsg", "type")
+    words = xml.text("revokemsg/replacemsg")
+    if kind == "revokemsg" or words:
+        revoked = xml.text("revokemsg/msgid") or xml.text("revokemsg/newmsgid")
+        return Content(
+            MessageKind.REVOKE,
+            f"[撤回消息]({words})" if words else "[撤回消息]",
+            str(SYSMSG),
+            revoked=revoked if revoked.isdecimal() and len(revoked) <= 20 else "0",
+            own=words.startswith(_OWN_RECALLS) or revoked == "0",
+        )
+    words = next((found for name in ("template", "plain", "content", "text") if (found := xml.text(name))), "")
+    raw_kind = f"{SYSMSG}/{kind[:40]}" if kind else str(SYSMSG)
+    return Content(MessageKind.NOTICE if words else MessageKind.OTHER, words or _UNSUPPORTED, raw_kind)
+
+
+def _count(value: object) -> int:
+    found = integer(value)
+    return found if 0 < found < 1 << 48 else 0

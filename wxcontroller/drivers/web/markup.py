@@ -1,0 +1,131 @@
+"""XML inside messages: parsed safely, and by pattern where it is broken (weixin-web-protocol 8.2).
+
+Only texts and attributes by place are kept, never a tree: what a peer can send is bounded in depth, number and time.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from wxcontroller.drivers.web.text import plain_emoji, unescape
+
+if TYPE_CHECKING:
+    from xml.sax.xmlreader import AttributesImpl
+
+T = TypeVar("T")
+_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
+# What XML 1.0 has no place for.
+_ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DECLARATION = re.compile(r"\A<\?xml[^>]{0,200}\?>")
+_ATTRIBUTE = r"""(?<![\w:.-]){}\s{{0,20}}=\s{{0,20}}(?:"([^"]*)"|'([^']*)')"""
+_LONGEST = 1 << 18  # characters that are looked at
+_DEEPEST = 50
+_MOST = 2000  # places
+
+
+@dataclass(slots=True)
+class Markup:
+    """A message's XML. ``path`` is a place such as ``appmsg/title``: the first element that ends like it counts."""
+
+    source: str = field(default="", repr=False)
+    whole: bool = False  # all of it could be parsed
+    _texts: dict[str, str] = field(default_factory=dict, repr=False)
+    _attributes: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+
+    def text(self, path: str) -> str:
+        """Return the text of an element, "" when there is none."""
+        found = _ending(self._texts, path)
+        return (self._text_by_pattern(path) if found is None and not self.whole else found or "").strip()
+
+    def attribute(self, path: str, *names: str) -> str:
+        """Return the first of an element's attributes ``names`` that is not empty, "" when there is none."""
+        found = _ending(self._attributes, path)
+        if found is None:
+            found = {} if self.whole else {name: self._attribute_by_pattern(path, name) for name in names}
+        return next((value for name in names if (value := found.get(name, "").strip())), "")
+
+    def _text_by_pattern(self, path: str) -> str:
+        name = path.rpartition("/")[2]
+        tag = self._tag(name)
+        if tag is None or self.source[tag[1] - 2] == "/":
+            return ""
+        end = self.source.find(f"</{name}", tag[1])
+        content = (self.source[tag[1] : end] if end >= 0 else self.source[tag[1] :].partition("<")[0]).strip()
+        if content.startswith("<![CDATA["):
+            return content[9:].partition("]]>")[0]
+        return unescape(content)
+
+    def _attribute_by_pattern(self, path: str, name: str) -> str:
+        tag = self._tag(path.rpartition("/")[2])
+        if tag is None:
+            return ""
+        found = re.search(_ATTRIBUTE.format(re.escape(name)), self.source[slice(*tag)])
+        return unescape(found[1] if found[1] is not None else found[2]) if found else ""
+
+    def _tag(self, name: str) -> tuple[int, int] | None:
+        """Return where the first start tag ``name`` begins and ends."""
+        start = -1
+        while (start := self.source.find(f"<{name}", start + 1)) >= 0:
+            after = self.source[start + len(name) + 1 : start + len(name) + 2]
+            if after and after in " \t\r\n/>":
+                end = self.source.find(">", start)
+                return start, end + 1 if end >= 0 else len(self.source)
+        return None
+
+
+def read(raw: str, emoji_names: bool) -> Markup:
+    """Read a message's Content without its group prefix. Never fails; what is no XML has no places.
+
+    ``emoji_names`` as in ``text.plain``. Emoji become text before anything else: as spans they would be elements.
+    """
+    if not raw:
+        return Markup(whole=True)
+    source = _BREAK.sub("\n", raw[:_LONGEST])
+    source = unescape(plain_emoji(source, emoji_names, escape=True))
+    source = _ILLEGAL.sub("", source[max(0, source.find("<")) :])
+    source = _DECLARATION.sub("", source).lstrip()
+    found = Markup(source)
+    if source.startswith("<"):
+        _parse(found)
+    return found
+
+
+def _parse(found: Markup) -> None:
+    # Imported here: most messages are texts, and most accounts never need it.
+    import xml.sax
+
+    import defusedxml
+    import defusedxml.sax
+
+    class Places(xml.sax.ContentHandler):
+        def __init__(self) -> None:
+            super().__init__()
+            self.path: list[str] = []
+            self.pieces: list[list[str]] = []
+
+        def startElement(self, name: str, attrs: "AttributesImpl") -> None:  # noqa: N802
+            self.path.append(name)
+            self.pieces.append([])
+            if len(self.path) > _DEEPEST or len(found._attributes) + len(found._texts) > _MOST:
+                raise xml.sax.SAXException("more than a message needs")
+            if attrs.getLength():
+                found._attributes.setdefault("/".join(self.path), dict(attrs.items()))
+
+        def endElement(self, _name: str) -> None:  # noqa: N802
+            found._texts.setdefault("/".join(self.path), "".join(self.pieces.pop()))
+            self.path.pop()
+
+        def characters(self, content: str) -> None:
+            if self.pieces:
+                self.pieces[-1].append(content)
+
+    try:
+        defusedxml.sax.parseString(found.source.encode("utf-8", "replace"), Places(), forbid_dtd=True)
+    except (xml.sax.SAXException, defusedxml.DefusedXmlException, ValueError):
+        return
+    found.whole = True
+
+
+def _ending(places: dict[str, T], path: str) -> T | None:
+    ending = "/" + path
+    return next((value for place, value in places.items() if place == path or place.endswith(ending)), None)
