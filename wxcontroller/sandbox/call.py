@@ -37,7 +37,7 @@ class Endpoint:
 
     name: str
     roles: frozenset[Role]
-    handler: "Callable[[Call], Awaitable[web.Response]]"
+    handler: "Callable[[Call], Awaitable[web.StreamResponse]]"
     refusal: Callable[[int], web.Response]
     methods: frozenset[str] = frozenset({HTTPMethod.GET})
 
@@ -90,6 +90,23 @@ class Call:
         1102 for missing cookies, 1100 for a session that is not there (or not on this domain), 1101 for one that
         does not fit, and with its own code for one that has ended.
         """
+        account, session = self._by_cookies()
+        self._check_query(session)
+        if self.request.method == HTTPMethod.POST and self.endpoint.name not in ("webwxlogout", "webwxgetcontact"):
+            self.check_base_request(session, self.json().get("BaseRequest"), need_skey)
+        elif need_skey and self.request.query.get("skey") not in session.skeys:
+            raise Refused(SESSION_INVALID, "skey is missing or wrong in the query")
+        session.learn(account.world)
+        return account, session
+
+    def uploader(self, base_request: JsonValue) -> tuple[Account, Session]:
+        """Return who uploads: BaseRequest is in a part of the form there (5.8)."""
+        account, session = self._by_cookies()
+        self.check_base_request(session, base_request, True)
+        session.learn(account.world)
+        return account, session
+
+    def _by_cookies(self) -> tuple[Account, Session]:
         sid, uin = self.cookies.get("wxsid", ""), self.cookies.get("wxuin", "")
         if not sid or not uin:
             raise Refused(COOKIE_INVALID, "cookie wxsid or wxuin is missing")
@@ -104,14 +121,7 @@ class Call:
             raise Refused(session.dead, f"the session ended with {session.dead}")
         if self.host.domain != session.domain:
             raise Refused(NO_SESSION, "the session is at home on another domain")
-        account = self.sandbox.accounts[session.uin]
-        self._check_query(session)
-        if self.request.method == HTTPMethod.POST and self.endpoint.name not in ("webwxlogout", "webwxgetcontact"):
-            self._check_base_request(session, need_skey)
-        elif need_skey and self.request.query.get("skey") not in session.skeys:
-            raise Refused(SESSION_INVALID, "skey is missing or wrong in the query")
-        session.learn(account.world)
-        return account, session
+        return self.sandbox.accounts[session.uin], session
 
     def _check_query(self, session: Session) -> None:
         query = self.request.query
@@ -125,8 +135,9 @@ class Call:
         if query.get("pass_ticket") and not session.takes_pass_ticket(query["pass_ticket"]):
             raise Refused(PARAMETER, "pass_ticket is wrong")
 
-    def _check_base_request(self, session: Session, need_skey: bool) -> None:
-        base = obj(self.json().get("BaseRequest"))
+    def check_base_request(self, session: Session, base_request: JsonValue, need_skey: bool) -> None:
+        """Refuse a BaseRequest that is not this session's."""
+        base = obj(base_request)
         if not base:
             raise Refused(PARAMETER, "BaseRequest is missing")
         if integer(base.get("Uin")) != session.uin or text(base.get("Sid")) != session.sid:

@@ -53,8 +53,8 @@ def qr_code(text: str) -> bytes:
     return squares([blank] * _QUIET_ZONE + rows + [blank] * _QUIET_ZONE)
 
 
-def avatar(seed: str) -> bytes:
-    """Return a small symmetric picture that is always the same for the same ``seed``."""
+def avatar(seed: str, scale: int = 1) -> bytes:
+    """Return a symmetric picture that is always the same for the same ``seed``, of 56 pixels times ``scale``."""
     digest = hashlib.blake2b(seed.encode(), digest_size=16).digest()
     ink = 32 + digest[15] % 128
     rows = []
@@ -62,7 +62,7 @@ def avatar(seed: str) -> bytes:
         half = [ink if digest[y * 3 + x] & 1 else 236 for x in range(3)]
         rows.append([236, *half, half[1], half[0], 236])
     blank = [236] * 7
-    return squares([blank, *rows, blank])
+    return squares([[v for v in row for _ in range(scale)] for row in (blank, *rows, blank) for _ in range(scale)])
 
 
 def _segment(marker: int, payload: bytes) -> bytes:

@@ -8,7 +8,7 @@ import struct
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import integer
-from wxcontroller.sandbox import weixin_contacts, weixin_login, weixin_messages
+from wxcontroller.sandbox import weixin_contacts, weixin_login, weixin_media, weixin_messages
 from wxcontroller.sandbox.call import NO_SESSION, Call, Endpoint, Refused, page, read_cookies
 from wxcontroller.sandbox.faults import Fault, FaultKind
 from wxcontroller.sandbox.hosts import Host
@@ -19,7 +19,12 @@ log = logging.getLogger(__name__)
 CGI = "/cgi-bin/mmwebwx-bin/"
 ENDPOINTS: dict[str, Endpoint] = {
     ("/jslogin" if endpoint.name == "jslogin" else CGI + endpoint.name): endpoint
-    for endpoint in (*weixin_login.ENDPOINTS, *weixin_contacts.ENDPOINTS, *weixin_messages.ENDPOINTS)
+    for endpoint in (
+        *weixin_login.ENDPOINTS,
+        *weixin_contacts.ENDPOINTS,
+        *weixin_messages.ENDPOINTS,
+        *weixin_media.ENDPOINTS,
+    )
 }
 NAMES = frozenset({*(endpoint.name for endpoint in ENDPOINTS.values()), "qrcode", "page", "l"})
 _GARBAGE = "\x00\x1f<html><head><title>502 Bad Gateway</title>\ufffd{"
@@ -59,7 +64,7 @@ async def serve(sandbox: Sandbox, request: web.Request, host: Host) -> web.Strea
     return response
 
 
-async def _answer(call: Call) -> web.Response:
+async def _answer(call: Call) -> web.StreamResponse:
     endpoint = call.endpoint
     if call.host.role not in endpoint.roles:
         call.note(f"asked for on a {call.host.role.value} host")
@@ -144,6 +149,8 @@ async def _swallow(request: web.Request, fault: Fault) -> web.StreamResponse:
 async def _break_off(request: web.Request, response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
     """Promise the whole body and send a part of it."""
     whole = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+    if isinstance(response, weixin_media.Download):
+        whole = response.path.read_bytes()
     part = whole[: integer(fault.value, len(whole) // 2)]
     broken = web.StreamResponse(status=response.status, headers={"Content-Type": response.headers["Content-Type"]})
     broken.content_length = max(len(whole), len(part) + 1)

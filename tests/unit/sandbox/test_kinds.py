@@ -152,7 +152,8 @@ async def test_revokes_swap_sides_for_ones_own(online: Browser) -> None:
 
 
 async def test_a_friend_request(online: Browser) -> None:
-    got = await receive(online, kind="friend_request", text="你好 & 再见", **{"from": "新<朋>友"})
+    sender: Json = {"from": "新<朋>友"}
+    got = await receive(online, kind="friend_request", text="你好 & 再见", **sender)
     message = await one(online)
     info = message["RecommendInfo"]
     assert (message["MsgType"], message["FromUserName"]) == (37, "fmessage")

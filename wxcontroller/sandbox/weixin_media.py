@@ -1,0 +1,144 @@
+"""Fetching content and pictures of people (5.13). What can't be had is an empty answer, as in reality."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import integer
+from wxcontroller.sandbox import jpeg
+from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused
+from wxcontroller.sandbox.compose import EMOTICON, IMAGE, MICRO_VIDEO, VIDEO, VOICE
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.hosts import Role
+from wxcontroller.sandbox.world import Kind
+
+
+class Download(web.FileResponse):
+    """Content, straight from the disk; understands Range."""
+
+    def __init__(self, path: Path, mime: str) -> None:
+        super().__init__(path, headers={"Content-Type": mime})
+        self.path = path
+
+
+def empty(_ret: int = 0) -> web.Response:
+    """Answer with nothing."""
+    return web.Response(body=b"", content_type="text/plain")
+
+
+def _item(call: Call, parameter: str, *types: int) -> Item:
+    """Return the content of the message that the query names. Refuses when it has none of these types."""
+    account, _ = call.session()
+    other = "msgid" if parameter == "MsgID" else "MsgID"
+    query = call.request.query
+    value = query.get(parameter) or query.get(other)
+    if not value:
+        raise Refused(PARAMETER, f"{parameter} is missing")
+    if parameter not in query:
+        call.note(f"the message's id is sent as {other}, not as {parameter}")
+    heard = account.heard.get(integer(value, -1))
+    if heard is None:
+        raise Refused(PARAMETER, "no message has this id, or it is too old")
+    if heard.msg_type not in types:
+        raise Refused(PARAMETER, f"a message of type {heard.msg_type} has no such content")
+    if heard.item is None:
+        raise Refused(PARAMETER, "an emoticon from the store can't be fetched")
+    return heard.item
+
+
+def _content(call: Call, item: Item, mime: str) -> web.StreamResponse:
+    path = call.sandbox.contents.path(item.md5)
+    if path is None:
+        call.note("the content is not kept any more")
+        return empty()
+    return Download(path, mime)
+
+
+async def webwxgetmsgimg(call: Call) -> web.StreamResponse:
+    """Give a picture or an emoticon; always declared as JPEG, whatever it is."""
+    item = _item(call, "MsgID", IMAGE, EMOTICON)
+    size = call.request.query.get("type", "")
+    if size not in ("", "slave", "big"):
+        call.note("type is neither slave nor big")
+    if size == "slave":
+        return web.Response(body=jpeg.avatar(item.md5), content_type="image/jpeg")
+    return _content(call, item, "image/jpeg")
+
+
+async def webwxgetvoice(call: Call) -> web.StreamResponse:
+    """Give a voice message as MP3."""
+    return _content(call, _item(call, "msgid", VOICE), "audio/mp3")
+
+
+async def webwxgetvideo(call: Call) -> web.StreamResponse:
+    """Give a video, and nothing without Range."""
+    item = _item(call, "msgid", VIDEO, MICRO_VIDEO)
+    if "Range" not in call.request.headers:
+        call.note("video is asked for without Range")
+        return empty()
+    return _content(call, item, "video/mp4")
+
+
+async def webwxgetmedia(call: Call) -> web.StreamResponse:
+    """Give a file."""
+    account, session = call.session(need_skey=False)
+    query = call.request.query
+    if query.get("webwx_data_ticket") != session.data_ticket:
+        raise Refused(PARAMETER, "webwx_data_ticket is missing or wrong in the query")
+    item = account.media.get(query.get("mediaid", ""))
+    if item is None:
+        raise Refused(PARAMETER, "mediaid is of nothing here")
+    if session.wxid(query.get("sender", "")) is None:
+        raise Refused(PARAMETER, "sender is nobody of this login")
+    if integer(query.get("fromuser", "")) != session.uin and session.wxid(query.get("fromuser", "")) != account.wxid:
+        raise Refused(PARAMETER, "fromuser is not the account itself")
+    if not query.get("encryfilename") and not query.get("filename"):
+        raise Refused(PARAMETER, "encryfilename and filename are missing")
+    if "pass_ticket" not in query:
+        call.note("pass_ticket is missing in the query")
+    return _content(call, item, "application/octet-stream")
+
+
+async def webwxgeticon(call: Call) -> web.StreamResponse:
+    """Give the picture of a person: friends by their id alone, others with a group or a message."""
+    account, session = call.session(need_skey=False)
+    query = call.request.query
+    wxid = session.wxid(query.get("username", ""))
+    world = account.world
+    if wxid is None:
+        raise Refused(PARAMETER, "username is nobody of this login")
+    person = world.people.get(wxid)
+    if person is None or person.kind is Kind.STRANGER:
+        room = query.get("chatroomid", "")
+        inside = any(
+            room in (session.room_id(g.wxid), session.username(g.wxid)) and any(m.wxid == wxid for m in g.members)
+            for g in world.groups.values()
+        )
+        if not inside and integer(query.get("msgid"), -1) not in account.heard:
+            raise Refused(PARAMETER, "username is no friend, and no member of chatroomid")
+    return _head(call, wxid)
+
+
+async def webwxgetheadimg(call: Call) -> web.StreamResponse:
+    """Give the picture of a group."""
+    account, session = call.session(need_skey=False)
+    wxid = session.wxid(call.request.query.get("username", ""))
+    if wxid not in account.world.groups:
+        raise Refused(PARAMETER, "username is no group of this login")
+    return _head(call, wxid)
+
+
+def _head(call: Call, wxid: str) -> web.Response:
+    scale = 4 if call.request.query.get("type") == "big" else 1
+    return web.Response(body=jpeg.avatar(wxid, scale), content_type="image/jpeg")
+
+
+_BASE = frozenset({Role.BASE})
+ENDPOINTS = (
+    Endpoint("webwxgetmsgimg", _BASE, webwxgetmsgimg, empty),
+    Endpoint("webwxgetvoice", _BASE, webwxgetvoice, empty),
+    Endpoint("webwxgetvideo", _BASE, webwxgetvideo, empty),
+    Endpoint("webwxgetmedia", frozenset({Role.FILE}), webwxgetmedia, empty),
+    Endpoint("webwxgeticon", _BASE, webwxgeticon, empty),
+    Endpoint("webwxgetheadimg", _BASE, webwxgetheadimg, empty),
+)
