@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.journal import LEVELS
@@ -38,7 +38,14 @@ class Option:
 
 
 # Where the original has no name for it.
-_OWN = {name: f"WXCLIENT_{name.upper()}" for name in ("driver", "desktop", "server", "ca_file")}
+_OWN = {
+    name: f"WXCLIENT_{name.upper()}"
+    for name in (
+        *("driver", "desktop", "server", "ca_file"),
+        *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
+        *("send_jitter", "send_daily_max", "send_burst_max", "jsonp"),
+    )
+}
 
 
 def flag(value: str) -> str:
@@ -108,6 +115,30 @@ def domain(value: str) -> str:
     return value
 
 
+def words(value: str) -> str:
+    """Accept names separated by commas, or nothing."""
+    found = [word.strip() for word in value.split(",") if word.strip()]
+    if not all(re.fullmatch(r"[a-z_]{1,64}", word) for word in found):
+        raise ValueError("must be names separated by commas")
+    return ",".join(dict.fromkeys(found))
+
+
+def conditions(value: str) -> str:
+    """Accept ``name=value&name=value``, percent-encoded, or nothing."""
+    try:
+        parse_qsl(value, keep_blank_values=True, strict_parsing=bool(value), errors="strict", max_num_fields=50)
+    except ValueError:
+        raise ValueError("must be name=value pairs joined by &, percent-encoded") from None
+    return value
+
+
+def directories(value: str) -> str:
+    """Accept absolute directories separated by colons, or nothing."""
+    if any(part and not part.startswith("/") for part in value.split(":")):
+        raise ValueError("must be absolute directories separated by colons")
+    return line(2000)(value)
+
+
 def _any(value: str) -> str:
     return value
 
@@ -126,6 +157,8 @@ OPTIONS: Mapping[str, Option] = {
         Option("plugin_openwx_poll_interval", "5", seconds(0.1, 86400), "the same, by the original's name"),
         Option("plugin_openwx_post_event", "1", flag, "report events, not only messages"),
         Option("plugin_openwx_post_media_data", "1", flag, "put media into reports as base64"),
+        Option("post_event_list", "", words, "events to report, separated by commas; empty: the original's list"),
+        Option("post_message_filter", "", conditions, "name=value&… that message reports must not contradict"),
         Option("driver", "web", choice("web"), "route to WeChat"),
         Option(
             "desktop",
@@ -138,6 +171,9 @@ OPTIONS: Mapping[str, Option] = {
         Option("http_agent", "", line(300), "User-Agent of the session; empty: a desktop browser's"),
         Option("keep_cookie", "1", flag, "keep the session so that a restart needs no scan"),
         Option("send_interval", "3", seconds(0, 3600), "smallest pause between two sends of the account"),
+        Option("send_jitter", "0", seconds(0, 3600), "up to so much is added to send_interval, at random"),
+        Option("send_burst_max", "0", integer(0, 100000), "most sends in a minute, others wait; 0: any number"),
+        Option("send_daily_max", "0", integer(0, 1000000), "most sends in a day, others are refused; 0: any number"),
         Option("qrcode_count_max", "10", integer(1, 1000), "QR codes shown in a row before giving up"),
         Option("stop_with_mobile", "0", flag, "stop when the phone ends the web session, instead of a new login"),
         Option("synccheck_interval", "1", seconds(0, 60), "pause between two checks for news"),
@@ -148,6 +184,9 @@ OPTIONS: Mapping[str, Option] = {
         Option("is_update_group_member", "1", flag, "fetch details of members when a group is loaded later"),
         Option("is_update_all_friend", "1", flag, "follow the paging of the contact list"),
         Option("download_media", "1", flag, "fetch received media"),
+        Option("media_fetch_max", "104857600", integer(1, 1 << 34), "largest received media in bytes"),
+        Option("media_keep_days", "7", integer(0, 36500), "received media are deleted after so many days; 0: never"),
+        Option("media_keep_bytes", "2147483648", integer(0, 1 << 39), "received media kept, in bytes; 0: any amount"),
         Option("media_size_max", "20971520", integer(1, 1 << 30), "largest upload in bytes"),
         Option("media_chunk_size", "524288", integer(1024, 1 << 24), "upload chunk in bytes"),
         Option("check_event_list_max_size", "20", integer(1, 100000), "events kept for check_event"),
@@ -159,6 +198,9 @@ OPTIONS: Mapping[str, Option] = {
         Option("http_debug", "0", flag, "log requests to WeChat, without secrets"),
         Option("server", "", url, "another server in place of WeChat's: the sandbox", Origin.SETTINGS),
         Option("ca_file", "", line(300), "CA certificates to trust besides the system's", Origin.SETTINGS),
+        Option("media_paths", "", directories, "directories below which media_path may name files", Origin.SETTINGS),
+        Option("media_private_urls", "0", flag, "media may be fetched from private addresses", Origin.SETTINGS),
+        Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),
         *_ignored("is_fetch_notice", "notice_api", "sync_interval", "json_codec_mode", "http_max_message_size"),

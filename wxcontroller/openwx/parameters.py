@@ -70,8 +70,43 @@ def is_form(content_type: str) -> bool:
     return _form(content_type)[0] in ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
+def raw_pairs(query: str, content_type: str = "", body: Body = b"") -> list[tuple[str, bytes]]:
+    """Return the pairs of a query string, then of a form body, with values as bytes; uploaded files are among them.
+
+    For what may carry content that is no text (media_data). Raises BadParameter as the others, for names only.
+    """
+    found = list(_urlencoded(query.encode("utf-8", "surrogateescape"), None))
+    kind, boundary = _form(content_type)
+    if kind == "application/x-www-form-urlencoded":
+        found += _urlencoded(body, None)
+    elif kind == "multipart/form-data":
+        if not boundary:
+            raise BadParameter("the multipart body's Content-Type has no usable boundary", "send one, RFC 7578")
+        found += _multipart(body, boundary, None, files=True)
+    return found
+
+
+def text_of(name: str, value: bytes) -> str:
+    """Return a raw value as text. Raises BadParameter for what is not UTF-8."""
+    return _text(value, f"parameter {name[:64]}")
+
+
 def urlencoded_pairs(body: Body, only: str | None = None) -> Iterator[Pair]:
     """Yield the pairs of ``a=1&b=2``; raises as ``query_pairs``."""
+    for name, value in _urlencoded(body, only):
+        yield name, _text(value, f"parameter {name[:64]}")
+
+
+def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Iterator[Pair]:
+    """Yield the fields of a multipart/form-data body (RFC 7578); parts with a file name are passed over.
+
+    A body that is cut short yields what is complete. Raises as ``query_pairs``.
+    """
+    for name, value in _multipart(body, boundary, only, files=False):
+        yield name, _text(value, f"field {name[:64]}")
+
+
+def _urlencoded(body: Body, only: str | None) -> Iterator[tuple[str, bytes]]:
     start, count, length = 0, 0, len(body)
     while start < length:
         end = body.find(b"&", start)
@@ -83,17 +118,13 @@ def urlencoded_pairs(body: Body, only: str | None = None) -> Iterator[Pair]:
             if count > MAX_PAIRS:
                 raise BadParameter(f"more than {MAX_PAIRS} parameters", "send fewer")
             if name_end - start <= _MAX_KEY:
-                name = _decoded(body[start:name_end], "a parameter's name")
+                name = _text(_decoded(body[start:name_end]), "a parameter's name")
                 if only is None or name == only:
-                    yield name, _decoded(body[name_end + 1 : end], f"parameter {name[:64]}")
+                    yield name, _decoded(body[name_end + 1 : end])
         start = end + 1
 
 
-def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Iterator[Pair]:
-    """Yield the fields of a multipart/form-data body (RFC 7578); parts with a file name are passed over.
-
-    A body that is cut short yields what is complete. Raises as ``query_pairs``.
-    """
+def _multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> Iterator[tuple[str, bytes]]:
     delimiter = b"--" + boundary
     at = 0 if body[: len(delimiter)] == delimiter else body.find(b"\r\n" + delimiter)
     if at < 0:
@@ -110,9 +141,9 @@ def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Ite
         if end < 0:
             return
         if head_end >= 0:
-            name = _field_name(body[head_start + 2 : head_end])
+            name = _field_name(body[head_start + 2 : head_end], files)
             if name is not None and (only is None or name == only):
-                yield name, _text(body[head_end + 4 : end], f"field {name[:64]}")
+                yield name, body[head_end + 4 : end]
         at = end + 2 + len(delimiter)
     raise BadParameter(f"more than {MAX_PAIRS} fields in the form", "send fewer")
 
@@ -126,14 +157,14 @@ def _form(content_type: str) -> tuple[str, bytes]:
     return message.get_content_type() if content_type else "", boundary.encode() if usable else b""
 
 
-def _field_name(head: bytes) -> str | None:
-    """Return the name of a part that is a field, None for a file or for a part without a name."""
+def _field_name(head: bytes, files: bool) -> str | None:
+    """Return the name of a part that is a field (or a file, with ``files``), None for all others."""
     for line in head.split(b"\r\n"):
         key, _, value = line.partition(b":")
         if key.strip().lower() != b"content-disposition":
             continue
         shown = _text(value, "a field's name")
-        if re.search(r";\s*filename\*?\s*=", shown, re.IGNORECASE):
+        if not files and re.search(r";\s*filename\*?\s*=", shown, re.IGNORECASE):
             return None
         found = re.search(r';\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', shown, re.IGNORECASE)
         if found is None:
@@ -143,8 +174,8 @@ def _field_name(head: bytes) -> str | None:
     return None
 
 
-def _decoded(raw: bytes, what: str) -> str:
-    return _text(unquote_to_bytes(raw.replace(b"+", b" ")), what)
+def _decoded(raw: bytes) -> bytes:
+    return unquote_to_bytes(raw.replace(b"+", b" "))
 
 
 def _text(raw: bytes, what: str) -> str:

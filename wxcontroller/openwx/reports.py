@@ -4,7 +4,10 @@ import base64
 from dataclasses import dataclass
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import Contact, Direction, Group, Member, Message, MessageKind
+from wxcontroller.core.model import Contact, Direction, FriendRequest, Group, Member, Message, MessageKind
+from wxcontroller.openwx import media
+from wxcontroller.openwx.formats import shape
+from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.objects import (
     UNKNOWN_PERSON,
     category,
@@ -24,6 +27,10 @@ def event(name: str, *params: JsonValue) -> JsonObject:
 def qrcode_event(path: str, image: bytes) -> JsonObject:
     """input_qrcode: the local path and the JPEG as base64 in lines of 76 with a final newline."""
     return event("input_qrcode", path, base64.encodebytes(image).decode("ascii"))
+
+
+def friend_request(request: FriendRequest) -> JsonObject:
+    return event("friend_request", request.id, request.name, request.greeting, request.ticket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class SendResult:
     code: int
     info: str
     attempts_left: int
+    media: MediaFacts | None = None
+    origin: str = "api"  # "code": a webhook's reply
 
     @property
     def handle(self) -> str:
@@ -59,20 +68,21 @@ class SendResult:
         return f"{self.message_id}:{self.target}" if self.message_id else self.local_id
 
 
-def received(message: Message, chat: Chat) -> JsonObject:
-    """Report of a message that arrived, or that another device of the account sent."""
-    outer = message.direction is Direction.SENT_ELSEWHERE
+def received(message: Message, chat: Chat, facts: MediaFacts | None = None) -> JsonObject:
+    """Report of a message that arrived, or that another device of the account sent; ``facts`` are of its media."""
+    own_revoke = message.kind is MessageKind.REVOKE and bool(chat.me.id) and message.sender == chat.me.id
+    outer = message.direction is Direction.SENT_ELSEWHERE or own_revoke
+    form = shape(message, facts)
     body: JsonObject = {
         "post_type": "send_message" if outer else "receive_message",
         "id": message.id,
         "type": _type(message),
         "class": "send" if outer else "recv",
-        "format": _FORMATS[message.kind],
+        "format": form.format,
         "time": message.time,
-        "content": message.text,
+        "content": form.content,
+        **form.fields,
     }
-    if message.kind is MessageKind.OTHER:
-        body["raw_kind"] = message.raw_kind
     if outer:
         body.update(source="outer", code="", msg="发送成功", info="来自其他设备")
     _add_sides(body, message, chat, outer)
@@ -87,16 +97,18 @@ def sent(result: SendResult, chat: Chat) -> JsonObject:
         "uid": result.local_id,
         "type": "group_message" if result.is_group else "friend_message",
         "class": "send",
-        "format": "text",
+        "format": "media" if result.media else "text",
         "time": result.time,
-        "content": result.content,
+        "content": media.content_of(result.media) if result.media else result.content,
         "source": "local",
-        "from": "api",
+        "from": result.origin,
         "code": result.code or "",
         "msg": "发送成功" if result.code == 0 else "发送失败",
         "info": result.info,
         "ttl": result.attempts_left or "",
     }
+    if result.media:
+        body.update(media.fields(result.media, own=True))
     body.update(_sender(chat.me))
     if result.is_group:
         body["receiver_id"] = ""
@@ -105,9 +117,6 @@ def sent(result: SendResult, chat: Chat) -> JsonObject:
         body["group_id"] = ""
         body.update(_receiver(chat.friend, result.target))
     return body
-
-
-_FORMATS = {MessageKind.TEXT: "text", MessageKind.NOTICE: "text", MessageKind.OTHER: "other"}
 
 
 def _type(message: Message) -> str:

@@ -1,0 +1,107 @@
+"""What each kind of message looks like in a report: ``format``, ``content`` and its own fields (openwx-api 3.2)."""
+
+from dataclasses import dataclass, field
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import AppShare, Card, Message, MessageKind
+from wxcontroller.openwx import media
+from wxcontroller.openwx.media import MediaFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The part of a report that its format decides."""
+
+    format: str
+    content: str
+    fields: JsonObject = field(default_factory=dict)
+
+
+def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
+    """Return the shape of a message; ``facts`` are what is known of its media."""
+    kind = message.kind
+    if kind.is_media:
+        found = facts or unfetched(message)
+        return Shape("media", media.content_of(found), media.fields(found, own=False))
+    match kind:
+        case MessageKind.TEXT | MessageKind.NOTICE:
+            return Shape("text", message.text)
+        case MessageKind.APP:
+            app = message.app or AppShare(message.text)
+            return Shape("app", _app_text(app), _app_fields(app))
+        case MessageKind.REVOKE:
+            return Shape("revoke", _wrapped("[撤回消息]", message.text), {"revoke_id": message.revoked})
+        case MessageKind.CARD:
+            card = message.card or Card("", message.text)
+            return Shape("card", _card_text(card), _card_fields(card))
+        case MessageKind.PAYMENT:
+            return Shape("payment", _wrapped("[转账]", message.text))
+        case MessageKind.LOCATION:
+            return Shape("location", message.text, _place_fields(message))
+        case _:
+            return Shape("other", message.text, {"raw_kind": message.raw_kind})
+
+
+def unfetched(message: Message, error: str = "") -> MediaFacts:
+    """What is known of a message's media before, or without, fetching it."""
+    found = message.media
+    if found is None:
+        return MediaFacts(message.kind, error=error)
+    name = media.safe_name(found.name)
+    mime = media.mime_of(name, found.kind)
+    return MediaFacts(
+        found.kind,
+        id=media.media_id(found.key, found.kind),
+        name=name if found.kind is MessageKind.FILE else "",
+        mime=mime,
+        ext=media.extension(name, mime, found.kind),
+        size=found.size,
+        error=error,
+    )
+
+
+def _wrapped(label: str, text: str) -> str:
+    return text if text.startswith(label) else f"{label}({text})"
+
+
+def _app_text(app: AppShare) -> str:
+    lines = (("标题", app.title), ("描述", app.description), ("应用", app.app_name), ("链接", app.url))
+    return "\n".join(f"[应用分享]{name}：{value}" for name, value in lines)
+
+
+def _app_fields(app: AppShare) -> JsonObject:
+    return {
+        "app_id": app.app_id,
+        "app_title": app.title,
+        "app_url": app.url,
+        "app_name": app.app_name,
+        "app_desc": app.description,
+    }
+
+
+def _card_text(card: Card) -> str:
+    sex = {"male": "男", "female": "女"}.get(card.sex, "未知")
+    lines = (("昵称", card.name), ("性别", sex), ("位置", f"{card.province}{card.city}"), ("头像", card.avatar))
+    return "\n".join(f"[名片]{name}：{value}" for name, value in lines)
+
+
+def _card_fields(card: Card) -> JsonObject:
+    return {
+        "card_id": card.id,
+        "card_name": card.name,
+        "card_account": card.account,
+        "card_province": card.province,
+        "card_city": card.city,
+        "card_sex": str(card.sex),
+        "card_avatar": card.avatar,
+    }
+
+
+def _place_fields(message: Message) -> JsonObject:
+    place = message.place
+    return {
+        "location_latitude": place.latitude if place else "",
+        "location_longitude": place.longitude if place else "",
+        "location_label": place.label if place else "",
+        "location_url": place.url if place else "",
+    }

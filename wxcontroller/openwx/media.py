@@ -1,0 +1,182 @@
+"""Media as the contract knows them (openwx-api 2.4, 3.2): codes, words, ids, and safe names."""
+
+import mimetypes
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import MessageKind
+
+CODES = {
+    MessageKind.IMAGE: 3,
+    MessageKind.FILE: 6,
+    MessageKind.VOICE: 34,
+    MessageKind.VIDEO: 43,
+    MessageKind.EMOTICON: 47,
+    MessageKind.MICROVIDEO: 62,
+}
+KINDS = {code: kind for kind, code in CODES.items()}
+_LABELS = {
+    MessageKind.IMAGE: "[图片]",
+    MessageKind.FILE: "[文件]",
+    MessageKind.VOICE: "[语音]",
+    MessageKind.VIDEO: "[视频]",
+    MessageKind.EMOTICON: "[表情]",
+    MessageKind.MICROVIDEO: "[小视频]",
+}
+# Of types that mimetypes names by an extension that nobody expects, or not at all.
+_EXTENSIONS = {
+    "image/jpeg": "jpg",
+    "image/jpg": "jpg",
+    "image/png": "png",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+    "video/mp4": "mp4",
+}
+_BY_KIND = {
+    MessageKind.IMAGE: ("image/jpeg", "jpg"),
+    MessageKind.VOICE: ("audio/mp3", "mp3"),
+    MessageKind.VIDEO: ("video/mp4", "mp4"),
+    MessageKind.MICROVIDEO: ("video/mp4", "mp4"),
+    MessageKind.EMOTICON: ("image/gif", "gif"),
+}
+_EMPTY = "non-exist-path"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What is known of one piece of media. ``data`` is base64 or ""; ``error`` says why there is no content.
+
+    ``path`` is a local file, or where sent content came from; ``mtime`` seconds since 1970.
+    """
+
+    kind: MessageKind
+    id: str = ""
+    path: str = ""
+    name: str = ""
+    mime: str = ""
+    ext: str = ""
+    size: int = 0
+    mtime: int = 0
+    data: str = ""
+    error: str = ""
+    md5: str = ""
+    chunks: int = 0
+    client_id: str = ""
+
+    @property
+    def code(self) -> int:
+        return CODES[self.kind]
+
+
+def media_id(key: str, kind: MessageKind) -> str:
+    """``ID:CODE``, good for sending the same again."""
+    return f"{key}:{CODES[kind]}" if key else ""
+
+
+def split_id(given: str) -> tuple[str, MessageKind | None]:
+    """Take ``ID:CODE`` apart; the kind is None where the code is missing or unknown."""
+    key, colon, code = given.rpartition(":")
+    kind = KINDS.get(int(code)) if colon and code.isascii() and code.isdecimal() and len(code) < 4 else None
+    return (key, kind) if kind else (given, None)
+
+
+def kind_of(mime: str) -> MessageKind:
+    """What the original makes of content of this type."""
+    if mime == "image/gif":
+        return MessageKind.EMOTICON
+    if mime in ("video/mp4", "video/mpeg"):
+        return MessageKind.VIDEO
+    return MessageKind.IMAGE if mime.startswith("image/") else MessageKind.FILE
+
+
+def content_of(facts: MediaFacts) -> str:
+    """The readable text of a media message."""
+    label = _LABELS[facts.kind]
+    if facts.path == _EMPTY and facts.kind is MessageKind.EMOTICON:
+        return f"{label}(获取数据为空，可能需要手机查看)"
+    return f"{label}({facts.path})" if facts.path else label
+
+
+def empty(facts: MediaFacts) -> bool:
+    return facts.path == _EMPTY
+
+
+def no_content_path() -> str:
+    """What stands for the path of media without a single byte."""
+    return _EMPTY
+
+
+def fields(facts: MediaFacts, own: bool) -> JsonObject:
+    """Format-specific fields of a media report; ``own``: of a send of ours (openwx-api 3.2)."""
+    body: JsonObject = {
+        "media_type": facts.kind.value,
+        "media_code": str(facts.code) if own else facts.code,
+        "media_id": facts.id,
+        "media_path": facts.path,
+        "media_mime": facts.mime,
+        "media_ext": facts.ext,
+        "media_size": facts.size,
+        "media_mtime": facts.mtime,
+        "media_name": facts.name,
+        "media_data": facts.data,
+    }
+    if own:
+        body["media_md5"] = facts.md5
+        body["media_chunks"] = facts.chunks or ""
+        body["media_chunk"] = facts.chunks - 1 if facts.chunks > 1 else ""
+        body["media_clientid"] = facts.client_id
+    if facts.error:
+        body["media_error"] = facts.error
+    return body
+
+
+def safe_name(given: str, longest: int = 120) -> str:
+    """Return somebody else's file name as one that is safe to show and to use: no directories, no control characters.
+
+    At most ``longest`` characters; the extension is kept. "" when nothing is left.
+    """
+    name = re.split(r"[/\\]", given)[-1]
+    shown = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c)[0] != "C")
+    shown = shown.strip(" .")
+    if len(shown) > longest:
+        stem, dot, ext = shown.rpartition(".")
+        shown = f"{stem[: longest - 1 - len(ext)]}.{ext}" if dot and len(ext) <= 10 else shown[:longest]
+    return shown
+
+
+def extension(name: str, mime: str, kind: MessageKind | None = None) -> str:
+    """Return a short extension of letters and digits: by type, by name, by kind, else ``dat``."""
+    suffix = name.rpartition(".")[2].lower() if "." in name else ""
+    by_name = suffix if re.fullmatch(r"[a-z0-9]{1,10}", suffix) else ""
+    if kind is MessageKind.FILE and by_name:
+        return by_name
+    by_mime = _EXTENSIONS.get(mime) or (mimetypes.guess_extension(mime) or "").lstrip(".")
+    return by_mime or by_name or (_BY_KIND[kind][1] if kind in _BY_KIND else "dat")
+
+
+def mime_of(name: str, kind: MessageKind | None = None, said: str = "") -> str:
+    """Return the type of content: as said, by its name, by its kind, else octets."""
+    said = said.partition(";")[0].strip().lower()
+    if re.fullmatch(r"[a-z0-9.+-]+/[a-z0-9.+-]+", said) and said not in ("application/octet-stream", "text/plain"):
+        return said
+    guessed = mimetypes.guess_type(name)[0]
+    if guessed:
+        return guessed
+    return _BY_KIND[kind][0] if kind in _BY_KIND else said or "application/octet-stream"
+
+
+def sniff(start: bytes) -> str:
+    """Return the type of a picture by its first bytes, "" for what is none."""
+    if start.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "image/webp"
+    return "image/bmp" if start.startswith(b"BM") else ""
