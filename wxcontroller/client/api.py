@@ -1,204 +1,52 @@
 """The single-account HTTP API (openwx-api 2), on the account's own loopback port."""
 
-import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from wxcontroller.client.checkevent import EventRing
-from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.outgoing import Outgoing
-from wxcontroller.client.roster import Roster
-from wxcontroller.client.session import Session
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.states import LoginState
-from wxcontroller.openwx import objects
-from wxcontroller.openwx.replies import to_bytes
-from wxcontroller.openwx.statefile import ClientFacts
+from wxcontroller.client.avatar import Avatars
+from wxcontroller.client.calls import MOST_BODY, Handler, Parts, json_answer, jsonp_answer, read_call
+from wxcontroller.client.contacts import Contacts
+from wxcontroller.client.reading import Reading
+from wxcontroller.client.sending import Sending
+from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
-Parameters = Mapping[str, str]
-Handler = Callable[[Parameters], Awaitable[JsonValue]]
-
-CHECK_EVENT_SECONDS = 30.0
-# Shorter than the controller's request timeout (120 s), so that the caller hears it from us.
-SEND_WAIT_SECONDS = 100.0
-NOT_RUNNING = -3
-STILL_QUEUED = -7
-BAD_ATTRIBUTE = 102
-# Sent along by scripts, the controller and browsers; never attributes of a person.
-_PASSED_OVER = frozenset({"client", "member", "_check_remote", "datatype", "callback", "token", "_"})
-_MOST_BODY = 64 * 1024 * 1024
-_NOT_FOUND: JsonObject = {"id": None, "code": 100, "status": "object not found"}
+_OPTIONS_HEADERS = {
+    "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST",
+    "Access-Control-Allow-Headers": "X-Requested-With, X-Auth-Token, Content-Type, Content-Length, Authorization",
+}
 
 
-@dataclass(slots=True)
-class Api:
-    """The endpoints. ``request_stop`` ends the process in an orderly way."""
-
-    config: ClientConfig
-    facts: ClientFacts
-    session: Session
-    roster: Roster
-    outgoing: Outgoing
-    events: EventRing
-    request_stop: Callable[[], None]
-
-    def application(self) -> web.Application:
-        """Build the web application. Every path answers in every state, with an error where it can't serve."""
-        app = web.Application(client_max_size=_MOST_BODY, middlewares=[_errors])
-        endpoints: dict[str, Handler] = {
-            "get_user_info": self.get_user_info,
-            "get_friend_info": self.get_friend_info,
-            "get_group_info": self.get_group_info,
-            "get_group_basic_info": self.get_group_basic_info,
-            "search_friend": self.search_friend,
-            "search_group": self.search_group,
-            "send_friend_message": self.send_friend_message,
-            "send_group_message": self.send_group_message,
-            "check_event": self.check_event,
-            "get_client_info": self.get_client_info,
-            "stop_client": self.stop_client,
-        }
-        for name, handler in endpoints.items():
-            app.router.add_get(f"/openwx/{name}", _endpoint(handler))
-            app.router.add_post(f"/openwx/{name}", _endpoint(handler))
-        return app
-
-    async def get_user_info(self, _: Parameters) -> JsonValue:
-        return objects.user(self.roster.me) if self.roster.me else self._not_running()
-
-    async def get_friend_info(self, _: Parameters) -> JsonValue:
-        return _array(self.roster.friend_objects()) if self.roster.contacts else self._not_running()
-
-    async def get_group_info(self, _: Parameters) -> JsonValue:
-        return _array(self.roster.group_objects(members=True)) if self.roster.contacts else self._not_running()
-
-    async def get_group_basic_info(self, _: Parameters) -> JsonValue:
-        return _array(self.roster.group_objects(members=False)) if self.roster.contacts else self._not_running()
-
-    async def search_friend(self, parameters: Parameters) -> JsonValue:
-        wanted = _wanted(parameters)
-        if refusal := _unknown_attribute(wanted, objects.FRIEND_ATTRIBUTES):
-            return refusal
-        if not self.roster.contacts:
-            return self._not_running()
-        found = self.roster.find_contacts(wanted)
-        return _array([objects.friend(each) for each in found]) if found else _nothing()
-
-    async def search_group(self, parameters: Parameters) -> JsonValue:
-        wanted = _wanted(parameters)
-        if refusal := _unknown_attribute(wanted, objects.GROUP_ATTRIBUTES):
-            return refusal
-        if not self.roster.contacts:
-            return self._not_running()
-        own = self.roster.me.id if self.roster.me else ""
-        found = self.roster.find_groups(wanted)
-        return _array([objects.group(each, own) for each in found]) if found else _nothing()
-
-    async def send_friend_message(self, parameters: Parameters) -> JsonValue:
-        if refusal := self._unsendable(parameters):
-            return refusal
-        content = parameters["content"]
-        if parameters.get("id") == "@all":
-            for contact in list(self.roster.contacts):
-                _ = self.outgoing.put(contact, False, content)  # the reports tell how each ended
-            return {"id": 0, "code": 0, "status": "request already executed"}
-        keys = {key: parameters[key] for key in ("id", "account", "displayname", "markname") if key in parameters}
-        found = self.roster.find_contacts(keys)
-        return await self._send(found[0].id, False, parameters) if found else _NOT_FOUND
-
-    async def send_group_message(self, parameters: Parameters) -> JsonValue:
-        if refusal := self._unsendable(parameters):
-            return refusal
-        keys = {key: parameters[key] for key in ("id", "displayname") if key in parameters}
-        found = self.roster.find_groups(keys)
-        return await self._send(found[0].id, True, parameters) if found else _NOT_FOUND
-
-    async def check_event(self, _: Parameters) -> JsonValue:
-        return _array(await self.events.take(CHECK_EVENT_SECONDS))
-
-    async def get_client_info(self, _: Parameters) -> JsonValue:
-        return {
-            "code": 0,
-            "status": "success",
-            "account": self.facts.account,
-            "pid": self.facts.pid,
-            "os": "linux",
-            "version": self.facts.version,
-            "starttime": self.facts.start_time,
-            "runtime": int(time.time()) - self.facts.start_time,
-            "http_debug": self.config.options["http_debug"],
-            "log_level": self.config.options["log_level"],
-            "log_encoding": "",
-            "log_path": "",
-            "state": self.session.state.word,
-            "queued": len(self.outgoing),
-            "events_dropped": self.events.dropped,
-        }
-
-    async def stop_client(self, _: Parameters) -> JsonValue:
-        asyncio.get_running_loop().call_later(3, self.request_stop)
-        return {
-            "code": 0,
-            "account": self.facts.account,
-            "pid": self.facts.pid,
-            "starttime": self.facts.start_time,
-            "runtime": int(time.time()) - self.facts.start_time,
-            "status": f"success, client({self.facts.pid}) will stop in 3 seconds",
-        }
-
-    async def _send(self, target: str, is_group: bool, parameters: Parameters) -> JsonValue:
-        waiting = self.outgoing.put(target, is_group, parameters["content"])
-        if parameters.get("async", "") not in ("", "0"):
-            return {"code": 0, "status": "request already in execution"}
-        try:
-            async with asyncio.timeout(SEND_WAIT_SECONDS):
-                # Shielded: the message goes out even when the caller hangs up.
-                result = await asyncio.shield(waiting)
-        except TimeoutError:
-            return {
-                "id": None,
-                "code": STILL_QUEUED,
-                "status": f"still queued behind {len(self.outgoing) - 1} sends, the send_message report will tell",
-            }
-        return {"id": result.handle, "code": result.code, "status": result.info}
-
-    def _unsendable(self, parameters: Parameters) -> JsonObject | None:
-        if any(name.startswith("media_") and value for name, value in parameters.items()):
-            return {"id": None, "code": -1, "status": "this version sends text only, media_* can't be sent"}
-        if not parameters.get("content"):
-            return {"id": None, "code": -1, "status": "content is empty, nothing to send"}
-        if self.session.state not in (LoginState.RUNNING, LoginState.OFFLINE) or not self.roster.contacts:
-            return {"id": None, **self._not_running()}
-        return None
-
-    def _not_running(self) -> JsonObject:
-        return {
-            "code": NOT_RUNNING,
-            "status": f"client not running: {self.session.status}",
-            "state": self.session.state.word,
-        }
+def application(parts: Parts, sending: Sending) -> web.Application:
+    """Build the web application. Every path answers in every state, with an error where it can't serve."""
+    app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors])
+    jsonp = parts.config.flag("jsonp")
+    calls = {**Reading(parts).calls(), **sending.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
+    for name, handler in calls.items():
+        app.router.add_get(f"/openwx/{name}", _endpoint(handler, jsonp))
+        app.router.add_post(f"/openwx/{name}", _endpoint(handler, jsonp))
+    app.router.add_options("/{path:.+}", _options)
+    return app
 
 
-def _endpoint(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        result = await handler(await _parameters(request))
-        return _json(result)
+        call = await read_call(request)
+        result = await handler(call)
+        if isinstance(result, web.Response):
+            return result
+        if jsonp and call.get("datatype") == "jsonp":
+            return jsonp_answer(result, call.parameters.get("callback"))
+        return json_answer(result)
 
     return answer
 
 
-async def _parameters(request: web.Request) -> dict[str, str]:
-    """Query, then form body; the last value of a name wins (openwx-api 0, 5.2 no. 18)."""
-    found = dict(request.query.items())
-    if request.method == "POST":
-        form = await request.post()
-        found.update({name: value for name, value in form.items() if isinstance(value, str)})
-    return found
+async def _options(_: web.Request) -> web.StreamResponse:
+    """A preflight without Access-Control-Allow-Origin: pages from elsewhere stay out (5.3 no. 43)."""
+    return web.Response(headers=_OPTIONS_HEADERS)
 
 
 @web.middleware
@@ -210,35 +58,11 @@ async def _errors(
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return web.Response(status=403, body=b"api not found", headers={"Content-Type": "text/html;charset=UTF-8"})
     except web.HTTPRequestEntityTooLarge:
-        return _json({"code": -1, "status": f"the request is larger than {_MOST_BODY} bytes"}, 413)
+        return json_answer({"code": -1, "status": f"the request is larger than {MOST_BODY} bytes"}, 413)
+    except BadParameter as problem:
+        return json_answer({"code": -1, "status": str(problem)}, 400)
     except web.HTTPException:
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        return _json({"code": -1, "status": "internal error, see the journal of this account"}, 500)
-
-
-def _json(value: JsonValue, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": "application/json"})
-
-
-def _array(values: list[JsonObject]) -> JsonValue:
-    return list(values)
-
-
-def _nothing() -> JsonObject:
-    return {"code": 100, "status": "object not found"}
-
-
-def _wanted(parameters: Parameters) -> dict[str, str]:
-    return {name: value for name, value in parameters.items() if name not in _PASSED_OVER}
-
-
-def _unknown_attribute(wanted: Mapping[str, str], known: frozenset[str]) -> JsonObject | None:
-    for name in wanted:
-        if name not in known:
-            return {
-                "code": BAD_ATTRIBUTE,
-                "status": f"{name[:64]} is no attribute, use one of {', '.join(sorted(known))}",
-            }
-    return None
+        return json_answer({"code": -1, "status": "internal error, see the journal of this account"}, 500)

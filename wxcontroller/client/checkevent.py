@@ -3,7 +3,10 @@
 import asyncio
 from collections import deque
 
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, text
+
+# Reports with media content are large; beyond this the content of older ones is let go, the path stays.
+MOST_DATA = 32 * 1024 * 1024
 
 
 class EventRing:
@@ -26,6 +29,15 @@ class EventRing:
         if len(self._queue) > self._size:
             self._queue.popleft()
             self.dropped += 1
+        if report.get("media_data"):
+            self._lighten()
+
+    def _lighten(self) -> None:
+        total = 0
+        for at in range(len(self._queue) - 1, -1, -1):
+            total += len(text(self._queue[at].get("media_data")))
+            if total > MOST_DATA:
+                self._queue[at] = {**self._queue[at], "media_data": ""}
 
     async def take(self, seconds: float) -> list[JsonObject]:
         """Return all kept reports, or wait for the next one, or ``[]`` after ``seconds``.

@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -22,6 +23,11 @@ log = logging.getLogger(__name__)
 # Beyond this a receiver that is down for very long would eat the machine's memory.
 MOST_WAITING = 10_000
 _TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
+# Beyond this many bytes, reports wait without the media's content; the path stays.
+MOST_BYTES = 64 * 1024 * 1024
+# Answers of the receiver are replies, not downloads.
+_MOST_ANSWER = 256 * 1024
+_ANSWER_SECONDS = 10.0
 # Answers that say "never": asking again can't help. The others are the receiver's trouble and pass.
 _FINAL = frozenset({400, 401, 403, 404, 405, 410, 413, 415, 422})
 
@@ -30,11 +36,19 @@ class Delivery:
     """The queue of reports of one account.
 
     ``address`` is post_api, "" when there is none: reports then go nowhere, as in the original. ``store`` is the
-    file for what is left at the end.
+    file for what is left at the end. ``answered`` gets a report and the JSON that the receiver answered to it.
     """
 
-    def __init__(self, address: str, user_agent: str, store: Path) -> None:
+    def __init__(
+        self,
+        address: str,
+        user_agent: str,
+        store: Path,
+        answered: Callable[[bytes, bytes], Awaitable[None]] | None = None,
+    ) -> None:
         self.address = address
+        self._answered = answered
+        self._bytes = 0
         self._user_agent = user_agent
         self._store = store
         self._waiting: deque[bytes] = deque()
@@ -55,7 +69,7 @@ class Delivery:
         if not self.address:
             return
         if len(self._waiting) >= MOST_WAITING:
-            self._waiting.popleft()
+            self._bytes -= len(self._waiting.popleft())
             self.dropped += 1
             log.error(
                 "a report was dropped: %d wait for %s already; %s",
@@ -64,7 +78,11 @@ class Delivery:
                 self.last_error,
                 extra=fields(Event.DELIVERY_FAILED),
             )
-        self._waiting.append(to_bytes(report))
+        body = to_bytes(report)
+        if report.get("media_data") and self._bytes + len(body) > MOST_BYTES:
+            body = to_bytes({**report, "media_data": ""})
+        self._waiting.append(body)
+        self._bytes += len(body)
         self._empty.clear()
         self._news.set()
 
@@ -84,7 +102,7 @@ class Delivery:
                     self._news.clear()
                     await self._news.wait()
                 if await self._post(web, self._waiting[0]):
-                    self._waiting.popleft()
+                    self._bytes -= len(self._waiting.popleft())
                     backoff.reset()
                 else:
                     await asyncio.sleep(backoff.next())
@@ -123,6 +141,7 @@ class Delivery:
         if bodies:
             log.info("%d reports of the last run are delivered first", len(bodies))
             self._waiting.extendleft(reversed(bodies))
+            self._bytes += sum(map(len, bodies))
             self._empty.clear()
         self._store.unlink(missing_ok=True)
 
@@ -133,6 +152,7 @@ class Delivery:
                 if 200 <= answer.status < 300:
                     self.delivered += 1
                     self.last_error = ""
+                    await self._hear(body, answer)
                     return True
                 self.last_error = f"it answers {answer.status}"
         except TimeoutError:
@@ -148,6 +168,24 @@ class Delivery:
             self.refused += 1
             return True
         return False
+
+    async def _hear(self, body: bytes, answer: aiohttp.ClientResponse) -> None:
+        """Pass on a JSON answer (openwx-api 3.4). The report is delivered, whatever becomes of its answer."""
+        if self._answered is None or answer.content_type not in ("application/json", "text/json"):
+            return
+        content = b""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                async for piece in answer.content.iter_chunked(16 * 1024):
+                    content += piece
+                    if len(content) > _MOST_ANSWER:
+                        log.warning("the webhook's answer is larger than %d bytes and is not read", _MOST_ANSWER)
+                        return
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            log.warning("the webhook's answer can't be read to its end")
+            return
+        if content.strip():
+            await self._answered(body, content)
 
     def _log_failure(self, body: bytes) -> None:
         report = obj(json.loads(body))

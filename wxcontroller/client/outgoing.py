@@ -5,8 +5,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from wxcontroller.client.pacing import DailyLimit, Pacing
+from wxcontroller.client.parcel import Parcel
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.openwx.reports import SendResult
 
@@ -15,52 +17,70 @@ ATTEMPTS = 5
 # The original's codes for a send that never reached WeChat, or whose answer nobody could read (openwx-api 0).
 UNREADABLE = -1
 USED_UP = -5
+# Ours: the account has sent as much today as send_daily_max allows.
+TOO_MANY_TODAY = -8
 # WeChat's "system error": may pass. Everything else is an answer and is not asked for again (protocol 9.5).
 _TRANSIENT = -1
 
-SendText = Callable[[str, str, str], Awaitable[str]]
-Report = Callable[[SendResult], None]
-
 
 @dataclass(slots=True)
-class _Job:
+class Job:
+    """One message on its way: a text, or with ``parcel`` media. ``result`` tells how it ended and never fails."""
+
     target: str
     is_group: bool
     content: str
     local_id: str
     result: asyncio.Future[SendResult]
+    parcel: Parcel | None = None
+    origin: str = "api"
     attempts_left: int = ATTEMPTS
     code: int = UNREADABLE
     info: str = "unknown data"
-    in_flight: bool = False
+    in_flight: bool = False  # handed to WeChat, whatever came of it
+
+
+Transmit = Callable[[Job], Awaitable[str]]
+Report = Callable[[SendResult], None]
 
 
 @dataclass(slots=True)
 class Outgoing:
-    """Sends one message at a time with at least ``interval`` seconds between two.
+    """Sends one message at a time, as ``pacing`` allows.
 
-    ``send`` (to, content, client id → WeChat's message id) raises as Driver.send_text; ``report`` is told how each
-    send ended, in order. A retry waits its turn at the end of the queue, with the same client id, so that WeChat
-    drops it if the first try had arrived after all.
+    ``transmit`` hands a job to WeChat, returns its message id there and raises as Driver.send_text; ``report`` is
+    told how each send ended, in order. A retry waits its turn at the end of the queue, with the same client id, so
+    that WeChat drops it if the first try had arrived after all.
     """
 
-    interval: float
-    send: SendText
+    pacing: Pacing
+    transmit: Transmit
     new_id: Callable[[], str]
     report: Report
-    _waiting: deque[_Job] = field(default_factory=deque)
+    _waiting: deque[Job] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _free_at: float = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, target: str, is_group: bool, content: str) -> asyncio.Future[SendResult]:
-        """Queue a text; the future gives how it ended and never fails."""
-        job = _Job(target, is_group, content, self.new_id(), asyncio.get_running_loop().create_future())
+    def put(
+        self, target: str, is_group: bool, content: str = "", parcel: Parcel | None = None, origin: str = "api"
+    ) -> Job:
+        """Queue a text, or media when there is a parcel."""
+        job = self._job(target, is_group, content, parcel, origin)
+        if parcel is not None:
+            parcel.hold()
         self._waiting.append(job)
         self._news.set()
-        return job.result
+        return job
+
+    def refuse(self, target: str, is_group: bool, parcel: Parcel, info: str, origin: str = "api") -> SendResult:
+        """Report media that can't be sent at all, as a send that failed."""
+        job = self._job(target, is_group, "", parcel, origin)
+        job.code, job.info = UNREADABLE, info
+        result = self._result(job, "")
+        self.report(result)
+        return result
 
     async def run(self) -> None:
         """Send what is queued until cancelled; then what is left is reported as not sent."""
@@ -69,19 +89,25 @@ class Outgoing:
                 while not self._waiting:
                     self._news.clear()
                     await self._news.wait()
-                pause = self._free_at - time.monotonic()
+                pause = self.pacing.pause()
                 if pause > 0:
                     await asyncio.sleep(pause)
                 await self._attempt(self._waiting[0])
-                self._free_at = time.monotonic() + self.interval
         finally:
             self._give_up()
 
-    async def _attempt(self, job: _Job) -> None:
+    async def _attempt(self, job: Job) -> None:
+        try:
+            self.pacing.claim()
+        except DailyLimit as problem:
+            self._waiting.popleft()
+            job.code, job.info = TOO_MANY_TODAY, str(problem)
+            self._finish(job, "")
+            return
         job.attempts_left -= 1
         job.in_flight = True
         try:
-            message_id = await self.send(job.target, job.content, job.local_id)
+            message_id = await self.transmit(job)
         except WeChatError as problem:
             self._waiting.popleft()
             job.code = UNREADABLE if problem.ret is None else problem.ret
@@ -95,7 +121,7 @@ class Outgoing:
             else:
                 job.code = USED_UP if problem.ret is None else problem.ret
                 self._finish(job, "")
-        except Unsupported as problem:
+        except (Unsupported, OSError) as problem:
             self._waiting.popleft()
             job.code, job.info = UNREADABLE, str(problem)
             self._finish(job, "")
@@ -103,14 +129,30 @@ class Outgoing:
             self._waiting.popleft()
             job.code, job.info = 0, "success"
             self._finish(job, message_id)
+        finally:
+            self.pacing.sent()
 
-    def _finish(self, job: _Job, message_id: str) -> None:
+    def _job(self, target: str, is_group: bool, content: str, parcel: Parcel | None, origin: str) -> Job:
+        future = asyncio.get_running_loop().create_future()
+        return Job(target, is_group, content, self.new_id(), future, parcel, origin)
+
+    def _finish(self, job: Job, message_id: str) -> None:
         result = self._result(job, message_id)
         if not job.result.done():
             job.result.set_result(result)
         self.report(result)
+        if job.parcel is not None:
+            job.parcel.release()
 
-    def _result(self, job: _Job, message_id: str) -> SendResult:
+    def _result(self, job: Job, message_id: str) -> SendResult:
+        facts = None
+        if job.parcel is not None:
+            facts = replace(
+                job.parcel.facts,
+                id=job.parcel.facts.id if job.code == 0 else "",
+                client_id=job.local_id,
+                error="" if job.code == 0 else job.info,
+            )
         return SendResult(
             message_id=message_id,
             local_id=job.local_id,
@@ -121,6 +163,8 @@ class Outgoing:
             code=job.code,
             info=job.info,
             attempts_left=job.attempts_left,
+            media=facts,
+            origin=job.origin,
         )
 
     def _give_up(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from wxcontroller.client import changes
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Contact, ContactKind, Group, Member
 from wxcontroller.openwx import objects
@@ -23,23 +24,42 @@ class Roster:
 
     def replace(self, contacts: Iterable[Contact], groups: Iterable[Group]) -> None:
         """Take over the whole list of a login."""
-        own = self.me.id if self.me else ""
+        own = self.own
         self.contacts = {contact.id: contact for contact in contacts if contact.id != own}
         helper = self.contacts.pop(FILE_HELPER.id, FILE_HELPER)
         self.contacts[FILE_HELPER.id] = helper
         self.groups = {group.id: group for group in groups}
 
-    def update(self, contacts: Iterable[Contact], groups: Iterable[Group], gone: Iterable[str]) -> None:
-        """Apply a change: whole objects that are new or different, and ids that are gone."""
-        own = self.me.id if self.me else ""
+    def update(self, contacts: Iterable[Contact], groups: Iterable[Group], gone: Iterable[str]) -> list[JsonObject]:
+        """Apply a change: whole objects that are new or different, and ids that are gone.
+
+        Returns the event reports that tell it (openwx-api 3.3); a change known already gives none.
+        """
+        own, told = self.own, list[JsonObject]()
         for contact in contacts:
             if contact.id != own:
+                told += changes.of_friend(self.contacts.get(contact.id), contact)
                 self.contacts[contact.id] = contact
         for group in groups:
+            told += changes.of_group(self.groups.get(group.id), group, own)
             self.groups[group.id] = group
         for identifier in gone:
-            self.contacts.pop(identifier, None)
-            self.groups.pop(identifier, None)
+            if contact_gone := self.contacts.pop(identifier, None):
+                told.append(changes.gone_friend(contact_gone))
+            if group_gone := self.groups.pop(identifier, None):
+                told.append(changes.gone_group(group_gone, own))
+        return told
+
+    def rename(self, me: Contact) -> list[JsonObject]:
+        """Take over a profile of oneself; returns the event reports that tell what changed."""
+        told = list(changes.of_user(self.me, me)) if self.me and self.me.id == me.id else []
+        self.me = me
+        return told
+
+    @property
+    def own(self) -> str:
+        """One's own id, "" before it is known."""
+        return self.me.id if self.me else ""
 
     def clear(self) -> None:
         """Forget everybody: after a new login all ids are different."""
@@ -52,7 +72,7 @@ class Roster:
 
     def group_objects(self, members: bool) -> list[JsonObject]:
         make = objects.group if members else objects.group_basic
-        own = self.me.id if self.me else ""
+        own = self.own
         return [make(group, own) for group in self.groups.values()]
 
     def find_contacts(self, wanted: Mapping[str, str]) -> list[Contact]:
@@ -60,7 +80,7 @@ class Roster:
         return _find(self.contacts.values(), objects.friend, wanted)
 
     def find_groups(self, wanted: Mapping[str, str]) -> list[Group]:
-        own = self.me.id if self.me else ""
+        own = self.own
         return _find(self.groups.values(), lambda group: objects.group_basic(group, own), wanted)
 
     def member(self, group: str, person: str) -> Member | None:

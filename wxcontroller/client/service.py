@@ -11,18 +11,26 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller import __version__
-from wxcontroller.client.api import Api
+from wxcontroller.client.api import application
+from wxcontroller.client.calls import Parts
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery
-from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.heartbeat import Heartbeat
+from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.mediaout import MediaOut
+from wxcontroller.client.outgoing import Job, Outgoing
+from wxcontroller.client.pacing import Pacing
+from wxcontroller.client.people import chat_of, send_chat
+from wxcontroller.client.replies import Replies, Reply
+from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.roster import Roster
+from wxcontroller.client.sending import Sending
 from wxcontroller.client.session import Session
 from wxcontroller.client.store import FileStore
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.model import Contact, Direction
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, Ended, MessageArrived
@@ -56,52 +64,86 @@ class Client:
         Raises PortTaken when the API can't listen.
         """
         config, roster, notifier = self.config, Roster(), Notifier()
-        delivery = Delivery(
-            config.post_api,
-            config.options["http_agent"] or DEFAULT_AGENT,
-            config.cookie_path.parent / "undelivered.json",
-        )
-        ring = EventRing(config.number("check_event_list_max_size"))
+        agent = config.options["http_agent"] or DEFAULT_AGENT
         driver = self.make_driver(
             DriverContext(config.name.name, config.options, FileStore(config.cookie_path, config.flag("keep_cookie")))
         )
-        facts = facts_of(config)
+        private = config.cookie_path.parent
 
-        def report_event(report: JsonObject) -> None:
-            if config.flag("plugin_openwx_post_event"):
-                delivery.put(report)
+        async def send_reply(reply: Reply) -> None:
+            await sending.reply(reply)
 
-        def report_message(report: JsonObject) -> None:
-            delivery.put(report)
-            ring.put(report)
+        delivery = Delivery(
+            config.post_api, agent, private / "undelivered.json", Replies(roster, send_reply).answered
+        )
+        ring = EventRing(config.number("check_event_list_max_size"))
+        reporter = reporter_of(config, delivery, ring)
+        consults, inbox, media_out = Consults(), Inbox(config, driver), MediaOut(config, agent)
 
         def take_message(event: MessageArrived) -> None:
-            report_message(reports.received(event.message, chat_of(roster, event)))
+            message, slot = event.message, reporter.hold()
+            # Who it is between is what it is now: while media are fetched the roster may change.
+            chat = chat_of(roster, message)
+            consults.heard(message)
+            if message.kind.is_media:
+                inbox.take(message, lambda facts: slot.fill(reports.received(message, chat, facts)))
+            else:
+                slot.fill(reports.received(message, chat))
 
         def take_result(result: reports.SendResult) -> None:
-            report_message(reports.sent(result, send_chat(roster, result)))
+            reporter.message(reports.sent(result, send_chat(roster, result)))
 
-        session = Session(config, facts, roster, notifier, report_event, take_message)
+        async def transmit(job: Job) -> str:
+            if job.parcel is None:
+                return (await driver.send_text(job.target, job.content, job.local_id)).id
+            content = await job.parcel.upload(driver)
+            media_out.remember(job.parcel)
+            return (await driver.send_media(job.target, content, job.local_id)).id
 
-        async def send(target: str, content: str, client_id: str) -> str:
-            return (await driver.send_text(target, content, client_id)).id
-
-        outgoing = Outgoing(config.seconds("send_interval"), send, driver.new_client_id, take_result)
-        api = Api(config, facts, session, roster, outgoing, ring, stopping.set)
+        facts = facts_of(config)
+        session = Session(config, facts, roster, notifier, reporter, take_message)
+        outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result)
+        parts = Parts(
+            config=config,
+            facts=facts,
+            session=session,
+            roster=roster,
+            outgoing=outgoing,
+            events=ring,
+            reporter=reporter,
+            driver=driver,
+            media_out=media_out,
+            request_stop=stopping.set,
+            consults=consults,
+        )
+        sending = Sending(parts)
+        heartbeat = Heartbeat(
+            config.poll_api,
+            poll_seconds(config),
+            config.port,
+            agent,
+            lambda: session.state is LoginState.RUNNING,
+        )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
-        async with listening(api.application(), config):
+        async with listening(application(parts, sending), config):
             notifier.ready()
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    background = [tasks.create_task(delivery.run()), tasks.create_task(outgoing.run())]
+                    posting = tasks.create_task(delivery.run())
+                    helpers = [
+                        tasks.create_task(work) for work in (outgoing.run(), heartbeat.run(), inbox.keep_tidy())
+                    ]
                     await self._drive(driver, session, stopping)
                     notifier.stopping()
-                    background[1].cancel()
-                    await asyncio.wait([background[1]])
+                    await parts.tasks.close()
+                    for helper in helpers:
+                        helper.cancel()
+                    await asyncio.wait(helpers)
+                    await inbox.close()
                     session.stop()
                     await delivery.flush(FLUSH_SECONDS)
-                    background[0].cancel()
+                    posting.cancel()
             finally:
                 delivery.keep()
                 with contextlib.suppress(OSError):
@@ -166,23 +208,19 @@ def facts_of(config: ClientConfig) -> ClientFacts:
     )
 
 
-def chat_of(roster: Roster, event: MessageArrived) -> reports.Chat:
-    """Return who a message that arrived is between."""
-    message, me = event.message, me_of(roster)
-    if message.is_group:
-        group = roster.groups.get(message.chat)
-        return reports.Chat(me, group=group, member=roster.member(message.chat, message.sender))
-    other = message.chat if message.direction is Direction.SENT_ELSEWHERE else message.sender
-    return reports.Chat(me, friend=roster.contacts.get(other))
+def pacing_of(config: ClientConfig) -> Pacing:
+    """Return how fast this account may send."""
+    return Pacing(
+        interval=config.seconds("send_interval"),
+        jitter=config.seconds("send_jitter"),
+        burst=config.number("send_burst_max"),
+        daily=config.number("send_daily_max"),
+        store=config.cookie_path.parent / "sent_today.json",
+    )
 
 
-def send_chat(roster: Roster, result: reports.SendResult) -> reports.Chat:
-    """Return who a sent message is between."""
-    if result.is_group:
-        return reports.Chat(me_of(roster), group=roster.groups.get(result.target))
-    return reports.Chat(me_of(roster), friend=roster.contacts.get(result.target))
-
-
-def me_of(roster: Roster) -> Contact:
-    """Return oneself; before the profile is known somebody without a name."""
-    return roster.me or Contact(id="", name="")
+def poll_seconds(config: ClientConfig) -> float:
+    """Return the pause between heartbeats, by the plugin's name of it or by the plain one (openwx-api 5.1 no. 15)."""
+    return config.seconds(
+        "plugin_openwx_poll_interval" if "plugin_openwx_poll_interval" in config.given else "poll_interval"
+    )

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import assert_never
 
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
-from wxcontroller.openwx import reports
+from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts, Moment, render
 
@@ -28,7 +28,7 @@ _PUBLIC = 0o640
 class Session:
     """Follows the driver's events and tells the world.
 
-    ``report`` takes event reports (login, state_change, …); messages go to ``message``. The state file, the QR
+    Event reports (login, state_change, …) go to ``reporter``, messages to ``message``. The state file, the QR
     file, systemd's status line and the journal are written here and nowhere else.
     """
 
@@ -38,7 +38,7 @@ class Session:
         facts: ClientFacts,
         roster: Roster,
         notifier: Notifier,
-        report: Callable[[JsonObject], None],
+        reporter: Reporter,
         message: Callable[[base.MessageArrived], None],
     ) -> None:
         self.config = config
@@ -50,7 +50,8 @@ class Session:
         self.reason = ""
         self._status = "starting"
         self._notifier = notifier
-        self._report = report
+        self._reporter = reporter
+        self._report = reporter.event
         self._message = message
         self._link: str | None = None
         self._way = base.LoginWay.SCAN
@@ -82,13 +83,17 @@ class Session:
             case base.Refused():
                 self._refused(event)
             case base.Profile():
-                self.roster.me = event.me
+                self._reporter.events(self.roster.rename(event.me))
                 self._publish()
             case base.RosterLoaded():
                 self.roster.replace(event.contacts, event.groups)
                 self._roster_loaded()
             case base.RosterChanged():
-                self.roster.update(event.contacts, event.groups, event.gone)
+                told = self.roster.update(event.contacts, event.groups, event.gone)
+                if self._loaded:  # what comes before the list is complete is no news
+                    self._reporter.events(told)
+            case base.FriendAsked():
+                self._report(reports.friend_request(event.request))
             case base.Online():
                 self._heard = True
                 self._maybe_running()
@@ -187,7 +192,18 @@ class Session:
         if not self._loaded:
             self._loaded = True
             self._report(reports.event("login", 0 if self._way is base.LoginWay.STORED else 1))
+            self._report_roster()
         self._maybe_running()
+
+    def _report_roster(self) -> None:
+        """update_user, update_friend, update_group: the whole list, only for who asked for it (3.3)."""
+        roster, wants = self.roster, self._reporter.wants
+        if roster.me and wants("update_user"):
+            self._report(reports.event("update_user", objects.user(roster.me)))
+        if wants("update_friend"):
+            self._report(reports.event("update_friend", *roster.friend_objects()))
+        if wants("update_group"):
+            self._report(reports.event("update_group", *roster.group_objects(members=True)))
 
     def _maybe_running(self) -> None:
         if self._loaded and self._heard:

@@ -5,19 +5,23 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.model import Contact, Group, Member
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.model import Contact, Group, Media, Member, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
     DriverContext,
     DriverEvent,
     Emit,
     Ended,
+    Fetched,
     LoginWay,
     Online,
     Profile,
     RosterLoaded,
     Sent,
+    Sink,
+    Upload,
+    Uploaded,
 )
 
 ME = Contact(id="@me", name="我", uid=4711)
@@ -35,11 +39,21 @@ def logged_in(way: LoginWay = LoginWay.SCAN) -> list[DriverEvent]:
 
 @dataclass
 class ScriptedDriver:
-    """Plays events from ``script``; sends end as ``outcomes`` say, in turn, then always well."""
+    """Plays events from ``script``; sends and commands end as ``outcomes`` say, in turn, then always well.
+
+    ``commands`` are the other calls as they came, ``uploads`` the content given to WeChat, ``contents`` what can be
+    fetched by key (an error: why not), ``gates`` are awaited before a fetch of that key goes on.
+    """
 
     script: "asyncio.Queue[DriverEvent | Ended | Exception]" = field(default_factory=asyncio.Queue)
     outcomes: list[WeChatError | None] = field(default_factory=list)
     sends: list[tuple[str, str, str]] = field(default_factory=list)
+    commands: list[tuple[str, ...]] = field(default_factory=list)
+    uploads: list[tuple[Upload, bytes]] = field(default_factory=list)
+    media_sends: list[tuple[str, Uploaded]] = field(default_factory=list)
+    contents: dict[str, bytes | Exception] = field(default_factory=dict)
+    mimes: dict[str, str] = field(default_factory=dict)
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
     context: DriverContext | None = None
     cancelled: bool = False
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
@@ -67,10 +81,79 @@ class ScriptedDriver:
 
     async def send_text(self, to: str, content: str, client_id: str) -> Sent:
         self.sends.append((to, content, client_id))
+        self._ends()
+        return Sent(f"77{client_id}")
+
+    async def upload(self, file: Upload) -> Uploaded:
+        content = file.path.read_bytes()  # noqa: ASYNC240 - small
+        self.uploads.append((file, content))
+        self._ends()
+        if file.mime.startswith("audio/"):
+            raise Unsupported("voice can't be sent on this route")
+        kind = MessageKind.IMAGE if file.mime.startswith("image/") else MessageKind.FILE
+        kind = MessageKind.EMOTICON if file.mime == "image/gif" else kind
+        kind = MessageKind.VIDEO if file.mime.startswith("video/") else kind
+        return Uploaded(kind, f"@up{len(self.uploads)}", file.name, file.size)
+
+    async def send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:
+        self.media_sends.append((to, content))
+        self._ends()
+        return Sent(f"77{client_id}")
+
+    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+        if gate := self.gates.get(media.key):
+            await gate.wait()
+        return self._write(media.key, sink, most)
+
+    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+        self.commands.append(("avatar", person, group))
+        return self._write(f"avatar {person} {group}".strip(), sink, most)
+
+    async def revoke(self, message_id: str, to: str) -> None:
+        self._command("revoke", message_id, to)
+
+    async def create_group(self, people: Sequence[str], name: str) -> str:
+        self._command("create_group", *people, name)
+        return "@@new"
+
+    async def invite(self, group: str, people: Sequence[str]) -> None:
+        self._command("invite", group, *people)
+
+    async def kick(self, group: str, people: Sequence[str]) -> None:
+        self._command("kick", group, *people)
+
+    async def rename_group(self, group: str, name: str) -> None:
+        self._command("rename_group", group, name)
+
+    async def set_remark(self, person: str, remark: str) -> None:
+        self._command("set_remark", person, remark)
+
+    async def pin(self, chat: str, on: bool) -> None:
+        self._command("pin", chat, str(on))
+
+    async def ask_friend(self, person: str, greeting: str) -> None:
+        self._command("ask_friend", person, greeting)
+
+    async def accept_friend(self, person: str, ticket: str) -> None:
+        self._command("accept_friend", person, ticket)
+
+    def _command(self, *words: str) -> None:
+        self.commands.append(words)
+        self._ends()
+
+    def _ends(self) -> None:
         outcome = self.outcomes.pop(0) if self.outcomes else None
         if outcome:
             raise outcome
-        return Sent(f"77{client_id}")
+
+    def _write(self, key: str, sink: Sink, most: int) -> Fetched:
+        content = self.contents.get(key, WeChatError("there is no such content"))
+        if isinstance(content, Exception):
+            raise content
+        if len(content) > most:
+            raise WeChatError(f"more than {most} bytes")
+        sink.write(content)
+        return Fetched(len(content), self.mimes.get(key, ""))
 
     def new_client_id(self) -> str:
         return str(next(self._ids))

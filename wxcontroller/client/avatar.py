@@ -1,0 +1,74 @@
+"""get_avatar: the picture of oneself, a friend, a group or a member (openwx-api 2.6)."""
+
+import asyncio
+import io
+import logging
+import time
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from aiohttp import web
+
+from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts
+from wxcontroller.core.errors import WxError
+from wxcontroller.openwx.media import sniff
+
+log = logging.getLogger(__name__)
+SECONDS = 3.0
+_MOST = 5 * 1024 * 1024
+_AGE = 3600
+
+
+@dataclass(slots=True)
+class Avatars:
+    """The call."""
+
+    parts: Parts
+
+    def calls(self) -> dict[str, Handler]:
+        return {"get_avatar": self.get_avatar}
+
+    async def get_avatar(self, call: Call) -> Answer:
+        if not self.parts.roster.contacts:
+            return self.parts.not_running()
+        found = self._whom(call)
+        if found is None:
+            return NOT_FOUND_ID
+        picture = io.BytesIO()
+        try:
+            async with asyncio.timeout(SECONDS):
+                await self.parts.driver.avatar(*found, picture, _MOST)
+        except TimeoutError:
+            log.info("a picture can't be had within %g s", SECONDS)
+            return _nothing()
+        except WxError as problem:
+            log.info("a picture can't be had: %s", problem)
+            return _nothing()
+        content = picture.getvalue()
+        mime = sniff(content)
+        if not mime:
+            return _nothing()
+        now = time.time()
+        return web.Response(
+            body=content,
+            headers={
+                "Content-Type": mime,
+                "Cache-Control": f"max-age={_AGE}",
+                "Expires": formatdate(now + _AGE, usegmt=True),
+                "Last-Modified": formatdate(now, usegmt=True),
+            },
+        )
+
+    def _whom(self, call: Call) -> tuple[str, str] | None:
+        """Return person and group as Driver.avatar takes them."""
+        roster, wanted, group = self.parts.roster, call.get("id"), call.get("group_id")
+        if wanted and (wanted == roster.own or wanted in roster.groups):
+            return wanted, ""
+        if group and wanted:
+            return (wanted, group) if roster.member(group, wanted) else None
+        found = roster.find_contacts(call.only("id", "account", "displayname", "markname"))
+        return (found[0].id, "") if found else None
+
+
+def _nothing() -> web.Response:
+    return web.Response(status=503, body=b"")

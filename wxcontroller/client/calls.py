@@ -1,0 +1,118 @@
+"""A call of the account's API: what came in, and the forms of answers (openwx-api 0, 2.2, 2.4)."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from aiohttp import web
+
+from wxcontroller.client.checkevent import EventRing
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.consult import Consults
+from wxcontroller.client.mediaout import MediaOut
+from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.roster import Roster
+from wxcontroller.client.session import Session
+from wxcontroller.client.tasks import Tasks
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.states import LoginState
+from wxcontroller.drivers.base import Driver
+from wxcontroller.openwx import parameters
+from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.openwx.statefile import ClientFacts
+
+NOT_RUNNING = -3
+MOST_BODY = 64 * 1024 * 1024
+NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
+NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
+_CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request's parameters: the last value of a name; ``media_data`` as bytes."""
+
+    parameters: Mapping[str, str]
+    media_data: bytes = b""
+
+    def get(self, name: str) -> str:
+        return self.parameters.get(name, "")
+
+    def only(self, *names: str) -> dict[str, str]:
+        """Those of ``names`` that were given."""
+        return {name: self.parameters[name] for name in names if name in self.parameters}
+
+    @property
+    def media(self) -> dict[str, str]:
+        """All ``media_*`` but the content."""
+        return {name: value for name, value in self.parameters.items() if name.startswith("media_") and value}
+
+    @property
+    def has_media(self) -> bool:
+        return bool(self.media_data) or any(self.get(name) for name in ("media_id", "media_path"))
+
+
+Answer: TypeAlias = JsonValue | web.Response
+Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the calls work on. ``request_stop`` ends the process in an orderly way."""
+
+    config: ClientConfig
+    facts: ClientFacts
+    session: Session
+    roster: Roster
+    outgoing: Outgoing
+    events: EventRing
+    reporter: Reporter
+    driver: Driver
+    media_out: MediaOut
+    request_stop: Callable[[], None]
+    consults: Consults = field(default_factory=Consults)
+    tasks: Tasks = field(default_factory=Tasks)
+
+    def not_running(self) -> JsonObject:
+        return {
+            "code": NOT_RUNNING,
+            "status": f"client not running: {self.session.status}",
+            "state": self.session.state.word,
+        }
+
+    @property
+    def at_work(self) -> bool:
+        """Whether WeChat can be asked to do something."""
+        return self.session.state in (LoginState.RUNNING, LoginState.OFFLINE) and bool(self.roster.contacts)
+
+
+async def read_call(request: web.Request) -> Call:
+    """Read query and form. Raises BadParameter, HTTPRequestEntityTooLarge."""
+    body, content_type = b"", request.headers.get("Content-Type", "")
+    if request.method == "POST" and parameters.is_form(content_type):
+        body = await request.read()
+    raw = dict(parameters.raw_pairs(parameters.query_of(request.raw_path), content_type, body))
+    data = raw.pop("media_data", b"")
+    return Call({name: parameters.text_of(name, value) for name, value in raw.items()}, data)
+
+
+def json_answer(value: JsonValue, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": "application/json"})
+
+
+def jsonp_answer(value: JsonValue, callback: str | None) -> web.Response:
+    """``CALLBACK(JSON)``; a callback that is no plain name is refused (5.2 no. 38, 5.3 no. 44)."""
+    name = callback if callback is not None else f"jsoncallback{int(time.time())}"
+    if not _CALLBACK.fullmatch(name):
+        return json_answer({"code": -1, "status": "callback must be a name: letters, digits, _ $ and ."}, 400)
+    return web.Response(
+        body=name.encode() + b"(" + to_bytes(value) + b")",
+        headers={"Content-Type": "application/javascript", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def array(values: list[JsonObject]) -> JsonValue:
+    return list(values)

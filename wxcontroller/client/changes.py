@@ -1,0 +1,77 @@
+"""What is different between two views of the roster, as the contract's events (openwx-api 3.3)."""
+
+from collections.abc import Iterator
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Contact, Group, Member
+from wxcontroller.openwx import objects
+from wxcontroller.openwx.reports import event
+
+# Reported property by property; the id is what makes two views the same person, displayname follows from the others.
+_FRIEND = ("account", "name", "display", "markname", "province", "city", "sex", "signature", "uid")
+_MEMBER = ("account", "display", "markname", "province", "city", "sex", "signature", "uid")
+_GROUP = ("name", "owner_uid", "uid")
+
+
+def of_friend(before: Contact | None, after: Contact) -> Iterator[JsonObject]:
+    """Yield new_friend, or a friend_property_change for each property that is different."""
+    now = objects.friend(after)
+    if before is None:
+        yield event("new_friend", now)
+    elif before != after:
+        yield from _properties("friend_property_change", objects.friend(before), now, _FRIEND)
+
+
+def of_user(before: Contact | None, after: Contact) -> Iterator[JsonObject]:
+    """Yield a user_property_change for each property of oneself that is different."""
+    if before is not None and before != after:
+        now = objects.user(after)
+        yield from _properties("user_property_change", objects.user(before), now, _FRIEND)
+
+
+def of_group(before: Group | None, after: Group, me: str) -> Iterator[JsonObject]:
+    """Yield what happened to a group and its members; ``me`` is one's own id.
+
+    Members that were not loaded before, or are not now, are no news.
+    """
+    now = objects.group(after, me)
+    if before is None:
+        yield event("new_group", now)
+        return
+    if before == after:
+        return
+    yield from _properties("group_property_change", objects.group_basic(before, me), now, _GROUP)
+    if not before.members or not after.members or before.members == after.members:
+        return
+    known, here = ({one.id: one for one in group.members} for group in (before, after))
+    for one in after.members:
+        if one.id not in known:
+            yield event("new_group_member", objects.member(one), now)
+    for one in before.members:
+        if one.id not in here:
+            yield event("lose_group_member", objects.member(one), now)
+    for one in after.members:
+        old = known.get(one.id)
+        if old is not None and old != one:
+            yield from _member(old, one)
+
+
+def gone_friend(before: Contact) -> JsonObject:
+    return event("lose_friend", objects.friend(before))
+
+
+def gone_group(before: Group, me: str) -> JsonObject:
+    return event("lose_group", objects.group(before, me))
+
+
+def _member(before: Member, after: Member) -> Iterator[JsonObject]:
+    now = objects.member(after)
+    yield from _properties("group_member_property_change", objects.member(before), now, _MEMBER)
+
+
+def _properties(
+    name: str, before: JsonObject, after: JsonObject, properties: tuple[str, ...]
+) -> Iterator[JsonObject]:
+    for each in properties:
+        if before.get(each) != after.get(each):
+            yield event(name, after, each, before.get(each), after.get(each))

@@ -1,0 +1,181 @@
+"""Calls about people and groups: groups made, members, names, remarks, friend requests (openwx-api 2.5)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Contact, Group
+
+log = logging.getLogger(__name__)
+CALL_SECONDS = 100.0
+_SUCCESS: JsonObject = {"code": 0, "status": "success"}
+_NO_FRIENDS: JsonObject = {"code": 200, "status": "friend id empty"}
+_NO_MEMBERS: JsonObject = {"code": 200, "status": "member id empty"}
+
+
+@dataclass(slots=True)
+class Contacts:
+    """The calls. What WeChat has done is taken over at once; its own notice of it comes later and changes nothing."""
+
+    parts: Parts
+
+    def calls(self) -> dict[str, Handler]:
+        found: dict[str, Callable[[Call], Awaitable[Answer]]] = {
+            "create_group": self.create_group,
+            "invite_friend": self.invite_friend,
+            "kick_group_member": self.kick_group_member,
+            "set_group_displayname": self.set_group_displayname,
+            "stick": self.stick,
+            "set_markname": self.set_markname,
+            "set_friend_markname": self.set_friend_markname,
+            "make_friend": self.make_friend,
+            "accept_friend_request": self.accept_friend_request,
+        }
+        return {name: self._at_work(handler) for name, handler in found.items()}
+
+    async def create_group(self, call: Call) -> Answer:
+        people = _ids(call.get("friends"))
+        if refusal := self._no_friends(people):
+            return refusal
+        made: list[str] = []
+
+        async def create() -> None:
+            made.append(await self.parts.driver.create_group(people, call.get("displayname")))
+
+        failure = await _done(create())
+        if failure:
+            return {**failure, "id": None}
+        return {**_SUCCESS, "group_id": made[0]}
+
+    async def invite_friend(self, call: Call) -> Answer:
+        group = self._group(call)
+        if group is None:
+            return NOT_FOUND
+        people = _ids(call.get("friends"))
+        if refusal := self._no_friends(people):
+            return refusal
+        return await _done(self.parts.driver.invite(group.id, people)) or _SUCCESS
+
+    async def kick_group_member(self, call: Call) -> Answer:
+        group = self._group(call)
+        if group is None:
+            return NOT_FOUND
+        people = _ids(call.get("members"))
+        if not people:
+            return _NO_MEMBERS
+        known = {member.id for member in group.members}
+        for person in people:
+            if person not in known:
+                return {"code": 100, "status": f"member id {person[:100]} not found"}
+        if failure := await _done(self.parts.driver.kick(group.id, people)):
+            return failure
+        current = self.parts.roster.groups.get(group.id)
+        if current:
+            left = tuple(member for member in current.members if member.id not in people)
+            self._take_over(group=replace(current, members=left))
+        return _SUCCESS
+
+    async def set_group_displayname(self, call: Call) -> Answer:
+        group, name = self._group(call), call.get("new_displayname")
+        if group is None:
+            return NOT_FOUND
+        if not name.strip():
+            return {"code": -1, "status": "new_displayname is empty"}
+        if failure := await _done(self.parts.driver.rename_group(group.id, name)):
+            return failure
+        if current := self.parts.roster.groups.get(group.id):
+            self._take_over(group=replace(current, name=name))
+        return _SUCCESS
+
+    async def stick(self, call: Call) -> Answer:
+        chat = call.get("id")
+        if chat not in self.parts.roster.contacts and chat not in self.parts.roster.groups:
+            return NOT_FOUND
+        on = call.parameters.get("op", "1") not in ("0", "")
+        return await _done(self.parts.driver.pin(chat, on)) or _SUCCESS
+
+    async def set_markname(self, call: Call) -> Answer:
+        group_id = call.get("group_id")
+        if not group_id:
+            return await self.set_friend_markname(call)
+        if group_id not in self.parts.roster.groups:
+            return {"code": 100, "status": "group not found"}
+        member = self.parts.roster.member(group_id, call.get("id"))
+        if member is None:
+            return NOT_FOUND
+        return await _done(self.parts.driver.set_remark(member.id, call.get("new_markname"))) or _SUCCESS
+
+    async def set_friend_markname(self, call: Call) -> Answer:
+        found = self.parts.roster.find_contacts(call.only("id", "account", "displayname", "markname"))
+        if not found:
+            return NOT_FOUND
+        remark = call.get("new_markname")
+        if failure := await _done(self.parts.driver.set_remark(found[0].id, remark)):
+            return failure
+        if current := self.parts.roster.contacts.get(found[0].id):
+            self._take_over(contact=replace(current, markname=remark))
+        return _SUCCESS
+
+    async def make_friend(self, call: Call) -> Answer:
+        person, roster = call.get("id"), self.parts.roster
+        if person and person == roster.own:
+            return {"code": 101, "status": "can not be yourself"}
+        if person in roster.contacts:
+            return {"code": 101, "status": "already a friend"}
+        if not any(member.id == person for group in roster.groups.values() for member in group.members):
+            return NOT_FOUND
+        return await _done(self.parts.driver.ask_friend(person, call.get("verify"))) or _SUCCESS
+
+    async def accept_friend_request(self, call: Call) -> Answer:
+        echo: JsonObject = {name: call.parameters.get(name) for name in ("id", "displayname", "ticket")}
+        if not call.get("id") or not call.get("ticket"):
+            return {**echo, "code": -1, "status": "failure", "reason": "id or ticket is missing"}
+        failure = await _done(self.parts.driver.accept_friend(call.get("id"), call.get("ticket")))
+        return {**echo, **failure, "code": -1} if failure else {**echo, **_SUCCESS}
+
+    def _at_work(self, handler: Callable[[Call], Awaitable[Answer]]) -> Handler:
+        async def checked(call: Call) -> Answer:
+            return await handler(call) if self.parts.at_work else self.parts.not_running()
+
+        return checked
+
+    def _group(self, call: Call) -> Group | None:
+        found = self.parts.roster.find_groups(call.only("id", "displayname"))
+        return found[0] if found else None
+
+    def _no_friends(self, people: list[str]) -> JsonObject | None:
+        if not people:
+            return _NO_FRIENDS
+        for person in people:
+            if person not in self.parts.roster.contacts:
+                return {"code": 100, "status": f"friend id {person[:100]} not found"}
+        return None
+
+    def _take_over(self, contact: Contact | None = None, group: Group | None = None) -> None:
+        told = self.parts.roster.update([contact] if contact else [], [group] if group else [], ())
+        self.parts.reporter.events(told)
+
+
+async def _done(work: Awaitable[None]) -> JsonObject | None:
+    """Wait for WeChat to do something; return the contract's failure with our reason, None when it is done."""
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            await work
+    except TimeoutError:
+        return _failure(f"WeChat did not answer within {CALL_SECONDS:g} s")
+    except WxError as problem:
+        return _failure(str(problem))
+    return None
+
+
+def _failure(reason: str) -> JsonObject:
+    log.warning("WeChat did not do it: %s", reason)
+    return {"code": 201, "status": "failure", "reason": reason}
+
+
+def _ids(given: str) -> list[str]:
+    return list(dict.fromkeys(each.strip() for each in given.split(",") if each.strip()))

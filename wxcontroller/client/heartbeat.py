@@ -1,0 +1,76 @@
+"""The heartbeat: poll_api is asked again and again, and may command the account by a redirect (openwx-api 3.6)."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import aiohttp
+from yarl import URL
+
+from wxcontroller.core.account import redacted
+
+log = logging.getLogger(__name__)
+_TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
+_COMMAND_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
+_OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
+
+
+def command_of(location: str, port: int) -> URL | None:
+    """Return a redirect's target when it is a call of the account's own API, else None."""
+    try:
+        url = URL(location)
+        ours = url.scheme == "http" and url.host in _OWN_HOSTS and url.port == port
+    except ValueError:
+        return None
+    segments = url.path.split("/")
+    if not ours or url.user is not None or len(segments) != 3 or segments[:2] != ["", "openwx"] or not segments[2]:
+        return None
+    return url.with_host("127.0.0.1")
+
+
+class Heartbeat:
+    """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API."""
+
+    def __init__(self, address: str, interval: float, port: int, agent: str, running: Callable[[], bool]) -> None:
+        self._address = address
+        self._interval = interval
+        self._port = port
+        self._agent = agent
+        self._running = running
+        self._failed = False
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        if not self._address:
+            return
+        headers = {"User-Agent": self._agent}
+        async with aiohttp.ClientSession(
+            timeout=_TIMEOUT, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+        ) as web:
+            while True:
+                if self._running():
+                    await self._beat(web)
+                await asyncio.sleep(self._interval)
+
+    async def _beat(self, web: aiohttp.ClientSession) -> None:
+        try:
+            async with web.get(self._address, allow_redirects=False) as answer:
+                location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
+            if not self._failed:
+                log.warning("the heartbeat of %s fails: %s", redacted(self._address), type(problem).__name__)
+            self._failed = True
+            return
+        self._failed = False
+        if not location:
+            return
+        command = command_of(location, self._port)
+        if command is None:
+            log.warning("poll_api redirects to something that is not this account's API; it is not followed")
+            return
+        log.info("poll_api commands %s", command.path)
+        try:
+            async with web.get(command, allow_redirects=False, timeout=_COMMAND_TIMEOUT) as answer:
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            log.warning("a command of poll_api had no answer: %s", type(problem).__name__)

@@ -1,0 +1,162 @@
+"""Received media: fetched beside the loop into the account's own directory, and not kept for ever."""
+
+import asyncio
+import base64
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.mediaout import MOST_DATA
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.model import Media, Message, MessageKind
+from wxcontroller.drivers.base import Driver, Fetched
+from wxcontroller.openwx import media
+from wxcontroller.openwx.formats import unfetched
+from wxcontroller.openwx.media import MediaFacts
+
+log = logging.getLogger(__name__)
+AT_ONCE = 4
+# Reports that come after wait for it.
+FETCH_SECONDS = 120.0
+SWEEP_SECONDS = 600.0
+_PREFIX = "mojo_weixin_media_"
+_UNFINISHED = (".in.", ".out.")
+# Sends may wait long for their turn.
+_UNFINISHED_SECONDS = 86400.0
+
+
+@dataclass(slots=True)
+class Inbox:
+    """Fetches media, a few at once."""
+
+    config: ClientConfig
+    driver: Driver
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    def take(self, message: Message, done: Callable[[MediaFacts], None]) -> None:
+        """Fetch a message's media; ``done`` gets what is known of them afterwards, with the error if it failed."""
+        if message.media is None or not self.config.flag("download_media"):
+            done(unfetched(message))
+            return
+        task = asyncio.create_task(self._work(message, message.media, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End what is being fetched; it is reported without content."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    async def keep_tidy(self) -> None:
+        """Delete what is too old or too much, until cancelled."""
+        days, most = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
+        while True:
+            removed = await asyncio.to_thread(sweep, self.config.media_dir, days * 86400, most, time.time())
+            if removed:
+                log.info("%d received media files were deleted by age or size", removed)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
+        error = "the account is stopping"
+        facts: MediaFacts | None = None
+        try:
+            async with self._turns, asyncio.timeout(FETCH_SECONDS):
+                facts = await self._fetched(message, content)
+        except TimeoutError:
+            error = f"not complete within {FETCH_SECONDS:g} s"
+        except (WxError, OSError) as problem:
+            error = str(problem)
+        except Exception:
+            error = "internal error, see the journal of this account"
+            log.exception("fetching the media of a message failed")
+        finally:
+            if facts is None:
+                log.warning("media of a message were not fetched: %s", error)
+            done(facts or unfetched(message, error))
+
+    async def _fetched(self, message: Message, content: Media) -> MediaFacts:
+        directory = self.config.media_dir
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        token = secrets.token_hex(8)
+        part = directory / f".in.{token}"
+        try:
+            with _private(part) as stream:
+                got = await self.driver.fetch(content, stream, self.config.number("media_fetch_max"))
+            return await self._kept(message, content, got, part, token)
+        finally:
+            part.unlink(missing_ok=True)
+
+    async def _kept(self, message: Message, content: Media, got: Fetched, part: Path, token: str) -> MediaFacts:
+        known = replace(unfetched(message), size=got.size, mtime=int(time.time()))
+        if got.size == 0:
+            return replace(known, path=media.no_content_path())
+        named = _named(content, got, part, token)
+        data = ""
+        if self.config.flag("plugin_openwx_post_media_data") and got.size <= MOST_DATA:
+            data = await asyncio.to_thread(_encoded, named.path)
+        return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    path: Path
+    mime: str
+    ext: str
+
+
+def _named(content: Media, got: Fetched, part: Path, token: str) -> _Named:
+    """Give complete content its own name: by time and chance, the sender has no say in it but the extension."""
+    with part.open("rb") as stream:
+        start = stream.read(64)
+    mime = media.mime_of(content.name, content.kind, got.mime)
+    if content.kind is not MessageKind.FILE:
+        mime = media.sniff(start) or mime
+    ext = media.extension(content.name, mime, content.kind)
+    path = part.with_name(f"{_PREFIX}{time.strftime('%Y%m%d%H%M%S')}_{token}.{ext}")
+    part.rename(path)
+    return _Named(path, mime, ext)
+
+
+def _encoded(path: Path) -> str:
+    return base64.encodebytes(path.read_bytes()).decode("ascii")
+
+
+def sweep(directory: Path, seconds: float, most: int, now: float) -> int:
+    """Delete received media older than ``seconds``, then the oldest beyond ``most`` bytes; 0 is no limit for either.
+
+    Also removes what an earlier process left unfinished. Returns how many media were deleted.
+    """
+    found: list[tuple[float, int, Path]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                if path.name.startswith(_UNFINISHED):
+                    if now - status.st_mtime > _UNFINISHED_SECONDS:
+                        path.unlink()
+                elif path.name.startswith(_PREFIX):
+                    found.append((status.st_mtime, status.st_size, path))
+    found.sort()
+    total, removed = sum(size for _, size, _ in found), 0
+    for mtime, size, path in found:
+        if (seconds and now - mtime > seconds) or (most and total > most):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
+                removed += 1
+    return removed
+
+
+def _private(path: Path) -> BinaryIO:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return os.fdopen(descriptor, "wb")

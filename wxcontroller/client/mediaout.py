@@ -1,0 +1,285 @@
+"""Media to send, from what a request gives: an id, content, a URL or a file (openwx-api 2.4)."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from yarl import URL
+
+from wxcontroller.client import urlfetch
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.parcel import Parcel
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import Upload, Uploaded
+from wxcontroller.openwx import media
+from wxcontroller.openwx.media import MediaFacts
+
+# Reports carry content up to here; larger ones have the path only.
+MOST_DATA = 10 * 1024 * 1024
+_REMEMBERED = 1000
+_WORDS = {kind.value: kind for kind in media.CODES}
+_SENDABLE_AS = {
+    MessageKind.IMAGE: ("image/", "image/jpeg"),
+    MessageKind.EMOTICON: ("image/gif", "image/gif"),
+    MessageKind.VIDEO: ("video/", "video/mp4"),
+    MessageKind.MICROVIDEO: ("video/", "video/mp4"),
+    MessageKind.VOICE: ("audio/", "audio/mpeg"),
+}
+
+
+class BadMedia(urlfetch.BadSource):
+    """Media that can't be sent. ``message`` is the original's word, ``reason`` ours; ``facts`` what is known."""
+
+    def __init__(self, status: str, reason: str, facts: MediaFacts) -> None:
+        super().__init__(status)
+        self.reason = reason
+        self.facts = facts
+
+
+@dataclass(slots=True)
+class MediaOut:
+    """Makes parcels. ``agent`` is the User-Agent for URLs.
+
+    What WeChat holds already is remembered by its id, so that it can be sent again as the file it was.
+    """
+
+    config: ClientConfig
+    agent: str
+    _known: OrderedDict[str, Uploaded] = field(default_factory=OrderedDict)
+
+    def remember(self, parcel: Parcel) -> None:
+        """Keep what was uploaded, for sending it by its id."""
+        if parcel.uploaded is not None:
+            self._known[parcel.uploaded.key] = parcel.uploaded
+            self._known.move_to_end(parcel.uploaded.key)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+    async def parcel(self, given: Mapping[str, str], data: bytes | None = None) -> Parcel:
+        """Return a parcel for ``media_*`` parameters; ``data`` is media_data. Raises BadMedia."""
+        if given.get("media_id"):
+            return self._by_id(given)
+        label = given.get("media_path", "")
+        if data:
+            return await self._of_file(given, label, *self._written(given, data))
+        if label.startswith(("http://", "https://")):
+            return await self._by_url(given, label)
+        if label:
+            return await self._by_path(given, label)
+        raise BadMedia("invaild media", "no media_id, media_path or media_data", _facts(given))
+
+    def _by_id(self, given: Mapping[str, str]) -> Parcel:
+        key, kind = media.split_id(given["media_id"])
+        known = self._known.get(key)
+        wanted = kind or (known.kind if known else None) or _kind(given) or MessageKind.FILE
+        size = given.get("media_size", "")
+        uploaded = (
+            replace(known, kind=wanted)
+            if known
+            else Uploaded(
+                wanted,
+                key,
+                media.safe_name(given.get("media_name", "")) or "media",
+                int(size) if size.isascii() and size.isdecimal() and len(size) < 12 else 0,
+            )
+        )
+        facts = replace(
+            _facts(given),
+            kind=wanted,
+            id=media.media_id(key, wanted),
+            path=_shown(given.get("media_path", "")),
+            name=uploaded.name,
+            size=uploaded.size,
+        )
+        return Parcel(facts, uploaded=uploaded)
+
+    async def _by_url(self, given: Mapping[str, str], url: str) -> Parcel:
+        path, stream = self._temporary(given)
+        try:
+            with stream:
+                source = await urlfetch.fetch(
+                    url,
+                    stream,
+                    self.config.number("media_size_max"),
+                    self.config.flag("media_private_urls"),
+                    self.agent,
+                )
+        except urlfetch.BadSource as problem:
+            path.unlink(missing_ok=True)
+            status = problem.message if isinstance(problem, urlfetch.TooLarge) else "invaild media_path"
+            raise BadMedia(status, problem.message, _facts(given)) from None
+        except OSError as problem:
+            path.unlink(missing_ok=True)
+            raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return await self._of_file(given, url, path, lambda: path.unlink(missing_ok=True), source.name, source.mime)
+
+    async def _by_path(self, given: Mapping[str, str], label: str) -> Parcel:
+        allowed = [Path(each) for each in self.config.options["media_paths"].split(":") if each]
+        if not allowed:
+            raise BadMedia(
+                "invaild media_path", "files of this host are not sent: media_paths names no directory", _facts(given)
+            )
+        try:
+            descriptor = _opened(label, allowed)
+        except OSError as problem:
+            raise BadMedia("invaild media_path", problem.strerror or str(problem), _facts(given)) from None
+        # Opened anew by this name it is the same file, whatever has become of its path.
+        path = Path(f"/proc/self/fd/{descriptor}")
+        return await self._of_file(given, label, path, _once(lambda: os.close(descriptor)), Path(label).name)
+
+    async def _of_file(
+        self,
+        given: Mapping[str, str],
+        label: str,
+        path: Path,
+        discard: Callable[[], None],
+        name: str = "",
+        said: str = "",
+    ) -> Parcel:
+        try:
+            status = _status(path)
+            most = self.config.number("media_size_max")
+            if status.st_size > most:
+                raise BadMedia(f"media size exceed, maximum size is {most} bytes", "", _facts(given))
+            if status.st_size == 0:
+                raise BadMedia("invaild media", "it is empty", _facts(given))
+            want_data = self.config.flag("plugin_openwx_post_media_data") and status.st_size <= MOST_DATA
+            digest, data, start = await asyncio.to_thread(_look, path, want_data)
+        except OSError as problem:
+            discard()
+            raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
+        except BaseException:
+            discard()
+            raise
+        wanted = _kind(given)
+        name = media.safe_name(given.get("media_name") or name or Path(label).name)
+        mime = given.get("media_mime") or media.sniff(start) or media.mime_of(name, wanted, said)
+        if wanted is MessageKind.FILE and mime.startswith(("image/", "video/")):
+            mime = "application/octet-stream"  # the type decides what WeChat makes of it
+        elif wanted in _SENDABLE_AS and not mime.startswith(_SENDABLE_AS[wanted][0]):
+            mime = _SENDABLE_AS[wanted][1]
+        kind = wanted or media.kind_of(mime)
+        ext = given.get("media_ext") or media.extension(name, mime, kind)
+        name = name or f"media.{ext}"
+        facts = MediaFacts(
+            kind,
+            path=_shown(label),
+            name=name,
+            mime=mime,
+            ext=ext,
+            size=status.st_size,
+            mtime=_number(given.get("media_mtime", "")) or int(status.st_mtime),
+            data=data,
+            md5=digest,
+            chunks=-(-status.st_size // self.config.number("media_chunk_size")),
+        )
+        return Parcel(facts, Upload(path, name, mime, status.st_size), discard=discard)
+
+    def _written(self, given: Mapping[str, str], data: bytes) -> tuple[Path, Callable[[], None]]:
+        path, stream = self._temporary(given)
+        try:
+            with stream:
+                stream.write(data)
+        except OSError as problem:
+            path.unlink(missing_ok=True)
+            raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
+        return path, lambda: path.unlink(missing_ok=True)
+
+    def _temporary(self, given: Mapping[str, str]) -> tuple[Path, "tempfile._TemporaryFileWrapper[bytes]"]:
+        try:
+            self.config.media_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stream = tempfile.NamedTemporaryFile(prefix=".out.", dir=self.config.media_dir, delete=False)  # noqa: SIM115
+        except OSError as problem:
+            raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
+        return Path(stream.name), stream
+
+
+def _opened(label: str, allowed: list[Path]) -> int:
+    """Open a file below one of ``allowed``. Raises OSError for every other; what is open is what is checked."""
+    try:
+        # A pipe is not waited for, a terminal not taken over.
+        descriptor = os.open(label, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except ValueError:
+        raise OSError("the path has a NUL") from None
+    try:
+        real = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if not any(real.is_relative_to(each.resolve()) for each in allowed):
+            raise OSError("the file is not below one of media_paths")
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is not a file")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _status(path: Path) -> os.stat_result:
+    return path.stat()
+
+
+def _look(path: Path, want_data: bool) -> tuple[str, str, bytes]:
+    """Return MD5, base64 in lines of 76 (or ""), and the first bytes."""
+    digest = hashlib.md5(usedforsecurity=False)
+    content = bytearray()
+    start = b""
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            start = start or piece[:64]
+            digest.update(piece)
+            if want_data:
+                content += piece
+    return digest.hexdigest(), base64.encodebytes(content).decode("ascii"), start
+
+
+def _kind(given: Mapping[str, str]) -> MessageKind | None:
+    code = _number(given.get("media_code", ""))
+    return _WORDS.get(given.get("media_type", "")) or (media.KINDS.get(code) if code else None)
+
+
+def _number(given: str) -> int:
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 16 else 0
+
+
+def _facts(given: Mapping[str, str]) -> MediaFacts:
+    """What a request says of its media, before anything was looked at."""
+    return MediaFacts(
+        _kind(given) or MessageKind.FILE,
+        path=_shown(given.get("media_path", "")),
+        name=media.safe_name(given.get("media_name", "")),
+        mime=given.get("media_mime", ""),
+        ext=given.get("media_ext", ""),
+        mtime=int(time.time()),
+    )
+
+
+def _shown(label: str) -> str:
+    """Return a path or URL without the password in it."""
+    if not label.startswith(("http://", "https://")):
+        return label
+    with contextlib.suppress(ValueError):
+        return str(URL(label).with_user(None))
+    return ""
+
+
+def _once(action: Callable[[], None]) -> Callable[[], None]:
+    done = False
+
+    def call() -> None:
+        nonlocal done
+        if not done:
+            done = True
+            action()
+
+    return call

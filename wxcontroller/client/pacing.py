@@ -1,0 +1,90 @@
+"""How fast an account may send: a pause between two sends, bursts, and a day's number."""
+
+import json
+import logging
+import random
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.jsontypes import integer
+
+log = logging.getLogger(__name__)
+BURST_SECONDS = 60.0
+
+
+class DailyLimit(WxError):
+    """Nothing more may be sent today."""
+
+
+@dataclass(slots=True)
+class Pacing:
+    """When the next send may go out.
+
+    ``interval`` and ``jitter`` are seconds; ``burst`` sends within a minute and ``daily`` sends within a day of the
+    machine's time zone at most, 0 for any number. ``store`` keeps the day's count over a restart.
+    """
+
+    interval: float
+    jitter: float = 0.0
+    burst: int = 0
+    daily: int = 0
+    store: Path | None = None
+    _free_at: float = 0.0
+    _recent: deque[float] = field(default_factory=deque)
+    _day: str = ""
+    _count: int = 0
+
+    def pause(self) -> float:
+        """Return how many seconds the next send has to wait, 0 or less for none."""
+        now = time.monotonic()
+        free_at = self._free_at
+        if self.burst:
+            while self._recent and self._recent[0] <= now - BURST_SECONDS:
+                self._recent.popleft()
+            if len(self._recent) >= self.burst:
+                free_at = max(free_at, self._recent[-self.burst] + BURST_SECONDS)
+        return free_at - now
+
+    def claim(self) -> None:
+        """Count a send that goes out now. Raises DailyLimit when the day's number is used up."""
+        if self.burst:
+            self._recent.append(time.monotonic())
+        if not self.daily:
+            return
+        today = date.today().isoformat()
+        if not self._day:
+            self._restore()
+        if self._day != today:
+            self._day, self._count = today, 0
+        if self._count >= self.daily:
+            raise DailyLimit(f"the daily limit of {self.daily} sends is used up", "send_daily_max sets it")
+        self._count += 1
+        self._keep()
+
+    def sent(self) -> None:
+        """Begin the pause after a send."""
+        extra = random.uniform(0, self.jitter) if self.jitter else 0.0  # noqa: S311 - no secret
+        self._free_at = time.monotonic() + self.interval + extra
+
+    def _restore(self) -> None:
+        if self.store is None:
+            return
+        try:
+            kept = json.loads(self.store.read_bytes())
+        except (OSError, ValueError):
+            return
+        self._day, self._count = str(member(kept, "day") or ""), integer(member(kept, "count"))
+
+    def _keep(self) -> None:
+        if self.store is None:
+            return
+        try:
+            replace_file(self.store, json.dumps({"day": self._day, "count": self._count}).encode())
+        except OSError as problem:
+            log.warning("the day's count of sends can't be kept: %s", problem)

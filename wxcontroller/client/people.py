@@ -1,0 +1,27 @@
+"""Who a message is between, as far as the roster knows them."""
+
+from wxcontroller.client.roster import Roster
+from wxcontroller.core.model import Contact, Direction, Message
+from wxcontroller.openwx import reports
+
+
+def chat_of(roster: Roster, message: Message) -> reports.Chat:
+    """Return who a message that arrived is between."""
+    me = me_of(roster)
+    if message.is_group:
+        group = roster.groups.get(message.chat)
+        return reports.Chat(me, group=group, member=roster.member(message.chat, message.sender))
+    own = message.direction is Direction.SENT_ELSEWHERE or (bool(me.id) and message.sender == me.id)
+    return reports.Chat(me, friend=roster.contacts.get(message.chat if own else message.sender))
+
+
+def send_chat(roster: Roster, result: reports.SendResult) -> reports.Chat:
+    """Return who a sent message is between."""
+    if result.is_group:
+        return reports.Chat(me_of(roster), group=roster.groups.get(result.target))
+    return reports.Chat(me_of(roster), friend=roster.contacts.get(result.target))
+
+
+def me_of(roster: Roster) -> Contact:
+    """Return oneself; before the profile is known somebody without a name."""
+    return roster.me or Contact(id="", name="")

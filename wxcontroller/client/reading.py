@@ -1,0 +1,122 @@
+"""Calls that read: people, groups, events, the process itself (openwx-api 2.3)."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, array
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.openwx import objects
+
+CHECK_EVENT_SECONDS = 30.0
+BAD_ATTRIBUTE = 102
+_STOP_SECONDS = 3
+# Sent along by scripts, the controller and browsers; never attributes of a person.
+_PASSED_OVER = frozenset({"client", "member", "_check_remote", "datatype", "callback", "token", "_"})
+
+
+@dataclass(slots=True)
+class Reading:
+    """The calls; all of them answer in every state."""
+
+    parts: Parts
+
+    def calls(self) -> dict[str, Handler]:
+        return {
+            "get_user_info": self.get_user_info,
+            "get_friend_info": self.get_friend_info,
+            "get_group_info": self.get_group_info,
+            "get_group_basic_info": self.get_group_basic_info,
+            "search_friend": self.search_friend,
+            "search_group": self.search_group,
+            "check_event": self.check_event,
+            "get_client_info": self.get_client_info,
+            "stop_client": self.stop_client,
+        }
+
+    async def get_user_info(self, _: Call) -> Answer:
+        me = self.parts.roster.me
+        return objects.user(me) if me else self.parts.not_running()
+
+    async def get_friend_info(self, _: Call) -> Answer:
+        roster = self.parts.roster
+        return array(roster.friend_objects()) if roster.contacts else self.parts.not_running()
+
+    async def get_group_info(self, _: Call) -> Answer:
+        return self._groups(members=True)
+
+    async def get_group_basic_info(self, _: Call) -> Answer:
+        return self._groups(members=False)
+
+    async def search_friend(self, call: Call) -> Answer:
+        wanted = _wanted(call)
+        if refusal := _unknown_attribute(wanted, objects.FRIEND_ATTRIBUTES):
+            return refusal
+        if not self.parts.roster.contacts:
+            return self.parts.not_running()
+        found = self.parts.roster.find_contacts(wanted)
+        return array([objects.friend(each) for each in found]) if found else NOT_FOUND
+
+    async def search_group(self, call: Call) -> Answer:
+        wanted = _wanted(call)
+        if refusal := _unknown_attribute(wanted, objects.GROUP_ATTRIBUTES):
+            return refusal
+        roster = self.parts.roster
+        if not roster.contacts:
+            return self.parts.not_running()
+        found = roster.find_groups(wanted)
+        return array([objects.group(each, roster.own) for each in found]) if found else NOT_FOUND
+
+    async def check_event(self, _: Call) -> Answer:
+        return array(await self.parts.events.take(CHECK_EVENT_SECONDS))
+
+    async def get_client_info(self, _: Call) -> Answer:
+        facts, options = self.parts.facts, self.parts.config.options
+        return {
+            "code": 0,
+            "status": "success",
+            "account": facts.account,
+            "pid": facts.pid,
+            "os": "linux",
+            "version": facts.version,
+            "starttime": facts.start_time,
+            "runtime": int(time.time()) - facts.start_time,
+            "http_debug": options["http_debug"],
+            "log_level": options["log_level"],
+            "log_encoding": "",
+            "log_path": "",
+            "state": self.parts.session.state.word,
+            "queued": len(self.parts.outgoing),
+            "events_dropped": self.parts.events.dropped,
+        }
+
+    async def stop_client(self, _: Call) -> Answer:
+        facts = self.parts.facts
+        asyncio.get_running_loop().call_later(_STOP_SECONDS, self.parts.request_stop)
+        return {
+            "code": 0,
+            "account": facts.account,
+            "pid": facts.pid,
+            "starttime": facts.start_time,
+            "runtime": int(time.time()) - facts.start_time,
+            "status": f"success, client({facts.pid}) will stop in {_STOP_SECONDS} seconds",
+        }
+
+    def _groups(self, members: bool) -> Answer:
+        roster = self.parts.roster
+        return array(roster.group_objects(members=members)) if roster.contacts else self.parts.not_running()
+
+
+def _wanted(call: Call) -> dict[str, str]:
+    return {name: value for name, value in call.parameters.items() if name not in _PASSED_OVER}
+
+
+def _unknown_attribute(wanted: Mapping[str, str], known: frozenset[str]) -> JsonObject | None:
+    for name in wanted:
+        if name not in known:
+            return {
+                "code": BAD_ATTRIBUTE,
+                "status": f"{name[:64]} is no attribute, use one of {', '.join(sorted(known))}",
+            }
+    return None

@@ -1,0 +1,40 @@
+"""Work that goes on after the call that began it was answered, or its caller hung up."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Tasks:
+    """Running work of one account. What fails is logged."""
+
+    _running: "set[asyncio.Task[Any]]" = field(default_factory=set)
+
+    def begin(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        """Run ``work`` on its own; who wants its result awaits the task, shielded."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def leave(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run ``work`` whose result nobody waits for."""
+        _ = self.begin(work)
+
+    async def close(self) -> None:
+        """End what is still running."""
+        for task in list(self._running):
+            task.cancel()
+        if self._running:
+            await asyncio.wait(list(self._running))
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            log.error("work behind a call failed", exc_info=problem)
