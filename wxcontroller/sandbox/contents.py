@@ -19,7 +19,6 @@ class Item:
     size: int
     name: str = ""
     mime: str = "application/octet-stream"
-    signature: str = ""  # what webwxsendappmsg has to say of a large file (5.9)
 
 
 class Contents:
@@ -89,6 +88,14 @@ class Contents:
     def path(self, md5: str) -> Path | None:
         """Return where content is, or None when it was never there or was dropped."""
         return self._place() / md5 if md5 in self._sizes else None
+
+    def mime(self, md5: str) -> str:
+        """Return the type of content, as its first bytes tell it."""
+        path = self.path(md5)
+        if path is None:
+            return kind_of(b"")
+        with path.open("rb") as file:
+            return kind_of(file.read(16))
 
     def size(self, md5: str) -> int:
         """Return the size of content, 0 when it is not there."""

@@ -281,8 +281,7 @@ def _content(request: web.Request, md5: str) -> web.StreamResponse:
     path = request.app[SANDBOX].contents.path(md5)
     if path is None:
         raise BadInput("that content is not here, or no longer", 404)
-    with path.open("rb") as file:
-        mime = kind_of(file.read(16))
+    mime = request.app[SANDBOX].contents.mime(md5)
     return web.FileResponse(
         path,
         headers={

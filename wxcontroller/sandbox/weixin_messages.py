@@ -1,6 +1,7 @@
 """The poll, the sync and sending (5.5–5.7)."""
 
 import time
+from dataclasses import dataclass
 from http import HTTPMethod
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, tex
 from wxcontroller.sandbox import payloads
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, REFUSED_SEND, Call, Endpoint, Refused, answer, script
+from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.hosts import Role
 from wxcontroller.sandbox.session import BadSyncKey, ContactChanged, ContactGone, Message, Session
 from wxcontroller.sandbox.world import Kind
@@ -88,32 +90,58 @@ async def webwxsync(call: Call) -> web.Response:
     return answer(payloads.sync() | filled)
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message of whatever kind that the web client sends, its addresses checked."""
+
+    call: Call
+    account: Account
+    session: Session
+    message: JsonObject
+    peer: str
+    client_msg_id: str
+
+    @classmethod
+    def read(cls, call: Call) -> "Outgoing":
+        """Read the body of a send endpoint; refuses what no kind of message gets away with."""
+        account, session = call.session()
+        body = call.json()
+        message = obj(body.get("Msg"))
+        client_msg_id = text(message.get("ClientMsgId"))
+        if not client_msg_id or text(message.get("LocalID")) != client_msg_id:
+            raise Refused(PARAMETER, "ClientMsgId and LocalID are missing or differ")
+        if session.wxid(text(message.get("FromUserName"))) != account.wxid:
+            raise Refused(PARAMETER, "FromUserName is not the account itself")
+        peer = _target(account, session, text(message.get("ToUserName")))
+        if "Scene" not in body:
+            raise Refused(REFUSED_SEND, "Scene is missing")
+        return cls(call, account, session, message, peer, client_msg_id)
+
+    def take(self, content: str, kind: str = "text", item: Item | None = None, name: str = "") -> web.Response:
+        """Take the message, unless it was taken before, and answer."""
+        msg_id = self.session.sends.get(self.client_msg_id)
+        if msg_id is None:
+            sandbox, account, session = self.call.sandbox, self.account, self.session
+            msg_id = sandbox.sent_by_web(
+                account, session, self.peer, content, self.client_msg_id, kind, item, name
+            ).msg_id
+        return answer({**payloads.base(), "MsgID": msg_id, "LocalID": self.client_msg_id})
+
+
 async def webwxsendmsg(call: Call) -> web.Response:
-    """Take a text (5.7). Content is kept as the client wrote it, wrong escapes and all."""
-    account, session = call.session()
-    body = call.json()
-    message = obj(body.get("Msg"))
-    client_msg_id = text(message.get("ClientMsgId"))
-    if not client_msg_id or text(message.get("LocalID")) != client_msg_id:
-        raise Refused(PARAMETER, "ClientMsgId and LocalID are missing or differ")
-    if integer(message.get("Type"), -1) not in (_TEXT, _LOCATION):
+    """Take a text, or forward a location (5.7). Content is kept as the client wrote it, wrong escapes and all."""
+    outgoing = Outgoing.read(call)
+    kind = integer(outgoing.message.get("Type"), -1)
+    if kind not in (_TEXT, _LOCATION):
         raise Refused(PARAMETER, "Type is neither 1 nor 48")
-    content = message.get("Content")
+    content = outgoing.message.get("Content")
     if not isinstance(content, str) or not content:
         raise Refused(PARAMETER, "Content is missing or empty")
-    if session.wxid(text(message.get("FromUserName"))) != account.wxid:
-        raise Refused(PARAMETER, "FromUserName is not the account itself")
-    peer = _target(account, session, text(message.get("ToUserName")))
-    if "Scene" not in body:
-        raise Refused(REFUSED_SEND, "Scene is missing")
     if len(content) > LONG_TEXT:
         call.note(f"text is longer than {LONG_TEXT} characters")
     if "\\/" in content or "\\u" in content:
         call.note("the JSON body escapes / or non-ASCII characters: the server keeps such escapes as text")
-    msg_id = session.sends.get(client_msg_id)
-    if msg_id is None:
-        msg_id = call.sandbox.sent_by_web(account, session, peer, content, client_msg_id).msg_id
-    return answer({**payloads.base(), "MsgID": msg_id, "LocalID": client_msg_id})
+    return outgoing.take(content, "location" if kind == _LOCATION else "text")
 
 
 def _target(account: Account, session: Session, username: str) -> str:

@@ -8,7 +8,14 @@ import struct
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import integer
-from wxcontroller.sandbox import weixin_contacts, weixin_login, weixin_media, weixin_messages
+from wxcontroller.sandbox import (
+    weixin_contacts,
+    weixin_login,
+    weixin_media,
+    weixin_messages,
+    weixin_send,
+    weixin_upload,
+)
 from wxcontroller.sandbox.call import NO_SESSION, Call, Endpoint, Refused, page, read_cookies
 from wxcontroller.sandbox.faults import Fault, FaultKind
 from wxcontroller.sandbox.hosts import Host
@@ -24,6 +31,8 @@ ENDPOINTS: dict[str, Endpoint] = {
         *weixin_contacts.ENDPOINTS,
         *weixin_messages.ENDPOINTS,
         *weixin_media.ENDPOINTS,
+        *weixin_upload.ENDPOINTS,
+        *weixin_send.ENDPOINTS,
     )
 }
 NAMES = frozenset({*(endpoint.name for endpoint in ENDPOINTS.values()), "qrcode", "page", "l"})

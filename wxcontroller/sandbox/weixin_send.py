@@ -1,0 +1,135 @@
+"""Sending what is not text: pictures, videos, emoticons, files and other app messages (5.10, 5.11)."""
+
+from http import HTTPMethod
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, integer, text
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.hosts import Role
+from wxcontroller.sandbox.weixin_messages import Outgoing, sendmsg_refusal
+from wxcontroller.sandbox.weixin_upload import LARGE
+from wxcontroller.sandbox.xmlread import BadXml, Element
+
+_FILE = 6
+
+
+async def webwxsendmsgimg(call: Call) -> web.Response:
+    """Take a picture."""
+    return _media(call, "image", (3,), "img")
+
+
+async def webwxsendvideomsg(call: Call) -> web.Response:
+    """Take a video."""
+    return _media(call, "video", (43, 62), "videomsg")
+
+
+def _media(call: Call, kind: str, types: tuple[int, ...], element: str) -> web.Response:
+    outgoing = Outgoing.read(call)
+    message = outgoing.message
+    if integer(message.get("Type"), -1) not in types:
+        raise Refused(PARAMETER, f"Type is not {types[0]}")
+    media_id, content = text(message.get("MediaId")), text(message.get("Content"))
+    if media_id:
+        item = _uploaded(outgoing.account, media_id)
+        if item.kind != kind:
+            raise Refused(PARAMETER, f"MediaId was not uploaded as {'pic' if kind == 'image' else kind}")
+        if kind == "image" and item.mime == "image/gif":
+            call.note("a GIF is sent as a picture: it will not move")
+        if content:
+            call.note("Content is not empty beside a MediaId")
+    else:
+        item = _by_md5(call, _parse(content).attribute(element, "md5"), kind)
+        _check_forwarded(call)
+    return outgoing.take(content, kind, item, item.name)
+
+
+async def webwxsendemoticon(call: Call) -> web.Response:
+    """Take an emoticon: uploaded, or known by its MD5."""
+    outgoing = Outgoing.read(call)
+    message = outgoing.message
+    if integer(message.get("Type"), -1) != 47:
+        if integer(message.get("Type"), -1) != 1:
+            raise Refused(PARAMETER, "Type is not 47")
+        call.note("Type is 1, not 47")
+    if integer(message.get("EmojiFlag"), -1) != 2:
+        raise Refused(PARAMETER, "EmojiFlag is not 2")
+    media_id, md5 = text(message.get("MediaId")), text(message.get("EMoticonMd5"))
+    if bool(media_id) == bool(md5):
+        raise Refused(PARAMETER, "either MediaId or EMoticonMd5 must be there")
+    item = _uploaded(outgoing.account, media_id) if media_id else _by_md5(call, md5, "emoticon")
+    if item.mime != "image/gif":
+        call.note("the emoticon is no GIF")
+    return outgoing.take("", "emoticon", item, item.name)
+
+
+async def webwxsendappmsg(call: Call) -> web.Response:
+    """Take a file, or forward another app message."""
+    outgoing = Outgoing.read(call)
+    message = outgoing.message
+    content = text(message.get("Content"))
+    xml = _parse(content)
+    prefix = "appmsg/" if xml.root == "msg" else ""
+    if xml.root not in ("appmsg", "msg"):
+        raise Refused(PARAMETER, "Content is no appmsg")
+    app_type, title = integer(xml.text(prefix + "type"), -1), xml.text(prefix + "title")
+    if integer(message.get("Type"), -1) != app_type:
+        raise Refused(PARAMETER, "Type is not the type in Content")
+    if app_type != _FILE:
+        _check_forwarded(call)
+        return outgoing.take(content, "app", None, title)
+    item = _uploaded(outgoing.account, xml.text(prefix + "appattach/attachid"))
+    if not title:
+        raise Refused(PARAMETER, "title is empty")
+    if integer(xml.text(prefix + "appattach/totallen"), -1) != item.size:
+        raise Refused(PARAMETER, "totallen is not the size of the file")
+    if item.size > LARGE and not _signed(outgoing.account, item, message):
+        raise Refused(PARAMETER, "Signature of a large file is missing or wrong")
+    extension = xml.text(prefix + "appattach/fileext")
+    wanted = title.rpartition(".")[2].lower() if "." in title else "undefined"
+    if extension != wanted:
+        call.note("fileext is not the extension of title in lower case")
+    return outgoing.take(content, "file", item, title)
+
+
+def _signed(account: Account, item: Item, message: JsonObject) -> bool:
+    given = text(message.get("Signature"))
+    return bool(given) and account.signatures.get(item.md5, ("", ""))[1] == given
+
+
+def _uploaded(account: Account, media_id: str) -> Item:
+    item = account.media.get(media_id)
+    if item is None:
+        raise Refused(PARAMETER, "MediaId is of nothing that was uploaded or received")
+    return item
+
+
+def _by_md5(call: Call, md5: str, kind: str) -> Item:
+    contents = call.sandbox.contents
+    if contents.path(md5) is None:
+        raise Refused(PARAMETER, "what is to be forwarded is not known here")
+    return Item(kind, md5, contents.size(md5), "", contents.mime(md5))
+
+
+def _parse(content: str) -> Element:
+    try:
+        return Element(content)
+    except BadXml as error:
+        raise Refused(PARAMETER, f"Content is no XML: {error}") from None
+
+
+def _check_forwarded(call: Call) -> None:
+    if integer(call.json().get("Scene"), -1) != 2:
+        call.note("Scene is not 2, and the message is forwarded")
+
+
+_BASE = frozenset({Role.BASE})
+_POST = frozenset({HTTPMethod.POST})
+ENDPOINTS = (
+    Endpoint("webwxsendmsgimg", _BASE, webwxsendmsgimg, sendmsg_refusal, _POST),
+    Endpoint("webwxsendvideomsg", _BASE, webwxsendvideomsg, sendmsg_refusal, _POST),
+    Endpoint("webwxsendemoticon", _BASE, webwxsendemoticon, sendmsg_refusal, _POST),
+    Endpoint("webwxsendappmsg", _BASE, webwxsendappmsg, sendmsg_refusal, _POST),
+)

@@ -1,0 +1,204 @@
+"""Giving the server files: in chunks, or not at all when it has them already (5.8, 5.9)."""
+
+import secrets
+from http import HTTPMethod
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
+from wxcontroller.sandbox import forms, markup, payloads
+from wxcontroller.sandbox.account import Account, Upload
+from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused, answer
+from wxcontroller.sandbox.compose import encrypted_name, new_media_id
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.hosts import Role
+from wxcontroller.sandbox.session import Session
+
+CHUNK = 524_288
+LARGE = 26_214_400  # above it, a file needs a Signature
+_UNCHUNKED = 1_048_576  # more in one request has failed since 2017
+_OPEN_UPLOADS = 8
+_PARTS = (
+    "id", "name", "type", "lastModifiedDate", "size", "chunks", "chunk", "mediatype", "uploadmediarequest",
+    "webwx_data_ticket", "pass_ticket",
+)  # fmt: skip
+_KINDS = {"pic": "image", "video": "video", "doc": "file"}
+_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/bmp"})
+
+
+async def webwxuploadmedia(call: Call) -> web.Response:
+    """Take a file, or a chunk of one; the last answer has its MediaId."""
+    try:
+        form = forms.read(call.request.headers.get("Content-Type", ""), call.body)
+    except forms.BadForm as error:
+        raise Refused(PARAMETER, str(error)) from None
+    if call.request.query.get("f") != "json":
+        call.note("f is not json")
+    try:
+        asked = obj(markup.load(form.fields.get("uploadmediarequest", "").encode()))
+    except ValueError:
+        raise Refused(PARAMETER, "uploadmediarequest is not JSON") from None
+    account, session = call.uploader(asked.get("BaseRequest"))
+    _check_form(call, session, form)
+    size = _check_request(call, account, session, form, asked)
+    return _take(call, account, form, asked, size)
+
+
+def _check_form(call: Call, session: Session, form: forms.Form) -> None:
+    fields = form.fields
+    if form.extended:
+        raise Refused(PARAMETER, "a part's header is in RFC 2231 form (filename*=), which is not understood")
+    if not fields.get("webwx_data_ticket"):
+        raise Refused(PARAMETER, "part webwx_data_ticket is missing")
+    if fields["webwx_data_ticket"] != session.data_ticket:
+        raise Refused(PARAMETER, "part webwx_data_ticket is wrong")
+    if fields.get("pass_ticket") and not session.takes_pass_ticket(fields["pass_ticket"]):
+        raise Refused(PARAMETER, "part pass_ticket is wrong")
+    if not fields.get("pass_ticket"):
+        call.note("part pass_ticket is missing")
+    order = [name for name in fields if name in _PARTS]
+    if order != sorted(order, key=_PARTS.index) or not form.file_is_last:
+        call.note("the parts are not in the usual order, the file last")
+    for needed in ("id", "name", "type", "lastModifiedDate"):
+        if not fields.get(needed):
+            call.note(f"part {needed} is missing")
+    if fields.get("mediatype") not in _KINDS:
+        raise Refused(PARAMETER, "part mediatype is none of pic, video and doc")
+
+
+def _check_request(call: Call, account: Account, session: Session, form: forms.Form, asked: JsonObject) -> int:
+    """Check uploadmediarequest; return the size of the file in bytes."""
+    size = integer(form.fields.get("size"), -1)
+    if size <= 0:
+        raise Refused(PARAMETER, "the file is empty, or part size is missing")
+    if integer(asked.get("TotalLen"), -1) != size or integer(asked.get("DataLen"), -1) != size:
+        raise Refused(PARAMETER, "size, TotalLen and DataLen differ")
+    if integer(asked.get("UploadType"), -1) != 2 or integer(asked.get("MediaType"), -1) != 4:
+        raise Refused(PARAMETER, "UploadType is not 2, or MediaType not 4")
+    if integer(asked.get("StartPos"), -1) != 0:
+        raise Refused(PARAMETER, "StartPos is not 0")
+    if not text(asked.get("ClientMediaId")):
+        raise Refused(PARAMETER, "ClientMediaId is missing")
+    if session.wxid(text(asked.get("FromUserName"))) != account.wxid:
+        raise Refused(PARAMETER, "FromUserName is not the account itself")
+    if session.wxid(text(asked.get("ToUserName"))) is None:
+        raise Refused(PARAMETER, "ToUserName is nobody of this login")
+    if not text(asked.get("FileMd5")):
+        call.note("FileMd5 is missing")
+    if size > LARGE and account.signatures.get(text(asked.get("FileMd5"))) != (
+        text(asked.get("AESKey")),
+        text(asked.get("Signature")),
+    ):
+        raise Refused(PARAMETER, f"more than {LARGE} bytes need AESKey and Signature of webwxcheckupload")
+    return size
+
+
+def _take(call: Call, account: Account, form: forms.Form, asked: JsonObject, size: int) -> web.Response:
+    chunks, chunk = integer(form.fields.get("chunks"), 1), integer(form.fields.get("chunk"), 0)
+    key = text(asked.get("ClientMediaId"))
+    if ("chunks" in form.fields) != ("chunk" in form.fields):
+        raise Refused(PARAMETER, "of chunk and chunks only one is there")
+    if len(form.content) > _UNCHUNKED:
+        raise Refused(PARAMETER, f"one request has more than {_UNCHUNKED} bytes of a file")
+    if not 0 <= chunk < chunks:
+        raise Refused(PARAMETER, "chunk is not below chunks")
+    if chunks > 1 and chunk < chunks - 1 and len(form.content) != CHUNK:
+        call.note(f"a chunk has not {CHUNK} bytes")
+    upload = account.uploads.pop(key, None)
+    if chunk == 0:
+        if upload is not None:
+            upload.incoming.drop()
+        while len(account.uploads) >= _OPEN_UPLOADS:
+            account.uploads.pop(next(iter(account.uploads))).incoming.drop()
+        upload = Upload(call.sandbox.contents.begin(), chunks)
+    if upload is None:
+        call.note("ClientMediaId is another one than that of the chunks before")
+        return _answer(form, "", chunk * CHUNK + len(form.content))
+    if chunk != upload.next or chunks != upload.chunks:
+        upload.incoming.drop()
+        raise Refused(PARAMETER, "the chunks come out of order")
+    upload.incoming.append(form.content)
+    upload.next += 1
+    if upload.next < chunks:
+        account.uploads[key] = upload
+        return _answer(form, "", upload.incoming.size)
+    md5 = text(asked.get("FileMd5"))
+    if upload.incoming.size != size or (md5 and upload.incoming.md5 != md5):
+        upload.incoming.drop()
+        raise Refused(PARAMETER, "what came is not of the size or FileMd5 announced")
+    return _finish(call, account, form, upload)
+
+
+def _finish(call: Call, account: Account, form: forms.Form, upload: Upload) -> web.Response:
+    md5 = call.sandbox.contents.finish(upload.incoming)
+    mime, mediatype = call.sandbox.contents.mime(md5), form.fields["mediatype"]
+    if mediatype == "pic" and mime not in _PICTURES:
+        raise Refused(PARAMETER, "mediatype is pic, and the file is no picture that WeChat knows")
+    if mediatype == "video" and mime != "video/mp4":
+        raise Refused(PARAMETER, "mediatype is video, and the file is no MP4")
+    item = Item(_KINDS[mediatype], md5, upload.incoming.size, form.fields.get("name", ""), mime)
+    media_id = new_media_id()
+    account.hold(media_id, item)
+    return _answer(form, media_id, item.size)
+
+
+def _answer(form: forms.Form, media_id: str, position: int) -> web.Response:
+    picture = bool(media_id) and form.fields.get("mediatype") == "pic"
+    return answer(
+        {
+            **payloads.base(),
+            "MediaId": media_id,
+            "StartPos": position,
+            "CDNThumbImgHeight": 100 if picture else 0,
+            "CDNThumbImgWidth": 75 if picture else 0,
+            **({"EncryFileName": encrypted_name(form.filename)} if media_id else {}),
+        }
+    )
+
+
+async def webwxcheckupload(call: Call) -> web.Response:
+    """Say whether a file is here already; if not, how to upload a large one."""
+    account, session = call.session()
+    body = call.json()
+    md5, size, name = text(body.get("FileMd5")), body.get("FileSize"), text(body.get("FileName"))
+    if not isinstance(size, int) or size <= 0 or len(md5) != 32 or not name:
+        raise Refused(PARAMETER, "FileMd5, FileSize (a number) or FileName is missing or wrong")
+    if integer(body.get("FileType"), -1) != 7:
+        raise Refused(PARAMETER, "FileType is not 7")
+    if session.wxid(text(body.get("FromUserName"))) != account.wxid:
+        raise Refused(PARAMETER, "FromUserName is not the account itself")
+    if session.wxid(text(body.get("ToUserName"))) is None:
+        raise Refused(PARAMETER, "ToUserName is nobody of this login")
+    aes_key, signature = account.signatures.setdefault(md5, (secrets.token_hex(16), secrets.token_urlsafe(64)))
+    media_id = ""
+    if call.sandbox.contents.size(md5) == size:
+        media_id = new_media_id()
+        mime = call.sandbox.contents.mime(md5)
+        kind = "image" if mime in _PICTURES else "video" if mime == "video/mp4" else "file"
+        account.hold(media_id, Item(kind, md5, size, name, mime))
+    return answer(
+        {
+            **payloads.base(),
+            "MediaId": media_id,
+            "AESKey": aes_key,
+            "Signature": signature,
+            "EncryFileName": encrypted_name(name),
+        }
+    )
+
+
+def upload_refusal(ret: int) -> web.Response:
+    """Refuse with an empty MediaId."""
+    return answer({**payloads.base(ret), "MediaId": "", "StartPos": 0, "CDNThumbImgHeight": 0, "CDNThumbImgWidth": 0})
+
+
+def check_refusal(ret: int) -> web.Response:
+    """Refuse with all fields empty."""
+    return answer({**payloads.base(ret), "MediaId": "", "AESKey": "", "Signature": "", "EncryFileName": ""})
+
+
+_POST = frozenset({HTTPMethod.POST})
+ENDPOINTS = (
+    Endpoint("webwxuploadmedia", frozenset({Role.FILE}), webwxuploadmedia, upload_refusal, _POST),
+    Endpoint("webwxcheckupload", frozenset({Role.BASE}), webwxcheckupload, check_refusal, _POST),
+)
