@@ -189,12 +189,16 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A local file to send. ``mime`` decides with ``name`` what WeChat makes of it (weixin-web-protocol 5.8)."""
+    """A local file to send. ``mime`` decides with ``name`` what WeChat makes of it (weixin-web-protocol 5.8).
+
+    ``kind`` FILE: as a file, whatever it is.
+    """
 
     path: Path
     name: str
     mime: str
     size: int
+    kind: MessageKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

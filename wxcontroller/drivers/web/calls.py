@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -11,9 +11,9 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.drivers.web.extspam import EXTSPAM
 from wxcontroller.drivers.web.hosts import QR_HOST, hosts_of
 from wxcontroller.drivers.web.timing import Timing
-from wxcontroller.drivers.web.transport import Answer, Request, Transport
+from wxcontroller.drivers.web.transport import Answer, Received, Request, Transport
 
-_CGI = "/cgi-bin/mmwebwx-bin/"
+CGI = "/cgi-bin/mmwebwx-bin/"
 _APPID = "wx782c26e4c19acffb"
 _JSON = {"Content-Type": "application/json; charset=UTF-8"}
 _MANY = 32 << 20  # bytes of an answer that holds an address book or a page of messages
@@ -36,6 +36,7 @@ class Session:
     opened: float = 0.0
     sync_key: SyncKey = field(default=(), repr=False)
     check_key: SyncKey = field(default=(), repr=False)
+    invite_from: int = 40  # members of a group from which people are invited, not added (5.15); not stored
 
 
 class Calls:
@@ -50,24 +51,24 @@ class Calls:
 
     async def jslogin(self, domain: str, desktop: bool) -> Answer:
         """Ask for a uuid (3.1)."""
-        page = f"https://{domain}{_CGI}webwxnewloginpage" + ("?mod=desktop" if desktop else "")
-        query = _query(appid=_APPID, redirect_uri=page, fun="new", lang=self._lang, _=_ms())
-        return await self._get("jslogin", hosts_of(domain).login, "/jslogin", query, limit=1 << 16)
+        page = f"https://{domain}{CGI}webwxnewloginpage" + ("?mod=desktop" if desktop else "")
+        query = query_of(appid=_APPID, redirect_uri=page, fun="new", lang=self._lang, _=now_ms())
+        return await self.get("jslogin", hosts_of(domain).login, "/jslogin", query, limit=1 << 16)
 
     async def qrcode(self, uuid: str) -> Answer:
         """Fetch the JPEG of a QR code (3.2)."""
-        return await self._get("qrcode", QR_HOST, f"/qrcode/{_uuid(uuid)}", "")
+        return await self.get("qrcode", QR_HOST, f"/qrcode/{_uuid(uuid)}", "")
 
     async def login_poll(self, domain: str, uuid: str, tip: int) -> Answer:
         """Wait for something to happen to a uuid (3.3)."""
-        query = f"loginicon=true&uuid={_uuid(uuid)}&" + _query(tip=tip, r=_not_now(), _=_ms())
+        query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=_not_now(), _=now_ms())
         host = hosts_of(domain).login
-        return await self._get("login", host, _CGI + "login", query, timeout=self._timing.poll, limit=4 << 20)
+        return await self.get("login", host, CGI + "login", query, timeout=self._timing.poll, limit=4 << 20)
 
     async def push_login(self, domain: str, uin: int, desktop: bool) -> Answer:
         """Ask the phone of a former session for its consent (3.4)."""
-        query = _query(uin=uin) + ("&mod=desktop" if desktop else "")
-        return await self._get("webwxpushloginurl", domain, _CGI + "webwxpushloginurl", query, domain)
+        query = query_of(uin=uin) + ("&mod=desktop" if desktop else "")
+        return await self.get("webwxpushloginurl", domain, CGI + "webwxpushloginurl", query, domain)
 
     async def login_page(self, host: str, path: str, query: str, desktop: bool) -> Answer:
         """Turn a confirmed login into a session (3.5): ``query`` is the redirect's own."""
@@ -87,72 +88,70 @@ class Calls:
 
     async def init(self, session: Session) -> Answer:
         """Open or reopen the session (5.1)."""
-        return await self._post("webwxinit", session, _query(r=_not_now()), {}, limit=_MANY)
+        return await self.post("webwxinit", session, query_of(r=_not_now()), {}, limit=_MANY)
 
     async def status_notify(self, session: Session, code: int, to: str) -> Answer:
         """Tell the phone that the session is there (code 3) or that a chat was read (1) (5.2)."""
-        body: JsonObject = {"Code": code, "FromUserName": session.me, "ToUserName": to, "ClientMsgId": _ms()}
-        return await self._post("webwxstatusnotify", session, "", body)
+        body: JsonObject = {"Code": code, "FromUserName": session.me, "ToUserName": to, "ClientMsgId": now_ms()}
+        return await self.post("webwxstatusnotify", session, "", body)
 
     # -- contacts
 
     async def contacts(self, session: Session, seq: int) -> Answer:
         """Fetch a page of the address book (5.3)."""
-        query = _query(r=_ms(), seq=seq, skey=session.skey, pass_ticket=session.pass_ticket, lang=self._lang)
+        query = query_of(r=now_ms(), seq=seq, skey=session.skey, pass_ticket=session.pass_ticket, lang=self._lang)
         timeout = self._timing.contacts
-        return await self._get(
-            "webwxgetcontact", session.domain, _CGI + "webwxgetcontact", query, session.domain, timeout, _MANY
+        return await self.get(
+            "webwxgetcontact", session.domain, CGI + "webwxgetcontact", query, session.domain, timeout, _MANY
         )
 
     async def batch_contacts(self, session: Session, ids: Iterable[str]) -> Answer:
         """Fetch up to 50 contacts or groups with members by UserName (5.4)."""
         entries: list[JsonValue] = [{"UserName": name, "EncryChatRoomId": ""} for name in ids]
         body: JsonObject = {"Count": len(entries), "List": entries}
-        query = _query(type="ex", r=_ms())
+        query = query_of(type="ex", r=now_ms())
         timeout = self._timing.contacts
-        return await self._post("webwxbatchgetcontact", session, query, body, timeout, _MANY)
+        return await self.post("webwxbatchgetcontact", session, query, body, timeout, _MANY)
 
     # -- messages
 
     async def sync_check(self, session: Session) -> Answer:
         """Wait for news (5.5)."""
         keys = session.check_key or session.sync_key
-        query = _query(
-            r=_ms(),
+        query = query_of(
+            r=now_ms(),
             skey=session.skey,
             sid=session.sid,
             uin=session.uin,
             deviceid=_device(),
             synckey="|".join(f"{key}_{value}" for key, value in keys),
-            _=_ms(),
+            _=now_ms(),
         )
         host = hosts_of(session.domain).push
-        return await self._get(
-            "synccheck", host, _CGI + "synccheck", query, session.domain, self._timing.poll, 1 << 16
-        )
+        return await self.get("synccheck", host, CGI + "synccheck", query, session.domain, self._timing.poll, 1 << 16)
 
     async def sync(self, session: Session) -> Answer:
         """Fetch news (5.6)."""
         pairs: list[JsonValue] = [{"Key": key, "Val": value} for key, value in session.sync_key]
         body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": _not_now()}
-        query = _query(sid=session.sid, skey=session.skey)
-        return await self._post("webwxsync", session, query, body, limit=_MANY)
+        query = query_of(sid=session.sid, skey=session.skey)
+        return await self.post("webwxsync", session, query, body, limit=_MANY)
 
-    async def send_text(self, session: Session, to: str, content: str, client_id: str) -> Answer:
-        """Send a text (5.7)."""
-        message: JsonObject = {
-            "Type": 1,
-            "Content": content,
+    async def send(
+        self, session: Session, call: str, query: str, to: str, client_id: str, message: JsonObject
+    ) -> Answer:
+        """Send a message; ``message`` are the fields of Msg that make its kind (5.7, 5.10)."""
+        envelope: JsonObject = {
             "FromUserName": session.me,
             "ToUserName": to,
             "LocalID": client_id,
             "ClientMsgId": client_id,
         }
-        return await self._post("webwxsendmsg", session, "", {"Msg": message, "Scene": 0})
+        return await self.post(call, session, query, {"Msg": {**message, **envelope}, "Scene": 0})
 
     # -- common parts
 
-    async def _get(
+    async def get(
         self,
         call: str,
         host: str,
@@ -162,11 +161,12 @@ class Calls:
         timeout: float = 0.0,
         limit: int = 1 << 20,
     ) -> Answer:
+        """Carry a GET; ``timeout`` 0 is the usual one."""
         headers = {"Referer": f"https://{referer}/"} if referer else {}
         request = Request(call, host, path, query, headers=headers, timeout=timeout or self._timing.call, limit=limit)
         return await self._transport.send(request)
 
-    async def _post(
+    async def post(
         self,
         call: str,
         session: Session,
@@ -175,25 +175,52 @@ class Calls:
         timeout: float = 0.0,
         limit: int = 1 << 20,
     ) -> Answer:
-        common = _query(pass_ticket=session.pass_ticket, lang=self._lang)
-        identity: JsonObject = {
-            "Uin": session.uin,
-            "Sid": session.sid,
-            "Skey": session.skey,
-            "DeviceID": _device(),
-        }
+        """Carry a POST of JSON to the session's own host, with what every such request has (4)."""
+        common = query_of(pass_ticket=session.pass_ticket, lang=self._lang)
         request = Request(
             call,
             session.domain,
-            _CGI + call,
+            CGI + call,
             f"{query}&{common}" if query else common,
             method="POST",
-            body=minimal_json({"BaseRequest": identity, **body}),
+            body=minimal_json({"BaseRequest": base_request(session), **body}),
             headers={**_JSON, "Referer": f"https://{session.domain}/"},
             timeout=timeout or self._timing.call,
             limit=limit,
         )
         return await self._transport.send(request)
+
+    async def download(
+        self,
+        call: str,
+        session: Session,
+        host: str,
+        path_and_query: str,
+        take: Callable[[bytes], object],
+        most: int,
+        part: str = "",
+    ) -> Received:
+        """Carry a GET whose answer is content of at most ``most`` bytes; ``part`` is a Range."""
+        path, _, query = path_and_query.partition("?")
+        headers = {"Referer": f"https://{session.domain}/"} | ({"Range": part} if part else {})
+        request = Request(call, host, path, query, headers=headers, timeout=self._timing.call, limit=most)
+        return await self._transport.fetch(request, take)
+
+    async def upload(self, session: Session, body: bytes, boundary: str) -> Answer:
+        """Carry a form with a piece of a file (5.8)."""
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Referer": f"https://{session.domain}/",
+        }
+        host, path = hosts_of(session.domain).file, CGI + "webwxuploadmedia"
+        timeout = self._timing.upload
+        request = Request("webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout)
+        return await self._transport.send(request)
+
+
+def base_request(session: Session) -> JsonObject:
+    """Return BaseRequest, which every JSON body has (4)."""
+    return {"Uin": session.uin, "Sid": session.sid, "Skey": session.skey, "DeviceID": _device()}
 
 
 def minimal_json(value: JsonObject) -> bytes:
@@ -211,7 +238,8 @@ def sendable(content: str) -> str:
     return "".join(c for c in content if c >= " " or c in "\n\t")
 
 
-def _query(**values: str | int) -> str:
+def query_of(**values: str | int) -> str:
+    """Return a query of percent-encoded values."""
     return "&".join(f"{name}={quote(str(value), safe='')}" for name, value in values.items())
 
 
@@ -219,13 +247,14 @@ def _uuid(uuid: str) -> str:
     return quote(uuid, safe="=-_")  # its "==" goes unescaped (3.1)
 
 
-def _ms() -> int:
+def now_ms() -> int:
+    """Return milliseconds since 1970."""
     return int(time.time() * 1000)
 
 
 def _not_now() -> int:
     """Return ``~Date.now()`` as a 32-bit integer, as the page does."""
-    value = ~_ms() & 0xFFFFFFFF
+    value = ~now_ms() & 0xFFFFFFFF
     return value - (1 << 32) if value >= 1 << 31 else value
 
 

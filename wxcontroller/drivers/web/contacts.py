@@ -30,6 +30,11 @@ def id_of(raw: JsonObject) -> str:
     return intern(name) if 0 < len(name) <= _LONGEST_ID else ""
 
 
+def remark_of(raw: JsonObject) -> str:
+    """Return the remark with emoji as characters: what WeChat wants to get back (5.14)."""
+    return plain(text(raw.get("RemarkName")), emoji_names=False)
+
+
 def contact_of(raw: JsonObject, emoji_names: bool) -> Contact:
     """Return a person or account. Missing fields are empty."""
     name = id_of(raw)

@@ -70,6 +70,7 @@ class Init:
     chats: tuple[str, ...]
     sync_key: SyncKey = field(repr=False)
     skey: str = field(repr=False)
+    invite_from: int = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,15 @@ class ContactPage:
 
     contacts: tuple[JsonObject, ...]
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What WeChat says before a large file: ``media_id`` is there when it has the file already."""
+
+    media_id: str
+    aes_key: str = field(repr=False)
+    signature: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +242,7 @@ def init_of(answer: Answer) -> Init:
         chats=names_in(text(found.get("ChatSet"))),
         sync_key=_sync_key(found.get("SyncKey")),
         skey=text(found.get("SKey")),
+        invite_from=max(0, min(integer(found.get("InviteStartCount"), 40), 500)) or 40,
     )
 
 
@@ -282,6 +293,28 @@ def sent_of(answer: Answer) -> str:
     if not message_id:
         raise Unreadable(answer.call, "taken, but without an id")
     return message_id
+
+
+def uploaded_of(answer: Answer, last: bool) -> str:
+    """Return the MediaId after a piece of a file, "" before the ``last`` one. Raises WeChatError with Ret ≠ 0."""
+    media_id = text(_json_with_ret(answer).get("MediaId"))
+    if last and not media_id:
+        raise Unreadable(answer.call, "taken, but without a MediaId")
+    return media_id if last else ""
+
+
+def checked_of(answer: Answer) -> Checked:
+    """Read webwxcheckupload (5.9). Raises WeChatError with Ret ≠ 0."""
+    found = _json_with_ret(answer)
+    return Checked(*(text(found.get(name)) for name in ("MediaId", "AESKey", "Signature")))
+
+
+def group_made_of(answer: Answer) -> str:
+    """Return the id of a group that was made (5.15). Raises WeChatError with Ret ≠ 0 or without an id."""
+    name = text(_json_with_ret(answer).get("ChatRoomName"))
+    if not 0 < len(name) <= 256:
+        raise Unreadable(answer.call, "taken, but without a group")
+    return name
 
 
 def names_in(joined: str) -> tuple[str, ...]:

@@ -9,11 +9,12 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Coroutine
-from dataclasses import replace
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
     Driver,
@@ -21,27 +22,37 @@ from wxcontroller.drivers.base import (
     Emit,
     Ended,
     EndReason,
+    Fetched,
     LoginWay,
     Profile,
     Sent,
     SessionLost,
+    Sink,
+    Upload,
+    Uploaded,
 )
 from wxcontroller.drivers.web import decode
-from wxcontroller.drivers.web.calls import Calls, sendable
+from wxcontroller.drivers.web.calls import Calls, Session
+from wxcontroller.drivers.web.commands import Commands
+from wxcontroller.drivers.web.downloads import Downloads
 from wxcontroller.drivers.web.failures import TOO_FREQUENT, refusal
 from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
+from wxcontroller.drivers.web.outgoing import Outgoing, media_message, text_message
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.sync import Listener, Lost
 from wxcontroller.drivers.web.timing import DEFAULT, Timing
 from wxcontroller.drivers.web.transport import Transport
+from wxcontroller.drivers.web.uploads import Uploads
 
 log = logging.getLogger(__name__)
+# Refusals that may be about a request's form; others are about the session, the target or the rate.
+_OTHER_FORM = frozenset({-1, -2, 1, 1200})
 
 
 class WebDriver:
-    """One account on the Web route. ``run`` once; ``send_text`` while it runs."""
+    """One account on the Web route. ``run`` once; everything else while it runs."""
 
     def __init__(self, context: DriverContext, timing: Timing = DEFAULT) -> None:
         """Raises BadOption for a ``ca_file`` that can't be used."""
@@ -71,7 +82,9 @@ class WebDriver:
             verbose=option.flag("http_debug"),
         )
         self._calls = Calls(self._transport, self._timing, option.text("lang"))
-        self._listener: Listener | None = None  # while a session is alive
+        self._chunk = int(option.text("media_chunk_size"))
+        self._session: _Live | None = None  # while it is alive
+        self._files_as_web = False  # the desktop page's form for files was refused
         self._last_client_id = 0
 
     async def run(self, emit: Emit) -> Ended:
@@ -88,33 +101,45 @@ class WebDriver:
                     if isinstance(entered, Ended):
                         return entered
                     began = time.monotonic()
-                    lost = await self._session(entered, pulse)
+                    lost = await self._hold(entered, pulse)
                     await pulse.emit(SessionLost(lost.reason, lost.ret))
                     ended = self._judge(entered.way, lost, time.monotonic() - began, losses)
                     if ended is not None:
                         return ended
                     await pulse.pause(pause.next())
             finally:
-                self._listener = None
+                self._session = None
                 self._saved.save()
 
-    async def _session(self, entered: Entered, pulse: Pulse) -> Lost:
+    async def _hold(self, entered: Entered, pulse: Pulse) -> Lost:
         """Load the contacts and listen until the session is lost."""
         session = entered.session
         roster = Roster(self._calls, session, pulse, self._timing, self._emoji_names, self._all_pages)
         roster.begin(entered.init)
         listener = Listener(self._calls, session, self._saved, roster, pulse, self._timing, self._emoji_names)
-        return await _beside(self._live(entered, pulse, roster, listener), roster.work())
+        return await _beside(self._listen(entered, pulse, roster, listener), roster.work())
 
-    async def _live(self, entered: Entered, pulse: Pulse, roster: Roster, listener: Listener) -> Lost:
+    async def _listen(self, entered: Entered, pulse: Pulse, roster: Roster, listener: Listener) -> Lost:
         try:
             await pulse.emit(Profile(roster.me))
             await self._notify(entered, pulse)
-            self._listener = listener
+            self._session = self._put_to_work(entered.session, roster, listener)
             await roster.load()
             return await listener.listen()
         finally:
-            self._listener = None
+            self._session = None
+
+    def _put_to_work(self, session: Session, roster: Roster, listener: Listener) -> "_Live":
+        def ticket() -> str:
+            return self._saved.memory.jar.value("webwx_data_ticket")
+
+        return _Live(
+            session,
+            listener,
+            Uploads(self._calls, session, ticket, self._chunk),
+            Downloads(self._calls, session, roster, ticket),
+            Commands(self._calls, session, roster),
+        )
 
     async def _notify(self, entered: Entered, pulse: Pulse) -> None:
         """Make the phone show the session; it answers with its list of chats. Not fatal (5.2)."""
@@ -147,29 +172,112 @@ class WebDriver:
         losses.append(now)
         return None
 
+    # -- what can be asked of a session
+
     async def send_text(self, to: str, content: str, client_id: str) -> Sent:
         """See Driver.send_text."""
-        session, listener = self._saved.memory.session, self._listener
-        if session is None or listener is None:
-            raise WeChatError("webwxsendmsg: the account is not logged in", "wait until it is running", 1100)
-        if listener.paused:
-            raise refusal("webwxsendmsg", TOO_FREQUENT)
+        return await self._send(text_message(content), to, client_id)
+
+    async def send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:
+        """See Driver.send_media."""
+        desktop = self._live("webwxsendappmsg").session.desktop and not self._files_as_web
         try:
-            message_id = decode.sent_of(await self._calls.send_text(session, to, sendable(content), client_id))
+            return await self._send(media_message(content, desktop), to, client_id)
+        except WeChatError as problem:
+            if not desktop or content.kind is not MessageKind.FILE or problem.ret not in _OTHER_FORM:
+                raise
+        # Not every server takes files in the desktop page's form (2.2, 12).
+        sent = await self._send(media_message(content, desktop=False), to, client_id)
+        self._files_as_web = True
+        return sent
+
+    async def _send(self, outgoing: Outgoing, to: str, client_id: str) -> Sent:
+        live = self._live(outgoing.call)
+        if live.listener.paused:
+            raise refusal(outgoing.call, TOO_FREQUENT)
+        try:
+            answer = await self._calls.send(
+                live.session, outgoing.call, outgoing.query, to, client_id, outgoing.message
+            )
+            message_id = decode.sent_of(answer)
         except WeChatError as problem:
             if problem.ret is not None:
-                listener.sent(problem.ret)
+                live.listener.sent(problem.ret)
             raise
-        listener.sent(0)
+        live.listener.sent(0)
         self._saved.memory.seen.add(message_id)  # in case it is echoed (7.2)
         self._saved.memory.last_sent[to] = message_id
         return Sent(message_id)
+
+    async def upload(self, file: Upload) -> Uploaded:
+        """See Driver.upload."""
+        return await self._live("webwxuploadmedia").uploads.upload(file)
+
+    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+        """See Driver.fetch. What WeChat does not have any more comes as 0 bytes."""
+        return await self._live("fetch").downloads.fetch(media, sink, most)
+
+    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+        """See Driver.avatar."""
+        return await self._live("avatar").downloads.avatar(person, group, sink, most)
+
+    async def revoke(self, message_id: str, to: str) -> None:
+        """See Driver.revoke."""
+        await self._live("webwxrevokemsg").commands.revoke(message_id, to, self.new_client_id())
+
+    async def create_group(self, people: Sequence[str], name: str) -> str:
+        """See Driver.create_group."""
+        return await self._live("webwxcreatechatroom").commands.create_group(people, name)
+
+    async def invite(self, group: str, people: Sequence[str]) -> None:
+        """See Driver.invite."""
+        await self._live("webwxupdatechatroom").commands.invite(group, people)
+
+    async def kick(self, group: str, people: Sequence[str]) -> None:
+        """See Driver.kick."""
+        await self._live("webwxupdatechatroom").commands.kick(group, people)
+
+    async def rename_group(self, group: str, name: str) -> None:
+        """See Driver.rename_group."""
+        await self._live("webwxupdatechatroom").commands.rename_group(group, name)
+
+    async def set_remark(self, person: str, remark: str) -> None:
+        """See Driver.set_remark."""
+        await self._live("webwxoplog").commands.set_remark(person, remark)
+
+    async def pin(self, chat: str, on: bool) -> None:
+        """See Driver.pin."""
+        await self._live("webwxoplog").commands.pin(chat, on)
+
+    async def ask_friend(self, person: str, greeting: str) -> None:
+        """See Driver.ask_friend."""
+        await self._live("webwxverifyuser").commands.ask_friend(person, greeting)
+
+    async def accept_friend(self, person: str, ticket: str) -> None:
+        """See Driver.accept_friend."""
+        await self._live("webwxverifyuser").commands.accept_friend(person, ticket)
+
+    def _live(self, call: str) -> "_Live":
+        if self._session is None:
+            raise WeChatError(f"{call}: the account is not logged in", "wait until it is running", 1100)
+        return self._session
 
     def new_client_id(self) -> str:
         """Return 17 digits: milliseconds and four more, growing even when the clock goes back (7.9)."""
         proposed = int(time.time() * 1000) * 10_000 + secrets.randbelow(1000)
         self._last_client_id = max(proposed, self._last_client_id + 1)
         return str(self._last_client_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A session that is listened to, and everything that works on it."""
+
+    session: Session
+    listener: Listener
+    uploads: Uploads
+    downloads: Downloads
+    commands: Commands
 
 
 class _Options:

@@ -129,6 +129,7 @@ class Login:
         init = await self._persist(once, waits_for=TOO_FREQUENT if keep_keys else -1)
         session.me = str(init.user["UserName"])
         session.skey = init.skey or session.skey
+        session.invite_from = init.invite_from
         if not (keep_keys and session.sync_key):
             session.sync_key, session.check_key = init.sync_key, ()
         self._saved.save()

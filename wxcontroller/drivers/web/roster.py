@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.model import Contact, Group
 from wxcontroller.drivers.base import Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web import contacts as people
@@ -45,6 +45,7 @@ class Roster:
         self._all_pages = all_pages
         self._contacts: dict[str, Contact] = {}
         self._groups: dict[str, Group] = {}
+        self._remarks: dict[str, str] = {}  # where they are not just a contact's markname
         self._wanted: dict[str, None] = {}
         self._refused: list[tuple[int, list[str]]] = []  # (piece size, ids)
         self._hopeless: set[str] = set()
@@ -136,6 +137,8 @@ class Roster:
     def _take(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
         """Merge contact objects; return what is new or different."""
         persons, groups = people.split(entries)
+        for entry in (*persons, *groups):
+            self._note_remark(entry, whole)
         contacts: dict[str, Contact] = {}
         for entry in persons:
             seen = people.contact_of(entry, self._emoji_names)
@@ -157,6 +160,42 @@ class Roster:
             if merged_group != known:
                 self._groups[group.id] = changed[group.id] = merged_group
         return RosterChanged(tuple(contacts.values()), tuple(changed.values()))
+
+    def _note_remark(self, entry: JsonObject, whole: bool) -> None:
+        """Keep a remark that the model has no place for: a group's, or one with emoji that are shown as names."""
+        name, remark = people.id_of(entry), people.remark_of(entry)
+        if remark and (is_group(name) or "<span" in text(entry.get("RemarkName"))):
+            self._remarks[name] = remark
+        elif remark or whole:
+            self._remarks.pop(name, None)
+
+    # -- questions
+
+    def group_key(self, group: str) -> str:
+        """Return the handle that WeChat wants for a group's members, "" when it is not known."""
+        known = self._groups.get(group)
+        return known.key if known else ""
+
+    def group_size(self, group: str) -> int:
+        """Return how many members a group has, 0 when it is not known."""
+        known = self._groups.get(group)
+        return len(known.members) if known else 0
+
+    def avatar(self, name: str) -> str:
+        """Return path and query of somebody's picture, without skey, "" when it is not known."""
+        if name == self._session.me:
+            return self.me.avatar
+        known = self._groups.get(name) or self._contacts.get(name)
+        return known.avatar if known else ""
+
+    def remark(self, name: str) -> str | None:
+        """Return the remark of a person or group as WeChat wants to get it, None when it is not known."""
+        if name in self._remarks:
+            return self._remarks[name]
+        if name in self._groups or name in people.SPECIAL:
+            return ""
+        known = self._contacts.get(name)
+        return known.markname if known else None
 
     # -- while listening
 

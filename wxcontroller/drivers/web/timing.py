@@ -11,6 +11,8 @@ class Timing:
     call: float = 30.0
     poll: float = 35.0  # the server holds about 25 (3.3, 5.5)
     contacts: float = 120.0  # large address books are slow (5.3)
+    upload: float = 120.0  # of one chunk (5.8)
+    transfer: float = 1800.0  # of a whole download
     progress_every: float = 25.0
     offline_after: float = 60.0
     retry_first: float = 1.0

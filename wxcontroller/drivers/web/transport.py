@@ -7,6 +7,8 @@ host name in URL, Host header and TLS stays WeChat's.
 import logging
 import socket
 import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -53,6 +55,14 @@ class Answer:
     body: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """How much content was handed on, and its type as the server said it, in lower case."""
+
+    size: int
+    mime: str
+
+
 class Transport:
     """Carries requests. An async context manager; requests outside of it fail as NoAnswer."""
 
@@ -95,6 +105,45 @@ class Transport:
 
     async def send(self, request: Request) -> Answer:
         """Carry one request. Raises NoAnswer, and Unreadable for an answer above ``limit``."""
+        body = bytearray()
+        async with self._exchange(request, total=request.timeout) as response:
+            async for piece in response.content.iter_any():
+                body += piece
+                if len(body) > request.limit:
+                    response.close()
+                    raise Unreadable(request.call, f"the answer is longer than {request.limit} bytes")
+            log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
+            return Answer(request.call, response.status, bytes(body))
+
+    async def fetch(self, request: Request, take: Callable[[bytes], object]) -> Received:
+        """Carry one request and hand the content of its answer to ``take``, piece by piece.
+
+        The request's timeout is for silence, not for the whole. Raises NoAnswer, and Unreadable for an answer above
+        ``limit`` or with an error status; what ``take`` raises comes out as it is.
+        """
+        size = 0
+        async with self._exchange(request, self._timing.transfer, silence=request.timeout) as response:
+            if response.status not in (200, 206):
+                raise Unreadable(request.call, f"HTTP status {response.status}")
+            if (response.content_length or 0) > request.limit:
+                response.close()
+                raise Unreadable(request.call, f"the content is longer than {request.limit} bytes")
+            async for piece in response.content.iter_any():
+                size += len(piece)
+                if size > request.limit:
+                    response.close()
+                    raise Unreadable(request.call, f"the content is longer than {request.limit} bytes")
+                try:
+                    take(piece)
+                except OSError as problem:
+                    raise _Taker(problem) from problem
+            log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, size)
+            return Received(size, response.headers.get("Content-Type", "").partition(";")[0].strip().lower())
+
+    @asynccontextmanager
+    async def _exchange(
+        self, request: Request, total: float, silence: float | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         session = self._session
         if session is None:
             raise NoAnswer(request.call, "not connected")
@@ -112,17 +161,13 @@ class Transport:
                 data=request.body,
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=request.timeout, sock_connect=self._timing.connect),
+                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timing.connect, sock_read=silence),
             ) as response:
                 self._jar.take(request.host, response.headers.getall("Set-Cookie", ()))
-                body = bytearray()
-                async for piece in response.content.iter_any():
-                    body += piece
-                    if len(body) > request.limit:
-                        response.close()
-                        raise Unreadable(request.call, f"the answer is longer than {request.limit} bytes")
-                log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
-                return Answer(request.call, response.status, bytes(body))
+                yield response
+                return
+        except _Taker as taker:
+            raise taker.problem from None
         except TimeoutError:
             failure = NoAnswer(request.call, "no answer in time", timed_out=True)
         except aiohttp.ClientConnectorCertificateError:
@@ -136,6 +181,14 @@ class Transport:
             failure = NoAnswer(request.call, f"the connection broke ({type(problem).__name__})")
         log.log(self._level, "%s", failure.message)
         raise failure
+
+
+class _Taker(Exception):
+    """Whoever takes the content failed: no fault of the line."""
+
+    def __init__(self, problem: OSError) -> None:
+        super().__init__()
+        self.problem = problem
 
 
 class _Everywhere(AbstractResolver):

@@ -1,0 +1,120 @@
+"""What can be done to messages, people and groups (weixin-web-protocol 5.12, 5.14 to 5.16).
+
+WeChat has taken much of this from the web: it refuses, also with the codes of an ended session. None of that says
+anything about the session.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.drivers.web import decode
+from wxcontroller.drivers.web.calls import Calls, Session, now_ms, query_of, sendable
+from wxcontroller.drivers.web.failures import TOO_FREQUENT
+from wxcontroller.drivers.web.roster import Roster
+
+_REMARK, _PIN = 2, 3  # commands of webwxoplog
+_ASK, _ACCEPT = 2, 3  # of webwxverifyuser
+_SCENE = 33
+_REFUSED = "WeChat refuses this on the web, for this account or for everybody; do it on the phone"
+_TOO_LATE = "a message can be taken back for two minutes, and only by who sent it"
+
+
+class Commands:
+    """Commands of one session. All raise WeChatError when WeChat refuses."""
+
+    def __init__(self, calls: Calls, session: Session, roster: Roster) -> None:
+        self._calls = calls
+        self._session = session
+        self._roster = roster
+
+    async def revoke(self, message_id: str, to: str, client_id: str) -> None:
+        """Take a message of one's own back. ``client_id``: any that is new."""
+        body: JsonObject = {"SvrMsgId": message_id, "ToUserName": to, "ClientMsgId": client_id}
+        await self._accepted("webwxrevokemsg", "", body, _TOO_LATE)
+
+    # -- groups
+
+    async def create_group(self, people: Sequence[str], name: str) -> str:
+        """Make a group and return its id."""
+        members: list[JsonValue] = [{"UserName": person} for person in people]
+        body: JsonObject = {"MemberCount": len(members), "MemberList": members, "Topic": _line(name)}
+        answer = await self._calls.post("webwxcreatechatroom", self._session, query_of(r=now_ms()), body)
+        with _explained(_REFUSED):
+            group = decode.group_made_of(answer)
+        self._roster.want((group,))
+        return group
+
+    async def invite(self, group: str, people: Sequence[str]) -> None:
+        """Add people to a group; those of a large one are asked first."""
+        many = self._roster.group_size(group) + len(people) >= self._session.invite_from
+        function, key = ("invitemember", "InviteMemberList") if many else ("addmember", "AddMemberList")
+        await self._update(group, function, {key: ",".join(people)})
+
+    async def kick(self, group: str, people: Sequence[str]) -> None:
+        """Remove people from a group of one's own."""
+        await self._update(group, "delmember", {"DelMemberList": ",".join(people)})
+
+    async def rename_group(self, group: str, name: str) -> None:
+        await self._update(group, "modtopic", {"NewTopic": _line(name)})
+
+    async def _update(self, group: str, function: str, body: JsonObject) -> None:
+        await self._accepted("webwxupdatechatroom", query_of(fun=function), {"ChatRoomName": group, **body})
+        self._roster.want((group,), again=True)  # it may have been accepted without effect (5.15)
+
+    # -- people
+
+    async def set_remark(self, person: str, remark: str) -> None:
+        """Give somebody another name, "" for none."""
+        body: JsonObject = {"CmdId": _REMARK, "RemarkName": _line(remark), "UserName": person}
+        await self._accepted("webwxoplog", "", body)
+        self._roster.want((person,), again=True)
+
+    async def pin(self, chat: str, on: bool) -> None:
+        """Pin a chat to the top, or not any longer."""
+        remark = self._roster.remark(chat)
+        if remark is None:  # without it, the request would erase it (5.14)
+            raise WeChatError("webwxoplog: nobody known has this id", "ask for the contacts again: ids change")
+        body: JsonObject = {"CmdId": _PIN, "OP": int(on), "UserName": chat, "RemarkName": sendable(remark)}
+        await self._accepted("webwxoplog", "", body)
+
+    async def ask_friend(self, person: str, greeting: str) -> None:
+        """Ask somebody to be a friend."""
+        await self._verify(_ASK, person, "", greeting)
+
+    async def accept_friend(self, person: str, ticket: str) -> None:
+        """Accept a request. The new friend comes with the next news, often under another id (5.16)."""
+        await self._verify(_ACCEPT, person, ticket, "")
+
+    async def _verify(self, code: int, person: str, ticket: str, greeting: str) -> None:
+        body: JsonObject = {
+            "Opcode": code,
+            "VerifyUserListSize": 1,
+            "VerifyUserList": [{"Value": person, "VerifyUserTicket": ticket}],
+            "VerifyContent": sendable(greeting),
+            "SceneListCount": 1,
+            "SceneList": [_SCENE],
+            "skey": self._session.skey,
+        }
+        await self._accepted("webwxverifyuser", query_of(r=now_ms()), body)
+
+    async def _accepted(self, call: str, query: str, body: JsonObject, remedy: str = _REFUSED) -> None:
+        answer = await self._calls.post(call, self._session, query, body)
+        with _explained(remedy):
+            decode.accepted(answer)
+
+
+@contextmanager
+def _explained(remedy: str) -> Iterator[None]:
+    """Give refusals the remedy that fits here: their codes mean other things elsewhere."""
+    try:
+        yield
+    except WeChatError as problem:
+        if problem.ret == TOO_FREQUENT:
+            raise
+        raise WeChatError(problem.message, remedy, problem.ret) from None
+
+
+def _line(content: str) -> str:
+    return " ".join(sendable(content).split())

@@ -1,0 +1,65 @@
+"""What a message to send looks like on the wire (weixin-web-protocol 5.7, 5.10)."""
+
+from dataclasses import dataclass, field
+from html import escape
+
+from wxcontroller.core.errors import Unsupported
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import Uploaded
+from wxcontroller.drivers.web.calls import sendable
+
+_APP = "wxeb7ec651dd0aefa9"
+_FILE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send: the call, its query and the fields of Msg that make its kind."""
+
+    call: str
+    query: str
+    message: JsonObject = field(repr=False)
+
+
+def text_message(content: str) -> Outgoing:
+    """Return a text."""
+    return Outgoing("webwxsendmsg", "", {"Type": 1, "Content": sendable(content)})
+
+
+def media_message(content: Uploaded, desktop: bool) -> Outgoing:
+    """Return uploaded content as a message. ``desktop``: a file as the desktop page sends it (2.2).
+
+    Raises Unsupported for what is no media.
+    """
+    match content.kind:
+        case MessageKind.IMAGE:
+            fields: JsonObject = {"Type": 3, "MediaId": content.key, "Content": ""}
+            return Outgoing("webwxsendmsgimg", "fun=async&f=json", fields)
+        case MessageKind.EMOTICON:
+            # Uploaded ones have an @ in front; others are known by their MD5.
+            name = "MediaId" if content.key.startswith("@") else "EMoticonMd5"
+            return Outgoing("webwxsendemoticon", "fun=sys", {"Type": 47, "EmojiFlag": 2, name: content.key})
+        case MessageKind.VIDEO | MessageKind.MICROVIDEO:
+            fields = {"Type": 43, "MediaId": content.key, "Content": ""}
+            return Outgoing("webwxsendvideomsg", "fun=async&f=json", fields)
+        case MessageKind.FILE | MessageKind.VOICE:  # the web can't send voice (5.10)
+            fields = {"Type": _FILE, "Content": _file(content, desktop)}
+            if content.signature:
+                fields["Signature"] = content.signature
+            return Outgoing("webwxsendappmsg", "fun=async&f=json" + ("&mod=desktop" if desktop else ""), fields)
+        case _:
+            raise Unsupported(f"a {content.kind} can't be sent by the web", "send a picture, a video or a file")
+
+
+def _file(content: Uploaded, desktop: bool) -> str:
+    title = " ".join(sendable(content.name).split()) or "file"
+    ending = title.rpartition(".")[2].lower() if "." in title else ""
+    values = {"title": title, "size": str(content.size), "id": content.key, "ending": ending or "undefined"}
+    values = {name: escape(value, quote=False) for name, value in values.items()}
+    return (
+        f"<appmsg appid='{'' if desktop else _APP}' sdkver=''><title>{values['title']}</title><des></des>"
+        "<action></action><type>6</type><content></content><url></url><lowurl></lowurl><appattach>"
+        f"<totallen>{values['size']}</totallen><attachid>{values['id']}</attachid>"
+        f"<fileext>{values['ending']}</fileext></appattach><extinfo></extinfo></appmsg>"
+    )
