@@ -1,7 +1,8 @@
 """What comes into the scripting API: reading it, and refusing what makes no sense."""
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.logins import Login
 from wxcontroller.sandbox.sandbox import Sandbox
 
+LONGEST_WAIT = 300.0
 SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
 
 
@@ -88,6 +90,16 @@ def query_number(request: web.Request, key: str) -> float:
     return value
 
 
+async def when(
+    request: web.Request, look: Callable[[], list[JsonValue]], wait: Callable[[float], Awaitable[bool]]
+) -> JsonValue:
+    """Return what ``look`` finds, waiting up to ``wait`` seconds for it to be something."""
+    deadline = time.monotonic() + min(query_number(request, "wait"), LONGEST_WAIT)
+    while not (found := look()) and (left := deadline - time.monotonic()) > 0:
+        await wait(left)
+    return found
+
+
 def account_by(request: web.Request, uin: JsonValue) -> Account:
     """Return the account of a uin from a path or body."""
     number = int(uin) if isinstance(uin, str) and uin.isascii() and uin.isdigit() else uin
@@ -121,12 +133,12 @@ def one_of(account: Account, name: str, what: str) -> str:
     return found[0]
 
 
-def member_of(account: Account, group: str, name: str) -> str:
+def member_of(account: Account, group: str, name: str, what: str = "from") -> str:
     """Return the member of a group that a name or display name stands for."""
     places = account.world.groups[group].members
     inside = {place.wxid for place in places}
     found = [wxid for wxid in account.find(name) if wxid in inside]
     found = found or [place.wxid for place in places if place.display == name]
     if len(found) != 1:
-        raise BadInput(f"from {name!r} is {'no member' if not found else 'several members'} of that group")
+        raise BadInput(f"{what} {name!r} is {'no member' if not found else 'several members'} of that group")
     return found[0]

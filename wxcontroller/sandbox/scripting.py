@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.sandbox import scripting_messages, wire
+from wxcontroller.sandbox import scripting_messages, scripting_people, wire
 from wxcontroller.sandbox.account import Account, WebLogin
 from wxcontroller.sandbox.faults import ANY, FaultKind
 from wxcontroller.sandbox.hosts import DOMAINS
 from wxcontroller.sandbox.logins import Login, State, WrongState
 from wxcontroller.sandbox.reading import (
+    LONGEST_WAIT,
     SANDBOX,
     BadInput,
     account_by,
@@ -26,10 +27,10 @@ from wxcontroller.sandbox.reading import (
     query_number,
     reply,
     string,
+    when,
 )
 from wxcontroller.sandbox.world import Group, Kind, Person, Plan
 
-LONGEST_WAIT = 300.0
 _END_CODES = (1100, 1101, 1102)
 
 
@@ -83,6 +84,7 @@ def _summary(account: Account) -> JsonObject:
         "domain": account.domain,
         "web_login": account.web_login.value,
         "push_login": account.push_login,
+        "group_operations": account.group_operations.value,
         "online": session is not None,
     }
 
@@ -94,6 +96,7 @@ async def accounts(request: web.Request) -> web.Response:
 
 _NEW_ACCOUNT = (
     "nickname", "domain", "friends", "groups", "members", "seed", "web_login", "push_login", "avatar",
+    "group_operations",
 )  # fmt: skip
 
 
@@ -113,6 +116,7 @@ async def add_account(request: web.Request) -> web.Response:
         groups=number(body, "groups", 4, 0, 500),
         members=number(body, "members", 12, 1, 500),
     )
+    operations = scripting_people.group_operations(body)
     account = sandbox.add_account(
         string(body, "nickname", "")[:64],
         domain,
@@ -121,6 +125,7 @@ async def add_account(request: web.Request) -> web.Response:
         push_login=flag(body, "push_login"),
         avatar=flag(body, "avatar"),
     )
+    account.group_operations = operations
     return reply(_summary(account), 201)
 
 
@@ -183,17 +188,7 @@ async def logins(request: web.Request) -> web.Response:
             if wanted in (None, login.state.value) and (uin is None or str(login.uin) == uin)
         ]
 
-    return reply(await _when(request, matching, sandbox.logins.bell.wait))
-
-
-async def _when(
-    request: web.Request, look: Callable[[], list[JsonValue]], wait: Callable[[float], Awaitable[bool]]
-) -> JsonValue:
-    """Return what ``look`` finds, waiting up to ``wait`` seconds for it to be something."""
-    deadline = time.monotonic() + min(query_number(request, "wait"), LONGEST_WAIT)
-    while not (found := look()) and (left := deadline - time.monotonic()) > 0:
-        await wait(left)
-    return found
+    return reply(await when(request, matching, sandbox.logins.bell.wait))
 
 
 async def scan(request: web.Request) -> web.Response:
@@ -235,33 +230,6 @@ def _moved(request: web.Request, login: Login) -> web.Response:
     return reply(login.as_json())
 
 
-async def change(request: web.Request) -> web.Response:
-    """Give somebody or a group another name or remark."""
-    account = its_account(request)
-    body = await body_of(request, ("who", "name", "remark"))
-    wxid = one_of(account, string(body, "who"), "who")
-    name = string(body, "name") if "name" in body else None
-    remark = string(body, "remark", "") if "remark" in body else None
-    if name is None and remark is None:
-        raise BadInput("'name' or 'remark' is needed")
-    if remark is not None and wxid in account.world.groups:
-        raise BadInput("a group has no remark")
-    request.app[SANDBOX].change(account, wxid, name, remark)
-    return reply({"wxid": wxid, "name": account.name_of(wxid)})
-
-
-async def remove(request: web.Request) -> web.Response:
-    """End a friendship, or leave a group."""
-    account = its_account(request)
-    body = await body_of(request, ("who",))
-    wxid = one_of(account, string(body, "who"), "who")
-    person = account.world.people.get(wxid)
-    if person is not None and person.kind not in (Kind.FRIEND, Kind.OFFICIAL):
-        raise BadInput("'who' must be a friend, an official account or a group")
-    request.app[SANDBOX].remove(account, wxid)
-    return reply({"wxid": wxid})
-
-
 async def sent(request: web.Request) -> web.Response:
     """List what the web client sent after a seq; with ``wait`` not before there is something."""
     account = its_account(request)
@@ -272,7 +240,7 @@ async def sent(request: web.Request) -> web.Response:
         start = kept - max(0, min(kept, account.sent_count - int(after)))  # seqs have no gaps
         return [message.as_json() for message in islice(account.sent, start, None)]
 
-    return reply(await _when(request, newer, account.bell.wait))
+    return reply(await when(request, newer, account.bell.wait))
 
 
 async def chats(request: web.Request) -> web.Response:
@@ -288,7 +256,7 @@ async def chats(request: web.Request) -> web.Response:
     def newer() -> list[JsonValue]:
         return [line.as_json() for line in account.chats.get(wxid, ()) if line.seq > after]
 
-    return reply(await _when(request, newer, account.bell.wait))
+    return reply(await when(request, newer, account.bell.wait))
 
 
 async def logout(request: web.Request) -> web.Response:
@@ -384,8 +352,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/sandbox/accounts", add_account),
         web.get(one, account_details),
         *scripting_messages.routes(),
-        web.post(one + "/change", change),
-        web.post(one + "/remove", remove),
+        *scripting_people.routes(),
         web.get(one + "/sent", sent),
         web.get(one + "/chats", chats),
         web.post(one + "/logout", logout),

@@ -13,6 +13,7 @@ from wxcontroller.sandbox import (
     weixin_login,
     weixin_media,
     weixin_messages,
+    weixin_people,
     weixin_send,
     weixin_upload,
 )
@@ -33,6 +34,7 @@ ENDPOINTS: dict[str, Endpoint] = {
         *weixin_media.ENDPOINTS,
         *weixin_upload.ENDPOINTS,
         *weixin_send.ENDPOINTS,
+        *weixin_people.ENDPOINTS,
     )
 }
 NAMES = frozenset({*(endpoint.name for endpoint in ENDPOINTS.values()), "qrcode", "page", "l"})

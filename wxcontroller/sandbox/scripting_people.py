@@ -1,0 +1,138 @@
+"""The scripting API's people: names, friendships and groups change."""
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.sandbox import society
+from wxcontroller.sandbox.account import Account, GroupOperations
+from wxcontroller.sandbox.reading import (
+    SANDBOX,
+    BadInput,
+    body_of,
+    its_account,
+    member_of,
+    one_of,
+    query_number,
+    reply,
+    string,
+    when,
+)
+from wxcontroller.sandbox.world import Group, Kind
+
+
+async def change(request: web.Request) -> web.Response:
+    """Give somebody or a group another name or remark; with ``by`` WeChat says in the group who did it."""
+    account = its_account(request)
+    body = await body_of(request, ("who", "name", "remark", "by"))
+    wxid = one_of(account, string(body, "who"), "who")
+    group = account.world.groups.get(wxid)
+    name = string(body, "name") if "name" in body else None
+    remark = string(body, "remark", "") if "remark" in body else None
+    if name is None and remark is None:
+        raise BadInput("'name' or 'remark' is needed")
+    if remark is not None and group is not None:
+        raise BadInput("a group has no remark")
+    if "by" not in body:
+        request.app[SANDBOX].change(account, wxid, name, remark)
+    elif group is None or name is None:
+        raise BadInput("'by' is for the name of a group")
+    else:
+        society.rename(request.app[SANDBOX], account, group, name, member_of(account, wxid, string(body, "by"), "by"))
+    return reply({"wxid": wxid, "name": account.name_of(wxid)})
+
+
+async def remove(request: web.Request) -> web.Response:
+    """End a friendship, or leave a group."""
+    account = its_account(request)
+    body = await body_of(request, ("who",))
+    wxid = one_of(account, string(body, "who"), "who")
+    person = account.world.people.get(wxid)
+    if person is not None and person.kind not in (Kind.FRIEND, Kind.OFFICIAL):
+        raise BadInput("'who' must be a friend, an official account or a group")
+    request.app[SANDBOX].remove(account, wxid)
+    return reply({"wxid": wxid})
+
+
+def _group(account: Account, body: JsonObject) -> Group:
+    group = account.world.groups.get(one_of(account, string(body, "group"), "group"))
+    if group is None:
+        raise BadInput("'group' is a person")
+    return group
+
+
+async def join(request: web.Request) -> web.Response:
+    """Let somebody into a group: a friend, or somebody new of that name."""
+    account = its_account(request)
+    body = await body_of(request, ("group", "who", "by"))
+    group, name = _group(account, body), string(body, "who")
+    by = member_of(account, group.wxid, string(body, "by"), "by") if "by" in body else ""
+    wxid = one_of(account, name, "who") if account.find(name) else society.meet(account, name).wxid
+    if wxid in account.world.groups or wxid in {member.wxid for member in group.members}:
+        raise BadInput(f"'who' {name!r} is a group, or in the group already")
+    society.join(request.app[SANDBOX], account, group, [wxid], by)
+    return reply({"wxid": wxid, "members": len(group.members)})
+
+
+async def leave(request: web.Request) -> web.Response:
+    """Let a member leave a group, the account itself included."""
+    account = its_account(request)
+    body = await body_of(request, ("group", "who", "by"))
+    group = _group(account, body)
+    wxid = member_of(account, group.wxid, string(body, "who"), "who")
+    by = member_of(account, group.wxid, string(body, "by"), "by") if "by" in body else ""
+    society.leave(request.app[SANDBOX], account, group, [wxid], by)
+    return reply({"wxid": wxid, "members": len(group.members)})
+
+
+async def befriend(request: web.Request) -> web.Response:
+    """Let somebody become a friend, for instance because they accept a request of the client's."""
+    account = its_account(request)
+    body = await body_of(request, ("who",))
+    name = string(body, "who")
+    person = account.world.people[one_of(account, name, "who")] if account.find(name) else society.meet(account, name)
+    if person.kind is not Kind.STRANGER:
+        raise BadInput(f"'who' {name!r} is known already")
+    society.befriend(request.app[SANDBOX], account, person)
+    return reply({"wxid": person.wxid, "name": person.name})
+
+
+async def asked(request: web.Request) -> web.Response:
+    """List whom the client asked to be a friend; with ``wait`` not before there are more than ``after``."""
+    account = its_account(request)
+    after = int(query_number(request, "after"))
+
+    def newer() -> list[JsonValue]:
+        return [one.as_json() for one in list(account.asked)[after:]]
+
+    return reply(await when(request, newer, account.bell.wait))
+
+
+async def settings(request: web.Request) -> web.Response:
+    """Change what the service allows the account."""
+    account = its_account(request)
+    body = await body_of(request, ("group_operations",))
+    account.group_operations = group_operations(body)
+    request.app[SANDBOX].touch()
+    return reply({"group_operations": account.group_operations.value})
+
+
+def group_operations(body: JsonObject) -> GroupOperations:
+    """Return the switch as a body has it; working by default."""
+    value = string(body, "group_operations", "working")
+    if value not in {one.value for one in GroupOperations}:
+        raise BadInput(f"'group_operations' must be one of {', '.join(one.value for one in GroupOperations)}")
+    return GroupOperations(value)
+
+
+def routes() -> list[web.RouteDef]:
+    """Return these routes."""
+    one = "/sandbox/accounts/{uin}"
+    return [
+        web.post(one + "/change", change),
+        web.post(one + "/remove", remove),
+        web.post(one + "/join", join),
+        web.post(one + "/leave", leave),
+        web.post(one + "/befriend", befriend),
+        web.get(one + "/asked", asked),
+        web.post(one + "/settings", settings),
+    ]

@@ -1,0 +1,249 @@
+"""What a client can do to contacts and groups, and taking messages back (5.12, 5.14–5.16)."""
+
+import time
+from http import HTTPMethod
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, text
+from wxcontroller.sandbox import payloads, society
+from wxcontroller.sandbox.account import Account, Asked, GroupOperations
+from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, SESSION_INVALID, Call, Endpoint, Refused, answer
+from wxcontroller.sandbox.hosts import Role
+from wxcontroller.sandbox.session import ContactChanged, Session
+from wxcontroller.sandbox.world import Group, Kind, Member
+
+TICKET = -14
+INVITE_FROM = 40  # members; a group that is to have as many has to be joined by invitation
+_PINNED = 0x800
+_REMARK_LENGTH = 18
+_SCENE = 33
+
+
+async def webwxrevokemsg(call: Call) -> web.Response:
+    """Take back a message that this account sent from the web not long ago."""
+    account, session = call.session()
+    body = call.json()
+    if not text(body.get("ClientMsgId")):
+        raise Refused(PARAMETER, "ClientMsgId is missing")
+    msg_id = text(body.get("SvrMsgId"))
+    sent = next((one for one in reversed(account.sent) if one.msg_id == msg_id), None)
+    if sent is None:
+        raise Refused(ERR_LOGIC, "SvrMsgId is of no message that was sent")
+    if session.wxid(text(body.get("ToUserName"))) != sent.wxid:
+        raise Refused(ERR_LOGIC, "ToUserName is not the conversation of the message")
+    if time.time() - sent.time > call.sandbox.options.revoke_window:
+        raise Refused(ERR_LOGIC, "it is too late to revoke the message")
+    sent.revoked = True
+    account.record(sent.wxid, "notice", "", "你撤回了一条消息", time.time())
+    call.sandbox.touch()
+    return answer({**payloads.base(), "Introduction": "", "SysWording": ""})
+
+
+def revoke_refusal(ret: int) -> web.Response:
+    """Refuse to take a message back."""
+    return answer({**payloads.base(ret), "Introduction": "", "SysWording": ""})
+
+
+async def webwxoplog(call: Call) -> web.Response:
+    """Set a remark, pin or unpin a conversation."""
+    account, session = call.session()
+    body = call.json()
+    wxid = session.wxid(text(body.get("UserName")))
+    world = account.world
+    person, group = world.people.get(wxid or ""), world.groups.get(wxid or "")
+    command, remark = integer(body.get("CmdId"), -1), body.get("RemarkName")
+    if command not in (2, 3) or (command == 3 and integer(body.get("OP"), -1) not in (0, 1)):
+        raise Refused(PARAMETER, "CmdId is neither 2 nor 3, or OP neither 0 nor 1")
+    if command == 2 and not isinstance(remark, str):
+        raise Refused(PARAMETER, "RemarkName is missing")
+    if group is not None and command == 3:
+        group.pinned = integer(body.get("OP")) == 1
+        call.sandbox.tell(account, ContactChanged(group.wxid))
+        return answer(payloads.base())
+    if person is None or person.kind not in (Kind.FRIEND, Kind.OFFICIAL):
+        raise Refused(ERR_LOGIC, "UserName is no friend")
+    if not isinstance(remark, str):
+        call.note("RemarkName is not sent along with OP: that erases the remark")
+        remark = ""
+    if len(remark) > _REMARK_LENGTH:
+        call.note(f"RemarkName is longer than {_REMARK_LENGTH} characters")
+    if command == 3:
+        on = integer(body.get("OP")) == 1
+        person.contact_flag = person.contact_flag | _PINNED if on else person.contact_flag & ~_PINNED
+    call.sandbox.change(account, person.wxid, None, remark)
+    return answer(payloads.base())
+
+
+async def webwxcreatechatroom(call: Call) -> web.Response:
+    """Make a group."""
+    account, session = call.session()
+    body = call.json()
+    wanted = items(body.get("MemberList"))
+    if integer(body.get("MemberCount"), -1) != len(wanted) or not wanted:
+        raise Refused(PARAMETER, "MemberList is empty, or MemberCount not its length")
+    people = [session.wxid(text(field(entry, "UserName"))) or "" for entry in wanted]
+    friends = _friends(account, people)
+    topic = body.get("Topic")
+    if not isinstance(topic, str):
+        raise Refused(PARAMETER, "Topic is missing")
+    if len(friends) < 2:
+        call.note("a group is made with one friend; two is the usual minimum")
+    _check_switch(account)
+    empty: JsonObject = {**payloads.base(), "Topic": "", "PYInitial": "", "QuanPin": "", "BlackList": ""}
+    if account.group_operations is GroupOperations.PRETEND:
+        return answer({**empty, "MemberCount": 0, "MemberList": [], "ChatRoomName": ""})
+    group = society.create(call.sandbox, account, friends, topic)
+    members: list[JsonValue] = [payloads.member(session, account, Member(wxid)) for wxid in friends]
+    return answer(
+        {
+            **empty,
+            "BaseResponse": {"Ret": 0, "ErrMsg": "Everything is OK"},
+            "MemberCount": len(members),
+            "MemberList": members,
+            "ChatRoomName": session.username(group.wxid),
+        }
+    )
+
+
+def create_refusal(ret: int) -> web.Response:
+    """Refuse to make a group."""
+    return answer({**payloads.base(ret), "MemberCount": 0, "MemberList": [], "ChatRoomName": ""})
+
+
+async def webwxupdatechatroom(call: Call) -> web.Response:
+    """Add, invite, remove members; rename or leave a group."""
+    account, session = call.session()
+    body = call.json()
+    group = account.world.groups.get(session.wxid(text(body.get("ChatRoomName"))) or "")
+    if group is None:
+        raise Refused(ERR_LOGIC, "ChatRoomName is no group of this login")
+    work = {
+        "addmember": _add,
+        "invitemember": _invite,
+        "delmember": _delete,
+        "modtopic": _rename,
+        "quitchatroom": _quit,
+    }.get(call.request.query.get("fun", ""))
+    if work is None:
+        raise Refused(PARAMETER, "fun is missing or unknown")
+    _check_switch(account)
+    work(call, account, session, group, body)
+    return answer({**payloads.base(), "MemberCount": 0, "MemberList": []})
+
+
+def _add(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+    friends = _friends(account, _listed(session, body, "AddMemberList"))
+    if len(group.members) + len(friends) >= INVITE_FROM:
+        raise Refused(PARAMETER, f"a group of {INVITE_FROM} takes members by invitation only: invitemember")
+    _join(call, account, group, friends)
+
+
+def _invite(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+    _join(call, account, group, _friends(account, _listed(session, body, "InviteMemberList")))
+
+
+def _join(call: Call, account: Account, group: Group, friends: list[str]) -> None:
+    inside = {member.wxid for member in group.members}
+    if inside.intersection(friends):
+        raise Refused(ERR_LOGIC, "somebody is in the group already")
+    if account.group_operations is GroupOperations.WORKING:
+        society.join(call.sandbox, account, group, friends, by=account.wxid)
+
+
+def _delete(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+    people = _listed(session, body, "DelMemberList")
+    if group.owner != account.wxid:
+        raise Refused(ERR_LOGIC, "only the owner removes members")
+    if account.wxid in people or not {member.wxid for member in group.members}.issuperset(people):
+        raise Refused(ERR_LOGIC, "somebody is no other member of the group")
+    if account.group_operations is GroupOperations.WORKING:
+        society.leave(call.sandbox, account, group, people, by=account.wxid)
+
+
+def _rename(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+    topic = body.get("NewTopic")
+    if not isinstance(topic, str) or not topic:
+        raise Refused(PARAMETER, "NewTopic is missing")
+    if account.group_operations is GroupOperations.WORKING:
+        society.rename(call.sandbox, account, group, topic, by=account.wxid)
+
+
+def _quit(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+    if account.group_operations is GroupOperations.WORKING:
+        call.sandbox.remove(account, group.wxid)
+
+
+def _listed(session: Session, body: JsonObject, name: str) -> list[str]:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise Refused(PARAMETER, f"{name} is missing or no text")
+    return [session.wxid(username) or "" for username in value.split(",")]
+
+
+def _friends(account: Account, people: list[str]) -> list[str]:
+    for wxid in people:
+        person = account.world.people.get(wxid)
+        if person is None or person.kind is not Kind.FRIEND:
+            raise Refused(ERR_LOGIC, "somebody is no friend")
+    if len(set(people)) != len(people):
+        raise Refused(PARAMETER, "somebody is named twice")
+    return people
+
+
+def _check_switch(account: Account) -> None:
+    if account.group_operations is GroupOperations.REMOVED:
+        raise Refused(SESSION_INVALID, "group operations are removed (group_operations)")
+
+
+def update_refusal(ret: int) -> web.Response:
+    """Refuse to change a group."""
+    return answer({**payloads.base(ret), "MemberCount": 0, "MemberList": []})
+
+
+async def webwxverifyuser(call: Call) -> web.Response:
+    """Ask somebody to be a friend, or accept somebody who asks."""
+    account, session = call.session()
+    body = call.json()
+    users = items(body.get("VerifyUserList"))
+    if integer(body.get("VerifyUserListSize"), -1) != len(users) or len(users) != 1:
+        raise Refused(PARAMETER, "VerifyUserList has not one entry, or VerifyUserListSize is wrong")
+    scenes = body.get("SceneList")
+    if not isinstance(scenes, list) or integer(body.get("SceneListCount"), -1) != len(scenes) or _SCENE not in scenes:
+        raise Refused(PARAMETER, f"SceneList is not [{_SCENE}], or SceneListCount is wrong")
+    if body.get("skey") not in session.skeys:
+        raise Refused(SESSION_INVALID, "skey in the body is missing or wrong")
+    who, ticket = text(field(users[0], "Value")), text(field(users[0], "VerifyUserTicket"))
+    match integer(body.get("Opcode"), -1):
+        case 2:
+            person = account.world.people.get(session.wxid(who) or "")
+            if person is None or person.kind not in (Kind.STRANGER, Kind.FRIEND):
+                raise Refused(ERR_LOGIC, "Value is nobody who could be a friend")
+            greeting = text(body.get("VerifyContent"))
+            account.asked.append(Asked(person.wxid, person.name, greeting, time.time()))
+            account.bell.ring()
+            call.sandbox.touch()
+        case 3:
+            stranger = account.strangers.get(ticket)
+            if stranger is None or session.wxid(who) != stranger.alias_id:
+                raise Refused(TICKET, "Value and VerifyUserTicket are not those of a friend request")
+            society.accept(call.sandbox, account, stranger)
+        case _:
+            raise Refused(PARAMETER, "Opcode is neither 2 nor 3")
+    return answer(payloads.base())
+
+
+def refusal(ret: int) -> web.Response:
+    """Refuse with the code alone."""
+    return answer(payloads.base(ret))
+
+
+_BASE = frozenset({Role.BASE})
+_POST = frozenset({HTTPMethod.POST})
+ENDPOINTS = (
+    Endpoint("webwxrevokemsg", _BASE, webwxrevokemsg, revoke_refusal, _POST),
+    Endpoint("webwxoplog", _BASE, webwxoplog, refusal, _POST),
+    Endpoint("webwxcreatechatroom", _BASE, webwxcreatechatroom, create_refusal, _POST),
+    Endpoint("webwxupdatechatroom", _BASE, webwxupdatechatroom, update_refusal, _POST),
+    Endpoint("webwxverifyuser", _BASE, webwxverifyuser, refusal, _POST),
+)
