@@ -109,7 +109,7 @@ class TooLarge(BadSource):
 def _address(given: str, private: bool) -> URL:
     try:
         url = URL(given)
-        host = url.host
+        host = url.raw_host  # what the connection is made to
         _ = url.port
     except ValueError:
         raise BadSource("it is no address") from None
@@ -120,6 +120,9 @@ def _address(given: str, private: bool) -> URL:
         try:
             public = is_public(host)
         except ValueError:
+            if host.replace(".", "").isdigit() or ":" in host:
+                # 127.1, 2130706433: the C library knows them as addresses, and the resolver would be passed over.
+                raise BadSource(str(_Private())) from None
             return url
         if not public:
             raise BadSource(str(_Private()))

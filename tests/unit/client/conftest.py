@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.unit.client.scripted import ScriptedDriver
+from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
@@ -20,12 +20,16 @@ from wxcontroller.core.paths import Paths
 
 @dataclass
 class Webhook:
-    """A receiver of reports on a real socket. ``statuses`` are answered in turn, then 200."""
+    """A receiver of reports on a real socket.
+
+    ``statuses`` are answered in turn, then 200; ``answer`` makes the JSON body of an answer to a report.
+    """
 
     port: int = 0
     reports: list[JsonObject] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
+    answer: Callable[[JsonObject], bytes] | None = None
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -40,12 +44,27 @@ class Webhook:
             async with self._news:
                 self.reports.append(json.loads(body))
                 self._news.notify_all()
+        if self.answer and status < 300:
+            return web.Response(body=self.answer(json.loads(body)), content_type="application/json")
         return web.Response(status=status)
 
     async def until(self, condition: Callable[[list[JsonObject]], bool]) -> list[JsonObject]:
         async with asyncio.timeout(10), self._news:
             await self._news.wait_for(lambda: condition(self.reports))
         return self.reports
+
+    async def messages(self, number: int = 1) -> list[JsonObject]:
+        """Wait for so many message reports and return them."""
+
+        def of(reports: list[JsonObject]) -> list[JsonObject]:
+            return [report for report in reports if report["post_type"] != "event"]
+
+        return of(await self.until(lambda got: len(of(got)) >= number))
+
+    async def event(self, name: str) -> JsonValue:
+        """Wait for an event report and return its params."""
+        await self.until(lambda got: any(report.get("event") == name for report in got))
+        return self.events(name)[-1]
 
     def events(self, name: str) -> list[JsonValue]:
         return [report["params"] for report in self.reports if report.get("event") == name]
@@ -103,6 +122,10 @@ class RunningClient:
             while self.state().get("state") != word:
                 await asyncio.sleep(0.01)
         return self.state()
+
+    async def login(self) -> None:
+        self.driver.play(logged_in())
+        await self.until_state("running")
 
     async def stop(self) -> int:
         self.stopping.set()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import Unsupported, WeChatError
-from wxcontroller.core.model import Contact, Group, Media, Member, MessageKind
+from wxcontroller.core.model import Contact, Direction, Group, Media, Member, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
     DriverContext,
@@ -15,6 +15,7 @@ from wxcontroller.drivers.base import (
     Ended,
     Fetched,
     LoginWay,
+    MessageArrived,
     Online,
     Profile,
     RosterLoaded,
@@ -35,6 +36,21 @@ TEAM = Group(
 def logged_in(way: LoginWay = LoginWay.SCAN) -> list[DriverEvent]:
     """Events of a login up to running."""
     return [Accepted(way), Profile(ME), RosterLoaded((ANN, BEN), (TEAM,)), Online()]
+
+
+def message(text: str, **changes: object) -> MessageArrived:
+    """A text from Ann, with changes."""
+    fields: dict[str, object] = {
+        "id": "1",
+        "chat": "@ann",
+        "is_group": False,
+        "sender": "@ann",
+        "direction": Direction.RECEIVED,
+        "kind": MessageKind.TEXT,
+        "text": text,
+        "time": 1700000000,
+    }
+    return MessageArrived(Message(**{**fields, **changes}))  # type: ignore[arg-type]
 
 
 @dataclass
@@ -85,7 +101,7 @@ class ScriptedDriver:
         return Sent(f"77{client_id}")
 
     async def upload(self, file: Upload) -> Uploaded:
-        content = file.path.read_bytes()  # noqa: ASYNC240 - small
+        content = file.path.read_bytes()
         self.uploads.append((file, content))
         self._ends()
         if file.mime.startswith("audio/"):

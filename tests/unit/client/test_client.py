@@ -5,16 +5,15 @@ import base64
 from collections.abc import Callable
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import ANN, logged_in
+from tests.unit.client.scripted import ANN, logged_in, message
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import obj
-from wxcontroller.core.model import Direction, Message, MessageKind
+from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
     Ended,
     EndReason,
     LoginWay,
     LossReason,
-    MessageArrived,
     Offline,
     Online,
     QrReady,
@@ -26,20 +25,6 @@ from wxcontroller.drivers.base import (
 Start = Callable[..., RunningClient]
 QR = QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
-
-
-def message(text: str, **changes: object) -> MessageArrived:
-    fields: dict[str, object] = {
-        "id": "1",
-        "chat": "@ann",
-        "is_group": False,
-        "sender": "@ann",
-        "direction": Direction.RECEIVED,
-        "kind": MessageKind.TEXT,
-        "text": text,
-        "time": 1700000000,
-    }
-    return MessageArrived(Message(**{**fields, **changes}))  # type: ignore[arg-type]
 
 
 async def test_states_and_reports_of_a_scan_login_come_in_the_originals_order(start: Start, webhook: Webhook) -> None:

@@ -1,0 +1,191 @@
+"""Calls about people, pictures, questions and the forms of answers."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import message
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.model import Direction
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+SUCCESS = {"code": 0, "status": "success"}
+
+
+async def test_groups_are_made_and_changed(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    assert await client.get("create_group", friends="@ann,@ben,@ann,", displayname="Club") == {
+        **SUCCESS,
+        "group_id": "@@new",
+    }
+    assert await client.get("invite_friend", displayname="A、Cy", friends="@ben") == SUCCESS
+    assert await client.post("set_group_displayname", id="@@team", new_displayname="队") == SUCCESS
+    assert await client.get("kick_group_member", displayname="队", members="@c") == SUCCESS
+    assert await client.get("stick", id="@@team") == SUCCESS
+    assert await client.get("stick", id="@ann", op="0") == SUCCESS
+    assert client.driver.commands == [
+        ("create_group", "@ann", "@ben", "Club"),
+        ("invite", "@@team", "@ben"),
+        ("rename_group", "@@team", "队"),
+        ("kick", "@@team", "@c"),
+        ("pin", "@@team", "True"),
+        ("pin", "@ann", "False"),
+    ]
+    lost = items(await webhook.event("lose_group_member"))
+    assert [obj(each)["id"] for each in lost] == ["@c", "@@team"]
+    [group] = items(await client.get("search_group", name="队"))
+    assert len(items(obj(group)["member"])) == 2
+
+
+async def test_remarks_and_friend_requests(start: Start) -> None:
+    client = start()
+    await client.login()
+    assert await client.get("set_markname", markname="安", new_markname="小安") == SUCCESS
+    assert await client.get("set_friend_markname", id="@ann") == SUCCESS
+    assert obj(items(await client.get("search_friend", id="@ann"))[0])["markname"] == ""
+    assert await client.get("set_markname", group_id="@@team", id="@c", new_markname="x") == SUCCESS
+    assert await client.get("make_friend", id="@c", verify="hi") == SUCCESS
+    request = {"id": "@new", "displayname": "Nia", "ticket": "v2_x@stranger"}
+    assert await client.get("accept_friend_request", **request) == {**SUCCESS, **request}
+    assert client.driver.commands == [
+        ("set_remark", "@ann", "小安"),
+        ("set_remark", "@ann", ""),
+        ("set_remark", "@c", "x"),
+        ("ask_friend", "@c", "hi"),
+        ("accept_friend", "@new", "v2_x@stranger"),
+    ]
+
+
+async def test_what_a_route_can_not_do_is_said(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.outcomes = [Unsupported("groups can't be made on this route")]  # type: ignore[list-item]
+    answer = obj(await client.get("create_group", friends="@ann"))
+    assert (answer["code"], answer["id"], answer["status"]) == (201, None, "failure")
+    assert answer["reason"] == "groups can't be made on this route"
+
+
+async def test_an_empty_group_name_ends_nothing(start: Start) -> None:
+    client = start()
+    await client.login()
+    assert obj(await client.get("set_group_displayname", id="@@team"))["code"] == -1
+    assert client.driver.commands == []
+    assert obj(await client.get("get_client_info"))["code"] == 0
+
+
+async def test_revoking(start: Start) -> None:
+    client = start()
+    await client.login()
+    sent = str(obj(await client.get("send_friend_message", id="@ann", content="x"))["id"])
+    assert await client.get("revoke_message", id=sent) == {"id": sent, "code": 0, "status": "revoke success"}
+    assert client.driver.commands == [("revoke", "771000", "@ann")]
+    client.driver.outcomes = [WeChatError("too late")]
+    answer = obj(await client.get("revoke_message", id=sent))
+    assert (answer["code"], answer["status"], answer["reason"]) == (-1, "revoke failure", "too late")
+    assert obj(await client.get("revoke_message", id="nonsense"))["status"] == "revoke failure"
+
+
+async def test_pictures(start: Start) -> None:
+    client = start()
+    await client.login()
+    gif = b"GIF89a" + bytes(20)
+    client.driver.contents.update({"avatar @me": gif, "avatar @c @@team": gif, "avatar @ben": b"<html>"})
+    for query in ({"id": "@me"}, {"id": "@c", "group_id": "@@team"}):
+        async with client.http.get(client.address("get_avatar"), params=query) as answer:
+            assert (answer.status, answer.content_type, await answer.read()) == (200, "image/gif", gif)
+            assert answer.headers["Cache-Control"] == "max-age=3600"
+    for query in ({"id": "@ben"}, {"markname": "安"}, {"id": "@@team"}):
+        async with client.http.get(client.address("get_avatar"), params=query) as answer:
+            assert (answer.status, await answer.read()) == (503, b"")
+
+
+async def test_a_question_gets_the_next_answer_of_that_friend(start: Start) -> None:
+    client = start()
+    await client.login()
+    first = asyncio.create_task(client.get("consult", id="@ann", content="?"))
+    second = asyncio.create_task(client.get("consult", markname="安", content="??"))
+    other = asyncio.create_task(client.get("consult", id="@ben", content="?", timeout="0.5"))
+    while len(client.driver.sends) < 3:
+        await asyncio.sleep(0.005)
+    client.driver.play(
+        [
+            message("not this", sender="@zed", chat="@zed"),
+            message("mine", chat="@ann", sender="@me", direction=Direction.SENT_ELSEWHERE),
+            message("group", chat="@@team", is_group=True),
+            message("yes", id="42"),
+        ]
+    )
+    expected = {"id": "42", "reply": "yes", **SUCCESS}
+    assert await first == expected
+    assert await second == expected
+    assert obj(await other)["reply_status"] == "reply timeout"
+
+
+async def test_a_questions_time_is_up_whatever_else_arrives(start: Start) -> None:
+    client = start()
+    await client.login()
+    began = time.monotonic()
+    asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="1"))
+    while not asked.done():
+        client.driver.play([message("noise", sender="@ben", chat="@ben")])
+        await asyncio.sleep(0.1)
+    assert await asked == {"id": "771000:@ann", **SUCCESS, "reply": None, "reply_status": "reply timeout"}
+    assert time.monotonic() - began < 2
+    for wrong in ("0", "-1", "nan", "inf", "soon"):
+        assert obj(await client.get("consult", id="@ann", content="?", timeout=wrong))["code"] == -1
+    client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
+    assert obj(await client.get("consult", id="@ann", content="?"))["code"] == 1204
+
+
+@pytest.mark.parametrize("path", ["openwx/get_user_info", "no/such/path"])
+async def test_a_preflight_is_answered_and_lets_no_page_in(start: Start, path: str) -> None:
+    client = start()
+    await client.until_state("loading")
+    async with client.http.options(f"http://127.0.0.1:{client.port}/{path}") as answer:
+        assert (answer.status, await answer.read()) == (200, b"")
+        assert answer.headers["Access-Control-Allow-Methods"] == "OPTIONS, HEAD, GET, POST"
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_jsonp_is_off_unless_the_settings_say_otherwise(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    asked = {"datatype": "jsonp", "callback": "f"}
+    assert obj(await client.get("get_client_info", **asked))["code"] == 0
+
+
+async def test_jsonp_where_it_is_wanted(start: Start) -> None:
+    client = start(WXCLIENT_JSONP="1")
+    await client.login()
+    asked = {"datatype": "jsonp", "callback": "my.call_1$"}
+    async with client.http.get(client.address("search_friend"), params={**asked, "id": "@x"}) as answer:
+        assert await answer.text() == 'my.call_1$({"code":100,"status":"object not found"})'
+        assert answer.headers["Content-Type"] == "application/javascript"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for callback in ("alert(1)//", "<script>", "", "a" * 65, "f\n"):
+        query = {**asked, "callback": callback}
+        async with client.http.get(client.address("get_user_info"), params=query) as answer:
+            assert answer.status == 400
+            assert answer.content_type == "application/json"
+    async with client.http.get(client.address("get_user_info"), params={"datatype": "jsonp"}) as answer:
+        assert (await answer.text()).startswith("jsoncallback1")
+    client.driver.contents["avatar @me"] = b"GIF89a...."
+    async with client.http.get(client.address("get_avatar"), params={**asked, "id": "@me"}) as answer:
+        assert await answer.read() == b"GIF89a...."
+
+
+async def test_text_that_is_no_utf8_is_refused_in_words(start: Start) -> None:
+    client = start()
+    await client.login()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = b"id=%40ann&content=%ff"
+    async with client.http.post(client.address("send_friend_message"), data=body, headers=form) as answer:
+        assert answer.status == 400
+        assert "UTF-8" in obj(await answer.json())["status"]  # type: ignore[operator]
+    assert client.driver.sends == []

@@ -1,0 +1,149 @@
+"""Received media: fetched beside the loop, reported in order, kept safely and not for ever."""
+
+import asyncio
+import base64
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import logged_in, message
+from wxcontroller.client.inbox import sweep
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.drivers.base import MessageArrived
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def media(key: str, kind: MessageKind = MessageKind.IMAGE, name: str = "", **changes: object) -> MessageArrived:
+    return message("[图片]", kind=kind, media=Media(kind, key, name), **changes)
+
+
+async def test_an_image_is_fetched_and_reported_with_its_content(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents["55"] = PNG
+    client.driver.play([*logged_in(), media("55")])
+    [got] = await webhook.messages()
+    path = Path(str(got["media_path"]))
+    assert content(path) == PNG
+    assert path.parent == client.paths.media("alice")
+    assert mode(path) == 0o600
+    assert mode(path.parent) == 0o700
+    assert got["content"] == f"[图片]({path})"
+    assert (got["format"], got["media_type"], got["media_code"], got["media_id"]) == ("media", "image", 3, "55:3")
+    assert (got["media_mime"], got["media_ext"], got["media_size"], got["media_name"]) == (
+        "image/png",
+        "png",
+        264,
+        "",
+    )
+    data = str(got["media_data"])
+    assert base64.b64decode(data) == PNG
+    assert max(map(len, data.splitlines())) == 76
+    assert data.endswith("\n")
+    assert "media_error" not in got
+
+
+async def test_a_senders_file_name_is_shown_and_never_used(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents["f"] = b"text"
+    client.driver.play([*logged_in(), media("f", MessageKind.FILE, "../../etc/\x1b[31mevil\u202e\n.pdf")])
+    [got] = await webhook.messages()
+    path = Path(str(got["media_path"]))
+    assert got["media_name"] == "[31mevil.pdf"
+    assert path.parent == client.paths.media("alice")
+    assert "evil" not in path.name
+    assert (path.suffix, got["media_mime"], got["media_id"]) == (".pdf", "application/pdf", "f:6")
+
+
+async def test_reports_keep_their_order_while_a_download_takes_its_time(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents.update(slow=PNG, fast=PNG)
+    gate = client.driver.gates["slow"] = asyncio.Event()
+    client.driver.play([*logged_in(), media("slow", id="1"), media("fast", id="2"), message("after", id="3")])
+    await client.until_state("running")
+    # The loop is not held up: a send goes out while the download waits.
+    await client.get("send_friend_message", id="@ann", content="x")
+    assert not [r for r in webhook.reports if r["post_type"] != "event"]
+    gate.set()
+    got = await webhook.messages(4)
+    assert [r["id"] for r in got] == ["1", "2", "3", "771000:@ann"]
+
+
+async def test_a_download_that_fails_is_reported_with_the_reason(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_MAX": "100"})
+    client.driver.contents.update(bad=WeChatError("the content has expired"), big=bytes(101), odd=RuntimeError("?"))
+    client.driver.play([*logged_in(), media("bad"), media("big"), media("odd"), message("after")])
+    bad, big, odd, after = await webhook.messages(4)
+    assert (bad["media_error"], bad["media_path"], bad["media_data"]) == ("the content has expired", "", "")
+    assert (bad["content"], bad["media_type"]) == ("[图片]", "image")
+    assert "100 bytes" in str(big["media_error"])
+    assert odd["media_error"]
+    assert after["content"] == "after"
+    assert list(client.paths.media("alice").iterdir()) == []
+
+
+async def test_empty_content_and_switched_off_downloads(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents.update(empty=b"")
+    client.driver.play([*logged_in(), media("empty"), media("empty", MessageKind.EMOTICON)])
+    image, emoticon = await webhook.messages(2)
+    assert (image["content"], image["media_path"]) == ("[图片](non-exist-path)", "non-exist-path")
+    assert emoticon["content"] == "[表情](获取数据为空，可能需要手机查看)"
+
+
+async def test_downloads_switched_off(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_DOWNLOAD_MEDIA": "0"})
+    client.driver.contents["55"] = PNG
+    client.driver.play([*logged_in(), media("55")])
+    [got] = await webhook.messages()
+    assert (got["content"], got["media_path"], got["media_data"], got["media_id"]) == ("[图片]", "", "", "55:3")
+    assert not client.paths.media("alice").exists()
+
+
+async def test_without_post_media_data_there_is_the_path_only(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_PLUGIN_OPENWX_POST_MEDIA_DATA": "0"})
+    client.driver.contents["55"] = PNG
+    client.driver.play([*logged_in(), media("55")])
+    [got] = await webhook.messages()
+    assert got["media_data"] == ""
+    assert content(Path(str(got["media_path"]))) == PNG
+
+
+async def test_a_stop_does_not_lose_a_message_whose_media_are_on_the_way(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents["55"] = PNG
+    client.driver.gates["55"] = asyncio.Event()
+    client.driver.play([*logged_in(), media("55", id="9")])
+    await client.until_state("running")
+    await client.stop()
+    [got] = await webhook.messages()
+    assert (got["id"], got["media_error"]) == ("9", "the account is stopping")
+
+
+def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -> None:
+    def file(name: str, age: float, size: int = 10) -> Path:
+        path = tmp_path / name
+        path.write_bytes(bytes(size))
+        os.utime(path, (1e9 - age, 1e9 - age))
+        return path
+
+    old, new = file("mojo_weixin_media_1.jpg", 1000), file("mojo_weixin_media_2.jpg", 10)
+    other, unfinished, running = file("notes.txt", 1e6), file(".in.1", 1e6), file(".in.2", 10)
+    assert sweep(tmp_path, 500, 0, 1e9) == 1
+    assert [path.exists() for path in (old, new, other, unfinished, running)] == [False, True, True, False, True]
+    first, second = file("mojo_weixin_media_3.jpg", 5), file("mojo_weixin_media_4.jpg", 4)
+    assert sweep(tmp_path, 0, 20, 1e9) == 1
+    assert [path.exists() for path in (new, first, second)] == [False, True, True]
+    assert sweep(tmp_path / "missing", 1, 1, 1e9) == 0

@@ -1,0 +1,270 @@
+"""Media to send: by id, content, URL and file."""
+
+import asyncio
+import base64
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import Uploaded
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+PRIVATE = {"WXCLIENT_MEDIA_PRIVATE_URLS": "1"}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+@dataclass
+class Files:
+    """A web server with files. ``asked`` are the paths that were asked for."""
+
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def address(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}/{path}"
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path)
+        match request.path:
+            case "/a.png":
+                return web.Response(body=PNG, content_type="image/png")
+            case "/again":
+                raise web.HTTPFound("/a.png")
+            case "/round":
+                raise web.HTTPFound("/round")
+            case "/file":
+                raise web.HTTPFound("file:///etc/passwd")
+            case "/endless":
+                answer = web.StreamResponse()
+                await answer.prepare(request)
+                try:
+                    while True:
+                        await answer.write(bytes(65536))
+                except ConnectionError:
+                    return answer
+            case "/huge":
+                return web.Response(headers={"Content-Length": str(5 << 30)})
+            case _:
+                raise web.HTTPNotFound
+
+
+@pytest.fixture
+async def files() -> AsyncIterator[Files]:
+    one = Files()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", one.serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    one.port = runner.addresses[0][1]
+    yield one
+    await runner.cleanup()
+
+
+async def test_a_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook, files: Files) -> None:
+    client = start(**{POST_API: webhook.address}, **PRIVATE)
+    await client.login()
+    answer = await client.get("send_friend_message", id="@ann", media_path=files.address("again"))
+    assert answer == {"id": "771000:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}
+    [(file, content)] = client.driver.uploads
+    assert (file.name, file.mime, file.size, content) == ("a.png", "image/png", len(PNG), PNG)
+    assert client.driver.media_sends == [("@ann", Uploaded(MessageKind.IMAGE, "@up1", "a.png", len(PNG)))]
+    [got] = await webhook.messages()
+    assert (got["format"], got["media_type"], got["media_code"], got["media_id"]) == ("media", "image", "3", "@up1:3")
+    assert got["content"] == f"[图片]({files.address('again')})"
+    assert base64.b64decode(str(got["media_data"])) == PNG
+    assert got["media_md5"]
+    assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
+
+
+@pytest.mark.parametrize("path", ["missing", "round", "file", "endless", "huge"])
+async def test_urls_that_give_no_media(start: Start, files: Files, path: str) -> None:
+    client = start(MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000", **PRIVATE)
+    await client.login()
+    answer = obj(await client.get("send_friend_message", id="@ann", media_path=files.address(path)))
+    too_large = "media size exceed, maximum size is 1000000 bytes"
+    assert answer["status"] == (too_large if path in ("endless", "huge") else "invaild media_path")
+    assert (answer["code"], answer["media_id"], answer["id"]) == (-1, "", "1000")
+    assert client.driver.uploads == []
+    assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0x7f000001",
+        "2130706433",
+        "127.1",
+        "0.0.0.0",
+        "１２７.0.0.1",
+    ],
+)
+async def test_private_addresses_are_not_asked(start: Start, files: Files, host: str) -> None:
+    client = start()
+    await client.login()
+    answer = obj(await client.get("upload_media", media_path=f"http://{host}:{files.port}/a.png"))
+    assert (answer["code"], answer["media_id"], answer["status"]) == (-1, None, "invaild media_path")
+    assert "private network" in str(answer["reason"])
+    assert files.asked == []
+
+
+async def test_files_are_sent_from_below_the_allowed_directories_only(start: Start, tmp_path: Path) -> None:
+    allowed, outside = tmp_path / "pub", tmp_path / "private.png"
+    allowed.mkdir()
+    (allowed / "a.png").write_bytes(PNG)
+    outside.write_bytes(PNG)
+    (allowed / "link.png").symlink_to(outside)
+    os.mkfifo(allowed / "pipe")
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "b.png").write_bytes(PNG)
+    client = start(WXCLIENT_MEDIA_PATHS=f"/nowhere:{allowed}")
+    await client.login()
+    for path in ("link.png", "pipe", "../private.png", "../public/b.png", ".", "none.png", "x\0y"):
+        answer = obj(await client.get("send_friend_message", id="@ann", media_path=f"{allowed}/{path}"))
+        assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), path
+    assert client.driver.uploads == []
+    answer = obj(await client.get("send_friend_message", id="@ann", media_path=f"{allowed}/a.png"))
+    assert (answer["code"], answer["media_id"]) == (0, "@up1:3")
+    assert client.driver.uploads[0][1] == PNG
+
+
+async def test_without_allowed_directories_no_file_is_sent(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    answer = obj(await client.get("send_group_message", id="@@team", media_path="/etc/hostname"))
+    assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "invaild media_path", "")
+    assert "media_paths" in str(answer["reason"])
+    [got] = await webhook.messages()
+    assert (got["code"], got["info"], got["msg"], got["media_path"]) == (
+        (-1, "invaild media_path", "发送失败", "/etc/hostname")
+    )
+
+
+async def post_data(client: RunningClient, call: str, data: bytes, **form: str) -> JsonObject:
+    body = aiohttp.FormData(form)
+    body.add_field("media_data", data, filename="x")
+    async with client.http.post(client.address(call), data=body) as answer:
+        return obj(await answer.json())
+
+
+async def test_content_is_taken_raw_from_both_kinds_of_form(start: Start) -> None:
+    client = start()
+    await client.login()
+    answer = await post_data(client, "send_friend_message", PNG, id="@ann")
+    assert (answer["code"], answer["media_id"]) == (0, "@up1:3")
+    quoted = "".join(f"%{byte:02x}" for byte in PNG)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = f"id=%40ann&media_name=b.png&media_path=label&media_data={quoted}"
+    async with client.http.post(client.address("send_friend_message"), data=body, headers=form) as sent:
+        assert obj(await sent.json())["media_id"] == "@up2:3"
+    assert [content for _, content in client.driver.uploads] == [PNG, PNG]
+    assert [file.name for file, _ in client.driver.uploads] == ["media.png", "b.png"]
+
+
+async def test_uploaded_media_are_sent_again_by_their_id(start: Start) -> None:
+    client = start()
+    await client.login()
+    answer = await post_data(client, "upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf")
+    assert (answer["media_id"], answer["media_name"], answer["code"]) == ("@up1:6", "a.pdf", 0)
+    assert (answer["media_code"], answer["media_size"], answer["media_type"]) == ("6", 5, "file")
+    for target in ("@ann", "@ben"):
+        sent = obj(await client.get("send_friend_message", id=target, media_id="@up1:6"))
+        assert (sent["code"], sent["media_id"]) == (0, "@up1:6")
+    expected = Uploaded(MessageKind.FILE, "@up1", "a.pdf", 5)
+    assert client.driver.media_sends == [("@ann", expected), ("@ben", expected)]
+    assert len(client.driver.uploads) == 1
+    other = obj(await client.get("send_friend_message", id="@ann", media_id="@old:x:43"))
+    assert other["media_id"] == "@old:x:43"
+    assert client.driver.media_sends[-1][1].kind is MessageKind.VIDEO
+
+
+async def test_text_and_media_are_two_messages_and_one_answer(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    answer = await post_data(client, "send_friend_message", PNG, id="@ann", content="look")
+    assert answer == {"id": "771001:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}
+    text, image = await webhook.messages(2)
+    assert (text["content"], text["format"], image["format"]) == ("look", "text", "media")
+    client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
+    answer = await post_data(client, "send_friend_message", PNG, id="@ann", content="look")
+    assert (answer["code"], answer["status"], answer["media_id"]) == (1204, "not a friend", "@up2:3")
+
+
+async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    answer = await post_data(client, "send_friend_message", PNG, id="@all")
+    assert answer == {"id": 0, "code": 0, "status": "request already executed"}
+    got = await webhook.messages(3)
+    assert [to for to, _ in client.driver.media_sends] == ["@ann", "@ben", "filehelper"]
+    assert len(client.driver.uploads) == 1
+    assert {r["media_id"] for r in got} == {"@up1:3"}
+    assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
+
+
+async def test_async_answers_at_once_and_reports_what_became_of_it(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    waiting = {"id": "@ann", "async": "1"}
+    answer = await post_data(client, "send_friend_message", PNG, **waiting)
+    assert answer == {"code": 0, "status": "request already in execution"}
+    await client.get("send_friend_message", media_path="/etc/passwd", **waiting)
+    sent, refused = sorted(await webhook.messages(2), key=lambda r: r["code"] == -1)
+    assert (sent["media_id"], refused["info"]) == ("@up1:3", "invaild media_path")
+
+
+async def test_a_type_can_be_asked_for(start: Start) -> None:
+    client = start()
+    await client.login()
+    await post_data(client, "upload_media", PNG, media_type="file", media_name="a.png")
+    assert client.driver.uploads[0][0].mime == "application/octet-stream"
+    answer = await post_data(client, "upload_media", b"noise", media_type="voice")
+    assert (answer["code"], answer["media_id"]) == (-1, None)
+    assert "voice can't be sent" in str(answer["status"])
+
+
+async def test_failures_of_an_upload_are_tried_again_or_told(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("no answer"), None]
+    answer = await post_data(client, "send_friend_message", PNG, id="@ann")
+    assert (answer["code"], answer["media_id"]) == (0, "@up2:3")
+    assert len(client.driver.uploads) == 2
+    client.driver.outcomes = [WeChatError("no answer") for _ in range(5)]
+    answer = await post_data(client, "send_friend_message", PNG, id="@ann")
+    assert (answer["code"], answer["status"], answer["media_id"]) == (-5, "no answer", "")
+
+
+async def test_media_that_are_empty_or_too_large(start: Start) -> None:
+    client = start(MOJO_WEIXIN_MEDIA_SIZE_MAX="100")
+    await client.login()
+    answer = await post_data(client, "upload_media", PNG)
+    assert answer["status"] == "media size exceed, maximum size is 100 bytes"
+    assert obj(await client.get("upload_media"))["status"] == "invaild media"
+    assert client.driver.uploads == []
+
+
+async def test_a_caller_that_hangs_up_does_not_stop_its_media(start: Start, webhook: Webhook, files: Files) -> None:
+    client = start(**{POST_API: webhook.address}, **PRIVATE)
+    await client.login()
+    client.driver.outcomes = [WeChatError("no answer")] * 3
+    call = asyncio.create_task(client.get("send_friend_message", id="@ann", media_path=files.address("a.png")))
+    while not files.asked:
+        await asyncio.sleep(0.005)
+    call.cancel()
+    [got] = await webhook.messages()
+    assert got["media_id"] == "@up4:3"

@@ -1,0 +1,205 @@
+"""Replies in webhook answers, the heartbeat, pacing."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import message
+from wxcontroller.client.heartbeat import command_of
+from wxcontroller.client.pacing import DailyLimit, Pacing
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.model import MessageKind
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+
+
+def always(**answer: object) -> Callable[[JsonObject], bytes]:
+    return lambda _: json.dumps(answer).encode()
+
+
+async def test_a_reply_goes_back_to_friend_and_group_once(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    webhook.answer = always(reply="你好", code=5)
+    await client.login()
+    client.driver.play([message("hi"), message("all", chat="@@team", is_group=True, sender="@ann")])
+    got = await webhook.messages(4)
+    assert sorted((r["post_type"], str(r.get("from"))) for r in got) == [
+        *[("receive_message", "None")] * 2,
+        *[("send_message", "code")] * 2,
+    ]
+    # Replies are reported, and what is answered to that is not sent: nothing comes after the next message's reply.
+    client.driver.play([message("again")])
+    await webhook.messages(6)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [
+        ("@ann", "你好"),
+        ("@@team", "你好"),
+        ("@ann", "你好"),
+    ]
+
+
+async def test_a_sent_text_may_be_answered_and_media_may_not(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    webhook.answer = always(reply="and this", media="http://127.0.0.1/x.png")
+    await client.login()
+    await client.get("send_group_message", id="@@team", content="x")
+    await webhook.messages(2)
+    await client.get("send_friend_message", id="@ann", media_id="@m:3")
+    await webhook.messages(3)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@@team", "x"), ("@@team", "and this")]
+
+
+async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, WXCLIENT_MEDIA_PATHS="/etc")
+    webhook.answer = lambda report: json.dumps({"media": report.get("content")}).encode()
+    await client.login()
+    client.driver.play([message("/etc/hostname"), message("http://127.0.0.1:1/a.png")])
+    _, _, failed = await webhook.messages(3)
+    assert (failed["from"], failed["info"], failed["media_path"]) == (
+        ("code", "invaild media_path", "http://127.0.0.1:1/a.png")
+    )
+    assert client.driver.uploads == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"{", b"[]", b'"x"', b"{}", b'{"reply":null}', b"[" * 100000, bytes(10 << 20)],
+    ids=["cut", "array", "string", "empty", "null", "deep", "large"],
+)
+async def test_answers_that_are_no_replies_stop_nothing(start: Start, webhook: Webhook, answer: bytes) -> None:
+    client = start(**{POST_API: webhook.address})
+    webhook.answer = lambda _: answer
+    await client.login()
+    client.driver.play([message("a"), message("b"), message("notice", kind=MessageKind.NOTICE)])
+    assert [r["content"] for r in await webhook.messages(3)] == ["a", "b", "notice"]
+    assert client.driver.sends == []
+
+
+async def test_notices_of_groups_and_strangers_get_no_reply(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    webhook.answer = always(reply="x")
+    await client.login()
+    notice = message("A joined", chat="@@team", is_group=True, sender="", kind=MessageKind.NOTICE)
+    client.driver.play([notice, message("?", sender="@who", chat="@who"), message("hi")])
+    got = await webhook.messages(4)
+    assert got[0]["type"] == "group_notice"
+    assert [to for to, _, _ in client.driver.sends] == ["@ann"]
+
+
+@dataclass
+class Commander:
+    """A heartbeat server that redirects to ``locations`` in turn, then answers plainly."""
+
+    port: int = 0
+    locations: list[str] = field(default_factory=list)
+    beats: int = 0
+    beaten: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def poll(self, request: web.Request) -> web.Response:
+        self.beats += 1
+        if self.locations:
+            raise web.HTTPFound(self.locations.pop(0))
+        self.beaten.set()
+        return web.Response()
+
+
+@pytest.fixture
+async def commander() -> AsyncIterator[Commander]:
+    one = Commander()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", one.poll)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    one.port = runner.addresses[0][1]
+    yield one
+    await runner.cleanup()
+
+
+async def test_the_heartbeat_commands_the_accounts_own_api_and_nothing_else(
+    start: Start, commander: Commander
+) -> None:
+    client = start(
+        MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=f"http://127.0.0.1:{commander.port}/beat",
+        MOJO_WEIXIN_POLL_INTERVAL="0.1",
+    )
+    await client.until_state("loading")
+    assert commander.beats == 0
+    commander.locations = [
+        f"http://127.0.0.1:{commander.port}/openwx/elsewhere",
+        f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=%E5%A5%BD",
+    ]
+    await client.login()
+    async with asyncio.timeout(5):
+        await commander.beaten.wait()
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "好")]
+    assert commander.beats == 3
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1:3001/openwx/stop_client",
+        "https://127.0.0.1:3000/openwx/stop_client",
+        "http://10.0.0.1:3000/openwx/stop_client",
+        "http://127.0.0.1.evil.example:3000/openwx/x",
+        "http://user@127.0.0.1:3000/openwx/x",
+        "http://127.0.0.1:3000/openwx/../admin",
+        "http://127.0.0.1:3000/openwx/",
+        "http://127.0.0.1:3000/x",
+        "/openwx/stop_client",
+        "file:///etc/passwd",
+        "http://[",
+    ],
+)
+def test_other_redirects_are_no_commands(location: str) -> None:
+    assert command_of(location, 3000) is None
+
+
+def test_pauses_have_jitter_and_bursts_an_end() -> None:
+    pacing = Pacing(interval=10, jitter=5)
+    waits = set()
+    for _ in range(20):
+        pacing.sent()
+        waits.add(pacing.pause())
+    assert 9.9 < min(waits) < max(waits) <= 15
+    burst = Pacing(interval=0, burst=3)
+    for _ in range(3):
+        assert burst.pause() <= 0
+        burst.claim()
+        burst.sent()
+    assert 59 < burst.pause() <= 60
+
+
+def test_a_days_sends_are_counted_over_a_restart(tmp_path: Path) -> None:
+    store = tmp_path / "sent"
+    first = Pacing(interval=0, daily=3, store=store)
+    first.claim()
+    first.claim()
+    again = Pacing(interval=0, daily=3, store=store)
+    again.claim()
+    with pytest.raises(DailyLimit):
+        again.claim()
+    store.write_text(json.dumps({"day": "2001-01-01", "count": 3}))
+    Pacing(interval=0, daily=3, store=store).claim()
+    store.write_text("nonsense")
+    Pacing(interval=0, daily=3, store=store).claim()
+
+
+async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, WXCLIENT_SEND_DAILY_MAX="1")
+    await client.login()
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    began = time.monotonic()
+    answer = obj(await client.get("send_friend_message", id="@ann", content="y"))
+    assert time.monotonic() - began < 1
+    assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)
+    assert [r["code"] for r in await webhook.messages(2)] == ["", -8]
+    assert len(client.driver.sends) == 1
