@@ -161,7 +161,9 @@ def extension(name: str, mime: str, kind: MessageKind | None = None) -> str:
 def mime_of(name: str, kind: MessageKind | None = None, said: str = "") -> str:
     """Return the type of content: as said, by its name, by its kind, else octets."""
     said = said.partition(";")[0].strip().lower()
-    if re.fullmatch(r"[a-z0-9.+-]+/[a-z0-9.+-]+", said) and said not in ("application/octet-stream", "text/plain"):
+    if not re.fullmatch(r"[a-z0-9.+-]+/[a-z0-9.+-]+", said):
+        said = ""
+    if said not in ("", "application/octet-stream", "text/plain"):
         return said
     guessed = mimetypes.guess_type(name)[0]
     if guessed:

@@ -1,0 +1,162 @@
+"""Reports of every kind of message: the original's fields, all of them, always."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import (
+    AppShare,
+    Card,
+    Contact,
+    Direction,
+    Group,
+    Member,
+    Message,
+    MessageKind,
+    Place,
+    Sex,
+)
+from wxcontroller.openwx.media import MediaFacts, extension, kind_of, media_id, mime_of, safe_name, sniff, split_id
+from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.openwx.reports import Chat, SendResult, received, sent
+
+ME = Contact("@me", "我", uid=7)
+ANN = Contact("@ann", "Ann", markname="安", account="ann_a")
+TEAM = Group("@@team", "Team", (Member("@me", "我"), Member("@ann", "Ann", display="A")))
+TEXT = Message("5", "@ann", False, "@ann", Direction.RECEIVED, MessageKind.TEXT, "早", 1700000000)
+COMMON = {"post_type", "id", "type", "class", "format", "time", "content"}
+SENDER = {"sender_id", "sender", "sender_account", "sender_name", "sender_markname", "sender_uid"}
+RECEIVER = {"receiver_id", "receiver", "receiver_account", "receiver_uid", "receiver_name", "receiver_markname"}
+GROUP = {"group_id", "group", "group_name", "group_uid"}
+OUTER = {"source", "code", "msg", "info"}
+MEDIA = {f"media_{name}" for name in ("type", "code", "id", "path", "mime", "ext", "size", "mtime", "name", "data")}
+EXTRA: dict[MessageKind, set[str]] = {
+    **{kind: MEDIA for kind in MessageKind if kind.is_media},
+    MessageKind.TEXT: set(),
+    MessageKind.NOTICE: set(),
+    MessageKind.PAYMENT: set(),
+    MessageKind.APP: {f"app_{name}" for name in ("id", "title", "url", "name", "desc")},
+    MessageKind.REVOKE: {"revoke_id"},
+    MessageKind.CARD: {f"card_{name}" for name in ("id", "name", "account", "province", "city", "sex", "avatar")},
+    MessageKind.LOCATION: {f"location_{name}" for name in ("latitude", "longitude", "label", "url")},
+    MessageKind.OTHER: {"raw_kind"},
+}
+
+
+def of(kind: MessageKind, **changes: object) -> Message:
+    return replace(TEXT, kind=kind, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+def test_every_kind_has_all_its_fields_even_without_content(kind: MessageKind) -> None:
+    friend = received(of(kind), Chat(ME, friend=ANN))
+    assert set(friend) == COMMON | SENDER | {"sender_category"} | RECEIVER | EXTRA[kind]
+    assert set(received(of(kind), Chat(ME))) == set(friend)  # from a stranger
+    in_group = replace(of(kind), chat="@@team", is_group=True)
+    group = received(in_group, Chat(ME, group=TEAM, member=TEAM.members[1]))
+    sender = set() if kind is MessageKind.NOTICE else SENDER
+    assert set(group) == COMMON | sender | RECEIVER | GROUP | EXTRA[kind]
+    assert set(received(in_group, Chat(ME))) == set(group)
+    outer = received(replace(of(kind), direction=Direction.SENT_ELSEWHERE, sender="@me"), Chat(ME, friend=ANN))
+    assert set(outer) == COMMON | SENDER | RECEIVER | OUTER | EXTRA[kind]
+
+
+def test_an_app_is_shown_in_four_lines() -> None:
+    got = received(of(MessageKind.APP, app=AppShare("T", "http://u", "D", "N", "wx1", 5)), Chat(ME, friend=ANN))
+    assert got["content"] == "[应用分享]标题：T\n[应用分享]描述：D\n[应用分享]应用：N\n[应用分享]链接：http://u"
+    assert (got["format"], got["app_id"], got["app_desc"]) == ("app", "wx1", "D")
+
+
+def test_a_card_a_payment_and_a_place() -> None:
+    card = Card("@c", "Cy", "cy", "广东", "深圳", Sex.FEMALE, "http://a")
+    got = received(of(MessageKind.CARD, card=card), Chat(ME, friend=ANN))
+    assert str(got["content"]).startswith("[名片]昵称：Cy\n[名片]")
+    assert (got["format"], got["card_sex"], got["card_city"]) == ("card", "female", "深圳")
+    got = received(of(MessageKind.PAYMENT, text="收到转账1.00元"), Chat(ME, friend=ANN))
+    assert (got["format"], got["content"]) == ("payment", "[转账](收到转账1.00元)")
+    place = Place("22.5", "114.0", "深圳湾", "http://map")
+    got = received(of(MessageKind.LOCATION, text="[位置]深圳湾", place=place), Chat(ME, friend=ANN))
+    assert (got["format"], got["location_latitude"], got["location_label"]) == ("location", "22.5", "深圳湾")
+
+
+def test_a_message_taken_back_names_it_and_ones_own_is_a_send() -> None:
+    theirs = of(MessageKind.REVOKE, text='"Ann" 撤回了一条消息', revoked="4")
+    got = received(theirs, Chat(ME, friend=ANN))
+    assert (got["format"], got["revoke_id"], got["class"]) == ("revoke", "4", "recv")
+    assert got["content"] == '[撤回消息]("Ann" 撤回了一条消息)'
+    own = received(replace(theirs, sender="@me"), Chat(ME, friend=ANN))
+    assert (own["post_type"], own["class"], own["source"], own["receiver_id"]) == (
+        ("send_message", "send", "outer", "@ann")
+    )
+
+
+def test_a_notice_in_a_group_has_no_sender() -> None:
+    notice = replace(of(MessageKind.NOTICE, text="A joined"), chat="@@team", is_group=True, sender="")
+    got = received(notice, Chat(ME, group=TEAM))
+    assert (got["type"], got["format"], got["content"]) == ("group_notice", "text", "A joined")
+    assert "sender" not in got
+
+
+def test_a_kind_nobody_knows_says_what_it_is() -> None:
+    got = received(of(MessageKind.OTHER, raw_kind="49/87", text="[?]"), Chat(ME, friend=ANN))
+    assert (got["format"], got["raw_kind"], got["content"]) == ("other", "49/87", "[?]")
+
+
+def test_a_send_of_media_has_the_uploads_fields() -> None:
+    facts = MediaFacts(MessageKind.FILE, "@m:6", "http://h/a.pdf", "a.pdf", size=5, md5="x", chunks=1, client_id="9")
+    result = SendResult("88", "9", "@ann", False, "", 1, 0, "success", 4, facts)
+    got: JsonObject = sent(result, Chat(ME, friend=ANN))
+    assert MEDIA | {"media_md5", "media_chunk", "media_chunks", "media_clientid"} <= set(got)
+    assert (got["content"], got["media_code"], got["format"]) == ("[文件](http://h/a.pdf)", "6", "media")
+
+
+@given(st.text(max_size=400))
+def test_no_name_leads_anywhere(name: str) -> None:
+    safe = safe_name(name)
+    assert len(safe) <= 120
+    assert not set(safe) & set("/\\\0\n\r\x1b")
+    assert safe not in (".", "..")
+    safe.encode()
+    ext = extension(name, "", MessageKind.FILE)
+    assert ext.isalnum()
+    assert ext.isascii()
+    to_bytes({"name": safe})
+
+
+@pytest.mark.parametrize(
+    ("given_name", "expected"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\x.doc", "x.doc"),
+        ("a" * 300 + ".docx", "a" * 115 + ".docx"),
+        ("..", ""),
+        ("报表.xlsx", "报表.xlsx"),
+        ("evil\u202egpj.exe", "evilgpj.exe"),
+    ],
+)
+def test_names_keep_what_is_harmless(given_name: str, expected: str) -> None:
+    assert safe_name(given_name) == expected
+
+
+@given(st.text())
+def test_ids_come_apart_as_they_were_put_together(key: str) -> None:
+    for kind in EXTRA:
+        if kind.is_media and key:
+            assert split_id(media_id(key, kind)) == (key, kind)
+
+
+def test_types_of_content() -> None:
+    assert split_id("@plain") == ("@plain", None)
+    assert split_id("a:b:99") == ("a:b:99", None)
+    assert [kind_of(mime).value for mime in ("image/gif", "image/png", "video/mp4", "text/plain")] == [
+        *("emoticon", "image", "video", "file")
+    ]
+    assert mime_of("a.pdf", MessageKind.FILE, "application/octet-stream") == "application/pdf"
+    assert mime_of("", None, "IMAGE/PNG; q=1") == "image/png"
+    assert mime_of("", None, "evil\r\nheader") == "application/octet-stream"
+    assert [sniff(start) for start in (b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF1234WEBP", b"<svg")] == [
+        *("image/jpeg", "image/gif", "image/webp", "")
+    ]
