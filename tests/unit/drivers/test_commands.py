@@ -1,0 +1,197 @@
+"""What can be done to messages, people and groups, and how it is refused."""
+
+import pytest
+
+from tests.unit.drivers.kit import Drive, Wechat, friend
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.drivers.base import FriendAsked, MessageArrived, Online, RosterChanged, RosterLoaded, SessionLost
+from wxcontroller.drivers.web.driver import WebDriver
+from wxcontroller.sandbox import compose
+from wxcontroller.sandbox.account import Account, GroupOperations, Stranger
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.world import Group, Kind, Plan
+
+
+def own_group(account: Account) -> Group:
+    return next(group for group in account.world.groups.values() if group.owner == account.wxid and group.saved)
+
+
+def username(account: Account, wxid: str) -> str:
+    assert account.session is not None
+    return account.session.username(wxid)
+
+
+async def still_there(world: Wechat, drive: Drive, account: Account) -> None:
+    world.hear(account, "still here")
+    await drive.text("still here")
+    assert drive.count(SessionLost) == 0
+
+
+async def test_taking_a_message_back(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        chat = username(alice, friend(alice))
+        sent = await drive.driver.send_text(chat, "x", drive.driver.new_client_id())
+        await drive.driver.revoke(sent.id, chat)
+        assert alice.sent[-1].revoked
+        assert world.violations() == []
+        with pytest.raises(WeChatError) as refused:
+            await drive.driver.revoke("12345", chat)
+        assert "two minutes" in refused.value.remedy
+        await still_there(world, drive, alice)
+
+
+async def test_groups(world: Wechat, alice: Account) -> None:
+    people = [friend(alice, number) for number in range(5)]
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        ids = [username(alice, person) for person in people]
+        group = await drive.driver.create_group(ids[:3], "三个 & <朋友>")
+        loaded = await drive.until(
+            RosterChanged, lambda event: any(g.id == group and g.members for g in event.groups)
+        )
+        made = next(g for g in loaded.groups if g.id == group)
+        assert made.name == "三个 & <朋友>"
+        assert {member.id for member in made.members} >= set(ids[:3])
+        await drive.driver.invite(group, ids[3:])
+        await drive.until(RosterChanged, lambda event: any(len(g.members) == 6 for g in event.groups))
+        await drive.driver.kick(group, ids[:1])
+        await drive.until(RosterChanged, lambda event: any(len(g.members) == 5 for g in event.groups))
+        await drive.driver.rename_group(group, "new\nname")
+        await drive.until(RosterChanged, lambda event: any(g.name == "new name" for g in event.groups))
+        await still_there(world, drive, alice)
+    assert world.violations() == []
+
+
+@pytest.mark.parametrize("members", [37, 38])
+async def test_large_groups_are_invited_to(world: Wechat, members: int) -> None:
+    alice = world.sandbox.add_account(plan=Plan(seed=5, friends=80, groups=2, members=members))
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    inside = {member.wxid for member in group.members}
+    people = [p.wxid for p in alice.world.people.values() if p.kind is Kind.FRIEND and p.wxid not in inside][:2]
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        await drive.driver.invite(username(alice, group.wxid), [username(alice, person) for person in people])
+        assert {member.wxid for member in group.members} == inside | set(people)
+    assert world.violations() == []
+
+
+async def test_remarks_and_pins(world: Wechat, alice: Account) -> None:
+    person = alice.world.people[friend(alice)]
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        for remark in ("同事 & <小明>😀", ""):
+            await drive.driver.set_remark(username(alice, person.wxid), remark)
+            assert person.remark == remark
+            await drive.until(RosterChanged, lambda event: event.contacts[0].markname == remark)  # noqa: B023
+        for on in (True, False):
+            await drive.driver.pin(username(alice, group.wxid), on)
+            assert group.pinned is on
+        with pytest.raises(WeChatError, match="nobody"):
+            await drive.driver.pin("@nobody", True)
+    assert world.violations() == []
+
+
+@pytest.mark.parametrize("names", ["0", "1"])
+async def test_a_pin_keeps_the_remark(world: Wechat, alice: Account, names: str) -> None:
+    person = alice.world.people[friend(alice)]
+    person.remark = "同事 & 😄"
+    async with world.drive(emoji_to_text=names) as drive:
+        await world.enter(drive, alice)
+        for on in (True, False):
+            await drive.driver.pin(username(alice, person.wxid), on)
+            assert person.remark == "同事 & 😄"
+            assert bool(person.contact_flag & 0x800) is on
+    assert world.violations() == []
+
+
+async def test_asking_and_accepting(world: Wechat, alice: Account) -> None:
+    stranger = next(person for person in alice.world.people.values() if person.kind is Kind.STRANGER)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        await drive.driver.ask_friend(username(alice, stranger.wxid), "你好 & <hello>")
+        assert (alice.asked[-1].wxid, alice.asked[-1].greeting) == (stranger.wxid, "你好 & <hello>")
+        asking = Stranger("wxid_new", "新朋友", "v2_0000@stranger")
+        alice.strangers[asking.ticket] = asking
+        message = compose.friend_request(world.sandbox.next_msg_id(), asking, "我是 & 新", 30)
+        world.sandbox.bring(alice, message, "peer", "")
+        request = (await drive.until(FriendAsked)).request
+        assert (request.name, request.greeting, request.ticket) == ("新朋友", "我是 & 新", asking.ticket)
+        await drive.driver.accept_friend(request.id, request.ticket)
+        changed = await drive.until(RosterChanged, lambda event: bool(event.contacts))
+        assert changed.contacts[0].name == "新朋友"
+        assert drive.count(MessageArrived) <= 1  # WeChat's words that they can talk now
+        assert world.violations() == []
+        with pytest.raises(WeChatError) as refused:
+            await drive.driver.accept_friend(request.id, request.ticket)
+        assert refused.value.ret == -14
+        await still_there(world, drive, alice)
+
+
+async def every_command(driver: WebDriver, account: Account) -> list[WeChatError]:
+    person, group = username(account, friend(account)), username(account, own_group(account).wxid)
+    failures = []
+    for command in (
+        lambda: driver.create_group([person], "x"),
+        lambda: driver.invite(group, [person]),
+        lambda: driver.kick(group, [person]),
+        lambda: driver.rename_group(group, "x"),
+        lambda: driver.set_remark(person, "x"),
+        lambda: driver.pin(person, True),
+        lambda: driver.ask_friend(person, "x"),
+        lambda: driver.accept_friend(person, "x"),
+        lambda: driver.revoke("1", person),
+    ):
+        with pytest.raises(WeChatError) as refused:
+            await command()
+        failures.append(refused.value)
+    return failures
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *((FaultKind.RETCODE, ret) for ret in (1100, 1101, 1102, 1200, 1205, -1)),
+        (FaultKind.GARBAGE, '{"MemberCount":0,"MemberList":[]}'),
+        (FaultKind.STATUS, 503),
+    ],
+)
+async def test_no_refusal_ends_the_session(world: Wechat, alice: Account, kind: FaultKind, value: int | str) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        for call in (
+            "webwxcreatechatroom",
+            "webwxupdatechatroom",
+            "webwxoplog",
+            "webwxverifyuser",
+            "webwxrevokemsg",
+        ):
+            world.fault(call, kind, value, count=None)
+        for failure in await every_command(drive.driver, alice):
+            assert failure.ret == (value if kind is FaultKind.RETCODE else None)
+            assert failure.remedy
+        await still_there(world, drive, alice)
+        assert drive.count(Online) == 1
+
+
+async def test_groups_that_wechat_has_removed(world: Wechat, alice: Account) -> None:
+    person = friend(alice)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
+        group = next(group for group in loaded.groups if group.members)
+        for operations in (GroupOperations.REMOVED, GroupOperations.PRETEND):
+            alice.group_operations = operations
+            with pytest.raises(WeChatError):
+                await drive.driver.create_group([username(alice, person)], "x")
+        await drive.driver.rename_group(group.id, "x")  # accepted, and without effect
+        await still_there(world, drive, alice)
+
+
+async def test_nothing_before_the_login(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.login_of(drive)
+        for command in (drive.driver.revoke("1", "@a"), drive.driver.pin("@a", True)):
+            with pytest.raises(WeChatError, match="not logged in"):
+                await command

@@ -1,0 +1,311 @@
+"""Content: fetched as the server has it, sent in pieces."""
+
+import asyncio
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.unit.drivers.kit import Drive, Wechat, friend
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.model import Media, Message, MessageKind
+from wxcontroller.drivers.base import MessageArrived, SessionLost, Upload, Uploaded
+from wxcontroller.drivers.web.uploads import LARGE
+from wxcontroller.sandbox import compose, samples
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.contents import Item, kind_of
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.session import Message as Delivered
+
+MOST = 1 << 24
+
+
+def hold(world: Wechat, kind: str, data: bytes, name: str = "") -> Item:
+    return Item(kind, world.sandbox.contents.add(data), len(data), name, kind_of(data[:16]))
+
+
+async def arrived(world: Wechat, drive: Drive, account: Account, delivered: Delivered) -> Message:
+    if media_id := delivered.fields.get("MediaId"):
+        assert delivered.item is not None
+        account.hold(str(media_id), delivered.item)
+    world.sandbox.bring(account, delivered, "peer", "")
+    return (await drive.until(MessageArrived)).message
+
+
+def draft(world: Wechat, account: Account, chat: str = "", sender: str = "") -> compose.Draft:
+    peer = chat or friend(account)
+    return compose.Draft(world.sandbox.next_msg_id(), peer, sender or peer)
+
+
+async def fetched(drive: Drive, message: Message, most: int = MOST) -> tuple[bytes, str]:
+    assert message.media is not None
+    sink = io.BytesIO()
+    got = await drive.driver.fetch(message.media, sink, most)
+    assert got.size == len(sink.getvalue())
+    return sink.getvalue(), got.mime
+
+
+async def test_everything_that_can_be_fetched(world: Wechat, alice: Account) -> None:
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    member = next(member.wxid for member in group.members if member.wxid != alice.wxid)
+    png, gif, mp3, mp4 = samples.png("x"), samples.gif("x"), samples.mp3(1500), samples.mp4("x")
+    report = b'{"BaseResponse":' + bytes(range(256)) * 3000
+    items = {kind: hold(world, kind, data) for kind, data in (("image", png), ("emoticon", gif), ("voice", mp3))}
+    film, paper = hold(world, "video", mp4), hold(world, "file", report, "报告 & 数据.pdf")
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        for chat, sender in (("", ""), (group.wxid, member), (friend(alice), alice.wxid)):
+
+            def new(chat: str = chat, sender: str = sender) -> compose.Draft:
+                return draft(world, alice, chat, sender)
+
+            for delivered, kind, data, mime in (
+                (compose.image(new(), items["image"]), MessageKind.IMAGE, png, "image/png"),
+                (compose.emoticon(new(), items["emoticon"]), MessageKind.EMOTICON, gif, "image/gif"),
+                (compose.voice(new(), items["voice"], 1500), MessageKind.VOICE, mp3, "audio/mpeg"),
+                (compose.video(new(), film, 2, micro=False), MessageKind.VIDEO, mp4, "video/mp4"),
+                (compose.video(new(), film, 2, micro=True), MessageKind.MICROVIDEO, mp4, "video/mp4"),
+                (compose.file(new(), paper), MessageKind.FILE, report, ""),
+            ):
+                message = await arrived(world, drive, alice, delivered)
+                assert message.kind is kind
+                assert await fetched(drive, message) == (data, mime)
+                assert message.media is not None
+                assert message.media.size == len(data)
+                if kind is MessageKind.FILE:
+                    assert message.media.name == "报告 & 数据.pdf"
+    assert world.violations() == []
+
+
+async def test_too_much_is_not_taken(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        paper = hold(world, "file", b"x" * 300_000, "x")
+        message = await arrived(world, drive, alice, compose.file(draft(world, alice), paper))
+        assert message.media is not None
+        sink = io.BytesIO()
+        with pytest.raises(WeChatError, match="longer than 1000 bytes"):
+            await drive.driver.fetch(message.media, sink, 1000)
+        assert len(sink.getvalue()) <= 1000
+
+
+async def test_what_is_gone_comes_empty(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        for kind in (MessageKind.IMAGE, MessageKind.VIDEO, MessageKind.VOICE):
+            got = await drive.driver.fetch(Media(kind, "12345"), io.BytesIO(), MOST)
+            assert got.size == 0
+        with pytest.raises(WeChatError, match="key"):
+            await drive.driver.fetch(Media(MessageKind.FILE, "12345"), io.BytesIO(), MOST)
+        with pytest.raises(WeChatError, match="no content"):
+            await drive.driver.fetch(Media(MessageKind.TEXT, "12345"), io.BytesIO(), MOST)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (FaultKind.STATUS, 503),
+        (FaultKind.RESET, None),
+        (FaultKind.TRUNCATE, 40),
+        (FaultKind.GARBAGE, '{"BaseResponse":{"Ret":1101}}'),
+        (FaultKind.GARBAGE, "<html><body>sorry</body></html>"),
+    ],
+)
+async def test_a_bad_answer_is_no_content(
+    world: Wechat, alice: Account, kind: FaultKind, value: str | int | None
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        picture = hold(world, "image", samples.png("x"))
+        message = await arrived(world, drive, alice, compose.image(draft(world, alice), picture))
+        # The library itself repeats a request when the connection is reset at once.
+        world.fault("webwxgetmsgimg", kind, value, count=2 if kind is FaultKind.RESET else 1)
+        with pytest.raises(WeChatError) as failed:
+            await fetched(drive, message)
+        assert "skey" not in str(failed.value)
+        assert await fetched(drive, message) == (samples.png("x"), "image/png")
+        assert drive.count(SessionLost) == 0
+
+
+async def test_a_full_disk_is_not_wechats_fault(world: Wechat, alice: Account) -> None:
+    class Full:
+        def write(self, _piece: bytes, /) -> int:
+            raise OSError(28, "No space left on device")
+
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        picture = hold(world, "image", samples.png("x"))
+        message = await arrived(world, drive, alice, compose.image(draft(world, alice), picture))
+        assert message.media is not None
+        with pytest.raises(OSError, match="No space"):
+            await drive.driver.fetch(message.media, Full(), MOST)
+
+
+async def test_pictures_of_people(world: Wechat, alice: Account) -> None:
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        name = alice.session.username
+        for person, room in (
+            (name(friend(alice)), ""),
+            (name(alice.wxid), ""),
+            (name(group.wxid), ""),
+            (name(group.members[1].wxid), name(group.wxid)),
+        ):
+            sink = io.BytesIO()
+            got = await drive.driver.avatar(person, room, sink, MOST)
+            assert (got.mime, sink.getvalue()[:2]) == ("image/jpeg", b"\xff\xd8")
+        assert world.violations() == []
+        before = world.requests("webwxgeticon")
+        with pytest.raises(WeChatError, match="no picture"):
+            await drive.driver.avatar("@nobody", "", io.BytesIO(), MOST)
+        assert world.requests("webwxgeticon") - before == 3  # often it is there at the next try
+
+
+# -- sending
+
+
+def written(directory: Path, name: str, data: bytes, mime: str = "", kind: MessageKind | None = None) -> Upload:
+    path = directory / hashlib.sha256(name.encode()).hexdigest()
+    path.write_bytes(data)
+    return Upload(path, name, mime, len(data), kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "mime", "kind"),
+    [
+        ("照片 & <x>.png", samples.png("x"), "image/png", "image"),
+        ("photo.JPG", samples.picture("x"), "", "image"),
+        ("动.gif", samples.gif("x"), "application/octet-stream", "emoticon"),
+        ("film.mp4", samples.mp4("x"), "video/mp4", "video"),
+        ("voice.mp3", samples.mp3(1000), "audio/mpeg", "file"),
+        ("报告 & <数据>.PDF", b"%PDF-1.7" + b"x" * 600_000, "application/pdf", "file"),
+        ("no ending", b"x" * 524_288, "", "file"),
+        ('../../a"\r\nb\x00.txt', b"x" * (2 * 524_288 + 1), "text/plain", "file"),
+        ("长" * 200 + ".webp", b"RIFF....WEBP", "image/webp", "file"),
+    ],
+)
+async def test_files_as_what_they_are(
+    world: Wechat, alice: Account, tmp_path: Path, name: str, data: bytes, mime: str, kind: str
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        uploaded = await drive.driver.upload(written(tmp_path, name, data, mime))
+        assert uploaded.kind.value == kind
+        for target in (friend(alice), next(iter(alice.world.groups)), "filehelper"):
+            chat, client_id = alice.session.username(target), drive.driver.new_client_id()
+            sent = await drive.driver.send_media(chat, uploaded, client_id)
+            last = alice.sent[-1]
+            assert (last.kind, last.wxid, last.msg_id) == (kind, target, sent.id)
+            assert last.item is not None
+            assert last.item.md5 == hashlib.md5(data).hexdigest()
+            if kind == "file":
+                assert last.name == " ".join(name.replace("\x00", "").split())
+    assert world.violations() == []
+
+
+async def test_a_picture_as_a_file(world: Wechat, alice: Account, tmp_path: Path) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        file = written(tmp_path, "x.png", samples.png("x"), "image/png", MessageKind.FILE)
+        uploaded = await drive.driver.upload(file)
+        await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
+    assert (alice.sent[-1].kind, alice.sent[-1].name) == ("file", "x.png")
+    assert world.violations() == []
+
+
+async def test_large_files_need_and_get_a_signature(world: Wechat, alice: Account, tmp_path: Path) -> None:
+    file = written(tmp_path, "big.zip", bytes(LARGE + 1), "application/zip")
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        first = await drive.driver.upload(file)
+        pieces = world.requests("webwxuploadmedia")
+        assert pieces == LARGE // 524_288 + 1
+        again = await drive.driver.upload(file)
+        assert world.requests("webwxuploadmedia") == pieces  # WeChat has it already
+        for uploaded in (first, again):
+            assert uploaded.signature
+            await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
+            assert (alice.sent[-1].kind, alice.sent[-1].name) == ("file", "big.zip")
+    assert world.violations() == []
+
+
+async def test_one_upload_at_a_time_and_messages_meanwhile(world: Wechat, alice: Account, tmp_path: Path) -> None:
+    files = [written(tmp_path, f"{number}.bin", bytes([number]) * 1_300_000) for number in range(4)]
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        uploads = [asyncio.create_task(drive.driver.upload(file)) for file in files]
+        world.hear(alice, "meanwhile")
+        await drive.text("meanwhile")
+        for file, uploaded in zip(files, await asyncio.gather(*uploads), strict=True):
+            await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
+            assert alice.sent[-1].item is not None
+            assert alice.sent[-1].item.md5 == hashlib.md5(file.path.read_bytes()).hexdigest()
+    assert world.violations() == []
+
+
+@pytest.mark.parametrize(("kind", "value"), [(FaultKind.RESET, "after"), (FaultKind.RESET, None)])
+async def test_a_broken_line_in_the_middle_of_an_upload(
+    world: Wechat, alice: Account, tmp_path: Path, kind: FaultKind, value: str | None
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        file = written(tmp_path, "x.bin", bytes(range(250)) * 8000)
+        world.fault("webwxuploadmedia", kind, value)
+        uploaded = await drive.driver.upload(file)
+        await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
+        assert alice.sent[-1].item is not None
+        assert alice.sent[-1].item.size == file.size
+    assert world.violations() == []
+
+
+@pytest.mark.parametrize("endpoint", ["webwxuploadmedia", "webwxsendappmsg", "webwxcheckupload"])
+async def test_a_refused_file(world: Wechat, alice: Account, tmp_path: Path, endpoint: str) -> None:
+    size = LARGE + 1 if endpoint == "webwxcheckupload" else 10
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault(endpoint, FaultKind.RETCODE, 1205)
+        with pytest.raises(WeChatError) as refused:
+            uploaded = await drive.driver.upload(written(tmp_path, "x", bytes(size)))
+            await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
+        assert refused.value.ret == 1205
+        assert drive.count(SessionLost) == 0
+
+
+async def test_what_is_no_file(world: Wechat, alice: Account, tmp_path: Path) -> None:
+    async with world.drive() as drive:
+        await world.login_of(drive)
+        with pytest.raises(WeChatError, match="not logged in"):
+            await drive.driver.upload(written(tmp_path, "x", b"x"))
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        with pytest.raises(Unsupported, match="empty"):
+            await drive.driver.upload(written(tmp_path, "x", b""))
+        with pytest.raises(OSError, match="bytes"):
+            await drive.driver.upload(Upload(written(tmp_path, "y", b"short").path, "y", "", 600_000))
+        with pytest.raises(FileNotFoundError):
+            await drive.driver.upload(Upload(tmp_path / "nothing", "y", "", 1))
+        with pytest.raises(Unsupported, match="card"):
+            await drive.driver.send_media("filehelper", Uploaded(MessageKind.CARD, "@x"), "1")
+        with pytest.raises(WeChatError) as refused:
+            await drive.driver.send_media("filehelper", Uploaded(MessageKind.IMAGE, "@x"), "2")
+        assert refused.value.ret == 1
+
+
+@pytest.mark.parametrize("desktop", ["on", "off"])
+async def test_the_form_of_a_file_message(world: Wechat, alice: Account, tmp_path: Path, desktop: str) -> None:
+    async with world.drive(desktop=desktop) as drive:
+        await world.enter(drive, alice)
+        uploaded = await drive.driver.upload(written(tmp_path, "x.txt", b"x"))
+        for expected in (2 if desktop == "on" else None, 1):
+            if expected == 2:  # the desktop page's form is refused: the other one serves, now and later
+                world.fault("webwxsendappmsg", FaultKind.RETCODE, 1)
+            before = world.requests("webwxsendappmsg")
+            if expected is not None:
+                await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
+                assert world.requests("webwxsendappmsg") - before == expected
+                assert "appid='wxeb7ec651dd0aefa9'" in alice.sent[-1].text
+    assert world.violations() == []
