@@ -1,7 +1,9 @@
 """The small commands of wxsandbox: each is one request to a running sandbox's scripting API."""
 
+import base64
 import json
 import unicodedata
+from pathlib import Path
 
 import click
 
@@ -158,27 +160,123 @@ def expire(url: str, uuid: str | None, wait: float) -> None:
     _move(url, _find_login(Remote(url), uuid, ("waiting", "scanned"), wait), "expire")
 
 
+_kind = click.option("--kind", default="text", show_default=True, help="image, file, link, … (see wxsandbox(1)).")
+_file = click.option(
+    "--file", "path", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its content."
+)
+_set = click.option(
+    "--set", "fields", multiple=True, metavar="FIELD=VALUE", help="What else a message of its kind has."
+)
+
+
+def _message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> JsonObject:
+    body: JsonObject = {"kind": kind} | ({"text": said} if said else {})
+    if path is not None:
+        body |= {"name": path.name, "content": base64.b64encode(path.read_bytes()).decode()}
+    for given in fields:
+        name, equals, value = given.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {given}: write it as FIELD=VALUE")
+        body[name] = _typed(value)
+    return body
+
+
+def _typed(value: str) -> JsonValue:
+    """Read numbers, true, false and objects as JSON, and everything else as text."""
+    try:
+        typed: JsonValue = json.loads(value)
+    except ValueError:
+        return value
+    return value if isinstance(typed, str) else typed
+
+
 @click.command()
 @click.argument("uin")
 @click.argument("sender")
-@click.argument("said", metavar="TEXT")
+@click.argument("said", metavar="[TEXT]", required=False, default="")
 @click.option("--group", default="", help="The group that SENDER writes in.")
+@_kind
+@_file
+@_set
 @click.pass_obj
-def receive(url: str, uin: str, sender: str, said: str, group: str) -> None:
-    """Let SENDER write TEXT to account UIN; prints the message's id."""
-    body: JsonObject = {"from": sender, "text": said, **({"group": group} if group else {})}
+def receive(
+    url: str, uin: str, sender: str, said: str, group: str, kind: str, path: Path | None, fields: tuple[str, ...]
+) -> None:
+    """Let SENDER send something to account UIN; prints the message's id."""
+    body: JsonObject = {"from": sender, **_message(said, kind, path, fields), **({"group": group} if group else {})}
     click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "receive", body=body), "msg_id")))
 
 
 @click.command("phone-send")
 @click.argument("uin")
 @click.argument("to")
-@click.argument("said", metavar="TEXT")
+@click.argument("said", metavar="[TEXT]", required=False, default="")
+@_kind
+@_file
+@_set
 @click.pass_obj
-def phone_send(url: str, uin: str, to: str, said: str) -> None:
-    """Send TEXT from the phone of account UIN; prints the message's id."""
-    answer = Remote(url).ask("POST", "accounts", uin, "phone-send", body={"to": to, "text": said})
-    click.echo(_cell(field(answer, "msg_id")))
+def phone_send(url: str, uin: str, to: str, said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> None:
+    """Send something from the phone of account UIN; prints the message's id."""
+    body: JsonObject = {"to": to, **_message(said, kind, path, fields)}
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "phone-send", body=body), "msg_id")))
+
+
+@click.command()
+@click.argument("uin")
+@click.argument("group")
+@click.argument("who")
+@click.option("--by", help="The member who invites; without it WHO scans a code.")
+@click.pass_obj
+def join(url: str, uin: str, group: str, who: str, by: str | None) -> None:
+    """Let WHO (somebody new when nobody is called so) join GROUP."""
+    _member(url, uin, "join", group, who, by)
+
+
+@click.command()
+@click.argument("uin")
+@click.argument("group")
+@click.argument("who")
+@click.option("--by", help="The member who removes WHO.")
+@click.pass_obj
+def leave(url: str, uin: str, group: str, who: str, by: str | None) -> None:
+    """Let WHO leave GROUP."""
+    _member(url, uin, "leave", group, who, by)
+
+
+def _member(url: str, uin: str, verb: str, group: str, who: str, by: str | None) -> None:
+    body: JsonObject = {"group": group, "who": who, **({"by": by} if by else {})}
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, verb, body=body), "wxid")))
+
+
+@click.command()
+@click.argument("uin")
+@click.argument("who")
+@click.pass_obj
+def befriend(url: str, uin: str, who: str) -> None:
+    """Let WHO become a friend."""
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "befriend", body={"who": who}), "wxid")))
+
+
+@click.command("group-operations")
+@click.argument("uin")
+@click.argument("value", type=click.Choice(["working", "removed", "pretend"]))
+@click.pass_obj
+def group_operations(url: str, uin: str, value: str) -> None:
+    """Say what becomes of what the web client of account UIN does to groups."""
+    body: JsonObject = {"group_operations": value}
+    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "settings", body=body), "group_operations")))
+
+
+@click.command()
+@click.argument("uin")
+@click.argument("seq")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, writable=True))
+@click.pass_obj
+def save(url: str, uin: str, seq: str, file: Path) -> None:
+    """Write the content of the sent message SEQ to FILE."""
+    data = Remote(url).content("accounts", uin, "sent", seq, "content")
+    file.write_bytes(data)
+    click.echo(f"{len(data)} bytes")
 
 
 @click.command()
@@ -186,11 +284,12 @@ def phone_send(url: str, uin: str, to: str, said: str) -> None:
 @click.argument("who")
 @click.option("--name", help="What they call themselves, or what the group is called.")
 @click.option("--remark", help="What the account calls them.")
+@click.option("--by", help="The member who gives the group its name.")
 @click.pass_obj
-def change(url: str, uin: str, who: str, name: str | None, remark: str | None) -> None:
+def change(url: str, uin: str, who: str, name: str | None, remark: str | None, by: str | None) -> None:
     """Give a person or a group another name or remark."""
-    body: JsonObject = {"who": who}
-    body |= {key: value for key, value in (("name", name), ("remark", remark)) if value is not None}
+    given = {"name": name, "remark": remark, "by": by}
+    body: JsonObject = {"who": who, **{key: value for key, value in given.items() if value is not None}}
     click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "change", body=body), "wxid")))
 
 
@@ -215,7 +314,7 @@ def sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
     if as_json:
         _show(rows)
     else:
-        _table(rows, ("seq", "to", "text"))
+        _table(rows, ("seq", "kind", "to", "name", "size", "text"))
 
 
 @click.command()
@@ -294,7 +393,12 @@ COMMANDS = (
     phone_send,
     change,
     remove,
+    join,
+    leave,
+    befriend,
+    group_operations,
     sent,
+    save,
     logout,
     fault,
     faults,

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
 from wxcontroller.core.errors import BadOption, WxError
@@ -40,6 +41,26 @@ class Remote:
 
     def ask(self, method: str, *path: str, query: dict[str, str] | None = None, body: JsonValue = None) -> JsonValue:
         """Make one request; path segments are quoted here. Raises a WxError for anything but success."""
+        raw, status = self._exchange(method, path, query, body)
+        try:
+            value: JsonValue = json.loads(raw)
+        except ValueError:
+            raise SandboxUnreachable(f"what answers at {self.url} is not a sandbox", "check --url") from None
+        if status >= 400:
+            kind = NotThere if status == 404 else SandboxRefused
+            raise kind(text(field(value, "error"), f"refused with HTTP {status}"))
+        return value
+
+    def content(self, *path: str) -> bytes:
+        """Get bytes. Raises a WxError for anything but success."""
+        raw, status = self._exchange("GET", path, None, None)
+        if status != 200:
+            raise NotThere(f"there is no content (HTTP {status})")
+        return raw
+
+    def _exchange(
+        self, method: str, path: Sequence[str], query: dict[str, str] | None, body: JsonValue
+    ) -> tuple[bytes, int]:
         target = "/sandbox/" + "/".join(quote(segment, safe="") for segment in path)
         if query:
             target += "?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
@@ -47,7 +68,7 @@ class Remote:
         try:
             connection.request(method, target, None if body is None else json.dumps(body))
             response = connection.getresponse()
-            raw = response.read()
+            return response.read(), response.status
         except (OSError, http.client.HTTPException) as error:
             raise SandboxUnreachable(
                 f"no sandbox answers at {self.url} ({str(error) or type(error).__name__})",
@@ -55,11 +76,3 @@ class Remote:
             ) from error
         finally:
             connection.close()
-        try:
-            value: JsonValue = json.loads(raw)
-        except ValueError:
-            raise SandboxUnreachable(f"what answers at {self.url} is not a sandbox", "check --url") from None
-        if response.status >= 400:
-            kind = NotThere if response.status == 404 else SandboxRefused
-            raise kind(text(field(value, "error"), f"refused with HTTP {response.status}"))
-        return value

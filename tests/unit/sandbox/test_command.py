@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser
+from wxcontroller.sandbox import samples
 
 
 async def run(*words: str, url: str = "http://127.0.0.1:9") -> tuple[int, str, str]:
@@ -154,3 +155,22 @@ async def test_make_ca(tmp_path: Path) -> None:
     assert out.startswith("kept ")
     async with served("--tls-listen", "127.0.0.1:0", "--tls-dir", str(tmp_path / "ca")) as (line, _):
         assert "https://127.0.0.1:" in line
+
+
+async def test_media_by_command(online: Browser, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{online.port}"
+    picture = tmp_path / "a.png"
+    picture.write_bytes(samples.png("x"))
+    code, out, _ = await run("receive", str(UIN), "小明", "--kind", "image", "--file", str(picture), url=url)
+    [message] = (await online.sync())["AddMsgList"]
+    assert (code, message["MsgType"], message["MsgId"]) == (0, 3, out.strip())
+    words = ("--kind", "link", "--set", "title=2024", "--set", "url=http://example.invalid/")
+    code, _, errors = await run("receive", str(UIN), "小明", *words, url=url)
+    assert code == 1, "a title of digits is a number for --set"
+    words = ("--kind", "location", "--set", "title=here", "--set", "latitude=1.5")
+    assert (await run("phone-send", str(UIN), "filehelper", *words, url=url))[0] == 0
+    assert (await online.sync())["AddMsgList"][0]["SubMsgType"] == 48
+    code, _, errors = await run("receive", str(UIN), "小明", "--set", "oops", url=url)
+    assert (code, "FIELD=VALUE" in errors) == (2, True)
+    code, _, errors = await run("save", str(UIN), "1", str(tmp_path / "b"), url=url)
+    assert code == 4

@@ -135,7 +135,7 @@ function showSpeakers() {
   const group = account.groups.find((one) => one.wxid === chosen.peer);
   const friend = account.contacts.find((one) => one.wxid === chosen.peer);
   $("peer").textContent = group ? group.name : friend ? friend.name : "Choose a friend or a group";
-  $("say").hidden = !group && !friend;
+  $("say").hidden = $("link").hidden = !group && !friend;
   if ($("say").dataset.peer === account.uin + " " + chosen.peer) return;
   $("say").dataset.peer = account.uin + " " + chosen.peer;
   const others = group ? group.members.filter((one) => one.wxid !== account.wxid) : friend && chosen.peer !== "filehelper" ? [friend] : [];
@@ -144,16 +144,29 @@ function showSpeakers() {
     make("option", { value: "" }, `${account.nickname}, on the phone`));
 }
 
+// What a line says: content that browsers can show, a link, a file to save, or words.
+function shown(line) {
+  const source = "sandbox/contents/" + line.md5;
+  if (line.md5 && line.mime.startsWith("image/"))
+    return make("img", { src: source, alt: line.text, title: `${line.name} ${line.size} bytes` });
+  if (line.md5 && line.mime.startsWith("video/")) return make("video", { src: source, controls: true, preload: "none" });
+  if (line.md5 && line.mime.startsWith("audio/")) return make("audio", { src: source, controls: true, preload: "none" });
+  if (line.md5) return make("a", { href: source, download: line.name || "file" }, `${line.name || line.text} (${line.size} bytes)`);
+  if (/^https?:\/\//i.test(line.url))
+    return make("a", { href: line.url, target: "_blank", rel: "noopener noreferrer" }, line.text);
+  return line.text;
+}
+
 async function showLines() {
   if (!account || !chosen.peer) {
     $("lines").replaceChildren();
     return;
   }
   const lines = await api("GET", `/accounts/${account.uin}/chats?with=${encodeURIComponent(chosen.peer)}`);
-  const origins = { web: "by the web client", phone: "on the phone", peer: "" };
+  const origins = { web: "by the web client", phone: "on the phone", peer: "", notice: "" };
   $("lines").replaceChildren(...lines.map((line) => make("li", { className: line.origin },
     make("div", { className: "note" }, [line.sender, origins[line.origin], clock(line.time)].filter(Boolean).join(" · ")),
-    make("div", { className: "text" }, line.text))));
+    make("div", { className: "text" }, shown(line)))));
   if (lines.length && lines[lines.length - 1].seq !== linesSeen) {
     linesSeen = lines[lines.length - 1].seq;
     $("lines").scrollTop = $("lines").scrollHeight;
@@ -197,14 +210,45 @@ $("logout").onsubmit = (event) => {
 
 $("say").onsubmit = (event) => {
   event.preventDefault();
-  const { as, text } = event.target.elements;
-  const isGroup = account.groups.some((one) => one.wxid === chosen.peer);
-  const said = text.value;
+  const { text } = event.target.elements;
+  const message = { text: text.value };
   act(async () => {
-    if (!as.value) await api("POST", `/accounts/${account.uin}/phone-send`, { to: chosen.peer, text: said });
-    else if (isGroup) await api("POST", `/accounts/${account.uin}/receive`, { from: as.value, group: chosen.peer, text: said });
-    else await api("POST", `/accounts/${account.uin}/receive`, { from: as.value, text: said });
+    await say(message);
     text.value = "";
+  });
+};
+
+// Sends as whoever is chosen to speak.
+function say(message) {
+  const as = $("say").elements.as.value;
+  if (!as) return api("POST", `/accounts/${account.uin}/phone-send`, { to: chosen.peer, ...message });
+  const group = account.groups.some((one) => one.wxid === chosen.peer) ? { group: chosen.peer } : {};
+  return api("POST", `/accounts/${account.uin}/receive`, { from: as, ...group, ...message });
+}
+
+$("say").elements.picture.onchange = (event) => {
+  const [file] = event.target.files;
+  if (!file) return;
+  act(async () => {
+    const address = await new Promise((resolve, reject) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve(reader.result);
+      reader.onerror = () => reject(reader.error);
+      reader.readAsDataURL(file);
+    });
+    event.target.value = "";
+    const kind = file.type === "image/gif" ? "emoticon" : "image";
+    await say({ kind, name: file.name, content: address.slice(address.indexOf(",") + 1) });
+  });
+};
+
+$("say-link").onsubmit = (event) => {
+  event.preventDefault();
+  const values = Object.fromEntries(new FormData(event.target));
+  act(async () => {
+    await say({ kind: "link", ...values });
+    event.target.reset();
+    $("link").open = false;
   });
 };
 
