@@ -63,7 +63,7 @@ XMLS = [
     "&lt;title&gt;",
     "&lt;msg&gt;&lt;appmsg appid='x'&gt;&lt;type&gt;6&lt;/type&gt;&lt;title&gt;&lt;![CDATA[",
     "@a:<br/>&lt;sysmsg type='revokemsg'&gt;&lt;revokemsg&gt;&lt;msgid&gt;0&lt;",
-    "&lt;msg username=\"@b\" sex=\"1\" nickname=\"&amp;#0;&amp;#xd800;\"/&gt;",
+    '&lt;msg username="@b" sex="1" nickname="&amp;#0;&amp;#xd800;"/&gt;',
     "x:<br/>/cgi?pictype=location",
 ]
 CONTAINER_KEYS, MESSAGE_KEYS = KEYS.split(), MORE_KEYS.split()

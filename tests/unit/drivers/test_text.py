@@ -105,8 +105,8 @@ def test_groups_by_their_ids() -> None:
 
 
 SOUND = (
-    "&lt;?xml version=\"1.0\"?&gt;<br/>&lt;msg&gt;<br/>&lt;appmsg appid='wx1' sdkver=\"0\"&gt;"
-    "&lt;title&gt;报告 &amp;amp; 数据<span class=\"emoji emoji1f604\"></span>&lt;/title&gt;"
+    '&lt;?xml version="1.0"?&gt;<br/>&lt;msg&gt;<br/>&lt;appmsg appid=\'wx1\' sdkver="0"&gt;'
+    '&lt;title&gt;报告 &amp;amp; 数据<span class="emoji emoji1f604"></span>&lt;/title&gt;'
     "&lt;des&gt;&lt;![CDATA[c < d]]&gt;&lt;/des&gt;&lt;type&gt;57&lt;/type&gt;"
     "&lt;refermsg&gt;&lt;type&gt;1&lt;/type&gt;&lt;content&gt;&amp;amp;lt;a&amp;amp;gt;&lt;/content&gt;"
     "&lt;/refermsg&gt;&lt;/appmsg&gt;&lt;/msg&gt;"
@@ -130,7 +130,7 @@ def test_places_in_xml() -> None:
         SOUND.replace("&lt;/refermsg&gt;", ""),
         SOUND.replace("&lt;msg&gt;", "&lt;msg x=1&gt;"),
         SOUND.replace("&lt;msg&gt;", "&lt;msg&gt;&amp;nonsense;"),
-        SOUND.replace("&lt;msg&gt;", "&lt;!DOCTYPE x [&lt;!ENTITY e \"f\"&gt;]&gt;&lt;msg&gt;"),
+        SOUND.replace("&lt;msg&gt;", '&lt;!DOCTYPE x [&lt;!ENTITY e "f"&gt;]&gt;&lt;msg&gt;'),
         SOUND.replace("&lt;msg&gt;", "&lt;x&gt;" * 60 + "&lt;msg&gt;"),
     ],
 )
@@ -149,7 +149,7 @@ def test_emoji_that_would_be_markup() -> None:
     assert xml.text("a") == "<b&"
 
 
-@pytest.mark.parametrize("piece", ["&lt;a ", "&lt;a&gt;", "&lt;a x=\"", "&lt;![CDATA[", "<br/>", "&amp;", "a=" * 3])
+@pytest.mark.parametrize("piece", ["&lt;a ", "&lt;a&gt;", '&lt;a x="', "&lt;![CDATA[", "<br/>", "&amp;", "a=" * 3])
 def test_much_nonsense_takes_no_time(piece: str) -> None:
     began = time.monotonic()
     xml = read("&lt;" + piece * 60_000, False)
