@@ -2,51 +2,26 @@
 
 import base64
 import json
-import unicodedata
 from pathlib import Path
 
 import click
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, text
+from wxcontroller.sandbox.commands_trouble import TROUBLE
+from wxcontroller.sandbox.printing import cell, json_flag, show, table
 from wxcontroller.sandbox.remote import NotThere, Remote
 
 
-def _show(value: JsonValue) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def _table(rows: list[JsonValue], columns: tuple[str, ...]) -> None:
-    cells = [[_cell(field(row, column)) for column in columns] for row in rows]
-    widths = [max(_width(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
-    for line in [[column.upper() for column in columns], *cells]:
-        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
-
-
-def _width(cell: str) -> int:
-    """Return how many columns of a terminal a text takes; Chinese takes two each."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in cell)
-
-
-def _cell(value: JsonValue) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return text(value, "-")
-
-
-_json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
 @click.command()
-@_json_flag
+@json_flag
 @click.pass_obj
 def accounts(url: str, as_json: bool) -> None:
     """List the accounts."""
     rows = items(Remote(url).ask("GET", "accounts"))
     if as_json:
-        _show(rows)
+        show(rows)
     else:
-        _table(rows, ("uin", "nickname", "domain", "web_login", "online"))
+        table(rows, ("uin", "nickname", "domain", "web_login", "online"))
 
 
 @click.command("add-account")
@@ -74,7 +49,7 @@ def add_account(
     }
     if seed is not None:
         body["seed"] = seed
-    click.echo(_cell(field(Remote(url).ask("POST", "accounts", body=body), "uin")))
+    click.echo(cell(field(Remote(url).ask("POST", "accounts", body=body), "uin")))
 
 
 @click.command()
@@ -82,22 +57,22 @@ def add_account(
 @click.pass_obj
 def account(url: str, uin: str) -> None:
     """Show an account, whom it knows and where it is logged in, as JSON."""
-    _show(Remote(url).ask("GET", "accounts", uin))
+    show(Remote(url).ask("GET", "accounts", uin))
 
 
 @click.command()
 @click.option("--state", help="Only those in this state, e.g. waiting.")
 @click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is one.")
-@_json_flag
+@json_flag
 @click.pass_obj
 def logins(url: str, state: str | None, wait: float, as_json: bool) -> None:
     """List the logins, oldest first."""
     query = {"wait": str(wait)} | ({"state": state} if state else {})
     rows = items(Remote(url).ask("GET", "logins", query=query))
     if as_json:
-        _show(rows)
+        show(rows)
     else:
-        _table(rows, ("uuid", "state", "desktop", "push", "uin"))
+        table(rows, ("uuid", "state", "desktop", "push", "uin"))
 
 
 _uuid = click.argument("uuid", required=False)
@@ -118,7 +93,7 @@ def _find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait:
 
 def _move(url: str, uuid: str, verb: str, body: JsonValue = None) -> None:
     login = Remote(url).ask("POST", "logins", uuid, verb, body=body)
-    click.echo(f"{uuid} {_cell(field(login, 'state'))}")
+    click.echo(f"{uuid} {cell(field(login, 'state'))}")
 
 
 @click.command()
@@ -161,33 +136,25 @@ def expire(url: str, uuid: str | None, wait: float) -> None:
 
 
 _kind = click.option("--kind", default="text", show_default=True, help="image, file, link, … (see wxsandbox(1)).")
-_file = click.option(
-    "--file", "path", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its content."
-)
-_set = click.option(
-    "--set", "fields", multiple=True, metavar="FIELD=VALUE", help="What else a message of its kind has."
-)
+_existing = click.Path(path_type=Path, exists=True, dir_okay=False)
+_file = click.option("--file", "path", type=_existing, help="Its content.")
+_set = click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", help="What else its kind has.")
+_NOT_TEXT = frozenset({"size", "length", "app_type", "latitude", "longitude", "msg_type", "scene", "store", "fields"})
 
 
 def _message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> JsonObject:
-    body: JsonObject = {"kind": kind} | ({"text": said} if said else {})
+    body: JsonObject = {"kind": kind, **({"text": said} if said else {})}
     if path is not None:
         body |= {"name": path.name, "content": base64.b64encode(path.read_bytes()).decode()}
     for given in fields:
         name, equals, value = given.partition("=")
         if not equals:
             raise click.UsageError(f"--set {given}: write it as FIELD=VALUE")
-        body[name] = _typed(value)
+        try:
+            body[name] = json.loads(value) if name in _NOT_TEXT else value
+        except ValueError:
+            raise click.UsageError(f"--set {given}: {name} is a number, true, false or an object") from None
     return body
-
-
-def _typed(value: str) -> JsonValue:
-    """Read numbers, true, false and objects as JSON, and everything else as text."""
-    try:
-        typed: JsonValue = json.loads(value)
-    except ValueError:
-        return value
-    return value if isinstance(typed, str) else typed
 
 
 @click.command()
@@ -204,7 +171,7 @@ def receive(
 ) -> None:
     """Let SENDER send something to account UIN; prints the message's id."""
     body: JsonObject = {"from": sender, **_message(said, kind, path, fields), **({"group": group} if group else {})}
-    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "receive", body=body), "msg_id")))
+    click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "receive", body=body), "msg_id")))
 
 
 @click.command("phone-send")
@@ -218,7 +185,7 @@ def receive(
 def phone_send(url: str, uin: str, to: str, said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> None:
     """Send something from the phone of account UIN; prints the message's id."""
     body: JsonObject = {"to": to, **_message(said, kind, path, fields)}
-    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "phone-send", body=body), "msg_id")))
+    click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "phone-send", body=body), "msg_id")))
 
 
 @click.command()
@@ -245,7 +212,7 @@ def leave(url: str, uin: str, group: str, who: str, by: str | None) -> None:
 
 def _member(url: str, uin: str, verb: str, group: str, who: str, by: str | None) -> None:
     body: JsonObject = {"group": group, "who": who, **({"by": by} if by else {})}
-    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, verb, body=body), "wxid")))
+    click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, verb, body=body), "wxid")))
 
 
 @click.command()
@@ -254,7 +221,7 @@ def _member(url: str, uin: str, verb: str, group: str, who: str, by: str | None)
 @click.pass_obj
 def befriend(url: str, uin: str, who: str) -> None:
     """Let WHO become a friend."""
-    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "befriend", body={"who": who}), "wxid")))
+    click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "befriend", body={"who": who}), "wxid")))
 
 
 @click.command("group-operations")
@@ -264,7 +231,7 @@ def befriend(url: str, uin: str, who: str) -> None:
 def group_operations(url: str, uin: str, value: str) -> None:
     """Say what becomes of what the web client of account UIN does to groups."""
     body: JsonObject = {"group_operations": value}
-    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "settings", body=body), "group_operations")))
+    click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "settings", body=body), "group_operations")))
 
 
 @click.command()
@@ -290,7 +257,7 @@ def change(url: str, uin: str, who: str, name: str | None, remark: str | None, b
     """Give a person or a group another name or remark."""
     given = {"name": name, "remark": remark, "by": by}
     body: JsonObject = {"who": who, **{key: value for key, value in given.items() if value is not None}}
-    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "change", body=body), "wxid")))
+    click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "change", body=body), "wxid")))
 
 
 @click.command()
@@ -299,22 +266,22 @@ def change(url: str, uin: str, who: str, name: str | None, remark: str | None, b
 @click.pass_obj
 def remove(url: str, uin: str, who: str) -> None:
     """End a friendship, or leave a group."""
-    click.echo(_cell(field(Remote(url).ask("POST", "accounts", uin, "remove", body={"who": who}), "wxid")))
+    click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "remove", body={"who": who}), "wxid")))
 
 
 @click.command()
 @click.argument("uin")
 @click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
 @click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
-@_json_flag
+@json_flag
 @click.pass_obj
 def sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
     """Show what the web client of account UIN sent."""
     rows = items(Remote(url).ask("GET", "accounts", uin, "sent", query={"after": str(after), "wait": str(wait)}))
     if as_json:
-        _show(rows)
+        show(rows)
     else:
-        _table(rows, ("seq", "kind", "to", "name", "size", "text"))
+        table(rows, ("seq", "kind", "to", "name", "size", "text"))
 
 
 @click.command()
@@ -326,58 +293,6 @@ def logout(url: str, uin: str, retcode: int, forget: bool) -> None:
     """End the web login of account UIN."""
     answer = Remote(url).ask("POST", "accounts", uin, "logout", body={"retcode": retcode, "forget": forget})
     click.echo("ended" if field(answer, "ended") else "there was none")
-
-
-# -- trouble
-
-
-@click.command()
-@click.argument("endpoint")
-@click.argument("kind")
-@click.argument("value", required=False)
-@click.option("--count", default=1, show_default=True, help="How many requests it strikes.")
-@click.option("--forever", is_flag=True, help="Until it is cleared.")
-@click.option("--uin", type=int, help="Only requests of this account.")
-@click.pass_obj
-def fault(url: str, endpoint: str, kind: str, value: str | None, count: int, forever: bool, uin: int | None) -> None:
-    """Order a fault: KIND is delay, status, reset, truncate, garbage, retcode or drop; ENDPOINT may be *."""
-    body: JsonObject = {"endpoint": endpoint, "kind": kind, "count": None if forever else count, "uin": uin}
-    if value is not None:
-        body["value"] = value if kind == "garbage" else _number(value)
-    click.echo(_cell(field(Remote(url).ask("POST", "faults", body=body), "id")))
-
-
-def _number(value: str) -> JsonValue:
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value
-
-
-@click.command()
-@click.option("--clear", is_flag=True, help="Take all back.")
-@_json_flag
-@click.pass_obj
-def faults(url: str, clear: bool, as_json: bool) -> None:
-    """List the faults that are still to strike, or clear them."""
-    if clear:
-        click.echo(f"cleared {_cell(field(Remote(url).ask('DELETE', 'faults'), 'cleared'))}")
-        return
-    rows = items(Remote(url).ask("GET", "faults"))
-    if as_json:
-        _show(rows)
-    else:
-        _table(rows, ("id", "endpoint", "kind", "value", "count", "uin", "hits"))
-
-
-@click.command()
-@click.option("--uin", help="Only those of this account.")
-@click.pass_obj
-def requests(url: str, uin: str | None) -> None:
-    """Show how often each endpoint was used and how the protocol was broken, as JSON."""
-    _show(Remote(url).ask("GET", "requests", query={"uin": uin} if uin else None))
 
 
 COMMANDS = (
@@ -400,7 +315,5 @@ COMMANDS = (
     sent,
     save,
     logout,
-    fault,
-    faults,
-    requests,
+    *TROUBLE,
 )

@@ -165,12 +165,13 @@ async def test_media_by_command(online: Browser, tmp_path: Path) -> None:
     [message] = (await online.sync())["AddMsgList"]
     assert (code, message["MsgType"], message["MsgId"]) == (0, 3, out.strip())
     words = ("--kind", "link", "--set", "title=2024", "--set", "url=http://example.invalid/")
-    code, _, errors = await run("receive", str(UIN), "小明", *words, url=url)
-    assert code == 1, "a title of digits is a number for --set"
+    assert (await run("receive", str(UIN), "小明", *words, url=url))[0] == 0
+    assert (await online.sync())["AddMsgList"][0]["FileName"] == "2024"
     words = ("--kind", "location", "--set", "title=here", "--set", "latitude=1.5")
     assert (await run("phone-send", str(UIN), "filehelper", *words, url=url))[0] == 0
     assert (await online.sync())["AddMsgList"][0]["SubMsgType"] == 48
-    code, _, errors = await run("receive", str(UIN), "小明", "--set", "oops", url=url)
-    assert (code, "FIELD=VALUE" in errors) == (2, True)
+    for wrong in ("oops", "size=big"):
+        code, _, errors = await run("receive", str(UIN), "小明", "--set", wrong, url=url)
+        assert (code, f"--set {wrong}" in errors) == (2, True)
     code, _, errors = await run("save", str(UIN), "1", str(tmp_path / "b"), url=url)
     assert code == 4

@@ -1,0 +1,59 @@
+"""The commands of wxsandbox that make trouble, and show what trouble clients make."""
+
+import click
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items
+from wxcontroller.sandbox.printing import cell, json_flag, show, table
+from wxcontroller.sandbox.remote import Remote
+
+
+@click.command()
+@click.argument("endpoint")
+@click.argument("kind")
+@click.argument("value", required=False)
+@click.option("--count", default=1, show_default=True, help="How many requests it strikes.")
+@click.option("--forever", is_flag=True, help="Until it is cleared.")
+@click.option("--uin", type=int, help="Only requests of this account.")
+@click.pass_obj
+def fault(url: str, endpoint: str, kind: str, value: str | None, count: int, forever: bool, uin: int | None) -> None:
+    """Order a fault: KIND is delay, status, reset, truncate, garbage, retcode or drop; ENDPOINT may be *."""
+    body: JsonObject = {"endpoint": endpoint, "kind": kind, "count": None if forever else count, "uin": uin}
+    if value is not None:
+        body["value"] = value if kind == "garbage" else _number(value)
+    click.echo(cell(field(Remote(url).ask("POST", "faults", body=body), "id")))
+
+
+def _number(value: str) -> JsonValue:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Take all back.")
+@json_flag
+@click.pass_obj
+def faults(url: str, clear: bool, as_json: bool) -> None:
+    """List the faults that are still to strike, or clear them."""
+    if clear:
+        click.echo(f"cleared {cell(field(Remote(url).ask('DELETE', 'faults'), 'cleared'))}")
+        return
+    rows = items(Remote(url).ask("GET", "faults"))
+    if as_json:
+        show(rows)
+    else:
+        table(rows, ("id", "endpoint", "kind", "value", "count", "uin", "hits"))
+
+
+@click.command()
+@click.option("--uin", help="Only those of this account.")
+@click.pass_obj
+def requests(url: str, uin: str | None) -> None:
+    """Show how often each endpoint was used and how the protocol was broken, as JSON."""
+    show(Remote(url).ask("GET", "requests", query={"uin": uin} if uin else None))
+
+
+TROUBLE = (fault, faults, requests)
