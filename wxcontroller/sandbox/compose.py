@@ -74,7 +74,7 @@ def video(draft: Draft, item: Item, seconds: int, micro: bool) -> Message:
         f'<?xml version="1.0"?>\n<msg>\n\t<videomsg length="{item.size}" playlength="{seconds}" md5="{item.md5}"'
         f' fromusername="{draft.sender}" />\n</msg>\n'
     )
-    fields: JsonObject = {"PlayLength": seconds, "ImgWidth": 56, "ImgHeight": 56}
+    fields: JsonObject = {"PlayLength": seconds, "ImgWidth": 48, "ImgHeight": 48}
     return draft.message(MICRO_VIDEO if micro else VIDEO, encode(xml), fields, item)
 
 

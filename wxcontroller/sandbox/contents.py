@@ -30,6 +30,7 @@ class Contents:
         self._directory: Path | None = None
         self._most = most
         self._sizes: dict[str, int] = {}  # oldest first
+        self._total = 0
         self._serial = 0
         if directory is not None and directory.is_dir():
             self._look_around(directory)
@@ -43,13 +44,14 @@ class Contents:
                 status = path.stat()
                 found.append((status.st_mtime, path.name, status.st_size))
         self._sizes = {name: size for _, name, size in sorted(found)}
+        self._total = sum(self._sizes.values())
 
     def close(self) -> None:
         """Remove what is temporary."""
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = self._directory = None
-            self._sizes = {}
+            self._sizes, self._total = {}, 0
 
     def _place(self) -> Path:
         if self._directory is None:
@@ -77,11 +79,11 @@ class Contents:
         incoming.file.close()
         md5 = incoming.md5
         incoming.path.replace(self._place() / md5)
-        self._sizes.pop(md5, None)
+        self._total += incoming.size - self._sizes.pop(md5, 0)
         self._sizes[md5] = incoming.size
-        while len(self._sizes) > 1 and sum(self._sizes.values()) > self._most:
+        while len(self._sizes) > 1 and self._total > self._most:
             oldest = next(iter(self._sizes))
-            del self._sizes[oldest]
+            self._total -= self._sizes.pop(oldest)
             (self._place() / oldest).unlink(missing_ok=True)
         return md5
 

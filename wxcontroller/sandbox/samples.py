@@ -6,7 +6,7 @@ import zlib
 from wxcontroller.sandbox import jpeg
 
 _FRAME_BYTES, _FRAME_MS = 417, 26  # of MP3 at 128 kbit/s and 44.1 kHz
-_FILM_EDGE, _FILM_STEP, _FILM_SCALE = 56, 500, 1000
+_FILM_EDGE, _FILM_STEP, _FILM_SCALE = 48, 500, 1000
 
 
 def png(seed: str, edge: int = 48) -> bytes:
@@ -61,11 +61,47 @@ def mp3(milliseconds: int) -> bytes:
 
 
 def mp4(seed: str, seconds: int = 2) -> bytes:
-    """Return an MP4 whose film is a row of JPEG pictures, two a second."""
-    frames = [jpeg.avatar(f"{seed}{index}") for index in range(max(1, seconds * 1000 // _FILM_STEP))]
-    ftyp = _box(b"ftyp", b"isom\0\0\2\0isomiso2mp41")
+    """Return an MP4 with a film of H.264, two pictures of one colour a second."""
+    shades = [16 + zlib.crc32(f"{seed}{index}".encode()) % 200 for index in range(max(1, seconds * 2))]
+    frames = [_length_first(_picture_of(shade, index)) for index, shade in enumerate(shades)]
+    ftyp = _box(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41")
     mdat = _box(b"mdat", b"".join(frames))
     return ftyp + mdat + _moov(frames, len(ftyp) + 8)
+
+
+def _unsigned(number: int) -> str:
+    """Return an Exp-Golomb code as bits."""
+    bits = f"{number + 1:b}"
+    return "0" * (len(bits) - 1) + bits
+
+
+def _bytes(bits: str) -> bytes:
+    """Return bits as bytes, filled up with zeros."""
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def _parameters() -> tuple[bytes, bytes]:
+    """Return the sequence and the picture parameter set: baseline, no reference frames, no deblocking."""
+    edge = _unsigned(_FILM_EDGE // 16 - 1)
+    sequence = _unsigned(0) * 2 + _unsigned(2) + _unsigned(0) + "0" + edge * 2 + "1100" + "1"
+    picture = _unsigned(0) * 2 + "00" + _unsigned(0) * 3 + "000" + _unsigned(0) * 3 + "100" + "1"
+    return b"\x67\x42\xc0\x0a" + _bytes(sequence), b"\x68" + _bytes(picture)
+
+
+def _picture_of(shade: int, index: int) -> bytes:
+    """Return a picture whose blocks are written uncompressed (I_PCM), which needs no transform and no tables."""
+    head = _unsigned(0) + _unsigned(7) + _unsigned(0) + "0000" + _unsigned(index & 1) + "00" + "1" + _unsigned(1)
+    block = bytes([shade]) * 256 + bytes([64 + shade // 2]) * 128
+    out = b"\x65" + _bytes(head + _unsigned(25)) + block
+    out += (_bytes(_unsigned(25)) + block) * ((_FILM_EDGE // 16) ** 2 - 1) + b"\x80"
+    if any(bytes([0, 0, low]) in out for low in range(4)):
+        raise ValueError("the picture would need escapes")
+    return out
+
+
+def _length_first(unit: bytes) -> bytes:
+    return struct.pack(">I", len(unit)) + unit
 
 
 def _moov(frames: list[bytes], offset: int) -> bytes:
@@ -77,11 +113,11 @@ def _moov(frames: list[bytes], offset: int) -> bytes:
     tkhd += struct.pack(">II", _FILM_EDGE << 16, _FILM_EDGE << 16)
     mdhd = struct.pack(">5IHH", 0, 0, 0, _FILM_SCALE, length, 0x55C4, 0)
     hdlr = struct.pack(">II4s12x", 0, 0, b"vide") + b"film\0"
-    # JPEG in an MPEG-4 sample entry is object type 0x6C
-    config = bytes([0x04, 13, 0x6C, 0x11]) + bytes(11)
-    descriptor = bytes([0x03, 3 + len(config) + 3, 0, 1, 0]) + config + bytes([0x06, 1, 2])
-    entry = struct.pack(">6xH16xHHIII H32sHh", 1, _FILM_EDGE, _FILM_EDGE, 0x480000, 0x480000, 0, 1, b"", 24, -1)
-    stsd = struct.pack(">II", 0, 1) + _box(b"mp4v", entry + _box(b"esds", bytes(4) + descriptor))
+    sequence, picture = _parameters()
+    config = b"\x01" + sequence[1:4] + b"\xff\xe1" + struct.pack(">H", len(sequence)) + sequence
+    config += b"\x01" + struct.pack(">H", len(picture)) + picture
+    entry = struct.pack(">6xH16xHHIIIH32sHh", 1, _FILM_EDGE, _FILM_EDGE, 0x480000, 0x480000, 0, 1, b"", 24, -1)
+    stsd = struct.pack(">II", 0, 1) + _box(b"avc1", entry + _box(b"avcC", config))
     stbl = (
         _box(b"stsd", stsd)
         + _box(b"stts", struct.pack(">4I", 0, 1, len(frames), _FILM_STEP))

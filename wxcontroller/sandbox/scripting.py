@@ -143,6 +143,7 @@ async def account_details(request: web.Request) -> web.Response:
             "name": one.name,
             "remark": one.remark,
             "kind": one.kind.value,
+            "pinned": bool(one.contact_flag & 0x800),
         }
 
     def group(one: Group) -> JsonObject:
@@ -151,6 +152,7 @@ async def account_details(request: web.Request) -> web.Response:
             "username": session.username(one.wxid) if session is not None else "",
             "name": world.group_title(one),
             "saved": one.saved,
+            "pinned": one.pinned,
             "owner": one.owner,
             "members": [person(world.people[m.wxid]) | {"display": m.display} for m in one.members],
         }

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import ssl
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +13,8 @@ import pytest
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser, EverythingHere, sandbox_and_browser
 from wxcontroller.core.errors import BadOption
-from wxcontroller.sandbox import jpeg, markup, snapshot, tls
+from wxcontroller.sandbox import jpeg, markup, samples, snapshot, tls
+from wxcontroller.sandbox.contents import kind_of
 from wxcontroller.sandbox.hosts import HOSTS, Role, place
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, parse_address, running
@@ -190,3 +192,27 @@ def test_state_files_that_are_none(tmp_path: Path, content: str) -> None:
         snapshot.load(Sandbox(), file)
     with pytest.raises(snapshot.BadState):
         snapshot.save(Sandbox(), tmp_path / "no" / "such" / "directory")
+
+
+def test_made_up_content_is_of_its_kind_and_differs_by_seed() -> None:
+    for make, mime in ((samples.png, "image/png"), (samples.gif, "image/gif"), (samples.mp4, "video/mp4")):
+        assert kind_of(make("a")[:16]) == mime
+        assert make("a") == make("a") != make("b")
+    assert kind_of(samples.picture("a")) == "image/jpeg"
+    sound = samples.mp3(1580)
+    assert kind_of(sound) == "audio/mpeg"
+    assert len(sound) % 417 == 0
+    for seed in map(str, range(50)):
+        film = samples.mp4(seed, seconds=3)
+        boxes = dict(_boxes(film))
+        assert list(boxes) == [b"ftyp", b"mdat", b"moov"]
+        at = film.index(b"stco") + 12
+        first = int.from_bytes(film[at : at + 4], "big")
+        assert film[first : first + 5] == (len(boxes[b"mdat"]) // 6 - 4).to_bytes(4, "big") + b"\x65"
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    while data:
+        size = int.from_bytes(data[:4], "big")
+        yield data[4:8], data[8:size]
+        data = data[size:]

@@ -160,15 +160,27 @@ function shown(line) {
 async function showLines() {
   if (!account || !chosen.peer) {
     $("lines").replaceChildren();
+    $("lines").dataset.of = "";
     return;
   }
+  const of = account.uin + " " + chosen.peer;
   const lines = await api("GET", `/accounts/${account.uin}/chats?with=${encodeURIComponent(chosen.peer)}`);
   const origins = { web: "by the web client", phone: "on the phone", peer: "", notice: "" };
-  $("lines").replaceChildren(...lines.map((line) => make("li", { className: line.origin },
+  if (of !== account.uin + " " + chosen.peer) return; // somebody else was chosen meanwhile
+  // what is there stays: a sound that plays goes on
+  const last = lines.length ? lines[lines.length - 1].seq : 0;
+  if ($("lines").dataset.of !== of || last < linesSeen) {
+    $("lines").replaceChildren();
+    linesSeen = 0;
+  }
+  $("lines").dataset.of = of;
+  const news = lines.filter((line) => line.seq > linesSeen);
+  $("lines").append(...news.map((line) => make("li", { className: line.origin },
     make("div", { className: "note" }, [line.sender, origins[line.origin], clock(line.time)].filter(Boolean).join(" · ")),
     make("div", { className: "text" }, shown(line)))));
-  if (lines.length && lines[lines.length - 1].seq !== linesSeen) {
-    linesSeen = lines[lines.length - 1].seq;
+  while ($("lines").childElementCount > lines.length) $("lines").firstElementChild.remove();
+  if (news.length) {
+    linesSeen = last;
     $("lines").scrollTop = $("lines").scrollHeight;
   }
 }
