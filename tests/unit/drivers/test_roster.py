@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.unit.drivers.kit import Wechat, hurried, wechat
-from wxcontroller.drivers.base import Online, RosterChanged, RosterLoaded
+from tests.unit.drivers.kit import Drive, Wechat, friend, hurried, wechat
+from wxcontroller.core.model import Contact, Group, Member
+from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
+from wxcontroller.sandbox import society
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options
@@ -117,3 +119,107 @@ async def test_too_frequent_is_waited_out(world: Wechat, alice: Account) -> None
         changed = await drive.until(RosterChanged, lambda event: any(group.members for group in event.groups))
         assert changed.groups
     assert drive.count(Online) == 1
+
+
+# -- members and identities
+
+
+def latest_groups(events: list[DriverEvent]) -> dict[str, Group]:
+    """Return all groups as they were told last."""
+    told = [event.groups for event in events if isinstance(event, RosterLoaded | RosterChanged)]
+    return {group.id: group for groups in told for group in groups}
+
+
+def detailed(group: Group, member_id: str) -> Member:
+    return next(member for member in group.members if member.id == member_id)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_details_of_members_at_login_when_asked_for(world: Wechat, wanted: bool) -> None:
+    alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=30))
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    stranger = next(m.wxid for m in group.members if alice.world.people[m.wxid].kind is Kind.STRANGER)
+    known = next(m.wxid for m in group.members if alice.world.people[m.wxid].kind is Kind.FRIEND)
+    for wxid in (stranger, known):
+        alice.world.people[wxid].city = "深圳"
+    async with world.drive(is_init_group_member="1" if wanted else "0") as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        room, one, friend_id = (alice.session.username(wxid) for wxid in (group.wxid, stranger, known))
+        if wanted:
+            await drive.until(
+                RosterChanged, lambda event: any(detailed(g, one).city for g in event.groups if g.id == room)
+            )
+        else:
+            world.hear(alice, "x")
+            await drive.text("x")
+        found = latest_groups(drive.events)[room]
+        assert detailed(found, one).city == ("深圳" if wanted else "")
+        assert detailed(found, friend_id).city == "深圳"  # a friend is known anyway
+    assert world.violations() == []
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_details_of_who_joins_later(world: Wechat, alice: Account, wanted: bool) -> None:
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    inside = {member.wxid for member in group.members}
+    newcomer = next(p for p in alice.world.people.values() if p.kind is Kind.STRANGER and p.wxid not in inside)
+    newcomer.city = "深圳"
+    async with world.drive(is_update_group_member="1" if wanted else "0") as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        room, one = alice.session.username(group.wxid), alice.session.username(newcomer.wxid)
+        society.join(world.sandbox, alice, group, [newcomer.wxid])
+
+        def joined(event: RosterChanged) -> bool:
+            members = [m for g in event.groups if g.id == room for m in g.members if m.id == one]
+            return any(member.city or not wanted for member in members)
+
+        await drive.until(RosterChanged, joined)
+        if wanted:
+            asked = world.requests("webwxbatchgetcontact")
+            world.sandbox.change(alice, group.wxid, "another name", None)
+            await drive.until(RosterChanged, lambda event: any(g.name == "another name" for g in event.groups))
+            assert detailed(latest_groups(drive.events)[room], one).city == "深圳"
+            assert world.requests("webwxbatchgetcontact") == asked  # everybody is asked about once
+    assert world.violations() == []
+
+
+async def test_details_that_are_refused_are_no_harm(world: Wechat, alice: Account) -> None:
+    async with world.drive(is_init_group_member="1") as drive:
+        world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
+        await world.enter(drive, alice)
+        world.hear(alice, "x")
+        await drive.text("x")
+    assert drive.count(Online) == 1
+
+
+async def uids(world: Wechat, drive: Drive, account: Account) -> dict[str, int]:
+    """Log in; return numbers of some of the people and groups by real id."""
+    await world.enter(drive, account)
+    assert account.session is not None
+    wanted = {account.session.username(wxid): wxid for wxid in account.world.recent if wxid != "filehelper"}
+    found: dict[str, int] = {}
+    while not any("@chatroom" in wxid for wxid in found) or not any("wxid" in wxid for wxid in found):
+        for event in drive.events:
+            if isinstance(event, RosterLoaded | RosterChanged):
+                people: list[Contact | Group] = [*event.contacts, *event.groups]
+                found |= {wanted[one.id]: one.uid for one in people if one.uid and one.id in wanted}
+        if not found:
+            await drive.until(RosterChanged)
+    return found
+
+
+async def test_numbers_outlast_a_login(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        before = await uids(world, drive, alice)
+        assert alice.session is not None
+        old = alice.session.username(friend(alice))
+    async with world.drive() as drive:
+        after = await uids(world, drive, alice)
+        assert alice.session.username(friend(alice)) != old
+    assert before == after
+    assert len(set(before.values())) == len(before)
+    for wxid, uid in before.items():
+        if wxid.endswith("@chatroom"):
+            assert uid == int(wxid.removesuffix("@chatroom"))

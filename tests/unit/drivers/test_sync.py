@@ -451,7 +451,7 @@ async def test_changes_of_contacts(world: Wechat, alice: Account) -> None:
         person = alice.world.people[friend(alice)]
         person.name, person.remark = "Tom & Jerry", ""
         session.push(sandbox_session.ContactChanged(person.wxid))
-        changed = await drive.until(RosterChanged)
+        changed = await drive.until(RosterChanged, lambda event: len(event.contacts) == 1)
         assert [contact.name for contact in changed.contacts] == ["Tom & Jerry"]
         session.push(sandbox_session.ContactGone(person.wxid))
         assert (await drive.until(RosterChanged)).gone == (session.username(person.wxid),)

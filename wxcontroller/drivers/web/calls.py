@@ -105,9 +105,9 @@ class Calls:
             "webwxgetcontact", session.domain, CGI + "webwxgetcontact", query, session.domain, timeout, _MANY
         )
 
-    async def batch_contacts(self, session: Session, ids: Iterable[str]) -> Answer:
-        """Fetch up to 50 contacts or groups with members by UserName (5.4)."""
-        entries: list[JsonValue] = [{"UserName": name, "EncryChatRoomId": ""} for name in ids]
+    async def batch_contacts(self, session: Session, ids: Iterable[tuple[str, str]]) -> Answer:
+        """Fetch up to 50 people or groups with members by UserName, members with the key of their group (5.4)."""
+        entries: list[JsonValue] = [{"UserName": name, "EncryChatRoomId": key} for name, key in ids]
         body: JsonObject = {"Count": len(entries), "List": entries}
         query = query_of(type="ex", r=now_ms())
         timeout = self._timing.contacts

@@ -1,7 +1,8 @@
 """Contact objects of the protocol as people and groups (weixin-web-protocol 6)."""
 
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from sys import intern
 
@@ -147,9 +148,53 @@ def _merge_members(known: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple
     if not seen:
         return known
     old = {member.id: member for member in known}
-    return tuple(
-        replace(member, nickname=member.nickname or old[member.id].nickname) if member.id in old else member
-        for member in seen
+    return tuple(_merge_member(old[member.id], member) if member.id in old else member for member in seen)
+
+
+def _merge_member(old: Member, seen: Member) -> Member:
+    """Return ``seen`` with what is known of its details: lists come without (5.4)."""
+    return replace(
+        old,
+        nickname=seen.nickname or old.nickname,
+        display=seen.display,
+        uid=seen.uid or old.uid,
+        account=seen.account or old.account,
+        province=seen.province or old.province,
+        city=seen.city or old.city,
+        signature=seen.signature or old.signature,
+        sex=seen.sex or old.sex,
+    )
+
+
+def uid_of(real_id: str) -> int:
+    """Return a number that stays the same over logins for a real id (``wxid_…``, ``7000000001@chatroom``).
+
+    A group's is its own; people's ids are words, so theirs is made of them (6.5).
+    """
+    number = real_id.removesuffix("@chatroom")
+    if number != real_id and number.isascii() and number.isdecimal() and 0 < len(number) <= 15:
+        return int(number)
+    return int.from_bytes(hashlib.sha256(real_id.encode("utf-8", "replace")).digest()[:6]) or 1
+
+
+def with_details(group: Group, contacts: Mapping[str, Contact]) -> Group:
+    """Return a group whose members have what is known of them as contacts: member lists say little (5.4)."""
+    members = tuple(
+        detailed(member, contacts[member.id]) if member.id in contacts else member for member in group.members
+    )
+    return group if members == group.members else replace(group, members=members)
+
+
+def detailed(member: Member, seen: Contact) -> Member:
+    """Return a member with the non-empty details of a contact object. Names stay the group's."""
+    return replace(
+        member,
+        uid=seen.uid or member.uid,
+        account=seen.account or member.account,
+        province=seen.province or member.province,
+        city=seen.city or member.city,
+        signature=seen.signature or member.signature,
+        sex=seen.sex or member.sex,
     )
 
 

@@ -39,7 +39,7 @@ from wxcontroller.drivers.web.failures import TOO_FREQUENT, refusal
 from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
 from wxcontroller.drivers.web.outgoing import Outgoing, media_message, text_message
 from wxcontroller.drivers.web.pulse import Pulse
-from wxcontroller.drivers.web.roster import Roster
+from wxcontroller.drivers.web.roster import Roster, RosterOptions
 from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.sync import Listener, Lost
 from wxcontroller.drivers.web.timing import DEFAULT, Timing
@@ -67,7 +67,11 @@ class WebDriver:
         )
         self._emoji_names = option.flag("emoji_to_text")
         self._stop_with_mobile = option.flag("stop_with_mobile")
-        self._all_pages = option.flag("is_update_all_friend")
+        self._roster_options = RosterOptions(
+            all_pages=option.flag("is_update_all_friend"),
+            at_login=option.flag("is_init_group_member"),
+            later=option.flag("is_update_group_member"),
+        )
         self._login_options = LoginOptions(
             desktop={"on": True, "off": False}.get(option.text("desktop")),
             qrcodes=int(option.text("qrcode_count_max")),
@@ -114,7 +118,7 @@ class WebDriver:
     async def _hold(self, entered: Entered, pulse: Pulse) -> Lost:
         """Load the contacts and listen until the session is lost."""
         session = entered.session
-        roster = Roster(self._calls, session, pulse, self._timing, self._emoji_names, self._all_pages)
+        roster = Roster(self._calls, session, pulse, self._timing, self._emoji_names, self._roster_options)
         roster.begin(entered.init)
         listener = Listener(self._calls, session, self._saved, roster, pulse, self._timing, self._emoji_names)
         return await _beside(self._listen(entered, pulse, roster, listener), roster.work())

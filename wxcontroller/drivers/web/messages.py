@@ -18,9 +18,10 @@ _SILENT = frozenset({52, 9999})
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """The phone tells which chats it has or has entered (7.8): ids worth knowing."""
+    """The phone tells which chats it has or has entered (7.8): ids worth knowing, some with their real id."""
 
     names: tuple[str, ...]
+    real: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify 
         return None
     if kind == STATUS_NOTIFY:
         wanted = integer(raw.get("StatusNotifyCode")) in (2, 4)
-        return Notify(names_in(text(raw.get("StatusNotifyUserName"))) if wanted else ())
+        return _notify(raw) if wanted else Notify(())
     origin, target, content = (text(raw.get(key)) for key in ("FromUserName", "ToUserName", "Content"))
     if kind == FRIEND_REQUEST:
         return _asked(raw, content, me, emoji_names)
@@ -84,6 +85,19 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify 
         place=found.place,
         revoked=found.revoked,
     )
+
+
+def _notify(raw: JsonObject) -> Notify:
+    """Read a list of chats. Its Content names the same ones by their real ids, in the same order if at all (6.5)."""
+    joined = text(raw.get("StatusNotifyUserName"))
+    names = joined.split(",")
+    real = markup.read(text(raw.get("Content")), emoji_names=False).text("op/username").split(",")
+    pairs = tuple(zip(names, real, strict=False)) if len(names) == len(real) else ()
+    believed = all(
+        is_group(name) == is_group(other) if name.startswith("@") else name == other for name, other in pairs
+    )
+    found = tuple(pair for pair in pairs if pair[0].startswith("@") and 0 < len(pair[1]) <= 100)
+    return Notify(names_in(joined), found if believed else ())
 
 
 def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> Asked | None:

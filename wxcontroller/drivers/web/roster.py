@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
@@ -31,22 +31,34 @@ _BATCH = 50
 _SMALLER = {50: 10, 10: 5, 5: 1}
 
 
+@dataclass(frozen=True, slots=True)
+class RosterOptions:
+    """``all_pages`` of the address book; details of members of groups known ``at_login``, of those seen ``later``."""
+
+    all_pages: bool = True
+    at_login: bool = False
+    later: bool = True
+
+
 class Roster:
     """The people and groups of one session: ids are valid for that only."""
 
     def __init__(
-        self, calls: Calls, session: Session, pulse: Pulse, timing: Timing, emoji_names: bool, all_pages: bool
+        self, calls: Calls, session: Session, pulse: Pulse, timing: Timing, emoji_names: bool, options: RosterOptions
     ) -> None:
         self._calls = calls
         self._session = session
         self._pulse = pulse
         self._timing = timing
         self._emoji_names = emoji_names
-        self._all_pages = all_pages
+        self._options = options
         self._contacts: dict[str, Contact] = {}
         self._groups: dict[str, Group] = {}
         self._remarks: dict[str, str] = {}  # where they are not just a contact's markname
         self._wanted: dict[str, None] = {}
+        self._details: dict[str, str] = {}  # member → group: whom to ask about, when nothing else is to be done
+        self._asked: set[str] = set()  # members that were asked about
+        self._uids: dict[str, int] = {}  # id → number that outlasts the login
         self._refused: list[tuple[int, list[str]]] = []  # (piece size, ids)
         self._hopeless: set[str] = set()
         self._looked: dict[str, float] = {}  # group → monotonic time of the last look at its members
@@ -96,7 +108,7 @@ class Roster:
     async def _address_book(self) -> bool:
         """Read all pages; False when some are missing, to be asked for again."""
         seq, read = 0, {0}
-        for _ in range(_PAGES if self._all_pages else 1):
+        for _ in range(_PAGES if self._options.all_pages else 1):
             page = await self._page(seq)
             if page is None:
                 self._again = max(self._again, time.monotonic() + self._timing.roster_again)
@@ -141,7 +153,7 @@ class Roster:
             self._note_remark(entry, whole)
         contacts: dict[str, Contact] = {}
         for entry in persons:
-            seen = people.contact_of(entry, self._emoji_names)
+            seen = self._identified(people.contact_of(entry, self._emoji_names))
             if seen.id == self._session.me:
                 self.me = people.merge_contact(self.me, seen, whole=False)
                 continue
@@ -154,12 +166,45 @@ class Roster:
             if not people.with_names(group):  # a list of bare ids says less than what is known
                 group = replace(group, members=())
             known = self._groups.get(group.id)
-            merged_group = people.merge_group(known, group)
+            merged_group = people.merge_group(known, replace(group, uid=group.uid or self._uids.get(group.id, 0)))
+            merged_group = people.with_details(merged_group, self._contacts)
+            self._want_details(known, merged_group)
             if not group.members:
                 self.want((group.id,), again=known is not None)
             if merged_group != known:
                 self._groups[group.id] = changed[group.id] = merged_group
         return RosterChanged(tuple(contacts.values()), tuple(changed.values()))
+
+    def _identified(self, seen: Contact) -> Contact:
+        uid = self._uids.get(seen.id, 0)
+        return replace(seen, uid=uid) if uid and not seen.uid else seen
+
+    async def identify(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Take over real ids: they tell who is who after the next login (6.5)."""
+        contacts: list[Contact] = []
+        groups: list[Group] = []
+        for name, real in pairs:
+            self._uids[name] = people.uid_of(real)
+            contact, group = self._contacts.get(name), self._groups.get(name)
+            if contact and not contact.uid:
+                self._contacts[name] = self._identified(contact)
+                contacts.append(self._contacts[name])
+            if group and not group.uid:
+                self._groups[name] = replace(group, uid=self._uids[name])
+                groups.append(self._groups[name])
+        await self._tell(RosterChanged(tuple(contacts), tuple(groups)))
+
+    def _want_details(self, known: Group | None, group: Group) -> None:
+        """Ask about members that are new. Friends are known, and everybody is asked about once."""
+        if not (self._options.later if self._told else self._options.at_login):
+            return
+        before = {member.id for member in known.members} if known else set()
+        for member in group.members:
+            if member.id not in before and member.id not in self._contacts and member.id not in self._asked:
+                self._details[member.id] = group.id
+        self._details.pop(self._session.me, None)
+        if self._details:
+            self._news.set()
 
     def _note_remark(self, entry: JsonObject, whole: bool) -> None:
         """Keep a remark that the model has no place for: a group's, or one with emoji that are shown as names."""
@@ -272,31 +317,76 @@ class Roster:
         """Fetch what is wanted, one request at a time, until cancelled."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
         while True:
-            if not self._pending():
+            if self._pending():
+                await self._ask(backoff)
+            elif self._details:
+                if await self._quiet(self._timing.detail_every):
+                    await self._ask_details(backoff)
+            else:
                 await self._idle()
                 await asyncio.sleep(self._timing.batch_collect)
-                continue
-            size, ids = self._next()
-            await self._take_token()
-            ids = [name for name in ids if name not in self._hopeless]
-            try:
-                found = decode.batch_of(await self._calls.batch_contacts(self._session, ids))
-            except NoAnswer as problem:
-                log.debug("%s", problem.message)
-                self._put_back(ids)
-                await asyncio.sleep(backoff.next())
-            except WeChatError as problem:
-                await self._refuse(size, ids, problem)
-            else:
-                backoff.reset()
-                news = self._take(found, whole=True)
-                # An id the answer leaves out, or a group that comes without members, is not asked for again.
-                self._hopeless.update(name for name in ids if not self._known(name))
-                for name in ids:
-                    self._wanted.pop(name, None)
-                await self._tell(news)
-            async with self._settled:
-                self._settled.notify_all()
+
+    async def _quiet(self, seconds: float) -> bool:
+        """Return whether nothing new was wanted for so long."""
+        self._news.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    async def _ask(self, backoff: Backoff) -> None:
+        size, ids = self._next()
+        await self._take_token()
+        ids = [name for name in ids if name not in self._hopeless]
+        try:
+            found = decode.batch_of(await self._calls.batch_contacts(self._session, [(name, "") for name in ids]))
+        except NoAnswer as problem:
+            log.debug("%s", problem.message)
+            self._put_back(ids)
+            await asyncio.sleep(backoff.next())
+        except WeChatError as problem:
+            await self._refuse(size, ids, problem)
+        else:
+            backoff.reset()
+            news = self._take(found, whole=True)
+            # An id the answer leaves out, or a group that comes without members, is not asked for again.
+            self._hopeless.update(name for name in ids if not self._known(name))
+            for name in ids:
+                self._wanted.pop(name, None)
+            await self._tell(news)
+        async with self._settled:
+            self._settled.notify_all()
+
+    async def _ask_details(self, backoff: Backoff) -> None:
+        """Ask about some members. What is refused is not asked again: it is not needed for anything."""
+        await self._take_token()
+        some = list(self._details.items())[:_BATCH]
+        try:
+            asked = [(name, self.group_key(group) or group) for name, group in some]
+            found = decode.batch_of(await self._calls.batch_contacts(self._session, asked))
+        except NoAnswer as problem:
+            log.debug("%s", problem.message)
+            await asyncio.sleep(backoff.next())
+            return
+        except WeChatError as problem:
+            log.debug("%s", problem.message)
+            found = ()
+            if problem.ret == TOO_FREQUENT or problem.ret in SESSION_OVER:
+                self._details.clear()
+                await asyncio.sleep(self._timing.batch_pause if problem.ret == TOO_FREQUENT else 0)
+        backoff.reset()
+        for name, _ in some:
+            self._details.pop(name, None)
+            self._asked.add(name)
+        known = {entry.id: entry for entry in (people.contact_of(raw, self._emoji_names) for raw in found)}
+        changed: dict[str, Group] = {}
+        for group_id in {group for _, group in some}:
+            group = self._groups.get(group_id)
+            if group and (better := people.with_details(group, known)) != group:
+                self._groups[group_id] = changed[group_id] = better
+        await self._tell(RosterChanged(groups=tuple(changed.values())))
 
     async def _idle(self) -> None:
         """Wait for something to do: new ids, or the time to ask for the address book again."""

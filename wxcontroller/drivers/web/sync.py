@@ -177,6 +177,7 @@ class Listener:
         for raw in news.messages:
             entry = messages.message_of(raw, me, self._emoji_names)
             if isinstance(entry, messages.Notify):
+                await self._roster.identify(entry.real)
                 self._roster.want(entry.names)
             elif entry is not None and entry.id not in self._saved.memory.seen:
                 found.append(entry)

@@ -42,6 +42,7 @@ class Timing:
     batch_collect: float = 0.2  # 5.4
     batch_burst: int = 10
     batch_every: float = 2.0
+    detail_every: float = 5.0  # between two questions about group members: nothing waits for them
     batch_pause: float = 3600.0  # after 1205
     roster_patience: float = 45.0  # for the groups, before the account goes on without the rest
     roster_again: float = 60.0  # a contact list that failed is asked for again
