@@ -102,6 +102,9 @@ class Sandbox:
         if session is None:
             return False
         session.end(retcode)
+        for upload in account.uploads.values():
+            upload.incoming.drop()
+        account.uploads.clear()
         account.dead.append(session)
         while len(account.dead) > KEPT_DEAD:
             self.sessions.pop(account.dead.popleft().sid, None)

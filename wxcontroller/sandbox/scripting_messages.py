@@ -219,11 +219,11 @@ def _media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple
         data = make(str(draft.msg_id))
         if kind == "image" and name.endswith(".png"):
             data = samples.png(str(draft.msg_id))
-    incoming = sandbox.contents.begin()
-    incoming.append(data)
     missing = number(body, "size", len(data), 1, _LARGEST_MADE) - len(data)
     if missing < 0:
         raise BadInput(f"'size' is less than the {len(data)} bytes there are")
+    incoming = sandbox.contents.begin()
+    incoming.append(data)
     while missing > 0:  # piece by piece, for memory's sake
         incoming.append(bytes(min(missing, 2**20)))
         missing -= 2**20

@@ -137,6 +137,17 @@ async def test_chunks(online: Browser, uploader: Uploader) -> None:
     assert ret(whole) == 1, "too much for one request"
 
 
+async def test_uploads_end_with_their_session(online: Browser, uploader: Uploader, sandbox: Sandbox) -> None:
+    data = bytes(CHUNK + 1)
+    await uploader.chunk(data, "a.bin", "doc", 0)
+    [upload] = sandbox.accounts[UIN].uploads.values()
+    assert upload.incoming.path.exists()
+    await online.log_in(UIN)
+    assert not upload.incoming.path.exists()
+    again = Uploader(online, sandbox)
+    assert (await again.chunk(data, "a.bin", "doc", 1))["MediaId"] == ""
+
+
 async def test_large_files_need_a_signature(online: Browser, uploader: Uploader) -> None:
     data = bytes(26_214_401)
     assert ret(await uploader.chunk(data, "big.zip", "doc")) == 1
