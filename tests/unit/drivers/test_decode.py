@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,9 @@ DECODERS = [
     decode.check_of,
     decode.news_of,
     decode.sent_of,
+    decode.checked_of,
+    decode.group_made_of,
+    partial(decode.uploaded_of, last=True),
 ]
 PIECES = [
     b"window.code=200;",
@@ -65,6 +69,29 @@ XMLS = [
     "@a:<br/>&lt;sysmsg type='revokemsg'&gt;&lt;revokemsg&gt;&lt;msgid&gt;0&lt;",
     '&lt;msg username="@b" sex="1" nickname="&amp;#0;&amp;#xd800;"/&gt;',
     "x:<br/>/cgi?pictype=location",
+]
+XML_PIECES = [
+    *("&lt;msg&gt;", "&lt;/msg&gt;", "&lt;msg ", "/&gt;", "&gt;", "&lt;", "&amp;", "<br/>", "@b:<br/>", "<", ">"),
+    *("&lt;appmsg&gt;", "&lt;/appmsg&gt;", "&lt;type&gt;6&lt;/type&gt;", "&lt;type&gt;2000&lt;/type&gt;", "5", "-1"),
+    *("&lt;type&gt;", "&lt;/type&gt;", "&lt;title&gt;", "&lt;/title&gt;", "&lt;![CDATA[", "]]&gt;", "\x00", "\ufffe"),
+    *(
+        "&lt;sysmsg type='revokemsg'&gt;",
+        "&lt;revokemsg&gt;",
+        "&lt;msgid&gt;",
+        "9" * 30,
+        "&lt;/msgid&gt;",
+        "&amp;lt;",
+    ),
+    *(
+        "&lt;location x='1.5' y='9e9'/&gt;",
+        "&lt;location x='",
+        "' ",
+        "username='@c'",
+        "sex='",
+        "length='",
+        "&amp;#x0;",
+    ),
+    *('<span class="emoji emoji3c"></span>', "&lt;?xml version='1.0' encoding='utf-16'?&gt;", "&lt;!DOCTYPE a&gt;"),
 ]
 CONTAINER_KEYS, MESSAGE_KEYS = KEYS.split(), MORE_KEYS.split()
 anything = st.one_of(
@@ -141,6 +168,23 @@ def test_any_message_gives_a_message_or_nothing(raw: JsonObject) -> None:
     if isinstance(found, Message):
         assert found.id
         assert found.time > 0
+
+
+@given(
+    kind=st.sampled_from([3, 34, 37, 42, 43, 47, 48, 49, 51, 62, 10002]),
+    pieces=st.lists(st.one_of(st.sampled_from(XML_PIECES), st.text(st.characters(), max_size=8)), max_size=30),
+    group=st.booleans(),
+)
+def test_any_xml_gives_a_message(kind: int, pieces: list[str], group: bool) -> None:
+    content = "".join(pieces)
+    raw: JsonObject = {"MsgId": "1", "MsgType": kind, "FromUserName": "@@g" if group else "@a", "Content": content}
+    raw["OriContent"], raw["StatusNotifyCode"], raw["StatusNotifyUserName"] = content, 4, "@a,@@g"
+    found = messages.message_of(raw, "@me", emoji_names=False)
+    assert found is not None
+    if isinstance(found, Message):
+        assert found.media is None or found.media.size >= 0
+        assert found.place is None or found.place.latitude.strip("-.0123456789") == ""
+        assert found.revoked.isdecimal() or found.revoked == ""
 
 
 @given(json_values)
