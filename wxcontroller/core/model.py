@@ -22,8 +22,8 @@ class ContactKind(StrEnum):
 class Contact:
     """A friend, official account, system account, or oneself.
 
-    ``id`` is what messages are addressed to; on the Web route it is valid for one login only. ``uid`` is 0 when
-    unknown. Names are plain text: entities and emoji spans are decoded already.
+    ``id`` is what messages are addressed to; on the Web route it is valid for one login only. ``uid`` is a number
+    that outlasts logins, 0 when unknown. Names are plain text: entities and emoji spans are decoded already.
     """
 
     id: str

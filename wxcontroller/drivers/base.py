@@ -268,7 +268,11 @@ class Driver(Protocol):
         ...
 
     async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
-        """Write a received message's content into ``sink``. Raises WeChatError, also beyond ``most`` bytes."""
+        """Write a received message's content into ``sink``; what WeChat does not have any more is 0 bytes.
+
+        Raises WeChatError, also beyond ``most`` bytes; ``sink`` may then hold a part. What ``sink`` raises as OSError
+        comes out as it is.
+        """
         ...
 
     async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
