@@ -1,5 +1,6 @@
 """Fetching what messages carry, and people's pictures (weixin-web-protocol 5.13). Streamed, never held."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.web.calls import CGI, Calls, Session, query_of
 from wxcontroller.drivers.web.contents import file_key
-from wxcontroller.drivers.web.failures import Unreadable
+from wxcontroller.drivers.web.failures import NoAnswer, TooLong, Unreadable
 from wxcontroller.drivers.web.hosts import hosts_of
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.text import is_group
@@ -27,6 +28,7 @@ _SIGNS = (
     (b"\x02#!SILK", "audio/silk"),
 )
 _HEAD = 16
+_TRIES = 3
 _EMPTY_TRIES = 3  # pictures of people often come empty at first
 _PATH = re.compile(re.escape(CGI) + r"[a-z]{1,40}\?[!-~]{0,2000}")
 _REFUSAL = re.compile(rb'\s*(?:\{\s*"BaseResponse"|<!DOCTYPE html|<html)', re.IGNORECASE)
@@ -35,11 +37,15 @@ _REFUSAL = re.compile(rb'\s*(?:\{\s*"BaseResponse"|<!DOCTYPE html|<html)', re.IG
 class Downloads:
     """Fetches for one session."""
 
-    def __init__(self, calls: Calls, session: Session, roster: Roster, data_ticket: Callable[[], str]) -> None:
+    def __init__(
+        self, calls: Calls, session: Session, roster: Roster, data_ticket: Callable[[], str], pause: float
+    ) -> None:
+        """``pause``: seconds before the second try of a request that failed."""
         self._calls = calls
         self._session = session
         self._roster = roster
         self._data_ticket = data_ticket
+        self._pause = pause
 
     async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
         """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes."""
@@ -60,9 +66,19 @@ class Downloads:
                 query = self._file(media)
             case _:
                 raise WeChatError(f"a {media.kind} has no content to fetch", "ask for media only")
-        taker = _Taker(sink, call, anything=media.kind is MessageKind.FILE)
-        received = await self._calls.download(call, session, host, f"{CGI}{call}?{query}", taker.take, most, part)
-        return taker.end(received)
+        for tried in range(_TRIES):
+            taker = _Taker(sink, call, anything=media.kind is MessageKind.FILE)
+            try:
+                received = await self._calls.download(
+                    call, session, host, f"{CGI}{call}?{query}", taker.take, most, part
+                )
+                return taker.end(received)
+            except (NoAnswer, Unreadable) as problem:
+                # What the sink has got can't be taken back.
+                if taker.passing or isinstance(problem, TooLong) or tried == _TRIES - 1:
+                    raise
+            await asyncio.sleep(self._pause * (tried + 1))
+        raise AssertionError("unreachable")
 
     def _file(self, media: Media) -> str:
         key = file_key(media.key)
@@ -110,10 +126,10 @@ class _Taker:
         self._call = call
         self._anything = anything
         self._head = b""
-        self._passing = False
+        self.passing = False
 
     def take(self, piece: bytes) -> None:
-        if self._passing:
+        if self.passing:
             self._sink.write(piece)
             return
         self._head += piece
@@ -121,14 +137,14 @@ class _Taker:
             self._begin()
 
     def end(self, received: Received) -> Fetched:
-        if not self._passing and self._head:
+        if not self.passing and self._head:
             self._begin()
         return Fetched(received.size, self._mime(received.mime))
 
     def _begin(self) -> None:
         if not self._anything and _REFUSAL.match(self._head):
             raise Unreadable(self._call, "words came in place of content")
-        self._passing = True
+        self.passing = True
         self._sink.write(self._head)
 
     def _mime(self, declared: str) -> str:

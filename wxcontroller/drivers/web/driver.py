@@ -141,7 +141,7 @@ class WebDriver:
             session,
             listener,
             Uploads(self._calls, session, ticket, self._chunk),
-            Downloads(self._calls, session, roster, ticket),
+            Downloads(self._calls, session, roster, ticket, self._timing.retry_first),
             Commands(self._calls, session, roster),
         )
 

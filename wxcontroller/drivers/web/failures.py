@@ -39,6 +39,14 @@ class Unreadable(WeChatError):
         super().__init__(f"{call}: {what}", _WAIT)
 
 
+class TooLong(Unreadable):
+    """More came than anybody wants."""
+
+    def __init__(self, call: str, most: int) -> None:
+        super().__init__(call, f"the content is longer than {most} bytes")
+        self.remedy = "it is not taken; a larger limit can be set"
+
+
 def refusal(call: str, ret: int) -> WeChatError:
     """Return the error for WeChat's code ``ret`` to ``call``."""
     return WeChatError(f"{call}: WeChat answered {ret}", _REMEDIES.get(ret, "WeChat gives no reason"), ret)

@@ -20,7 +20,7 @@ from yarl import URL
 
 from wxcontroller.core.errors import BadOption
 from wxcontroller.drivers.web.cookies import Jar
-from wxcontroller.drivers.web.failures import NoAnswer, Unreadable
+from wxcontroller.drivers.web.failures import NoAnswer, TooLong, Unreadable
 from wxcontroller.drivers.web.timing import Timing
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Transport:
         """Carry one request and hand the content of its answer to ``take``, piece by piece.
 
         The request's timeout is for silence, not for the whole. Raises NoAnswer, and Unreadable for an answer above
-        ``limit`` or with an error status; what ``take`` raises comes out as it is.
+        ``limit`` (TooLong) or with an error status; what ``take`` raises comes out as it is.
         """
         size = 0
         async with self._exchange(request, self._timing.transfer, silence=request.timeout) as response:
@@ -127,12 +127,12 @@ class Transport:
                 raise Unreadable(request.call, f"HTTP status {response.status}")
             if (response.content_length or 0) > request.limit:
                 response.close()
-                raise Unreadable(request.call, f"the content is longer than {request.limit} bytes")
+                raise TooLong(request.call, request.limit)
             async for piece in response.content.iter_any():
                 size += len(piece)
                 if size > request.limit:
                     response.close()
-                    raise Unreadable(request.call, f"the content is longer than {request.limit} bytes")
+                    raise TooLong(request.call, request.limit)
                 try:
                     take(piece)
                 except OSError as problem:
