@@ -10,13 +10,14 @@ from aiohttp import web
 
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.delivery import Delivery
 from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.requests import MOST_BODY, errors_as_answers, json_answer, no_foreign_pages, parameters_of
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.session import Session
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState
-from wxcontroller.openwx import objects
-from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.openwx import objects, replies
 from wxcontroller.openwx.statefile import ClientFacts
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,6 @@ STILL_QUEUED = -7
 BAD_ATTRIBUTE = 102
 # Sent along by scripts, the controller and browsers; never attributes of a person.
 _PASSED_OVER = frozenset({"client", "member", "_check_remote", "datatype", "callback", "token", "_"})
-_MOST_BODY = 64 * 1024 * 1024
-_NOT_FOUND: JsonObject = {"id": None, "code": 100, "status": "object not found"}
 
 
 @dataclass(slots=True)
@@ -45,11 +44,12 @@ class Api:
     roster: Roster
     outgoing: Outgoing
     events: EventRing
+    delivery: Delivery
     request_stop: Callable[[], None]
 
     def application(self) -> web.Application:
         """Build the web application. Every path answers in every state, with an error where it can't serve."""
-        app = web.Application(client_max_size=_MOST_BODY, middlewares=[_errors])
+        app = web.Application(client_max_size=MOST_BODY, middlewares=[errors_as_answers, no_foreign_pages])
         endpoints: dict[str, Handler] = {
             "get_user_info": self.get_user_info,
             "get_friend_info": self.get_friend_info,
@@ -87,7 +87,7 @@ class Api:
         if not self.roster.contacts:
             return self._not_running()
         found = self.roster.find_contacts(wanted)
-        return _array([objects.friend(each) for each in found]) if found else _nothing()
+        return _array([objects.friend(each) for each in found]) if found else replies.OBJECT_NOT_FOUND
 
     async def search_group(self, parameters: Parameters) -> JsonValue:
         wanted = _wanted(parameters)
@@ -97,7 +97,7 @@ class Api:
             return self._not_running()
         own = self.roster.me.id if self.roster.me else ""
         found = self.roster.find_groups(wanted)
-        return _array([objects.group(each, own) for each in found]) if found else _nothing()
+        return _array([objects.group(each, own) for each in found]) if found else replies.OBJECT_NOT_FOUND
 
     async def send_friend_message(self, parameters: Parameters) -> JsonValue:
         if refusal := self._unsendable(parameters):
@@ -109,14 +109,22 @@ class Api:
             return {"id": 0, "code": 0, "status": "request already executed"}
         keys = {key: parameters[key] for key in ("id", "account", "displayname", "markname") if key in parameters}
         found = self.roster.find_contacts(keys)
-        return await self._send(found[0].id, False, parameters) if found else _NOT_FOUND
+        return (
+            await self._send(found[0].id, False, parameters)
+            if found
+            else replies.reply(replies.NOT_FOUND, "object not found", id=None)
+        )
 
     async def send_group_message(self, parameters: Parameters) -> JsonValue:
         if refusal := self._unsendable(parameters):
             return refusal
         keys = {key: parameters[key] for key in ("id", "displayname") if key in parameters}
         found = self.roster.find_groups(keys)
-        return await self._send(found[0].id, True, parameters) if found else _NOT_FOUND
+        return (
+            await self._send(found[0].id, True, parameters)
+            if found
+            else replies.reply(replies.NOT_FOUND, "object not found", id=None)
+        )
 
     async def check_event(self, _: Parameters) -> JsonValue:
         return _array(await self.events.take(CHECK_EVENT_SECONDS))
@@ -138,6 +146,10 @@ class Api:
             "state": self.session.state.word,
             "queued": len(self.outgoing),
             "events_dropped": self.events.dropped,
+            "reports_waiting": self.delivery.waiting,
+            "reports_delivered": self.delivery.delivered,
+            "reports_refused": self.delivery.refused,
+            "reports_dropped": self.delivery.dropped,
         }
 
     async def stop_client(self, _: Parameters) -> JsonValue:
@@ -172,6 +184,8 @@ class Api:
             return {"id": None, "code": -1, "status": "this version sends text only, media_* can't be sent"}
         if not parameters.get("content"):
             return {"id": None, "code": -1, "status": "content is empty, nothing to send"}
+        if self.outgoing.full:
+            return {"id": None, "code": -1, "status": f"{len(self.outgoing)} sends wait already, try again later"}
         if self.session.state not in (LoginState.RUNNING, LoginState.OFFLINE) or not self.roster.contacts:
             return {"id": None, **self._not_running()}
         return None
@@ -186,48 +200,14 @@ class Api:
 
 def _endpoint(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        result = await handler(await _parameters(request))
-        return _json(result)
+        result = await handler(await parameters_of(request))
+        return json_answer(result)
 
     return answer
 
 
-async def _parameters(request: web.Request) -> dict[str, str]:
-    """Query, then form body; the last value of a name wins (openwx-api 0, 5.2 no. 18)."""
-    found = dict(request.query.items())
-    if request.method == "POST":
-        form = await request.post()
-        found.update({name: value for name, value in form.items() if isinstance(value, str)})
-    return found
-
-
-@web.middleware
-async def _errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        return web.Response(status=403, body=b"api not found", headers={"Content-Type": "text/html;charset=UTF-8"})
-    except web.HTTPRequestEntityTooLarge:
-        return _json({"code": -1, "status": f"the request is larger than {_MOST_BODY} bytes"}, 413)
-    except web.HTTPException:
-        raise
-    except Exception:
-        log.exception("%s %s failed", request.method, request.path)
-        return _json({"code": -1, "status": "internal error, see the journal of this account"}, 500)
-
-
-def _json(value: JsonValue, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": "application/json"})
-
-
 def _array(values: list[JsonObject]) -> JsonValue:
     return list(values)
-
-
-def _nothing() -> JsonObject:
-    return {"code": 100, "status": "object not found"}
 
 
 def _wanted(parameters: Parameters) -> dict[str, str]:

@@ -87,7 +87,7 @@ class Client:
             return (await driver.send_text(target, content, client_id)).id
 
         outgoing = Outgoing(config.seconds("send_interval"), send, driver.new_client_id, take_result)
-        api = Api(config, facts, session, roster, outgoing, ring, stopping.set)
+        api = Api(config, facts, session, roster, outgoing, ring, delivery, stopping.set)
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
         async with listening(api.application(), config):

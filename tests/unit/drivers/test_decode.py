@@ -388,3 +388,9 @@ def test_status_notifications_name_chats() -> None:
     assert messages.message_of(raw, "@me", True) == messages.Notify(("filehelper", "@@g", "@a"))
     assert messages.message_of({**raw, "StatusNotifyCode": 3}, "@me", True) == messages.Notify(())
     assert messages.message_of({"MsgType": 9999}, "@me", True) is None
+
+
+def test_an_answer_nested_too_deeply_is_a_typed_error() -> None:
+    body = b'{"a":' * 2000 + b'"\\ud800"' + b"}" * 2000
+    with pytest.raises(WeChatError):
+        decode.news_of(Answer("webwxsync", 200, body))

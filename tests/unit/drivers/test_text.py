@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxcontroller.drivers.web.emoji import character_of, name_of
-from wxcontroller.drivers.web.text import element, is_group, markup, plain, split_sender
+from wxcontroller.drivers.web.text import element, is_group, markup, plain, plain_name, split_sender
 from wxcontroller.sandbox.markup import encode
 
 SMILE = '<span class="emoji emoji1f604"></span>'
@@ -105,3 +105,7 @@ def test_elements_by_pattern() -> None:
     assert element(xml, "title", False) == "a & b"
     assert element(xml, "des", False) == "c < d"
     assert element(xml, "nothing", False) == ""
+
+
+def test_a_name_can_not_act_on_a_terminal() -> None:
+    assert plain_name("A&amp;B\x1b[2J\x9b1m<br/>\x07", emoji_names=False) == "A&B[2J1m"
