@@ -69,11 +69,11 @@ async def stop_client(request: web.Request) -> web.Response:
         return json_response(replies.CLIENT_MISSING)
     accounts = context(request).accounts
     view = await accounts.view(client, max_age=0)
-    if view is None or not view.registered:
+    if view is not None and not view.registered:
         return json_response(replies.CLIENT_UNKNOWN)
     try:
-        stopped = await accounts.stop(client)
-    except UnknownAccount:
+        stopped = await accounts.stop(client)  # also when its file is gone or damaged
+    except (BadName, UnknownAccount):
         return json_response(replies.CLIENT_UNKNOWN)
     except UnitFailed as problem:
         return json_response({**replies.STOP_FAILED, "client": client, "reason": str(problem)})

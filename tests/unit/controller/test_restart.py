@@ -193,6 +193,17 @@ async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) 
         assert len(starts) == expected
 
 
+async def test_a_directory_that_can_not_be_read_is_told_and_outlived(host: Host) -> None:
+    host.settings("check_interval = 0.5")
+    host.paths.accounts.parent.mkdir(parents=True)
+    host.paths.accounts.write_text("no directory")
+    async with started(host) as process:
+        await host.notifications.wait("STATUS=the accounts can't be looked at")
+        host.paths.accounts.unlink()
+        await host.notifications.wait("STATUS=no accounts")
+        assert await host.end(process) == 0
+
+
 async def test_check_config(host: Host) -> None:
     async def check() -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(

@@ -47,9 +47,8 @@ async def start(request: web.Request) -> web.Response:
 async def stop(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/stop: also for an account that does not run."""
     accounts = context(request).accounts
-    given = request.match_info["name"]
-    stopped = await accounts.stop(given)
-    answer = account_json(await accounts.the(given))
+    stopped = await accounts.stop(request.match_info["name"])
+    answer = account_json(stopped.after)
     return json_response({**answer, "note": stopped.note} if stopped.note else answer)
 
 
