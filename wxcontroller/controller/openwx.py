@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller.controller.accounts import TooManyAccounts
+from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import disk_problem, json_response
 from wxcontroller.controller.view import View, stand_in_state
@@ -130,12 +131,7 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
     kind = request.headers.get("Content-Type", "")
     if not request.can_read_body or not parameters.is_form(kind):
         return parameters.merged(query)
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _MOST_FORM:
-            raise web.HTTPRequestEntityTooLarge(_MOST_FORM, len(body))
-    return parameters.merged(query, parameters.form_pairs(kind, bytes(body)))
+    return parameters.merged(query, parameters.form_pairs(kind, await whole(request, _MOST_FORM)))
 
 
 def is_missing(client: str) -> bool:

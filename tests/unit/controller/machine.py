@@ -295,3 +295,13 @@ class Machine:
 async def machine(root: Path, **settings: object) -> AsyncIterator[Machine]:
     async with Machine(root, **settings) as made:
         yield made
+
+
+async def raw(host: Machine, sent: bytes) -> tuple[int, bytes]:
+    """Send bytes over a connection of their own; return the status (0 for none) and all that came back."""
+    reader, writer = await asyncio.open_connection(*host.address)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    return int(answer.split(b" ", 2)[1]) if answer else 0, answer

@@ -4,6 +4,7 @@ import json
 
 from aiohttp import web
 
+from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
@@ -67,15 +68,11 @@ async def remove(request: web.Request) -> web.Response:
 
 async def _options(request: web.Request) -> dict[str, str]:
     """Return the options of a JSON body: an object of texts, numbers and booleans. Raises BadRequest, BadOption."""
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _MOST_BODY:
-            raise web.HTTPRequestEntityTooLarge(_MOST_BODY, len(body))
+    body = await whole(request, _MOST_BODY)
     if not body.strip():
         return {}
     try:
-        content: JsonValue = json.loads(bytes(body))
+        content: JsonValue = json.loads(body)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON", 'send an object of options, {"post_api": "http://…"}') from None
     if not isinstance(content, dict):
