@@ -65,6 +65,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
 
 
 def kind_of(problem: WxError) -> Kind:
+    """Return how /v1 tells a failure."""
     for error, kind in KINDS:
         if isinstance(problem, error):
             return kind
@@ -72,10 +73,12 @@ def kind_of(problem: WxError) -> Kind:
 
 
 def json_response(value: JsonValue | JsonObject, status: int = 200) -> web.Response:
+    """Return an answer with a JSON body."""
     return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": CONTENT_TYPE})
 
 
 def error_object(code: str, message: str, remedy: str) -> JsonObject:
+    """Return the body of an answer of /v1 that tells a failure."""
     return {"error": {"code": code, "message": message, "remedy": remedy}}
 
 

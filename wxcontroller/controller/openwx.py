@@ -26,6 +26,7 @@ NO_QRCODE_TYPE = "text/html;charset=UTF-8"
 
 
 def add_routes(app: web.Application) -> None:
+    """Route the four endpoints; each takes GET and HEAD."""
     app.router.add_get("/openwx/start_client", start_client)
     app.router.add_get("/openwx/stop_client", stop_client)
     app.router.add_get("/openwx/check_client", check_client)
@@ -33,6 +34,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def start_client(request: web.Request) -> web.Response:
+    """GET /openwx/start_client (openwx-api 1.3): bring an account up and answer with its stored record."""
     given = await request_parameters(request)
     client = given.get("client", "")
     if is_missing(client):
@@ -64,6 +66,7 @@ async def start_client(request: web.Request) -> web.Response:
 
 
 async def stop_client(request: web.Request) -> web.Response:
+    """GET /openwx/stop_client (openwx-api 1.3): also for an account whose file is gone or damaged while it runs."""
     given = await request_parameters(request)
     client = given.get("client", "")
     if is_missing(client):
@@ -83,6 +86,7 @@ async def stop_client(request: web.Request) -> web.Response:
 
 
 async def check_client(request: web.Request) -> web.Response:
+    """GET /openwx/check_client (openwx-api 1.4): the STATE of one account or of all that are wanted or run."""
     given = await request_parameters(request)
     accounts = context(request).accounts
     if "client" in given:
@@ -108,6 +112,7 @@ async def check_client(request: web.Request) -> web.Response:
 
 
 async def get_qrcode(request: web.Request) -> web.Response:
+    """GET /openwx/get_qrcode (openwx-api 1.4): the JPEG of the code to scan, 404 when there is none."""
     given = await request_parameters(request)
     client = given.get("client", "")
     if is_missing(client):

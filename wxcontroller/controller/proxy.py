@@ -77,6 +77,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def proxy(request: web.Request) -> web.StreamResponse:
+    """Pass a request on to the account that ``client`` names, in its query or in a form body."""
     shared = context(request)
     query = parameters.query_of(request.raw_path)
     # The query is passed on as it came; only its client is read here.

@@ -25,7 +25,6 @@ IN_FLIGHT = 4
 # A look costs 11 ms for 300 units: nobody needs a fresher one than this, except after an action of ours.
 MAX_AGE = 1.0
 _LOOK_TIMEOUT = 10.0
-_QUICK_TIMEOUT = 10.0
 _KILL_TIMEOUT = 5.0
 _MOST_WORDS = 400
 _MOST_LOOKS = 3
