@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -174,28 +174,35 @@ def test_a_client_that_never_becomes_ready(world: World) -> None:
     world.works()
 
 
-@pytest.mark.parametrize("state", ["scaning", "confirming", "running"])
+@pytest.mark.parametrize("state", ["loading", "scaning", "confirming", "updating", "running"])
 def test_a_client_killed_in_any_state_comes_back(world: World, state: str) -> None:
     name = f"kill-{state}"
     uin = world.phone.account(state)
-    if state == "running":
-        log_in(world.caller, world.phone, name, uin)
-    else:
+    with ExitStack() as faults:
+        if state == "loading":
+            faults.enter_context(world.phone.fault("jslogin", "delay", 3600))
+        if state == "updating":
+            faults.enter_context(world.phone.fault("webwxgetcontact", "delay", 3600))
         world.caller.openwx("start_client", client=name)
-        world.caller.until_state(name, "scaning")
-        if state == "confirming":
+        if state not in ("loading", "scaning"):
+            world.caller.until_state(name, "scaning")
             _, qr = world.caller.v1("GET", f"/accounts/{name}/qr")
-            world.phone.scan(world.phone.login_of(qr["link"]), uin)
-            world.caller.until_state(name, "confirming")
-    before = world.caller.account(name)["pid"]
-    world.host.run("systemctl", "kill", "--signal=KILL", f"wxclient@{name}")
+            uuid = world.phone.login_of(qr["link"])
+            world.phone.scan(uuid, uin)
+            if state != "confirming":
+                world.phone.confirm(uuid)
+        world.caller.until_state(name, state)
+        before = world.caller.account(name)["pid"]
+        world.host.run("systemctl", "kill", "--signal=KILL", f"wxclient@{name}")
+
+    # Accepted logins are kept; before that a new code is shown.
+    wanted = "running" if state in ("updating", "running") else "scaning"
 
     def back() -> Json:
         account = world.caller.account(name)
-        wanted = "running" if state == "running" else "scaning"
         return account["pid"] not in (0, None, before) and account["state"] == wanted
 
-    until(back, 30, f"{name} back")
+    until(back, 30, f"{name} back and {wanted}")
     world.caller.openwx("stop_client", client=name)
 
 

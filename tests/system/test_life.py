@@ -11,9 +11,10 @@ import pytest
 
 from tests.system.actors import CONTROLLER, Caller, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
-from wxcontroller.core.envfile import parse, render
+from wxcontroller.core import envfile
 
 pytestmark = pytest.mark.system
+OURS = "小 红 \" ' $HOME `x` \\ %i #;"
 
 
 @dataclass
@@ -207,10 +208,10 @@ def test_an_upload_of_20_mb_and_any_method_go_through_the_proxy(world: World) ->
 def test_systemd_reads_environment_files_as_we_do(world: World) -> None:
     content = (
         '# A="no"\nPLAIN=one two \nDOUBLE="a\\"b\\\\c\\$d\\`e\\nf"\nSINGLE=\'p"q\'\nJOINED=one\\\ntwo\n'
-        "HASH=x # y\nEMPTY=\nTWICE=1\nTWICE=2\n" + render({"OURS": "小 红 \" ' $HOME `x` \\ %i #;"})
+        "HASH=x # y\nEMPTY=\nTWICE=1\nTWICE=2\n" + f"OURS={envfile.quote(OURS)}\n# comment\\\nAFTER=1\n"
     )
     world.host.write("/run/wx-test.env", content.encode())
     shown = world.host.service_run("/usr/bin/env", "-0", properties=["EnvironmentFile=/run/wx-test.env"])
     theirs = dict(pair.split("=", 1) for pair in shown.split("\0") if "=" in pair)
-    for key, value in parse(content).items():
+    for key, value in envfile.parse(content).items():
         assert theirs[key] == value, key

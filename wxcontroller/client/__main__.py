@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from wxcontroller import __version__
 from wxcontroller.client.config import ClientConfig, read_config
@@ -26,13 +27,18 @@ def make_driver(context: DriverContext) -> Driver:
     return web(context)
 
 
-async def serve(config: ClientConfig) -> int:
-    """Run the client until it ends or a signal asks it to; return the exit code."""
+async def serve(config: ClientConfig) -> NoReturn:
+    """Run the client until it ends or a signal asks it to, then end the process with its exit code."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
-    return await Client(config, make_driver).run(stopping)
+    code = await Client(config, make_driver).run(stopping)
+    # Everything is closed and written. A look-up of a name that nobody answers would hold the interpreter's end up
+    # for as long as its thread waits.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def main() -> int:
@@ -50,7 +56,7 @@ def main() -> int:
     try:
         config = read_config(instance, os.environ, Paths())
         setup_logging("wxclient", config.options["log_level"], config.name.name)
-        return asyncio.run(serve(config))
+        asyncio.run(serve(config))
     except WxError as problem:
         log.error("%s", problem)
         return problem.exit_code

@@ -8,6 +8,7 @@ from aiohttp import web
 from wxcontroller.client.avatar import Avatars
 from wxcontroller.client.calls import MOST_BODY, Handler, Parts, json_answer, jsonp_answer, read_call
 from wxcontroller.client.contacts import Contacts
+from wxcontroller.client.guard import no_foreign_pages
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sending import Sending
 from wxcontroller.openwx.parameters import BadParameter
@@ -21,7 +22,7 @@ _OPTIONS_HEADERS = {
 
 def application(parts: Parts, sending: Sending) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
-    app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors])
+    app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors, no_foreign_pages])
     jsonp = parts.config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sending.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
     for name, handler in calls.items():

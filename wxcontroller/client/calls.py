@@ -11,6 +11,7 @@ from aiohttp import web
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
+from wxcontroller.client.delivery import Delivery
 from wxcontroller.client.mediaout import MediaOut
 from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.reporting import Reporter
@@ -69,6 +70,7 @@ class Parts:
     roster: Roster
     outgoing: Outgoing
     events: EventRing
+    delivery: Delivery
     reporter: Reporter
     driver: Driver
     media_out: MediaOut

@@ -60,7 +60,9 @@ class EventRing:
             # The report came in the same moment as the hang-up: back with it, unless somebody else got it too.
             if waiter.done() and not waiter.cancelled():
                 report = waiter.result()
-                others_had_it = any(w is not waiter and w.done() and w.result() is report for w in self._waiters)
+                others_had_it = any(
+                    w is not waiter and w.done() and not w.cancelled() and w.result() is report for w in self._waiters
+                )
                 if not others_had_it:
                     self._queue.appendleft(report)
             raise

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API
+from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
@@ -69,8 +69,8 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     return ClientConfig(
         name=name,
         port=int(port),
-        post_api=environ.get(POST_API, ""),
-        poll_api=environ.get(POLL_API, ""),
+        post_api=_report_url(given, "post_api", environ.get(POST_API, ""), name),
+        poll_api=_report_url(given, "poll_api", environ.get(POLL_API, ""), name),
         given=given,
         options={**defaults, **given},
         state_path=path("MOJO_WEIXIN_STATE_PATH", paths.state_file(instance)),
@@ -80,3 +80,8 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         tmpdir=path("MOJO_WEIXIN_TMPDIR", paths.runtime(instance)),
         media_dir=path("MOJO_WEIXIN_MEDIA_DIR", paths.media(instance)),
     )
+
+
+def _report_url(given: Mapping[str, str], option: str, merged: str, name: AccountName) -> str:
+    """The admin's own variable wins over what the controller wrote; both carry client=NAME."""
+    return with_client(given[option], name.name) if option in given else merged

@@ -28,8 +28,8 @@ MOST_BYTES = 64 * 1024 * 1024
 # Answers of the receiver are replies, not downloads.
 _MOST_ANSWER = 256 * 1024
 _ANSWER_SECONDS = 10.0
-# Answers that say "never": asking again can't help. The others are the receiver's trouble and pass.
-_FINAL = frozenset({400, 401, 403, 404, 405, 410, 413, 415, 422})
+# Answers that say "never this one". Others, 404 and 403 included, are what a receiver says while it is replaced.
+_FINAL = frozenset({400, 410, 413, 415, 422})
 
 
 class Delivery:
@@ -55,6 +55,7 @@ class Delivery:
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._restored = 0
         self.delivered = 0
         self.refused = 0
         self.dropped = 0
@@ -103,6 +104,7 @@ class Delivery:
                     await self._news.wait()
                 if await self._post(web, self._waiting[0]):
                     self._bytes -= len(self._waiting.popleft())
+                    self._done_with_restored()
                     backoff.reset()
                 else:
                     await asyncio.sleep(backoff.next())
@@ -121,11 +123,14 @@ class Delivery:
 
     def keep(self) -> None:
         """Write what is left to the store. Raises nothing: what can't be kept is logged."""
+        if not self.address:
+            return
         if not self._waiting:
+            self._store.unlink(missing_ok=True)
             return
         content = json.dumps([body.decode() for body in self._waiting], ensure_ascii=False).encode()
         try:
-            replace_file(self._store, content)
+            replace_file(self._store, content, durable=True)
         except OSError as problem:
             log.error("%d undelivered reports are lost: %s", len(self._waiting), problem)
 
@@ -142,8 +147,16 @@ class Delivery:
             log.info("%d reports of the last run are delivered first", len(bodies))
             self._waiting.extendleft(reversed(bodies))
             self._bytes += sum(map(len, bodies))
+            self._restored = len(bodies)  # the file stays until they are delivered: a kill must not lose them
             self._empty.clear()
-        self._store.unlink(missing_ok=True)
+        else:
+            self._store.unlink(missing_ok=True)
+
+    def _done_with_restored(self) -> None:
+        if self._restored:
+            self._restored -= 1
+            if not self._restored:
+                self._store.unlink(missing_ok=True)
 
     async def _post(self, web: aiohttp.ClientSession, body: bytes) -> bool:
         """Post one report; True when it is done with, whatever the outcome."""

@@ -14,6 +14,7 @@ from wxcontroller.openwx.reports import SendResult
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 5
+MOST_WAITING = 10_000
 # The original's codes for a send that never reached WeChat, or whose answer nobody could read (openwx-api 0).
 UNREADABLE = -1
 USED_UP = -5
@@ -62,6 +63,11 @@ class Outgoing:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that more would only wait for hours."""
+        return len(self._waiting) >= MOST_WAITING
 
     def put(
         self, target: str, is_group: bool, content: str = "", parcel: Parcel | None = None, origin: str = "api"

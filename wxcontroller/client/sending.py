@@ -212,6 +212,9 @@ class Sending:
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
             return {"id": None, "code": FAILED, "status": "content and media are empty, nothing to send"}
+        if self.parts.outgoing.full:
+            waiting = len(self.parts.outgoing)
+            return {"id": None, "code": FAILED, "status": f"{waiting} sends wait already, try again later"}
         return None if self.parts.at_work else {"id": None, **self.parts.not_running()}
 
 

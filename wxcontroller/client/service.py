@@ -110,6 +110,7 @@ class Client:
             roster=roster,
             outgoing=outgoing,
             events=ring,
+            delivery=delivery,
             reporter=reporter,
             driver=driver,
             media_out=media_out,

@@ -54,6 +54,7 @@ class Session:
         self._report = reporter.event
         self._message = message
         self._link: str | None = None
+        self._codes = 0
         self._way = base.LoginWay.SCAN
         self._loaded = False
         self._heard = False
@@ -157,6 +158,7 @@ class Session:
         image = event.image or _drawn(event.link)
         self._write(self.config.qrcode_path, image)
         self._link = event.link
+        self._codes += 1
         self._loaded = self._heard = False
         # The original reports the code before the state; scripts show it when they hear of it.
         self._report(reports.qrcode_event(str(self.config.qrcode_path), image))
@@ -236,6 +238,7 @@ class Session:
             status=self._status,
             reason=self.reason,
             qrcode_link=self._link,
+            qrcode_number=self._codes,
             user_id=me.id if me else "",
             user_name=me.name if me else "",
         )

@@ -6,13 +6,14 @@ Nothing is remembered about what was done: files say what is wanted, systemd say
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from wxcontroller.controller.known import KnownAccounts
 from wxcontroller.controller.locks import Locks
-from wxcontroller.controller.statefiles import ClientState, StateFiles, Unreadable
+from wxcontroller.controller.statefiles import ClientState, Stamp, StateFiles, Unreadable
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, Verb, absent, record
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
@@ -39,6 +40,10 @@ class TooManyAccounts(WxError):
     exit_code = 5
 
 
+class StoppedMeanwhile(UnitFailed):
+    """A start that somebody ended by a stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """How a start ended. ``already``: it was up before, and keeps running as it was."""
@@ -49,9 +54,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """How a stop ended. ``before`` is the account while it still ran, ``note`` what went wrong beside it."""
+    """How a stop ended: the account while it still ran and now; ``note`` is what went wrong beside it."""
 
     before: View
+    after: View
     note: str = ""
 
 
@@ -66,7 +72,11 @@ class Accounts:
         self._materialiser = Materialiser(paths, settings)
         self._locks = Locks()
         self._starting: set[str] = set()
-        self._actions: set[asyncio.Task[Any]] = set()
+        self._coming_up: dict[str, asyncio.Task[None]] = {}
+        self._stops: Counter[str] = Counter()
+        self._actions: set[asyncio.Task[object]] = set()
+        # What a fresh look has shown to be so, odd as it is: not worth another look while nothing changes.
+        self._confirmed: dict[str, tuple[UnitRecord, Stamp | None]] = {}
 
     @property
     def settings(self) -> Settings:
@@ -90,13 +100,25 @@ class Accounts:
     async def views(self) -> list[View]:
         """Return all accounts, by id. Raises UnitFailed when systemd can't be asked."""
         accounts = self.known.all()
-        views: list[View] = []
-        for max_age in (MAX_AGE, 0.0):
-            units = await self.units.snapshot(max_age)
-            views = [self._view(account, units.get(each) or absent(each)) for each, account in accounts.items()]
-            if not any(view.contradictory for view in views):
-                break
+        views = self._together(accounts, await self.units.snapshot())
+        if any(self._doubtful(view) for view in views):
+            views = self._together(accounts, await self.units.snapshot(0))
+            self._confirm(views)
         return views
+
+    def _together(self, accounts: Mapping[str, Account], units: Mapping[str, UnitRecord]) -> list[View]:
+        return [self._view(account, units.get(each) or absent(each)) for each, account in accounts.items()]
+
+    def _doubtful(self, view: View) -> bool:
+        """Say whether a view may be wrong because the unit was looked at a second ago."""
+        return view.contradictory and self._confirmed.get(view.instance) != _pair(view)
+
+    def _confirm(self, views: Iterable[View]) -> None:
+        for view in views:
+            if view.contradictory:
+                self._confirmed[view.instance] = _pair(view)
+            else:
+                self._confirmed.pop(view.instance, None)
 
     async def view(self, given: str, max_age: float = MAX_AGE) -> View | None:
         """Return one account by name or id, None when there is none. Raises UnitFailed."""
@@ -104,8 +126,9 @@ class Accounts:
         if account is None:
             return None
         found = self._view(account, await record(self.units, account.name.instance, max_age))
-        if found.contradictory and max_age > 0:
-            return self._view(account, await record(self.units, account.name.instance, 0))
+        if max_age > 0 and self._doubtful(found):
+            found = self._view(account, await record(self.units, account.name.instance, 0))
+            self._confirm([found])
         return found
 
     async def the(self, given: str) -> View:
@@ -135,13 +158,17 @@ class Accounts:
         """
         return await self._uncancelled(self._start(name, options, parameters, keep))
 
-    async def start_again(self, instance: str) -> Started:
-        """Bring up the unit of an account that is wanted; its file stays as it is."""
+    async def start_again(self, instance: str) -> bool:
+        """Bring up the unit of an account that is wanted; its file stays as it is.
+
+        Returns False when it is not wanted any more. Raises UnknownAccount, TooManyAccounts or UnitFailed.
+        """
         return await self._uncancelled(self._start_again(instance))
 
     async def stop(self, given: str) -> Stopped:
         """Record that an account shall not run, and stop its unit; returns when it has ended.
 
+        Ends a start of the account that is under way. Works for a live unit without a usable file, too.
         Raises UnknownAccount, BadName or UnitFailed. Goes on when the caller hangs up.
         """
         return await self._uncancelled(self._stop(self.known.name_of(given)))
@@ -163,28 +190,34 @@ class Accounts:
             parked = known is not None and self._view(known, unit).login is LoginState.PARKED
             if known is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
                 if keep and options:
-                    await self._written(name, options, parameters, keep)
+                    await self._written(name, options, parameters, keep, runs=True)
                 elif known.desired is not Desired.STARTED:
                     await self._desire(name.instance, Desired.STARTED)
                 if unit.state is UnitState.ACTIVATING:  # somebody else's start: this only waits for it
-                    await self.units.act(Verb.START, name.instance, self.settings.start_timeout)
+                    start = self.units.act(Verb.START, name.instance, self.settings.start_timeout)
+                    await self._unless_stopped(name.instance, start)
                 return Started(await self._settled(name.instance), already=True)
+            # A parked account has a process, but only to say why it gave up: this is the human it waits for. One
+            # whose file was lost or unusable runs by what nobody knows, on a port that may not be its own now.
+            anew = unit.has_process and (parked or known is None)
             async with self._a_place(name.instance):
                 await self._written(name, options, parameters, keep)
-                # A parked account has a process, but only to say why it gave up: this is the human it waits for.
-                await self._bring_up(unit, Verb.RESTART if parked else Verb.START)
+                await self._bring_up(unit, Verb.RESTART if anew else Verb.START)
             return Started(await self._settled(name.instance), already=False)
 
-    async def _start_again(self, instance: str) -> Started:
+    async def _start_again(self, instance: str) -> bool:
         async with self._locks.held(instance):
             unit = await record(self.units, instance, 0)
-            if self._fresh(instance) is None:
+            known = self._fresh(instance)
+            if known is None:
                 raise _unknown(instance)
-            if unit.has_process and unit.state is not UnitState.DEACTIVATING:
-                return Started(await self._settled(instance), already=True)
-            async with self._a_place(instance):
-                await self._bring_up(unit)
-            return Started(await self._settled(instance), already=False)
+            if known.desired is not Desired.STARTED:
+                return False
+            if not unit.has_process or unit.state is UnitState.DEACTIVATING:
+                async with self._a_place(instance):
+                    await self._bring_up(unit)
+                await self._settled(instance)
+            return True
 
     async def _restart(self, name: AccountName) -> View:
         async with self._locks.held(name.instance):
@@ -197,16 +230,31 @@ class Accounts:
             return await self._settled(name.instance)
 
     async def _stop(self, name: AccountName) -> Stopped:
-        async with self._locks.held(name.instance):
+        async with self._held_to_stop(name.instance):
             return await self._stop_held(name)
+
+    @contextlib.asynccontextmanager
+    async def _held_to_stop(self, instance: str) -> AsyncIterator[None]:
+        """Hold an account's lock without waiting for a start that hangs: it is given up, and no other one begins."""
+        self._stops[instance] += 1
+        try:
+            if (coming_up := self._coming_up.get(instance)) is not None:
+                coming_up.cancel()
+            async with self._locks.held(instance):
+                yield
+        finally:
+            self._stops[instance] -= 1
+            self._stops += Counter()  # drops what is zero
 
     async def _stop_held(self, name: AccountName) -> Stopped:
         known = self._fresh(name.instance)
-        if known is None:
+        unit = await record(self.units, name.instance, 0)
+        if known is None and not unit.state.has_process:
             raise _unknown(name.name)
-        before = self._view(known, await record(self.units, name.instance, 0))
-        note = ""
-        if known.desired is not Desired.STOPPED:
+        account = known or Account(name, 0, Desired.STOPPED)
+        before = self._view(account, unit)
+        note = "" if known else "its file is missing or damaged"
+        if known is not None and known.desired is not Desired.STOPPED:
             try:
                 await self._desire(name.instance, Desired.STOPPED)
             except (WxError, OSError) as problem:
@@ -216,38 +264,60 @@ class Accounts:
         # Also without a process: it ends systemd's waiting to start the unit again.
         await self.units.act(Verb.STOP, name.instance, self.settings.stop_timeout)
         log.info("account %s is stopped", name, extra=fields(Event.ACCOUNT_STOPPED, name.name))
-        self.known.forget(name.instance)
-        return Stopped(before, note)
+        account = self._fresh(name.instance) or account
+        return Stopped(before, self._view(account, await record(self.units, name.instance)), note)
 
     async def _remove(self, name: AccountName) -> View:
-        async with self._locks.held(name.instance):
+        async with self._held_to_stop(name.instance):
             stopped = await self._stop_held(name)
             await self.units.purge(name.instance, self.settings.stop_timeout)
             await asyncio.to_thread(self._materialiser.remove, name.instance)
             self.known.forget(name.instance)
             self.state_files.forget(name.instance)
+            self._confirmed.pop(name.instance, None)
             log.info("account %s is removed", name, extra={"WX_ACCOUNT": name.name})
             return stopped.before
 
     # How
 
     async def _bring_up(self, unit: UnitRecord, verb: Verb = Verb.START) -> None:
-        """Start a unit, whatever it did before. Raises UnitFailed telling what it does now."""
+        """Start a unit, whatever it did before. Raises UnitFailed telling what it does now, or StoppedMeanwhile."""
         instance = unit.instance
-        if unit.state is not UnitState.ABSENT:
-            # Starts by hand count for systemd's start limit too; an admin's drop-in may set one.
-            with contextlib.suppress(UnitFailed):
-                await self.units.act(Verb.RESET_FAILED, instance, _QUICK)
         if unit.sub.startswith("auto-restart"):
             verb = Verb.RESTART  # a start would only wait for the time of the next automatic one
         try:
-            await self.units.act(verb, instance, self.settings.start_timeout)
+            await self._unless_stopped(instance, self._up(unit, verb))
+        except StoppedMeanwhile:
+            raise
         except UnitFailed as problem:
             now = await record(self.units, instance, 0)
             name = self._name(instance)
             log.error("account %s: %s", name, problem, extra=fields(Event.ACCOUNT_FAILED, name))
             raise UnitFailed(f"{problem.message}; it is {now.words} now", problem.remedy) from None
         log.info("%s is up", unit_of(instance), extra=fields(Event.ACCOUNT_STARTED, self._name(instance)))
+
+    async def _up(self, unit: UnitRecord, verb: Verb) -> None:
+        if unit.state is not UnitState.ABSENT:
+            # Starts by hand count for systemd's start limit too; an admin's drop-in may set one.
+            with contextlib.suppress(UnitFailed):
+                await self.units.act(Verb.RESET_FAILED, unit.instance, _QUICK)
+        await self.units.act(verb, unit.instance, self.settings.start_timeout)
+
+    async def _unless_stopped(self, instance: str, start: Coroutine[object, None, None]) -> None:
+        """Wait for a start to be done. Raises StoppedMeanwhile when somebody wants the account stopped."""
+        task = asyncio.ensure_future(start)
+        if self._stops[instance]:
+            task.cancel()
+        self._coming_up[instance] = task
+        try:
+            await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise StoppedMeanwhile(f"{unit_of(instance)} was stopped while it came up", "start it again") from None
+        finally:
+            del self._coming_up[instance]
 
     def _name(self, instance: str) -> str:
         known = self.known.get(instance)
@@ -294,17 +364,22 @@ class Accounts:
         return self.known.get(instance)
 
     async def _written(
-        self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool
+        self,
+        name: AccountName,
+        options: Mapping[str, str],
+        parameters: Mapping[str, str],
+        keep: bool,
+        runs: bool = False,
     ) -> None:
         # Locks a file and waits for the disk.
-        await asyncio.to_thread(self._materialiser.start, name, options, parameters, keep)
+        await asyncio.to_thread(self._materialiser.start, name, options, parameters, keep, runs)
         self.known.forget(name.instance)
 
     async def _desire(self, instance: str, desired: Desired) -> None:
         await asyncio.to_thread(self._materialiser.desire, instance, desired)
         self.known.forget(instance)
 
-    async def _uncancelled(self, action: Coroutine[Any, Any, T]) -> T:
+    async def _uncancelled(self, action: Coroutine[object, None, T]) -> T:
         """Run an action to its end even when the caller is cancelled."""
         task = asyncio.ensure_future(action)
         self._actions.add(task)
@@ -316,7 +391,11 @@ class Accounts:
             raise
 
 
-def _log_end(task: asyncio.Task[Any]) -> None:
+def _pair(view: View) -> tuple[UnitRecord, Stamp | None]:
+    return view.unit, view.state.stamp if view.state is not None else None
+
+
+def _log_end(task: asyncio.Task[object]) -> None:
     """Say how an action ended whose caller is gone."""
     if not task.cancelled() and (problem := task.exception()) is not None:
         log.warning("the caller hung up meanwhile; the action failed: %s", problem)

@@ -7,16 +7,34 @@ import select
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from wxcontroller.controller.errors import Handler
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
+SERVER = "wxcontroller"
 log = logging.getLogger(__name__)
 _KEEPALIVE = 75.0
+# The first request must be there by then; aiohttp watches only over the pauses between requests.
+FIRST_REQUEST_SECONDS = 75.0
+
+
+@web.middleware
+async def no_upgrades(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a body after ``Upgrade:``: HTTP's parser takes all that follows for the other protocol."""
+    headers = request.headers
+    asks = "Upgrade" in headers and any("upgrade" in each.lower() for each in headers.getall("Connection", ()))
+    if asks and ("Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"):
+        response = refusal("a request with a body can't ask for Upgrade; send it without that header")
+        response.force_close()
+        if isinstance(request.protocol, Connection):
+            request.protocol.drop_rest()
+        return response
+    return await handler(request)
 
 
 class Connection(RequestHandler):
     """Where requests are parsed. Used as the protocol of each accepted socket."""
 
-    __slots__ = ("_line_done",)
+    __slots__ = ("_first", "_line_done")
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -27,6 +45,28 @@ class Connection(RequestHandler):
             keepalive_timeout=_KEEPALIVE,
         )
         self._line_done = False
+        self._first: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._first = asyncio.get_running_loop().call_later(FIRST_REQUEST_SECONDS, self._nothing_came)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._something_came()
+        super().connection_lost(exc)
+
+    def _nothing_came(self) -> None:
+        if self.idle:
+            self.force_close()
+
+    def _something_came(self) -> None:
+        if self._first is not None:
+            self._first.cancel()
+            self._first = None
+
+    def drop_rest(self) -> None:
+        """Forget what followed a request with ``Upgrade:``; aiohttp would take it for the next request."""
+        self._message_tail = b""
 
     @property
     def idle(self) -> bool:
@@ -58,6 +98,8 @@ class Connection(RequestHandler):
         super().data_received(data)
         if not self.idle:
             self._line_done = False
+            self._something_came()
+            self._something_came()
 
     def handle_error(
         self,
@@ -68,15 +110,18 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or what got past every handler."""
         if status != 400 or request.writer.output_size > 0:
-            return super().handle_error(request, status, exc, message)
-        log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
-        response = web.Response(
-            status=400,
-            body=to_bytes(reply(-1, "the request can't be read as HTTP")),
-            headers={"Content-Type": CONTENT_TYPE},
-        )
-        response.force_close()
+            response = super().handle_error(request, status, exc, message)
+        else:
+            log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
+            response = refusal("the request can't be read as HTTP")
+            response.force_close()
+        response.headers["Server"] = SERVER  # no application, so no one else does it
         return response
+
+
+def refusal(words: str) -> web.Response:
+    """Return the answer, status 400, to what is not HTTP as it is understood here."""
+    return web.Response(status=400, body=to_bytes(reply(-1, words)), headers={"Content-Type": CONTENT_TYPE})
 
 
 def escaped(line: bytes) -> bytes:

@@ -29,4 +29,5 @@ CONTEXT = web.AppKey("context", Context)
 
 
 def context(request: web.Request) -> Context:
+    """Return what the handlers of a request share."""
     return request.app[CONTEXT]

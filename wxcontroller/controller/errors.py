@@ -65,6 +65,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
 
 
 def kind_of(problem: WxError) -> Kind:
+    """Return how /v1 tells a failure."""
     for error, kind in KINDS:
         if isinstance(problem, error):
             return kind
@@ -72,10 +73,12 @@ def kind_of(problem: WxError) -> Kind:
 
 
 def json_response(value: JsonValue | JsonObject, status: int = 200) -> web.Response:
+    """Return an answer with a JSON body."""
     return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": CONTENT_TYPE})
 
 
 def error_object(code: str, message: str, remedy: str) -> JsonObject:
+    """Return the body of an answer of /v1 that tells a failure."""
     return {"error": {"code": code, "message": message, "remedy": remedy}}
 
 
@@ -99,7 +102,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except WxError as problem:
-        if _is_v1(request):
+        if is_v1(request):
             return error_response(problem)
         return json_response(reply(_old_code(problem), str(problem)))
     except web.HTTPNotFound:
@@ -108,6 +111,8 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return _wrong_method(request, problem)
     except web.HTTPRequestEntityTooLarge:
         return _answer(request, 413, "too-large", "the request body is too large", "see max_body in the settings")
+    except web.HTTPRequestTimeout:
+        return _answer(request, 408, "too-slow", "the request body did not arrive", "send it without long pauses")
     except web.HTTPException:
         raise
     except OSError as problem:
@@ -125,12 +130,13 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         )
 
 
-def _is_v1(request: web.Request) -> bool:
+def is_v1(request: web.Request) -> bool:
+    """Say whether a request is for /v1, which tells failures in its own form."""
     return request.path.startswith("/v1/") or request.path == "/v1"
 
 
 def _answer(request: web.Request, status: int, code: str, message: str, remedy: str) -> web.Response:
-    if _is_v1(request):
+    if is_v1(request):
         return json_response(error_object(code, message, remedy), status)
     return json_response(reply(-1, f"{message}; {remedy}"), status)
 
@@ -140,7 +146,7 @@ def _old_code(problem: WxError) -> int:
 
 
 def _no_such_path(request: web.Request) -> web.Response:
-    if _is_v1(request):
+    if is_v1(request):
         return json_response(
             error_object("no-such-path", f"there is no {request.path}", "GET /v1/accounts is a beginning"), 404
         )
@@ -148,7 +154,7 @@ def _no_such_path(request: web.Request) -> web.Response:
 
 
 def _wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> web.Response:
-    if not _is_v1(request):
+    if not is_v1(request):
         return json_response(API_NOT_FOUND, 403)
     allowed = ", ".join(sorted(problem.allowed_methods))
     response = json_response(

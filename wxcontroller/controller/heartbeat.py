@@ -33,7 +33,7 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
                 if failing:
                     log.info("the heartbeat to %s works again", redacted(now.poll_api))
                 failing = False
-            except (aiohttp.ClientError, OSError, TimeoutError) as problem:
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as problem:  # the last: no host's name
                 if not failing:  # said once, not every five seconds
                     log.warning("the heartbeat to %s fails: %s", redacted(now.poll_api), type(problem).__name__)
                 failing = True

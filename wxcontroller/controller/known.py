@@ -30,6 +30,7 @@ class KnownAccounts:
         self._stamps: dict[str, tuple[Stamp, Stamp | None]] = {}
         self._looked: dict[str, float] = {}
         self._names: dict[str, str] = {}
+        self._complaints: dict[str, str] = {}  # told once, not at every try
 
     def resolve(self, given: str) -> str:
         """Return the instance that a name, or an id made from one, stands for. Raises BadName."""
@@ -72,7 +73,7 @@ class KnownAccounts:
     def all(self) -> Mapping[str, Account]:
         """Return all registered accounts by instance, sorted by it."""
         instances = self._registry.instances()
-        for gone in self._stamps.keys() - set(instances):
+        for gone in self._accounts.keys() - set(instances):
             self._drop(gone)
         return {instance: account for instance in instances if (account := self.get(instance)) is not None}
 
@@ -88,19 +89,28 @@ class KnownAccounts:
         stamps = (own, _stamp(str(self._paths.override_file(instance))))
         if self._stamps.get(instance) == stamps:
             return
-        self._stamps[instance] = stamps
         try:
             self._accounts[instance] = self._registry.load(instance)
         except UnknownAccount:
             self._drop(instance)
-        except (WxError, OSError) as problem:
+            return
+        except OSError as problem:
+            # May pass, as when no descriptor is left: what was known stays, and the file is read again.
+            if self._complaints.get(instance) != str(problem):
+                self._complaints[instance] = str(problem)
+                log.error("account %s: its file can't be read: %s", instance, problem, extra={"WX_ACCOUNT": instance})
+            return
+        except WxError as problem:
             self._accounts.pop(instance, None)
             log.error("account %s is left out: %s", instance, problem, extra={"WX_ACCOUNT": instance})
+        self._stamps[instance] = stamps
+        self._complaints.pop(instance, None)
 
     def _drop(self, instance: str) -> None:
         self._accounts.pop(instance, None)
         self._stamps.pop(instance, None)
         self._looked.pop(instance, None)
+        self._complaints.pop(instance, None)
 
 
 def _stamp(path: str) -> Stamp | None:

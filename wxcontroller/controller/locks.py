@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 
 class Locks:
+    """Locks by key, made when first wanted and dropped with their last user."""
+
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 

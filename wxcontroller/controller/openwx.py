@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller.controller.accounts import TooManyAccounts
+from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import disk_problem, json_response
 from wxcontroller.controller.view import View, stand_in_state
@@ -25,6 +26,7 @@ NO_QRCODE_TYPE = "text/html;charset=UTF-8"
 
 
 def add_routes(app: web.Application) -> None:
+    """Route the four endpoints; each takes GET and HEAD."""
     app.router.add_get("/openwx/start_client", start_client)
     app.router.add_get("/openwx/stop_client", stop_client)
     app.router.add_get("/openwx/check_client", check_client)
@@ -32,6 +34,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def start_client(request: web.Request) -> web.Response:
+    """GET /openwx/start_client (openwx-api 1.3): bring an account up and answer with its stored record."""
     given = await request_parameters(request)
     client = given.get("client", "")
     if is_missing(client):
@@ -63,17 +66,18 @@ async def start_client(request: web.Request) -> web.Response:
 
 
 async def stop_client(request: web.Request) -> web.Response:
+    """GET /openwx/stop_client (openwx-api 1.3): also for an account whose file is gone or damaged while it runs."""
     given = await request_parameters(request)
     client = given.get("client", "")
     if is_missing(client):
         return json_response(replies.CLIENT_MISSING)
     accounts = context(request).accounts
     view = await accounts.view(client, max_age=0)
-    if view is None or not view.registered:
+    if view is not None and not view.registered:
         return json_response(replies.CLIENT_UNKNOWN)
     try:
-        stopped = await accounts.stop(client)
-    except UnknownAccount:
+        stopped = await accounts.stop(client)  # also when its file is gone or damaged
+    except (BadName, UnknownAccount):
         return json_response(replies.CLIENT_UNKNOWN)
     except UnitFailed as problem:
         return json_response({**replies.STOP_FAILED, "client": client, "reason": str(problem)})
@@ -82,6 +86,7 @@ async def stop_client(request: web.Request) -> web.Response:
 
 
 async def check_client(request: web.Request) -> web.Response:
+    """GET /openwx/check_client (openwx-api 1.4): the STATE of one account or of all that are wanted or run."""
     given = await request_parameters(request)
     accounts = context(request).accounts
     if "client" in given:
@@ -107,6 +112,7 @@ async def check_client(request: web.Request) -> web.Response:
 
 
 async def get_qrcode(request: web.Request) -> web.Response:
+    """GET /openwx/get_qrcode (openwx-api 1.4): the JPEG of the code to scan, 404 when there is none."""
     given = await request_parameters(request)
     client = given.get("client", "")
     if is_missing(client):
@@ -130,12 +136,7 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
     kind = request.headers.get("Content-Type", "")
     if not request.can_read_body or not parameters.is_form(kind):
         return parameters.merged(query)
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _MOST_FORM:
-            raise web.HTTPRequestEntityTooLarge(_MOST_FORM, len(body))
-    return parameters.merged(query, parameters.form_pairs(kind, bytes(body)))
+    return parameters.merged(query, parameters.form_pairs(kind, await whole(request, _MOST_FORM)))
 
 
 def is_missing(client: str) -> bool:

@@ -1,43 +1,84 @@
 """Refusing calls that a web page from elsewhere makes through somebody's browser (openwx-api 5.3 no. 43).
 
-The API listens on loopback and takes GET for everything, so any page that is open on the machine could start, stop
-and read accounts. Browsers say where a call comes from; other callers say nothing and pass.
+What is foreign says openwx/callers. The Host is checked for every path, Origin for the APIs: the dashboard itself may
+be linked to from anywhere.
 """
-
-from collections.abc import Mapping
 
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import Handler, error_object, json_response
+from wxcontroller.controller.errors import Handler, error_object, is_v1, json_response
+from wxcontroller.core.settings import Settings
+from wxcontroller.openwx.callers import foreign_origin, own_host
 from wxcontroller.openwx.replies import reply
 
 REFUSED = -6  # the contract's code for a caller that is not let in
-_OWN = frozenset({"same-origin", "none"})
-_REMEDY = "add the page's origin to allow_origins in the settings, if it may do this"
+_ADD_HOST = "use 127.0.0.1 or localhost, or add the name to allow_hosts in the settings if a reverse proxy sends it"
+_ADD_ORIGIN = "add the page's origin to allow_origins in the settings, if it may do this"
+_PREFLIGHT_SECONDS = "600"
 
 
 @web.middleware
 async def no_foreign_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request pass unless a foreign page sent it. The dashboard itself may be linked to from anywhere."""
-    headers = request.headers
+    """Let a request pass unless a foreign page sent it, and answer the preflight of one that is allowed."""
+    headers, settings = request.headers, context(request).settings
+    for host in (*headers.getall("Host", ()), *_host_of_target(request)):
+        if not own_host(host, ()) and not own_host(host, (*settings.allow_hosts, *settings.allow_origins)):
+            return _refused(request, "foreign-host", f"the name {host[:200]} is not this controller's", _ADD_HOST)
     if "Origin" in headers or "Sec-Fetch-Site" in headers:
-        path = request.path
-        guarded = path.startswith(("/openwx", "/v1"))
-        if guarded and is_foreign(headers, context(request).settings.allow_origins):
-            message = f"a page of {headers.get('Origin', 'another site')[:200]} may not call this API"
-            if path.startswith("/v1"):
-                return json_response(error_object("foreign-origin", message, _REMEDY), 403)
-            return json_response(reply(REFUSED, f"{message}; {_REMEDY}"), 403)
+        origin = headers.get("Origin")
+        if request.path.startswith(("/openwx", "/v1")) and foreign_origin(
+            origin, headers.get("Sec-Fetch-Site"), headers.get("Host"), settings.allow_origins
+        ):
+            who = origin[:200] if origin is not None else "another site"
+            return _refused(request, "foreign-origin", f"a page of {who} may not call this API", _ADD_ORIGIN)
+        if (
+            request.method == "OPTIONS"
+            and "Access-Control-Request-Method" in headers
+            and _is_allowed(origin, settings)
+        ):
+            return _preflight(request)
     return await handler(request)
 
 
-def is_foreign(headers: Mapping[str, str], allowed: tuple[str, ...]) -> bool:
-    """Say whether a browser sent this for a page that is neither ours nor allowed."""
-    if "*" in allowed:
-        return False
-    origin = headers.get("Origin")
-    if origin is not None:
-        return origin not in allowed and origin.partition("://")[2] != headers.get("Host")
-    # Without Origin, as with a link or an image: only what the user typed, and our own pages.
-    return headers.get("Sec-Fetch-Site", "none") not in _OWN
+async def mark_allowed(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the browser that the page of an allowed origin may read the answer. For ``on_response_prepare``."""
+    settings = context(request).settings
+    if not settings.allow_origins:
+        return
+    response.headers.add("Vary", "Origin")
+    origin = request.headers.get("Origin")
+    if origin is not None and _is_allowed(origin, settings):
+        response.headers["Access-Control-Allow-Origin"] = origin
+
+
+def _is_allowed(origin: str | None, settings: Settings) -> bool:
+    return origin in settings.allow_origins or "*" in settings.allow_origins
+
+
+def _preflight(request: web.Request) -> web.Response:
+    """Allow a page's coming call whatever its method and headers; what there is says the call's own answer."""
+    asked = request.headers
+    headers = {
+        "Access-Control-Allow-Methods": asked["Access-Control-Request-Method"],
+        "Access-Control-Max-Age": _PREFLIGHT_SECONDS,
+    }
+    if "Access-Control-Request-Headers" in asked:
+        headers["Access-Control-Allow-Headers"] = asked["Access-Control-Request-Headers"]
+    return web.Response(status=204, headers=headers)
+
+
+def _host_of_target(request: web.Request) -> tuple[str, ...]:
+    """Return the host of an absolute-form target, ``GET http://host/path``: it counts, not Host (RFC 9112 3.2.2)."""
+    if request.raw_path.startswith("/"):
+        return ()
+    authority = request.raw_path.partition("://")[2]
+    for end in "/?#":
+        authority = authority.partition(end)[0]
+    return (authority.rpartition("@")[2],) if authority else ()
+
+
+def _refused(request: web.Request, code: str, message: str, remedy: str) -> web.Response:
+    if is_v1(request):
+        return json_response(error_object(code, message, remedy), 403)
+    return json_response(reply(REFUSED, f"{message}; {remedy}"), 403)

@@ -17,6 +17,7 @@ from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.controller.spool import Spool, spooled
+from wxcontroller.controller.units import record
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.settings import Settings
@@ -41,7 +42,17 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-_NOT_SENT_ON = _HOP_BY_HOP | {"host", "expect"}
+# Who calls was checked here: the account checks too, and would take the page for a foreign one.
+_NOT_SENT_ON = _HOP_BY_HOP | {
+    "host",
+    "expect",
+    "origin",
+    "sec-fetch-site",
+    "sec-fetch-mode",
+    "sec-fetch-dest",
+    "sec-fetch-user",
+    "sec-fetch-storage-access",
+}
 _LONG_POLL = "/openwx/check_event"
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
@@ -66,6 +77,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def proxy(request: web.Request) -> web.StreamResponse:
+    """Pass a request on to the account that ``client`` names, in its query or in a form body."""
     shared = context(request)
     query = parameters.query_of(request.raw_path)
     # The query is passed on as it came; only its client is read here.
@@ -75,7 +87,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     if has_body and (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     if client is None and has_body and parameters.is_form(kind := request.headers.get("Content-Type", "")):
-        async with spooled(request.content, most) as spool:
+        async with spooled(request.content, most, shared.settings.ua_inactivity_timeout) as spool:
             with spool.view() as body:
                 client = dict(parameters.form_pairs(kind, body, "client")).get("client")
             return await _to_account(request, shared, client, spool)
@@ -90,11 +102,8 @@ async def _to_account(
     account = shared.accounts.known.find(client)
     if account is None:
         return json_response(replies.CLIENT_UNKNOWN)
-    if account.desired is not Desired.STARTED:
-        # Not wanted, so its port may be somebody else's by now: only a live unit counts.
-        view = await shared.accounts.view(client)
-        if view is None or not view.registered:
-            return json_response(replies.CLIENT_UNKNOWN)
+    if not await _is_up(shared, account):
+        return await _failure(shared, account, 502, "is not up")
     try:
         answer = await _ask(request, shared, account, spool)
         if answer is None:
@@ -120,18 +129,28 @@ async def _ask(
     """Send the request on; return the answer when its head is there, None for a long poll that a restart ends."""
     settings = shared.settings
     headers, body = _forwarded(request, settings, spool)
-    url = URL(f"http://127.0.0.1:{account.port}{_ascii(request.raw_path)}", encoded=True)
+    url = URL(f"http://127.0.0.1:{account.port}{_ascii(_target(request.raw_path))}", encoded=True)
     sent = shared.upstream.request(
         request.method, url, headers=headers, data=body, allow_redirects=False, timeout=_timeout(settings)
     )
     try:
-        if request.raw_path.startswith(_LONG_POLL):
+        if request.path == _LONG_POLL:
             return await _unless_draining(shared, sent)
         return await sent
     except aiohttp.ClientError:
         if isinstance(body, _Bounded) and body.exceeded:
             raise web.HTTPRequestEntityTooLarge(settings.max_body, settings.max_body + 1) from None
         raise
+
+
+async def _is_up(shared: Context, account: Account) -> bool:
+    """Say whether the account's unit has a process: without one, its port may be somebody else's by now."""
+    units, instance = shared.accounts.units, account.name.instance
+    try:
+        # One that just came up is down in what was seen a second ago.
+        return (await record(units, instance)).has_process or (await record(units, instance, 0)).has_process
+    except UnitFailed:
+        return account.desired is Desired.STARTED  # an account can be well when systemd can't be asked
 
 
 def _is_small(request: web.Request, answer: aiohttp.ClientResponse) -> bool:
@@ -236,8 +255,7 @@ class _Bounded:
 
 def _end_to_end(headers: CIMultiDictProxy[str], without: frozenset[str]) -> CIMultiDict[str]:
     """Return the headers that are not for one hop only, in their order."""
-    named = headers.get("Connection")
-    if named is not None:
+    for named in headers.getall("Connection", ()):
         without = without | {word.strip().lower() for word in named.split(",")}
     return CIMultiDict((key, value) for key, value in headers.items() if key.lower() not in without)
 
@@ -249,6 +267,14 @@ def _timeout(settings: Settings) -> aiohttp.ClientTimeout:
 @lru_cache(maxsize=8)
 def _timeouts(total: float, connect: float, silence: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)
+
+
+def _target(raw: str) -> str:
+    """Return a request's target from its path on; proxies' clients send it with scheme and host (RFC 9112 3.2.2)."""
+    if raw.startswith("/"):
+        return raw
+    _, slash, rest = raw.partition("://")[2].partition("/")
+    return slash + rest
 
 
 def _ascii(target: str) -> str:

@@ -4,11 +4,14 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
-from wxcontroller.controller.accounts import Accounts, TooManyAccounts
+from wxcontroller.controller.accounts import Accounts, StoppedMeanwhile, TooManyAccounts
 from wxcontroller.controller.units import IN_FLIGHT
 from wxcontroller.controller.view import View
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.paths import Paths
@@ -35,41 +38,88 @@ class BootMark:
         replace_file(self._path, b"The accounts that were wanted have been started after this boot.\n", 0o644)
 
 
-async def after_boot(accounts: Accounts, mark: BootMark) -> str:
-    """Start every wanted account that does not run, once per boot. Return the sentence of the pass."""
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass over the wanted accounts: its sentence, and the ids of those that another pass should try."""
+
+    sentence: str
+    failed: frozenset[str]
+
+
+async def after_boot(accounts: Accounts, mark: BootMark, pauses: Backoff) -> None:
+    """Start every wanted account that does not run, once per boot. Ends when none is left whose start failed."""
     if mark.is_set():
-        return "accounts are left as they are: this is no boot"
-    wanted = [view for view in await accounts.views() if view.account.desired is Desired.STARTED]
-    missing = [view for view in wanted if not view.unit.state.has_process]
-    outcomes = await _start_all(accounts, missing)
+        log.info("accounts are left as they are: this is no boot")
+        return
+    again: frozenset[str] | None = None
+    while again is None or again:
+        try:
+            done = await one_pass(accounts, again)
+        except (WxError, OSError) as problem:
+            log.error("the wanted accounts can't be looked at: %s", problem)
+        else:
+            again = done.failed
+            log.info("%s", done.sentence)
+        if again is None or again:
+            await asyncio.sleep(pauses.next())
     try:
         mark.set()
     except OSError as problem:
         log.error("that this boot's starts are done can't be remembered: %s", problem)
-    failed = len(missing) - outcomes
-    sentence = f"after boot: {len(wanted)} accounts wanted, {len(wanted) - len(missing)} up, {outcomes} started"
-    return sentence + (f", {failed} failed" if failed else "")
 
 
-async def _start_all(accounts: Accounts, missing: Sequence[View]) -> int:
+async def one_pass(accounts: Accounts, only: frozenset[str] | None = None) -> Pass:
+    """Start the wanted accounts that have no process; of these the ids ``only``, if given: those that failed before.
+
+    What came up before and is down now has been stopped by somebody. Raises UnitFailed or OSError when it can't be
+    seen what is.
+    """
+    wanted = [view for view in await accounts.views() if view.account.desired is Desired.STARTED]
+    down = [view for view in wanted if not view.unit.state.has_process]
+    missing = [view for view in down if only is None or view.instance in only]
+    outcomes = await _start_all(accounts, missing)
+    count = Counter(outcomes.values())
+    sentence = (
+        f"after boot: {len(wanted)} accounts wanted, {len(wanted) - len(down)} up, {count[_Outcome.STARTED]} started"
+    )
+    for outcome in (_Outcome.FAILED, _Outcome.TOO_MANY, _Outcome.UNWANTED):
+        if count[outcome]:
+            sentence += f", {count[outcome]} {outcome}"
+    return Pass(sentence, frozenset(each for each, outcome in outcomes.items() if outcome is _Outcome.FAILED))
+
+
+class _Outcome(StrEnum):
+    STARTED = "started"
+    FAILED = "failed"
+    TOO_MANY = "left down by max_clients"
+    UNWANTED = "stopped meanwhile"
+
+
+async def _start_all(accounts: Accounts, missing: Sequence[View]) -> dict[str, _Outcome]:
     slots = asyncio.Semaphore(IN_FLIGHT)
-    started = 0
+    outcomes: dict[str, _Outcome] = {}
 
-    async def start(view: View) -> None:
-        nonlocal started
+    async def start(view: View) -> _Outcome:
         async with slots:
             try:
-                await accounts.start_again(view.instance)
-                started += 1
+                wanted = await accounts.start_again(view.instance)
             except TooManyAccounts as problem:
                 log.warning("account %s stays down: %s", view.account.name, problem)
+                return _Outcome.TOO_MANY
+            except (UnknownAccount, StoppedMeanwhile):
+                return _Outcome.UNWANTED
             except (WxError, OSError) as problem:
                 log.error("account %s could not be started: %s", view.account.name, problem)
+                return _Outcome.FAILED
+            return _Outcome.STARTED if wanted else _Outcome.UNWANTED
+
+    async def noted(view: View) -> None:
+        outcomes[view.instance] = await start(view)
 
     async with asyncio.TaskGroup() as group:
         for view in missing:
-            _ = group.create_task(start(view))
-    return started
+            _ = group.create_task(noted(view))
+    return outcomes
 
 
 def summary(views: Sequence[View]) -> str:

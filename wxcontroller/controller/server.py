@@ -14,13 +14,11 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from wxcontroller.controller.connection import Connection
+from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
 
 log = logging.getLogger(__name__)
 
-# Requests under way get this long; systemd's stop timeout must be longer.
-DRAIN_SECONDS = 15.0
 # An idle connection gets this long for one more request.
 GRACE_SECONDS = 1.0
 _TICK = 0.02
@@ -55,13 +53,14 @@ class Server:
         return len(self._open())
 
     async def drain(self) -> None:
-        """Stop accepting and end when every connection is served, or after DRAIN_SECONDS."""
+        """Stop accepting and end when every connection is served, or after drain_timeout of the settings."""
         loop = asyncio.get_running_loop()
         self._shared.draining.set()
         for listening in list(self._accepting):
             self._stop_accepting(listening)
         await asyncio.gather(*self._arriving, return_exceptions=True)
-        end = loop.time() + DRAIN_SECONDS
+        longest = self._shared.settings.drain_timeout
+        end = loop.time() + longest
         idle_since: dict[Connection, float] = {}
         while (connections := self._open()) and (now := loop.time()) < end:
             for connection in connections:
@@ -71,7 +70,7 @@ class Server:
                     connection.force_close()
             await asyncio.sleep(_TICK)
         if connections:
-            log.warning("%d requests were not done after %g s, they are broken off", len(connections), DRAIN_SECONDS)
+            log.warning("%d requests were not done after %g s, they are broken off", len(connections), longest)
         await self._runner.cleanup()
         for listening in self._sockets:
             listening.close()
@@ -127,7 +126,7 @@ class Server:
             connection.close()
 
     async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Server"] = "wxcontroller"
+        response.headers["Server"] = SERVER
         if self._shared.settings.http_debug:
             log.info("%s %s: %d", request.method, request.path, response.status)  # never the query: it holds texts
         if self._shared.draining.is_set():

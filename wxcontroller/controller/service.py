@@ -15,6 +15,7 @@ from wxcontroller.controller.proxy import upstream_session
 from wxcontroller.controller.reconcile import BootMark, Watch, after_boot, summary
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import Units
+from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import BadSettings, UnitFailed, WxError
 from wxcontroller.core.journal import LEVELS, Event, fields
 from wxcontroller.core.notify import Notifier
@@ -23,6 +24,9 @@ from wxcontroller.core.settings import Loaded, Settings, load_settings
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
+# Between two tries to bring back, after a boot, what did not come up.
+_FIRST_PAUSE = 5.0
+_LONGEST_PAUSE = 300.0
 
 
 def inherited_sockets() -> list[socket.socket]:
@@ -90,13 +94,14 @@ class Service:
     async def _look_after(self, accounts: Accounts) -> None:
         """Once per boot start what is wanted; then look at all units again and again and keep the status line."""
         async with asyncio.TaskGroup() as group:
-            _ = group.create_task(self._after_boot(accounts), name="after boot")
+            pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+            _ = group.create_task(after_boot(accounts, BootMark(self._paths), pauses), name="after boot")
             watch = Watch()
             while True:
                 try:
                     views = await accounts.views()
-                except UnitFailed as problem:
-                    self._notifier.status(f"systemd can't be asked: {problem}")
+                except (UnitFailed, OSError) as problem:
+                    self._notifier.status(f"the accounts can't be looked at: {problem}")
                     log.error("%s", problem)
                 else:
                     watch.look(views)
@@ -104,12 +109,6 @@ class Service:
                     log.debug("%s", sentence)
                     self._say(sentence)
                 await asyncio.sleep(accounts.settings.check_interval)
-
-    async def _after_boot(self, accounts: Accounts) -> None:
-        try:
-            log.info("%s", await after_boot(accounts, BootMark(self._paths)))
-        except (WxError, OSError) as problem:
-            log.error("the wanted accounts can't be started: %s", problem)
 
     async def _watchdog(self) -> None:
         """Tell systemd that the event loop turns; it kills and restarts us when it does not."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from aiohttp import StreamReader, web
 
+from wxcontroller.controller.body import chunks
+
 # Ordinary forms never touch the disk.
 _IN_MEMORY = 1024 * 1024
 _CHUNK = 256 * 1024
@@ -40,11 +42,14 @@ class Spool:
 
 
 @contextlib.asynccontextmanager
-async def spooled(content: StreamReader, most: int) -> AsyncIterator[Spool]:
-    """Read a body of at most ``most`` bytes; raises HTTPRequestEntityTooLarge. The file is gone after the block."""
+async def spooled(content: StreamReader, most: int, silence: float) -> AsyncIterator[Spool]:
+    """Read a body of at most ``most`` bytes; the file is gone after the block.
+
+    Raises HTTPRequestEntityTooLarge, or HTTPRequestTimeout when nothing comes for ``silence`` seconds.
+    """
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as stream:
         size = 0
-        async for chunk in content.iter_any():
+        async for chunk in chunks(content, silence):
             size += len(chunk)
             if size > most:
                 raise web.HTTPRequestEntityTooLarge(most, size)

@@ -4,7 +4,10 @@ A state file is parsed once per change; between changes only its stamp is looked
 accounts, so nothing in them is followed, waited for or read without bound.
 """
 
+import errno
+import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping
@@ -32,6 +35,7 @@ class ClientState:
 
     ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link. ``since`` and ``start_time`` are
     seconds since 1970, 0 when not told; ``login`` is None when a program that is not ours wrote the file.
+    ``qrcode_number`` is another one for each QR code of a process.
     """
 
     fields: Mapping[str, JsonValue]
@@ -43,6 +47,7 @@ class ClientState:
     pid: int
     start_time: int
     qrcode_link: str
+    qrcode_number: int
     user: Mapping[str, str] | None
     stamp: Stamp
 
@@ -76,7 +81,11 @@ class StateFiles:
             raise Unreadable(f"{path}: {problem.strerror}") from None
         stamp = (found.st_ctime_ns, found.st_ino, found.st_size)
         if self._stamps.get(instance) != stamp:
-            self._known[instance] = self._read(path, stamp)
+            try:
+                self._known[instance] = self._read(path, stamp)
+            except OSError as problem:
+                # May pass, as when no descriptor is left: not remembered, so the next question reads again.
+                raise Unreadable(f"{path}: {problem.strerror}") from None
             self._stamps[instance] = stamp
         known = self._known[instance]
         if isinstance(known, str):
@@ -105,9 +114,13 @@ class StateFiles:
 
     def _read(self, path: Path, stamp: Stamp) -> ClientState | str:
         try:
-            content: JsonValue = json.loads(read_foreign(path, _MOST_STATE), parse_constant=_no_constant)
+            raw = read_foreign(path, _MOST_STATE)
         except OSError as problem:
-            return f"{path}: {problem.strerror or problem}"
+            if problem.errno is None or problem.errno == errno.ELOOP:  # not a plain file: that does not pass
+                return f"{path}: {problem.strerror or problem}"
+            raise
+        try:
+            content: JsonValue = json.loads(raw, parse_constant=_no_constant, parse_float=_finite)
         except (ValueError, RecursionError):
             return f"{path}: is not JSON"
         if not isinstance(content, dict):
@@ -133,6 +146,7 @@ def _state(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
     except ValueError:
         login = None
     user = obj(field(content, "user"))
+    link, number = text(field(content, _SECRET)), field(content, "qrcode_number")
     return ClientState(
         fields=MappingProxyType({key: value for key, value in content.items() if key != _SECRET}),
         login=login,
@@ -142,14 +156,29 @@ def _state(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         since=_seconds(field(content, "state_since")),
         pid=integer(field(content, "pid")),
         start_time=_seconds(field(content, "start_time")),
-        qrcode_link=text(field(content, _SECRET)),
+        qrcode_link=link,
+        qrcode_number=integer(number) if number is not None else _number_of(link, stamp),
         user={"id": text(field(user, "id")), "name": text(field(user, "name"))} if user else None,
         stamp=stamp,
     )
 
 
+def _number_of(link: str, stamp: Stamp) -> int:
+    """Return a number that changes with the QR code, for programs that don't count them."""
+    if link:
+        return int.from_bytes(hashlib.sha256(link.encode("utf-8", "surrogatepass")).digest()[:4], "big")
+    return stamp[0] // 1_000_000  # the time of the file's last change, in what JavaScript can count
+
+
 def _seconds(value: JsonValue) -> int:
     return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # 1e999: it could not be written as JSON again
+        raise ValueError(f"{digits[:32]} is beyond all numbers")
+    return number
 
 
 def _no_constant(word: str) -> None:

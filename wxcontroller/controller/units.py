@@ -25,13 +25,14 @@ IN_FLIGHT = 4
 # A look costs 11 ms for 300 units: nobody needs a fresher one than this, except after an action of ours.
 MAX_AGE = 1.0
 _LOOK_TIMEOUT = 10.0
-_QUICK_TIMEOUT = 10.0
 _KILL_TIMEOUT = 5.0
 _MOST_WORDS = 400
 _MOST_LOOKS = 3
 
 
 class Verb(StrEnum):
+    """What can be done to an account's unit: systemctl's own words."""
+
     START = "start"
     STOP = "stop"
     RESTART = "restart"
@@ -90,6 +91,8 @@ class Systemd:
     def __init__(self, systemctl: str = "systemctl") -> None:
         self._systemctl = systemctl
         self._slots = asyncio.Semaphore(IN_FLIGHT)
+        # Stops have slots of their own: they must not wait until starts that hang are given up.
+        self._stop_slots = asyncio.Semaphore(IN_FLIGHT)
         self._seen: Mapping[str, UnitRecord] = {}
         self._seen_at = float("-inf")
         self._look: asyncio.Task[Mapping[str, UnitRecord]] | None = None
@@ -106,17 +109,12 @@ class Systemd:
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         loop = asyncio.get_running_loop()
-        asked = loop.time()
-        while asked - self._seen_at > max_age:
-            # Everybody who asks meanwhile waits for one look; one of them hanging up must not end it.
-            if self._look is None or self._look.done():
-                self._look = loop.create_task(self._list(), name="list-units")
-            look = self._look
-            found = await asyncio.shield(look)
-            if look is self._look:
-                self._look = None
-            return found
-        return self._seen
+        if loop.time() - self._seen_at <= max_age:
+            return self._seen
+        # Everybody who asks meanwhile waits for one look; one of them hanging up must not end it.
+        if self._look is None or self._look.done():
+            self._look = loop.create_task(self._list(), name="list-units")
+        return await asyncio.shield(self._look)
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
         await self._change(str(verb), unit_of(instance), instance, timeout)
@@ -126,7 +124,7 @@ class Systemd:
         await self._change("start", f"wxclient-purge@{instance}.service", instance, timeout)
 
     async def _change(self, verb: str, unit: str, instance: str, timeout: float) -> None:
-        async with self._slots:
+        async with self._stop_slots if verb == Verb.STOP else self._slots:
             try:
                 code, _, complaint = await self._run([verb, unit], timeout)
             finally:

@@ -133,6 +133,7 @@ def account_json(view: View) -> JsonObject:
         "port": account.port,
         "post_api": redacted(account.options.get("post_api", "")),
         "qrcode": view.has_qrcode,
+        "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
         "user": user,
         "start_time": live.start_time or None if live else None,
     }

@@ -19,6 +19,8 @@ POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
 INSTANCE = "WXCLIENT_INSTANCE"
 DESIRED = "WXCLIENT_DESIRED"
 PARAMETERS = "WXCLIENT_PARAMETERS"
+# Options that the original's client reads with client=NAME merged in.
+_MERGED = {"post_api": POST_API, "poll_api": POLL_API}
 # What the registry must be able to read back whatever the template looks like.
 REQUIRED = (NAME, PORT, INSTANCE, DESIRED)
 
@@ -49,9 +51,15 @@ def with_client(address: str, name: str) -> str:
     """
     if not address:
         return ""
+    parts = urlsplit(without_client(address))
+    pairs = [*parts.query.split("&"), f"client={quote_plus(name)}"] if parts.query else [f"client={quote_plus(name)}"]
+    return urlunsplit(parts._replace(query="&".join(pairs)))
+
+
+def without_client(address: str) -> str:
+    """Return the URL without its ``client`` pair: the inverse of ``with_client``."""
     parts = urlsplit(address)
     pairs = [pair for pair in parts.query.split("&") if pair and pair.split("=", 1)[0] != "client"]
-    pairs.append(f"client={quote_plus(name)}")
     return urlunsplit(parts._replace(query="&".join(pairs)))
 
 
@@ -74,7 +82,9 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
         "MOJO_WEIXIN_MEDIA_DIR": str(paths.media(instance)),
     }
     for name, value in options.items():
-        variables[OPTIONS[name].variable] = value
+        # Their merged form stands above. The plain variable stays free for the admin's file, where it wins.
+        if name not in _MERGED:
+            variables[OPTIONS[name].variable] = value
     variables[INSTANCE] = instance
     variables[DESIRED] = account.desired.value
     if account.parameters:
@@ -105,6 +115,9 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
         for option in OPTIONS.values()
         if option.origin is not Origin.IGNORED and option.variable in variables
     }
+    for name_of, merged in _MERGED.items():
+        if name_of not in options and variables.get(merged):
+            options[name_of] = without_client(variables[merged])
     return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")))
 
 

@@ -1,7 +1,6 @@
 """Environment files as systemd reads them (systemd.exec(5), EnvironmentFile=): quoting and reading back."""
 
 import re
-from collections.abc import Mapping
 from enum import Enum, auto
 
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
@@ -10,6 +9,14 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Inside double quotes systemd undoes a backslash before these four only.
 _ESCAPED = '"\\`$'
 _SPACE = " \t\r\n"
+# Far below what exec takes in one variable (128 KiB), far above what anybody means.
+MOST = 16 * 1024
+
+
+def printable(character: str) -> bool:
+    """Say whether systemd takes a character in a value: neither control nor Unicode noncharacter."""
+    code = ord(character)
+    return not (code < 32 or 0x7F <= code < 0xA0 or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE)
 
 
 def quote(value: str) -> str:
@@ -18,22 +25,19 @@ def quote(value: str) -> str:
     Raises BadOption for what no environment variable of a unit can hold: newlines, NUL and other control
     characters (systemd drops such assignments silently), and text that is not valid Unicode.
     """
+    if len(value) > MOST:
+        raise BadOption(f"a value has {len(value)} characters, at most {MOST} are allowed", "shorten it")
     for character in value:
-        if character != "\t" and (ord(character) < 32 or ord(character) == 127):
+        if character != "\t" and not printable(character):
             raise BadOption(
-                f"a value contains the control character U+{ord(character):04X}",
-                "remove line breaks and control characters",
+                f"a value contains the character U+{ord(character):04X}",
+                "remove line breaks, control characters and noncharacters",
             )
     try:
         value.encode()
     except UnicodeEncodeError:
         raise BadOption("a value is not valid Unicode text", "send percent-encoded UTF-8") from None
     return '"' + "".join("\\" + c if c in _ESCAPED else c for c in value) + '"'
-
-
-def render(variables: Mapping[str, str]) -> str:
-    """Return an environment file with one assignment a line. Raises BadOption as ``quote`` does."""
-    return "".join(f"{key}={quote(value)}\n" for key, value in variables.items())
 
 
 class _At(Enum):
@@ -70,10 +74,8 @@ class _Reader:
             match at:
                 case _At.LINE:
                     at = self._line_begins(c)
-                case _At.COMMENT:
-                    if c == "\\":
-                        next(characters, "")
-                    elif c == "\n":
+                case _At.COMMENT:  # a backslash at its end does not continue it (systemd ≥ 254)
+                    if c == "\n":
                         at = _At.LINE
                 case _At.KEY:
                     at = self._in_key(c)

@@ -105,13 +105,19 @@ class Materialiser:
         self.registry = Registry(paths)
 
     def start(
-        self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool = False
+        self,
+        name: AccountName,
+        options: Mapping[str, str],
+        parameters: Mapping[str, str],
+        keep: bool = False,
+        runs: bool = False,
     ) -> Account:
         """Register ``name`` as wanted and write its file.
 
         ``options`` are canonical (core.options), ``parameters`` what the answer echoes. ``keep`` merges them over
-        what is stored, otherwise they replace it. The port stays the one the account has had. Raises NoPort,
-        TemplateError, BadOption (a value that no environment file can hold) or OSError; nothing is changed then.
+        what is stored, otherwise they replace it. The port stays the one the account has had; of one that ``runs``
+        and goes on, whatever today's range is. Raises NoPort, TemplateError, BadOption (a value that no environment
+        file can hold) or OSError; nothing is changed then.
         """
         with self._locked():
             known = self._known(name.instance)
@@ -124,7 +130,8 @@ class Materialiser:
             merged.update(options)
             echoed.update(parameters)
             # A port outside today's range (the settings changed) would be refused by the slice.
-            port = known.port if known and self._in_range(known.port) else self._free_port(name.instance)
+            stays = known is not None and (runs or self._in_range(known.port))
+            port = known.port if known is not None and stays else self._free_port(name.instance)
             account = Account(name, port, Desired.STARTED, merged, echoed)
             self._write(account)
             return account
@@ -158,9 +165,11 @@ class Materialiser:
             return account
 
     def remove(self, instance: str) -> None:
-        """Forget an account: its file goes, its port is free again."""
+        """Forget an account: its file goes, an unusable one kept aside too, and its port is free again."""
         with self._locked():
-            self.paths.account_file(instance).unlink(missing_ok=True)
+            path = self.paths.account_file(instance)
+            path.unlink(missing_ok=True)
+            _aside(path).unlink(missing_ok=True)
 
     def _known(self, instance: str) -> Account | None:
         try:
@@ -170,7 +179,7 @@ class Materialiser:
         except BadEnvironmentFile as problem:
             # The account is started anew: the unusable file is kept aside for the admin, not silently lost.
             path = self.paths.account_file(instance)
-            aside = path.with_suffix(".env.broken")
+            aside = _aside(path)
             log.error("account %s: %s; kept as %s and written anew", instance, problem, aside)
             with contextlib.suppress(FileNotFoundError):
                 path.replace(aside)
@@ -244,6 +253,10 @@ def render_account(account: Account, paths: Paths, template: Path) -> str:
                 "keep the loop over `variables` in the template",
             )
     return rendered
+
+
+def _aside(path: Path) -> Path:
+    return path.with_suffix(".env.broken")
 
 
 def _variables(path: Path) -> dict[str, str] | None:

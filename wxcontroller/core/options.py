@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import parse_qsl, urlsplit
 
+from wxcontroller.core.envfile import printable
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.journal import LEVELS
+
+_LONGEST = 2048
 
 
 class Origin(Enum):
@@ -92,6 +95,7 @@ def url(value: str) -> str:
     try:
         parts = urlsplit(value)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        (parts.hostname or "").encode("idna")  # what no name server could be asked for
     except ValueError:
         valid = False
     if not valid or any(c.isspace() for c in value):
@@ -229,6 +233,8 @@ def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST)
         option = OPTIONS.get(name)
         if option is None:
             raise BadOption(f"unknown option: {name[:64]}", "wxclient(8) lists the options")
+        # What can't stand in an environment file is refused here, before anything changes.
+        _one_line(name, value)
         if option.origin is Origin.IGNORED:
             ignored.append(name)
             continue
@@ -238,11 +244,11 @@ def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST)
             given[name] = option.check(value)
         except ValueError as problem:
             raise BadOption(f"option {name} {problem}", f"it is: {option.meaning}") from None
-        # What can't stand in an environment file is refused here, before anything changes.
-        _no_control(name, value)
     return Checked(given, tuple(dict.fromkeys(ignored)))
 
 
-def _no_control(name: str, value: str) -> None:
-    if any(ord(c) < 32 or ord(c) == 127 for c in value):
-        raise BadOption(f"option {name} contains a line break or control character", "remove it")
+def _one_line(name: str, value: str) -> None:
+    if len(value) > _LONGEST:
+        raise BadOption(f"option {name} has {len(value)} characters, at most {_LONGEST} are allowed", "shorten it")
+    if not all(printable(c) for c in value):
+        raise BadOption(f"option {name} contains a line break or another character that is no text", "remove it")

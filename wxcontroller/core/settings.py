@@ -5,16 +5,19 @@ of the original controller keeps its name (openwx-api 1.1). Those that systemd h
 reported as without effect.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from wxcontroller.core.errors import BadOption, BadSettings
 from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.options import Origin, check_options, url
 from wxcontroller.core.paths import Paths
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,15 @@ def _origins(value: object) -> object:
     return tuple(value)
 
 
+def _hosts(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError('must be a list like ["panel.example"]')
+    for each in value:
+        if each != "*" and not re.fullmatch(r"[0-9A-Za-z._\[\]:-]+", each):
+            raise ValueError(f'names {each!r}, a host is like "panel.example", or "*" for all')
+    return tuple(value)
+
+
 def _client(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError("must be a table of account options, as [client]")
@@ -119,10 +131,12 @@ def _client(value: object) -> object:
         raise ValueError(str(problem)) from None
 
 
-def _setting(default: object, parse: Parser, doc: str) -> Any:
-    if isinstance(default, dict):
-        return field(default_factory=dict, metadata={"parse": parse, "doc": doc})
+def _setting(default: T, parse: Parser, doc: str) -> T:
     return field(default=default, metadata={"parse": parse, "doc": doc})
+
+
+def _table(parse: Parser, doc: str) -> Mapping[str, str]:
+    return field(default_factory=dict[str, str], metadata={"parse": parse, "doc": doc})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +161,7 @@ class Settings:
     ua_inactivity_timeout: float = _setting(120, _number(1, 3600), "longest silence of a proxied request")
     start_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to come up")
     stop_timeout: float = _setting(20, _number(1, 600), "longest wait for an account's unit to end")
+    drain_timeout: float = _setting(15, _number(0, 3600), "longest wait for requests under way at an end")
     max_body: int = _setting(64 * 1024 * 1024, _whole(1024, 1 << 32), "largest request body in bytes")
     unknown_options: str = _setting(
         "refuse", _word("refuse", "ignore"), "what to do with a start parameter that is no option"
@@ -154,7 +169,10 @@ class Settings:
     allow_origins: tuple[str, ...] = _setting(
         (), _origins, "web origins besides the controller's own whose pages may call the API"
     )
-    client: Mapping[str, str] = _setting({}, _client, "[client]: defaults of account options")
+    allow_hosts: tuple[str, ...] = _setting(
+        (), _hosts, "names besides loopback under which the API is called, as by a reverse proxy"
+    )
+    client: Mapping[str, str] = _table(_client, "[client]: defaults of account options")
 
 
 # The original's, and why nothing is to be set here.

@@ -76,4 +76,3 @@ _WORDS = {
     LoginState.PARKED: "stop",
     LoginState.STOPPED: "stop",
 }
-STATE_WORDS = ("init", "loading", "scaning", "confirming", "updating", "running", "stop")

@@ -57,9 +57,3 @@ OBJECT_NOT_FOUND = reply(NOT_FOUND, "object not found")
 
 def no_port(client: str) -> JsonObject:
     return reply(NO_PORT, "no available port", client=client)
-
-
-def client_states(states: list[JsonObject]) -> JsonObject:
-    """check_client's success: always an array, also for one account."""
-    found: list[JsonValue] = list(states)
-    return {"code": OK, "client": found}

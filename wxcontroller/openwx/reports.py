@@ -9,6 +9,7 @@ from wxcontroller.openwx import media
 from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.objects import (
+    UNKNOWN_GROUP,
     UNKNOWN_PERSON,
     category,
     friend_displayname,
@@ -218,7 +219,7 @@ def _receiver(friend: Contact | None, target: str) -> JsonObject:
 def _group(group: Group | None, target: str, me: str) -> JsonObject:
     return {
         "group_id": target,
-        "group": group_displayname(group, me) if group else "群名未知",
+        "group": group_displayname(group, me) if group else UNKNOWN_GROUP,
         "group_name": group.name if group else None,
         "group_uid": uid_of(group.uid) if group else "",
     }

@@ -38,7 +38,7 @@ class ClientFacts:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where the session stands. Times in seconds since 1970."""
+    """Where the session stands. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process."""
 
     state: LoginState
     previous: LoginState | None
@@ -46,6 +46,7 @@ class Moment:
     status: str
     reason: str = ""
     qrcode_link: str | None = None
+    qrcode_number: int = 0
     user_id: str = ""
     user_name: str = ""
 
@@ -73,6 +74,7 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "status": moment.status,
         "reason": moment.reason,
         "qrcode_link": moment.qrcode_link,
+        "qrcode_number": moment.qrcode_number,
         "user": {"id": moment.user_id, "name": moment.user_name} if moment.user_id else None,
     }
     for name in _SHOWN:

@@ -1,5 +1,6 @@
 """The scripting API under /sandbox/: what a phone, and a bad day, can do to a web client."""
 
+import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from itertools import islice
@@ -39,10 +40,21 @@ async def own_pages_only(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Refuse what a foreign web page in somebody's browser sends here."""
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
+    origin, host = request.headers.get("Origin"), request.headers.get("Host")
+    if origin is not None and urlsplit(origin).netloc != host:
         return reply({"error": f"requests from pages of {origin} are not taken"}, 403)
+    # A page can make its own name stand for this machine; an address or localhost is nobody's but ours.
+    if host is not None and not _is_ours(urlsplit(f"//{host}").hostname or ""):
+        return reply({"error": f"{host} is not this machine's name: use 127.0.0.1 or localhost"}, 403)
     return await handler(request)
+
+
+def _is_ours(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost"
+    return True
 
 
 @web.middleware

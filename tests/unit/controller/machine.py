@@ -141,7 +141,10 @@ class Process:
 
 
 class StandInUnits:
-    """The ``Units`` seam without systemd. ``refuse`` makes starts fail, ``hold`` makes actions wait."""
+    """The ``Units`` seam without systemd.
+
+    ``refuse`` makes all starts fail, ``refused`` these; ``hold`` makes actions wait, with ``hold_stops`` stops too.
+    """
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
@@ -149,7 +152,10 @@ class StandInUnits:
         self.records: dict[str, UnitRecord] = {}
         self.calls: list[str] = []
         self.refuse: str = ""
+        self.refused: set[str] = set()
         self.hold: asyncio.Event | None = None
+        self.hold_stops = True
+        self.looks = 0
         self.holding = asyncio.Event()
         self.broken = False
         self.remembered: dict[str, UnitRecord] | None = None
@@ -157,6 +163,7 @@ class StandInUnits:
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         if self.broken:
             raise UnitFailed("systemd can't be asked", "see the journal")
+        self.looks += 1
         return dict(self.records if max_age == 0 or self.remembered is None else self.remembered)
 
     def remember(self) -> None:
@@ -189,6 +196,9 @@ class StandInUnits:
             raise UnitFailed(
                 f"{unit_of(instance)}: start failed: {self.refuse}", f"see: journalctl -u {unit_of(instance)}"
             )
+        if instance in self.refused:
+            self.records[instance] = UnitRecord(instance, UnitState.FAILED, "failed")
+            raise UnitFailed(f"{unit_of(instance)}: start failed")
         if instance not in self.processes:
             process = Process(self.paths, instance)
             await process.run()
@@ -198,7 +208,8 @@ class StandInUnits:
     async def _stop(self, instance: str) -> None:
         if instance in self.records:
             self.records[instance] = UnitRecord(instance, UnitState.DEACTIVATING, "stop-sigterm")
-        await self._held()
+        if self.hold_stops:
+            await self._held()
         await self.kill(instance)
         self.records.pop(instance, None)
 
@@ -284,3 +295,13 @@ class Machine:
 async def machine(root: Path, **settings: object) -> AsyncIterator[Machine]:
     async with Machine(root, **settings) as made:
         yield made
+
+
+async def raw(host: Machine, sent: bytes) -> tuple[int, bytes]:
+    """Send bytes over a connection of their own; return the status (0 for none) and all that came back."""
+    reader, writer = await asyncio.open_connection(*host.address)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    return int(answer.split(b" ", 2)[1]) if answer else 0, answer

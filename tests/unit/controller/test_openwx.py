@@ -174,7 +174,7 @@ async def test_start_while_stopping_waits_and_starts(host: Machine) -> None:
 async def test_a_caller_who_hangs_up_does_not_leave_a_start_half_done(host: Machine) -> None:
     host.units.hold = asyncio.Event()
     _, writer = await asyncio.open_connection(*host.address)
-    writer.write(b"GET /openwx/start_client?client=alice HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /openwx/start_client?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     await host.units.holding.wait()
     writer.close()
     await writer.wait_closed()

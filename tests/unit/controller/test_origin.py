@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import Machine, machine, raw
 
 FOREIGN = [
     {"Origin": "https://evil.example"},
@@ -39,7 +39,8 @@ async def test_our_own_page_and_other_callers_pass(host: Machine) -> None:
         {"Origin": host.url},
         {"Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "none"},
-        {"Origin": "http://panel.local", "Host": "panel.local"},  # behind a proxy that passes Host on
+        {"Host": "localhost:2000", "Origin": "http://localhost:2000"},
+        {"Host": "[::1]:2000", "Origin": "http://[::1]:2000", "Sec-Fetch-Site": "same-origin"},
     ]
     for headers in own:
         async with host.http.get("/v1/accounts", headers=headers) as answer:
@@ -54,3 +55,97 @@ async def test_origins_can_be_allowed(tmp_path: Path, allowed: tuple[str, ...], 
         headers = {"Origin": "https://panel.example", "Sec-Fetch-Site": "cross-site"}
         async with host.http.get("/v1/accounts", headers=headers) as answer:
             assert answer.status == status
+
+
+REBOUND = {"Host": "evil.example:2000", "Origin": "http://evil.example:2000", "Sec-Fetch-Site": "same-origin"}
+
+
+async def test_a_page_whose_name_was_bent_to_loopback_is_refused(host: Machine) -> None:
+    """DNS rebinding: to the browser it is the page's own server, so the headers look like our own page's."""
+    process = await host.start("alice")
+    for path in ("/", "/v1/accounts", "/openwx/check_client", "/openwx/get_user_info?client=alice", "/nowhere"):
+        for headers in (REBOUND, {"Host": "evil.example"}, {"Host": ""}):
+            async with host.http.get(path, headers=headers) as answer:
+                assert answer.status == 403
+                seen = await answer.json()
+            words = seen["error"]["remedy"] if path.startswith("/v1") else seen["status"]
+            assert "allow_hosts" in words
+    async with host.http.post("/v1/accounts/alice/stop", headers=REBOUND) as answer:
+        assert answer.status == 403
+    assert "alice" in host.units.processes
+    assert process.requests == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"allow_hosts": ("panel.local",)}, {"allow_hosts": ("*",)}, {"allow_origins": ("http://panel.local",)}],
+)
+async def test_a_reverse_proxy_that_passes_host_on_can_be_allowed(
+    tmp_path: Path, settings: dict[str, tuple[str, ...]]
+) -> None:
+    async with machine(tmp_path, **settings) as host:
+        headers = {"Host": "panel.local", "Origin": "http://panel.local", "Sec-Fetch-Site": "same-origin"}
+        async with host.http.get("/v1/accounts", headers=headers) as answer:
+            assert answer.status == 200
+        # That a name is ours makes no other page's calls ours.
+        async with host.http.get("/v1/accounts", headers={**headers, "Origin": "https://evil.example"}) as answer:
+            assert answer.status == 403
+
+
+async def test_two_hosts_or_one_in_the_target_are_checked_too(host: Machine) -> None:
+    for head in (
+        b"GET /v1/accounts HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n",
+        b"GET http://evil.example/v1/accounts HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+    ):
+        status, _ = await raw(host, head + b"Connection: close\r\n\r\n")
+        assert status in (400, 403)
+    status, _ = await raw(host, b"GET /v1/accounts HTTP/1.0\r\n\r\n")  # before there was Host
+    assert status == 200
+
+
+async def test_the_account_sees_nothing_of_the_page_that_calls(host: Machine) -> None:
+    await host.start("alice")
+    headers = {
+        "Origin": host.url,
+        "Sec-Fetch-Site": "same-origin",
+        "Sec-Fetch-Mode": "cors",
+        "Sec-Fetch-Dest": "empty",
+    }
+    async with host.http.get("/openwx/echo?client=alice", headers=headers) as answer:
+        seen = (await answer.json())["headers"]
+    assert seen["Host"] == f"127.0.0.1:{host.process('alice').account.port}"
+    assert [name for name in seen if name == "Origin" or name.startswith("Sec-")] == []
+
+
+@pytest.mark.parametrize("allowed", [("https://panel.example",), ("*",)])
+async def test_an_allowed_page_may_read_the_answers(tmp_path: Path, allowed: tuple[str, ...]) -> None:
+    async with machine(tmp_path, allow_origins=allowed) as host:
+        await host.start("alice")
+        page = {"Origin": "https://panel.example", "Sec-Fetch-Site": "cross-site"}
+        for path in ("/v1/accounts", "/v1/accounts/nobody", "/openwx/stream?client=alice&bytes=200000"):
+            async with host.http.get(path, headers=page) as answer:
+                assert answer.headers["Access-Control-Allow-Origin"] == "https://panel.example"
+                assert answer.headers["Vary"] == "Origin"
+        async with host.http.get("/v1/accounts") as answer:
+            assert "Access-Control-Allow-Origin" not in answer.headers
+            assert answer.headers["Vary"] == "Origin"  # a cache must not give this to the page
+        asked = {
+            **page,
+            "Access-Control-Request-Method": "DELETE",
+            "Access-Control-Request-Headers": "content-type,x-own",
+        }
+        for path in ("/v1/accounts/alice", "/openwx/echo?client=alice"):
+            async with host.http.options(path, headers=asked) as answer:
+                assert answer.status == 204
+                assert answer.headers["Access-Control-Allow-Origin"] == "https://panel.example"
+                assert answer.headers["Access-Control-Allow-Methods"] == "DELETE"
+                assert answer.headers["Access-Control-Allow-Headers"] == "content-type,x-own"
+        assert not any(line.startswith("OPTIONS") for line in host.process("alice").requests)
+
+
+async def test_the_preflight_of_a_page_that_is_not_allowed(tmp_path: Path) -> None:
+    async with machine(tmp_path, allow_origins=("https://panel.example",)) as host:
+        asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+        async with host.http.options("/v1/accounts/alice/stop", headers=asked) as answer:
+            assert answer.status == 403
+            assert "Access-Control-Allow-Origin" not in answer.headers

@@ -44,7 +44,7 @@ async def test_nothing_is_added_to_a_bare_request_and_hop_headers_stay_here(host
     process = await host.start("alice")
     reader, writer = await asyncio.open_connection(*host.address)
     writer.write(
-        b"GET /openwx/echo?client=alice HTTP/1.1\r\nHost: far.example\r\nX-Hop: 1\r\nTE: trailers\r\n"
+        b"GET /openwx/echo?client=alice HTTP/1.1\r\nHost: 127.0.0.1:2000\r\nX-Hop: 1\r\nTE: trailers\r\n"
         b"Connection: close, X-Hop\r\n\r\n"
     )
     raw = await reader.read()
@@ -56,7 +56,9 @@ async def test_nothing_is_added_to_a_bare_request_and_hop_headers_stay_here(host
 async def test_raw_utf8_in_a_target(host: Machine) -> None:
     await host.start("小店")
     reader, writer = await asyncio.open_connection(*host.address)
-    writer.write("GET /openwx/echo?client=小店&content=你 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    writer.write(
+        "GET /openwx/echo?client=小店&content=你 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    )
     raw = await reader.read()
     writer.close()
     assert b" 200 " in raw.split(b"\r\n")[0]
@@ -67,7 +69,12 @@ async def test_raw_utf8_in_pieces_over_one_connection(host: Machine) -> None:
     process = await host.start("小店")
     reader, writer = await asyncio.open_connection(*host.address)
     for _ in range(2):
-        for piece in ("GET /openwx/echo?client=小", "店&content=你 HTT", "P/1.1\r\nHost: x\r\nX-Raw: 你", "\r\n\r\n"):
+        for piece in (
+            "GET /openwx/echo?client=小",
+            "店&content=你 HTT",
+            "P/1.1\r\nHost: 127.0.0.1\r\nX-Raw: 你",
+            "\r\n\r\n",
+        ):
             writer.write(piece.encode())
             await asyncio.sleep(0.02)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -137,7 +144,7 @@ async def test_a_caller_who_asks_before_sending(host: Machine) -> None:
     await host.start("alice")
     reader, writer = await asyncio.open_connection(*host.address)
     writer.write(
-        b"POST /openwx/echo?client=alice HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        b"POST /openwx/echo?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\n"
         b"Content-Length: 5\r\nConnection: close\r\n\r\n"
     )
     assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -163,7 +170,7 @@ async def test_compressed_bodies_pass_as_they_are(host: Machine) -> None:
 async def test_a_slow_reader_slows_the_account_down(host: Machine) -> None:
     process = await host.start("alice")
     reader, writer = await asyncio.open_connection(*host.address, limit=4096)
-    writer.write(b"GET /openwx/stream?client=alice&bytes=500000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /openwx/stream?client=alice&bytes=500000000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     await reader.readexactly(100)
     written = -1
     while written != len(process.requests):
@@ -197,7 +204,7 @@ async def test_a_caller_who_hangs_up_ends_the_request_at_the_account(host: Machi
         process.hung_up.clear()
         process.reached.clear()
         _, writer = await asyncio.open_connection(*host.address)
-        writer.write(f"GET /openwx/{endpoint}?client=alice HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(f"GET /openwx/{endpoint}?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         await asyncio.wait_for(process.reached.wait(), 2)
         writer.close()
         await asyncio.wait_for(process.hung_up.wait(), 2)
@@ -211,9 +218,39 @@ async def test_an_account_that_is_down(host: Machine) -> None:
         seen = await answer.json()
     assert (seen["code"], seen["client"], seen["state"], seen["unit_state"]) == (7, "alice", "stop", "failed")
     assert seen["status"] == (
-        "client alice can't be reached: its unit failed; "
+        "client alice is not up: its unit failed; "
         "wxclient@alice.service is failed; see: journalctl -u wxclient@alice.service"
     )
+
+
+async def test_the_port_of_a_wanted_account_that_is_down_may_be_somebody_elses(host: Machine) -> None:
+    process = await host.start("alice")
+    await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVATING, "auto-restart"))
+    calls: list[bytes] = []
+
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(other, "127.0.0.1", process.account.port)
+    async with server, host.http.get("/openwx/echo?client=alice") as answer:
+        assert answer.status == 502
+        assert "auto-restart" in (await answer.json())["status"]
+    assert calls == []
+
+
+async def test_an_account_that_just_came_up_is_served_at_once(host: Machine) -> None:
+    await host.start("alice")
+    await host.get("stop_client", client="alice")
+    host.units.remember()
+    await host.start("alice")
+    assert (await host.get("echo", client="alice"))["method"] == "GET"
+
+
+async def test_an_account_is_served_while_systemd_can_not_be_asked(host: Machine) -> None:
+    await host.start("alice")
+    host.units.broken = True
+    assert (await host.get("echo", client="alice"))["method"] == "GET"
 
 
 async def test_a_stopped_account_does_not_exist(host: Machine) -> None:

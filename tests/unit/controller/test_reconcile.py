@@ -1,15 +1,20 @@
 """What the controller does by itself: bringing accounts back after a boot, and telling how all are."""
 
 import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tests.unit.controller.machine import Machine
+from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import BootMark, Watch, after_boot, summary
-from wxcontroller.controller.units import UnitRecord
+from wxcontroller.controller.units import IN_FLIGHT, UnitRecord, Verb
+from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
 
@@ -23,31 +28,109 @@ async def boot(host: Machine) -> None:
     host.units.calls.clear()
 
 
+async def back(host: Machine) -> str:
+    """Bring back what is wanted, without long pauses; return the last sentence."""
+    with at_info() as lines:
+        await asyncio.wait_for(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)), 5)
+    return lines[-1]
+
+
+@contextlib.contextmanager
+def at_info() -> Iterator[list[str]]:
+    lines: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    logger, keeper = logging.getLogger("wxcontroller.controller.reconcile"), Keeper()
+    before = logger.level
+    logger.addHandler(keeper)
+    logger.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(keeper)
+        logger.setLevel(before)
+
+
 async def test_wanted_accounts_come_back_and_stopped_ones_stay_stopped(host: Machine) -> None:
-    mark = BootMark(host.paths)
-    assert await after_boot(host.accounts, mark) == "after boot: 0 accounts wanted, 0 up, 0 started"
+    assert await back(host) == "after boot: 0 accounts wanted, 0 up, 0 started"
     for name in ("alice", "bob", "小店", "carol"):
         await host.start(name)
     await host.get("stop_client", client="bob")
     await boot(host)
     # Within the same boot nothing is started: the admin may have stopped a unit by hand.
-    assert "no boot" in await after_boot(host.accounts, mark)
+    assert "no boot" in await back(host)
     assert host.units.calls == []
     (host.paths.controller_runtime / "accounts-started").unlink()
-    assert await after_boot(host.accounts, mark) == "after boot: 3 accounts wanted, 0 up, 3 started"
+    assert await back(host) == "after boot: 3 accounts wanted, 0 up, 3 started"
     assert sorted(host.units.processes) == sorted(
         ["alice", "carol", host.accounts.known.resolve("小店")],
     )
 
 
-async def test_one_that_does_not_come_up_does_not_hold_the_others(host: Machine) -> None:
-    for name in ("alice", "bob"):
+async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine) -> None:
+    for name in ("alice", "bob", "carol"):
         await host.start(name)
     await boot(host)
-    host.units.refuse = "no"
-    assert await after_boot(host.accounts, BootMark(host.paths)) == (
-        "after boot: 2 accounts wanted, 0 up, 0 started, 2 failed"
+    mark = BootMark(host.paths)
+    host.units.refused = {"alice", "bob"}
+    with at_info() as lines:
+        task = asyncio.create_task(after_boot(host.accounts, mark, Backoff(0.01, 0.02)))
+        async with asyncio.timeout(5):
+            while sum("2 failed" in line for line in lines) < 2:
+                await asyncio.sleep(0.01)
+        assert "after boot: 3 accounts wanted, 0 up, 1 started, 2 failed" in lines
+        assert not mark.is_set()
+        # What was up meanwhile and is stopped by hand stays so.
+        await host.units.act(Verb.STOP, "carol", 1)
+        host.units.refused = set()
+        await asyncio.wait_for(task, 5)
+        assert lines[-1] == "after boot: 3 accounts wanted, 0 up, 2 started"
+    assert sorted(host.units.processes) == ["alice", "bob"]
+    assert mark.is_set()
+
+
+async def test_what_max_clients_leaves_down_is_no_failure(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_clients=2) as host:
+        for name in ("alice", "bob"):
+            await host.start(name)
+        await boot(host)
+        host.accounts.settings = replace(host.accounts.settings, max_clients=1)
+        assert (await back(host)).endswith("1 started, 1 left down by max_clients")
+        assert BootMark(host.paths).is_set()
+
+
+async def test_a_systemd_that_does_not_answer_yet_is_asked_again(host: Machine) -> None:
+    await host.start("alice")
+    await boot(host)
+    host.units.broken = True
+    with at_info() as lines:
+        task = asyncio.create_task(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)))
+        async with asyncio.timeout(5):
+            while len(lines) < 2:
+                await asyncio.sleep(0.01)
+        host.units.broken = False
+        await asyncio.wait_for(task, 5)
+    assert "alice" in host.units.processes
+
+
+async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Machine) -> None:
+    names = [f"a{number}" for number in range(IN_FLIGHT + 1)]
+    for name in names:
+        await host.start(name)
+    await boot(host)
+    host.units.hold = asyncio.Event()
+    passing = asyncio.create_task(back(host))
+    await asyncio.wait_for(host.units.holding.wait(), 5)
+    host.units.hold_stops = False
+    await host.get("stop_client", client=names[-1])
+    host.units.hold.set()
+    assert await passing == (
+        f"after boot: {IN_FLIGHT + 1} accounts wanted, 0 up, {IN_FLIGHT} started, 1 stopped meanwhile"
     )
+    assert sorted(host.units.processes) == names[:-1]
 
 
 async def test_the_status_line(host: Machine) -> None:
@@ -111,3 +194,13 @@ async def test_the_heartbeat_outlives_a_server_that_is_gone(caplog: pytest.LogCa
     task.cancel()
     assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 70}.example", "a..example"])
+async def test_the_heartbeat_outlives_a_host_that_can_be_none(host: str, caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(poll_api=f"http://{host}/x", poll_interval=0.01)
+    task = asyncio.create_task(heartbeat(lambda: settings))
+    await asyncio.sleep(0.2)
+    assert not task.done()
+    task.cancel()
+    assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1

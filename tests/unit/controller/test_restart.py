@@ -59,7 +59,7 @@ class Caller:
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str) -> bool:
         connection = "keep-alive" if self.keep_alive else "close"
-        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n".encode())
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {connection}\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         if " 200 " not in head.partition("\r\n")[0]:
             raise ValueError(head.partition("\r\n")[0])
@@ -87,6 +87,8 @@ async def account(host: Host, name: str) -> web.AppRunner:
     host.paths.accounts.mkdir(parents=True)
     record = Account(parse_name(name), port)
     host.paths.account_file(name).write_text(render_account(record, host.paths, host.paths.template))
+    unit = {"unit": f"wxclient@{name}.service", "active": "active", "sub": "running"}
+    (host.bin / "systemctl.units").write_text(json.dumps([unit]))
     return runner
 
 
@@ -115,7 +117,7 @@ async def test_a_long_poll_is_answered_at_once_and_an_idle_connection_gets_one_m
     async with started(host) as process:
         loop = asyncio.get_running_loop()
         poll, poll_writer = await asyncio.open_connection(*host.address)
-        poll_writer.write(b"GET /openwx/check_event?client=alice HTTP/1.1\r\nHost: x\r\n\r\n")
+        poll_writer.write(b"GET /openwx/check_event?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         idle, idle_writer = await asyncio.open_connection(*host.address)
         fresh, fresh_writer = await asyncio.open_connection(*host.address)
         await asyncio.sleep(0.3)
@@ -125,7 +127,7 @@ async def test_a_long_poll_is_answered_at_once_and_an_idle_connection_gets_one_m
         assert b"Connection: close" in head
         assert await poll.read() == b"[]"
         assert loop.time() - began < 0.5
-        idle_writer.write(b"GET /openwx/check_client HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle_writer.write(b"GET /openwx/check_client HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         raw = await asyncio.wait_for(idle.read(), 2)
         assert b"Connection: close" in raw
         assert json.loads(raw.partition(b"\r\n\r\n")[2])["code"] == 0
@@ -140,7 +142,7 @@ async def test_a_long_poll_is_answered_at_once_and_an_idle_connection_gets_one_m
 async def test_a_request_under_way_is_finished(host: Host) -> None:
     process = await host.start()
     reader, writer = await asyncio.open_connection(*host.address)
-    writer.write(b"POST /v1/accounts/bob/start HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
+    writer.write(b"POST /v1/accounts/bob/start HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{")
     await asyncio.sleep(0.2)
     ending = asyncio.create_task(host.end(process))
     await host.notifications.wait("STOPPING=1")
@@ -193,6 +195,17 @@ async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) 
         assert len(starts) == expected
 
 
+async def test_a_directory_that_can_not_be_read_is_told_and_outlived(host: Host) -> None:
+    host.settings("check_interval = 0.5")
+    host.paths.accounts.parent.mkdir(parents=True)
+    host.paths.accounts.write_text("no directory")
+    async with started(host) as process:
+        await host.notifications.wait("STATUS=the accounts can't be looked at")
+        host.paths.accounts.unlink()
+        await host.notifications.wait("STATUS=no accounts")
+        assert await host.end(process) == 0
+
+
 async def test_check_config(host: Host) -> None:
     async def check() -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
@@ -233,7 +246,7 @@ async def test_without_socket_activation_the_settings_say_where_to_listen(host: 
     process = await asyncio.create_subprocess_exec(*command, env=environment)
     await host.notifications.wait("READY=1")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    writer.write(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
     assert b" 200 " in await reader.read()
     writer.close()
     assert await host.end(process) == 0

@@ -44,6 +44,7 @@ async def test_an_account_in_full(host: Machine) -> None:
         "port": process.account.port,
         "post_api": "http://127.0.0.1:9/in?key=…",
         "qrcode": False,
+        "qrcode_number": None,
         "user": {"id": "@abc", "name": "小明"},
         "start_time": 1_600_000_000,
     }
@@ -170,6 +171,25 @@ async def test_the_code_to_scan(host: Machine) -> None:
     status, answer = await host.v1("GET", "accounts/alice/qr")
     assert status == 404
     assert "its unit failed" in str(obj(answer["error"])["message"])
+
+
+async def test_each_code_has_another_number(host: Machine) -> None:
+    """An expired code is followed by the next in the same state, since the same second."""
+    process = await host.start("alice")
+
+    async def number() -> object:
+        return (await host.v1("GET", "accounts/alice"))[1]["qrcode_number"]
+
+    for count in (1, 2):
+        process.say(LoginState.SCANNING, qrcode_link=f"https://login.weixin.qq.com/l/{count}", qrcode_number=count)
+        assert await number() == count
+    numbers = set()
+    for link in ("A", "B", "A"):  # a program that does not count
+        process.say(LoginState.SCANNING, qrcode_link=f"https://login.weixin.qq.com/l/{link}")
+        numbers.add(await number())
+    assert len(numbers) == 2
+    process.say(LoginState.RUNNING, qrcode_number=2)
+    assert await number() is None
 
 
 async def test_health(host: Machine) -> None:

@@ -6,18 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.core.envfile import parse, quote, render
+from wxcontroller.core.envfile import MOST, parse, printable, quote
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
 
-_VALUES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]))
+_VALUES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]).filter(printable))
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,20}", fullmatch=True), _VALUES))
 def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
-    assert parse(render(variables)) == variables
+    content = "".join(f"{key}={quote(value)}\n" for key, value in variables.items())
+    assert parse(content) == variables
 
 
-@pytest.mark.parametrize("value", ["a\nb", "a\rb", "\0", "\x1b[0m", "\x7f", "\ud800"])
+@pytest.mark.parametrize(
+    "value", ["a\nb", "a\rb", "\0", "\x1b[0m", "\x7f", "\ud800", "\ufffe", "\U0010ffff", "\x9b", "x" * (MOST + 1)]
+)
 def test_what_no_variable_can_hold_is_refused(value: str) -> None:
     with pytest.raises(BadOption):
         quote(value)
@@ -28,6 +31,7 @@ def test_what_no_variable_can_hold_is_refused(value: str) -> None:
     [
         ("A=1\nB=2\n", {"A": "1", "B": "2"}),
         ("A=1\nA=2", {"A": "2"}),
+        ("# comment\\\nA=1\n", {"A": "1"}),
         ("# A=1\n; B=2\n\n  C = 3  \n", {"C": "3"}),
         ('A="x y" \nB=\'p"q\'\n', {"A": "x y", "B": 'p"q'}),
         ('A="a\\"b\\\\c\\$d\\`e\\nf"\n', {"A": 'a"b\\c$d`e\\nf'}),

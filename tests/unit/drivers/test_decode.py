@@ -429,3 +429,9 @@ def test_real_ids_are_believed_only_if_they_fit() -> None:
     assert contacts.uid_of("7000000001@chatroom") == 7000000001
     assert contacts.uid_of("wxid_1") == contacts.uid_of("wxid_1") != contacts.uid_of("wxid_2")
     assert 0 < contacts.uid_of("wxid_1") < 1 << 53
+
+
+def test_an_answer_nested_too_deeply_is_a_typed_error() -> None:
+    body = b'{"a":' * 2000 + b'"\\ud800"' + b"}" * 2000
+    with pytest.raises(WeChatError):
+        decode.news_of(Answer("webwxsync", 200, body))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wxcontroller.drivers.web.emoji import character_of, name_of
 from wxcontroller.drivers.web.markup import read
-from wxcontroller.drivers.web.text import is_group, plain, split_sender
+from wxcontroller.drivers.web.text import is_group, plain, plain_name, split_sender
 from wxcontroller.sandbox.markup import encode
 
 SMILE = '<span class="emoji emoji1f604"></span>'
@@ -155,3 +155,7 @@ def test_much_nonsense_takes_no_time(piece: str) -> None:
     xml = read("&lt;" + piece * 60_000, False)
     assert (xml.text("msg/a"), xml.text("b"), xml.attribute("a", "y"), xml.attribute("a", "x")) is not None
     assert time.monotonic() - began < 3
+
+
+def test_a_name_can_not_act_on_a_terminal() -> None:
+    assert plain_name("A&amp;B\x1b[2J\x9b1m<br/>\x07", emoji_names=False) == "A&B[2J1m"

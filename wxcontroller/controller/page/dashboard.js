@@ -130,7 +130,8 @@ function showCodes(accounts) {
   }
 }
 
-const version = (account) => `${account.pid}-${account.since}-${account.login_state}`;
+// An expired code is replaced by the next one without any change of state: the number tells them apart.
+const version = (account) => `${account.pid}-${account.since}-${account.qrcode_number}`;
 
 function show(accounts) {
   // Rows are made anew unless somebody is at a button with the keyboard.

@@ -6,6 +6,7 @@ from wxcontroller.controller.v1 import accounts, health, qr
 
 
 def add_routes(app: web.Application) -> None:
+    """Route all of /v1."""
     router = app.router
     router.add_get("/v1/health", health.health)
     router.add_get("/v1/accounts", accounts.all_accounts)

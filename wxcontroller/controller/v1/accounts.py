@@ -4,6 +4,7 @@ import json
 
 from aiohttp import web
 
+from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
@@ -47,9 +48,8 @@ async def start(request: web.Request) -> web.Response:
 async def stop(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/stop: also for an account that does not run."""
     accounts = context(request).accounts
-    given = request.match_info["name"]
-    stopped = await accounts.stop(given)
-    answer = account_json(await accounts.the(given))
+    stopped = await accounts.stop(request.match_info["name"])
+    answer = account_json(stopped.after)
     return json_response({**answer, "note": stopped.note} if stopped.note else answer)
 
 
@@ -68,15 +68,11 @@ async def remove(request: web.Request) -> web.Response:
 
 async def _options(request: web.Request) -> dict[str, str]:
     """Return the options of a JSON body: an object of texts, numbers and booleans. Raises BadRequest, BadOption."""
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _MOST_BODY:
-            raise web.HTTPRequestEntityTooLarge(_MOST_BODY, len(body))
+    body = await whole(request, _MOST_BODY)
     if not body.strip():
         return {}
     try:
-        content: JsonValue = json.loads(bytes(body))
+        content: JsonValue = json.loads(body)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON", 'send an object of options, {"post_api": "http://…"}') from None
     if not isinstance(content, dict):

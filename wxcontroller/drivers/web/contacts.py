@@ -8,7 +8,7 @@ from sys import intern
 
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
-from wxcontroller.drivers.web.text import is_group, plain
+from wxcontroller.drivers.web.text import is_group, plain, plain_name
 
 # 14.4. Most are in no list; `filehelper` is the one meant as a target.
 _SPECIAL = (
@@ -41,14 +41,14 @@ def contact_of(raw: JsonObject, emoji_names: bool) -> Contact:
     name = id_of(raw)
     return Contact(
         id=name,
-        name=plain(text(raw.get("NickName")), emoji_names),
+        name=plain_name(text(raw.get("NickName")), emoji_names),
         uid=_number(raw, "Uin"),
         account=text(raw.get("Alias")),
-        markname=plain(text(raw.get("RemarkName")), emoji_names),
-        display=plain(text(raw.get("DisplayName")), emoji_names),
+        markname=plain_name(text(raw.get("RemarkName")), emoji_names),
+        display=plain_name(text(raw.get("DisplayName")), emoji_names),
         province=intern(text(raw.get("Province"))),
         city=intern(text(raw.get("City"))),
-        signature=plain(text(raw.get("Signature")), emoji_names),
+        signature=plain_name(text(raw.get("Signature")), emoji_names),
         sex=_SEXES.get(integer(raw.get("Sex")), Sex.UNKNOWN),
         kind=_kind(name, integer(raw.get("VerifyFlag"))),
         avatar=_avatar(raw),
@@ -66,7 +66,7 @@ def group_of(raw: JsonObject, me: str, emoji_names: bool) -> Group:
     owner = text(raw.get("ChatRoomOwner")) or (me if integer(raw.get("IsOwner")) == 1 else "")
     return Group(
         id=id_of(raw),
-        name=plain(text(raw.get("NickName")), emoji_names),
+        name=plain_name(text(raw.get("NickName")), emoji_names),
         members=_members(raw, emoji_names),
         uid=_number(raw, "Uin"),
         owner_uid=_number(raw, "OwnerUin"),
@@ -80,13 +80,13 @@ def _members(raw: JsonObject, emoji_names: bool) -> tuple[Member, ...]:
     return tuple(
         Member(
             id=name,
-            nickname=plain(text(member.get("NickName")), emoji_names),
-            display=plain(text(member.get("DisplayName")), emoji_names),
+            nickname=plain_name(text(member.get("NickName")), emoji_names),
+            display=plain_name(text(member.get("DisplayName")), emoji_names),
             uid=_number(member, "Uin"),
             account=text(member.get("Alias")),
             province=intern(text(member.get("Province"))),
             city=intern(text(member.get("City"))),
-            signature=plain(text(member.get("Signature")), emoji_names),
+            signature=plain_name(text(member.get("Signature")), emoji_names),
             sex=_SEXES.get(integer(member.get("Sex")), Sex.UNKNOWN),
         )
         for entry in items(raw.get("MemberList"))
@@ -220,9 +220,9 @@ def profile_changes(raw: JsonObject, known: Contact, emoji_names: bool) -> Conta
         return known
     return replace(
         known,
-        name=plain(text(obj(raw.get("NickName")).get("Buff")), emoji_names) or known.name,
+        name=plain_name(text(obj(raw.get("NickName")).get("Buff")), emoji_names) or known.name,
         account=text(raw.get("Alias")) or known.account,
-        signature=plain(text(raw.get("Signature")), emoji_names) or known.signature,
+        signature=plain_name(text(raw.get("Signature")), emoji_names) or known.signature,
         sex=_SEXES.get(integer(raw.get("Sex")), known.sex),
         avatar=_avatar(raw) or known.avatar,
     )

@@ -356,7 +356,12 @@ def _json(answer: Answer) -> JsonObject:
     if not isinstance(found, dict):
         raise Unreadable(answer.call, "the answer is no JSON object")
     # Half a surrogate pair can't be written anywhere again.
-    return obj(_whole(found)) if _ESCAPED_SURROGATE.search(content) else found
+    if not _ESCAPED_SURROGATE.search(content):
+        return found
+    try:
+        return obj(_whole(found))
+    except RecursionError:
+        raise Unreadable(answer.call, "the answer is nested too deeply") from None
 
 
 def _whole(value: JsonValue) -> JsonValue:

@@ -61,7 +61,8 @@ class WebDriver:
             timing,
             connect=option.seconds("ua_connect_timeout"),
             # A poll is held for about 25 s: a shorter patience would never hear its end.
-            poll=max(timing.poll, option.seconds("ua_request_timeout")),
+            # A much longer one would leave a broken line unnoticed.
+            poll=max(timing.poll, min(45.0, option.seconds("ua_request_timeout"))),
             check_spacing=option.seconds("synccheck_interval"),
             check_retry=max(0.1, option.seconds("synccheck_delay")),
         )

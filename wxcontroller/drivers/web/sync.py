@@ -254,6 +254,9 @@ class Listener:
             if now - self._frequent_since > self._timing.frequent_limit:
                 return Lost(LossReason.TOO_FREQUENT, ret)
             log.warning("WeChat says: too frequent; pausing")
+            if self._online:
+                self._online = False
+                await self._pulse.emit(Offline("WeChat says: too frequent"))
             await self._silence(f"WeChat answered {ret}", pause=False)
             await self._pulse.pause(self._frequent.next())
             return None

@@ -10,6 +10,7 @@ _EMOJI = re.compile(r'<span class="emoji emoji([0-9a-f]{1,10})"></span>?', re.IG
 _ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\u00a0"}
 _PREFIX = re.compile(r"(@[A-Za-z0-9]+|[A-Za-z0-9_-]+):<br ?/>")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _GROUP = re.compile(r"@@|.*@chatroom\Z", re.DOTALL)
 
 
@@ -35,6 +36,11 @@ def plain_emoji(raw: str, emoji_names: bool, escape: bool = False) -> str:
 
 def _for_xml(content: str) -> str:
     return "".join(f"&amp;#{ord(character)};" if character in "&<>\"'" else character for character in content)
+
+
+def plain_name(raw: str, emoji_names: bool) -> str:
+    """Return a name as ``plain`` does, without what would act on a terminal instead of being read."""
+    return _CONTROL.sub("", plain(raw, emoji_names))
 
 
 def unescape(raw: str) -> str:

@@ -1,0 +1,147 @@
+"""The edge of an account's HTTP API: who may call, what parameters may be, and the end of the process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import logged_in
+from wxcontroller.client.config import read_config
+from wxcontroller.core.account import Account, account_from, variables_of
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+
+Start = Callable[..., RunningClient]
+
+
+async def running(start: Start, **environ: str) -> RunningClient:
+    client = start(**environ)
+    client.driver.play(logged_in())
+    await client.until_state("running")
+    return client
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Host": "evil.example:3000", "Origin": "http://evil.example:3000"},
+        {"Host": "evil.example:3000"},
+    ],
+)
+async def test_web_pages_can_not_use_an_accounts_port(start: Start, headers: dict[str, str]) -> None:
+    client = await running(start)
+    form = {"id": "@ann", "content": "x"}
+    async with client.http.post(client.address("send_friend_message"), data=form, headers=headers) as answer:
+        assert answer.status == 403
+    assert client.driver.sends == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("application/x-www-form-urlencoded", b"content=%ff%fe&id=%40ann"),
+        ("application/x-www-form-urlencoded", b"content=\xff&id=%40ann"),
+    ],
+)
+async def test_a_form_that_can_not_be_read_is_refused_and_nothing_is_sent(
+    start: Start, kind: str, body: bytes
+) -> None:
+    client = await running(start)
+    headers = {"Content-Type": kind}
+    async with client.http.post(client.address("send_friend_message"), data=body, headers=headers) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["code"] == -1
+    assert client.driver.sends == []
+
+
+async def test_a_multipart_form_is_read_and_the_body_wins(start: Start) -> None:
+    client = await running(start)
+    form = aiohttp.FormData({"content": "多部分"}, default_to_multipart=True)
+    async with client.http.post(client.address("send_friend_message?id=@ann&content=no"), data=form) as answer:
+        assert (await answer.json())["code"] == 0
+    assert client.driver.sends[0][:2] == ("@ann", "多部分")
+
+
+async def test_a_404_from_the_webhook_is_no_reason_to_drop_a_report(start: Start, webhook: Webhook) -> None:
+    webhook.statuses = [404, 400]
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
+    client.driver.play(logged_in())
+    await webhook.until(lambda reports: any(r.get("event") == "login" for r in reports))
+    # The first was refused for good by the 400, on its second try; the rest came.
+    assert webhook.events("state_change")[0] == ["loading", "updating"]
+
+
+async def test_kept_reports_stay_on_disk_until_they_are_delivered(start: Start, webhook: Webhook) -> None:
+    webhook.statuses = [500] * 100
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
+    client.driver.play(logged_in())
+    await client.until_state("running")
+    await client.stop()
+    kept = client.paths.cookie_file("alice").parent / "undelivered.json"
+    assert kept.exists()
+    again = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
+    await again.until_state("loading")
+    assert kept.exists()
+    webhook.statuses = []
+    await webhook.until(lambda reports: sum(r.get("event") == "state_change" for r in reports) >= 5)
+    assert not kept.exists()
+
+
+def test_the_admins_webhook_wins_over_the_stored_one(tmp_path: Path) -> None:
+    stored = variables_of(Account(parse_name("alice"), 3000, options={"post_api": "http://a/?x=1"}), Paths(tmp_path))
+    assert read_config("alice", stored, Paths(tmp_path)).post_api == "http://a/?x=1&client=alice"
+    by_option = {**stored, "MOJO_WEIXIN_POST_API": "http://b/"}
+    assert read_config("alice", by_option, Paths(tmp_path)).post_api == "http://b/?client=alice"
+    assert account_from(by_option, "x").options["post_api"] == "http://b/"
+    by_merged = {**stored, "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": "http://c/?client=alice"}
+    assert read_config("alice", by_merged, Paths(tmp_path)).post_api == "http://c/?client=alice"
+    assert account_from(by_merged, "x").options["post_api"] == "http://c/"
+
+
+def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    """The library looks names up in threads, which nobody can interrupt."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    slow = (
+        "import socket, sys, time\n"
+        "def hang(*_, **__):\n    open(sys.argv.pop(), 'w').close()\n    time.sleep(30)\n"
+        "socket.getaddrinfo = hang\n"
+        "from wxcontroller.client.__main__ import main\nsys.exit(main())\n"
+    )
+    asked = tmp_path / "asked"
+    environ = {
+        **os.environ,
+        "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
+        "MOJO_WEIXIN_STATE_PATH": str(tmp_path / "state.json"),
+        "MOJO_WEIXIN_COOKIE_PATH": str(tmp_path / "cookie.dat"),
+        "MOJO_WEIXIN_PID_PATH": str(tmp_path / "pid"),
+        "MOJO_WEIXIN_QRCODE_PATH": str(tmp_path / "qr.jpg"),
+        # Python's path is what the tests run with; the names of real servers must not be asked for.
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    code = slow.replace("sys.argv.pop()", repr(str(asked)))
+    client = subprocess.Popen([sys.executable, "-c", code, "alice"], env=environ, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 15
+        while not asked.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert asked.exists()
+        begun = time.monotonic()
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(timeout=20) == 0
+        assert time.monotonic() - begun < 5
+    finally:
+        client.kill()
+        client.wait()

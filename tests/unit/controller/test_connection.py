@@ -1,0 +1,105 @@
+"""What arrives in odd forms, and callers who begin and don't go on."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.controller.machine import Machine, machine, raw
+from wxcontroller.controller import connection
+
+
+async def test_a_target_with_scheme_and_host(host: Machine) -> None:
+    process = await host.start("alice")
+    status, answer = await raw(
+        host,
+        b"GET http://127.0.0.1:2000/openwx/echo?client=alice&a=%2f HTTP/1.1\r\nHost: 127.0.0.1:2000\r\n"
+        b"Connection: close\r\n\r\n",
+    )
+    assert status == 200
+    assert process.requests == ["GET /openwx/echo?client=alice&a=%2f"]
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["headers"]["Host"].startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("path", ["/openwx/echo?client=alice", "/openwx/check_client", "/v1/accounts/alice/start"])
+@pytest.mark.parametrize("body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+async def test_a_body_after_upgrade_is_refused(host: Machine, path: str, body: bytes) -> None:
+    await host.start("alice")
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    status, answer = await raw(host, head.encode() + body)
+    assert status == 400
+    assert b"Upgrade" in answer
+
+
+async def test_an_upgrade_without_a_body_is_an_ordinary_request(host: Machine) -> None:
+    await host.start("alice")
+    status, answer = await raw(
+        host,
+        b"GET /openwx/echo?client=alice HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade, close\r\n\r\n",
+    )
+    assert status == 200
+    assert b"websocket" not in answer
+
+
+async def test_every_connection_header_counts(host: Machine) -> None:
+    await host.start("alice")
+    _, answer = await raw(
+        host,
+        b"GET /openwx/echo?client=alice HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\nX-B: 2\r\nX-C: 3\r\n"
+        b"Connection: close, X-A\r\nConnection: x-b\r\n\r\n",
+    )
+    headers = json.loads(answer.partition(b"\r\n\r\n")[2])["headers"]
+    assert {"X-A", "X-B", "X-C"} & set(headers) == {"X-C"}
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03 no\r\n\r\n", b"GET /v1/nowhere HTTP/1.0\r\n\r\n", b"GET / HTTP/1.0\r\nX: " + b"y" * 10_000]
+)
+async def test_errors_dont_tell_what_we_are_made_of(host: Machine, sent: bytes) -> None:
+    status, answer = await raw(host, sent)
+    assert status in (400, 404)
+    assert b"\r\nServer: wxcontroller\r\n" in answer
+    assert b"aiohttp" not in answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /openwx/check_client HTTP/1.1\r\nHost: local"])
+async def test_who_sends_no_request_is_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(connection, "FIRST_REQUEST_SECONDS", 0.2)
+    async with machine(tmp_path) as host:
+        process = await host.start("alice")
+        patient = asyncio.create_task(
+            raw(host, b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        )
+        await asyncio.wait_for(process.reached.wait(), 2)
+        assert await raw(host, sent) == (0, b"")
+        assert not patient.done()
+        patient.cancel()
+
+
+@pytest.mark.parametrize("path", ["/openwx/check_client", "/openwx/echo", "/v1/accounts/alice/start"])
+async def test_a_body_that_stalls_is_given_up(tmp_path: Path, path: str) -> None:
+    async with machine(tmp_path, ua_inactivity_timeout=0.2) as host:
+        reader, writer = await asyncio.open_connection(*host.address)
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            "Content-Length: 100\r\n\r\nclient=al".encode()
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        assert b" 408 " in head
+        assert b"application/json" in head
+        writer.close()
+
+
+async def test_the_drain_is_as_long_as_the_settings_say(tmp_path: Path) -> None:
+    async with machine(tmp_path, drain_timeout=0.3) as host:
+        process = await host.start("alice")
+        request = asyncio.create_task(
+            raw(host, b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        )
+        await asyncio.wait_for(process.reached.wait(), 2)
+        await asyncio.wait_for(host.server.drain(), 4)  # aiohttp gives what is broken off a second or two
+        assert await request == (0, b"")

@@ -1,0 +1,143 @@
+"""Accounts whose files are lost or unreadable while their units live, and starts that hang."""
+
+import asyncio
+import contextlib
+import resource
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.controller.machine import FIRST_PORT, Machine, machine
+from wxcontroller.controller.statefiles import Unreadable
+from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.states import LoginState
+
+
+def damage(host: Machine, name: str, how: str) -> None:
+    path = host.paths.account_file(name)
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_text('MOJO_WEIXIN_ACCOUNT="' + name)
+    host.accounts.known.forget(name)
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged"])
+async def test_a_start_puts_a_live_account_without_a_file_onto_its_new_one(host: Machine, how: str) -> None:
+    await host.start("alice")
+    damage(host, "alice", how)
+    await host.start("alice")
+    assert host.units.calls[-1] == "restart wxclient@alice.service"
+    assert obj((await host.get("echo", client="alice"))["headers"])["Host"] == (
+        f"127.0.0.1:{host.process('alice').account.port}"
+    )
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged"])
+async def test_a_live_account_without_a_file_can_be_stopped(host: Machine, how: str) -> None:
+    for stop in ("openwx", "v1"):
+        await host.start("alice")
+        damage(host, "alice", how)
+        if stop == "openwx":
+            answer = await host.get("stop_client", client="alice")
+            assert answer["code"] == 0
+        else:
+            status, answer = await host.v1("POST", "accounts/alice/stop")
+            assert (status, answer["unit_state"]) == (200, "absent")
+        assert "file is missing or damaged" in str(answer["note"])
+        assert host.units.processes == {}
+    assert (await host.v1("POST", "accounts/alice/stop"))[0] == 404
+
+
+async def test_a_running_account_keeps_its_port_when_the_range_moves(host: Machine) -> None:
+    port = (await host.start("alice")).account.port
+    host.accounts.settings = replace(host.settings, backend_start_port=FIRST_PORT + 50)
+    status, answer = await host.v1("POST", "accounts/alice/start", {"send_interval": 5})
+    assert (status, answer["result"], answer["port"]) == (200, "already running", port)
+    status, answer = await host.v1("POST", "accounts/alice/restart")
+    assert answer["port"] == FIRST_PORT + 50
+
+
+async def test_remove_leaves_nothing_behind(host: Machine) -> None:
+    await host.start("alice")
+    damage(host, "alice", "damaged")
+    await host.start("alice")
+    broken = host.paths.accounts / "alice.env.broken"
+    assert broken.exists()
+    assert (await host.v1("DELETE", "accounts/alice"))[0] == 200
+    assert [path.name for path in host.paths.accounts.iterdir()] == [".lock"]
+
+
+async def test_a_stop_does_not_wait_for_a_start_that_hangs(host: Machine) -> None:
+    host.units.hold = asyncio.Event()
+    host.units.hold_stops = False
+    starts = [asyncio.create_task(host.get("start_client", client="alice")) for _ in range(2)]
+    await asyncio.wait_for(host.units.holding.wait(), 2)
+    answer = await asyncio.wait_for(host.get("stop_client", client="alice"), 2)
+    assert answer["code"] == 0
+    for started in await asyncio.wait_for(asyncio.gather(*starts), 2):
+        assert started["code"] != 0
+        assert "was stopped while it came up" in str(started["status"])
+    assert "alice" not in host.units.records
+    assert (await host.v1("GET", "accounts/alice"))[1]["desired"] == "stopped"
+    host.units.hold = None
+    await host.start("alice")
+
+
+async def test_a_program_that_writes_no_state_file_costs_no_second_look(host: Machine) -> None:
+    await host.start("alice")
+    host.paths.state_file("alice").unlink()
+    await host.accounts.views()
+    before = host.units.looks
+    for _ in range(3):
+        await host.accounts.views()
+        await host.accounts.view("alice")
+    assert host.units.looks - before == 6
+    # Its end is still seen at once by who insists, and a state file that comes and goes is a change.
+    host.process("alice").say(LoginState.RUNNING)
+    assert [view.word for view in await host.accounts.views()] == ["running"]
+
+
+@pytest.mark.parametrize("content", [b'{"state":"running","since":1e999}', b'{"a":-1e999}', b'{"a":[{"b":1e400}]}'])
+async def test_a_state_file_with_numbers_that_are_none_spoils_nobody(host: Machine, content: bytes) -> None:
+    (await host.start("alice")).write(content)
+    (await host.start("bob")).say(LoginState.RUNNING)
+    answer = await host.get("check_client")
+    assert answer["unreadable"] == ["alice"]
+    assert [state["account"] for state in await host.states()] == ["bob"]
+
+
+async def test_a_passing_failure_to_read_passes(tmp_path: Path) -> None:
+    async with machine(tmp_path) as host:
+        (await host.start("alice")).say(LoginState.RUNNING)
+        process = host.process("alice")
+        files = (host.paths.account_file("alice"), host.paths.state_file("alice"))
+        for path in files:
+            # No byte of either file can be read while no descriptor is left, but both are there.
+            process.say(LoginState.RUNNING, status=path.name)
+            text = path.read_text()
+            path.write_text(text)
+        with no_descriptors():
+            host.accounts.known.forget("alice")
+            account = host.accounts.known.get("alice")
+            with pytest.raises(Unreadable):
+                host.accounts.state_files.get("alice")
+        host.accounts.known.forget("alice")
+        assert account is not None
+        assert host.accounts.known.get("alice") is not None
+        state = host.accounts.state_files.get("alice")
+        assert state is not None
+        assert state.login is LoginState.RUNNING
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Let this process open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

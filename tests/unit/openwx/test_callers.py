@@ -1,0 +1,53 @@
+"""Which Host and Origin headers are let in (openwx-api 5.3 no. 43)."""
+
+import pytest
+
+from wxcontroller.openwx.callers import foreign_origin, own_host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [None, "127.0.0.1", "127.0.0.1:2000", "127.8.9.10:1", "[::1]", "[::1]:2000", "localhost", "LocalHost:2000"],
+)
+def test_loopback_is_ours(host: str | None) -> None:
+    assert own_host(host, ())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "evil.example:2000",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:2000",
+        "127.0.0.1:2000@evil.example",
+        "192.168.1.7:2000",
+        "0.0.0.0:2000",
+        "[::2]:2000",
+        "127.0.0.1\n",
+        "*",
+    ],
+)
+def test_other_names_are_not(host: str) -> None:
+    assert not own_host(host, ())
+    assert not own_host(host, ("panel.example",))
+
+
+def test_names_can_be_allowed_as_hosts_or_origins() -> None:
+    for allowed in ("panel.example", "Panel.Example.", "panel.example:8443", "https://panel.example:8443", "*"):
+        assert own_host("panel.example", (allowed,))
+        assert own_host("panel.example:8443", (allowed,))
+    assert not own_host("x.panel.example", ("panel.example",))
+    assert own_host("[fd00::7]:2000", ("[fd00::7]",))
+    assert not own_host("[fd00::8]:2000", ("[fd00::7]",))
+
+
+def test_a_page_is_ours_when_its_origin_is_the_host() -> None:
+    assert not foreign_origin("http://127.0.0.1:2000", "same-origin", "127.0.0.1:2000", ())
+    assert foreign_origin("http://127.0.0.1:2001", "same-site", "127.0.0.1:2000", ())
+    assert foreign_origin("null", None, "127.0.0.1:2000", ())
+    assert foreign_origin(None, "cross-site", "127.0.0.1:2000", ())
+    assert not foreign_origin(None, None, "127.0.0.1:2000", ())
+    assert not foreign_origin("https://a.example", "cross-site", "127.0.0.1:2000", ("https://a.example",))
+    assert not foreign_origin("https://b.example", "cross-site", "127.0.0.1:2000", ("*",))
