@@ -11,6 +11,8 @@ from wxcontroller.openwx.reports import event
 _FRIEND = ("account", "name", "display", "markname", "province", "city", "sex", "signature", "uid")
 _MEMBER = ("account", "display", "markname", "province", "city", "sex", "signature", "uid")
 _GROUP = ("name", "owner_uid", "uid")
+# WeChat tells them after the login, one by one: to learn one is no change.
+_NUMBERS = frozenset({"uid", "owner_uid"})
 
 
 def of_friend(before: Contact | None, after: Contact) -> Iterator[JsonObject]:
@@ -73,5 +75,7 @@ def _properties(
     name: str, before: JsonObject, after: JsonObject, properties: tuple[str, ...]
 ) -> Iterator[JsonObject]:
     for each in properties:
-        if before.get(each) != after.get(each):
-            yield event(name, after, each, before.get(each), after.get(each))
+        old, new = before.get(each), after.get(each)
+        learned = not old and each in _NUMBERS
+        if old != new and not learned:
+            yield event(name, after, each, old, new)

@@ -43,7 +43,10 @@ class Inbox:
 
     def take(self, message: Message, done: Callable[[MediaFacts], None]) -> None:
         """Fetch a message's media; ``done`` gets what is known of them afterwards, with the error if it failed."""
-        if message.media is None or not self.config.flag("download_media"):
+        if message.media is None:  # WeChat has nothing to fetch, as with emoticons from the store
+            done(replace(unfetched(message), path=media.no_content_path()))
+            return
+        if not self.config.flag("download_media"):
             done(unfetched(message))
             return
         task = asyncio.create_task(self._work(message, message.media, done))

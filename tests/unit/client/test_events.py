@@ -94,6 +94,16 @@ async def test_by_default_changes_and_lists_are_not_told(start: Start, webhook: 
     assert {r.get("event") for r in webhook.reports} == {"state_change", "login", None}
 
 
+async def test_a_number_that_is_learned_is_no_change_and_another_one_is(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT_LIST": ALL})
+    known = replace(ANN, uid=5)
+    client.driver.play(
+        [*logged_in(), RosterChanged((known,)), RosterChanged((replace(ANN, uid=6),)), message("last")]
+    )
+    await webhook.messages()
+    assert [items(params)[1:] for params in webhook.events("friend_property_change")] == [["uid", 5, 6]]
+
+
 async def test_members_that_are_loaded_later_are_no_news(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     bare = replace(TEAM, members=())

@@ -97,10 +97,11 @@ async def test_a_download_that_fails_is_reported_with_the_reason(start: Start, w
 async def test_empty_content_and_switched_off_downloads(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.contents.update(empty=b"")
-    client.driver.play([*logged_in(), media("empty"), media("empty", MessageKind.EMOTICON)])
-    image, emoticon = await webhook.messages(2)
+    store = message("[表情]", kind=MessageKind.EMOTICON)
+    client.driver.play([*logged_in(), media("empty"), media("empty", MessageKind.EMOTICON), store])
+    image, emoticon, unfetchable = await webhook.messages(3)
     assert (image["content"], image["media_path"]) == ("[图片](non-exist-path)", "non-exist-path")
-    assert emoticon["content"] == "[表情](获取数据为空，可能需要手机查看)"
+    assert emoticon["content"] == unfetchable["content"] == "[表情](获取数据为空，可能需要手机查看)"
 
 
 async def test_downloads_switched_off(start: Start, webhook: Webhook) -> None:

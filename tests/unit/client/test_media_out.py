@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
+from wxcontroller.client import urlfetch
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
@@ -40,6 +41,8 @@ class Files:
                 return web.Response(body=PNG, content_type="image/png")
             case "/again":
                 raise web.HTTPFound("/a.png")
+            case "/inside":
+                raise web.HTTPFound(f"http://127.0.0.2:{self.port}/a.png")
             case "/round":
                 raise web.HTTPFound("/round")
             case "/file":
@@ -120,6 +123,37 @@ async def test_private_addresses_are_not_asked(start: Start, files: Files, host:
     assert (answer["code"], answer["media_id"], answer["status"]) == (-1, None, "invaild media_path")
     assert "private network" in str(answer["reason"])
     assert files.asked == []
+
+
+async def test_a_public_server_can_not_lead_to_a_private_one(
+    start: Start, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(urlfetch, "is_public", lambda address: address == "127.0.0.1")
+    client = start()
+    await client.login()
+    assert obj(await client.get("upload_media", media_path=files.address("a.png")))["code"] == 0
+    answer = obj(await client.get("upload_media", media_path=files.address("inside")))
+    assert (answer["code"], "private network" in str(answer["reason"])) == (-1, True)
+    monkeypatch.setattr(urlfetch, "is_public", lambda _: False)
+    answer = obj(await client.get("upload_media", media_path=f"http://localhost:{files.port}/a.png"))
+    assert "private network" in str(answer["reason"])
+    assert files.asked == ["/a.png", "/inside"]
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        *((address, False) for address in ("10.1.2.3", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1")),
+        *(
+            (address, False)
+            for address in ("fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::")
+        ),
+    ],
+)
+def test_what_a_public_address_is(address: str, public: bool) -> None:
+    assert urlfetch.is_public(address) is public
 
 
 async def test_files_are_sent_from_below_the_allowed_directories_only(start: Start, tmp_path: Path) -> None:
