@@ -53,6 +53,8 @@ _NOT_SENT_ON = _HOP_BY_HOP | {
     "sec-fetch-user",
     "sec-fetch-storage-access",
 }
+# How old a look at the units may be before an account is told to be down. Starts of our own are always seen.
+_JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
@@ -103,7 +105,7 @@ async def _to_account(
     if account is None:
         return json_response(replies.CLIENT_UNKNOWN)
     if not await _is_up(shared, account):
-        return await _failure(shared, account, 502, "is not up")
+        return await _failure(shared, account, 502, "is not up", _JUST_NOW)
     try:
         answer = await _ask(request, shared, account, spool)
         if answer is None:
@@ -147,8 +149,8 @@ async def _is_up(shared: Context, account: Account) -> bool:
     """Say whether the account's unit has a process: without one, its port may be somebody else's by now."""
     units, instance = shared.accounts.units, account.name.instance
     try:
-        # One that just came up is down in what was seen a second ago.
-        return (await record(units, instance)).has_process or (await record(units, instance, 0)).has_process
+        # One that just came up by itself is down in what was seen a second ago.
+        return (await record(units, instance)).has_process or (await record(units, instance, _JUST_NOW)).has_process
     except UnitFailed:
         return account.desired is Desired.STARTED  # an account can be well when systemd can't be asked
 
@@ -202,13 +204,13 @@ async def _awaited(sent: "aiohttp.client._RequestContextManager") -> aiohttp.Cli
     return await sent
 
 
-async def _failure(shared: Context, account: Account, status: int, what: str) -> web.Response:
+async def _failure(shared: Context, account: Account, status: int, what: str, max_age: float = 0) -> web.Response:
     """Say why there is no answer, as far as systemd and the account's own word tell."""
     name = account.name
     fields: dict[str, str] = {"client": name.name}
     words = f"client {name} {what}"
     try:
-        view = await shared.accounts.view(name.name, max_age=0)
+        view = await shared.accounts.view(name.name, max_age)
     except UnitFailed as problem:
         words = f"{words}; {problem}"
     else:

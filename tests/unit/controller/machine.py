@@ -164,10 +164,10 @@ class StandInUnits:
         if self.broken:
             raise UnitFailed("systemd can't be asked", "see the journal")
         self.looks += 1
-        return dict(self.records if max_age == 0 or self.remembered is None else self.remembered)
+        return dict(self.records if max_age < MAX_AGE or self.remembered is None else self.remembered)
 
     def remember(self) -> None:
-        """From now on tell how it is now to everybody who does not insist on a fresh look."""
+        """From now on tell how it is now to everybody who takes a look that is a second old."""
         self.remembered = dict(self.records)
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.unit.controller.machine import Machine, machine, raw
 from wxcontroller.controller import connection
+from wxcontroller.core.settings import Settings
 
 
 async def test_a_target_with_scheme_and_host(host: Machine) -> None:
@@ -103,3 +105,9 @@ async def test_the_drain_is_as_long_as_the_settings_say(tmp_path: Path) -> None:
         await asyncio.wait_for(process.reached.wait(), 2)
         await asyncio.wait_for(host.server.drain(), 4)  # aiohttp gives what is broken off a second or two
         assert await request == (0, b"")
+
+
+def test_systemd_waits_longer_than_the_drain_takes() -> None:
+    unit = (Path(__file__).parents[3] / "systemd/wxcontroller.service").read_text()
+    [seconds] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert Settings().drain_timeout + 10 < int(seconds)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wxcontroller.controller.units import Systemd, UnitRecord, Verb, parse_list, record
+from wxcontroller.controller.units import IN_FLIGHT, Systemd, UnitRecord, Verb, parse_list, record
 from wxcontroller.core.errors import BadName, UnitFailed
 from wxcontroller.core.states import UnitState
 
@@ -106,6 +106,18 @@ async def test_at_most_four_actions_at_once(script: Script, tmp_path: Path) -> N
         await asyncio.gather(*(units.act(Verb.START, f"a{number}", 5) for number in range(12)))
     most = max(int(line) for line in (tmp_path / "most").read_text().split())
     assert 1 < most <= 4
+
+
+async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> None:
+    async with Systemd(script.does('case "$*" in *start*) exec sleep 60;; esac')) as units:
+        starts = [asyncio.create_task(units.act(Verb.START, f"a{number}", 60)) for number in range(6)]
+        async with asyncio.timeout(5):
+            while len(script.calls) < IN_FLIGHT:
+                await asyncio.sleep(0.01)
+            await units.act(Verb.STOP, "a5", 5)
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
 
 
 async def test_what_systemctl_says_is_passed_on_with_a_remedy(script: Script) -> None:
