@@ -45,6 +45,7 @@ def test_every_setting_has_its_default_in_the_page() -> None:
             assert '*listen* = [{ host = "127.0.0.1", port = 2000 }]' in page
         else:
             shown = str(default).lower() if isinstance(default, bool | int | float) else f'"{default}"'
+            shown = "[]" if default == () else shown
             assert f"\n*{entry.name}* = {shown}\n" in page, entry.name
     for name in OBSOLETE:
         assert f"*{name}*" in page, name
