@@ -35,6 +35,7 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, Ended, MessageArrived
 from wxcontroller.openwx import reports
+from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.statefile import ClientFacts
 
 log = logging.getLogger(__name__)
@@ -84,11 +85,19 @@ class Client:
             message, slot = event.message, reporter.hold()
             # Who it is between is what it is now: while media are fetched the roster may change.
             chat = chat_of(roster, message)
+
+            def publish(facts: MediaFacts | None = None) -> None:
+                try:
+                    slot.fill(reports.received(message, chat, facts))
+                except Exception:  # one message must not take the others with it (5.4 no. 62)
+                    log.exception("message %s can't be reported", message.id)
+                    slot.fill()
+
             consults.heard(message)
             if message.kind.is_media:
-                inbox.take(message, lambda facts: slot.fill(reports.received(message, chat, facts)))
+                inbox.take(message, publish)
             else:
-                slot.fill(reports.received(message, chat))
+                publish()
 
         def take_result(result: reports.SendResult) -> None:
             reporter.message(reports.sent(result, send_chat(roster, result)))
