@@ -72,10 +72,9 @@ def _app_text(text: str, app: AppShare) -> str:
     """The route's words where it has any, else the original's: of a link four lines, of others title and address."""
     if text.startswith(_SHARED):
         return text
-    lines = (("标题", app.title), ("链接", app.url))
-    if app.type == _LINK:
-        lines = (("标题", app.title), ("描述", app.description), ("应用", app.app_name), ("链接", app.url))
-    return "\n".join(f"{_SHARED}{name}：{value or _UNKNOWN}" for name, value in lines)
+    lines = {"标题": app.title, "描述": app.description, "应用": app.app_name, "链接": app.url}
+    shown = lines if app.type == _LINK else ("标题", "链接")
+    return "\n".join(f"{_SHARED}{name}：{lines[name] or _UNKNOWN}" for name in shown)
 
 
 def _app_fields(app: AppShare) -> JsonObject:
