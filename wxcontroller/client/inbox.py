@@ -26,6 +26,7 @@ AT_ONCE = 4
 # Reports that come after wait for it.
 FETCH_SECONDS = 120.0
 SWEEP_SECONDS = 600.0
+_STOPPING = "the account is stopping"
 _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
 # Sends may wait long for their turn.
@@ -52,6 +53,8 @@ class Inbox:
         task = asyncio.create_task(self._work(message, message.media, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before it began has told nobody.
+        task.add_done_callback(lambda ended: done(unfetched(message, _STOPPING)) if ended.cancelled() else None)
 
     async def close(self) -> None:
         """End what is being fetched; it is reported without content."""
@@ -70,7 +73,7 @@ class Inbox:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
-        error = "the account is stopping"
+        error = _STOPPING
         facts: MediaFacts | None = None
         try:
             async with self._turns, asyncio.timeout(FETCH_SECONDS):

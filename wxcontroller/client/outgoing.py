@@ -1,6 +1,7 @@
 """The send queue: one FIFO per account, paced, with retries that can't deliver twice."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -60,6 +61,7 @@ class Outgoing:
     report: Report
     _waiting: deque[Job] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -77,6 +79,7 @@ class Outgoing:
         if parcel is not None:
             parcel.hold()
         self._waiting.append(job)
+        self._idle.clear()
         self._news.set()
         return job
 
@@ -88,11 +91,18 @@ class Outgoing:
         self.report(result)
         return result
 
+    async def drain(self, seconds: float) -> None:
+        """Wait until nothing is queued any more, at most ``seconds``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
     async def run(self) -> None:
         """Send what is queued until cancelled; then what is left is reported as not sent."""
         try:
             while True:
                 while not self._waiting:
+                    self._idle.set()
                     self._news.clear()
                     await self._news.wait()
                 pause = self.pacing.pause()

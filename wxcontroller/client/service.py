@@ -35,9 +35,12 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, Ended, MessageArrived
 from wxcontroller.openwx import reports
+from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.statefile import ClientFacts
 
 log = logging.getLogger(__name__)
+# What is queued to be sent gets this long, and what is not sent then is reported as such.
+DRAIN_SECONDS = 1.0
 # Reports of the stop itself get this long; the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
 # A parked account does nothing but answer; the watchdog still wants to hear that it could.
@@ -84,11 +87,19 @@ class Client:
             message, slot = event.message, reporter.hold()
             # Who it is between is what it is now: while media are fetched the roster may change.
             chat = chat_of(roster, message)
+
+            def publish(facts: MediaFacts | None = None) -> None:
+                try:
+                    slot.fill(reports.received(message, chat, facts))
+                except Exception:  # one message must not take the others with it (5.4 no. 62)
+                    log.exception("message %s can't be reported", message.id)
+                    slot.fill()
+
             consults.heard(message)
             if message.kind.is_media:
-                inbox.take(message, lambda facts: slot.fill(reports.received(message, chat, facts)))
+                inbox.take(message, publish)
             else:
-                slot.fill(reports.received(message, chat))
+                publish()
 
         def take_result(result: reports.SendResult) -> None:
             reporter.message(reports.sent(result, send_chat(roster, result)))
@@ -135,7 +146,7 @@ class Client:
                     helpers = [
                         tasks.create_task(work) for work in (outgoing.run(), heartbeat.run(), inbox.keep_tidy())
                     ]
-                    await self._drive(driver, session, stopping)
+                    await self._drive(driver, session, outgoing, stopping)
                     notifier.stopping()
                     await parts.tasks.close()
                     for helper in helpers:
@@ -151,13 +162,15 @@ class Client:
                     config.pid_path.unlink()
         return 0
 
-    async def _drive(self, driver: Driver, session: Session, stopping: asyncio.Event) -> None:
+    async def _drive(self, driver: Driver, session: Session, outgoing: Outgoing, stopping: asyncio.Event) -> None:
         """Run the driver until a stop is asked for. When it ends before, stay: the API and the state say why."""
         session.move(LoginState.LOADING, "logging in to WeChat")
         working = asyncio.create_task(driver.run(session.handle))
         asked = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done() and session.state is LoginState.RUNNING:
+                await outgoing.drain(DRAIN_SECONDS)
             if working.done():
                 ended: Ended = working.result()
                 session.park(f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason))

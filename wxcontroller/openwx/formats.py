@@ -7,6 +7,10 @@ from wxcontroller.core.model import AppShare, Card, Message, MessageKind
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
+_SHARED, _CARD, _UNKNOWN = "[应用分享]", "[名片]", "未知"
+# WeChat's number of a link or article (weixin-web-protocol 7.4).
+_LINK = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -28,12 +32,12 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
             return Shape("text", message.text)
         case MessageKind.APP:
             app = message.app or AppShare(message.text)
-            return Shape("app", _app_text(app), _app_fields(app))
+            return Shape("app", _app_text(message.text, app), _app_fields(app))
         case MessageKind.REVOKE:
             return Shape("revoke", _wrapped("[撤回消息]", message.text), {"revoke_id": message.revoked})
         case MessageKind.CARD:
             card = message.card or Card("", message.text)
-            return Shape("card", _card_text(card), _card_fields(card))
+            return Shape("card", _card_text(message.text, card), _card_fields(card))
         case MessageKind.PAYMENT:
             return Shape("payment", _wrapped("[转账]", message.text))
         case MessageKind.LOCATION:
@@ -64,9 +68,13 @@ def _wrapped(label: str, text: str) -> str:
     return text if text.startswith(label) else f"{label}({text})"
 
 
-def _app_text(app: AppShare) -> str:
-    lines = (("标题", app.title), ("描述", app.description), ("应用", app.app_name), ("链接", app.url))
-    return "\n".join(f"[应用分享]{name}：{value}" for name, value in lines)
+def _app_text(text: str, app: AppShare) -> str:
+    """The route's words where it has any, else the original's: of a link four lines, of others title and address."""
+    if text.startswith(_SHARED):
+        return text
+    lines = {"标题": app.title, "描述": app.description, "应用": app.app_name, "链接": app.url}
+    shown = lines if app.type == _LINK else ("标题", "链接")
+    return "\n".join(f"{_SHARED}{name}：{lines[name] or _UNKNOWN}" for name in shown)
 
 
 def _app_fields(app: AppShare) -> JsonObject:
@@ -79,10 +87,12 @@ def _app_fields(app: AppShare) -> JsonObject:
     }
 
 
-def _card_text(card: Card) -> str:
-    sex = {"male": "男", "female": "女"}.get(card.sex, "未知")
-    lines = (("昵称", card.name), ("性别", sex), ("位置", f"{card.province}{card.city}"), ("头像", card.avatar))
-    return "\n".join(f"[名片]{name}：{value}" for name, value in lines)
+def _card_text(text: str, card: Card) -> str:
+    if text.startswith(_CARD):
+        return text
+    where = f"{card.province or _UNKNOWN} {card.city or _UNKNOWN}"
+    lines = (("昵称", card.name), ("性别", card.sex.value), ("位置", where), ("头像", card.avatar))
+    return "\n".join(f"{_CARD}{name}：{value or _UNKNOWN}" for name, value in lines)
 
 
 def _card_fields(card: Card) -> JsonObject:

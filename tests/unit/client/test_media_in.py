@@ -6,12 +6,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client.inbox import sweep
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import MessageArrived
+from wxcontroller.openwx import reports
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -131,6 +135,35 @@ async def test_a_stop_does_not_lose_a_message_whose_media_are_on_the_way(start: 
     await client.stop()
     [got] = await webhook.messages()
     assert (got["id"], got["media_error"]) == ("9", "the account is stopping")
+
+
+async def test_a_stop_in_the_moment_of_a_message_loses_nothing(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    client.driver.contents["55"] = PNG
+    client.driver.play([media("55", id=str(number)) for number in range(50)])
+    while not client.driver.script.empty():
+        await asyncio.sleep(0)
+    await client.stop()
+    got = await webhook.messages(50)
+    assert [r["id"] for r in got] == [str(number) for number in range(50)]
+    assert webhook.reports[-1]["event"] == "stop"
+
+
+async def test_a_message_that_can_not_be_reported_takes_no_other_with_it(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = reports.received
+
+    def received(one: Message, *more: object) -> JsonObject:
+        if one.text == "bad":
+            raise RuntimeError
+        return real(one, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reports, "received", received)
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([*logged_in(), message("bad"), message("good")])
+    assert [r["content"] for r in await webhook.messages()] == ["good"]
 
 
 def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -> None:

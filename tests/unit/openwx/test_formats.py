@@ -68,6 +68,8 @@ def test_an_app_is_shown_in_four_lines() -> None:
     got = received(of(MessageKind.APP, app=AppShare("T", "http://u", "D", "N", "wx1", 5)), Chat(ME, friend=ANN))
     assert got["content"] == "[应用分享]标题：T\n[应用分享]描述：D\n[应用分享]应用：N\n[应用分享]链接：http://u"
     assert (got["format"], got["app_id"], got["app_desc"]) == ("app", "wx1", "D")
+    got = received(of(MessageKind.APP, app=AppShare("T", type=33)), Chat(ME, friend=ANN))
+    assert got["content"] == "[应用分享]标题：T\n[应用分享]链接：未知"
 
 
 def test_a_card_a_payment_and_a_place() -> None:

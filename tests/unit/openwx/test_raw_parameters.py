@@ -1,0 +1,51 @@
+"""Values that are no text, as media_data comes."""
+
+from urllib.parse import quote_from_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxcontroller.openwx.parameters import BadParameter, form_pairs, raw_pairs, text_of
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=b0"
+
+
+@given(st.binary(max_size=300))
+def test_content_comes_through_as_it_is(content: bytes) -> None:
+    encoded = f"id=1&media_data={quote_from_bytes(content)}"
+    assert raw_pairs(encoded) == [("id", b"1"), ("media_data", content)]
+    assert raw_pairs("", FORM, encoded.encode()) == [("id", b"1"), ("media_data", content)]
+    head = b'--b0\r\nContent-Disposition: form-data; name="media_data"; filename="../x"\r\n\r\n'
+    if b"\r\n--b0" not in content:
+        assert raw_pairs("a=b", MULTIPART, head + content + b"\r\n--b0--\r\n") == [
+            ("a", b"b"),
+            ("media_data", content),
+        ]
+
+
+@given(
+    st.text(max_size=60),
+    st.sampled_from([FORM, MULTIPART, "multipart/form-data", "application/json", ""]),
+    st.binary(),
+)
+def test_anything_gives_pairs_or_a_refusal(query: str, kind: str, body: bytes) -> None:
+    try:
+        for name, value in raw_pairs(query, kind, body):
+            text_of(name, value)
+    except BadParameter as problem:
+        assert problem.remedy
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=9), st.text(max_size=9)), max_size=5))
+def test_text_is_read_alike_both_ways(pairs: list[tuple[str, str]]) -> None:
+    body = "&".join(f"{quote_from_bytes(a.encode())}={quote_from_bytes(b.encode())}" for a, b in pairs).encode()
+    assert [(name, text_of(name, value)) for name, value in raw_pairs("", FORM, body)] == form_pairs(FORM, body)
+
+
+def test_uploaded_files_are_no_parameters_elsewhere() -> None:
+    body = b'--b0\r\nContent-Disposition: form-data; name="x"; filename="f"\r\n\r\n1\r\n--b0--\r\n'
+    assert form_pairs(MULTIPART, body) == []
+    with pytest.raises(BadParameter, match="UTF-8"):
+        text_of("content", b"\xff")
