@@ -71,7 +71,7 @@ def test_links_transfers_cards_places_and_notices(world: World) -> None:
     )
     assert world.receive("transfer")["format"] == "payment"
     assert world.receive("card", who=world.friend)["format"] == "card"
-    place = world.receive("location", title="科技园", latitude="22.540001", longitude="113.930001")
+    place = world.receive("location", title="科技园", latitude=22.540001, longitude=113.930001)
     assert "科技园" in place["content"]
 
 

@@ -71,6 +71,8 @@ class Session:
         match event:
             case base.Loading():
                 self.move(LoginState.LOADING, "logging in to WeChat")
+            case base.Hindered():
+                self._hindered(event)
             case base.QrReady():
                 self._show_qrcode(event)
             case base.PushOffered():
@@ -114,6 +116,8 @@ class Session:
         """Enter a state. Raises nothing: what can't be written is logged and tried again at the next change."""
         before = self.state
         self._status = status
+        if state not in (LoginState.PARKED, LoginState.STOPPED):
+            self.reason = ""
         if state is before:
             self._publish()
             return
@@ -170,6 +174,14 @@ class Session:
             extra=fields(Event.QRCODE, self.config.name.name),
         )
         self.move(LoginState.SCANNING, f"waiting for a scan of QR code {event.number} of {event.limit}")
+
+    def _hindered(self, event: base.Hindered) -> None:
+        """Say why the login does not get on, where people look; in the journal once per reason."""
+        words = f"logging in does not get on, trying again: {event.reason}"
+        if words != self._status:
+            log.warning("account %s: %s", self.config.name, words)
+        self._status = self.reason = words
+        self._publish()
 
     def _accepted(self, event: base.Accepted) -> None:
         self._way = event.way

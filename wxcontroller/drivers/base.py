@@ -47,6 +47,13 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
+class Hindered:
+    """A login attempt does not get on; the driver goes on trying. ``reason`` in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class QrReady:
     """A QR code to scan. ``link`` is the text it encodes, ``image`` WeChat's own JPEG, ``number`` counts from 1."""
 
@@ -152,6 +159,7 @@ class SessionLost:
 
 DriverEvent: TypeAlias = (
     Loading
+    | Hindered
     | QrReady
     | PushOffered
     | Scanned

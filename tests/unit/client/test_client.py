@@ -12,6 +12,7 @@ from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
     Ended,
     EndReason,
+    Hindered,
     LoginWay,
     LossReason,
     Offline,
@@ -230,6 +231,18 @@ async def test_what_was_not_delivered_at_the_end_is_delivered_by_the_next_run(st
     assert again.state()["state"] == "loading"
     assert reports[0]["params"] == ["init", "loading"]
     assert any(r.get("content") == "kept" for r in reports)
+
+
+async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
+    client = start()
+    client.driver.play([Hindered("jslogin: can't connect")])
+    async with asyncio.timeout(5):
+        while "can't connect" not in str(client.state().get("status")):
+            await asyncio.sleep(0.01)
+    state = client.state()
+    assert (state["state"], "can't connect" in str(state["reason"])) == ("loading", True)
+    client.driver.play([QR])
+    assert (await client.until_state("scaning"))["reason"] == ""
 
 
 async def test_session_lost_and_offline_are_never_called_running(start: Start) -> None:

@@ -13,6 +13,7 @@ from wxcontroller.drivers.base import (
     Accepted,
     Ended,
     EndReason,
+    Hindered,
     Loading,
     LoginWay,
     LossReason,
@@ -156,12 +157,9 @@ class Login:
                     raise
                 failure = problem
             pause = frequent.next() if failure.ret == TOO_FREQUENT else backoff.next()
-            log.log(
-                logging.WARNING if backoff.tries == 3 else logging.DEBUG,
-                "%s; next try in %.0f s",
-                failure.message,
-                pause,
-            )
+            if backoff.tries >= 2:  # once may happen
+                await self._pulse.emit(Hindered(failure.message))
+            log.debug("%s; next try in %.0f s", failure.message, pause)
             await self._pulse.pause(pause)
 
     # -- consent on the phone
