@@ -19,6 +19,7 @@ Json: TypeAlias = Any  # answers of the product under test; the assertions are t
 
 CONTROLLER = "http://127.0.0.1:2000"
 SANDBOX = "http://127.0.0.1:2100"
+SANDBOX_SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/sandbox.toml"
 
 
 def until(condition: Callable[[], Json], seconds: float = 20, what: str = "it") -> Json:
@@ -214,7 +215,7 @@ class Webhook:
 def use_sandbox(host: Host) -> None:
     """Start the sandbox in the host and point new accounts at it, as its documentation says."""
     host.write(
-        "/etc/wxcontroller/wxcontroller.toml.d/sandbox.toml",
+        SANDBOX_SETTINGS,
         f'[client]\nserver = "{SANDBOX}"\nsend_interval = 0\n'.encode(),
         0o644,
     )

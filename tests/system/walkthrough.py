@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -18,9 +19,9 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import quote, urlencode
 
-from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, until, use_sandbox
+from tests.system.actors import CONTROLLER, SANDBOX_SETTINGS, Caller, Json, Phone, Webhook, until, use_sandbox
 from tests.system.forward import forwarding
-from tests.system.host import Host
+from tests.system.host import Host, HostError
 
 PORTS = (2000, 2100)
 
@@ -90,6 +91,9 @@ class Tour:
         with Webhook(self.host) as hook:
             story.step("The sandbox plays WeChat: nothing here leaves this machine")
             use_sandbox(self.host)
+            story.command(f"cat {SANDBOX_SETTINGS}")
+            story.output(self.host.read(SANDBOX_SETTINGS).decode())
+            story.command("systemctl enable --now wxcontroller-sandbox; systemctl reload wxcontroller")
             uin = phone.account("小红", friends=30, groups=4)
             world = phone.world(uin)
             story.say(
@@ -119,7 +123,8 @@ class Tour:
             phone.confirm(uuid)
             self.caller.until_state("alice", "running")
             story.say(f"running {time.monotonic() - begun:.2f} s after the scan")
-            self.ask("check_client", client="alice")
+            state = self.ask("check_client", client="alice")["client"][0]
+            story.say(f"state: {state['state']}, {state['status']}")
             for report in hook.reports:
                 params = report["params"]
                 shown = [p if len(str(p)) < 60 else str(p)[:57] + "…" for p in params]
@@ -218,6 +223,11 @@ def main(arguments: list[str] | None = None) -> int:
     # Whatever ends us, the host is taken down: a signal becomes an exception that unwinds the stack.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    taken = [] if chosen.exit else taken_ports()
+    if taken:
+        named = " and ".join(map(str, taken))
+        print(f"port {named} of this machine is in use: stop what listens there (ss -ltnp), or use --exit")
+        return 1
     try:
         story.step("Boot a Debian 13 host with systemd and install the packages by apt")
         with Host.up(chosen.name) as host:
@@ -236,6 +246,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; the host is gone", flush=True)
         return 130
+    except HostError as problem:
+        print(f"\n{problem}", flush=True)
+        return 1
     story.step("Done: everything above happened, the host is gone")
     return 0
 
@@ -248,6 +261,19 @@ def _stay(tour: Tour, host: Host, story: Story) -> None:
         story.say("http://127.0.0.1:2100/  the sandbox: a phone to scan, confirm and chat with")
         forever: Callable[[], object] = threading.Event().wait
         forever()
+
+
+def taken_ports() -> list[int]:
+    """Return those of PORTS that somebody on this machine listens on already."""
+    taken = []
+    for port in PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                taken.append(port)
+    return taken
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 from wxcontroller import __version__
 from wxcontroller.controller.service import Service, inherited_sockets, own_sockets
 from wxcontroller.controller.units import Systemd
+from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.materialise import render_account
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, load_settings
 
@@ -45,6 +48,10 @@ async def _serve(paths: Paths, loaded: Loaded) -> None:
         await Service(paths, loaded, sockets, units).run()
 
 
+# What wxclient.slice lets accounts listen on.
+SLICE_PORTS = (3000, 4999)
+
+
 def _check(paths: Paths) -> int:
     out, err = sys.stdout, sys.stderr
     try:
@@ -58,11 +65,16 @@ def _check(paths: Paths) -> int:
         out.write(f"no settings file at {paths.settings_file}, the defaults count\n")
     for notice in loaded.notices:
         out.write(f"note: {notice}\n")
-    if not loaded.settings.template_path.is_file():
-        err.write(
-            f"template_path: {loaded.settings.template_path} is not there\nrestore it from the package, or set it\n"
-        )
-        return 78
+    first, last = loaded.settings.backend_start_port, loaded.settings.backend_end_port
+    if first < SLICE_PORTS[0] or last > SLICE_PORTS[1]:
+        out.write(f"note: wxclient.slice as shipped allows the ports {SLICE_PORTS[0]} to {SLICE_PORTS[1]}; ")
+        out.write("allow yours there too: systemctl edit wxclient.slice, SocketBindAllow=\n")
+    try:
+        example = Account(parse_name("example"), first, options=loaded.settings.client)
+        render_account(example, paths, loaded.settings.template_path)
+    except WxError as problem:
+        err.write(f"{problem.message}\n{problem.remedy}\n")
+        return problem.exit_code
     out.write("the settings are good\n")
     return 0
 

@@ -246,7 +246,9 @@ def _read(path: Path) -> dict[str, object] | None:
         return None
     except tomllib.TOMLDecodeError as problem:
         raise BadSettings(f"{path}: not TOML: {problem}", "correct that line; wxcontroller.toml(5)") from None
-    except (OSError, UnicodeDecodeError) as problem:
+    except UnicodeDecodeError as problem:
+        raise BadSettings(f"{path}: is not UTF-8 text: {problem.reason}", "save it as UTF-8") from None
+    except OSError as problem:
         raise BadSettings(f"{path}: can't be read: {problem}", "make it readable for user wxcontroller") from None
 
 

@@ -226,6 +226,15 @@ async def test_check_config(host: Host) -> None:
     assert code == 0
     assert "pid_path has no effect" in said
     assert "the settings are good" in said
+    host.settings("backend_end_port = 6000")
+    code, said = await check()
+    assert (code, "SocketBindAllow" in said) == (0, True)
+    template = host.paths.template
+    good = template.read_text()
+    template.write_text("{% if %}")
+    code, said = await check()
+    assert (code, str(template) in said) == (78, True)
+    template.write_text(good)
     host.settings("backend_start_port = 80")
     code, said = await check()
     assert code == 78

@@ -83,3 +83,11 @@ def test_obsolete_options_are_accepted_and_noticed(tmp_path: Path) -> None:
 def test_listen_takes_several_loopback_addresses(tmp_path: Path) -> None:
     listen = 'listen = [{ host = "127.0.0.1", port = 2000 }, { host = "::1" }]\n'
     assert load_settings(write(tmp_path, listen)).settings.listen == (Listen("127.0.0.1", 2000), Listen("::1", 2000))
+
+
+def test_a_file_that_is_no_utf_8_is_told_apart_from_one_that_can_not_be_read(tmp_path: Path) -> None:
+    paths = write(tmp_path, "")
+    paths.settings_file.write_bytes(b"# \xff\n")
+    with pytest.raises(BadSettings, match="not UTF-8") as refused:
+        load_settings(paths)
+    assert "UTF-8" in refused.value.remedy
