@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from wxcontroller.cli.account import AccountView, account_view
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
@@ -44,10 +45,10 @@ class Api:
             self._headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
         self.shown = redacted(url)
 
-    def resolve(self, given: str) -> AccountName:
+    def resolve(self, given: str, wait: float = _ANSWER) -> AccountName:
         """Return the account that ``given`` means: a name, or a generated id (x-…) as the journal shows it."""
         if is_derived(given):
-            for account in self.accounts():
+            for account in self.accounts(wait):
                 if account.instance == given:
                     return parse_name(account.name)
             raise UnknownAccount(f"no account has the id {given}", "wxctl list shows the accounts")
@@ -56,11 +57,12 @@ class Api:
     def health(self) -> JsonObject:
         return obj(self._call("GET", "/v1/health"))
 
-    def accounts(self) -> list[AccountView]:
-        return [account_view(one) for one in items(field(self._call("GET", "/v1/accounts"), "accounts"))]
+    def accounts(self, wait: float = _ANSWER) -> list[AccountView]:
+        found = items(field(self._call("GET", "/v1/accounts", wait=wait), "accounts"))
+        return [account_view(one) for one in found]
 
-    def account(self, name: AccountName) -> AccountView:
-        return account_view(self._call("GET", _path(name), about=name))
+    def account(self, name: AccountName, wait: float = _ANSWER) -> AccountView:
+        return account_view(self._call("GET", _path(name), about=name, wait=wait))
 
     def start(self, name: AccountName, options: Mapping[str, str]) -> AccountView:
         """Start an account; the options given are stored with it. Returns when its unit is up."""
@@ -83,10 +85,10 @@ class Api:
         if not link and field(answer, "jpeg"):
             raise WxError(
                 f"{name.name} runs a program that shows its QR code as a picture only",
-                f"get it: curl -o qr.jpg '{self.shown}/openwx/get_qrcode?{urlencode({'client': name.name})}'",
+                f"get it: curl -f -o qr.jpg '{self.shown}/openwx/get_qrcode?{urlencode({'client': name.name})}'",
             )
         if not link:
-            raise WxError(f"{name.name}: there is no QR code to scan", f"see: wxctl status {name.name}")
+            raise WxError(f"{name.name}: there is no QR code to scan", f"see: {command('status', name.name)}")
         return link
 
     def openwx(self, endpoint: str, name: AccountName, form: Mapping[str, str]) -> JsonValue:

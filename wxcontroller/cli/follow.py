@@ -8,6 +8,7 @@ from typing import Protocol
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.errors import NeedsHuman
+from wxcontroller.cli.hints import command
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
 from wxcontroller.core.names import AccountName
 
@@ -64,7 +65,7 @@ def follow(
                 raise WxError(
                     f"{name.name}: still {account.condition.value} after {timeout:g} s"
                     + (f": {account.words}" if account.words else ""),
-                    f"it goes on by itself; see: wxctl status {name.name}",
+                    f"it goes on by itself; see: {command('status', name.name)}",
                 )
         time.sleep(_PAUSE)
 
@@ -72,15 +73,16 @@ def follow(
 def verdict(account: AccountView) -> WxError | None:
     """Return the error that an account's state amounts to, None while there is hope or nothing is wrong."""
     name, why = account.name, f": {account.words}" if account.words else ""
+    logs, start = command("logs", name), command("start", name)
     match account.condition:
         case Condition.PARKED:
-            return NeedsHuman(f"{name} has given up{why}", f"when that is put right: wxctl start {name}")
+            return NeedsHuman(f"{name} has given up{why}", f"when that is put right: {start}")
         case Condition.FAILED:
-            return UnitFailed(f"{name}: its unit {account.unit} has failed{why}", f"see why: wxctl logs {name}")
+            return UnitFailed(f"{name}: its unit {account.unit} has failed{why}", f"see why: {logs}")
         case Condition.DOWN:
-            return UnitFailed(f"{name} should be up, but is not{why}", f"see why: wxctl logs {name}")
+            return UnitFailed(f"{name} should be up, but is not{why}", f"see why: {logs}   start it again: {start}")
         case Condition.STOPPED:
-            return WxError(f"{name} was stopped{why}", f"start it again: wxctl start {name}")
+            return WxError(f"{name} was stopped{why}", f"start it again: {start}")
     return None
 
 

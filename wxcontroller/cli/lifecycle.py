@@ -10,6 +10,7 @@ from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
 from wxcontroller.core.jsontypes import field, items, text
 from wxcontroller.core.names import AccountName
 
@@ -112,9 +113,9 @@ def remove(session: Session, name: str, yes: bool) -> None:
     api = session.api()
     account = api.resolve(name)
     if not yes:
+        api.account(account)  # an unknown account is not worth a question
         if not sys.stdin.isatty():
             raise BadUsage(f"{account.name} is not removed: nobody is there to be asked", "add --yes")
-        api.account(account)  # an unknown account is not worth a question
         click.confirm(f"Remove {account.name} with its login and all it has stored?", abort=True, err=True)
     removed = api.remove(account)
     if session.json:
@@ -150,7 +151,7 @@ def _left_alone(name: AccountName) -> Iterator[None]:
     except KeyboardInterrupt:
         click.echo(
             f"\nwxctl: no longer following {name.name}; the account is left as it is\n"
-            f"  see it: wxctl status {name.name}   stop it: wxctl stop {name.name}",
+            f"  see it: {command('status', name.name)}   stop it: {command('stop', name.name)}",
             err=True,
         )
         raise click.exceptions.Exit(130) from None
@@ -170,4 +171,4 @@ def _finish(session: Session, api: Api, account: AccountView, name: AccountName,
     elif timeout:
         click.echo(f"{name.name} is running" + (f" as {account.user}" if account.user else ""))
     else:
-        click.echo(f"{name.name}: its unit is up; see: wxctl status {name.name}")
+        click.echo(f"{name.name}: its unit is up; see: {command('status', name.name)}")

@@ -9,9 +9,11 @@ from typing import NoReturn
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, field, items, text
 from wxcontroller.core.names import instance_of
+from wxcontroller.core.paths import Paths
 
 _SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
 _WAIT = 10.0
+_PATHS = Paths()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,22 @@ def list_units() -> list[LocalUnit]:
         for entry in items(parsed)
     ]
     return [unit for unit in found if instance_of(unit.unit)]
+
+
+def any_seen(units: list[str]) -> bool:
+    """Say whether one of these units is up or has failed. False, too, when there is no systemd to ask."""
+    try:
+        return any(show_unit(unit).active not in ("", "inactive") for unit in units)
+    except WxError:
+        return False
+
+
+def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
+    """Say whether the register of this machine has the account; None when it can't be read, or is not here."""
+    try:
+        return paths.account_file(instance) in list(paths.accounts.iterdir())
+    except OSError:
+        return None
 
 
 def exec_journalctl(units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:

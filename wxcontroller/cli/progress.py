@@ -1,6 +1,7 @@
 """The two displays of a start: a live one for terminals, lines for everything else."""
 
 import time
+from textwrap import fill
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from wxcontroller.cli.account import AccountView, Condition
-from wxcontroller.cli.terminal import qr_text
+from wxcontroller.cli.hints import command
+from wxcontroller.cli.terminal import qr_text, too_small
 
 _STEPS = (Condition.LOADING, Condition.SCANNING, Condition.CONFIRMING, Condition.UPDATING, Condition.RUNNING)
 _WORDS = {
@@ -53,8 +55,12 @@ class LiveDisplay:
         parts: list[RenderableType] = []
         if link:
             code = qr_text(link, self._console.color_system is not None)
-            if code.plain.count("\n") + 4 <= self._console.height:
+            if not too_small(code, self._console, below=4):
                 parts.append(code)
+            elif small := too_small(code, self._console, below=2):
+                call = command("qr", account.name, "--output", "qr.svg")
+                lines = (fill(words, self._console.width) for words in (f"{small}; enlarge it, or:", call))
+                parts.extend(Text(line) for line in lines)
             elif link != self._printed:
                 self._live.console.print(code)
                 self._printed = link
@@ -93,7 +99,7 @@ class LineDisplay:
             self._state = state
         if link and link != self._link:
             # Not the link itself: lines like these end in logs, and who has it can start a login.
-            self._line(f"{account.name}: a QR code is ready; show it with: wxctl qr {account.name}")
+            self._line(f"{account.name}: a QR code is ready; show it with: {command('qr', account.name)}")
         self._link = link or self._link
 
     def say(self, words: str) -> None:

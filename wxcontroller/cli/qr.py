@@ -7,6 +7,7 @@ import click
 
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 
@@ -47,10 +48,16 @@ def qr(session: Session, name: str, output: Path | None) -> None:
     elif output is not None:
         click.echo(f"wrote the QR code of {account.name} to {output}")
     else:
-        from wxcontroller.cli.terminal import console, qr_text
+        from wxcontroller.cli.terminal import console, qr_text, too_small
 
         target = console()
-        target.print(qr_text(link, target.color_system is not None), end="")
+        code = qr_text(link, target.color_system is not None)
+        if target.is_terminal and (small := too_small(code, target, below=2)):
+            raise WxError(
+                f"{account.name}: {small}",
+                f"enlarge it, or: {command('qr', account.name, '--output', 'qr.svg')}",
+            )
+        target.print(code, end="")
         if target.is_terminal:
             click.echo(f"scan it with WeChat on the phone of {account.name}", err=True)
 

@@ -8,6 +8,7 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, field, integer, items
 from wxcontroller.core.jsontypes import text as json_text
@@ -113,9 +114,9 @@ def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: str) -> 
     if why in ("client not exists", "client not found"):
         # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
         known = api.account(account)
-        raise WxError(f"{account.name} is {known.condition.value}", f"start it: wxctl start {account.name}")
+        raise WxError(f"{account.name} is {known.condition.value}", f"start it: {command('start', account.name)}")
     state = json_text(field(answer, "state"))
     raise WxError(
         f"{account.name}: {what}: {why}" + (f" (state {state})" if state else "") + f", code {json_text(code)}",
-        f"see: wxctl status {account.name}",
+        f"see: {command('status', account.name)}",
     )

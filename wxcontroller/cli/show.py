@@ -8,6 +8,7 @@ from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.context import Session, global_options, optional_name_argument
 from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.follow import verdict
+from wxcontroller.cli.hints import command
 from wxcontroller.cli.local import list_units, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
 from wxcontroller.core.jsontypes import field, items, text
@@ -130,7 +131,7 @@ def _describe(account: AccountView) -> None:
         if value:
             target.print(f"{title:>8}: {value}")
     if account.condition is Condition.SCANNING:
-        target.print(f"          scan the code: wxctl qr {account.name}")
+        target.print(f"          scan the code: {command('qr', account.name)}")
 
 
 def _without_controller(session: Session, unit: str | None, why: ControllerUnreachable) -> None:

@@ -61,6 +61,18 @@ def moment(since: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since)) + f" ({ago(since)} ago)"
 
 
+def too_small(code: Text, target: Console, below: int) -> str:
+    """Say how much larger a terminal a QR code needs with ``below`` lines under it; "" when it fits."""
+    rows = code.plain.splitlines()
+    lines, columns = len(rows) + below, len(rows[0])
+    if lines <= target.height and columns <= target.width:
+        return ""
+    return (
+        f"the QR code needs a terminal of {columns} columns and {lines} lines, "
+        f"this one has {target.width} and {target.height}"
+    )
+
+
 def qr_text(link: str, colour: bool) -> Text:
     """Draw a QR code with half blocks, two modules a character.
 

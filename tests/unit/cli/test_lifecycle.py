@@ -168,6 +168,9 @@ def test_remove_asks_or_is_told_not_to(wxctl: Wxctl, server: Controller) -> None
     assert done.returncode == 2
     assert "--yes" in done.stderr
     assert "alice" in server.accounts
+    done = wxctl("remove", "nobody")
+    assert done.returncode == 4
+    assert "no account nobody" in done.stderr
     done = wxctl("remove", "alice", "--yes")
     assert (done.returncode, done.stdout) == (0, "alice is removed\n")
     assert server.accounts == {}
@@ -193,15 +196,15 @@ def test_a_url_that_is_none_and_one_with_a_password(wxctl: Wxctl, nobody: str) -
 
 
 class Terminal:
-    """wxctl on a terminal of 100 columns and 50 lines."""
+    """wxctl on a terminal, of 100 columns and 50 lines if nothing is said."""
 
-    def __init__(self, wxctl: Wxctl, *arguments: str, **variables: str) -> None:
+    def __init__(self, wxctl: Wxctl, *arguments: str, size: tuple[int, int] = (50, 100), **variables: str) -> None:
         master, slave = pty.openpty()
         import fcntl
         import struct
         import termios
 
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         self.process = subprocess.Popen(
             [*wxctl.command, *arguments],
             env={**wxctl.variables, "TERM": "xterm-256color", **variables},
@@ -245,6 +248,23 @@ def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, server: Controller
     # Black on white whatever the terminal's own colours are.
     assert "\x1b[38;5;231;48;5;231m▀" in terminal.seen
     assert "● scanning" in re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen)
+
+
+@pytest.mark.parametrize("size", [(50, 30), (12, 100)])
+def test_code_that_does_not_fit_is_not_cropped(wxctl: Wxctl, server: Controller, size: tuple[int, int]) -> None:
+    server.add("a b", **SCANNING)
+    terminal = Terminal(wxctl, "qr", "a b", size=size)
+    terminal.until("wxctl qr 'a b' --output qr.svg")
+    assert terminal.end() == 1
+    assert "the QR code needs a terminal of" in terminal.seen
+    assert "▀" not in terminal.seen
+
+    server.script = [SCANNING, SCANNING, RUNNING]
+    terminal = Terminal(wxctl, "start", "a b", size=size)
+    terminal.until("a b is running")
+    assert terminal.end() == 0
+    assert "--output" in terminal.seen
+    assert "▀" not in terminal.seen
 
 
 def test_ctrl_c_leaves_the_account(wxctl: Wxctl, server: Controller) -> None:

@@ -8,6 +8,9 @@ import segno
 
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+from wxcontroller.cli.hints import command
+from wxcontroller.cli.local import is_registered
+from wxcontroller.core.paths import Paths
 
 
 def _width(text: str) -> int:
@@ -164,7 +167,8 @@ def test_qr_when_there_is_none(wxctl: Wxctl, server: Controller) -> None:
     assert (done.returncode, done.stderr) == (1, "wxctl: alice: no QR code to scan\n  wait for it\n")
 
 
-def test_logs_become_journalctl(wxctl: Wxctl, stand_in_program: Path) -> None:
+def test_logs_become_journalctl(wxctl: Wxctl, server: Controller, stand_in_program: Path) -> None:
+    server.add("小店", **RUNNING)
     program(stand_in_program, "journalctl", 'printf "%s\\n" "$@"; exit 7\n')
     done = wxctl("logs", "小店", "-f", "-n", "20")
     assert done.returncode == 7  # it is journalctl's own end
@@ -173,6 +177,48 @@ def test_logs_become_journalctl(wxctl: Wxctl, stand_in_program: Path) -> None:
     assert "--lines=20" in arguments
     assert any(a.startswith("--unit=wxclient@x-") for a in arguments)
     assert any(a.startswith("--unit=wxclient-prepare@x-") for a in arguments)
+
+
+def test_logs_of_nobody(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
+    program(stand_in_program, "journalctl", "echo lines\n")
+    program(stand_in_program, "systemctl", "echo ActiveState=inactive\n")
+    done = wxctl("logs", "nobody")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "there is no account nobody" in done.stderr
+    assert "journalctl -u wxclient@nobody.service" in done.stderr  # of one that was removed
+    assert wxctl("logs", "x-aaaaaaaaaaaaaaa").returncode == 4
+    # A unit that failed before anybody registered it has something to say.
+    program(stand_in_program, "systemctl", 'case "$*" in *prepare*) echo ActiveState=failed;; esac\n')
+    assert wxctl("logs", "nobody").stdout == "lines\n"
+    program(stand_in_program, "systemctl", "exit 1\n")
+    done = wxctl("logs", "nobody", "--url", nobody)
+    if is_registered("nobody") is None:  # nobody can tell
+        assert done.stdout == "lines\n"
+    else:
+        assert done.returncode == 4
+
+
+def test_the_register_tells_whom_it_has(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    assert is_registered("alice", paths) is None
+    paths.accounts.mkdir(parents=True)
+    assert is_registered("alice", paths) is False
+    paths.account_file("alice").touch()
+    assert is_registered("alice", paths) is True
+
+
+def test_hints_can_be_copied_into_a_shell(wxctl: Wxctl, server: Controller) -> None:
+    server.add("小店 一号", **PARKED)
+    assert "wxctl start '小店 一号'\n" in wxctl("status").stdout
+    assert command("qr", "小店", "--output", "qr.svg") == "wxctl qr 小店 --output qr.svg"
+    assert command("qr", "-a b", "--output", "qr.svg") == "wxctl qr --output qr.svg -- '-a b'"
+
+
+def test_hint_for_an_account_that_is_down(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **DOWN)
+    hint = wxctl("status").stdout.splitlines()[-1]
+    assert "wxctl logs alice" in hint
+    assert "wxctl start alice" in hint
 
 
 def test_help_and_usage(wxctl: Wxctl) -> None:
