@@ -39,7 +39,8 @@ test-system: deb ## what runs in the booted host
 	exec $(PYTEST) tests/system </dev/null
 
 bench: deb ## figures of one account in a booted host
-	exec $(PYTHON) -m bench.figures dist/*.deb </dev/null
+	$(PYTHON) -m bench.figures dist/*.deb </dev/null
+	$(PYTHON) -m bench.load dist/*.deb </dev/null
 
 clean: ## remove what was built and cached here, and the test host's base tree
 	@running=$$($(PYTHON) -m tests.system.host list); [ -z "$$running" ] || \
