@@ -77,7 +77,10 @@ def is_derived(instance: str) -> bool:
 def unit_of(instance: str) -> str:
     """Return the unit name of an instance; raises BadName for what is no instance id."""
     if not is_instance(instance):
-        raise BadName(f"{instance!r} is not an instance id", "an id has 1 to 27 of A-Z a-z 0-9 _ -")
+        raise BadName(
+            f"{instance!r} is not an instance id",
+            "an id has 1 to 27 of A-Z a-z 0-9 _ -, no dash first; start other names by wxctl start NAME",
+        )
     return f"wxclient@{instance}.service"
 
 
