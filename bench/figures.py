@@ -8,6 +8,7 @@ import re
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.system.actors import Caller, Phone, Webhook, until, use_sandbox
@@ -18,12 +19,17 @@ MESSAGES = 30
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return in_a_host(__doc__, measure)
+
+
+def in_a_host(about: str | None, figures: Callable[[Host], None]) -> int:
+    """Measure in a fresh host with the packages that the command line names, against the sandbox."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("debs", nargs="+", type=Path, help="the built packages")
     with Host.up("wxbench") as host:
         host.install(*parser.parse_args().debs)
         use_sandbox(host)
-        measure(host)
+        figures(host)
     return 0
 
 

@@ -3,13 +3,11 @@
 make deb && /usr/bin/python3 -m bench.load dist/*.deb
 """
 
-import argparse
 import sys
 import time
-from pathlib import Path
 
-from bench.figures import memory, show
-from tests.system.actors import Caller, Phone, Webhook, until, use_sandbox
+from bench.figures import in_a_host, memory, show
+from tests.system.actors import Caller, Phone, Webhook, until
 from tests.system.host import Host
 
 FRIENDS, GROUPS, MEMBERS = 5000, 200, 500
@@ -17,13 +15,7 @@ RATE, SECONDS = 50, 10
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("debs", nargs="+", type=Path, help="the built packages")
-    with Host.up("wxload") as host:
-        host.install(*parser.parse_args().debs)
-        use_sandbox(host)
-        measure(host)
-    return 0
+    return in_a_host(__doc__, measure)
 
 
 def measure(host: Host) -> None:
