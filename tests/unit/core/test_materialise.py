@@ -14,8 +14,9 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
 
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
-# Away from the product's own range, so that a service running here does not matter.
-FIRST, LAST = 41000, 41999
+# Away from the product's own range, so that a service running here does not matter, and below the range from which
+# the kernel takes ports for outgoing connections (32768 to 60999), any of which may be in use at any moment.
+FIRST, LAST = 20000, 20999
 
 
 @pytest.fixture
