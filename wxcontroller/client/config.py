@@ -7,7 +7,7 @@ from pathlib import Path
 from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.names import AccountName, parse_name
-from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.paths import Paths
 
 _REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
@@ -61,6 +61,10 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             given[option.name] = option.check(value)
         except ValueError as problem:
             raise BadSettings(f"account {name}: {option.variable} {problem}", remedy) from None
+    # Under both names; where both were given the plugin's counts, as a request is written down under that one.
+    both = {
+        name: given.get(plugin, given.get(plain, "")) for plain, plugin in SAME.items() for name in (plain, plugin)
+    }
     defaults = {option.name: option.default for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
 
     def path(variable: str, default: Path) -> Path:
@@ -72,7 +76,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         post_api=_report_url(given, "post_api", environ.get(POST_API, ""), name),
         poll_api=_report_url(given, "poll_api", environ.get(POLL_API, ""), name),
         given=given,
-        options={**defaults, **given},
+        options={**defaults, **given, **{name: value for name, value in both.items() if value}},
         state_path=path("MOJO_WEIXIN_STATE_PATH", paths.state_file(instance)),
         qrcode_path=path("MOJO_WEIXIN_QRCODE_PATH", paths.qrcode_file(instance)),
         pid_path=path("MOJO_WEIXIN_PID_PATH", paths.pid_file(instance)),

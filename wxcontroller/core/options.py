@@ -49,6 +49,8 @@ _OWN = {
         *("send_jitter", "send_daily_max", "send_burst_max", "jsonp"),
     )
 }
+# Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
+SAME = {name: f"plugin_openwx_{name}" for name in ("poll_interval", "post_event", "post_media_data")}
 
 
 def flag(value: str) -> str:
@@ -159,8 +161,10 @@ OPTIONS: Mapping[str, Option] = {
         Option("poll_api", "", url, "heartbeat URL, asked again and again; client=NAME is added to its query"),
         Option("poll_interval", "5", seconds(0.1, 86400), "pause between two heartbeats"),
         Option("plugin_openwx_poll_interval", "5", seconds(0.1, 86400), "the same, by the original's name"),
-        Option("plugin_openwx_post_event", "1", flag, "report events, not only messages"),
-        Option("plugin_openwx_post_media_data", "1", flag, "put media into reports as base64"),
+        Option("post_event", "1", flag, "report events, not only messages"),
+        Option("plugin_openwx_post_event", "1", flag, "the same, by the original's name"),
+        Option("post_media_data", "1", flag, "put media into reports as base64"),
+        Option("plugin_openwx_post_media_data", "1", flag, "the same, by the original's name"),
         Option("post_event_list", "", words, "events to report, separated by commas; empty: the original's list"),
         Option("post_message_filter", "", conditions, "name=value&… that message reports must not contradict"),
         Option("driver", "web", choice("web"), "route to WeChat"),
@@ -224,8 +228,8 @@ class Checked:
 def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST) -> Checked:
     """Check options given by ``by`` (REQUEST or SETTINGS).
 
-    The last value of a repeated name wins (openwx-api 5.2 no. 18). Raises BadOption for an unknown name, a
-    name that requests may not set, or a value of the wrong type.
+    The last value of a repeated name wins (openwx-api 5.2 no. 18), also of two names for one option. Raises
+    BadOption for an unknown name, a name that requests may not set, or a value of the wrong type.
     """
     given: dict[str, str] = {}
     ignored: list[str] = []
@@ -241,7 +245,7 @@ def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST)
         if option.origin is Origin.SETTINGS and by is Origin.REQUEST:
             raise BadOption(f"option {name} can't be set by a request", "set it under [client] in the settings")
         try:
-            given[name] = option.check(value)
+            given[SAME.get(name, name)] = option.check(value)
         except ValueError as problem:
             raise BadOption(f"option {name} {problem}", f"it is: {option.meaning}") from None
     return Checked(given, tuple(dict.fromkeys(ignored)))

@@ -135,3 +135,10 @@ async def test_the_filter_keeps_messages_back(start: Start, webhook: Webhook) ->
     # A property that a report lacks, as group here, keeps nothing back.
     assert [report["content"] for report in got] == ["yes"]
     assert [obj(r)["content"] for r in items(await client.get("check_event"))] == ["yes"]
+
+
+async def test_events_are_switched_off_by_the_plain_name_too(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
+    client.driver.play([*logged_in(), message("last")])
+    await webhook.messages()
+    assert [r["post_type"] for r in webhook.reports] == ["receive_message"]

@@ -41,3 +41,9 @@ def test_values_become_canonical() -> None:
 
 def test_no_two_options_share_a_variable() -> None:
     assert len({option.variable for option in OPTIONS.values()}) == len(OPTIONS)
+
+
+def test_two_names_for_one_option_are_one_and_the_last_counts() -> None:
+    both = [("plugin_openwx_post_event", "1"), ("post_event", "0"), ("poll_interval", "7")]
+    assert check_options(both).given == {"plugin_openwx_post_event": "0", "plugin_openwx_poll_interval": "7"}
+    assert check_options(reversed(both)).given["plugin_openwx_post_event"] == "1"
