@@ -44,6 +44,7 @@ HURRY = Timing(
     poll_tries=4,
     flagged_within=0.0,
     guard_first=0.3,
+    guard_least=0.1,
     guard_longest=0.6,
     frequent_first=0.1,
     frequent_longest=0.2,
@@ -65,6 +66,7 @@ class Store:
 
     content: bytes | None = None
     full: bool = False
+    slow: float = 0.0  # seconds that the disk takes
     saves: int = 0
 
     def load(self) -> bytes | None:
@@ -73,6 +75,7 @@ class Store:
     def save(self, session: bytes) -> None:
         if self.full:
             raise OSError(28, "No space left on device")
+        time.sleep(self.slow)
         self.content = session
         self.saves += 1
 

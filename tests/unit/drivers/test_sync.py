@@ -416,33 +416,6 @@ async def test_too_frequent_pauses_and_goes_on(world: Wechat, alice: Account) ->
     assert drive.count(SessionLost) == 0
 
 
-async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, alice: Account) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        take_back = world.fault(
-            "synccheck", FaultKind.GARBAGE, 'window.synccheck={retcode:"0",selector:"3"}', count=None
-        )
-        await asyncio.sleep(0.3)
-        before = world.requests("webwxsync")
-        await asyncio.sleep(1.0)
-        assert world.requests("webwxsync") - before <= 5
-        take_back()
-        world.hear(alice, "goes on")
-        await drive.text("goes on")
-
-
-async def test_a_stream_of_messages_is_fetched_in_batches_after_the_first_few(world: Wechat, alice: Account) -> None:
-    async with world.drive(synccheck_interval="0.5") as drive:
-        await world.enter(drive, alice)
-        before = world.requests("synccheck")
-        for number in range(60):
-            world.hear(alice, str(number))
-            await asyncio.sleep(0.05)
-        # Twenty at once, then one every half second for the three seconds this lasts.
-        assert world.requests("synccheck") - before <= 28
-        await drive.text("59")
-
-
 async def test_changes_of_contacts(world: Wechat, alice: Account) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)

@@ -36,6 +36,7 @@ from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.commands import Commands
 from wxcontroller.drivers.web.downloads import Downloads
 from wxcontroller.drivers.web.failures import TOO_FREQUENT, refusal
+from wxcontroller.drivers.web.guard import MediaLoop
 from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
 from wxcontroller.drivers.web.outgoing import Outgoing, media_message, text_message
 from wxcontroller.drivers.web.pulse import Pulse
@@ -67,6 +68,7 @@ class WebDriver:
             check_retry=max(0.1, option.seconds("synccheck_delay")),
         )
         self._emoji_names = option.flag("emoji_to_text")
+        self._media_loop = MediaLoop(int(option.text("fix_media_loop")))
         self._stop_with_mobile = option.flag("stop_with_mobile")
         self._roster_options = RosterOptions(
             all_pages=option.flag("is_update_all_friend"),
@@ -108,20 +110,22 @@ class WebDriver:
                     began = time.monotonic()
                     lost = await self._hold(entered, pulse)
                     await pulse.emit(SessionLost(lost.reason, lost.ret))
-                    ended = self._judge(entered.way, lost, time.monotonic() - began, losses)
+                    ended = await self._judge(entered.way, lost, time.monotonic() - began, losses)
                     if ended is not None:
                         return ended
                     await pulse.pause(pause.next())
             finally:
                 self._session = None
-                self._saved.save()
+                self._saved.save_now()
 
     async def _hold(self, entered: Entered, pulse: Pulse) -> Lost:
         """Load the contacts and listen until the session is lost."""
         session = entered.session
         roster = Roster(self._calls, session, pulse, self._timing, self._emoji_names, self._roster_options)
         roster.begin(entered.init)
-        listener = Listener(self._calls, session, self._saved, roster, pulse, self._timing, self._emoji_names)
+        listener = Listener(
+            self._calls, session, self._saved, roster, pulse, self._timing, self._emoji_names, self._media_loop
+        )
         return await _beside(self._listen(entered, pulse, roster, listener), roster.work())
 
     async def _listen(self, entered: Entered, pulse: Pulse, roster: Roster, listener: Listener) -> Lost:
@@ -154,10 +158,10 @@ class WebDriver:
         except WeChatError as problem:
             log.info("%s", problem.message)
 
-    def _judge(self, way: LoginWay, lost: Lost, lasted: float, losses: deque[float]) -> Ended | None:
+    async def _judge(self, way: LoginWay, lost: Lost, lasted: float, losses: deque[float]) -> Ended | None:
         """Decide after a session that lasted some seconds: None to log in again."""
         self._saved.memory.session = None  # the cookies stay: they may serve a login by consent
-        self._saved.save()
+        await self._saved.save()
         new = lasted < self._timing.flagged_within
         stored = way is LoginWay.STORED
         if lost.ret in (1100, 1102) and new and not stored:
@@ -209,7 +213,7 @@ class WebDriver:
             if problem.ret is not None:
                 live.listener.sent(problem.ret)
             raise
-        live.listener.sent(0)
+        live.listener.sent(0, media=outgoing.call != "webwxsendmsg")
         self._saved.memory.seen.add(message_id)  # in case it is echoed (7.2)
         self._saved.memory.last_sent[to] = message_id
         return Sent(message_id)

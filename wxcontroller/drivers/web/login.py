@@ -133,7 +133,7 @@ class Login:
         session.invite_from = init.invite_from
         if not (keep_keys and session.sync_key):
             session.sync_key, session.check_key = init.sync_key, ()
-        self._saved.save()
+        await self._saved.save()
         return init
 
     async def _persist(self, once: _Work[T], tries: int = 0, waits_for: int = -1) -> T:
@@ -319,7 +319,7 @@ class Login:
         session = self._session(page, desktop)
         memory = self._saved.memory
         memory.session, memory.uin, memory.desktop = session, session.uin, desktop
-        self._saved.save()
+        await self._saved.save()
         await self._pulse.emit(Accepted(way))
         try:
             init = await self._init(session, keep_keys=False)
@@ -398,7 +398,7 @@ class Login:
     async def _not_opened(self, problem: WeChatError) -> NoReturn:
         """The login was accepted, but the session is none. Raises _Again or _Over."""
         self._saved.memory.session = None
-        self._saved.save()
+        await self._saved.save()
         ret = problem.ret
         if ret in (1100, 1102):
             reason = LossReason.LOGGED_OUT if ret == 1100 else LossReason.COOKIE

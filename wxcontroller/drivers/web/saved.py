@@ -1,7 +1,9 @@
 """What an account keeps between processes: cookies, session values, sync keys and the ids it has reported."""
 
+import asyncio
 import json
 import logging
+import threading
 from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
@@ -57,6 +59,9 @@ class Saved:
         self._keep = keep
         self._failing = False
         self._last = b""
+        self._writing = threading.Lock()
+        self._number = 0  # of the latest content
+        self._written = 0
         self.memory = Memory(domain)
 
     def load(self) -> None:
@@ -78,16 +83,43 @@ class Saved:
             return
         _restore(obj(found), self.memory)
 
-    def save(self) -> None:
-        """Store the memory if it has changed. Never fails: what can't be stored is logged once."""
-        if not self._keep:
-            return
-        content = json.dumps(_stored(self.memory), separators=(",", ":")).encode()
+    async def save(self) -> None:
+        """Store the memory if it has changed; done when it is on disk. Never fails: see ``save_now``.
+
+        The disk is waited for in another thread: a slow one must not keep the account's API waiting.
+        """
+        content = self._changed()
+        if content is not None:
+            number = self._number
+            self._note(content, await asyncio.to_thread(self._write, content, number))
+
+    def save_now(self) -> None:
+        """Store the memory if it has changed, in this thread. Never fails: what can't be stored is logged once."""
+        content = self._changed()
+        if content is not None:
+            self._note(content, self._write(content, self._number))
+
+    def _changed(self) -> bytes | None:
+        content = json.dumps(_stored(self.memory), separators=(",", ":")).encode() if self._keep else self._last
         if content == self._last:
-            return
-        try:
-            self._store.save(content)
-        except OSError as problem:
+            return None
+        self._number += 1
+        return content
+
+    def _write(self, content: bytes, number: int) -> OSError | None:
+        """Write content unless a later one was written already: a cancelled ``save`` may still be at work."""
+        with self._writing:
+            if number < self._written:
+                return None
+            try:
+                self._store.save(content)
+            except OSError as problem:
+                return problem
+            self._written = number
+        return None
+
+    def _note(self, content: bytes, problem: OSError | None) -> None:
+        if problem is not None:
             if not self._failing:
                 self._failing = True
                 log.error(

@@ -17,6 +17,7 @@ from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
 from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.guard import Guard, MediaLoop
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.saved import Saved
@@ -50,6 +51,7 @@ class Listener:
         pulse: Pulse,
         timing: Timing,
         emoji_names: bool,
+        media_loop: MediaLoop = MediaLoop.WAIT,
     ) -> None:
         self._calls = calls
         self._session = session
@@ -65,8 +67,8 @@ class Listener:
         self._frequent_since = 0.0
         self._unknown = 0  # codes in a row that mean nothing to us
         self._doubled = False  # the one repeat that a 1102 gets is used
-        self._in_vain = 0  # syncs in a row that brought nothing
-        self._guard = Backoff(timing.guard_first, timing.guard_longest, jitter=0.0)
+        self._guard = Guard(media_loop, timing)
+        self._brought = False  # the last round had news
         self._tempo = Tempo(timing.check_spacing, timing.check_burst)
         self._doubt = asyncio.Event()
         self._refused_sends = 0
@@ -78,8 +80,10 @@ class Listener:
         """Whether WeChat wants less traffic at present (1205)."""
         return self._frequent_since > 0.0
 
-    def sent(self, ret: int) -> None:
+    def sent(self, ret: int, media: bool = False) -> None:
         """Note how a send ended. 1101 may be the first sign of the session's end (5.7): the loop looks at once."""
+        if ret == 0:
+            self._guard.message(media)
         if ret != 1101:
             self._refused_sends = 0
             return
@@ -92,12 +96,22 @@ class Listener:
         """Run the loop. Starts with a sync: it fetches what came while nobody listened."""
         lost = await self._sync_round(asked=False)
         while lost is None:
-            await self._pulse.pause(self._tempo.due())
+            brought, self._brought = self._brought, False
+            await self._pulse.pause(self._tempo.due(brought))
             lost = await self._check_round()
-            if lost is None and self._in_vain >= self._timing.guard_after:
-                # Selectors without news: the server would be asked many times a second (9.1).
-                await self._pulse.pause(self._guard.next())
+            if lost is None and (pause := self._guard.wait()):
+                log.debug("WeChat says that there are news and has none; waiting %.0f s", pause)
+                if self._guard.nudge():
+                    await self._nudge()
+                await self._pulse.pause(pause)
         return lost
+
+    async def _nudge(self) -> None:
+        """Say that the client is there (5.2). What comes of it does not matter."""
+        try:
+            decode.accepted(await self._pulse.wait(self._calls.status_notify(self._session, 3, self._session.me)))
+        except WeChatError as problem:
+            log.debug("%s", problem.message)
 
     async def _check_round(self) -> Lost | None:
         try:
@@ -123,8 +137,7 @@ class Listener:
             # Any selector means news, and only webwxsync shows whether they can be had (9.1).
             return await self._sync_round(asked=True)
         await self._good()
-        self._in_vain = 0
-        self._guard.reset()
+        self._guard.quiet()
         return None
 
     async def _poll(self) -> Answer:
@@ -161,11 +174,11 @@ class Listener:
             brought = brought or not news.empty
             if not news.more or (news.empty and not moved):
                 break
+        self._brought = brought
         if brought:
-            self._in_vain = 0
-            self._guard.reset()
+            self._guard.quiet()
         elif asked:
-            self._in_vain += 1
+            self._guard.vain()
         return None
 
     # -- news
@@ -186,7 +199,7 @@ class Listener:
         )
         for entry in found:
             await self._tell(entry)
-        return self._acknowledge(news)
+        return await self._acknowledge(news)
 
     async def _tell(self, entry: Message | messages.Asked) -> None:
         memory = self._saved.memory
@@ -199,17 +212,18 @@ class Listener:
                 entry = replace(entry, revoked=memory.last_sent.get(entry.chat, ""))
             elif entry.direction is Direction.SENT_ELSEWHERE:
                 memory.last_sent[entry.chat] = entry.id
+            self._guard.message(entry.kind.is_media)
             await self._pulse.emit(MessageArrived(entry))
         memory.seen.add(entry.id)
 
-    def _acknowledge(self, news: News) -> bool:
+    async def _acknowledge(self, news: News) -> bool:
         session = self._session
         before = (session.sync_key, session.check_key)
         # An empty key must never replace a good one; without a check key the other serves (4, 5.6).
         session.sync_key = news.sync_key or session.sync_key
         session.check_key = news.check_key or (() if news.sync_key else session.check_key)
         session.skey = news.skey or session.skey
-        self._saved.save()
+        await self._saved.save()
         return before != (session.sync_key, session.check_key)
 
     # -- good and bad answers

@@ -26,12 +26,13 @@ class Timing:
     relogins: int = 5  # sessions that may be lost within ...
     relogin_window: float = 3600.0
 
-    check_spacing: float = 1.0  # between two synccheck calls in the long run
+    check_spacing: float = 1.0  # between two synccheck calls in the long run; see tempo
     check_burst: int = 20  # that many may follow each other at once
     check_retry: float = 1.0  # first pause after a failed one
     flagged_within: float = 60.0  # a new session that ends so early is a ban's sign (9.3)
     guard_after: int = 3  # syncs in a row that bring nothing (9.1)
     guard_first: float = 3.0
+    guard_least: float = 1.0  # with the option fix_media_loop=0
     guard_longest: float = 10.0
     unknown_codes: int = 10
     frequent_first: float = 60.0

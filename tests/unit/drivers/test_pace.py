@@ -1,0 +1,137 @@
+"""How often WeChat is asked, and that nothing else waits for a slow disk."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.unit.drivers.kit import Store, Wechat, friend, wechat
+from wxcontroller.drivers.base import MessageArrived
+from wxcontroller.sandbox import session as sandbox_session
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.sandbox import Options
+
+NEWS = 'window.synccheck={retcode:"0",selector:"3"}'
+
+
+def picture(world: Wechat, alice: Account) -> None:
+    assert alice.session is not None
+    content = "&lt;msg&gt;&lt;img/&gt;&lt;/msg&gt;"
+    peer = friend(alice)
+    alice.session.push(sandbox_session.Message(world.sandbox.next_msg_id(), 1_700_000_000, peer, peer, content, 3))
+
+
+async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        take_back = world.fault("synccheck", FaultKind.GARBAGE, NEWS, count=None)
+        await asyncio.sleep(0.3)
+        before = world.requests("webwxsync")
+        await asyncio.sleep(1.0)
+        assert world.requests("webwxsync") - before <= 5
+        take_back()
+        world.hear(alice, "goes on")
+        await drive.text("goes on")
+
+
+@pytest.mark.parametrize(("mode", "least", "most", "nudges"), [("0", 4, 12, 0), ("1", 1, 3, 0), ("2", 1, 5, 1)])
+async def test_the_guard_after_media(
+    world: Wechat, alice: Account, mode: str, least: int, most: int, nudges: int
+) -> None:
+    async with world.drive(fix_media_loop=mode) as drive:
+        await world.enter(drive, alice)
+        picture(world, alice)
+        await drive.until(MessageArrived)
+        syncs, told = world.requests("webwxsync"), world.requests("webwxstatusnotify")
+        world.fault("synccheck", FaultKind.GARBAGE, NEWS, count=None)
+        await asyncio.sleep(0.75)
+        # 0: three and then ten a second, as this test's times are; else 0.3 s after the first, and 0.6 s after that.
+        # 2: WeChat has news of the nudge.
+        assert least <= world.requests("webwxsync") - syncs <= most
+        assert world.requests("webwxstatusnotify") - told == nudges
+    assert world.violations() == []
+
+
+async def test_a_stream_of_messages_is_heard_soon_with_few_checks(world: Wechat, alice: Account) -> None:
+    late: list[float] = []
+    sent: dict[str, float] = {}
+    async with world.drive(synccheck_interval="1") as drive:
+        await world.enter(drive, alice)
+
+        async def listen() -> None:
+            while len(late) < 150:
+                message = (await drive.until(MessageArrived)).message
+                late.append(time.monotonic() - sent[message.text])
+
+        listening = asyncio.create_task(listen())
+        before, begun = world.requests("synccheck"), time.monotonic()
+        for number in range(150):
+            sent[str(number)] = time.monotonic()
+            world.hear(alice, str(number))
+            await asyncio.sleep(0.02)
+        await listening
+        took = time.monotonic() - begun
+    # The first twenty at once, then five a second and the one that is free every second.
+    assert world.requests("synccheck") - before <= 22 + 6.5 * took
+    assert sorted(late)[len(late) // 2] < 0.25  # of a second that the interval is
+    assert max(late) < 0.7
+
+
+async def test_a_slow_disk_keeps_nobody_waiting(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        store.slow = 0.3
+        saves, gaps = store.saves, list[float]()
+
+        async def tick() -> None:
+            while True:
+                began = time.monotonic()
+                await asyncio.sleep(0.005)
+                gaps.append(time.monotonic() - began)
+
+        ticking = asyncio.create_task(tick())
+        for number in range(3):
+            world.hear(alice, str(number))
+            await drive.text(str(number))
+        while store.saves < saves + 2:
+            await asyncio.sleep(0.01)
+        ticking.cancel()
+        assert max(gaps) < 0.2
+        store.slow = 0.0
+
+
+async def test_a_key_is_used_only_when_it_is_on_disk() -> None:
+    async with wechat(Options(poll_hold=0.3, sync_hold=5)) as world:
+        alice = world.sandbox.add_account()
+        store = Store()
+        async with world.drive(store) as drive:
+            await world.enter(drive, alice)
+            while world.requests("synccheck") == 0:
+                await asyncio.sleep(0.01)
+            store.slow = 0.4
+            saves, checks = store.saves, world.requests("synccheck")
+            world.hear(alice, "x")
+            await drive.text("x")
+            await asyncio.sleep(0.2)
+            assert (store.saves, world.requests("synccheck")) == (saves, checks)
+            while store.saves == saves:
+                await asyncio.sleep(0.01)
+            store.slow = 0.0
+            world.hear(alice, "y")
+            await drive.text("y")
+
+
+async def test_a_stop_while_the_disk_is_slow_keeps_the_latest(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        store.slow = 0.2
+        world.hear(alice, "x")
+        await drive.text("x")
+        await drive.stop()
+    async with world.drive(store) as drive:
+        world.hear(alice, "y")
+        await drive.text("y")
+    assert drive.texts() == ["y"]

@@ -1,0 +1,61 @@
+"""The guard against WeChat's loop: checks that say "news" although there are none (weixin-web-protocol 9.1).
+
+It begins mostly after media, sent or received, and ends with the next message. Each round costs two requests at
+once, and accounts are banned for many; so the account waits, longer each time.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.drivers.web.timing import Timing
+
+
+class MediaLoop(IntEnum):
+    """Option ``fix_media_loop``."""
+
+    LEAVE = 0  # no guard beyond what keeps it from being a busy loop
+    WAIT = 1
+    NUDGE = 2  # also tell WeChat that the client is there, which moves its keys on
+
+
+@dataclass(slots=True)
+class Guard:
+    """Counts syncs in vain and says how long to wait."""
+
+    mode: MediaLoop
+    timing: Timing
+    _backoff: Backoff = field(init=False)
+    _in_vain: int = 0
+    _media: bool = False  # the last message, to or from us, had media
+    _nudged: bool = False
+
+    def __post_init__(self) -> None:
+        self._backoff = Backoff(self.timing.guard_first, self.timing.guard_longest, jitter=0.0)
+
+    def message(self, media: bool) -> None:
+        """Note a message that was received or sent."""
+        self._media = media
+        self._nudged = False
+
+    def quiet(self) -> None:
+        """Note that all is as it should be: news came, or there are none and WeChat says so."""
+        self._in_vain = 0
+        self._backoff.reset()
+
+    def vain(self) -> None:
+        """Note a sync that brought nothing although there should have been news."""
+        self._in_vain += 1
+
+    def wait(self) -> float:
+        """Return the seconds to wait before the next check."""
+        after_media = self._media and self.mode is not MediaLoop.LEAVE
+        if self._in_vain < (1 if after_media else self.timing.guard_after):
+            return 0.0
+        return self.timing.guard_least if self.mode is MediaLoop.LEAVE else self._backoff.next()
+
+    def nudge(self) -> bool:
+        """Return whether WeChat is to be told that the client is there: once between two messages."""
+        due = self.mode is MediaLoop.NUDGE and self._in_vain > 0 and not self._nudged
+        self._nudged = self._nudged or due
+        return due
