@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from wxcontroller.client import v1
 from wxcontroller.client.avatar import Avatars
 from wxcontroller.client.calls import MOST_BODY, Handler, Parts, json_answer, jsonp_answer, read_call
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import no_foreign_pages
+from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sending import Sending
 from wxcontroller.openwx.parameters import BadParameter
@@ -20,7 +22,7 @@ _OPTIONS_HEADERS = {
 }
 
 
-def application(parts: Parts, sending: Sending) -> web.Application:
+def application(parts: Parts, sending: Sending, inbox: Inbox) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
     app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors, no_foreign_pages])
     jsonp = parts.config.flag("jsonp")
@@ -28,6 +30,7 @@ def application(parts: Parts, sending: Sending) -> web.Application:
     for name, handler in calls.items():
         app.router.add_get(f"/openwx/{name}", _endpoint(handler, jsonp))
         app.router.add_post(f"/openwx/{name}", _endpoint(handler, jsonp))
+    v1.add_routes(app, parts, inbox)
     app.router.add_options("/{path:.+}", _options)
     return app
 

@@ -6,6 +6,7 @@ What could not be delivered before the process ends is kept beside the session a
 import asyncio
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,8 +21,9 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
-# Beyond this a receiver that is down for very long would eat the machine's memory.
-MOST_WAITING = 10_000
+# Beyond this a receiver that is down for very long would eat the machine's memory. It is more than may wait to be
+# sent: at a stop each of those becomes a report.
+MOST_WAITING = 12_000
 _TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
 # Beyond this many bytes, reports wait without the media's content; the path stays.
 MOST_BYTES = 64 * 1024 * 1024
@@ -52,6 +54,7 @@ class Delivery:
         self._user_agent = user_agent
         self._store = store
         self._waiting: deque[bytes] = deque()
+        self._since: deque[float] = deque()  # when each was queued, seconds since 1970
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -65,12 +68,17 @@ class Delivery:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    @property
+    def oldest_since(self) -> float | None:
+        """When the first of those that wait was queued, seconds since 1970; None when none waits."""
+        return self._since[0] if self._since else None
+
     def put(self, report: JsonObject) -> None:
         """Queue a report. Never waits."""
         if not self.address:
             return
         if len(self._waiting) >= MOST_WAITING:
-            self._bytes -= len(self._waiting.popleft())
+            self._take_first()
             self.dropped += 1
             log.error(
                 "a report was dropped: %d wait for %s already; %s",
@@ -83,6 +91,7 @@ class Delivery:
         if report.get("media_data") and self._bytes + len(body) > MOST_BYTES:
             body = to_bytes({**report, "media_data": ""})
         self._waiting.append(body)
+        self._since.append(time.time())
         self._bytes += len(body)
         self._empty.clear()
         self._news.set()
@@ -103,7 +112,7 @@ class Delivery:
                     self._news.clear()
                     await self._news.wait()
                 if await self._post(web, self._waiting[0]):
-                    self._bytes -= len(self._waiting.popleft())
+                    self._take_first()
                     self._done_with_restored()
                     backoff.reset()
                 else:
@@ -146,11 +155,16 @@ class Delivery:
         if bodies:
             log.info("%d reports of the last run are delivered first", len(bodies))
             self._waiting.extendleft(reversed(bodies))
+            self._since.extendleft([self._store.stat().st_mtime] * len(bodies))  # when the last run gave them up
             self._bytes += sum(map(len, bodies))
             self._restored = len(bodies)  # the file stays until they are delivered: a kill must not lose them
             self._empty.clear()
         else:
             self._store.unlink(missing_ok=True)
+
+    def _take_first(self) -> None:
+        self._bytes -= len(self._waiting.popleft())
+        self._since.popleft()
 
     def _done_with_restored(self) -> None:
         if self._restored:

@@ -33,12 +33,28 @@ _UNFINISHED = (".in.", ".out.")
 _UNFINISHED_SECONDS = 86400.0
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Received media on disk, as of the last look and what has come since."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Swept(Kept):
+    """How many media were deleted, and what is left."""
+
+    removed: int = 0
+
+
 @dataclass(slots=True)
 class Inbox:
     """Fetches media, a few at once."""
 
     config: ClientConfig
     driver: Driver
+    kept: Kept = Kept()
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
@@ -67,9 +83,10 @@ class Inbox:
         """Delete what is too old or too much, until cancelled."""
         days, most = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
         while True:
-            removed = await asyncio.to_thread(sweep, self.config.media_dir, days * 86400, most, time.time())
-            if removed:
-                log.info("%d received media files were deleted by age or size", removed)
+            swept = await asyncio.to_thread(sweep, self.config.media_dir, days * 86400, most, time.time())
+            self.kept = Kept(swept.files, swept.bytes)
+            if swept.removed:
+                log.info("%d received media files were deleted by age or size", swept.removed)
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
@@ -107,6 +124,7 @@ class Inbox:
         if got.size == 0:
             return replace(known, path=media.no_content_path())
         named = _named(content, got, part, token)
+        self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
         data = ""
         if self.config.flag("plugin_openwx_post_media_data") and got.size <= MOST_DATA:
             data = await asyncio.to_thread(_encoded, named.path)
@@ -137,10 +155,10 @@ def _encoded(path: Path) -> str:
     return base64.encodebytes(path.read_bytes()).decode("ascii")
 
 
-def sweep(directory: Path, seconds: float, most: int, now: float) -> int:
+def sweep(directory: Path, seconds: float, most: int, now: float) -> Swept:
     """Delete received media older than ``seconds``, then the oldest beyond ``most`` bytes; 0 is no limit for either.
 
-    Also removes what an earlier process left unfinished. Returns how many media were deleted.
+    Also removes what an earlier process left unfinished.
     """
     found: list[tuple[float, int, Path]] = []
     with contextlib.suppress(FileNotFoundError):
@@ -160,7 +178,7 @@ def sweep(directory: Path, seconds: float, most: int, now: float) -> int:
                 path.unlink()
                 total -= size
                 removed += 1
-    return removed
+    return Swept(len(found) - removed, total, removed)
 
 
 def _private(path: Path) -> BinaryIO:

@@ -40,6 +40,7 @@ class Job:
     code: int = UNREADABLE
     info: str = "unknown data"
     in_flight: bool = False  # handed to WeChat, whatever came of it
+    queued_at: float = field(default_factory=time.time)
 
 
 Transmit = Callable[[Job], Awaitable[str]]
@@ -59,6 +60,7 @@ class Outgoing:
     transmit: Transmit
     new_id: Callable[[], str]
     report: Report
+    last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     _waiting: deque[Job] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,13 +73,40 @@ class Outgoing:
         """Whether so much waits that more would only wait for hours."""
         return len(self._waiting) >= MOST_WAITING
 
+    @property
+    def in_flight(self) -> int:
+        """How many of the queued are being handed to WeChat now: one or none."""
+        return int(bool(self._waiting) and self._waiting[0].in_flight)
+
+    @property
+    def oldest_since(self) -> float | None:
+        """When the one that has waited longest was queued, seconds since 1970."""
+        return min((job.queued_at for job in self._waiting), default=None)
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next one goes out, seconds since 1970, as far as pacing tells; None when none waits."""
+        if len(self._waiting) <= self.in_flight:
+            return None
+        # The pause begins when the one under way is done.
+        return time.time() + (self.pacing.interval if self.in_flight else max(0.0, self.pacing.pause()))
+
+    @property
+    def fullness(self) -> str:
+        """Why nothing more is taken, in words for who sends."""
+        return f"{len(self._waiting)} sends wait already, try again later"
+
     def put(
         self, target: str, is_group: bool, content: str = "", parcel: Parcel | None = None, origin: str = "api"
     ) -> Job:
-        """Queue a text, or media when there is a parcel."""
+        """Queue a text, or media when there is a parcel. Beyond MOST_WAITING it has failed at once."""
         job = self._job(target, is_group, content, parcel, origin)
         if parcel is not None:
             parcel.hold()
+        if self.full:
+            job.info = self.fullness
+            self._finish(job, "")
+            return job
         self._waiting.append(job)
         self._idle.clear()
         self._news.set()
@@ -144,6 +173,7 @@ class Outgoing:
         else:
             self._waiting.popleft()
             job.code, job.info = 0, "success"
+            self.last_sent = int(time.time())
             self._finish(job, message_id)
         finally:
             self.pacing.sent()

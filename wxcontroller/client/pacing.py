@@ -27,7 +27,8 @@ class Pacing:
     """When the next send may go out.
 
     ``interval`` and ``jitter`` are seconds; ``burst`` sends within a minute and ``daily`` sends within a day of the
-    machine's time zone at most, 0 for any number. ``store`` keeps the day's count over a restart.
+    machine's time zone at most, 0 for any number. ``store`` keeps the day's count over a restart; the count is kept
+    without a limit too, so that people see it and a limit that is set later counts from the right number.
     """
 
     interval: float
@@ -39,6 +40,14 @@ class Pacing:
     _recent: deque[float] = field(default_factory=deque)
     _day: str = ""
     _count: int = 0
+
+    def __post_init__(self) -> None:
+        self._restore()
+
+    @property
+    def today(self) -> int:
+        """How many sends were handed to WeChat today, tries that failed included."""
+        return self._count if self._day == date.today().isoformat() else 0
 
     def pause(self) -> float:
         """Return how many seconds the next send has to wait, 0 or less for none."""
@@ -53,17 +62,13 @@ class Pacing:
 
     def claim(self) -> None:
         """Count a send that goes out now. Raises DailyLimit when the day's number is used up."""
-        if self.burst:
-            self._recent.append(time.monotonic())
-        if not self.daily:
-            return
         today = date.today().isoformat()
-        if not self._day:
-            self._restore()
         if self._day != today:
             self._day, self._count = today, 0
-        if self._count >= self.daily:
+        if self.daily and self._count >= self.daily:
             raise DailyLimit(f"the daily limit of {self.daily} sends is used up", "send_daily_max sets it")
+        if self.burst:
+            self._recent.append(time.monotonic())
         self._count += 1
         self._keep()
 

@@ -16,7 +16,8 @@ from wxcontroller.openwx import media
 from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.reports import SendResult
 
-# Shorter than the controller's request timeout (120 s), so that the caller hears it from us.
+# A call is answered within this, fetching and uploading included: shorter than the controller's request timeout
+# (120 s), so that the caller hears it from us.
 SEND_WAIT_SECONDS = 100.0
 CALL_SECONDS = 60.0
 CONSULT_SECONDS = 30.0
@@ -71,15 +72,18 @@ class Sending:
             return NOT_FOUND_ID
         if call.has_media:
             return await self._answer(found[0].id, False, call)
-        job = self.parts.outgoing.put(found[0].id, False, call.get("content"))
+        job, latest = self.parts.outgoing.put(found[0].id, False, call.get("content")), _latest()
         with self.parts.consults.asked(job) as answer:
-            sent = await self._outcome(job)
+            sent = await self._outcome(job, latest)
             if sent is None:
                 return self._still_queued()
             if sent.code != 0:
                 return _told(sent)
+            until = _now() + seconds
+            if seconds <= SEND_WAIT_SECONDS:  # who asks for more can wait for more
+                until = min(until, latest)
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout_at(until):
                     reply: Message = await answer
             except TimeoutError:
                 return {**_told(sent), "reply": None, "reply_status": "reply timeout"}
@@ -89,16 +93,24 @@ class Sending:
         nothing: JsonObject = {f"media_{name}": None for name in _UPLOAD_FIELDS}
         if not self.parts.at_work:
             return {**nothing, **self.parts.not_running()}
+        latest = _latest()
+        too_slow: JsonObject = {
+            "code": FAILED,
+            "status": f"media upload failure: not done in {SEND_WAIT_SECONDS:g} s",
+        }
         try:
-            parcel = await self.parts.media_out.parcel(call.media, call.media_data)
+            async with asyncio.timeout_at(latest):
+                parcel = await self.parts.media_out.parcel(call.media, call.media_data)
+        except TimeoutError:
+            return {**nothing, **too_slow}
         except BadMedia as problem:
             return {**nothing, "code": FAILED, "status": problem.message, "reason": problem.reason}
         parcel.hold()
         try:
-            async with asyncio.timeout(SEND_WAIT_SECONDS):
+            async with asyncio.timeout_at(latest):
                 await parcel.upload(self.parts.driver)
         except TimeoutError:
-            return {**nothing, "code": FAILED, "status": f"media upload failure: not done in {SEND_WAIT_SECONDS:g} s"}
+            return {**nothing, **too_slow}
         except WeChatError as problem:
             code = FAILED if problem.ret is None else problem.ret
             return {**nothing, "code": code, "status": f"media upload failure: {problem.message}"}
@@ -139,24 +151,30 @@ class Sending:
 
     async def _answer(self, target: str, is_group: bool, call: Call) -> Answer:
         """One answer for text and media together: the first failure, else the media's (5.2 no. 24)."""
+        latest = _latest()
         text = self.parts.outgoing.put(target, is_group, call.get("content")) if call.get("content") else None
         later = call.get("async") not in ("", "0")
         if call.has_media:
             if later:
                 self.parts.tasks.leave(self._put_media(target, is_group, call))
                 return _ACCEPTED
-            return await self._with_media(text, target, is_group, call)
+            return await self._with_media(text, target, is_group, call, latest)
         if later:
             return _ACCEPTED
         assert text is not None
-        result = await self._outcome(text)
+        result = await self._outcome(text, latest)
         return _told(result) if result else self._still_queued()
 
-    async def _with_media(self, text: Job | None, target: str, is_group: bool, call: Call) -> Answer:
-        # Fetching goes on when the caller hangs up, as the text does.
-        found = await asyncio.shield(self.parts.tasks.begin(self._put_media(target, is_group, call)))
-        result = await self._outcome(found) if isinstance(found, Job) else found[0]
-        said = await self._outcome(text) if text else None
+    async def _with_media(self, text: Job | None, target: str, is_group: bool, call: Call, latest: float) -> Answer:
+        putting = self.parts.tasks.begin(self._put_media(target, is_group, call))
+        try:
+            async with asyncio.timeout_at(latest):
+                # Shielded: fetching goes on when the caller hangs up, as the text does.
+                found = await asyncio.shield(putting)
+        except TimeoutError:
+            return {**self._still_queued(), "media_id": ""}
+        result = await self._outcome(found, latest) if isinstance(found, Job) else found[0]
+        said = await self._outcome(text, latest) if text else None
         if result is None or (text and said is None):
             return {**self._still_queued(), "media_id": ""}
         answer: JsonObject = {**_told(result), "media_id": result.media.id if result.media else ""}
@@ -193,10 +211,10 @@ class Sending:
         for target in targets:
             self.parts.outgoing.put(target, False, parcel=parcel)
 
-    async def _outcome(self, job: Job) -> SendResult | None:
-        """Wait for how a send ends; None when it takes too long, it is sent all the same."""
+    async def _outcome(self, job: Job, latest: float) -> SendResult | None:
+        """Wait for how a send ends; None when it has not by ``latest`` (the loop's time), it is sent all the same."""
         try:
-            async with asyncio.timeout(SEND_WAIT_SECONDS):
+            async with asyncio.timeout_at(latest):
                 # Shielded: the message goes out even when the caller hangs up.
                 return await asyncio.shield(job.result)
         except TimeoutError:
@@ -206,16 +224,24 @@ class Sending:
         return {
             "id": None,
             "code": STILL_QUEUED,
-            "status": f"still queued behind {len(self.parts.outgoing) - 1} sends, the send_message report will tell",
+            "status": f"not sent yet, {len(self.parts.outgoing)} sends are queued; the send_message report will tell",
         }
 
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
             return {"id": None, "code": FAILED, "status": "content and media are empty, nothing to send"}
         if self.parts.outgoing.full:
-            waiting = len(self.parts.outgoing)
-            return {"id": None, "code": FAILED, "status": f"{waiting} sends wait already, try again later"}
+            return {"id": None, "code": FAILED, "status": self.parts.outgoing.fullness}
         return None if self.parts.at_work else {"id": None, **self.parts.not_running()}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _latest() -> float:
+    """When a call that begins now is to be answered, by the loop's time."""
+    return _now() + SEND_WAIT_SECONDS
 
 
 def _told(result: SendResult) -> JsonObject:

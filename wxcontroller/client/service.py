@@ -138,7 +138,7 @@ class Client:
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
-        async with listening(application(parts, sending), config):
+        async with listening(application(parts, sending, inbox), config):
             notifier.ready()
             try:
                 async with asyncio.TaskGroup() as tasks:

@@ -13,6 +13,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.model import Direction
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
@@ -48,6 +49,9 @@ class Session:
         self.previous: LoginState | None = None
         self.since = int(time.time())
         self.reason = ""
+        # Seconds since 1970, 0 for not yet: when WeChat was heard last, and when the last message came.
+        self.last_sync = 0
+        self.last_received = 0
         self._status = "starting"
         self._notifier = notifier
         self._reporter = reporter
@@ -99,13 +103,18 @@ class Session:
                 self._report(reports.friend_request(event.request))
             case base.Online():
                 self._heard = True
+                self.last_sync = int(time.time())
                 self._maybe_running()
             case base.Offline():
                 self._heard = False
                 self.move(LoginState.OFFLINE, f"WeChat does not answer, trying on: {event.reason}")
             case base.Progress():
                 self._notifier.watchdog()
+                if event.heard:
+                    self.last_sync = int(time.time())
             case base.MessageArrived():
+                if event.message.direction is Direction.RECEIVED:
+                    self.last_received = int(time.time())
                 self._message(event)
             case base.SessionLost():
                 self._lost(event)

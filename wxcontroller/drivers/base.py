@@ -134,7 +134,12 @@ class Offline:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The driver's loop has come round: what the watchdog wants to hear. Emitted at least every 30 s."""
+    """The driver's loop has come round: what the watchdog wants to hear. Emitted at least every 30 s.
+
+    ``heard``: because WeChat answered while the account listens to it, and not because a wait goes on.
+    """
+
+    heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

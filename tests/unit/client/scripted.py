@@ -58,7 +58,8 @@ class ScriptedDriver:
     """Plays events from ``script``; sends and commands end as ``outcomes`` say, in turn, then always well.
 
     ``commands`` are the other calls as they came, ``uploads`` the content given to WeChat, ``contents`` what can be
-    fetched by key (an error: why not), ``gates`` are awaited before a fetch of that key goes on.
+    fetched by key (an error: why not), ``gates`` are awaited before a fetch of that key goes on, ``send_gate`` before
+    a text is sent.
     """
 
     script: "asyncio.Queue[DriverEvent | Ended | Exception]" = field(default_factory=asyncio.Queue)
@@ -70,6 +71,7 @@ class ScriptedDriver:
     contents: dict[str, bytes | Exception] = field(default_factory=dict)
     mimes: dict[str, str] = field(default_factory=dict)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    send_gate: asyncio.Event | None = None
     context: DriverContext | None = None
     cancelled: bool = False
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
@@ -96,6 +98,8 @@ class ScriptedDriver:
             raise
 
     async def send_text(self, to: str, content: str, client_id: str) -> Sent:
+        if self.send_gate:
+            await self.send_gate.wait()
         self.sends.append((to, content, client_id))
         self._ends()
         return Sent(f"77{client_id}")

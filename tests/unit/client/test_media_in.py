@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client.inbox import sweep
+from wxcontroller.client.inbox import Swept, sweep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Media, Message, MessageKind
@@ -175,9 +175,9 @@ def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -
 
     old, new = file("mojo_weixin_media_1.jpg", 1000), file("mojo_weixin_media_2.jpg", 10)
     other, unfinished, running = file("notes.txt", 1e6), file(".in.1", 1e6), file(".in.2", 10)
-    assert sweep(tmp_path, 500, 0, 1e9) == 1
+    assert sweep(tmp_path, 500, 0, 1e9) == Swept(files=1, bytes=10, removed=1)
     assert [path.exists() for path in (old, new, other, unfinished, running)] == [False, True, True, False, True]
     first, second = file("mojo_weixin_media_3.jpg", 5), file("mojo_weixin_media_4.jpg", 4)
-    assert sweep(tmp_path, 0, 20, 1e9) == 1
+    assert sweep(tmp_path, 0, 20, 1e9) == Swept(files=2, bytes=20, removed=1)
     assert [path.exists() for path in (new, first, second)] == [False, True, True]
-    assert sweep(tmp_path / "missing", 1, 1, 1e9) == 0
+    assert sweep(tmp_path / "missing", 1, 1, 1e9) == Swept()

@@ -23,8 +23,8 @@ class Pulse:
         async with self._turn:
             await self._emit(event)
 
-    async def progress(self) -> None:
-        await self.emit(Progress())
+    async def progress(self, heard: bool = False) -> None:
+        await self.emit(Progress(heard))
 
     async def pause(self, seconds: float) -> None:
         """Sleep. Progress is told at least every ``progress_every`` seconds."""

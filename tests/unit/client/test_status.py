@@ -1,0 +1,291 @@
+"""What an account tells of itself at GET /v1/status, and the edges of its queue of sends."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import message
+from wxcontroller.client.outgoing import MOST_WAITING, Job, Outgoing
+from wxcontroller.client.pacing import Pacing
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.drivers.base import Progress
+from wxcontroller.openwx.reports import SendResult
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+INTERVAL, JITTER = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_SEND_JITTER"
+BURST, DAILY = "WXCLIENT_SEND_BURST_MAX", "WXCLIENT_SEND_DAILY_MAX"
+
+
+async def status(client: RunningClient) -> JsonObject:
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        return obj(json.loads(await answer.read()))
+
+
+async def queue(client: RunningClient) -> JsonObject:
+    return obj((await status(client))["queue"])
+
+
+async def send(client: RunningClient, number: int = 1) -> None:
+    """Queue messages without waiting for them."""
+    for count in range(number):
+        await client.get("send_friend_message", id="@ann", content=str(count), **{"async": "1"})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_an_account_at_rest(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    told = await status(client)
+    assert (told["name"], told["instance"], told["login_state"], told["state"]) == (
+        ("alice", "alice", "loading", "loading")
+    )
+    assert told["reports"] == {
+        "to": None,
+        "waiting": 0,
+        "oldest_since": None,
+        "last_error": "",
+        "delivered": 0,
+        "refused": 0,
+        "dropped": 0,
+    }
+    assert told["queue"] == {
+        "waiting": 0,
+        "in_flight": 0,
+        "oldest_since": None,
+        "next_send_at": None,
+        "most_waiting": MOST_WAITING,
+        "sent_today": 0,
+        "daily_limit": 0,
+        "burst_limit": 0,
+        "interval": 0,
+        "jitter": 0,
+    }
+    assert (told["last_message_time"], told["last_sync_time"]) == ({"received": None, "sent": None}, None)
+
+
+async def test_what_has_happened_is_told(start: Start) -> None:
+    client = start()
+    await client.login()
+    begun = int(time.time())
+    photo = message("", kind=MessageKind.IMAGE, media=Media(MessageKind.IMAGE, "k"))
+    client.driver.contents["k"] = b"\xff\xd8\xff12345"
+    client.driver.play([photo, Progress(heard=True)])
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    media = client.paths.media("alice")
+    await until(lambda: media.exists() and any(path.name.startswith("mojo_") for path in media.iterdir()))
+    told = await status(client)
+    assert told["roster"] == {"contacts": 3, "groups": 1, "members": 3}
+    assert told["media"] == {"files": 1, "bytes": 8}
+    times = obj(told["last_message_time"])
+    assert all(begun <= int(str(each)) <= time.time() for each in (*times.values(), told["last_sync_time"]))
+    assert obj(told["queue"])["sent_today"] == 1
+
+
+async def test_media_of_an_earlier_run_count(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    media = client.paths.media("alice")
+    await client.stop()
+    media.mkdir(parents=True, exist_ok=True)
+    (media / "mojo_weixin_media_1.jpg").write_bytes(b"12345")
+    again = start(**{POST_API: webhook.address})
+    async with asyncio.timeout(5):
+        while (await status_when_up(again)).get("media") != {"files": 1, "bytes": 5}:
+            await asyncio.sleep(0.01)
+
+
+async def status_when_up(client: RunningClient) -> JsonObject:
+    try:
+        return await status(client)
+    except OSError:
+        return {}
+
+
+async def test_a_receiver_that_is_down_is_told_without_its_secrets(start: Start, webhook: Webhook) -> None:
+    webhook.statuses = [500] * 100
+    client = start(**{POST_API: webhook.address.replace("127.0.0.1", "user:secret@127.0.0.1")})
+    await client.login()
+    async with asyncio.timeout(5):
+        while not (reports := obj((await status(client))["reports"]))["last_error"]:
+            await asyncio.sleep(0.01)
+    assert reports["to"] == f"http://127.0.0.1:{webhook.port}/in?key=…"
+    assert (reports["last_error"], reports["delivered"]) == ("it answers 500", 0)
+    assert int(str(reports["waiting"])) >= 4
+    assert abs(int(str(reports["oldest_since"])) - time.time()) < 10
+    webhook.statuses = []
+    await webhook.until(lambda got: any(r.get("params") == ["updating", "running"] for r in got))
+    reports = obj((await status(client))["reports"])
+    assert (reports["waiting"], reports["oldest_since"], reports["last_error"]) == (0, None, "")
+
+
+async def test_the_interval_and_its_jitter_are_seen_and_kept(start: Start) -> None:
+    client = start(**{INTERVAL: "0.2", JITTER: "0.1"})
+    await client.login()
+    begun = time.monotonic()
+    await send(client, 4)
+    now = await queue(client)
+    assert (now["interval"], now["jitter"], now["waiting"]) == (0.2, 0.1, 3)
+    assert 0 < float(str(now["next_send_at"])) - time.time() <= 0.31
+    assert abs(float(str(now["oldest_since"])) - time.time()) < 5
+    await until(lambda: len(client.driver.sends) == 4)
+    assert 0.6 <= time.monotonic() - begun < 3
+    now = await queue(client)
+    assert (now["waiting"], now["next_send_at"], now["oldest_since"], now["sent_today"]) == (0, None, None, 4)
+
+
+async def test_a_burst_makes_the_next_one_wait_for_a_minute(start: Start) -> None:
+    client = start(**{BURST: "2"})
+    await client.login()
+    await send(client, 3)
+    await until(lambda: len(client.driver.sends) == 2)
+    now = await queue(client)
+    assert (now["waiting"], now["burst_limit"]) == (1, 2)
+    assert 50 < float(str(now["next_send_at"])) - time.time() <= 60.01
+    begun = time.monotonic()
+    assert await client.stop() == 0
+    assert time.monotonic() - begun < 4
+
+
+async def test_what_the_daily_limit_refuses_takes_no_place_in_a_burst(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, DAILY: "1", BURST: "2"})
+    await client.login()
+    await send(client, 5)
+    assert [r["code"] for r in await webhook.messages(5)] == ["", -8, -8, -8, -8]
+    now = await queue(client)
+    assert (now["sent_today"], now["daily_limit"], now["waiting"]) == (1, 1, 0)
+
+
+async def test_the_days_count_is_there_before_there_is_a_limit(start: Start) -> None:
+    client = start()
+    await client.login()
+    await send(client, 2)
+    await until(lambda: len(client.driver.sends) == 2)
+    await client.stop()
+    again = start(**{DAILY: "3"})
+    await again.login()
+    assert (await queue(again))["sent_today"] == 2
+    assert obj(await again.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    assert obj(await again.get("send_friend_message", id="@ann", content="y"))["code"] == -8
+
+
+async def test_one_under_way_is_told_apart(start: Start) -> None:
+    client = start(**{INTERVAL: "1.5"})
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    await send(client, 2)
+    now = await queue(client)
+    assert (now["in_flight"], now["waiting"]) == (1, 1)
+    assert 1 < float(str(now["next_send_at"])) - time.time() <= 1.51
+    client.driver.send_gate.set()
+    await until(lambda: len(client.driver.sends) == 1)
+    assert (await queue(client))["in_flight"] == 0
+
+
+async def test_a_caller_that_hangs_up_takes_no_message_back(start: Start) -> None:
+    client = start(**{INTERVAL: "0.3"})
+    await client.login()
+    await send(client)
+    caller = asyncio.create_task(client.get("send_friend_message", id="@ben", content="goes out"))
+    async with asyncio.timeout(5):
+        while (await queue(client))["waiting"] != 1:
+            await asyncio.sleep(0.01)
+    caller.cancel()
+    await asyncio.wait([caller])
+    await until(lambda: len(client.driver.sends) == 2)
+    assert client.driver.sends[1][:2] == ("@ben", "goes out")
+    assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
+
+
+async def test_only_so_many_may_wait_and_the_account_answers_meanwhile(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "60"})
+    await client.login()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            _ = group.create_task(fill(client))
+    now = await queue(client)
+    assert now["waiting"] == MOST_WAITING
+    begun = time.monotonic()
+    answer = obj(await client.get("send_friend_message", id="@ann", content="one more"))
+    assert (answer["code"], answer["status"]) == (-1, f"{MOST_WAITING} sends wait already, try again later")
+    await status(client)
+    assert time.monotonic() - begun < 0.5
+    begun = time.monotonic()
+    assert await client.stop() == 0
+    assert time.monotonic() - begun < 5
+
+
+async def fill(client: RunningClient) -> None:
+    while obj(await client.get("send_friend_message", id="@all", content="x"))["code"] == 0:
+        pass
+
+
+async def test_what_is_too_much_has_failed_at_once_and_is_reported() -> None:
+    """A message to all of a large address book can pass the limit that each call is checked against."""
+
+    async def transmit(_: Job) -> str:
+        raise AssertionError("nothing is sent")
+
+    told: list[SendResult] = []
+    outgoing = Outgoing(Pacing(60), transmit, iter(map(str, range(MOST_WAITING + 1))).__next__, told.append)
+    for _ in range(MOST_WAITING):
+        outgoing.put("@a", False, "x")
+    assert told == []
+    result = await outgoing.put("@a", False, "too much").result
+    assert (result.code, result.content, len(outgoing), told) == (-1, "too much", MOST_WAITING, [result])
+    assert "sends wait already" in result.info
+
+
+async def test_nothing_is_queued_while_the_account_is_not_logged_in(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    answer = obj(await client.get("send_friend_message", id="@ann", content="x", **{"async": "1"}))
+    assert (answer["code"], (await queue(client))["waiting"]) == (-3, 0)
+
+
+async def test_a_retry_keeps_its_age(tmp_path: Path) -> None:
+    calls: list[Job] = []
+
+    async def transmit(job: Job) -> str:
+        calls.append(job)
+        raise WeChatError("no answer")
+
+    told: list[SendResult] = []
+    outgoing = Outgoing(Pacing(0.05, store=tmp_path / "n"), transmit, iter("abc").__next__, told.append)
+    first = outgoing.put("@a", False, "1")
+    outgoing.put("@b", False, "2")
+    working = asyncio.create_task(outgoing.run())
+    await until(lambda: len(calls) >= 1)
+    assert outgoing.oldest_since == first.queued_at
+    working.cancel()
+    await asyncio.wait({working})
+    assert [result.info for result in told] == ["not sent: stopping"] * 2
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}])
+async def test_web_pages_may_not_ask(start: Start, headers: dict[str, str]) -> None:
+    client = start()
+    await client.until_state("loading")
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status", headers=headers) as answer:
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "status"), ("GET", "nothing"), ("GET", "")])
+async def test_other_paths_are_answered_in_words(start: Start, method: str, path: str) -> None:
+    client = start()
+    await client.until_state("loading")
+    async with client.http.request(method, f"http://127.0.0.1:{client.port}/v1/{path}") as answer:
+        assert answer.status == 404
+        assert obj((await answer.json())["error"])["code"] == "no-such-path"

@@ -1,0 +1,69 @@
+"""GET /v1/status: how the account is at the moment, from what its parts have in memory. Nothing is looked up."""
+
+from wxcontroller import __version__
+from wxcontroller.client.calls import Parts
+from wxcontroller.client.inbox import Inbox, Kept
+from wxcontroller.client.outgoing import MOST_WAITING, Outgoing
+from wxcontroller.core.account import redacted
+from wxcontroller.core.jsontypes import JsonObject
+
+
+def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
+    """Return the STATUS object. Times are seconds since 1970, null when it has not happened."""
+    session, roster, delivery = parts.session, parts.roster, parts.delivery
+    return {
+        "name": parts.config.name.name,
+        "instance": parts.config.name.instance,
+        "version": __version__,
+        "driver": parts.config.options["driver"],
+        "pid": parts.facts.pid,
+        "start_time": parts.facts.start_time,
+        "login_state": session.state.value,
+        "state": session.state.word,
+        "status": session.status,
+        "since": session.since,
+        "reason": session.reason,
+        "queue": queue_of(parts.outgoing),
+        "reports": {
+            "to": redacted(delivery.address) or None,
+            "waiting": delivery.waiting,
+            "oldest_since": _second(delivery.oldest_since),
+            "last_error": delivery.last_error,
+            "delivered": delivery.delivered,
+            "refused": delivery.refused,
+            "dropped": delivery.dropped,
+        },
+        "media": _media(inbox.kept),
+        "roster": {
+            "contacts": len(roster.contacts),
+            "groups": len(roster.groups),
+            "members": sum(len(group.members) for group in roster.groups.values()),
+        },
+        "last_message_time": {"received": session.last_received or None, "sent": parts.outgoing.last_sent or None},
+        "last_sync_time": session.last_sync or None,
+    }
+
+
+def queue_of(outgoing: Outgoing) -> JsonObject:
+    """Return what waits to be sent and how fast it may go; limits of 0 are none."""
+    pacing, next_at = outgoing.pacing, outgoing.next_at
+    return {
+        "waiting": len(outgoing) - outgoing.in_flight,
+        "in_flight": outgoing.in_flight,
+        "oldest_since": _second(outgoing.oldest_since),
+        "next_send_at": None if next_at is None else round(next_at, 3),
+        "most_waiting": MOST_WAITING,
+        "sent_today": pacing.today,
+        "daily_limit": pacing.daily,
+        "burst_limit": pacing.burst,
+        "interval": pacing.interval,
+        "jitter": pacing.jitter,
+    }
+
+
+def _media(kept: Kept) -> JsonObject:
+    return {"files": kept.files, "bytes": kept.bytes}
+
+
+def _second(moment: float | None) -> int | None:
+    return None if moment is None else int(moment)
