@@ -8,11 +8,11 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import pytest
 
+from tests.contract.document import CONTRACT, covers, shape
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import ANN, BEN, TEAM, message
 from wxcontroller.client import reading
@@ -21,7 +21,6 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj
 from wxcontroller.drivers.base import RosterLoaded
 
 Start = Callable[..., RunningClient]
-CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
 ENTRIES = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "client"]
 ENDPOINTS = [each for each in ENTRIES if "*" not in text(each["path"])]
 BLOCKED = "client blocked: loading, scaning, confirming, updating, re-login, or inside a blocking call"
@@ -145,35 +144,6 @@ async def running(start: Start, **environ: str) -> RunningClient:
     client.driver.contents.update({"avatar @ann": b"GIF89a....", "avatar @me": b"GIF89a...."})
     client.driver.play([message("news")])
     return client
-
-
-def shape(value: JsonValue) -> JsonValue:
-    """What kind of thing a value is; where both a number and "" may stand, that is one kind."""
-    if isinstance(value, list):
-        return [shape(value[0])] if value else []
-    if isinstance(value, dict):
-        return {key: shape(each) for key, each in value.items()}
-    return "number" if isinstance(value, int) else type(value).__name__
-
-
-# uid is a number where it is known, log_encoding and a question's code are null in the original.
-LOOSE = frozenset({"uid", "owner_uid", "log_encoding", "code", "status", "http_debug", "params", "media_code"})
-
-
-def covers(answer: JsonValue, example: JsonValue, path: str = "") -> None:
-    """Every field of the example is in the answer, of the same type."""
-    if isinstance(example, list) and example:
-        assert isinstance(answer, list), path
-        assert answer, path
-        covers(answer[0], example[0], f"{path}[0]")
-    elif isinstance(example, dict):
-        assert isinstance(answer, dict), path
-        assert set(example) <= set(answer), (path, set(example) - set(answer))
-        for key, value in example.items():
-            if key not in LOOSE:
-                covers(answer[key], value, f"{path}.{key}")
-    else:
-        assert type(answer) is type(example), (path, answer, example)
 
 
 SUCCESSES = [

@@ -1,0 +1,124 @@
+"""The machine-readable contract as rows, and how an answer is compared with an example of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
+
+CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
+# uid is a number where it is known, log_encoding and a question's code are null in the original.
+LOOSE = frozenset({"uid", "owner_uid", "log_encoding", "code", "status", "http_debug", "params", "media_code"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a row; ``type`` is a word such as ``0|1`` or ``seconds``."""
+
+    name: str
+    required: bool
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One listed error. ``status`` None: the original closes the connection."""
+
+    when: str
+    status: int | None
+    body: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One endpoint; a path with ``*`` is a rule for all others."""
+
+    path: str
+    scope: str
+    methods: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    example: JsonValue
+    failures: tuple[Failure, ...]
+    others: Mapping[str, JsonValue]
+    headers: Mapping[str, str]
+    content_type: str
+
+    @property
+    def call(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def is_rule(self) -> bool:
+        return "*" in self.path
+
+    @property
+    def parameter_names(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.parameters)
+
+    @property
+    def codes(self) -> frozenset[int]:
+        """Every code that an answer may have."""
+        bodies = [self.example, *self.others.values(), *(failure.body for failure in self.failures)]
+        found = (field(body, "code") for body in bodies if isinstance(body, dict))
+        return frozenset(code for code in found if isinstance(code, int))
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        """Every HTTP status that an answer may have; the original's 500 is none."""
+        return frozenset({200, *(f.status for f in self.failures if f.status is not None)}) - {500}
+
+
+def rows(document: JsonValue = CONTRACT) -> list[Row]:
+    """Return the rows of a contract."""
+    return [_row(obj(each)) for each in items(field(document, "endpoints"))]
+
+
+def _row(entry: JsonObject) -> Row:
+    return Row(
+        text(entry["path"]),
+        text(entry["scope"]),
+        tuple(text(each) for each in items(entry["methods"])),
+        tuple(
+            Parameter(text(field(each, "name")), bool(field(each, "required")), text(field(each, "type")))
+            for each in items(entry["params"])
+        ),
+        entry["success_example"],
+        tuple(
+            Failure(text(field(each, "when")), _status(field(each, "http_status")), field(each, "body"))
+            for each in items(entry["errors"])
+        ),
+        {text(field(each, "case")): field(each, "body") for each in items(entry.get("other_successes"))},
+        {name: text(value) for name, value in obj(entry.get("success_headers")).items()},
+        text(entry.get("success_content_type")),
+    )
+
+
+def _status(value: JsonValue) -> int | None:
+    return None if value is None else integer(value)
+
+
+def shape(value: JsonValue) -> JsonValue:
+    """What kind of thing a value is; where both a number and "" may stand, that is one kind."""
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    return "number" if isinstance(value, int) else type(value).__name__
+
+
+def covers(answer: JsonValue, example: JsonValue, path: str = "") -> None:
+    """Every field of the example is in the answer, of the same type. Raises AssertionError."""
+    if isinstance(example, list) and example:
+        assert isinstance(answer, list), path
+        assert answer, path
+        covers(answer[0], example[0], f"{path}[0]")
+    elif isinstance(example, dict):
+        assert isinstance(answer, dict), path
+        assert set(example) <= set(answer), (path, set(example) - set(answer))
+        for key, value in example.items():
+            if key not in LOOSE:
+                covers(answer[key], value, f"{path}.{key}")
+    else:
+        assert type(answer) is type(example), (path, answer, example)
