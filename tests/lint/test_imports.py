@@ -23,8 +23,8 @@ LAYERS: dict[str, set[str]] = {
 }
 # Distributions are called otherwise than what one imports.
 IMPORTED_AS = {"systemd-python": "systemd"}
-# aiohttp speaks in their types, its documentation says to import them.
-COME_WITH = {"aiohttp": {"multidict", "yarl"}}
+# aiohttp speaks in types of others, aiohttp-socks in its errors: their documentation says to import them.
+COME_WITH = {"aiohttp": {"multidict", "yarl"}, "aiohttp_socks": {"python_socks"}}
 
 
 def modules() -> list[Path]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import parse_qsl, urlsplit
 
+from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.envfile import printable
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.journal import LEVELS
@@ -44,7 +45,7 @@ class Option:
 _OWN = {
     name: f"WXCLIENT_{name.upper()}"
     for name in (
-        *("driver", "desktop", "server", "ca_file"),
+        *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
         *("send_jitter", "send_daily_max", "send_burst_max", "jsonp"),
     )
@@ -102,6 +103,13 @@ def url(value: str) -> str:
         valid = False
     if not valid or any(c.isspace() for c in value):
         raise ValueError("must be an absolute http:// or https:// URL")
+    return value
+
+
+def proxy(value: str) -> str:
+    """Accept a proxy's URL (core.egress), or nothing."""
+    if value:
+        parse_proxy(value)
     return value
 
 
@@ -175,6 +183,7 @@ OPTIONS: Mapping[str, Option] = {
             "log in as the desktop client: auto tries it first",
         ),
         Option("domain", "wx.qq.com", domain, "WeChat host to begin with; the login may move the account"),
+        Option("proxy", "", proxy, "proxy for all traffic with WeChat; empty: none"),
         Option("lang", "zh_CN", choice("zh_CN", "zh_TW", "en_US"), "language of WeChat's own texts"),
         Option("http_agent", "", line(300), "User-Agent of the session; empty: a desktop browser's"),
         Option("keep_cookie", "1", flag, "keep the session so that a restart needs no scan"),

@@ -87,6 +87,7 @@ class WebDriver:
             ca_file=option.text("ca_file"),
             agent=option.text("http_agent"),
             verbose=option.flag("http_debug"),
+            proxy=option.text("proxy"),
         )
         self._calls = Calls(self._transport, self._timing, option.text("lang"))
         self._chunk = int(option.text("media_chunk_size"))

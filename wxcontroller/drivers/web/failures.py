@@ -32,6 +32,17 @@ class NoAnswer(WeChatError):
         self.malformed = malformed
 
 
+class TunnelFailed(Exception):
+    """There is no way through the account's proxy; for the transport, which makes a NoAnswer of it.
+
+    ``reason`` names the proxy without user and password, and what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Unreadable(WeChatError):
     """An answer came, but with an error status or with content that is not what the call gives."""
 

@@ -1,7 +1,8 @@
 """The line to WeChat: one HTTP session per account, its cookies, and answers of bounded size.
 
 With a ``server`` every logical host is reached at that server's address: scheme and port are the server's, the
-host name in URL, Host header and TLS stays WeChat's.
+host name in URL, Host header and TLS stays WeChat's. With a ``proxy`` nothing is reached but through it; both
+together: the proxy is asked for the server's address.
 """
 
 import logging
@@ -18,9 +19,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from wxcontroller.core.egress import ProxyKind, parse_proxy
 from wxcontroller.core.errors import BadOption
 from wxcontroller.drivers.web.cookies import Jar
-from wxcontroller.drivers.web.failures import NoAnswer, TooLong, Unreadable
+from wxcontroller.drivers.web.failures import NoAnswer, TooLong, TunnelFailed, Unreadable
 from wxcontroller.drivers.web.timing import Timing
 
 log = logging.getLogger(__name__)
@@ -67,14 +69,23 @@ class Transport:
     """Carries requests. An async context manager; requests outside of it fail as NoAnswer."""
 
     def __init__(
-        self, jar: Jar, timing: Timing, server: str = "", ca_file: str = "", agent: str = "", verbose: bool = False
+        self,
+        jar: Jar,
+        timing: Timing,
+        server: str = "",
+        ca_file: str = "",
+        agent: str = "",
+        verbose: bool = False,
+        proxy: str = "",
     ) -> None:
         """Raises BadOption for a CA file that can't be read. ``verbose``: log each request, without secrets."""
         parts = urlsplit(server)
         self._server = parts.hostname or ""
         self._scheme = parts.scheme if self._server else "https"
         self._port = parts.port if self._server else None
-        self._tls = _tls(ca_file) if self._scheme == "https" else None
+        self._proxy = parse_proxy(proxy) if proxy else None
+        to_proxy = self._proxy is not None and self._proxy.kind is ProxyKind.HTTPS
+        self._tls = _tls(ca_file) if self._scheme == "https" or to_proxy else None
         self._jar = jar
         self._timing = timing
         self._agent = agent or AGENT
@@ -82,19 +93,27 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            resolver=_Everywhere(self._server) if self._server else aiohttp.ThreadedResolver(),
-            ssl=self._tls if self._tls is not None else True,
-            limit=16,
-            keepalive_timeout=20,
-        )
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._agent},
             timeout=aiohttp.ClientTimeout(total=self._timing.call),
+            trust_env=False,  # a way that was not chosen for this account is a wrong one
         )
         return self
+
+    def _connector(self) -> aiohttp.TCPConnector:
+        limit, keepalive = 16, 20.0
+        if self._proxy is not None:
+            from wxcontroller.drivers.web.tunnels import Tunnels  # few have one, and memory is multiplied by hundreds
+
+            return Tunnels(self._proxy, server=self._server, tls=self._tls, limit=limit, keepalive_timeout=keepalive)
+        return aiohttp.TCPConnector(
+            resolver=_Everywhere(self._server) if self._server else aiohttp.ThreadedResolver(),
+            ssl=self._tls if self._tls is not None else True,
+            limit=limit,
+            keepalive_timeout=keepalive,
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
@@ -168,6 +187,8 @@ class Transport:
                 return
         except _Taker as taker:
             raise taker.problem from None
+        except TunnelFailed as problem:
+            failure = NoAnswer(request.call, problem.reason)
         except TimeoutError:
             failure = NoAnswer(request.call, "no answer in time", timed_out=True)
         except aiohttp.ClientConnectorCertificateError:

@@ -1,0 +1,172 @@
+"""Small real proxies: HTTP with CONNECT, the same inside TLS, and SOCKS5. They count, and check user and password."""
+
+import asyncio
+import base64
+import contextlib
+import datetime
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(slots=True)
+class SmallProxy:
+    """A proxy on a port of 127.0.0.1.
+
+    ``way`` says where a host and port that it is asked for are. ``refuse`` is the HTTP status or SOCKS reply it
+    gives instead of a connection; -1 is silence.
+    """
+
+    scheme: str
+    way: Callable[[str, int], tuple[str, int]] = lambda host, port: (host, port)
+    user: str = ""
+    password: str = ""
+    refuse: int = 0
+    tls: ssl.SSLContext | None = None
+    asked: list[tuple[str, int]] = field(default_factory=list)  # let through
+    turned_away: int = 0
+    port: int = 0
+    _lines: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def url(self, user: str = "", password: str = "") -> str:
+        login = f"{user}:{password}@" if user else ""
+        return f"{self.scheme}://{login}127.0.0.1:{self.port}"
+
+    @property
+    def hosts(self) -> set[str]:
+        return {host for host, _ in self.asked}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["SmallProxy"]:
+        """Listen while the block runs, always on the same port; all connections end with it."""
+        serve = self._socks if self.scheme.startswith("socks") else self._http
+        server = await asyncio.start_server(serve, "127.0.0.1", self.port, ssl=self.tls)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for writer in list(self._lines):
+                writer.transport.abort()
+            await server.wait_closed()
+
+    async def _http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with self._line(writer):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            method, target, _ = head[0].split(" ")
+            given = next((line[21:] for line in head if line.lower().startswith("proxy-authorization: ")), "")
+            wanted = "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+            if self.user and given != wanted:
+                self.turned_away += 1
+                writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                return
+            if self.refuse == -1:
+                await reader.read()
+                return
+            if self.refuse or method != "CONNECT":
+                self.turned_away += 1
+                writer.write(f"HTTP/1.1 {self.refuse or 405} No\r\nContent-Length: 0\r\n\r\n".encode())
+                return
+            host, _, port = target.rpartition(":")
+            # In two pieces, as some do.
+            writer.write(b"HTTP/1.0 200 Connection established\r\n")
+            await asyncio.sleep(0)
+            writer.write(b"Proxy-agent: small\r\n\r\n")
+            await self._pass_on((reader, writer), host.strip("[]"), int(port))
+
+    async def _socks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with self._line(writer):
+            version, count = await reader.readexactly(2)
+            assert version == 5
+            offered = await reader.readexactly(count)
+            method = 2 if self.user else 0
+            if method not in offered:
+                self.turned_away += 1
+                writer.write(b"\x05\xff")
+                return
+            writer.write(bytes((5, method)))
+            if method == 2:
+                _, length = await reader.readexactly(2)
+                user = await reader.readexactly(length)
+                password = await reader.readexactly((await reader.readexactly(1))[0])
+                good = (user, password) == (self.user.encode(), self.password.encode())
+                writer.write(b"\x01" + bytes((not good,)))
+                if not good:
+                    self.turned_away += 1
+                    return
+            _, command, _, kind = await reader.readexactly(4)
+            assert command == 1
+            if kind == 3:
+                host = (await reader.readexactly((await reader.readexactly(1))[0])).decode()
+            else:
+                host = str(ipaddress.ip_address(await reader.readexactly(4 if kind == 1 else 16)))
+            port = int.from_bytes(await reader.readexactly(2))
+            if self.refuse == -1:
+                await reader.read()
+                return
+            writer.write(bytes((5, self.refuse, 0, 1, 0, 0, 0, 0, 0, 0)))
+            if self.refuse:
+                self.turned_away += 1
+                return
+            await self._pass_on((reader, writer), host, port)
+
+    async def _pass_on(self, near: Streams, host: str, port: int) -> None:
+        self.asked.append((host, port))
+        far = await asyncio.open_connection(*self.way(host, port))
+        with self._line(far[1]):
+            await asyncio.gather(_copy(near[0], far[1]), _copy(far[0], near[1]))
+
+    @contextlib.contextmanager
+    def _line(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        self._lines.add(writer)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                yield
+        finally:
+            self._lines.discard(writer)
+            writer.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()
+
+
+def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate for 127.0.0.1; return its file, to be trusted, and a server's settings."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a proxy of the tests")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    crt, pem = directory / "proxy.crt", directory / "proxy.key"
+    crt.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem.write_bytes(key.private_bytes(*form))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(crt, pem)
+    return crt, context

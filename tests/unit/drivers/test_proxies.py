@@ -1,0 +1,222 @@
+"""An account's proxy: everything goes through it, its errors are told apart from WeChat's, its password is secret."""
+
+import asyncio
+import contextlib
+import io
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.drivers.kit import HURRY, Wechat, hurried
+from tests.unit.drivers.proxies import SmallProxy, certificate
+from wxcontroller.drivers.base import Hindered, Offline, Online, Upload
+from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.drivers.web.failures import NoAnswer
+from wxcontroller.drivers.web.transport import Request, Transport
+from wxcontroller.sandbox import samples
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Address, Tls, running
+from wxcontroller.sandbox.tls import make_ca, server_context
+
+USER, PASSWORD = "us er", "p@ss:w/rd"
+WRITTEN = "us%20er", "p%40ss:w%2Frd"
+KINDS = ("http", "https", "socks5", "socks5h")
+
+
+@dataclass(slots=True)
+class Real:
+    """WeChat under its real names and with TLS, as only a proxy finds it; the certificates to trust."""
+
+    wechat: Wechat
+    tls: Address
+    ca_file: Path
+    for_proxy: Path
+
+    def proxy(self, scheme: str, **more: object) -> SmallProxy:
+        made = SmallProxy(scheme, lambda host, port: (self.tls.host, self.tls.port) if port == 443 else (host, port))
+        if scheme == "https":
+            made.tls = certificate(self.for_proxy)[1]
+            trusted = (self.for_proxy / "proxy.crt").read_bytes() + (self.for_proxy / "ca.crt").read_bytes()
+            self.ca_file.write_bytes(trusted)
+        for name, value in more.items():
+            setattr(made, name, value)
+        return made
+
+
+@pytest.fixture
+async def real(tmp_path: Path) -> AsyncIterator[Real]:
+    make_ca(tmp_path)
+    (tmp_path / "trusted.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
+    sandbox = Sandbox(Options(poll_hold=0.3, sync_hold=0.3, batch_rate=0))
+    tls = Tls(Address("127.0.0.1", 0), server_context(tmp_path))
+    async with running(sandbox, Address("127.0.0.1", 0), tls) as (plain, secure):
+        yield Real(Wechat(sandbox, f"http://{plain}"), secure, tmp_path / "trusted.crt", tmp_path)
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+async def test_everything_of_a_session_goes_through(
+    real: Real, scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    world, alice = real.wechat, real.wechat.sandbox.add_account("Alice")
+    async with real.proxy(scheme, user=USER, password=PASSWORD).running() as proxy:
+        # Without `server` there is no other way to the sandbox than the proxy's knowledge of the names.
+        options = {"server": "", "proxy": proxy.url(*WRITTEN), "ca_file": str(real.ca_file), "http_debug": "1"}
+        async with world.drive(None, None, **options) as drive:
+            await world.enter(drive, alice)
+            world.hear(alice, "through")
+            sender = (await drive.text("through")).message.sender
+            await drive.driver.send_text(sender, "back", drive.driver.new_client_id())
+            sink = io.BytesIO()
+            await drive.driver.avatar(sender, "", sink, 1 << 20)
+            assert sink.getvalue()
+            picture = real.for_proxy / "x.png"
+            picture.write_bytes(samples.png("x"))
+            uploaded = await drive.driver.upload(Upload(picture, "x.png", "image/png", picture.stat().st_size))
+            await drive.driver.send_media(sender, uploaded, drive.driver.new_client_id())
+    assert [each.kind for each in alice.sent] == ["text", "image"]
+    assert {
+        "login.wx.qq.com",
+        "login.weixin.qq.com",
+        "wx.qq.com",
+        "webpush.wx.qq.com",
+        "file.wx.qq.com",
+    } <= proxy.hosts
+    assert {port for _, port in proxy.asked} == {443}
+    assert proxy.turned_away == 0
+    assert world.violations() == []
+    assert not any(secret in caplog.text for secret in (PASSWORD, WRITTEN[1], USER, WRITTEN[0]))
+
+
+async def test_a_server_is_asked_for_by_its_address(world: Wechat) -> None:
+    alice = world.sandbox.add_account("Alice")
+    async with SmallProxy("socks5").running() as proxy, world.drive(proxy=proxy.url()) as drive:
+        await world.enter(drive, alice)
+    assert {f"http://{host}:{port}" for host, port in proxy.asked} == {world.url}
+
+
+async def test_a_server_with_tls_keeps_wechats_name(real: Real) -> None:
+    alice = real.wechat.sandbox.add_account("Alice")
+    async with real.proxy("http").running() as proxy:
+        options = {"server": f"https://{real.tls}", "proxy": proxy.url(), "ca_file": str(real.ca_file)}
+        async with real.wechat.drive(None, None, **options) as drive:
+            await real.wechat.enter(drive, alice)
+    assert set(proxy.asked) == {(real.tls.host, real.tls.port)}
+
+
+async def failure(proxy: str, ca_file: str = "", connect: float = 2.0, host: str = "wx.qq.com") -> str:
+    """Ask through a proxy in vain; return what is said about it."""
+    timing = replace(HURRY, connect=connect)
+    async with Transport(Jar(), timing, ca_file=ca_file, proxy=proxy) as transport:
+        with pytest.raises(NoAnswer) as failed:
+            await transport.send(Request("jslogin", host, "/jslogin", "skey=secret"))
+    problem = failed.value
+    said = str(problem)
+    whole = f"{said} {problem!r} {problem.__cause__!r} {problem.__context__!r}"
+    assert not any(word in whole for word in ("secret", "hidden", "somebody")), whole
+    return said
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+async def test_wrong_and_missing_passwords(real: Real, scheme: str) -> None:
+    async with real.proxy(scheme, user="right", password="right").running() as proxy:
+        named = f"the proxy {scheme.removesuffix('h')}://127.0.0.1:{proxy.port} "
+        wrong = await failure(proxy.url("somebody", "hidden"), str(real.ca_file))
+        assert f"{named}does not accept user and password" in wrong
+        assert "option proxy" in wrong
+        missing = await failure(proxy.url(), str(real.ca_file))
+        assert f"{named}asks for user and password" in missing
+        assert "option proxy" in missing
+        assert proxy.turned_away == 2
+        assert proxy.asked == []
+
+
+@pytest.mark.parametrize(
+    ("scheme", "refuse", "said"),
+    [
+        ("http", 403, "refuses to connect to wx.qq.com:443 (HTTP 403)"),
+        ("http", 502, "can't connect to wx.qq.com:443 (HTTP 502)"),
+        ("https", 504, "can't connect to wx.qq.com:443 (HTTP 504)"),
+        ("socks5", 2, "does not allow connections to wx.qq.com:443"),
+        ("socks5", 4, "can't connect to wx.qq.com:443: Host unreachable"),
+        ("http", -1, "gives no connection to wx.qq.com:443 in time"),
+        ("socks5", -1, "gives no connection to wx.qq.com:443 in time"),
+    ],
+)
+async def test_refusals_name_proxy_target_and_remedy(real: Real, scheme: str, refuse: int, said: str) -> None:
+    async with real.proxy(scheme, refuse=refuse).running() as proxy:
+        words = await failure(proxy.url("somebody", "hidden"), str(real.ca_file), connect=0.5)
+    assert f"the proxy {scheme}://127.0.0.1:{proxy.port} {said}" in words
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+async def test_a_proxy_that_is_not_there(scheme: str) -> None:
+    async with SmallProxy("http").running() as proxy:
+        port = proxy.port
+    words = await failure(f"{scheme}://somebody:hidden@127.0.0.1:{port}")
+    assert f"the proxy {scheme.removesuffix('h')}://127.0.0.1:{port} can't be reached: Connection refused" in words
+    assert "check that it runs" in words
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x00\x01", b"SSH-2.0-x\r\n\r\n", b"x" * 100_000, b"HTTP/1.1 99 no\r\n\r\n"]
+)
+async def test_something_that_is_no_proxy(scheme: str, answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        words = await failure(f"{scheme}://somebody:hidden@127.0.0.1:{port}")
+    assert f"the proxy {scheme.removesuffix('h')}://127.0.0.1:{port} " in words
+
+
+async def test_certificates_that_are_not_to_be_trusted(real: Real) -> None:
+    async with real.proxy("https").running() as proxy:
+        words = await failure(proxy.url("somebody", "hidden"))
+        assert f"the certificate of the proxy https://127.0.0.1:{proxy.port} is not to be trusted" in words
+        assert "ca_file" in words
+    async with real.proxy("http").running() as proxy:
+        words = await failure(proxy.url("somebody", "hidden"))
+        assert f"the certificate of wx.qq.com, seen through the proxy http://127.0.0.1:{proxy.port}" in words
+
+
+async def test_a_proxy_that_comes_late_and_goes_for_a_while(world: Wechat) -> None:
+    alice = world.sandbox.add_account("Alice")
+    proxy = SmallProxy("http", user="u", password="hidden")
+    async with proxy.running():
+        pass  # it has a port, and is away
+    async with world.drive(None, hurried(connect=1.0), proxy=proxy.url("u", "hidden")) as drive:
+        hindered = await drive.until(Hindered)
+        assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in hindered.reason
+        async with proxy.running():
+            await world.enter(drive, alice)
+        offline = await drive.until(Offline)
+        assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in offline.reason
+        assert "hidden" not in hindered.reason + offline.reason
+        world.hear(alice, "meanwhile")
+        async with proxy.running():
+            await drive.until(Online)
+            if "meanwhile" not in drive.texts():
+                await drive.text("meanwhile")
+
+
+async def test_the_environments_proxies_are_not_used(world: Wechat, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = world.sandbox.add_account("Alice")
+    async with SmallProxy("http").running() as proxy:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url())
+        async with world.drive() as drive:
+            await world.enter(drive, alice)
+            await drive.driver.send_text("filehelper", "direct", drive.driver.new_client_id())
+    assert (proxy.asked, proxy.turned_away) == ([], 0)

@@ -1,0 +1,84 @@
+"""An account's way out: the proxy between it and WeChat, as a URL names it."""
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from urllib.parse import unquote, urlsplit
+
+
+class ProxyKind(Enum):
+    """How a proxy is spoken to."""
+
+    HTTP = "http"  # CONNECT
+    HTTPS = "https"  # the same, inside TLS
+    SOCKS5 = "socks5"
+
+
+# The proxy resolves names in any case: the h that other programs want for it is accepted and says nothing more.
+_KINDS = {
+    "http": ProxyKind.HTTP,
+    "https": ProxyKind.HTTPS,
+    "socks5": ProxyKind.SOCKS5,
+    "socks5h": ProxyKind.SOCKS5,
+}
+_FORM = "must be http://, https:// or socks5:// with HOST:PORT, or USER:PASSWORD@HOST:PORT"
+_MOST_SOCKS = 255  # bytes of a user, of a password (RFC 1929)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy. As text it is the URL without user and password, fit for everybody's eyes."""
+
+    kind: ProxyKind
+    host: str
+    port: int
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.kind.value}://{host}:{self.port}"
+
+
+def parse_proxy(value: str) -> Proxy:
+    """Read a proxy's URL; user and password are percent-decoded.
+
+    Raises ValueError with the reason, in which nothing of the value is repeated.
+    """
+    if any(c.isspace() for c in value):
+        raise ValueError(_FORM)
+    try:
+        parts = urlsplit(value)
+        kind, host, port = _KINDS.get(parts.scheme), parts.hostname or "", parts.port or 0
+        host.encode("idna")  # what no name server could be asked for
+    except ValueError:
+        raise ValueError(_FORM) from None
+    if kind is None or not host or not port or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(_FORM)
+    user, password = _decoded(parts.username or ""), _decoded(parts.password or "")
+    if kind is ProxyKind.SOCKS5:
+        _fit_for_socks(user, password)
+    elif ":" in user:
+        raise ValueError("has a colon in the user, which HTTP can't send")
+    elif password and not user:
+        raise ValueError("has a password but no user")
+    return Proxy(kind, host, port, user, password)
+
+
+def _decoded(word: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", word):
+        raise ValueError("has a % in user or password that begins no percent-encoded character; write %25 for it")
+    try:
+        decoded = unquote(word, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("has user or password that are not UTF-8 when percent-decoded") from None
+    if not decoded.isprintable():
+        raise ValueError("has control characters in user or password")
+    return decoded
+
+
+def _fit_for_socks(user: str, password: str) -> None:
+    if bool(user) != bool(password):
+        raise ValueError("needs both user and password, or neither, with socks5")
+    if not (user + password).isascii() or max(len(user), len(password)) > _MOST_SOCKS:
+        raise ValueError("must have user and password of at most 255 ASCII characters each with socks5")

@@ -1,0 +1,213 @@
+"""Connections to WeChat through a proxy.
+
+Every connection is a tunnel, also where WeChat's stand-in speaks plain HTTP: the proxy is told a host and a port and
+passes bytes. Imported only for an account that has a proxy: memory is multiplied by hundreds.
+"""
+
+import asyncio
+import base64
+import os
+import re
+import ssl
+
+from aiohttp.client_proto import ResponseHandler
+from aiohttp_socks import ProxyConnector
+from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
+from python_socks.async_.asyncio.v2 import Proxy as SocksProxy
+
+from wxcontroller.core.egress import Proxy, ProxyKind
+from wxcontroller.drivers.web.failures import TunnelFailed
+
+_NOT_ALLOWED = 2  # reply of SOCKS5: by its rules (RFC 1928, 6)
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: |\r\n)")
+_WANTED = "user and password"
+
+
+class Tunnels(ProxyConnector):
+    """Opens connections through one proxy. Names are resolved by the proxy, never here."""
+
+    def __init__(
+        self, proxy: Proxy, *, server: str = "", tls: ssl.SSLContext | None, limit: int, keepalive_timeout: float
+    ) -> None:
+        """``server``: the address to ask the proxy for in place of each host.
+
+        ``tls`` is for WeChat and for an https proxy; None: the system's certificates.
+        """
+        super().__init__(
+            proxy.host,
+            proxy.port,
+            ssl=tls if tls is not None else True,
+            limit=limit,
+            keepalive_timeout=keepalive_timeout,
+        )
+        self._way = proxy
+        self._server = server
+        self._tls_to_proxy = (tls or ssl.create_default_context()) if proxy.kind is ProxyKind.HTTPS else None
+
+    async def _connect_via_proxy(
+        self, host: str, port: int, ssl: ssl.SSLContext | None = None, timeout: float | None = None
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        attempt = _Attempt(self._way, self._server or host, port, self._tls_to_proxy)
+        try:
+            async with asyncio.timeout(timeout):
+                writer = await attempt.open()
+                try:
+                    if ssl is not None:
+                        await _tls_with(host, writer, ssl, self._way)
+                except BaseException:
+                    writer.transport.abort()
+                    raise
+        except TimeoutError:
+            raise TunnelFailed(attempt.late) from None
+        transport = writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        protocol = _Kept(asyncio.get_running_loop(), writer)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        return transport, protocol
+
+
+class _Kept(ResponseHandler):
+    """Holds the writer: it would close its connection when it is forgotten."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> None:
+        super().__init__(loop)
+        self._writer = writer
+
+
+class _Attempt:
+    """One try to open a tunnel to ``host`` and ``port``."""
+
+    def __init__(self, proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self._proxy = proxy
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._asked = False
+
+    @property
+    def _target(self) -> str:
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
+    @property
+    def late(self) -> str:
+        """What to say when time ran out."""
+        if self._asked:
+            return (
+                f"the proxy {self._proxy} gives no connection to {self._target} in time; "
+                "check that it runs and may connect there"
+            )
+        return _unreachable(self._proxy, "no answer in time")
+
+    async def open(self) -> asyncio.StreamWriter:
+        """Raises TunnelFailed. The caller minds the time."""
+        if self._proxy.kind is ProxyKind.SOCKS5:
+            return await self._socks()
+        return await self._connect()
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        proxy = self._proxy
+        try:
+            reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=self._tls)
+        except ssl.SSLCertVerificationError:
+            raise TunnelFailed(
+                f"the certificate of the proxy {proxy} is not to be trusted; use the name it is made for, "
+                "or name its CA by the option ca_file"
+            ) from None
+        except ssl.SSLError:
+            raise TunnelFailed(f"the proxy {proxy} speaks no TLS that we understand; is it an http:// one?") from None
+        except OSError as problem:
+            raise TunnelFailed(_unreachable(proxy, _words(problem))) from None
+        self._asked = True
+        try:
+            writer.write(self._question())
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            writer.transport.abort()
+            raise TunnelFailed(f"the proxy {proxy} does not answer as an HTTP proxy does; check its kind") from None
+        except BaseException:
+            writer.transport.abort()
+            raise
+        status = _STATUS.match(head)
+        if status is not None and status[1].startswith(b"2"):
+            return writer
+        writer.transport.abort()
+        raise TunnelFailed(self._refused(int(status[1]) if status else 0))
+
+    def _question(self) -> bytes:
+        lines = [f"CONNECT {self._target} HTTP/1.1", f"Host: {self._target}"]
+        if self._proxy.user:
+            secret = f"{self._proxy.user}:{self._proxy.password}".encode()
+            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(secret).decode()}")
+        return "\r\n".join([*lines, "", ""]).encode("ascii", "replace")
+
+    def _refused(self, status: int) -> str:
+        if status == 407:
+            return _locked(self._proxy, "HTTP 407")
+        if status in (502, 503, 504):
+            return (
+                f"the proxy {self._proxy} can't connect to {self._target} (HTTP {status}); check its network and DNS"
+            )
+        if status:
+            return (
+                f"the proxy {self._proxy} refuses to connect to {self._target} (HTTP {status}); "
+                "let it allow CONNECT to that port"
+            )
+        return f"the proxy {self._proxy} does not answer as an HTTP proxy does; check its kind"
+
+    async def _socks(self) -> asyncio.StreamWriter:
+        proxy = self._proxy
+        way = SocksProxy(ProxyType.SOCKS5, proxy.host, proxy.port, proxy.user, proxy.password, rdns=True)
+        self._asked = True  # one call does it all: an address that is silent shows as the same
+        try:
+            stream = await way.connect(self._host, self._port, timeout=3600)  # the caller minds the time
+        except ProxyConnectionError as problem:
+            reason = problem.__cause__ if isinstance(problem.__cause__, OSError) else problem
+            raise TunnelFailed(_unreachable(proxy, _words(reason))) from None
+        except ProxyError as problem:
+            raise TunnelFailed(self._refused_by_socks(problem)) from None
+        except (OSError, EOFError, ValueError) as problem:
+            if isinstance(problem, ProxyTimeoutError):
+                raise
+            raise TunnelFailed(
+                f"the proxy {proxy} breaks off; check that it is a SOCKS5 one, and user and password"
+            ) from None
+        writer: asyncio.StreamWriter = stream.writer
+        return writer
+
+    def _refused_by_socks(self, problem: ProxyError) -> str:
+        if problem.error_code == _NOT_ALLOWED:
+            return f"the proxy {self._proxy} does not allow connections to {self._target}; let it"
+        if problem.error_code is not None:
+            return f"the proxy {self._proxy} can't connect to {self._target}: {problem}; check its network and DNS"
+        if "authentication" in str(problem):
+            return _locked(self._proxy, "SOCKS5")
+        return f"the proxy {self._proxy} does not answer as a SOCKS5 proxy does; check its kind"
+
+
+async def _tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLContext, proxy: Proxy) -> None:
+    try:
+        await writer.start_tls(context, server_hostname=host)
+    except ssl.SSLCertVerificationError:
+        raise TunnelFailed(
+            f"the certificate of {host}, seen through the proxy {proxy}, is not to be trusted; "
+            "use a proxy that does not open TLS"
+        ) from None
+    except (ssl.SSLError, OSError):
+        raise TunnelFailed(f"the proxy {proxy} lets no TLS with {host} through; it is tried again") from None
+
+
+def _locked(proxy: Proxy, how: str) -> str:
+    if proxy.user:
+        return f"the proxy {proxy} does not accept {_WANTED} ({how}); correct them in the option proxy"
+    return f"the proxy {proxy} asks for {_WANTED} ({how}); put them into the option proxy"
+
+
+def _unreachable(proxy: Proxy, why: str) -> str:
+    return f"the proxy {proxy} can't be reached: {why}; check that it runs, or correct the option proxy"
+
+
+def _words(problem: OSError) -> str:
+    if problem.errno is not None and problem.errno > 0:
+        return os.strerror(problem.errno)  # asyncio's own text repeats the address
+    return problem.strerror or str(problem)
