@@ -62,6 +62,7 @@ class AccountView:
     pid: int
     port: int
     post_api: str
+    proxy: str
     qrcode: bool
     user: str
     raw: JsonObject
@@ -108,6 +109,7 @@ def account_view(value: JsonValue) -> AccountView:
         pid=integer(field(found, "pid")),
         port=integer(field(found, "port")),
         post_api=text(field(found, "post_api")),
+        proxy=text(field(found, "proxy")),
         qrcode=field(found, "qrcode") is True,
         user=text(field(user, "name")) or text(field(user, "id")),
         raw=found,

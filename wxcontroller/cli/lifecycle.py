@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -36,7 +37,7 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Return when the unit is
     "pairs",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An account option, see wxclient(8); may be repeated.",
+    help="An account option, see wxclient(8); may be repeated. KEY=@FILE: the value is in FILE, or - for stdin.",
 )
 @click.option("--post-api", metavar="URL", help="Where reports are posted; short for --option post_api=URL.")
 @click.option("--driver", metavar="WORD", help="Route to WeChat; short for --option driver=WORD.")
@@ -130,8 +131,20 @@ def _options(pairs: tuple[str, ...]) -> dict[str, str]:
         key, separator, value = pair.partition("=")
         if not separator or not key:
             raise BadUsage(f"--option {pair} has no value", "write it as --option KEY=VALUE; wxclient(8) lists them")
-        options[key] = value
+        options[key] = _value(key, value)
     return options
+
+
+def _value(key: str, value: str) -> str:
+    """Read ``@FILE`` (``@-``: standard input): what a program is called with is seen by every user of the machine."""
+    if not value.startswith("@"):
+        return value
+    source = value.removeprefix("@")
+    try:
+        content = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadUsage(f"--option {key}={value} can't be read: {problem}", "name a file of UTF-8 text") from None
+    return content.removesuffix("\n")
 
 
 def _tell_notes(account: AccountView) -> None:

@@ -127,6 +127,7 @@ def _describe(account: AccountView) -> None:
         ("port", str(account.port or "-")),
         ("route", account.driver or "-"),
         ("reports", account.post_api or "nowhere (no post_api)"),
+        ("proxy", account.proxy),
     ):
         if value:
             target.print(f"{title:>8}: {value}")

@@ -11,7 +11,7 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import disk_problem, json_response
 from wxcontroller.controller.view import View, stand_in_state
-from wxcontroller.core.account import Account
+from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.options import OPTIONS, Checked, check_options
@@ -175,7 +175,16 @@ def stored_record(code: int, status: str, view: View) -> dict[str, JsonValue]:
     """Return an answer with an account's stored record (openwx-api 1.3)."""
     account: Account = view.account
     name = account.name.name
-    return record_reply(code, status, account.parameters, account=name, client=name, pid=view.pid, port=account.port)
+    return record_reply(
+        code, status, shown(account.parameters), account=name, client=name, pid=view.pid, port=account.port
+    )
+
+
+def shown(parameters: Mapping[str, str]) -> Mapping[str, str]:
+    """Return a start request's parameters as an answer may echo them: of a proxy without user and password."""
+    if not parameters.get("proxy"):
+        return parameters
+    return {**parameters, "proxy": redacted(parameters["proxy"])}
 
 
 def _state(request: web.Request, view: View) -> bytes | None:

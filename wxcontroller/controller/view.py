@@ -132,6 +132,7 @@ def account_json(view: View) -> JsonObject:
         "pid": view.pid,
         "port": account.port,
         "post_api": redacted(account.options.get("post_api", "")),
+        "proxy": redacted(account.options.get("proxy", "")),
         "qrcode": view.has_qrcode,
         "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
         "user": user,

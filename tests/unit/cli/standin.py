@@ -47,6 +47,7 @@ def account(name: str, **more: JsonValue) -> JsonObject:
         "pid": 4711,
         "port": 3000,
         "post_api": "",
+        "proxy": "",
         "qrcode": False,
         "user": None,
         "start_time": None,

@@ -41,6 +41,19 @@ def test_start_sends_options(wxctl: Wxctl, server: Controller) -> None:
     assert len(server.asked) == 1  # --no-wait does not look again
 
 
+def test_an_options_value_can_come_from_a_file_or_stdin(wxctl: Wxctl, server: Controller) -> None:
+    server.script = [RUNNING]
+    (wxctl.directory / "proxy").write_text("http://u:p@h:3128\n")
+    for given, stdin in ((f"proxy=@{wxctl.directory}/proxy", ""), ("proxy=@-", "http://u:p@h:3128\n")):
+        server.asked.clear()
+        done = wxctl("start", "alice", "--no-wait", "-o", given, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        assert server.asked[0][2] == {"proxy": "http://u:p@h:3128"}
+    done = wxctl("start", "alice", "-o", "proxy=@/nonexistent")
+    assert done.returncode == 2
+    assert "/nonexistent" in done.stderr
+
+
 def test_start_tells_what_had_no_effect(wxctl: Wxctl, server: Controller) -> None:
     server.add("alice", **RUNNING)
     server.notes = {"ignored": ["tmpdir"], "note": "the options are stored and count from the next start"}

@@ -397,3 +397,23 @@ async def test_systemd_out_of_reach_is_an_answer_not_a_hang(host: Machine) -> No
     status, answer = await host.v1("GET", "health")
     assert (status, answer["status"]) == (503, "degraded")
     assert (await host.get("echo", client="alice"))["method"] == "GET"  # passing on needs no systemd
+
+
+async def test_a_proxys_password_is_in_no_answer_and_can_be_taken_back(host: Machine) -> None:
+    secret = "http://somebody:hidden@127.0.0.2:3128"
+    answers = [await host.get("start_client", client="alice", proxy=secret)]
+    assert answers[0]["proxy"] == "http://127.0.0.2:3128"
+    assert Registry(host.paths).load("alice").options["proxy"] == secret
+    answers += [await host.get("start_client", client="alice", proxy=secret), *await host.states(client="alice")]
+    _, account = await host.v1("GET", "accounts/alice")
+    assert account["proxy"] == "http://127.0.0.2:3128"
+    stopped = await host.get("stop_client", client="alice")
+    answers += [stopped, account, (await host.v1("POST", "accounts/alice/start"))[1]]
+    assert Registry(host.paths).load("alice").options["proxy"] == secret  # kept, as all that was asked for
+    bad = await host.get("start_client", client="bob", proxy="http://somebody:hid%den@127.0.0.2:3128")
+    assert bad["code"] == 6
+    assert "option proxy" in str(bad["status"])
+    assert not any(word in json.dumps([*answers, bad]) for word in ("somebody", "hidden", "hid%den"))
+    await host.get("stop_client", client="alice")
+    assert (await host.get("start_client", client="alice", proxy=""))["proxy"] == ""
+    assert Registry(host.paths).load("alice").options["proxy"] == ""
