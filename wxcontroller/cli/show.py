@@ -89,6 +89,8 @@ def _overview(session: Session) -> None:
     click.echo(f"controller: answers at {api.shown}" + (f", version {version}" if version else ""))
     for notice in items(field(health, "notices")):
         click.echo(f"settings:   {text(notice)}")
+    if error := text(field(field(health, "settings"), "error")):
+        click.echo(f"settings:   not reloaded, the ones before are in use: {error}")
     counts = Counter(account.condition.value for account in accounts)
     several = ", ".join(f"{count} {word}" for word, count in counts.most_common())
     click.echo(f"accounts:   {len(accounts)}" + (f" ({several})" if several else ""))
@@ -102,6 +104,7 @@ def _overview(session: Session) -> None:
 def _describe(account: AccountView) -> None:
     from rich.text import Text
 
+    from wxcontroller.cli.client import lines
     from wxcontroller.cli.terminal import console, moment
 
     target = console()
@@ -128,11 +131,12 @@ def _describe(account: AccountView) -> None:
         ("route", account.driver or "-"),
         ("reports", account.post_api or "nowhere (no post_api)"),
         ("proxy", account.proxy),
+        *lines(account.raw),
     ):
         if value:
-            target.print(f"{title:>8}: {value}")
+            target.print(f"{title:>11}: {value}")
     if account.condition is Condition.SCANNING:
-        target.print(f"          scan the code: {command('qr', account.name)}")
+        target.print(f"             scan the code: {command('qr', account.name)}")
 
 
 def _without_controller(session: Session, unit: str | None, why: ControllerUnreachable) -> None:

@@ -12,13 +12,19 @@ from wxcontroller.core.settings import Settings
 
 @dataclass(slots=True)
 class Context:
-    """The running controller. ``draining`` is set once it is to end: long polls then answer at once."""
+    """The running controller.
+
+    ``draining`` is set once it is to end: long polls then answer at once. ``settings_read`` is when the settings in
+    use were read; ``settings_error`` says why newer ones are not in use, "" when there are none.
+    """
 
     accounts: Accounts
     upstream: ClientSession
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = field(default_factory=time.time)
     notices: tuple[str, ...] = ()
+    settings_read: float = field(default_factory=time.time)
+    settings_error: str = ""
 
     @property
     def settings(self) -> Settings:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from wxcontroller.controller.accounts import Accounts
@@ -124,10 +125,12 @@ class Service:
             loaded = load_settings(self._paths)
         except BadSettings as problem:
             self._complaint = f"settings not reloaded: {problem}"
+            shared.settings_error = str(problem)
             log.error("settings are not reloaded, the old ones stay: %s", problem, extra=fields(Event.SETTINGS))
         else:
             shared.accounts.settings = loaded.settings
             shared.notices = loaded.notices
+            shared.settings_read, shared.settings_error = time.time(), ""
             self._complaint = ""
             logging.getLogger().setLevel(LEVELS[loaded.settings.log_level])
             for notice in loaded.notices:

@@ -120,7 +120,7 @@ class StateFiles:
                 return f"{path}: {problem.strerror or problem}"
             raise
         try:
-            content: JsonValue = json.loads(raw, parse_constant=_no_constant, parse_float=_finite)
+            content = foreign_json(raw)
         except (ValueError, RecursionError):
             return f"{path}: is not JSON"
         if not isinstance(content, dict):
@@ -137,6 +137,12 @@ def read_foreign(path: Path, most: int) -> bytes:
         content = stream.read(most + 1)
     if len(content) > most:
         raise OSError(f"is larger than {most} bytes")
+    return content
+
+
+def foreign_json(raw: bytes) -> JsonValue:
+    """Parse what another user wrote, such that it can be written as JSON again. Raises ValueError, RecursionError."""
+    content: JsonValue = json.loads(raw, parse_constant=_no_constant, parse_float=_finite)
     return content
 
 

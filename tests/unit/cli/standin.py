@@ -68,6 +68,7 @@ class Controller:
     groups: list[JsonObject] = field(default_factory=list)
     asked: list[tuple[str, str, JsonValue]] = field(default_factory=list)
     notes: JsonObject = field(default_factory=dict)
+    settings_error: str | None = None
     refuse: tuple[int, JsonObject] | None = None
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
 
@@ -89,7 +90,12 @@ class Controller:
             given = json.loads(body)
         self.asked.append((method, path, given))
         if path == "/v1/health":
-            return 200, {"status": "ok", "version": "2.0.0", "notices": ["pid_path has no effect"]}
+            return 200, {
+                "status": "ok",
+                "version": "2.0.0",
+                "notices": ["pid_path has no effect"],
+                "settings": {"read_at": 1, "error": self.settings_error},
+            }
         if self.refuse is not None and method != "GET":
             return self.refuse
         if path == "/v1/accounts":

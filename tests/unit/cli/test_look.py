@@ -1,6 +1,8 @@
 """list, status, qr, logs."""
 
 import json
+import re
+import time
 import unicodedata
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.local import is_registered
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.paths import Paths
 
 
@@ -76,6 +79,53 @@ def test_status(wxctl: Wxctl, server: Controller) -> None:
         assert words in done.stdout
 
 
+def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> None:
+    now = int(time.time())
+    queue: JsonObject = {
+        "waiting": 3,
+        "in_flight": 1,
+        "oldest_since": now - 200,
+        "next_send_at": now + 60.5,
+        "sent_today": 1118,
+        "daily_limit": 2000,
+        "burst_limit": 20,
+        "interval": 3.0,
+        "jitter": 1.5,
+    }
+    told: JsonObject = {
+        "client": {"version": "1", "pid": 7},
+        "queue": queue,
+        "reports": {"to": "http://x", "waiting": 2, "oldest_since": now - 7, "last_error": "it answers 500"},
+        "media": {"files": 12, "bytes": 3_400_000},
+        "roster": {"contacts": 5000, "groups": 200},
+        "last_message_time": {"received": now - 300, "sent": None},
+        "last_sync_time": now - 3,
+    }
+    server.add("alice", **RUNNING, **told)
+    done = wxctl("status", "alice")
+    assert done.returncode == 0
+    assert re.search(
+        r"queue: 3 waiting, one on its way, next in (60|61|59) s, oldest 3 min old, 1,118 of 2,000 sent today, "
+        r"at most 20 a minute, one every 3 to 4.5 s\n",
+        done.stdout,
+    )
+    assert re.search(r"undelivered: 2 reports, oldest \d+ s old: it answers 500\n", done.stdout)
+    assert "knows: 5,000 contacts, 200 groups\n" in done.stdout
+    assert "media: 12 files, 3.4 MB\n" in done.stdout
+    assert re.search(r"heard: WeChat \d s ago, a message 5 min ago\n", done.stdout)
+    assert json.loads(wxctl("status", "alice", "--json").stdout)["queue"] == queue
+    idle: JsonObject = {
+        **{**queue, "waiting": 0, "in_flight": 0, "next_send_at": None},
+        **{"daily_limit": 0, "burst_limit": 0, "jitter": 0},
+    }
+    server.add("alice", **{**RUNNING, **told, "queue": idle})
+    assert "queue: empty, 1,118 sent today, one every 3 s\n" in wxctl("status", "alice").stdout
+    server.add("alice", **RUNNING, client=None, client_reason="it did not answer within 2 s at port 3000")
+    assert "queue: not known: it did not answer within 2 s at port 3000\n" in wxctl("status", "alice").stdout
+    server.add("alice", **GONE, client=None, client_reason="it does not run")
+    assert "queue" not in wxctl("status", "alice").stdout
+
+
 def test_status_tells_by_its_exit_code(wxctl: Wxctl, server: Controller) -> None:
     server.add("stopped", **GONE)
     server.add("parked", **PARKED)
@@ -96,6 +146,9 @@ def test_status_of_all(wxctl: Wxctl, server: Controller) -> None:
     assert "2 (1 running, 1 parked)" in done.stdout
     assert "wxctl start parked" in done.stdout
     assert "pid_path has no effect" in done.stdout
+    assert "not reloaded" not in done.stdout
+    server.settings_error = "wxcontroller.toml: max_clients must be at least 1"
+    assert "not reloaded, the ones before are in use: wxcontroller.toml: max_clients" in wxctl("status").stdout
 
 
 def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:

@@ -47,11 +47,15 @@ class Process:
         self.requests: list[str] = []
         self.hung_up = asyncio.Event()
         self.reached = asyncio.Event()
+        # What it answers to /v1/status: a body, None for a program that knows no such path.
+        self.status: bytes | None = None
+        self.status_gate: asyncio.Event | None = None
         self._runner: web.AppRunner | None = None
 
     async def run(self) -> None:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
+        app.router.add_get("/v1/status", self._status)
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1, auto_decompress=False
         )
@@ -88,6 +92,14 @@ class Process:
     async def end(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(f"{request.method} {request.raw_path}")
+        if self.status_gate is not None:
+            await self.status_gate.wait()
+        if self.status is None:
+            raise web.HTTPNotFound
+        return web.Response(body=self.status, headers={"Content-Type": "application/json"})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")

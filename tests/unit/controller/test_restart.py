@@ -5,11 +5,13 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest_asyncio
 from aiohttp import web
 
 from tests.unit.controller.processes import Host, started
 from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import parse_name
 
@@ -164,12 +166,25 @@ async def test_reload(host: Host) -> None:
         assert "settings not reloaded" in status
         assert "wxcontroller.toml: max_clients" in status
         await host.notifications.wait("READY=1")
+        refused = await _settings(host)
+        assert "wxcontroller.toml: max_clients" in str(refused["error"])
         host.settings("max_clients = 7")
         process.send_signal(1)
         await host.notifications.wait("RELOADING=1")
         assert (await host.notifications.wait("MONOTONIC_USEC=")).partition("=")[2].isdigit()
         await host.notifications.wait("READY=1")
+        accepted = await _settings(host)
+        assert accepted["error"] is None
+        assert accepted["read_at"] >= refused["read_at"]  # type: ignore[operator]
         assert await host.end(process) == 0
+
+
+async def _settings(host: Host) -> JsonObject:
+    """Return what /v1/health says of the settings."""
+    address = "http://{}:{}/v1/health".format(*host.address)
+    async with aiohttp.ClientSession() as http, http.get(address) as answer:
+        assert answer.status == 200
+        return obj((await answer.json())["settings"])
 
 
 async def test_the_watchdog_is_fed(host: Host) -> None:

@@ -20,14 +20,16 @@ LINK = "https://login.weixin.qq.com/l/AbC"
 
 async def test_an_account_in_full(host: Machine) -> None:
     status, started = await host.v1(
-        "POST", "accounts/小店/start", {"post_api": "http://u:p@127.0.0.1:9/in?key=secret"}
+        "POST",
+        "accounts/小店/start",
+        {"post_api": "http://u:p@127.0.0.1:9/in?key=secret", "proxy": "socks5://u:p@127.0.0.2:1080"},
     )
     assert (status, started["result"]) == (200, "started")
     process = host.process("小店")
     process.say(LoginState.RUNNING, user={"id": "@abc", "name": "小明"})
     status, account = await host.v1("GET", "accounts/小店")
     assert status == 200
-    assert account == {
+    listed = {
         "name": "小店",
         "instance": process.instance,
         "unit": f"wxclient@{process.instance}.service",
@@ -43,13 +45,16 @@ async def test_an_account_in_full(host: Machine) -> None:
         "pid": started["pid"],
         "port": process.account.port,
         "post_api": "http://127.0.0.1:9/in?key=…",
+        "proxy": "socks5://127.0.0.2:1080",
         "qrcode": False,
         "qrcode_number": None,
         "user": {"id": "@abc", "name": "小明"},
         "start_time": 1_600_000_000,
     }
+    assert {key: account[key] for key in listed} == listed
+    assert set(account) - set(listed) == {"client", "client_reason"}
     assert await host.v1("GET", f"accounts/{process.instance}") == (200, account)
-    assert await host.v1("GET", "accounts") == (200, {"accounts": [account]})
+    assert await host.v1("GET", "accounts") == (200, {"accounts": [listed]})
 
 
 async def test_stop_start_restart_keep_what_is_stored(host: Machine) -> None:

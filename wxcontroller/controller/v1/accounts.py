@@ -8,6 +8,7 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
+from wxcontroller.controller.v1 import client
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
@@ -23,8 +24,11 @@ async def all_accounts(request: web.Request) -> web.Response:
 
 
 async def one_account(request: web.Request) -> web.Response:
-    """GET /v1/accounts/{name}."""
-    return json_response(account_json(await context(request).accounts.the(request.match_info["name"])))
+    """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
+    shared = context(request)
+    view = await shared.accounts.the(request.match_info["name"])
+    told = await client.ask(shared.upstream, view)
+    return json_response({**account_json(view), **told.as_json()})
 
 
 async def start(request: web.Request) -> web.Response:

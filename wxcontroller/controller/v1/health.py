@@ -13,7 +13,10 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 
 async def health(request: web.Request) -> web.Response:
-    """GET /v1/health: 200 when systemd answers, 503 when not; ``notices`` are about the settings."""
+    """GET /v1/health: 200 when systemd answers, 503 when not.
+
+    ``notices`` are about the settings; ``settings`` says when they were read, and what kept newer ones from use.
+    """
     shared = context(request)
     notices: list[JsonValue] = list(shared.notices)
     answer: JsonObject = {
@@ -22,6 +25,7 @@ async def health(request: web.Request) -> web.Response:
         "uptime": int(time.time() - shared.started),
         "draining": shared.draining.is_set(),
         "notices": notices,
+        "settings": {"read_at": int(shared.settings_read), "error": shared.settings_error or None},
     }
     try:
         views = await shared.accounts.views()

@@ -1,0 +1,84 @@
+"""/v1/accounts/NAME asks the account's program how it is; whatever that does, there is an answer."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from tests.unit.controller.machine import Machine
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.states import LoginState, UnitState
+
+QUEUE: JsonObject = {"waiting": 3, "sent_today": 118, "daily_limit": 200}
+
+
+def says(instance: str = "alice", **more: JsonValue) -> bytes:
+    return json.dumps(
+        {"instance": instance, "version": "1.2", "pid": 7, "queue": QUEUE, "secret": 1, **more}
+    ).encode()
+
+
+async def ask(host: Machine) -> JsonObject:
+    status, account = await host.v1("GET", "accounts/alice")
+    assert (status, account["name"]) == (200, "alice")
+    return account
+
+
+async def test_the_queue_is_shown_and_the_list_asks_nobody(host: Machine) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING)
+    process.status = says(last_sync_time=5)
+    account = await ask(host)
+    assert (account["client"], account["client_reason"]) == ({"version": "1.2", "pid": 7}, "")
+    assert (account["queue"], account["last_sync_time"], account["reports"]) == (QUEUE, 5, None)
+    assert account["login_state"] == "running"
+    assert "secret" not in account
+    process.requests.clear()
+    _, answer = await host.v1("GET", "accounts")
+    assert "queue" not in str(answer)
+    assert process.requests == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (None, "it answers 404"),
+        (b"<html>", "something else than JSON"),
+        (b'{"instance": "alice", "queue": 1e999}', "something else than JSON"),
+        (b'{"instance": "alice", "queue": "' + b"x" * 100_000 + b'"}', "something else than JSON"),
+        (b"[" * 50_000, "something else than JSON"),
+        (b"[1]", "another program"),
+        (says("bob"), "another program answers at port"),
+    ],
+)
+async def test_a_program_that_is_not_ours(host: Machine, body: bytes | None, reason: str) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING)
+    process.status = body
+    account = await ask(host)
+    assert account["client"] is None
+    assert reason in str(account["client_reason"])
+    assert "queue" not in account
+
+
+async def test_a_program_that_does_not_answer(host: Machine) -> None:
+    process = await host.start("alice")
+    process.status, process.status_gate = says(), asyncio.Event()
+    begun = time.monotonic()
+    account = await ask(host)
+    assert 1.9 < time.monotonic() - begun < 4
+    assert account["client"] is None
+    assert "did not answer within 2 s" in str(account["client_reason"])
+    process.status_gate.set()
+    assert (await ask(host))["queue"] == QUEUE
+
+
+async def test_an_account_that_does_not_run_is_not_asked(host: Machine) -> None:
+    await host.start("alice")
+    await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVE, "running"))
+    assert "nobody listens at its port" in str((await ask(host))["client_reason"])
+    await host.v1("POST", "accounts/alice/stop")
+    account = await ask(host)
+    assert (account["client"], account["client_reason"]) == (None, "it does not run")

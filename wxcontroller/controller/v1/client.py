@@ -1,0 +1,75 @@
+"""What a running account says of itself: its queue and the like, asked for at its own port when somebody looks.
+
+Where that port is says the register, as for every call that is passed on; whose answer it is says the answer.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from wxcontroller.controller.statefiles import foreign_json
+from wxcontroller.controller.view import View
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+
+PATIENCE = 2.0
+_MOST = 64 * 1024
+_TIMEOUT = aiohttp.ClientTimeout(total=PATIENCE)
+# What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
+_SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer of an account's program; ``reason`` says in words why there is none."""
+
+    status: JsonObject | None = None
+    reason: str = ""
+
+    def as_json(self) -> JsonObject:
+        """Return what it adds to an ACCOUNT: ``client``, null with ``client_reason`` when it told nothing."""
+        if self.status is None:
+            return {"client": None, "client_reason": self.reason}
+        client: JsonValue = {"version": self.status.get("version"), "pid": self.status.get("pid")}
+        return {"client": client, "client_reason": "", **{key: self.status.get(key) for key in _SHOWN}}
+
+
+async def ask(web: aiohttp.ClientSession, view: View) -> Told:
+    """Ask an account's program how it is. Takes PATIENCE seconds at most and raises nothing: see Told."""
+    if not view.unit.has_process:
+        return Told(reason="it does not run")
+    port = view.account.port
+    url = URL.build(scheme="http", host="127.0.0.1", port=port, path="/v1/status")
+    try:
+        async with (
+            asyncio.timeout(PATIENCE),
+            web.get(url, allow_redirects=False, timeout=_TIMEOUT) as answer,
+        ):
+            content = await _bounded(answer) if answer.status == 200 else b""
+    except TimeoutError:
+        return Told(reason=f"it did not answer within {PATIENCE:g} s at port {port}")
+    except aiohttp.ClientConnectorError:
+        starting = "; it is starting" if view.starting else ""
+        return Told(reason=f"nobody listens at its port {port}{starting}")
+    except (aiohttp.ClientError, OSError):
+        return Told(reason=f"it broke off its answer at port {port}")
+    if answer.status != 200:
+        return Told(reason=f"the program at port {port} does not tell: it answers {answer.status} to /v1/status")
+    try:
+        status = obj(foreign_json(content))
+    except (ValueError, RecursionError):
+        return Told(reason=f"the program at port {port} answers /v1/status with something else than JSON")
+    if status.get("instance") != view.instance:
+        return Told(reason=f"another program answers at port {port}: see ss -ltnp 'sport = :{port}'")
+    return Told(status)
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer, no more than _MOST bytes of it: what is cut off is not JSON any more."""
+    content = b""
+    async for piece in answer.content.iter_any():
+        content += piece
+        if len(content) > _MOST:
+            return content[:_MOST]
+    return content
