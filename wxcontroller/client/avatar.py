@@ -66,7 +66,7 @@ class Avatars:
             return wanted, ""
         if group and wanted:
             return (wanted, group) if roster.member(group, wanted) else None
-        found = roster.find_contacts(call.only("id", "account", "displayname", "markname"))
+        found = roster.find_contacts(call.whom("id", "account", "displayname", "markname"))
         return (found[0].id, "") if found else None
 
 

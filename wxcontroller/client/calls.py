@@ -42,9 +42,13 @@ class Call:
     def get(self, name: str) -> str:
         return self.parameters.get(name, "")
 
-    def only(self, *names: str) -> dict[str, str]:
-        """Those of ``names`` that were given."""
-        return {name: self.parameters[name] for name in names if name in self.parameters}
+    def whom(self, *names: str) -> dict[str, str]:
+        """What to look somebody up by: those of ``names`` that were given, nothing when all of them are empty.
+
+        An empty account or remark would be that of the first of many people.
+        """
+        given = {name: self.parameters[name] for name in names if name in self.parameters}
+        return given if any(given.values()) else {}
 
     @property
     def media(self) -> dict[str, str]:

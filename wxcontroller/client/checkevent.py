@@ -55,7 +55,8 @@ class EventRing:
             async with asyncio.timeout(seconds):
                 return [await waiter]
         except TimeoutError:
-            return []
+            # A report may come in the moment when the time is up.
+            return [waiter.result()] if waiter.done() and not waiter.cancelled() else []
         except asyncio.CancelledError:
             # The report came in the same moment as the hang-up: back with it, unless somebody else got it too.
             if waiter.done() and not waiter.cancelled():

@@ -110,7 +110,7 @@ class Contacts:
         return await _done(self.parts.driver.set_remark(member.id, call.get("new_markname"))) or _SUCCESS
 
     async def set_friend_markname(self, call: Call) -> Answer:
-        found = self.parts.roster.find_contacts(call.only("id", "account", "displayname", "markname"))
+        found = self.parts.roster.find_contacts(call.whom("id", "account", "displayname", "markname"))
         if not found:
             return NOT_FOUND
         remark = call.get("new_markname")
@@ -144,7 +144,7 @@ class Contacts:
         return checked
 
     def _group(self, call: Call) -> Group | None:
-        found = self.parts.roster.find_groups(call.only("id", "displayname"))
+        found = self.parts.roster.find_groups(call.whom("id", "displayname"))
         return found[0] if found else None
 
     def _no_friends(self, people: list[str]) -> JsonObject | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 
 import aiohttp
@@ -12,6 +13,9 @@ from wxcontroller.core.account import redacted
 log = logging.getLogger(__name__)
 _TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
 _COMMAND_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
+# The first beat comes with the login, however long the pause between two is.
+_LOOK_SECONDS = 1.0
+_CALL = re.compile(r"/openwx/[a-z_]+")
 _OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
@@ -22,8 +26,9 @@ def command_of(location: str, port: int) -> URL | None:
         ours = url.scheme == "http" and url.host in _OWN_HOSTS and url.port == port
     except ValueError:
         return None
-    segments = url.path.split("/")
-    if not ours or url.user is not None or len(segments) != 3 or segments[:2] != ["", "openwx"] or not segments[2]:
+    # As it was sent, so that nothing encoded reads as something else on its way.
+    call = _CALL.fullmatch(url.raw_path) is not None
+    if not ours or not call or url.user is not None or url.password is not None:
         return None
     return url.with_host("127.0.0.1")
 
@@ -50,7 +55,9 @@ class Heartbeat:
             while True:
                 if self._running():
                     await self._beat(web)
-                await asyncio.sleep(self._interval)
+                    await asyncio.sleep(self._interval)
+                else:
+                    await asyncio.sleep(min(self._interval, _LOOK_SECONDS))
 
     async def _beat(self, web: aiohttp.ClientSession) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
 
     Reports of replies (``from`` is ``code``) are never answered: a webhook that always replies would talk to itself.
     """
-    content = text(answer.get("reply"))
+    # Half of a character, which JSON can spell but nobody can send.
+    content = re.sub("[\ud800-\udfff]", "\ufffd", text(answer.get("reply")))
     address = answer.get("media")
     wanted = address if isinstance(address, str) and address.startswith(("http://", "https://")) else ""
     kind = report.get("post_type")

@@ -51,13 +51,13 @@ class Sending:
         if call.get("id") == "@all":
             self.parts.tasks.leave(self._send_all(call))  # the reports tell how each ended
             return {"id": 0, "code": 0, "status": "request already executed"}
-        found = self.parts.roster.find_contacts(call.only(*_FRIEND_KEYS))
+        found = self.parts.roster.find_contacts(call.whom(*_FRIEND_KEYS))
         return await self._answer(found[0].id, False, call) if found else NOT_FOUND_ID
 
     async def send_group_message(self, call: Call) -> Answer:
         if refusal := self._unsendable(call):
             return refusal
-        found = self.parts.roster.find_groups(call.only(*_GROUP_KEYS))
+        found = self.parts.roster.find_groups(call.whom(*_GROUP_KEYS))
         return await self._answer(found[0].id, True, call) if found else NOT_FOUND_ID
 
     async def consult(self, call: Call) -> Answer:
@@ -67,7 +67,7 @@ class Sending:
             return refusal
         if seconds is None:
             return {"id": None, "code": FAILED, "status": "timeout is not a number of seconds above 0"}
-        found = self.parts.roster.find_contacts(call.only(*_FRIEND_KEYS))
+        found = self.parts.roster.find_contacts(call.whom(*_FRIEND_KEYS))
         if not found:
             return NOT_FOUND_ID
         if call.has_media:
@@ -224,7 +224,7 @@ class Sending:
         return {
             "id": None,
             "code": STILL_QUEUED,
-            "status": f"not sent yet, {len(self.parts.outgoing)} sends are queued; the send_message report will tell",
+            "status": f"still queued, {len(self.parts.outgoing)} sends wait; the send_message report will tell",
         }
 
     def _unsendable(self, call: Call) -> JsonObject | None:

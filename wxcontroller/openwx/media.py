@@ -119,8 +119,9 @@ def fields(facts: MediaFacts, own: bool) -> JsonObject:
         "media_path": facts.path,
         "media_mime": facts.mime,
         "media_ext": facts.ext,
-        "media_size": facts.size,
-        "media_mtime": facts.mtime,
+        # Falsy values are "" in a report (openwx-api 3.2, 5.2 no. 30).
+        "media_size": facts.size or "",
+        "media_mtime": facts.mtime or "",
         "media_name": facts.name,
         "media_data": facts.data,
     }

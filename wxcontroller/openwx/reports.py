@@ -80,7 +80,7 @@ def received(message: Message, chat: Chat, facts: MediaFacts | None = None) -> J
         "type": _type(message),
         "class": "send" if outer else "recv",
         "format": form.format,
-        "time": message.time,
+        "time": message.time or "",
         "content": form.content,
         **form.fields,
     }

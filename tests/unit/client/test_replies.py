@@ -1,18 +1,14 @@
-"""Replies in webhook answers, the heartbeat, pacing."""
+"""Replies in webhook answers, and pacing."""
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
-from wxcontroller.client.heartbeat import command_of
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
@@ -91,76 +87,6 @@ async def test_notices_of_groups_and_strangers_get_no_reply(start: Start, webhoo
     got = await webhook.messages(4)
     assert got[0]["type"] == "group_notice"
     assert [to for to, _, _ in client.driver.sends] == ["@ann"]
-
-
-@dataclass
-class Commander:
-    """A heartbeat server that redirects to ``locations`` in turn, then answers plainly."""
-
-    port: int = 0
-    locations: list[str] = field(default_factory=list)
-    beats: int = 0
-    beaten: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def poll(self, request: web.Request) -> web.Response:
-        self.beats += 1
-        if self.locations:
-            raise web.HTTPFound(self.locations.pop(0))
-        self.beaten.set()
-        return web.Response()
-
-
-@pytest.fixture
-async def commander() -> AsyncIterator[Commander]:
-    one = Commander()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", one.poll)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    one.port = runner.addresses[0][1]
-    yield one
-    await runner.cleanup()
-
-
-async def test_the_heartbeat_commands_the_accounts_own_api_and_nothing_else(
-    start: Start, commander: Commander
-) -> None:
-    client = start(
-        MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=f"http://127.0.0.1:{commander.port}/beat",
-        MOJO_WEIXIN_POLL_INTERVAL="0.1",
-    )
-    await client.until_state("loading")
-    assert commander.beats == 0
-    commander.locations = [
-        f"http://127.0.0.1:{commander.port}/openwx/elsewhere",
-        f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=%E5%A5%BD",
-    ]
-    await client.login()
-    async with asyncio.timeout(5):
-        await commander.beaten.wait()
-    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "好")]
-    assert commander.beats == 3
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        "http://127.0.0.1:3001/openwx/stop_client",
-        "https://127.0.0.1:3000/openwx/stop_client",
-        "http://10.0.0.1:3000/openwx/stop_client",
-        "http://127.0.0.1.evil.example:3000/openwx/x",
-        "http://user@127.0.0.1:3000/openwx/x",
-        "http://127.0.0.1:3000/openwx/../admin",
-        "http://127.0.0.1:3000/openwx/",
-        "http://127.0.0.1:3000/x",
-        "/openwx/stop_client",
-        "file:///etc/passwd",
-        "http://[",
-    ],
-)
-def test_other_redirects_are_no_commands(location: str) -> None:
-    assert command_of(location, 3000) is None
 
 
 def test_pauses_have_jitter_and_bursts_an_end() -> None:

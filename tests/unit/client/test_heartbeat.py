@@ -1,0 +1,211 @@
+"""The heartbeat: what poll_api may command by a redirect, and what it may not (openwx-api 3.6, 5.3 no. 55)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.scripted import logged_in
+from wxcontroller.client.heartbeat import command_of
+from wxcontroller.core.jsontypes import obj
+from wxcontroller.drivers.base import LossReason, Offline, SessionLost
+
+Start = Callable[..., RunningClient]
+POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
+
+
+@dataclass
+class Commander:
+    """A heartbeat server that redirects to ``locations`` in turn, then answers plainly. ``asked`` has all."""
+
+    port: int = 0
+    locations: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    status: int = 302
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/beat?client=alice"
+
+    async def poll(self, request: web.Request) -> web.StreamResponse:
+        async with self._news:
+            self.asked.append(request.path_qs)
+            self._news.notify_all()
+        if self.locations and request.path == "/beat":
+            return web.Response(status=self.status, headers={"Location": self.locations.pop(0)})
+        return web.Response()
+
+    async def beats(self, number: int) -> None:
+        """Wait for so many requests."""
+        async with asyncio.timeout(5), self._news:
+            await self._news.wait_for(lambda: len(self.asked) >= number)
+
+
+@pytest.fixture
+async def commander() -> AsyncIterator[Commander]:
+    one = Commander()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", one.poll)
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", 0).start()
+    one.port = runner.addresses[0][1]
+    yield one
+    await runner.cleanup()
+
+
+def beating(start: Start, commander: Commander, interval: str = "0.1") -> RunningClient:
+    return start(**{POLL_API: commander.address, "MOJO_WEIXIN_POLL_INTERVAL": interval})
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_to_the_accounts_own_api_is_a_command(
+    commander: Commander, start: Start, status: int
+) -> None:
+    client = beating(start, commander)
+    commander.status = status
+    commander.locations = [f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=%E5%A5%BD"]
+    await client.login()
+    await commander.beats(2)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "好")]
+
+
+async def test_there_is_no_heartbeat_but_while_the_account_runs(commander: Commander, start: Start) -> None:
+    client = beating(start, commander)
+    await client.until_state("loading")
+    assert commander.asked == []
+    await client.login()
+    await commander.beats(3)
+    client.driver.play([Offline("no answer")])
+    await client.until_state("updating")
+    await asyncio.sleep(0.1)  # one may be under way
+    before = len(commander.asked)
+    client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100)])
+    await client.until_state("loading")
+    await asyncio.sleep(0.3)
+    assert len(commander.asked) == before
+    client.driver.play(logged_in())
+    await commander.beats(before + 1)
+
+
+async def test_the_first_heartbeat_comes_with_the_login_however_long_the_pause_is(
+    commander: Commander, start: Start
+) -> None:
+    client = beating(start, commander, "3600")
+    await client.until_state("loading")
+    await client.login()
+    await commander.beats(1)
+    assert commander.asked == ["/beat?client=alice"]
+
+
+# PORT is the account's own, TRAP that of somebody else, who would notice.
+HOSTILE = [
+    "http://127.0.0.1:TRAP/openwx/stop_client",
+    "http://127.0.0.2:PORT/openwx/stop_client",
+    "http://0.0.0.0:PORT/openwx/stop_client",
+    "http://[::1]:PORT/openwx/stop_client",
+    "http://2130706433:PORT/openwx/stop_client",
+    "http://127.1:PORT/openwx/stop_client",
+    "https://127.0.0.1:PORT/openwx/stop_client",
+    "ftp://127.0.0.1:PORT/openwx/stop_client",
+    "http://127.0.0.1:PORT@127.0.0.1:TRAP/openwx/stop_client",
+    "http://user@127.0.0.1:PORT/openwx/stop_client",
+    "http://:secret@127.0.0.1:PORT/openwx/stop_client",
+    "http://127.0.0.1:PORT\\@127.0.0.1:TRAP/openwx/stop_client",
+    "http://127.0.0.1:TRAP\\@127.0.0.1:PORT/openwx/stop_client",
+    "http://127.0.0.1:TRAP#@127.0.0.1:PORT/openwx/stop_client",
+    "http://127.0.0.1:TRAP?@127.0.0.1:PORT/openwx/stop_client",
+    "http://127.0.0.1.nip.example:PORT/openwx/stop_client",
+    "//127.0.0.1:PORT/openwx/stop_client",
+    "/openwx/stop_client",
+    "openwx/stop_client",
+    "",
+    "http://127.0.0.1:PORT//openwx/stop_client",
+    "http://127.0.0.1:PORT/openwx//stop_client",
+    "http://127.0.0.1:PORT/openwx/stop_client/",
+    "http://127.0.0.1:PORT/openwx/..%2fopenwx/stop_client",
+    "http://127.0.0.1:PORT/openwx/%2e%2e/x",
+    "http://127.0.0.1:PORT/openwx%2fstop_client",
+    "http://127.0.0.1:PORT/openwx/../v1/accounts",
+    "http://127.0.0.1:PORT/v1/accounts",
+    "http://127.0.0.1:PORT/",
+    "http://127.0.0.1:2000/openwx/start_client?client=other",
+    "http://127.0.0.1:2000/openwx/stop_client?client=other",
+    "http://localhost/openwx/stop_client",
+    "file:///openwx/stop_client",
+    "javascript:alert(1)",
+    "http://[",
+    "http://127.0.0.1:99999/openwx/stop_client",
+    "http://127.0.0.1:PORTx/openwx/stop_client",
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("location", HOSTILE)
+def test_other_redirects_are_no_commands(location: str) -> None:
+    assert command_of(location.replace("PORT", "3000").replace("TRAP", "3001"), 3000) is None
+
+
+async def test_redirects_elsewhere_are_not_followed(commander: Commander, start: Start) -> None:
+    client = beating(start, commander)
+    sendable = [each for each in HOSTILE if each.isprintable()]
+    commander.locations = [
+        each.replace("PORT", str(client.port)).replace("TRAP", str(commander.port)) for each in sendable
+    ]
+    await client.login()
+    await commander.beats(len(sendable) + 1)
+    assert set(commander.asked) == {"/beat?client=alice"}
+    # A stop would have come after 3 s; this says that none was asked for.
+    await asyncio.sleep(0.1)
+    assert obj(await client.get("get_client_info"))["state"] == "running"
+    assert not client.stopping.is_set()
+
+
+async def test_a_heartbeat_that_redirects_to_itself_is_one_request_a_beat(commander: Commander, start: Start) -> None:
+    client = beating(start, commander, "0.2")
+    commander.locations = ["/beat"] * 50
+    await client.login()
+    await commander.beats(1)
+    await asyncio.sleep(0.5)
+    assert len(commander.asked) <= 4
+
+
+async def test_a_command_names_this_account_whatever_client_it_says(commander: Commander, start: Start) -> None:
+    """Another account can't be started or stopped this way: its API is on another port."""
+    client = beating(start, commander)
+    commander.locations = [
+        f"http://localhost:{client.port}/openwx/start_client?client=other",
+        f"http://localhost:{client.port}/openwx/send_friend_message?client=other&id=@ann&content=x",
+    ]
+    await client.login()
+    await commander.beats(3)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
+
+
+@pytest.mark.parametrize("kind", ["closed", "large", "garbage"])
+async def test_a_heartbeat_server_that_fails_ends_nothing(start: Start, kind: str) -> None:
+    times = 0
+    again = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal times
+        times += 1
+        if times == 3:
+            again.set()
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+        writer.write({"closed": b"", "large": head + bytes(1 << 20), "garbage": b"\xff\x00\r\n\r\n"}[kind])
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = start(**{POLL_API: f"http://127.0.0.1:{port}/", "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
+    await client.login()
+    async with asyncio.timeout(5):
+        await again.wait()
+    assert obj(await client.get("get_client_info"))["state"] == "running"
+    server.close()

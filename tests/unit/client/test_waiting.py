@@ -1,0 +1,154 @@
+"""Callers that wait: how long at most, and what becomes of the work when they hang up."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import message
+from wxcontroller.client import reading, sending
+from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.drivers.base import LossReason, SessionLost
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    """The address of a server that takes requests and never answers."""
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.png"
+    server.close()
+
+
+async def queued(client: RunningClient) -> None:
+    """Let the account send once, so that everything after it waits for its turn."""
+    await client.login()
+    assert obj(await client.get("send_friend_message", id="@ben", content="first"))["code"] == 0
+
+
+async def test_a_send_that_waits_too_long_says_that_it_goes_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 0.3)
+    client = start(**SLOW)
+    await queued(client)
+    for call in ("send_friend_message", "consult"):
+        answer = obj(await client.get(call, id="@ann", content="x"))
+        assert (answer["id"], answer["code"]) == (None, -7)
+        assert "still queued" in str(answer["status"])
+    assert obj(await client.get("get_client_info"))["queued"] == 2
+
+
+async def test_fetching_and_waiting_together_take_no_longer(
+    start: Start, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 0.3)
+    client = start(WXCLIENT_MEDIA_PRIVATE_URLS="1", **SLOW)
+    await queued(client)
+    began = time.monotonic()
+    answer = obj(await client.get("send_friend_message", id="@ann", content="x", media_path=silent))
+    assert (answer["code"], answer["media_id"]) == (-7, "")
+    answer = obj(await client.get("upload_media", media_path=silent))
+    assert (answer["code"], answer["media_id"]) == (-1, None)
+    assert "not done in" in str(answer["status"])
+    assert time.monotonic() - began < 2
+
+
+async def test_a_question_is_answered_in_time_however_late_it_went_out(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 1.0)
+    client = start(MOJO_WEIXIN_SEND_INTERVAL="0.6")
+    await queued(client)
+    began = time.monotonic()
+    answer = obj(await client.get("consult", id="@ann", content="?", timeout="0.9"))
+    assert (answer["code"], answer["reply_status"]) == (0, "reply timeout")
+    assert time.monotonic() - began < 1.3
+
+
+async def test_who_hangs_up_on_a_question_leaves_the_next_one_alone(start: Start) -> None:
+    client = start()
+    await client.login()
+    gone = asyncio.create_task(client.get("consult", id="@ann", content="first?"))
+    while not client.driver.sends:
+        await asyncio.sleep(0.005)
+    gone.cancel()
+    await asyncio.wait([gone])
+    asked = asyncio.create_task(client.get("consult", id="@ann", content="second?"))
+    while len(client.driver.sends) < 2:
+        await asyncio.sleep(0.005)
+    client.driver.play([message("answer", id="9")])
+    assert await asked == {"id": "9", "reply": "answer", "code": 0, "status": "success"}
+
+
+async def test_a_question_outlives_the_session_no_longer_than_its_time(start: Start) -> None:
+    client = start()
+    await client.login()
+    asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="0.5"))
+    while not client.driver.sends:
+        await asyncio.sleep(0.005)
+    client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100)])
+    assert obj(await asyncio.wait_for(asked, 2))["reply_status"] == "reply timeout"
+
+
+async def test_who_hangs_up_on_a_send_does_not_stop_it(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, MOJO_WEIXIN_SEND_INTERVAL="0.5")
+    await queued(client)
+    gone = asyncio.create_task(client.get("send_friend_message", id="@ann", content="second"))
+    while obj(await client.get("get_client_info"))["queued"] != 1:
+        await asyncio.sleep(0.01)
+    gone.cancel()
+    await asyncio.wait([gone])
+    assert [r["content"] for r in await webhook.messages(2)] == ["first", "second"]
+
+
+async def test_many_who_wait_for_an_event_get_it_and_those_gone_hold_nothing_up(start: Start) -> None:
+    client = start()
+    await client.login()
+    waiting = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
+    await asyncio.sleep(0.3)  # until they wait; nothing tells from outside
+    for one in waiting[:20]:
+        one.cancel()
+    await asyncio.wait(waiting[:20])
+    client.driver.play([message("for all")])
+    for one in waiting[20:]:
+        assert [obj(r)["content"] for r in items(await asyncio.wait_for(one, 2))] == ["for all"]
+
+
+async def test_no_event_in_time_is_an_empty_list_and_the_next_is_kept(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHECK_EVENT_SECONDS", 0.1)
+    client = start()
+    await client.login()
+    assert await client.get("check_event") == []
+    client.driver.play([message("kept")])
+    while not client.driver.script.empty():
+        await asyncio.sleep(0.001)
+    assert [obj(r)["content"] for r in items(await client.get("check_event"))] == ["kept"]
+
+
+@pytest.mark.parametrize("empty", ["account", "markname", "displayname", "id"])
+async def test_an_empty_value_finds_nobody_to_write_to(start: Start, empty: str) -> None:
+    """Most people have no account name and no remark: the first of them is not who was meant."""
+    client = start()
+    await client.login()
+    assert await client.get("send_friend_message", content="x", **{empty: ""}) == {
+        "id": None,
+        "code": 100,
+        "status": "object not found",
+    }
+    assert obj(await client.get("set_friend_markname", new_markname="x", **{empty: ""}))["code"] == 100
+    with_id = {"content": "x", empty: "", "id": "@ben"}
+    found = obj(await client.get("send_friend_message", **with_id))
+    assert found["code"] == (100 if empty == "displayname" else 0)  # all that is given must fit
+    assert obj(items(await client.get("search_friend", account=""))[0])["id"] == "@ann"

@@ -1,0 +1,303 @@
+"""Webhooks that answer anything: replies are sent once, and reports go on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.scripted import message
+from wxcontroller.client import delivery
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.model import Direction
+
+Start = Callable[..., RunningClient]
+Respond = Callable[[web.Request, JsonObject], Awaitable[web.StreamResponse]]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+SENT = list[tuple[str, str]]
+
+
+async def taken(_: web.Request, __: JsonObject) -> web.StreamResponse:
+    return web.Response()
+
+
+@dataclass
+class Listener:
+    """A receiver of reports; ``respond`` answers those about messages in any way. ``asked`` has all."""
+
+    port: int = 0
+    respond: Respond = taken
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    contents: list[str] = field(default_factory=list)
+    raw: list[tuple[web.Request, bytes]] = field(default_factory=list)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/in"
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        report = obj(json.loads(body)) if body else {}
+        async with self._news:
+            self.asked.append((request.method, request.path))
+            self.raw.append((request, body))
+            if report.get("post_type") not in (None, "event"):
+                self.contents.append(str(report["content"]))
+            self._news.notify_all()
+        return web.Response() if report.get("post_type") == "event" else await self.respond(request, report)
+
+    async def until(self, content: str) -> list[str]:
+        """Wait for a message report with this content; return the contents of all."""
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: content in self.contents)
+        return self.contents
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    one = Listener()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", one.serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    one.port = runner.addresses[0][1]
+    yield one
+    await runner.cleanup()
+
+
+def sends(client: RunningClient) -> SENT:
+    return [(to, text) for to, text, _ in client.driver.sends]
+
+
+async def settled(client: RunningClient, listener: Listener) -> SENT:
+    """Return what was sent when a later message has been reported and what was queued before it has gone out."""
+    listener.respond = taken
+    client.driver.play([message("the last")])
+    await listener.until("the last")
+    await client.get("send_friend_message", id="@ben", content="end")
+    return sends(client)[:-1]
+
+
+async def sent(client: RunningClient) -> None:
+    """Wait until something was sent."""
+    async with asyncio.timeout(5):
+        while not client.driver.sends:
+            await asyncio.sleep(0.01)
+
+
+def answering(body: bytes, kind: str = "application/json", status: int = 200) -> Respond:
+    async def respond(_: web.Request, __: JsonObject) -> web.StreamResponse:
+        return web.Response(status=status, body=body, headers={"Content-Type": kind})
+
+    return respond
+
+
+REPLY = '{"reply":"好"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "expected"),
+    [
+        (REPLY.encode(), "application/json", "好"),
+        (REPLY.encode(), "text/json; charset=utf-8", "好"),
+        (REPLY.encode(), "Application/JSON;charset=UTF-8", "好"),
+        (REPLY.encode("utf-8-sig"), "application/json", "好"),
+        (REPLY.encode("utf-16"), "application/json; charset=utf-16", "好"),
+        (b'{"reply":5}', "application/json", "5"),
+        (b'{"reply":"a\\ud83d\\ude00\\ud800"}', "application/json", "a\U0001f600\ufffd"),
+        (REPLY.encode("gb18030"), "application/json; charset=gb18030", None),
+        (b'{"reply":"\xff\xfe"}', "application/json", None),
+        (REPLY.encode(), "text/html", None),
+        (REPLY.encode(), "text/plain", None),
+        (b"<html><body>" + REPLY.encode(), "text/html; charset=utf-8", None),
+        (b"<html>", "application/json", None),
+        (b"", "application/json", None),
+        (b'{"reply":["x"]}', "application/json", None),
+        (b'{"reply":true}', "application/json", None),
+        (b'{"reply":' + b"1" * 5000 + b"}", "application/json", None),
+        (b'{"reply":"","media":"file:///etc/passwd"}', "application/json", None),
+        (b'{"reply":"' + b"x" * (10 << 20) + b'"}', "application/json", None),
+        (b"x" * (10 << 20), "application/octet-stream", None),
+        (b'{"reply":"x"}', "application/json\x01", None),
+    ],
+)
+async def test_what_an_answer_is_taken_for(
+    listener: Listener, start: Start, body: bytes, kind: str, expected: str | None
+) -> None:
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = answering(body, kind)
+    client.driver.play([message("hi")])
+    await listener.until("hi")
+    got = await settled(client, listener)
+    assert got == ([("@ann", expected)] if expected else [])
+
+
+async def test_a_webhook_that_echoes_every_report_starts_nothing(listener: Listener, start: Start) -> None:
+    async def echo(_: web.Request, report: JsonObject) -> web.StreamResponse:
+        return web.json_response(report)
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = echo
+    client.driver.play([message("hi")])
+    await client.get("send_friend_message", id="@ann", content="out")
+    await listener.until("out")
+    assert await settled(client, listener) == [("@ann", "out")]
+
+
+async def test_a_webhook_that_replies_to_everything_replies_once_to_each(listener: Listener, start: Start) -> None:
+    async def repeat(_: web.Request, report: JsonObject) -> web.StreamResponse:
+        return web.json_response({**report, "reply": f"re {report['content']}"})
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = repeat
+    client.driver.play(
+        [
+            message("hi"),
+            message("phone", sender="@me", chat="@ben", direction=Direction.SENT_ELSEWHERE),
+            message("all", chat="@@team", is_group=True),
+        ]
+    )
+    await listener.until("all")
+    await client.get("send_friend_message", id="@ben", content="out")
+    for content in ("re hi", "re phone", "re all", "re out"):
+        await listener.until(content)
+    got = await settled(client, listener)
+    assert sorted(got) == [
+        ("@@team", "re all"),
+        ("@ann", "re hi"),
+        *[("@ben", x) for x in ("out", "re out", "re phone")],
+    ]
+
+
+@pytest.mark.parametrize("status", [500, 503, 404])
+async def test_a_reply_in_a_failure_is_none_and_comes_with_the_next_try(
+    listener: Listener, start: Start, status: int
+) -> None:
+    tries = 0
+
+    async def respond(_: web.Request, __: JsonObject) -> web.StreamResponse:
+        nonlocal tries
+        tries += 1
+        return web.json_response({"reply": f"try {tries}"}, status=status if tries == 1 else 200)
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = respond
+    client.driver.play([message("hi")])
+    await sent(client)
+    assert await settled(client, listener) == [("@ann", "try 2")]
+    assert listener.contents == ["hi", "hi", "try 2", "the last", "end"][: len(listener.contents)]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_webhook_that_has_moved_is_followed(listener: Listener, start: Start, status: int) -> None:
+    """307 and 308 take the report along; after the others it is a GET, as in the original."""
+
+    async def respond(request: web.Request, _: JsonObject) -> web.StreamResponse:
+        if request.path == "/in":
+            return web.Response(status=status, headers={"Location": "/new"})
+        return web.json_response({"reply": request.method})
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = respond
+    client.driver.play([message("hi")])
+    await sent(client)
+    method = "POST" if status in (307, 308) else "GET"
+    assert await settled(client, listener) == [("@ann", method)]
+    assert (method, "/new") in listener.asked
+
+
+async def test_a_webhook_that_moves_in_circles_is_tried_again(listener: Listener, start: Start) -> None:
+    async def respond(request: web.Request, _: JsonObject) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": request.path})
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = respond
+    client.driver.play([message("hi")])
+    await listener.until("hi")
+    assert await settled(client, listener) == []
+    assert obj(await client.get("get_client_info"))["reports_refused"] == 0
+
+
+async def test_a_webhook_that_never_answers_holds_nothing_up_and_loses_nothing(
+    listener: Listener, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_TIMEOUT", aiohttp.ClientTimeout(total=0.3))
+
+    async def hang(_: web.Request, __: JsonObject) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = hang
+    client.driver.play([message("first"), message("second")])
+    await listener.until("first")
+    answer = await asyncio.wait_for(client.get("send_friend_message", id="@ann", content="x"), 1)
+    assert obj(answer)["code"] == 0
+    await settled(client, listener)
+    first = [content for content in listener.contents if content != "first"]
+    assert first[:3] == ["second", "x", "the last"]
+
+
+async def test_an_answer_that_never_ends_is_left(
+    listener: Listener, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_ANSWER_SECONDS", 0.2)
+
+    async def drip(request: web.Request, _: JsonObject) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await answer.prepare(request)
+        await answer.write(b'{"reply":"x"')
+        await asyncio.sleep(60)
+        return answer
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = drip
+    client.driver.play([message("hi")])
+    await listener.until("hi")
+    assert await settled(client, listener) == []
+    assert listener.contents.count("hi") == 1
+
+
+async def test_an_answer_that_breaks_off_is_left(listener: Listener, start: Start) -> None:
+    async def cut(request: web.Request, _: JsonObject) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "50"})
+        await answer.prepare(request)
+        await answer.write(b'{"reply":"x"')
+        assert request.transport is not None
+        request.transport.abort()
+        return answer
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = cut
+    client.driver.play([message("hi")])
+    await listener.until("hi")
+    assert await settled(client, listener) == []
+
+
+async def test_a_report_is_one_json_object_with_the_originals_headers(listener: Listener, start: Start) -> None:
+    client = start(**{POST_API: f"{listener.address}?a=%26&client=alice"})
+    await client.login()
+    client.driver.play([message("a/b 好 \ud800")])
+    await listener.until("a/b 好 \ud800")
+    request, body = listener.raw[-1]
+    assert (request.method, request.path_qs) == ("POST", "/in?a=%26&client=alice")
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["User-Agent"].startswith("Mozilla/5.0")
+    assert "gzip" in request.headers["Accept-Encoding"]
+    # Sorted, without spaces, slashes escaped, UTF-8; half a character as an escape.
+    assert body.startswith('{"class":"recv","content":"a\\/b 好 \\ud800","format":"text",'.encode())
