@@ -6,12 +6,10 @@ from typing import TypeVar
 
 from wxcontroller.client import changes
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import Contact, ContactKind, Group, Member
+from wxcontroller.core.model import FILE_HELPER, Contact, Group, Member
 from wxcontroller.openwx import objects
 
 Thing = TypeVar("Thing")
-# Always a valid target, in no list of WeChat's (weixin-web-protocol 6.7).
-FILE_HELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
 
 
 @dataclass(slots=True)

@@ -40,6 +40,10 @@ class Contact:
     avatar: str = ""
 
 
+# Oneself, as it were: always a valid target, in no list of WeChat's (weixin-web-protocol 6.7).
+FILE_HELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """Somebody in a group. ``display`` is the name used in that group, "" when none was chosen."""

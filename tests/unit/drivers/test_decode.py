@@ -13,6 +13,7 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import ContactKind, Direction, Message, Sex
 from wxcontroller.drivers.web import contacts, decode, messages
+from wxcontroller.drivers.web.listing import batch_of, contact_page_of
 from wxcontroller.drivers.web.transport import Answer
 
 DECODERS = [
@@ -22,8 +23,8 @@ DECODERS = [
     decode.push_uuid_of,
     decode.login_page_of,
     decode.init_of,
-    decode.contact_page_of,
-    decode.batch_of,
+    lambda found: list(contact_page_of(found)),
+    lambda found: list(batch_of(found)),
     decode.accepted,
     decode.check_of,
     decode.news_of,
@@ -308,11 +309,11 @@ def test_an_empty_sync_key_is_none() -> None:
 
 def test_half_a_character_is_replaced() -> None:
     entries = '[{"UserName":"@a","NickName":"x\\ud83d"},{"NickName":"\\ud83d\\ude00"}]'
-    first, second = decode.batch_of(answer('{"BaseResponse":{"Ret":0},"ContactList":' + entries + "}"))
+    first, second = batch_of(answer('{"BaseResponse":{"Ret":0},"ContactList":' + entries + "}"))
     assert first["NickName"] == "x\ufffd"
     assert second["NickName"] == "😀"
     cut = b'{"BaseResponse":{"Ret":0},"ContactList":[{"UserName":"@a","NickName":"\xe4\xbd"}]}'
-    assert decode.batch_of(Answer("call", 200, cut))[0]["NickName"] == "\ufffd"
+    assert next(iter(batch_of(Answer("call", 200, cut))))["NickName"] == "\ufffd"
 
 
 def test_a_refusal_has_its_code_and_a_remedy() -> None:

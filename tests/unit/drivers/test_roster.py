@@ -3,8 +3,10 @@
 import pytest
 
 from tests.unit.drivers.kit import Drive, Wechat, friend, hurried, wechat
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
+from wxcontroller.drivers.web.contacts import portions as portions_of
 from wxcontroller.sandbox import society
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
@@ -54,6 +56,16 @@ async def test_only_the_first_page_when_asked_for() -> None:
         async with world.drive(is_update_all_friend="0") as drive:
             await world.enter(drive, alice)
     assert world.requests("webwxgetcontact") == 1
+
+
+def test_portions_weigh_their_people() -> None:
+    crowd: list[JsonValue] = [{"UserName": f"@{number}"} for number in range(400)]
+    entries: list[JsonObject] = [{"UserName": "@@a", "MemberList": crowd} for _ in range(5)]
+    entries += [{"UserName": "@x"} for _ in range(1200)]
+    portions = list(portions_of(entries))
+    assert [entry for portion in portions for entry in portion] == entries
+    assert [len(portion) for portion in portions] == [2, 2, 100, 500, 500, 101]
+    assert list(portions_of([])) == []
 
 
 EMPTY = '{"BaseResponse":{"Ret":0},"MemberCount":0,"MemberList":[],"Seq":0}'

@@ -280,6 +280,8 @@ async def test_a_message_is_taken_before_wechat_is_told(world: Wechat, alice: Ac
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
+        while world.requests("synccheck") == 0:  # what was there before is acknowledged
+            await asyncio.sleep(0.01)
         drive.hold = lambda event: isinstance(event, MessageArrived)
         assert store.content is not None
         before = json.loads(store.content)["session"]["sync_key"]

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from sys import intern
 
@@ -18,11 +18,11 @@ _SPECIAL = (
     "filehelper wxitil userexperience_alarm notifymessage"
 )
 SPECIAL = frozenset(_SPECIAL.split())
-FILEHELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
 _OFFICIAL = 8  # bit of VerifyFlag
 _SEXES = {1: Sex.MALE, 2: Sex.FEMALE}
 _SKEY = re.compile(r"&?skey=[^&]*")
 _LONGEST_ID = 256
+_PORTION = 500  # people
 
 
 def id_of(raw: JsonObject) -> str:
@@ -212,6 +212,20 @@ def split(entries: Iterable[JsonObject]) -> tuple[list[JsonObject], list[JsonObj
         if name:
             (groups if is_group(name) else people).append(entry)
     return people, groups
+
+
+def portions(entries: Iterable[JsonObject]) -> Iterator[list[JsonObject]]:
+    """Return contact objects in portions that take some milliseconds each: a group weighs what its members do."""
+    portion: list[JsonObject] = []
+    weight = 0
+    for entry in entries:
+        portion.append(entry)
+        weight += 1 + len(items(entry.get("MemberList")))
+        if weight >= _PORTION:
+            yield portion
+            portion, weight = [], 0
+    if portion:
+        yield portion
 
 
 def profile_changes(raw: JsonObject, known: Contact, emoji_names: bool) -> Contact:

@@ -74,14 +74,6 @@ class Init:
 
 
 @dataclass(frozen=True, slots=True)
-class ContactPage:
-    """A page of the address book; ``seq`` asks for the next one, 0 after the last."""
-
-    contacts: tuple[JsonObject, ...]
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
 class Checked:
     """What WeChat says before a large file: ``media_id`` is there when it has the file already."""
 
@@ -118,7 +110,7 @@ class News:
 
 def uuid_of(answer: Answer) -> str:
     """Read jslogin's answer. Raises WeChatError with its code when it is not 200."""
-    script = _text(answer)
+    script = text_of(answer)
     code, uuid = _LOGIN_CODE.search(script), _LOGIN_UUID.search(script)
     if not code:
         raise Unreadable(answer.call, "the answer holds no code")
@@ -140,7 +132,7 @@ def picture_of(answer: Answer) -> bytes:
 
 def poll_of(answer: Answer) -> Poll:
     """Read an answer to the login poll (3.3)."""
-    script = _text(answer)
+    script = text_of(answer)
     found = _CODE.search(script)
     if not found:
         raise Unreadable(answer.call, "the answer holds no code")
@@ -246,17 +238,6 @@ def init_of(answer: Answer) -> Init:
     )
 
 
-def contact_page_of(answer: Answer) -> ContactPage:
-    """Read webwxgetcontact. Raises WeChatError with Ret ≠ 0."""
-    found = _json_with_ret(answer)
-    return ContactPage(_objects(found.get("MemberList")), integer(found.get("Seq")))
-
-
-def batch_of(answer: Answer) -> tuple[JsonObject, ...]:
-    """Read webwxbatchgetcontact. Raises WeChatError with Ret ≠ 0."""
-    return _objects(_json_with_ret(answer).get("ContactList"))
-
-
 def accepted(answer: Answer) -> None:
     """Look only whether Ret is 0. Raises WeChatError if not."""
     _json_with_ret(answer)
@@ -264,7 +245,7 @@ def accepted(answer: Answer) -> None:
 
 def check_of(answer: Answer) -> Check:
     """Read synccheck's answer (5.5)."""
-    script = _text(answer)
+    script = text_of(answer)
     retcode, selector = _RETCODE.search(script), _SELECTOR.search(script)
     if not retcode:
         raise Unreadable(answer.call, "the answer holds no retcode")
@@ -341,27 +322,33 @@ def _objects(value: JsonValue) -> tuple[JsonObject, ...]:
     return tuple(entry for entry in items(value) if isinstance(entry, dict))
 
 
-def _text(answer: Answer) -> str:
+def text_of(answer: Answer) -> str:
+    """Return an answer as text, bytes that are no UTF-8 replaced. Raises Unreadable for an error status."""
     if answer.status != 200:
         raise Unreadable(answer.call, f"HTTP status {answer.status}")
     return answer.body.decode("utf-8", "replace")
 
 
 def _json(answer: Answer) -> JsonObject:
-    content = _text(answer)
+    content = text_of(answer)
     try:
         found: JsonValue = json.loads(content)
     except (ValueError, RecursionError):
         raise Unreadable(answer.call, "the answer is not JSON") from None
     if not isinstance(found, dict):
         raise Unreadable(answer.call, "the answer is no JSON object")
-    # Half a surrogate pair can't be written anywhere again.
-    if not _ESCAPED_SURROGATE.search(content):
-        return found
     try:
-        return obj(_whole(found))
+        return obj(without_halves(found, content, 0, len(content)))
     except RecursionError:
         raise Unreadable(answer.call, "the answer is nested too deeply") from None
+
+
+def without_halves(value: JsonValue, content: str, start: int, end: int) -> JsonValue:
+    """Return a value that was read from a part of ``content`` without halves of surrogate pairs.
+
+    They can't be written anywhere again. May raise RecursionError.
+    """
+    return _whole(value) if _ESCAPED_SURROGATE.search(content, start, end) else value
 
 
 def _whole(value: JsonValue) -> JsonValue:
@@ -376,10 +363,15 @@ def _whole(value: JsonValue) -> JsonValue:
 
 def _json_with_ret(answer: Answer) -> JsonObject:
     found = _json(answer)
+    accept(answer.call, found)
+    return found
+
+
+def accept(call: str, found: JsonObject) -> None:
+    """Look whether Ret is 0. Raises WeChatError if not."""
     base = found.get("BaseResponse")
     ret = integer(obj(base).get("Ret"), 1 << 30)
     if not isinstance(base, dict) or ret == 1 << 30:
-        raise Unreadable(answer.call, "the answer has no return code")
+        raise Unreadable(call, "the answer has no return code")
     if ret != 0:
-        raise refusal(answer.call, ret)
-    return found
+        raise refusal(call, ret)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.model import Contact, Group
+from wxcontroller.core.model import FILE_HELPER, Contact, Group
 from wxcontroller.drivers.base import Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web import contacts as people
-from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import Init
 from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.listing import batch_of, contact_page_of
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.text import is_group
 from wxcontroller.drivers.web.timing import Timing
@@ -101,7 +101,7 @@ class Roster:
     async def _tell_all(self) -> None:
         self._told = True
         self._news.set()  # the worker may have the address book to look after
-        contacts = {people.FILEHELPER.id: people.FILEHELPER} | self._contacts
+        contacts = {FILE_HELPER.id: FILE_HELPER} | self._contacts
         contacts.pop(self._session.me, None)
         await self._pulse.emit(RosterLoaded(tuple(contacts.values()), tuple(self._groups.values())))
 
@@ -109,23 +109,24 @@ class Roster:
         """Read all pages; False when some are missing, to be asked for again."""
         seq, read = 0, {0}
         for _ in range(_PAGES if self._options.all_pages else 1):
-            page = await self._page(seq)
-            if page is None:
+            following = await self._page(seq)
+            if following is None:
                 self._again = max(self._again, time.monotonic() + self._timing.roster_again)
                 return False
-            await self._take_slowly(page.contacts)
-            seq = page.seq
+            seq = following
             if seq in read:  # 0 after the last page; some servers repeat themselves
                 break
             read.add(seq)
         self._complete = True
         return True
 
-    async def _page(self, seq: int) -> decode.ContactPage | None:
+    async def _page(self, seq: int) -> int | None:
+        """Read a page; return what asks for the next one, 0 after the last, None when this one can't be had."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
         for _ in range(4):
             try:
-                page = decode.contact_page_of(await self._pulse.wait(self._calls.contacts(self._session, seq)))
+                page = contact_page_of(await self._pulse.wait(self._calls.contacts(self._session, seq)))
+                await self._take_slowly(page, tell=False)
             except WeChatError as problem:
                 log.info("contacts are not loaded yet: %s", problem.message)
                 if problem.ret == TOO_FREQUENT:
@@ -135,16 +136,19 @@ class Roster:
                     return None
             else:
                 await self._pulse.progress()
-                if page.contacts or seq:  # an empty list is a refusal in disguise (5.3)
-                    return page
+                if page.count or seq:  # an empty list is a refusal in disguise (5.3)
+                    return page.seq
                 log.info("WeChat gives no contacts yet")
             await self._pulse.pause(backoff.next())
         return None
 
-    async def _take_slowly(self, entries: tuple[JsonObject, ...]) -> None:
-        for start in range(0, len(entries), 200):
-            self._take(entries[start : start + 200], whole=True)
-            await asyncio.sleep(0)  # the API answers in between
+    async def _take_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> None:
+        """Merge contact objects a portion at a time: the API answers in between."""
+        for portion in people.portions(entries):
+            news = self._take(portion, whole)
+            if tell:
+                await self._tell(news)
+            await asyncio.sleep(0)
 
     def _take(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
         """Merge contact objects; return what is new or different."""
@@ -248,7 +252,10 @@ class Roster:
         """Merge what webwxsync tells and pass it on."""
         before = self.me
         self.me = people.profile_changes(profile, self.me, self._emoji_names)
-        news = self._take(changed, whole=False)
+        if self.me != before:
+            await self._pulse.emit(Profile(self.me))
+        before = self.me
+        await self._take_slowly(changed, whole=False)
         left = tuple(name for name in gone if name in self._contacts or name in self._groups)
         for name in left:
             self._contacts.pop(name, None)
@@ -256,7 +263,7 @@ class Roster:
             self._wanted.pop(name, None)
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
-        await self._tell(replace(news, gone=left))
+        await self._tell(RosterChanged(gone=left))
 
     async def _tell(self, news: RosterChanged) -> None:
         if self._told and (news.contacts or news.groups or news.gone):
@@ -341,7 +348,8 @@ class Roster:
         await self._take_token()
         ids = [name for name in ids if name not in self._hopeless]
         try:
-            found = decode.batch_of(await self._calls.batch_contacts(self._session, [(name, "") for name in ids]))
+            found = batch_of(await self._calls.batch_contacts(self._session, [(name, "") for name in ids]))
+            await self._take_slowly(found)
         except NoAnswer as problem:
             log.debug("%s", problem.message)
             self._put_back(ids)
@@ -350,12 +358,10 @@ class Roster:
             await self._refuse(size, ids, problem)
         else:
             backoff.reset()
-            news = self._take(found, whole=True)
             # An id the answer leaves out, or a group that comes without members, is not asked for again.
             self._hopeless.update(name for name in ids if not self._known(name))
             for name in ids:
                 self._wanted.pop(name, None)
-            await self._tell(news)
         async with self._settled:
             self._settled.notify_all()
 
@@ -365,7 +371,7 @@ class Roster:
         some = list(self._details.items())[:_BATCH]
         try:
             asked = [(name, self.group_key(group) or group) for name, group in some]
-            found = decode.batch_of(await self._calls.batch_contacts(self._session, asked))
+            found = tuple(batch_of(await self._calls.batch_contacts(self._session, asked)))
         except NoAnswer as problem:
             log.debug("%s", problem.message)
             await asyncio.sleep(backoff.next())
