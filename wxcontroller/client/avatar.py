@@ -1,4 +1,4 @@
-"""get_avatar: the picture of oneself, a friend, a group or a member (openwx-api 2.6)."""
+"""get_avatar: the picture of oneself, a friend, a group, a member or a stranger that turned up (openwx-api 2.6)."""
 
 import asyncio
 import io
@@ -67,7 +67,9 @@ class Avatars:
         if group and wanted:
             return (wanted, group) if roster.member(group, wanted) else None
         found = roster.find_contacts(call.whom("id", "account", "displayname", "markname"))
-        return (found[0].id, "") if found else None
+        if found:
+            return found[0].id, ""
+        return (wanted, "") if roster.met(wanted) else None
 
 
 def _nothing() -> web.Response:

@@ -18,7 +18,7 @@ from yarl import URL
 from wxcontroller.client import urlfetch
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.parcel import Parcel
-from wxcontroller.core.model import MessageKind
+from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
@@ -36,6 +36,24 @@ _SENDABLE_AS = {
 }
 
 
+_NOT_REMEMBERED = (
+    "no media of this id were received lately (the last 1000 are remembered, until the account restarts): "
+    "send the content itself, by media_data or media_path"
+)
+_NOT_HERE = (
+    "WeChat takes media of this kind by their content only, and that is not here (any more): "
+    "send the content itself, by media_data or media_path"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """Media of a message, and where their content is, "" when it is not here."""
+
+    content: Media
+    path: str
+
+
 class BadMedia(urlfetch.BadSource):
     """Media that can't be sent. ``message`` is the original's word, ``reason`` ours; ``facts`` what is known."""
 
@@ -49,12 +67,14 @@ class BadMedia(urlfetch.BadSource):
 class MediaOut:
     """Makes parcels. ``agent`` is the User-Agent for URLs.
 
-    What WeChat holds already is remembered by its id, so that it can be sent again as the file it was.
+    What WeChat holds already is remembered by its id, so that it can be sent again as the file it was; so is what
+    was received.
     """
 
     config: ClientConfig
     agent: str
     _known: OrderedDict[str, Uploaded] = field(default_factory=OrderedDict)
+    _received: OrderedDict[str, _Received] = field(default_factory=OrderedDict)
 
     def remember(self, parcel: Parcel) -> None:
         """Keep what was uploaded, for sending it by its id."""
@@ -64,9 +84,23 @@ class MediaOut:
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
 
+    def received(self, message: Message, facts: MediaFacts) -> None:
+        """Keep what is known of a message's media, for sending them on by their id."""
+        content = message.media or Media(message.kind, message.id)
+        self._received[content.id] = _Received(content, facts.path if facts.size else "")
+        self._received.move_to_end(content.id)
+        while len(self._received) > _REMEMBERED:
+            self._received.popitem(last=False)
+
     async def parcel(self, given: Mapping[str, str], data: bytes | None = None) -> Parcel:
         """Return a parcel for ``media_*`` parameters; ``data`` is media_data. Raises BadMedia."""
         if given.get("media_id"):
+            key, kind = media.split_id(given["media_id"])
+            found = self._received.get(key)
+            if found is not None:
+                return await self._again(given, kind or found.content.kind, found)
+            if key.isascii() and key.isdecimal() and key not in self._known:  # no upload is called so
+                raise BadMedia("invaild media", _NOT_REMEMBERED, _facts(given))
             return self._by_id(given)
         label = given.get("media_path", "")
         if data:
@@ -101,6 +135,36 @@ class MediaOut:
             size=uploaded.size,
         )
         return Parcel(facts, uploaded=uploaded)
+
+    async def _again(self, given: Mapping[str, str], kind: MessageKind, found: _Received) -> Parcel:
+        """Return a parcel of what was received: by reference where WeChat allows it, by its content if it is here."""
+        content = found.content
+        named = {**given, "media_type": kind.value, "media_name": given.get("media_name", "") or content.name}
+        parcel, why = None, BadMedia("invaild media", _NOT_HERE, _facts(named))
+        if found.path:
+            try:
+                parcel = await self._of_received(named, found.path, kind)
+            except BadMedia as problem:
+                why = problem
+        if not content.reference or kind is not content.kind:
+            if parcel is None:
+                raise why
+            return parcel
+        name = media.safe_name(named["media_name"])
+        uploaded = Uploaded(kind, content.id, name, content.size, reference=content.reference)
+        known = parcel.facts if parcel else replace(_facts(named), name=name, size=content.size)
+        facts = replace(known, kind=kind, id=media.media_id(content.id, kind))
+        return Parcel(facts, parcel.file, uploaded, parcel.discard) if parcel else Parcel(facts, uploaded=uploaded)
+
+    async def _of_received(self, given: Mapping[str, str], kept: str, kind: MessageKind) -> Parcel:
+        """Return a parcel of a received file; it stays as it is while it is open, whatever is tidied up."""
+        try:
+            descriptor = os.open(kept, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # tidied up
+            raise BadMedia("invaild media", _NOT_HERE, _facts(given)) from None
+        discard = _once(lambda: os.close(descriptor))
+        name = f"{kind.value}{Path(kept).suffix}"
+        return await self._of_file(given, kept, Path(f"/proc/self/fd/{descriptor}"), discard, name)
 
     async def _by_url(self, given: Mapping[str, str], url: str) -> Parcel:
         path, stream = self._temporary(given)

@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from wxcontroller.drivers.base import Driver, Upload, Uploaded
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.drivers.base import Driver, Sent, Upload, Uploaded
 from wxcontroller.openwx.media import MediaFacts, media_id
+
+# Answers that may be about the reference, and not about the target, the session or the rate (protocol 10.1).
+_NO_REFERENCE = frozenset({-1, -2, 1, 1200})
 
 
 def _nothing() -> None:
@@ -15,7 +19,8 @@ def _nothing() -> None:
 class Parcel:
     """Media to send: a local ``file`` that WeChat is still to get, or content it holds already (``uploaded``).
 
-    ``discard`` frees the local file; it is called when nobody needs the parcel any more.
+    Both: content that was received, ``file`` for the case that WeChat does not take it by reference. ``discard``
+    frees the local file; it is called when nobody needs the parcel any more.
     """
 
     facts: MediaFacts
@@ -33,6 +38,17 @@ class Parcel:
         found = self.uploaded
         self.facts = replace(self.facts, kind=found.kind, id=media_id(found.key, found.kind))
         return found
+
+    async def send(self, driver: Driver, target: str, client_id: str) -> Sent:
+        """Send the content, given to WeChat first if need be. Raises as Driver.upload and Driver.send_media."""
+        content = await self.upload(driver)
+        try:
+            return await driver.send_media(target, content, client_id)
+        except WeChatError as problem:
+            if not content.reference or self.file is None or problem.ret not in _NO_REFERENCE:
+                raise
+        self.uploaded = None
+        return await driver.send_media(target, await self.upload(driver), client_id)
 
     def hold(self) -> None:
         """One more who needs the parcel."""

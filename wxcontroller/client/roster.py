@@ -1,5 +1,6 @@
 """Whom an account knows: itself, its contacts and groups, kept current by the driver's events."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -19,6 +20,16 @@ class Roster:
     me: Contact | None = None
     contacts: dict[str, Contact] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    _strangers: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+    def meet(self, stranger: str) -> None:
+        """Remember somebody who asked to be a friend, or whose card came: there is a picture of them."""
+        self._strangers[stranger] = None
+        while len(self._strangers) > 1000:  # nobody looks back that far
+            self._strangers.popitem(last=False)
+
+    def met(self, identifier: str) -> bool:
+        return identifier in self._strangers
 
     def replace(self, contacts: Iterable[Contact], groups: Iterable[Group]) -> None:
         """Take over the whole list of a login."""
@@ -64,6 +75,7 @@ class Roster:
         self.me = None
         self.contacts.clear()
         self.groups.clear()
+        self._strangers.clear()
 
     def friend_objects(self) -> list[JsonObject]:
         return [objects.friend(contact) for contact in self.contacts.values()]

@@ -89,6 +89,8 @@ class Client:
             chat = chat_of(roster, message)
 
             def publish(facts: MediaFacts | None = None) -> None:
+                if facts is not None:
+                    media_out.received(message, facts)
                 try:
                     slot.fill(reports.received(message, chat, facts))
                 except Exception:  # one message must not take the others with it (5.4 no. 62)
@@ -107,9 +109,10 @@ class Client:
         async def transmit(job: Job) -> str:
             if job.parcel is None:
                 return (await driver.send_text(job.target, job.content, job.local_id)).id
-            content = await job.parcel.upload(driver)
-            media_out.remember(job.parcel)
-            return (await driver.send_media(job.target, content, job.local_id)).id
+            try:
+                return (await job.parcel.send(driver, job.target, job.local_id)).id
+            finally:
+                media_out.remember(job.parcel)
 
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, reporter, take_message)

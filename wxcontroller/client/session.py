@@ -100,6 +100,7 @@ class Session:
                 if self._loaded:  # what comes before the list is complete is no news
                     self._reporter.events(told)
             case base.FriendAsked():
+                self.roster.meet(event.request.id)
                 self._report(reports.friend_request(event.request))
             case base.Online():
                 self._heard = True
@@ -115,6 +116,8 @@ class Session:
             case base.MessageArrived():
                 if event.message.direction is Direction.RECEIVED:
                     self.last_received = int(time.time())
+                if event.message.card is not None:
+                    self.roster.meet(event.message.card.id)
                 self._message(event)
             case base.SessionLost():
                 self._lost(event)

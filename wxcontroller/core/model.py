@@ -114,7 +114,9 @@ class Media:
     """Content of a message that can be fetched with Driver.fetch.
 
     ``key`` is the route's own handle, ``name`` the sender's file name as it came ("" when there is none: it is
-    somebody else's text, never a path), ``size`` bytes as announced (0: unknown), ``seconds`` play time.
+    somebody else's text, never a path), ``size`` bytes as announced (0: unknown), ``seconds`` play time. ``public``
+    is what the API calls it where the key is nobody's business; ``reference`` is what the route takes to send it
+    again without its content (``Uploaded.reference``), "" when it can't.
     """
 
     kind: MessageKind
@@ -122,11 +124,31 @@ class Media:
     name: str = ""
     size: int = 0
     seconds: float = 0.0
+    public: str = ""
+    reference: str = field(default="", repr=False)
+
+    @property
+    def id(self) -> str:
+        """What the API calls it."""
+        return self.public or self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One of the articles that an official account pushes together."""
+
+    title: str
+    url: str = ""
+    digest: str = ""
+    cover: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AppShare:
-    """A shared link or app. ``type`` is WeChat's number (weixin-web-protocol 7.4)."""
+    """A shared link or app. ``type`` is WeChat's number (weixin-web-protocol 7.4).
+
+    ``articles`` are all articles of a push, the first one too.
+    """
 
     title: str
     url: str = ""
@@ -134,6 +156,7 @@ class AppShare:
     app_name: str = ""
     app_id: str = ""
     type: int = 0
+    articles: tuple[Article, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

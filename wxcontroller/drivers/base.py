@@ -218,7 +218,8 @@ class Upload:
 class Uploaded:
     """Content that WeChat holds and that can be sent to anybody, again and again, while the session lives.
 
-    ``key`` is WeChat's handle; ``name`` and ``size`` are needed again when a FILE is sent.
+    ``key`` is WeChat's handle; ``name`` and ``size`` are needed again when a FILE is sent. ``reference`` is there
+    when it is content that was received, as its Media brought it: the route may be refused to send it so.
     """
 
     kind: MessageKind
@@ -226,6 +227,7 @@ class Uploaded:
     name: str = ""
     size: int = 0
     signature: str = ""
+    reference: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,12 @@ def unfetched(message: Message, error: str = "") -> MediaFacts:
     """What is known of a message's media before, or without, fetching it."""
     found = message.media
     if found is None:
-        return MediaFacts(message.kind, error=error)
+        return MediaFacts(message.kind, id=media.media_id(message.id, message.kind), error=error)
     name = media.safe_name(found.name)
     mime = media.mime_of(name, found.kind)
     return MediaFacts(
         found.kind,
-        id=media.media_id(found.key, found.kind),
+        id=media.media_id(found.id, found.kind),
         name=name if found.kind is MessageKind.FILE else "",
         mime=mime,
         ext=media.extension(name, mime, found.kind),
@@ -84,6 +84,9 @@ def _app_fields(app: AppShare) -> JsonObject:
         "app_url": app.url,
         "app_name": app.app_name,
         "app_desc": app.description,
+        "app_articles": [
+            {"title": one.title, "url": one.url, "digest": one.digest, "cover": one.cover} for one in app.articles
+        ],
     }
 
 

@@ -15,6 +15,8 @@ class FaultKind(enum.Enum):
     STATUS = "status"  # value: 400–599 with an empty body; 0 the line "HTTP/1.1 0 -"; 200–399 the right body under it
     RESET = "reset"  # connection reset; value "after": when the request has been carried out
     TRUNCATE = "truncate"  # the answer breaks off; value: bytes that still come (default half of it)
+    SHORT = "short"  # the answer ends early as if it were whole; value: bytes that come (default half of it)
+    ANEW = "anew"  # content is given from its beginning, whatever Range is asked for
     GARBAGE = "garbage"  # value: a text to answer instead (default something unreadable)
     RETCODE = "retcode"  # value: the code to refuse with, in the endpoint's own form
     DROP = "drop"  # no answer at all; value: seconds until the connection closes (default 600), or "after"

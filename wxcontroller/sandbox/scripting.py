@@ -315,7 +315,7 @@ def _check_value(kind: FaultKind, value: JsonValue) -> None:
             raise BadInput("'value' of a status is 0 or 200 to 599")
         case FaultKind.RETCODE if not whole:
             raise BadInput("'value' of a retcode is the code")
-        case FaultKind.TRUNCATE if value is not None and not (whole and number):
+        case FaultKind.TRUNCATE | FaultKind.SHORT if value is not None and not (whole and number):
             raise BadInput("'value' of a truncation is the number of bytes that still come")
         case FaultKind.GARBAGE if value is not None and not isinstance(value, str):
             raise BadInput("'value' of garbage is a text")

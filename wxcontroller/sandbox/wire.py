@@ -124,7 +124,12 @@ async def _after(request: web.Request, response: web.StreamResponse, fault: Faul
         case FaultKind.DROP:
             return await _swallow(request, fault)
         case FaultKind.TRUNCATE:
-            return await _break_off(request, response, fault)
+            return await _break_off(request, response, fault, early=False)
+        case FaultKind.SHORT:
+            return await _break_off(request, response, fault, early=True)
+        case FaultKind.ANEW if isinstance(response, weixin_media.Download):
+            content_type = response.headers["Content-Type"]
+            return web.Response(body=response.path.read_bytes(), headers={"Content-Type": content_type})
         case _:
             pass
     return response
@@ -157,14 +162,21 @@ async def _swallow(request: web.Request, fault: Fault) -> web.StreamResponse:
     return await _gone()
 
 
-async def _break_off(request: web.Request, response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
-    """Promise the whole body and send a part of it."""
+async def _break_off(
+    request: web.Request, response: web.StreamResponse, fault: Fault, early: bool
+) -> web.StreamResponse:
+    """Send a part of the body: after the promise of all of it, or, ``early``, without any promise."""
     whole = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+    status, headers = response.status, {"Content-Type": response.headers["Content-Type"]}
     if isinstance(response, weixin_media.Download):
         whole = response.path.read_bytes()
+        start, size = request.http_range.start, len(whole)
+        if start and not early:
+            whole, status = whole[start:], 206
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
     part = whole[: integer(fault.value, len(whole) // 2)]
-    broken = web.StreamResponse(status=response.status, headers={"Content-Type": response.headers["Content-Type"]})
-    broken.content_length = max(len(whole), len(part) + 1)
+    broken = web.StreamResponse(status=status, headers=headers)
+    broken.content_length = len(part) if early else max(len(whole), len(part) + 1)
     await broken.prepare(request)
     await broken.write(part)
     if request.transport is not None:

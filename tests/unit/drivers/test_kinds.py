@@ -1,9 +1,22 @@
 """Every kind of message, as the specification shows it (weixin-web-protocol 7, 11.4)."""
 
+from dataclasses import replace
+
 import pytest
 
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.model import AppShare, Card, Direction, FriendRequest, Media, Message, MessageKind, Place, Sex
+from wxcontroller.core.model import (
+    AppShare,
+    Article,
+    Card,
+    Direction,
+    FriendRequest,
+    Media,
+    Message,
+    MessageKind,
+    Place,
+    Sex,
+)
 from wxcontroller.drivers.web import messages
 from wxcontroller.drivers.web.contents import FileKey, file_key
 
@@ -45,9 +58,33 @@ EMOTICON = escaped(
 )
 def test_media(raw: JsonObject, text: str, media: Media) -> None:
     found = message(raw)
-    assert (found.kind, found.text, found.media, found.raw_kind) == (media.kind, text, media, str(raw["MsgType"]))
+    assert found.media is not None
+    assert (found.kind, found.text, found.raw_kind) == (media.kind, text, str(raw["MsgType"]))
+    assert replace(found.media, reference="") == media
     in_group = message({**raw, "FromUserName": GROUP, "Content": "@b:<br/>" + str(raw["Content"] or "")})
-    assert (in_group.media, in_group.sender, in_group.chat) == (media, "@b", GROUP)
+    assert (in_group.media, in_group.sender, in_group.chat) == (found.media, "@b", GROUP)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "reference"),
+    [
+        (3, IMAGE, '<msg>\n\t<img length="6503" hdlength="0" />\n\t<commenturl></commenturl>\n</msg>'),
+        (43, VIDEO, '<msg><videomsg length="70000" playlength="9"/></msg>'),
+        (62, VIDEO, '<msg><videomsg length="70000" playlength="9"/></msg>'),
+        (47, EMOTICON.replace('"00"', '"' + "0f" * 16 + '"'), "0f" * 16),
+        # What can't be had by reference is sent by its content.
+        (34, VOICE, ""),
+        (47, EMOTICON, ""),
+        (3, IMAGE[:-20], ""),
+        (3, "", ""),
+        (43, VIDEO.replace("/&gt;", "/&gt;" + " " * 70_000), ""),
+    ],
+)
+def test_what_is_sent_again_by_reference(kind: int, content: str, reference: str) -> None:
+    media = message({"MsgType": kind, "Content": content}).media
+    assert media is not None
+    assert (media.reference, media.id) == (reference, "77")
+    assert "<msg>" not in repr(media)
 
 
 def test_an_emoticon_of_the_store_has_nothing_to_fetch() -> None:
@@ -77,6 +114,12 @@ def test_a_file() -> None:
     assert (found.kind, found.text, found.raw_kind) == (MessageKind.FILE, "[文件]", "49/6")
     assert found.media is not None
     assert (found.media.name, found.media.size) == ("报告 & 数据.pdf", 28457)
+    assert found.media.id == "@crypt_1122"  # short, and nothing of the driver's own
+    assert "<attachid>@crypt_1122</attachid>" in found.media.reference
+    assert "@cdn_x" not in found.media.reference
+    large = message({**raw, "FileSize": str(26_214_401)}).media
+    assert large is not None
+    assert large.reference == ""  # nobody has its Signature
     assert file_key(found.media.key) == FileKey("@a", "@crypt_1122", "%E6%8A%A5", "报告 & 数据.pdf")
     by_xml = message({"MsgType": 49, "AppMsgType": 0, "Content": escaped(FILE)})
     assert by_xml.media is not None
@@ -190,6 +233,68 @@ def test_ones_own_recall_comes_from_the_peer(words: str) -> None:
     assert (own.direction, own.sender, own.chat, own.revoked) == (Direction.SENT_ELSEWHERE, "@me", "@a", "5")
     last = message({"MsgType": 10002, "Content": revocation(words, "0"), "FromUserName": GROUP})
     assert (last.direction, last.sender, last.chat, last.revoked) == (Direction.SENT_ELSEWHERE, "@me", GROUP, "0")
+
+
+def pushed(*titles: str) -> str:
+    items = "".join(
+        f"<item><title><![CDATA[{title}]]></title><url><![CDATA[http://x.invalid/?a=1&amp;b={number}]]></url>"
+        f"<digest><![CDATA[摘要{number}]]></digest><cover>http://x.invalid/{number}.jpg</cover></item>"
+        for number, title in enumerate(titles)
+    )
+    return f"<mmreader><category type='20' count='{len(titles)}'><name>报纸</name>{items}</category></mmreader>"
+
+
+def test_all_articles_of_a_push() -> None:
+    content = "<msg><appmsg appid='' sdkver=''><title>甲 &amp; 乙</title><des>摘要0</des><type>5</type>"
+    content += f"<url>http://x.invalid/?a=1&amp;amp;b=0</url>{pushed('甲 & 乙', '第二', '')}</appmsg></msg>"
+    found = message({"MsgType": 49, "AppMsgType": 5, "Content": escaped(content)})
+    assert found.app is not None
+    assert [one.title for one in found.app.articles] == ["甲 & 乙", "第二", ""]
+    second = found.app.articles[1]
+    assert second == Article("第二", "http://x.invalid/?a=1&b=1", "摘要1", "http://x.invalid/1.jpg")
+    assert found.text == (
+        "[应用分享]标题：甲 & 乙\n[应用分享]描述：摘要0\n[应用分享]应用：未知\n[应用分享]链接：http://x.invalid/?a=1&b=0\n"
+        "[应用分享]标题：第二\n[应用分享]描述：摘要1\n[应用分享]链接：http://x.invalid/?a=1&b=1\n"
+        "[应用分享]标题：未知\n[应用分享]描述：摘要2\n[应用分享]链接：http://x.invalid/?a=1&b=2"
+    )
+    bare = message({"MsgType": 49, "AppMsgType": 5, "Content": escaped(pushed("一", "二"))})
+    assert bare.app is not None
+    assert (bare.app.title, bare.app.url, bare.app.description) == ("一", "http://x.invalid/?a=1&b=0", "摘要0")
+
+
+def test_news_of_wechats_own_account() -> None:
+    raw: JsonObject = {"MsgType": 1, "FromUserName": "newsapp", "Content": escaped(pushed("一", "二"))}
+    found = message(raw)
+    assert found.app is not None
+    assert (found.kind, found.raw_kind, found.app.app_name) == (MessageKind.APP, "1/newsapp", "报纸")
+    assert [one.title for one in found.app.articles] == ["一", "二"]
+    broken = message({**raw, "Content": "&lt;mmreader&gt;"})
+    assert (broken.kind, broken.raw_kind) == (MessageKind.OTHER, "1/newsapp")
+
+
+def members(*names: str) -> str:
+    listed = "".join(
+        f"<member><username>wxid</username><nickname><![CDATA[{name}]]></nickname></member>" for name in names
+    )
+    return f"<memberlist>{listed}</memberlist>"
+
+
+def test_a_template_with_its_people() -> None:
+    xml = (
+        '<sysmsg type="sysmsgtemplate"><sysmsgtemplate><content_template type="tmpl_type_profile"><plain></plain>'
+        '<template><![CDATA["$username$"邀请"$names$"加入了群聊$others$，$unknown$]]></template><link_list>'
+        f'<link name="username" type="link_profile">{members("A & B")}</link>'
+        f'<link name="names" type="link_profile">{members("C", "$username$")}<separator>、</separator></link>'
+        '<link name="others" type="link_plain"><plain><![CDATA[（撤销）]]></plain></link>'
+        "</link_list></content_template></sysmsgtemplate></sysmsg>"
+    )
+    found = message({"MsgType": 10002, "Content": escaped(xml), "FromUserName": GROUP})
+    assert (found.kind, found.sender) == (MessageKind.NOTICE, "")
+    assert found.text == '"A & B"邀请"C、A & B"加入了群聊（撤销），$unknown$'
+    broken = message({"MsgType": 10002, "Content": escaped(xml)[:-90], "FromUserName": GROUP})
+    assert broken.text.startswith('"A & B"邀请"C、')
+    bomb = xml.replace("$unknown$", "$names$" * 20_000).replace("C", "$names$" * 20_000)
+    assert len(message({"MsgType": 10002, "Content": escaped(bomb)}).text) < 1_000_000
 
 
 def test_other_words_of_wechat() -> None:

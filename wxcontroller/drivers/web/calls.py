@@ -138,16 +138,23 @@ class Calls:
         return await self.post("webwxsync", session, query, body, limit=_MANY)
 
     async def send(
-        self, session: Session, call: str, query: str, to: str, client_id: str, message: JsonObject
+        self,
+        session: Session,
+        call: str,
+        query: str,
+        to: str,
+        client_id: str,
+        message: JsonObject,
+        scene: int = 0,
     ) -> Answer:
-        """Send a message; ``message`` are the fields of Msg that make its kind (5.7, 5.10)."""
+        """Send a message; ``message`` are the fields of Msg that make its kind (5.7, 5.10, 5.11)."""
         envelope: JsonObject = {
             "FromUserName": session.me,
             "ToUserName": to,
             "LocalID": client_id,
             "ClientMsgId": client_id,
         }
-        return await self.post(call, session, query, {"Msg": {**message, **envelope}, "Scene": 0})
+        return await self.post(call, session, query, {"Msg": {**message, **envelope}, "Scene": scene})
 
     # -- common parts
 
@@ -199,12 +206,13 @@ class Calls:
         take: Callable[[bytes], object],
         most: int,
         part: str = "",
+        begin: Callable[[Received], object] = lambda _: None,
     ) -> Received:
-        """Carry a GET whose answer is content of at most ``most`` bytes; ``part`` is a Range."""
+        """Carry a GET whose answer is content of at most ``most`` bytes; ``part`` is a Range. See Transport.fetch."""
         path, _, query = path_and_query.partition("?")
         headers = {"Referer": f"https://{session.domain}/"} | ({"Range": part} if part else {})
         request = Request(call, host, path, query, headers=headers, timeout=self._timing.call, limit=most)
-        return await self._transport.fetch(request, take)
+        return await self._transport.fetch(request, take, begin)
 
     async def upload(self, session: Session, body: bytes, boundary: str) -> Answer:
         """Carry a form with a piece of a file (5.8)."""

@@ -3,9 +3,10 @@
 import json
 import re
 from dataclasses import dataclass
+from html import escape
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
-from wxcontroller.core.model import AppShare, Card, Media, MessageKind, Place, Sex
+from wxcontroller.core.model import AppShare, Article, Card, Media, MessageKind, Place, Sex
 from wxcontroller.drivers.web import markup
 from wxcontroller.drivers.web.markup import Markup
 from wxcontroller.drivers.web.text import plain, unescape
@@ -37,6 +38,13 @@ _OWN_RECALLS = ("你撤回了一条消息", "You recalled a message")
 _SEXES = {1: Sex.MALE, 2: Sex.FEMALE}
 _COORDINATES = re.compile(r"coord=(-?\d{1,3}(?:\.\d{1,12})?)(?:,|%2C)(-?\d{1,3}(?:\.\d{1,12})?)")
 _DEGREES = re.compile(r"-?\d{1,3}(?:\.\d{1,12})?")
+_MD5 = re.compile(r"[0-9a-fA-F]{32}")
+_ATTACHMENT = re.compile(r"<attachid>.*?</attachid>|<attachid ?/>", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\$([A-Za-z_]{1,40})\$")
+_LARGE = 26_214_400  # bytes above which a file can be sent by its content only (5.9)
+_MOST_REFERENCE = 1 << 16  # characters of XML that are kept for sending something again
+_MOST_ARTICLES = 20
+_MOST_WORDS = 1000  # characters that one place of a template is filled with
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ def content_of(raw: JsonObject, kind: int, message_id: str, content: str, emoji_
         if integer(raw.get("SubMsgType")) == PLACE or "pictype=location" in content:
             return _place(raw, content.partition(":<br/>")[0], emoji_names)
         if text(raw.get("FromUserName")) == "newsapp":
-            return Content(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")
+            return _news(markup.read(content, emoji_names))
         return Content(MessageKind.TEXT, plain(content, emoji_names), "1")
     if kind == NOTICE:
         return Content(MessageKind.NOTICE, plain(content, emoji_names), "10000")
@@ -99,7 +107,16 @@ def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw
         seconds = (_count(raw.get("VoiceLength")) or _count(xml.attribute(place, "voicelength"))) / 1000
     elif kind is not MessageKind.IMAGE:
         seconds = float(_count(raw.get("PlayLength")) or _count(xml.attribute(place, "playlength")))
-    return Content(kind, words, raw_kind, media=Media(kind, message_id, size=size, seconds=seconds))
+    reference = ""
+    if kind is MessageKind.EMOTICON:
+        reference = md5 if _MD5.fullmatch(md5 := xml.attribute(place, "md5")) else ""
+    elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice can't be sent
+        reference = _reference(xml.source)
+    return Content(kind, words, raw_kind, media=Media(kind, message_id, "", size, seconds, reference=reference))
+
+
+def _reference(xml: str) -> str:
+    return xml.strip() if len(xml) <= _MOST_REFERENCE else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +145,17 @@ def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Con
     media_id = text(raw.get("MediaId")) or xml.text("appattach/attachid")
     parts = [text(raw.get("FromUserName")), media_id, text(raw.get("EncryFileName")), name]
     size = _count(raw.get("FileSize")) or _count(xml.text("appattach/totallen"))
-    media = Media(MessageKind.FILE, json.dumps(parts, ensure_ascii=False), name=name, size=size) if media_id else None
-    return Content(MessageKind.FILE, _WORDS[MessageKind.FILE], raw_kind, media=media)
+    words = _WORDS[MessageKind.FILE]
+    if not media_id:
+        return Content(MessageKind.FILE, words, raw_kind)
+    reference = ""
+    if xml.whole and 0 < size <= _LARGE and xml.attribute("appmsg", "appid", "sdkver"):
+        # The sender's own handle is no use to anybody else (5.11).
+        replaced, number = _ATTACHMENT.subn(lambda _: f"<attachid>{escape(media_id)}</attachid>", xml.source)
+        reference = _reference(replaced) if number == 1 else ""
+    key = json.dumps(parts, ensure_ascii=False)
+    media = Media(MessageKind.FILE, key, name, size, public=media_id, reference=reference)
+    return Content(MessageKind.FILE, words, raw_kind, media=media)
 
 
 # -- shared things
@@ -148,21 +174,50 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> Co
     description = xml.text("appmsg/des")
     if app_type == _APP_TRANSFER:
         return Content(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)
+    articles = _articles(xml)
+    first = articles[0] if articles else Article("")
     # An address is escaped once more than everything else (8.2).
     app = AppShare(
-        title=plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title"),
-        url=unescape(plain(text(raw.get("Url")), emoji_names)) or unescape(xml.text("appmsg/url")),
-        description=description,
-        app_name=xml.text("appinfo/appname") or xml.text("appmsg/sourcedisplayname"),
+        title=plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title") or first.title,
+        url=unescape(plain(text(raw.get("Url")), emoji_names)) or unescape(xml.text("appmsg/url")) or first.url,
+        description=description or first.digest,
+        app_name=xml.text("appinfo/appname")
+        or xml.text("appmsg/sourcedisplayname")
+        or xml.text("publisher/nickname"),
         app_id=xml.attribute("appmsg", "appid") or text(obj(raw.get("AppInfo")).get("AppID")),
         type=app_type,
+        articles=articles,
     )
-    if app_type == _APP_LINK and xml.source:
-        lines = {"标题": app.title, "描述": app.description, "应用": app.app_name, "链接": app.url}
-        words = "\n".join(f"[应用分享]{name}：{value or _NOT_KNOWN}" for name, value in lines.items())
-    else:
-        words = f"[应用分享]标题：{app.title}\n[应用分享]链接：{app.url}"
-    return Content(MessageKind.APP, words, raw_kind, app=app)
+    return Content(MessageKind.APP, _shared(app, app_type == _APP_LINK and bool(xml.source)), raw_kind, app=app)
+
+
+def _shared(app: AppShare, in_full: bool) -> str:
+    """Return the words of a link, in four lines or in two; of a push, with three lines for each further article."""
+    if not in_full:
+        return f"[应用分享]标题：{app.title}\n[应用分享]链接：{app.url}"
+    lines = [("标题", app.title), ("描述", app.description), ("应用", app.app_name), ("链接", app.url)]
+    for article in app.articles[1:]:
+        lines += [("标题", article.title), ("描述", article.digest), ("链接", article.url)]
+    return "\n".join(f"[应用分享]{name}：{value or _NOT_KNOWN}" for name, value in lines)
+
+
+def _articles(xml: Markup) -> tuple[Article, ...]:
+    """Return the articles that an official account pushed together (7.4)."""
+    items = xml.each("category/item") or xml.each("category/newitem")
+    return tuple(
+        Article(item.text("title"), unescape(item.text("url")), item.text("digest"), unescape(item.text("cover")))
+        for item in items[:_MOST_ARTICLES]
+    )
+
+
+def _news(xml: Markup) -> Content:
+    """Read what WeChat's own news account sends: a text that is XML."""
+    articles = _articles(xml)
+    if not articles:
+        return Content(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")
+    first = articles[0]
+    app = AppShare(first.title, first.url, first.digest, xml.text("category/name"), "", _APP_LINK, articles)
+    return Content(MessageKind.APP, _shared(app, in_full=True), "1/newsapp", app=app)
 
 
 def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> Content:
@@ -220,8 +275,22 @@ def _sysmsg(xml: Markup) -> Content:
             own=words.startswith(_OWN_RECALLS) or revoked == "0",
         )
     words = next((found for name in ("template", "plain", "content", "text") if (found := xml.text(name))), "")
+    words = _filled(words, xml)
     raw_kind = f"{SYSMSG}/{kind[:40]}" if kind else str(SYSMSG)
     return Content(MessageKind.NOTICE if words else MessageKind.OTHER, words or _UNSUPPORTED, raw_kind)
+
+
+def _filled(template: str, xml: Markup) -> str:
+    """Put the people and words of a template's link_list into it; what the list does not name stays as it is."""
+    values: dict[str, str] = {}
+    for link in xml.each("link_list/link"):
+        names = [one.text("nickname") or one.text("username") for one in link.each("memberlist/member")]
+        shown = (link.text("separator") or "、").join(name for name in names if name)
+        shown = shown or link.text("title") or link.text("link/plain")
+        values.setdefault(link.attribute("link", "name"), shown[:_MOST_WORDS])
+    for _ in range(2 if values else 0):  # the words of one link may name another
+        template = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template, count=50)
+    return template
 
 
 def _count(value: object) -> int:

@@ -12,26 +12,15 @@ from wxcontroller.drivers.web.calls import CGI, Calls, Session, query_of
 from wxcontroller.drivers.web.contents import file_key
 from wxcontroller.drivers.web.failures import NoAnswer, TooLong, Unreadable
 from wxcontroller.drivers.web.hosts import hosts_of
+from wxcontroller.drivers.web.intake import Intake
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.text import is_group
-from wxcontroller.drivers.web.transport import Received
 
-# Beginnings of content, for its declared type is often wrong: every picture is a JPEG to WeChat.
-_SIGNS = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-    (b"BM", "image/bmp"),
-    (b"ID3", "audio/mpeg"),
-    (b"#!AMR", "audio/amr"),
-    (b"#!SILK", "audio/silk"),
-    (b"\x02#!SILK", "audio/silk"),
-)
-_HEAD = 16
-_TRIES = 3
+_TRIES = 3  # in a row that bring nothing
+_MOST_TRIES = 12  # that fail altogether
+_MOST_PARTS = 1000  # a server that gives everything in crumbs is not asked for ever
 _EMPTY_TRIES = 3  # pictures of people often come empty at first
 _PATH = re.compile(re.escape(CGI) + r"[a-z]{1,40}\?[!-~]{0,2000}")
-_REFUSAL = re.compile(rb'\s*(?:\{\s*"BaseResponse"|<!DOCTYPE html|<html)', re.IGNORECASE)
 
 
 class Downloads:
@@ -48,8 +37,12 @@ class Downloads:
         self._pause = pause
 
     async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
-        """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes."""
-        session, host, part = self._session, self._session.domain, ""
+        """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes.
+
+        What breaks off is gone on with where it broke off, as often as it makes progress; it is either whole in the
+        end, or an error.
+        """
+        session, host = self._session, self._session.domain
         match media.kind:
             case MessageKind.IMAGE | MessageKind.EMOTICON:
                 call = "webwxgetmsgimg"
@@ -60,25 +53,42 @@ class Downloads:
                 call, query = "webwxgetvoice", query_of(msgid=media.key, skey=session.skey)
             case MessageKind.VIDEO | MessageKind.MICROVIDEO:
                 call, query = "webwxgetvideo", query_of(msgid=media.key, skey=session.skey)
-                part = "bytes=0-"  # without it there is nothing
             case MessageKind.FILE:
                 call, host = "webwxgetmedia", hosts_of(session.domain).file
                 query = self._file(media)
             case _:
                 raise WeChatError(f"a {media.kind} has no content to fetch", "ask for media only")
-        for tried in range(_TRIES):
-            taker = _Taker(sink, call, anything=media.kind is MessageKind.FILE)
+        is_file = media.kind is MessageKind.FILE
+        # How large a file is, is known; of all else the announced size may be another quality's.
+        intake = Intake(sink, call, most, anything=is_file, announced=media.size if is_file else 0)
+        ranged = call == "webwxgetvideo"  # gives nothing without a Range (5.13)
+        return await self._whole(intake, call, host, f"{CGI}{call}?{query}", most, ranged)
+
+    async def _whole(
+        self, intake: Intake, call: str, host: str, path_and_query: str, most: int, ranged: bool
+    ) -> Fetched:
+        failed, in_vain = 0, 0
+        for _ in range(_MOST_PARTS):
+            before, start = intake.got, intake.resume_at
+            part = f"bytes={start}-" if start or ranged else ""
             try:
-                received = await self._calls.download(
-                    call, session, host, f"{CGI}{call}?{query}", taker.take, most, part
+                await self._calls.download(
+                    call, self._session, host, path_and_query, intake.take, most, part, intake.begin
                 )
-                return taker.end(received)
+                if intake.whole:
+                    return intake.end()
+                why = "the content is incomplete"
+            except TooLong:
+                raise
             except (NoAnswer, Unreadable) as problem:
-                # What the sink has got can't be taken back.
-                if taker.passing or isinstance(problem, TooLong) or tried == _TRIES - 1:
-                    raise
-            await asyncio.sleep(self._pause * (tried + 1))
-        raise AssertionError("unreachable")
+                failed += 1
+                why = problem.message.removeprefix(f"{call}: ")
+            in_vain = 0 if intake.got > before else in_vain + 1
+            if in_vain >= _TRIES or failed >= _MOST_TRIES:
+                raise intake.broken(why)
+            if in_vain:
+                await asyncio.sleep(self._pause * in_vain)
+        raise intake.broken("the content comes in too many parts")
 
     def _file(self, media: Media) -> str:
         key = file_key(media.key)
@@ -99,10 +109,12 @@ class Downloads:
         path = self._picture(person, group)
         call = path.removeprefix(CGI).partition("?")[0]
         for _ in range(_EMPTY_TRIES):
-            taker = _Taker(sink, call)
-            received = await self._calls.download(call, self._session, self._session.domain, path, taker.take, most)
+            intake = Intake(sink, call, most)
+            received = await self._calls.download(
+                call, self._session, self._session.domain, path, intake.take, most, begin=intake.begin
+            )
             if received.size:
-                return taker.end(received)
+                return intake.end()
         raise Unreadable(call, "WeChat has no picture")
 
     def _picture(self, person: str, group: str) -> str:
@@ -115,49 +127,6 @@ class Downloads:
         path = f"{CGI}{call}?{query_of(seq=0, username=person)}&skey={skey}"
         if group:
             path += "&" + query_of(chatroomid=self._roster.group_key(group) or group)
+        elif message_id := self._roster.met_in(person):
+            path += "&" + query_of(msgid=message_id)
         return path
-
-
-class _Taker:
-    """Passes content on, but for the first few bytes holds it back until it is clear that it is content."""
-
-    def __init__(self, sink: Sink, call: str, anything: bool = False) -> None:
-        self._sink = sink
-        self._call = call
-        self._anything = anything
-        self._head = b""
-        self.passing = False
-
-    def take(self, piece: bytes) -> None:
-        if self.passing:
-            self._sink.write(piece)
-            return
-        self._head += piece
-        if len(self._head) >= _HEAD:
-            self._begin()
-
-    def end(self, received: Received) -> Fetched:
-        if not self.passing and self._head:
-            self._begin()
-        return Fetched(received.size, self._mime(received.mime))
-
-    def _begin(self) -> None:
-        if not self._anything and _REFUSAL.match(self._head):
-            raise Unreadable(self._call, "words came in place of content")
-        self.passing = True
-        self._sink.write(self._head)
-
-    def _mime(self, declared: str) -> str:
-        head = self._head
-        for sign, mime in _SIGNS:
-            if head.startswith(sign):
-                return mime
-        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-            return "image/webp"
-        if head[4:8] == b"ftyp":
-            return "video/mp4"
-        if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-            return "audio/mpeg"
-        if declared == "audio/mp3":
-            return "audio/mpeg"
-        return "" if declared == "application/octet-stream" else declared

@@ -207,7 +207,7 @@ class WebDriver:
             raise refusal(outgoing.call, TOO_FREQUENT)
         try:
             answer = await self._calls.send(
-                live.session, outgoing.call, outgoing.query, to, client_id, outgoing.message
+                live.session, outgoing.call, outgoing.query, to, client_id, outgoing.message, outgoing.scene
             )
             message_id = decode.sent_of(answer)
         except WeChatError as problem:

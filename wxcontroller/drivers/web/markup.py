@@ -4,15 +4,15 @@ Only texts and attributes by place are kept, never a tree: what a peer can send 
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from wxcontroller.drivers.web.text import plain_emoji, unescape
 
 if TYPE_CHECKING:
     from xml.sax.xmlreader import AttributesImpl
 
-T = TypeVar("T")
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 # What XML 1.0 has no place for.
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -24,25 +24,48 @@ _MOST = 2000  # places
 
 
 @dataclass(slots=True)
+class _Element:
+    """One element: its place from the root, and its text, None while it is open."""
+
+    place: str
+    attributes: dict[str, str]
+    text: str | None = None
+
+
+@dataclass(slots=True)
 class Markup:
     """A message's XML. ``path`` is a place such as ``appmsg/title``: the first element that ends like it counts."""
 
     source: str = field(default="", repr=False)
     whole: bool = False  # all of it could be parsed
-    _texts: dict[str, str] = field(default_factory=dict, repr=False)
-    _attributes: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    _elements: list[_Element] = field(default_factory=list, repr=False)  # in the order of their beginnings
 
     def text(self, path: str) -> str:
         """Return the text of an element, "" when there is none."""
-        found = _ending(self._texts, path)
+        found = next((e.text for e in self._ending(path) if e.text is not None), None)
         return (self._text_by_pattern(path) if found is None and not self.whole else found or "").strip()
 
     def attribute(self, path: str, *names: str) -> str:
         """Return the first of an element's attributes ``names`` that is not empty, "" when there is none."""
-        found = _ending(self._attributes, path)
+        found = next((e.attributes for e in self._ending(path) if e.attributes), None)
         if found is None:
             found = {} if self.whole else {name: self._attribute_by_pattern(path, name) for name in names}
         return next((value for name in names if (value := found.get(name, "").strip())), "")
+
+    def each(self, path: str) -> "list[Markup]":
+        """Return every element that ends like ``path``, with what is in it; only those that could be parsed."""
+        found: list[Markup] = []
+        for start, element in enumerate(self._elements):
+            if not _ends(element.place, path):
+                continue
+            inside, end = element.place + "/", start + 1
+            while end < len(self._elements) and self._elements[end].place.startswith(inside):
+                end += 1
+            found.append(Markup(whole=True, _elements=self._elements[start:end]))
+        return found
+
+    def _ending(self, path: str) -> Iterator[_Element]:
+        return (element for element in self._elements if _ends(element.place, path))
 
     def _text_by_pattern(self, path: str) -> str:
         name = path.rpartition("/")[2]
@@ -100,20 +123,19 @@ def _parse(found: Markup) -> None:
     class Places(xml.sax.ContentHandler):
         def __init__(self) -> None:
             super().__init__()
-            self.path: list[str] = []
+            self.path: list[_Element] = []
             self.pieces: list[list[str]] = []
 
         def startElement(self, name: str, attrs: "AttributesImpl") -> None:  # noqa: N802
-            self.path.append(name)
-            self.pieces.append([])
-            if len(self.path) > _DEEPEST or len(found._attributes) + len(found._texts) > _MOST:
+            if len(self.path) >= _DEEPEST or len(found._elements) >= _MOST:
                 raise xml.sax.SAXException("more than a message needs")
-            if attrs.getLength():
-                found._attributes.setdefault("/".join(self.path), dict(attrs.items()))
+            element = _Element(f"{self.path[-1].place}/{name}" if self.path else name, dict(attrs.items()))
+            self.path.append(element)
+            self.pieces.append([])
+            found._elements.append(element)
 
         def endElement(self, _name: str) -> None:  # noqa: N802
-            found._texts.setdefault("/".join(self.path), "".join(self.pieces.pop()))
-            self.path.pop()
+            self.path.pop().text = "".join(self.pieces.pop())
 
         def characters(self, content: str) -> None:
             if self.pieces:
@@ -126,6 +148,5 @@ def _parse(found: Markup) -> None:
     found.whole = True
 
 
-def _ending(places: dict[str, T], path: str) -> T | None:
-    ending = "/" + path
-    return next((value for place, value in places.items() if place == path or place.endswith(ending)), None)
+def _ends(place: str, path: str) -> bool:
+    return place == path or place.endswith("/" + path)

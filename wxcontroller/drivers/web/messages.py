@@ -26,10 +26,11 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Somebody asks to be a friend; ``id`` is the same however often it is told."""
+    """Somebody asks to be a friend; ``id`` is the same however often it is told, ``message_id`` is this time's."""
 
     id: str
     request: FriendRequest
+    message_id: str
 
 
 def id_of(raw: JsonObject) -> str:
@@ -111,4 +112,5 @@ def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> Asked |
     )
     # It may come again with every login (7.6). The ticket itself must not lie around.
     known = "t" + hashlib.sha256(request.ticket.encode("utf-8", "replace")).hexdigest()[:24]
-    return None if request.id == me else Asked(known if request.ticket else id_of(raw), request)
+    message_id = id_of(raw)
+    return None if request.id == me else Asked(known if request.ticket else message_id, request, message_id)

@@ -11,15 +11,17 @@ from wxcontroller.drivers.web.calls import sendable
 
 _APP = "wxeb7ec651dd0aefa9"
 _FILE = 6
+_FORWARDED = 2  # Scene of what was received before
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to send: the call, its query and the fields of Msg that make its kind."""
+    """A message to send: the call, its query and the fields of Msg that make its kind. ``scene`` 2: forwarded."""
 
     call: str
     query: str
     message: JsonObject = field(repr=False)
+    scene: int = 0
 
 
 def text_message(content: str) -> Outgoing:
@@ -32,6 +34,8 @@ def media_message(content: Uploaded, desktop: bool) -> Outgoing:
 
     Raises Unsupported for what is no media.
     """
+    if content.reference:
+        return _forwarded(content, desktop)
     match content.kind:
         case MessageKind.IMAGE:
             fields: JsonObject = {"Type": 3, "MediaId": content.key, "Content": ""}
@@ -50,6 +54,26 @@ def media_message(content: Uploaded, desktop: bool) -> Outgoing:
             return Outgoing("webwxsendappmsg", "fun=async&f=json" + ("&mod=desktop" if desktop else ""), fields)
         case _:
             raise Unsupported(f"a {content.kind} can't be sent by the web", "send a picture, a video or a file")
+
+
+def _forwarded(content: Uploaded, desktop: bool) -> Outgoing:
+    """Return received content as a message: the server copies what the reference names (5.11)."""
+    query, reference = "fun=async&f=json", content.reference
+    match content.kind:
+        case MessageKind.EMOTICON:
+            fields: JsonObject = {"Type": 47, "EmojiFlag": 2, "EMoticonMd5": reference}
+            return Outgoing("webwxsendemoticon", "fun=sys", fields)
+        case MessageKind.IMAGE:
+            return Outgoing("webwxsendmsgimg", query, {"Type": 3, "MediaId": "", "Content": reference}, _FORWARDED)
+        case MessageKind.VIDEO | MessageKind.MICROVIDEO:
+            kind = 43 if content.kind is MessageKind.VIDEO else 62
+            fields = {"Type": kind, "MediaId": "", "Content": reference}
+            return Outgoing("webwxsendvideomsg", query, fields, _FORWARDED)
+        case MessageKind.FILE:
+            query += "&mod=desktop" if desktop else ""
+            return Outgoing("webwxsendappmsg", query, {"Type": _FILE, "Content": reference}, _FORWARDED)
+        case _:
+            raise Unsupported(f"a {content.kind} can't be forwarded by the web", "send it by its content")
 
 
 def _file(content: Uploaded, desktop: bool) -> str:

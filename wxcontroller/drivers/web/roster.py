@@ -7,6 +7,7 @@ The contact API refuses who asks too much, so everything goes through one queue 
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,7 @@ from wxcontroller.drivers.web.timing import Timing
 log = logging.getLogger(__name__)
 _PAGES = 16  # of the address book, as the page allows itself
 _BATCH = 50
+_STRANGERS = 1000  # remembered
 # A batch that was refused is asked for again in ever smaller pieces; an id refused alone never again.
 _SMALLER = {50: 10, 10: 5, 5: 1}
 
@@ -69,6 +71,7 @@ class Roster:
         self._told = False  # RosterLoaded was emitted: from now on changes are
         self._complete = False  # the whole address book was read
         self._again = 0.0
+        self._strangers: OrderedDict[str, str] = OrderedDict()  # id → a message that tells of them
         self._chats: tuple[str, ...] = ()
         self.me = Contact(session.me, "")
 
@@ -236,6 +239,16 @@ class Roster:
             return self.me.avatar
         known = self._groups.get(name) or self._contacts.get(name)
         return known.avatar if known else ""
+
+    def meet(self, stranger: str, message_id: str) -> None:
+        """Remember which message told of somebody: their picture is shown to who names it (5.13)."""
+        self._strangers[stranger] = message_id
+        while len(self._strangers) > _STRANGERS:
+            self._strangers.popitem(last=False)
+
+    def met_in(self, stranger: str) -> str:
+        """Return the message that told of somebody, "" when there is none or they are known anyhow."""
+        return "" if stranger in self._contacts else self._strangers.get(stranger, "")
 
     def remark(self, name: str) -> str | None:
         """Return the remark of a person or group as WeChat wants to get it, None when it is not known."""

@@ -206,8 +206,11 @@ class Listener:
         if entry.id in memory.seen:  # twice in one answer
             return
         if isinstance(entry, messages.Asked):
+            self._roster.meet(entry.request.id, entry.message_id)
             await self._pulse.emit(FriendAsked(entry.request))
         else:
+            if entry.card is not None:
+                self._roster.meet(entry.card.id, entry.id)
             if entry.kind is MessageKind.REVOKE and entry.revoked == "0":
                 entry = replace(entry, revoked=memory.last_sent.get(entry.chat, ""))
             elif entry.direction is Direction.SENT_ELSEWHERE:

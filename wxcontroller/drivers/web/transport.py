@@ -6,6 +6,7 @@ together: the proxy is asked for the server's address.
 """
 
 import logging
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -59,10 +60,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """How much content was handed on, and its type as the server said it, in lower case."""
+    """How much content was handed on, and its type as the server said it, in lower case.
+
+    ``start`` and ``total`` are what the answer says of itself when it is a part (206): where it begins, and the
+    bytes of the whole, 0 when that was not said.
+    """
 
     size: int
     mime: str
+    start: int = 0
+    total: int = 0
 
 
 class Transport:
@@ -134,11 +141,18 @@ class Transport:
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
             return Answer(request.call, response.status, bytes(body))
 
-    async def fetch(self, request: Request, take: Callable[[bytes], object]) -> Received:
+    async def fetch(
+        self,
+        request: Request,
+        take: Callable[[bytes], object],
+        begin: Callable[[Received], object] = lambda _: None,
+    ) -> Received:
         """Carry one request and hand the content of its answer to ``take``, piece by piece.
 
-        The request's timeout is for silence, not for the whole. Raises NoAnswer, and Unreadable for an answer above
-        ``limit`` (TooLong) or with an error status; what ``take`` raises comes out as it is.
+        ``begin`` is told before the first piece what the answer says of itself (size: as announced, 0 when it is
+        not). The request's timeout is for silence, not for the whole. Raises NoAnswer, and Unreadable for an answer
+        above ``limit`` (TooLong) or with an error status; what ``take`` raises as OSError and what ``begin`` raises
+        comes out as it is.
         """
         size = 0
         async with self._exchange(request, self._timing.transfer, silence=request.timeout) as response:
@@ -147,6 +161,12 @@ class Transport:
             if (response.content_length or 0) > request.limit:
                 response.close()
                 raise TooLong(request.call, request.limit)
+            mime = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            start, total = 0, 0
+            if response.status == 206:
+                start, total = _part(request.call, response.headers.get("Content-Range", ""))
+            packed = "Content-Encoding" in response.headers  # then the length is another one's
+            begin(Received(0 if packed else response.content_length or 0, mime, start, total))
             async for piece in response.content.iter_any():
                 size += len(piece)
                 if size > request.limit:
@@ -157,7 +177,7 @@ class Transport:
                 except OSError as problem:
                     raise _Taker(problem) from problem
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, size)
-            return Received(size, response.headers.get("Content-Type", "").partition(";")[0].strip().lower())
+            return Received(size, mime, start, total)
 
     @asynccontextmanager
     async def _exchange(
@@ -202,6 +222,14 @@ class Transport:
             failure = NoAnswer(request.call, f"the connection broke ({type(problem).__name__})")
         log.log(self._level, "%s", failure.message)
         raise failure
+
+
+def _part(call: str, content_range: str) -> tuple[int, int]:
+    """Return where a part begins and the bytes of the whole, 0 when they are not said. Raises Unreadable."""
+    found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
+    if found is None:
+        raise Unreadable(call, "the answer does not say which part of the content it is")
+    return int(found[1]), int(found[2]) if found[2] != "*" else 0
 
 
 class _Taker(Exception):

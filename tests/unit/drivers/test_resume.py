@@ -1,0 +1,149 @@
+"""Downloads that break off: gone on with where they broke off, whole in the end or an error."""
+
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.unit.drivers.kit import Drive, Wechat, friend
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.model import Media
+from wxcontroller.drivers.base import Fetched, MessageArrived
+from wxcontroller.drivers.web.failures import TooLong, Unreadable
+from wxcontroller.drivers.web.intake import Intake
+from wxcontroller.drivers.web.transport import Received
+from wxcontroller.sandbox import compose
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.faults import FaultKind
+
+PAPER = bytes(range(256)) * 4000
+MOST = 1 << 24
+
+
+@dataclass
+class Paper:
+    """A file that has arrived."""
+
+    world: Wechat
+    drive: Drive
+    media: Media
+
+    async def fetch(self, most: int = MOST) -> tuple[bytes, Fetched]:
+        sink = io.BytesIO()
+        got = await self.drive.driver.fetch(self.media, sink, most)
+        return sink.getvalue(), got
+
+    def fault(self, kind: FaultKind, value: int | str | None = None, count: int | None = 1) -> None:
+        self.world.fault("webwxgetmedia", kind, value, count)
+
+    @property
+    def requests(self) -> int:
+        return self.world.requests("webwxgetmedia")
+
+
+@pytest.fixture
+async def paper(world: Wechat, alice: Account) -> AsyncIterator[Paper]:
+    item = Item("file", world.sandbox.contents.add(PAPER), len(PAPER), "a.bin")
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        peer = friend(alice)
+        delivered = compose.file(compose.Draft(world.sandbox.next_msg_id(), peer, peer), item)
+        alice.hold(str(delivered.fields["MediaId"]), item)
+        world.sandbox.bring(alice, delivered, "peer", "")
+        media = (await drive.until(MessageArrived)).message.media
+        assert media is not None
+        yield Paper(world, drive, media)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_broken_download_goes_on(paper: Paper, anew: bool) -> None:
+    for value in (100_000, 300_000, 10):
+        paper.fault(FaultKind.TRUNCATE, value)
+    if anew:
+        paper.fault(FaultKind.ANEW)
+    assert (await paper.fetch())[0] == PAPER
+    assert paper.requests == 4
+    assert paper.world.violations() == []
+
+
+async def test_progress_is_what_counts(paper: Paper) -> None:
+    """More failures than may come in a row: each brought something."""
+    for _ in range(8):
+        paper.fault(FaultKind.TRUNCATE, 50_000)
+    assert (await paper.fetch())[0] == PAPER
+    assert paper.requests == 9
+
+
+async def test_a_short_answer_is_not_taken_for_the_whole(paper: Paper) -> None:
+    paper.fault(FaultKind.SHORT, 100_000)
+    assert (await paper.fetch())[0] == PAPER
+    paper.fault(FaultKind.SHORT, 100_000, count=None)
+    with pytest.raises(WeChatError, match=f"incomplete; 100000 of {len(PAPER)} bytes came"):
+        await paper.fetch()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(FaultKind.TRUNCATE, 0), (FaultKind.RESET, None), (FaultKind.STATUS, 503)]
+)
+async def test_what_does_not_get_on_is_given_up(paper: Paper, kind: FaultKind, value: int | None) -> None:
+    paper.fault(FaultKind.TRUNCATE, 100_000)
+    paper.fault(kind, value, count=None)
+    with pytest.raises(WeChatError, match=f"100000 of {len(PAPER)} bytes came") as failed:
+        await paper.fetch()
+    assert 4 <= paper.requests <= 7  # a kept connection that turns out dead is replaced unasked
+    assert "ticket" not in str(failed.value)
+
+
+async def test_crumbs_end_too(paper: Paper) -> None:
+    paper.fault(FaultKind.TRUNCATE, 20, count=None)
+    with pytest.raises(WeChatError, match="bytes came"):
+        await paper.fetch()
+    assert paper.requests == 12
+
+
+async def test_a_limit_holds_over_all_parts(paper: Paper) -> None:
+    paper.fault(FaultKind.SHORT, 100_000)
+    with pytest.raises(TooLong):
+        await paper.fetch(most=len(PAPER) - 1)
+
+
+async def test_a_video_that_comes_in_parts(world: Wechat, alice: Account) -> None:
+    """A server may give less than was asked for, as 206 says."""
+    sink = io.BytesIO()
+    intake = Intake(sink, "webwxgetvideo", 1000)
+    for start in (0, 40, 80):
+        intake.begin(Received(40, "video/mp4", start, 120))
+        assert not intake.whole or start == 0
+        intake.take(bytes([start]) * 40)
+    assert intake.whole
+    assert intake.end() == Fetched(120, "video/mp4")
+    assert sink.getvalue() == bytes(40) + b"(" * 40 + b"P" * 40
+
+
+def test_answers_that_do_not_fit() -> None:
+    intake = Intake(io.BytesIO(), "x", 1000)
+    with pytest.raises(Unreadable, match="later part"):
+        intake.begin(Received(5, "", 5, 10))
+    intake.begin(Received(100, "", 0, 0))
+    intake.take(b"a" * 50)
+    with pytest.raises(Unreadable, match="later part"):
+        intake.begin(Received(5, "", 60, 100))
+    with pytest.raises(Unreadable, match="another one"):
+        intake.begin(Received(101, "", 0, 0))
+    intake.begin(Received(60, "", 40, 100))
+    intake.take(b"b" * 60)
+    assert intake.end().size == 100
+
+
+def test_too_little_to_be_told_apart_is_asked_for_again() -> None:
+    sink = io.BytesIO()
+    intake = Intake(sink, "x", 1000)
+    intake.begin(Received(100, "", 0, 0))
+    intake.take(b'{"BaseResp')
+    assert intake.resume_at == 0
+    intake.begin(Received(100, "", 0, 0))
+    with pytest.raises(Unreadable, match="words"):
+        intake.take(b'{"BaseResponse":{"Ret":1101}}')
+    assert sink.getvalue() == b""

@@ -1,0 +1,120 @@
+"""Content as it comes in: held back until it is clear that it is content, and put together from several answers."""
+
+import re
+
+from wxcontroller.drivers.base import Fetched, Sink
+from wxcontroller.drivers.web.failures import NoAnswer, TooLong, Unreadable
+from wxcontroller.drivers.web.transport import Received
+
+# Beginnings of content, for its declared type is often wrong: every picture is a JPEG to WeChat.
+_SIGNS = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"ID3", "audio/mpeg"),
+    (b"#!AMR", "audio/amr"),
+    (b"#!SILK", "audio/silk"),
+    (b"\x02#!SILK", "audio/silk"),
+)
+_HEAD = 16
+_REFUSAL = re.compile(rb'\s*(?:\{\s*"BaseResponse"|<!DOCTYPE html|<html)', re.IGNORECASE)
+
+
+class Intake:
+    """Passes content on to a sink, over as many answers as it takes.
+
+    An answer that breaks off is not lost: the next one is asked for the rest (``got`` bytes are there), and where
+    the server begins anew all the same, what is there already is left out.
+    """
+
+    def __init__(self, sink: Sink, call: str, most: int, anything: bool = False, announced: int = 0) -> None:
+        """``most`` bytes are taken. ``anything``: also what looks like a refusal is content. ``announced``: bytes of
+        the whole, 0: unknown."""
+        self._sink = sink
+        self._call = call
+        self._most = most
+        self._anything = anything
+        self._head = b""
+        self._passing = False
+        self._skip = 0
+        self._declared = ""
+        self._promised = 0  # bytes of the whole, as the first answer said
+        self._total = announced
+        self.got = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is there, as far as anybody said how much that is. Nothing at all is whole too."""
+        return self.got >= self._total or self.got == 0
+
+    @property
+    def resume_at(self) -> int:
+        """Where the next answer had better begin."""
+        return self.got if self._passing else 0
+
+    def broken(self, why: str) -> NoAnswer:
+        """Return the error for content of which no more comes."""
+        total = max(self._total, self._promised)
+        return NoAnswer(self._call, f"{why}; {self.got}{f' of {total}' if total else ''} bytes came")
+
+    def begin(self, answer: Received) -> None:
+        """Take note of what the next answer says of itself. Raises Unreadable for one that does not fit."""
+        if answer.start > self.got:
+            raise Unreadable(self._call, "a later part of the content came than was asked for")
+        if not self._passing:
+            self._head, self.got = b"", 0  # too little to have been passed on: it comes again
+            if answer.start:
+                raise Unreadable(self._call, "a later part of the content came than was asked for")
+        promised = answer.total or (answer.start + answer.size if answer.size else 0)
+        # An answer that kept its promise and was too short all the same may be followed by a longer one.
+        longer = promised > self._promised and self.got >= self._promised
+        if self._passing and self._promised and promised not in (0, self._promised) and not longer:
+            raise Unreadable(self._call, "the content has become another one meanwhile")
+        self._promised = promised or self._promised
+        self._total = max(self._total, answer.total)
+        self._skip = self.got - answer.start  # the server began anew
+        self._declared = self._declared or answer.mime
+
+    def take(self, piece: bytes) -> None:
+        """Take a piece of the answer. Raises TooLong beyond ``most`` bytes, Unreadable for a refusal in words."""
+        if self._skip:
+            left_out = min(self._skip, len(piece))
+            self._skip -= left_out
+            piece = piece[left_out:]
+        if self.got + len(piece) > self._most:
+            raise TooLong(self._call, self._most)
+        self.got += len(piece)
+        if self._passing:
+            self._sink.write(piece)
+            return
+        self._head += piece
+        if len(self._head) >= _HEAD:
+            self._pass()
+
+    def end(self) -> Fetched:
+        """Finish: there is no more."""
+        if not self._passing and self._head:
+            self._pass()
+        return Fetched(self.got, self._mime())
+
+    def _pass(self) -> None:
+        if not self._anything and _REFUSAL.match(self._head):
+            raise Unreadable(self._call, "words came in place of content")
+        self._passing = True
+        self._sink.write(self._head)
+
+    def _mime(self) -> str:
+        head, declared = self._head, self._declared
+        for sign, mime in _SIGNS:
+            if head.startswith(sign):
+                return mime
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+            return "image/webp"
+        if head[4:8] == b"ftyp":
+            return "video/mp4"
+        if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+            return "audio/mpeg"
+        if declared == "audio/mp3":
+            return "audio/mpeg"
+        return "" if declared == "application/octet-stream" else declared
