@@ -1,0 +1,345 @@
+"""Every event as the webhook gets it, field by field (openwx-api 3.3), and the options that choose among them."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import BEN, ME, TEAM, logged_in, message
+from wxcontroller.client.config import read_config
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.model import Contact, FriendRequest, Group, Member, Sex
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.options import check_options
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import load_settings
+from wxcontroller.drivers.base import (
+    Accepted,
+    FriendAsked,
+    LoginWay,
+    Online,
+    Profile,
+    PushOffered,
+    QrReady,
+    Refused,
+    RosterChanged,
+    RosterLoaded,
+    Scanned,
+)
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+EVENTS = (
+    "login stop state_change input_qrcode new_friend lose_friend new_group lose_group new_group_member "
+    "lose_group_member friend_request friend_property_change group_property_change group_member_property_change "
+    "user_property_change update_user update_friend update_group"
+).split()
+EVERYTHING = {"MOJO_WEIXIN_POST_EVENT_LIST": ",".join(EVENTS)}
+BY_DEFAULT = set(EVENTS[:11])
+FOR_CHECK_EVENT = set(EVENTS) - {
+    *("login", "stop", "state_change", "input_qrcode", "update_user", "update_friend", "update_group")
+}
+
+CY = Contact("@cy", "Cy", 7, "cy_a", "", "", "广东", "深圳", "hi", Sex.FEMALE)
+CY_OBJECT = {
+    "id": "@cy",
+    "uid": 7,
+    "account": "cy_a",
+    "name": "Cy",
+    "display": "",
+    "markname": "",
+    "displayname": "Cy",
+    "province": "广东",
+    "city": "深圳",
+    "signature": "hi",
+    "sex": "female",
+    "category": "好友",
+}
+DI = Member("@d", "Di", "D", 0, "di_a", "广东", "深圳", "yo", Sex.MALE)
+DI_OBJECT: JsonObject = {
+    "id": "@d",
+    "uid": "",
+    "account": "di_a",
+    "name": "",
+    "display": "D",
+    "markname": "Di",
+    "displayname": "D",
+    "province": "广东",
+    "city": "深圳",
+    "signature": "yo",
+    "sex": "male",
+}
+CLUB = Group("@@club", "", (Member("@me", "我"), DI), uid=9, owner_uid=7)
+CLUB_OBJECT: JsonObject = {
+    "id": "@@club",
+    "uid": 9,
+    "owner_uid": 7,
+    "name": "",
+    "displayname": "D",
+    "member": [
+        {
+            **dict.fromkeys(("account", "display", "name", "province", "city", "signature", "sex", "uid"), ""),
+            "id": "@me",
+            "markname": "我",
+            "displayname": "我",
+        },
+        DI_OBJECT,
+    ],
+}
+USER_OBJECT = {
+    **dict.fromkeys(("account", "display", "markname", "province", "city", "signature", "sex"), ""),
+    "id": "@me",
+    "uid": 4711,
+    "name": "我",
+    "displayname": "我",
+}
+HELPER_OBJECT = {
+    **dict.fromkeys(("account", "display", "markname", "province", "city", "signature", "sex", "uid"), ""),
+    "id": "filehelper",
+    "name": "文件传输助手",
+    "displayname": "文件传输助手",
+    "category": "系统帐号",
+}
+
+
+def events(webhook: Webhook) -> list[tuple[JsonValue, JsonValue]]:
+    for report in webhook.reports:
+        assert set(report) == {"post_type", "event", "params"} or report["post_type"] != "event"
+    return [(r["event"], r["params"]) for r in webhook.reports if r["post_type"] == "event"]
+
+
+async def test_every_event_has_the_originals_body(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, **EVERYTHING)
+    image = b"\xff\xd8" + bytes(range(200))
+    cy, club = replace(CY, markname="小C"), replace(CLUB, name="Club")
+    away = replace(club, members=club.members[:1])
+    di = replace(club, members=(club.members[0], replace(DI, display="")))
+    client.driver.play(
+        [
+            QrReady("https://login.weixin.qq.com/l/x==", image, 1, 10),
+            Scanned(),
+            Refused(1203, "为了你的帐号安全", final=False),
+            *(Accepted(LoginWay.SCAN), Profile(ME), RosterLoaded((CY,), (CLUB,)), Online()),
+            RosterChanged((BEN,)),
+            RosterChanged((cy,)),
+            RosterChanged(gone=("@ben",)),
+            RosterChanged(groups=(replace(CLUB, id="@@new"),)),
+            RosterChanged(gone=("@@new",)),
+            RosterChanged(groups=(club,)),
+            RosterChanged(groups=(di,)),
+            RosterChanged(groups=(away,)),
+            RosterChanged(groups=(club,)),
+            Profile(replace(ME, signature="new")),
+            FriendAsked(FriendRequest("@new", "Nia", "你好", "v2_x@stranger")),
+            message("last"),
+        ]
+    )
+    await webhook.messages()
+    told = await client.get("check_event")
+    await client.stop()
+    await webhook.until(lambda got: got[-1].get("event") == "stop")
+
+    ben_object = {**HELPER_OBJECT, "id": "@ben", "name": "Ben", "displayname": "Ben", "category": "好友"}
+    cy_object = {**CY_OBJECT, "markname": "小C", "displayname": "小C"}
+    club_object = {**CLUB_OBJECT, "name": "Club", "displayname": "Club"}
+    di_object = {**DI_OBJECT, "display": "", "displayname": "Di"}
+    me_object = items(CLUB_OBJECT["member"])[0]
+    expected: list[tuple[str, list[object]]] = [
+        ("state_change", ["init", "loading"]),
+        ("input_qrcode", [str(client.paths.qrcode_file("alice")), base64.encodebytes(image).decode()]),
+        ("state_change", ["loading", "scaning"]),
+        ("state_change", ["scaning", "confirming"]),
+        ("login", [-1, "为了你的帐号安全"]),
+        ("state_change", ["confirming", "updating"]),
+        ("login", [1]),
+        ("update_user", [USER_OBJECT]),
+        ("update_friend", [CY_OBJECT, HELPER_OBJECT]),
+        ("update_group", [CLUB_OBJECT]),
+        ("state_change", ["updating", "running"]),
+        ("new_friend", [ben_object]),
+        ("friend_property_change", [cy_object, "markname", "", "小C"]),
+        ("lose_friend", [ben_object]),
+        ("new_group", [{**CLUB_OBJECT, "id": "@@new"}]),
+        ("lose_group", [{**CLUB_OBJECT, "id": "@@new"}]),
+        ("group_property_change", [club_object, "name", "", "Club"]),
+        ("group_member_property_change", [di_object, "display", "D", ""]),
+        ("lose_group_member", [di_object, {**club_object, "member": [me_object]}]),
+        ("new_group_member", [DI_OBJECT, club_object]),
+        ("user_property_change", [{**USER_OBJECT, "signature": "new"}, "signature", "", "new"]),
+        ("friend_request", ["@new", "Nia", "你好", "v2_x@stranger"]),
+        ("state_change", ["running", "stop"]),
+        ("stop", []),
+    ]
+    assert events(webhook) == expected
+    assert {name for name, _ in expected} == set(EVENTS)
+    # check_event has those about people only, with the same bodies.
+    of_people = [one for one in expected if one[0] in FOR_CHECK_EVENT]
+    assert [(obj(r).get("event"), obj(r).get("params")) for r in items(told)][:-1] == of_people
+    assert obj(items(told)[-1])["content"] == "last"
+
+
+@pytest.mark.parametrize(("way", "number"), [(LoginWay.SCAN, 1), (LoginWay.PUSH, 1), (LoginWay.STORED, 0)])
+async def test_a_login_tells_how_it_came_about(start: Start, webhook: Webhook, way: LoginWay, number: int) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([*([PushOffered()] if way is LoginWay.PUSH else []), *logged_in(way), message("last")])
+    await webhook.messages()
+    assert webhook.events("login") == [[number]]
+
+
+async def test_the_picture_of_a_code_comes_in_lines_and_as_png_where_wechat_gave_none(
+    start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([QrReady("https://login.weixin.qq.com/l/x==", b"", 1, 10)])
+    path, picture = items(await webhook.event("input_qrcode"))
+    assert path == str(client.paths.qrcode_file("alice"))
+    assert max(map(len, str(picture).splitlines())) == 76
+    assert str(picture).endswith("\n")
+    assert base64.b64decode(str(picture)).startswith(b"\x89PNG")
+
+
+ALL_HAPPENS = [
+    *logged_in(),
+    RosterChanged((CY,), (CLUB,)),
+    RosterChanged((replace(CY, city="北京"),), (replace(CLUB, name="Club", members=CLUB.members[:1]),)),
+    RosterChanged(gone=("@cy", "@@club")),
+    FriendAsked(FriendRequest("@new", "Nia", "hi", "t")),
+    message("last"),
+]
+
+
+async def told(webhook: Webhook) -> set[JsonValue]:
+    await webhook.messages()
+    return {name for name, _ in events(webhook)}
+
+
+async def test_the_default_list_is_the_originals(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.play(
+        [QrReady("https://x/l/y", b"\xff\xd8", 1, 10), *ALL_HAPPENS[:-1], RosterChanged(groups=(TEAM,))]
+    )
+    joined = replace(TEAM, members=(*TEAM.members, DI))
+    client.driver.play([RosterChanged(groups=(joined,)), message("last")])
+    await webhook.messages()
+    await client.stop()
+    await webhook.until(lambda got: got[-1].get("event") == "stop")
+    assert {name for name, _ in events(webhook)} == BY_DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("new_friend", {"new_friend"}),
+        (" new_friend , friend_property_change,new_friend,", {"new_friend", "friend_property_change"}),
+        ("no_such_event", set()),
+        ("", BY_DEFAULT - {"stop", "input_qrcode", "new_group_member"}),
+    ],
+)
+async def test_a_list_of_ones_own_replaces_the_default(
+    start: Start, webhook: Webhook, wanted: str, expected: set[str]
+) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT_LIST": wanted})
+    client.driver.play(ALL_HAPPENS)
+    assert await told(webhook) == expected
+    found = {obj(r)["event"] for r in items(await client.get("check_event")) if "event" in obj(r)}
+    assert found == expected & FOR_CHECK_EVENT
+
+
+async def test_switched_off_events_are_neither_posted_nor_kept(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"}, **EVERYTHING)
+    client.driver.play(ALL_HAPPENS)
+    assert await told(webhook) == set()
+    assert [obj(r)["post_type"] for r in items(await client.get("check_event"))] == ["receive_message"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ("", {"ann", "ben", "group", "mine"}),
+        ("sender_id=%40ann", {"ann", "group"}),
+        ("type=friend_message", {"ann", "ben", "mine"}),
+        ("group=Club", {"ann", "ben", "mine"}),  # of other groups, and of what has none
+        ("receiver_uid=4711", {"ann", "ben", "group"}),  # numbers as text; sent to somebody without one
+        ("class=recv&sender_markname=%E5%AE%89", {"ann"}),
+        ("sender_markname=", {"ben", "mine"}),
+        ("code=0", {"ann", "ben", "group"}),  # a code of 0 is ""
+        ("code=", {"ann", "ben", "group", "mine"}),
+        ("no_such_field=x", {"ann", "ben", "group", "mine"}),
+        ("content=a&content=ann", {"ann"}),
+    ],
+)
+async def test_a_filter_drops_what_contradicts_it(
+    start: Start, webhook: Webhook, conditions: str, expected: set[str]
+) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_MESSAGE_FILTER": conditions})
+    client.driver.play([*logged_in(), message("ann"), message("ben", sender="@ben", chat="@ben")])
+    client.driver.play([message("group", chat="@@team", is_group=True)])
+    await client.until_state("running")
+    await client.get("send_friend_message", id="@ben", content="mine")
+    client.driver.play([RosterChanged((CY,))])  # events are no messages
+    await webhook.event("new_friend")
+    kept = [obj(r) for r in items(await client.get("check_event"))]
+    assert {r.get("content") for r in webhook.reports if r["post_type"] != "event"} == expected
+    assert {r.get("content") for r in kept if r["post_type"] != "event"} == expected
+
+
+async def test_media_without_their_content(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_MEDIA_DATA": "0"})
+    await client.login()
+    assert obj(await client.post("send_friend_message", id="@ann", media_data="GIF89a"))["code"] == 0
+    [sent] = await webhook.messages()
+    assert (sent["media_data"], sent["media_size"], sent["media_type"]) == ("", 6, "emoticon")
+
+
+async def test_the_ring_keeps_the_newest_and_counts_what_it_dropped(start: Start) -> None:
+    client = start(MOJO_WEIXIN_CHECK_EVENT_LIST_MAX_SIZE="2")
+    client.driver.play([*logged_in(), *(message(str(number)) for number in range(5))])
+    await client.until_state("running")
+    while obj(await client.get("get_client_info"))["events_dropped"] != 3:
+        pass
+    assert [obj(r)["content"] for r in items(await client.get("check_event"))] == ["3", "4"]
+    assert obj(await client.get("get_client_info"))["events_dropped"] == 3
+
+
+async def test_twenty_are_kept_when_nobody_says_otherwise(start: Start) -> None:
+    client = start()
+    client.driver.play([*logged_in(), *(message(str(number)) for number in range(25))])
+    await client.until_state("running")
+    while obj(await client.get("get_client_info"))["events_dropped"] != 5:
+        pass
+    assert [obj(r)["content"] for r in items(await client.get("check_event"))] == [str(n) for n in range(5, 25)]
+
+
+GIVEN = {
+    "post_event": "0",
+    "post_event_list": "login,new_friend",
+    "post_message_filter": "type=group_message",
+    "post_media_data": "0",
+    "check_event_list_max_size": "3",
+}
+
+
+@pytest.mark.parametrize("how", ["settings", "request", "request over settings"])
+def test_all_of_them_can_be_set_in_the_settings_and_by_a_start(tmp_path: Path, how: str) -> None:
+    paths = Paths(tmp_path)
+    paths.settings_file.parent.mkdir(parents=True)
+    other = "post_event = true\ncheck_event_list_max_size = 9\npost_media_data = true\n"
+    same = (
+        'post_event = false\npost_event_list = "login,new_friend"\npost_message_filter = "type=group_message"\n'
+        "post_media_data = false\ncheck_event_list_max_size = 3\n"
+    )
+    paths.settings_file.write_text("[client]\n" + {"settings": same, "request over settings": other}.get(how, ""))
+    paths.template.write_text("{% for key, value in variables.items() %}{{ key }}={{ value }}\n{% endfor %}")
+    paths.accounts.mkdir(parents=True)
+    asked = {} if how == "settings" else check_options(GIVEN.items()).given
+    settings = replace(load_settings(paths).settings, template_path=paths.template)
+    Materialiser(paths, settings).start(parse_name("alice"), asked, {})
+    lines = paths.account_file("alice").read_text().splitlines()
+    environ = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
+    config = read_config("alice", environ, paths)
+    assert {name: config.options[name] for name in GIVEN} == GIVEN
+    assert not config.flag("plugin_openwx_post_event")

@@ -1,0 +1,195 @@
+"""Hostile values of media_path: files and addresses that nobody may have (openwx-api 5.3 no. 49)."""
+
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from wxcontroller.client import urlfetch
+from wxcontroller.core.jsontypes import JsonObject, obj
+
+Start = Callable[..., RunningClient]
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+BIG = 5 << 30
+
+
+async def upload(client: RunningClient, path: str) -> JsonObject:
+    return obj(await client.get("upload_media", media_path=path))
+
+
+async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Path) -> None:
+    allowed, outside = tmp_path / "pub", tmp_path / "secret"
+    allowed.mkdir()
+    outside.mkdir()
+    (outside / "a.png").write_bytes(PNG)
+    (allowed / "dir").symlink_to(outside)
+    (allowed / "up").symlink_to("..")
+    (allowed / "chain").symlink_to("chain2")
+    (allowed / "chain2").symlink_to(outside / "a.png")
+    (allowed / "loop").symlink_to("loop")
+    (allowed / "environ").symlink_to("/proc/self/environ")
+    (allowed / "zero").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(allowed / "socket"))
+        client = start(WXCLIENT_MEDIA_PATHS=str(allowed))
+        await client.login()
+        for path in (
+            *("dir/a.png", "up/secret/a.png", "chain", "loop", "environ", "zero", "socket"),
+            *("../secret/a.png", "./../secret/a.png", "dir/../../secret/a.png", "a" * 5000),
+        ):
+            answer = await upload(client, f"{allowed}/{path}")
+            assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), path
+            assert answer["reason"]
+        for path in (
+            *(f"{outside}/a.png", "/proc/self/environ", "/proc/self/fd/0", "/etc/shadow", "a.png", "~/.ssh/id_rsa"),
+            *(f"file://{outside}/a.png", f"FILE://{outside}/a.png", f"ftp://127.0.0.1{outside}/a.png", "data:,x"),
+        ):
+            assert (await upload(client, path))["status"] == "invaild media_path", path
+        assert client.driver.uploads == []
+        assert obj(await client.get("get_client_info"))["code"] == 0
+
+
+async def test_an_allowed_directory_may_be_a_link_and_links_inside_it_are_fine(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "real" / "sub" / "a.png").write_bytes(PNG)
+    (tmp_path / "pub").symlink_to("real")
+    (tmp_path / "real" / "link.png").symlink_to("sub/a.png")
+    client = start(WXCLIENT_MEDIA_PATHS=str(tmp_path / "pub"))
+    await client.login()
+    for path in ("pub/sub/a.png", "pub/link.png", "real/sub/../sub/a.png"):
+        assert (await upload(client, f"{tmp_path}/{path}"))["code"] == 0, path
+    assert [content for _, content in client.driver.uploads] == [PNG] * 3
+
+
+async def test_a_file_of_5_gb_is_refused_by_its_size(start: Start, webhook: Webhook, tmp_path: Path) -> None:
+    big = tmp_path / "big.iso"
+    with big.open("wb") as stream:
+        stream.truncate(BIG)  # sparse: it takes no space
+    client = start(WXCLIENT_MEDIA_PATHS=str(tmp_path), MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
+    await client.login()
+    words = "media size exceed, maximum size is 20971520 bytes"
+    assert (await upload(client, str(big)))["status"] == words
+    answer = obj(await client.get("send_friend_message", id="@ann", media_path=str(big)))
+    assert (answer["code"], answer["status"], answer["media_id"]) == (-1, words, "")
+    [told] = await webhook.messages()
+    assert (told["info"], told["media_data"]) == (words, "")
+    assert client.driver.uploads == []
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, list[str]]]:
+    """Names and the addresses that a name server gives for them."""
+    names: dict[str, list[str]] = {}
+
+    async def resolve(
+        _: aiohttp.ThreadedResolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[dict[str, object]]:
+        if host not in names:
+            raise OSError("Name or service not known")
+        return [
+            {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
+            for address in names[host]
+        ]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    yield names
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.0.0.8", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.100.100.200", "0.0.0.0"),
+        *("::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::127.0.0.1", "2002:7f00:1::"),
+        *("64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "2001:0:4136:e378:8000:63bf:80ff:fffe", "255.255.255.255"),
+    ],
+)
+async def test_a_name_that_stands_for_a_private_address(
+    start: Start, world: dict[str, list[str]], address: str
+) -> None:
+    world["innocent.example"] = [address]
+    client = start()
+    await client.login()
+    answer = await upload(client, "http://innocent.example:9/a.png")
+    assert (answer["code"], answer["status"]) == (-1, "invaild media_path")
+    assert "private network" in str(answer["reason"])
+    assert urlfetch.is_public(address) is False
+
+
+async def test_names_that_nobody_knows_and_words_that_are_no_addresses(
+    start: Start, world: dict[str, list[str]]
+) -> None:
+    assert world == {}
+    client = start()
+    await client.login()
+    for url in (
+        *(
+            "http://nobody.example/a",
+            "http://",
+            "http:///a",
+            "https://[",
+            "http://a b/",
+            "http://x:99999/",
+            "http://[::",
+        ),
+        *("http://" + "a" * 300 + ".example/", "http://\u2024.example/", "http://0177.0.0.1/", "http://127.1/"),
+        *(
+            "http://0x7f.1/",
+            "http://2130706433/",
+            "http://017700000001/",
+            "http://[::ffff:7f00:1]/",
+            "http://[fe80::1%25lo]/",
+        ),
+    ):
+        answer = await upload(client, url)
+        assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), url
+        assert answer["reason"], url
+
+
+async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
+    start: Start, world: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        asked.append(request.host)
+        if request.path == "/a":
+            raise web.HTTPFound(f"http://inside.example:{request.url.port}/b")
+        return web.Response(body=PNG)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    for host in ("127.0.0.1", "127.0.0.2"):
+        await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
+    port = runner.addresses[0][1]
+    # As if 127.0.0.1 were out in the world, and 127.0.0.2 were not.
+    monkeypatch.setattr(urlfetch, "is_public", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
+    world.update({"outside.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"], "both.example": []})
+    world["both.example"] = ["127.0.0.2", "127.0.0.1"]
+    client = start()
+    await client.login()
+    assert "private network" in str((await upload(client, f"http://outside.example:{port}/a"))["reason"])
+    assert asked == [f"outside.example:{port}"]
+    # Of several addresses only the public ones are asked.
+    assert (await upload(client, f"http://both.example:{port}/b"))["code"] == 0
+    await runner.cleanup()
+
+
+async def test_a_password_in_an_address_is_told_to_nobody(
+    start: Start, webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
+    await client.login()
+    url = "http://user:hunter2@127.0.0.1:1/a.png"
+    answer = await client.get("send_friend_message", id="@ann", media_path=url)
+    [report] = await webhook.messages()
+    assert "hunter2" not in f"{answer}{report}{caplog.text}"
+    assert report["media_path"] == "http://127.0.0.1:1/a.png"
+    assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
