@@ -50,6 +50,17 @@ def test_the_file_is_the_groups_only_and_says_what_is_wanted(paths: Paths) -> No
     assert (account.desired, account.options["post_api"]) == (Desired.STOPPED, "http://h/")
 
 
+def test_a_proxy_of_the_settings_can_be_switched_off_for_an_account(paths: Paths) -> None:
+    one = materialiser(paths, client={"proxy": "http://u:p@h:3128"})
+    assert one.start(parse_name("a"), {}, {}).options["proxy"] == "http://u:p@h:3128"
+    one.start(parse_name("a"), {"proxy": ""}, {"proxy": ""})
+    assert one.registry.load("a").options["proxy"] == ""
+    assert one.start(parse_name("a"), {"lang": "en_US"}, {"lang": "en_US"}, keep=True).options["proxy"] == ""
+    paths.override_file("a").parent.mkdir(parents=True)
+    paths.override_file("a").write_text('WXCLIENT_PROXY="socks5://other:1080"\n')
+    assert one.registry.load("a").options["proxy"] == "socks5://other:1080"
+
+
 def test_no_port_left_changes_nothing(paths: Paths) -> None:
     one = materialiser(paths, backend_end_port=FIRST)
     one.start(parse_name("a"), {}, {})

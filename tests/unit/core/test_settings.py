@@ -44,6 +44,7 @@ def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
         ('max_clients = "5"\n', "max_clients must be"),
         ("max_clients = true\n", "max_clients must be"),
         ("max_clients = \n", "not TOML"),
+        ('[client]\nproxy = "http://h"\n', "option proxy must be"),
         ('post_api = "ftp://x"\n', "post_api must be"),
         ('listen = [{ host = "0.0.0.0", port = 2000 }]\n', "only loopback"),
         ('listen = [{ address = "127.0.0.1" }]\n', "listen must be"),

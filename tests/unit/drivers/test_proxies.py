@@ -138,6 +138,7 @@ async def test_wrong_and_missing_passwords(real: Real, scheme: str) -> None:
     ("scheme", "refuse", "said"),
     [
         ("http", 403, "refuses to connect to wx.qq.com:443 (HTTP 403)"),
+        ("http", 401, "does not accept user and password (HTTP 401)"),
         ("http", 502, "can't connect to wx.qq.com:443 (HTTP 502)"),
         ("https", 504, "can't connect to wx.qq.com:443 (HTTP 504)"),
         ("socks5", 2, "does not allow connections to wx.qq.com:443"),

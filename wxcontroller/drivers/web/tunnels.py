@@ -142,8 +142,8 @@ class _Attempt:
         return "\r\n".join([*lines, "", ""]).encode("ascii", "replace")
 
     def _refused(self, status: int) -> str:
-        if status == 407:
-            return _locked(self._proxy, "HTTP 407")
+        if status in (401, 407):  # 401 is tinyproxy's answer to a wrong password
+            return _locked(self._proxy, f"HTTP {status}")
         if status in (502, 503, 504):
             return (
                 f"the proxy {self._proxy} can't connect to {self._target} (HTTP {status}); check its network and DNS"

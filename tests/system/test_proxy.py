@@ -1,0 +1,277 @@
+"""Proxies of the kinds that are to be had in Debian, and an account that can reach nothing else.
+
+WeChat is the sandbox under the real names, over TLS, on an address that the proxies may reach and the account may not:
+its unit is confined by a drop-in.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.system.actors import SANDBOX, Caller, Json, Phone, Webhook, log_in, until
+from tests.system.host import Host
+
+pytestmark = pytest.mark.system
+PLACE = "/var/lib/wxcontroller-sandbox"
+WECHAT, PROXIES = "127.0.0.3", "127.0.0.2"
+USER, PASSWORD = "egress-user", "n0t/4:eyes%all"
+LOGIN = f"{USER}:{quote(PASSWORD, safe='')}"
+SECRETS = (USER, PASSWORD, quote(PASSWORD, safe=""))
+URLS = {
+    "http": f"http://{LOGIN}@{PROXIES}:8888",
+    "https": f"https://{LOGIN}@{PROXIES}:8443",
+    "socks5": f"socks5://{LOGIN}@{PROXIES}:1080",
+}
+# TLS ends before the HTTP proxy: what is asked for stands in the HTTP proxy's log.
+UNITS = {"http": "test-http", "https": "test-http", "socks5": "test-socks"}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 100
+
+HTTP_PROXY = f"""
+Port 8888
+Listen {PROXIES}
+Timeout 600
+MaxClients 100
+LogLevel Connect
+Allow 127.0.0.0/8
+BasicAuth {USER} {PASSWORD}
+ConnectPort 443
+ConnectPort 2100
+"""
+SERVICES = {
+    "test-http": "ExecStart=/usr/bin/tinyproxy -d -c /etc/proxies/http.conf",
+    "test-https": f"ExecStart=/usr/bin/socat OPENSSL-LISTEN:8443,bind={PROXIES},fork,reuseaddr,verify=0,"
+    f"cert=/etc/proxies/both.pem TCP:{PROXIES}:8888",
+    # Its arguments are not for others: it wipes them, and the unit has no words of them.
+    "test-socks": "ExecStart=/bin/sh -c '"
+    f'exec microsocks -i {PROXIES} -p 1080 -u "$(cat /etc/proxies/user)" -P "$(cat /etc/proxies/password)"'
+    "'",
+}
+# The API and the reports are on 127.0.0.1. The environment names a proxy that is none.
+CONFINED = f"""[Service]
+IPAddressDeny=any
+IPAddressAllow=127.0.0.1 {PROXIES}
+Environment=http_proxy=http://127.0.0.9:9 https_proxy=http://127.0.0.9:9 all_proxy=socks5://127.0.0.9:9
+"""
+
+
+@dataclass
+class World:
+    host: Host
+    caller: Caller
+    phone: Phone
+
+    def confine(self, name: str, on: bool = True) -> None:
+        """Let an account reach the proxies and this machine's services only."""
+        place = f"/run/systemd/system/wxclient@{name}.service.d"
+        if on:
+            self.host.write(f"{place}/confined.conf", CONFINED.encode())
+        else:
+            self.host.run("rm", "-r", place)
+        self.host.run("systemctl", "daemon-reload")
+
+    def asked(self, unit: str) -> set[str]:
+        """What a proxy was asked to connect to, as its own log has it."""
+        told = self.host.journal(f"{unit}.service", lines=5000)
+        return set(re.findall(r"CONNECT (\S+) HTTP", told)) | set(re.findall(r"connected to (\S+)", told))
+
+    def reason(self, name: str) -> str:
+        return str(self.caller.account(name)["reason"])
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    host.write(
+        "/etc/default/wxcontroller-sandbox",
+        f'WXSANDBOX_OPTS="--tls-listen {WECHAT}:443 --tls-dir {PLACE}"\n'.encode(),
+    )
+    host.run("systemctl", "enable", "--now", "wxcontroller-sandbox")
+    host.run("sh", "-c", f"wxsandbox names | sed 's/^[0-9.]*/{WECHAT}/' >> /etc/hosts")
+    for name, content in (("http.conf", HTTP_PROXY), ("user", USER), ("password", PASSWORD)):
+        host.write(f"/etc/proxies/{name}", content.encode(), 0o600)
+    host.run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"),
+        *("-subj", "/CN=a proxy", "-addext", f"subjectAltName=IP:{PROXIES}"),
+        *("-keyout", "/etc/proxies/proxy.key", "-out", "/etc/proxies/proxy.crt"),
+    )
+    host.run("sh", "-c", "cd /etc/proxies && umask 077 && cat proxy.crt proxy.key > both.pem")
+    trusted = "/usr/local/share/ca-certificates"
+    host.run("sh", "-c", f"cp {PLACE}/ca.crt {trusted}/wxsandbox.crt && cp /etc/proxies/proxy.crt {trusted}/")
+    host.run("update-ca-certificates")
+    for name, command in SERVICES.items():
+        host.write(f"/run/systemd/system/{name}.service", f"[Service]\n{command}\n".encode())
+        host.run("systemctl", "start", name)
+    host.write(
+        "/etc/wxcontroller/wxcontroller.toml.d/test.toml", b"[client]\nsend_interval = 0\nlog_level = 'debug'\n"
+    )
+    host.run("systemctl", "reload", "wxcontroller")
+    yield World(host, Caller(host), Phone(host))
+
+
+@pytest.mark.parametrize("kind", URLS)
+def test_a_confined_account_lives_by_its_proxy(world: World, kind: str) -> None:
+    name, caller, phone = f"via-{kind}", world.caller, world.phone
+    uin = phone.account(f"代理 {kind}")
+    friend = phone.friend(uin)
+    world.confine(name)
+    with Webhook(world.host) as hook:
+        answer = log_in(caller, phone, name, uin, proxy=URLS[kind], post_api=hook.address)
+        assert answer["proxy"] == f"{kind}://{PROXIES}:{URLS[kind].rpartition(':')[2]}"
+        phone.write(uin, friend, "through the proxy")
+        hook.wait_for(lambda report: report.get("content") == "through the proxy")
+        phone.call("POST", f"/accounts/{uin}/receive", {"from": friend, "kind": "image"})
+        picture = hook.wait_for(lambda report: report.get("format") == "media")
+        assert picture["media_data"], picture.get("media_error")
+        assert caller.openwx("send_friend_message", client=name, id="filehelper", content="out")["code"] == 0
+        assert send_picture(world.host, name)["code"] == 0
+        assert [each["kind"] for each in phone.sent(uin)] == ["text", "image"]
+        status, _, avatar = caller.get("/openwx/get_avatar", client=name, id=picture["sender_id"])
+        assert (status, avatar[:2]) == (200, b"\xff\xd8")
+    requests = phone.call("GET", f"/requests?uin={uin}")
+    assert requests["violations"] == []
+    asked = world.asked(UNITS[kind])
+    for host_name in ("login.wx.qq.com", "login.weixin.qq.com", "wx.qq.com", "webpush.wx.qq.com", "file.wx.qq.com"):
+        assert {f"{host_name}:443"} <= asked
+    assert not any(each.startswith("127.") for each in asked)
+
+    # Without the proxy the confined account comes nowhere; free, it goes directly, and needs no new scan.
+    assert caller.openwx("stop_client", client=name)["code"] == 0
+    assert caller.openwx("start_client", client=name, proxy="", ua_connect_timeout="1")["proxy"] == ""
+    until(lambda: "no answer in time" in world.reason(name), 30, "an account that comes nowhere")
+    assert caller.account(name)["proxy"] == ""
+    caller.openwx("stop_client", client=name)
+    world.confine(name, on=False)
+    before = world.host.journal(f"{UNITS[kind]}.service", lines=5000)
+    caller.openwx("start_client", client=name, proxy="")
+    caller.until_state(name, "running")
+    assert world.host.journal(f"{UNITS[kind]}.service", lines=5000) == before
+    caller.openwx("stop_client", client=name)
+
+
+def send_picture(host: Host, client: str) -> Json:
+    boundary = "a7b8c9"
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in (("client", client), ("id", "filehelper"), ("media_name", "x.png"))
+    ]
+    head = (
+        "".join(parts)
+        + f'--{boundary}\r\nContent-Disposition: form-data; name="media_data"; filename="x.png"\r\n\r\n'
+    )
+    body = head.encode() + PNG + f"\r\n--{boundary}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    url = f"http://127.0.0.1:2000/openwx/send_friend_message?client={client}"
+    status, _, answer = host.http("POST", url, body, headers)
+    assert status == 200, answer
+    return json.loads(answer)
+
+
+def test_user_and_password_are_nowhere_to_be_seen(world: World) -> None:
+    """After the tests above, with the most talkative journal there is."""
+    host, caller = world.host, world.caller
+    world.confine("quiet")
+    seen = {
+        "start_client": json.dumps(caller.openwx("start_client", client="quiet", proxy=URLS["http"], http_debug="1"))
+    }
+    caller.until_state("quiet", "scaning")
+    for call in ("start_client", "check_client", "get_client_info"):
+        seen[f"{call} again"] = json.dumps(caller.openwx(call, client="quiet"))
+    for path in ("/v1/accounts", "/v1/accounts/quiet", "/v1/health", "/"):
+        seen[path] = caller.get(path)[2].decode()
+    for command in (
+        ("journalctl", "-b", "--no-pager", "-o", "export"),
+        ("ps", "axww"),
+        ("systemctl", "status", "--no-pager", "--full", "wxclient@quiet"),
+        ("systemctl", "show", "wxclient@quiet"),
+        ("systemctl", "cat", "--no-pager", "wxclient@quiet"),
+        ("wxctl", "status", "quiet"),
+        ("wxctl", "status", "quiet", "--json"),
+        ("wxctl", "list", "--json"),
+        ("sh", "-c", "cat /run/wxclient/quiet/*"),
+    ):
+        seen[" ".join(command)] = host.text(*command, timeout=60)
+    for command in (
+        ("ps", "axeww"),
+        ("sh", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null; true"),
+        ("sh", "-c", "grep -rhs . /etc/wxcontroller /var/lib/wxcontroller /run/wxclient /run/wxcontroller; true"),
+    ):
+        seen["nobody: " + " ".join(command)] = host.run(*command, user="nobody", check=False).stdout.decode("latin-1")
+    assert len(seen["journalctl -b --no-pager -o export"]) > 10_000
+    for where, content in seen.items():
+        assert not [secret for secret in SECRETS if secret in content], where
+    # It was there to be found: the files that hold it are root's and the controller's.
+    files = host.text(
+        "sh", "-c", f"grep -rls {USER} /etc/wxcontroller /var/lib/wxcontroller /run/wxclient /run/wxcontroller; true"
+    )
+    assert "/var/lib/wxcontroller/clients/quiet.env" in files.split()
+    assert {Path(file).suffix for file in files.split()} == {".env"}
+    assert set(host.text("stat", "-c", "%a %U", *files.split()).splitlines()) == {"640 wxcontroller"}
+    caller.openwx("stop_client", client="quiet")
+
+
+@pytest.mark.parametrize("kind", URLS)
+def test_a_wrong_password_is_told_and_can_be_put_right(world: World, kind: str) -> None:
+    name, caller = f"wrong-{kind}", world.caller
+    world.confine(name)
+    caller.openwx("start_client", client=name, proxy=URLS[kind].replace(LOGIN, "egress-user:guessed"))
+    shown = f"the proxy {kind}://{PROXIES}:{URLS[kind].rpartition(':')[2]} does not accept user and password"
+    until(lambda: shown in world.reason(name), 30, "the reason")
+    assert caller.state(name) == "loading"
+    told = world.host.text("wxctl", "status", name, check=False) + world.host.text(
+        "systemctl", "status", "--no-pager", f"wxclient@{name}", check=False
+    )
+    assert shown in told
+    assert "guessed" not in told + world.host.journal(f"wxclient@{name}.service")
+    caller.openwx("stop_client", client=name)
+    world.host.run("wxctl", "start", name, "--no-wait", "-o", "proxy=@-", input=f"{URLS[kind]}\n".encode())
+    caller.until_state(name, "scaning")
+    caller.openwx("stop_client", client=name)
+
+
+def test_a_proxy_that_is_down_is_waited_for(world: World) -> None:
+    world.confine("waits")
+    world.host.run("systemctl", "stop", "test-socks")
+    world.caller.openwx("start_client", client="waits", proxy=URLS["socks5"])
+    until(lambda: f"the proxy socks5://{PROXIES}:1080 can't be reached" in world.reason("waits"), 30, "the reason")
+    world.host.run("systemctl", "start", "test-socks")
+    world.caller.until_state("waits", "scaning", seconds=60)
+    world.caller.openwx("stop_client", client="waits")
+
+
+def test_the_admins_file_sets_a_proxy_also_for_a_start_by_hand(world: World) -> None:
+    """And with the option `server` the proxy is asked for that server's address."""
+    host = world.host
+    world.confine("admins")
+    host.write(
+        "/etc/wxcontroller/clients/admins.env",
+        f'WXCLIENT_PROXY="{URLS["http"]}"\nWXCLIENT_SERVER="{SANDBOX}"\n'.encode(),
+        0o640,
+    )
+    host.run("chown", "root:wxcontroller", "/etc/wxcontroller/clients/admins.env")
+    host.run("systemctl", "start", "wxclient@admins")
+    world.caller.until_state("admins", "scaning")
+    assert "127.0.0.1:2100" in world.asked("test-http")
+    assert world.caller.account("admins")["proxy"] == f"http://{PROXIES}:8888"
+    world.caller.openwx("stop_client", client="admins")
+
+
+def test_a_bad_proxy_is_refused_before_anything_changes(world: World) -> None:
+    host = world.host
+    answer = world.caller.openwx("start_client", client="bad", proxy="http://egress-user:gue ssed@127.0.0.2")
+    assert answer["code"] == 6
+    assert "option proxy" in answer["status"]
+    assert "egress-user" not in json.dumps(answer)
+    assert world.caller.openwx("check_client", client="bad")["code"] == 1
+    settings = "/etc/wxcontroller/wxcontroller.toml.d/zz-bad.toml"
+    host.write(settings, b"[client]\nproxy = 'http://egress-user:guessed@127.0.0.2'\n")
+    done = host.run("wxcontroller", "--check-config", check=False)
+    host.run("rm", settings)
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode != 0
+    assert settings in said
+    assert "option proxy must be" in said
+    assert "guessed" not in said
