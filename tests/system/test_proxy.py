@@ -1,7 +1,7 @@
 """Proxies of the kinds that are to be had in Debian, and an account that can reach nothing else.
 
-WeChat is the sandbox under the real names, over TLS, on an address that the proxies may reach and the account may not:
-its unit is confined by a drop-in.
+WeChat is the sandbox under the real names, over TLS, on an address that the proxies may reach and the account may
+not: its unit is confined by a drop-in.
 """
 
 import json
