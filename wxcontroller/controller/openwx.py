@@ -11,7 +11,8 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import disk_problem, json_response
 from wxcontroller.controller.view import View, stand_in_state
-from wxcontroller.core.account import Account, redacted
+from wxcontroller.core import egress
+from wxcontroller.core.account import Account
 from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.options import OPTIONS, Checked, check_options
@@ -184,7 +185,7 @@ def shown(parameters: Mapping[str, str]) -> Mapping[str, str]:
     """Return a start request's parameters as an answer may echo them: of a proxy without user and password."""
     if not parameters.get("proxy"):
         return parameters
-    return {**parameters, "proxy": redacted(parameters["proxy"])}
+    return {**parameters, "proxy": egress.shown(parameters["proxy"])}
 
 
 def _state(request: web.Request, view: View) -> bytes | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from wxcontroller.controller.statefiles import ClientState
 from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core import egress
 from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.paths import Paths
@@ -132,7 +133,7 @@ def account_json(view: View) -> JsonObject:
         "pid": view.pid,
         "port": account.port,
         "post_api": redacted(account.options.get("post_api", "")),
-        "proxy": redacted(account.options.get("proxy", "")),
+        "proxy": egress.shown(account.options.get("proxy", "")),
         "qrcode": view.has_qrcode,
         "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
         "user": user,

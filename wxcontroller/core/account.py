@@ -131,10 +131,16 @@ def _parameters(stored: str) -> dict[str, str]:
 
 
 def redacted(address: str) -> str:
-    """Return a URL fit for logs and pages: no credentials, query values replaced by ``…``."""
+    """Return a URL fit for logs and pages: no credentials, query values replaced by ``…``; ``…`` for what is none."""
     if not address:
         return ""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # a password with a slash in it looks like a bad port, and its rest like a path
+    except ValueError:
+        return "…"
+    if not parts.netloc:
+        return "…"
     host = parts.netloc.rpartition("@")[2]
     query = "&".join(f"{quote_plus(key)}=…" for key, _ in parse_qsl(parts.query, keep_blank_values=True))
     return urlunsplit((parts.scheme, host, parts.path, query, ""))

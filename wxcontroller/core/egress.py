@@ -65,6 +65,14 @@ def parse_proxy(value: str) -> Proxy:
     return Proxy(kind, host, port, user, password)
 
 
+def shown(value: str) -> str:
+    """Return a proxy's URL fit for everybody's eyes, also when it is none: then ``…``."""
+    try:
+        return str(parse_proxy(value)) if value else ""
+    except ValueError:
+        return "…"
+
+
 def _decoded(word: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})", word):
         raise ValueError("has a % in user or password that begins no percent-encoded character; write %25 for it")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxcontroller.core.account import redacted
-from wxcontroller.core.egress import ProxyKind, parse_proxy
+from wxcontroller.core.egress import ProxyKind, parse_proxy, shown
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.options import OPTIONS, Origin, check_options
 
@@ -74,3 +74,29 @@ def test_any_text_is_a_proxy_or_refused(value: str) -> None:
         return
     again = parse_proxy(str(proxy))
     assert (again.kind, again.host, again.port) == (proxy.kind, proxy.host, proxy.port)
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("", ""),
+        ("socks5h://somebody:hidden@h:1080", "socks5://h:1080"),
+        # What an admin's file may hold, and no account starts with.
+        ("somebody:hidden@h:3128", "…"),
+        ("http://somebody:hid/den@h:3128", "…"),
+        ("http://somebody:hidden@[::1:3128", "…"),
+    ],
+)
+def test_what_is_shown_of_a_value(value: str, seen: str) -> None:
+    assert shown(value) == seen
+
+
+@given(st.text() | st.from_regex(r"(https?:)?//\S*"))
+def test_any_url_can_be_redacted(value: str) -> None:
+    redacted(value)
+    shown(value)
+
+
+@pytest.mark.parametrize("value", ["http://somebody:hidden@[::1:80/", "somebody:hidden@h/in", "http://somebody:hid/den"])
+def test_what_is_no_url_is_not_shown(value: str) -> None:
+    assert "hid" not in redacted(value)
