@@ -421,9 +421,9 @@ async def test_a_proxys_password_is_in_no_answer_and_can_be_taken_back(host: Mac
 
 @pytest.mark.parametrize("value", ["http://somebody:hidden@[::1:3128", "somebody:hidden@h:3128"])
 async def test_a_bad_proxy_in_an_admins_file_is_neither_shown_nor_in_the_way(host: Machine, value: str) -> None:
-    await host.start("alice")
     host.paths.override_file("alice").parent.mkdir(parents=True, exist_ok=True)
     host.paths.override_file("alice").write_text(f'WXCLIENT_PROXY="{value}"\nMOJO_WEIXIN_POST_API="{value}"\n')
+    await host.start("alice")
     status, account = await host.v1("GET", "accounts/alice")
     assert (status, account["proxy"], account["post_api"]) == (200, "…", "…")
     assert len(await host.states()) == 1
