@@ -1,8 +1,9 @@
 """A call of the account's API: what came in, and the forms of answers (openwx-api 0, 2.2, 2.4)."""
 
+import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -27,6 +28,7 @@ from wxcontroller.openwx.statefile import ClientFacts
 
 NOT_RUNNING = -3
 MOST_BODY = 64 * 1024 * 1024
+_PORTION_SECONDS = 0.01
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
 _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
@@ -60,7 +62,14 @@ class Call:
         return bool(self.media_data) or any(self.get(name) for name in ("media_id", "media_path"))
 
 
-Answer: TypeAlias = JsonValue | web.Response
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer that is JSON already."""
+
+    body: bytes
+
+
+Answer: TypeAlias = JsonValue | Rendered | web.Response
 Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
 
@@ -105,20 +114,36 @@ async def read_call(request: web.Request) -> Call:
     return Call({name: parameters.text_of(name, value) for name, value in raw.items()}, data)
 
 
-def json_answer(value: JsonValue, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": "application/json"})
+def json_answer(value: JsonValue | Rendered, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=_json(value), headers={"Content-Type": "application/json"})
 
 
-def jsonp_answer(value: JsonValue, callback: str | None) -> web.Response:
+def jsonp_answer(value: JsonValue | Rendered, callback: str | None) -> web.Response:
     """``CALLBACK(JSON)``; a callback that is no plain name is refused (5.2 no. 38, 5.3 no. 44)."""
     name = callback if callback is not None else f"jsoncallback{int(time.time())}"
     if not _CALLBACK.fullmatch(name):
         return json_answer({"code": -1, "status": "callback must be a name: letters, digits, _ $ and ."}, 400)
     return web.Response(
-        body=name.encode() + b"(" + to_bytes(value) + b")",
+        body=name.encode() + b"(" + _json(value) + b")",
         headers={"Content-Type": "application/javascript", "X-Content-Type-Options": "nosniff"},
     )
 
 
 def array(values: list[JsonObject]) -> JsonValue:
     return list(values)
+
+
+async def long_array(values: Iterable[JsonObject]) -> Rendered:
+    """Render an array a few entries at a time: 200 groups of 500 would hold everything else up for half a second."""
+    entries: list[bytes] = []
+    began = time.monotonic()
+    for value in values:
+        entries.append(to_bytes(value))
+        if time.monotonic() - began > _PORTION_SECONDS:
+            await asyncio.sleep(0)
+            began = time.monotonic()
+    return Rendered(b"[" + b",".join(entries) + b"]")
+
+
+def _json(value: JsonValue | Rendered) -> bytes:
+    return value.body if isinstance(value, Rendered) else to_bytes(value)

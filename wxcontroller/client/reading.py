@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, array
+from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, array, long_array
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx import objects
 
@@ -41,13 +41,13 @@ class Reading:
 
     async def get_friend_info(self, _: Call) -> Answer:
         roster = self.parts.roster
-        return array(roster.friend_objects()) if roster.contacts else self.parts.not_running()
+        return await long_array(roster.friend_objects()) if roster.contacts else self.parts.not_running()
 
     async def get_group_info(self, _: Call) -> Answer:
-        return self._groups(members=True)
+        return await self._groups(members=True)
 
     async def get_group_basic_info(self, _: Call) -> Answer:
-        return self._groups(members=False)
+        return await self._groups(members=False)
 
     async def search_friend(self, call: Call) -> Answer:
         wanted = _wanted(call)
@@ -107,9 +107,11 @@ class Reading:
             "status": f"success, client({facts.pid}) will stop in {_STOP_SECONDS} seconds",
         }
 
-    def _groups(self, members: bool) -> Answer:
+    async def _groups(self, members: bool) -> Answer:
         roster = self.parts.roster
-        return array(roster.group_objects(members=members)) if roster.contacts else self.parts.not_running()
+        if not roster.contacts:
+            return self.parts.not_running()
+        return await long_array(roster.group_objects(members=members))
 
 
 def _wanted(call: Call) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Whom an account knows: itself, its contacts and groups, kept current by the driver's events."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -77,26 +77,36 @@ class Roster:
         self.groups.clear()
         self._strangers.clear()
 
-    def friend_objects(self) -> list[JsonObject]:
-        return [objects.friend(contact) for contact in self.contacts.values()]
+    def friend_objects(self) -> Iterator[JsonObject]:
+        """Render the contacts as they are now, one when it is asked for: changes meanwhile don't matter."""
+        return map(objects.friend, list(self.contacts.values()))
 
-    def group_objects(self, members: bool) -> list[JsonObject]:
+    def group_objects(self, members: bool) -> Iterator[JsonObject]:
+        """Render the groups likewise, with or without their members."""
         make = objects.group if members else objects.group_basic
-        own = self.own
-        return [make(group, own) for group in self.groups.values()]
+        groups, own = list(self.groups.values()), self.own
+        return (make(group, own) for group in groups)
 
     def find_contacts(self, wanted: Mapping[str, str]) -> list[Contact]:
         """Contacts of which every given attribute is exactly equal (openwx-api 2.3); none when none is given."""
-        return _find(self.contacts.values(), objects.friend, wanted)
+        return _find(_candidates(self.contacts, wanted), objects.friend, wanted)
 
     def find_groups(self, wanted: Mapping[str, str]) -> list[Group]:
         own = self.own
-        return _find(self.groups.values(), lambda group: objects.group_basic(group, own), wanted)
+        return _find(_candidates(self.groups, wanted), lambda group: objects.group_basic(group, own), wanted)
 
     def member(self, group: str, person: str) -> Member | None:
         """A member of a group, or None when the group or the member is unknown."""
         found = self.groups.get(group)
         return next((one for one in found.members if one.id == person), None) if found else None
+
+
+def _candidates(things: Mapping[str, Thing], wanted: Mapping[str, str]) -> Iterable[Thing]:
+    """Return who can be meant at all: an id is one of thousands, and most are found by it."""
+    if "id" not in wanted:
+        return things.values()
+    found = things.get(wanted["id"])
+    return () if found is None else (found,)
 
 
 def _find(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:

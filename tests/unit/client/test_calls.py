@@ -8,9 +8,12 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
+from wxcontroller.client.calls import long_array
+from wxcontroller.client.roster import Roster
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import items, obj
-from wxcontroller.core.model import Direction
+from wxcontroller.core.model import Contact, Direction, Group, Member
+from wxcontroller.openwx.replies import to_bytes
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -178,6 +181,43 @@ async def test_jsonp_where_it_is_wanted(start: Start) -> None:
     client.driver.contents["avatar @me"] = b"GIF89a...."
     async with client.http.get(client.address("get_avatar"), params={**asked, "id": "@me"}) as answer:
         assert await answer.read() == b"GIF89a...."
+
+
+async def test_jsonp_goes_round_lists_too(start: Start) -> None:
+    client = start(WXCLIENT_JSONP="1")
+    await client.login()
+    query = {"datatype": "jsonp", "callback": "f"}
+    async with client.http.get(client.address("get_group_basic_info"), params=query) as answer:
+        assert (await answer.text()).startswith('f([{"displayname":"A、Cy"')
+
+
+async def test_a_long_list_lets_others_have_their_turn() -> None:
+    members = tuple(Member(f"@{number}", f"名{number}") for number in range(500))
+    roster = Roster(me=Contact("@me", "我"))
+    roster.replace((), (Group(f"@@{number}", "群", members) for number in range(40)))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    meanwhile = asyncio.create_task(others())
+    rendered = await long_array(roster.group_objects(members=True))
+    meanwhile.cancel()
+    assert rendered.body == to_bytes([*roster.group_objects(members=True)])
+    assert turns > 1
+    assert (await long_array([])).body == b"[]"
+
+
+def test_an_id_finds_by_itself_and_with_other_attributes() -> None:
+    roster = Roster()
+    roster.replace((Contact("@a", "Ann"), Contact("@b", "Ann")), ())
+    assert [one.id for one in roster.find_contacts({"name": "Ann"})] == ["@a", "@b"]
+    assert [one.id for one in roster.find_contacts({"id": "@b", "name": "Ann"})] == ["@b"]
+    assert roster.find_contacts({"id": "@b", "name": "Ben"}) == []
+    assert roster.find_contacts({"id": "@c"}) == []
 
 
 async def test_text_that_is_no_utf8_is_refused_in_words(start: Start) -> None:
