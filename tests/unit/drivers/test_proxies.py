@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.drivers.kit import HURRY, Wechat, hurried
 from tests.unit.drivers.proxies import SmallProxy, certificate
@@ -180,6 +182,30 @@ async def test_something_that_is_no_proxy(scheme: str, answer: bytes) -> None:
     async with server:
         words = await failure(f"{scheme}://somebody:hidden@127.0.0.1:{port}")
     assert f"the proxy {scheme.removesuffix('h')}://127.0.0.1:{port} " in words
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["http://", "http://somebody:hidden@", "socks5://", "socks5://somebody:hidden@"]),
+    st.sampled_from(
+        [b"", b"HTTP/1.1 200\r\n\r\n", b"\x05", b"\x05\x00\x05\x00\x00", b"\x05\x02\x01\x00\x05\x00\x00\x03"]
+    ),
+    st.binary(max_size=40),
+)
+def test_any_answer_is_no_answer(start: str, known: bytes, more: bytes) -> None:
+    async def ask() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            writer.write(known + more)
+            with contextlib.suppress(OSError):
+                writer.write_eof()
+                await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            await failure(f"{start}127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+    asyncio.run(ask())
 
 
 async def test_certificates_that_are_not_to_be_trusted(real: Real) -> None:

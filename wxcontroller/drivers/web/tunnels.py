@@ -191,10 +191,10 @@ async def _tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLCon
     except ssl.SSLCertVerificationError:
         raise TunnelFailed(
             f"the certificate of {host}, seen through the proxy {proxy}, is not to be trusted; "
-            "use a proxy that does not open TLS"
+            "see whether this machine's clock is right and whether the proxy opens TLS"
         ) from None
     except (ssl.SSLError, OSError):
-        raise TunnelFailed(f"the proxy {proxy} lets no TLS with {host} through; it is tried again") from None
+        raise TunnelFailed(f"the proxy {proxy} lets no TLS with {host} through; is it allowed to?") from None
 
 
 def _locked(proxy: Proxy, how: str) -> str:
