@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -301,3 +302,27 @@ async def test_a_report_is_one_json_object_with_the_originals_headers(listener: 
     assert "gzip" in request.headers["Accept-Encoding"]
     # Sorted, without spaces, slashes escaped, UTF-8; half a character as an escape.
     assert body.startswith('{"class":"recv","content":"a\\/b 好 \\ud800","format":"text",'.encode())
+
+
+SAID = "400, 410, 413, 415 and 422"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 415, 422, 429, 500, 502])
+async def test_which_answers_end_the_trying(listener: Listener, start: Start, status: int) -> None:
+    async def refuse(_: web.Request, __: JsonObject) -> web.StreamResponse:
+        listener.respond = taken
+        return web.Response(status=status)
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = refuse
+    client.driver.play([message("first"), message("second")])
+    await listener.until("second")
+    final = str(status) in SAID
+    assert listener.contents == (["first", "second"] if final else ["first", "first", "second"])
+    assert obj(await client.get("get_client_info"))["reports_refused"] == int(final)
+
+
+@pytest.mark.parametrize("page", ["docs/compatibility.md", "docs/man/wxclient.8.scd"])
+def test_the_documents_say_so(page: str) -> None:
+    assert SAID in (Path(__file__).parents[3] / page).read_text(encoding="utf-8")

@@ -1,0 +1,194 @@
+"""Defects of the original (openwx-api 5) that no other test looks at by itself."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import ANN, logged_in, message
+from tests.unit.controller.machine import Machine
+from wxcontroller.client.config import read_config
+from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.options import OPTIONS, check_options
+from wxcontroller.core.paths import Paths
+from wxcontroller.drivers.base import QrReady, Scanned
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+QR = QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+async def test_no_6_the_log_level_of_a_start_counts(host: Machine, start: Start) -> None:
+    answer = await host.get("start_client", client="alice", log_level="debug", http_debug="1")
+    assert (answer["log_level"], answer["http_debug"]) == ("debug", "1")
+    assert 'MOJO_WEIXIN_LOG_LEVEL="debug"' in host.paths.account_file("alice").read_text()
+    client = start(MOJO_WEIXIN_LOG_LEVEL="debug", MOJO_WEIXIN_HTTP_DEBUG="1")
+    await client.until_state("loading")
+    told = obj(await client.get("get_client_info"))
+    assert (told["log_level"], told["http_debug"]) == ("debug", "1")
+    assert client.state()["log_level"] == "debug"
+
+
+async def test_no_10_what_a_stop_leaves(start: Start) -> None:
+    client = start()
+    client.driver.play([QR, Scanned(), *logged_in()])
+    await client.until_state("running")
+    assert client.driver.context
+    client.driver.context.store.save(b"session")
+    assert client.paths.pid_file("alice").exists()
+    await client.stop()
+    assert client.state()["state"] == "stop"
+    assert client.paths.cookie_file("alice").read_bytes() == b"session"
+    assert not client.paths.pid_file("alice").exists()
+    assert not client.paths.qrcode_file("alice").exists()
+
+
+@pytest.mark.parametrize("path", ["send_message", "sticky_group", "", "get_user_info/", "../v1x"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_no_14_44_54_calls_that_are_none(start: Start, method: str, path: str) -> None:
+    client = start(WXCLIENT_JSONP="1")
+    await client.login()
+    script = {"datatype": "jsonp", "callback": "<script>alert(1)</script>"}
+    async with client.http.request(method, client.address(path), params=script) as answer:
+        assert (answer.status, await answer.read()) == (403, b"api not found")
+    async with client.http.request(method, f"http://127.0.0.1:{client.port}/", params=script) as answer:
+        assert (answer.status, await answer.read()) == (403, b"api not found")
+
+
+async def test_no_20_a_start_sets_all_options_anew(host: Machine) -> None:
+    await host.get("start_client", client="a", send_interval="9", post_event="0")
+    await host.get("start_client", client="b")
+    assert "SEND_INTERVAL" not in host.paths.account_file("b").read_text()
+    await host.get("stop_client", client="a")
+    await host.get("start_client", client="a", http_debug="1")
+    written = host.paths.account_file("a").read_text()
+    assert "SEND_INTERVAL" not in written
+    assert "POST_EVENT" not in written
+    assert "MOJO_WEIXIN_HTTP_DEBUG" in written
+
+
+async def test_no_30_falsy_values_are_empty_texts(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents["empty"] = b""
+    await client.login()
+    await client.get("send_friend_message", id="@ben", content="x")
+    client.driver.play([message("?", kind=MessageKind.FILE, media=Media(MessageKind.FILE, "empty"))])
+    sent, received = await webhook.messages(2)
+    assert (sent["code"], sent["receiver_uid"], sent["receiver_account"]) == ("", "", "")
+    assert (received["media_size"], received["media_data"], received["sender_uid"]) == ("", "", "")
+    for report in (sent, received):
+        assert not [key for key, value in report.items() if value in (0, None, False) and value != ""]
+
+
+async def test_no_39_a_handler_that_fails_is_a_json_answer(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.contents["avatar @ann"] = RuntimeError("a bug, with a secret")
+    async with client.http.get(client.address("get_avatar"), params={"id": "@ann"}) as answer:
+        assert (answer.status, answer.content_type) == (500, "application/json")
+        told = obj(json.loads(await answer.read()))
+    assert told["code"] == -1
+    assert "journal" in str(told["status"])
+    assert "secret" not in str(told)
+    assert obj(await client.get("get_client_info"))["code"] == 0
+
+
+async def test_no_46_no_search_changes_anything(start: Start) -> None:
+    client = start()
+    await client.login()
+    for call in ("search_friend", "search_group"):
+        for method in ("set_markname", "send", "stick", "dump", "update", "DESTROY", "__class__", "new", "can"):
+            assert obj(await client.get(call, **{method: "x"}))["code"] == 102
+    assert client.driver.commands == []
+    assert client.driver.sends == []
+    assert obj(items(await client.get("search_friend", id="@ann"))[0])["markname"] == ANN.markname
+
+
+async def test_no_52_private_files_are_the_accounts_alone(start: Start) -> None:
+    client = start()
+    client.driver.play([QR])
+    await client.until_state("scaning")
+    assert client.driver.context
+    client.driver.context.store.save(b"session")
+    paths = client.paths
+    assert mode(paths.cookie_file("alice")) == 0o600
+    # What the controller's group reads.
+    assert mode(paths.state_file("alice")) == mode(paths.qrcode_file("alice")) == 0o640
+
+
+async def test_no_53_76_nobody_is_told_of_the_login(start: Start, webhook: Webhook) -> None:
+    """Neither is the code uploaded nor a notice fetched: the only lines are to the webhook and to the API."""
+    seen: list[object] = []
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "socket.connect":
+            seen.append(arguments[1])
+        elif event == "socket.getaddrinfo":
+            seen.append(arguments[:2])
+
+    sys.addaudithook(watch)  # for good: there is no way to take one off, and it only notes
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([QR, Scanned(), *logged_in(), message("last")])
+    await webhook.messages()
+    await client.get("get_user_info")
+    assert {("127.0.0.1", webhook.port), ("127.0.0.1", client.port)} >= set(seen)
+    assert seen
+    assert check_options([("is_fetch_notice", "1"), ("notice_api", "http://x/")]).given == {}
+
+
+async def test_no_66_a_reader_never_sees_half_a_file(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    client.driver.play([QR, Scanned(), *logged_in()] * 20)
+    path, words = client.paths.state_file("alice"), set()
+
+    def read() -> None:
+        while client.driver.script.qsize():
+            if path.exists():
+                words.add(json.loads(path.read_bytes())["state"])
+
+    await asyncio.to_thread(read)
+    assert words
+
+
+async def test_no_71_a_slow_wechat_blocks_nobody(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = start()
+    await client.login()
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> None:
+        asked.set()
+        await gate.wait()
+
+    for command in ("pin", "revoke", "kick", "set_remark"):
+        monkeypatch.setattr(client.driver, command, slow)
+    waiting = [
+        asyncio.create_task(client.get("stick", id="@ann")),
+        asyncio.create_task(client.get("revoke_message", id="1:@ann")),
+        asyncio.create_task(client.get("kick_group_member", id="@@team", members="@c")),
+        asyncio.create_task(client.get("set_friend_markname", id="@ann", new_markname="x")),
+    ]
+    await asked.wait()
+    assert obj(await asyncio.wait_for(client.get("get_user_info"), 1))["id"] == "@me"
+    assert obj(await asyncio.wait_for(client.get("send_friend_message", id="@ben", content="x"), 1))["code"] == 0
+    client.driver.play([message("still heard")])
+    assert obj(items(await asyncio.wait_for(client.get("check_event"), 1))[-1])["content"] in ("x", "still heard")
+    gate.set()
+    assert {obj(await one)["code"] for one in waiting} == {0}
+
+
+def test_no_77_the_account_has_one_variable(tmp_path: Path) -> None:
+    port = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}
+    misspelt = read_config("alice", {**port, "MOJO_WEIXIN_ACCUNT": "bob"}, Paths(tmp_path))
+    assert misspelt.name.name == "alice"
+    assert read_config("bob", {**port, "MOJO_WEIXIN_ACCOUNT": "bob"}, Paths(tmp_path)).name.name == "bob"
+    assert "MOJO_WEIXIN_ACCUNT" not in {option.variable for option in OPTIONS.values()}
