@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import io
 import logging
 from collections.abc import AsyncIterator
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 
 from tests.unit.drivers.kit import HURRY, Wechat, hurried
 from tests.unit.drivers.proxies import SmallProxy, certificate
+from tests.unit.drivers.test_media import arrived, draft, fetched, hold, written
 from wxcontroller.drivers.base import Hindered, Offline, Online, Upload
 from wxcontroller.drivers.web.cookies import Jar
 from wxcontroller.drivers.web.failures import NoAnswer
 from wxcontroller.drivers.web.transport import Request, Transport
-from wxcontroller.sandbox import samples
+from wxcontroller.sandbox import compose, samples
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, running
 from wxcontroller.sandbox.tls import make_ca, server_context
@@ -91,6 +93,25 @@ async def test_everything_of_a_session_goes_through(
     assert proxy.turned_away == 0
     assert world.violations() == []
     assert not any(secret in caplog.text for secret in (PASSWORD, WRITTEN[1], USER, WRITTEN[0]))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+async def test_much_content_comes_through_whole(real: Real, scheme: str) -> None:
+    world, alice = real.wechat, real.wechat.sandbox.add_account("Alice")
+    content = bytes(range(256)) * 12_000  # 3 MB: more than any buffer on the way
+    async with real.proxy(scheme).running() as proxy:
+        options = {"server": "", "proxy": proxy.url(), "ca_file": str(real.ca_file)}
+        async with world.drive(None, None, **options) as drive:
+            await world.enter(drive, alice)
+            paper = hold(world, "file", content, "paper.bin")
+            message = await arrived(world, drive, alice, compose.file(draft(world, alice), paper))
+            assert (await fetched(drive, message))[0] == content
+            uploaded = await drive.driver.upload(written(real.for_proxy, "back.bin", content[::-1]))
+            await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
+    assert world.violations() == []
+    sent = alice.sent[-1].item
+    assert sent is not None
+    assert (sent.size, sent.md5) == (len(content), hashlib.md5(content[::-1]).hexdigest())
 
 
 async def test_a_server_is_asked_for_by_its_address(world: Wechat) -> None:
