@@ -249,7 +249,9 @@ class MediaOut:
             md5=digest,
             chunks=-(-status.st_size // self.config.number("media_chunk_size")),
         )
-        return Parcel(facts, Upload(path, name, mime, status.st_size), discard=discard)
+        # Asked for as a file, it is one whatever its name says.
+        forced = MessageKind.FILE if wanted is MessageKind.FILE else None
+        return Parcel(facts, Upload(path, name, mime, status.st_size, forced), discard=discard)
 
     def _written(self, given: Mapping[str, str], data: bytes) -> tuple[Path, Callable[[], None]]:
         path, stream = self._temporary(given)

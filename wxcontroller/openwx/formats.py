@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.model import AppShare, Card, Message, MessageKind
+from wxcontroller.core.model import AppShare, Card, Media, Message, MessageKind
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
@@ -48,9 +48,8 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
 
 def unfetched(message: Message, error: str = "") -> MediaFacts:
     """What is known of a message's media before, or without, fetching it."""
-    found = message.media
-    if found is None:
-        return MediaFacts(message.kind, id=media.media_id(message.id, message.kind), error=error)
+    # WeChat may have nothing to fetch, but what it would be is known.
+    found = message.media or Media(message.kind, message.id)
     name = media.safe_name(found.name)
     mime = media.mime_of(name, found.kind)
     return MediaFacts(
@@ -84,6 +83,7 @@ def _app_fields(app: AppShare) -> JsonObject:
         "app_url": app.url,
         "app_name": app.app_name,
         "app_desc": app.description,
+        "app_type": app.type,
         "app_articles": [
             {"title": one.title, "url": one.url, "digest": one.digest, "cover": one.cover} for one in app.articles
         ],

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
@@ -112,6 +113,53 @@ def link(draft: Draft, app_type: int, title: str, url: str, description: str, ap
     return draft.message(APP, encode(xml), fields)
 
 
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One article of a push."""
+
+    title: str
+    url: str
+    description: str
+    cover: str
+
+
+def articles(draft: Draft, name: str, pushed: Sequence[Article]) -> Message:
+    """Return what an official account pushes: several articles in one message (7.4)."""
+    items = "".join(
+        f"<item><itemshowtype>4</itemshowtype><title><![CDATA[{_cdata(one.title)}]]></title>"
+        f"<url><![CDATA[{_cdata(escape(one.url))}]]></url><shorturl></shorturl><pub_time>{int(time.time())}</pub_time>"
+        f"<cover><![CDATA[{_cdata(escape(one.cover))}]]></cover><digest><![CDATA[{_cdata(one.description)}]]></digest>"
+        "</item>"
+        for one in pushed
+    )
+    first = pushed[0]
+    xml = (
+        f'<msg><appmsg appid="" sdkver="0"><title>{escape(first.title)}</title><des>{escape(first.description)}</des>'
+        f'<type>5</type><url>{escape(escape(first.url))}</url><mmreader><category count="{len(pushed)}">'
+        f"<name>{escape(name)}</name>{items}</category><publisher><nickname>{escape(name)}</nickname></publisher>"
+        f"</mmreader></appmsg><fromusername>{draft.sender}</fromusername><appinfo><version>0</version>"
+        f"<appname>{escape(name)}</appname></appinfo></msg>"
+    )
+    fields: JsonObject = {"AppMsgType": LINK, "FileName": encode(first.title), "Url": encode(escape(first.url))}
+    return draft.message(APP, encode(xml), fields)
+
+
+def template(draft: Draft, words: str, people: Mapping[str, Sequence[str]]) -> Message:
+    """Return a notice whose ``words`` name places that ``people`` fill, as ``$names$`` (7.7)."""
+    links = "".join(
+        f'<link name={quoteattr(name)} type="link_profile"><memberlist>'
+        + "".join(f"<member><nickname><![CDATA[{_cdata(who)}]]></nickname></member>" for who in listed)
+        + "</memberlist><separator><![CDATA[、]]></separator></link>"
+        for name, listed in people.items()
+    )
+    xml = (
+        '<sysmsg type="sysmsgtemplate"><sysmsgtemplate><content_template type="tmpl_type_profile"><plain></plain>'
+        f"<template><![CDATA[{_cdata(words)}]]></template><link_list>{links}</link_list>"
+        "</content_template></sysmsgtemplate></sysmsg>"
+    )
+    return draft.message(SYSTEM, encode(xml))
+
+
 def transfer(draft: Draft, amount: str, memo: str) -> Message:
     """Return a transfer of money."""
     des = f"收到转账{amount}元。如需收钱，请点此升级至最新版本"
@@ -133,6 +181,8 @@ def card(draft: Draft, person: Person) -> Message:
         "province": person.province,
         "city": person.city,
         "sign": person.signature,
+        "bigheadimgurl": f"http://wx.qlogo.invalid/mmhead/{person.wxid}/0",
+        "smallheadimgurl": f"http://wx.qlogo.invalid/mmhead/{person.wxid}/132",
     }
     xml = "".join(f" {name}={quoteattr(value)}" for name, value in attributes.items())
     xml = f'<?xml version="1.0"?>\n<msg{xml} sex="{person.sex}" scene="17" certflag="0" />\n'

@@ -7,7 +7,7 @@ from itertools import islice
 
 from aiohttp import web
 
-from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
 from wxcontroller.sandbox import compose, samples
 from wxcontroller.sandbox.account import Account, Heard, Sent
 from wxcontroller.sandbox.compose import Draft
@@ -46,16 +46,19 @@ KINDS: dict[str, tuple[str, ...]] = {
     "file": _MEDIA,
     "link": ("title", "url", "description", "app_name"),
     "app": ("title", "url", "description", "app_name", "app_type"),
+    "articles": ("articles",),
     "transfer": ("amount", "text"),
     "card": ("who",),
     "location": ("title", "text", "latitude", "longitude"),
     "notice": ("text",),
+    "template": ("text", "people"),
     "revoke": ("msg_id",),
     "friend_request": ("text", "scene"),
     "voip": (),
     "raw": ("msg_type", "text", "fields"),
 }
-_PHONE_KINDS = frozenset(KINDS) - {"notice", "friend_request", "voip"}
+_PHONE_KINDS = frozenset(KINDS) - {"articles", "notice", "template", "friend_request", "voip"}
+_FROM_WECHAT = ("notice", "template")
 
 
 async def _read(request: web.Request, *where: str) -> tuple[str, JsonObject]:
@@ -80,13 +83,13 @@ async def receive(request: web.Request) -> web.Response:
         if heard.sender == account.wxid:
             raise BadInput("the account sent that itself; use phone-send to revoke it")
         draft = Draft(sandbox.next_msg_id(), heard.peer, heard.sender)
-    elif kind == "notice" and "from" not in body:
+    elif kind in _FROM_WECHAT and "from" not in body:
         peer = one_of(account, string(body, "group"), "group")
         draft = Draft(sandbox.next_msg_id(), peer, peer)
     else:
         peer, sender = _who(account, string(body, "from"), string(body, "group", ""))
-        draft = Draft(sandbox.next_msg_id(), peer, peer if kind == "notice" else sender)
-    return _bring(sandbox, account, kind, draft, body, "notice" if kind == "notice" else "peer")
+        draft = Draft(sandbox.next_msg_id(), peer, peer if kind in _FROM_WECHAT else sender)
+    return _bring(sandbox, account, kind, draft, body, "notice" if kind in _FROM_WECHAT else "peer")
 
 
 def _who(account: Account, sender: str, group: str) -> tuple[str, str]:
@@ -169,6 +172,15 @@ def _compose(sandbox: Sandbox, account: Account, kind: str, draft: Draft, body: 
             title, app_type = string(body, "title"), number(body, "app_type", compose.LINK, 0, 100_001)
             parts = (string(body, name, "") for name in ("url", "description", "app_name"))
             return compose.link(draft, app_type, title, *parts), title
+        case "articles":
+            pushed = [_article(one) for one in items(body.get("articles"))]
+            if not pushed:
+                raise BadInput("'articles' must be a list of objects with title, url, description and cover")
+            return compose.articles(draft, account.name_of(draft.sender), pushed), pushed[0].title
+        case "template":
+            said, people = string(body, "text"), obj(body.get("people"))
+            listed = {name: [text(who) for who in items(names)] for name, names in people.items()}
+            return compose.template(draft, said, listed), said
         case "transfer":
             amount = string(body, "amount", "0.10")
             return compose.transfer(draft, amount, string(body, "text", "")), f"[transfer {amount}]"
@@ -193,6 +205,11 @@ def _compose(sandbox: Sandbox, account: Account, kind: str, draft: Draft, body: 
         case _:
             said = string(body, "text", "")
             return draft.message(number(body, "msg_type", 1, 0, 2**31), said, obj(body.get("fields"))), said
+
+
+def _article(value: JsonValue) -> compose.Article:
+    one = obj(value)
+    return compose.Article(string(one, "title"), *(string(one, name, "") for name in ("url", "description", "cover")))
 
 
 _MAKERS: dict[str, tuple[Callable[[str], bytes], str]] = {

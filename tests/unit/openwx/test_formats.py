@@ -38,7 +38,7 @@ EXTRA: dict[MessageKind, set[str]] = {
     MessageKind.TEXT: set(),
     MessageKind.NOTICE: set(),
     MessageKind.PAYMENT: set(),
-    MessageKind.APP: {f"app_{name}" for name in ("id", "title", "url", "name", "desc", "articles")},
+    MessageKind.APP: {f"app_{name}" for name in ("id", "title", "url", "name", "desc", "type", "articles")},
     MessageKind.REVOKE: {"revoke_id"},
     MessageKind.CARD: {f"card_{name}" for name in ("id", "name", "account", "province", "city", "sex", "avatar")},
     MessageKind.LOCATION: {f"location_{name}" for name in ("latitude", "longitude", "label", "url")},

@@ -21,7 +21,7 @@ _MEDIA = {
     62: MessageKind.MICROVIDEO,
 }
 # App messages that are nothing but media (7.4).
-_APP_IMAGE, _APP_LINK, _APP_FILE, _APP_EMOTICON, _APP_TRANSFER = 2, 5, 6, 8, 2000
+_APP_IMAGE, _APP_LINK, _APP_FILE, _APP_EMOTICON, _APP_QUOTE, _APP_TRANSFER = 2, 5, 6, 8, 57, 2000
 _WORDS = {
     MessageKind.IMAGE: "[图片]",
     MessageKind.VOICE: "[语音]",
@@ -174,6 +174,10 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> Co
     description = xml.text("appmsg/des")
     if app_type == _APP_TRANSFER:
         return Content(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)
+    if app_type == _APP_QUOTE and not description:
+        # What is answered; it is escaped once more (8.2).
+        quoted = unescape(xml.text("refermsg/content"))[:_MOST_WORDS]
+        description = "：".join(part for part in (xml.text("refermsg/displayname"), quoted) if part)
     articles = _articles(xml)
     first = articles[0] if articles else Article("")
     # An address is escaped once more than everything else (8.2).

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
 from wxcontroller.core.model import Direction, FriendRequest, Message, MessageKind
 from wxcontroller.drivers.web import markup
-from wxcontroller.drivers.web.contents import FRIEND_REQUEST, NOTICE, content_of
+from wxcontroller.drivers.web.contents import FRIEND_REQUEST, NOTICE, TEXT, content_of
 from wxcontroller.drivers.web.decode import names_in
-from wxcontroller.drivers.web.text import is_group, plain, split_sender
+from wxcontroller.drivers.web.text import is_group, plain, plain_mentions, split_sender
 
 STATUS_NOTIFY = 51
 # Not chat messages: the end of a call on the phone, and the service's own signals.
@@ -63,6 +63,8 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify 
     sender = me if own else chat
     if in_group and not own:
         sender, content = ("", content) if kind == NOTICE else split_sender(content)
+    if in_group and kind == TEXT:
+        content = plain_mentions(content)
     message_id = id_of(raw)
     found = content_of(raw, kind, message_id, content, emoji_names)
     if found.own and not own:

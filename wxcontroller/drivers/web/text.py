@@ -11,6 +11,7 @@ _ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\u00a0"}
 _PREFIX = re.compile(r"(@[A-Za-z0-9]+|[A-Za-z0-9_-]+):<br ?/>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MENTION = re.compile("(@[^@\u2005\n]{1,100})\u2005")
 _GROUP = re.compile(r"@@|.*@chatroom\Z", re.DOTALL)
 
 
@@ -41,6 +42,11 @@ def _for_xml(content: str) -> str:
 def plain_name(raw: str, emoji_names: bool) -> str:
     """Return a name as ``plain`` does, without what would act on a terminal instead of being read."""
     return _CONTROL.sub("", plain(raw, emoji_names))
+
+
+def plain_mentions(raw: str) -> str:
+    """Return a group's text with the phone's narrow space after ``@NAME`` as an ordinary one (8.2)."""
+    return _MENTION.sub(r"\1 ", raw) if "\u2005" in raw else raw
 
 
 def unescape(raw: str) -> str:

@@ -1,0 +1,161 @@
+"""A whole account for the tests of message kinds: sandbox, driver, client and a webhook, on real sockets."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from tests.unit.client.conftest import Webhook
+from tests.unit.drivers.kit import HURRY, Wechat, wechat
+from wxcontroller.client.config import read_config
+from wxcontroller.client.service import Client
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.paths import Paths
+from wxcontroller.drivers.web.driver import WebDriver
+from wxcontroller.sandbox.account import Account, Sent
+from wxcontroller.sandbox.world import Kind
+
+PATIENCE = 10.0
+
+
+@dataclass
+class Stage:
+    """``friend``, ``member`` and ``group`` are real ids of people that messages come from and go to."""
+
+    wechat: Wechat
+    account: Account
+    webhook: Webhook
+    http: aiohttp.ClientSession
+    port: int
+    paths: Paths
+    friend: str
+    official: str
+    group: str
+    member: str
+    me: JsonObject = field(default_factory=dict)
+    _seen: int = 0
+
+    def username(self, wxid: str) -> str:
+        """The id of somebody in the present session."""
+        assert self.account.session is not None
+        return self.account.session.username(wxid)
+
+    async def sandbox(self, path: str, body: JsonObject) -> JsonObject:
+        """Use the sandbox's scripting API."""
+        url = f"{self.wechat.url}/sandbox/accounts/{self.account.uin}/{path}"
+        async with self.http.post(url, json=body) as answer:
+            found = obj(await answer.json())
+            assert answer.status == 200, found
+            return found
+
+    async def report(self, message_id: str) -> JsonObject:
+        """Wait for the report of a message."""
+        got = await self.webhook.until(lambda reports: any(one.get("id") == message_id for one in reports))
+        return next(one for one in got if one.get("id") == message_id)
+
+    async def call(self, name: str, data: bytes = b"", **parameters: str) -> JsonValue:
+        """Use the account's API; ``data`` is media_data."""
+        form = aiohttp.FormData(parameters)
+        if data:
+            form.add_field("media_data", data, filename="x")
+        async with self.http.post(f"http://127.0.0.1:{self.port}/openwx/{name}", data=form) as answer:
+            assert answer.status == 200, await answer.text()
+            found: JsonValue = json.loads(await answer.read())
+            return found
+
+    async def sent(self, answer: JsonValue) -> Sent:
+        """What the recipient of a send got."""
+        message_id = text(obj(answer).get("id")).partition(":")[0]
+        return next(one for one in self.account.sent if one.msg_id == message_id)
+
+    async def people(self) -> dict[str, JsonObject]:
+        """FRIEND objects by id, as the API gives them."""
+        return {text(obj(one)["id"]): obj(one) for one in items(await self.call("search_friend", category="好友"))}
+
+
+@contextlib.asynccontextmanager
+async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
+    """Run everything, logged in."""
+    hook = Webhook()
+    app = web.Application(client_max_size=1 << 26)
+    app.router.add_post("/in", hook.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    paths = Paths(directory)
+    for place in (paths.runtime("alice"), paths.state("alice")):
+        place.mkdir(parents=True)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        hook.port = runner.addresses[0][1]
+        world = await stack.enter_async_context(wechat())
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        account = world.sandbox.add_account("Alice & 😄")
+        port = free_port()
+        stopping = asyncio.Event()
+        environ = {
+            "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
+            "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": hook.address,
+            "MOJO_WEIXIN_SEND_INTERVAL": "0",
+            "MOJO_WEIXIN_SYNCCHECK_INTERVAL": "0",
+            "MOJO_WEIXIN_SYNCCHECK_DELAY": "0",
+            "WXCLIENT_SERVER": world.url,
+            **environ,
+        }
+        config = read_config("alice", environ, paths)
+        task = asyncio.create_task(Client(config, lambda context: WebDriver(context, HURRY)).run(stopping))
+
+        async def stop() -> None:
+            stopping.set()
+            async with asyncio.timeout(PATIENCE):
+                await task
+
+        stack.push_async_callback(stop)
+        await _log_in(world, account, paths)
+        people = account.world.people.values()
+        room = next(room for room in account.world.groups.values() if room.saved and len(room.members) > 3)
+        stranger = next(m.wxid for m in room.members if account.world.people[m.wxid].kind is Kind.STRANGER)
+        stage = Stage(
+            world,
+            account,
+            hook,
+            http,
+            port,
+            paths,
+            friend=next(one.wxid for one in people if one.kind is Kind.FRIEND),
+            official=next(one.wxid for one in people if one.kind is Kind.OFFICIAL),
+            group=room.wxid,
+            member=stranger,
+        )
+        stage.me = obj(await stage.call("get_user_info"))
+        yield stage
+
+
+async def _log_in(world: Wechat, account: Account, paths: Paths) -> None:
+    logins, deadline = world.sandbox.logins, time.monotonic() + PATIENCE
+    while not (waiting := [one for one in logins.newest_first() if one.uin is None]):
+        assert time.monotonic() < deadline, "no login"
+        await asyncio.sleep(0.01)
+    logins.scan(waiting[0], account.uin)
+    logins.confirm(waiting[0])
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            if json.loads(paths.state_file("alice").read_bytes()).get("state") == "running":
+                return
+        assert time.monotonic() < deadline, "not running"
+        await asyncio.sleep(0.01)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,301 @@
+"""Every kind of message, and what its report holds (weixin-web-protocol 7, openwx-api 3.2)."""
+
+from dataclasses import dataclass, field
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.sandbox import samples
+
+FRIEND, GROUP, PHONE, PHONE_GROUP = "friend", "group", "phone", "phone in a group"
+EVERYWHERE = (FRIEND, GROUP, PHONE, PHONE_GROUP)
+# Where people can't send it.
+RECEIVED = (FRIEND, GROUP)
+ALONE = (FRIEND,)
+UNSUPPORTED = "[不支持的消息，请在手机上查看]"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One kind. ``body`` is what the sandbox is asked for; ``first`` a message before, whose id ``body`` gets.
+
+    ``content`` and ``fields`` are expected in the report; in ``content`` {path} is media_path. Fields of media are
+    checked against the content itself, ``fields`` has what differs.
+    """
+
+    name: str
+    type: str
+    body: JsonObject
+    format: str
+    content: str
+    fields: JsonObject = field(default_factory=dict)
+    where: tuple[str, ...] = EVERYWHERE
+    media: str = ""
+    first: JsonObject | None = None
+
+
+def escaped(xml: str) -> str:
+    """XML as WeChat puts it into Content."""
+    return xml.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br/>")
+
+
+def raw(msg_type: int, xml: str = "", **fields: JsonValue) -> JsonObject:
+    return {"kind": "raw", "msg_type": msg_type, "text": escaped(xml), "fields": fields}
+
+
+def app(app_type: int, inside: str = "", title: str = "题 & 目", **fields: JsonValue) -> JsonObject:
+    xml = f"<msg><appmsg appid='wx1' sdkver=''><title>{title.replace('&', '&amp;')}</title><type>{app_type}</type>"
+    return raw(49, f"{xml}{inside}</appmsg></msg>", AppMsgType=app_type if app_type < 19 else 5, **fields)
+
+
+def shared(
+    number: int,
+    title: str = "题 & 目",
+    url: str = "",
+    description: str = "",
+    name: str = "",
+    app_id: str = "wx1",
+) -> JsonObject:
+    """The fields of a share."""
+    return {
+        "app_id": app_id,
+        "app_type": number,
+        "app_title": title,
+        "app_url": url,
+        "app_name": name,
+        "app_desc": description,
+        "app_articles": [],
+    }
+
+
+TWO = "[应用分享]标题：题 & 目\n[应用分享]链接："
+URL = "http://x.invalid/?a=1&b=2"
+PUSH: list[JsonValue] = [
+    {
+        "title": f"第{n}",
+        "url": f"http://x.invalid/?a={n}&b=2",
+        "description": f"摘要 <{n}>",
+        "cover": "http://x.invalid/c?d&e",
+    }
+    for n in (1, 2, 3)
+]
+ARTICLES: list[JsonValue] = [
+    {
+        "title": f"第{n}",
+        "url": f"http://x.invalid/?a={n}&b=2",
+        "digest": f"摘要 <{n}>",
+        "cover": "http://x.invalid/c?d&e",
+    }
+    for n in (1, 2, 3)
+]
+URL_1 = "http://x.invalid/?a=1&b=2"
+NEWS = "".join(
+    f"<item><title>新闻{n}</title><url>http://x.invalid/{n}</url><digest>d</digest></item>" for n in (1, 2)
+)
+PLACE: JsonObject = {
+    "location_latitude": "22.540001",
+    "location_longitude": "113.930001",
+    "location_label": "深圳市南山区科技园",
+    "location_url": "http://apis.map.qq.com/uri/v1/geocoder?coord=22.540001,113.930001",
+}
+TEXT = "a < b &amp; c 😄[微笑] @谁 \n第二行 <br/>"
+
+INCOMING = (
+    Incoming("text", "1", {"kind": "text", "text": TEXT}, "text", TEXT.replace("😄", "[笑脸]")),
+    Incoming(
+        "mention in a group",
+        "1",
+        {"kind": "text", "text": "@领队\u2005几点?"},
+        "text",
+        "@领队 几点?",
+        where=(GROUP, PHONE_GROUP),
+    ),
+    Incoming("picture", "3", {"kind": "image"}, "media", "[图片]({path})", media="image"),
+    Incoming("picture", "49/2", app(2), "media", "[图片](non-exist-path)", media="image"),
+    Incoming("voice", "34", {"kind": "voice"}, "media", "[语音]({path})", media="voice"),
+    Incoming("video", "43", {"kind": "video"}, "media", "[视频]({path})", media="video"),
+    Incoming("video export", "44", raw(44), "media", "[视频](non-exist-path)", media="video"),
+    Incoming("micro video", "62", {"kind": "microvideo"}, "media", "[小视频]({path})", media="microvideo"),
+    Incoming("emoticon", "47", {"kind": "emoticon"}, "media", "[表情]({path})", media="emoticon"),
+    Incoming(
+        "emoticon of the store",
+        "47",
+        {"kind": "emoticon", "store": True},
+        "media",
+        "[表情](获取数据为空，可能需要手机查看)",
+        media="emoticon",
+    ),
+    Incoming(
+        "emoticon of an app", "49/8", app(8), "media", "[表情](获取数据为空，可能需要手机查看)", media="emoticon"
+    ),
+    Incoming(
+        "file",
+        "49/6",
+        {"kind": "file", "name": "报告 & 数据.pdf"},
+        "media",
+        "[文件]({path})",
+        {"media_name": "报告 & 数据.pdf", "media_mime": "application/pdf"},
+        media="file",
+    ),
+    Incoming(
+        "link or article",
+        "49/5",
+        {"kind": "link", "title": "题 & 目", "url": URL, "description": "说 <明>", "app_name": "应用"},
+        "app",
+        f"[应用分享]标题：题 & 目\n[应用分享]描述：说 <明>\n[应用分享]应用：应用\n[应用分享]链接：{URL}",
+        shared(5, url=URL, description="说 <明>", name="应用", app_id=""),
+    ),
+    Incoming(
+        "several articles",
+        "49/5",
+        {"kind": "articles", "articles": PUSH},
+        "app",
+        "[应用分享]标题：第1\n[应用分享]描述：摘要 <1>\n[应用分享]应用：{sender}\n[应用分享]链接：http://x.invalid/?a=1&b=2\n"
+        "[应用分享]标题：第2\n[应用分享]描述：摘要 <2>\n[应用分享]链接：http://x.invalid/?a=2&b=2\n"
+        "[应用分享]标题：第3\n[应用分享]描述：摘要 <3>\n[应用分享]链接：http://x.invalid/?a=3&b=2",
+        {
+            **shared(5, "第1", URL_1, "摘要 <1>", "{sender}", app_id=""),
+            "app_articles": ARTICLES,
+        },
+        where=("official",),
+    ),
+    Incoming("text of an app", "49/1", app(1), "app", TWO, shared(1)),
+    Incoming("music", "49/3", app(3, Url=""), "app", TWO, shared(3)),
+    Incoming("video link", "49/4", app(4), "app", TWO, shared(4)),
+    Incoming("open-platform app", "49/7", app(7), "app", TWO, shared(7)),
+    Incoming("goods, coupon, voice remind", "49/13", app(13), "app", TWO, shared(13)),
+    Incoming("real-time location", "49/17", app(17), "app", TWO, shared(17)),
+    Incoming("chat history", "49/19", app(19, "<des>甲：你好</des>"), "app", TWO, shared(19, description="甲：你好")),
+    Incoming("mini program", "49/33", app(33, "<weappinfo><appid>x</appid></weappinfo>"), "app", TWO, shared(33)),
+    Incoming("Channels video", "49/51", app(51, "<finderFeed/>"), "app", TWO, shared(51)),
+    Incoming("group note", "49/53", app(53), "app", TWO, shared(53)),
+    Incoming(
+        "quote reply",
+        "49/57",
+        app(57, "<refermsg><type>1</type><displayname>甲</displayname><content>几点&amp;lt;</content></refermsg>"),
+        "app",
+        TWO,
+        shared(57, description="甲：几点<"),
+    ),
+    Incoming("group announcement", "49/87", app(87), "app", TWO, shared(87)),
+    Incoming("red packet", "49/2001", app(2001), "app", TWO, shared(2001)),
+    Incoming("app of a kind nobody knows", "49/9999", app(9999), "app", TWO, shared(9999)),
+    Incoming(
+        "transfer",
+        "49/2000",
+        {"kind": "transfer", "amount": "8.88"},
+        "payment",
+        "[转账](收到转账8.88元。如需收钱，请点此升级至最新版本)",
+    ),
+    Incoming("card", "42", {"kind": "card", "who": "{member}"}, "card", "{card}", {"card": True}),
+    Incoming("location", "1/48", {"kind": "location"}, "location", "[位置]科技园", PLACE),
+    Incoming(
+        "location, as it is sent",
+        "48",
+        raw(48, '<msg><location x="22.540001" y="113.930001" label="深圳市南山区科技园" poiname="科技园"/></msg>'),
+        "location",
+        "[位置]科技园",
+        {**PLACE, "location_url": ""},
+    ),
+    Incoming(
+        "notice: joined, red packet, not a friend any more …",
+        "10000",
+        {"kind": "notice", "text": '"A"邀请"B & C"加入了群聊'},
+        "text",
+        '"A"邀请"B & C"加入了群聊',
+        where=RECEIVED,
+    ),
+    Incoming(
+        "notice with people filled in",
+        "10002/sysmsgtemplate",
+        {
+            "kind": "template",
+            "text": '"$who$"邀请"$names$"加入了群聊',
+            "people": {"who": ["A"], "names": ["B & C", "D"]},
+        },
+        "text",
+        '"A"邀请"B & C、D"加入了群聊',
+        where=RECEIVED,
+    ),
+    Incoming(
+        "pat",
+        "10002/pat",
+        raw(10002, '<sysmsg type="pat"><pat><template><![CDATA["A" 拍了拍 "B"]]></template></pat></sysmsg>'),
+        "text",
+        '"A" 拍了拍 "B"',
+        where=ALONE,
+    ),
+    Incoming(
+        "other words of WeChat",
+        "10002/…",
+        raw(10002, '<sysmsg type="paymsg"><paymsg/></sysmsg>'),
+        "other",
+        UNSUPPORTED,
+        {"raw_kind": "10002/paymsg"},
+    ),
+    Incoming(
+        "message taken back",
+        "10002/revokemsg",
+        {"kind": "revoke"},
+        "revoke",
+        "[撤回消息]({words})",
+        {"revoke_id": "{first}"},
+        first={"kind": "text", "text": "oops"},
+    ),
+    Incoming("call", "50", {"kind": "voip"}, "other", "[通话，请在手机上查看]", {"raw_kind": "50"}, where=RECEIVED),
+    Incoming("call invitation", "53", raw(53), "other", "[通话，请在手机上查看]", {"raw_kind": "53"}),
+    Incoming("possible friend", "40", raw(40), "other", UNSUPPORTED, {"raw_kind": "40"}),
+    Incoming("mail and QQ of old times", "35", raw(35), "other", UNSUPPORTED, {"raw_kind": "35"}),
+    Incoming("anything else", "4711", raw(4711, "<x/>"), "other", UNSUPPORTED, {"raw_kind": "4711"}),
+)
+
+# Types that tell nothing to people: no report.
+SILENT = {"51": raw(51, StatusNotifyCode=2), "52": raw(52), "9999": raw(9999)}
+
+
+PNG, GIF, MP3, MP4 = samples.png("x"), samples.gif("x"), samples.mp3(1500), samples.mp4("x")
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A send: parameters of the call, ``data`` is media_data. ``kind``, ``title`` and ``media_id`` as the other side
+    and the caller get them; ``gets`` is the text.
+
+    ``received``: media of this kind have arrived and are sent on by their media_id; ``by_reference``: without an
+    upload.
+    """
+
+    name: str
+    parameters: dict[str, str]
+    kind: str
+    data: bytes = b""
+    gets: str = ""
+    title: str = ""
+    code: int = 0
+    received: str = ""
+    by_reference: bool = False
+
+
+OUTGOING = (
+    Outgoing("text", {"content": TEXT}, "text", gets=TEXT),
+    Outgoing("picture", {"media_name": "照片 & <x>.png"}, "image", PNG, code=3),
+    Outgoing("GIF", {"media_name": "动.gif"}, "emoticon", GIF, code=47),
+    Outgoing("video", {"media_name": "film.mp4"}, "video", MP4, code=43),
+    Outgoing("sound", {"media_name": "voice.mp3"}, "file", MP3, title="voice.mp3", code=6),
+    Outgoing(
+        "WebP picture", {"media_name": "x.webp"}, "file", b"RIFF\0\0\0\0WEBP" + bytes(99), title="x.webp", code=6
+    ),
+    Outgoing(
+        "file",
+        {"media_name": "报告 & <数据>.pdf"},
+        "file",
+        b"%PDF" + bytes(700_000),
+        title="报告 & <数据>.pdf",
+        code=6,
+    ),
+    Outgoing("picture as a file", {"media_name": "x.png", "media_type": "file"}, "file", PNG, title="x.png", code=6),
+    Outgoing("received picture", {}, "image", code=3, received="image", by_reference=True),
+    Outgoing("received emoticon", {}, "emoticon", code=47, received="emoticon", by_reference=True),
+    Outgoing("received video", {}, "video", code=43, received="video", by_reference=True),
+    Outgoing("received micro video", {}, "video", code=62, received="microvideo", by_reference=True),
+    Outgoing("received file", {}, "file", title="报告 & 数据.txt", code=6, received="file", by_reference=True),
+    Outgoing("received voice", {}, "file", title="voice.mp3", code=6, received="voice"),
+)

@@ -1,0 +1,158 @@
+"""Every kind of message from the API to who gets it, and what the report of the send says."""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.unit.kinds.stage import Stage, staged
+from tests.unit.kinds.table import GIF, OUTGOING, PNG, Outgoing
+from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.drivers.web.uploads import LARGE
+from wxcontroller.sandbox.faults import FaultKind
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    directory = tmp_path_factory.mktemp("alice")
+    large = {"MOJO_WEIXIN_MEDIA_SIZE_MAX": str(1 << 26), "WXCLIENT_MEDIA_PATHS": str(directory)}
+    async with staged(directory, **large) as running:
+        yield running
+
+
+async def arrived(stage: Stage, kind: str, **fields: str | int) -> JsonObject:
+    """Media that a friend sent: their report."""
+    made = await stage.sandbox("receive", {"kind": kind, "from": stage.friend, **fields})
+    return {**await stage.report(text(made["msg_id"])), "md5": made["md5"]}
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["friend", "group"])
+@pytest.mark.parametrize("kind", OUTGOING, ids=lambda kind: kind.name)
+async def test_who_gets_what(stage: Stage, kind: Outgoing, group: bool) -> None:
+    parameters, md5 = dict(kind.parameters), hashlib.md5(kind.data).hexdigest()
+    if kind.received:
+        got = await arrived(stage, kind.received)
+        parameters["media_id"], md5 = text(got["media_id"]), text(got["md5"])
+    target = stage.group if group else stage.friend
+    uploads = stage.wechat.requests("webwxuploadmedia")
+    call = "send_group_message" if group else "send_friend_message"
+    answer = obj(await stage.call(call, kind.data, id=stage.username(target), **parameters))
+    assert (answer["code"], answer["status"]) == (0, "success"), answer
+    sent = await stage.sent(answer)
+    assert (sent.kind, sent.wxid) == (kind.kind, target)
+    assert answer["id"] == f"{sent.msg_id}:{stage.username(target)}"
+    report = await stage.report(text(answer["id"]))
+    assert (report["post_type"], report["type"]) == ("send_message", "group_message" if group else "friend_message")
+    assert (report["source"], report["from"], report["code"], report["msg"]) == ("local", "api", "", "发送成功")
+    if kind.kind == "text":
+        assert (sent.text, report["content"], report["format"]) == (kind.gets, kind.gets, "text")
+        return
+    assert sent.item is not None
+    assert (sent.item.md5, sent.item.size) == (md5, report["media_size"])
+    assert not kind.title or sent.name == kind.title
+    assert (report["format"], report["media_code"]) == ("media", str(kind.code))
+    media_id = text(answer["media_id"])
+    assert media_id == report["media_id"]
+    assert media_id.endswith(f":{kind.code}")
+    assert (stage.wechat.requests("webwxuploadmedia") == uploads) is kind.by_reference
+    # What was sent once is sent again by the answer's id, without an upload.
+    uploads = stage.wechat.requests("webwxuploadmedia")
+    again = obj(await stage.call("send_friend_message", id="filehelper", media_id=media_id))
+    assert (again["code"], again["media_id"]) == (0, media_id)
+    copy = await stage.sent(again)
+    assert copy.item is not None
+    assert (copy.kind, copy.wxid, copy.item.md5) == (kind.kind, "filehelper", md5)
+    assert stage.wechat.requests("webwxuploadmedia") == uploads
+
+
+async def test_a_reference_that_is_refused_is_followed_by_the_content(stage: Stage) -> None:
+    got = await arrived(stage, "image")
+    stage.wechat.fault("webwxsendmsgimg", FaultKind.RETCODE, 1)
+    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
+    assert answer["code"] == 0
+    sent = await stage.sent(answer)
+    assert sent.item is not None
+    assert sent.item.md5 == got["md5"]
+    assert text(answer["media_id"]).startswith("@")  # of the upload
+    stage.wechat.fault("webwxsendmsgimg", FaultKind.RETCODE, 1204)
+    refused = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
+    assert refused["code"] == 1204  # that is about the target
+
+
+async def test_received_media_that_are_sent_as_something_else(stage: Stage) -> None:
+    got = await arrived(stage, "image")
+    message_id = text(got["media_id"]).partition(":")[0]
+    answer = obj(
+        await stage.call("send_friend_message", id="filehelper", media_id=f"{message_id}:6", media_name="a.jpg")
+    )
+    assert answer["code"] == 0, answer
+    sent = await stage.sent(answer)
+    assert (sent.kind, sent.name) == ("file", "a.jpg")
+
+
+async def test_received_media_that_are_not_here_any_more(stage: Stage) -> None:
+    picture, voice, store = await arrived(stage, "image"), await arrived(stage, "voice"), "emoticon"
+    for gone in (picture, voice):
+        os.unlink(text(gone["media_path"]))  # noqa: PTH108
+    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(picture["media_id"])))
+    assert answer["code"] == 0  # WeChat has it
+    made = await stage.sandbox("receive", {"kind": store, "from": stage.friend, "store": True})
+    bought = text((await stage.report(text(made["msg_id"])))["media_id"])
+    for media_id, why in ((text(voice["media_id"]), "by their content only"), (bought, "by their content only")):
+        answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=media_id))
+        assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "invaild media", "")
+        assert why in text(answer["reason"])
+    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id="6423456789012345678:3"))
+    assert (answer["code"], answer["status"]) == (-1, "invaild media")
+    assert "no media of this id" in text(answer["reason"])
+
+
+async def test_large_files_go_the_long_way_and_then_the_short_one(stage: Stage) -> None:
+    path = next(iter(stage.paths.media("alice").parents)) / "big.zip"
+    path.write_bytes(b"PK" + bytes(LARGE))
+    pieces = -(-(LARGE + 2) // 524_288)
+    for uploads in (pieces, 0):  # the second time WeChat has it already
+        before, checks = stage.wechat.requests("webwxuploadmedia"), stage.wechat.requests("webwxcheckupload")
+        answer = obj(await stage.call("send_friend_message", id=stage.username(stage.friend), media_path=str(path)))
+        assert answer["code"] == 0, answer
+        sent = await stage.sent(answer)
+        assert sent.item is not None
+        assert (sent.kind, sent.name, sent.item.size) == ("file", "big.zip", LARGE + 2)
+        assert stage.wechat.requests("webwxuploadmedia") - before == uploads
+        assert stage.wechat.requests("webwxcheckupload") - checks == 1
+        report = await stage.report(text(answer["id"]))
+        assert (report["media_data"], report["media_size"]) == ("", LARGE + 2)  # too large for a report
+    # Received, it can't be copied by reference: nobody but the sender has its Signature.
+    got = await arrived(stage, "file", size=LARGE + 1, name="large.bin")
+    checks = stage.wechat.requests("webwxcheckupload")
+    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
+    assert answer["code"] == 0, answer
+    assert (await stage.sent(answer)).name == "large.bin"
+    assert stage.wechat.requests("webwxcheckupload") - checks == 1
+
+
+async def test_text_and_media_and_taking_back(stage: Stage) -> None:
+    friend = stage.username(stage.friend)
+    answer = obj(await stage.call("send_friend_message", PNG, id=friend, content="看 & <看>"))
+    assert answer["code"] == 0
+    text_sent, picture = list(stage.account.sent)[-2:]
+    assert (text_sent.text, text_sent.kind, picture.kind) == ("看 & <看>", "text", "image")
+    back = obj(await stage.call("revoke_message", id=text(answer["id"])))
+    assert (back["code"], back["status"]) == (0, "revoke success")
+    assert [text_sent.revoked, picture.revoked] == [False, True]
+
+
+async def test_one_upload_for_all(stage: Stage) -> None:
+    uploaded = obj(await stage.call("upload_media", GIF, media_name="动.gif"))
+    assert (uploaded["code"], uploaded["media_type"]) == (0, "emoticon")
+    before = stage.wechat.requests("webwxuploadmedia")
+    for target in (stage.friend, stage.group):
+        call = "send_group_message" if target == stage.group else "send_friend_message"
+        answer = obj(await stage.call(call, id=stage.username(target), media_id=text(uploaded["media_id"])))
+        assert (answer["code"], answer["media_id"]) == (0, uploaded["media_id"])
+        assert (await stage.sent(answer)).kind == "emoticon"
+    assert stage.wechat.requests("webwxuploadmedia") == before
