@@ -259,6 +259,22 @@ def test_the_admins_file_sets_a_proxy_also_for_a_start_by_hand(world: World) -> 
     world.caller.openwx("stop_client", client="admins")
 
 
+def test_a_proxy_for_all_accounts_can_be_switched_off_for_one(world: World) -> None:
+    settings = "/etc/wxcontroller/wxcontroller.toml.d/zz-all.toml"
+    world.host.write(settings, f"[client]\nproxy = '{URLS['socks5']}'\n".encode(), 0o640)
+    world.host.run("chgrp", "wxcontroller", settings)
+    world.host.run("systemctl", "reload", "wxcontroller")
+    for name, given, used in (("all", {}, f"socks5://{PROXIES}:1080"), ("one", {"proxy": ""}, "")):
+        if used:
+            world.confine(name)
+        world.caller.openwx("start_client", client=name, **given)
+        world.caller.until_state(name, "scaning")
+        assert world.caller.account(name)["proxy"] == used
+        world.caller.openwx("stop_client", client=name)
+    world.host.run("rm", settings)
+    world.host.run("systemctl", "reload", "wxcontroller")
+
+
 def test_a_bad_proxy_is_refused_before_anything_changes(world: World) -> None:
     host = world.host
     answer = world.caller.openwx("start_client", client="bad", proxy="http://egress-user:gue ssed@127.0.0.2")
