@@ -19,6 +19,7 @@ class FaultKind(enum.Enum):
     ANEW = "anew"  # content is given from its beginning, whatever Range is asked for
     GARBAGE = "garbage"  # value: a text to answer instead (default something unreadable)
     RETCODE = "retcode"  # value: the code to refuse with, in the endpoint's own form
+    MOVED = "moved"  # value: a domain; requests to the same host of another one are sent on to it
     DROP = "drop"  # no answer at all; value: seconds until the connection closes (default 600), or "after"
 
 

@@ -321,6 +321,8 @@ def _check_value(kind: FaultKind, value: JsonValue) -> None:
             raise BadInput("'value' of garbage is a text")
         case FaultKind.RESET if value not in (None, "before", "after"):
             raise BadInput("'value' of a reset is before or after")
+        case FaultKind.MOVED if value not in DOMAINS:
+            raise BadInput(f"'value' of a move is one of {', '.join(DOMAINS)}")
         case FaultKind.DROP if value not in (None, "after") and not number:
             raise BadInput("'value' of a drop is seconds, or after")
         case _:

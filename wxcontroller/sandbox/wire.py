@@ -66,7 +66,7 @@ async def serve(sandbox: Sandbox, request: web.Request, host: Host) -> web.Strea
     call.body = await request.read()
     faults = sandbox.faults.take(endpoint.name, uin)
     for fault in faults:
-        early = await _before(request, endpoint, fault)
+        early = await _before(call, fault)
         if early is not None:
             return early
     response: web.StreamResponse = await _answer(call)
@@ -90,8 +90,9 @@ async def _answer(call: Call) -> web.StreamResponse:
         return endpoint.refusal(refusal.ret)
 
 
-async def _before(request: web.Request, endpoint: Endpoint, fault: Fault) -> web.StreamResponse | None:
+async def _before(call: Call, fault: Fault) -> web.StreamResponse | None:
     """Let a fault strike before the request is looked at; None when it lets it pass."""
+    request = call.request
     match fault.kind:
         case FaultKind.DELAY:
             await asyncio.sleep(fault.value if isinstance(fault.value, int | float) else 1)
@@ -108,7 +109,10 @@ async def _before(request: web.Request, endpoint: Endpoint, fault: Fault) -> web
         case FaultKind.GARBAGE:
             return web.Response(text=str(fault.value or _GARBAGE), content_type="text/plain")
         case FaultKind.RETCODE:
-            return endpoint.refusal(integer(fault.value, -1))
+            return call.endpoint.refusal(integer(fault.value, -1))
+        case FaultKind.MOVED if call.host.domain not in ("", fault.value):
+            home = call.host.name.removesuffix(call.host.domain) + str(fault.value)
+            return web.Response(status=302, headers={"Location": f"https://{home}{request.path_qs}"})
         case _:
             pass
     return None

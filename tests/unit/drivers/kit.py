@@ -33,6 +33,8 @@ E = TypeVar("E", bound=DriverEvent)
 HURRY = Timing(
     poll=5.0,
     call=3.0,
+    silence=3.0,
+    retries=3,
     progress_every=0.3,
     offline_after=0.5,
     retry_first=0.05,

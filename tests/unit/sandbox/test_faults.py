@@ -35,6 +35,22 @@ async def test_success_status_keeps_the_body(browser: Browser) -> None:
     assert "<wxsid>" in xml
 
 
+async def test_sent_on_to_another_domain(online: Browser) -> None:
+    await order(online, "synccheck", "moved", "wx2.qq.com", count=None)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(
+            f"http://127.0.0.1:{online.port}/cgi-bin/mmwebwx-bin/synccheck?uin={UIN}",
+            headers={"Host": "webpush.wx.qq.com"},
+            allow_redirects=False,
+        ) as moved,
+    ):
+        assert moved.status == 302
+        assert moved.headers["Location"] == f"https://webpush.wx2.qq.com/cgi-bin/mmwebwx-bin/synccheck?uin={UIN}"
+    with pytest.raises(AssertionError):
+        await order(online, "synccheck", "moved", "example.com")
+
+
 async def test_the_bare_status_line(online: Browser) -> None:
     await order(online, "synccheck", "status", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", online.port)

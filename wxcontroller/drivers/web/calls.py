@@ -63,7 +63,8 @@ class Calls:
         """Wait for something to happen to a uuid (3.3)."""
         query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=_not_now(), _=now_ms())
         host = hosts_of(domain).login
-        return await self.get("login", host, CGI + "login", query, timeout=self._timing.poll, limit=4 << 20)
+        timeout = self._timing.poll
+        return await self.get("login", host, CGI + "login", query, timeout=timeout, limit=4 << 20, patient=True)
 
     async def push_login(self, domain: str, uin: int, desktop: bool) -> Answer:
         """Ask the phone of a former session for its consent (3.4)."""
@@ -102,7 +103,7 @@ class Calls:
         query = query_of(r=now_ms(), seq=seq, skey=session.skey, pass_ticket=session.pass_ticket, lang=self._lang)
         timeout = self._timing.contacts
         return await self.get(
-            "webwxgetcontact", session.domain, CGI + "webwxgetcontact", query, session.domain, timeout, _MANY
+            "webwxgetcontact", session.domain, CGI + "webwxgetcontact", query, session.domain, timeout, _MANY, True
         )
 
     async def batch_contacts(self, session: Session, ids: Iterable[tuple[str, str]]) -> Answer:
@@ -111,7 +112,7 @@ class Calls:
         body: JsonObject = {"Count": len(entries), "List": entries}
         query = query_of(type="ex", r=now_ms())
         timeout = self._timing.contacts
-        return await self.post("webwxbatchgetcontact", session, query, body, timeout, _MANY)
+        return await self.post("webwxbatchgetcontact", session, query, body, timeout, _MANY, patient=True)
 
     # -- messages
 
@@ -128,7 +129,8 @@ class Calls:
             _=now_ms(),
         )
         host = hosts_of(session.domain).push
-        return await self.get("synccheck", host, CGI + "synccheck", query, session.domain, self._timing.poll, 1 << 16)
+        timeout, limit = self._timing.poll, 1 << 16
+        return await self.get("synccheck", host, CGI + "synccheck", query, session.domain, timeout, limit, True)
 
     async def sync(self, session: Session) -> Answer:
         """Fetch news (5.6)."""
@@ -167,10 +169,12 @@ class Calls:
         referer: str = "",
         timeout: float = 0.0,
         limit: int = 1 << 20,
+        patient: bool = False,
     ) -> Answer:
-        """Carry a GET; ``timeout`` 0 is the usual one."""
+        """Carry a GET; ``timeout`` 0 is the usual one. ``patient``: the server needs its time."""
         headers = {"Referer": f"https://{referer}/"} if referer else {}
-        request = Request(call, host, path, query, headers=headers, timeout=timeout or self._timing.call, limit=limit)
+        timeout = timeout or self._timing.call
+        request = Request(call, host, path, query, "GET", None, headers, timeout, limit, patient)
         return await self._transport.send(request)
 
     async def post(
@@ -181,6 +185,7 @@ class Calls:
         body: JsonObject,
         timeout: float = 0.0,
         limit: int = 1 << 20,
+        patient: bool = False,
     ) -> Answer:
         """Carry a POST of JSON to the session's own host, with what every such request has (4)."""
         common = query_of(pass_ticket=session.pass_ticket, lang=self._lang)
@@ -194,6 +199,7 @@ class Calls:
             headers={**_JSON, "Referer": f"https://{session.domain}/"},
             timeout=timeout or self._timing.call,
             limit=limit,
+            patient=patient,
         )
         return await self._transport.send(request)
 
@@ -211,7 +217,7 @@ class Calls:
         """Carry a GET whose answer is content of at most ``most`` bytes; ``part`` is a Range. See Transport.fetch."""
         path, _, query = path_and_query.partition("?")
         headers = {"Referer": f"https://{session.domain}/"} | ({"Range": part} if part else {})
-        request = Request(call, host, path, query, headers=headers, timeout=self._timing.call, limit=most)
+        request = Request(call, host, path, query, headers=headers, timeout=self._timing.silence, limit=most)
         return await self._transport.fetch(request, take, begin)
 
     async def upload(self, session: Session, body: bytes, boundary: str) -> Answer:
@@ -222,7 +228,7 @@ class Calls:
         }
         host, path = hosts_of(session.domain).file, CGI + "webwxuploadmedia"
         timeout = self._timing.upload
-        request = Request("webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout)
+        request = Request("webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, patient=True)
         return await self._transport.send(request)
 
 

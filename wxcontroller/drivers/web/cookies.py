@@ -6,7 +6,7 @@ the quotes that the standard library puts around them (weixin-web-protocol 1.5).
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.drivers.web.hosts import within
@@ -44,28 +44,40 @@ class Jar:
     def __len__(self) -> int:
         return len(self._cookies)
 
-    def take(self, host: str, headers: Iterable[str]) -> None:
-        """Keep what ``Set-Cookie`` headers of an answer from ``host`` say. Unusable ones are passed over."""
+    def take(self, host: str, headers: Iterable[str], date: str = "") -> None:
+        """Keep what ``Set-Cookie`` headers of an answer from ``host`` say. Unusable ones are passed over.
+
+        ``date`` is the answer's own: whether a cookie is sent to be deleted is said by the server's clock, as ours
+        may be wrong. For the same reason no cookie is given up by our clock later: WeChat knows what it still takes.
+        """
+        now = 0.0
         for header in headers:
-            cookie = parse(header, host, time.time())
-            if cookie is not None:
+            now = now or (when(date) if date else 0.0) or time.time()
+            cookie = parse(header, host, now)
+            if cookie is None:
+                continue
+            if cookie.expires and cookie.expires <= now:
+                self._cookies.pop((cookie.domain, cookie.path, cookie.name), None)
+            else:
                 self.put(cookie)
 
     def put(self, cookie: Cookie) -> None:
-        """Keep a cookie; one that has expired deletes its namesake."""
+        """Keep a cookie in place of its namesake."""
         key = (cookie.domain, cookie.path, cookie.name)
         self._cookies.pop(key, None)
-        if not cookie.expires or cookie.expires > time.time():
-            self._cookies[key] = cookie
-            if len(self._cookies) > _MOST:
-                del self._cookies[next(iter(self._cookies))]
+        self._cookies[key] = cookie
+        if len(self._cookies) > _MOST:
+            del self._cookies[next(iter(self._cookies))]
+
+    def move(self, old: str, new: str) -> None:
+        """Let what was set for the base host ``old`` serve ``new``, too: the account has moved there."""
+        for cookie in [cookie for cookie in self._cookies.values() if cookie.domain == old]:
+            if (new, cookie.path, cookie.name) not in self._cookies:
+                self.put(replace(cookie, domain=new))
 
     def header(self, host: str, path: str, secure: bool) -> str:
         """Return the ``Cookie`` header for a request, "" when there is nothing to send."""
-        now = time.time()
-        fitting = [
-            c for c in self._cookies.values() if c.fits(host, path, secure) and not (c.expires and c.expires <= now)
-        ]
+        fitting = [cookie for cookie in self._cookies.values() if cookie.fits(host, path, secure)]
         fitting.sort(key=lambda cookie: -len(cookie.path))
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
 
@@ -148,8 +160,11 @@ def _expiry(attributes: dict[str, str], now: float) -> float:
     if age.lstrip("-").isdecimal() and len(age) < 12:
         return now + int(age) if int(age) > 0 else 1.0
     date = attributes.get("expires", "")
-    if not date:
-        return 0.0
+    return when(date) if date else 0.0
+
+
+def when(date: str) -> float:
+    """Return a date of HTTP in seconds since 1970, at least 1; 0 for one that can't be read."""
     from email.utils import parsedate_tz  # seldom needed
 
     try:

@@ -66,6 +66,11 @@ class WebDriver:
             poll=max(timing.poll, min(45.0, option.seconds("ua_request_timeout"))),
             check_spacing=option.seconds("synccheck_interval"),
             check_retry=max(0.1, option.seconds("synccheck_delay")),
+            call=option.seconds("ua_request_timeout") if option.chosen("ua_request_timeout") else timing.call,
+            silence=option.seconds("ua_inactivity_timeout")
+            if option.chosen("ua_inactivity_timeout")
+            else timing.silence,
+            retries=int(option.text("ua_retry_times")) if option.chosen("ua_retry_times") else timing.retries,
         )
         self._emoji_names = option.flag("emoji_to_text")
         self._media_loop = MediaLoop(int(option.text("fix_media_loop")))
@@ -298,6 +303,10 @@ class _Options:
 
     def text(self, name: str) -> str:
         return self._given.get(name, OPTIONS[name].default)
+
+    def chosen(self, name: str) -> bool:
+        """Whether somebody wants another value than the default."""
+        return self.text(name) != OPTIONS[name].default
 
     def flag(self, name: str) -> bool:
         return self.text(name) == "1"

@@ -26,8 +26,10 @@ class NoAnswer(WeChatError):
     with something that is not HTTP, as the push server does now and then (9.2).
     """
 
-    def __init__(self, call: str, what: str, timed_out: bool = False, malformed: bool = False) -> None:
-        super().__init__(f"{call}: {what}", _WAIT)
+    def __init__(
+        self, call: str, what: str, timed_out: bool = False, malformed: bool = False, remedy: str = ""
+    ) -> None:
+        super().__init__(f"{call}: {what}", remedy or _WAIT)
         self.timed_out = timed_out
         self.malformed = malformed
 
@@ -48,6 +50,14 @@ class Unreadable(WeChatError):
 
     def __init__(self, call: str, what: str) -> None:
         super().__init__(f"{call}: {what}", _WAIT)
+
+
+class Moved(Unreadable):
+    """The server sends on to another of WeChat's hosts (1.2); ``domain`` is the base host there."""
+
+    def __init__(self, call: str, domain: str) -> None:
+        super().__init__(call, f"the account has moved to {domain}")
+        self.domain = domain
 
 
 class TooLong(Unreadable):

@@ -31,6 +31,11 @@ def hosts_of(domain: str) -> Hosts:
     raise ValueError("not a WeChat host")
 
 
+def home_of(host: str) -> str:
+    """Return the base host of the accounts that a host of any role serves. Raises ValueError for a foreign one."""
+    return hosts_of(host).login.removeprefix("login.")
+
+
 def within(host: str, domain: str) -> bool:
     """Return whether ``host`` is ``domain`` or below it."""
     return host == domain or host.endswith("." + domain)

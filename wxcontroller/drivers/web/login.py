@@ -28,7 +28,7 @@ from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.cookies import Cookie
 from wxcontroller.drivers.web.decode import Init, LoginPage, Redirect
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer, Unreadable
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, Unreadable
 from wxcontroller.drivers.web.hosts import hosts_of
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.saved import Saved
@@ -39,6 +39,7 @@ T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Coroutine[None, None, T]]
 _QR_LINK = "https://login.weixin.qq.com/l/"
 _NOT_ALLOWED = 1203
+_MOVES = 3  # from host to host in a row that are believed
 _SCANS = 4  # confirmed scans that came to nothing: more would only make a ban longer
 # System, logic, parameter and session errors: the login is begun once more (3.5).
 _ONCE_MORE = frozenset({-1, -2, 1, 1200}) | SESSION_OVER
@@ -152,13 +153,15 @@ class Login:
                 failure: WeChatError = problem
             except WeChatError as problem:
                 in_vain += 1
+                if isinstance(problem, Moved) and in_vain <= _MOVES and self._saved.memory.move(problem.domain):
+                    continue
                 transient = isinstance(problem, Unreadable) or problem.ret in (-1, waits_for)
                 if not transient or in_vain >= (tries or self._timing.login_tries):
                     raise
                 failure = problem
             pause = frequent.next() if failure.ret == TOO_FREQUENT else backoff.next()
             if backoff.tries >= 2:  # once may happen
-                await self._pulse.emit(Hindered(failure.message))
+                await self._pulse.emit(Hindered(str(failure)))
             log.debug("%s; next try in %.0f s", failure.message, pause)
             await self._pulse.pause(pause)
 
@@ -175,7 +178,7 @@ class Login:
             return decode.push_uuid_of(await self._calls.push_login(memory.domain, memory.uin, desktop))
 
         try:
-            uuid = await self._persist(once, tries=3)
+            uuid = await self._persist(once, tries=min(3, self._timing.retries + 1))
         except WeChatError as problem:
             log.info("no login by consent: %s", problem.message)
             return None
@@ -248,7 +251,7 @@ class Login:
 
     async def _picture(self, uuid: str) -> bytes:
         """Return the JPEG, or nothing: the link can be drawn without it."""
-        for _ in range(3):
+        for _ in range(min(3, self._timing.retries + 1)):
             try:
                 return decode.picture_of(await self._pulse.wait(self._calls.qrcode(uuid)))
             except WeChatError as problem:
@@ -280,6 +283,8 @@ class Login:
             except WeChatError as problem:
                 in_vain += 1
                 log.debug("%s", problem.message)
+                if isinstance(problem, Moved):
+                    self._saved.memory.move(problem.domain)
                 if in_vain >= self._timing.poll_tries:
                     return _Outcome.FAILED
                 await self._pulse.pause(backoff.next())
@@ -329,7 +334,7 @@ class Login:
 
     async def _page(self, redirect: Redirect, desktop: bool) -> LoginPage:
         memory = self._saved.memory
-        for _ in range(3):  # moves from host to host
+        for _ in range(_MOVES):  # from host to host
             memory.domain = hosts_of(redirect.host).base
 
             async def once(at: Redirect = redirect) -> LoginPage:
@@ -345,12 +350,13 @@ class Login:
         raise _Again
 
     async def _thrice(self, once: _Work[LoginPage]) -> LoginPage:
-        for attempt in (1, 2, 3):
+        last = min(3, self._timing.retries + 1)
+        for attempt in range(1, last + 1):
             try:
                 return await self._pulse.wait(once())
             except WeChatError as problem:
-                log.info("%s", problem.message)
-                if attempt < 3:
+                log.info("%s", problem)
+                if attempt < last:
                     await self._pulse.pause(self._timing.retry_first)
         raise _Again
 

@@ -126,7 +126,7 @@ class Roster:
     async def _page(self, seq: int) -> int | None:
         """Read a page; return what asks for the next one, 0 after the last, None when this one can't be had."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
-        for _ in range(4):
+        for _ in range(self._timing.retries + 1):
             try:
                 page = contact_page_of(await self._pulse.wait(self._calls.contacts(self._session, seq)))
                 await self._take_slowly(page, tell=False)

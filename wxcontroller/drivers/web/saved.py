@@ -50,6 +50,17 @@ class Memory:
     seen: Seen = field(default_factory=Seen)
     last_sent: dict[str, str] = field(default_factory=dict)  # chat → message id of the account's last, not stored
 
+    def move(self, domain: str) -> bool:
+        """Follow the account to another base host, cookies and all; False when it is there already."""
+        old, self.domain = self.domain, domain
+        if self.session is not None:
+            old, self.session.domain = self.session.domain, domain
+        if old == domain:
+            return False
+        log.warning("WeChat has moved the account from %s to %s", old, domain)
+        self.jar.move(old, domain)
+        return True
+
 
 class Saved:
     """Reads and writes a Memory through the SessionStore. A full disk is survived: the next change tries again."""

@@ -16,7 +16,7 @@ from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, O
 from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer
 from wxcontroller.drivers.web.guard import Guard, MediaLoop
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.roster import Roster
@@ -27,6 +27,7 @@ from wxcontroller.drivers.web.transport import Answer
 
 log = logging.getLogger(__name__)
 _REASONS = {1100: LossReason.LOGGED_OUT, 1101: LossReason.KICKED, 1102: LossReason.COOKIE}
+_MOVES = 3  # from host to host in a row that are believed
 _PAGES = 100  # syncs in a row that say there is more: a server that never stops is not believed
 
 
@@ -69,6 +70,7 @@ class Listener:
         self._doubled = False  # the one repeat that a 1102 gets is used
         self._guard = Guard(media_loop, timing)
         self._brought = False  # the last round had news
+        self._moves = 0
         self._tempo = Tempo(timing.check_spacing, timing.check_burst)
         self._doubt = asyncio.Event()
         self._refused_sends = 0
@@ -123,13 +125,10 @@ class Listener:
         except NoAnswer as problem:
             if problem.malformed:  # the push server's quirk: taken as news (9.2)
                 return await self._sync_round(asked=False)
-            if problem.timed_out:  # usual with proxies
-                await self._silence(problem.message, pause=False)
-                return None
-            await self._silence(problem.message)
+            await self._silence(problem, pause=not problem.timed_out)  # time-outs are usual with proxies
             return None
         except WeChatError as problem:
-            await self._silence(problem.message)
+            await self._silence(problem)
             return None
         if check.retcode != 0:
             return await self._code(check.retcode, at_sync=False)
@@ -166,7 +165,7 @@ class Listener:
                 news = decode.news_of(await self._pulse.wait(self._calls.sync(self._session)))
             except WeChatError as problem:
                 if problem.ret is None or problem.ret == -1:
-                    await self._silence(problem.message)
+                    await self._silence(problem)
                     return None
                 return await self._code(problem.ret, at_sync=asked)
             await self._good()
@@ -235,19 +234,23 @@ class Listener:
         """Note that WeChat has answered as it should."""
         self._heard = time.monotonic()
         self._backoff.reset()
-        self._unknown = 0
+        self._unknown = self._moves = 0
         self._doubled = False
         if self._frequent_since:
             self._frequent_since = 0.0
             self._frequent.reset()
-        await self._pulse.progress()
+        await self._pulse.progress(heard=True)
         if not self._online:
             self._online = True
             await self._pulse.emit(Online())
 
-    async def _silence(self, what: str, pause: bool = True) -> None:
+    async def _silence(self, problem: WeChatError, pause: bool = True) -> None:
         """Note that nothing useful came, and wait before the next try."""
-        log.debug("%s", what)
+        log.debug("%s", problem.message)
+        if isinstance(problem, Moved) and self._moves < _MOVES and self._saved.memory.move(problem.domain):
+            self._moves += 1
+            return
+        what = str(problem)
         silent = time.monotonic() - self._heard
         if silent > self._timing.offline_after and self._online:
             self._online = False
@@ -274,7 +277,7 @@ class Listener:
             if self._online:
                 self._online = False
                 await self._pulse.emit(Offline("WeChat says: too frequent"))
-            await self._silence(f"WeChat answered {ret}", pause=False)
+            await self._silence(WeChatError(f"WeChat answered {ret}", ret=ret), pause=False)
             await self._pulse.pause(self._frequent.next())
             return None
         if ret != -1:
@@ -282,7 +285,7 @@ class Listener:
             log.info("WeChat answered %d, which means nothing to us", ret)
             if self._unknown >= self._timing.unknown_codes:
                 return Lost(LossReason.ERRORS, ret)
-        await self._silence(f"WeChat answered {ret}")
+        await self._silence(WeChatError(f"WeChat answered {ret}", ret=ret))
         return None
 
 

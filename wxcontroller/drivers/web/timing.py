@@ -9,6 +9,8 @@ class Timing:
 
     connect: float = 10.0
     call: float = 30.0
+    silence: float = 35.0  # longest wait for the next byte where the server has no reason to let one wait
+    retries: int = 5  # of a question that changes nothing at WeChat
     poll: float = 35.0  # the server holds about 25 (3.3, 5.5)
     contacts: float = 120.0  # large address books are slow (5.3)
     upload: float = 120.0  # of one chunk (5.8)

@@ -24,6 +24,7 @@ from wxcontroller.core.egress import ProxyKind, parse_proxy
 from wxcontroller.core.errors import BadOption
 from wxcontroller.drivers.web.cookies import Jar
 from wxcontroller.drivers.web.failures import NoAnswer, TooLong, TunnelFailed, Unreadable
+from wxcontroller.drivers.web.outages import no_answer
 from wxcontroller.drivers.web.timing import Timing
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 30.0
     limit: int = 1 << 20  # bytes of the answer
+    patient: bool = False  # the server may be silent for as long as the timeout is
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Answer:
     call: str
     status: int
     body: bytes = field(repr=False)
+    location: str = field(default="", repr=False)  # where a redirect leads
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +135,15 @@ class Transport:
     async def send(self, request: Request) -> Answer:
         """Carry one request. Raises NoAnswer, and Unreadable for an answer above ``limit``."""
         body = bytearray()
-        async with self._exchange(request, total=request.timeout) as response:
+        silence = None if request.patient else self._timing.silence
+        async with self._exchange(request, total=request.timeout, silence=silence) as response:
             async for piece in response.content.iter_any():
                 body += piece
                 if len(body) > request.limit:
                     response.close()
                     raise Unreadable(request.call, f"the answer is longer than {request.limit} bytes")
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
-            return Answer(request.call, response.status, bytes(body))
+            return Answer(request.call, response.status, bytes(body), response.headers.get("Location", ""))
 
     async def fetch(
         self,
@@ -202,24 +206,16 @@ class Transport:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timing.connect, sock_read=silence),
             ) as response:
-                self._jar.take(request.host, response.headers.getall("Set-Cookie", ()))
+                dated = response.headers.get("Date", "")
+                self._jar.take(request.host, response.headers.getall("Set-Cookie", ()), dated)
                 yield response
                 return
         except _Taker as taker:
             raise taker.problem from None
         except TunnelFailed as problem:
             failure = NoAnswer(request.call, problem.reason)
-        except TimeoutError:
-            failure = NoAnswer(request.call, "no answer in time", timed_out=True)
-        except aiohttp.ClientConnectorCertificateError:
-            failure = NoAnswer(request.call, f"the certificate of {request.host} is not to be trusted")
-        except aiohttp.ClientConnectorError as problem:
-            reason = problem.strerror or type(problem).__name__
-            failure = NoAnswer(request.call, f"can't connect to {request.host}: {reason}")
-        except aiohttp.ClientResponseError:
-            failure = NoAnswer(request.call, "the answer is not HTTP", malformed=True)
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:
-            failure = NoAnswer(request.call, f"the connection broke ({type(problem).__name__})")
+            failure = no_answer(request.call, request.host, problem)
         log.log(self._level, "%s", failure.message)
         raise failure
 

@@ -1,0 +1,90 @@
+"""Clocks that jump: a machine that wakes up in another year, or in the past, goes on as if nothing were."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.drivers.kit import Store, Wechat, hurried
+from wxcontroller.drivers.base import Accepted, LoginWay, Offline, Online, QrReady, RosterChanged, SessionLost
+from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.faults import FaultKind
+
+YEAR = 365.25 * 86400
+
+
+class Wall:
+    """The wall clock of this process, to be moved; the monotonic one goes on."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        true = time.time
+        self.off = 0.0
+        patch.setattr(time, "time", lambda: true() + self.off)
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
+    yield Wall(monkeypatch)
+
+
+@pytest.mark.parametrize("off", [-20 * YEAR, -3600.0, 3600.0, 20 * YEAR])
+async def test_a_jump_while_listening(world: Wechat, alice: Account, wall: Wall, off: float) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        ids = [drive.driver.new_client_id() for _ in range(3)]
+        wall.off = off
+        ids += [drive.driver.new_client_id() for _ in range(3)]
+        assert ids == sorted(set(ids), key=int)
+        world.hear(alice, "after the jump")
+        await drive.text("after the jump")
+        await drive.driver.send_text("filehelper", "x", drive.driver.new_client_id())
+        take_back = world.fault("*", FaultKind.RESET, count=None)
+        await drive.until(Offline)
+        take_back()
+        await drive.until(Online)
+    async with world.drive(store) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        wall.off = 0.0
+        await drive.until(Online)
+        world.hear(alice, "and back")
+        await drive.text("and back")
+    assert drive.count(SessionLost) + drive.count(QrReady) == 0
+
+
+@pytest.mark.parametrize("off", [-20 * YEAR, 20 * YEAR])
+async def test_a_login_with_a_clock_that_is_wrong(world: Wechat, alice: Account, wall: Wall, off: float) -> None:
+    wall.off = off
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        wall.off = 0.0  # set right by the network, later
+        world.hear(alice, "x")
+        await drive.text("x")
+        world.sandbox.close_session(alice, 1101)
+        world.sandbox.logins.confirm(await world.consent(drive))  # its cookies are there
+        await drive.until(Online)
+
+
+async def test_pauses_are_not_a_matter_of_the_wall_clock(world: Wechat, alice: Account, wall: Wall) -> None:
+    world.fault("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1)
+    async with world.drive(timing=hurried(roster_patience=0.1)) as drive:
+        await world.enter(drive, alice)
+        wall.off = -20 * YEAR
+        await drive.until(RosterChanged, lambda event: any(group.members for group in event.groups))
+
+
+def test_the_server_says_whether_a_cookie_is_over(wall: Wall) -> None:
+    jar = Jar()
+    date = "Wed, 25 Nov 2026 04:00:00 GMT"
+    wall.off = 20 * YEAR
+    jar.take("wx.qq.com", ["a=1; Expires=Wed, 25 Nov 2026 16:00:00 GMT", "b=1; Max-Age=10"], date)
+    assert jar.header("wx.qq.com", "/", True) == "a=1; b=1"
+    jar.take("wx.qq.com", ["a=; Expires=Wed, 25 Nov 2026 03:59:59 GMT"], date)
+    assert jar.header("wx.qq.com", "/", True) == "b=1"
+    copy = Jar()
+    copy.restore(jar.stored())
+    assert copy.header("wx.qq.com", "/", True) == "b=1"
+    jar.take("wx.qq.com", ["b=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"], "no date")
+    assert jar.header("wx.qq.com", "/", True) == ""

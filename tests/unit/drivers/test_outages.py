@@ -1,0 +1,265 @@
+"""A line that is down: what is wrong is said in words that help, and the account gets over it."""
+
+import asyncio
+import contextlib
+import datetime
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
+from wxcontroller.drivers.base import Hindered, Loading, Offline, Online, QrReady, SessionLost
+from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.drivers.web.failures import NoAnswer
+from wxcontroller.drivers.web.transport import Request, Transport
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.faults import FaultKind
+
+DAY = datetime.timedelta(days=1)
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+def certificate(directory: Path, name: str, begins: datetime.datetime, ends: datetime.datetime) -> ssl.SSLContext:
+    """Make a server's context with a certificate of its own; ``ca.pem`` in the directory is to be trusted."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (directory / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (directory / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "ca.pem", directory / "key.pem")
+    return context
+
+
+@contextlib.asynccontextmanager
+async def server(context: ssl.SSLContext | None, answer: bytes | None = b"") -> AsyncIterator[int]:
+    """Serve a port: TLS, or bytes; None resets every connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is None:
+            writer.transport.abort()
+            return
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.read(1)
+            writer.write(answer)
+        writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield running.sockets[0].getsockname()[1]
+    finally:
+        running.close()
+
+
+async def failure(port: int, ca_file: str = "", scheme: str = "https", host: str = "127.0.0.1") -> NoAnswer:
+    async with Transport(Jar(), HURRY, f"{scheme}://{host}:{port}", ca_file) as transport:
+        with pytest.raises(NoAnswer) as failed:
+            await transport.send(Request("synccheck", "wx.qq.com", "/x", "skey=secret", timeout=2.0))
+    assert "secret" not in f"{failed.value!r} {failed.value} {failed.value.__cause__!r} {failed.value.__context__!r}"
+    return failed.value
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "ends", "trusted", "reason", "remedy"),
+    [
+        ("wx.qq.com", -30, -1, True, "has expired", "clock"),
+        ("wx.qq.com", 1, 30, True, "is not valid yet", "clock"),
+        ("portal.example", -1, 30, True, "belongs to another host", "ca_file"),
+        ("wx.qq.com", -1, 30, False, "is signed by nobody but itself", "ca_file"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate(
+    tmp_path: Path, name: str, begins: int, ends: int, trusted: bool, reason: str, remedy: str
+) -> None:
+    context = certificate(tmp_path, name, NOW + begins * DAY, NOW + ends * DAY)
+    async with server(context) as port:
+        failed = await failure(port, str(tmp_path / "ca.pem") if trusted else "")
+    assert failed.message == f"synccheck: the certificate of wx.qq.com is not to be trusted: it {reason}"
+    assert remedy in failed.remedy
+    assert "tried again" in failed.remedy
+
+
+async def test_a_handshake_that_is_reset() -> None:
+    async with server(None, None) as port:
+        failed = await failure(port)
+    assert not failed.malformed
+    assert "wx.qq.com" in failed.message
+    assert "tried again" in failed.remedy
+
+
+async def test_a_server_that_speaks_no_tls() -> None:
+    async with server(None, b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n") as port:
+        failed = await failure(port)
+    assert "no TLS with wx.qq.com" in failed.message
+    assert "in WeChat's place" in failed.remedy
+
+
+async def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as spare:
+        port = spare.getsockname()[1]
+    failed = await failure(port, scheme="http")
+    assert failed.message == "synccheck: can't connect to wx.qq.com: nobody listens there"
+    assert "firewall" in failed.remedy
+
+
+async def test_a_name_that_can_not_be_resolved() -> None:
+    failed = await failure(80, scheme="http", host="-.invalid")  # refused without asking anybody
+    assert "its name is not known" in failed.message
+    assert "resolve" in failed.remedy
+
+
+async def test_a_connection_that_does_not_come_about_is_no_quiet_poll() -> None:
+    # A listener whose queue is full lets further connections hang.
+    with socket.socket() as full, contextlib.ExitStack() as others:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        for _ in range(4):
+            other = others.enter_context(socket.socket())
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                other.connect(("127.0.0.1", port))
+        async with Transport(Jar(), hurried(connect=0.2), f"http://127.0.0.1:{port}") as transport:
+            with pytest.raises(NoAnswer, match=r"can't connect to wx\.qq\.com: no answer in time") as failed:
+                await transport.send(Request("synccheck", "wx.qq.com", "/", timeout=2.0))
+    assert not failed.value.timed_out
+
+
+async def test_silence_has_a_limit_where_there_is_no_reason_for_it(world: Wechat) -> None:
+    async with Transport(Jar(), hurried(silence=0.2), world.url) as transport:
+        world.fault("jslogin", FaultKind.DELAY, 0.6, 2)
+        with pytest.raises(NoAnswer) as failed:
+            await transport.send(Request("jslogin", "login.wx.qq.com", "/jslogin", timeout=3.0))
+        assert failed.value.timed_out
+        answer = await transport.send(Request("jslogin", "login.wx.qq.com", "/jslogin", timeout=3.0, patient=True))
+        assert answer.status == 200
+
+
+# -- an account
+
+
+async def test_very_slow_answers_are_waited_for(world: Wechat, alice: Account) -> None:
+    async with world.drive(timing=hurried(silence=0.3, poll=3.0)) as drive:
+        for endpoint in ("login", "webwxgetcontact", "webwxbatchgetcontact", "synccheck"):
+            world.fault(endpoint, FaultKind.DELAY, 0.8)
+        await world.enter(drive, alice)
+        world.hear(alice, "late")
+        await drive.text("late")
+    assert drive.count(QrReady) == 1
+
+
+async def test_the_reason_and_the_remedy_are_where_people_look(tmp_path: Path) -> None:
+    context = certificate(tmp_path, "login.wx.qq.com", NOW - 30 * DAY, NOW - DAY)
+    async with server(context) as port:
+        world = Wechat(None, f"https://127.0.0.1:{port}")  # type: ignore[arg-type]
+        async with world.drive(ca_file=str(tmp_path / "ca.pem")) as drive:
+            hindered = await drive.until(Hindered)
+    assert "has expired" in hindered.reason
+    assert "clock" in hindered.reason
+
+
+async def test_an_outage_says_why(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        take_back = world.fault("*", FaultKind.STATUS, 503, count=None)
+        offline = await drive.until(Offline)
+        assert "503" in offline.reason
+        assert "tried again" in offline.reason
+        take_back()
+        await drive.until(Online)
+    assert drive.count(SessionLost) == 0
+
+
+async def test_pauses_grow_in_an_outage(world: Wechat, alice: Account) -> None:
+    async with world.drive(timing=hurried(retry_longest=2.0), synccheck_delay="0.1") as drive:
+        await world.enter(drive, alice)
+        asked = world.requests("synccheck")
+        world.fault("synccheck", FaultKind.STATUS, 502, count=None)
+        await asyncio.sleep(1.6)
+        # 0.1, 0.2, 0.4, 0.8 s: four or five, not sixteen.
+        assert 3 <= world.requests("synccheck") - asked <= 6
+
+
+# -- another host
+
+
+def move(world: Wechat, account: Account, domain: str) -> None:
+    world.fault("*", FaultKind.MOVED, domain, count=None)
+    account.domain = domain
+    if account.session is not None:
+        account.session.domain = domain
+
+
+@pytest.mark.parametrize("domain", ["wx2.qq.com", "web.wechat.com"])
+async def test_an_account_that_is_moved_while_it_listens(world: Wechat, alice: Account, domain: str) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        move(world, alice, domain)
+        world.hear(alice, "over there")
+        await drive.text("over there")
+        sent = await drive.driver.send_text("filehelper", "x", "1")
+        assert sent.id
+    assert drive.count(SessionLost) == 0
+    async with world.drive(store) as drive:
+        await drive.until(Online)
+        assert drive.count(QrReady) == 0
+
+
+async def test_an_account_that_was_moved_while_it_was_stopped(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+    move(world, alice, "wx2.qq.com")
+    world.hear(alice, "meanwhile")
+    async with world.drive(store) as drive:
+        await drive.text("meanwhile")
+    assert drive.count(QrReady) == 0
+
+
+async def test_a_login_that_is_sent_on_from_its_first_question(world: Wechat, alice: Account) -> None:
+    move(world, alice, "wx2.qq.com")
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+    assert world.violations() == []
+
+
+async def test_hosts_that_send_each_other_on_end_in_an_outage(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        asked = world.requests("synccheck")
+        for domain in ("wx2.qq.com", "wx.qq.com", "wx2.qq.com"):
+            world.fault("synccheck", FaultKind.MOVED, domain)
+        world.fault("synccheck", FaultKind.MOVED, "wx.qq.com", count=None)
+        await drive.until(Offline)
+        assert world.requests("synccheck") - asked < 20
+    assert drive.count(SessionLost) == 0
+
+
+async def test_a_stranger_is_not_followed(world: Wechat, alice: Account) -> None:
+    raw = b"HTTP/1.1 302 Found\r\nLocation: https://wx.qq.com.evil.example/\r\nContent-Length: 0\r\n\r\n"
+    async with server(None, raw) as port:
+        evil = Wechat(world.sandbox, f"http://127.0.0.1:{port}")
+        async with evil.drive() as drive:
+            await drive.until(Loading)
+            hindered = await drive.until(Hindered)
+    assert "not WeChat's" in hindered.reason

@@ -1,0 +1,64 @@
+"""How often and how long is tried: options ua_retry_times, ua_request_timeout, ua_inactivity_timeout."""
+
+import time
+
+import pytest
+
+from tests.unit.drivers.kit import Wechat
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.drivers.base import EndReason, Hindered, Online, RosterLoaded
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.faults import FaultKind
+
+
+@pytest.mark.parametrize(("times", "asked"), [("0", 1), ("2", 3), ("7", 8)])
+async def test_a_question_is_asked_so_often(world: Wechat, alice: Account, times: str, asked: int) -> None:
+    world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
+    async with world.drive(ua_retry_times=times) as drive:
+        await world.enter(drive, alice)
+        assert drive.count(RosterLoaded) == 1
+    assert world.requests("webwxgetcontact") == asked
+
+
+@pytest.mark.parametrize(("times", "asked"), [("0", 1), ("1", 2), ("50", 3)])
+async def test_the_login_page_three_times_at_most(world: Wechat, alice: Account, times: str, asked: int) -> None:
+    world.fault("webwxnewloginpage", FaultKind.STATUS, 502, count=None)
+    async with world.drive(ua_retry_times=times, qrcode_count_max="1") as drive:
+        for number in range(4):  # scans in vain
+            login = await world.login_of(drive)
+            world.sandbox.logins.scan(login, alice.uin)
+            world.sandbox.logins.confirm(login)
+            assert world.requests("webwxnewloginpage") == number * asked
+        assert (await drive.end()).reason is EndReason.RETRIES_USED_UP
+    assert world.requests("webwxnewloginpage") == 4 * asked
+
+
+async def test_a_send_is_made_once(world: Wechat, alice: Account) -> None:
+    async with world.drive(ua_retry_times="9") as drive:
+        await world.enter(drive, alice)
+        world.fault("webwxsendmsg", FaultKind.RESET, "after")
+        with pytest.raises(WeChatError):
+            await drive.driver.send_text("filehelper", "x", "1")
+    assert world.requests("webwxsendmsg") == 1
+
+
+@pytest.mark.parametrize(("longest", "silence"), [("1", "35"), ("35", "1")])
+async def test_how_long_an_answer_may_take(world: Wechat, alice: Account, longest: str, silence: str) -> None:
+    async with world.drive(ua_request_timeout=longest, ua_inactivity_timeout=silence) as drive:
+        await world.enter(drive, alice)
+        world.fault("webwxsendmsg", FaultKind.DELAY, 2.5)
+        began = time.monotonic()
+        with pytest.raises(WeChatError, match="in time"):
+            await drive.driver.send_text("filehelper", "x", "1")
+        assert 0.9 < time.monotonic() - began < 2.0
+
+
+async def test_a_poll_is_longer_than_any_silence(world: Wechat, alice: Account) -> None:
+    async with world.drive(ua_inactivity_timeout="1", ua_request_timeout="1") as drive:
+        world.fault("login", FaultKind.DELAY, 1.5)
+        world.fault("synccheck", FaultKind.DELAY, 1.5)
+        await world.enter(drive, alice)
+        world.hear(alice, "x")
+        await drive.text("x")
+    assert drive.count(Online) == 1
+    assert drive.count(Hindered) == 0
