@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from tests.system.actors import Caller, Phone, Webhook, until, use_sandbox
 from tests.system.host import Host
 
+Figures: TypeAlias = list[float]  # seconds
 STARTS = 5
 MESSAGES = 30
 
@@ -71,25 +73,45 @@ def measure(host: Host) -> None:
             time.sleep(1.1)  # faster ones share a check: the account asks once a second in the long run
         show("message at the sandbox to webhook", delays)
 
-        print(f"{'private memory / PSS of an idle wxclient':45} {memory(host, caller.account('bench')['pid'])}")
+        line("memory of an idle wxclient", memory(host, caller.account("bench")["pid"]))
         controller = int(host.text("systemctl", "show", "-P", "MainPID", "wxcontroller").strip())
-        print(f"{'private memory / PSS of the controller':45} {memory(host, controller)}")
+        line("memory of the controller", memory(host, controller))
     units = ("wxclient@x.service", "wxcontroller.service", "wxclient-prepare@x.service", "wxclient-purge@x.service")
     for unit in units:
         last = host.text("systemd-analyze", "security", "--no-pager", unit).strip().splitlines()[-1]
-        print(f"{'exposure of ' + unit:45} {last.rpartition(':')[0].split()[-1]} {last.rpartition(': ')[2]}")
+        line(f"exposure of {unit}", f"{last.rpartition(':')[0].split()[-1]} {last.rpartition(': ')[2]}")
 
 
-def show(what: str, seconds: list[float]) -> None:
+def line(what: str, value: str) -> None:
+    """Print a figure under its name."""
+    print(f"{what:52} {value}", flush=True)
+
+
+def show(what: str, seconds: Figures) -> None:
+    """Print how long something took, of many times the tail too."""
     ordered = sorted(seconds)
-    tail = f", p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms" if len(ordered) >= 20 else ""
-    print(f"{what:45} median {statistics.median(ordered) * 1000:.0f} ms of {len(ordered)}{tail}", flush=True)
+    words = f"p50 {_ms(statistics.median(ordered))}"
+    if len(ordered) >= 20:
+        words += f", p99 {_ms(ordered[int(len(ordered) * 0.99)])}"
+    if len(ordered) > 1:
+        words += f", worst {_ms(ordered[-1])}"
+    line(what, f"{words} (of {len(ordered)})")
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
 
 
 def memory(host: Host, pid: int) -> str:
+    """Return what a process has for itself, with its share of what it has in common, and the most it ever had."""
     rollup = host.text("cat", f"/proc/{pid}/smaps_rollup")
     kib = {key: int(value) for key, value in re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.MULTILINE)}
-    return f"{(kib['Private_Clean'] + kib['Private_Dirty']) / 1024:.1f} MiB / {kib['Pss'] / 1024:.1f} MiB"
+    status = host.text("cat", f"/proc/{pid}/status")
+    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return (
+        f"private {(kib['Private_Clean'] + kib['Private_Dirty']) / 1024:.1f} MiB, PSS {kib['Pss'] / 1024:.1f} MiB"
+        + (f", peak {int(peak[1]) / 1024:.1f} MiB" if peak else "")
+    )
 
 
 if __name__ == "__main__":

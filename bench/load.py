@@ -1,17 +1,21 @@
-"""Figures of one busy account in a booted host: a large address book, and a stream of messages.
+"""Figures of one busy account in a booted host: a large address book, its API meanwhile, a stream of messages.
 
 make deb && /usr/bin/python3 -m bench.load dist/*.deb
 """
 
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from bench.figures import in_a_host, memory, show
-from tests.system.actors import Caller, Phone, Webhook, until
+from bench.figures import Figures, in_a_host, line, memory, show
+from tests.system.actors import Caller, Json, Phone, Webhook, until
 from tests.system.host import Host
 
 FRIENDS, GROUPS, MEMBERS = 5000, 200, 500
-RATE, SECONDS = 50, 10
+RATE, SECONDS = 50, 20
+NAME = "busy"
 
 
 def main() -> int:
@@ -21,48 +25,111 @@ def main() -> int:
 def measure(host: Host) -> None:
     caller, phone = Caller(host), Phone(host)
     uin = phone.account("大", friends=FRIENDS, groups=GROUPS, members=MEMBERS)
-    friend = phone.friend(uin)
+    world = phone.world(uin)
     with Webhook(host) as hook:
-        caller.openwx("start_client", client="busy", post_api=hook.address)
-        caller.until_state("busy", "scaning")
-        _, qr = caller.v1("GET", "/accounts/busy/qr")
-        uuid = phone.login_of(qr["link"])
-        begun = time.monotonic()
-        phone.scan(uuid, uin)
-        phone.confirm(uuid)
-        slowest = 0.0
-        while caller.state("busy") != "running":
-            asked = time.monotonic()
-            caller.openwx("get_client_info", client="busy")
-            slowest = max(slowest, time.monotonic() - asked)
-            time.sleep(0.05)
-        took = time.monotonic() - begun
-        print(f"{FRIENDS} friends, {GROUPS} groups of {MEMBERS}: running after {took:.1f} s")
-        print(f"slowest answer of its API meanwhile: {slowest:.2f} s")
-        groups = until(lambda: _loaded(caller), 120, "all groups with members")
-        print(f"{groups} groups have their members {time.monotonic() - begun:.1f} s after the scan")
-        print(f"private memory / PSS: {memory(host, caller.account('busy')['pid'])}")
+        caller.openwx("start_client", client=NAME, post_api=hook.address)
+        caller.until_state(NAME, "scaning")
+        line("memory of the account before the login", _memory(host, caller))
+        _load(host, caller, phone, uin, world["groups"])
+        friend = next(one["wxid"] for one in world["contacts"] if one["kind"] == "friend")
+        _stream(caller, phone, hook, uin, friend)
+        line("memory afterwards", _memory(host, caller))
 
-        sent: dict[str, float] = {}
+
+def _load(host: Host, caller: Caller, phone: Phone, uin: str, groups: list[Json]) -> None:
+    """Log in to a large address book, and let every group be heard of that WeChat does not name at a login."""
+    link = caller.v1("GET", f"/accounts/{NAME}/qr")[1]["link"]
+    uuid = phone.login_of(link)
+    phone.scan(uuid, uin)
+    with _asked_meanwhile(caller) as answers:
+        begun = time.monotonic()
+        phone.confirm(uuid)
+        caller.until_state(NAME, "running", seconds=120)
+        line(f"{FRIENDS} friends: confirmed to running", f"{time.monotonic() - begun:.1f} s, {_known(caller)}")
+        begun = time.monotonic()
+        for group in groups:
+            if not group["saved"]:
+                phone.write(uin, group["members"][1]["wxid"], "hello", group["wxid"])
+        until(lambda: _roster(caller)["members"] >= GROUPS * MEMBERS, 120, "all groups with their members")
+        line(
+            "messages in all other groups to their members known",
+            f"{time.monotonic() - begun:.1f} s, {_known(caller)}",
+        )
+    show("answer of the account's API meanwhile", answers)
+    line("memory with all of them", _memory(host, caller))
+    with _asked_meanwhile(caller) as answers:
+        begun = time.monotonic()
+        status, _, body = caller.get("/openwx/get_group_info", client=NAME)
+        assert status == 200
+        line("get_group_info", f"{len(body) / 2**20:.1f} MiB in {time.monotonic() - begun:.2f} s")
+    show("answer of the account's API meanwhile", answers)
+    line("memory after it", _memory(host, caller))
+
+
+def _stream(caller: Caller, phone: Phone, hook: Webhook, uin: str, friend: str) -> None:
+    """Write to the account at a steady rate and see when the webhook hears of it."""
+    sent: dict[str, float] = {}
+    with _asked_meanwhile(caller) as answers:
         start = time.monotonic()
         for number in range(RATE * SECONDS):
             time.sleep(max(0.0, start + number / RATE - time.monotonic()))
             sent[f"load {number}"] = time.time()
             phone.write(uin, friend, f"load {number}")
+        took = time.monotonic() - start
         last = f"load {RATE * SECONDS - 1}"
         hook.wait_for(lambda report: report.get("content") == last, 60, "the last message")
-        delays, order = [], []
-        for report, at in zip(hook.reports, hook.times, strict=True):
-            if str(report.get("content", "")).startswith("load "):
-                delays.append(at - sent[report["content"]])
-                order.append(int(report["content"].split()[1]))
-        print(f"{len(order)} of {RATE * SECONDS} messages came, in order: {order == list(range(RATE * SECONDS))}")
-        show(f"message to webhook at {RATE} a second", delays)
+    delays: Figures = []
+    order: list[int] = []
+    for report, at in zip(list(hook.reports), list(hook.times), strict=True):
+        if str(report.get("content", "")).startswith("load "):
+            delays.append(at - sent[report["content"]])
+            order.append(int(report["content"].split()[1]))
+    whole = "all, in order" if order == list(range(RATE * SECONDS)) else "NOT ALL, OR NOT IN ORDER"
+    line(f"{RATE * SECONDS} messages, {RATE * SECONDS / took:.0f} a second", f"{len(order)} came: {whole}")
+    show("message at the sandbox to webhook, in a stream", delays)
+    show("answer of the account's API meanwhile", answers)
 
 
-def _loaded(caller: Caller) -> int:
-    groups = caller.openwx("get_group_info", client="busy")
-    return len(groups) if groups and all(len(group["member"]) > 1 for group in groups) else 0
+@contextmanager
+def _asked_meanwhile(caller: Caller) -> Iterator[Figures]:
+    """Ask the account through the controller again and again; the list gets how long each answer took."""
+    times: Figures = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.wait(0.02):
+            begun = time.monotonic()
+            caller.openwx("get_client_info", client=NAME)
+            times.append(time.monotonic() - begun)
+
+    with _running(ask):
+        try:
+            yield times
+        finally:
+            done.set()
+
+
+@contextmanager
+def _running(work: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _roster(caller: Caller) -> Json:
+    return caller.account(NAME)["roster"] or {"contacts": 0, "groups": 0, "members": 0}
+
+
+def _known(caller: Caller) -> str:
+    found = _roster(caller)
+    return f"{found['contacts']} contacts, {found['groups']} groups, {found['members']} members known"
+
+
+def _memory(host: Host, caller: Caller) -> str:
+    return memory(host, caller.account(NAME)["pid"])
 
 
 if __name__ == "__main__":
