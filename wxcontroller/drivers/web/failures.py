@@ -37,12 +37,13 @@ class NoAnswer(WeChatError):
 class TunnelFailed(Exception):
     """There is no way through the account's proxy; for the transport, which makes a NoAnswer of it.
 
-    ``reason`` names the proxy without user and password, and what to do.
+    ``what`` names the proxy without user and password, ``remedy`` says what to do.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
 
 
 class Unreadable(WeChatError):

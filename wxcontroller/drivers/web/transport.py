@@ -213,7 +213,7 @@ class Transport:
         except _Taker as taker:
             raise taker.problem from None
         except TunnelFailed as problem:
-            failure = NoAnswer(request.call, problem.reason)
+            failure = NoAnswer(request.call, problem.what, remedy=f"{problem.remedy}; it is tried again")
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:
             failure = no_answer(request.call, request.host, problem)
         log.log(self._level, "%s", failure.message)

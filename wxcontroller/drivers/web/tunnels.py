@@ -20,7 +20,7 @@ from wxcontroller.drivers.web.failures import TunnelFailed
 
 _NOT_ALLOWED = 2  # reply of SOCKS5: by its rules (RFC 1928, 6)
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: |\r\n)")
-_WANTED = "user and password"
+_ITS_NETWORK = "check its network and DNS"
 
 
 class Tunnels(ProxyConnector):
@@ -58,7 +58,7 @@ class Tunnels(ProxyConnector):
                     writer.transport.abort()
                     raise
         except TimeoutError:
-            raise TunnelFailed(attempt.late) from None
+            raise attempt.late() from None
         transport = writer.transport
         assert isinstance(transport, asyncio.Transport)
         protocol = _Kept(asyncio.get_running_loop(), writer)
@@ -89,13 +89,12 @@ class _Attempt:
     def _target(self) -> str:
         return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
-    @property
-    def late(self) -> str:
-        """What to say when time ran out."""
+    def late(self) -> TunnelFailed:
+        """Return what to raise when time ran out."""
         if self._asked:
-            return (
-                f"the proxy {self._proxy} gives no connection to {self._target} in time; "
-                "check that it runs and may connect there"
+            return TunnelFailed(
+                f"the proxy {self._proxy} gives no connection to {self._target} in time",
+                "check that it runs and may connect there",
             )
         return _unreachable(self._proxy, "no answer in time")
 
@@ -111,20 +110,20 @@ class _Attempt:
             reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=self._tls)
         except ssl.SSLCertVerificationError:
             raise TunnelFailed(
-                f"the certificate of the proxy {proxy} is not to be trusted; use the name it is made for, "
-                "or name its CA by the option ca_file"
+                f"the certificate of the proxy {proxy} is not to be trusted",
+                "use the name it is made for, or name its CA by the option ca_file",
             ) from None
         except ssl.SSLError:
-            raise TunnelFailed(f"the proxy {proxy} speaks no TLS that we understand; is it an http:// one?") from None
+            raise TunnelFailed(f"the proxy {proxy} speaks no TLS", "see whether it is an http:// one") from None
         except OSError as problem:
-            raise TunnelFailed(_unreachable(proxy, _words(problem))) from None
+            raise _unreachable(proxy, _words(problem)) from None
         self._asked = True
         try:
             writer.write(self._question())
             head = await reader.readuntil(b"\r\n\r\n")
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.transport.abort()
-            raise TunnelFailed(f"the proxy {proxy} does not answer as an HTTP proxy does; check its kind") from None
+            raise _another(proxy) from None
         except BaseException:
             writer.transport.abort()
             raise
@@ -132,7 +131,7 @@ class _Attempt:
         if status is not None and status[1].startswith(b"2"):
             return writer
         writer.transport.abort()
-        raise TunnelFailed(self._refused(int(status[1]) if status else 0))
+        raise self._refused(int(status[1]) if status else 0)
 
     def _question(self) -> bytes:
         lines = [f"CONNECT {self._target} HTTP/1.1", f"Host: {self._target}"]
@@ -141,19 +140,19 @@ class _Attempt:
             lines.append(f"Proxy-Authorization: Basic {base64.b64encode(secret).decode()}")
         return "\r\n".join([*lines, "", ""]).encode("ascii", "replace")
 
-    def _refused(self, status: int) -> str:
+    def _refused(self, status: int) -> TunnelFailed:
         if status in (401, 407):  # 401 is tinyproxy's answer to a wrong password
             return _locked(self._proxy, f"HTTP {status}")
         if status in (502, 503, 504):
-            return (
-                f"the proxy {self._proxy} can't connect to {self._target} (HTTP {status}); check its network and DNS"
+            return TunnelFailed(
+                f"the proxy {self._proxy} can't connect to {self._target} (HTTP {status})", _ITS_NETWORK
             )
         if status:
-            return (
-                f"the proxy {self._proxy} refuses to connect to {self._target} (HTTP {status}); "
-                "let it allow CONNECT to that port"
+            return TunnelFailed(
+                f"the proxy {self._proxy} refuses to connect to {self._target} (HTTP {status})",
+                "let it allow CONNECT to that port",
             )
-        return f"the proxy {self._proxy} does not answer as an HTTP proxy does; check its kind"
+        return _another(self._proxy)
 
     async def _socks(self) -> asyncio.StreamWriter:
         proxy = self._proxy
@@ -163,26 +162,26 @@ class _Attempt:
             stream = await way.connect(self._host, self._port, timeout=3600)  # the caller minds the time
         except ProxyConnectionError as problem:
             reason = problem.__cause__ if isinstance(problem.__cause__, OSError) else problem
-            raise TunnelFailed(_unreachable(proxy, _words(reason))) from None
+            raise _unreachable(proxy, _words(reason)) from None
         except ProxyError as problem:
-            raise TunnelFailed(self._refused_by_socks(problem)) from None
+            raise self._refused_by_socks(problem) from None
         except (OSError, EOFError, ValueError) as problem:
             if isinstance(problem, ProxyTimeoutError):
                 raise
             raise TunnelFailed(
-                f"the proxy {proxy} breaks off; check that it is a SOCKS5 one, and user and password"
+                f"the proxy {proxy} breaks off", "check that it is a SOCKS5 one, and user and password"
             ) from None
         writer: asyncio.StreamWriter = stream.writer
         return writer
 
-    def _refused_by_socks(self, problem: ProxyError) -> str:
+    def _refused_by_socks(self, problem: ProxyError) -> TunnelFailed:
         if problem.error_code == _NOT_ALLOWED:
-            return f"the proxy {self._proxy} does not allow connections to {self._target}; let it"
+            return TunnelFailed(f"the proxy {self._proxy} does not allow connections to {self._target}", "let it")
         if problem.error_code is not None:
-            return f"the proxy {self._proxy} can't connect to {self._target}: {problem}; check its network and DNS"
+            return TunnelFailed(f"the proxy {self._proxy} can't connect to {self._target}: {problem}", _ITS_NETWORK)
         if "authentication" in str(problem):
             return _locked(self._proxy, "SOCKS5")
-        return f"the proxy {self._proxy} does not answer as a SOCKS5 proxy does; check its kind"
+        return _another(self._proxy)
 
 
 async def _tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLContext, proxy: Proxy) -> None:
@@ -190,21 +189,30 @@ async def _tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLCon
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLCertVerificationError:
         raise TunnelFailed(
-            f"the certificate of {host}, seen through the proxy {proxy}, is not to be trusted; "
-            "see whether this machine's clock is right and whether the proxy opens TLS"
+            f"the certificate of {host}, seen through the proxy {proxy}, is not to be trusted",
+            "see whether this machine's clock is right and whether the proxy opens TLS",
         ) from None
     except (ssl.SSLError, OSError):
-        raise TunnelFailed(f"the proxy {proxy} lets no TLS with {host} through; is it allowed to?") from None
+        raise TunnelFailed(f"the proxy {proxy} lets no TLS with {host} through", "see whether it may") from None
 
 
-def _locked(proxy: Proxy, how: str) -> str:
+def _locked(proxy: Proxy, how: str) -> TunnelFailed:
     if proxy.user:
-        return f"the proxy {proxy} does not accept {_WANTED} ({how}); correct them in the option proxy"
-    return f"the proxy {proxy} asks for {_WANTED} ({how}); put them into the option proxy"
+        return TunnelFailed(
+            f"the proxy {proxy} does not accept user and password ({how})", "correct them in the option proxy"
+        )
+    return TunnelFailed(f"the proxy {proxy} asks for user and password ({how})", "put them into the option proxy")
 
 
-def _unreachable(proxy: Proxy, why: str) -> str:
-    return f"the proxy {proxy} can't be reached: {why}; check that it runs, or correct the option proxy"
+def _unreachable(proxy: Proxy, why: str) -> TunnelFailed:
+    return TunnelFailed(
+        f"the proxy {proxy} can't be reached: {why}", "check that it runs, or correct the option proxy"
+    )
+
+
+def _another(proxy: Proxy) -> TunnelFailed:
+    kind = "a SOCKS5" if proxy.kind is ProxyKind.SOCKS5 else "an HTTP"
+    return TunnelFailed(f"the proxy {proxy} does not answer as {kind} proxy does", "check of which kind it is")
 
 
 def _words(problem: OSError) -> str:
