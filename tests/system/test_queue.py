@@ -1,0 +1,150 @@
+"""The queue of sends through the installed product: its pace, its limits, what people see of it, and its end."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.host import Host
+
+pytestmark = pytest.mark.system
+NAME = "paced"
+EXTRA = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml"
+
+
+@dataclass
+class World:
+    host: Host
+    caller: Caller
+    phone: Phone
+    hook: Webhook
+    uin: str
+
+    def account(self) -> Json:
+        return self.caller.account(NAME)
+
+    def start(self, **options: str) -> None:
+        """Start the account anew with other options; its login is kept."""
+        self.caller.openwx("stop_client", client=NAME)
+        assert self.caller.openwx("start_client", client=NAME, post_api=self.hook.address, **options)["code"] == 0
+        self.caller.until_state(NAME, "running")
+
+    def send(self, text: str) -> Json:
+        return self.caller.openwx("send_friend_message", client=NAME, id="filehelper", content=text)
+
+    def queue(self, *texts: str) -> None:
+        for text in texts:
+            answer = self.caller.openwx(
+                "send_friend_message", client=NAME, id="filehelper", content=text, **{"async": "1"}
+            )
+            assert answer["code"] == 0
+
+    def arrived(self, *texts: str) -> list[str]:
+        """Those of ``texts`` that are at WeChat, in their order there."""
+        return [one["text"] for one in self.phone.sent(self.uin, 0, 0.1) if one["text"] in texts]
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    use_sandbox(host)
+    caller, phone = Caller(host), Phone(host)
+    uin = phone.account("排队")
+    with Webhook(host) as hook:
+        log_in(caller, phone, NAME, uin, post_api=hook.address)
+        yield World(host, caller, phone, hook, uin)
+    caller.openwx("stop_client", client=NAME)
+
+
+def test_what_waits_is_seen_and_goes_out_in_its_pace(world: World) -> None:
+    before = world.account()["queue"]["sent_today"]
+    world.start(send_interval="1", send_jitter="0.5", send_daily_max=str(before + 5))
+    texts = [f"pace {number}" for number in range(4)]
+    world.queue(*texts)
+    account = world.account()
+    queue = account["queue"]
+    assert account["client"]["version"]
+    assert queue["waiting"] + queue["in_flight"] >= 2
+    assert 0 <= queue["next_send_at"] - time.time() <= 1.6
+    assert (queue["interval"], queue["jitter"], queue["daily_limit"]) == (1, 0.5, before + 5)
+    words = world.host.text("wxctl", "status", NAME)
+    assert " waiting, next in " in words or " waiting, next now" in words
+    assert f" of {before + 5} sent today, one every 1 to 1.5 s\n" in words
+    until(lambda: world.arrived(*texts) == texts, 15, "all messages")
+    queue = until(lambda: (now := world.account()["queue"])["sent_today"] == before + 4 and now, 5, "four counted")
+    assert (queue["waiting"], queue["next_send_at"], queue["oldest_since"]) == (0, None, None)
+
+
+def test_the_days_limit_holds_over_a_restart(world: World) -> None:
+    most = world.account()["queue"]["sent_today"] + 1
+    world.start(send_daily_max=str(most))
+    assert world.send("the last")["code"] == 0
+    answer = world.send("too much")
+    assert (answer["code"], "daily limit" in answer["status"]) == (-8, True)
+    world.start(send_daily_max=str(most))
+    assert world.account()["queue"]["sent_today"] == most
+    assert world.send("too much")["code"] == -8
+    assert world.arrived("too much") == []
+
+
+def test_a_burst_waits_for_its_minute(world: World) -> None:
+    world.start(send_burst_max="2")
+    texts = ["burst 1", "burst 2", "burst 3"]
+    world.queue(*texts)
+    until(lambda: world.arrived(*texts) == texts[:2], 10, "two messages")
+    queue = world.account()["queue"]
+    assert (queue["waiting"], queue["burst_limit"]) == (1, 2)
+    assert 40 < queue["next_send_at"] - time.time() <= 60
+
+
+def test_a_stop_sends_what_it_can_and_reports_the_rest(world: World) -> None:
+    world.start(send_interval="0.3")
+    texts = [f"drain {number}" for number in range(12)]
+    world.queue(*texts)
+    begun = time.monotonic()
+    assert world.caller.openwx("stop_client", client=NAME)["code"] == 0
+    assert time.monotonic() - begun < 8
+    for text in texts:
+        world.hook.wait_for(lambda report, t=text: report.get("content") == t, 10, text)  # type: ignore[misc]
+    told = [report for report in world.hook.reports if report.get("content") in texts]
+    arrived = world.arrived(*texts)
+    assert [report["content"] for report in told] == texts
+    assert [report["content"] for report in told if report["code"] in ("", 0)] == arrived
+    assert 3 <= len(arrived) < 12
+    assert {report["info"] for report in told[len(arrived) :]} <= {
+        "not sent: stopping",
+        "stopped while sending: it may have arrived",
+    }
+
+
+def test_an_account_that_hangs_is_told_in_words(world: World) -> None:
+    world.start()
+    pid = str(world.account()["pid"])
+    world.host.run("kill", "-STOP", pid)
+    try:
+        begun = time.monotonic()
+        account = world.account()
+        assert time.monotonic() - begun < 4
+        assert (account["client"], account["unit_state"]) == (None, "active")
+        assert "did not answer within 2 s" in account["client_reason"]
+        assert len(world.caller.v1("GET", "/accounts")[1]["accounts"]) == 1
+    finally:
+        world.host.run("kill", "-CONT", pid)
+    assert until(lambda: world.account()["client"], 10, "the account's own word")
+
+
+def test_a_reload_that_failed_is_seen(world: World) -> None:
+    def settings() -> Json:
+        return world.caller.v1("GET", "/health")[1]["settings"]
+
+    assert settings()["error"] is None
+    world.host.write(EXTRA, b"max_clients = 0\n", 0o644)
+    world.host.run("systemctl", "reload", "wxcontroller", check=False)
+    assert "max_clients" in until(lambda: settings()["error"], 5, "the error")
+    assert "not reloaded, the ones before are in use" in world.host.text("wxctl", "status")
+    world.host.run("rm", EXTRA)
+    world.host.run("systemctl", "reload", "wxcontroller")
+    until(lambda: settings()["error"] is None, 5, "no error")
+    assert json.loads(world.host.text("wxctl", "status", "--json"))["health"]["settings"]["error"] is None
