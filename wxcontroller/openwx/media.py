@@ -155,7 +155,8 @@ def extension(name: str, mime: str, kind: MessageKind | None = None) -> str:
     by_name = suffix if re.fullmatch(r"[a-z0-9]{1,10}", suffix) else ""
     if kind is MessageKind.FILE and by_name:
         return by_name
-    by_mime = _EXTENSIONS.get(mime) or (mimetypes.guess_extension(mime) or "").lstrip(".")
+    known = "" if mime == "application/octet-stream" else mimetypes.guess_extension(mime) or ""
+    by_mime = _EXTENSIONS.get(mime) or known.lstrip(".")
     return by_mime or by_name or (_BY_KIND[kind][1] if kind in _BY_KIND else "dat")
 
 

@@ -97,6 +97,8 @@ def test_any_url_can_be_redacted(value: str) -> None:
     shown(value)
 
 
-@pytest.mark.parametrize("value", ["http://somebody:hidden@[::1:80/", "somebody:hidden@h/in", "http://somebody:hid/den"])
+@pytest.mark.parametrize(
+    "value", ["http://somebody:hidden@[::1:80/", "somebody:hidden@h/in", "http://somebody:hid/den"]
+)
 def test_what_is_no_url_is_not_shown(value: str) -> None:
     assert "hid" not in redacted(value)
