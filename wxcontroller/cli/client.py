@@ -50,6 +50,8 @@ def queue_words(queue: JsonObject, now: float) -> str:
         words.append(
             f"one every {interval:g} s" if not jitter else f"one every {interval:g} to {interval + jitter:g} s"
         )
+    if error := text(queue.get("last_error")):
+        words.append(f"the last one failed: {error}")
     return ", ".join(words)
 
 

@@ -61,6 +61,7 @@ class Outgoing:
     new_id: Callable[[], str]
     report: Report
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
+    last_error: str = ""  # why the last try failed, "" when it did not
     _waiting: deque[Job] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -147,6 +148,7 @@ class Outgoing:
         except DailyLimit as problem:
             self._waiting.popleft()
             job.code, job.info = TOO_MANY_TODAY, str(problem)
+            self.last_error = job.info
             self._finish(job, "")
             return
         job.attempts_left -= 1
@@ -156,7 +158,7 @@ class Outgoing:
         except WeChatError as problem:
             self._waiting.popleft()
             job.code = UNREADABLE if problem.ret is None else problem.ret
-            job.info = problem.message
+            job.info = self.last_error = problem.message
             if problem.ret not in (None, _TRANSIENT):
                 self._finish(job, "")
             elif job.attempts_left > 0:
@@ -169,11 +171,12 @@ class Outgoing:
         except (Unsupported, OSError) as problem:
             self._waiting.popleft()
             job.code, job.info = UNREADABLE, str(problem)
+            self.last_error = job.info
             self._finish(job, "")
         else:
             self._waiting.popleft()
             job.code, job.info = 0, "success"
-            self.last_sent = int(time.time())
+            self.last_sent, self.last_error = int(time.time()), ""
             self._finish(job, message_id)
         finally:
             self.pacing.sent()

@@ -116,10 +116,13 @@ def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> No
     assert json.loads(wxctl("status", "alice", "--json").stdout)["queue"] == queue
     idle: JsonObject = {
         **{**queue, "waiting": 0, "in_flight": 0, "next_send_at": None},
-        **{"daily_limit": 0, "burst_limit": 0, "jitter": 0},
+        **{"daily_limit": 0, "burst_limit": 0, "jitter": 0, "last_error": "too frequent (1205)"},
     }
     server.add("alice", **{**RUNNING, **told, "queue": idle})
-    assert "queue: empty, 1,118 sent today, one every 3 s\n" in wxctl("status", "alice").stdout
+    assert (
+        "queue: empty, 1,118 sent today, one every 3 s, the last one failed: too frequent (1205)\n"
+        in wxctl("status", "alice").stdout
+    )
     server.add("alice", **RUNNING, client=None, client_reason="it did not answer within 2 s at port 3000")
     assert "queue: not known: it did not answer within 2 s at port 3000\n" in wxctl("status", "alice").stdout
     server.add("alice", **GONE, client=None, client_reason="it does not run")

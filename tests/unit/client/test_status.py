@@ -67,6 +67,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "in_flight": 0,
         "oldest_since": None,
         "next_send_at": None,
+        "last_error": "",
         "most_waiting": MOST_WAITING,
         "sent_today": 0,
         "daily_limit": 0,
@@ -192,6 +193,16 @@ async def test_one_under_way_is_told_apart(start: Start) -> None:
     client.driver.send_gate.set()
     await until(lambda: len(client.driver.sends) == 1)
     assert (await queue(client))["in_flight"] == 0
+
+
+async def test_why_the_last_one_failed_is_told_until_one_succeeds(start: Start) -> None:
+    client = start(**{DAILY: "2"})
+    client.driver.outcomes = [WeChatError("too frequent", ret=1205)]
+    await client.login()
+    for code, error in ((1205, "too frequent"), (0, ""), (-8, "the daily limit of 2 sends is used up")):
+        assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == code
+        assert str((await queue(client))["last_error"]).startswith(error)
+        assert bool((await queue(client))["last_error"]) == bool(error)
 
 
 async def test_a_caller_that_hangs_up_takes_no_message_back(start: Start) -> None:

@@ -52,6 +52,7 @@ def queue_of(outgoing: Outgoing) -> JsonObject:
         "in_flight": outgoing.in_flight,
         "oldest_since": _second(outgoing.oldest_since),
         "next_send_at": None if next_at is None else round(next_at, 3),
+        "last_error": outgoing.last_error,
         "most_waiting": MOST_WAITING,
         "sent_today": pacing.today,
         "daily_limit": pacing.daily,
