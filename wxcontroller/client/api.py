@@ -7,7 +7,7 @@ from aiohttp import web
 
 from wxcontroller.client import v1
 from wxcontroller.client.avatar import Avatars
-from wxcontroller.client.calls import MOST_BODY, Handler, Parts, json_answer, jsonp_answer, read_call
+from wxcontroller.client.calls import BODY_SECONDS, MOST_BODY, Handler, Parts, json_answer, jsonp_answer, read_call
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import no_foreign_pages
 from wxcontroller.client.inbox import Inbox
@@ -37,7 +37,12 @@ def application(parts: Parts, sending: Sending, inbox: Inbox) -> web.Application
 
 def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        call = await read_call(request)
+        try:
+            call = await read_call(request)
+        except TimeoutError:
+            return json_answer({"code": -1, "status": f"the body did not arrive within {BODY_SECONDS:g} s"}, 408)
+        except web.RequestPayloadError:
+            return json_answer({"code": -1, "status": "the body can't be read, send it whole and as it says"}, 400)
         result = await handler(call)
         if isinstance(result, web.Response):
             return result

@@ -28,6 +28,8 @@ from wxcontroller.openwx.statefile import ClientFacts
 
 NOT_RUNNING = -3
 MOST_BODY = 64 * 1024 * 1024
+# As long as the controller gives a whole request.
+BODY_SECONDS = 120.0
 _PORTION_SECONDS = 0.01
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
@@ -105,10 +107,17 @@ class Parts:
 
 
 async def read_call(request: web.Request) -> Call:
-    """Read query and form. Raises BadParameter, HTTPRequestEntityTooLarge."""
+    """Read query and form.
+
+    Raises BadParameter, HTTPRequestEntityTooLarge, RequestPayloadError, and TimeoutError for a body that stalls.
+    """
     body, content_type = b"", request.headers.get("Content-Type", "")
     if request.method == "POST" and parameters.is_form(content_type):
-        body = await request.read()
+        announced = request.content_length or 0
+        if announced > MOST_BODY:  # not waited for
+            raise web.HTTPRequestEntityTooLarge(MOST_BODY, announced)
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read()
     raw = dict(parameters.raw_pairs(parameters.query_of(request.raw_path), content_type, body))
     data = raw.pop("media_data", b"")
     return Call({name: parameters.text_of(name, value) for name, value in raw.items()}, data)

@@ -83,7 +83,7 @@ def _app_fields(app: AppShare) -> JsonObject:
         "app_url": app.url,
         "app_name": app.app_name,
         "app_desc": app.description,
-        "app_type": app.type,
+        "app_type": app.type or "",
         "app_articles": [
             {"title": one.title, "url": one.url, "digest": one.digest, "cover": one.cover} for one in app.articles
         ],

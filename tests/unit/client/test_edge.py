@@ -1,6 +1,9 @@
 """The edge of an account's HTTP API: who may call, what parameters may be, and the end of the process."""
 
+import asyncio
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,8 +17,10 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
+from wxcontroller.client import calls
 from wxcontroller.client.config import read_config
 from wxcontroller.core.account import Account, account_from, variables_of
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 
@@ -71,6 +76,83 @@ async def test_a_multipart_form_is_read_and_the_body_wins(start: Start) -> None:
     async with client.http.post(client.address("send_friend_message?id=@ann&content=no"), data=form) as answer:
         assert (await answer.json())["code"] == 0
     assert client.driver.sends[0][:2] == ("@ann", "多部分")
+
+
+async def raw(client: RunningClient, sent: bytes, seconds: float = 3) -> tuple[int, bytes]:
+    """Send bytes to the account's port; return status and body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(sent)
+    try:
+        async with asyncio.timeout(seconds):
+            head = await reader.readuntil(b"\r\n\r\n")
+            lengths = re.findall(rb"(?i)content-length: (\d+)", head)
+            return int(head.split()[1]), await reader.readexactly(int(lengths[0]))
+    finally:
+        writer.close()
+
+
+async def test_chinese_text_may_be_typed_into_an_address_as_it_is(start: Start) -> None:
+    """As curl sends it, also in pieces, and more than once over a connection."""
+    client = await running(start)
+    line = "GET /openwx/send_friend_message?markname=安&content=你好 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    assert (await raw(client, line))[0] == 200
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    for _ in range(2):
+        for byte in line:
+            writer.write(bytes((byte,)))
+            await writer.drain()
+            await asyncio.sleep(0)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b'"code":0' in await reader.readexactly(int(re.findall(rb"Content-Length: (\d+)", head)[0]))
+    writer.close()
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "你好")] * 3
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x00\x01\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/9\r\n\r\n"]
+)
+async def test_what_is_no_http_gets_json_that_repeats_nothing(start: Start, sent: bytes) -> None:
+    client = await running(start)
+    status, body = await raw(client, sent)
+    assert (status, body) == (400, b'{"code":-1,"status":"the request can\'t be read as HTTP"}')
+
+
+FORM = (
+    b"POST /openwx/send_friend_message HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n"
+)
+
+
+async def test_bodies_that_are_too_large_do_not_come_or_can_not_be_read(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "BODY_SECONDS", 0.2)
+    client = await running(start)
+    for end, expected in (
+        (b"Content-Length: 99999999999\r\n\r\nid=", 413),
+        (b"Content-Length: 100\r\n\r\nid=", 408),
+        (b"Transfer-Encoding: chunked\r\n\r\n3\r\nid=\r\n", 408),
+        (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nid=ab", 400),
+    ):
+        status, body = await raw(client, FORM + end)
+        assert (status, obj(json.loads(body))["code"]) == (expected, -1)
+    assert client.driver.sends == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /openwx/send_friend_message?id=@ann&content=x HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil\r\n\r\n",
+        b"GET http://evil.example/openwx/send_friend_message?id=@ann&content=x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET /openwx/send_friend_message?id=@ann&content=x HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: null\r\n\r\n",
+    ],
+)
+async def test_a_second_name_of_the_host_counts_too(start: Start, head: bytes) -> None:
+    client = await running(start)
+    status, body = await raw(client, head)
+    assert (status, obj(json.loads(body))["code"]) == (403, -6)
+    assert client.driver.sends == []
 
 
 async def test_a_404_from_the_webhook_is_no_reason_to_drop_a_report(start: Start, webhook: Webhook) -> None:

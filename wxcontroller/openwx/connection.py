@@ -1,0 +1,83 @@
+"""One connection of a caller: aiohttp's, with the old server's patience for raw UTF-8, and answers in JSON."""
+
+import asyncio
+import logging
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
+
+log = logging.getLogger(__name__)
+
+
+class PatientConnection(RequestHandler):
+    """Where requests are parsed. Used as the protocol of each accepted socket; ``options`` are aiohttp's."""
+
+    __slots__ = ("_line_done",)
+
+    def __init__(
+        self,
+        server: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        auto_decompress: bool = True,
+        keepalive_timeout: float = 75.0,
+    ) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # None is "no log" there
+            auto_decompress=auto_decompress,
+            keepalive_timeout=keepalive_timeout,
+        )
+        self._line_done = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the connection waits for its next request.
+
+        aiohttp keeps this to itself (``_waiter``, there since 2.0). Its public ``close()`` is no help: on a busy
+        connection it also stops reading the body that is being uploaded.
+        """
+        waiter = self._waiter
+        return waiter is not None and not waiter.done()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._line_done and self.idle:
+            end = data.find(b"\n")
+            line = data if end < 0 else data[:end]
+            if not line.isascii():
+                data = escaped(line) + data[len(line) :]
+            self._line_done = end >= 0
+        super().data_received(data)
+        if not self.idle:
+            self._line_done = False
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP, or what got past every handler."""
+        if status != 400 or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
+        response = refusal("the request can't be read as HTTP")
+        response.force_close()
+        return response
+
+
+def refusal(words: str) -> web.Response:
+    """Return the answer, status 400, to what is not HTTP as it is understood here."""
+    return web.Response(status=400, body=to_bytes(reply(-1, words)), headers={"Content-Type": CONTENT_TYPE})
+
+
+def escaped(line: bytes) -> bytes:
+    """Percent-encode the bytes beyond ASCII of a request line.
+
+    curl and many scripts send Chinese names and texts as they were typed; the original took them, HTTP does not.
+    """
+    return b"".join(bytes((byte,)) if byte < 128 else b"%%%02X" % byte for byte in line)
