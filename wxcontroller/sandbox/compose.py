@@ -60,6 +60,17 @@ def store_emoticon(draft: Draft) -> Message:
     return draft.message(EMOTICON, "", {"HasProductId": 1})
 
 
+def shared(draft: Draft, item: Item) -> Message:
+    """Return a picture or an emoticon that an app shared: an app message that is nothing but media (7.4)."""
+    app_type = 8 if item.kind == "emoticon" else 2
+    xml = (
+        f'<msg><appmsg appid="wx0000000000000001" sdkver="0"><title></title><des></des><type>{app_type}</type>'
+        f"<appattach><totallen>{item.size}</totallen><emoticonmd5>{item.md5 if app_type == 8 else ''}</emoticonmd5>"
+        f"</appattach></appmsg><fromusername>{draft.sender}</fromusername></msg>"
+    )
+    return draft.message(APP, encode(xml), {"AppMsgType": app_type, "ImgStatus": 2}, item)
+
+
 def voice(draft: Draft, item: Item, milliseconds: int) -> Message:
     """Return a voice message."""
     xml = (

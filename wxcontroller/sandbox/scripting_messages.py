@@ -38,8 +38,8 @@ _SPREAD = ("image/png", "image/jpeg", "image/gif", "audio/mpeg", "video/mp4")  #
 _MEDIA = ("content", "name", "size")
 KINDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
-    "image": _MEDIA,
-    "emoticon": (*_MEDIA, "store"),
+    "image": (*_MEDIA, "shared"),
+    "emoticon": (*_MEDIA, "shared", "store"),
     "voice": (*_MEDIA, "length"),
     "video": (*_MEDIA, "length"),
     "microvideo": (*_MEDIA, "length"),
@@ -249,6 +249,8 @@ def _media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple
     item = Item(base, sandbox.contents.finish(incoming), size, name, mime)
     shown = f"[{name}]" if kind == "file" else f"[{kind}]"
     match kind:
+        case "image" | "emoticon" if "shared" in body and flag(body, "shared"):
+            return compose.shared(draft, item), shown
         case "image":
             return compose.image(draft, item), shown
         case "emoticon":

@@ -7,7 +7,7 @@ from aiohttp import web
 from wxcontroller.core.jsontypes import integer
 from wxcontroller.sandbox import jpeg
 from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused
-from wxcontroller.sandbox.compose import EMOTICON, IMAGE, MICRO_VIDEO, VIDEO, VOICE
+from wxcontroller.sandbox.compose import APP, EMOTICON, IMAGE, MICRO_VIDEO, VIDEO, VOICE
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.hosts import Role
 from wxcontroller.sandbox.world import Kind
@@ -56,7 +56,9 @@ def _content(call: Call, item: Item, mime: str) -> web.StreamResponse:
 
 async def webwxgetmsgimg(call: Call) -> web.StreamResponse:
     """Give a picture or an emoticon; always declared as JPEG, whatever it is."""
-    item = _item(call, "MsgID", IMAGE, EMOTICON)
+    item = _item(call, "MsgID", IMAGE, EMOTICON, APP)
+    if item.kind not in ("image", "emoticon"):
+        raise Refused(PARAMETER, f"a {item.kind} is no picture")
     size = call.request.query.get("type", "")
     if size not in ("", "slave", "big"):
         call.note("type is neither slave nor big")

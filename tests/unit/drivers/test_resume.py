@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.drivers.kit import Drive, Wechat, friend
 from wxcontroller.core.errors import WeChatError
@@ -147,3 +149,24 @@ def test_too_little_to_be_told_apart_is_asked_for_again() -> None:
     with pytest.raises(Unreadable, match="words"):
         intake.take(b'{"BaseResponse":{"Ret":1101}}')
     assert sink.getvalue() == b""
+
+
+@given(
+    content=st.binary(max_size=400),
+    cuts=st.lists(st.tuples(st.integers(0, 400), st.booleans(), st.integers(1, 60)), max_size=8),
+)
+def test_any_answers_give_the_content_or_a_typed_error(content: bytes, cuts: list[tuple[int, bool, int]]) -> None:
+    """Wherever answers break off, whether they go on or begin anew, however they come in pieces."""
+    sink = io.BytesIO()
+    intake = Intake(sink, "x", 1000, anything=True, announced=len(content))
+    for length, anew, size in [*cuts, (400, True, 7)]:
+        start = 0 if anew else intake.resume_at
+        intake.begin(Received(0 if start else len(content), "", start, len(content) if start else 0))
+        part = content[start : start + length]
+        for at in range(0, len(part), size):
+            intake.take(part[at : at + size])
+        if intake.whole and start + length >= len(content):
+            break
+    assert intake.whole
+    assert intake.end().size == len(content)
+    assert sink.getvalue() == content

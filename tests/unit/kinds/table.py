@@ -109,7 +109,9 @@ INCOMING = (
         where=(GROUP, PHONE_GROUP),
     ),
     Incoming("picture", "3", {"kind": "image"}, "media", "[图片]({path})", media="image"),
-    Incoming("picture", "49/2", app(2), "media", "[图片](non-exist-path)", media="image"),
+    Incoming(
+        "picture of an app", "49/2", {"kind": "image", "shared": True}, "media", "[图片]({path})", media="image"
+    ),
     Incoming("voice", "34", {"kind": "voice"}, "media", "[语音]({path})", media="voice"),
     Incoming("video", "43", {"kind": "video"}, "media", "[视频]({path})", media="video"),
     Incoming("video export", "44", raw(44), "media", "[视频](non-exist-path)", media="video"),
@@ -124,7 +126,12 @@ INCOMING = (
         media="emoticon",
     ),
     Incoming(
-        "emoticon of an app", "49/8", app(8), "media", "[表情](获取数据为空，可能需要手机查看)", media="emoticon"
+        "emoticon of an app",
+        "49/8",
+        {"kind": "emoticon", "shared": True},
+        "media",
+        "[表情]({path})",
+        media="emoticon",
     ),
     Incoming(
         "file",

@@ -42,7 +42,7 @@ _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _ATTACHMENT = re.compile(r"<attachid>.*?</attachid>|<attachid ?/>", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\$([A-Za-z_]{1,40})\$")
 _LARGE = 26_214_400  # bytes above which a file can be sent by its content only (5.9)
-_MOST_REFERENCE = 1 << 16  # characters of XML that are kept for sending something again
+_MOST_REFERENCE = 1 << 13  # characters of XML that are kept for sending something again
 _MOST_ARTICLES = 20
 _MOST_WORDS = 1000  # characters that one place of a template is filled with
 
@@ -109,7 +109,8 @@ def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw
         seconds = float(_count(raw.get("PlayLength")) or _count(xml.attribute(place, "playlength")))
     reference = ""
     if kind is MessageKind.EMOTICON:
-        reference = md5 if _MD5.fullmatch(md5 := xml.attribute(place, "md5")) else ""
+        md5 = xml.attribute(place, "md5") or xml.text("appattach/emoticonmd5")
+        reference = md5 if _MD5.fullmatch(md5) else ""
     elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice can't be sent
         reference = _reference(xml.source)
     return Content(kind, words, raw_kind, media=Media(kind, message_id, "", size, seconds, reference=reference))
