@@ -265,7 +265,7 @@ SCENES: Mapping[str, Scene] = {
     "no avatar, upstream error, not an image, or slower than 3 s": with_values(id="@ben"),
     "no event within 30 s": nothing_happens,
     "target not found": with_values(id="@x"),
-    "upstream refuses after 5 attempts": refused(1201, "unknown error"),
+    "upstream refuses after 5 attempts": refused(1201, "webwxsendmsg: WeChat answered 1201"),
     "media file missing": with_values(content="", media_path="/no/such/file"),
     "media too large": too_large,
     "no reply in time": with_values(timeout="0.1"),

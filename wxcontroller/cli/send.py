@@ -115,6 +115,7 @@ def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: str) -> 
         # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
         known = api.account(account)
         raise WxError(f"{account.name} is {known.condition.value}", f"start it: {command('start', account.name)}")
+    why = json_text(field(answer, "reason")) or why
     state = json_text(field(answer, "state"))
     raise WxError(
         f"{account.name}: {what}: {why}" + (f" (state {state})" if state else "") + f", code {json_text(code)}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts
 from wxcontroller.client.mediaout import BadMedia
-from wxcontroller.client.outgoing import Job
+from wxcontroller.client.outgoing import TOO_MANY_TODAY, UNREADABLE, USED_UP, Job
 from wxcontroller.client.parcel import Parcel
 from wxcontroller.client.replies import Reply
 from wxcontroller.core.errors import Unsupported, WeChatError
@@ -24,6 +24,8 @@ CONSULT_SECONDS = 30.0
 _MOST_CONSULT_SECONDS = 3600.0
 STILL_QUEUED = -7
 FAILED = -1
+# What is not WeChat's own code.
+_OUR_CODES = frozenset({0, UNREADABLE, USED_UP, TOO_MANY_TODAY})
 _FRIEND_KEYS = ("id", "account", "displayname", "markname")
 _GROUP_KEYS = ("id", "displayname")
 _ACCEPTED: JsonObject = {"code": 0, "status": "request already in execution"}
@@ -245,7 +247,9 @@ def _latest() -> float:
 
 
 def _told(result: SendResult) -> JsonObject:
-    return {"id": result.handle, "code": result.code, "status": result.info}
+    """An answer; for a refusal by WeChat, which gives a code and no words, the original's word and our reason."""
+    answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.info}
+    return answer if result.code in _OUR_CODES else {**answer, "status": "unknown error", "reason": result.info}
 
 
 def _seconds(given: str) -> float | None:

@@ -73,6 +73,8 @@ def test_refused(wxctl: Wxctl, server: Controller) -> None:
     done = wxctl("send", "小店", "@c", "x")
     assert done.returncode == 1
     assert "was not sent: client not running (state scaning)" in done.stderr
+    server.send_answer = {"id": "1", "code": 1204, "status": "unknown error", "reason": "not a friend"}
+    assert "was not sent: not a friend, code 1204" in wxctl("send", "小店", "@c", "x").stderr
 
 
 def test_from_an_account_that_is_stopped_or_not_there(wxctl: Wxctl, server: Controller) -> None:

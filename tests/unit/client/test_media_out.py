@@ -235,7 +235,8 @@ async def test_text_and_media_are_two_messages_and_one_answer(start: Start, webh
     assert (text["content"], text["format"], image["format"]) == ("look", "text", "media")
     client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
     answer = await post_data(client, "send_friend_message", PNG, id="@ann", content="look")
-    assert (answer["code"], answer["status"], answer["media_id"]) == (1204, "not a friend", "@up2:3")
+    assert (answer["code"], answer["status"], answer["media_id"]) == (1204, "unknown error", "@up2:3")
+    assert answer["reason"] == "not a friend"
 
 
 async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) -> None:
