@@ -12,6 +12,7 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, logged_in, message
 from tests.unit.controller.machine import Machine
 from wxcontroller.client.config import read_config
+from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.core.options import OPTIONS, check_options
@@ -192,3 +193,18 @@ def test_no_77_the_account_has_one_variable(tmp_path: Path) -> None:
     assert misspelt.name.name == "alice"
     assert read_config("bob", {**port, "MOJO_WEIXIN_ACCOUNT": "bob"}, Paths(tmp_path)).name.name == "bob"
     assert "MOJO_WEIXIN_ACCUNT" not in {option.variable for option in OPTIONS.values()}
+
+
+async def test_no_message_is_in_the_log(start: Start, webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    webhook.answer = lambda _: b'{"reply":"tell-nobody-3"}'
+    webhook.statuses = [500]
+    client = start(**{POST_API: f"{webhook.address}&token=tell-nobody-4"}, MOJO_WEIXIN_LOG_LEVEL="debug")
+    client.driver.outcomes = [WeChatError("no answer")]
+    await client.login()
+    client.driver.play([message("tell-nobody-1")])
+    await client.get("send_friend_message", id="@ann", content="tell-nobody-2")
+    await webhook.messages(3)
+    ours = [record.getMessage() for record in caplog.records if record.name != "aiohttp.access"]  # the webhook's own
+    assert ours
+    assert "tell-nobody" not in "\n".join(ours)

@@ -73,4 +73,4 @@ class Avatars:
 
 
 def _nothing() -> web.Response:
-    return web.Response(status=503, body=b"")
+    return web.Response(status=503, body=b"", headers={"Content-Type": "text/html;charset=UTF-8"})

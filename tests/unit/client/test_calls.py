@@ -106,6 +106,7 @@ async def test_pictures(start: Start) -> None:
     for query in ({"id": "@ben"}, {"markname": "安"}, {"id": "@@team"}):
         async with client.http.get(client.address("get_avatar"), params=query) as answer:
             assert (answer.status, await answer.read()) == (503, b"")
+            assert answer.content_type == "text/html"
 
 
 async def test_a_question_gets_the_next_answer_of_that_friend(start: Start) -> None:
