@@ -60,6 +60,31 @@ def test_media_come_with_their_content_and_stay_private(world: World, kind: str)
     assert denied.returncode != 0
     if kind == "file":
         assert ".." not in path.removeprefix("/var/lib/wxclient/")
+    # The id is short, and sends the media on: by reference, or by the content that is kept.
+    media_id = report["media_id"]
+    assert media_id.startswith("@" if kind == "file" else report["id"])
+    before = len(world.phone.sent(world.uin, seconds=0))
+    sent = world.caller.openwx("send_friend_message", client="kinds", id="filehelper", media_id=media_id)
+    assert sent["code"] == 0, sent
+    assert world.sent(before)["md5"] == hashlib.md5(content).hexdigest()
+
+
+def test_every_article_of_a_push_is_told(world: World) -> None:
+    articles = [{"title": f"第{n}", "url": f"http://example.invalid/{n}?a=1&b=2"} for n in (1, 2, 3)]
+    report = world.receive("articles", articles=articles)
+    assert [one["title"] for one in report["app_articles"]] == ["第1", "第2", "第3"]
+    assert all(one["url"] in report["content"] for one in articles)
+
+
+def test_a_broken_download_goes_on(world: World) -> None:
+    order = {"endpoint": "webwxgetmedia", "kind": "truncate", "value": 100_000, "count": 2}
+    world.phone.call("POST", "/faults", order)
+    report = world.receive("file", name="a.bin", size=1_000_000)
+    assert len(base64.b64decode(report["media_data"])) == 1_000_000
+    world.phone.call("POST", "/faults", {**order, "value": 0, "count": 3})
+    report = world.receive("file", name="b.bin", size=1_000_000)
+    assert (report["media_path"], report["media_data"]) == ("", "")
+    assert report["media_error"]
 
 
 def test_links_transfers_cards_places_and_notices(world: World) -> None:
@@ -89,6 +114,8 @@ def test_a_friend_request_is_an_event_and_can_be_accepted(world: World) -> None:
     report = world.hook.wait_for(lambda report: report.get("event") == "friend_request", what="friend request")
     person, name, greeting, ticket = report["params"]
     assert (name, greeting) == ("新朋友", "你好")
+    status, headers, _ = world.caller.get("/openwx/get_avatar", client="kinds", id=person)
+    assert (status, headers["Content-Type"]) == (200, "image/jpeg")
     answer = world.caller.openwx("accept_friend_request", client="kinds", id=person, displayname=name, ticket=ticket)
     assert (answer["code"], answer["status"]) == (0, "success")
     world.hook.wait_for(lambda report: report.get("event") == "new_friend", what="new friend")
