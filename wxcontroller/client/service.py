@@ -35,7 +35,6 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, Ended, MessageArrived
 from wxcontroller.openwx import reports
-from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.statefile import ClientFacts
 
@@ -69,10 +68,15 @@ class Client:
         """
         config, roster, notifier = self.config, Roster(), Notifier()
         agent = config.options["http_agent"] or DEFAULT_AGENT
-        driver = self.make_driver(
-            DriverContext(config.name.name, config.options, FileStore(config.cookie_path, config.flag("keep_cookie")))
-        )
         private = config.cookie_path.parent
+        driver = self.make_driver(
+            DriverContext(
+                config.name.name,
+                config.options,
+                FileStore(config.cookie_path, config.flag("keep_cookie")),
+                FileStore(private / "identities.json", config.flag("keep_cookie")),
+            )
+        )
 
         async def send_reply(reply: Reply) -> None:
             await sending.reply(reply)
@@ -190,14 +194,11 @@ class Client:
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator[None]:
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    http, loop = runner.server, asyncio.get_running_loop()
-    assert http is not None
-    sockets: asyncio.Server | None = None
     try:
         try:
-            sockets = await loop.create_server(lambda: PatientConnection(http, loop), "127.0.0.1", config.port)
+            await web.TCPSite(runner, "127.0.0.1", config.port).start()
         except OSError as problem:
             raise PortTaken(
                 f"account {config.name}: port {config.port} can't be used: {problem.strerror}",
@@ -205,8 +206,6 @@ async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator
             ) from None
         yield
     finally:
-        if sockets is not None:
-            sockets.close()
         await runner.cleanup()
 
 

@@ -327,11 +327,15 @@ class Driver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver is made from: ``options`` are texts by option name with all defaults filled in."""
+    """What a driver is made from: ``options`` are texts by option name with all defaults filled in.
+
+    ``identities`` keeps what tells who is who after a new login.
+    """
 
     account: str
     options: Mapping[str, str]
     store: SessionStore
+    identities: SessionStore | None = None
 
 
 DriverFactory: TypeAlias = Callable[[DriverContext], Driver]

@@ -152,6 +152,7 @@ class Wechat:
 
     sandbox: Sandbox
     url: str
+    identities: Store | None = None  # of the drivers
 
     @contextlib.asynccontextmanager
     async def drive(
@@ -159,7 +160,7 @@ class Wechat:
     ) -> AsyncIterator[Drive]:
         """Run a driver; it is stopped at the end of the block if it still runs."""
         given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
-        context = DriverContext("alice", given, store if store is not None else Store())
+        context = DriverContext("alice", given, store if store is not None else Store(), self.identities)
         drive = Drive(WebDriver(context, timing or HURRY))
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:

@@ -84,7 +84,10 @@ async def test_remarks_and_pins(world: Wechat, alice: Account) -> None:
         for remark in ("同事 & <小明>😀", ""):
             await drive.driver.set_remark(username(alice, person.wxid), remark)
             assert person.remark == remark
-            await drive.until(RosterChanged, lambda event: event.contacts[0].markname == remark)  # noqa: B023
+            await drive.until(
+                RosterChanged,
+                lambda event: any(contact.markname == remark for contact in event.contacts),  # noqa: B023
+            )
         for on in (True, False):
             await drive.driver.pin(username(alice, group.wxid), on)
             assert group.pinned is on

@@ -13,6 +13,7 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import ContactKind, Direction, Message, Sex
 from wxcontroller.drivers.web import contacts, decode, messages
+from wxcontroller.drivers.web.identity import uid_of
 from wxcontroller.drivers.web.listing import batch_of, contact_page_of
 from wxcontroller.drivers.web.transport import Answer
 
@@ -427,9 +428,9 @@ def test_real_ids_are_believed_only_if_they_fit() -> None:
     assert real("filehelper,@@g,@a", "filehelper,wxid_1,7000000001@chatroom") == ()
     assert real("filehelper,@@g,@a", "weixin,7000000001@chatroom,wxid_1") == ()
     assert real("@a", "") == ()
-    assert contacts.uid_of("7000000001@chatroom") == 7000000001
-    assert contacts.uid_of("wxid_1") == contacts.uid_of("wxid_1") != contacts.uid_of("wxid_2")
-    assert 0 < contacts.uid_of("wxid_1") < 1 << 53
+    assert uid_of("7000000001@chatroom") == 7000000001
+    assert uid_of("wxid_1") == uid_of("wxid_1") != uid_of("wxid_2")
+    assert 0 < uid_of("wxid_1") < 1 << 53
 
 
 def test_an_answer_nested_too_deeply_is_a_typed_error() -> None:

@@ -1,6 +1,5 @@
 """Contact objects of the protocol as people and groups (weixin-web-protocol 6)."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -164,17 +163,6 @@ def _merge_member(old: Member, seen: Member) -> Member:
         signature=seen.signature or old.signature,
         sex=seen.sex or old.sex,
     )
-
-
-def uid_of(real_id: str) -> int:
-    """Return a number that stays the same over logins for a real id (``wxid_…``, ``7000000001@chatroom``).
-
-    A group's is its own; people's ids are words, so theirs is made of them (6.5).
-    """
-    number = real_id.removesuffix("@chatroom")
-    if number != real_id and number.isascii() and number.isdecimal() and 0 < len(number) <= 15:
-        return int(number)
-    return int.from_bytes(hashlib.sha256(real_id.encode("utf-8", "replace")).digest()[:6]) or 1
 
 
 def with_details(group: Group, contacts: Mapping[str, Contact]) -> Group:

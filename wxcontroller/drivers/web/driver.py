@@ -37,6 +37,7 @@ from wxcontroller.drivers.web.commands import Commands
 from wxcontroller.drivers.web.downloads import Downloads
 from wxcontroller.drivers.web.failures import TOO_FREQUENT, refusal
 from wxcontroller.drivers.web.guard import MediaLoop
+from wxcontroller.drivers.web.identity import Identities
 from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
 from wxcontroller.drivers.web.outgoing import Outgoing, media_message, text_message
 from wxcontroller.drivers.web.pulse import Pulse
@@ -96,6 +97,7 @@ class WebDriver:
         )
         self._calls = Calls(self._transport, self._timing, option.text("lang"))
         self._chunk = int(option.text("media_chunk_size"))
+        self._identities = Identities(context.identities)
         self._session: _Live | None = None  # while it is alive
         self._files_as_web = False  # the desktop page's form for files was refused
         self._last_client_id = 0
@@ -127,7 +129,9 @@ class WebDriver:
     async def _hold(self, entered: Entered, pulse: Pulse) -> Lost:
         """Load the contacts and listen until the session is lost."""
         session = entered.session
-        roster = Roster(self._calls, session, pulse, self._timing, self._emoji_names, self._roster_options)
+        roster = Roster(
+            self._calls, session, pulse, self._timing, self._emoji_names, self._roster_options, self._identities
+        )
         roster.begin(entered.init)
         listener = Listener(
             self._calls, session, self._saved, roster, pulse, self._timing, self._emoji_names, self._media_loop

@@ -10,16 +10,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.model import FILE_HELPER, Contact, Group
+from wxcontroller.core.model import FILE_HELPER, Contact, ContactKind, Group
 from wxcontroller.drivers.base import Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web import contacts as people
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import Init
 from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.identity import Identities, Recognition
 from wxcontroller.drivers.web.listing import batch_of, contact_page_of
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.text import is_group
@@ -28,6 +30,7 @@ from wxcontroller.drivers.web.timing import Timing
 log = logging.getLogger(__name__)
 _PAGES = 16  # of the address book, as the page allows itself
 _BATCH = 50
+_One = TypeVar("_One", Contact, Group)
 _STRANGERS = 1000  # remembered
 # A batch that was refused is asked for again in ever smaller pieces; an id refused alone never again.
 _SMALLER = {50: 10, 10: 5, 5: 1}
@@ -46,7 +49,14 @@ class Roster:
     """The people and groups of one session: ids are valid for that only."""
 
     def __init__(
-        self, calls: Calls, session: Session, pulse: Pulse, timing: Timing, emoji_names: bool, options: RosterOptions
+        self,
+        calls: Calls,
+        session: Session,
+        pulse: Pulse,
+        timing: Timing,
+        emoji_names: bool,
+        options: RosterOptions,
+        identities: Identities,
     ) -> None:
         self._calls = calls
         self._session = session
@@ -60,7 +70,7 @@ class Roster:
         self._wanted: dict[str, None] = {}
         self._details: dict[str, str] = {}  # member → group: whom to ask about, when nothing else is to be done
         self._asked: set[str] = set()  # members that were asked about
-        self._uids: dict[str, int] = {}  # id → number that outlasts the login
+        self._numbers = Recognition(identities)
         self._refused: list[tuple[int, list[str]]] = []  # (piece size, ids)
         self._hopeless: set[str] = set()
         self._looked: dict[str, float] = {}  # group → monotonic time of the last look at its members
@@ -101,7 +111,21 @@ class Roster:
             await self._pulse.progress()
         await self._tell_all()
 
+    async def _number_all(self) -> None:
+        """Give everybody the number that outlasts the login, members who are friends included."""
+        everybody: list[Contact | Group] = [*self._groups.values()]
+        everybody += [contact for contact in self._contacts.values() if contact.kind is not ContactKind.SYSTEM]
+        await self._numbers.recognise(everybody)
+        for name, contact in list(self._contacts.items()):
+            self._contacts[name] = self._numbered(contact)
+        for name in list(self._groups):
+            await asyncio.sleep(0)
+            if name in self._groups:
+                group = self._numbered(self._groups[name])
+                self._groups[name] = people.with_details(group, self._contacts)
+
     async def _tell_all(self) -> None:
+        await self._number_all()
         self._told = True
         self._news.set()  # the worker may have the address book to look after
         contacts = {FILE_HELPER.id: FILE_HELPER} | self._contacts
@@ -160,11 +184,11 @@ class Roster:
             self._note_remark(entry, whole)
         contacts: dict[str, Contact] = {}
         for entry in persons:
-            seen = self._identified(people.contact_of(entry, self._emoji_names))
+            seen = people.contact_of(entry, self._emoji_names)
             if seen.id == self._session.me:
                 self.me = people.merge_contact(self.me, seen, whole=False)
                 continue
-            merged = people.merge_contact(self._contacts.get(seen.id), seen, whole)
+            merged = self._met(people.merge_contact(self._contacts.get(seen.id), seen, whole))
             if merged != self._contacts.get(seen.id):
                 self._contacts[seen.id] = contacts[seen.id] = merged
         changed: dict[str, Group] = {}
@@ -173,7 +197,7 @@ class Roster:
             if not people.with_names(group):  # a list of bare ids says less than what is known
                 group = replace(group, members=())
             known = self._groups.get(group.id)
-            merged_group = people.merge_group(known, replace(group, uid=group.uid or self._uids.get(group.id, 0)))
+            merged_group = self._met(people.merge_group(known, group))
             merged_group = people.with_details(merged_group, self._contacts)
             self._want_details(known, merged_group)
             if not group.members:
@@ -182,24 +206,28 @@ class Roster:
                 self._groups[group.id] = changed[group.id] = merged_group
         return RosterChanged(tuple(contacts.values()), tuple(changed.values()))
 
-    def _identified(self, seen: Contact) -> Contact:
-        uid = self._uids.get(seen.id, 0)
-        return replace(seen, uid=uid) if uid and not seen.uid else seen
+    def _met(self, one: _One) -> _One:
+        """Return somebody with a number, if there is one; those who come with the address book get it in the end."""
+        if self._told and not self._numbers.number(one.id) and one.id not in people.SPECIAL:
+            self._numbers.meet(one)
+        return self._numbered(one)
+
+    def _numbered(self, one: _One) -> _One:
+        number = self._numbers.number(one.id)
+        return replace(one, uid=number) if number != one.uid and (number or self._told) else one
 
     async def identify(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Take over real ids: they tell who is who after the next login (6.5)."""
-        contacts: list[Contact] = []
-        groups: list[Group] = []
-        for name, real in pairs:
-            self._uids[name] = people.uid_of(real)
-            contact, group = self._contacts.get(name), self._groups.get(name)
-            if contact and not contact.uid:
-                self._contacts[name] = self._identified(contact)
-                contacts.append(self._contacts[name])
-            if group and not group.uid:
-                self._groups[name] = replace(group, uid=self._uids[name])
-                groups.append(self._groups[name])
-        await self._tell(RosterChanged(tuple(contacts), tuple(groups)))
+        contacts: dict[str, Contact] = {}
+        groups: dict[str, Group] = {}
+        for pair in pairs:
+            for name in self._numbers.identify(*pair):
+                if name in self._contacts:
+                    self._contacts[name] = contacts[name] = self._numbered(self._contacts[name])
+                if name in self._groups:
+                    self._groups[name] = groups[name] = self._numbered(self._groups[name])
+        await self._tell(RosterChanged(tuple(contacts.values()), tuple(groups.values())))
+        await self._numbers.save()
 
     def _want_details(self, known: Group | None, group: Group) -> None:
         """Ask about members that are new. Friends are known, and everybody is asked about once."""
@@ -277,6 +305,7 @@ class Roster:
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
         await self._tell(RosterChanged(gone=left))
+        await self._numbers.save()
 
     async def _tell(self, news: RosterChanged) -> None:
         if self._told and (news.contacts or news.groups or news.gone):

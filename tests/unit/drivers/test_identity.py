@@ -1,0 +1,149 @@
+"""Who is who after a new login."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.drivers.kit import Drive, Store, Wechat, friend
+from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
+from wxcontroller.drivers.base import RosterLoaded
+from wxcontroller.drivers.web.identity import Identities, Recognition, uid_of
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.world import Kind
+
+ANNA = Contact("@1", "Anna", account="anna88", sex=Sex.FEMALE, city="Basel", avatar="/icon?seq=71&username=@1")
+BEN = Contact("@2", "Ben", markname="Ben (plumber)", signature="drip", avatar="/icon?seq=72&username=@2")
+CARL = Contact("@3", "Carl", sex=Sex.MALE, province="Bern")
+DORA = Contact("@4", "Dora")  # nothing but a name
+FIRM = Contact("@5", "Firm", kind=ContactKind.OFFICIAL)
+CREW = tuple(Member(f"@m{number}", f"Member {number}") for number in range(4))
+CLUB = Group("@@1", "Club", CREW, owner="@m1")
+
+
+async def login(store: Store, *people: Contact | Group, real: dict[str, str] | None = None) -> dict[str, int]:
+    """Return everybody's number in a new process."""
+    recognition = Recognition(Identities(store))
+    await recognition.recognise(people)
+    for name, real_id in (real or {}).items():
+        recognition.identify(name, real_id)
+    await recognition.save()
+    return {one.id: recognition.number(one.id) for one in people}
+
+
+async def test_everybody_who_can_be_told_apart_has_a_number() -> None:
+    numbers = await login(Store(), ANNA, BEN, CARL, DORA, FIRM, CLUB)
+    assert [name for name, number in numbers.items() if not number] == ["@4", "@@1"]
+    given = [number for number in numbers.values() if number]
+    assert len(set(given)) == len(given)
+    assert all(0 < number < 1 << 53 for number in given)  # every reader of JSON keeps them
+    # The same without any store: what they are made of is the same.
+    assert numbers == await login(Store(), ANNA, BEN, CARL, DORA, FIRM, CLUB)
+
+
+@pytest.mark.parametrize(
+    ("one", "later"),
+    [
+        (ANNA, replace(ANNA, id="@x", name="Anni", sex=Sex.UNKNOWN, city="Bern", avatar="/icon?seq=99")),
+        (BEN, replace(BEN, id="@x", name="B.", signature="", avatar="/icon?seq=0")),  # the remark
+        (BEN, replace(BEN, id="@x", name="B.", markname="")),  # the picture
+        (BEN, replace(BEN, id="@x", markname="", avatar="")),  # the looks
+        (CARL, replace(CARL, id="@x", account="carl")),
+        (FIRM, replace(FIRM, id="@x")),
+    ],
+)
+async def test_a_number_outlasts_what_changes(one: Contact, later: Contact) -> None:
+    store = Store()
+    first = await login(store, ANNA, BEN, CARL, DORA, FIRM)
+    others = [replace(other, id="@y" + other.id) for other in (ANNA, BEN, CARL, DORA, FIRM) if other is not one]
+    second = await login(store, *others, later)
+    assert second["@x"] == first[one.id]
+    assert {name.removeprefix("@y"): number for name, number in second.items() if name != "@x"} == {
+        name: number for name, number in first.items() if name != one.id
+    }
+
+
+async def test_one_thing_after_the_other_may_change() -> None:
+    store = Store()
+    first = await login(store, BEN)
+    for number, later in enumerate(
+        [replace(BEN, name="Benno"), replace(BEN, name="Benno", markname="B"), replace(BEN, markname="B", avatar="")]
+    ):
+        assert await login(store, replace(later, id=f"@x{number}")) == {f"@x{number}": first["@2"]}
+
+
+async def test_what_two_have_tells_nobody() -> None:
+    store = Store()
+    twin = replace(CARL, id="@33")
+    assert await login(store, CARL, twin) == {"@3": 0, "@33": 0}
+    one = await login(store, CARL)
+    assert one["@3"]
+    # Now there are two of them: who of them was it?
+    assert await login(store, replace(CARL, id="@a"), replace(CARL, id="@b")) == {"@a": 0, "@b": 0}
+
+
+async def test_who_takes_over_somebodys_looks_is_not_them() -> None:
+    store = Store()
+    first = await login(store, ANNA, CARL)
+    thief = replace(CARL, id="@z", name=ANNA.name, sex=ANNA.sex, province="", city=ANNA.city)
+    second = await login(store, thief, replace(ANNA, id="@x", name="Other"))
+    assert second["@x"] == first["@1"]
+    assert second["@z"] not in first.values()
+
+
+async def test_a_real_id_is_beyond_doubt() -> None:
+    store = Store()
+    first = await login(store, CARL, DORA, CLUB, real={"@3": "wxid_c", "@4": "wxid_d", "@@1": "7000000001@chatroom"})
+    assert first["@4"] == uid_of("wxid_d")
+    assert first["@@1"] == 7000000001
+    assert first["@3"] == (await login(Store(), CARL))["@3"]  # it had one by then, and keeps it
+    later = replace(CLUB, id="@@9", name="Other name")  # by its crew
+    assert (await login(store, later)) == {"@@9": first["@@1"]}
+    assert (await login(store, replace(CLUB, id="@@8", members=CREW[:2]))) == {"@@8": first["@@1"]}  # by its name
+    # Somebody else looks like Carl; the phone says who is who.
+    other = replace(CARL, id="@o", name="Charles")
+    numbers = await login(store, replace(CARL, id="@i"), other, real={"@o": "wxid_c"})
+    assert numbers == {"@o": first["@3"], "@i": 0}
+
+
+async def test_a_damaged_store_begins_anew() -> None:
+    for content in (b"", b"{", b"[]", b'{"version":1,"people":{"x":[1],"5":["y",null]}}', b"\xff"):
+        assert (await login(Store(content), ANNA))["@1"]
+    full = Store(full=True)
+    assert (await login(full, ANNA))["@1"]
+
+
+# -- an account
+
+
+def uids(drive: Drive, account: Account) -> dict[str, int]:
+    assert account.session is not None
+    loaded = next(event for event in reversed(drive.events) if isinstance(event, RosterLoaded))
+    everybody: list[Contact | Group] = [*loaded.contacts, *loaded.groups]
+    found = {one.id: one.uid for one in everybody}
+    known = {**account.world.people, **account.world.groups}
+    return {wxid: found[name] for wxid in known if (name := account.session.username(wxid)) in found}
+
+
+async def test_friends_and_groups_after_a_new_scan(world: Wechat, alice: Account) -> None:
+    identities = world.identities = Store()
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        before = uids(drive, alice)
+        for number in range(2):
+            world.hear(alice, str(number))
+            await drive.text(str(number))
+    assert identities.content is not None
+    changed = friend(alice)
+    alice.world.people[changed].signature = "something new"
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        after = uids(drive, alice)
+    friends = [wxid for wxid, person in alice.world.people.items() if person.kind is Kind.FRIEND]
+    numbered = [wxid for wxid in friends if before[wxid]]
+    assert len(numbered) > len(friends) // 2
+    assert {wxid: after[wxid] for wxid in numbered} == {wxid: before[wxid] for wxid in numbered}
+    rooms = [wxid for wxid in alice.world.groups if after.get(wxid)]
+    assert rooms
+    assert all(after[wxid] == int(wxid.removesuffix("@chatroom")) for wxid in rooms)
+    raw = identities.content.decode()
+    assert all(person.name not in raw for person in alice.world.people.values() if len(person.name) > 1)

@@ -1,0 +1,212 @@
+"""Who is who after a new login: numbers for people and groups that WeChat names anew every time (6.5).
+
+WeChat gives nothing that always works, but many things that often do. Each is a *mark* of somebody: exact ones, as
+the real id, which the phone tells of recent chats, and the account name that people choose; and weak ones, as a
+remark, the number of a picture, or the looks of a profile, which count only where one person has them. A number is
+found by any of its marks and then gets all the marks of today; so it outlasts the change of some of them.
+
+Kept between logins are hashes of marks only.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from wxcontroller.core.jsontypes import integer, items, obj
+from wxcontroller.core.model import Contact, ContactKind, Group
+from wxcontroller.drivers.base import SessionStore
+
+log = logging.getLogger(__name__)
+_VERSION = 1
+_MOST = 100_000  # marks that are kept; the oldest go first
+_PORTION = 500  # people between two breaths of the loop
+_SEQ = re.compile(r"[?&]seq=([1-9]\d{0,18})(?:&|$)")
+_LEAST_CREW = 3  # named members of a group that are a mark
+
+
+def uid_of(real_id: str) -> int:
+    """Return the number of a real id (``wxid_…``, ``7000000001@chatroom``): the same on every machine.
+
+    A group's is its own; people's ids are words, so theirs is made of them.
+    """
+    number = real_id.removesuffix("@chatroom")
+    if number != real_id and number.isascii() and number.isdecimal() and 0 < len(number) <= 15:
+        return int(number)
+    return _hash(real_id) >> 16 or 1
+
+
+def _hash(mark: str) -> int:
+    return int.from_bytes(hashlib.sha256(mark.encode("utf-8", "replace")).digest()[:8])
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Hashes: ``exact`` belong to one person only, ``weak`` may belong to several; the surer ones first."""
+
+    exact: tuple[int, ...]
+    weak: tuple[int, ...]
+    look: int = 0  # the weak one that a number is made of, where there is nothing better; 0: none
+
+
+def marks_of(one: Contact | Group) -> Marks:
+    """Return what somebody or a group can be known by."""
+    seq = _SEQ.search(one.avatar)
+    face = [_hash(f"face {seq[1]}")] if seq else []
+    if isinstance(one, Group):
+        crew = sorted(member.nickname for member in one.members if member.nickname)
+        owner = next((member.nickname for member in one.members if member.id == one.owner), "")
+        weak = [_hash("crew " + "\0".join(crew))] if len(crew) >= _LEAST_CREW else []
+        if one.name:
+            weak.append(_hash(f"group {one.name}\0{owner}"))
+        return Marks((), (*face, *weak))
+    exact = (_hash(f"alias {one.account}"),) if one.account else ()
+    profile = (one.name, one.sex, one.province, one.city, one.signature)
+    look = _hash("look " + "\0".join((one.kind, *profile))) if one.name else 0
+    # A bare name is too little to tell two people apart; accounts of firms have theirs for themselves.
+    telling = any(profile[1:]) or one.kind is ContactKind.OFFICIAL
+    remark = [_hash(f"remark {one.markname}")] if one.markname else []
+    weak = [*remark, *face, *([look] if look and telling else [])]
+    return Marks(exact, tuple(weak), look if telling else 0)
+
+
+class Identities:
+    """The marks of an account's people and groups, over all its logins."""
+
+    def __init__(self, store: SessionStore | None) -> None:
+        self._store = store
+        self._numbers: dict[int, int] = {}  # mark → number
+        self._changed = False
+
+    def load(self) -> None:
+        """Take over what was stored; what can't be read is begun anew."""
+        if self._store is None or self._numbers:
+            return
+        try:
+            stored = obj(json.loads(self._store.load() or b"{}"))
+        except (OSError, ValueError, RecursionError):
+            log.warning("the stored identities can't be read; people and groups may get new numbers")
+            return
+        if stored.get("version") == _VERSION:
+            for number, marks in obj(stored.get("people")).items():
+                for mark in items(marks):
+                    if (found := integer(number)) and integer(mark):
+                        self._numbers[integer(mark)] = found
+
+    async def save(self) -> None:
+        """Store what has changed, in another thread. Never fails: the next change tries again."""
+        if self._store is None or not self._changed:
+            return
+        self._changed = False
+        people: dict[str, list[int]] = {}
+        for mark, number in self._numbers.items():
+            people.setdefault(str(number), []).append(mark)
+        content = json.dumps({"version": _VERSION, "people": people}, separators=(",", ":")).encode()
+        try:
+            await asyncio.to_thread(self._store.save, content)
+        except OSError as problem:
+            self._changed = True
+            log.warning("identities can't be stored: %s; numbers may change with the next login", problem.strerror)
+
+    def find(self, mark: int) -> int:
+        """Return the number that a mark belongs to, 0 when it belongs to none."""
+        return self._numbers.get(mark, 0)
+
+    def learn(self, marks: Iterable[int], number: int) -> None:
+        """Note that marks belong to a number."""
+        for mark in marks:
+            if self._numbers.get(mark) != number:
+                self._changed = True
+            self._numbers.pop(mark, None)
+            self._numbers[mark] = number
+        while len(self._numbers) > _MOST:
+            del self._numbers[next(iter(self._numbers))]
+
+
+class Recognition:
+    """The numbers of one login's ids."""
+
+    def __init__(self, identities: Identities) -> None:
+        self._known = identities
+        self._numbers: dict[str, int] = {}  # id → number
+        self._owners: dict[int, str] = {}  # number → id
+        self._waiting: dict[str, tuple[int, ...]] = {}  # id without a number → marks
+        identities.load()
+
+    def number(self, name: str) -> int:
+        """Return the number of an id, 0 while there is none."""
+        return self._numbers.get(name, 0)
+
+    async def recognise(self, everybody: Iterable[Contact | Group]) -> None:
+        """Give numbers to all who can be told apart; the loop runs on meanwhile."""
+        marked: list[tuple[Contact | Group, Marks]] = []
+        for count, one in enumerate(everybody):
+            marked.append((one, marks_of(one)))
+            if count % _PORTION == _PORTION - 1:
+                await asyncio.sleep(0)
+        shared = Counter(mark for _, marks in marked for mark in marks.weak)
+        alone = {id(marks): [mark for mark in marks.weak if shared[mark] == 1] for _, marks in marked}
+        # Who is known by something sure takes a number before others may by something weak.
+        for one, marks in marked:
+            self._take(one, (one.uid,) if one.uid else map(self._known.find, marks.exact))
+        await asyncio.sleep(0)
+        for one, marks in marked:
+            self._take(one, (self._known.find(mark) for mark in alone[id(marks)]))
+        await asyncio.sleep(0)
+        for count, (one, marks) in enumerate(marked):
+            own = alone[id(marks)]
+            self._take(one, _made_of(marks, own))
+            if number := self._numbers.get(one.id):
+                self._known.learn((*marks.exact, *own), number)
+            else:
+                self._waiting[one.id] = (*marks.exact, *own)
+            if count % _PORTION == _PORTION - 1:
+                await asyncio.sleep(0)
+        await self.save()
+
+    def meet(self, one: Contact | Group) -> None:
+        """Give a number to somebody who turns up later, by what is sure."""
+        marks = marks_of(one)
+        self._take(one, (one.uid,) if one.uid else map(self._known.find, marks.exact))
+        self._take(one, _made_of(marks, []))
+        if marks.exact and (number := self._numbers.get(one.id)):
+            self._known.learn(marks.exact, number)
+
+    def identify(self, name: str, real_id: str) -> tuple[str, ...]:
+        """Take over somebody's real id, which is beyond doubt; return the ids that have another number now."""
+        mark = _hash(f"real {real_id}")
+        number = self._known.find(mark) or self._numbers.get(name) or uid_of(real_id)
+        self._known.learn((mark, *self._waiting.pop(name, ())), number)
+        if self._numbers.get(name) == number:
+            return ()
+        mistaken = self._owners.get(number)  # a weak mark was another's
+        if mistaken is not None:
+            del self._numbers[mistaken]
+        self._owners.pop(self._numbers.get(name, 0), None)
+        self._numbers[name] = number
+        self._owners[number] = name
+        return (name,) if mistaken is None else (name, mistaken)
+
+    async def save(self) -> None:
+        """Store what was learnt. Never fails."""
+        await self._known.save()
+
+    def _take(self, one: Contact | Group, numbers: Iterable[int]) -> None:
+        if one.id in self._numbers:
+            return
+        for number in numbers:
+            if number and number not in self._owners:
+                self._numbers[one.id] = number
+                self._owners[number] = one.id
+                return
+
+
+def _made_of(marks: Marks, alone: list[int]) -> Iterator[int]:
+    """Return numbers for somebody who is new: the same on every machine, so that they last without any store."""
+    yield from (mark >> 16 for mark in marks.exact)
+    if marks.look and marks.look in alone:
+        yield marks.look >> 16
