@@ -35,6 +35,7 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, Ended, MessageArrived
 from wxcontroller.openwx import reports
+from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.statefile import ClientFacts
 
@@ -194,11 +195,14 @@ class Client:
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator[None]:
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
+    http, loop = runner.server, asyncio.get_running_loop()
+    assert http is not None
+    sockets: asyncio.Server | None = None
     try:
         try:
-            await web.TCPSite(runner, "127.0.0.1", config.port).start()
+            sockets = await loop.create_server(lambda: PatientConnection(http, loop), "127.0.0.1", config.port)
         except OSError as problem:
             raise PortTaken(
                 f"account {config.name}: port {config.port} can't be used: {problem.strerror}",
@@ -206,6 +210,8 @@ async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator
             ) from None
         yield
     finally:
+        if sockets is not None:
+            sockets.close()
         await runner.cleanup()
 
 
