@@ -12,6 +12,8 @@ from wxcontroller.core.model import Contact, Group
 
 log = logging.getLogger(__name__)
 CALL_SECONDS = 100.0
+# WeChat tells all of a new group soon after it was made.
+KNOWN_SECONDS = 3.0
 _SUCCESS: JsonObject = {"code": 0, "status": "success"}
 _NO_FRIENDS: JsonObject = {"code": 200, "status": "friend id empty"}
 _NO_MEMBERS: JsonObject = {"code": 200, "status": "member id empty"}
@@ -49,6 +51,12 @@ class Contacts:
         failure = await _done(create())
         if failure:
             return {**failure, "id": None}
+        # Whoever made a group wants to write to it at once: it is known when the call is answered.
+        try:
+            async with asyncio.timeout(KNOWN_SECONDS):
+                await self.parts.roster.until_group(made[0])
+        except TimeoutError:
+            self._take_over(group=Group(made[0], call.get("displayname")))
         return {**_SUCCESS, "group_id": made[0]}
 
     async def invite_friend(self, call: Call) -> Answer:

@@ -1,5 +1,6 @@
 """Whom an account knows: itself, its contacts and groups, kept current by the driver's events."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,12 @@ class Roster:
     contacts: dict[str, Contact] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     _strangers: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until_group(self, identifier: str) -> None:
+        """Wait until a group is known. Whoever waits sets the limit."""
+        while identifier not in self.groups:
+            await self._news.wait()
 
     def meet(self, stranger: str) -> None:
         """Remember somebody who asked to be a friend, or whose card came: there is a picture of them."""
@@ -57,6 +64,8 @@ class Roster:
                 told.append(changes.gone_friend(contact_gone))
             if group_gone := self.groups.pop(identifier, None):
                 told.append(changes.gone_group(group_gone, own))
+        self._news.set()  # for those who wait now
+        self._news = asyncio.Event()
         return told
 
     def rename(self, me: Contact) -> list[JsonObject]:

@@ -18,6 +18,7 @@ from wxcontroller.drivers.base import (
     MessageArrived,
     Online,
     Profile,
+    RosterChanged,
     RosterLoaded,
     Sent,
     Sink,
@@ -134,6 +135,8 @@ class ScriptedDriver:
 
     async def create_group(self, people: Sequence[str], name: str) -> str:
         self._command("create_group", *people, name)
+        members = (Member("@me", "我"), *(Member(one, one) for one in people))
+        self.play([RosterChanged(groups=(Group("@@new", name, members),))])  # WeChat's own notice
         return "@@new"
 
     async def invite(self, group: str, people: Sequence[str]) -> None:
