@@ -8,15 +8,15 @@ import os
 import stat
 import tempfile
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yarl import URL
 
 from wxcontroller.client import urlfetch
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.mediabook import MediaBook, Received
 from wxcontroller.client.parcel import Parcel
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
@@ -25,7 +25,6 @@ from wxcontroller.openwx.media import MediaFacts
 
 # Reports carry content up to here; larger ones have the path only.
 MOST_DATA = 10 * 1024 * 1024
-_REMEMBERED = 1000
 _WORDS = {kind.value: kind for kind in media.CODES}
 _SENDABLE_AS = {
     MessageKind.IMAGE: ("image/", "image/jpeg"),
@@ -37,21 +36,13 @@ _SENDABLE_AS = {
 
 
 _NOT_REMEMBERED = (
-    "no media of this id were received lately (the last 1000 are remembered, until the account restarts): "
+    "no media of this id are remembered (the last 1000 received are): "
     "send the content itself, by media_data or media_path"
 )
 _NOT_HERE = (
     "WeChat takes media of this kind by their content only, and that is not here (any more): "
     "send the content itself, by media_data or media_path"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Received:
-    """Media of a message, and where their content is, "" when it is not here."""
-
-    content: Media
-    path: str
 
 
 class BadMedia(urlfetch.BadSource):
@@ -73,33 +64,25 @@ class MediaOut:
 
     config: ClientConfig
     agent: str
-    _known: OrderedDict[str, Uploaded] = field(default_factory=OrderedDict)
-    _received: OrderedDict[str, _Received] = field(default_factory=OrderedDict)
+    book: MediaBook
 
     def remember(self, parcel: Parcel) -> None:
         """Keep what was uploaded, for sending it by its id."""
         if parcel.uploaded is not None:
-            self._known[parcel.uploaded.key] = parcel.uploaded
-            self._known.move_to_end(parcel.uploaded.key)
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+            self.book.add_upload(parcel.uploaded)
 
     def received(self, message: Message, facts: MediaFacts) -> None:
         """Keep what is known of a message's media, for sending them on by their id."""
-        content = message.media or Media(message.kind, message.id)
-        self._received[content.id] = _Received(content, facts.path if facts.size else "")
-        self._received.move_to_end(content.id)
-        while len(self._received) > _REMEMBERED:
-            self._received.popitem(last=False)
+        self.book.add_received(message.media or Media(message.kind, message.id), facts.path if facts.size else "")
 
     async def parcel(self, given: Mapping[str, str], data: bytes | None = None) -> Parcel:
         """Return a parcel for ``media_*`` parameters; ``data`` is media_data. Raises BadMedia."""
         if given.get("media_id"):
             key, kind = media.split_id(given["media_id"])
-            found = self._received.get(key)
+            found = self.book.received(key)
             if found is not None:
                 return await self._again(given, kind or found.content.kind, found)
-            if key.isascii() and key.isdecimal() and key not in self._known:  # no upload is called so
+            if key.isascii() and key.isdecimal() and self.book.upload(key) is None:  # no upload is called so
                 raise BadMedia("invaild media", _NOT_REMEMBERED, _facts(given))
             return self._by_id(given)
         label = given.get("media_path", "")
@@ -113,7 +96,7 @@ class MediaOut:
 
     def _by_id(self, given: Mapping[str, str]) -> Parcel:
         key, kind = media.split_id(given["media_id"])
-        known = self._known.get(key)
+        known = self.book.upload(key)
         wanted = kind or (known.kind if known else None) or _kind(given) or MessageKind.FILE
         size = given.get("media_size", "")
         uploaded = (
@@ -136,7 +119,7 @@ class MediaOut:
         )
         return Parcel(facts, uploaded=uploaded)
 
-    async def _again(self, given: Mapping[str, str], kind: MessageKind, found: _Received) -> Parcel:
+    async def _again(self, given: Mapping[str, str], kind: MessageKind, found: Received) -> Parcel:
         """Return a parcel of what was received: by reference where WeChat allows it, by its content if it is here."""
         content = found.content
         named = {**given, "media_type": kind.value, "media_name": given.get("media_name", "") or content.name}

@@ -19,6 +19,7 @@ from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.mediabook import MediaBook
 from wxcontroller.client.mediaout import MediaOut
 from wxcontroller.client.outgoing import Job, Outgoing
 from wxcontroller.client.pacing import Pacing
@@ -85,9 +86,10 @@ class Client:
         delivery = Delivery(
             config.post_api, agent, private / "undelivered.json", Replies(roster, send_reply).answered
         )
+        media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
         reporter = reporter_of(config, delivery, ring)
-        consults, inbox, media_out = Consults(), Inbox(config, driver), MediaOut(config, agent)
+        consults, inbox, media_out = Consults(), Inbox(config, driver), MediaOut(config, agent, media_book)
 
         def take_message(event: MessageArrived) -> None:
             message, slot = event.message, reporter.hold()
@@ -167,6 +169,7 @@ class Client:
                     posting.cancel()
             finally:
                 delivery.keep()
+                media_book.keep()
                 with contextlib.suppress(OSError):
                     config.pid_path.unlink()
         return 0

@@ -38,8 +38,14 @@ class Stage:
     official: str
     group: str
     member: str
+    life: "Life"
     me: JsonObject = field(default_factory=dict)
-    _seen: int = 0
+
+    async def restart(self) -> None:
+        """Stop the client in an orderly way and start it again; its session goes on."""
+        await self.life.end()
+        self.life.begin()
+        await until_running(self.paths)
 
     def username(self, wxid: str) -> str:
         """The id of somebody in the present session."""
@@ -79,6 +85,25 @@ class Stage:
         return {text(obj(one)["id"]): obj(one) for one in items(await self.call("search_friend", category="好友"))}
 
 
+@dataclass
+class Life:
+    """A client that can be started and stopped."""
+
+    client: Client
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[int] | None" = None
+
+    def begin(self) -> None:
+        self.stopping = asyncio.Event()
+        self.task = asyncio.create_task(self.client.run(self.stopping))
+
+    async def end(self) -> None:
+        assert self.task is not None
+        self.stopping.set()
+        async with asyncio.timeout(PATIENCE):
+            await self.task
+
+
 @contextlib.asynccontextmanager
 async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
     """Run everything, logged in."""
@@ -98,7 +123,6 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         account = world.sandbox.add_account("Alice & 😄")
         port = free_port()
-        stopping = asyncio.Event()
         environ = {
             "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
             "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": hook.address,
@@ -108,15 +132,9 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             "WXCLIENT_SERVER": world.url,
             **environ,
         }
-        config = read_config("alice", environ, paths)
-        task = asyncio.create_task(Client(config, lambda context: WebDriver(context, HURRY)).run(stopping))
-
-        async def stop() -> None:
-            stopping.set()
-            async with asyncio.timeout(PATIENCE):
-                await task
-
-        stack.push_async_callback(stop)
+        life = Life(Client(read_config("alice", environ, paths), lambda context: WebDriver(context, HURRY)))
+        life.begin()
+        stack.push_async_callback(life.end)
         await _log_in(world, account, paths)
         people = account.world.people.values()
         room = next(room for room in account.world.groups.values() if room.saved and len(room.members) > 3)
@@ -132,6 +150,7 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             official=next(one.wxid for one in people if one.kind is Kind.OFFICIAL),
             group=room.wxid,
             member=stranger,
+            life=life,
         )
         stage.me = obj(await stage.call("get_user_info"))
         yield stage
@@ -144,6 +163,12 @@ async def _log_in(world: Wechat, account: Account, paths: Paths) -> None:
         await asyncio.sleep(0.01)
     logins.scan(waiting[0], account.uin)
     logins.confirm(waiting[0])
+    await until_running(paths)
+
+
+async def until_running(paths: Paths) -> None:
+    """Wait until the account is logged in."""
+    deadline = time.monotonic() + PATIENCE
     while True:
         with contextlib.suppress(FileNotFoundError):
             if json.loads(paths.state_file("alice").read_bytes()).get("state") == "running":
