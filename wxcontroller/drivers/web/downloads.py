@@ -16,7 +16,8 @@ from wxcontroller.drivers.web.intake import Intake
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.text import is_group
 
-_TRIES = 3  # in a row that bring nothing
+_TRIES = 3  # in a row that bring nothing; ...
+_LINE_TRIES = 5  # ... because the line is broken: that passes, sometimes in a few seconds
 _MOST_TRIES = 12  # that fail altogether
 _MOST_PARTS = 1000  # a server that gives everything in crumbs is not asked for ever
 _EMPTY_TRIES = 3  # pictures of people often come empty at first
@@ -77,14 +78,15 @@ class Downloads:
                 )
                 if intake.whole:
                     return intake.end()
-                why = "the content is incomplete"
+                why, tries = "the content is incomplete", _TRIES
             except TooLong:
                 raise
             except (NoAnswer, Unreadable) as problem:
                 failed += 1
                 why = problem.message.removeprefix(f"{call}: ")
+                tries = _LINE_TRIES if isinstance(problem, NoAnswer) else _TRIES
             in_vain = 0 if intake.got > before else in_vain + 1
-            if in_vain >= _TRIES or failed >= _MOST_TRIES:
+            if in_vain >= tries or failed >= _MOST_TRIES:
                 raise intake.broken(why)
             if in_vain:
                 await asyncio.sleep(self._pause * in_vain)

@@ -45,8 +45,10 @@ class Intake:
 
     @property
     def whole(self) -> bool:
-        """Whether everything is there, as far as anybody said how much that is. Nothing at all is whole too."""
-        return self.got >= self._total or self.got == 0
+        """Whether everything is there, as far as anybody said how much that is. Nothing is whole too: it is gone."""
+        if not self.got:
+            return not self._promised
+        return self.got >= max(self._total, self._promised) and not self._skip
 
     @property
     def resume_at(self) -> int:
