@@ -1,8 +1,10 @@
 """The edge of an account's HTTP API: who may call, what parameters may be, and the end of the process."""
 
 import asyncio
+import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -152,6 +154,87 @@ async def test_a_second_name_of_the_host_counts_too(start: Start, head: bytes) -
     client = await running(start)
     status, body = await raw(client, head)
     assert (status, obj(json.loads(body))["code"]) == (403, -6)
+    assert client.driver.sends == []
+
+
+PIECES = [
+    *(
+        b"GET ",
+        b"POST ",
+        b"OPTIONS ",
+        b"HEAD ",
+        b"/openwx/",
+        b"get_user_info",
+        b"search_friend",
+        b"?",
+        b"&",
+        b"=",
+        b"%",
+        b"%ff",
+    ),
+    *(
+        b" HTTP/1.1\r\n",
+        b" HTTP/1.0\r\n",
+        b"Host: 127.0.0.1\r\n",
+        b"Host:\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r\n\r\n",
+        b"\x00",
+        b"\xff\xfe",
+    ),
+    *(
+        b"Content-Length: 5\r\n",
+        b"Content-Length: -1\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"5\r\nhello\r\n0\r\n\r\n",
+    ),
+    *(
+        b"Content-Type: multipart/form-data; boundary=b\r\n",
+        b"Content-Type: application/x-www-form-urlencoded\r\n",
+        b"--b",
+    ),
+    *(
+        "好".encode(),
+        b"Expect: 100-continue\r\n",
+        b"Upgrade: x\r\nConnection: upgrade\r\n",
+        b"Content-Encoding: gzip\r\n",
+    ),
+]
+
+
+HEADS = [
+    b"",
+    b"GET /openwx/search_friend?",
+    b"GET /openwx/get_user_info HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+    b"POST /openwx/search_friend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+    b"POST /openwx/search_friend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n",
+]
+
+
+async def test_whatever_comes_over_the_wire_ends_nothing(start: Start) -> None:
+    client = await running(start)
+    chance = random.Random(7)  # the same at each run
+    statuses: set[bytes] = set()
+
+    async def bother() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        sent = chance.choice(HEADS) + b"".join(chance.choice(PIECES) for _ in range(chance.randint(1, 14)))
+        writer.write(sent)
+        answer = b""
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(0.1):  # what is incomplete is waited for
+                answer = await reader.read(4000)
+        writer.close()
+        assert answer == b"" or answer.startswith(b"HTTP/"), sent
+        assert b"Traceback" not in answer, sent
+        statuses.add(answer[9:12])
+
+    for _ in range(15):
+        await asyncio.gather(*(bother() for _ in range(40)))
+    assert {b"200", b"400", b"403"} <= statuses
+    assert not {b"500", b"502"} & statuses
+    assert obj(await client.get("get_client_info"))["code"] == 0
     assert client.driver.sends == []
 
 
