@@ -31,7 +31,8 @@ class Roster:
 
     def meet(self, stranger: str) -> None:
         """Remember somebody who asked to be a friend, or whose card came: there is a picture of them."""
-        self._strangers[stranger] = None
+        if stranger:
+            self._strangers[stranger] = None
         while len(self._strangers) > 1000:  # nobody looks back that far
             self._strangers.popitem(last=False)
 

@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.drivers.kit import Drive, Wechat, friend
+from tests.unit.drivers.kit import HURRY, Drive, Wechat, friend
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.model import Media
 from wxcontroller.drivers.base import Fetched, MessageArrived
+from wxcontroller.drivers.web.cookies import Jar
 from wxcontroller.drivers.web.failures import TooLong, Unreadable
 from wxcontroller.drivers.web.intake import Intake
-from wxcontroller.drivers.web.transport import Received
+from wxcontroller.drivers.web.transport import Received, Request, Transport
 from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.contents import Item
@@ -152,6 +154,40 @@ def test_an_answer_without_a_length_that_broke_off() -> None:
         whole.append(intake.whole)
     assert whole == [False, False, True, True]
     assert intake.got == 51
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "part"),
+    [
+        ("bytes=0-", "bytes 0-9/10", (0, 10)),
+        ("bytes=0-", "", (0, 0)),
+        ("bytes=5-", "bytes 5-9/*", (5, 0)),
+        ("bytes=5-", "", None),
+        ("bytes=5-", "bytes */10", None),
+    ],
+)
+async def test_which_part_an_answer_is(asked: str, said: str, part: tuple[int, int] | None) -> None:
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(status=206, body=b"x" * 5, headers={"Content-Range": said} if said else {})
+
+    app = web.Application()
+    app.router.add_get("/x", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    request = Request("webwxgetvideo", "wx.qq.com", "/x", headers={"Range": asked})
+    heard: list[Received] = []
+    try:
+        async with Transport(Jar(), HURRY, server=server) as transport:
+            if part is None:
+                with pytest.raises(Unreadable, match="which part"):
+                    await transport.fetch(request, lambda _: None, heard.append)
+                return
+            await transport.fetch(request, lambda _: None, heard.append)
+    finally:
+        await runner.cleanup()
+    assert [(one.start, one.total, one.size) for one in heard] == [(*part, 5)]
 
 
 def test_answers_that_do_not_fit() -> None:

@@ -270,7 +270,8 @@ class Roster:
 
     def meet(self, stranger: str, message_id: str) -> None:
         """Remember which message told of somebody: their picture is shown to who names it (5.13)."""
-        self._strangers[stranger] = message_id
+        if stranger:
+            self._strangers[stranger] = message_id
         while len(self._strangers) > _STRANGERS:
             self._strangers.popitem(last=False)
 

@@ -168,7 +168,7 @@ class Transport:
             mime = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             start, total = 0, 0
             if response.status == 206:
-                start, total = _part(request.call, response.headers.get("Content-Range", ""))
+                start, total = _part(request, response.headers.get("Content-Range", ""))
             packed = "Content-Encoding" in response.headers  # then the length is another one's
             begin(Received(0 if packed else response.content_length or 0, mime, start, total))
             async for piece in response.content.iter_any():
@@ -220,11 +220,13 @@ class Transport:
         raise failure
 
 
-def _part(call: str, content_range: str) -> tuple[int, int]:
+def _part(request: Request, content_range: str) -> tuple[int, int]:
     """Return where a part begins and the bytes of the whole, 0 when they are not said. Raises Unreadable."""
     found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
+    if found is None and request.headers.get("Range") == "bytes=0-":
+        return 0, 0  # everything was asked for
     if found is None:
-        raise Unreadable(call, "the answer does not say which part of the content it is")
+        raise Unreadable(request.call, "the answer does not say which part of the content it is")
     return int(found[1]), int(found[2]) if found[2] != "*" else 0
 
 
