@@ -1,8 +1,11 @@
 """The tables of docs/messages.md are those that the tests of this directory go through."""
 
+import re
 from pathlib import Path
 
 from tests.unit.kinds.table import INCOMING, OUTGOING, SILENT
+from wxcontroller.core.model import Direction, Message, MessageKind
+from wxcontroller.openwx.formats import shape, unfetched
 
 PAGE = Path(__file__).parents[3] / "docs" / "messages.md"
 
@@ -21,6 +24,18 @@ def test_what_is_received() -> None:
 def test_what_is_not_told() -> None:
     for kind in SILENT:
         assert f"({kind})" in PAGE.read_text()
+
+
+def test_fields() -> None:
+    told = {
+        row[0]: re.findall(r"`((?:media|app|card|location|revoke|raw)_\w+)`", f"`{row[1]}`") for row in rows("Fields")
+    }
+    real: dict[str, list[str]] = {}
+    for kind in MessageKind:
+        message = Message("1", "@a", False, "@a", Direction.RECEIVED, kind, "", 1)
+        form = shape(message, unfetched(message, "an error") if kind.is_media else None)
+        real[form.format] = sorted(form.fields)
+    assert {name: sorted(fields) for name, fields in told.items()} == real
 
 
 def test_what_is_sent() -> None:
