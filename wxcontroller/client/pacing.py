@@ -72,10 +72,10 @@ class Pacing:
         self._count += 1
         self._keep()
 
-    def sent(self) -> None:
-        """Begin the pause after a send."""
+    def sent(self, rest: float = 0.0) -> None:
+        """Begin the pause after a send; ``rest``: it is at least so long."""
         extra = random.uniform(0, self.jitter) if self.jitter else 0.0  # noqa: S311 - no secret
-        self._free_at = time.monotonic() + self.interval + extra
+        self._free_at = time.monotonic() + max(self.interval + extra, rest)
 
     def _restore(self) -> None:
         if self.store is None:

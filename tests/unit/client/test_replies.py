@@ -129,16 +129,3 @@ async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, w
     assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)
     assert [r["code"] for r in await webhook.messages(2)] == ["", -8]
     assert len(client.driver.sends) == 1
-
-
-async def test_what_is_queued_is_sent_before_a_stop_as_far_as_time_allows(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address}, MOJO_WEIXIN_SEND_INTERVAL="0.3")
-    await client.login()
-    for number in range(9):
-        await client.get("send_friend_message", id="@ann", content=str(number), **{"async": "1"})
-    assert await client.stop() == 0
-    got = await webhook.messages(9)
-    sent = [text for _, text, _ in client.driver.sends]
-    assert 2 <= len(sent) < 9
-    assert [r["content"] for r in got if r["code"] == ""] == sent
-    assert {r["info"] for r in got if r["code"] != ""} == {"not sent: stopping"}
