@@ -16,7 +16,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.model import FILE_HELPER, Contact, ContactKind, Group
-from wxcontroller.drivers.base import Profile, RosterChanged, RosterLoaded
+from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web import contacts as people
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import Init
@@ -81,6 +81,8 @@ class Roster:
         self._told = False  # RosterLoaded was emitted: from now on changes are
         self._complete = False  # the whole address book was read
         self._again = 0.0
+        self._later = Backoff(timing.roster_again, timing.roster_longest, jitter=0.0)
+        self._doubted = False  # the contact API says that the session is over: who listens knows better
         self._strangers: OrderedDict[str, str] = OrderedDict()  # id → a message that tells of them
         self._chats: tuple[str, ...] = ()
         self.me = Contact(session.me, "")
@@ -102,10 +104,10 @@ class Roster:
             await self._pulse.emit(Profile(self.me))
         self.want(self._chats)
         end = time.monotonic() + self._timing.roster_patience
-        while self._pending() and (left := end - time.monotonic()) > 0:
+        while self._pending() and not self._doubted and (left := end - time.monotonic()) > 0:
             try:
                 async with asyncio.timeout(min(left, self._timing.progress_every)), self._settled:
-                    await self._settled.wait_for(lambda: not self._pending())
+                    await self._settled.wait_for(lambda: self._doubted or not self._pending())
             except TimeoutError:
                 pass
             await self._pulse.progress()
@@ -138,7 +140,7 @@ class Roster:
         for _ in range(_PAGES if self._options.all_pages else 1):
             following = await self._page(seq)
             if following is None:
-                self._again = max(self._again, time.monotonic() + self._timing.roster_again)
+                self._again = max(self._again, time.monotonic() + self._later.next())
                 return False
             seq = following
             if seq in read:  # 0 after the last page; some servers repeat themselves
@@ -150,6 +152,7 @@ class Roster:
     async def _page(self, seq: int) -> int | None:
         """Read a page; return what asks for the next one, 0 after the last, None when this one can't be had."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        began = time.monotonic()
         for _ in range(self._timing.retries + 1):
             try:
                 page = contact_page_of(await self._pulse.wait(self._calls.contacts(self._session, seq)))
@@ -160,7 +163,12 @@ class Roster:
                     self._again = time.monotonic() + self._timing.batch_pause
                     return None
                 if problem.ret in SESSION_OVER:
+                    self._doubted = True
                     return None
+                if not self._told:
+                    await self._pulse.emit(Hindered(str(problem)))
+                if time.monotonic() - began > self._timing.contacts:
+                    return None  # messages are not to wait for ever
             else:
                 await self._pulse.progress()
                 if page.count or seq:  # an empty list is a refusal in disguise (5.3)
@@ -169,13 +177,16 @@ class Roster:
             await self._pulse.pause(backoff.next())
         return None
 
-    async def _take_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> None:
-        """Merge contact objects a portion at a time: the API answers in between."""
+    async def _take_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> bool:
+        """Merge contact objects a portion at a time: the API answers in between. Returns whether any was new."""
+        fresh = False
         for portion in people.portions(entries):
             news = self._take(portion, whole)
+            fresh = fresh or bool(news.contacts or news.groups)
             if tell:
                 await self._tell(news)
             await asyncio.sleep(0)
+        return fresh
 
     def _take(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
         """Merge contact objects; return what is new or different."""
@@ -290,14 +301,14 @@ class Roster:
 
     # -- while listening
 
-    async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> None:
-        """Merge what webwxsync tells and pass it on."""
-        before = self.me
+    async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool:
+        """Merge what webwxsync tells and pass it on. Returns whether it was new."""
+        first = before = self.me
         self.me = people.profile_changes(profile, self.me, self._emoji_names)
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
         before = self.me
-        await self._take_slowly(changed, whole=False)
+        fresh = await self._take_slowly(changed, whole=False)
         left = tuple(name for name in gone if name in self._contacts or name in self._groups)
         for name in left:
             self._contacts.pop(name, None)
@@ -307,6 +318,7 @@ class Roster:
             await self._pulse.emit(Profile(self.me))
         await self._tell(RosterChanged(gone=left))
         await self._numbers.save()
+        return fresh or bool(left) or self.me != first
 
     async def _tell(self, news: RosterChanged) -> None:
         if self._told and (news.contacts or news.groups or news.gone):
@@ -465,6 +477,7 @@ class Roster:
             self._wanted.pop(name, None)
         if problem.ret == TOO_FREQUENT or problem.ret in SESSION_OVER:
             self._put_back(ids)
+            self._doubted = problem.ret != TOO_FREQUENT
             if problem.ret == TOO_FREQUENT:
                 log.warning("WeChat says that contacts are asked for too often; they come later")
             async with self._settled:
