@@ -53,6 +53,8 @@ class Timing:
     roster_longest: float = 3600.0
     stranger_patience: float = 3.0  # a message waits so long for its sender's name
     member_refresh: float = 600.0  # between two looks at a group whose member is unknown
+    group_refresh: float = 3600.0  # a group in which somebody speaks is looked at when its list is so old (6.6)
+    notice_refresh: float = 10.0  # ... or in which WeChat tells of something, joins and leaves among it
 
 
 DEFAULT = Timing()
