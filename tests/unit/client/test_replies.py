@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
+from wxcontroller.client import pacing as pacing_module
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
@@ -113,10 +115,36 @@ def test_a_days_sends_are_counted_over_a_restart(tmp_path: Path) -> None:
     again.claim()
     with pytest.raises(DailyLimit):
         again.claim()
-    store.write_text(json.dumps({"day": "2001-01-01", "count": 3}))
+    store.write_text(json.dumps({"2001-01-01": 3}))
     Pacing(interval=0, daily=3, store=store).claim()
-    store.write_text("nonsense")
-    Pacing(interval=0, daily=3, store=store).claim()
+    for nonsense in ("nonsense", "[]", '{"2001-01-01": "x"}'):
+        store.write_text(nonsense)
+        Pacing(interval=0, daily=3, store=store).claim()
+
+
+def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Calendar(date):
+        shown = date(2026, 5, 4)
+
+        @classmethod
+        def today(cls) -> "Calendar":
+            return cls.fromordinal(cls.shown.toordinal())
+
+    monkeypatch.setattr(pacing_module, "date", Calendar)
+    pacing = Pacing(interval=0, daily=2, store=tmp_path / "sent")
+    pacing.claim()
+    pacing.claim()
+    for wrong in (date(2044, 1, 1), date(1970, 1, 1)):
+        Calendar.shown = wrong
+        pacing.claim()
+        assert pacing.today == 1
+        Calendar.shown = date(2026, 5, 4)
+        for counted in (pacing, Pacing(interval=0, daily=2, store=tmp_path / "sent")):
+            assert counted.today == 2
+            with pytest.raises(DailyLimit):
+                counted.claim()
 
 
 async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, webhook: Webhook) -> None:
