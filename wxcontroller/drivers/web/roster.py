@@ -366,14 +366,15 @@ class Roster:
                 self._groups[group_id] = changed[group_id] = better
         await self._tell(RosterChanged(groups=tuple(changed.values())))
 
-    async def introduce(self, pairs: Iterable[tuple[str, str]]) -> None:
+    async def introduce(self, given: Iterable[tuple[str, str]]) -> None:
         """Make chats and senders known before their messages are told, with bounded patience.
 
-        ``pairs`` are (chat, sender), in groups without a sender for what WeChat itself says. What can't be found out
+        ``given`` are (chat, sender), in groups without a sender for what WeChat itself says. What can't be found out
         in time comes later as a change.
         """
         missing: list[str] = []
-        for chat, sender in dict.fromkeys(pairs):
+        pairs = list(dict.fromkeys(given))
+        for chat, sender in pairs:
             group, now = self._groups.get(chat), time.monotonic()
             if not self.knows(chat):
                 missing.append(chat)
@@ -389,6 +390,17 @@ class Roster:
                     self.want((chat,), again=True)
         if not await self._inquiries.answered(missing, self._timing.stranger_patience):
             log.debug("%d chats are not known yet", len(missing))
+        await self._settle(chat for chat, _ in pairs)
+
+    async def _settle(self, chats: Iterable[str]) -> None:
+        changed: dict[str, Group] = {}
+        for chat in dict.fromkeys(chats):
+            group = self._groups.get(chat)
+            if group is not None and not group.uid and group.members:
+                self._numbers.settle(group)
+                if self._numbers.number(chat):
+                    self._groups[chat] = changed[chat] = self._numbered(group)
+        await self._tell(RosterChanged(groups=tuple(changed.values())))
 
     async def work(self) -> None:
         """Ask what is wanted, one request at a time, until cancelled."""
