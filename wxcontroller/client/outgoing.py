@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.client.parcel import Parcel
+from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.openwx.reports import SendResult
 
@@ -23,6 +24,9 @@ USED_UP = -5
 TOO_MANY_TODAY = -8
 # WeChat's "system error": may pass. Everything else is an answer and is not asked for again (protocol 9.5).
 _TRANSIENT = -1
+_LOGGED_OUT = 1100
+_TOO_FREQUENT = 1205
+_STOPPING = "not sent: stopping"
 
 
 @dataclass(slots=True)
@@ -43,6 +47,15 @@ class Job:
     queued_at: float = field(default_factory=time.time)
 
 
+@dataclass(frozen=True, slots=True)
+class Rests:
+    """Seconds that the whole queue rests, first and longest: when the ``line`` to WeChat fails, so that five tries
+    outlast a moment of trouble, and when WeChat says that sends are too ``frequent``, which more of them prolong."""
+
+    line: tuple[float, float] = (1.0, 15.0)
+    frequent: tuple[float, float] = (60.0, 600.0)
+
+
 Transmit = Callable[[Job], Awaitable[str]]
 Report = Callable[[SendResult], None]
 
@@ -60,11 +73,18 @@ class Outgoing:
     transmit: Transmit
     new_id: Callable[[], str]
     report: Report
+    rests: Rests = Rests()
+    closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
     _waiting: deque[Job] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _line: Backoff = field(init=False)
+    _frequent: Backoff = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._line, self._frequent = Backoff(*self.rests.line), Backoff(*self.rests.frequent, jitter=0.0)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -93,19 +113,26 @@ class Outgoing:
         return time.time() + (self.pacing.interval if self.in_flight else max(0.0, self.pacing.pause()))
 
     @property
-    def fullness(self) -> str:
-        """Why nothing more is taken, in words for who sends."""
-        return f"{len(self._waiting)} sends wait already, try again later"
+    def due_in(self) -> float:
+        """In how many seconds the next one can go out, 0 for one that is under way."""
+        return 0.0 if self.in_flight else max(0.0, self.pacing.pause())
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing more is taken, in words for who sends; "" when more is."""
+        if self.closing:
+            return "the account is stopping, nothing more is sent"
+        return f"{len(self._waiting)} sends wait already, try again later" if self.full else ""
 
     def put(
         self, target: str, is_group: bool, content: str = "", parcel: Parcel | None = None, origin: str = "api"
     ) -> Job:
-        """Queue a text, or media when there is a parcel. Beyond MOST_WAITING it has failed at once."""
+        """Queue a text, or media when there is a parcel. Beyond MOST_WAITING, or at a stop, it fails at once."""
         job = self._job(target, is_group, content, parcel, origin)
         if parcel is not None:
             parcel.hold()
-        if self.full:
-            job.info = self.fullness
+        if refusal := self.refusal:
+            job.code, job.info = (USED_UP, _STOPPING) if self.closing else (UNREADABLE, refusal)
             self._finish(job, "")
             return job
         self._waiting.append(job)
@@ -138,9 +165,18 @@ class Outgoing:
                 pause = self.pacing.pause()
                 if pause > 0:
                     await asyncio.sleep(pause)
+                    continue  # meanwhile all of them may have become void
                 await self._attempt(self._waiting[0])
         finally:
             self._give_up()
+
+    def void(self, words: str) -> None:
+        """Fail what waits for its turn: whom it is for is not known by that id any more."""
+        kept = [job for job in self._waiting if job.in_flight]
+        for job in [job for job in self._waiting if not job.in_flight]:
+            job.code, job.info = _LOGGED_OUT, words
+            self._finish(job, "")
+        self._waiting = deque(kept)
 
     async def _attempt(self, job: Job) -> None:
         try:
@@ -153,15 +189,21 @@ class Outgoing:
             return
         job.attempts_left -= 1
         job.in_flight = True
+        rest = 0.0
         try:
             message_id = await self.transmit(job)
         except WeChatError as problem:
             self._waiting.popleft()
             job.code = UNREADABLE if problem.ret is None else problem.ret
             job.info = self.last_error = problem.message
+            if problem.ret == _TOO_FREQUENT:
+                rest = self._frequent.next()
+                log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
             if problem.ret not in (None, _TRANSIENT):
                 self._finish(job, "")
-            elif job.attempts_left > 0:
+                return
+            rest = self._line.next()
+            if job.attempts_left > 0:
                 log.warning("a send did not get through (%s), %d tries left", problem, job.attempts_left)
                 job.in_flight = False
                 self._waiting.append(job)
@@ -177,9 +219,11 @@ class Outgoing:
             self._waiting.popleft()
             job.code, job.info = 0, "success"
             self.last_sent, self.last_error = int(time.time()), ""
+            self._line.reset()
+            self._frequent.reset()
             self._finish(job, message_id)
         finally:
-            self.pacing.sent()
+            self.pacing.sent(rest)
 
     def _job(self, target: str, is_group: bool, content: str, parcel: Parcel | None, origin: str) -> Job:
         future = asyncio.get_running_loop().create_future()
@@ -221,6 +265,6 @@ class Outgoing:
             log.warning("%d queued sends were not sent: the account is stopping", len(self._waiting))
         for job in self._waiting:
             job.code = USED_UP
-            job.info = "stopped while sending: it may have arrived" if job.in_flight else "not sent: stopping"
+            job.info = "stopped while sending: it may have arrived" if job.in_flight else _STOPPING
             self._finish(job, "")
         self._waiting.clear()

@@ -232,8 +232,8 @@ class Sending:
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
             return {"id": None, "code": FAILED, "status": "content and media are empty, nothing to send"}
-        if self.parts.outgoing.full:
-            return {"id": None, "code": FAILED, "status": self.parts.outgoing.fullness}
+        if refusal := self.parts.outgoing.refusal:
+            return {"id": None, "code": FAILED, "status": refusal}
         return None if self.parts.at_work else {"id": None, **self.parts.not_running()}
 
 

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -17,11 +17,12 @@ from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery
+from wxcontroller.client.drain import Drain
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.mediabook import MediaBook
 from wxcontroller.client.mediaout import MediaOut
-from wxcontroller.client.outgoing import Job, Outgoing
+from wxcontroller.client.outgoing import Job, Outgoing, Rests
 from wxcontroller.client.pacing import Pacing
 from wxcontroller.client.people import chat_of, send_chat
 from wxcontroller.client.replies import Replies, Reply
@@ -34,16 +35,21 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
-from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, Ended, MessageArrived
+from wxcontroller.drivers.base import (
+    DriverContext,
+    DriverEvent,
+    DriverFactory,
+    Ended,
+    MessageArrived,
+    SessionLost,
+)
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.statefile import ClientFacts
 
 log = logging.getLogger(__name__)
-# What is queued to be sent gets this long, and what is not sent then is reported as such.
-DRAIN_SECONDS = 1.0
-# Reports of the stop itself get this long; the whole stop stays below 5 s.
+# Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
 # A parked account does nothing but answer; the watchdog still wants to hear that it could.
 PARKED_PULSE_SECONDS = 20.0
@@ -62,6 +68,7 @@ class Client:
 
     config: ClientConfig
     make_driver: DriverFactory
+    rests: Rests = Rests()
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.
@@ -124,7 +131,13 @@ class Client:
 
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, reporter, take_message)
-        outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result)
+        outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result, self.rests)
+
+        async def handle(event: DriverEvent) -> None:
+            await session.handle(event)
+            if isinstance(event, SessionLost):
+                outgoing.void("not sent: the session is over, and ids change with the next one")
+
         parts = Parts(
             config=config,
             facts=facts,
@@ -157,7 +170,8 @@ class Client:
                     helpers = [
                         tasks.create_task(work) for work in (outgoing.run(), heartbeat.run(), inbox.keep_tidy())
                     ]
-                    await self._drive(driver, session, outgoing, stopping)
+                    drain = Drain(outgoing, session, notifier, config.seconds("stop_drain"))
+                    await self._drive(driver.run(handle), session, drain, stopping)
                     notifier.stopping()
                     await parts.tasks.close()
                     for helper in helpers:
@@ -174,15 +188,17 @@ class Client:
                     config.pid_path.unlink()
         return 0
 
-    async def _drive(self, driver: Driver, session: Session, outgoing: Outgoing, stopping: asyncio.Event) -> None:
+    async def _drive(
+        self, driving: Coroutine[None, None, Ended], session: Session, drain: Drain, stopping: asyncio.Event
+    ) -> None:
         """Run the driver until a stop is asked for. When it ends before, stay: the API and the state say why."""
         session.move(LoginState.LOADING, "logging in to WeChat")
-        working = asyncio.create_task(driver.run(session.handle))
+        working = asyncio.create_task(driving)
         asked = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done() and session.state is LoginState.RUNNING:
-                await outgoing.drain(DRAIN_SECONDS)
+                await drain.run()
             if working.done():
                 ended: Ended = working.result()
                 session.park(f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason))

@@ -146,6 +146,11 @@ class Session:
         if before.word != state.word:
             self._report(reports.event("state_change", before.word, state.word))
 
+    def note(self, status: str) -> None:
+        """Say something new about the present state."""
+        self._status = status
+        self._publish()
+
     def park(self, reason: str) -> None:
         """Give up until a human comes: the reason stays readable in the state file."""
         self.reason = reason

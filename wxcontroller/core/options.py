@@ -47,7 +47,7 @@ _OWN = {
     for name in (
         *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
-        *("send_jitter", "send_daily_max", "send_burst_max", "jsonp"),
+        *("send_jitter", "send_daily_max", "send_burst_max", "stop_drain", "jsonp"),
     )
 }
 # Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
@@ -191,13 +191,14 @@ OPTIONS: Mapping[str, Option] = {
         Option("send_jitter", "0", seconds(0, 3600), "up to so much is added to send_interval, at random"),
         Option("send_burst_max", "0", integer(0, 100000), "most sends in a minute, others wait; 0: any number"),
         Option("send_daily_max", "0", integer(0, 1000000), "most sends in a day, others are refused; 0: any number"),
+        Option("stop_drain", "15", seconds(0, 300), "what is queued to be sent gets so long at a stop, not more"),
         Option("qrcode_count_max", "10", integer(1, 1000), "QR codes shown in a row before giving up"),
         Option("stop_with_mobile", "0", flag, "stop when the phone ends the web session, instead of a new login"),
         Option(
             "synccheck_interval",
             "1",
             seconds(0, 60),
-            "pause between two checks for news; in a stream of messages a fifth of it",
+            "pause between two checks for news; in a stream of messages a twentieth of it",
         ),
         Option("synccheck_delay", "1", seconds(0, 60), "pause after a failed check, growing"),
         Option(

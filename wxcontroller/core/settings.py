@@ -160,7 +160,7 @@ class Settings:
     ua_request_timeout: float = _setting(120, _number(1, 3600), "longest proxied request")
     ua_inactivity_timeout: float = _setting(120, _number(1, 3600), "longest silence of a proxied request")
     start_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to come up")
-    stop_timeout: float = _setting(20, _number(1, 600), "longest wait for an account's unit to end")
+    stop_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to end")
     drain_timeout: float = _setting(15, _number(0, 3600), "longest wait for requests under way at an end")
     max_body: int = _setting(64 * 1024 * 1024, _whole(1024, 1 << 32), "largest request body in bytes")
     unknown_options: str = _setting(

@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
+from wxcontroller.client import pacing as pacing_module
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
@@ -113,10 +115,36 @@ def test_a_days_sends_are_counted_over_a_restart(tmp_path: Path) -> None:
     again.claim()
     with pytest.raises(DailyLimit):
         again.claim()
-    store.write_text(json.dumps({"day": "2001-01-01", "count": 3}))
+    store.write_text(json.dumps({"2001-01-01": 3}))
     Pacing(interval=0, daily=3, store=store).claim()
-    store.write_text("nonsense")
-    Pacing(interval=0, daily=3, store=store).claim()
+    for nonsense in ("nonsense", "[]", '{"2001-01-01": "x"}'):
+        store.write_text(nonsense)
+        Pacing(interval=0, daily=3, store=store).claim()
+
+
+def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Calendar(date):
+        shown = date(2026, 5, 4)
+
+        @classmethod
+        def today(cls) -> "Calendar":
+            return cls.fromordinal(cls.shown.toordinal())
+
+    monkeypatch.setattr(pacing_module, "date", Calendar)
+    pacing = Pacing(interval=0, daily=2, store=tmp_path / "sent")
+    pacing.claim()
+    pacing.claim()
+    for wrong in (date(2044, 1, 1), date(1970, 1, 1)):
+        Calendar.shown = wrong
+        pacing.claim()
+        assert pacing.today == 1
+        Calendar.shown = date(2026, 5, 4)
+        for counted in (pacing, Pacing(interval=0, daily=2, store=tmp_path / "sent")):
+            assert counted.today == 2
+            with pytest.raises(DailyLimit):
+                counted.claim()
 
 
 async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, webhook: Webhook) -> None:
@@ -129,16 +157,3 @@ async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, w
     assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)
     assert [r["code"] for r in await webhook.messages(2)] == ["", -8]
     assert len(client.driver.sends) == 1
-
-
-async def test_what_is_queued_is_sent_before_a_stop_as_far_as_time_allows(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address}, MOJO_WEIXIN_SEND_INTERVAL="0.3")
-    await client.login()
-    for number in range(9):
-        await client.get("send_friend_message", id="@ann", content=str(number), **{"async": "1"})
-    assert await client.stop() == 0
-    got = await webhook.messages(9)
-    sent = [text for _, text, _ in client.driver.sends]
-    assert 2 <= len(sent) < 9
-    assert [r["content"] for r in got if r["code"] == ""] == sent
-    assert {r["info"] for r in got if r["code"] != ""} == {"not sent: stopping"}

@@ -396,7 +396,7 @@ async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat
 async def test_codes_without_a_meaning_end_in_a_new_login(world: Wechat, alice: Account, endpoint: str) -> None:
     async with world.drive(timing=hurried(unknown_codes=4)) as drive:
         await world.enter(drive, alice)
-        world.fault(endpoint, FaultKind.RETCODE, 7, count=4)
+        world.fault(endpoint, FaultKind.RETCODE, 7, count=8)  # after four the session is opened anew
         world.hear(alice, "x")
         lost = await drive.until(SessionLost)
         assert (lost.reason, lost.ret) == (LossReason.ERRORS, 7)

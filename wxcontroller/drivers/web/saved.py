@@ -27,6 +27,13 @@ class Seen:
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._ids
 
+    def first(self, message_id: str) -> bool:
+        """Return whether an id is new, and remember it."""
+        if message_id in self._ids:
+            return False
+        self.add(message_id)
+        return True
+
     def add(self, message_id: str) -> None:
         self._ids.pop(message_id, None)
         self._ids[message_id] = None
