@@ -49,7 +49,7 @@ async def test_web_pages_can_not_use_an_accounts_port(start: Start, headers: dic
     client = await running(start)
     form = {"id": "@ann", "content": "x"}
     async with client.http.post(client.address("send_friend_message"), data=form, headers=headers) as answer:
-        assert answer.status == 403
+        assert (answer.status, (await answer.json())["code"]) == (403, -6)
     assert client.driver.sends == []
 
 
