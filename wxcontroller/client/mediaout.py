@@ -43,7 +43,9 @@ _NOT_HERE = (
     "WeChat takes media of this kind by their content only, and that is not here (any more): "
     "send the content itself, by media_data or media_path"
 )
-_HIDDEN = "the account's own process must be able to read it, and its unit hides directories: media_paths in wxclient(8)"
+_HIDDEN = (
+    "the account's own process must be able to read it, and its unit hides directories: media_paths in wxclient(8)"
+)
 
 
 class BadMedia(urlfetch.BadSource):

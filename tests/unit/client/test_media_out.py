@@ -248,7 +248,7 @@ async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) ->
     assert [to for to, _ in client.driver.media_sends] == ["@ann", "@ben", "filehelper"]
     assert len(client.driver.uploads) == 1
     assert {r["media_id"] for r in got} == {"@up1:3"}
-    answer = await client.get("send_friend_message", id="@all", media_id="@up1:3")
+    answer = obj(await client.get("send_friend_message", id="@all", media_id="@up1:3"))
     assert answer == {"id": 0, "code": 0, "status": "request already executed"}
     await webhook.messages(6)
     assert len(client.driver.media_sends) == 6
