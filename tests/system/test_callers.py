@@ -44,6 +44,11 @@ class World:
         assert status == 200, (call, status, body)
         return json.loads(body)
 
+    def raw(self, **question: str) -> tuple[int, Json]:
+        """Ask somebody through the controller, whatever comes of it."""
+        status, _, body = self.host.http("GET", self.url("controller", "consult", **question), timeout=45)
+        return status, json.loads(body)
+
     def later(self, way: str, call: str, **given: str) -> "Future[Json]":
         return self.pool.submit(self.ask, way, call, **given)
 
@@ -236,6 +241,27 @@ def test_a_directory_that_a_drop_in_shows(world: World, files: str) -> None:
     world.restarted()
     uploaded, sent = both(world, "/home/bot/pictures/a.gif")
     assert (uploaded["code"], sent["code"]) == (0, 0)
+
+
+def test_an_account_that_is_too_slow_and_one_that_dies_under_a_question(world: World) -> None:
+    """Never an empty answer that looks like success (openwx-api 5.2 no. 22)."""
+    settings = "/etc/wxcontroller/wxcontroller.toml.d/slow.toml"
+    question = {"id": world.friends[6]["username"], "timeout": "30"}
+    world.host.write(settings, b"ua_request_timeout = 1\n", 0o644)
+    world.host.run("systemctl", "reload", "wxcontroller")
+    try:
+        status, answer = world.raw(content="too slow?", **question)
+        assert (status, answer["code"], answer["client"], answer["state"]) == (504, 7, NAME, "running")
+        assert world.ask("controller", "get_client_info")["code"] == 0
+    finally:
+        world.host.run("rm", settings)
+        world.host.run("systemctl", "reload", "wxcontroller")
+    waiting = world.pool.submit(world.raw, content="still there?", **question)
+    world.arrived("still there?")
+    world.host.run("systemctl", "kill", "--signal=KILL", f"wxclient@{NAME}")
+    status, answer = waiting.result(timeout=10)
+    assert (status, answer["code"], answer["client"]) == (502, 7, NAME)
+    world.caller.until_state(NAME, "running")
 
 
 def test_content_in_a_query_or_a_form_is_what_was_sent(world: World) -> None:
