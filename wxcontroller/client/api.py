@@ -16,6 +16,7 @@ from wxcontroller.client.sending import Sending
 from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
+SERVER = "wxclient"
 _OPTIONS_HEADERS = {
     "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST",
     "Access-Control-Allow-Headers": "X-Requested-With, X-Auth-Token, Content-Type, Content-Length, Authorization",
@@ -28,11 +29,17 @@ def application(parts: Parts, sending: Sending, inbox: Inbox) -> web.Application
     jsonp = parts.config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sending.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
     for name, handler in calls.items():
-        app.router.add_get(f"/openwx/{name}", _endpoint(handler, jsonp))
-        app.router.add_post(f"/openwx/{name}", _endpoint(handler, jsonp))
+        for end in ("", "/"):  # the original's framework takes a slash at the end
+            app.router.add_get(f"/openwx/{name}{end}", _endpoint(handler, jsonp))
+            app.router.add_post(f"/openwx/{name}{end}", _endpoint(handler, jsonp))
     v1.add_routes(app, parts, inbox)
     app.router.add_options("/{path:.+}", _options)
+    app.on_response_prepare.append(_name)
     return app
+
+
+async def _name(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
 
 
 def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

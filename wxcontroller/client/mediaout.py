@@ -43,6 +43,9 @@ _NOT_HERE = (
     "WeChat takes media of this kind by their content only, and that is not here (any more): "
     "send the content itself, by media_data or media_path"
 )
+_HIDDEN = (
+    "the account's own process must be able to read it, and its unit hides directories: media_paths in wxclient(8)"
+)
 
 
 class BadMedia(urlfetch.BadSource):
@@ -180,6 +183,8 @@ class MediaOut:
             )
         try:
             descriptor = _opened(label, allowed)
+        except (PermissionError, FileNotFoundError) as problem:
+            raise BadMedia("invaild media_path", f"{problem.strerror}: {_HIDDEN}", _facts(given)) from None
         except OSError as problem:
             raise BadMedia("invaild media_path", problem.strerror or str(problem), _facts(given)) from None
         # Opened anew by this name it is the same file, whatever has become of its path.

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.client.parcel import Parcel
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.openwx.reports import SendResult
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 5
 MOST_WAITING = 10_000
-# The original's codes for a send that never reached WeChat, or whose answer nobody could read (openwx-api 0).
+# The original's codes: media trouble or an answer that nobody could read; a send that never went out (openwx-api 0).
 UNREADABLE = -1
-USED_UP = -5
+NOT_SENT = -5
 # Ours: the account has sent as much today as send_daily_max allows.
 TOO_MANY_TODAY = -8
 # WeChat's "system error": may pass. Everything else is an answer and is not asked for again (protocol 9.5).
@@ -42,6 +42,7 @@ class Job:
     origin: str = "api"
     attempts_left: int = ATTEMPTS
     code: int = UNREADABLE
+    status: str = ""
     info: str = "unknown data"
     in_flight: bool = False  # handed to WeChat, whatever came of it
     queued_at: float = field(default_factory=time.time)
@@ -132,7 +133,7 @@ class Outgoing:
         if parcel is not None:
             parcel.hold()
         if refusal := self.refusal:
-            job.code, job.info = (USED_UP, _STOPPING) if self.closing else (UNREADABLE, refusal)
+            job.code, job.info = (NOT_SENT, _STOPPING) if self.closing else (UNREADABLE, refusal)
             self._finish(job, "")
             return job
         self._waiting.append(job)
@@ -174,7 +175,7 @@ class Outgoing:
         """Fail what waits for its turn: whom it is for is not known by that id any more."""
         kept = [job for job in self._waiting if job.in_flight]
         for job in [job for job in self._waiting if not job.in_flight]:
-            job.code, job.info = _LOGGED_OUT, words
+            job.code, job.status, job.info = _LOGGED_OUT, "", words
             self._finish(job, "")
         self._waiting = deque(kept)
 
@@ -183,7 +184,7 @@ class Outgoing:
             self.pacing.claim()
         except DailyLimit as problem:
             self._waiting.popleft()
-            job.code, job.info = TOO_MANY_TODAY, str(problem)
+            job.code, job.status, job.info = TOO_MANY_TODAY, "", str(problem)
             self.last_error = job.info
             self._finish(job, "")
             return
@@ -194,8 +195,8 @@ class Outgoing:
             message_id = await self.transmit(job)
         except WeChatError as problem:
             self._waiting.popleft()
-            job.code = UNREADABLE if problem.ret is None else problem.ret
-            job.info = self.last_error = problem.message
+            job.code, job.status = _answer_of(problem)
+            job.info = self.last_error = str(problem)
             if problem.ret == _TOO_FREQUENT:
                 rest = self._frequent.next()
                 log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
@@ -208,16 +209,15 @@ class Outgoing:
                 job.in_flight = False
                 self._waiting.append(job)
             else:
-                job.code = USED_UP if problem.ret is None else problem.ret
                 self._finish(job, "")
         except (Unsupported, OSError) as problem:
             self._waiting.popleft()
-            job.code, job.info = UNREADABLE, str(problem)
+            job.code, job.status, job.info = UNREADABLE, "", str(problem)
             self.last_error = job.info
             self._finish(job, "")
         else:
             self._waiting.popleft()
-            job.code, job.info = 0, "success"
+            job.code, job.status, job.info = 0, "", "success"
             self.last_sent, self.last_error = int(time.time()), ""
             self._line.reset()
             self._frequent.reset()
@@ -254,6 +254,7 @@ class Outgoing:
             content=job.content,
             time=int(time.time()),
             code=job.code,
+            status=job.status or job.info,
             info=job.info,
             attempts_left=job.attempts_left,
             media=facts,
@@ -264,7 +265,19 @@ class Outgoing:
         if self._waiting:
             log.warning("%d queued sends were not sent: the account is stopping", len(self._waiting))
         for job in self._waiting:
-            job.code = USED_UP
+            job.code, job.status = NOT_SENT, ""
             job.info = "stopped while sending: it may have arrived" if job.in_flight else _STOPPING
             self._finish(job, "")
         self._waiting.clear()
+
+
+def _answer_of(problem: WeChatError) -> tuple[int, str]:
+    """Return the original's code and word for what WeChat did not take (openwx-api 2.4)."""
+    if isinstance(problem, UploadFailed):
+        return UNREADABLE, upload_failure(problem)
+    return (UNREADABLE, "unknown data") if problem.ret is None else (problem.ret, "unknown error")
+
+
+def upload_failure(problem: UploadFailed) -> str:
+    """The original's words for a file that WeChat did not take."""
+    return f"media upload failure {problem.piece}/{problem.pieces}"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts
 from wxcontroller.client.mediaout import BadMedia
-from wxcontroller.client.outgoing import TOO_MANY_TODAY, UNREADABLE, USED_UP, Job
+from wxcontroller.client.outgoing import Job, upload_failure
 from wxcontroller.client.parcel import Parcel
 from wxcontroller.client.replies import Reply
-from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Message
 from wxcontroller.openwx import media
@@ -24,8 +24,6 @@ CONSULT_SECONDS = 30.0
 _MOST_CONSULT_SECONDS = 3600.0
 STILL_QUEUED = -7
 FAILED = -1
-# What is not WeChat's own code.
-_OUR_CODES = frozenset({0, UNREADABLE, USED_UP, TOO_MANY_TODAY})
 _FRIEND_KEYS = ("id", "account", "displayname", "markname")
 _GROUP_KEYS = ("id", "displayname")
 _ACCEPTED: JsonObject = {"code": 0, "status": "request already in execution"}
@@ -113,10 +111,9 @@ class Sending:
                 await parcel.upload(self.parts.driver)
         except TimeoutError:
             return {**nothing, **too_slow}
-        except WeChatError as problem:
-            code = FAILED if problem.ret is None else problem.ret
-            return {**nothing, "code": code, "status": f"media upload failure: {problem.message}"}
-        except (Unsupported, OSError) as problem:
+        except UploadFailed as problem:
+            return {**nothing, "code": FAILED, "status": upload_failure(problem), "reason": str(problem)}
+        except (WeChatError, Unsupported, OSError) as problem:
             return {**nothing, "code": FAILED, "status": f"media upload failure: {problem}"}
         finally:
             parcel.release()
@@ -179,12 +176,11 @@ class Sending:
         said = await self._outcome(text, latest) if text else None
         if result is None or (text and said is None):
             return {**self._still_queued(), "media_id": ""}
-        answer: JsonObject = {**_told(result), "media_id": result.media.id if result.media else ""}
+        media_id: JsonObject = {"media_id": result.media.id if result.media else ""}
         if said and said.code != 0:
-            answer.update(_told(said))
-        if not isinstance(found, Job) and found[1]:
-            answer["reason"] = found[1]
-        return answer
+            return {**_told(said), **media_id}
+        reason: JsonObject = {"reason": found[1]} if not isinstance(found, Job) and found[1] else {}
+        return {**_told(result), **media_id, **reason}
 
     async def _put_media(
         self, target: str, is_group: bool, call: Call, origin: str = "api"
@@ -247,9 +243,9 @@ def _latest() -> float:
 
 
 def _told(result: SendResult) -> JsonObject:
-    """An answer; for a refusal by WeChat, which gives a code and no words, the original's word and our reason."""
-    answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.info}
-    return answer if result.code in _OUR_CODES else {**answer, "status": "unknown error", "reason": result.info}
+    """An answer; for what WeChat did not take, for which the original has one word, also the reason."""
+    answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.status}
+    return answer if result.status == result.info else {**answer, "reason": result.info}
 
 
 def _seconds(given: str) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller import __version__
-from wxcontroller.client.api import application
+from wxcontroller.client.api import SERVER, application
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
@@ -221,7 +221,9 @@ async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator
     sockets: asyncio.Server | None = None
     try:
         try:
-            sockets = await loop.create_server(lambda: PatientConnection(http, loop), "127.0.0.1", config.port)
+            sockets = await loop.create_server(
+                lambda: PatientConnection(http, loop, SERVER), "127.0.0.1", config.port
+            )
         except OSError as problem:
             raise PortTaken(
                 f"account {config.name}: port {config.port} can't be used: {problem.strerror}",

@@ -82,3 +82,12 @@ class WeChatError(WxError):
     def __init__(self, message: str, remedy: str = "", ret: int | None = None) -> None:
         super().__init__(message, remedy)
         self.ret = ret
+
+
+class UploadFailed(WeChatError):
+    """WeChat did not take a file: ``cause`` says why, at piece number ``piece`` of ``pieces``."""
+
+    def __init__(self, cause: WeChatError, piece: int, pieces: int) -> None:
+        super().__init__(cause.message, cause.remedy, cause.ret)
+        self.piece = piece
+        self.pieces = pieces

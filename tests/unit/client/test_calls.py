@@ -100,14 +100,18 @@ async def test_pictures(start: Start) -> None:
     await client.login()
     gif = b"GIF89a" + bytes(20)
     client.driver.contents.update({"avatar @me": gif, "avatar @c @@team": gif, "avatar @ben": b"<html>"})
-    for query in ({"id": "@me"}, {"id": "@c", "group_id": "@@team"}):
+    client.driver.contents["avatar @@team"] = gif
+    for query in ({"id": "@me"}, {"id": "@c", "group_id": "@@team"}, {"id": "@@team"}, {"displayname": "A、Cy"}):
         async with client.http.get(client.address("get_avatar"), params=query) as answer:
             assert (answer.status, answer.content_type, await answer.read()) == (200, "image/gif", gif)
             assert answer.headers["Cache-Control"] == "max-age=3600"
-    for query in ({"id": "@ben"}, {"markname": "安"}, {"id": "@@team"}):
+    for query in ({"id": "@ben"}, {"markname": "安"}, {"displayname": "安"}):
         async with client.http.get(client.address("get_avatar"), params=query) as answer:
             assert (answer.status, await answer.read()) == (503, b"")
             assert answer.content_type == "text/html"
+    for query in ({"displayname": "A、Cy", "account": "x"}, {"displayname": "nobody"}, {"id": "@c"}):
+        async with client.http.get(client.address("get_avatar"), params=query) as answer:
+            assert await answer.json() == {"id": None, "code": 100, "status": "object not found"}
 
 
 async def test_a_question_gets_the_next_answer_of_that_friend(start: Start) -> None:

@@ -49,8 +49,29 @@ async def test_web_pages_can_not_use_an_accounts_port(start: Start, headers: dic
     client = await running(start)
     form = {"id": "@ann", "content": "x"}
     async with client.http.post(client.address("send_friend_message"), data=form, headers=headers) as answer:
-        assert answer.status == 403
+        assert (answer.status, (await answer.json())["code"]) == (403, -6)
     assert client.driver.sends == []
+
+
+async def test_nothing_says_what_it_is_made_of(start: Start) -> None:
+    client = await running(start)
+    for path in ("get_user_info", "get_avatar", "no_such_call"):
+        async with client.http.get(client.address(path)) as answer:
+            assert answer.headers["Server"] == "wxclient"
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"no HTTP\r\n\r\n")
+    assert b"\r\nServer: wxclient\r\n" in await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_slash_at_the_end_is_the_same_call(start: Start, method: str) -> None:
+    """The original's framework takes it so."""
+    client = await running(start)
+    async with client.http.request(method, client.address("search_friend/"), params={"id": "@ann"}) as answer:
+        assert [one["id"] for one in await answer.json()] == ["@ann"]
+    async with client.http.request(method, client.address("search_friend//")) as answer:
+        assert answer.status == 403
 
 
 @pytest.mark.parametrize(

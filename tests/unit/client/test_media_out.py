@@ -248,6 +248,11 @@ async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) ->
     assert [to for to, _ in client.driver.media_sends] == ["@ann", "@ben", "filehelper"]
     assert len(client.driver.uploads) == 1
     assert {r["media_id"] for r in got} == {"@up1:3"}
+    answer = obj(await client.get("send_friend_message", id="@all", media_id="@up1:3"))
+    assert answer == {"id": 0, "code": 0, "status": "request already executed"}
+    await webhook.messages(6)
+    assert len(client.driver.media_sends) == 6
+    assert len(client.driver.uploads) == 1
     assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
 
 
@@ -281,7 +286,14 @@ async def test_failures_of_an_upload_are_tried_again_or_told(start: Start) -> No
     assert len(client.driver.uploads) == 2
     client.driver.outcomes = [WeChatError("no answer") for _ in range(5)]
     answer = await post_data(client, "send_friend_message", PNG, id="@ann")
-    assert (answer["code"], answer["status"], answer["media_id"]) == (-5, "no answer", "")
+    assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "media upload failure 1/1", "")
+    assert answer["reason"] == "no answer"
+    for call in ("send_friend_message", "upload_media"):
+        client.driver.outcomes = [WeChatError("WeChat answered 1", "try another", ret=1)]
+        answer = await post_data(client, call, PNG, id="@ann")
+        assert (answer["code"], answer["status"]) == (-1, "media upload failure 1/1"), call
+        assert answer["reason"] == "WeChat answered 1; try another"
+        assert answer["media_id"] == ("" if call == "send_friend_message" else None)
 
 
 async def test_media_that_are_empty_or_too_large(start: Start) -> None:

@@ -55,6 +55,16 @@ async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Pa
         assert obj(await client.get("get_client_info"))["code"] == 0
 
 
+async def test_a_file_that_the_process_does_not_see(start: Start, tmp_path: Path) -> None:
+    """It may well be there: units hide directories. The reason leads to the remedy."""
+    client = start(WXCLIENT_MEDIA_PATHS=str(tmp_path))
+    await client.login()
+    answer = await upload(client, f"{tmp_path}/a.png")
+    assert answer["status"] == "invaild media_path"
+    assert str(answer["reason"]).startswith("No such file or directory: ")
+    assert "wxclient(8)" in str(answer["reason"])
+
+
 async def test_an_allowed_directory_may_be_a_link_and_links_inside_it_are_fine(start: Start, tmp_path: Path) -> None:
     (tmp_path / "real" / "sub").mkdir(parents=True)
     (tmp_path / "real" / "sub" / "a.png").write_bytes(PNG)

@@ -370,6 +370,17 @@ async def test_unknown_paths(host: Machine, method: str, path: str) -> None:
         assert await answer.read() == b'{"code":-1,"status":"api not found"}'
 
 
+@pytest.mark.parametrize("call", ["start_client", "check_client", "get_qrcode", "stop_client"])
+async def test_a_slash_at_the_end_is_the_same_call(host: Machine, call: str) -> None:
+    """The original's framework takes it so."""
+    process = await host.start("alice")
+    process.show_qrcode(b"\xff\xd8picture")
+    async with host.http.get(f"/openwx/{call}/?client=alice") as answer:
+        assert answer.status == 200
+        assert await answer.read() == b"\xff\xd8picture" or (await answer.json())["code"] == 0
+    assert process.requests == []
+
+
 async def test_other_methods_on_the_controllers_paths_go_to_the_account(host: Machine) -> None:
     process = await host.start("alice")
     async with host.http.post("/openwx/start_client?client=alice") as answer:
