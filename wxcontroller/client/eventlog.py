@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -147,17 +147,21 @@ class EventLog:
 
     async def shown(self, where: Selection, most: int) -> list[Entry]:
         """Return entries in order, up to the first that is held, at most ``most``."""
-        return await self._database.read(lambda db: tables.shown(db, self.counts.name, where, most))
+        return await self._database.read(lambda db: tables.shown(db, where, most))
 
     async def select(self, where: Selection, most: int) -> list[Entry]:
         """Return entries in order, also those that are held."""
-        return await self._database.read(lambda db: tables.select(db, self.counts.name, where, most))
+        return await self._database.read(lambda db: tables.select(db, where, most))
 
     async def get(self, entry_id: str) -> Entry | None:
         """Return one entry by its id."""
-        seq = self.seq_of(entry_id)
+        [seq] = await self.seqs([entry_id])
         found = await self.select(Selection(seqs=(seq,)), 1) if seq else []
         return found[0] if found else None
+
+    async def seqs(self, entry_ids: Sequence[str]) -> list[int]:
+        """Return the sequences in ids of this log, 0 for any other text."""
+        return await self._database.read(lambda db: [tables.seq_of(db, one) for one in entry_ids])
 
     async def last(self) -> int:
         """Return the sequence of the last entry that is shown, 0 when there is none."""
@@ -170,12 +174,6 @@ class EventLog:
     async def media_in_use(self) -> frozenset[str]:
         """Return the files whose content is still to be delivered."""
         return await self._database.read(tables.media_in_use)
-
-    def seq_of(self, entry_id: str) -> int:
-        """Return the sequence in an id of this log, 0 for any other text."""
-        name, _, seq = entry_id.partition("-")
-        known = name == self.counts.name != "" and seq.isascii() and seq.isdecimal() and len(seq) < 19
-        return int(seq) if known else 0
 
     @property
     def news(self) -> asyncio.Event:

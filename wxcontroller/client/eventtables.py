@@ -212,24 +212,38 @@ def purge(db: sqlite3.Connection, where: Selection) -> int:
     ).rowcount
 
 
-def select(db: sqlite3.Connection, name: str, where: Selection, most: int) -> list[Entry]:
+def select(db: sqlite3.Connection, where: Selection, most: int) -> list[Entry]:
     """Return entries in order, also those that are held."""
     condition, values = where.where()
     found = db.execute(
         f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY seq LIMIT ?",
         [*values, most],
     )
+    name = name_of(db)
     return [_entry(name, row) for row in found]
 
 
-def shown(db: sqlite3.Connection, name: str, where: Selection, most: int) -> list[Entry]:
+def shown(db: sqlite3.Connection, where: Selection, most: int) -> list[Entry]:
     """Return entries in order, up to the first that is held."""
     condition, values = where.where()
     found = db.execute(
         f"SELECT {_COLUMNS} FROM events WHERE {_SHOWN} AND {condition} ORDER BY seq LIMIT ?",
         [*values, most],
     )
+    name = name_of(db)
     return [_entry(name, row) for row in found]
+
+
+def name_of(db: sqlite3.Connection) -> str:
+    """Return the log's name, the first part of its entries' ids."""
+    (name,) = db.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
+    return str(name)
+
+
+def seq_of(db: sqlite3.Connection, entry_id: str) -> int:
+    """Return the sequence in an id of this log, 0 for any other text."""
+    name, _, seq = entry_id.partition("-")
+    return int(seq) if name == name_of(db) and seq.isascii() and seq.isdecimal() and len(seq) < 19 else 0
 
 
 def last_shown(db: sqlite3.Connection) -> int:

@@ -268,7 +268,7 @@ def pacing_of(config: ClientConfig) -> Pacing:
 
 def receiver_of(config: ClientConfig, agent: str) -> Receiver:
     """Return who gets this account's reports."""
-    return Receiver(config.post_api, agent, (), config.flag("plugin_openwx_post_media_data"))
+    return Receiver(config.post_api, agent, config.webhook_secrets, config.flag("plugin_openwx_post_media_data"))
 
 
 def policy_of(config: ClientConfig) -> Policy:

@@ -195,7 +195,7 @@ OPTIONS: Mapping[str, Option] = {
         Option(
             "webhook_final", "400,410,413,415,422", statuses, "HTTP statuses by which a webhook says: never this one"
         ),
-        Option("webhook_timeout", "35", seconds(1, 600), "longest wait for a webhook's answer"),
+        Option("webhook_timeout", "35", seconds(0.1, 600), "longest wait for a webhook's answer"),
         Option("event_keep_days", "7", integer(0, 36500), "events are kept for so many days; 0: for ever"),
         Option("event_keep_bytes", "268435456", integer(1048576, 1 << 39), "events kept, in bytes of reports"),
         Option("dead_keep_days", "30", integer(0, 36500), "dead letters are kept for so many days; 0: for ever"),
