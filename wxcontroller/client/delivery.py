@@ -21,13 +21,12 @@ from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.openwx.media import MOST_DATA
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 32  # entries read from the log in one go
 _CONNECT_SECONDS = 10.0
-# Larger media are reported by their path.
-MOST_DATA = 10 * 1024 * 1024
 # The log does not keep the content of what was delivered: reports of own sends bring theirs along.
 _HEAVY = 64 * 1024
 # Answers of the receiver are replies, not downloads.
@@ -152,7 +151,7 @@ class Delivery:
             self._log.died(entry, error, status)
             self._done = entry.seq
             log.error(
-                "a %s report was refused by %s and is a dead letter: %s; wxctl deliveries shows it",
+                "a %s report was refused by %s and is a dead letter: %s; see: wxctl deliveries list",
                 entry.type,
                 redacted(self.address),
                 error,

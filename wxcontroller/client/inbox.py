@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.mediaout import MOST_DATA
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Driver, Fetched
@@ -119,7 +118,7 @@ class Inbox:
         named = _named(content, got, part, token)
         self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
         data = ""
-        if self.config.flag("plugin_openwx_post_media_data") and got.size <= MOST_DATA:
+        if self.config.flag("plugin_openwx_post_media_data") and got.size <= media.MOST_DATA:
             data = await asyncio.to_thread(_encoded, named.path)
         return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
 

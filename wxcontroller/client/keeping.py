@@ -65,7 +65,7 @@ class Keeping:
         where = redacted(self.config.post_api) or "nobody"
         if swept.given_up:
             log.error(
-                "%d reports were not taken by %s for %g days and are dead letters; wxctl deliveries shows them",
+                "%d reports were not taken by %s for %g days and are dead letters; see: wxctl deliveries list",
                 *(swept.given_up, where, limits.give_up / _DAY),
                 extra=fields(Event.DELIVERY_DEAD),
             )

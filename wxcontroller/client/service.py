@@ -114,7 +114,7 @@ class Client:
 
             def publish(facts: MediaFacts) -> None:
                 media_out.received(message, facts)
-                slot.fill(with_media(report, facts), facts.path if facts.data else "")
+                slot.fill(with_media(report, facts, config), facts.path if facts.data else "")
 
             inbox.take(message, publish)
 

@@ -36,6 +36,10 @@ class NotRunning(WxError):
     """A thing that only a running account has."""
 
 
+class NotAnswering(WxError):
+    """An account's program that runs and does not answer."""
+
+
 class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
@@ -56,6 +60,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (UnknownAccount, Kind(404, "unknown-account")),
     (NoQrcode, Kind(404, "no-qrcode")),
     (NotRunning, Kind(409, "not-running")),
+    (NotAnswering, Kind(502, "not-answering")),
     (TooManyAccounts, Kind(409, "max-clients")),
     (NoPort, Kind(503, "no-port")),
     (TemplateError, Kind(500, "template")),

@@ -49,7 +49,7 @@ _OWN = {
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
         *("send_jitter", "send_daily_max", "send_burst_max", "jsonp"),
         *("webhook_retry_first", "webhook_retry_longest", "webhook_give_up_days", "webhook_final", "webhook_timeout"),
-        *("event_keep_days", "event_keep_bytes", "dead_keep_days"),
+        *("event_keep_days", "event_keep_bytes", "dead_keep_days", "public_url"),
     )
 }
 # Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
@@ -251,6 +251,13 @@ OPTIONS: Mapping[str, Option] = {
         Option("ca_file", "", line(300), "CA certificates to trust besides the system's", Origin.SETTINGS),
         Option("media_paths", "", directories, "directories below which media_path may name files", Origin.SETTINGS),
         Option("media_private_urls", "0", flag, "media may be fetched from private addresses", Origin.SETTINGS),
+        Option(
+            "public_url",
+            "http://127.0.0.1:2000",
+            url,
+            "the controller's address, as it stands in reports",
+            Origin.SETTINGS,
+        ),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),
