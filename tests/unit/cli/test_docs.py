@@ -96,10 +96,13 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
     for name, command in cli.commands.items():
         found = re.search(rf"^\*{name}\*.*?(?=^\*\w|^#)", page, re.MULTILINE | re.DOTALL)
         assert found is not None, name
-        for parameter in command.params:
-            if isinstance(parameter, click.Option) and parameter.name not in ("url", "json", "help"):
+        inner = command.commands if isinstance(command, click.Group) else {}
+        for parameter in (*command.params, *(one for each in inner.values() for one in each.params)):
+            if isinstance(parameter, click.Option) and parameter.name not in ("url", "json", "help", "as_json"):
                 for spelling in parameter.opts:
                     assert f"*{spelling}*" in found[0], (name, spelling)
+        for verb in inner:
+            assert f"_{verb}_" in found[0], (name, verb)
     verbs = set(re.findall(r"^\*(\w+)\*(?: \[?_|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
     assert verbs == set(cli.commands)
 

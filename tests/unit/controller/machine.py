@@ -56,6 +56,7 @@ class Process:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
+        app.router.add_route("*", "/v1/{rest:.*}", self._answer)
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1, auto_decompress=False
         )
@@ -122,6 +123,13 @@ class Process:
             case "drop":
                 assert request.transport is not None
                 request.transport.abort()
+            case "page":
+                return web.Response(
+                    body=b"<script>", headers={"Content-Type": "text/html", "Set-Cookie": "a=b", "X-Own": "1"}
+                )
+            case "deliveries" if request.query_string == "limit=1":
+                counts: JsonObject = {"pending": 3, "held": 0, "dead": 1, "dropped": 0, "secret": 1}
+                return web.Response(body=json.dumps(counts).encode(), content_type="application/json")
             case "status":
                 return web.Response(
                     status=418, reason="Teapot", body=b"<html>", headers={"Content-Type": "text/html", "X-Own": "1"}

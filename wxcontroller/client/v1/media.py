@@ -18,7 +18,8 @@ def url_of(config: ClientConfig, path: str) -> str:
     if not _NAME.fullmatch(name):
         return ""
     account = quote(config.name.name, safe="")
-    return f"{config.options['public_url'].rstrip('/')}/v1/accounts/{account}/media/{name}"
+    root = config.options["public_url"].rstrip("/")
+    return f"{root}/v1/accounts/{account}/media/{name}"
 
 
 class MediaFiles:
