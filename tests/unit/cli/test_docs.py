@@ -128,7 +128,9 @@ def _anchors(document: Path) -> set[str]:
 
 def test_calls_of_wxctl_in_the_documents_are_right() -> None:
     """Verbs, switches and option names in code of the documents and of the page are ones that wxctl takes."""
-    spellings = {spelling for command in cli.commands.values() for p in command.params for spelling in p.opts}
+    groups = [command for command in cli.commands.values() if isinstance(command, click.Group)]
+    commands = [*cli.commands.values(), *(inner for group in groups for inner in group.commands.values())]
+    spellings = {spelling for command in commands for p in command.params for spelling in p.opts}
     spellings |= {spelling for p in cli.params for spelling in p.opts} | {"--help", "-h"}
     for document in [*DOCUMENTS, MAN / "wxctl.1.scd", ROOT / "debian/README.Debian"]:
         for code in _code(document):
