@@ -12,6 +12,7 @@ from wxcontroller.client.database import Unavailable
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.v1.answers import Refused, refusal
 from wxcontroller.client.v1.deliveries import Deliveries
+from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.status import status_of
 
@@ -30,6 +31,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
     app.router.add_get("/v1/deliveries/{id}", _told(deliveries.one))
+    app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
     app.router.add_get("/v1/media/{name}", _told(MediaFiles(parts.config).get))
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)

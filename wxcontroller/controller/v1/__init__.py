@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from wxcontroller.controller.stream import serve
 from wxcontroller.controller.v1 import accounts, deliveries, health, qr
 from wxcontroller.controller.v1.passing import passed_on
 
@@ -17,6 +18,7 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/v1/accounts/{name}/stop", accounts.stop)
     router.add_post("/v1/accounts/{name}/restart", accounts.restart)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
+    router.add_get("/v1/events", serve.events)
     router.add_get("/v1/deliveries", deliveries.summary)
     router.add_get("/v1/accounts/{name}/deliveries", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/replay", passed_on)
