@@ -13,6 +13,7 @@ from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery
+from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.mediaout import MediaOut
 from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.reporting import Reporter
@@ -85,6 +86,7 @@ class Parts:
     roster: Roster
     outgoing: Outgoing
     events: EventRing
+    log: EventLog
     delivery: Delivery
     reporter: Reporter
     driver: Driver

@@ -1,7 +1,8 @@
 """What a client is started with: its environment, checked."""
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
@@ -29,6 +30,7 @@ class ClientConfig:
     cookie_path: Path
     tmpdir: Path
     media_dir: Path
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def flag(self, option: str) -> bool:
         return self.options[option] == "1"
@@ -83,7 +85,21 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         cookie_path=path("MOJO_WEIXIN_COOKIE_PATH", paths.cookie_file(instance)),
         tmpdir=path("MOJO_WEIXIN_TMPDIR", paths.runtime(instance)),
         media_dir=path("MOJO_WEIXIN_MEDIA_DIR", paths.media(instance)),
+        webhook_secrets=_secrets(environ),
     )
+
+
+def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what signs reports, the new secret first while two are in use; none: they are not signed.
+
+    From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET; separated by blanks or lines.
+    """
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    found = environ.get("WXCLIENT_WEBHOOK_SECRET", "")
+    if directory:
+        with contextlib.suppress(OSError):
+            found = (Path(directory) / "webhook-secret").read_text("utf-8", "replace") or found
+    return tuple(found.split())
 
 
 def _report_url(given: Mapping[str, str], option: str, merged: str, name: AccountName) -> str:

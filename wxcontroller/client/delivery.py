@@ -1,202 +1,208 @@
-"""Posting reports to post_api: in order, each until it is taken, while the account goes on working.
-
-What could not be delivered before the process ends is kept beside the session and posted first by the next one.
-"""
+"""Posting events to post_api: in order, each until it is taken, and noting in the event log what became of it."""
 
 import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
 import json
 import logging
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
+from wxcontroller.client.database import Unavailable
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.eventtables import Entry, Selection, State
 from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.jsontypes import obj
+from wxcontroller.openwx.media import MOST_DATA
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
-# Beyond this a receiver that is down for very long would eat the machine's memory. It is more than may wait to be
-# sent: at a stop each of those becomes a report.
-MOST_WAITING = 12_000
-_TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
-# Beyond this many bytes, reports wait without the media's content; the path stays.
-MOST_BYTES = 64 * 1024 * 1024
+_AT_ONCE = 32  # entries read from the log in one go
+_CONNECT_SECONDS = 10.0
+# The log does not keep the content of what was delivered: reports of own sends bring theirs along.
+_HEAVY = 64 * 1024
 # Answers of the receiver are replies, not downloads.
 _MOST_ANSWER = 256 * 1024
 _ANSWER_SECONDS = 10.0
-# Answers that say "never this one". Others, 404 and 403 included, are what a receiver says while it is replaced.
-_FINAL = frozenset({400, 410, 413, 415, 422})
+# Failures in the journal: the first of a row, then so many seconds apart.
+_TELL_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How hard it is tried: pauses double from ``first`` to ``longest`` seconds; ``final`` statuses say never."""
+
+    first: float = 5.0
+    longest: float = 300.0
+    final: frozenset[int] = frozenset({400, 410, 413, 415, 422})
+    timeout: float = 35.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who gets the reports: an address, "" for nobody, and the secrets that sign (two while they are changed)."""
+
+    address: str
+    user_agent: str
+    secrets: Sequence[str] = field(default=(), repr=False)
+    with_data: bool = True
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """Return HMAC-SHA256 in hex over the timestamp, a dot and the body."""
+    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 class Delivery:
-    """The queue of reports of one account.
-
-    ``address`` is post_api, "" when there is none: reports then go nowhere, as in the original. ``store`` is the
-    file for what is left at the end. ``answered`` gets a report and the JSON that the receiver answered to it.
-    """
+    """Delivers what is pending. ``answered`` gets an event and the JSON that the receiver answered to it."""
 
     def __init__(
         self,
-        address: str,
-        user_agent: str,
-        store: Path,
-        answered: Callable[[bytes, bytes], Awaitable[None]] | None = None,
+        receiver: Receiver,
+        policy: Policy,
+        events: EventLog,
+        answered: Callable[[Entry, bytes], Awaitable[None]] | None = None,
     ) -> None:
-        self.address = address
-        self._answered = answered
-        self._bytes = 0
-        self._user_agent = user_agent
-        self._store = store
-        self._waiting: deque[bytes] = deque()
-        self._since: deque[float] = deque()  # when each was queued, seconds since 1970
-        self._news = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
-        self._restored = 0
-        self.delivered = 0
-        self.refused = 0
-        self.dropped = 0
+        self.receiver = receiver
         self.last_error = ""
+        self.delivered = 0  # since the process began, as the next
+        self.refused = 0
+        self._policy = policy
+        self._log = events
+        self._answered = answered
+        self._done = 0  # all up to this sequence were dealt with; that they are on disk as such comes later
+        self._from_start = False
+        self._again = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._told = 0.0
 
     @property
-    def waiting(self) -> int:
-        return len(self._waiting)
-
-    @property
-    def oldest_since(self) -> float | None:
-        """When the first of those that wait was queued, seconds since 1970; None when none waits."""
-        return self._since[0] if self._since else None
-
-    def put(self, report: JsonObject) -> None:
-        """Queue a report. Never waits."""
-        if not self.address:
-            return
-        if len(self._waiting) >= MOST_WAITING:
-            self._take_first()
-            self.dropped += 1
-            log.error(
-                "a report was dropped: %d wait for %s already; %s",
-                MOST_WAITING,
-                redacted(self.address),
-                self.last_error,
-                extra=fields(Event.DELIVERY_FAILED),
-            )
-        body = to_bytes(report)
-        if report.get("media_data") and self._bytes + len(body) > MOST_BYTES:
-            body = to_bytes({**report, "media_data": ""})
-        self._waiting.append(body)
-        self._since.append(time.time())
-        self._bytes += len(body)
-        self._empty.clear()
-        self._news.set()
+    def address(self) -> str:
+        return self.receiver.address
 
     async def run(self) -> None:
         """Deliver until cancelled."""
         if not self.address:
             return
-        self._restore()
-        headers = {"Content-Type": "application/json", "User-Agent": self._user_agent}
-        backoff = Backoff(first=1, longest=60)
+        headers = {"Content-Type": "application/json", "User-Agent": self.receiver.user_agent}
+        timeout = aiohttp.ClientTimeout(
+            total=self._policy.timeout, connect=min(_CONNECT_SECONDS, self._policy.timeout)
+        )
         async with aiohttp.ClientSession(
-            timeout=_TIMEOUT, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+            timeout=timeout, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
         ) as web:
             while True:
-                while not self._waiting:
+                news = self._log.news
+                if self._from_start and await self._log.settled(self._policy.longest):
+                    self._done, self._from_start = 0, False
+                try:
+                    batch = await self._log.shown(Selection((State.PENDING,), after=self._done), _AT_ONCE)
+                except Unavailable as problem:
+                    log.error("%s", problem)
+                    await asyncio.sleep(self._policy.first)
+                    continue
+                if not batch:
                     self._empty.set()
-                    self._news.clear()
-                    await self._news.wait()
-                if await self._post(web, self._waiting[0]):
-                    self._take_first()
-                    self._done_with_restored()
-                    backoff.reset()
-                else:
-                    await asyncio.sleep(backoff.next())
+                    await _either(news, self._again)
+                self._again.clear()
+                for entry in batch:
+                    if not await self._deliver(web, entry) or self._again.is_set():
+                        break
+
+    def again(self) -> None:
+        """Look at everything that is pending, now: something was replayed, or a pause is to be cut short."""
+        self._from_start = True
+        self._again.set()
 
     async def flush(self, seconds: float) -> None:
-        """Wait until everything is delivered, at most ``seconds``; then keep what is left for the next start."""
+        """Wait until everything is delivered, at most ``seconds``; what is left is delivered after the next start."""
         if not self.address:
             return
         try:
             async with asyncio.timeout(seconds):
+                await self._log.settled(seconds)
+                self._empty.clear()
+                self._again.set()
                 await self._empty.wait()
         except TimeoutError:
             log.warning(
-                "%d reports are kept for the next start: %s", len(self._waiting), self.last_error or "no time"
+                "%d reports stay for the next start: %s", self._log.counts.waiting, self.last_error or "no time"
             )
 
-    def keep(self) -> None:
-        """Write what is left to the store. Raises nothing: what can't be kept is logged."""
-        if not self.address:
-            return
-        if not self._waiting:
-            self._store.unlink(missing_ok=True)
-            return
-        content = json.dumps([body.decode() for body in self._waiting], ensure_ascii=False).encode()
-        try:
-            replace_file(self._store, content, durable=True)
-        except OSError as problem:
-            log.error("%d undelivered reports are lost: %s", len(self._waiting), problem)
-
-    def _restore(self) -> None:
-        try:
-            stored = json.loads(self._store.read_bytes())
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError) as problem:
-            log.error("undelivered reports of the last run can't be read: %s", problem)
-            return
-        bodies = [body.encode() for body in items(stored) if isinstance(body, str)]
-        if bodies:
-            log.info("%d reports of the last run are delivered first", len(bodies))
-            self._waiting.extendleft(reversed(bodies))
-            self._since.extendleft([self._store.stat().st_mtime] * len(bodies))  # when the last run gave them up
-            self._bytes += sum(map(len, bodies))
-            self._restored = len(bodies)  # the file stays until they are delivered: a kill must not lose them
-            self._empty.clear()
-        else:
-            self._store.unlink(missing_ok=True)
-
-    def _take_first(self) -> None:
-        self._bytes -= len(self._waiting.popleft())
-        self._since.popleft()
-
-    def _done_with_restored(self) -> None:
-        if self._restored:
-            self._restored -= 1
-            if not self._restored:
-                self._store.unlink(missing_ok=True)
-
-    async def _post(self, web: aiohttp.ClientSession, body: bytes) -> bool:
-        """Post one report; True when it is done with, whatever the outcome."""
-        try:
-            async with web.post(self.address, data=body) as answer:
-                if 200 <= answer.status < 300:
-                    self.delivered += 1
-                    self.last_error = ""
-                    await self._hear(body, answer)
-                    return True
-                self.last_error = f"it answers {answer.status}"
-        except TimeoutError:
-            self.last_error = "it does not answer in time"
-            self._log_failure(body)
-            return False
-        except (aiohttp.ClientError, OSError, ValueError) as problem:
-            self.last_error = f"it can't be reached ({type(problem).__name__})"
-            self._log_failure(body)
-            return False
-        self._log_failure(body)
-        if answer.status in _FINAL:
-            self.refused += 1
+    async def _deliver(self, web: aiohttp.ClientSession, entry: Entry) -> bool:
+        """Deliver one entry or find that it can't be; False after a pause: the world may be another."""
+        error, status = await self._post(web, entry)
+        if not error:
+            self.delivered += 1
+            self._told, self.last_error = 0.0, ""
+            self._done = entry.seq
             return True
+        self.last_error = error
+        if status in self._policy.final:
+            self.refused += 1
+            self._log.died(entry, error, status)
+            self._done = entry.seq
+            log.error(
+                "a %s report was refused by %s and is a dead letter: %s; see: wxctl deliveries list",
+                entry.type,
+                redacted(self.address),
+                error,
+                extra=fields(Event.DELIVERY_DEAD),
+            )
+            return True
+        backoff = Backoff(self._policy.first, self._policy.longest)
+        backoff.tries = entry.attempts
+        pause = backoff.next()
+        self._log.failed(entry, error, status, time.time() + pause)
+        self._tell(entry, pause)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._again.wait()
         return False
 
-    async def _hear(self, body: bytes, answer: aiohttp.ClientResponse) -> None:
+    async def _post(self, web: aiohttp.ClientSession, entry: Entry) -> tuple[str, int]:
+        """Post one entry; returns the trouble in words ("" when it was taken) and the HTTP status, 0 for none."""
+        body = await self._body(entry)
+        try:
+            async with web.post(self.address, data=body, headers=self._headers(entry, body)) as answer:
+                if not 200 <= answer.status < 300:
+                    return f"it answers {answer.status}", answer.status
+                self._log.delivered(entry, answer.status, _lighter(entry))
+                await self._hear(entry, answer)
+                return "", answer.status
+        except TimeoutError:
+            return "it does not answer in time", 0
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            return f"it can't be reached ({type(problem).__name__})", 0
+
+    def _headers(self, entry: Entry, body: bytes) -> dict[str, str]:
+        timestamp = str(int(time.time()))
+        found = {
+            "X-Wx-Delivery": entry.id,
+            "X-Wx-Sequence": str(entry.seq),
+            "X-Wx-Timestamp": timestamp,
+            "X-Wx-Attempt": str(entry.attempts + 1),
+        }
+        signed = [f"sha256={signature(secret, timestamp, body)}" for secret in self.receiver.secrets]
+        if signed:
+            found["X-Wx-Signature"] = ", ".join(signed)
+        return found
+
+    async def _body(self, entry: Entry) -> bytes:
+        if not entry.media or not self.receiver.with_data:
+            return entry.body
+        data = await asyncio.to_thread(content_of, entry.media)
+        return to_bytes({**obj(json.loads(entry.body)), "media_data": data}) if data else entry.body
+
+    async def _hear(self, entry: Entry, answer: aiohttp.ClientResponse) -> None:
         """Pass on a JSON answer (openwx-api 3.4). The report is delivered, whatever becomes of its answer."""
         if self._answered is None or answer.content_type not in ("application/json", "text/json"):
             return
@@ -212,16 +218,47 @@ class Delivery:
             log.warning("the webhook's answer can't be read to its end")
             return
         if content.strip():
-            await self._answered(body, content)
+            await self._answered(entry, content)
 
-    def _log_failure(self, body: bytes) -> None:
-        report = obj(json.loads(body))
-        kind = report.get("event") or report.get("post_type")
+    def _tell(self, entry: Entry, pause: float) -> None:
+        now = time.monotonic()
+        if self._told and now - self._told < _TELL_SECONDS:
+            return
+        self._told = now
         log.warning(
-            "a %s report was not taken by %s: %s; %d wait",
-            kind,
+            "a %s report was not taken by %s: %s; tried again in %.0f s, %d wait",
+            entry.type,
             redacted(self.address),
             self.last_error,
-            len(self._waiting),
+            pause,
+            self._log.counts.waiting,
             extra=fields(Event.DELIVERY_FAILED),
         )
+
+
+def content_of(path: str) -> str:
+    """Return a media file as base64 in lines of 76 (openwx-api 3.2), "" when it is gone or too large."""
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(MOST_DATA + 1)
+    except OSError:
+        return ""
+    return "" if len(content) > MOST_DATA else base64.encodebytes(content).decode("ascii")
+
+
+def _lighter(entry: Entry) -> bytes | None:
+    """Return the body without its content when that is large, else None: nothing is to be changed."""
+    if len(entry.body) <= _HEAVY:
+        return None
+    report = obj(json.loads(entry.body))
+    return to_bytes({**report, "media_data": ""}) if report.get("media_data") else None
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in (one, other)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

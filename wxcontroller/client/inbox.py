@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.mediaout import MOST_DATA
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Driver, Fetched
@@ -25,8 +24,6 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4
 # Reports that come after wait for it.
 FETCH_SECONDS = 120.0
-SWEEP_SECONDS = 600.0
-_STOPPING = "the account is stopping"
 _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
 # Sends may wait long for their turn.
@@ -69,29 +66,24 @@ class Inbox:
         task = asyncio.create_task(self._work(message, message.media, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # A task that is cancelled before it began has told nobody.
-        task.add_done_callback(lambda ended: done(unfetched(message, _STOPPING)) if ended.cancelled() else None)
 
     async def close(self) -> None:
-        """End what is being fetched; it is reported without content."""
+        """End what is being fetched; the next process fetches it again."""
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    async def keep_tidy(self) -> None:
-        """Delete what is too old or too much, until cancelled."""
+    async def sweep(self, in_use: frozenset[str] = frozenset()) -> None:
+        """Delete what is too old or too much, but nothing that is still to be delivered (``in_use``: paths)."""
         days, most = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
-        while True:
-            swept = await asyncio.to_thread(sweep, self.config.media_dir, days * 86400, most, time.time())
-            self.kept = Kept(swept.files, swept.bytes)
-            if swept.removed:
-                log.info("%d received media files were deleted by age or size", swept.removed)
-            await asyncio.sleep(SWEEP_SECONDS)
+        swept = await asyncio.to_thread(sweep, self.config.media_dir, days * 86400, most, time.time(), in_use)
+        self.kept = Kept(swept.files, swept.bytes)
+        if swept.removed:
+            log.info("%d received media files were deleted by age or size", swept.removed)
 
     async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
-        error = _STOPPING
-        facts: MediaFacts | None = None
+        facts, error = None, ""
         try:
             async with self._turns, asyncio.timeout(FETCH_SECONDS):
                 facts = await self._fetched(message, content)
@@ -102,10 +94,10 @@ class Inbox:
         except Exception:
             error = "internal error, see the journal of this account"
             log.exception("fetching the media of a message failed")
-        finally:
-            if facts is None:
-                log.warning("media of a message were not fetched: %s", error)
-            done(facts or unfetched(message, error))
+        if facts is None:
+            log.warning("media of a message were not fetched: %s", error)
+            facts = unfetched(message, error)
+        done(facts)
 
     async def _fetched(self, message: Message, content: Media) -> MediaFacts:
         directory = self.config.media_dir
@@ -126,7 +118,7 @@ class Inbox:
         named = _named(content, got, part, token)
         self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
         data = ""
-        if self.config.flag("plugin_openwx_post_media_data") and got.size <= MOST_DATA:
+        if self.config.flag("plugin_openwx_post_media_data") and got.size <= media.MOST_DATA:
             data = await asyncio.to_thread(_encoded, named.path)
         return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
 
@@ -155,10 +147,10 @@ def _encoded(path: Path) -> str:
     return base64.encodebytes(path.read_bytes()).decode("ascii")
 
 
-def sweep(directory: Path, seconds: float, most: int, now: float) -> Swept:
+def sweep(directory: Path, seconds: float, most: int, now: float, in_use: frozenset[str] = frozenset()) -> Swept:
     """Delete received media older than ``seconds``, then the oldest beyond ``most`` bytes; 0 is no limit for either.
 
-    Also removes what an earlier process left unfinished.
+    Also removes what an earlier process left unfinished. The paths of ``in_use`` stay.
     """
     found: list[tuple[float, int, Path]] = []
     with contextlib.suppress(FileNotFoundError):
@@ -173,7 +165,8 @@ def sweep(directory: Path, seconds: float, most: int, now: float) -> Swept:
     found.sort()
     total, removed = sum(size for _, size, _ in found), 0
     for mtime, size, path in found:
-        if (seconds and now - mtime > seconds) or (most and total > most):
+        too_much = (seconds and now - mtime > seconds) or (most and total > most)
+        if too_much and str(path) not in in_use:
             with contextlib.suppress(OSError):
                 path.unlink()
                 total -= size

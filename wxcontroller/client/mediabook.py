@@ -99,8 +99,8 @@ def _uploaded_of(kept: JsonObject) -> tuple[str, Uploaded] | None:
     return (key, found) if found else None
 
 
-def _of_received(one: Received) -> JsonObject:
-    content = one.content
+def media_to_json(content: Media) -> JsonObject:
+    """Return what ``media_from_json`` makes the same media of."""
     return {
         "kind": content.kind.value,
         "key": content.key,
@@ -108,15 +108,15 @@ def _of_received(one: Received) -> JsonObject:
         "size": content.size,
         "public": content.public,
         "reference": content.reference,
-        "path": one.path,
     }
 
 
-def _received_of(kept: JsonObject) -> tuple[str, Received] | None:
+def media_from_json(kept: JsonObject) -> Media | None:
+    """Return media as they were kept, None for what is none."""
     kind, key = _MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
     if not kind or not key:
         return None
-    content = Media(
+    return Media(
         kind,
         key,
         text(kept.get("name")),
@@ -124,4 +124,12 @@ def _received_of(kept: JsonObject) -> tuple[str, Received] | None:
         public=text(kept.get("public")),
         reference=text(kept.get("reference")),
     )
-    return content.id, Received(content, text(kept.get("path")))
+
+
+def _of_received(one: Received) -> JsonObject:
+    return {**media_to_json(one.content), "path": one.path}
+
+
+def _received_of(kept: JsonObject) -> tuple[str, Received] | None:
+    content = media_from_json(kept)
+    return (content.id, Received(content, text(kept.get("path")))) if content else None

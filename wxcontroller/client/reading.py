@@ -89,10 +89,11 @@ class Reading:
             "state": self.parts.session.state.word,
             "queued": len(self.parts.outgoing),
             "events_dropped": self.parts.events.dropped,
-            "reports_waiting": self.parts.delivery.waiting,
+            "reports_waiting": self.parts.log.counts.waiting,
             "reports_delivered": self.parts.delivery.delivered,
             "reports_refused": self.parts.delivery.refused,
-            "reports_dropped": self.parts.delivery.dropped,
+            "reports_dropped": self.parts.log.counts.dropped,
+            "reports_dead": self.parts.log.counts.dead,
         }
 
     async def stop_client(self, _: Call) -> Answer:

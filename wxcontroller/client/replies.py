@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from wxcontroller.client.eventtables import Entry
 from wxcontroller.client.roster import Roster
 from wxcontroller.core.jsontypes import JsonObject, field, obj, text
 
@@ -52,8 +53,8 @@ class Replies:
     roster: Roster
     send: Callable[[Reply], Awaitable[None]]
 
-    async def answered(self, body: bytes, answer: bytes) -> None:
-        """Take a webhook's JSON answer to the report in ``body``; it is asked for once, when the report is taken."""
+    async def answered(self, entry: Entry, answer: bytes) -> None:
+        """Take a webhook's JSON answer to an event; it is asked for once, when the report is taken."""
         try:
             parsed = json.loads(answer)
         except (ValueError, RecursionError):
@@ -61,7 +62,7 @@ class Replies:
             return
         if field(parsed, "reply") is None and field(parsed, "media") is None:
             return
-        reply = reply_of(obj(json.loads(body)), obj(parsed))
+        reply = reply_of(obj(json.loads(entry.body)), obj(parsed))
         if reply is None:
             return
         if reply.target not in (self.roster.groups if reply.is_group else self.roster.contacts):

@@ -7,6 +7,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.eventlog import EventLog, Place
 from wxcontroller.core.jsontypes import JsonObject, text
 
 # Those of the original's default post_event_list (3.3).
@@ -25,99 +26,128 @@ _FOR_CHECK_EVENT = frozenset(
 )
 
 
-class Receiver(Protocol):
-    """Takes reports: the delivery to post_api, or check_event's ring."""
+class Ring(Protocol):
+    """Takes reports for check_event."""
 
     def put(self, report: JsonObject, /) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place in the order of reports that is filled later, by a message whose media are still being fetched."""
+    """A message's place in the order of reports, filled later, when its media have been fetched."""
 
     _reporter: "Reporter"
-    _reports: list[JsonObject] | None = None
+    _place: Place
+    _ready: bool = False
+    _report: JsonObject | None = None
 
     @property
     def filled(self) -> bool:
-        return self._reports is not None
+        return self._ready
 
-    def fill(self, *reports: JsonObject) -> None:
-        """Give what is to be reported here, once; nothing is an answer too."""
-        if self._reports is None:
-            self._reports = list(reports)
-            self._reporter.advance()
+    @property
+    def report(self) -> JsonObject | None:
+        """What check_event is to hand out here, None for nothing."""
+        return self._report
 
-    def take(self) -> list[JsonObject]:
-        return self._reports or []
+    def fill(self, report: JsonObject | None, media: str = "") -> None:
+        """Give what is to be reported here, once; None: what it was held with. ``media`` as in Reporter.message."""
+        if not self._ready:
+            self._ready, self._report = True, report
+            self._reporter.fill(self._place, report, media)
 
 
 @dataclass(slots=True)
 class Reporter:
-    """Passes on the reports that are wanted, in the order in which things happened.
+    """Writes what happens into ``log``, and for which of it the webhook is; ``ring`` gets what check_event hands out.
 
-    ``webhook`` gets all, ``ring`` those that check_event hands out.
+    ``webhook`` is false when there is none: everything is still in the log.
     """
 
     post_event: bool
     wanted: frozenset[str]
     conditions: Mapping[str, str]
-    webhook: Receiver
-    ring: Receiver
+    webhook: bool
+    log: EventLog
+    ring: Ring
     _order: deque[Slot] = field(default_factory=deque)
 
     def wants(self, event: str) -> bool:
-        """Whether reports of this event go anywhere; asked before an expensive one is made."""
+        """Whether somebody asked for reports of this event; asked before an expensive one is made."""
         return self.post_event and event in self.wanted
 
-    def event(self, report: JsonObject) -> None:
-        """Report an event, after everything that was reported before it."""
-        self.hold().fill(report)
+    def event(self, report: JsonObject, key: str = "") -> None:
+        """Report an event, after everything that was reported before it; ``key`` as in EventLog.append."""
+        self.log.append(report, self.webhook and self._passes(report), key)
+        self._ring(report)
 
     def events(self, reports: Iterable[JsonObject]) -> None:
         for report in reports:
             self.event(report)
 
-    def message(self, report: JsonObject) -> None:
-        """Report a message, received or sent."""
-        self.hold().fill(report)
+    def message(self, report: JsonObject, key: str = "", media: str = "") -> None:
+        """Report a message, received or sent. ``media``: the file that holds what is in ``media_data``."""
+        self.log.append(_without(report, media), self.webhook and self._passes(report), key, media)
+        self._ring(report)
 
-    def hold(self) -> Slot:
-        """Keep the next place in the order; nothing after it goes out before it is filled."""
-        slot = Slot(self)
+    def hold(self, report: JsonObject, key: str, source: JsonObject) -> Slot:
+        """Keep a message's place in the order; nothing after it goes out before it is filled. See EventLog.hold."""
+        slot = Slot(self, self.log.hold(report, key, source))
         self._order.append(slot)
         return slot
 
-    def advance(self) -> None:
-        """Pass on what is next in order and ready."""
-        while self._order and self._order[0].filled:
-            for report in self._order.popleft().take():
-                self._pass_on(report)
+    def resume(self, place: Place, report: JsonObject | None, media: str = "") -> None:
+        """Fill a place that an earlier process has left held."""
+        self._fill(place, report, media)
+        if report is not None:
+            self._hand_out(report)
 
-    def _pass_on(self, report: JsonObject) -> None:
-        if report.get("post_type") == "event":
-            name = text(report.get("event"))
-            if not self.wants(name):
-                return
-            self.webhook.put(report)
-            if name in _FOR_CHECK_EVENT:
-                self.ring.put(report)
-        elif self._passes(report):
-            self.webhook.put(report)
+    def fill(self, place: Place, report: JsonObject | None, media: str) -> None:
+        """Fill a place in the log, and pass on to check_event what is next in order; called by slots."""
+        self._fill(place, report, media)
+        while self._order and self._order[0].filled:
+            slot = self._order.popleft()
+            if slot.report is not None:
+                self._hand_out(slot.report)
+
+    def _fill(self, place: Place, report: JsonObject | None, media: str) -> None:
+        deliver = self.webhook and (report is None or self._passes(report))
+        self.log.fill(place, report and _without(report, media), deliver, media)
+
+    def _ring(self, report: JsonObject) -> None:
+        if not self._order:
+            self._hand_out(report)
+            return
+        slot = Slot(self, Place(), True, report)
+        self._order.append(slot)
+
+    def _hand_out(self, report: JsonObject) -> None:
+        if self._passes(report) and (report.get("post_type") != "event" or report.get("event") in _FOR_CHECK_EVENT):
             self.ring.put(report)
 
     def _passes(self, report: JsonObject) -> bool:
-        """post_message_filter: a property that is there and different keeps the message back (3.5)."""
+        """Whether a report is wanted: an event by its name, a message by post_message_filter (3.5).
+
+        A property that is there and different keeps the message back.
+        """
+        if report.get("post_type") == "event":
+            return self.wants(text(report.get("event")))
         return all(name not in report or text(report[name]) == value for name, value in self.conditions.items())
 
 
-def reporter_of(config: ClientConfig, webhook: Receiver, ring: Receiver) -> Reporter:
+def _without(report: JsonObject, media: str) -> JsonObject:
+    """Leave out what ``media`` holds anyway."""
+    return {**report, "media_data": ""} if media else report
+
+
+def reporter_of(config: ClientConfig, log: EventLog, ring: Ring) -> Reporter:
     """Build a reporter as the account's options say."""
     listed = config.options["post_event_list"]
     return Reporter(
         post_event=config.flag("plugin_openwx_post_event"),
         wanted=frozenset(listed.split(",") if listed else DEFAULT_EVENTS),
         conditions=dict(parse_qsl(config.options["post_message_filter"], keep_blank_values=True)),
-        webhook=webhook,
+        webhook=bool(config.post_api),
+        log=log,
         ring=ring,
     )

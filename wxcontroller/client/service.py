@@ -16,17 +16,20 @@ from wxcontroller.client.calls import Parts
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
-from wxcontroller.client.delivery import Delivery
+from wxcontroller.client.delivery import Delivery, Policy, Receiver
 from wxcontroller.client.drain import Drain
+from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
-from wxcontroller.client.mediabook import MediaBook
+from wxcontroller.client.keeping import Keeping
+from wxcontroller.client.mediabook import MediaBook, media_to_json
 from wxcontroller.client.mediaout import MediaOut
 from wxcontroller.client.outgoing import Job, Outgoing, Rests
 from wxcontroller.client.pacing import Pacing
 from wxcontroller.client.people import chat_of, send_chat
 from wxcontroller.client.replies import Replies, Reply
 from wxcontroller.client.reporting import reporter_of
+from wxcontroller.client.resuming import Resuming, with_media
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
 from wxcontroller.client.session import Session
@@ -51,6 +54,8 @@ from wxcontroller.openwx.statefile import ClientFacts
 log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
+# What happened last, onto a disk that may be slow.
+STORE_SECONDS = 1.0
 # A parked account does nothing but answer; the watchdog still wants to hear that it could.
 PARKED_PULSE_SECONDS = 20.0
 DEFAULT_AGENT = (
@@ -90,33 +95,35 @@ class Client:
         async def send_reply(reply: Reply) -> None:
             await sending.reply(reply)
 
+        events = EventLog(private / "events.db")
         delivery = Delivery(
-            config.post_api, agent, private / "undelivered.json", Replies(roster, send_reply).answered
+            receiver_of(config, agent), policy_of(config), events, Replies(roster, send_reply).answered
         )
         media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
-        reporter = reporter_of(config, delivery, ring)
+        reporter = reporter_of(config, events, ring)
         consults, inbox, media_out = Consults(), Inbox(config, driver), MediaOut(config, agent, media_book)
 
         def take_message(event: MessageArrived) -> None:
-            message, slot = event.message, reporter.hold()
-            # Who it is between is what it is now: while media are fetched the roster may change.
-            chat = chat_of(roster, message)
-
-            def publish(facts: MediaFacts | None = None) -> None:
-                if facts is not None:
-                    media_out.received(message, facts)
-                try:
-                    slot.fill(reports.received(message, chat, facts))
-                except Exception:  # one message must not take the others with it (5.4 no. 62)
-                    log.exception("message %s can't be reported", message.id)
-                    slot.fill()
-
+            message = event.message
             consults.heard(message)
-            if message.kind.is_media:
-                inbox.take(message, publish)
-            else:
-                publish()
+            try:
+                # Who it is between is what it is now: while media are fetched the roster may change.
+                report = reports.received(message, chat_of(roster, message))
+            except Exception:  # one message must not take the others with it (5.4 no. 62)
+                log.exception("message %s can't be reported", message.id)
+                return
+            if not message.kind.is_media:
+                reporter.message(report, message.id)
+                return
+            source = media_to_json(message.media) if message.media else {}
+            slot = reporter.hold(report, message.id, source)
+
+            def publish(facts: MediaFacts) -> None:
+                media_out.received(message, facts)
+                slot.fill(with_media(report, facts, config), facts.path if facts.data else "")
+
+            inbox.take(message, publish)
 
         def take_result(result: reports.SendResult) -> None:
             reporter.message(reports.sent(result, send_chat(roster, result)))
@@ -131,6 +138,7 @@ class Client:
 
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, reporter, take_message)
+        resuming = Resuming(reporter, inbox, session.running)
         outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result, self.rests)
 
         async def handle(event: DriverEvent) -> None:
@@ -145,6 +153,7 @@ class Client:
             roster=roster,
             outgoing=outgoing,
             events=ring,
+            log=events,
             delivery=delivery,
             reporter=reporter,
             driver=driver,
@@ -164,12 +173,18 @@ class Client:
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
         async with listening(application(parts, sending, inbox), config):
             notifier.ready()
+            events.open()
+            held = asyncio.ensure_future(events.held())  # before anything is held in this process
             try:
                 async with asyncio.TaskGroup() as tasks:
                     posting = tasks.create_task(delivery.run())
-                    helpers = [
-                        tasks.create_task(work) for work in (outgoing.run(), heartbeat.run(), inbox.keep_tidy())
-                    ]
+                    works = (
+                        outgoing.run(),
+                        heartbeat.run(),
+                        Keeping(config, events, inbox).run(),
+                        resuming.run(held),
+                    )
+                    helpers = [tasks.create_task(work) for work in works]
                     drain = Drain(outgoing, session, notifier, config.seconds("stop_drain"))
                     await self._drive(driver.run(handle), session, drain, stopping)
                     notifier.stopping()
@@ -182,7 +197,8 @@ class Client:
                     await delivery.flush(FLUSH_SECONDS)
                     posting.cancel()
             finally:
-                delivery.keep()
+                held.cancel()
+                await events.close(STORE_SECONDS)
                 media_book.keep()
                 with contextlib.suppress(OSError):
                     config.pid_path.unlink()
@@ -265,6 +281,21 @@ def pacing_of(config: ClientConfig) -> Pacing:
         burst=config.number("send_burst_max"),
         daily=config.number("send_daily_max"),
         store=config.cookie_path.parent / "sent_today.json",
+    )
+
+
+def receiver_of(config: ClientConfig, agent: str) -> Receiver:
+    """Return who gets this account's reports."""
+    return Receiver(config.post_api, agent, config.webhook_secrets, config.flag("plugin_openwx_post_media_data"))
+
+
+def policy_of(config: ClientConfig) -> Policy:
+    """Return how hard delivering is tried."""
+    return Policy(
+        first=config.seconds("webhook_retry_first"),
+        longest=config.seconds("webhook_retry_longest"),
+        final=frozenset(int(status) for status in config.options["webhook_final"].split(",") if status),
+        timeout=config.seconds("webhook_timeout"),
     )
 
 

@@ -1,6 +1,7 @@
 """Where the login stands: the only writer of login state, and of the files, reports and lines that tell it."""
 
 import asyncio
+import hashlib
 import io
 import logging
 import time
@@ -14,7 +15,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.model import Direction
+from wxcontroller.core.model import Direction, FriendRequest
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
@@ -23,6 +24,8 @@ from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts, Moment, render
 
 log = logging.getLogger(__name__)
+# So long a disk may take before people hear of it.
+_STORE_SECONDS = 5.0
 # The controller's group reads these; the account's private files have no such mode.
 _PUBLIC = 0o640
 
@@ -58,6 +61,7 @@ class Session:
         self._reporter = reporter
         self._report = reporter.event
         self._message = message
+        self.running = asyncio.Event()  # set while the state is RUNNING
         self._link: str | None = None
         self._codes = 0
         self._way = base.LoginWay.SCAN
@@ -100,7 +104,7 @@ class Session:
                 await self._roster_changed(event)
             case base.FriendAsked():
                 self.roster.meet(event.request.id)
-                self._report(reports.friend_request(event.request))
+                self._report(reports.friend_request(event.request), _key_of(event.request))
             case base.Online():
                 self._heard = True
                 self.last_sync = int(time.time())
@@ -118,6 +122,8 @@ class Session:
                 if event.message.card is not None:
                     self.roster.meet(event.message.card.id)
                 self._message(event)
+            case base.Checkpoint():
+                await self._checkpoint()
             case base.SessionLost():
                 self._lost(event)
             case _:
@@ -133,6 +139,10 @@ class Session:
             self._publish()
             return
         self.previous, self.state, self.since = before, state, int(time.time())
+        if state is LoginState.RUNNING:
+            self.running.set()
+        else:
+            self.running.clear()
         if state not in (LoginState.SCANNING, LoginState.CONFIRMING):
             self._drop_qrcode()
         self._publish()
@@ -260,6 +270,21 @@ class Session:
         )
         self.move(LoginState.LOADING, f"session over ({event.reason}), logging in again")
 
+    async def _checkpoint(self) -> None:
+        """Wait until everything reported so far is on disk. While it can't be, the account is not running."""
+        log_ = self._reporter.log
+        while not await log_.settled(_STORE_SECONDS):
+            self._notifier.watchdog()
+            if self.state is LoginState.RUNNING:
+                self._heard = False
+                why = log_.trouble or "the disk is slow"
+                self.move(
+                    LoginState.OFFLINE, f"what arrives can't be stored: {why}; see to the disk of the state directory"
+                )
+        if self.state is LoginState.OFFLINE and not self._heard:
+            self._heard = True
+            self._maybe_running()
+
     def _drop_qrcode(self) -> None:
         self._link = None
         with suppress(OSError):
@@ -300,6 +325,11 @@ def _parts(event: base.RosterChanged) -> Iterator[base.RosterChanged]:
         yield base.RosterChanged(groups=(group,))
     if event.gone:
         yield base.RosterChanged(gone=event.gone)
+
+
+def _key_of(request: FriendRequest) -> str:
+    """What makes a request the same when it is told again; without the ticket itself."""
+    return "request-" + hashlib.sha256(f"{request.id} {request.ticket}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _drawn(link: str) -> bytes:

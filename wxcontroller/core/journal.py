@@ -21,6 +21,9 @@ class Event(StrEnum):
     SESSION_LOST = "session-lost"
     PARKED = "parked"
     DELIVERY_FAILED = "delivery-failed"
+    DELIVERY_DEAD = "delivery-dead"
+    DELIVERY_DROPPED = "delivery-dropped"
+    DELIVERY_LATE = "delivery-late"
     ACCOUNT_STARTED = "account-started"
     ACCOUNT_STOPPED = "account-stopped"
     ACCOUNT_FAILED = "account-failed"
@@ -36,6 +39,9 @@ MESSAGE_IDS: Mapping[Event, str] = {
     Event.SESSION_LOST: "b67094d45a0e445d9ff4fa837c902c75",
     Event.PARKED: "9a1658604eb843e8a2407e43fb256fce",
     Event.DELIVERY_FAILED: "8a8666f3e5844c139204c91ea7a424b2",
+    Event.DELIVERY_DEAD: "671a347c807143cb9e8a3276bcb261b5",
+    Event.DELIVERY_DROPPED: "879a3e31fded4076a48c99bc9040f7e5",
+    Event.DELIVERY_LATE: "9bd38af8373b42268777755180e62d1b",
     Event.ACCOUNT_STARTED: "04f4c34bb270440eb6a6fa60596d1088",
     Event.ACCOUNT_STOPPED: "d8e619f07a5d4c73b4210ac4c67d60db",
     Event.ACCOUNT_FAILED: "615fa1a9c4174b0193ab762f2f18f12a",

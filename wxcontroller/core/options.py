@@ -47,7 +47,9 @@ _OWN = {
     for name in (
         *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
-        *("send_jitter", "send_daily_max", "send_burst_max", "stop_drain", "jsonp"),
+        *("send_jitter", "send_daily_max", "send_burst_max", "stop_drain", "jsonp", "public_url"),
+        *("webhook_retry_first", "webhook_retry_longest", "webhook_give_up_days", "webhook_final", "webhook_timeout"),
+        *("event_keep_days", "event_keep_bytes", "dead_keep_days"),
     )
 }
 # Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
@@ -137,6 +139,14 @@ def words(value: str) -> str:
     return ",".join(dict.fromkeys(found))
 
 
+def statuses(value: str) -> str:
+    """Accept HTTP statuses of 4xx and 5xx separated by commas, or nothing."""
+    found = [word.strip() for word in value.split(",") if word.strip()]
+    if not all(re.fullmatch(r"[45][0-9]{2}", word) for word in found):
+        raise ValueError("must be HTTP statuses from 400 to 599 separated by commas")
+    return ",".join(dict.fromkeys(found))
+
+
 def conditions(value: str) -> str:
     """Accept ``name=value&name=value``, percent-encoded, or nothing."""
     try:
@@ -175,6 +185,20 @@ OPTIONS: Mapping[str, Option] = {
         Option("plugin_openwx_post_media_data", "1", flag, "the same, by the original's name"),
         Option("post_event_list", "", words, "events to report, separated by commas; empty: the original's list"),
         Option("post_message_filter", "", conditions, "name=value&… that message reports must not contradict"),
+        Option(
+            "webhook_retry_first", "5", seconds(0.1, 3600), "pause after a report was not taken; doubled each time"
+        ),
+        Option("webhook_retry_longest", "300", seconds(0.1, 86400), "longest pause between two tries of a report"),
+        Option(
+            "webhook_give_up_days", "3", integer(0, 36500), "a report is a dead letter after so many days; 0: never"
+        ),
+        Option(
+            "webhook_final", "400,410,413,415,422", statuses, "HTTP statuses by which a webhook says: never this one"
+        ),
+        Option("webhook_timeout", "35", seconds(0.1, 600), "longest wait for a webhook's answer"),
+        Option("event_keep_days", "7", integer(0, 36500), "events are kept for so many days; 0: for ever"),
+        Option("event_keep_bytes", "268435456", integer(1048576, 1 << 39), "events kept, in bytes of reports"),
+        Option("dead_keep_days", "30", integer(0, 36500), "dead letters are kept for so many days; 0: for ever"),
         Option("driver", "web", choice("web"), "route to WeChat"),
         Option(
             "desktop",
@@ -228,6 +252,13 @@ OPTIONS: Mapping[str, Option] = {
         Option("ca_file", "", line(300), "CA certificates to trust besides the system's", Origin.SETTINGS),
         Option("media_paths", "", directories, "directories below which media_path may name files", Origin.SETTINGS),
         Option("media_private_urls", "0", flag, "media may be fetched from private addresses", Origin.SETTINGS),
+        Option(
+            "public_url",
+            "http://127.0.0.1:2000",
+            url,
+            "the controller's address, as it stands in reports",
+            Origin.SETTINGS,
+        ),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),

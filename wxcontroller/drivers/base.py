@@ -155,6 +155,11 @@ class FriendAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """WeChat is about to be told that everything emitted so far has arrived: when ``emit`` returns it is durable."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLost:
     """The session is over; a new login follows unless ``run`` returns. ``ret`` is WeChat's code."""
 
@@ -179,9 +184,10 @@ DriverEvent: TypeAlias = (
     | Progress
     | MessageArrived
     | FriendAsked
+    | Checkpoint
     | SessionLost
 )
-# Awaited before the driver goes on: a message is the receiver's before WeChat is told that it arrived.
+# Awaited before the driver goes on. What was emitted is the receiver's, for good, after the next Checkpoint.
 Emit: TypeAlias = Callable[[DriverEvent], Awaitable[None]]
 
 

@@ -149,7 +149,8 @@ async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[...
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), "MOJO_WEIXIN_SEND_INTERVAL": "0", **environ}
+        quick = {"MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2"}
+        environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), **quick, **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()
         client = Client(read_config("alice", environ, paths), driver.make, rests)
         one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))

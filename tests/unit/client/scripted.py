@@ -26,6 +26,7 @@ from wxcontroller.drivers.base import (
     Uploaded,
 )
 
+_MESSAGE_IDS = itertools.count(1)
 ME = Contact(id="@me", name="我", uid=4711)
 ANN = Contact(id="@ann", name="Ann", markname="安", city="深圳")
 BEN = Contact(id="@ben", name="Ben")
@@ -40,9 +41,9 @@ def logged_in(way: LoginWay = LoginWay.SCAN) -> list[DriverEvent]:
 
 
 def message(text: str, **changes: object) -> MessageArrived:
-    """A text from Ann, with changes."""
+    """A text from Ann, with changes. No two messages have one id."""
     fields: dict[str, object] = {
-        "id": "1",
+        "id": str(next(_MESSAGE_IDS)),
         "chat": "@ann",
         "is_group": False,
         "sender": "@ann",

@@ -268,22 +268,6 @@ async def test_a_404_from_the_webhook_is_no_reason_to_drop_a_report(start: Start
     assert webhook.events("state_change")[0] == ["loading", "updating"]
 
 
-async def test_kept_reports_stay_on_disk_until_they_are_delivered(start: Start, webhook: Webhook) -> None:
-    webhook.statuses = [500] * 100
-    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
-    client.driver.play(logged_in())
-    await client.until_state("running")
-    await client.stop()
-    kept = client.paths.cookie_file("alice").parent / "undelivered.json"
-    assert kept.exists()
-    again = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
-    await again.until_state("loading")
-    assert kept.exists()
-    webhook.statuses = []
-    await webhook.until(lambda reports: sum(r.get("event") == "state_change" for r in reports) >= 5)
-    assert not kept.exists()
-
-
 def test_the_admins_webhook_wins_over_the_stored_one(tmp_path: Path) -> None:
     stored = variables_of(Account(parse_name("alice"), 3000, options={"post_api": "http://a/?x=1"}), Paths(tmp_path))
     assert read_config("alice", stored, Paths(tmp_path)).post_api == "http://a/?x=1&client=alice"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
+from wxcontroller.client import resuming
 from wxcontroller.client.inbox import Swept, sweep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
@@ -132,9 +133,30 @@ async def test_a_stop_does_not_lose_a_message_whose_media_are_on_the_way(start: 
     client.driver.gates["55"] = asyncio.Event()
     client.driver.play([*logged_in(), media("55", id="9")])
     await client.until_state("running")
+    client.driver.play([message("after", id="10")])
     await client.stop()
+    assert not [report for report in webhook.reports if report["post_type"] != "event"]
+    again = start(**{POST_API: webhook.address})
+    again.driver.contents["55"] = PNG
+    await again.login()
+    first, second = await webhook.messages(2)
+    assert (first["id"], first["media_size"], second["content"]) == ("9", len(PNG), "after")
+    assert base64.b64decode(str(first["media_data"])) == PNG
+
+
+async def test_media_that_the_next_run_can_not_have_are_reported_without(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "PATIENCE_SECONDS", 0.2)
+    client = start(**{POST_API: webhook.address})
+    client.driver.gates["55"] = asyncio.Event()
+    client.driver.play([*logged_in(), media("55", id="9")])
+    await client.until_state("running")
+    await client.stop()
+    start(**{POST_API: webhook.address})  # and is not let in
     [got] = await webhook.messages()
-    assert (got["id"], got["media_error"]) == ("9", "the account is stopping")
+    assert (got["id"], got["media_type"], got["media_path"]) == ("9", "image", "")
+    assert "not back in time" in str(got["media_error"])
 
 
 async def test_a_stop_in_the_moment_of_a_message_loses_nothing(start: Start, webhook: Webhook) -> None:
@@ -145,9 +167,12 @@ async def test_a_stop_in_the_moment_of_a_message_loses_nothing(start: Start, web
     while not client.driver.script.empty():
         await asyncio.sleep(0)
     await client.stop()
+    again = start(**{POST_API: webhook.address})
+    again.driver.contents["55"] = PNG
+    await again.login()
     got = await webhook.messages(50)
     assert [r["id"] for r in got] == [str(number) for number in range(50)]
-    assert webhook.reports[-1]["event"] == "stop"
+    assert all(r["media_size"] == len(PNG) for r in got)
 
 
 async def test_a_message_that_can_not_be_reported_takes_no_other_with_it(

@@ -61,6 +61,9 @@ async def test_an_account_at_rest(start: Start) -> None:
         "delivered": 0,
         "refused": 0,
         "dropped": 0,
+        "dead": 0,
+        "bytes": obj(told["reports"])["bytes"],
+        "trouble": "",
     }
     assert told["queue"] == {
         "waiting": 0,
@@ -128,7 +131,9 @@ async def test_a_receiver_that_is_down_is_told_without_its_secrets(start: Start,
     assert abs(int(str(reports["oldest_since"])) - time.time()) < 10
     webhook.statuses = []
     await webhook.until(lambda got: any(r.get("params") == ["updating", "running"] for r in got))
-    reports = obj((await status(client))["reports"])
+    async with asyncio.timeout(5):
+        while (reports := obj((await status(client))["reports"]))["waiting"]:
+            await asyncio.sleep(0.01)
     assert (reports["waiting"], reports["oldest_since"], reports["last_error"]) == (0, None, "")
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -232,15 +231,13 @@ async def test_a_webhook_that_moves_in_circles_is_tried_again(listener: Listener
 
 
 async def test_a_webhook_that_never_answers_holds_nothing_up_and_loses_nothing(
-    listener: Listener, start: Start, monkeypatch: pytest.MonkeyPatch
+    listener: Listener, start: Start
 ) -> None:
-    monkeypatch.setattr(delivery, "_TIMEOUT", aiohttp.ClientTimeout(total=0.3))
-
     async def hang(_: web.Request, __: JsonObject) -> web.StreamResponse:
         await asyncio.sleep(60)
         return web.Response()
 
-    client = start(**{POST_API: listener.address})
+    client = start(**{POST_API: listener.address, "WXCLIENT_WEBHOOK_TIMEOUT": "0.3"})
     await client.login()
     listener.respond = hang
     client.driver.play([message("first"), message("second")])

@@ -26,12 +26,15 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "queue": queue_of(parts.outgoing),
         "reports": {
             "to": redacted(delivery.address) or None,
-            "waiting": delivery.waiting,
-            "oldest_since": _second(delivery.oldest_since),
+            "waiting": parts.log.counts.waiting,
+            "oldest_since": _second(parts.log.counts.oldest or None),
             "last_error": delivery.last_error,
             "delivered": delivery.delivered,
             "refused": delivery.refused,
-            "dropped": delivery.dropped,
+            "dropped": parts.log.counts.dropped,
+            "dead": parts.log.counts.dead,
+            "bytes": parts.log.counts.bytes,
+            "trouble": parts.log.trouble,
         },
         "media": _media(inbox.kept),
         "roster": {

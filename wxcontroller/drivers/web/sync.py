@@ -1,6 +1,6 @@
 """Listening: the loop of synccheck and webwxsync, and what ends it (weixin-web-protocol 9).
 
-Never two of these requests at once. A message is the receiver's (``emit`` returned) before the key that
+Never two of these requests at once. A message is the receiver's for good (Checkpoint) before the key that
 acknowledges it is stored or used.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.model import Direction, Message, MessageKind
-from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
+from wxcontroller.drivers.base import Checkpoint, FriendAsked, LossReason, MessageArrived, Offline, Online
 from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
@@ -213,6 +213,8 @@ class Listener:
         )
         for entry in found:
             await self._tell(entry)
+        if not news.empty:
+            await self._pulse.emit(Checkpoint())
         return fresh or bool(found)
 
     async def _tell(self, entry: Message | messages.Asked) -> None:

@@ -1,0 +1,138 @@
+"""What a webhook gets beside the report, and what becomes of reports that it does not take."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.scripted import message
+from wxcontroller.core.jsontypes import obj
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+
+
+@dataclass
+class Receiver:
+    """A webhook that keeps what came whole; ``status`` decides by the report's content what it answers."""
+
+    port: int = 0
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    statuses: dict[str, list[int]] = field(default_factory=dict)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/in"
+
+    async def take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        report = obj(json.loads(body))
+        if report["post_type"] == "event":
+            return web.Response()
+        async with self._news:
+            self.got.append((dict(request.headers), body))
+            self._news.notify_all()
+        turn = self.statuses.get(str(report["content"]))
+        return web.Response(status=turn.pop(0) if turn else 200)
+
+    async def until(self, number: int) -> list[tuple[dict[str, str], bytes]]:
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: len(self.got) >= number)
+        return self.got
+
+    def contents(self) -> list[str]:
+        return [str(json.loads(body)["content"]) for _, body in self.got]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    one = Receiver()
+    app = web.Application()
+    app.router.add_post("/in", one.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    one.port = runner.addresses[0][1]
+    yield one
+    await runner.cleanup()
+
+
+async def test_each_report_says_which_it_is_and_how_often_it_was_tried(start: Start, receiver: Receiver) -> None:
+    receiver.statuses["one"] = [500, 503]
+    client = start(**{POST_API: receiver.address})
+    await client.login()
+    client.driver.play([message("one"), message("two")])
+    tries = [headers for headers, _ in await receiver.until(4)]
+    assert receiver.contents() == ["one", "one", "one", "two"]
+    assert [one["X-Wx-Attempt"] for one in tries] == ["1", "2", "3", "1"]
+    assert len({one["X-Wx-Delivery"] for one in tries[:3]}) == 1
+    assert tries[3]["X-Wx-Delivery"] != tries[0]["X-Wx-Delivery"]
+    assert int(tries[3]["X-Wx-Sequence"]) == int(tries[0]["X-Wx-Sequence"]) + 1
+    assert "X-Wx-Signature" not in tries[0]
+
+
+async def test_ids_and_attempts_go_on_after_a_restart(start: Start, receiver: Receiver) -> None:
+    receiver.statuses["one"] = [500]
+    client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
+    await client.login()
+    client.driver.play([message("one")])
+    await receiver.until(1)
+    await client.stop()
+    start(**{POST_API: receiver.address})
+    (first, _), (second, _) = await receiver.until(2)
+    assert first["X-Wx-Delivery"] == second["X-Wx-Delivery"]
+    assert (first["X-Wx-Attempt"], second["X-Wx-Attempt"]) == ("1", "2")
+
+
+@pytest.mark.parametrize("secrets", [["one"], ["new", "old"]])
+async def test_reports_are_signed_with_each_secret(start: Start, receiver: Receiver, secrets: list[str]) -> None:
+    client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_SECRET": " ".join(secrets)})
+    await client.login()
+    client.driver.play([message("早")])
+    [(headers, body)] = await receiver.until(1)
+    signed = headers["X-Wx-Timestamp"].encode() + b"." + body
+    expected = [f"sha256={hmac.new(one.encode(), signed, hashlib.sha256).hexdigest()}" for one in secrets]
+    assert headers["X-Wx-Signature"] == ", ".join(expected)
+
+
+@pytest.mark.parametrize("status", [400, 410, 413, 415, 422])
+async def test_never_this_one_is_a_dead_letter_and_holds_nothing_up(
+    start: Start, receiver: Receiver, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.statuses["bad"] = [status]
+    client = start(**{POST_API: receiver.address})
+    await client.login()
+    client.driver.play([message("bad"), message("good")])
+    await receiver.until(2)
+    assert receiver.contents() == ["bad", "good"]
+    async with asyncio.timeout(5):
+        while not (info := obj(await client.get("get_client_info")))["reports_dead"]:
+            await asyncio.sleep(0.01)
+    assert (info["reports_refused"], info["reports_dead"], info["reports_dropped"]) == (1, 1, 0)
+    assert "dead letter" in caplog.text
+    assert "bad" not in caplog.text
+
+
+async def test_which_statuses_say_never_can_be_set(start: Start, receiver: Receiver) -> None:
+    receiver.statuses["bad"] = [401, 401, 401]
+    client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_FINAL": "401"})
+    await client.login()
+    client.driver.play([message("bad"), message("good")])
+    await receiver.until(2)
+    assert receiver.contents() == ["bad", "good"]
+
+
+async def test_without_a_webhook_everything_is_in_the_log_and_waits_for_nobody(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.play([message("one")])
+    await client.get("check_event")
+    info = obj(await client.get("get_client_info"))
+    assert (info["reports_waiting"], info["reports_dead"]) == (0, 0)

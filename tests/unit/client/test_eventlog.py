@@ -1,0 +1,251 @@
+"""The event log on real disks: full ones, damaged ones, ones that are pulled out."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.eventtables import Limits, Selection, State
+from wxcontroller.core.jsontypes import JsonObject
+
+PENDING = Selection((State.PENDING,))
+NO_LIMITS = Limits(keep=0, keep_dead=0, give_up=0, most_bytes=0)
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> "AsyncIterator[Callable[..., EventLog]]":
+    """A function that opens a log; all are closed at the end."""
+    logs: list[EventLog] = []
+
+    def begin(path: Path = tmp_path / "events.db") -> EventLog:
+        one = EventLog(path)
+        one.open()
+        logs.append(one)
+        return one
+
+    yield begin
+    for one in logs:
+        await one.close(2)
+
+
+def report(number: int, **more: str) -> JsonObject:
+    return {"post_type": "receive_message", "type": "friend_message", "id": str(number), **more}
+
+
+async def stored(log: EventLog, where: Selection = PENDING) -> list[str]:
+    assert await log.settled(10)
+    return [entry.body.decode() for entry in await log.shown(where, 1000)]
+
+
+async def test_entries_are_there_again_in_order_with_the_same_ids(opened: "Callable[..., EventLog]") -> None:
+    log = opened()
+    for number in range(5):
+        log.append(report(number), deliver=True)
+    assert await log.settled(10)
+    before = [entry.id for entry in await log.shown(PENDING, 10)]
+    await log.close(2)
+    again = opened()
+    assert await again.settled(10)
+    assert [entry.id for entry in await again.shown(PENDING, 10)] == before
+    assert len(set(before)) == 5
+    assert (again.counts.pending, again.counts.waiting, again.counts.dead) == (5, 5, 0)
+    third = await again.get(before[2])
+    assert third is not None
+    assert third.body == b'{"id":"2","post_type":"receive_message","type":"friend_message"}'
+    assert await again.get("other-3") is None
+    assert await again.get("") is None
+
+
+async def test_the_same_message_twice_is_one_entry_also_after_a_restart(opened: "Callable[..., EventLog]") -> None:
+    log = opened()
+    log.append(report(1), deliver=True, key="m1")
+    log.append(report(1), deliver=True, key="m1")
+    place = log.hold(report(1), "m1", {})
+    log.fill(place, report(99), deliver=True)
+    await log.settled(10)
+    await log.close(2)
+    again = opened()
+    again.append(report(1), deliver=True, key="m1")
+    again.append(report(2), deliver=True, key="m2")
+    assert len(await stored(again)) == 2
+
+
+async def test_nothing_passes_what_is_held(opened: "Callable[..., EventLog]") -> None:
+    log = opened()
+    log.append(report(1), deliver=True)
+    place = log.hold(report(2), "m2", {"key": "k"})
+    log.append(report(3), deliver=True)
+    assert len(await stored(log)) == 1
+    assert await log.last() == 1
+    await log.close(2)
+    again = opened()
+    [held] = await again.held()
+    assert (held.report["id"], held.source) == ("2", {"key": "k"})
+    assert place.seq == held.place.seq == 2
+    again.fill(held.place, None, deliver=True)
+    assert [body[:9] for body in await stored(again)] == ['{"id":"1"', '{"id":"2"', '{"id":"3"']
+    assert await again.last() == 3
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 kB of its own."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+async def test_a_full_disk_is_waited_for_and_reading_goes_on(
+    opened: "Callable[..., EventLog]", small_disk: Path
+) -> None:
+    log = opened(small_disk / "events.db")
+    log.append(report(1), deliver=True)
+    assert await log.settled(10)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
+        while True:
+            stream.write(bytes(4096))
+    log.append(report(2, content="x" * 50_000), deliver=True)
+    log.append(report(3), deliver=True)
+    assert not await log.settled(0.5)
+    assert "full" in log.trouble
+    assert [entry.seq for entry in await log.shown(PENDING, 10)] == [1]
+    filler.unlink()
+    assert await log.settled(10)
+    assert log.trouble == ""
+    assert [entry.seq for entry in await log.shown(PENDING, 10)] == [1, 2, 3]
+    await log.close(2)
+
+
+async def test_a_directory_that_can_not_be_used_is_tried_again(
+    opened: "Callable[..., EventLog]", tmp_path: Path
+) -> None:
+    log = opened(tmp_path / "later" / "events.db")
+    log.append(report(1), deliver=True)
+    assert not await log.settled(0.3)
+    assert log.trouble
+    (tmp_path / "later").mkdir()
+    assert len(await stored(log)) == 1
+    assert (tmp_path / "later" / "events.db").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_damaged_file_is_set_aside_and_said(
+    opened: "Callable[..., EventLog]", tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "events.db"
+    log = opened()
+    log.append(report(1), deliver=True)
+    await log.settled(10)
+    name = log.counts.name
+    await log.close(2)
+    path.write_bytes(b"this is no database" * 1000)
+    again = opened()
+    again.append(report(2), deliver=True)
+    assert len(await stored(again)) == 1
+    assert again.counts.name not in ("", name)
+    [aside] = [found for found in sorted(tmp_path.iterdir()) if ".damaged-" in found.name]  # noqa: ASYNC240
+    assert aside.read_bytes().startswith(b"this is no database")
+    assert str(aside) in caplog.text
+
+
+async def test_age_and_size_let_go_in_the_right_order(opened: "Callable[..., EventLog]") -> None:
+    log = opened()
+    for number in range(6):
+        log.append(report(number, content="x" * 1000), deliver=number != 0)
+    await log.settled(10)
+    entries = await log.shown(Selection(), 10)
+    log.delivered(entries[1], 200)
+    log.died(entries[2], "it answers 410", 410)
+    await log.settled(10)
+    size = log.counts.bytes
+    assert (log.counts.pending, log.counts.dead) == (3, 1)
+    # What nobody waits for goes first, then the dead, and what is pending at last.
+    swept = await log.sweep(Limits(0, 0, 0, most_bytes=size - 1))
+    assert (swept.forgotten, swept.dead_forgotten, swept.dropped) == (1, 0, 0)
+    swept = await log.sweep(Limits(0, 0, 0, most_bytes=size - 2500))
+    assert (swept.forgotten, swept.dead_forgotten, swept.dropped) == (1, 1, 0)
+    swept = await log.sweep(Limits(0, 0, 0, most_bytes=1500))
+    assert (swept.dropped, log.counts.dropped, log.counts.pending) == (2, 2, 1)
+    assert [entry.seq for entry in await log.shown(Selection(), 10)] == [6]
+    # Sequences are never used again.
+    log.append(report(7), deliver=True)
+    assert await log.settled(10)
+    assert await log.last() == 7
+
+
+async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: "Callable[..., EventLog]") -> None:
+    log = opened()
+    log.append(report(1), deliver=True)
+    await log.settled(10)
+    swept = await log.sweep(Limits(0, 0, give_up=0.000001, most_bytes=0))
+    assert (swept.given_up, log.counts.pending, log.counts.dead) == (1, 0, 1)
+    assert await log.replay(Selection((State.DEAD,))) == 1
+    assert (log.counts.pending, log.counts.dead) == (1, 0)
+    assert await log.purge(PENDING) == 1
+    assert (log.counts.pending, log.counts.dead) == (0, 0)
+    [entry] = await log.select(Selection((State.PURGED,)), 10)
+    assert await log.get(entry.id) == entry
+
+
+async def test_thousands_are_let_go_without_a_limit_of_their_number(opened: "Callable[..., EventLog]") -> None:
+    log = opened()
+    for number in range(2500):
+        log.append(report(number), deliver=False)
+    await log.settled(10)
+    swept = await log.sweep(Limits(keep=0.000001, keep_dead=0, give_up=0, most_bytes=0))
+    assert swept.forgotten == 2500
+    assert log.counts.bytes == 0
+
+
+def test_what_was_said_to_be_stored_outlives_a_kill(tmp_path: Path) -> None:
+    program = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from wxcontroller.client.eventlog import EventLog
+
+async def main():
+    log = EventLog(Path(sys.argv[1]))
+    log.open()
+    number = 0
+    while True:
+        for _ in range(10):
+            number += 1
+            log.append({"post_type": "receive_message", "type": "friend_message", "id": str(number)}, True)
+        assert await log.settled(10)
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+    path = tmp_path / "events.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+    ) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(50)]
+        process.kill()
+        said += process.stdout.readlines()
+    promised = int([line for line in said if line.endswith(b"\n")][-1])
+    with sqlite3.connect(path) as db:
+        found = [seq for (seq,) in db.execute("SELECT seq FROM events ORDER BY seq")]
+    assert found[:promised] == list(range(1, promised + 1))
+    assert promised >= 500
+
+
+async def test_a_mistake_in_one_change_undoes_nothing_else(
+    opened: "Callable[..., EventLog]", caplog: pytest.LogCaptureFixture
+) -> None:
+    log = opened()
+    log.append(report(1), deliver=True)
+    broken = log._database.write(lambda db: db.execute("SELECT * FROM nowhere"))
+    log.append(report(2), deliver=True)
+    with pytest.raises(sqlite3.OperationalError):
+        await asyncio.wait_for(broken, 10)
+    assert len(await stored(log)) == 2
+    assert "a change of the event log failed" in caplog.text

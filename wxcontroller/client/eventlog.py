@@ -1,0 +1,210 @@
+"""The account's event log: everything that happened, in order, with what has become of its delivery.
+
+An event is an entry from the moment it is known, and durable before WeChat is told that it arrived. Messages whose
+media are still being fetched are *held*: nothing after them is delivered or shown before they are filled.
+"""
+
+import asyncio
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from wxcontroller.client import eventtables as tables
+from wxcontroller.client.database import Database
+from wxcontroller.client.eventtables import Counts, Entry, Limits, Selection, State, Swept
+from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.openwx.replies import to_bytes
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An entry that an earlier process left held: ``source`` says what was to be fetched for ``report``."""
+
+    place: "Place"
+    report: JsonObject
+    source: JsonObject
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """An entry that is written now and filled later."""
+
+    seq: int = 0  # set by the writer; stays 0 when the same event is in the log already
+
+
+def type_of(report: JsonObject) -> str:
+    """The type by which events are filtered: an event's name, or friend_message, group_message, group_notice."""
+    return text(report.get("event")) if report.get("post_type") == "event" else text(report.get("type"))
+
+
+class EventLog:
+    """The log in ``path``. Writing never waits; ``settled`` does. Reading sees what is on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, tables.SCHEMA, self._look)
+        self._news = asyncio.Event()
+        self._unwritten = 0
+        self.counts = Counts()
+
+    def open(self) -> None:
+        self._database.open()
+        self._leave(lambda _: None)  # as soon as it is open, its counts are known
+
+    async def close(self, seconds: float) -> None:
+        """Write what is left; see Database.close."""
+        await self._database.close(seconds)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored at present, "" while all is well."""
+        return self._database.trouble
+
+    # -- writing
+
+    def append(self, report: JsonObject, deliver: bool, key: str = "", media: str = "") -> None:
+        """Add an event. ``key`` tells one that may come twice, as a message's id does; the second is left out.
+
+        ``media`` is the file whose content belongs into the report.
+        """
+        state = State.PENDING if deliver else State.KEPT
+        kind, body = type_of(report), to_bytes(report)
+        self._leave(lambda db: tables.insert(db, kind, key, body, state, media))
+
+    def hold(self, report: JsonObject, key: str, source: JsonObject) -> Place:
+        """Add a message whose media are still to come: ``report`` is what is told should they never come."""
+        place, kind, body, wanted = Place(), type_of(report), to_bytes(report), json.dumps(source)
+
+        def work(db: sqlite3.Connection) -> None:
+            place.seq = tables.insert(db, kind, key, body, State.HELD, source=wanted)
+
+        self._leave(work)
+        return place
+
+    def fill(self, place: Place, report: JsonObject | None, deliver: bool, media: str = "") -> None:
+        """Give a held entry its report (None: the one it was held with)."""
+        state = State.PENDING if deliver else State.KEPT
+        body = None if report is None else to_bytes(report)
+        self._leave(lambda db: tables.fill(db, place.seq, body, state, media))
+
+    def delivered(self, entry: Entry, status: int, lighter: bytes | None = None) -> None:
+        """Note that the receiver took it; ``lighter`` replaces a body whose content is needed no longer."""
+        self._leave(lambda db: tables.settle(db, entry.seq, State.DELIVERED, "", status, lighter))
+
+    def died(self, entry: Entry, error: str, status: int) -> None:
+        """Note that it is not tried any more."""
+        self._leave(lambda db: tables.settle(db, entry.seq, State.DEAD, error, status))
+
+    def failed(self, entry: Entry, error: str, status: int, next_at: float) -> None:
+        """Note an attempt that failed; it stays pending."""
+        self._leave(lambda db: tables.fail(db, entry.seq, error, status, next_at))
+
+    async def replay(self, where: Selection) -> int:
+        """Make entries pending again; returns how many."""
+        return await self._write(lambda db: tables.replay(db, where))
+
+    async def purge(self, where: Selection) -> int:
+        """Take pending or dead entries out of the delivery; they stay in the log. Returns how many."""
+        return await self._write(lambda db: tables.purge(db, where))
+
+    async def held(self) -> list[Held]:
+        """Return what an earlier process left held. Ask before anything is held in this one."""
+        return [
+            Held(Place(seq), obj(json.loads(body)), obj(json.loads(source)))
+            for seq, body, source in await self._write(tables.held)
+        ]
+
+    async def sweep(self, limits: Limits) -> Swept:
+        """Apply age and size once; see Limits."""
+        total = Swept()
+        while True:
+            part = await self._write(partial(tables.sweep, limits=limits, now=time.time()))
+            total = Swept(
+                total.given_up + part.given_up,
+                total.forgotten + part.forgotten,
+                total.dead_forgotten + part.dead_forgotten,
+                total.dropped + part.dropped,
+            )
+            if part == Swept():
+                return total
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait until everything written so far is on disk; False when that takes longer."""
+        if not self._unwritten:
+            return True
+        mark = self._write(lambda _: None)  # the writer keeps the order
+        await asyncio.wait({mark}, timeout=seconds)
+        return mark.done()
+
+    # -- reading; raises Unavailable
+
+    async def shown(self, where: Selection, most: int) -> list[Entry]:
+        """Return entries in order, up to the first that is held, at most ``most``."""
+        return await self._database.read(lambda db: tables.shown(db, where, most))
+
+    async def select(self, where: Selection, most: int) -> list[Entry]:
+        """Return entries in order, also those that are held."""
+        return await self._database.read(lambda db: tables.select(db, where, most))
+
+    async def get(self, entry_id: str) -> Entry | None:
+        """Return one entry by its id."""
+        [seq] = await self.seqs([entry_id])
+        found = await self.select(Selection(seqs=(seq,)), 1) if seq else []
+        return found[0] if found else None
+
+    async def seqs(self, entry_ids: Sequence[str]) -> list[int]:
+        """Return the sequences in ids of this log, 0 for any other text."""
+        return await self._database.read(lambda db: [tables.seq_of(db, one) for one in entry_ids])
+
+    async def last(self) -> int:
+        """Return the sequence of the last entry that is shown, 0 when there is none."""
+        return await self._database.read(tables.last_shown)
+
+    async def before(self, stamp: int) -> int:
+        """Return the sequence before the first entry of ``stamp`` or later."""
+        return await self._database.read(lambda db: tables.before(db, stamp))
+
+    async def first(self) -> int:
+        """Return the sequence of the oldest entry that is still there, 0 when there is none."""
+        return await self._database.read(tables.first)
+
+    async def media_in_use(self) -> frozenset[str]:
+        """Return the files whose content is still to be delivered."""
+        return await self._database.read(tables.media_in_use)
+
+    @property
+    def news(self) -> asyncio.Event:
+        """Is set when something has changed: take it, look, and wait for it."""
+        return self._news
+
+    # -- inside
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+        future = self._database.write(work)
+        self._unwritten += 1
+        future.add_done_callback(self._written)
+        return future
+
+    def _leave(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Write without waiting: the writer does it, however long that takes."""
+        self._unwritten += 1
+        self._database.write(work).add_done_callback(self._written)
+
+    def _written(self, _: "asyncio.Future[T]") -> None:
+        self._unwritten -= 1
+
+    def _look(self, db: sqlite3.Connection) -> Callable[[], None]:
+        return partial(self._seen, tables.counts(db))
+
+    def _seen(self, counts: Counts) -> None:
+        self.counts = counts
+        news, self._news = self._news, asyncio.Event()
+        news.set()

@@ -1,0 +1,402 @@
+"""The tables of the event log, and everything that is said to them in SQL."""
+
+# ruff: noqa: S608 - what is put together here are columns and placeholders, never values
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wxcontroller.core.errors import WxError
+
+SCHEMA = (
+    """
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        stamp INTEGER NOT NULL,
+        time REAL NOT NULL,
+        type TEXT NOT NULL,
+        key TEXT UNIQUE,
+        body BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        media TEXT NOT NULL DEFAULT '',
+        source TEXT NOT NULL DEFAULT '',
+        state TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_at REAL NOT NULL DEFAULT 0,
+        error TEXT NOT NULL DEFAULT '',
+        status INTEGER NOT NULL DEFAULT 0,
+        settled_at REAL NOT NULL DEFAULT 0
+    );
+    CREATE INDEX events_state ON events (state, seq);
+    CREATE INDEX events_stamp ON events (stamp);
+    CREATE TABLE tally (state TEXT PRIMARY KEY, number INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO tally
+        VALUES ('held', 0, 0), ('pending', 0, 0), ('delivered', 0, 0), ('dead', 0, 0), ('kept', 0, 0),
+            ('purged', 0, 0);
+    CREATE TRIGGER events_in AFTER INSERT ON events BEGIN
+        UPDATE tally SET number = number + 1, bytes = bytes + new.size WHERE state = new.state;
+    END;
+    CREATE TRIGGER events_out AFTER DELETE ON events BEGIN
+        UPDATE tally SET number = number - 1, bytes = bytes - old.size WHERE state = old.state;
+    END;
+    CREATE TRIGGER events_move AFTER UPDATE OF state, size ON events BEGIN
+        UPDATE tally SET number = number - 1, bytes = bytes - old.size WHERE state = old.state;
+        UPDATE tally SET number = number + 1, bytes = bytes + new.size WHERE state = new.state;
+    END;
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    INSERT INTO meta VALUES ('name', lower(hex(randomblob(4)))), ('dropped', '0')
+    """,
+)
+_COLUMNS = "seq, stamp, time, type, state, attempts, next_at, error, status, settled_at, size, media, body"
+# Readers see what is before the first entry that is held.
+_SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
+# So many are deleted in one go: the writer has other things to do.
+_AT_ONCE = 1000
+
+
+class State(StrEnum):
+    """What has become of an entry."""
+
+    HELD = "held"  # its media are being fetched
+    PENDING = "pending"  # to be delivered
+    DELIVERED = "delivered"
+    DEAD = "dead"  # the receiver said never, or it was tried for too long: kept for a human
+    KEPT = "kept"  # not for the webhook: there is none, or it does not want this one
+    PURGED = "purged"  # taken out of the delivery by a human
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event. ``id`` is the same for ever; ``body`` is its report as JSON, without the content of ``media``.
+
+    ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
+    since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never goes back when the clock does.
+    ``status`` is the receiver's last HTTP status, 0 for none.
+    """
+
+    id: str
+    seq: int
+    stamp: int
+    time: float
+    type: str
+    state: State
+    attempts: int
+    next_at: float
+    error: str
+    status: int
+    settled_at: float
+    size: int
+    media: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies."""
+
+    name: str = ""  # random, part of every id: sequences begin anew with a new log
+    held: int = 0
+    pending: int = 0
+    dead: int = 0
+    dropped: int = 0
+    oldest: float = 0.0
+    bytes: int = 0
+    pending_bytes: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many are still to be delivered."""
+        return self.held + self.pending
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which entries: those of ``states``, of these only ``seqs`` when there are any, after ``after``."""
+
+    states: tuple[State, ...] = ()
+    seqs: tuple[int, ...] = ()
+    after: int = 0
+    types: tuple[str, ...] = ()
+
+    def where(self) -> tuple[str, list[object]]:
+        """Return a condition in SQL and its values."""
+        clauses, values = ["seq > ?"], list[object]([self.after])
+        for column, wanted in (("state", self.states), ("seq", self.seqs), ("type", self.types)):
+            if wanted:
+                clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+                values.extend(str(one) if isinstance(one, State) else one for one in wanted)
+        return " AND ".join(clauses), values
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long entries are kept, in seconds, and how many bytes of them; 0 is no limit.
+
+    What is pending for longer than ``give_up`` is dead; the dead stay for ``keep_dead``. Beyond ``most_bytes`` first
+    what is done with goes, then the dead, and at last what is pending: that is lost, and counted.
+    """
+
+    keep: float
+    keep_dead: float
+    give_up: float
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did: how many were given up as dead, forgotten, forgotten although dead, and lost."""
+
+    given_up: int = 0
+    forgotten: int = 0
+    dead_forgotten: int = 0
+    dropped: int = 0
+
+
+class NoSuchEntry(WxError):
+    """There is no such entry in the log (any more)."""
+
+
+def insert(
+    db: sqlite3.Connection,
+    kind: str,
+    key: str,
+    body: bytes,
+    state: State,
+    media: str = "",
+    source: str = "",
+) -> int:
+    """Add an entry and return its sequence; 0 when one with this ``key`` is there already."""
+    now = time.time()
+    done = db.execute(
+        "INSERT INTO events (stamp, time, type, key, body, size, media, source, state) "
+        "VALUES (MAX(?, COALESCE((SELECT MAX(stamp) FROM events), 0)), ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (key) DO NOTHING",
+        (int(now * 1e6), now, kind, key or None, body, len(body), media, source, state),
+    )
+    return done.lastrowid or 0 if done.rowcount > 0 else 0
+
+
+def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: State, media: str) -> None:
+    """Give a held entry its body (None: the one it has) and state."""
+    db.execute(
+        "UPDATE events SET body = COALESCE(?, body), size = COALESCE(?, size), media = ?, source = '', state = ? "
+        "WHERE seq = ? AND state = 'held'",
+        (body, None if body is None else len(body), media, state, seq),
+    )
+
+
+def settle(
+    db: sqlite3.Connection, seq: int, state: State, error: str, status: int, lighter: bytes | None = None
+) -> None:
+    """Note how a delivery ended. One that a human has purged meanwhile stays so, unless it was delivered."""
+    db.execute(
+        "UPDATE events SET state = ?, attempts = attempts + 1, error = ?, status = ?, settled_at = ?, next_at = 0, "
+        "body = COALESCE(?, body), size = COALESCE(?, size) WHERE seq = ? AND (state = 'pending' OR ? = 'delivered')",
+        (state, error, status, time.time(), lighter, None if lighter is None else len(lighter), seq, state),
+    )
+
+
+def fail(db: sqlite3.Connection, seq: int, error: str, status: int, next_at: float) -> None:
+    """Note an attempt that failed."""
+    db.execute(
+        "UPDATE events SET attempts = attempts + 1, error = ?, status = ?, next_at = ? WHERE seq = ?",
+        (error, status, next_at, seq),
+    )
+
+
+def replay(db: sqlite3.Connection, where: Selection) -> int:
+    """Make entries pending again that are not; return how many."""
+    condition, values = where.where()
+    return db.execute(
+        "UPDATE events SET state = 'pending', attempts = 0, next_at = 0, error = '', status = 0, settled_at = 0 "
+        f"WHERE state IN ('dead', 'delivered', 'purged', 'kept') AND {condition}",
+        values,
+    ).rowcount
+
+
+def purge(db: sqlite3.Connection, where: Selection) -> int:
+    """Take entries out of the delivery; return how many."""
+    condition, values = where.where()
+    return db.execute(
+        f"UPDATE events SET state = 'purged', settled_at = ? WHERE state IN ('pending', 'dead') AND {condition}",
+        [time.time(), *values],
+    ).rowcount
+
+
+def select(db: sqlite3.Connection, where: Selection, most: int) -> list[Entry]:
+    """Return entries in order, also those that are held."""
+    condition, values = where.where()
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY seq LIMIT ?",
+        [*values, most],
+    )
+    name = name_of(db)
+    return [_entry(name, row) for row in found]
+
+
+def shown(db: sqlite3.Connection, where: Selection, most: int) -> list[Entry]:
+    """Return entries in order, up to the first that is held."""
+    condition, values = where.where()
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE {_SHOWN} AND {condition} ORDER BY seq LIMIT ?",
+        [*values, most],
+    )
+    name = name_of(db)
+    return [_entry(name, row) for row in found]
+
+
+def name_of(db: sqlite3.Connection) -> str:
+    """Return the log's name, the first part of its entries' ids."""
+    (name,) = db.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
+    return str(name)
+
+
+def seq_of(db: sqlite3.Connection, entry_id: str) -> int:
+    """Return the sequence in an id of this log, 0 for any other text."""
+    name, _, seq = entry_id.partition("-")
+    return int(seq) if name == name_of(db) and seq.isascii() and seq.isdecimal() and len(seq) < 19 else 0
+
+
+def last_shown(db: sqlite3.Connection) -> int:
+    """Return the sequence of the last entry before the first that is held, 0 when there is none."""
+    (held,) = db.execute("SELECT MIN(seq) FROM events WHERE state = 'held'").fetchone()
+    if held is not None:
+        return int(held) - 1
+    found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(found[0]) if found else 0
+
+
+def before(db: sqlite3.Connection, stamp: int) -> int:
+    """Return the sequence before the first entry of ``stamp`` or later; of the last entry when there is none."""
+    (found,) = db.execute("SELECT MIN(seq) FROM events WHERE stamp >= ?", (stamp,)).fetchone()
+    if found is not None:
+        return int(found) - 1
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(last[0]) if last else 0
+
+
+def first(db: sqlite3.Connection) -> int:
+    """Return the sequence of the oldest entry that is still there, 0 when there is none."""
+    (found,) = db.execute("SELECT MIN(seq) FROM events").fetchone()
+    return int(found or 0)
+
+
+def held(db: sqlite3.Connection) -> list[tuple[int, bytes, str]]:
+    """Return sequence, body and source of what is held."""
+    return [
+        (int(seq), bytes(body), str(source))
+        for seq, body, source in db.execute("SELECT seq, body, source FROM events WHERE state = 'held' ORDER BY seq")
+    ]
+
+
+def media_in_use(db: sqlite3.Connection) -> frozenset[str]:
+    """Return the files whose content is still to be delivered."""
+    rows = db.execute("SELECT media FROM events WHERE state IN ('pending', 'dead') AND media != ''")
+    return frozenset(str(media) for (media,) in rows)
+
+
+def counts(db: sqlite3.Connection) -> Counts:
+    """Look at what the log holds."""
+    tally = {state: (number, size) for state, number, size in db.execute("SELECT state, number, bytes FROM tally")}
+    meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
+    oldest = [
+        float(found[0])
+        for state in ("held", "pending")
+        if (found := db.execute("SELECT time FROM events WHERE state = ? ORDER BY seq LIMIT 1", (state,)).fetchone())
+    ]
+    return Counts(
+        name=meta["name"],
+        held=tally["held"][0],
+        pending=tally["pending"][0],
+        dead=tally["dead"][0],
+        dropped=int(meta["dropped"]),
+        oldest=min(oldest, default=0.0),
+        bytes=sum(size for _, size in tally.values()),
+        pending_bytes=tally["pending"][1] + tally["held"][1],
+    )
+
+
+def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
+    """Apply age and size; a part of it when there is much to do: call it again while it did something."""
+    given_up = 0
+    if limits.give_up:
+        given_up = db.execute(
+            "UPDATE events SET state = 'dead', settled_at = ?, error = error || ' (given up)' WHERE seq IN "
+            "(SELECT seq FROM events WHERE state = 'pending' AND time < ? ORDER BY seq LIMIT ?)",
+            (now, now - limits.give_up, _AT_ONCE),
+        ).rowcount
+    forgotten = 0
+    if limits.keep:
+        forgotten = _forget(db, ("delivered", "kept", "purged"), now - limits.keep)
+    dead_forgotten = _forget(db, ("dead",), now - limits.keep_dead) if limits.keep_dead else 0
+    dropped = 0
+    if limits.most_bytes:
+        (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
+        excess = int(size or 0) - limits.most_bytes
+        number, excess = _shrink(db, ("delivered", "kept", "purged"), excess)
+        forgotten += number
+        number, excess = _shrink(db, ("dead",), excess)
+        dead_forgotten += number
+        dropped, _ = _shrink(db, ("pending",), excess)
+    if dropped:
+        db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
+    if forgotten or dead_forgotten or dropped:
+        db.execute("PRAGMA incremental_vacuum(1000)")
+    return Swept(given_up, forgotten, dead_forgotten, dropped)
+
+
+def _forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> int:
+    marks = ", ".join("?" * len(states))
+    return db.execute(
+        f"DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE state IN ({marks}) AND time < ? LIMIT ?)",
+        (*states, before, _AT_ONCE),
+    ).rowcount
+
+
+def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int) -> tuple[int, int]:
+    """Delete the oldest of these states until ``excess`` bytes are gone; return how many, and what is left of it."""
+    if excess <= 0:
+        return 0, excess
+    marks = ", ".join("?" * len(states))
+    gone: list[int] = []
+    rows = db.execute(
+        f"SELECT seq, size FROM events WHERE state IN ({marks}) ORDER BY seq LIMIT ?",
+        (*states, _AT_ONCE),
+    )
+    for seq, size in rows.fetchall():
+        if excess <= 0:
+            break
+        gone.append(seq)
+        excess -= size
+    db.executemany("DELETE FROM events WHERE seq = ?", ((seq,) for seq in gone))
+    return len(gone), excess
+
+
+def _entry(name: str, row: tuple[object, ...]) -> Entry:
+    seq, stamp, when, kind, state, attempts, next_at, error, status, settled_at, size, media, body = row
+    assert isinstance(seq, int)
+    assert isinstance(stamp, int)
+    assert isinstance(when, float)
+    assert isinstance(attempts, int)
+    assert isinstance(next_at, float)
+    assert isinstance(status, int)
+    assert isinstance(settled_at, float)
+    assert isinstance(size, int)
+    assert isinstance(body, bytes)
+    return Entry(
+        id=f"{name}-{seq}",
+        seq=seq,
+        stamp=stamp,
+        time=when,
+        type=str(kind),
+        state=State(str(state)),
+        attempts=attempts,
+        next_at=next_at,
+        error=str(error),
+        status=status,
+        settled_at=settled_at,
+        size=size,
+        media=str(media),
+        body=body,
+    )

@@ -1,0 +1,97 @@
+"""What is kept, and for how long: events and received media, by age and by size; loud before anything is lost."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.database import Unavailable
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.eventtables import Limits
+from wxcontroller.client.inbox import Inbox
+from wxcontroller.core.account import redacted
+from wxcontroller.core.journal import Event, fields
+
+log = logging.getLogger(__name__)
+SWEEP_SECONDS = 600.0
+# The log is looked at before its time when it has grown by so many bytes.
+_GROWTH = 16 * 1024 * 1024
+_DAY = 86400.0
+# Of the age or size at which something will be given up or lost.
+_WARN_AT = 0.8
+
+
+def limits_of(config: ClientConfig) -> Limits:
+    """Return how long this account's events are kept."""
+    return Limits(
+        keep=config.number("event_keep_days") * _DAY,
+        keep_dead=config.number("dead_keep_days") * _DAY,
+        give_up=config.number("webhook_give_up_days") * _DAY,
+        most_bytes=config.number("event_keep_bytes"),
+    )
+
+
+@dataclass(slots=True)
+class Keeping:
+    """Sweeps until cancelled."""
+
+    config: ClientConfig
+    log: EventLog
+    inbox: Inbox
+
+    async def run(self) -> None:
+        limits = limits_of(self.config)
+        while True:
+            try:
+                await self._sweep(limits)
+            except Unavailable as problem:
+                log.error("%s", problem)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        size, end = self.log.counts.bytes, time.monotonic() + SWEEP_SECONDS
+        while (left := end - time.monotonic()) > 0 and self.log.counts.bytes - size < _GROWTH:
+            news = self.log.news
+            try:
+                async with asyncio.timeout(left):
+                    await news.wait()
+            except TimeoutError:
+                return
+
+    async def _sweep(self, limits: Limits) -> None:
+        self._warn(limits)
+        swept = await self.log.sweep(limits)
+        where = redacted(self.config.post_api) or "nobody"
+        if swept.given_up:
+            log.error(
+                "%d reports were not taken by %s for %g days and are dead letters; see: wxctl deliveries list",
+                *(swept.given_up, where, limits.give_up / _DAY),
+                extra=fields(Event.DELIVERY_DEAD),
+            )
+        if swept.dead_forgotten:
+            log.warning("%d dead letters were deleted: too old, or the event log was full", swept.dead_forgotten)
+        if swept.dropped:
+            log.error(
+                "%d reports that were never delivered are lost: the event log is full (event_keep_bytes=%d)",
+                *(swept.dropped, limits.most_bytes),
+                extra=fields(Event.DELIVERY_DROPPED),
+            )
+        await self.inbox.sweep(await self.log.media_in_use())
+
+    def _warn(self, limits: Limits) -> None:
+        """Tell what is about to be given up or lost."""
+        counts = self.log.counts
+        full = limits.most_bytes and counts.pending_bytes > _WARN_AT * limits.most_bytes
+        late = limits.give_up and counts.oldest and time.time() - counts.oldest > _WARN_AT * limits.give_up
+        if full or late:
+            log.error(
+                "%d reports wait for %s, the oldest for %.1f days; %s. Mend the receiver, or wxctl deliveries purge",
+                counts.waiting,
+                redacted(self.config.post_api),
+                (time.time() - counts.oldest) / _DAY,
+                f"beyond {limits.most_bytes} bytes the oldest are lost"
+                if full
+                else f"after {limits.give_up / _DAY:g} days they are dead letters",
+                extra=fields(Event.DELIVERY_LATE),
+            )

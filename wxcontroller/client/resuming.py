@@ -1,0 +1,87 @@
+"""What an earlier process left half done: messages whose media it was fetching."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.eventlog import Held
+from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.mediabook import media_from_json
+from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.v1.media import url_of
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Direction, Message
+from wxcontroller.openwx import media
+from wxcontroller.openwx.media import MediaFacts
+
+log = logging.getLogger(__name__)
+# What came after them waits so long for the account to be back.
+PATIENCE_SECONDS = 120.0
+
+
+@dataclass(slots=True)
+class Resuming:
+    """Fetches held media again once ``running`` is set: WeChat can be asked then. Else they are reported without."""
+
+    reporter: Reporter
+    inbox: Inbox
+    running: asyncio.Event
+
+    async def run(self, held: "asyncio.Future[list[Held]]") -> None:
+        """Take up ``held``; it ends when all are being fetched or given up."""
+        found = await held
+        if not found:
+            return
+        log.info("%d messages of the last run still want their media", len(found))
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self.running.wait()
+        except TimeoutError:
+            for one in found:
+                self.reporter.resume(one.place, _without_media(one.report, "the account was not back in time"))
+            return
+        for one in found:
+            self._fetch(one)
+
+    def _fetch(self, one: Held) -> None:
+        content = media_from_json(one.source)
+        if content is None:
+            self.reporter.resume(one.place, None)
+            return
+        report = one.report
+        # Of a message only what fetching needs: the report itself is there already.
+        message = Message(
+            id=str(report.get("id", "")),
+            chat="",
+            is_group=False,
+            sender="",
+            direction=Direction.RECEIVED,
+            kind=content.kind,
+            text="",
+            time=int(time.time()),
+            media=content,
+        )
+
+        def done(facts: MediaFacts) -> None:
+            self.reporter.resume(
+                one.place, with_media(report, facts, self.inbox.config), facts.path if facts.data else ""
+            )
+
+        self.inbox.take(message, done)
+
+
+def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> JsonObject:
+    """Return a report of a message whose media are known by now.
+
+    Where the report brings no content, ``media_url`` says where it is.
+    """
+    known = {**report, **media.fields(facts, own=False), "content": media.content_of(facts)}
+    if config.flag("plugin_openwx_post_media_data") and facts.size <= media.MOST_DATA:
+        return known
+    return {**known, "media_url": url_of(config, facts.path)}
+
+
+def _without_media(report: JsonObject, why: str) -> JsonObject:
+    return {**report, "media_error": why}
