@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -27,11 +28,23 @@ MOST_WAITING = 12_000
 _TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
 # Beyond this many bytes, reports wait without the media's content; the path stays.
 MOST_BYTES = 64 * 1024 * 1024
+# Beyond this many the oldest go, however few they are: texts can be long too, and writing them down at a stop takes
+# twice as much again.
+MOST_HELD = 96 * 1024 * 1024
 # Answers of the receiver are replies, not downloads.
 _MOST_ANSWER = 256 * 1024
 _ANSWER_SECONDS = 10.0
 # Answers that say "never this one". Others, 404 and 403 included, are what a receiver says while it is replaced.
 _FINAL = frozenset({400, 410, 413, 415, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A report in the queue: since when, in seconds since 1970, and whether the store still has it."""
+
+    body: bytes
+    since: float
+    restored: bool = False
 
 
 class Delivery:
@@ -53,8 +66,8 @@ class Delivery:
         self._bytes = 0
         self._user_agent = user_agent
         self._store = store
-        self._waiting: deque[bytes] = deque()
-        self._since: deque[float] = deque()  # when each was queued, seconds since 1970
+        self._waiting: deque[_Waiting] = deque()
+        self._posting = False  # the first of them is under way
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -71,27 +84,20 @@ class Delivery:
     @property
     def oldest_since(self) -> float | None:
         """When the first of those that wait was queued, seconds since 1970; None when none waits."""
-        return self._since[0] if self._since else None
+        return self._waiting[0].since if self._waiting else None
 
     def put(self, report: JsonObject) -> None:
         """Queue a report. Never waits."""
         if not self.address:
             return
-        if len(self._waiting) >= MOST_WAITING:
-            self._take_first()
-            self.dropped += 1
-            log.error(
-                "a report was dropped: %d wait for %s already; %s",
-                MOST_WAITING,
-                redacted(self.address),
-                self.last_error,
-                extra=fields(Event.DELIVERY_FAILED),
-            )
         body = to_bytes(report)
         if report.get("media_data") and self._bytes + len(body) > MOST_BYTES:
             body = to_bytes({**report, "media_data": ""})
-        self._waiting.append(body)
-        self._since.append(time.time())
+        while len(self._waiting) > self._posting and (
+            len(self._waiting) >= MOST_WAITING or self._bytes + len(body) > MOST_HELD
+        ):
+            self._drop()
+        self._waiting.append(_Waiting(body, time.time()))
         self._bytes += len(body)
         self._empty.clear()
         self._news.set()
@@ -111,9 +117,13 @@ class Delivery:
                     self._empty.set()
                     self._news.clear()
                     await self._news.wait()
-                if await self._post(web, self._waiting[0]):
-                    self._take_first()
-                    self._done_with_restored()
+                self._posting = True
+                try:
+                    done = await self._post(web, self._waiting[0].body)
+                finally:
+                    self._posting = False
+                if done:
+                    self._remove(0)
                     backoff.reset()
                 else:
                     await asyncio.sleep(backoff.next())
@@ -137,7 +147,7 @@ class Delivery:
         if not self._waiting:
             self._store.unlink(missing_ok=True)
             return
-        content = json.dumps([body.decode() for body in self._waiting], ensure_ascii=False).encode()
+        content = json.dumps([one.body.decode() for one in self._waiting], ensure_ascii=False).encode()
         try:
             replace_file(self._store, content, durable=True)
         except OSError as problem:
@@ -148,26 +158,38 @@ class Delivery:
             stored = json.loads(self._store.read_bytes())
         except FileNotFoundError:
             return
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, RecursionError) as problem:
             log.error("undelivered reports of the last run can't be read: %s", problem)
             return
         bodies = [body.encode() for body in items(stored) if isinstance(body, str)]
         if bodies:
             log.info("%d reports of the last run are delivered first", len(bodies))
-            self._waiting.extendleft(reversed(bodies))
-            self._since.extendleft([self._store.stat().st_mtime] * len(bodies))  # when the last run gave them up
+            given_up = self._store.stat().st_mtime  # by the last run
+            self._waiting.extendleft(_Waiting(body, given_up, restored=True) for body in reversed(bodies))
             self._bytes += sum(map(len, bodies))
             self._restored = len(bodies)  # the file stays until they are delivered: a kill must not lose them
             self._empty.clear()
         else:
             self._store.unlink(missing_ok=True)
 
-    def _take_first(self) -> None:
-        self._bytes -= len(self._waiting.popleft())
-        self._since.popleft()
+    def _drop(self) -> None:
+        """Give up the oldest that is not under way."""
+        log.error(
+            "a report was dropped: %d (%d bytes) wait for %s already; %s",
+            len(self._waiting),
+            self._bytes,
+            redacted(self.address),
+            self.last_error,
+            extra=fields(Event.DELIVERY_FAILED),
+        )
+        self._remove(int(self._posting))
+        self.dropped += 1
 
-    def _done_with_restored(self) -> None:
-        if self._restored:
+    def _remove(self, at: int) -> None:
+        gone = self._waiting[at]
+        del self._waiting[at]
+        self._bytes -= len(gone.body)
+        if gone.restored:
             self._restored -= 1
             if not self._restored:
                 self._store.unlink(missing_ok=True)
