@@ -35,7 +35,7 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
     is_group = report.get("type") == "group_message"
     if kind == "send_message":
         wanted = ""
-        if report.get("from") == "code" or report.get("format", "text") != "text":
+        if report.get("from") == "code" or answer.get("format") not in (None, "text"):
             return None
         target = text(report.get("group_id" if is_group else "receiver_id"))
     elif kind == "receive_message" and report.get("type") in ("friend_message", "group_message"):

@@ -41,15 +41,35 @@ async def test_a_reply_goes_back_to_friend_and_group_once(start: Start, webhook:
     ]
 
 
-async def test_a_sent_text_may_be_answered_and_media_may_not(start: Start, webhook: Webhook) -> None:
+@pytest.mark.parametrize(
+    ("said", "heard"), [({}, True), ({"format": None}, True), ({"format": "text"}, True), ({"format": "json"}, False)]
+)
+async def test_what_was_sent_may_be_answered_by_a_text(
+    start: Start, webhook: Webhook, said: dict[str, object], heard: bool
+) -> None:
+    """``format`` is what the answer says of itself (openwx-api 3.4); media are not sent there."""
     client = start(**{POST_API: webhook.address})
-    webhook.answer = always(reply="and this", media="http://127.0.0.1/x.png")
+    webhook.answer = always(reply="and this", media="http://127.0.0.1/x.png", **said)
     await client.login()
     await client.get("send_group_message", id="@@team", content="x")
-    await webhook.messages(2)
     await client.get("send_friend_message", id="@ann", media_id="@m:3")
-    await webhook.messages(3)
-    assert [(to, text) for to, text, _ in client.driver.sends] == [("@@team", "x"), ("@@team", "and this")]
+    await webhook.messages(4 if heard else 2)
+    webhook.answer = None
+    await client.get("send_friend_message", id="@ben", content="end")
+    again = [("@@team", "and this"), ("@ann", "and this")] if heard else []
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@@team", "x"), *again, ("@ben", "end")]
+    assert len(client.driver.media_sends) == 1
+
+
+async def test_what_an_answer_says_of_itself_does_not_matter_to_what_was_received(
+    start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: webhook.address})
+    webhook.answer = always(reply="x", format="json")
+    await client.login()
+    client.driver.play([message("hi")])
+    await webhook.messages(2)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
 
 
 async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webhook: Webhook) -> None:
