@@ -62,6 +62,7 @@ class Outgoing:
     report: Report
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
+    _closed: bool = False  # nothing is sent any more
     _waiting: deque[Job] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,10 +101,13 @@ class Outgoing:
     def put(
         self, target: str, is_group: bool, content: str = "", parcel: Parcel | None = None, origin: str = "api"
     ) -> Job:
-        """Queue a text, or media when there is a parcel. Beyond MOST_WAITING it has failed at once."""
+        """Queue a text, or media with a parcel. Beyond MOST_WAITING, and at the end, it has failed at once."""
         job = self._job(target, is_group, content, parcel, origin)
         if parcel is not None:
             parcel.hold()
+        if self._closed:
+            self._not_sent(job)
+            return job
         if self.full:
             job.info = self.fullness
             self._finish(job, "")
@@ -217,10 +221,14 @@ class Outgoing:
         )
 
     def _give_up(self) -> None:
+        self._closed = True
         if self._waiting:
             log.warning("%d queued sends were not sent: the account is stopping", len(self._waiting))
         for job in self._waiting:
-            job.code = USED_UP
-            job.info = "stopped while sending: it may have arrived" if job.in_flight else "not sent: stopping"
-            self._finish(job, "")
+            self._not_sent(job)
         self._waiting.clear()
+
+    def _not_sent(self, job: Job) -> None:
+        job.code = USED_UP
+        job.info = "stopped while sending: it may have arrived" if job.in_flight else "not sent: stopping"
+        self._finish(job, "")

@@ -30,6 +30,7 @@ from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
 from wxcontroller.client.session import Session
 from wxcontroller.client.store import FileStore
+from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.notify import Notifier
@@ -83,8 +84,9 @@ class Client:
         async def send_reply(reply: Reply) -> None:
             await sending.reply(reply)
 
+        tasks = Tasks()
         delivery = Delivery(
-            config.post_api, agent, private / "undelivered.json", Replies(roster, send_reply).answered
+            config.post_api, agent, private / "undelivered.json", Replies(roster, tasks, send_reply).answered
         )
         media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
@@ -138,6 +140,7 @@ class Client:
             media_out=media_out,
             request_stop=stopping.set,
             consults=consults,
+            tasks=tasks,
         )
         sending = Sending(parts)
         heartbeat = Heartbeat(
@@ -152,14 +155,14 @@ class Client:
         async with listening(application(parts, sending, inbox), config):
             notifier.ready()
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    posting = tasks.create_task(delivery.run())
+                async with asyncio.TaskGroup() as group:
+                    posting = group.create_task(delivery.run())
                     helpers = [
-                        tasks.create_task(work) for work in (outgoing.run(), heartbeat.run(), inbox.keep_tidy())
+                        group.create_task(work) for work in (outgoing.run(), heartbeat.run(), inbox.keep_tidy())
                     ]
                     await self._drive(driver, session, outgoing, stopping)
                     notifier.stopping()
-                    await parts.tasks.close()
+                    await tasks.close()
                     for helper in helpers:
                         helper.cancel()
                     await asyncio.wait(helpers)

@@ -1,17 +1,21 @@
 """Replies in webhook answers, and pacing."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import message
+from tests.unit.client.listener import Listener, taken
+from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import LoginWay
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -107,6 +111,49 @@ async def test_notices_of_groups_and_strangers_get_no_reply(start: Start, webhoo
     got = await webhook.messages(4)
     assert got[0]["type"] == "group_notice"
     assert [to for to, _, _ in client.driver.sends] == ["@ann"]
+
+
+async def test_a_reply_to_a_report_of_the_last_run_waits_for_the_login(start: Start, webhook: Webhook) -> None:
+    """It is posted before the account is logged in again; the session, and with it the ids, are the same."""
+    first = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
+    webhook.statuses = [500] * 100
+    first.driver.play([*logged_in(), message("hi"), message("?", sender="@who", chat="@who")])
+    await first.until_state("running")
+    await first.stop()
+    webhook.statuses, webhook.answer = [], lambda report: json.dumps({"reply": f"re {report['content']}"}).encode()
+    again = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
+    await webhook.messages(2)
+    assert again.driver.sends == []
+    again.driver.play(logged_in(LoginWay.STORED))
+    await webhook.messages(3)
+    again.driver.play([message("end")])
+    await webhook.messages(5)
+    assert [(to, text) for to, text, _ in again.driver.sends] == [("@ann", "re hi"), ("@ann", "re end")]
+
+
+async def test_a_reply_that_comes_while_the_account_stops_is_told_as_not_sent(
+    start: Start, listener: Listener
+) -> None:
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    go_on = asyncio.Event()
+
+    async def late(_: web.Request, __: JsonObject) -> web.StreamResponse:
+        listener.respond = taken
+        await go_on.wait()
+        return web.json_response({"reply": "too late"})
+
+    listener.respond = late
+    client.driver.play([message("hi")])
+    await listener.until("hi")
+    stop = asyncio.create_task(client.stop())
+    await client.until_state("stop")
+    go_on.set()
+    assert await stop == 0
+    assert await listener.until("too late") == ["hi", "too late"]
+    told = obj(json.loads(next(body for _, body in listener.raw if b"too late" in body)))
+    assert (told["code"], told["info"], told["from"]) == (-5, "not sent: stopping", "code")
+    assert client.driver.sends == []
 
 
 def test_pauses_have_jitter_and_bursts_an_end() -> None:
