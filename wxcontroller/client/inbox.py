@@ -26,6 +26,8 @@ AT_ONCE = 4
 # Reports that come after wait for it.
 FETCH_SECONDS = 120.0
 SWEEP_SECONDS = 600.0
+# Between two looks when there is too much already: a look goes through the whole directory.
+SWEEP_PAUSE = 5.0
 _STOPPING = "the account is stopping"
 _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
@@ -57,6 +59,7 @@ class Inbox:
     kept: Kept = Kept()
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _too_much: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, message: Message, done: Callable[[MediaFacts], None]) -> None:
         """Fetch a message's media; ``done`` gets what is known of them afterwards, with the error if it failed."""
@@ -80,14 +83,19 @@ class Inbox:
             await asyncio.wait(list(self._tasks))
 
     async def keep_tidy(self) -> None:
-        """Delete what is too old or too much, until cancelled."""
+        """Delete what is too old or too much, and first what an earlier process left unfinished; until cancelled."""
         days, most = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
+        begun = time.time() - 1  # the clock of files is a little behind
         while True:
-            swept = await asyncio.to_thread(sweep, self.config.media_dir, days * 86400, most, time.time())
+            self._too_much.clear()
+            swept = await asyncio.to_thread(sweep, self.config.media_dir, days * 86400, most, time.time(), begun)
             self.kept = Kept(swept.files, swept.bytes)
             if swept.removed:
                 log.info("%d received media files were deleted by age or size", swept.removed)
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(SWEEP_PAUSE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await self._too_much.wait()
 
     async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
         error = _STOPPING
@@ -125,6 +133,8 @@ class Inbox:
             return replace(known, path=media.no_content_path())
         named = _named(content, got, part, token)
         self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
+        if 0 < self.config.number("media_keep_bytes") < self.kept.bytes:
+            self._too_much.set()
         data = ""
         if self.config.flag("plugin_openwx_post_media_data") and got.size <= MOST_DATA:
             data = await asyncio.to_thread(_encoded, named.path)
@@ -155,10 +165,10 @@ def _encoded(path: Path) -> str:
     return base64.encodebytes(path.read_bytes()).decode("ascii")
 
 
-def sweep(directory: Path, seconds: float, most: int, now: float) -> Swept:
+def sweep(directory: Path, seconds: float, most: int, now: float, begun: float = 0.0) -> Swept:
     """Delete received media older than ``seconds``, then the oldest beyond ``most`` bytes; 0 is no limit for either.
 
-    Also removes what an earlier process left unfinished.
+    Also removes what is unfinished since before ``begun``, when this process began.
     """
     found: list[tuple[float, int, Path]] = []
     with contextlib.suppress(FileNotFoundError):
@@ -166,7 +176,7 @@ def sweep(directory: Path, seconds: float, most: int, now: float) -> Swept:
             with contextlib.suppress(OSError):
                 status = path.lstat()
                 if path.name.startswith(_UNFINISHED):
-                    if now - status.st_mtime > _UNFINISHED_SECONDS:
+                    if status.st_mtime < max(begun, now - _UNFINISHED_SECONDS):
                         path.unlink()
                 elif path.name.startswith(_PREFIX):
                     found.append((status.st_mtime, status.st_size, path))
