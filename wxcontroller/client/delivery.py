@@ -161,7 +161,7 @@ class Delivery:
         except (OSError, ValueError, RecursionError) as problem:
             log.error("undelivered reports of the last run can't be read: %s", problem)
             return
-        bodies = [body.encode() for body in items(stored) if isinstance(body, str)]
+        bodies = [body.encode() for body in items(stored) if isinstance(body, str) and _is_report(body)]
         if bodies:
             log.info("%d reports of the last run are delivered first", len(bodies))
             given_up = self._store.stat().st_mtime  # by the last run
@@ -247,3 +247,10 @@ class Delivery:
             len(self._waiting),
             extra=fields(Event.DELIVERY_FAILED),
         )
+
+
+def _is_report(body: str) -> bool:
+    try:
+        return isinstance(json.loads(body.encode()), dict)
+    except (ValueError, RecursionError):
+        return False

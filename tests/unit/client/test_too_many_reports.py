@@ -1,7 +1,9 @@
 """Reports that nobody takes: so many are kept and no more, the oldest go, and each that went is counted."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -11,6 +13,7 @@ from tests.unit.client.listener import POST_API, Listener
 from tests.unit.client.scripted import message
 from wxcontroller.client import delivery
 from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.paths import Paths
 
 Start = Callable[..., RunningClient]
 
@@ -63,3 +66,33 @@ async def test_one_report_larger_than_all_may_be_is_delivered(
     client = start(**{POST_API: listener.address})
     await client.login()
     assert await held_up(client, listener, ["a" * 5000, "b", "c" * 5000]) == ["a" * 5000, "c" * 5000]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        *(b"", b"{", b"[", b"[" * 100_000, b"\xff", b"null", b'{"a":1}', b"[]", b"[1,null,[]]"),
+        json.dumps(["no json", "[]", "\ud800", '{"post_type":"x"', "[" * 100_000]).encode(),
+    ],
+    ids=range(10),
+)
+async def test_what_is_damaged_in_the_store_is_left_out_and_holds_nothing_up(
+    listener: Listener, start: Start, stored: bytes, tmp_path: Path
+) -> None:
+    store = Paths(tmp_path).state("alice") / "undelivered.json"
+    store.write_bytes(stored)
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    client.driver.play([message("hi")])
+    assert await listener.until("hi") == ["hi"]
+    assert {str(obj(json.loads(body))["post_type"]) for _, body in listener.raw} == {"event", "receive_message"}
+    assert await client.stop() == 0
+    assert not store.exists()
+
+
+async def test_what_is_whole_in_the_store_is_delivered(listener: Listener, start: Start, tmp_path: Path) -> None:
+    report = {"post_type": "receive_message", "content": "old", "type": "friend_message"}
+    store = Paths(tmp_path).state("alice") / "undelivered.json"
+    store.write_text(json.dumps(["no json", json.dumps(report)]))
+    start(**{POST_API: listener.address})
+    assert await listener.until("old") == ["old"]
