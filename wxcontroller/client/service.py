@@ -145,7 +145,7 @@ class Client:
         sending = Sending(parts)
         heartbeat = Heartbeat(
             config.poll_api,
-            poll_seconds(config),
+            config.seconds("poll_interval"),
             config.port,
             agent,
             lambda: session.state is LoginState.RUNNING,
@@ -250,11 +250,4 @@ def pacing_of(config: ClientConfig) -> Pacing:
         burst=config.number("send_burst_max"),
         daily=config.number("send_daily_max"),
         store=config.cookie_path.parent / "sent_today.json",
-    )
-
-
-def poll_seconds(config: ClientConfig) -> float:
-    """Return the pause between heartbeats, by the plugin's name of it or by the plain one (openwx-api 5.1 no. 15)."""
-    return config.seconds(
-        "plugin_openwx_poll_interval" if "plugin_openwx_poll_interval" in config.given else "poll_interval"
     )
