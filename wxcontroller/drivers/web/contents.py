@@ -68,7 +68,7 @@ class Content:
 def content_of(raw: JsonObject, kind: int, message_id: str, content: str, emoji_names: bool) -> Content:
     """Read an entry of AddMsgList whose Content, rid of a group's prefix, is ``content``; ``kind`` is its MsgType."""
     if kind == TEXT:
-        if integer(raw.get("SubMsgType")) == PLACE or "pictype=location" in content:
+        if integer(raw.get("SubMsgType")) == PLACE or _shown_as_place(raw, content):
             return _place(raw, content.partition(":<br/>")[0], emoji_names)
         if text(raw.get("FromUserName")) == "newsapp":
             return _news(markup.read(content, emoji_names))
@@ -253,6 +253,11 @@ def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> Content:
     }
     words = "\n".join(f"[名片]{name}：{value}" for name, value in lines.items())
     return Content(MessageKind.CARD, words, str(CARD), card=card)
+
+
+def _shown_as_place(raw: JsonObject, content: str) -> bool:
+    """Whether a text without SubMsgType is a location. Anybody can write the words, but not the fields."""
+    return "pictype=location" in content and bool(text(raw.get("Url")) or text(raw.get("OriContent")))
 
 
 def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> Content:
