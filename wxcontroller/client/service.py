@@ -119,6 +119,7 @@ class Client:
         async def transmit(job: Job) -> str:
             if job.parcel is None:
                 return (await driver.send_text(job.target, job.content, job.local_id)).id
+            await job.parcel.load()
             try:
                 return (await job.parcel.send(driver, job.target, job.local_id)).id
             finally:

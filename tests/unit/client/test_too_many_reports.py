@@ -16,6 +16,7 @@ from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.paths import Paths
 
 Start = Callable[..., RunningClient]
+MESSAGES = {"MOJO_WEIXIN_POST_EVENT": "0"}  # and no events
 
 
 async def held_up(client: RunningClient, listener: Listener, texts: list[str]) -> list[str]:
@@ -41,7 +42,7 @@ async def test_beyond_the_limit_the_oldest_go_and_are_counted(
     listener: Listener, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "MOST_WAITING", 4)
-    client = start(**{POST_API: listener.address})
+    client = start(**{POST_API: listener.address, **MESSAGES})
     await client.login()
     got = await held_up(client, listener, [str(number) for number in range(10)])
     # The first one is under way: it is not what goes, and what comes after it is not taken for it.
@@ -52,7 +53,7 @@ async def test_beyond_the_limit_the_oldest_go_and_are_counted(
 
 async def test_long_texts_are_bounded_too(listener: Listener, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "MOST_HELD", 30_000)
-    client = start(**{POST_API: listener.address})
+    client = start(**{POST_API: listener.address, **MESSAGES})
     await client.login()
     got = await held_up(client, listener, [f"{number}{'长' * 2000}" for number in range(10)])
     assert [text.rstrip("长") for text in got] == ["0", "7", "8", "9"]
@@ -63,7 +64,7 @@ async def test_one_report_larger_than_all_may_be_is_delivered(
     listener: Listener, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "MOST_HELD", 1000)
-    client = start(**{POST_API: listener.address})
+    client = start(**{POST_API: listener.address, **MESSAGES})
     await client.login()
     assert await held_up(client, listener, ["a" * 5000, "b", "c" * 5000]) == ["a" * 5000, "c" * 5000]
 
