@@ -63,9 +63,10 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             given[option.name] = option.check(value)
         except ValueError as problem:
             raise BadSettings(f"account {name}: {option.variable} {problem}", remedy) from None
-    # Under both names; where both were given the plugin's counts, as a request is written down under that one.
+    # Under both names; where both were given the plain one counts: requests and settings are written down under the
+    # plugin's, so it is the admin's.
     both = {
-        name: given.get(plugin, given.get(plain, "")) for plain, plugin in SAME.items() for name in (plain, plugin)
+        name: given.get(plain, given.get(plugin, "")) for plain, plugin in SAME.items() for name in (plain, plugin)
     }
     defaults = {option.name: option.default for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
 

@@ -17,6 +17,7 @@ import aiohttp
 from wxcontroller.client.database import Unavailable
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Entry, Selection, State
+from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.journal import Event, fields
@@ -111,7 +112,7 @@ class Delivery:
                     continue
                 if not batch:
                     self._empty.set()
-                    await _either(news, self._again)
+                    await either(news, self._again)
                 self._again.clear()
                 for entry in batch:
                     if not await self._deliver(web, entry) or self._again.is_set():
@@ -252,13 +253,3 @@ def _lighter(entry: Entry) -> bytes | None:
         return None
     report = obj(json.loads(entry.body))
     return to_bytes({**report, "media_data": ""}) if report.get("media_data") else None
-
-
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
-    """Wait until one of them is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in (one, other)]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -1,7 +1,6 @@
 """Media to send, from what a request gives: an id, content, a URL or a file (openwx-api 2.4)."""
 
 import asyncio
-import base64
 import contextlib
 import hashlib
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from yarl import URL
 
 from wxcontroller.client import urlfetch
+from wxcontroller.client.bodies import Attached
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.mediabook import MediaBook, Received
 from wxcontroller.client.parcel import Parcel
@@ -76,8 +76,8 @@ class MediaOut:
         """Keep what is known of a message's media, for sending them on by their id."""
         self.book.add_received(message.media or Media(message.kind, message.id), facts.path if facts.size else "")
 
-    async def parcel(self, given: Mapping[str, str], data: bytes | None = None) -> Parcel:
-        """Return a parcel for ``media_*`` parameters; ``data`` is media_data. Raises BadMedia."""
+    async def parcel(self, given: Mapping[str, str], data: Attached | None = None) -> Parcel:
+        """Return a parcel for ``media_*`` parameters; ``data`` is media_data, taken to disk. Raises BadMedia."""
         if given.get("media_id"):
             key, kind = media.split_id(given["media_id"])
             found = self.book.received(key)
@@ -88,7 +88,7 @@ class MediaOut:
             return self._by_id(given)
         label = given.get("media_path", "")
         if data:
-            return await self._of_file(given, label, *self._written(given, data))
+            return await self._of_file(given, label, *self._written(given, data.take()))
         if label.startswith(("http://", "https://")):
             return await self._by_url(given, label)
         if label:
@@ -138,7 +138,7 @@ class MediaOut:
         uploaded = Uploaded(kind, content.id, name, content.size, reference=content.reference)
         known = parcel.facts if parcel else replace(_facts(named), name=name, size=content.size)
         facts = replace(known, kind=kind, id=media.media_id(content.id, kind))
-        return Parcel(facts, parcel.file, uploaded, parcel.discard) if parcel else Parcel(facts, uploaded=uploaded)
+        return replace(parcel, facts=facts, uploaded=uploaded) if parcel else Parcel(facts, uploaded=uploaded)
 
     async def _of_received(self, given: Mapping[str, str], kept: str, kind: MessageKind) -> Parcel:
         """Return a parcel of a received file; it stays as it is while it is open, whatever is tidied up."""
@@ -205,8 +205,7 @@ class MediaOut:
                 raise BadMedia(f"media size exceed, maximum size is {most} bytes", "", _facts(given))
             if status.st_size == 0:
                 raise BadMedia("invaild media", "it is empty", _facts(given))
-            want_data = self.config.flag("plugin_openwx_post_media_data") and status.st_size <= media.MOST_DATA
-            digest, data, start = await asyncio.to_thread(_look, path, want_data)
+            digest, start = await asyncio.to_thread(_look, path)
         except OSError as problem:
             discard()
             raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
@@ -231,13 +230,13 @@ class MediaOut:
             ext=ext,
             size=status.st_size,
             mtime=_number(given.get("media_mtime", "")) or int(status.st_mtime),
-            data=data,
             md5=digest,
             chunks=-(-status.st_size // self.config.number("media_chunk_size")),
         )
         # Asked for as a file, it is one whatever its name says.
         forced = MessageKind.FILE if wanted is MessageKind.FILE else None
-        return Parcel(facts, Upload(path, name, mime, status.st_size, forced), discard=discard)
+        shown = self.config.flag("plugin_openwx_post_media_data") and status.st_size <= media.MOST_DATA
+        return Parcel(facts, Upload(path, name, mime, status.st_size, forced), discard=discard, shown=shown)
 
     def _written(self, given: Mapping[str, str], data: bytes) -> tuple[Path, Callable[[], None]]:
         path, stream = self._temporary(given)
@@ -281,18 +280,15 @@ def _status(path: Path) -> os.stat_result:
     return path.stat()
 
 
-def _look(path: Path, want_data: bool) -> tuple[str, str, bytes]:
-    """Return MD5, base64 in lines of 76 (or ""), and the first bytes."""
+def _look(path: Path) -> tuple[str, bytes]:
+    """Return MD5 and the first bytes."""
     digest = hashlib.md5(usedforsecurity=False)
-    content = bytearray()
     start = b""
     with path.open("rb") as stream:
         while piece := stream.read(1 << 20):
             start = start or piece[:64]
             digest.update(piece)
-            if want_data:
-                content += piece
-    return digest.hexdigest(), base64.encodebytes(content).decode("ascii"), start
+    return digest.hexdigest(), start
 
 
 def _kind(given: Mapping[str, str]) -> MessageKind | None:

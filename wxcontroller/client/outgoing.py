@@ -78,6 +78,7 @@ class Outgoing:
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
+    _closed: bool = False  # nothing is sent any more
     _waiting: deque[Job] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -132,8 +133,11 @@ class Outgoing:
         job = self._job(target, is_group, content, parcel, origin)
         if parcel is not None:
             parcel.hold()
+        if self.closing or self._closed:
+            self._not_sent(job)
+            return job
         if refusal := self.refusal:
-            job.code, job.info = (NOT_SENT, _STOPPING) if self.closing else (UNREADABLE, refusal)
+            job.info = refusal
             self._finish(job, "")
             return job
         self._waiting.append(job)
@@ -262,13 +266,17 @@ class Outgoing:
         )
 
     def _give_up(self) -> None:
+        self._closed = True
         if self._waiting:
             log.warning("%d queued sends were not sent: the account is stopping", len(self._waiting))
         for job in self._waiting:
-            job.code, job.status = NOT_SENT, ""
-            job.info = "stopped while sending: it may have arrived" if job.in_flight else _STOPPING
-            self._finish(job, "")
+            self._not_sent(job)
         self._waiting.clear()
+
+    def _not_sent(self, job: Job) -> None:
+        job.code, job.status = NOT_SENT, ""
+        job.info = "stopped while sending: it may have arrived" if job.in_flight else _STOPPING
+        self._finish(job, "")
 
 
 def _answer_of(problem: WeChatError) -> tuple[int, str]:

@@ -1,5 +1,7 @@
 """Media on the way out: uploaded once, sent as often as wanted."""
 
+import asyncio
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -20,14 +22,20 @@ class Parcel:
     """Media to send: a local ``file`` that WeChat is still to get, or content it holds already (``uploaded``).
 
     Both: content that was received, ``file`` for the case that WeChat does not take it by reference. ``discard``
-    frees the local file; it is called when nobody needs the parcel any more.
+    frees the local file; it is called when nobody needs the parcel any more. ``shown``: reports have the content.
     """
 
     facts: MediaFacts
     file: Upload | None = None
     uploaded: Uploaded | None = None
     discard: Callable[[], None] = _nothing
+    shown: bool = False
     _users: int = 0
+
+    async def load(self) -> None:
+        """Read the content for the report; not before it is its turn, or all that wait would be in memory."""
+        if self.shown and self.file is not None and not self.facts.data:
+            self.facts = replace(self.facts, data=await asyncio.to_thread(_encoded, self.file))
 
     async def upload(self, driver: Driver) -> Uploaded:
         """Return the content at WeChat, given to it now unless it has it. Raises as Driver.upload."""
@@ -60,3 +68,11 @@ class Parcel:
         if self._users <= 0:
             discard, self.discard = self.discard, _nothing
             discard()
+
+
+def _encoded(file: Upload) -> str:
+    """Return the content in base64, in lines of 76; "" when it can't be read any more."""
+    try:
+        return base64.encodebytes(file.path.read_bytes()).decode("ascii")
+    except OSError:
+        return ""

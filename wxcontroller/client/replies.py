@@ -1,5 +1,6 @@
 """What a webhook answers to a report: a reply to send (openwx-api 3.4)."""
 
+import asyncio
 import json
 import logging
 import re
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 from wxcontroller.client.eventtables import Entry
 from wxcontroller.client.roster import Roster
+from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject, field, obj, text
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
     is_group = report.get("type") == "group_message"
     if kind == "send_message":
         wanted = ""
-        if report.get("from") == "code" or report.get("format", "text") != "text":
+        if report.get("from") == "code" or answer.get("format") not in (None, "text"):
             return None
         target = text(report.get("group_id" if is_group else "receiver_id"))
     elif kind == "receive_message" and report.get("type") in ("friend_message", "group_message"):
@@ -51,6 +53,7 @@ class Replies:
     """Sends what webhooks answer. ``send`` takes a reply."""
 
     roster: Roster
+    tasks: Tasks
     send: Callable[[Reply], Awaitable[None]]
 
     async def answered(self, entry: Entry, answer: bytes) -> None:
@@ -65,7 +68,21 @@ class Replies:
         reply = reply_of(obj(json.loads(entry.body)), obj(parsed))
         if reply is None:
             return
-        if reply.target not in (self.roster.groups if reply.is_group else self.roster.contacts):
+        if self.roster.contacts:
+            await self._send(reply)
+        else:  # a report of the last run is posted before the login
+            self.tasks.leave(self._send_when_loaded(reply))
+
+    async def _send_when_loaded(self, reply: Reply) -> None:
+        try:
+            await self.roster.until_loaded()
+        except asyncio.CancelledError:
+            log.warning("a webhook's reply is not sent: the account is stopping")
+            raise
+        await self._send(reply)
+
+    async def _send(self, reply: Reply) -> None:
+        if reply.target in (self.roster.groups if reply.is_group else self.roster.contacts):
+            await self.send(reply)
+        else:
             log.warning("a webhook's reply is not sent: the chat is not known (any more)")
-            return
-        await self.send(reply)

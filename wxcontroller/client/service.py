@@ -34,6 +34,7 @@ from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
 from wxcontroller.client.session import Session
 from wxcontroller.client.store import FileStore
+from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.notify import Notifier
@@ -95,10 +96,9 @@ class Client:
         async def send_reply(reply: Reply) -> None:
             await sending.reply(reply)
 
-        events = EventLog(private / "events.db")
-        delivery = Delivery(
-            receiver_of(config, agent), policy_of(config), events, Replies(roster, send_reply).answered
-        )
+        tasks, events = Tasks(), EventLog(private / "events.db")
+        replies = Replies(roster, tasks, send_reply)
+        delivery = Delivery(receiver_of(config, agent), policy_of(config), events, replies.answered)
         media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
         reporter = reporter_of(config, events, ring)
@@ -131,6 +131,7 @@ class Client:
         async def transmit(job: Job) -> str:
             if job.parcel is None:
                 return (await driver.send_text(job.target, job.content, job.local_id)).id
+            await job.parcel.load()
             try:
                 return (await job.parcel.send(driver, job.target, job.local_id)).id
             finally:
@@ -160,11 +161,12 @@ class Client:
             media_out=media_out,
             request_stop=stopping.set,
             consults=consults,
+            tasks=tasks,
         )
         sending = Sending(parts)
         heartbeat = Heartbeat(
             config.poll_api,
-            poll_seconds(config),
+            config.seconds("poll_interval"),
             config.port,
             agent,
             lambda: session.state is LoginState.RUNNING,
@@ -176,19 +178,19 @@ class Client:
             events.open()
             held = asyncio.ensure_future(events.held())  # before anything is held in this process
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    posting = tasks.create_task(delivery.run())
+                async with asyncio.TaskGroup() as group:
+                    posting = group.create_task(delivery.run())
                     works = (
                         outgoing.run(),
                         heartbeat.run(),
                         Keeping(config, events, inbox).run(),
                         resuming.run(held),
                     )
-                    helpers = [tasks.create_task(work) for work in works]
+                    helpers = [group.create_task(work) for work in works]
                     drain = Drain(outgoing, session, notifier, config.seconds("stop_drain"))
                     await self._drive(driver.run(handle), session, drain, stopping)
                     notifier.stopping()
-                    await parts.tasks.close()
+                    await tasks.close()
                     for helper in helpers:
                         helper.cancel()
                     await asyncio.wait(helpers)
@@ -296,11 +298,4 @@ def policy_of(config: ClientConfig) -> Policy:
         longest=config.seconds("webhook_retry_longest"),
         final=frozenset(int(status) for status in config.options["webhook_final"].split(",") if status),
         timeout=config.seconds("webhook_timeout"),
-    )
-
-
-def poll_seconds(config: ClientConfig) -> float:
-    """Return the pause between heartbeats, by the plugin's name of it or by the plain one (openwx-api 5.1 no. 15)."""
-    return config.seconds(
-        "plugin_openwx_poll_interval" if "plugin_openwx_poll_interval" in config.given else "poll_interval"
     )

@@ -95,7 +95,9 @@ class Session:
             case base.Refused():
                 self._refused(event)
             case base.Profile():
-                self._reporter.events(self.roster.rename(event.me))
+                told = self.roster.rename(event.me)
+                if self._loaded:  # a login tells it bit by bit
+                    self._reporter.events(told)
                 self._publish()
             case base.RosterLoaded():
                 self.roster.replace(event.contacts, event.groups)

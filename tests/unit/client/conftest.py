@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
 from wxcontroller.client.outgoing import Rests
@@ -85,6 +86,12 @@ async def webhook() -> AsyncIterator[Webhook]:
     hook.port = runner.addresses[0][1]
     yield hook
     await runner.cleanup()
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    async with listening() as one:
+        yield one
 
 
 @dataclass

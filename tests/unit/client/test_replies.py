@@ -1,5 +1,6 @@
 """Replies in webhook answers, and pacing."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -7,13 +8,16 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import message
+from tests.unit.client.listener import Listener, taken
+from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client import pacing as pacing_module
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import LoginWay
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -43,15 +47,35 @@ async def test_a_reply_goes_back_to_friend_and_group_once(start: Start, webhook:
     ]
 
 
-async def test_a_sent_text_may_be_answered_and_media_may_not(start: Start, webhook: Webhook) -> None:
+@pytest.mark.parametrize(
+    ("said", "heard"), [({}, True), ({"format": None}, True), ({"format": "text"}, True), ({"format": "json"}, False)]
+)
+async def test_what_was_sent_may_be_answered_by_a_text(
+    start: Start, webhook: Webhook, said: dict[str, object], heard: bool
+) -> None:
+    """``format`` is what the answer says of itself (openwx-api 3.4); media are not sent there."""
     client = start(**{POST_API: webhook.address})
-    webhook.answer = always(reply="and this", media="http://127.0.0.1/x.png")
+    webhook.answer = always(reply="and this", media="http://127.0.0.1/x.png", **said)
     await client.login()
     await client.get("send_group_message", id="@@team", content="x")
-    await webhook.messages(2)
     await client.get("send_friend_message", id="@ann", media_id="@m:3")
-    await webhook.messages(3)
-    assert [(to, text) for to, text, _ in client.driver.sends] == [("@@team", "x"), ("@@team", "and this")]
+    await webhook.messages(4 if heard else 2)
+    webhook.answer = None
+    await client.get("send_friend_message", id="@ben", content="end")
+    again = [("@@team", "and this"), ("@ann", "and this")] if heard else []
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@@team", "x"), *again, ("@ben", "end")]
+    assert len(client.driver.media_sends) == 1
+
+
+async def test_what_an_answer_says_of_itself_does_not_matter_to_what_was_received(
+    start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: webhook.address})
+    webhook.answer = always(reply="x", format="json")
+    await client.login()
+    client.driver.play([message("hi")])
+    await webhook.messages(2)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
 
 
 async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webhook: Webhook) -> None:
@@ -89,6 +113,49 @@ async def test_notices_of_groups_and_strangers_get_no_reply(start: Start, webhoo
     got = await webhook.messages(4)
     assert got[0]["type"] == "group_notice"
     assert [to for to, _, _ in client.driver.sends] == ["@ann"]
+
+
+async def test_a_reply_to_a_report_of_the_last_run_waits_for_the_login(start: Start, webhook: Webhook) -> None:
+    """It is posted before the account is logged in again; the session, and with it the ids, are the same."""
+    first = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
+    webhook.statuses = [500] * 100
+    first.driver.play([*logged_in(), message("hi"), message("?", sender="@who", chat="@who")])
+    await first.until_state("running")
+    await first.stop()
+    webhook.statuses, webhook.answer = [], lambda report: json.dumps({"reply": f"re {report['content']}"}).encode()
+    again = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
+    await webhook.messages(2)
+    assert again.driver.sends == []
+    again.driver.play(logged_in(LoginWay.STORED))
+    await webhook.messages(3)
+    again.driver.play([message("end")])
+    await webhook.messages(5)
+    assert [(to, text) for to, text, _ in again.driver.sends] == [("@ann", "re hi"), ("@ann", "re end")]
+
+
+async def test_a_reply_that_comes_while_the_account_stops_is_told_as_not_sent(
+    start: Start, listener: Listener
+) -> None:
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    go_on = asyncio.Event()
+
+    async def late(_: web.Request, __: JsonObject) -> web.StreamResponse:
+        listener.respond = taken
+        await go_on.wait()
+        return web.json_response({"reply": "too late"})
+
+    listener.respond = late
+    client.driver.play([message("hi")])
+    await listener.until("hi")
+    stop = asyncio.create_task(client.stop())
+    await client.until_state("stop")
+    go_on.set()
+    assert await stop == 0
+    assert await listener.until("too late") == ["hi", "too late"]
+    told = obj(json.loads(next(body for _, body in listener.raw if b"too late" in body)))
+    assert (told["code"], told["info"], told["from"]) == (-5, "not sent: stopping", "code")
+    assert client.driver.sends == []
 
 
 def test_pauses_have_jitter_and_bursts_an_end() -> None:

@@ -16,7 +16,7 @@ from wxcontroller.drivers.base import Checkpoint, FriendAsked, LossReason, Messa
 from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, TooLong
 from wxcontroller.drivers.web.guard import Guard, MediaLoop
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.roster import Roster
@@ -176,6 +176,9 @@ class Listener:
         for _ in range(_PAGES):
             try:
                 news = decode.news_of(await self._pulse.wait(self._calls.sync(self._session)))
+            except TooLong as problem:
+                await self._pass_over(problem)
+                return None
             except WeChatError as problem:
                 if problem.ret is None:
                     await self._silence(problem)
@@ -193,6 +196,21 @@ class Listener:
         elif asked:
             self._guard.vain(empty)
         return None
+
+    async def _pass_over(self, problem: TooLong) -> None:
+        """Go on behind news that are more than can be read: asked for again they would be as many."""
+        session = self._session
+        try:
+            init = decode.init_of(await self._pulse.wait(self._calls.init(session)))
+        except WeChatError as other:
+            await self._silence(other)
+            return
+        if init.sync_key in ((), session.sync_key):  # it leads nowhere else
+            await self._silence(problem)
+            return
+        log.error("WeChat's news are lost: %s", problem.message)
+        session.sync_key, session.check_key, session.skey = init.sync_key, (), init.skey or session.skey
+        await self._saved.save()
 
     # -- news
 
