@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
+from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
@@ -61,6 +62,15 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             given[option.name] = option.check(value)
         except ValueError as problem:
             raise BadSettings(f"account {name}: {option.variable} {problem}", remedy) from None
+    proxy = read_credential("proxy", environ)
+    if proxy is not None:  # the admin's: no request changes the way out of such an account
+        try:
+            given["proxy"] = OPTIONS["proxy"].check(proxy)
+        except ValueError as problem:
+            raise BadSettings(
+                f"account {name}: the credential proxy {problem}",
+                f"correct {PLACE}/{instance}.proxy or {PLACE}/proxy",
+            ) from None
     # Under both names; where both were given the plugin's counts, as a request is written down under that one.
     both = {
         name: given.get(plugin, given.get(plain, "")) for plain, plugin in SAME.items() for name in (plain, plugin)
