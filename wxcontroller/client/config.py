@@ -10,6 +10,7 @@ from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.targets import Targets
 
 _REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
 
@@ -30,6 +31,11 @@ class ClientConfig:
     cookie_path: Path
     tmpdir: Path
     media_dir: Path
+
+    @property
+    def targets(self) -> Targets:
+        """Where reports and heartbeats may go."""
+        return Targets.parse(self.options["webhook_targets"].split())
 
     def flag(self, option: str) -> bool:
         return self.options[option] == "1"

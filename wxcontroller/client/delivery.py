@@ -13,11 +13,13 @@ from pathlib import Path
 
 import aiohttp
 
+from wxcontroller.client.outbound import NotATarget, TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.targets import Targets
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ _MOST_ANSWER = 256 * 1024
 _ANSWER_SECONDS = 10.0
 # Answers that say "never this one". Others, 404 and 403 included, are what a receiver says while it is replaced.
 _FINAL = frozenset({400, 410, 413, 415, 422})
+_ANYWHERE = Targets()
 
 
 class Delivery:
@@ -47,8 +50,10 @@ class Delivery:
         user_agent: str,
         store: Path,
         answered: Callable[[bytes, bytes], Awaitable[None]] | None = None,
+        targets: Targets = _ANYWHERE,
     ) -> None:
         self.address = address
+        self._targets = targets
         self._answered = answered
         self._bytes = 0
         self._user_agent = user_agent
@@ -104,7 +109,10 @@ class Delivery:
         headers = {"Content-Type": "application/json", "User-Agent": self._user_agent}
         backoff = Backoff(first=1, longest=60)
         async with aiohttp.ClientSession(
-            timeout=_TIMEOUT, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+            connector=TargetConnector(self._targets),
+            timeout=_TIMEOUT,
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
         ) as web:
             while True:
                 while not self._waiting:
@@ -184,6 +192,10 @@ class Delivery:
                 self.last_error = f"it answers {answer.status}"
         except TimeoutError:
             self.last_error = "it does not answer in time"
+            self._log_failure(body)
+            return False
+        except NotATarget as problem:
+            self.last_error = str(problem)
             self._log_failure(body)
             return False
         except (aiohttp.ClientError, OSError, ValueError) as problem:

@@ -84,7 +84,11 @@ class Client:
             await sending.reply(reply)
 
         delivery = Delivery(
-            config.post_api, agent, private / "undelivered.json", Replies(roster, send_reply).answered
+            config.post_api,
+            agent,
+            private / "undelivered.json",
+            Replies(roster, send_reply).answered,
+            config.targets,
         )
         media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
@@ -146,6 +150,7 @@ class Client:
             config.port,
             agent,
             lambda: session.state is LoginState.RUNNING,
+            config.targets,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)

@@ -47,7 +47,7 @@ _OWN = {
     for name in (
         *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
-        *("send_jitter", "send_daily_max", "send_burst_max", "jsonp"),
+        *("send_jitter", "send_daily_max", "send_burst_max", "jsonp", "webhook_targets"),
     )
 }
 # Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
@@ -146,6 +146,13 @@ def conditions(value: str) -> str:
     return value
 
 
+def targets(value: str) -> str:
+    """Accept webhook targets (core.targets) separated by spaces, or nothing."""
+    from wxcontroller.core.targets import Targets  # wxctl has no use for it, and must be quick
+
+    return str(Targets.parse(value.split()))
+
+
 def directories(value: str) -> str:
     """Accept absolute directories separated by colons, or nothing."""
     if any(part and not part.startswith("/") for part in value.split(":")):
@@ -227,6 +234,9 @@ OPTIONS: Mapping[str, Option] = {
         Option("ca_file", "", line(300), "CA certificates to trust besides the system's", Origin.SETTINGS),
         Option("media_paths", "", directories, "directories below which media_path may name files", Origin.SETTINGS),
         Option("media_private_urls", "0", flag, "media may be fetched from private addresses", Origin.SETTINGS),
+        Option(
+            "webhook_targets", "", targets, "where reports and heartbeats may go; empty: anywhere", Origin.SETTINGS
+        ),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),
