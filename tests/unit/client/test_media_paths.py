@@ -170,7 +170,7 @@ async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
         await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
     port = runner.addresses[0][1]
     # As if 127.0.0.1 were out in the world, and 127.0.0.2 were not.
-    monkeypatch.setattr(urlfetch, "is_public", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
+    monkeypatch.setattr(urlfetch, "may_be_asked", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
     world.update({"outside.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"], "both.example": []})
     world["both.example"] = ["127.0.0.2", "127.0.0.1"]
     client = start()
@@ -180,6 +180,91 @@ async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
     # Of several addresses only the public ones are asked.
     assert (await upload(client, f"http://both.example:{port}/b"))["code"] == 0
     await runner.cleanup()
+
+
+@pytest.fixture
+async def two_servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[int, list[str]]]:
+    """The same port on 127.0.0.1, as if that were out in the world, and on 127.0.0.2; who was asked for what."""
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        asked.append(f"{request.transport.get_extra_info('sockname')[0]}{request.path}")
+        if request.path == "/a":
+            raise web.HTTPFound("/b")
+        return web.Response(body=PNG)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    for host in ("127.0.0.1", "127.0.0.2"):
+        await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
+    monkeypatch.setattr(urlfetch, "may_be_asked", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
+    yield runner.addresses[0][1], asked
+    await runner.cleanup()
+
+
+async def test_a_name_that_changes_its_address_between_looking_and_connecting(
+    start: Start, monkeypatch: pytest.MonkeyPatch, two_servers: tuple[int, list[str]]
+) -> None:
+    """DNS rebinding: each answer is another one. Whatever is connected to was looked at."""
+    port, asked = two_servers
+    answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.2"]]
+
+    async def resolve(
+        _: aiohttp.ThreadedResolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[dict[str, object]]:
+        return [
+            {"hostname": host, "host": address, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
+            for address in answers.pop(0)
+        ]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    client = start()
+    await client.login()
+    url = f"http://turning.example:{port}"
+    # The redirect is asked for where the first answer led to.
+    assert (await upload(client, f"{url}/a"))["code"] == 0
+    assert "private network" in str((await upload(client, f"{url}/c"))["reason"])
+    assert (await upload(client, f"{url}/d"))["code"] == 0
+    assert "private network" in str((await upload(client, f"{url}/e"))["reason"])
+    assert asked == ["127.0.0.1/a", "127.0.0.1/b", "127.0.0.1/d"]
+    assert answers == []
+
+
+async def test_where_a_connection_led_to_is_what_counts(
+    start: Start, monkeypatch: pytest.MonkeyPatch, two_servers: tuple[int, list[str]]
+) -> None:
+    """Should an address ever come past the look at it, nothing is asked for there."""
+    port, asked = two_servers
+
+    async def resolve(
+        _: object, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[dict[str, object]]:
+        return [
+            {"hostname": host, "host": "127.0.0.2", "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
+        ]
+
+    monkeypatch.setattr(urlfetch._PublicOnly, "resolve", resolve)
+    client = start()
+    await client.login()
+    assert "private network" in str((await upload(client, f"http://odd.example:{port}/a"))["reason"])
+    assert asked == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_addresses_of_this_machine_are_known_whatever_they_look_like(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """A firewall may keep others from what listens on them."""
+    monkeypatch.setattr(urlfetch, "is_public", lambda _: True)
+    assert not urlfetch.may_be_asked(address)
+
+
+def test_addresses_of_others_may_be_asked() -> None:
+    assert urlfetch.may_be_asked("93.184.216.34")
+    assert not urlfetch.may_be_asked("10.0.0.8")
 
 
 async def test_a_password_in_an_address_is_told_to_nobody(
