@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from wxcontroller.client import urlfetch
+from wxcontroller.client.mediapath import Confinement
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 Start = Callable[..., RunningClient]
@@ -53,6 +55,79 @@ async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Pa
             assert (await upload(client, path))["status"] == "invaild media_path", path
         assert client.driver.uploads == []
         assert obj(await client.get("get_client_info"))["code"] == 0
+
+
+async def test_nobody_learns_what_there_is_outside(start: Start, tmp_path: Path) -> None:
+    allowed = tmp_path / "pub"
+    allowed.mkdir()
+    (tmp_path / "there").write_bytes(PNG)
+    (tmp_path / "locked").mkdir(0)
+    client = start(WXCLIENT_MEDIA_PATHS=str(allowed))
+    await client.login()
+    told = {
+        str((await upload(client, f"{tmp_path}/{path}"))["reason"])
+        for path in ("there", "missing", "locked", "locked/a", "there/a", "pub/../there", "pub/../missing")
+    }
+    assert told == {"there is no such file below media_paths"}
+    assert "No such file" in str((await upload(client, f"{allowed}/missing"))["reason"])
+
+
+async def test_the_accounts_own_secrets_are_not_sent_whatever_media_paths_says(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "proxy").write_text("http://u:p@h:1")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    client = start(WXCLIENT_MEDIA_PATHS="/")
+    await client.login()
+    state, media = client.paths.state("alice"), client.paths.media("alice")
+    media.mkdir()
+    (state / "mojo_weixin_cookie_alice.dat").write_bytes(b"secret")
+    (media / "a.png").write_bytes(PNG)
+    (tmp_path / "b.png").write_bytes(PNG)
+    (tmp_path / "link").symlink_to(state)
+    for path in (
+        *(f"{state}/mojo_weixin_cookie_alice.dat", f"{tmp_path}/link/mojo_weixin_cookie_alice.dat"),
+        *(f"{media}/../mojo_weixin_cookie_alice.dat", f"{credentials}/proxy", "/proc/self/environ"),
+        *("/proc/self/cmdline", f"/proc/{os.getpid()}/environ", "/dev/null", "/sys/kernel/notes"),
+    ):
+        answer = await upload(client, path)
+        assert (answer["code"], answer["reason"]) == (-1, "there is no such file below media_paths"), path
+    for path in (f"{media}/a.png", f"{tmp_path}/b.png"):
+        assert (await upload(client, path))["code"] == 0, path
+
+
+def test_a_tree_that_changes_while_it_is_looked_at(tmp_path: Path) -> None:
+    """A directory and a link that leads out take turns under one name; what is opened is never outside."""
+    allowed, outside = tmp_path / "pub", tmp_path / "secret"
+    way, aside = allowed / "way", allowed / "aside"
+    for directory, content in ((outside, b"outside"), (way, b"inside")):
+        directory.mkdir(parents=True)
+        (directory / "a").write_bytes(content)
+    ending = threading.Event()
+
+    def swap() -> None:
+        while not ending.is_set():
+            way.rename(aside)
+            way.symlink_to(outside)
+            way.unlink()
+            aside.rename(way)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    opened, refused, confined = 0, set[str](), Confinement([allowed])
+    try:
+        while opened < 100 or "there is no such file below media_paths" not in refused:
+            try:
+                with os.fdopen(confined.open(f"{way}/a"), "rb") as stream:
+                    assert stream.read() == b"inside"
+                opened += 1
+            except OSError as problem:
+                refused.add(problem.strerror or str(problem))
+    finally:
+        ending.set()
+        swapping.join()
 
 
 async def test_an_allowed_directory_may_be_a_link_and_links_inside_it_are_fine(start: Start, tmp_path: Path) -> None:
