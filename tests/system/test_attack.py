@@ -357,8 +357,10 @@ def test_its_session_is_its_own(host: Host, account: Intruder) -> None:
 
 
 def test_what_is_known_not_to_be_refused(account: Intruder) -> None:
-    """docs/threat-model.md says so: a port that the kernel chooses passes the filter of binds."""
-    assert account.does("listen_anywhere") == "ok"
+    """As docs/threat-model.md says."""
+    assert account.does("listen_anywhere") == "ok"  # a port that the kernel chooses passes the filter of binds
+    assert account.does("tcp_connect", "127.0.0.1:2000") == "ok"
+    assert "victim" in account.does("names", "/var/lib/wxclient")  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("one", [*KERNEL, *CONTROLLER_ONLY], ids=lambda one: one.name)
