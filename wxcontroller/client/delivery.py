@@ -17,11 +17,13 @@ import aiohttp
 from wxcontroller.client.database import Unavailable
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Entry, Selection, State
+from wxcontroller.client.outbound import NotATarget, TargetConnector
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.targets import Targets
 from wxcontroller.openwx.media import MOST_DATA
 from wxcontroller.openwx.replies import to_bytes
 
@@ -47,6 +49,9 @@ class Policy:
     timeout: float = 35.0
 
 
+_ANYWHERE = Targets()
+
+
 @dataclass(frozen=True, slots=True)
 class Receiver:
     """Who gets the reports: an address, "" for nobody, and the secrets that sign (two while they are changed)."""
@@ -55,6 +60,7 @@ class Receiver:
     user_agent: str
     secrets: Sequence[str] = field(default=(), repr=False)
     with_data: bool = True
+    targets: Targets = _ANYWHERE
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -98,7 +104,10 @@ class Delivery:
             total=self._policy.timeout, connect=min(_CONNECT_SECONDS, self._policy.timeout)
         )
         async with aiohttp.ClientSession(
-            timeout=timeout, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+            connector=TargetConnector(self.receiver.targets),
+            timeout=timeout,
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
         ) as web:
             while True:
                 news = self._log.news
@@ -181,6 +190,8 @@ class Delivery:
                 return "", answer.status
         except TimeoutError:
             return "it does not answer in time", 0
+        except NotATarget as problem:
+            return str(problem), 0
         except (aiohttp.ClientError, OSError, ValueError) as problem:
             return f"it can't be reached ({type(problem).__name__})", 0
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from wxcontroller.client import urlfetch
 from wxcontroller.client.bodies import Attached
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.mediabook import MediaBook, Received
+from wxcontroller.client.mediapath import confinement
 from wxcontroller.client.parcel import Parcel
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
@@ -174,15 +174,18 @@ class MediaOut:
         return await self._of_file(given, url, path, lambda: path.unlink(missing_ok=True), source.name, source.mime)
 
     async def _by_path(self, given: Mapping[str, str], label: str) -> Parcel:
-        allowed = [Path(each) for each in self.config.options["media_paths"].split(":") if each]
-        if not allowed:
+        config = self.config
+        confined = confinement(config.options["media_paths"], config.cookie_path.parent, config.media_dir)
+        if not confined.allowed:
             raise BadMedia(
                 "invaild media_path", "files of this host are not sent: media_paths names no directory", _facts(given)
             )
         try:
-            descriptor = _opened(label, allowed)
+            descriptor = confined.open(label)
         except (PermissionError, FileNotFoundError) as problem:
-            raise BadMedia("invaild media_path", f"{problem.strerror}: {_HIDDEN}", _facts(given)) from None
+            why = problem.strerror or str(problem)
+            hint = f"{why}: {_HIDDEN}" if why.startswith(("No such file", "Permission")) else why
+            raise BadMedia("invaild media_path", hint, _facts(given)) from None
         except OSError as problem:
             raise BadMedia("invaild media_path", problem.strerror or str(problem), _facts(given)) from None
         # Opened anew by this name it is the same file, whatever has become of its path.
@@ -255,25 +258,6 @@ class MediaOut:
         except OSError as problem:
             raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
         return Path(stream.name), stream
-
-
-def _opened(label: str, allowed: list[Path]) -> int:
-    """Open a file below one of ``allowed``. Raises OSError for every other; what is open is what is checked."""
-    try:
-        # A pipe is not waited for, a terminal not taken over.
-        descriptor = os.open(label, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except ValueError:
-        raise OSError("the path has a NUL") from None
-    try:
-        real = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if not any(real.is_relative_to(each.resolve()) for each in allowed):
-            raise OSError("the file is not below one of media_paths")
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("it is not a file")
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _status(path: Path) -> os.stat_result:

@@ -170,6 +170,7 @@ class Client:
             config.port,
             agent,
             lambda: session.state is LoginState.RUNNING,
+            config.targets,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
@@ -288,7 +289,8 @@ def pacing_of(config: ClientConfig) -> Pacing:
 
 def receiver_of(config: ClientConfig, agent: str) -> Receiver:
     """Return who gets this account's reports."""
-    return Receiver(config.post_api, agent, config.webhook_secrets, config.flag("plugin_openwx_post_media_data"))
+    with_data = config.flag("plugin_openwx_post_media_data")
+    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets)
 
 
 def policy_of(config: ClientConfig) -> Policy:

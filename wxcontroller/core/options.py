@@ -47,7 +47,7 @@ _OWN = {
     for name in (
         *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
-        *("send_jitter", "send_daily_max", "send_burst_max", "stop_drain", "jsonp", "public_url"),
+        *("send_jitter", "send_daily_max", "send_burst_max", "stop_drain", "jsonp", "public_url", "webhook_targets"),
         *("webhook_retry_first", "webhook_retry_longest", "webhook_give_up_days", "webhook_final", "webhook_timeout"),
         *("event_keep_days", "event_keep_bytes", "dead_keep_days"),
     )
@@ -156,6 +156,13 @@ def conditions(value: str) -> str:
     return value
 
 
+def targets(value: str) -> str:
+    """Accept webhook targets (core.targets) separated by spaces, or nothing."""
+    from wxcontroller.core.targets import Targets  # wxctl has no use for it, and must be quick
+
+    return str(Targets.parse(value.split()))
+
+
 def directories(value: str) -> str:
     """Accept absolute directories separated by colons, or nothing."""
     if any(part and not part.startswith("/") for part in value.split(":")):
@@ -258,6 +265,9 @@ OPTIONS: Mapping[str, Option] = {
             url,
             "the controller's address, as it stands in reports",
             Origin.SETTINGS,
+        ),
+        Option(
+            "webhook_targets", "", targets, "where reports and heartbeats may go; empty: anywhere", Origin.SETTINGS
         ),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),

@@ -14,6 +14,7 @@ from wxcontroller.core.journal import Event
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.targets import Targets
 
 ROOT = Path(__file__).parents[3]
 MAN = ROOT / "docs/man"
@@ -44,7 +45,7 @@ def test_every_setting_has_its_default_in_the_page() -> None:
             assert '*listen* = [{ host = "127.0.0.1", port = 2000 }]' in page
         else:
             shown = str(default).lower() if isinstance(default, bool | int | float) else f'"{default}"'
-            shown = "[]" if default == () else shown
+            shown = "[]" if default in ((), Targets()) else shown
             assert f"\n*{entry.name}* = {shown}\n" in page, entry.name
     for name in OBSOLETE:
         assert f"*{name}*" in page, name
