@@ -57,8 +57,10 @@ ELSEWHERE: Mapping[str, str] = {
     "a second waiter (original)": "no. 33: test_each_waiter_gets_the_event",
     "the path /": "no. 54: test_the_path_with_nothing",
 }
+# Five tries, and the queue rests between them.
+UNREADABLE = "upstream answer unreadable"
 # The endpoint of WeChat that a call ends in.
-_UPSTREAM = {
+UPSTREAM = {
     "create_group": "webwxcreatechatroom",
     "invite_friend": "webwxupdatechatroom",
     "kick_group_member": "webwxupdatechatroom",
@@ -125,7 +127,7 @@ def broken(kind: str, value: JsonValue = None) -> Scene:
 
     def scene(world: World, row: Row, way: Way, form: Form) -> Answer:
         given = arguments(world, world.running, row)
-        with world.fault(world.running, _UPSTREAM[row.call], kind, value):
+        with world.fault(world.running, UPSTREAM[row.call], kind, value):
             return world.ask(world.running, way, form, row.path, list(given.items()), patience=20)
 
     return scene
@@ -158,6 +160,11 @@ def too_large(world: World, row: Row, way: Way, form: Form) -> Answer:
 def waited(name: str) -> Scene:
     """One of the requests that were begun with the world."""
     return lambda world, row, way, form: world.waiting[name].result(timeout=60)
+
+
+def waited_for_call(name: str) -> Scene:
+    """The same, of the row's call."""
+    return lambda world, row, way, form: world.waiting[f"{name} {row.call}"].result(timeout=60)
 
 
 def to_controller(name: str | None) -> Scene:
@@ -214,7 +221,7 @@ SCENES: Mapping[str, Scene] = {
     "no avatar, upstream error, not an image, or slower than 3 s": no_picture,
     "target not found": plain(id="@nobody"),
     "upstream refuses after 5 attempts": broken("retcode", 1201),
-    "upstream answer unreadable": broken("garbage"),
+    UNREADABLE: waited_for_call(UNREADABLE),
     "media file missing": plain(content="", media_path="/no/such/file"),
     "media too large": too_large,
     "neither content nor media, or media_data alone (original)": plain(content=""),
@@ -255,6 +262,6 @@ SCENES: Mapping[str, Scene] = {
 }
 # One request is enough: they are slow, or change the settings.
 ONCE = frozenset(
-    {no_picture, too_large, unreadable, SCENES["upstream answer unreadable"]}
+    {no_picture, too_large, unreadable, SCENES[UNREADABLE]}
     | {scene for when, scene in SCENES.items() if "max_clients" in when or "port" in when or "15 s" in when}
 )

@@ -125,6 +125,7 @@ class World:
     pool: ThreadPoolExecutor
     accounts: dict[State, Account] = field(default_factory=dict)
     jsonp: Account = field(default_factory=lambda: Account(WITH_JSONP, State.RUNNING))
+    spare: list[Account] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     waiting: dict[str, "Future[Answer]"] = field(default_factory=dict)  # requests that take their time
     digests: dict[str, str] = field(default_factory=dict)  # MD5 by media_id and URL
@@ -271,8 +272,8 @@ def multipart(pairs: Pairs) -> bytes:
 
 
 @contextlib.contextmanager
-def made(host: Host) -> Iterator[World]:
-    """Make the world: log accounts in, hold each in its state, begin the requests that wait."""
+def made(host: Host, spare: int) -> Iterator[World]:
+    """Make the world: log accounts in, hold each in its state; ``spare`` are accounts for one thing each."""
     use_sandbox(host)
     # Its own file, read last: what only the admin may set.
     host.write("/etc/wxcontroller/clients/with-jsonp.env", b"WXCLIENT_JSONP=1\n")
@@ -280,6 +281,7 @@ def made(host: Host) -> Iterator[World]:
     host.run("systemctl", "reload", "wxcontroller")
     with Webhook(host) as hook, ThreadPoolExecutor(100) as pool:
         world = World(host, Caller(host), Phone(host), hook, pool)
+        world.spare = [Account(f"spare-{number}", State.RUNNING) for number in range(spare)]
         _log_in(world)
         yield world
 
@@ -290,11 +292,10 @@ def _log_in(world: World) -> None:
         world.accounts[state] = Account(name, state)
     everybody = world.accounts
     for account in (world.running, world.jsonp, *(everybody[state] for state in (*LOGGED_IN, State.RELOGIN))):
-        account.uin = world.phone.account(account.name, seed=7, friends=40)
-        log_in(world.caller, world.phone, account.name, account.uin, post_api=world.hook.address)
-        account.port = world.caller.account(account.name)["port"]
+        _enter(world, account)
         _somebody_with_everything(world, account)
-        _groups(world, account)
+    for account in world.spare:
+        _enter(world, account)
     for state in (State.SCANING, State.CONFIRMING, State.UPDATING, State.PARKED):
         account = everybody[state]
         refused = {"web_login": "refused"} if state is State.PARKED else {}
@@ -324,6 +325,14 @@ def _log_in(world: World) -> None:
     _change_a_remark(world, everybody[State.OFFLINE], "the last you hear")
     for state in (State.INIT, *LOGGED_OUT, *LOGGED_IN):
         world.caller.until_state(everybody[state].name, state.word)
+
+
+def _enter(world: World, account: Account) -> None:
+    """Log an account in that has friends and groups."""
+    account.uin = world.phone.account(account.name, seed=7, friends=40)
+    log_in(world.caller, world.phone, account.name, account.uin, post_api=world.hook.address)
+    account.port = world.caller.account(account.name)["port"]
+    _groups(world, account)
 
 
 def _keep_starting(world: World, account: Account) -> None:

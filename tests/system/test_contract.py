@@ -46,8 +46,8 @@ COMBINATIONS = [
 
 @pytest.fixture(scope="module")
 def world(host: Host, request: pytest.FixtureRequest) -> Iterator[World]:
-    with made(host) as world:
-        states.begin_waiting(world, LONG_POLL)
+    with made(host, spare=len(states.answered_with_garbage(CALLS))) as world:
+        states.begin_waiting(world, LONG_POLL, CALLS)
         yield world
         lines = world.tally.lines([state.label for state in State], COMBINATIONS)
         request.config.stash.setdefault(TABLES, []).extend(lines)
@@ -119,6 +119,11 @@ def test_while_a_send_waits_each_call_answers_at_once(world: World, row: Row) ->
     with world.tally.check():
         for request in checks.requests([row]):
             states.sending(world, request)
+
+
+def test_a_send_that_wechat_finds_too_frequent_is_refused_at_once(world: World) -> None:
+    with world.tally.check():
+        states.held_back(world, next(row for row in CALLS if row.call == "send_friend_message"))
 
 
 @EACH_CALL
@@ -343,7 +348,7 @@ def test_an_accounts_own_stop_in_each_state(world: World) -> None:
         ]
         assert len(ends) > len(OWN_STOPS)
         for end in ends:
-            end.result(timeout=30)
+            end.result(timeout=45)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.UNKNOWN], ids=label)
