@@ -274,3 +274,12 @@ async def test_groups_are_not_given_up_for_an_overload(
             changed = await drive.until(RosterChanged)
             wanted -= {group.id for group in changed.groups if group.members}
     assert world.requests("webwxbatchgetcontact") <= times + 4
+
+
+async def test_an_outage_is_told_on_time_whatever_the_pauses_between_tries_are(world: Wechat, alice: Account) -> None:
+    async with world.drive(timing=hurried(retry_longest=30.0), synccheck_delay="5") as drive:
+        await world.enter(drive, alice)
+        world.fault("synccheck", FaultKind.STATUS, 503, count=None)
+        begun = time.monotonic()
+        await drive.until(Offline)
+        assert time.monotonic() - begun < 2.5  # the rest of a poll, and half a second
