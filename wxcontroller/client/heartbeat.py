@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from yarl import URL
@@ -34,13 +34,25 @@ def command_of(location: str, port: int) -> URL | None:
 
 
 class Heartbeat:
-    """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API."""
+    """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API.
 
-    def __init__(self, address: str, interval: float, port: int, agent: str, running: Callable[[], bool]) -> None:
+    ``own`` are the headers that let this process in there; nobody else gets them.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        interval: float,
+        port: int,
+        agent: str,
+        own: Mapping[str, str],
+        running: Callable[[], bool],
+    ) -> None:
         self._address = address
         self._interval = interval
         self._port = port
         self._agent = agent
+        self._own = own
         self._running = running
         self._failed = False
 
@@ -77,7 +89,7 @@ class Heartbeat:
             return
         log.info("poll_api commands %s", command.path)
         try:
-            async with web.get(command, allow_redirects=False, timeout=_COMMAND_TIMEOUT) as answer:
+            async with web.get(command, headers=self._own, allow_redirects=False, timeout=_COMMAND_TIMEOUT) as answer:
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             log.warning("a command of poll_api had no answer: %s", type(problem).__name__)

@@ -148,7 +148,7 @@ async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[...
             port = int(probe.getsockname()[1])
         environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), "MOJO_WEIXIN_SEND_INTERVAL": "0", **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()
-        client = Client(read_config("alice", environ, paths), driver.make)
+        client = Client(read_config("alice", environ, paths), driver.make, paths)
         one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
         running.append(one)
         return one
