@@ -69,6 +69,9 @@ class Controller:
     asked: list[tuple[str, str, JsonValue]] = field(default_factory=list)
     notes: JsonObject = field(default_factory=dict)
     settings_error: str | None = None
+    # Tokens that let callers in; None: nobody needs one. And the headers that came.
+    tokens: set[str] | None = None
+    headers: list[dict[str, str]] = field(default_factory=list)
     refuse: tuple[int, JsonObject] | None = None
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
 
@@ -78,6 +81,11 @@ class Controller:
 
     def add(self, name: str, **more: JsonValue) -> None:
         self.accounts[name] = account(name, **more)
+
+    def lets_in(self, headers: dict[str, str]) -> bool:
+        self.headers.append(headers)
+        shown = headers.get("Authorization", "").removeprefix("Bearer ")
+        return self.tokens is None or bool({shown, headers.get("X-Auth-Token", "")} & self.tokens)
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, JsonValue]:
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
@@ -143,7 +151,10 @@ def controller() -> Iterator[Controller]:
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, value = state.answer(self.command, self.path, body)
+            if state.lets_in(dict(self.headers)):
+                status, value = state.answer(self.command, self.path, body)
+            else:
+                status, value = 401, {"error": {"code": "bad-token", "message": "the token is wrong", "remedy": "x"}}
             content = json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
