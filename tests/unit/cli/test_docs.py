@@ -10,6 +10,8 @@ import click
 import pytest
 
 from wxcontroller.cli.__main__ import cli
+from wxcontroller.core import access
+from wxcontroller.core.access import Endpoint
 from wxcontroller.core.journal import Event
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
@@ -97,11 +99,36 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
         found = re.search(rf"^\*{name}\*.*?(?=^\*\w|^#)", page, re.MULTILINE | re.DOTALL)
         assert found is not None, name
         for parameter in command.params:
-            if isinstance(parameter, click.Option) and parameter.name not in ("url", "json", "help"):
+            if isinstance(parameter, click.Option) and parameter.name not in ("url", "token", "json", "help"):
                 for spelling in parameter.opts:
                     assert f"*{spelling}*" in found[0], (name, spelling)
+        for inner in command.commands.values() if isinstance(command, click.Group) else ():
+            assert f"\t*{name} {inner.name}*" in found[0]
+            for parameter in inner.params:
+                if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name != "json":
+                    assert f"*{parameter.opts[0]}*" in found[0], (name, inner.name, parameter.name)
     verbs = set(re.findall(r"^\*(\w+)\*(?: \[?_|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
     assert verbs == set(cli.commands)
+
+
+@pytest.mark.parametrize("endpoints", [access.CONTROLLER, access.ACCOUNT, access.OWN_PORT], ids=["1", "2", "3"])
+def test_the_scope_of_each_endpoint_is_in_the_document(endpoints: tuple[Endpoint, ...]) -> None:
+    """The tables of docs/access.md are the table that the controller and the accounts' ports check by."""
+    wanted = []
+    for each in endpoints:
+        bound = each.about.value.partition("; ")[2]
+        words = each.meaning + (f" ({bound})" if bound else "")
+        wanted.append(f"| {', '.join(each.methods)} | `{each.path}` | {each.scope or 'none'} | {words} |")
+    page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
+    assert "\n".join(["| method | path | scope | what it is |", "| --- | --- | --- | --- |", *wanted, ""]) in page
+
+
+def test_the_scopes_are_in_the_document() -> None:
+    page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
+    for scope, words in access.MEANINGS.items():
+        assert f"\n| {scope} | {words} |\n" in page
+    listed = re.findall(r"^\| (?:GET|POST|DELETE)[A-Z, ]* \| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(listed) == len([*access.CONTROLLER, *access.ACCOUNT, *access.OWN_PORT])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -125,12 +152,14 @@ def _anchors(document: Path) -> set[str]:
 
 def test_calls_of_wxctl_in_the_documents_are_right() -> None:
     """Verbs, switches and option names in code of the documents and of the page are ones that wxctl takes."""
-    spellings = {spelling for command in cli.commands.values() for p in command.params for spelling in p.opts}
+    commands = [*cli.commands.values()]
+    commands += [inner for group in commands if isinstance(group, click.Group) for inner in group.commands.values()]
+    spellings = {spelling for command in commands for p in command.params for spelling in p.opts}
     spellings |= {spelling for p in cli.params for spelling in p.opts} | {"--help", "-h"}
     for document in [*DOCUMENTS, MAN / "wxctl.1.scd", ROOT / "debian/README.Debian"]:
         for code in _code(document):
             for call in re.findall(r"\bwxctl ([^|;<)&\n]*)", code):
-                words = [word for word in call.split() if not word.startswith(("$", "http"))]
+                words = [word for word in call.split() if not word.startswith(("$", "http", "@"))]
                 verb = next((word for word in words if not word.startswith("-")), None)
                 assert verb is None or verb in cli.commands, (document.name, call)
                 for word in words:
