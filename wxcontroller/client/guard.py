@@ -58,7 +58,7 @@ class Guard:
             words = f"web pages may not call an account's own port; {_WHERE}"
             return json_answer(replies.reply(replies.REFUSED, words), 403)
         scope = await self._scope(request)
-        needed = access.of_account(request.method, request.raw_path.partition("?")[0]).scope or Scope.READ
+        needed = _scope_for(request)
         if scope is None or not scope.covers(needed):
             return self._refused(request, scope, needed)
         return await handler(request)
@@ -97,6 +97,15 @@ class Guard:
         if status == 429:
             answer.headers["Retry-After"] = str(failure.retry_after)
         return answer
+
+
+def _scope_for(request: web.Request) -> Scope:
+    """Return what a request needs by the table: of /v1 by its route, of the calls by the path as it was sent."""
+    path = request.raw_path.partition("#")[0].partition("?")[0]
+    resource = request.match_info.route.resource
+    if path.startswith("/v1/") and resource is not None:
+        return access.of_own_port(request.method, resource.canonical).scope or Scope.READ
+    return access.of_call(path).scope or Scope.READ
 
 
 def _is_foreign(request: web.Request) -> bool:

@@ -139,8 +139,11 @@ _OWN_PORT = _by_method(OWN_PORT)
 
 
 def of_controller(method: str, path: str) -> Endpoint:
-    """Return the line for a route of the controller's own; ``path`` as the router has it, with ``{name}``."""
-    found = _CONTROLLER.get((_plain(method), path))
+    """Return the line for a route of the controller's own; ``path`` as the router has it, with ``{name}``.
+
+    A slash at the end of a path under /openwx changes nothing, here and below.
+    """
+    found = _CONTROLLER.get((_plain(method), _without_slash(path)))
     return found or Endpoint((method,), path, Scope.ADMIN, About.MACHINE, "not in the table")
 
 
@@ -149,12 +152,17 @@ def of_call(path: str) -> Endpoint:
 
     ``path`` is as it was sent: what is written in another way, percent-encoded say, is not in the table.
     """
-    return _PASSED_ON.get(path, _UNKNOWN_CALL)
+    return _PASSED_ON.get(_without_slash(path), _UNKNOWN_CALL)
 
 
-def of_account(method: str, path: str) -> Endpoint:
-    """Return the line for a request at an account's own port; ``path`` as it was sent."""
-    return _OWN_PORT.get((_plain(method), path)) or of_call(path)
+def of_own_port(method: str, path: str) -> Endpoint:
+    """Return the line for a route of an account's own port only; ``path`` as the router has it."""
+    found = _OWN_PORT.get((_plain(method), path))
+    return found or Endpoint((method,), path, Scope.ADMIN, About.NOTHING, "not in the table")
+
+
+def _without_slash(path: str) -> str:
+    return path.removesuffix("/") if path.startswith("/openwx/") else path
 
 
 def _plain(method: str) -> str:

@@ -25,13 +25,17 @@ def test_what_is_not_in_the_table_needs_the_highest() -> None:
         access.of_controller("PUT", "/v1/accounts/{name}"),
         access.of_call("/openwx/new_call"),
         access.of_call("/openwx/get_user_inf%6f"),
-        access.of_call("/openwx/get_user_info/"),
-        access.of_account("POST", "/v1/status"),
-        access.of_account("GET", "/"),
+        access.of_call("/openwx/get_user_info//"),
+        access.of_call("/"),
+        access.of_own_port("POST", "/v1/status"),
+        access.of_own_port("GET", "/v1/new/{id}"),
     ):
         assert endpoint.scope is Scope.ADMIN
     assert access.of_controller("GET", "/v1/new").about is About.MACHINE
     assert access.of_controller("HEAD", "/v1/accounts").scope is Scope.READ
+    assert access.of_controller("GET", "/openwx/start_client/").scope is Scope.CONTROL
+    assert access.of_controller("GET", "/v1/accounts/").scope is Scope.ADMIN
+    assert access.of_call("/openwx/get_user_info/").scope is Scope.READ
 
 
 class TestLimiter:
