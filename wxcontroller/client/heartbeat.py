@@ -8,6 +8,7 @@ from collections.abc import Callable
 import aiohttp
 from yarl import URL
 
+from wxcontroller.client.addresses import url_of
 from wxcontroller.core.account import redacted
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ _OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 def command_of(location: str, port: int) -> URL | None:
     """Return a redirect's target when it is a call of the account's own API, else None."""
     try:
-        url = URL(location)
+        url = url_of(location)
         ours = url.scheme == "http" and url.host in _OWN_HOSTS and url.port == port
     except ValueError:
         return None

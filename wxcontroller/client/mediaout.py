@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yarl import URL
-
 from wxcontroller.client import urlfetch
+from wxcontroller.client.addresses import url_of
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.mediabook import MediaBook, Received
 from wxcontroller.client.parcel import Parcel
@@ -25,6 +24,8 @@ from wxcontroller.openwx.media import MediaFacts
 
 # Reports carry content up to here; larger ones have the path only.
 MOST_DATA = 10 * 1024 * 1024
+# Characters of a media_path: longer than any path, or any address that servers take.
+MOST_ADDRESS = 8000
 _WORDS = {kind.value: kind for kind in media.CODES}
 _SENDABLE_AS = {
     MessageKind.IMAGE: ("image/", "image/jpeg"),
@@ -86,6 +87,10 @@ class MediaOut:
                 raise BadMedia("invaild media", _NOT_REMEMBERED, _facts(given))
             return self._by_id(given)
         label = given.get("media_path", "")
+        if len(label) > MOST_ADDRESS:
+            raise BadMedia(
+                "invaild media_path", f"it is longer than {MOST_ADDRESS} characters", MediaFacts(MessageKind.FILE)
+            )
         if data:
             return await self._of_file(given, label, *self._written(given, data))
         if label.startswith(("http://", "https://")):
@@ -318,7 +323,7 @@ def _shown(label: str) -> str:
     if not label.startswith(("http://", "https://")):
         return label
     with contextlib.suppress(ValueError):
-        return str(URL(label).with_user(None))
+        return str(url_of(label).with_user(None))
     return ""
 
 

@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from wxcontroller.client.addresses import url_of
 from wxcontroller.core.errors import WxError
 from wxcontroller.drivers.base import Sink
 
@@ -62,7 +63,7 @@ async def fetch(url: str, sink: Sink, most: int, private: bool, agent: str) -> S
                 connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
             ) as web,
         ):
-            return await _follow(web, _address(url, private), sink, most, private)
+            return await _follow(web, target(url, private), sink, most, private)
     except TimeoutError:
         raise BadSource(f"no complete answer within {_SECONDS:g} s") from None
     except aiohttp.ClientConnectorDNSError as problem:
@@ -76,12 +77,7 @@ async def _follow(web: aiohttp.ClientSession, url: URL, sink: Sink, most: int, p
     for _ in range(MOST_REDIRECTS + 1):
         async with web.get(url, allow_redirects=False) as answer:
             if answer.status in (301, 302, 303, 307, 308):
-                target = answer.headers.get("Location", "")
-                try:
-                    joined = url.join(URL(target))
-                except ValueError:
-                    raise BadSource("the server redirects to something that is no address") from None
-                url = _address(str(joined), private)
+                url = redirected(url, answer.headers.get("Location", ""), private)
                 continue
             if answer.status != 200:
                 raise BadSource(f"the server answers {answer.status}")
@@ -106,11 +102,20 @@ class TooLarge(BadSource):
         super().__init__(f"media size exceed, maximum size is {most} bytes")
 
 
-def _address(given: str, private: bool) -> URL:
+def redirected(url: URL, location: str, private: bool) -> URL:
+    """Return where a redirect leads. Raises BadSource as ``target`` does."""
     try:
-        url = URL(given)
+        joined = str(url.join(url_of(location)))
+    except ValueError:
+        raise BadSource("the server redirects to something that is no address") from None
+    return target(joined, private)
+
+
+def target(given: str, private: bool) -> URL:
+    """Return an address that may be fetched. Raises BadSource for others, as far as can be seen without DNS."""
+    try:
+        url = url_of(given)
         host = url.raw_host  # what the connection is made to
-        _ = url.port
     except ValueError:
         raise BadSource("it is no address") from None
     if url.scheme not in ("http", "https") or not host:
