@@ -68,6 +68,8 @@ async def _errors(
         return web.Response(status=403, body=b"api not found", headers={"Content-Type": "text/html;charset=UTF-8"})
     except web.HTTPRequestEntityTooLarge:
         return json_answer({"code": -1, "status": f"the request is larger than {MOST_BODY} bytes"}, 413)
+    except web.HTTPUnsupportedMediaType:
+        return json_answer({"code": -1, "status": "the body is packed, send it without Content-Encoding"}, 415)
     except BadParameter as problem:
         return json_answer({"code": -1, "status": str(problem)}, 400)
     except web.HTTPException:

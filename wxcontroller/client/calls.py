@@ -116,6 +116,8 @@ async def read_call(request: web.Request) -> Call:
         announced = request.content_length or 0
         if announced > MOST_BODY:  # not waited for
             raise web.HTTPRequestEntityTooLarge(MOST_BODY, announced)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise web.HTTPUnsupportedMediaType  # some bytes of it could become any number
         async with asyncio.timeout(BODY_SECONDS):
             body = await request.read()
     raw = dict(parameters.raw_pairs(parameters.query_of(request.raw_path), content_type, body))

@@ -205,7 +205,9 @@ async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator
     sockets: asyncio.Server | None = None
     try:
         try:
-            sockets = await loop.create_server(lambda: PatientConnection(http, loop), "127.0.0.1", config.port)
+            sockets = await loop.create_server(
+                lambda: PatientConnection(http, loop, auto_decompress=False), "127.0.0.1", config.port
+            )
         except OSError as problem:
             raise PortTaken(
                 f"account {config.name}: port {config.port} can't be used: {problem.strerror}",

@@ -9,6 +9,7 @@ from aiohttp.web_protocol import RequestHandler
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
+NOT_HTTP = "the request can't be read as HTTP"
 
 
 class PatientConnection(RequestHandler):
@@ -50,9 +51,24 @@ class PatientConnection(RequestHandler):
             if not line.isascii():
                 data = escaped(line) + data[len(line) :]
             self._line_done = end >= 0
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except (ValueError, IndexError):  # the library's own, of a target such as //[
+            self._not_http()
+            return
         if not self.idle:
             self._line_done = False
+
+    def _not_http(self) -> None:
+        """Refuse what the parser gave up on, unless an answer to what came before is under way."""
+        if self.idle and self.transport is not None:
+            answer = refusal(NOT_HTTP)
+            assert isinstance(answer.body, bytes)
+            head = (
+                f"HTTP/1.1 400 Bad Request\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(answer.body)}\r\n"
+            )
+            self.transport.write(f"{head}Connection: close\r\n\r\n".encode() + answer.body)
+        self.force_close()
 
     def handle_error(
         self,
@@ -65,7 +81,7 @@ class PatientConnection(RequestHandler):
         if status != 400 or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
-        response = refusal("the request can't be read as HTTP")
+        response = refusal(NOT_HTTP)
         response.force_close()
         return response
 

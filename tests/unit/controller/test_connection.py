@@ -111,3 +111,28 @@ def test_systemd_waits_longer_than_the_drain_takes() -> None:
     unit = (Path(__file__).parents[3] / "systemd/wxcontroller.service").read_text()
     [seconds] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert Settings().drain_timeout + 10 < int(seconds)
+
+
+@pytest.mark.parametrize("target", ["http://[]/openwx/check_client", "http://[::1/"])
+async def test_a_target_that_is_no_address_is_refused(
+    host: Machine, caplog: pytest.LogCaptureFixture, target: str
+) -> None:
+    status, answer = await raw(host, f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert status == 400
+    assert b"can't be read as HTTP" in answer
+    assert [record.message for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/form-data; boundary=ϐ".encode() + b"\xff",
+        b"multipart/form-data; boundary*=utf-9'x'b",
+        b"multipart/form-data; boundary*=utf-16'x'b",
+    ],
+)
+@pytest.mark.parametrize("path", ["/openwx/check_client", "/openwx/send_friend_message"])
+async def test_a_content_type_in_no_form_is_no_error_of_ours(host: Machine, path: str, kind: bytes) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: ".encode() + kind
+    status, answer = await raw(host, head + b"\r\nContent-Length: 1\r\n\r\nx")
+    assert status < 500, answer
