@@ -12,7 +12,7 @@ from pathlib import Path
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.jsontypes import integer
+from wxcontroller.core.jsontypes import integer, read_json
 
 log = logging.getLogger(__name__)
 BURST_SECONDS = 60.0
@@ -81,10 +81,10 @@ class Pacing:
         if self.store is None:
             return
         try:
-            kept = json.loads(self.store.read_bytes())
+            kept = read_json(self.store.read_bytes())
         except (OSError, ValueError):
             return
-        self._day, self._count = str(member(kept, "day") or ""), integer(member(kept, "count"))
+        self._day, self._count = str(member(kept, "day") or ""), max(0, integer(member(kept, "count")))
 
     def _keep(self) -> None:
         if self.store is None:

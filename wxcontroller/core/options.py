@@ -255,7 +255,8 @@ def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST)
     for name, value in pairs:
         option = OPTIONS.get(name)
         if option is None:
-            raise BadOption(f"unknown option: {name[:64]}", "wxclient(8) lists the options")
+            shown = name[:64].encode("utf-8", "replace").decode()
+            raise BadOption(f"unknown option: {shown}", "wxclient(8) lists the options")
         # What can't stand in an environment file is refused here, before anything changes.
         _one_line(name, value)
         if option.origin is Origin.IGNORED:

@@ -248,6 +248,8 @@ def _read(path: Path) -> dict[str, object] | None:
         raise BadSettings(f"{path}: not TOML: {problem}", "correct that line; wxcontroller.toml(5)") from None
     except UnicodeDecodeError as problem:
         raise BadSettings(f"{path}: is not UTF-8 text: {problem.reason}", "save it as UTF-8") from None
+    except (ValueError, RecursionError):
+        raise BadSettings(f"{path}: holds a number or a nesting beyond all measure", "take it out") from None
     except OSError as problem:
         raise BadSettings(f"{path}: can't be read: {problem}", "make it readable for user wxcontroller") from None
 

@@ -200,7 +200,7 @@ def _session(values: JsonObject) -> Session | None:
         pass_ticket=text(values.get("pass_ticket")),
         desktop=values.get("desktop") is True,
         me=text(values.get("me")),
-        opened=float(opened) if isinstance(opened, int | float) else 0.0,
+        opened=float(opened) if isinstance(opened, int | float) and abs(opened) < 1e12 else 0.0,
         sync_key=_pairs(values.get("sync_key")),
         check_key=_pairs(values.get("check_key")),
     )
