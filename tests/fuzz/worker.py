@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+_FRESH = 0.4
+
 if TYPE_CHECKING:
     from tests.fuzz.mutate import Mutator
     from tests.fuzz.trial import Trial
@@ -38,6 +40,8 @@ def main() -> None:
     for number, content in enumerate(mutator.seeds):
         (seeds / f"seed{number}").write_bytes(content[:LONGEST])
 
+    fresh = random.Random(seed)
+
     def one(data: bytes) -> None:
         trial.attempt(data)
         _now_and_then_a_long_one(trial, mutator)
@@ -46,7 +50,8 @@ def main() -> None:
             os._exit(0)  # libFuzzer would end the process without a word of ours
 
     def change(data: bytes, longest: int, _: int) -> bytes:
-        return mutator.changed(data, min(longest, LONGEST))
+        # Now and then from a seed: changes upon changes are refused at the door.
+        return mutator.next()[:longest] if fresh.random() < _FRESH else mutator.changed(data, min(longest, LONGEST))
 
     options = (f"-seed={seed}", f"-max_len={LONGEST}", "-len_control=0", "-timeout=60", "-rss_limit_mb=3000")
     arguments = [sys.argv[0], *options, "-verbosity=0", f"-artifact_prefix={place}/", str(seeds)]

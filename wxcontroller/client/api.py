@@ -7,12 +7,15 @@ from aiohttp import web
 
 from wxcontroller.client import v1
 from wxcontroller.client.avatar import Avatars
-from wxcontroller.client.calls import BODY_SECONDS, MOST_BODY, Handler, Parts, json_answer, jsonp_answer, read_call
+from wxcontroller.client.calls import Handler, Parts, json_answer, jsonp_answer, read_call
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import no_foreign_pages
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
+from wxcontroller.client.room import BODY_SECONDS, ROOM, Room
 from wxcontroller.client.sending import Sending
+from wxcontroller.openwx.connection import sensible_heads
+from wxcontroller.openwx.load import Busy
 from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
@@ -22,9 +25,10 @@ _OPTIONS_HEADERS = {
 }
 
 
-def application(parts: Parts, sending: Sending, inbox: Inbox) -> web.Application:
+def application(parts: Parts, sending: Sending, inbox: Inbox, room: Room) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
-    app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors, no_foreign_pages])
+    app = web.Application(middlewares=[_errors, sensible_heads, room.let_in, no_foreign_pages])
+    app[ROOM] = room
     jsonp = parts.config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sending.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
     for name, handler in calls.items():
@@ -67,13 +71,29 @@ async def _errors(
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return web.Response(status=403, body=b"api not found", headers={"Content-Type": "text/html;charset=UTF-8"})
     except web.HTTPRequestEntityTooLarge:
-        return json_answer({"code": -1, "status": f"the request is larger than {MOST_BODY} bytes"}, 413)
+        most = request.app[ROOM].most_body
+        return _refused(request, 413, "too-large", f"the request is larger than {most} bytes")
     except web.HTTPUnsupportedMediaType:
-        return json_answer({"code": -1, "status": "the body is packed, send it without Content-Encoding"}, 415)
+        return _refused(request, 415, "packed", "the body is packed, send it without Content-Encoding")
+    except web.HTTPRequestHeaderFieldsTooLarge:
+        return _refused(request, 431, "too-many-headers", "the request has too many headers")
+    except web.HTTPVersionNotSupported:
+        return _refused(request, 505, "bad-version", "this version of HTTP is not spoken here")
+    except Busy as problem:
+        answer = _refused(request, 503, "busy", f"{problem.words}; try again in a moment")
+        answer.headers["Retry-After"] = "1"
+        return answer
     except BadParameter as problem:
-        return json_answer({"code": -1, "status": str(problem)}, 400)
+        return _refused(request, 400, "bad-request", str(problem))
     except web.HTTPException:
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return json_answer({"code": -1, "status": "internal error, see the journal of this account"}, 500)
+
+
+def _refused(request: web.Request, status: int, code: str, words: str) -> web.Response:
+    """Return a refusal in the form of the path's API."""
+    if request.path.startswith("/v1/"):
+        return json_answer({"error": {"code": code, "message": words, "remedy": ""}}, status)
+    return json_answer({"code": -1, "status": words}, status)

@@ -16,6 +16,7 @@ from wxcontroller.client.delivery import Delivery
 from wxcontroller.client.mediaout import MediaOut
 from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.room import ROOM
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.session import Session
 from wxcontroller.client.tasks import Tasks
@@ -27,9 +28,6 @@ from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts
 
 NOT_RUNNING = -3
-MOST_BODY = 64 * 1024 * 1024
-# As long as the controller gives a whole request.
-BODY_SECONDS = 120.0
 _PORTION_SECONDS = 0.01
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
@@ -109,17 +107,11 @@ class Parts:
 async def read_call(request: web.Request) -> Call:
     """Read query and form.
 
-    Raises BadParameter, HTTPRequestEntityTooLarge, RequestPayloadError, and TimeoutError for a body that stalls.
+    Raises BadParameter, and as Room.body.
     """
     body, content_type = b"", request.headers.get("Content-Type", "")
     if request.method == "POST" and parameters.is_form(content_type):
-        announced = request.content_length or 0
-        if announced > MOST_BODY:  # not waited for
-            raise web.HTTPRequestEntityTooLarge(MOST_BODY, announced)
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise web.HTTPUnsupportedMediaType  # some bytes of it could become any number
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await request.read()
+        body = await request.app[ROOM].body(request)
     raw = dict(parameters.raw_pairs(parameters.query_of(request.raw_path), content_type, body))
     data = raw.pop("media_data", b"")
     return Call({name: parameters.text_of(name, value) for name, value in raw.items()}, data)

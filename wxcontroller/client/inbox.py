@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.mediaout import MOST_DATA
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Driver, Fetched
@@ -22,9 +21,6 @@ from wxcontroller.openwx.formats import unfetched
 from wxcontroller.openwx.media import MediaFacts
 
 log = logging.getLogger(__name__)
-AT_ONCE = 4
-# Reports that come after wait for it.
-FETCH_SECONDS = 120.0
 SWEEP_SECONDS = 600.0
 _STOPPING = "the account is stopping"
 _PREFIX = "mojo_weixin_media_"
@@ -56,7 +52,10 @@ class Inbox:
     driver: Driver
     kept: Kept = Kept()
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _turns: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turns = asyncio.Semaphore(self.config.number("media_fetch_parallel"))
 
     def take(self, message: Message, done: Callable[[MediaFacts], None]) -> None:
         """Fetch a message's media; ``done`` gets what is known of them afterwards, with the error if it failed."""
@@ -90,13 +89,13 @@ class Inbox:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
-        error = _STOPPING
+        error, longest = _STOPPING, self.config.seconds("media_fetch_seconds")
         facts: MediaFacts | None = None
         try:
-            async with self._turns, asyncio.timeout(FETCH_SECONDS):
+            async with self._turns, asyncio.timeout(longest):
                 facts = await self._fetched(message, content)
         except TimeoutError:
-            error = f"not complete within {FETCH_SECONDS:g} s"
+            error = f"not complete within {longest:g} s"
         except (WxError, OSError) as problem:
             error = str(problem)
         except Exception:
@@ -126,7 +125,7 @@ class Inbox:
         named = _named(content, got, part, token)
         self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
         data = ""
-        if self.config.flag("plugin_openwx_post_media_data") and got.size <= MOST_DATA:
+        if self.config.flag("plugin_openwx_post_media_data") and got.size <= self.config.number("media_data_max"):
             data = await asyncio.to_thread(_encoded, named.path)
         return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
 

@@ -22,8 +22,6 @@ from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
-# Reports carry content up to here; larger ones have the path only.
-MOST_DATA = 10 * 1024 * 1024
 # Characters of a media_path: longer than any path, or any address that servers take.
 MOST_ADDRESS = 8000
 _WORDS = {kind.value: kind for kind in media.CODES}
@@ -207,7 +205,8 @@ class MediaOut:
                 raise BadMedia(f"media size exceed, maximum size is {most} bytes", "", _facts(given))
             if status.st_size == 0:
                 raise BadMedia("invaild media", "it is empty", _facts(given))
-            want_data = self.config.flag("plugin_openwx_post_media_data") and status.st_size <= MOST_DATA
+            reported = self.config.flag("plugin_openwx_post_media_data")
+            want_data = reported and status.st_size <= self.config.number("media_data_max")
             digest, data, start = await asyncio.to_thread(_look, path, want_data)
         except OSError as problem:
             discard()

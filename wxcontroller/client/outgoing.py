@@ -60,6 +60,7 @@ class Outgoing:
     transmit: Transmit
     new_id: Callable[[], str]
     report: Report
+    most: int = MOST_WAITING  # that wait
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
     _waiting: deque[Job] = field(default_factory=deque)
@@ -72,7 +73,7 @@ class Outgoing:
     @property
     def full(self) -> bool:
         """Whether so much waits that more would only wait for hours."""
-        return len(self._waiting) >= MOST_WAITING
+        return len(self._waiting) >= self.most
 
     @property
     def in_flight(self) -> int:
@@ -100,7 +101,7 @@ class Outgoing:
     def put(
         self, target: str, is_group: bool, content: str = "", parcel: Parcel | None = None, origin: str = "api"
     ) -> Job:
-        """Queue a text, or media when there is a parcel. Beyond MOST_WAITING it has failed at once."""
+        """Queue a text, or media when there is a parcel. Beyond ``most`` it has failed at once."""
         job = self._job(target, is_group, content, parcel, origin)
         if parcel is not None:
             parcel.hold()

@@ -21,7 +21,6 @@ from wxcontroller.openwx.reports import SendResult
 SEND_WAIT_SECONDS = 100.0
 CALL_SECONDS = 60.0
 CONSULT_SECONDS = 30.0
-_MOST_CONSULT_SECONDS = 3600.0
 STILL_QUEUED = -7
 FAILED = -1
 # What is not WeChat's own code.
@@ -64,7 +63,7 @@ class Sending:
 
     async def consult(self, call: Call) -> Answer:
         """Send, and wait for the next message of that friend; ``timeout`` always holds (5.5 no. 73)."""
-        seconds = _seconds(call.get("timeout"))
+        seconds = _seconds(call.get("timeout"), self.parts.config.seconds("consult_max"))
         if refusal := self._unsendable(call):
             return refusal
         if seconds is None:
@@ -252,11 +251,11 @@ def _told(result: SendResult) -> JsonObject:
     return answer if result.code in _OUR_CODES else {**answer, "status": "unknown error", "reason": result.info}
 
 
-def _seconds(given: str) -> float | None:
+def _seconds(given: str, most: float) -> float | None:
     if not given:
         return CONSULT_SECONDS
     try:
         value = float(given)
     except ValueError:
         return None
-    return min(value, _MOST_CONSULT_SECONDS) if math.isfinite(value) and value > 0 else None
+    return min(value, most) if math.isfinite(value) and value > 0 else None

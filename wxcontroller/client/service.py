@@ -26,6 +26,7 @@ from wxcontroller.client.pacing import Pacing
 from wxcontroller.client.people import chat_of, send_chat
 from wxcontroller.client.replies import Replies, Reply
 from wxcontroller.client.reporting import reporter_of
+from wxcontroller.client.room import ROOM, Room
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
 from wxcontroller.client.session import Session
@@ -124,7 +125,8 @@ class Client:
 
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, reporter, take_message)
-        outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result)
+        most = config.number("send_queue_max")
+        outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result, most)
         parts = Parts(
             config=config,
             facts=facts,
@@ -149,7 +151,7 @@ class Client:
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
-        async with listening(application(parts, sending, inbox), config):
+        async with listening(application(parts, sending, inbox, Room(config)), config):
             notifier.ready()
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -200,13 +202,13 @@ async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    http, loop = runner.server, asyncio.get_running_loop()
+    http, loop, room = runner.server, asyncio.get_running_loop(), app[ROOM]
     assert http is not None
     sockets: asyncio.Server | None = None
     try:
         try:
             sockets = await loop.create_server(
-                lambda: PatientConnection(http, loop, auto_decompress=False), "127.0.0.1", config.port
+                lambda: PatientConnection(http, loop, room.crowd), "127.0.0.1", config.port
             )
         except OSError as problem:
             raise PortTaken(

@@ -8,6 +8,7 @@ from aiohttp import ClientSession, web
 
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.core.settings import Settings
+from wxcontroller.openwx.load import Load
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Context:
     notices: tuple[str, ...] = ()
     settings_read: float = field(default_factory=time.time)
     settings_error: str = ""
+    load: Load = field(default_factory=Load)
 
     @property
     def settings(self) -> Settings:

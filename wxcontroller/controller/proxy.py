@@ -89,7 +89,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     if has_body and (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     if client is None and has_body and parameters.is_form(kind := request.headers.get("Content-Type", "")):
-        async with spooled(request.content, most, shared.settings.ua_inactivity_timeout) as spool:
+        async with spooled(request, most) as spool:
             with spool.view() as body:
                 client = dict(parameters.form_pairs(kind, body, "client")).get("client")
             return await _to_account(request, shared, client, spool)

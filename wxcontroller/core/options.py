@@ -47,7 +47,9 @@ _OWN = {
     for name in (
         *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
-        *("send_jitter", "send_daily_max", "send_burst_max", "jsonp"),
+        *("send_jitter", "send_daily_max", "send_burst_max", "send_queue_max", "jsonp"),
+        *("api_connections_max", "api_long_polls_max", "api_body_max", "api_bodies_max"),
+        *("media_fetch_seconds", "media_fetch_parallel", "media_data_max", "consult_max"),
     )
 }
 # Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
@@ -191,6 +193,8 @@ OPTIONS: Mapping[str, Option] = {
         Option("send_jitter", "0", seconds(0, 3600), "up to so much is added to send_interval, at random"),
         Option("send_burst_max", "0", integer(0, 100000), "most sends in a minute, others wait; 0: any number"),
         Option("send_daily_max", "0", integer(0, 1000000), "most sends in a day, others are refused; 0: any number"),
+        Option("send_queue_max", "10000", integer(1, 100000), "most sends that wait; more are refused"),
+        Option("consult_max", "3600", seconds(1, 86400), "longest wait of consult for an answer"),
         Option("qrcode_count_max", "10", integer(1, 1000), "QR codes shown in a row before giving up"),
         Option("stop_with_mobile", "0", flag, "stop when the phone ends the web session, instead of a new login"),
         Option(
@@ -212,9 +216,12 @@ OPTIONS: Mapping[str, Option] = {
         Option("is_update_all_friend", "1", flag, "follow the paging of the contact list"),
         Option("download_media", "1", flag, "fetch received media"),
         Option("media_fetch_max", "104857600", integer(1, 1 << 34), "largest received media in bytes"),
+        Option("media_fetch_seconds", "120", seconds(1, 3600), "longest time for fetching received media"),
+        Option("media_fetch_parallel", "4", integer(1, 64), "received media that are fetched at a time"),
         Option("media_keep_days", "7", integer(0, 36500), "received media are deleted after so many days; 0: never"),
         Option("media_keep_bytes", "2147483648", integer(0, 1 << 39), "received media kept, in bytes; 0: any amount"),
         Option("media_size_max", "20971520", integer(1, 1 << 30), "largest upload in bytes"),
+        Option("media_data_max", "10485760", integer(0, 1 << 26), "largest media that reports carry the content of"),
         Option("media_chunk_size", "524288", integer(1024, 1 << 24), "upload chunk in bytes"),
         Option("check_event_list_max_size", "20", integer(1, 100000), "events kept for check_event"),
         Option("ua_retry_times", "5", integer(0, 100), "retries of a failed question to WeChat"),
@@ -227,6 +234,10 @@ OPTIONS: Mapping[str, Option] = {
         Option("ca_file", "", line(300), "CA certificates to trust besides the system's", Origin.SETTINGS),
         Option("media_paths", "", directories, "directories below which media_path may name files", Origin.SETTINGS),
         Option("media_private_urls", "0", flag, "media may be fetched from private addresses", Origin.SETTINGS),
+        Option("api_connections_max", "512", integer(8, 4000), "connections to the account's port", Origin.SETTINGS),
+        Option("api_long_polls_max", "256", integer(1, 4000), "check_event and consult at a time", Origin.SETTINGS),
+        Option("api_body_max", "67108864", integer(1024, 1 << 30), "largest body of a request", Origin.SETTINGS),
+        Option("api_bodies_max", "134217728", integer(1024, 1 << 32), "bytes of bodies at a time", Origin.SETTINGS),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.unit.controller.machine import Machine, machine, raw
-from wxcontroller.controller import connection
 from wxcontroller.core.settings import Settings
 
 
@@ -67,11 +66,8 @@ async def test_errors_dont_tell_what_we_are_made_of(host: Machine, sent: bytes) 
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /openwx/check_client HTTP/1.1\r\nHost: local"])
-async def test_who_sends_no_request_is_hung_up_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
-    monkeypatch.setattr(connection, "FIRST_REQUEST_SECONDS", 0.2)
-    async with machine(tmp_path) as host:
+async def test_who_sends_no_request_is_hung_up_on(tmp_path: Path, sent: bytes) -> None:
+    async with machine(tmp_path, idle_timeout=0.2, header_timeout=0.2) as host:
         process = await host.start("alice")
         patient = asyncio.create_task(
             raw(host, b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n")
