@@ -66,31 +66,54 @@ def flag(value: str) -> str:
     raise ValueError("must be 0 or 1")
 
 
-def integer(low: int, high: int) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if not re.fullmatch(r"[0-9]{1,12}", value) or not low <= int(value) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A check for whole numbers from ``low`` to ``high``."""
+
+    low: int
+    high: int
+
+    def __call__(self, value: str) -> str:
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not self.low <= int(value) <= self.high:
+            raise ValueError(f"must be a whole number from {self.low} to {self.high}")
         return str(int(value))
 
-    return check
 
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A check for durations from ``low`` to ``high``."""
 
-def seconds(low: float, high: float) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not low <= float(value) <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
+    low: float
+    high: float
+
+    def __call__(self, value: str) -> str:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not self.low <= float(value) <= self.high:
+            raise ValueError(f"must be a number of seconds from {self.low:g} to {self.high:g}")
         return value
 
-    return check
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A check for one of a few words."""
 
-def choice(*allowed: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed))
+    allowed: tuple[str, ...]
+
+    def __call__(self, value: str) -> str:
+        if value not in self.allowed:
+            raise ValueError("must be one of " + ", ".join(self.allowed))
         return value
 
-    return check
+
+def integer(low: int, high: int) -> Whole:
+    return Whole(low, high)
+
+
+def seconds(low: float, high: float) -> Seconds:
+    return Seconds(low, high)
+
+
+def choice(*allowed: str) -> Choice:
+    return Choice(allowed)
 
 
 def url(value: str) -> str:

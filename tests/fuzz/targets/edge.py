@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -202,7 +203,9 @@ _Complaints.here = _Complaints()
 
 async def _controller() -> Callable[[], PatientConnection]:
     place = tempfile.TemporaryDirectory(prefix="wxfuzz-")
-    host = Machine(Path(place.name), max_clients=20)
+    # Ports of its own: it lives as long as the process.
+    first = 18_000 + os.getpid() % 100 * 10
+    host = Machine(Path(place.name), max_clients=8, backend_start_port=first, backend_end_port=first + 9)
     await host.__aenter__()
     await host.start("alice")
     await host.start("小店")
@@ -258,7 +261,19 @@ _MULTIPART = (
     b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\x1a\n\r\n--b--\r\n"
 )
 _HTTP = (
-    *(b"GET ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"HEAD ", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"\r\n\r\n"),
+    *(
+        b"QUERY ",
+        b"PROPFIND ",
+        b"GET ",
+        b"POST ",
+        b"PUT ",
+        b"DELETE ",
+        b"OPTIONS ",
+        b"HEAD ",
+        b" HTTP/1.1\r\n",
+        b" HTTP/1.0\r\n",
+        b"\r\n\r\n",
+    ),
     *(b"Host: evil.example\r\n", b"Origin: null\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n"),
     *(b"Connection: upgrade\r\nUpgrade: x\r\n", b"Expect: 100-continue\r\n", b"Content-Encoding: gzip\r\n"),
     *(b"5\r\nhello\r\n0\r\n\r\n", b"Range: bytes=0-\r\n", b"If-None-Match: *\r\n", b"Cookie: a=b\r\n", "好".encode()),

@@ -132,3 +132,10 @@ async def test_a_content_type_in_no_form_is_no_error_of_ours(host: Machine, path
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: ".encode() + kind
     status, answer = await raw(host, head + b"\r\nContent-Length: 1\r\n\r\nx")
     assert status < 500, answer
+
+
+@pytest.mark.parametrize("path", ["/openwx/echo?client=alice", "/openwx/check_client", "/v1/accounts", "/"])
+async def test_a_method_that_the_library_has_no_word_for(host: Machine, path: str) -> None:
+    await host.start("alice")
+    head = f"QUERY {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert (await raw(host, head.encode()))[0] == (405 if path.startswith("/v1") else 403)

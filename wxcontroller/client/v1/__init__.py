@@ -17,8 +17,15 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
         return json_answer(status_of(parts, inbox))
 
     app.router.add_get("/v1/status", status)
+    app.router.add_get("/v1/openapi.json", _openapi)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)
+
+
+async def _openapi(_: web.Request) -> web.StreamResponse:
+    from wxcontroller.client.v1.described import openapi  # memory: hardly anybody asks an account for it
+
+    return json_answer(openapi())
 
 
 async def _no_such_path(request: web.Request) -> web.StreamResponse:
