@@ -253,7 +253,7 @@ def _told(result: SendResult) -> JsonObject:
 
 def _seconds(given: str, most: float) -> float | None:
     if not given:
-        return CONSULT_SECONDS
+        return min(CONSULT_SECONDS, most)
     try:
         value = float(given)
     except ValueError:

@@ -112,9 +112,11 @@ async def test_the_queue_of_sends_is_as_long_as_it_may_be(start: Start) -> None:
         assert (await told.json())["queue"]["most_waiting"] == 2
 
 
-async def test_consult_waits_no_longer_than_it_may(start: Start) -> None:
+@pytest.mark.parametrize("asked", [{"timeout": "3000"}, {}])
+async def test_consult_waits_no_longer_than_it_may(start: Start, asked: dict[str, str]) -> None:
     client = await running(start, WXCLIENT_CONSULT_MAX="1")
-    answer = obj(await client.get("consult", id="@ann", content="?", timeout="3000"))
+    async with asyncio.timeout(10):
+        answer = obj(await client.get("consult", id="@ann", content="?", **asked))
     assert (answer["code"], answer["reply_status"]) == (0, "reply timeout")
 
 
