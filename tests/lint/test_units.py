@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from wxcontroller.client import session
+from wxcontroller.controller import statefiles
 from wxcontroller.core import names
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
+from wxcontroller.drivers.web.timing import DEFAULT
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
@@ -90,6 +93,10 @@ def test_units_and_code_have_one_idea_of_places() -> None:
         assert f"{paths.accounts}/%i.env" in (UNITS / unit).read_text()
 
 
-def test_the_watchdog_leaves_time_for_two_requests_to_wechat() -> None:
+def test_the_watchdog_bites_after_three_signs_of_life_that_did_not_come() -> None:
     [watchdog] = directives("wxclient@.service")["WatchdogSec"]
-    assert int(watchdog) > 70
+    assert 3 * DEFAULT.progress_every < int(watchdog) <= 5 * DEFAULT.progress_every
+
+
+def test_the_controller_believes_what_a_client_that_is_well_may_say() -> None:
+    assert DEFAULT.offline_after + session._FRESH < statefiles.BELIEVED_SECONDS <= 60

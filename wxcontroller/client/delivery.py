@@ -18,6 +18,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 # sent: at a stop each of those becomes a report.
 MOST_WAITING = 12_000
 _TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
+# No post takes longer, unless something is wrong with the waiting.
+_STUCK_SECONDS = 90.0
 # Beyond this many bytes, reports wait without the media's content; the path stays.
 MOST_BYTES = 64 * 1024 * 1024
 # Answers of the receiver are replies, not downloads.
@@ -47,9 +50,11 @@ class Delivery:
         user_agent: str,
         store: Path,
         answered: Callable[[bytes, bytes], Awaitable[None]] | None = None,
+        vitals: Vitals | None = None,
     ) -> None:
         self.address = address
         self._answered = answered
+        self._vitals = vitals or Vitals()
         self._bytes = 0
         self._user_agent = user_agent
         self._store = store
@@ -111,7 +116,9 @@ class Delivery:
                     self._empty.set()
                     self._news.clear()
                     await self._news.wait()
-                if await self._post(web, self._waiting[0]):
+                with self._vitals.within(_STUCK_SECONDS, "posting a report"):
+                    done = await self._post(web, self._waiting[0])
+                if done:
                     self._take_first()
                     self._done_with_restored()
                     backoff.reset()

@@ -9,10 +9,13 @@ import aiohttp
 from yarl import URL
 
 from wxcontroller.core.account import redacted
+from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
 _TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
 _COMMAND_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
+# Both together take no longer, unless something is wrong with the waiting.
+_STUCK_SECONDS = 200.0
 # The first beat comes with the login, however long the pause between two is.
 _LOOK_SECONDS = 1.0
 _CALL = re.compile(r"/openwx/[a-z_]+")
@@ -36,12 +39,21 @@ def command_of(location: str, port: int) -> URL | None:
 class Heartbeat:
     """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API."""
 
-    def __init__(self, address: str, interval: float, port: int, agent: str, running: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        address: str,
+        interval: float,
+        port: int,
+        agent: str,
+        running: Callable[[], bool],
+        vitals: Vitals | None = None,
+    ) -> None:
         self._address = address
         self._interval = interval
         self._port = port
         self._agent = agent
         self._running = running
+        self._vitals = vitals or Vitals()
         self._failed = False
 
     async def run(self) -> None:
@@ -54,7 +66,8 @@ class Heartbeat:
         ) as web:
             while True:
                 if self._running():
-                    await self._beat(web)
+                    with self._vitals.within(_STUCK_SECONDS, "the heartbeat"):
+                        await self._beat(web)
                     await asyncio.sleep(self._interval)
                 else:
                     await asyncio.sleep(min(self._interval, _LOOK_SECONDS))

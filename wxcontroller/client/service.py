@@ -34,6 +34,7 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.vitals import Vitals, Watchdog
 from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, Ended, MessageArrived
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.connection import PatientConnection
@@ -47,6 +48,10 @@ DRAIN_SECONDS = 1.0
 FLUSH_SECONDS = 2.5
 # A parked account does nothing but answer; the watchdog still wants to hear that it could.
 PARKED_PULSE_SECONDS = 20.0
+# A send takes no longer, unless something is wrong with the waiting: 600 s is the longest request that can be set,
+# and uploads may be slow.
+SEND_STUCK_SECONDS = 900.0
+SLOWEST_UPLOAD = 1024  # bytes a second
 DEFAULT_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
 )
@@ -68,7 +73,8 @@ class Client:
 
         Raises PortTaken when the API can't listen.
         """
-        config, roster, notifier = self.config, Roster(), Notifier()
+        config, roster, notifier, vitals = self.config, Roster(), Notifier(), Vitals()
+        watchdog = Watchdog(notifier, vitals)
         agent = config.options["http_agent"] or DEFAULT_AGENT
         private = config.cookie_path.parent
         driver = self.make_driver(
@@ -77,6 +83,7 @@ class Client:
                 config.options,
                 FileStore(config.cookie_path, config.flag("keep_cookie")),
                 FileStore(private / "identities.json", config.flag("keep_cookie")),
+                vitals,
             )
         )
 
@@ -84,7 +91,7 @@ class Client:
             await sending.reply(reply)
 
         delivery = Delivery(
-            config.post_api, agent, private / "undelivered.json", Replies(roster, send_reply).answered
+            config.post_api, agent, private / "undelivered.json", Replies(roster, send_reply).answered, vitals
         )
         media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
@@ -115,15 +122,16 @@ class Client:
             reporter.message(reports.sent(result, send_chat(roster, result)))
 
         async def transmit(job: Job) -> str:
-            if job.parcel is None:
-                return (await driver.send_text(job.target, job.content, job.local_id)).id
-            try:
-                return (await job.parcel.send(driver, job.target, job.local_id)).id
-            finally:
-                media_out.remember(job.parcel)
+            with vitals.within(longest_send(job), "a send"):
+                if job.parcel is None:
+                    return (await driver.send_text(job.target, job.content, job.local_id)).id
+                try:
+                    return (await job.parcel.send(driver, job.target, job.local_id)).id
+                finally:
+                    media_out.remember(job.parcel)
 
         facts = facts_of(config)
-        session = Session(config, facts, roster, notifier, reporter, take_message)
+        session = Session(config, facts, roster, notifier, watchdog, reporter, take_message)
         outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result)
         parts = Parts(
             config=config,
@@ -146,6 +154,7 @@ class Client:
             config.port,
             agent,
             lambda: session.state is LoginState.RUNNING,
+            vitals,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
@@ -155,7 +164,8 @@ class Client:
                 async with asyncio.TaskGroup() as tasks:
                     posting = tasks.create_task(delivery.run())
                     helpers = [
-                        tasks.create_task(work) for work in (outgoing.run(), heartbeat.run(), inbox.keep_tidy())
+                        tasks.create_task(work)
+                        for work in (outgoing.run(), heartbeat.run(), inbox.keep_tidy(), watchdog.watch())
                     ]
                     await self._drive(driver, session, outgoing, stopping)
                     notifier.stopping()
@@ -237,6 +247,12 @@ def facts_of(config: ClientConfig) -> ClientFacts:
             "state_path": str(config.state_path),
         },
     )
+
+
+def longest_send(job: Job) -> float:
+    """Return after how many seconds a send counts as stuck."""
+    size = job.parcel.file.size if job.parcel and job.parcel.file else 0
+    return SEND_STUCK_SECONDS + size / SLOWEST_UPLOAD
 
 
 def pacing_of(config: ClientConfig) -> Pacing:

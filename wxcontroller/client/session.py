@@ -17,6 +17,7 @@ from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.model import Direction
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.vitals import Watchdog
 from wxcontroller.drivers import base
 from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes
@@ -25,6 +26,8 @@ from wxcontroller.openwx.statefile import ClientFacts, Moment, render
 log = logging.getLogger(__name__)
 # The controller's group reads these; the account's private files have no such mode.
 _PUBLIC = 0o640
+# How old the time of the last answer may be in the state file, in seconds: the controller believes none that is old.
+_FRESH = 10.0
 
 
 class Session:
@@ -40,6 +43,7 @@ class Session:
         facts: ClientFacts,
         roster: Roster,
         notifier: Notifier,
+        watchdog: Watchdog,
         reporter: Reporter,
         message: Callable[[base.MessageArrived], None],
     ) -> None:
@@ -52,9 +56,11 @@ class Session:
         self.reason = ""
         # Seconds since 1970, 0 for not yet: when WeChat was heard last, and when the last message came.
         self.last_sync = 0
+        self._sync_uptime = self._told_uptime = 0.0
         self.last_received = 0
         self._status = "starting"
         self._notifier = notifier
+        self._watchdog = watchdog
         self._reporter = reporter
         self._report = reporter.event
         self._message = message
@@ -72,7 +78,12 @@ class Session:
         return self._status
 
     async def handle(self, event: base.DriverEvent) -> None:
-        """Take one event of the driver."""
+        """Take one event of the driver. Each that its loop emits is a sign of life; these two come from beside it."""
+        await self._take(event)
+        if not isinstance(event, base.RosterChanged | base.Offline):
+            self._watchdog.feed()
+
+    async def _take(self, event: base.DriverEvent) -> None:
         match event:
             case base.Loading():
                 self.move(LoginState.LOADING, "logging in to WeChat")
@@ -103,15 +114,16 @@ class Session:
                 self._report(reports.friend_request(event.request))
             case base.Online():
                 self._heard = True
-                self.last_sync = int(time.time())
+                self._note_answer()
                 self._maybe_running()
             case base.Offline():
                 self._heard = False
                 self.move(LoginState.OFFLINE, f"WeChat does not answer, trying on: {event.reason}")
             case base.Progress():
-                self._notifier.watchdog()
                 if event.heard:
-                    self.last_sync = int(time.time())
+                    self._note_answer()
+                    if self._sync_uptime - self._told_uptime > _FRESH:
+                        self._publish()
             case base.MessageArrived():
                 if event.message.direction is Direction.RECEIVED:
                     self.last_received = int(time.time())
@@ -160,7 +172,7 @@ class Session:
 
     def alive(self) -> None:
         """Tell the watchdog that the process still answers, where no driver does."""
-        self._notifier.watchdog()
+        self._watchdog.feed()
 
     def stop(self) -> None:
         """Orderly end."""
@@ -168,6 +180,10 @@ class Session:
             return  # told already
         self.move(LoginState.STOPPED, "stopped")
         self._report(reports.event("stop"))
+
+    def _note_answer(self) -> None:
+        self.last_sync = int(time.time())
+        self._sync_uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def _show_qrcode(self, event: base.QrReady) -> None:
         image = event.image or _drawn(event.link)
@@ -272,7 +288,10 @@ class Session:
             qrcode_number=self._codes,
             user_id=me.id if me else "",
             user_name=me.name if me else "",
+            last_sync=self.last_sync,
+            sync_uptime=round(self._sync_uptime, 1),
         )
+        self._told_uptime = self._sync_uptime
         self._write(self.config.state_path, to_bytes(render(self.facts, moment)))
         self._notifier.status(f"{self.state.word}: {self._status}")
 

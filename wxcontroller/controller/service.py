@@ -22,12 +22,15 @@ from wxcontroller.core.journal import LEVELS, Event, fields
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, Settings, load_settings
+from wxcontroller.core.vitals import Vitals, Watchdog
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
 # Between two tries to bring back, after a boot, what did not come up.
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
+# systemctl is asked a few times, and each time given up by itself.
+_LOOK_STUCK = 120.0
 
 
 def inherited_sockets() -> list[socket.socket]:
@@ -64,6 +67,7 @@ class Service:
         self._sockets = sockets
         self._units = units
         self._notifier = Notifier()
+        self._vitals = Vitals()
         self._complaint = ""
 
     async def run(self) -> None:
@@ -100,7 +104,8 @@ class Service:
             watch = Watch()
             while True:
                 try:
-                    views = await accounts.views()
+                    with self._vitals.within(_LOOK_STUCK, "a look at all accounts"):
+                        views = await accounts.views()
                 except (UnitFailed, OSError) as problem:
                     self._notifier.status(f"the accounts can't be looked at: {problem}")
                     log.error("%s", problem)
@@ -112,10 +117,10 @@ class Service:
                 await asyncio.sleep(accounts.settings.check_interval)
 
     async def _watchdog(self) -> None:
-        """Tell systemd that the event loop turns; it kills and restarts us when it does not."""
-        seconds = self._notifier.watchdog_seconds
+        """Tell systemd that the loop turns and nothing hangs; it kills and restarts us when that is not so."""
+        seconds, watchdog = self._notifier.watchdog_seconds, Watchdog(self._notifier, self._vitals)
         while seconds is not None:
-            self._notifier.watchdog()
+            watchdog.feed()
             await asyncio.sleep(seconds / 3)
 
     def _reload(self, shared: Context) -> None:

@@ -161,7 +161,7 @@ class Systemd:
         command = [self._systemctl, "--no-ask-password", *arguments]
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
         try:
-            async with _process(command, environment) as process, asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout), _process(command, environment) as process:
                 output, complaint = await process.communicate()
                 return process.returncode or 0, output, complaint
         except TimeoutError:

@@ -18,7 +18,7 @@ from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
 from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer
 from wxcontroller.drivers.web.guard import Guard, MediaLoop
-from wxcontroller.drivers.web.pulse import Pulse
+from wxcontroller.drivers.web.pulse import Pulse, beside
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.tempo import Tempo
@@ -62,6 +62,7 @@ class Listener:
         self._timing = timing
         self._emoji_names = emoji_names
         self._heard = time.monotonic()  # the last good answer
+        self._trouble = ""  # since then
         self._online = False
         self._backoff = Backoff(timing.check_retry, timing.retry_longest)
         self._frequent = Backoff(timing.frequent_first, timing.frequent_longest)
@@ -96,6 +97,9 @@ class Listener:
 
     async def listen(self) -> Lost:
         """Run the loop. Starts with a sync: it fetches what came while nobody listened."""
+        return await beside(self._listen(), self._mind_silence())
+
+    async def _listen(self) -> Lost:
         lost = await self._sync_round(asked=False)
         while lost is None:
             brought, self._brought = self._brought, False
@@ -123,9 +127,12 @@ class Listener:
                 return Lost(LossReason.KICKED, 1101)
             return await self._sync_round(asked=False)
         except NoAnswer as problem:
-            if problem.malformed:  # the push server's quirk: taken as news (9.2)
+            # The push server's quirk, taken as news (9.2). And a time-out, usual with proxies that allow no long
+            # polls: webwxsync tells whether WeChat still answers.
+            if problem.malformed or problem.timed_out:
+                self._trouble = str(problem)
                 return await self._sync_round(asked=False)
-            await self._silence(problem, pause=not problem.timed_out)  # time-outs are usual with proxies
+            await self._silence(problem)
             return None
         except WeChatError as problem:
             await self._silence(problem)
@@ -232,7 +239,7 @@ class Listener:
 
     async def _good(self) -> None:
         """Note that WeChat has answered as it should."""
-        self._heard = time.monotonic()
+        self._heard, self._trouble = time.monotonic(), ""
         self._backoff.reset()
         self._unknown = self._moves = 0
         self._doubled = False
@@ -244,18 +251,27 @@ class Listener:
             self._online = True
             await self._pulse.emit(Online())
 
+    async def _mind_silence(self) -> None:
+        """Say that the account is offline as soon as WeChat has been silent for too long, whatever is waited for."""
+        while True:
+            silent = time.monotonic() - self._heard
+            if silent < self._timing.offline_after:
+                await asyncio.sleep(self._timing.offline_after - silent)
+                continue
+            if self._online:
+                self._online = False
+                what = self._trouble or f"no answer for {silent:.0f} s"
+                log.warning("WeChat has not answered for %.0f s (%s); trying on", silent, what)
+                await self._pulse.emit(Offline(what))
+            await asyncio.sleep(self._timing.offline_after)
+
     async def _silence(self, problem: WeChatError, pause: bool = True) -> None:
         """Note that nothing useful came, and wait before the next try."""
         log.debug("%s", problem.message)
         if isinstance(problem, Moved) and self._moves < _MOVES and self._saved.memory.move(problem.domain):
             self._moves += 1
             return
-        what = str(problem)
-        silent = time.monotonic() - self._heard
-        if silent > self._timing.offline_after and self._online:
-            self._online = False
-            log.warning("WeChat has not answered for %.0f s (%s); trying on", silent, what)
-            await self._pulse.emit(Offline(what))
+        self._trouble = str(problem)
         await self._pulse.progress()
         if pause:
             await self._pulse.pause(self._backoff.next())

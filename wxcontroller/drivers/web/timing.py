@@ -16,7 +16,8 @@ class Timing:
     upload: float = 120.0  # of one chunk (5.8)
     transfer: float = 1800.0  # of a whole download
     progress_every: float = 25.0
-    offline_after: float = 60.0
+    offline_after: float = 45.0  # a quiet account hears WeChat every 25 to 36 s
+    overtime: float = 30.0  # beyond its own limit, before a wait counts as stuck
     retry_first: float = 1.0
     retry_longest: float = 60.0
 
@@ -51,6 +52,11 @@ class Timing:
     roster_again: float = 60.0  # a contact list that failed is asked for again
     stranger_patience: float = 3.0  # a message waits so long for its sender's name
     member_refresh: float = 600.0  # between two looks at a group whose member is unknown
+
+    @property
+    def stuck_after(self) -> float:
+        """No answer is waited for so long, unless something is wrong with the waiting."""
+        return max(self.call, self.poll, self.contacts, self.upload) + self.overtime
 
 
 DEFAULT = Timing()
