@@ -10,6 +10,7 @@ import pytest
 from wxcontroller.client import session
 from wxcontroller.controller import statefiles
 from wxcontroller.core import names
+from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.drivers.web.timing import DEFAULT
@@ -23,6 +24,7 @@ THRESHOLDS = {
     "wxclient@.service": 15,
     "wxclient-prepare@.service": 15,
     "wxclient-purge@.service": 25,
+    "wxcontroller-alert@.service": 15,
     "wxcontroller-sandbox.service": 20,
 }
 # What the sandbox of a program is, as opposed to what it does.
@@ -81,6 +83,20 @@ def test_polkit_and_code_have_one_idea_of_an_instance() -> None:
     for example in ("alice", "My-Bot_1", "_x", "9lives", "x" * 27, "x" * 28, "-a", "a.b", "a b", "é", ""):
         for pattern in patterns:
             assert bool(re.fullmatch(pattern, example)) == names.is_instance(example), example
+
+
+def test_each_way_to_tell_somebody_has_its_units_and_directories() -> None:
+    paths, tmpfiles = Paths(), (UNITS / "wxcontroller.tmpfiles").read_text()
+    [wants] = directives("wxcontroller.service")["Wants"]
+    assert sorted(wants.split()) == sorted(f"wxcontroller-alert@{channel}.path" for channel in Channel)
+    watched = directives("wxcontroller-alert@.path")["DirectoryNotEmpty"]
+    for channel in Channel:
+        places = [str(paths.alerts_spool(channel)), str(paths.alerts_runtime(channel))]
+        assert [each.replace("%i", channel) for each in watched] == places
+        for place in places:
+            assert re.search(rf"^d {place} +2770 wxcontroller wxalert -$", tmpfiles, re.MULTILINE), place
+    [written] = [each for each in directives("wxcontroller-alert@.service")["ReadWritePaths"] if "spool" in each]
+    assert [each.removeprefix("-") for each in written.split()] == watched
 
 
 def test_units_and_code_have_one_idea_of_places() -> None:

@@ -40,6 +40,10 @@ class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
 
+class NoAlerts(WxError):
+    """Nobody is to be told of anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How a kind of failure is told by /v1: HTTP status and the word in ``error.code``."""
@@ -56,6 +60,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (UnknownAccount, Kind(404, "unknown-account")),
     (NoQrcode, Kind(404, "no-qrcode")),
     (NotRunning, Kind(409, "not-running")),
+    (NoAlerts, Kind(409, "no-alerts")),
     (TooManyAccounts, Kind(409, "max-clients")),
     (NoPort, Kind(503, "no-port")),
     (TemplateError, Kind(500, "template")),

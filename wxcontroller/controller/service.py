@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.heartbeat import heartbeat
@@ -75,7 +76,9 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             accounts = await stack.enter_async_context(Accounts(self._paths, self._loaded.settings, self._units))
             upstream = await stack.enter_async_context(upstream_session())
-            shared = Context(accounts, upstream, notices=self._loaded.notices)
+            mark = BootMark(self._paths)
+            alerts = AlertWatch(accounts, upstream, mark, self._vitals)
+            shared = Context(accounts, upstream, notices=self._loaded.notices, alerts=alerts)
             server = Server(application(shared), self._sockets)
             ending = asyncio.Event()
             with _signals(ending.set, lambda: self._reload(shared)):
@@ -85,7 +88,8 @@ class Service:
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(self._watchdog(), name="watchdog"),
-                        group.create_task(self._look_after(accounts), name="looks"),
+                        group.create_task(self._look_after(accounts, mark, alerts), name="looks"),
+                        group.create_task(alerts.look_seldom(), name="seldom looks"),
                         group.create_task(heartbeat(lambda: shared.settings), name="heartbeat"),
                     ]
                     await ending.wait()
@@ -96,11 +100,11 @@ class Service:
                         task.cancel()
         log.info("ended")
 
-    async def _look_after(self, accounts: Accounts) -> None:
+    async def _look_after(self, accounts: Accounts, mark: BootMark, alerts: AlertWatch) -> None:
         """Once per boot start what is wanted; then look at all units again and again and keep the status line."""
         async with asyncio.TaskGroup() as group:
             pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-            _ = group.create_task(after_boot(accounts, BootMark(self._paths), pauses), name="after boot")
+            _ = group.create_task(after_boot(accounts, mark, pauses), name="after boot")
             watch = Watch()
             while True:
                 try:
@@ -109,8 +113,11 @@ class Service:
                 except (UnitFailed, OSError) as problem:
                     self._notifier.status(f"the accounts can't be looked at: {problem}")
                     log.error("%s", problem)
+                    await alerts.look((), str(problem))
                 else:
                     watch.look(views)
+                    with self._vitals.within(_LOOK_STUCK, "a look for alerts"):
+                        await alerts.look(views)
                     sentence = summary(views)
                     log.debug("%s", sentence)
                     self._say(sentence)

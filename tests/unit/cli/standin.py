@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.names import parse_name
 
 LINK = "https://login.weixin.qq.com/l/AbCdEfGhIj=="
@@ -70,6 +70,8 @@ class Controller:
     notes: JsonObject = field(default_factory=dict)
     settings_error: str | None = None
     refuse: tuple[int, JsonObject] | None = None
+    # Answers to GET /v1/alerts, one for each question; the last one stays.
+    alerts: list[JsonObject] = field(default_factory=lambda: [{"channels": {}, "problems": []}])
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
 
     @property
@@ -98,6 +100,11 @@ class Controller:
             }
         if self.refuse is not None and method != "GET":
             return self.refuse
+        if path == "/v1/alerts":
+            return 200, self.alerts.pop(0) if len(self.alerts) > 1 else self.alerts[0]
+        if path == "/v1/alerts/test":
+            channels: list[JsonValue] = list(obj(self.alerts[0]["channels"]))
+            return 200, {"id": "new", "channels": channels}
         if path == "/v1/accounts":
             return 200, {"accounts": list(self.accounts.values())}
         _, _, _, encoded, *verbs = path.split("/")

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from wxcontroller.controller.v1 import accounts, health, qr
+from wxcontroller.controller.v1 import accounts, alerts, health, qr
 
 
 def add_routes(app: web.Application) -> None:
@@ -16,3 +16,5 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/v1/accounts/{name}/stop", accounts.stop)
     router.add_post("/v1/accounts/{name}/restart", accounts.restart)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
+    router.add_get("/v1/alerts", alerts.alerts)
+    router.add_post("/v1/alerts/test", alerts.test)
