@@ -16,6 +16,7 @@ from wxcontroller.controller.alerts.disk import disk_of
 from wxcontroller.controller.alerts.findings import Finding, Track, Well
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.controller.statefiles import uptime
 from wxcontroller.controller.units import UnitRecord, Verb, parse_restarts
 from wxcontroller.core.alerts import Alert, Happening, Kind
 from wxcontroller.core.alertsettings import Channel
@@ -117,6 +118,13 @@ async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Wa
     [alert] = await watched.live()
     assert kinds([alert]) == ["problem alice parked"]
     assert "none of 10 QR codes led to a login Bcc: x@y" in alert.items[0].message
+
+
+async def test_a_controller_that_knows_nothing_sees_whether_an_account_was_logged_in(watched: Watched) -> None:
+    process = await watched.host.start("alice")
+    link = "https://login.weixin.qq.com/l/AbC"
+    process.say(LoginState.SCANNING, qrcode_link=link, last_sync_uptime=uptime())
+    assert kinds(await watched.live()) == ["problem alice scan"]
 
 
 async def test_what_is_stopped_on_purpose_is_not_told(watched: Watched) -> None:

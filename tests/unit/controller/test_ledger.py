@@ -12,8 +12,8 @@ from wxcontroller.core.alertsettings import AlertSettings
 ALICE, BOB = ("alice", Track.LOGIN), ("bob", Track.LOGIN)
 PARKED = Finding(Kind.PARKED, "alice", "alice has given up", "start it")
 OFFLINE = Finding(Kind.OFFLINE, "alice", "alice is offline", "wait", hold=300)
-SCAN = Finding(Kind.SCAN, "alice", "alice needs a scan", "scan")
-CONFIRM = Finding(Kind.CONFIRM, "alice", "alice asks its phone", "tap")
+SCAN = Finding(Kind.SCAN, "alice", "alice needs a scan", "scan", first=True)
+CONFIRM = Finding(Kind.CONFIRM, "alice", "alice asks its phone", "tap", first=True)
 WELL = Well("alice", "alice is running again")
 
 

@@ -26,7 +26,10 @@ class Track(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something is wrong. It is told when it has lasted ``hold`` seconds, and again when ``level`` rises."""
+    """Something is wrong. It is told when it has lasted ``hold`` seconds, and again when ``level`` rises.
+
+    ``first``: it may be the beginning, and is told only where all was well before.
+    """
 
     kind: Kind
     account: str
@@ -34,6 +37,7 @@ class Finding:
     remedy: str
     hold: float = 0.0
     level: int = 0
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ def login_of(view: View, loops: bool, booting: bool, patience: float) -> Verdict
             return Closed(surely=False)  # stopped by systemctl, until the next boot
         remedy = f"See: wxctl logs {name}"
         return Finding(Kind.FAILED, name, f"Account {name} does not come up after the boot.", remedy, patience)
+    # A process that has heard WeChat once had been let in: it is logged out now.
+    first = view.live is None or not view.live.heard
     match _login(view):
         case None:
             return None
@@ -87,11 +93,11 @@ def login_of(view: View, loops: bool, booting: bool, patience: float) -> Verdict
             return Finding(Kind.PARKED, name, f"Account {name} has given up: {why}.", remedy)
         case LoginState.SCANNING:
             remedy = f"Scan the code within two minutes, or a newer one: wxctl qr {name}"
-            return Finding(Kind.SCAN, name, f"Account {name} is logged out and needs a scan.", remedy)
+            return Finding(Kind.SCAN, name, f"Account {name} is logged out and needs a scan.", remedy, first=first)
         case LoginState.CONFIRMING:
             message = f"Account {name} is logged out and asks its phone to confirm."
             remedy = "Confirm the login on the phone; without that a code to scan follows."
-            return Finding(Kind.CONFIRM, name, message, remedy, _CONFIRM_SECONDS)
+            return Finding(Kind.CONFIRM, name, message, remedy, _CONFIRM_SECONDS, first=first)
         case state:
             what = "does not hear WeChat" if state is LoginState.OFFLINE else "does not come up"
             why = plain(view.reason or view.status)

@@ -175,7 +175,7 @@ def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
 
 
 def _is_due(record: Record, finding: Finding, interval: float, now: float) -> bool:
-    if finding.kind in (Kind.SCAN, Kind.CONFIRM) and not record.was_well:
+    if finding.first and not record.was_well:
         return False  # whoever started it is there, with the phone
     if finding.kind is Kind.CONFIRM and Kind.SCAN in record.told:
         return False  # somebody has scanned
