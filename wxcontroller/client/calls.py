@@ -14,6 +14,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery
 from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
 from wxcontroller.client.mediaout import MediaOut
 from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.reporting import Reporter
@@ -39,10 +40,14 @@ _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request's parameters: the last value of a name; ``media_data`` as bytes."""
+    """One request's parameters: the last value of a name; ``media_data`` as bytes.
+
+    ``key`` is its Idempotency-Key, "" for none.
+    """
 
     parameters: Mapping[str, str]
     media_data: bytes = b""
+    key: str = ""
 
     def get(self, name: str) -> str:
         return self.parameters.get(name, "")
@@ -92,8 +97,9 @@ class Parts:
     driver: Driver
     media_out: MediaOut
     request_stop: Callable[[], None]
+    requests: Requests
+    tasks: Tasks
     consults: Consults = field(default_factory=Consults)
-    tasks: Tasks = field(default_factory=Tasks)
 
     def not_running(self) -> JsonObject:
         return {
@@ -122,7 +128,8 @@ async def read_call(request: web.Request) -> Call:
             body = await request.read()
     raw = dict(parameters.raw_pairs(parameters.query_of(request.raw_path), content_type, body))
     data = raw.pop("media_data", b"")
-    return Call({name: parameters.text_of(name, value) for name, value in raw.items()}, data)
+    given = {name: parameters.text_of(name, value) for name, value in raw.items()}
+    return Call(given, data, key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, "")))
 
 
 def json_answer(value: JsonValue | Rendered, status: int = 200) -> web.Response:

@@ -10,6 +10,7 @@ from wxcontroller.client.database import Unavailable
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Limits
 from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.sendstore import SendStore
 from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields
 
@@ -39,6 +40,7 @@ class Keeping:
     config: ClientConfig
     log: EventLog
     inbox: Inbox
+    sends: SendStore
 
     async def run(self) -> None:
         limits = limits_of(self.config)
@@ -77,6 +79,7 @@ class Keeping:
                 *(swept.dropped, limits.most_bytes),
                 extra=fields(Event.DELIVERY_DROPPED),
             )
+        await self.sends.sweep(self.config.seconds("idempotency_keep_seconds"))
         await self.inbox.sweep(await self.log.media_in_use())
 
     def _warn(self, limits: Limits) -> None:

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wxcontroller.client.eventtables import Entry
@@ -48,13 +48,13 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
 
 @dataclass(slots=True)
 class Replies:
-    """Sends what webhooks answer. ``send`` takes a reply."""
+    """Sends what webhooks answer. ``send`` takes a reply and the sequence of the event it answers."""
 
     roster: Roster
-    send: Callable[[Reply], Awaitable[None]]
+    send: Callable[[Reply, int], None]
 
     async def answered(self, entry: Entry, answer: bytes) -> None:
-        """Take a webhook's JSON answer to an event; it is asked for once, when the report is taken."""
+        """Take a webhook's JSON answer to an event. It may come more than once: so may the report."""
         try:
             parsed = json.loads(answer)
         except (ValueError, RecursionError):
@@ -68,4 +68,4 @@ class Replies:
         if reply.target not in (self.roster.groups if reply.is_group else self.roster.contacts):
             log.warning("a webhook's reply is not sent: the chat is not known (any more)")
             return
-        await self.send(reply)
+        self.send(reply, entry.seq)

@@ -13,26 +13,31 @@ from aiohttp import web
 from wxcontroller import __version__
 from wxcontroller.client.api import application
 from wxcontroller.client.calls import Parts
+from wxcontroller.client.carrier import Carrier
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery, Policy, Receiver
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.heartbeat import Heartbeat
+from wxcontroller.client.idempotency import Requests
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.keeping import Keeping
+from wxcontroller.client.logins import Logins
 from wxcontroller.client.mediabook import MediaBook, media_to_json
 from wxcontroller.client.mediaout import MediaOut
-from wxcontroller.client.outgoing import Job, Outgoing
+from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.pacing import Pacing
-from wxcontroller.client.people import chat_of, send_chat
+from wxcontroller.client.people import chat_of
 from wxcontroller.client.replies import Replies, Reply
 from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.resuming import Resuming, with_media
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
+from wxcontroller.client.sendstore import SendStore
 from wxcontroller.client.session import Session
 from wxcontroller.client.store import FileStore
+from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.notify import Notifier
@@ -85,8 +90,8 @@ class Client:
             )
         )
 
-        async def send_reply(reply: Reply) -> None:
-            await sending.reply(reply)
+        def send_reply(reply: Reply, event: int) -> None:
+            sending.reply(reply, event)
 
         events = EventLog(private / "events.db")
         delivery = Delivery(
@@ -118,21 +123,14 @@ class Client:
 
             inbox.take(message, publish)
 
-        def take_result(result: reports.SendResult) -> None:
-            reporter.message(reports.sent(result, send_chat(roster, result)))
-
-        async def transmit(job: Job) -> str:
-            if job.parcel is None:
-                return (await driver.send_text(job.target, job.content, job.local_id)).id
-            try:
-                return (await job.parcel.send(driver, job.target, job.local_id)).id
-            finally:
-                media_out.remember(job.parcel)
-
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, reporter, take_message)
         resuming = Resuming(reporter, inbox, session.running)
-        outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result)
+        tasks, store = Tasks(), SendStore(events)
+        with_data = config.flag("plugin_openwx_post_media_data")
+        carrier = Carrier(driver, roster, reporter, media_out, with_data)
+        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, config.seconds("send_keep_seconds"))
+        logins = Logins(session, outgoing)
         parts = Parts(
             config=config,
             facts=facts,
@@ -146,6 +144,8 @@ class Client:
             driver=driver,
             media_out=media_out,
             request_stop=stopping.set,
+            requests=Requests(store, tasks),
+            tasks=tasks,
             consults=consults,
         )
         sending = Sending(parts)
@@ -163,21 +163,21 @@ class Client:
             events.open()
             held = asyncio.ensure_future(events.held())  # before anything is held in this process
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    posting = tasks.create_task(delivery.run())
+                async with asyncio.TaskGroup() as group:
+                    posting = group.create_task(delivery.run())
                     works = (
                         outgoing.run(),
                         heartbeat.run(),
-                        Keeping(config, events, inbox).run(),
+                        Keeping(config, events, inbox, store).run(),
                         resuming.run(held),
                     )
-                    helpers = [tasks.create_task(work) for work in works]
-                    await self._drive(driver, session, outgoing, stopping)
+                    helpers = [group.create_task(work) for work in works]
+                    await self._drive(driver, session, logins, outgoing, stopping)
                     notifier.stopping()
-                    await parts.tasks.close()
                     for helper in helpers:
                         helper.cancel()
                     await asyncio.wait(helpers)
+                    await tasks.close()
                     await inbox.close()
                     session.stop()
                     await delivery.flush(FLUSH_SECONDS)
@@ -190,10 +190,12 @@ class Client:
                     config.pid_path.unlink()
         return 0
 
-    async def _drive(self, driver: Driver, session: Session, outgoing: Outgoing, stopping: asyncio.Event) -> None:
+    async def _drive(
+        self, driver: Driver, session: Session, logins: Logins, outgoing: Outgoing, stopping: asyncio.Event
+    ) -> None:
         """Run the driver until a stop is asked for. When it ends before, stay: the API and the state say why."""
         session.move(LoginState.LOADING, "logging in to WeChat")
-        working = asyncio.create_task(driver.run(session.handle))
+        working = asyncio.create_task(driver.run(logins.handle))
         asked = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)

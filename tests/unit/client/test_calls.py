@@ -89,7 +89,7 @@ async def test_revoking(start: Start) -> None:
     sent = str(obj(await client.get("send_friend_message", id="@ann", content="x"))["id"])
     assert await client.get("revoke_message", id=sent) == {"id": sent, "code": 0, "status": "revoke success"}
     assert client.driver.commands == [("revoke", "771000", "@ann")]
-    client.driver.outcomes = [WeChatError("too late")]
+    client.driver.outcomes = [WeChatError("too late", ret=1)]
     answer = obj(await client.get("revoke_message", id=sent))
     assert (answer["code"], answer["status"], answer["reason"]) == (-1, "revoke failure", "too late")
     assert obj(await client.get("revoke_message", id="nonsense"))["status"] == "revoke failure"
