@@ -158,10 +158,10 @@ class Outgoing:
 
     # -- what goes out
 
-    async def run(self) -> None:
-        """Send what is queued until cancelled; what is left then stays for the next start."""
+    async def run(self, left: "asyncio.Future[Left]") -> None:
+        """Send what an earlier process has left, and what is queued, until cancelled; the rest stays for the next."""
         try:
-            self._take_up(await self.store.left())
+            self._take_up(await left)
             while True:
                 self._news.clear()
                 await self._end_what_never_can()

@@ -300,22 +300,7 @@ def _object(kept: object) -> JsonObject:
 
 
 def _send(row: tuple[object, ...]) -> SendRow:
-    (
-        seq,
-        _,
-        when,
-        tried,
-        login,
-        target,
-        is_group,
-        content,
-        client_id,
-        attempts_left,
-        origin,
-        sides,
-        parcel,
-        request,
-    ) = row
+    seq, when, tried, login, target, is_group, content, client_id, attempts_left, origin, sides, parcel, request = row
     assert isinstance(seq, int)
     assert isinstance(when, float)
     assert isinstance(tried, float)

@@ -161,12 +161,13 @@ class Client:
         async with listening(application(parts, sending, inbox), config):
             notifier.ready()
             events.open()
-            held = asyncio.ensure_future(events.held())  # before anything is held in this process
+            # What an earlier process left, before anything is written by this one.
+            left, held = store.left(), asyncio.ensure_future(events.held())
             try:
                 async with asyncio.TaskGroup() as group:
                     posting = group.create_task(delivery.run())
                     works = (
-                        outgoing.run(),
+                        outgoing.run(left),
                         heartbeat.run(),
                         Keeping(config, events, inbox, store).run(),
                         resuming.run(held),

@@ -22,11 +22,13 @@ from wxcontroller.core.paths import Paths
 class Webhook:
     """A receiver of reports on a real socket.
 
-    ``statuses`` are answered in turn, then 200; ``answer`` makes the JSON body of an answer to a report.
+    ``statuses`` are answered in turn, then 200; ``answer`` makes the JSON body of an answer to a report. ``ids`` are
+    those of the deliveries of ``reports``.
     """
 
     port: int = 0
     reports: list[JsonObject] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     answer: Callable[[JsonObject], bytes] | None = None
@@ -43,6 +45,7 @@ class Webhook:
         if status < 300:
             async with self._news:
                 self.reports.append(json.loads(body))
+                self.ids.append(request.headers["X-Wx-Delivery"])
                 self._news.notify_all()
         if self.answer and status < 300:
             return web.Response(body=self.answer(json.loads(body)), content_type="application/json")
@@ -60,6 +63,10 @@ class Webhook:
             return [report for report in reports if report["post_type"] != "event"]
 
         return of(await self.until(lambda got: len(of(got)) >= number))
+
+    def once(self) -> list[JsonObject]:
+        """The reports without those that came again: a kill may make one come twice, with its id."""
+        return list(dict(zip(self.ids, self.reports, strict=True)).values())
 
     async def event(self, name: str) -> JsonValue:
         """Wait for an event report and return its params."""

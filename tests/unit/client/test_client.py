@@ -140,7 +140,7 @@ async def test_a_send_is_tried_again_with_the_same_id_and_a_refusal_is_final(sta
 
 async def test_a_send_gives_up_after_five_attempts(start: Start) -> None:
     client = start()
-    client.driver.outcomes = [WeChatError("no answer") for _ in range(5)]
+    client.driver.outcomes = [WeChatError("nobody listens there", unsure=False) for _ in range(5)]
     client.driver.play(logged_in())
     await client.until_state("running")
     assert obj(await client.get("send_friend_message", id="@ann", content="a"))["code"] == -5

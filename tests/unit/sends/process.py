@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,17 +87,23 @@ class Process:
         async with asyncio.timeout(PATIENCE):
             await self.process.wait()
 
-    async def call(self, name: str, data: bytes = b"", key: str = "", **parameters: str) -> JsonObject:
-        """Use the account's API, with an Idempotency-Key if one is given; ``data`` is media_data."""
-        return (await self.answer(name, data, key, **parameters))[1]
+    async def send(
+        self, content: str = "", data: bytes = b"", to: str = "filehelper", later: bool = False, **more: str
+    ) -> JsonObject:
+        """Send a text, or media by ``data`` or as ``more`` says; ``later``: without waiting for it."""
+        form = {"id": to, "content": content, **more, **({"async": "1"} if later else {})}
+        return (await self.call("send_friend_message", form, data))[1]
 
-    async def answer(self, name: str, data: bytes = b"", key: str = "", **parameters: str) -> tuple[int, JsonObject]:
-        form = aiohttp.FormData(parameters)
+    async def call(
+        self, name: str, form: Mapping[str, str], data: bytes = b"", key: str = ""
+    ) -> tuple[int, JsonObject]:
+        """Use the account's API, with an Idempotency-Key if one is given; ``data`` is media_data."""
+        body = aiohttp.FormData(dict(form))
         if data:
-            form.add_field("media_data", data, filename="x")
+            body.add_field("media_data", data, filename="x")
         headers = {"Idempotency-Key": key} if key else {}
         url = f"http://127.0.0.1:{self.port}/openwx/{name}"
-        async with self.http.post(url, data=form, headers=headers) as answer:
+        async with self.http.post(url, data=body, headers=headers) as answer:
             return answer.status, obj(json.loads(await answer.read()))
 
     async def status(self) -> JsonObject:
@@ -112,9 +118,10 @@ class Process:
         return [sent.name or sent.text for sent in self.account.sent]
 
     async def until_arrived(self, number: int) -> list[str]:
-        async with asyncio.timeout(PATIENCE):
-            while len(self.account.sent) < number:
-                await asyncio.sleep(0.01)
+        deadline = time.monotonic() + PATIENCE
+        while len(self.account.sent) < number:
+            assert time.monotonic() < deadline, f"{self.arrived()} arrived: {self.log.read_text()}"
+            await asyncio.sleep(0.01)
         return self.arrived()
 
 
