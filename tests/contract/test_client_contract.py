@@ -31,7 +31,7 @@ DIFFERENT: Mapping[str, str] = {
     "POST or another method": "5.1 no. 1: the documents say POST, so POST is taken",
     "a parameter that is not an attribute (original)": "5.3 no. 46: code 102, and no method is called",
     "a second waiter (original)": "5.2 no. 33: every waiter gets the event",
-    "upstream answer unreadable": "tried again with the same client id, then code -5",
+    "upstream answer unreadable": "tried again with the same client id, then code -9: it may have arrived",
     "neither content nor media, or media_data alone (original)": "5.2 no. 25, 26: code -1, and media_data is sent",
     "text still queued after 15 s (original); the message is sent later": "5.4 no. 64: answered up to 100 s",
     "no reply and timeout above 15 s (original)": "5.5 no. 73: the timeout holds",

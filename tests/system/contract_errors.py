@@ -32,7 +32,7 @@ INSTEAD: Mapping[str, Instead] = {
     "text still queued after 15 s (original); the message is sent later": Instead(
         "no. 64: answered up to 100 s", body={"code": 0, "status": "success"}
     ),
-    "upstream answer unreadable": Instead("tried again with the same client id", body={"code": -5}),
+    "upstream answer unreadable": Instead("tried again with the same client id", body={"code": -9}),
     "no reply and timeout above 15 s (original)": Instead(
         "no. 73: the timeout holds", body={"code": 0, "reply": None, "reply_status": "reply timeout"}
     ),

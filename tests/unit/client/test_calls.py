@@ -95,6 +95,23 @@ async def test_revoking(start: Start) -> None:
     assert obj(await client.get("revoke_message", id="nonsense"))["status"] == "revoke failure"
 
 
+async def test_where_wechat_gives_no_answer_it_is_said_that_it_may_be_done(start: Start) -> None:
+    client = start()
+    await client.login()
+    for call, given in (
+        ("revoke_message", {"id": "771000:@ann"}),
+        ("create_group", {"friends": "@ann"}),
+        ("invite_friend", {"id": "@@team", "friends": "@ben"}),
+        ("accept_friend_request", {"id": "@new", "displayname": "Nia", "ticket": "v2_x@stranger"}),
+    ):
+        client.driver.outcomes = [WeChatError("no answer in time")]
+        answer = obj(await client.get(call, **given))
+        assert (answer["code"], str(answer["reason"]).startswith("it may ")) == (-9, True), answer
+        assert "no answer in time" in str(answer["reason"])
+        client.driver.outcomes = [WeChatError("can't connect", unsure=False)]
+        assert obj(await client.get(call, **given))["code"] in (-1, 201)
+
+
 async def test_pictures(start: Start) -> None:
     client = start()
     await client.login()
