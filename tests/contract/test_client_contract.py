@@ -31,7 +31,6 @@ DIFFERENT: Mapping[str, str] = {
     "POST or another method": "5.1 no. 1: the documents say POST, so POST is taken",
     "a parameter that is not an attribute (original)": "5.3 no. 46: code 102, and no method is called",
     "a second waiter (original)": "5.2 no. 33: every waiter gets the event",
-    "upstream answer unreadable": "tried again with the same client id, then code -9: it may have arrived",
     "neither content nor media, or media_data alone (original)": "5.2 no. 25, 26: code -1, and media_data is sent",
     "text still queued after 15 s (original); the message is sent later": "5.4 no. 64: answered up to 100 s",
     "no reply and timeout above 15 s (original)": "5.5 no. 73: the timeout holds",
@@ -225,9 +224,9 @@ def with_values(**values: str) -> Scene:
     return scene
 
 
-def refused(code: int, words: str) -> Scene:
+def refused(code: int | None, words: str, times: int = 1) -> Scene:
     async def scene(client: RunningClient, endpoint: JsonObject) -> Reply:
-        client.driver.outcomes = [WeChatError(words, ret=code)]
+        client.driver.outcomes = [WeChatError(words, ret=code)] * times
         return await ask(client, name_of(endpoint), parameters_of(endpoint))
 
     return scene
@@ -266,6 +265,7 @@ SCENES: Mapping[str, Scene] = {
     "no event within 30 s": nothing_happens,
     "target not found": with_values(id="@x"),
     "upstream refuses after 5 attempts": refused(1201, "webwxsendmsg: WeChat answered 1201"),
+    "upstream answer unreadable": refused(None, "webwxsendmsg: the answer is not JSON", times=5),
     "media file missing": with_values(content="", media_path="/no/such/file"),
     "media too large": too_large,
     "no reply in time": with_values(timeout="0.1"),

@@ -182,6 +182,10 @@ async def test_a_client_whose_process_is_gone_is_told_as_such(host: Machine) -> 
     await host.units.kill("shop01", UnitRecord("shop01", UnitState.FAILED, "failed"))
     [state] = await host.states(client="shop01")
     assert state["state"] == "stop"
+    # Scripts find the fields they read of one that runs.
+    [path] = [each for each in ENDPOINTS if each["path"] == "/openwx/check_client"]
+    [example] = items(field(path["success_example"], "client"))
+    assert set(obj(example)) <= set(state)
 
 
 def test_every_difference_is_one_of_the_contracts_entries() -> None:

@@ -53,7 +53,7 @@ async def test_no_10_what_a_stop_leaves(start: Start) -> None:
     assert not client.paths.qrcode_file("alice").exists()
 
 
-@pytest.mark.parametrize("path", ["send_message", "sticky_group", "", "get_user_info/", "../v1x"])
+@pytest.mark.parametrize("path", ["send_message", "sticky_group", "", "get_user_info/x", "../v1x"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_no_14_44_54_calls_that_are_none(start: Start, method: str, path: str) -> None:
     client = start(WXCLIENT_JSONP="1")

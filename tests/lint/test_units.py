@@ -16,18 +16,21 @@ UNITS = ROOT / "systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 # Ten times the exposure that `systemd-analyze security` may give (the plan's bars, and ours for the helpers).
 THRESHOLDS = {
-    "wxcontroller.service": 20,
-    "wxclient@.service": 15,
+    "wxcontroller.service": 15,
+    "wxclient@.service": 12,
     "wxclient-prepare@.service": 15,
     "wxclient-purge@.service": 25,
     "wxcontroller-sandbox.service": 20,
 }
+SANDBOXED = ("wxcontroller.service", "wxclient@.service", "wxclient-prepare@.service", "wxcontroller-sandbox.service")
 # What the sandbox of a program is, as opposed to what it does.
 SANDBOX = re.compile(
     r"NoNewPrivileges|CapabilityBoundingSet|AmbientCapabilities|Protect\w+|Private\w+|ProcSubset|LockPersonality|"
     r"MemoryDenyWriteExecute|RemoveIPC|Restrict(AddressFamilies|Namespaces|Realtime|SUIDSGID)|SystemCall\w+|"
-    r"KeyringMode|NoExecPaths|LimitCORE"
+    r"KeyringMode|ReadOnlyPaths|LimitCORE|MemoryPressureWatch"
 )
+# Of these each unit has lines of its own before the block's.
+LISTS = ("InaccessiblePaths", "NoExecPaths")
 
 
 def directives(unit: str) -> dict[str, list[str]]:
@@ -54,6 +57,23 @@ def test_accounts_and_controller_have_the_same_sandbox() -> None:
     )
     assert controller == account
     assert {**prepare, "RestrictAddressFamilies": account["RestrictAddressFamilies"]} == account
+    for key in LISTS:
+        blocks = [directives(unit)[key][-2:] if key == LISTS[0] else directives(unit)[key][-1] for unit in SANDBOXED]
+        assert all(block == blocks[0] for block in blocks), (key, blocks)
+
+
+@pytest.mark.parametrize("unit", SANDBOXED)
+def test_nothing_runs_from_where_a_unit_writes(unit: str) -> None:
+    """What is a mount of its own is left as it is by NoExecPaths=/ and has to be named."""
+    found = directives(unit)
+    private = "private/" if found["DynamicUser"] == ["yes"] else ""
+    writable = {
+        *(f"/var/lib/{private}{each}" for each in found["StateDirectory"]),
+        *(f"/run/{each}" for each in found["RuntimeDirectory"]),
+        *(" ".join(found["ReadWritePaths"]).replace("-/", "/").split()),
+        *("/tmp", "/var/tmp", "/run"),
+    }
+    assert writable <= {path for value in found["NoExecPaths"] for path in value.split()}
 
 
 @pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.iterdir() if "wxc" in path.suffix + path.name))

@@ -146,11 +146,17 @@ class Phone:
 
 @dataclass
 class Webhook:
-    """A receiver of reports on the host's loopback. ``answer`` decides the status of each."""
+    """A receiver of reports on the host's loopback. ``answer`` decides the status of each, ``reply`` its JSON.
+
+    Asked by GET it redirects to ``locations`` in turn, as a heartbeat server; ``beats`` are the queries of that.
+    """
 
     host: Host
     port: int = 8900
     answer: Callable[[Json], int] = lambda _: 200
+    reply: Callable[[Json], Json] = lambda _: None
+    locations: list[str] = field(default_factory=list)
+    beats: list[str] = field(default_factory=list)
     reports: list[Json] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
@@ -176,7 +182,19 @@ class Webhook:
                         hook.reports.append(report)
                         hook.times.append(time.time())
                         hook._news.notify_all()
+                said = hook.reply(report) if status < 300 else None
+                content = b"" if said is None else json.dumps(said).encode()
                 self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def do_GET(self) -> None:
+                hook.beats.append(urlsplit(self.path).query)
+                self.send_response(302 if hook.locations else 200)
+                if hook.locations:
+                    self.send_header("Location", hook.locations.pop(0))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

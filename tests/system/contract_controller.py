@@ -94,13 +94,19 @@ def in_state(world: World, row: Row, state: State) -> None:
     """What each of the calls that only look says of an account in some state."""
     account = world.accounts[state]
     answer = world.ask(account, Way.CONTROLLER, Form.GET, row.path)
+    head = world.ask(account, Way.CONTROLLER, Form.HEAD, row.path)
+    assert (head.status, head.content_type, head.body) == (answer.status, answer.content_type, b"")
     if state in (State.STOPPED, State.UNKNOWN):
         assert (answer.status, answer.json) == (200, {"code": 1, "status": "client not exists"})
     elif row.call == "check_client":
         [found] = answer.json["client"]
         assert (found["account"], found["state"], found["port"]) == (account.name, state.word, account.port)
+        [example] = items(obj(_told(row.example))["client"])
+        assert set(obj(example)) <= set(found)
+        if found["pid"] is not None:
+            covers(found, example)
     elif row.call == "get_qrcode":
-        there = state in (State.SCANING, State.CONFIRMING)
+        there = state in (State.SCANING, State.CONFIRMING, State.RELOGIN)
         assert (answer.status, bool(answer.body)) == ((200, True) if there else (404, False))
         assert answer.content_type == (row.content_type if there else "text/html;charset=UTF-8")
     else:

@@ -6,7 +6,7 @@ A call without an entry is one that only answers.
 import hashlib
 from collections.abc import Callable, Mapping
 
-from tests.system.actors import Json
+from tests.system.actors import Json, until
 from tests.system.contract_arguments import Given, Value
 from tests.system.contract_world import Account, Answer, World
 
@@ -39,6 +39,9 @@ def sent(world: World, account: Account, given: Given, answer: Answer) -> None:
     """The text or the file has arrived, with whom it was for."""
     target = _whom(world, account, given)
     content = _text(given, "content")
+    if target == "@all":
+        _sent_to_all(world, account, content)
+        return
     if content:
         world.sent(account, lambda one: one["text"] == content and one["to_username"] == target, content)
     if "media_data" in given:
@@ -47,6 +50,15 @@ def sent(world: World, account: Account, given: Given, answer: Answer) -> None:
     elif "media_path" in given or "media_id" in given:
         digest = world.digests[_text(given, "media_id") or _text(given, "media_path")]
         world.sent(account, lambda one: one["md5"] == digest and one["to_username"] == target, "the picture")
+
+
+def _sent_to_all(world: World, account: Account, content: str) -> None:
+    wanted = {one["username"] for one in world.friends(account)}
+
+    def got() -> set[str]:
+        return {one["to_username"] for one in world.phone.sent(account.uin, seconds=0) if one["text"] == content}
+
+    until(lambda: wanted <= got(), 10, "a message to each friend")
 
 
 def consulted(world: World, account: Account, given: Given, answer: Answer) -> None:

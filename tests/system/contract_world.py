@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from urllib.parse import quote
 
 from tests.contract.document import Row
 from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.contract_tally import Asked, Tally
 from tests.system.host import Host
 from wxcontroller.core.jsontypes import JsonValue
 
@@ -41,6 +41,7 @@ class Form(Enum):
     HEAD = "HEAD"
     FORM = "POST form"
     MULTIPART = "POST multipart"
+    JSON = "POST JSON"  # holds no parameters
 
     @property
     def method(self) -> str:
@@ -52,10 +53,12 @@ class State(Enum):
 
     RUNNING = "running", "running"
     SENDING = "sending", "running"  # WeChat keeps a send waiting
+    INIT = "init", "init"  # its unit is starting
     LOADING = "loading", "loading"
     SCANING = "scaning", "scaning"
     CONFIRMING = "confirming", "confirming"
     UPDATING = "updating", "updating"
+    RELOGIN = "re-login", "scaning"  # the phone has ended its session
     OFFLINE = "offline", "updating"  # logged in, but WeChat says "too frequent"
     PARKED = "parked", "stop"  # refused by WeChat, the process waits for a human
     DOWN = "down", "stop"  # wanted, but without a process
@@ -68,10 +71,11 @@ class State(Enum):
 
 
 # Where calls are answered with code -3.
-LOGGED_OUT = (State.LOADING, State.SCANING, State.CONFIRMING, State.UPDATING, State.PARKED)
+LOGGED_OUT = (State.LOADING, State.SCANING, State.CONFIRMING, State.UPDATING, State.RELOGIN, State.PARKED)
 LOGGED_IN = (State.SENDING, State.OFFLINE)
 WITH_PROCESS = (State.RUNNING, *LOGGED_OUT, *LOGGED_IN)
-WITHOUT_PROCESS = (State.DOWN, State.STOPPED, State.UNKNOWN)
+# Nobody answers at the port.
+WITHOUT_PROCESS = (State.INIT, State.DOWN, State.STOPPED, State.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -111,50 +115,6 @@ class Account:
 
 
 @dataclass
-class Tally:
-    """How many requests were made, and how many of them in checks that failed."""
-
-    made: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
-    failed: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
-
-    @contextlib.contextmanager
-    def check(self) -> Iterator[None]:
-        before = self.made.copy()
-        try:
-            yield
-        except BaseException:
-            self.failed.update(self.made - before)
-            raise
-
-    def lines(self) -> list[str]:
-        """The table: endpoints by state, summed over ways and methods, and the other way round."""
-        states = [state.label for state in State]
-        paths = sorted({path for path, _, _, _ in self.made})
-        lines = [f"{'endpoint':<32}" + "".join(f"{label:>11}" for label in states) + f"{'all':>8}{'failing':>9}"]
-        for path in paths:
-            row = [self._sum(path=path, state=label) for label in states]
-            failing = sum(count for key, count in self.failed.items() if key[0] == path)
-            lines.append(f"{path:<32}" + "".join(f"{n or '-':>11}" for n in row) + f"{sum(row):>8}{failing:>9}")
-        total = [self._sum(state=label) for label in states]
-        failing = sum(self.failed.values())
-        lines += [f"{'all':<32}" + "".join(f"{n:>11}" for n in total) + f"{sum(total):>8}{failing:>9}", ""]
-        forms = sorted({form for _, form, _, _ in self.made})
-        lines.append(f"{'way':<12}" + "".join(f"{form:>16}" for form in forms))
-        for way in Way:
-            counts = (self._sum(form=form, way=way.value) for form in forms)
-            lines.append(f"{way.value:<12}" + "".join(f"{count:>16}" for count in counts))
-        return lines
-
-    def _sum(self, path: str = "", form: str = "", way: str = "", state: str = "") -> int:
-        wanted = (path, form, way, state)
-        return sum(
-            count
-            for key, count in self.made.items()
-            if all(not w or w == k for w, k in zip(wanted, key, strict=True))
-        )
-
-
-@dataclass
 class World:
     """Everything the checks work on."""
 
@@ -165,6 +125,7 @@ class World:
     pool: ThreadPoolExecutor
     accounts: dict[State, Account] = field(default_factory=dict)
     jsonp: Account = field(default_factory=lambda: Account(WITH_JSONP, State.RUNNING))
+    spare: list[Account] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     waiting: dict[str, "Future[Answer]"] = field(default_factory=dict)  # requests that take their time
     digests: dict[str, str] = field(default_factory=dict)  # MD5 by media_id and URL
@@ -206,10 +167,16 @@ class World:
             query, pairs = [*query, *pairs], []
         elif form is Form.FORM:
             body, headers = encoded(pairs), {"Content-Type": "application/x-www-form-urlencoded"}
+        elif form is Form.JSON:
+            query = [*query, *(pair for pair in pairs if pair[0] == "client")]
+            body, headers = (
+                json.dumps(dict(pairs), default=lambda raw: raw.decode("latin-1")).encode(),
+                {"Content-Type": "application/json"},
+            )
         else:
             body, headers = multipart(pairs), {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
         url += "?" + encoded(query).decode() if query else ""
-        self.tally.made[path, method or form.value, way.value, account.state.label] += 1
+        self.tally.made[Asked(path, method or form.value, way.value, account.state.label)] += 1
         began = time.monotonic()
         status, got, content = self.host.http(method or form.method, url, body, headers, timeout=patience + 10)
         answer = Answer(status, got, content, time.monotonic() - began)
@@ -217,7 +184,19 @@ class World:
         assert status != 500, answer
         # No page from elsewhere may read an answer (5.3 no. 43).
         assert "Access-Control-Allow-Origin" not in got, answer
+        assert got["Server"] in ("wxcontroller", "wxclient")
+        if answer.content_type == "application/json" and content:
+            assert content == as_the_original(answer.json), answer
         return answer
+
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Requests of the block are no part of the contract."""
+        kept, self.tally = self.tally, Tally()
+        try:
+            yield
+        finally:
+            self.tally = kept
 
     def direct(self, account: Account, call: str, **given: str) -> Json:
         """What a check needs to know or to prepare: a call of an account's own, not counted."""
@@ -272,6 +251,11 @@ class World:
         return until(look, 10, f"{what} arrived at WeChat")
 
 
+def as_the_original(value: Json) -> bytes:
+    """JSON as the contract has it: UTF-8, keys in order, ``/`` escaped, no whitespace (openwx-api 0)."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).replace("/", "\\/").encode()
+
+
 def encoded(pairs: Pairs) -> bytes:
     """Percent-encoded UTF-8 in a query's or form's own way."""
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs).encode()
@@ -288,15 +272,16 @@ def multipart(pairs: Pairs) -> bytes:
 
 
 @contextlib.contextmanager
-def made(host: Host) -> Iterator[World]:
-    """Make the world: log accounts in, hold each in its state, begin the requests that wait."""
+def made(host: Host, spare: int) -> Iterator[World]:
+    """Make the world: log accounts in, hold each in its state; ``spare`` are accounts for one thing each."""
     use_sandbox(host)
     # Its own file, read last: what only the admin may set.
     host.write("/etc/wxcontroller/clients/with-jsonp.env", b"WXCLIENT_JSONP=1\n")
     host.write("/etc/wxcontroller/wxcontroller.toml.d/zz-media.toml", b"[client]\nmedia_private_urls = true\n")
     host.run("systemctl", "reload", "wxcontroller")
-    with Webhook(host) as hook, ThreadPoolExecutor(32) as pool:
+    with Webhook(host) as hook, ThreadPoolExecutor(100) as pool:
         world = World(host, Caller(host), Phone(host), hook, pool)
+        world.spare = [Account(f"spare-{number}", State.RUNNING) for number in range(spare)]
         _log_in(world)
         yield world
 
@@ -306,12 +291,11 @@ def _log_in(world: World) -> None:
     for state, name in names.items():
         world.accounts[state] = Account(name, state)
     everybody = world.accounts
-    for account in (world.running, world.jsonp, everybody[State.SENDING], everybody[State.OFFLINE]):
-        account.uin = world.phone.account(account.name, seed=7, friends=40)
-        log_in(world.caller, world.phone, account.name, account.uin, post_api=world.hook.address)
-        account.port = world.caller.account(account.name)["port"]
+    for account in (world.running, world.jsonp, *(everybody[state] for state in (*LOGGED_IN, State.RELOGIN))):
+        _enter(world, account)
         _somebody_with_everything(world, account)
-        _groups(world, account)
+    for account in world.spare:
+        _enter(world, account)
     for state in (State.SCANING, State.CONFIRMING, State.UPDATING, State.PARKED):
         account = everybody[state]
         refused = {"web_login": "refused"} if state is State.PARKED else {}
@@ -324,18 +308,42 @@ def _log_in(world: World) -> None:
             world.order("webwxinit", "drop", 600, account)
         if state is not State.CONFIRMING:
             world.phone.confirm(link)
+    body = {"retcode": 1101, "forget": True}  # no push login: it shows a code
+    world.phone.call("POST", f"/accounts/{everybody[State.RELOGIN].uin}/logout", body)
+    world.caller.until_state(everybody[State.RELOGIN].name, State.RELOGIN.word)
     world.order("jslogin", "drop", 600)
     for state in (State.LOADING, State.DOWN, State.STOPPED):
         account = everybody[state]
         account.port = world.caller.openwx("start_client", client=account.name)["port"]
     world.caller.openwx("stop_client", client=everybody[State.STOPPED].name)
     world.host.run("systemctl", "stop", f"wxclient@{everybody[State.DOWN].name}")
-    world.direct(everybody[State.OFFLINE], "check_event")  # what there was
+    _keep_starting(world, everybody[State.INIT])
+    for state in (State.OFFLINE, State.RELOGIN):
+        world.direct(everybody[state], "check_event")  # what there was
     world.order("synccheck", "retcode", 1205, everybody[State.OFFLINE])
     # Ends the poll that is under way, and is no event of the default list.
     _change_a_remark(world, everybody[State.OFFLINE], "the last you hear")
-    for state in (*LOGGED_OUT, *LOGGED_IN):
+    for state in (State.INIT, *LOGGED_OUT, *LOGGED_IN):
         world.caller.until_state(everybody[state].name, state.word)
+
+
+def _enter(world: World, account: Account) -> None:
+    """Log an account in that has friends and groups."""
+    account.uin = world.phone.account(account.name, seed=7, friends=40)
+    log_in(world.caller, world.phone, account.name, account.uin, post_api=world.hook.address)
+    account.port = world.caller.account(account.name)["port"]
+    _groups(world, account)
+
+
+def _keep_starting(world: World, account: Account) -> None:
+    folder = f"/run/systemd/system/wxclient@{account.name}.service.d"
+    world.host.run("mkdir", "-p", folder)
+    content = b"[Service]\nExecStartPre=+/usr/bin/sleep infinity\nTimeoutStartSec=infinity\n"
+    world.host.write(f"{folder}/forever.conf", content)
+    world.host.run("systemctl", "daemon-reload")
+    world.host.run("systemctl", "start", "--no-block", f"wxclient@{account.name}")
+    world.caller.until_state(account.name, State.INIT.word)
+    account.port = world.caller.account(account.name)["port"]
 
 
 def _shows_code(world: World, account: Account) -> str:

@@ -29,6 +29,12 @@ def obey(order: dict[str, object]) -> object:
             case "write":
                 Path(str(target)).write_text("written by the probe")
                 return "ok"
+            case "symlink":
+                Path(str(target)).symlink_to("/run/systemd/inaccessible/fifo")
+                return "ok"
+            case "fifo":
+                os.mkfifo(str(target))
+                return "ok"
             case "bind":
                 with socket.socket(socket.AF_INET6 if ":" in str(target) else socket.AF_INET) as made:
                     made.bind((str(target), int(str(order["port"]))))

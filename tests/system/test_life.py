@@ -106,6 +106,7 @@ def test_a_restart_of_the_account_needs_no_scan_and_loses_no_message(world: Worl
         world.phone.write(uin, friend, "while you were away")
         world.host.run("systemctl", "start", "wxclient@again")
         world.caller.until_state("again", "running")
+        hook.wait_for(lambda report: report.get("event") == "login" and report["params"] == [0])
         assert hook.events("login", "again") == [[1], [0]]
         hook.wait_for(lambda report: report.get("content") == "while you were away")
     world.caller.openwx("stop_client", client="again")

@@ -81,7 +81,7 @@ def test_a_broken_download_goes_on(world: World) -> None:
     world.phone.call("POST", "/faults", order)
     report = world.receive("file", name="a.bin", size=1_000_000)
     assert len(base64.b64decode(report["media_data"])) == 1_000_000
-    world.phone.call("POST", "/faults", {**order, "value": 0, "count": 3})
+    world.phone.call("POST", "/faults", {**order, "value": 0, "count": 5})
     report = world.receive("file", name="b.bin", size=1_000_000)
     assert (report["media_path"], report["media_data"]) == ("", "")
     assert report["media_error"]

@@ -99,8 +99,33 @@ def test_a_burst_waits_for_its_minute(world: World) -> None:
     assert 40 < queue["next_send_at"] - time.time() <= 60
 
 
+def test_a_stop_sends_what_is_queued_beyond_the_units_time_limit(world: World) -> None:
+    world.start(send_interval="3")
+    assert world.host.text("systemctl", "show", "-P", "TimeoutStopUSec", f"wxclient@{NAME}").strip() == "10s"
+    texts = [f"goodbye {number}" for number in range(5)]
+    begun = time.monotonic()
+    world.queue(*texts)
+    assert world.caller.openwx("stop_client", client=NAME)["code"] == 0
+    assert 11.9 < time.monotonic() - begun < 19
+    assert world.arrived(*texts) == texts
+    assert "timed out" not in world.host.journal(f"wxclient@{NAME}.service")
+    assert "stopping: 4 queued sends go out first, 15 s at most" in world.host.journal(f"wxclient@{NAME}.service")
+
+
+def test_a_client_that_hangs_while_it_stops_is_ended(world: World) -> None:
+    world.start(send_interval="3", stop_drain="300")
+    world.queue(*(f"hanging {number}" for number in range(20)))
+    pid = str(world.account()["pid"])
+    begun = time.monotonic()
+    world.host.run("systemctl", "stop", "--no-block", f"wxclient@{NAME}")
+    until(lambda: world.account()["status"].startswith("stopping: "), 5, "the stop")
+    world.host.run("kill", "-STOP", pid)
+    until(lambda: world.account()["unit_state"] == "failed", 30, "its end")
+    assert time.monotonic() - begun < 25
+
+
 def test_a_stop_sends_what_it_can_and_reports_the_rest(world: World) -> None:
-    world.start(send_interval="0.3")
+    world.start(send_interval="0.3", stop_drain="2")
     texts = [f"drain {number}" for number in range(12)]
     world.queue(*texts)
     begun = time.monotonic()
@@ -112,7 +137,7 @@ def test_a_stop_sends_what_it_can_and_reports_the_rest(world: World) -> None:
     arrived = world.arrived(*texts)
     assert [report["content"] for report in told] == texts
     assert [report["content"] for report in told if report["code"] in ("", 0)] == arrived
-    assert 3 <= len(arrived) < 12
+    assert 4 <= len(arrived) < 12
     assert {report["info"] for report in told[len(arrived) :]} <= {
         "not sent: stopping",
         "stopped while sending: it may have arrived",

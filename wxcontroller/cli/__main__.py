@@ -6,6 +6,7 @@ import click
 
 from wxcontroller import __version__
 from wxcontroller.cli.context import DEFAULT_URL, Session
+from wxcontroller.cli.deliveries import deliveries
 from wxcontroller.cli.lifecycle import remove, restart, start, stop
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.qr import qr
@@ -29,6 +30,7 @@ Examples:
   wxctl list                            all accounts
   wxctl logs alice -f                   its journal, as it comes
   wxctl send alice filehelper hello     a message
+  wxctl deliveries list alice           reports that its webhook did not take
   wxctl stop alice                      stop it; it stays stopped
 
 \b
@@ -58,7 +60,7 @@ def cli(context: click.Context, url: str, as_json: bool) -> None:
     context.obj = Session(url, as_json)
 
 
-for _verb in (start, stop, restart, list_, status, qr, logs, send, remove):
+for _verb in (start, stop, restart, list_, status, qr, logs, send, deliveries, remove):
     cli.add_command(_verb)
 
 

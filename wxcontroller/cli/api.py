@@ -78,6 +78,21 @@ class Api:
     def remove(self, name: AccountName) -> JsonObject:
         return obj(self._call("DELETE", _path(name), about=name, wait=_PATIENCE))
 
+    def all_deliveries(self) -> JsonValue:
+        """Return how many reports of each account wait and are dead."""
+        return self._call("GET", "/v1/deliveries")
+
+    def deliveries(self, name: AccountName, query: Mapping[str, str]) -> JsonValue:
+        """Return an account's deliveries; ``query`` as GET /v1/accounts/NAME/deliveries takes it."""
+        return self._call("GET", _path(name, "deliveries") + "?" + urlencode(query), about=name)
+
+    def delivery(self, name: AccountName, delivery_id: str) -> JsonValue:
+        return self._call("GET", _path(name, "deliveries") + "/" + quote(delivery_id, safe=""), about=name)
+
+    def change_deliveries(self, name: AccountName, verb: str, chosen: JsonObject) -> JsonValue:
+        """Replay or purge (``verb``) what ``chosen`` names: ids, a state, or both."""
+        return self._call("POST", _path(name, f"deliveries/{verb}"), json_body=chosen, about=name)
+
     def qr_link(self, name: AccountName) -> str:
         """Return what the account's present QR code says. Raises WxError when it shows none."""
         answer = self._call("GET", _path(name, "qr"), about=name)

@@ -23,7 +23,7 @@ _GROUP_KEYS = ("id", "displayname", "name")
 _NOT_FOUND = 100  # openwx-api 0
 _NOT_RUNNING = -3
 _QUEUED = -7  # taken, and still behind others after a long wait
-_UNKNOWN = -9  # it may have arrived
+_UNKNOWN = -1, "unknown data"  # it may have arrived
 _GROWTH, _LONGEST_PAUSE = 2.0, 8.0
 
 
@@ -77,8 +77,8 @@ def send(session: Session, name: str, to: str, text: str, group: bool, key: str 
     )
     code = integer(field(answer, "code"))
     queued = code == _QUEUED
-    if code == _UNKNOWN:
-        words = json_text(field(answer, "status"))
+    if (code, field(answer, "status")) == _UNKNOWN:
+        words = json_text(field(answer, "reason"))
         raise WxError(f"{what} may have been sent or not: {words}", "look on the phone before you send it again")
     if not queued:
         _raise_for(api, answer, account, f"the message to {recipient} was not sent")

@@ -12,6 +12,7 @@ from typing import NoReturn
 from wxcontroller import __version__
 from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.service import Client
+from wxcontroller.core.dumps import forbid_dumps
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.paths import Paths
@@ -52,6 +53,7 @@ def main() -> int:
     instance = parser.parse_args().instance
     # A stalled loop is aborted by the watchdog; this puts the stalled line into the journal.
     faulthandler.enable()
+    forbid_dumps()
     setup_logging("wxclient", account=instance)
     try:
         config = read_config(instance, os.environ, Paths())

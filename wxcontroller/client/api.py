@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from aiohttp import web
 
-from wxcontroller.client import v1
+from wxcontroller.client import bodies, v1
 from wxcontroller.client.avatar import Avatars
-from wxcontroller.client.calls import BODY_SECONDS, MOST_BODY, Handler, Parts, json_answer, jsonp_answer, read_call
+from wxcontroller.client.calls import Handler, Parts, json_answer, jsonp_answer, read_call
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import no_foreign_pages
 from wxcontroller.client.inbox import Inbox
@@ -16,6 +17,8 @@ from wxcontroller.client.sending import Sending
 from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
+SERVER = "wxclient"
+_DIRECTORY = web.AppKey("directory", Path)  # where large bodies are while they are read
 _OPTIONS_HEADERS = {
     "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST",
     "Access-Control-Allow-Headers": "X-Requested-With, X-Auth-Token, Content-Type, Content-Length, Authorization",
@@ -24,25 +27,34 @@ _OPTIONS_HEADERS = {
 
 def application(parts: Parts, sending: Sending, inbox: Inbox) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
-    app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors, no_foreign_pages])
+    app = web.Application(middlewares=[_errors, no_foreign_pages])
+    app[_DIRECTORY] = parts.config.media_dir
     jsonp = parts.config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sending.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
     for name, handler in calls.items():
-        app.router.add_get(f"/openwx/{name}", _endpoint(handler, jsonp))
-        app.router.add_post(f"/openwx/{name}", _endpoint(handler, jsonp))
+        for end in ("", "/"):  # the original's framework takes a slash at the end
+            app.router.add_get(f"/openwx/{name}{end}", _endpoint(handler, jsonp))
+            app.router.add_post(f"/openwx/{name}{end}", _endpoint(handler, jsonp))
     v1.add_routes(app, parts, inbox)
     app.router.add_options("/{path:.+}", _options)
+    app.on_response_prepare.append(_name)
     return app
+
+
+async def _name(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
 
 
 def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            call = await read_call(request)
+            call = await read_call(request, request.app[_DIRECTORY])
         except TimeoutError:
-            return json_answer({"code": -1, "status": f"the body did not arrive within {BODY_SECONDS:g} s"}, 408)
+            return json_answer({"code": -1, "status": f"the body did not arrive within {bodies.SECONDS:g} s"}, 408)
         except web.RequestPayloadError:
             return json_answer({"code": -1, "status": "the body can't be read, send it whole and as it says"}, 400)
+        except OSError as problem:
+            return json_answer({"code": -1, "status": f"the body can't be kept meanwhile: {problem.strerror}"}, 507)
         result = await handler(call)
         if isinstance(result, web.Response):
             return result
@@ -67,7 +79,7 @@ async def _errors(
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return web.Response(status=403, body=b"api not found", headers={"Content-Type": "text/html;charset=UTF-8"})
     except web.HTTPRequestEntityTooLarge:
-        return json_answer({"code": -1, "status": f"the request is larger than {MOST_BODY} bytes"}, 413)
+        return json_answer({"code": -1, "status": f"the request is larger than {bodies.MOST} bytes"}, 413)
     except BadParameter as problem:
         return json_answer({"code": -1, "status": str(problem)}, 400)
     except web.HTTPException:

@@ -66,9 +66,11 @@ class Avatars:
             return wanted, ""
         if group and wanted:
             return (wanted, group) if roster.member(group, wanted) else None
-        found = roster.find_contacts(call.whom("id", "account", "displayname", "markname"))
-        if found:
+        named = call.whom("id", "account", "displayname", "markname")
+        if found := roster.find_contacts(named):
             return found[0].id, ""
+        if set(named) == {"displayname"} and (groups := roster.find_groups(named)):
+            return groups[0].id, ""
         return (wanted, "") if roster.met(wanted) else None
 
 

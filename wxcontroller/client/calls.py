@@ -5,10 +5,12 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import web
 
+from wxcontroller.client.bodies import Attached, body_of
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
@@ -29,9 +31,6 @@ from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts
 
 NOT_RUNNING = -3
-MOST_BODY = 64 * 1024 * 1024
-# As long as the controller gives a whole request.
-BODY_SECONDS = 120.0
 _PORTION_SECONDS = 0.01
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
@@ -40,13 +39,13 @@ _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request's parameters: the last value of a name; ``media_data`` as bytes.
+    """One request's parameters: the last value of a name; ``media_data`` as it came.
 
     ``key`` is its Idempotency-Key, "" for none.
     """
 
     parameters: Mapping[str, str]
-    media_data: bytes = b""
+    media_data: Attached = field(default_factory=Attached)
     key: str = ""
 
     def get(self, name: str) -> str:
@@ -114,22 +113,21 @@ class Parts:
         return self.session.state in (LoginState.RUNNING, LoginState.OFFLINE) and bool(self.roster.contacts)
 
 
-async def read_call(request: web.Request) -> Call:
-    """Read query and form.
+async def read_call(request: web.Request, directory: Path) -> Call:
+    """Read query and form; ``directory`` is where a large one is put aside meanwhile.
 
-    Raises BadParameter, HTTPRequestEntityTooLarge, RequestPayloadError, and TimeoutError for a body that stalls.
+    Raises BadParameter, and as ``body_of``.
     """
-    body, content_type = b"", request.headers.get("Content-Type", "")
+    query, content_type = parameters.query_of(request.raw_path), request.headers.get("Content-Type", "")
     if request.method == "POST" and parameters.is_form(content_type):
-        announced = request.content_length or 0
-        if announced > MOST_BODY:  # not waited for
-            raise web.HTTPRequestEntityTooLarge(MOST_BODY, announced)
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await request.read()
-    raw = dict(parameters.raw_pairs(parameters.query_of(request.raw_path), content_type, body))
+        async with body_of(request, directory) as body:
+            raw = dict(parameters.raw_pairs(query, content_type, body))
+    else:
+        raw = dict(parameters.raw_pairs(query))
     data = raw.pop("media_data", b"")
     given = {name: parameters.text_of(name, value) for name, value in raw.items()}
-    return Call(given, data, key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, "")))
+    key = key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, ""))
+    return Call(given, Attached(data), key)
 
 
 def json_answer(value: JsonValue | Rendered, status: int = 200) -> web.Response:

@@ -5,8 +5,8 @@ from collections import deque
 
 from wxcontroller.core.jsontypes import JsonObject, text
 
-# Reports with media content are large; beyond this the content of older ones is let go, the path stays.
-MOST_DATA = 32 * 1024 * 1024
+# Characters of texts and media. Beyond this the media of older reports are let go, their path stays; then the oldest.
+MOST_HELD = 32 * 1024 * 1024
 
 
 class EventRing:
@@ -14,6 +14,7 @@ class EventRing:
 
     def __init__(self, size: int) -> None:
         self._queue: deque[JsonObject] = deque()
+        self._held = 0
         self._size = size
         self._waiters: set[asyncio.Future[JsonObject]] = set()
         self.dropped = 0
@@ -26,18 +27,20 @@ class EventRing:
         if waiting:
             return
         self._queue.append(report)
-        if len(self._queue) > self._size:
-            self._queue.popleft()
-            self.dropped += 1
-        if report.get("media_data"):
+        self._held += _weight(report)
+        if self._held > MOST_HELD:
             self._lighten()
+        while len(self._queue) > self._size or (self._held > MOST_HELD and len(self._queue) > 1):
+            self._held -= _weight(self._queue.popleft())
+            self.dropped += 1
 
     def _lighten(self) -> None:
-        total = 0
-        for at in range(len(self._queue) - 1, -1, -1):
-            total += len(text(self._queue[at].get("media_data")))
-            if total > MOST_DATA:
-                self._queue[at] = {**self._queue[at], "media_data": ""}
+        for at, report in enumerate(self._queue):
+            if self._held <= MOST_HELD or at == len(self._queue) - 1:
+                return
+            if data := text(report.get("media_data")):
+                self._queue[at] = {**report, "media_data": ""}
+                self._held -= len(data)
 
     async def take(self, seconds: float) -> list[JsonObject]:
         """Return all kept reports, or wait for the next one, or ``[]`` after ``seconds``.
@@ -47,6 +50,7 @@ class EventRing:
         if self._queue:
             found = list(self._queue)
             self._queue.clear()
+            self._held = 0
             return found
         waiter: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
@@ -66,6 +70,11 @@ class EventRing:
                 )
                 if not others_had_it:
                     self._queue.appendleft(report)
+                    self._held += _weight(report)
             raise
         finally:
             self._waiters.discard(waiter)
+
+
+def _weight(report: JsonObject) -> int:
+    return len(text(report.get("content"))) + len(text(report.get("media_data")))

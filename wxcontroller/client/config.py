@@ -1,15 +1,16 @@
 """What a client is started with: its environment, checked."""
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
+from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.targets import Targets
 
 _REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
 
@@ -31,6 +32,11 @@ class ClientConfig:
     tmpdir: Path
     media_dir: Path
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def targets(self) -> Targets:
+        """Where reports and heartbeats may go."""
+        return Targets.parse(self.options["webhook_targets"].split())
 
     def flag(self, option: str) -> bool:
         return self.options[option] == "1"
@@ -63,9 +69,19 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             given[option.name] = option.check(value)
         except ValueError as problem:
             raise BadSettings(f"account {name}: {option.variable} {problem}", remedy) from None
-    # Under both names; where both were given the plugin's counts, as a request is written down under that one.
+    proxy = read_credential("proxy", environ)
+    if proxy is not None:  # the admin's: no request changes the way out of such an account
+        try:
+            given["proxy"] = OPTIONS["proxy"].check(proxy)
+        except ValueError as problem:
+            raise BadSettings(
+                f"account {name}: the credential proxy {problem}",
+                f"correct {PLACE}/{instance}.proxy or {PLACE}/proxy",
+            ) from None
+    # Under both names; where both were given the plain one counts: requests and settings are written down under the
+    # plugin's, so it is the admin's.
     both = {
-        name: given.get(plugin, given.get(plain, "")) for plain, plugin in SAME.items() for name in (plain, plugin)
+        name: given.get(plain, given.get(plugin, "")) for plain, plugin in SAME.items() for name in (plain, plugin)
     }
     defaults = {option.name: option.default for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
 
@@ -94,11 +110,7 @@ def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
 
     From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET; separated by blanks or lines.
     """
-    directory = environ.get("CREDENTIALS_DIRECTORY")
-    found = environ.get("WXCLIENT_WEBHOOK_SECRET", "")
-    if directory:
-        with contextlib.suppress(OSError):
-            found = (Path(directory) / "webhook-secret").read_text("utf-8", "replace") or found
+    found = read_credential("webhook-secret", environ) or environ.get("WXCLIENT_WEBHOOK_SECRET") or ""
     return tuple(found.split())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts
-from wxcontroller.client.outcomes import UNKNOWN
+from wxcontroller.client.outcomes import FAILED, UNKNOWN_WORD
 from wxcontroller.core.errors import WeChatError, WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Group
@@ -144,9 +144,7 @@ class Contacts:
         if not call.get("id") or not call.get("ticket"):
             return {**echo, "code": -1, "status": "failure", "reason": "id or ticket is missing"}
         failure = await _done(self.parts.driver.accept_friend(call.get("id"), call.get("ticket")))
-        if failure and failure["code"] != UNKNOWN:
-            failure["code"] = -1
-        return {**echo, **(failure or _SUCCESS)}
+        return {**echo, **failure, "code": -1} if failure else {**echo, **_SUCCESS}
 
     def _at_work(self, handler: Callable[[Call], Awaitable[Answer]]) -> Handler:
         async def checked(call: Call) -> Answer:
@@ -180,7 +178,7 @@ async def _done(work: Awaitable[None]) -> JsonObject | None:
         return _unknown(f"WeChat did not answer within {CALL_SECONDS:g} s")
     except WxError as problem:
         if isinstance(problem, WeChatError) and problem.unsure:
-            return _unknown(problem.message)
+            return _unknown(str(problem))
         log.warning("WeChat did not do it: %s", problem)
         return {"code": 201, "status": "failure", "reason": str(problem)}
     return None
@@ -188,7 +186,7 @@ async def _done(work: Awaitable[None]) -> JsonObject | None:
 
 def _unknown(why: str) -> JsonObject:
     log.warning("it is not known whether WeChat did it: %s", why)
-    return {"code": UNKNOWN, "status": "unknown", "reason": f"it may have been done: {why}"}
+    return {"code": FAILED, "status": UNKNOWN_WORD, "reason": f"it may have been done: {why}"}
 
 
 def _ids(given: str) -> list[str]:

@@ -17,17 +17,19 @@ import aiohttp
 from wxcontroller.client.database import Unavailable
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Entry, Selection, State
+from wxcontroller.client.outbound import NotATarget, TargetConnector
+from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.targets import Targets
+from wxcontroller.openwx.media import MOST_DATA
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 32  # entries read from the log in one go
 _CONNECT_SECONDS = 10.0
-# Larger media are reported by their path.
-MOST_DATA = 10 * 1024 * 1024
 # The log does not keep the content of what was delivered: reports of own sends bring theirs along.
 _HEAVY = 64 * 1024
 # Answers of the receiver are replies, not downloads.
@@ -47,6 +49,9 @@ class Policy:
     timeout: float = 35.0
 
 
+_ANYWHERE = Targets()
+
+
 @dataclass(frozen=True, slots=True)
 class Receiver:
     """Who gets the reports: an address, "" for nobody, and the secrets that sign (two while they are changed)."""
@@ -55,6 +60,7 @@ class Receiver:
     user_agent: str
     secrets: Sequence[str] = field(default=(), repr=False)
     with_data: bool = True
+    targets: Targets = _ANYWHERE
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -98,7 +104,10 @@ class Delivery:
             total=self._policy.timeout, connect=min(_CONNECT_SECONDS, self._policy.timeout)
         )
         async with aiohttp.ClientSession(
-            timeout=timeout, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+            connector=TargetConnector(self.receiver.targets),
+            timeout=timeout,
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
         ) as web:
             while True:
                 news = self._log.news
@@ -112,7 +121,7 @@ class Delivery:
                     continue
                 if not batch:
                     self._empty.set()
-                    await _either(news, self._again)
+                    await either(news, self._again)
                 self._again.clear()
                 for entry in batch:
                     if not await self._deliver(web, entry) or self._again.is_set():
@@ -152,7 +161,7 @@ class Delivery:
             self._log.died(entry, error, status)
             self._done = entry.seq
             log.error(
-                "a %s report was refused by %s and is a dead letter: %s; wxctl deliveries shows it",
+                "a %s report was refused by %s and is a dead letter: %s; see: wxctl deliveries list",
                 entry.type,
                 redacted(self.address),
                 error,
@@ -181,6 +190,8 @@ class Delivery:
                 return "", answer.status
         except TimeoutError:
             return "it does not answer in time", 0
+        except NotATarget as problem:
+            return str(problem), 0
         except (aiohttp.ClientError, OSError, ValueError) as problem:
             return f"it can't be reached ({type(problem).__name__})", 0
 
@@ -253,13 +264,3 @@ def _lighter(entry: Entry) -> bytes | None:
         return None
     report = obj(json.loads(entry.body))
     return to_bytes({**report, "media_data": ""}) if report.get("media_data") else None
-
-
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
-    """Wait until one of them is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in (one, other)]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

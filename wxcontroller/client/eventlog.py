@@ -60,6 +60,7 @@ class EventLog:
 
     def open(self) -> None:
         self._database.open()
+        self._leave(lambda _: None)  # as soon as it is open, its counts are known
 
     async def close(self, seconds: float) -> None:
         """Write what is left; see Database.close."""
@@ -178,6 +179,10 @@ class EventLog:
     async def last(self) -> int:
         """Return the sequence of the last entry that is shown, 0 when there is none."""
         return await self._database.read(tables.last_shown)
+
+    async def before(self, stamp: int) -> int:
+        """Return the sequence before the first entry of ``stamp`` or later."""
+        return await self._database.read(lambda db: tables.before(db, stamp))
 
     async def first(self) -> int:
         """Return the sequence of the oldest entry that is still there, 0 when there is none."""

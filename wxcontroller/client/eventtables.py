@@ -13,6 +13,7 @@ SCHEMA = (
     """
     CREATE TABLE events (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        stamp INTEGER NOT NULL,
         time REAL NOT NULL,
         type TEXT NOT NULL,
         key TEXT UNIQUE,
@@ -28,6 +29,7 @@ SCHEMA = (
         settled_at REAL NOT NULL DEFAULT 0
     );
     CREATE INDEX events_state ON events (state, seq);
+    CREATE INDEX events_stamp ON events (stamp);
     CREATE TABLE tally (state TEXT PRIMARY KEY, number INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO tally
         VALUES ('held', 0, 0), ('pending', 0, 0), ('delivered', 0, 0), ('dead', 0, 0), ('kept', 0, 0),
@@ -46,7 +48,7 @@ SCHEMA = (
     INSERT INTO meta VALUES ('name', lower(hex(randomblob(4)))), ('dropped', '0')
     """,
 )
-_COLUMNS = "seq, time, type, state, attempts, next_at, error, status, settled_at, size, media, body"
+_COLUMNS = "seq, stamp, time, type, state, attempts, next_at, error, status, settled_at, size, media, body"
 # Readers see what is before the first entry that is held.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
 # So many are deleted in one go: the writer has other things to do.
@@ -69,11 +71,13 @@ class Entry:
     """One event. ``id`` is the same for ever; ``body`` is its report as JSON, without the content of ``media``.
 
     ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
-    since 1970, 0 for never; ``status`` is the receiver's last HTTP status, 0 for none.
+    since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never goes back when the clock does.
+    ``status`` is the receiver's last HTTP status, 0 for none.
     """
 
     id: str
     seq: int
+    stamp: int
     time: float
     type: str
     state: State
@@ -154,13 +158,21 @@ class NoSuchEntry(WxError):
 
 
 def insert(
-    db: sqlite3.Connection, kind: str, key: str, body: bytes, state: State, media: str = "", source: str = ""
+    db: sqlite3.Connection,
+    kind: str,
+    key: str,
+    body: bytes,
+    state: State,
+    media: str = "",
+    source: str = "",
 ) -> int:
     """Add an entry and return its sequence; 0 when one with this ``key`` is there already."""
+    now = time.time()
     done = db.execute(
-        "INSERT INTO events (time, type, key, body, size, media, source, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+        "INSERT INTO events (stamp, time, type, key, body, size, media, source, state) "
+        "VALUES (MAX(?, COALESCE((SELECT MAX(stamp) FROM events), 0)), ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (key) DO NOTHING",
-        (time.time(), kind, key or None, body, len(body), media, source, state),
+        (int(now * 1e6), now, kind, key or None, body, len(body), media, source, state),
     )
     return done.lastrowid or 0 if done.rowcount > 0 else 0
 
@@ -253,6 +265,15 @@ def last_shown(db: sqlite3.Connection) -> int:
         return int(held) - 1
     found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     return int(found[0]) if found else 0
+
+
+def before(db: sqlite3.Connection, stamp: int) -> int:
+    """Return the sequence before the first entry of ``stamp`` or later; of the last entry when there is none."""
+    (found,) = db.execute("SELECT MIN(seq) FROM events WHERE stamp >= ?", (stamp,)).fetchone()
+    if found is not None:
+        return int(found) - 1
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(last[0]) if last else 0
 
 
 def first(db: sqlite3.Connection) -> int:
@@ -353,8 +374,9 @@ def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int) -> tup
 
 
 def _entry(name: str, row: tuple[object, ...]) -> Entry:
-    seq, when, kind, state, attempts, next_at, error, status, settled_at, size, media, body = row
+    seq, stamp, when, kind, state, attempts, next_at, error, status, settled_at, size, media, body = row
     assert isinstance(seq, int)
+    assert isinstance(stamp, int)
     assert isinstance(when, float)
     assert isinstance(attempts, int)
     assert isinstance(next_at, float)
@@ -365,6 +387,7 @@ def _entry(name: str, row: tuple[object, ...]) -> Entry:
     return Entry(
         id=f"{name}-{seq}",
         seq=seq,
+        stamp=stamp,
         time=when,
         type=str(kind),
         state=State(str(state)),

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import aiohttp
 from yarl import URL
 
+from wxcontroller.client.outbound import NotATarget, TargetConnector
 from wxcontroller.core.account import redacted
+from wxcontroller.core.targets import Targets
 
 log = logging.getLogger(__name__)
 _TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
@@ -16,6 +18,7 @@ _COMMAND_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
 # The first beat comes with the login, however long the pause between two is.
 _LOOK_SECONDS = 1.0
 _CALL = re.compile(r"/openwx/[a-z_]+")
+_ANYWHERE = Targets()
 _OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
@@ -36,8 +39,17 @@ def command_of(location: str, port: int) -> URL | None:
 class Heartbeat:
     """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API."""
 
-    def __init__(self, address: str, interval: float, port: int, agent: str, running: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        address: str,
+        interval: float,
+        port: int,
+        agent: str,
+        running: Callable[[], bool],
+        targets: Targets = _ANYWHERE,
+    ) -> None:
         self._address = address
+        self._targets = targets
         self._interval = interval
         self._port = port
         self._agent = agent
@@ -49,23 +61,29 @@ class Heartbeat:
         if not self._address:
             return
         headers = {"User-Agent": self._agent}
-        async with aiohttp.ClientSession(
-            timeout=_TIMEOUT, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
-        ) as web:
+        jar = aiohttp.DummyCookieJar()
+        async with (
+            aiohttp.ClientSession(
+                connector=TargetConnector(self._targets), timeout=_TIMEOUT, headers=headers, cookie_jar=jar
+            ) as web,
+            aiohttp.ClientSession(timeout=_COMMAND_TIMEOUT, headers=headers, cookie_jar=jar) as own,
+        ):
             while True:
                 if self._running():
-                    await self._beat(web)
+                    await self._beat(web, own)
                     await asyncio.sleep(self._interval)
                 else:
                     await asyncio.sleep(min(self._interval, _LOOK_SECONDS))
 
-    async def _beat(self, web: aiohttp.ClientSession) -> None:
+    async def _beat(self, web: aiohttp.ClientSession, own: aiohttp.ClientSession) -> None:
+        """Ask once, by ``web``; obey, by ``own``: a command goes to this account, which is no webhook."""
         try:
             async with web.get(self._address, allow_redirects=False) as answer:
                 location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
             if not self._failed:
-                log.warning("the heartbeat of %s fails: %s", redacted(self._address), type(problem).__name__)
+                reason = str(problem) if isinstance(problem, NotATarget) else type(problem).__name__
+                log.warning("the heartbeat of %s fails: %s", redacted(self._address), reason)
             self._failed = True
             return
         self._failed = False
@@ -77,7 +95,7 @@ class Heartbeat:
             return
         log.info("poll_api commands %s", command.path)
         try:
-            async with web.get(command, allow_redirects=False, timeout=_COMMAND_TIMEOUT) as answer:
+            async with own.get(command, allow_redirects=False) as answer:
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             log.warning("a command of poll_api had no answer: %s", type(problem).__name__)

@@ -47,14 +47,14 @@ def key_of(headers: Sequence[str], parameter: str) -> str:
     return key
 
 
-def fingerprint_of(call: str, parameters: Mapping[str, str], data: bytes) -> str:
-    """Return a hash by which the same request is known."""
+def fingerprint_of(call: str, parameters: Mapping[str, str], content: bytes) -> str:
+    """Return a hash by which the same request is known; ``content`` is one of the media that came with it."""
     digest = hashlib.sha256(call.encode())
     for name, value in sorted(parameters.items()):
         if name not in _BESIDE:
             for part in (name.encode("utf-8", "replace"), value.encode("utf-8", "replace")):
                 digest.update(b"%d:" % len(part) + part)
-    digest.update(hashlib.sha256(data).digest())
+    digest.update(b"content:" + content)
     return digest.hexdigest()
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.mediaout import MOST_DATA
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Driver, Fetched
@@ -55,6 +54,8 @@ class Inbox:
     kept: Kept = Kept()
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    too_much: asyncio.Event = field(default_factory=asyncio.Event)  # more is kept than media_keep_bytes
+    _begun: float = field(default_factory=lambda: time.time() - 1)  # the clock of files is a little behind
 
     def take(self, message: Message, done: Callable[[MediaFacts], None]) -> None:
         """Fetch a message's media; ``done`` gets what is known of them afterwards, with the error if it failed."""
@@ -76,10 +77,18 @@ class Inbox:
             await asyncio.wait(list(self._tasks))
 
     async def sweep(self, in_use: frozenset[str] = frozenset()) -> None:
-        """Delete what is too old or too much, but nothing that is still to be delivered (``in_use``: paths)."""
+        """Delete what is too old or too much, and what an earlier process left unfinished.
+
+        Nothing that is still to be delivered goes (``in_use``: paths).
+        """
         days, most = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
-        swept = await asyncio.to_thread(sweep, self.config.media_dir, days * 86400, most, time.time(), in_use)
+        self.too_much.clear()
+        swept = await asyncio.to_thread(
+            sweep, self.config.media_dir, days * 86400, most, time.time(), self._begun, in_use
+        )
         self.kept = Kept(swept.files, swept.bytes)
+        if 0 < most < swept.bytes:  # what is in use goes when it is delivered
+            self.too_much.set()
         if swept.removed:
             log.info("%d received media files were deleted by age or size", swept.removed)
 
@@ -118,8 +127,10 @@ class Inbox:
             return replace(known, path=media.no_content_path())
         named = _named(content, got, part, token)
         self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
+        if 0 < self.config.number("media_keep_bytes") < self.kept.bytes:
+            self.too_much.set()
         data = ""
-        if self.config.flag("plugin_openwx_post_media_data") and got.size <= MOST_DATA:
+        if self.config.flag("plugin_openwx_post_media_data") and got.size <= media.MOST_DATA:
             data = await asyncio.to_thread(_encoded, named.path)
         return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
 
@@ -148,10 +159,17 @@ def _encoded(path: Path) -> str:
     return base64.encodebytes(path.read_bytes()).decode("ascii")
 
 
-def sweep(directory: Path, seconds: float, most: int, now: float, in_use: frozenset[str] = frozenset()) -> Swept:
+def sweep(
+    directory: Path,
+    seconds: float,
+    most: int,
+    now: float,
+    begun: float = 0.0,
+    in_use: frozenset[str] = frozenset(),
+) -> Swept:
     """Delete received media older than ``seconds``, then the oldest beyond ``most`` bytes; 0 is no limit for either.
 
-    Also removes what an earlier process left unfinished. The paths of ``in_use`` stay.
+    Also removes what is unfinished since before ``begun``, when this process began. The paths of ``in_use`` stay.
     """
     found: list[tuple[float, int, Path]] = []
     with contextlib.suppress(FileNotFoundError):
@@ -159,7 +177,7 @@ def sweep(directory: Path, seconds: float, most: int, now: float, in_use: frozen
             with contextlib.suppress(OSError):
                 status = path.lstat()
                 if path.name.startswith(_UNFINISHED):
-                    if now - status.st_mtime > _UNFINISHED_SECONDS:
+                    if status.st_mtime < max(begun, now - _UNFINISHED_SECONDS):
                         path.unlink()
                 elif path.name.startswith(_PREFIX):
                     found.append((status.st_mtime, status.st_size, path))

@@ -40,12 +40,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Messages that are queued together or not at all. ``reply_to``: the sequence of the event they answer, or 0."""
+    """Messages that are queued together or not at all.
+
+    ``reply_to``: the sequence of the event they answer, 0 for none. ``login``: one's own id in the login that the
+    receivers' ids are of, "" for the present one.
+    """
 
     items: tuple[Item, ...]
     origin: str = "api"
     request: Request | None = None
     reply_to: int = 0
+    login: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +72,7 @@ class Job:
     tried: float = 0.0
     attempts_left: int = ATTEMPTS
     unsure: bool = False
+    never: str = ""  # why it can't go out any more, "" while it may
     ended: bool = False
     in_flight: bool = False  # handed to WeChat, whatever came of it
     marked: bool = False  # stored as handed to WeChat, and not handed yet

@@ -11,11 +11,14 @@ from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Limits
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.sendstore import SendStore
+from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 600.0
+# Between two looks when there is too much already: a look goes through the whole directory.
+SWEEP_PAUSE = 5.0
 # The log is looked at before its time when it has grown by so many bytes.
 _GROWTH = 16 * 1024 * 1024
 _DAY = 86400.0
@@ -47,18 +50,16 @@ class Keeping:
         while True:
             try:
                 await self._sweep(limits)
-            except Unavailable as problem:
-                log.error("%s", problem)
+            except (Unavailable, OSError) as problem:
+                log.error("what is too old can't be deleted: %s", problem)
             await self._pause()
 
     async def _pause(self) -> None:
+        """Wait until it is time, or until there is too much before."""
+        await asyncio.sleep(SWEEP_PAUSE)
         size, end = self.log.counts.bytes, time.monotonic() + SWEEP_SECONDS
         while (left := end - time.monotonic()) > 0 and self.log.counts.bytes - size < _GROWTH:
-            news = self.log.news
-            try:
-                async with asyncio.timeout(left):
-                    await news.wait()
-            except TimeoutError:
+            if not await either(self.log.news, self.inbox.too_much, left) or self.inbox.too_much.is_set():
                 return
 
     async def _sweep(self, limits: Limits) -> None:
@@ -67,7 +68,7 @@ class Keeping:
         where = redacted(self.config.post_api) or "nobody"
         if swept.given_up:
             log.error(
-                "%d reports were not taken by %s for %g days and are dead letters; wxctl deliveries shows them",
+                "%d reports were not taken by %s for %g days and are dead letters; see: wxctl deliveries list",
                 *(swept.given_up, where, limits.give_up / _DAY),
                 extra=fields(Event.DELIVERY_DEAD),
             )

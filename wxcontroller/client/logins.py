@@ -7,7 +7,7 @@ from wxcontroller.client.session import Session
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
 
-_NEW_ONE = "the session is over, and everybody will have another id in the next one"
+_OVER = "the session is over, and ids change with the next one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,7 @@ class Logins:
         """Take one event of the driver."""
         await self.session.handle(event)
         match event:
-            case base.SessionLost():
-                self.outgoing.over(f"the session is over: {event.reason}")
-            case base.QrReady() | base.PushOffered():
-                self.outgoing.over(_NEW_ONE)
+            case base.SessionLost() | base.QrReady() | base.PushOffered():
+                self.outgoing.over(_OVER)
             case _ if self.session.state is LoginState.RUNNING:
                 self.outgoing.login(self.session.roster.own)

@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +14,10 @@ from pathlib import Path
 from yarl import URL
 
 from wxcontroller.client import urlfetch
+from wxcontroller.client.bodies import Attached
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.mediabook import MediaBook, Received
+from wxcontroller.client.mediapath import confinement
 from wxcontroller.client.parcel import Parcel, discarding
 from wxcontroller.core.files import sync
 from wxcontroller.core.model import Media, Message, MessageKind
@@ -24,8 +25,6 @@ from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
-# Reports carry content up to here; larger ones have the path only.
-MOST_DATA = 10 * 1024 * 1024
 _TEMPORARY = ".out."
 _KEPT = ".send."  # of sends that have not ended; the store of sends knows which
 _WORDS = {kind.value: kind for kind in media.CODES}
@@ -45,6 +44,9 @@ _NOT_REMEMBERED = (
 _NOT_HERE = (
     "WeChat takes media of this kind by their content only, and that is not here (any more): "
     "send the content itself, by media_data or media_path"
+)
+_HIDDEN = (
+    "the account's own process must be able to read it, and its unit hides directories: media_paths in wxclient(8)"
 )
 
 
@@ -78,14 +80,14 @@ class MediaOut:
         """Keep what is known of a message's media, for sending them on by their id."""
         self.book.add_received(message.media or Media(message.kind, message.id), facts.path if facts.size else "")
 
-    async def draft(self, given: Mapping[str, str], data: bytes | None = None) -> Parcel:
+    async def draft(self, given: Mapping[str, str], data: Attached | None = None) -> Parcel:
         """Return a parcel that is not ready: of what can't be asked for again, ``data``, a file is on disk.
 
         Raises BadMedia.
         """
-        if not data:
+        if not data or given.get("media_id"):
             return self.draft_of(given)
-        path, discard = await asyncio.to_thread(self._written, given, data)
+        path, discard = await asyncio.to_thread(self._written, given, data.take())
         kept = await self._kept(given, path, discard)
         return Parcel(_facts(given), given=given, kept=kept, discard=discarding(kept))
 
@@ -116,12 +118,12 @@ class MediaOut:
 
     def left(self) -> frozenset[Path]:
         """Return the files of sends that are here; before anything is queued, those of an earlier process."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             return frozenset(path for path in self.config.media_dir.iterdir() if path.name.startswith(_KEPT))
         return frozenset()
 
-    async def parcel(self, given: Mapping[str, str], data: bytes | None = None) -> Parcel:
-        """Return a parcel for ``media_*`` parameters; ``data`` is media_data. Raises BadMedia."""
+    async def parcel(self, given: Mapping[str, str], data: Attached | None = None) -> Parcel:
+        """Return a parcel for ``media_*`` parameters; ``data`` is media_data, taken to disk. Raises BadMedia."""
         if given.get("media_id"):
             key, kind = media.split_id(given["media_id"])
             found = self.book.received(key)
@@ -132,7 +134,7 @@ class MediaOut:
             return self._by_id(given)
         label = given.get("media_path", "")
         if data:
-            return await self._of_file(given, label, *self._written(given, data))
+            return await self._of_file(given, label, *self._written(given, data.take()))
         if label.startswith(("http://", "https://")):
             return await self._by_url(given, label)
         if label:
@@ -182,7 +184,7 @@ class MediaOut:
         uploaded = Uploaded(kind, content.id, name, content.size, reference=content.reference)
         known = parcel.facts if parcel else replace(_facts(named), name=name, size=content.size)
         facts = replace(known, kind=kind, id=media.media_id(content.id, kind))
-        return Parcel(facts, parcel.file, uploaded, parcel.discard) if parcel else Parcel(facts, uploaded=uploaded)
+        return replace(parcel, facts=facts, uploaded=uploaded) if parcel else Parcel(facts, uploaded=uploaded)
 
     async def _of_received(self, given: Mapping[str, str], kept: str, kind: MessageKind) -> Parcel:
         """Return a parcel of a received file; it stays as it is while it is open, whatever is tidied up."""
@@ -218,13 +220,18 @@ class MediaOut:
         return await self._of_file(given, url, path, lambda: path.unlink(missing_ok=True), source.name, source.mime)
 
     async def _by_path(self, given: Mapping[str, str], label: str) -> Parcel:
-        allowed = [Path(each) for each in self.config.options["media_paths"].split(":") if each]
-        if not allowed:
+        config = self.config
+        confined = confinement(config.options["media_paths"], config.cookie_path.parent, config.media_dir)
+        if not confined.allowed:
             raise BadMedia(
                 "invaild media_path", "files of this host are not sent: media_paths names no directory", _facts(given)
             )
         try:
-            descriptor = _opened(label, allowed)
+            descriptor = confined.open(label)
+        except (PermissionError, FileNotFoundError) as problem:
+            why = problem.strerror or str(problem)
+            hint = f"{why}: {_HIDDEN}" if why.startswith(("No such file", "Permission")) else why
+            raise BadMedia("invaild media_path", hint, _facts(given)) from None
         except OSError as problem:
             raise BadMedia("invaild media_path", problem.strerror or str(problem), _facts(given)) from None
         # Opened anew by this name it is the same file, whatever has become of its path.
@@ -296,25 +303,6 @@ class MediaOut:
         except OSError as problem:
             raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
         return Path(stream.name), stream
-
-
-def _opened(label: str, allowed: list[Path]) -> int:
-    """Open a file below one of ``allowed``. Raises OSError for every other; what is open is what is checked."""
-    try:
-        # A pipe is not waited for, a terminal not taken over.
-        descriptor = os.open(label, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except ValueError:
-        raise OSError("the path has a NUL") from None
-    try:
-        real = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if not any(real.is_relative_to(each.resolve()) for each in allowed):
-            raise OSError("the file is not below one of media_paths")
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("it is not a file")
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _status(path: Path) -> os.stat_result:

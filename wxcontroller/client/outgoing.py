@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -13,12 +14,13 @@ from wxcontroller.client.carrier import Carrier
 from wxcontroller.client.database import Unavailable
 from wxcontroller.client.job import Job, Order, job_of
 from wxcontroller.client.mediaout import BadMedia
-from wxcontroller.client.outcomes import FAILED, TOO_MANY_TODAY, UNKNOWN, USED_UP, told
+from wxcontroller.client.outcomes import FAILED, NOT_SENT, TOO_MANY_TODAY, UNKNOWN, End, end_of, told
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.client.parcel import Parcel, parcel_of
 from wxcontroller.client.sendstore import SendStore
 from wxcontroller.client.sendtables import Added, Left, Replied, RequestRow
 from wxcontroller.client.tasks import Tasks
+from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx.media import MediaFacts
@@ -32,7 +34,9 @@ AGAIN_SECONDS = 300.0
 _TELL_SECONDS = 5.0
 # WeChat's "system error": may pass. Everything else is an answer and is not asked for again (protocol 9.5).
 _TRANSIENT = -1
+_TOO_FREQUENT = 1205
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
+_NOBODY = "the chat is not known (any more)"
 _OTHER_LOGIN = "the account has logged in anew, and everybody has another id since"
 
 
@@ -42,6 +46,15 @@ class Ticket:
 
     jobs: tuple[Job, ...]
     stored: "asyncio.Future[Added | RequestRow | Replied]"
+
+
+@dataclass(frozen=True, slots=True)
+class Rests:
+    """Seconds that the whole queue rests, first and longest: when the ``line`` to WeChat fails, so that five tries
+    outlast a moment of trouble, and when WeChat says that sends are too ``frequent``, which more of them prolong."""
+
+    line: tuple[float, float] = (1.0, 15.0)
+    frequent: tuple[float, float] = (60.0, 600.0)
 
 
 @dataclass(slots=True)
@@ -59,6 +72,8 @@ class Outgoing:
     store: SendStore
     tasks: Tasks
     keep_seconds: float
+    rests: Rests = Rests()
+    closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
     _waiting: deque[Job] = field(default_factory=deque)
@@ -72,6 +87,11 @@ class Outgoing:
     _closed: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _line: Backoff = field(init=False)
+    _frequent: Backoff = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._line, self._frequent = Backoff(*self.rests.line), Backoff(*self.rests.frequent, jitter=0.0)
 
     def __len__(self) -> int:
         return len(self._waiting) + sum(map(len, self._packing.values()))
@@ -82,9 +102,11 @@ class Outgoing:
         return len(self) + self._placing >= MOST_WAITING
 
     @property
-    def fullness(self) -> str:
-        """Why nothing more is taken, in words for who sends."""
-        return f"{len(self)} sends wait already, try again later"
+    def refusal(self) -> str:
+        """Why nothing more is taken, in words for who sends; "" when more is."""
+        if self.closing:
+            return "the account is stopping, nothing more is sent"
+        return f"{len(self)} sends wait already, try again later" if self.full else ""
 
     @property
     def held(self) -> bool:
@@ -108,6 +130,13 @@ class Outgoing:
             return None
         # The pause begins when the one under way is done.
         return time.time() + (self.pacing.interval if self.in_flight else max(0.0, self.pacing.pause()))
+
+    @property
+    def due_in(self) -> float:
+        """In how many seconds the next one can go out, 0 for one that is under way."""
+        if self.held:
+            return math.inf
+        return 0.0 if self.in_flight else max(0.0, self.pacing.pause())
 
     def of(self, request: str) -> list[Job]:
         """Return the messages of a keyed request whose end is not stored."""
@@ -134,7 +163,7 @@ class Outgoing:
     def refuse(self, order: Order, info: str) -> None:
         """Report messages that are not queued at all as sends that failed."""
         for job in self._jobs(order):
-            _ = self.carrier.report(_result(job, FAILED, info, "", None), "", lambda _, add: add())
+            _ = self.carrier.report(_result(job, End(FAILED, info), "", None), "", lambda _, add: add())
 
     def login(self, own: str) -> None:
         """Sends can go out: one is logged in, with this id."""
@@ -146,9 +175,10 @@ class Outgoing:
         """The login is over for good, and the ids that sends are addressed to with it."""
         if self._login:
             self._since = time.time()
-        if not self._lost:
-            self._login, self._lost, self._look = "", why, True
-            self._news.set()
+        self._login, self._lost, self._look = "", why, True
+        for job in self._all():
+            job.never = job.never or why
+        self._news.set()
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing is queued any more, at most ``seconds``."""
@@ -178,14 +208,15 @@ class Outgoing:
 
     async def _attempt(self, job: Job) -> None:
         if job.unsure and (job.attempts_left <= 0 or abs(time.time() - job.tried) > AGAIN_SECONDS):
-            await self._finish(job, UNKNOWN, _TOO_LATE)
+            await self._finish(job, End(UNKNOWN, _TOO_LATE))
             return
         try:
             self.pacing.claim()
         except DailyLimit as problem:
             self.last_error = str(problem)
-            await self._finish(job, TOO_MANY_TODAY, self.last_error)
+            await self._finish(job, End(TOO_MANY_TODAY, self.last_error))
             return
+        rest = 0.0
         try:
             if not job.marked:
                 job.attempts_left -= 1
@@ -198,24 +229,33 @@ class Outgoing:
             job.marked, job.in_flight = False, True
             message_id = await self.carrier.transmit(job)
         except WeChatError as problem:
+            rest = self._rest(problem)
             await self._failed(job, problem)
         except (Unsupported, OSError) as problem:
             self.last_error = str(problem)
-            await self._finish(job, FAILED, self.last_error)
+            await self._finish(job, End(FAILED, self.last_error))
         else:
             self.last_sent, self.last_error = int(time.time()), ""
-            await self._finish(job, 0, "success", message_id)
+            self._line.reset()
+            self._frequent.reset()
+            await self._finish(job, End(0, "success"), message_id)
         finally:
-            self.pacing.sent()
+            self.pacing.sent(rest)
+
+    def _rest(self, problem: WeChatError) -> float:
+        """Return for how long the queue is to rest."""
+        if problem.ret == _TOO_FREQUENT:
+            rest = self._frequent.next()
+            log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
+            return rest
+        return self._line.next() if problem.ret in (None, _TRANSIENT) else 0.0
 
     async def _failed(self, job: Job, problem: WeChatError) -> None:
         job.unsure = job.unsure or (job.in_flight and problem.unsure)
         job.in_flight = False
-        self.last_error = problem.message
-        if problem.ret not in (None, _TRANSIENT):
-            await self._finish(job, problem.ret or FAILED, problem.message)
-        elif job.attempts_left <= 0:
-            await self._finish(job, problem.ret or USED_UP, problem.message)
+        self.last_error = str(problem)
+        if problem.ret not in (None, _TRANSIENT) or job.attempts_left <= 0:
+            await self._finish(job, end_of(problem))
         else:
             log.warning("a send did not get through (%s), %d tries left", problem, job.attempts_left)
             if not job.unsure:  # else it is tried again next, while WeChat would know it again
@@ -224,26 +264,26 @@ class Outgoing:
                 self._waiting.append(job)
                 self.store.put_back(job)
 
-    async def _finish(self, job: Job, code: int, info: str, message_id: str = "", reason: str = "") -> None:
+    async def _finish(self, job: Job, end: End, message_id: str = "", reason: str = "") -> None:
         """End a job: it is forgotten, reported, and its caller told."""
         if job.ended:
             return
         job.ended = True
-        if code != 0 and job.unsure:
-            code, info = UNKNOWN, f"it may have arrived: {info}"
+        if end.code != 0 and job.unsure:
+            end = End(UNKNOWN, end.words)
         facts = None
         if job.parcel is not None:
-            known, failed = job.parcel.facts, code != 0
+            known, failed = job.parcel.facts, end.code != 0
             content = await self.carrier.content(job.parcel)
             facts = replace(
                 known,
                 id="" if failed else known.id,
                 client_id=job.client_id,
-                error=info if failed else "",
+                error=end.info if failed else "",
                 data=content,
             )
         sides = "" if self.carrier.knows(job) else await self._sides(job)
-        result = _result(job, code, info, message_id, facts)
+        result = _result(job, end, message_id, facts)
         outcome = told(result, reason)
         self._remove(job)
         self._ending.add(job)
@@ -264,17 +304,22 @@ class Outgoing:
             return
         self._look = False
         for job in self._all():
-            if self._login:
-                why = _OTHER_LOGIN if job.login != self._login else ""
-            else:
-                why = self._lost or (f"the account was not logged in for {self.keep_seconds:g} s" if late else "")
-            if why:
-                await self._finish(job, USED_UP, why if job.unsure else f"not sent: {why}")
+            if why := job.never or self._never(job, late):
+                await self._finish(job, End(NOT_SENT, why if job.unsure else f"not sent: {why}"))
+
+    def _never(self, job: Job, late: bool) -> str:
+        """Return why a job can't go out any more, "" when it can."""
+        if not self._login:
+            return self._lost or (f"the account was not logged in for {self.keep_seconds:g} s" if late else "")
+        if job.login != self._login:
+            return _OTHER_LOGIN
+        # A reply to a report of an earlier run was taken before it was known who is there.
+        return _NOBODY if job.origin == "code" and not self.carrier.knows(job) else ""
 
     # -- inside
 
     def _jobs(self, order: Order) -> tuple[Job, ...]:
-        loop, login = asyncio.get_running_loop(), self.carrier.login()
+        loop, login = asyncio.get_running_loop(), order.login or self.carrier.login()
         key = order.request.key if order.request else ""
         return tuple(
             Job(item, login, self.carrier.new_id(), loop.create_future(), order.origin, key) for item in order.items
@@ -282,8 +327,8 @@ class Outgoing:
 
     def _at_once(self, job: Job) -> bool:
         """Whether a message is handed to WeChat as soon as it is stored."""
-        idle = not self._waiting and not self._placing and bool(self._login)
-        return idle and job.parcel is None and self.pacing.pause() <= 0
+        idle = not self._waiting and not self._placing
+        return idle and job.login == self._login and job.parcel is None and self.pacing.pause() <= 0
 
     def _mark(self, job: Job) -> None:
         job.tried, job.marked = time.time(), True
@@ -306,9 +351,11 @@ class Outgoing:
             parcel.id = added.parcel
         for job, seq in zip(jobs, added.seqs, strict=True):
             job.seq = seq
-        self._queue(jobs)
         if self._closed:
-            self._leave()
+            for job in jobs:
+                job.tell(None)
+        else:
+            self._queue(jobs)
 
     def _queue(self, jobs: Iterable[Job]) -> None:
         """Take stored jobs into the queue, those whose content is not found yet aside."""
@@ -333,7 +380,7 @@ class Outgoing:
         except BadMedia as problem:
             parcel.facts = problem.facts
             for job in self._packing.get(parcel.id, []).copy():
-                await self._finish(job, FAILED, problem.message, reason=problem.reason)
+                await self._finish(job, End(FAILED, problem.message), reason=problem.reason)
             return
         parcel.become(found)
         jobs = self._packing.pop(parcel.id, [])
@@ -360,12 +407,10 @@ class Outgoing:
         self._closed = True
         for job in self._all() if not self.keep_seconds else ():
             job.unsure = job.unsure or job.in_flight
-            await self._finish(job, USED_UP, "stopped while sending" if job.unsure else "not sent: stopping")
+            words = "stopped while sending" if job.unsure else "not sent: stopping"
+            await self._finish(job, End(NOT_SENT, words))
         if len(self):
             log.info("%d sends stay queued for the next start", len(self))
-        self._leave()
-
-    def _leave(self) -> None:
         for job in self._all():
             job.tell(None)
 
@@ -402,7 +447,7 @@ class Outgoing:
                 await self._news.wait()
 
 
-def _result(job: Job, code: int, info: str, message_id: str, facts: MediaFacts | None) -> SendResult:
+def _result(job: Job, end: End, message_id: str, facts: MediaFacts | None) -> SendResult:
     return SendResult(
         message_id=message_id,
         local_id=job.client_id,
@@ -410,8 +455,9 @@ def _result(job: Job, code: int, info: str, message_id: str, facts: MediaFacts |
         is_group=job.item.is_group,
         content=job.item.content,
         time=int(time.time()),
-        code=code,
-        info=info,
+        code=end.code,
+        status=end.status,
+        info=end.info,
         attempts_left=job.attempts_left,
         media=facts,
         origin=job.origin,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.jsontypes import integer
+from wxcontroller.core.jsontypes import integer, obj
 
 log = logging.getLogger(__name__)
 BURST_SECONDS = 60.0
+_DAYS = 7  # whose counts are kept: a clock that jumps comes back to its day
 
 
 class DailyLimit(WxError):
@@ -38,8 +38,7 @@ class Pacing:
     store: Path | None = None
     _free_at: float = 0.0
     _recent: deque[float] = field(default_factory=deque)
-    _day: str = ""
-    _count: int = 0
+    _counts: dict[str, int] = field(default_factory=dict)  # day → sends
 
     def __post_init__(self) -> None:
         self._restore()
@@ -47,7 +46,7 @@ class Pacing:
     @property
     def today(self) -> int:
         """How many sends were handed to WeChat today, tries that failed included."""
-        return self._count if self._day == date.today().isoformat() else 0
+        return self._counts.get(date.today().isoformat(), 0)
 
     def pause(self) -> float:
         """Return how many seconds the next send has to wait, 0 or less for none."""
@@ -62,34 +61,35 @@ class Pacing:
 
     def claim(self) -> None:
         """Count a send that goes out now. Raises DailyLimit when the day's number is used up."""
-        today = date.today().isoformat()
-        if self._day != today:
-            self._day, self._count = today, 0
-        if self.daily and self._count >= self.daily:
+        today, count = date.today().isoformat(), self.today
+        if self.daily and count >= self.daily:
             raise DailyLimit(f"the daily limit of {self.daily} sends is used up", "send_daily_max sets it")
         if self.burst:
             self._recent.append(time.monotonic())
-        self._count += 1
+        self._counts.pop(today, None)  # the latest is the last
+        self._counts[today] = count + 1
+        while len(self._counts) > _DAYS:
+            del self._counts[next(iter(self._counts))]
         self._keep()
 
-    def sent(self) -> None:
-        """Begin the pause after a send."""
+    def sent(self, rest: float = 0.0) -> None:
+        """Begin the pause after a send; ``rest``: it is at least so long."""
         extra = random.uniform(0, self.jitter) if self.jitter else 0.0  # noqa: S311 - no secret
-        self._free_at = time.monotonic() + self.interval + extra
+        self._free_at = time.monotonic() + max(self.interval + extra, rest)
 
     def _restore(self) -> None:
         if self.store is None:
             return
         try:
-            kept = json.loads(self.store.read_bytes())
+            kept = obj(json.loads(self.store.read_bytes()))
         except (OSError, ValueError):
             return
-        self._day, self._count = str(member(kept, "day") or ""), integer(member(kept, "count"))
+        self._counts = {day: integer(count) for day, count in kept.items()}
 
     def _keep(self) -> None:
         if self.store is None:
             return
         try:
-            replace_file(self.store, json.dumps({"day": self._day, "count": self._count}).encode())
+            replace_file(self.store, json.dumps(self._counts).encode())
         except OSError as problem:
             log.warning("the day's count of sends can't be kept: %s", problem)

@@ -15,12 +15,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A text, or media at an http(s) address ("" for none), for a friend or group."""
+    """A text, or media at an http(s) address ("" for none), for a friend or group.
+
+    ``login`` is one's own id in the login that ``target`` is an id of.
+    """
 
     target: str
     is_group: bool
     content: str
     media: str
+    login: str
 
 
 def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
@@ -36,19 +40,19 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
     is_group = report.get("type") == "group_message"
     if kind == "send_message":
         wanted = ""
-        if report.get("from") == "code" or report.get("format", "text") != "text":
+        if report.get("from") == "code" or answer.get("format") not in (None, "text"):
             return None
-        target = text(report.get("group_id" if is_group else "receiver_id"))
+        target, own = text(report.get("group_id" if is_group else "receiver_id")), text(report.get("sender_id"))
     elif kind == "receive_message" and report.get("type") in ("friend_message", "group_message"):
-        target = text(report.get("group_id" if is_group else "sender_id"))
+        target, own = text(report.get("group_id" if is_group else "sender_id")), text(report.get("receiver_id"))
     else:
         return None
-    return Reply(target, is_group, content, wanted) if target and (content or wanted) else None
+    return Reply(target, is_group, content, wanted, own) if target and (content or wanted) else None
 
 
 @dataclass(slots=True)
 class Replies:
-    """Sends what webhooks answer. ``send`` takes a reply and the sequence of the event it answers."""
+    """Sends what webhooks answer. ``send`` takes a reply and the sequence of the event that it answers."""
 
     roster: Roster
     send: Callable[[Reply, int], None]
@@ -65,7 +69,9 @@ class Replies:
         reply = reply_of(obj(json.loads(entry.body)), obj(parsed))
         if reply is None:
             return
-        if reply.target not in (self.roster.groups if reply.is_group else self.roster.contacts):
+        people = self.roster.groups if reply.is_group else self.roster.contacts
+        # A report of the last run is posted before the login: then it is seen later who is there.
+        if self.roster.contacts and reply.target not in people:
             log.warning("a webhook's reply is not sent: the chat is not known (any more)")
             return
         self.send(reply, entry.seq)

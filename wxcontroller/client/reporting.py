@@ -1,6 +1,7 @@
 """Which reports go out, where, and in which order (openwx-api 3.2, 3.3, 3.5, 3.7)."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.eventlog import EventLog, Place, Within
 from wxcontroller.core.jsontypes import JsonObject, text
 
+log = logging.getLogger(__name__)
 # Those of the original's default post_event_list (3.3).
 DEFAULT_EVENTS = (
     *("login", "stop", "state_change", "input_qrcode"),
@@ -25,6 +27,7 @@ _FOR_CHECK_EVENT = frozenset(
         "friend_request",
     }
 )
+_EVENTS = _FOR_CHECK_EVENT | {*DEFAULT_EVENTS, "update_user", "update_friend", "update_group"}
 
 
 class Ring(Protocol):
@@ -147,14 +150,17 @@ def _without(report: JsonObject, media: str) -> JsonObject:
     return {**report, "media_data": ""} if media else report
 
 
-def reporter_of(config: ClientConfig, log: EventLog, ring: Ring) -> Reporter:
+def reporter_of(config: ClientConfig, events: EventLog, ring: Ring) -> Reporter:
     """Build a reporter as the account's options say."""
     listed = config.options["post_event_list"]
+    wanted = frozenset(listed.split(",") if listed else DEFAULT_EVENTS)
+    if unknown := sorted(wanted - _EVENTS):
+        log.warning("post_event_list names what is no event (%s); wxclient(8) lists them", ", ".join(unknown))
     return Reporter(
         post_event=config.flag("plugin_openwx_post_event"),
-        wanted=frozenset(listed.split(",") if listed else DEFAULT_EVENTS),
+        wanted=wanted,
         conditions=dict(parse_qsl(config.options["post_message_filter"], keep_blank_values=True)),
         webhook=bool(config.post_api),
-        log=log,
+        log=events,
         ring=ring,
     )

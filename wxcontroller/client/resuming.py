@@ -5,10 +5,12 @@ import logging
 import time
 from dataclasses import dataclass
 
+from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.eventlog import Held
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.mediabook import media_from_json
 from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.v1.media import url_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Direction, Message
 from wxcontroller.openwx import media
@@ -63,14 +65,22 @@ class Resuming:
         )
 
         def done(facts: MediaFacts) -> None:
-            self.reporter.resume(one.place, with_media(report, facts), facts.path if facts.data else "")
+            self.reporter.resume(
+                one.place, with_media(report, facts, self.inbox.config), facts.path if facts.data else ""
+            )
 
         self.inbox.take(message, done)
 
 
-def with_media(report: JsonObject, facts: MediaFacts) -> JsonObject:
-    """Return a report of a message whose media are known by now."""
-    return {**report, **media.fields(facts, own=False), "content": media.content_of(facts)}
+def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> JsonObject:
+    """Return a report of a message whose media are known by now.
+
+    Where the report brings no content, ``media_url`` says where it is.
+    """
+    known = {**report, **media.fields(facts, own=False), "content": media.content_of(facts)}
+    if config.flag("plugin_openwx_post_media_data") and facts.size <= media.MOST_DATA:
+        return known
+    return {**known, "media_url": url_of(config, facts.path)}
 
 
 def _without_media(report: JsonObject, why: str) -> JsonObject:

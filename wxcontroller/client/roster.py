@@ -29,6 +29,11 @@ class Roster:
         while identifier not in self.groups:
             await self._news.wait()
 
+    async def until_loaded(self) -> None:
+        """Wait until the people of a login are known."""
+        while not self.contacts:
+            await self._news.wait()
+
     def meet(self, stranger: str) -> None:
         """Remember somebody who asked to be a friend, or whose card came: there is a picture of them."""
         if stranger:
@@ -46,6 +51,7 @@ class Roster:
         helper = self.contacts.pop(FILE_HELPER.id, FILE_HELPER)
         self.contacts[FILE_HELPER.id] = helper
         self.groups = {group.id: group for group in groups}
+        self._told()
 
     def update(self, contacts: Iterable[Contact], groups: Iterable[Group], gone: Iterable[str]) -> list[JsonObject]:
         """Apply a change: whole objects that are new or different, and ids that are gone.
@@ -65,8 +71,7 @@ class Roster:
                 told.append(changes.gone_friend(contact_gone))
             if group_gone := self.groups.pop(identifier, None):
                 told.append(changes.gone_group(group_gone, own))
-        self._news.set()  # for those who wait now
-        self._news = asyncio.Event()
+        self._told()
         return told
 
     def rename(self, me: Contact) -> list[JsonObject]:
@@ -86,6 +91,10 @@ class Roster:
         self.contacts.clear()
         self.groups.clear()
         self._strangers.clear()
+
+    def _told(self) -> None:
+        self._news.set()  # for those who wait now
+        self._news = asyncio.Event()
 
     def friend_objects(self) -> Iterator[JsonObject]:
         """Render the contacts as they are now, one when it is asked for: changes meanwhile don't matter."""

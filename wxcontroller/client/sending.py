@@ -11,11 +11,11 @@ from wxcontroller.client.database import Unavailable
 from wxcontroller.client.idempotency import KEY_HEADER, OtherRequest, fingerprint_of
 from wxcontroller.client.job import Item, Job, Order, Request
 from wxcontroller.client.mediaout import BadMedia
-from wxcontroller.client.outcomes import FAILED, OTHER_REQUEST, STILL_QUEUED, UNKNOWN
+from wxcontroller.client.outcomes import FAILED, OTHER_REQUEST, STILL_QUEUED, UNKNOWN_WORD, upload_failure
 from wxcontroller.client.outgoing import Ticket
 from wxcontroller.client.replies import Reply
 from wxcontroller.client.sendtables import Part, RequestRow
-from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Message
 from wxcontroller.openwx import media
@@ -34,7 +34,6 @@ _GROUP_KEYS = ("id", "displayname")
 _ACCEPTED: JsonObject = {"code": 0, "status": "request already in execution"}
 _ALL_ACCEPTED: JsonObject = {"id": 0, "code": 0, "status": "request already executed"}
 _UPLOAD_FIELDS = ("code", "ext", "id", "mime", "mtime", "name", "path", "size", "type")
-_MUCH = 1 << 20  # bytes that are not looked at in the loop
 
 _Work = Callable[[Call, Request | None], Awaitable[JsonObject]]
 _Again = Callable[[Call, RequestRow], Awaitable[JsonObject]]
@@ -114,10 +113,9 @@ class Sending:
                 await parcel.upload(self.parts.driver)
         except TimeoutError:
             return {**nothing, **too_slow}
-        except WeChatError as problem:
-            code = FAILED if problem.ret is None else problem.ret
-            return {**nothing, "code": code, "status": f"media upload failure: {problem.message}"}
-        except (Unsupported, OSError) as problem:
+        except UploadFailed as problem:
+            return {**nothing, "code": FAILED, "status": upload_failure(problem), "reason": str(problem)}
+        except (WeChatError, Unsupported, OSError) as problem:
             return {**nothing, "code": FAILED, "status": f"media upload failure: {problem}"}
         finally:
             parcel.release()
@@ -133,21 +131,19 @@ class Sending:
         if not self.parts.at_work:
             return {"id": handle, **self.parts.not_running()}
         message_id, _, target = handle.partition(":")
-        code, reason = FAILED, "the id is not one that a send has answered"
+        reason = "the id is not one that a send has answered"
         if message_id.isdecimal() and target:
             try:
                 async with asyncio.timeout(CALL_SECONDS):
                     await self.parts.driver.revoke(message_id, target)
                 return {"id": handle, "code": 0, "status": "revoke success"}
             except TimeoutError:
-                code, reason = UNKNOWN, f"WeChat did not answer within {CALL_SECONDS:g} s: it may be revoked"
+                reason = f"it may be revoked: WeChat did not answer within {CALL_SECONDS:g} s"
             except WeChatError as problem:
-                code, reason = FAILED, str(problem)
-                if problem.unsure:
-                    code, reason = UNKNOWN, f"it may be revoked: {problem.message}"
+                reason = f"it may be revoked: {problem}" if problem.unsure else str(problem)
             except Unsupported as problem:
                 reason = str(problem)
-        return {"id": handle, "code": code, "status": "revoke failure", "reason": reason}
+        return {"id": handle, "code": FAILED, "status": "revoke failure", "reason": reason}
 
     def reply(self, reply: Reply, event: int) -> None:
         """Send what a webhook answered to an event, once: text, then media from its URL only."""
@@ -155,9 +151,10 @@ class Sending:
         if reply.media:
             given = {"media_path": reply.media}
             items.append(Item(reply.target, reply.is_group, parcel=self.parts.media_out.draft_of(given)))
-        outgoing, order = self.parts.outgoing, Order(tuple(items), origin="code", reply_to=event)
+        outgoing = self.parts.outgoing
+        order = Order(tuple(items), origin="code", reply_to=event, login=reply.login)
         if outgoing.full:
-            outgoing.refuse(order, outgoing.fullness)
+            outgoing.refuse(order, outgoing.refusal)
         else:
             outgoing.place(order)
 
@@ -196,7 +193,7 @@ class Sending:
             words = (
                 f"it can't be stored for now ({why}); it is sent when it can be, if the account is not stopped before"
             )
-            return {"id": None, "code": UNKNOWN, "status": words}
+            return {"id": None, "code": FAILED, "status": UNKNOWN_WORD, "reason": words}
         return _unsent(f"not sent: {problem}") if (problem := ticket.stored.exception()) else None
 
     async def _outcome(self, jobs: Iterable[Job], ended: Mapping[Part, JsonObject], latest: float) -> JsonObject:
@@ -232,8 +229,8 @@ class Sending:
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
             return _unsent("content and media are empty, nothing to send")
-        if self.parts.outgoing.full:
-            return _unsent(self.parts.outgoing.fullness)
+        if refusal := self.parts.outgoing.refusal:
+            return _unsent(refusal)
         if self.parts.log.trouble:
             return _unsent(f"not sent: it can't be stored: {self.parts.log.trouble}")
         return None if self.parts.at_work else {"id": None, **self.parts.not_running()}
@@ -246,10 +243,8 @@ class Sending:
         async def answer(call: Call) -> Answer:
             if not call.key:
                 return await work(call, None)
-            given = (name, call.parameters, call.media_data)
-            much = len(call.media_data) > _MUCH
-            fingerprint = await asyncio.to_thread(fingerprint_of, *given) if much else fingerprint_of(*given)
-            request = Request(call.key, fingerprint, name)
+            content = await asyncio.to_thread(call.media_data.digest) if call.media_data else b""
+            request = Request(call.key, fingerprint_of(name, call.parameters, content), name)
             try:
                 return await self.parts.requests.once(
                     request, lambda: work(call, request), lambda known: again(call, known)

@@ -5,19 +5,20 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from wxcontroller import __version__
-from wxcontroller.client.api import application
+from wxcontroller.client.api import SERVER, application
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.carrier import Carrier
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery, Policy, Receiver
+from wxcontroller.client.drain import Drain
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.idempotency import Requests
@@ -26,7 +27,7 @@ from wxcontroller.client.keeping import Keeping
 from wxcontroller.client.logins import Logins
 from wxcontroller.client.mediabook import MediaBook, media_to_json
 from wxcontroller.client.mediaout import MediaOut
-from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.outgoing import Outgoing, Rests
 from wxcontroller.client.pacing import Pacing
 from wxcontroller.client.people import chat_of
 from wxcontroller.client.replies import Replies, Reply
@@ -42,16 +43,19 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
-from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, Ended, MessageArrived
+from wxcontroller.drivers.base import (
+    DriverContext,
+    DriverFactory,
+    Ended,
+    MessageArrived,
+)
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.statefile import ClientFacts
 
 log = logging.getLogger(__name__)
-# What is queued to be sent gets this long, and what is not sent then is reported as such.
-DRAIN_SECONDS = 1.0
-# Reports of the stop itself get this long; the whole stop stays below 5 s.
+# Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
 # What happened last, onto a disk that may be slow.
 STORE_SECONDS = 1.0
@@ -72,6 +76,7 @@ class Client:
 
     config: ClientConfig
     make_driver: DriverFactory
+    rests: Rests = Rests()
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.
@@ -93,10 +98,9 @@ class Client:
         def send_reply(reply: Reply, event: int) -> None:
             sending.reply(reply, event)
 
-        events = EventLog(private / "events.db")
-        delivery = Delivery(
-            receiver_of(config, agent), policy_of(config), events, Replies(roster, send_reply).answered
-        )
+        tasks, events = Tasks(), EventLog(private / "events.db")
+        replies = Replies(roster, send_reply)
+        delivery = Delivery(receiver_of(config, agent), policy_of(config), events, replies.answered)
         media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
         reporter = reporter_of(config, events, ring)
@@ -119,17 +123,17 @@ class Client:
 
             def publish(facts: MediaFacts) -> None:
                 media_out.received(message, facts)
-                slot.fill(with_media(report, facts), facts.path if facts.data else "")
+                slot.fill(with_media(report, facts, config), facts.path if facts.data else "")
 
             inbox.take(message, publish)
 
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, reporter, take_message)
         resuming = Resuming(reporter, inbox, session.running)
-        tasks, store = Tasks(), SendStore(events)
-        with_data = config.flag("plugin_openwx_post_media_data")
-        carrier = Carrier(driver, roster, reporter, media_out, with_data)
-        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, config.seconds("send_keep_seconds"))
+        store = SendStore(events)
+        carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"))
+        keep = config.seconds("send_keep_seconds")
+        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, self.rests)
         logins = Logins(session, outgoing)
         parts = Parts(
             config=config,
@@ -151,10 +155,11 @@ class Client:
         sending = Sending(parts)
         heartbeat = Heartbeat(
             config.poll_api,
-            poll_seconds(config),
+            config.seconds("poll_interval"),
             config.port,
             agent,
             lambda: session.state is LoginState.RUNNING,
+            config.targets,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
@@ -173,7 +178,8 @@ class Client:
                         resuming.run(held),
                     )
                     helpers = [group.create_task(work) for work in works]
-                    await self._drive(driver, session, logins, outgoing, stopping)
+                    drain = Drain(outgoing, session, notifier, config.seconds("stop_drain"))
+                    await self._drive(driver.run(logins.handle), session, drain, stopping)
                     notifier.stopping()
                     for helper in helpers:
                         helper.cancel()
@@ -192,16 +198,16 @@ class Client:
         return 0
 
     async def _drive(
-        self, driver: Driver, session: Session, logins: Logins, outgoing: Outgoing, stopping: asyncio.Event
+        self, driving: Coroutine[None, None, Ended], session: Session, drain: Drain, stopping: asyncio.Event
     ) -> None:
         """Run the driver until a stop is asked for. When it ends before, stay: the API and the state say why."""
         session.move(LoginState.LOADING, "logging in to WeChat")
-        working = asyncio.create_task(driver.run(logins.handle))
+        working = asyncio.create_task(driving)
         asked = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done() and session.state is LoginState.RUNNING:
-                await outgoing.drain(DRAIN_SECONDS)
+                await drain.run()
             if working.done():
                 ended: Ended = working.result()
                 session.park(f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason))
@@ -224,7 +230,9 @@ async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator
     sockets: asyncio.Server | None = None
     try:
         try:
-            sockets = await loop.create_server(lambda: PatientConnection(http, loop), "127.0.0.1", config.port)
+            sockets = await loop.create_server(
+                lambda: PatientConnection(http, loop, SERVER), "127.0.0.1", config.port
+            )
         except OSError as problem:
             raise PortTaken(
                 f"account {config.name}: port {config.port} can't be used: {problem.strerror}",
@@ -271,7 +279,8 @@ def pacing_of(config: ClientConfig) -> Pacing:
 
 def receiver_of(config: ClientConfig, agent: str) -> Receiver:
     """Return who gets this account's reports."""
-    return Receiver(config.post_api, agent, config.webhook_secrets, config.flag("plugin_openwx_post_media_data"))
+    with_data = config.flag("plugin_openwx_post_media_data")
+    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets)
 
 
 def policy_of(config: ClientConfig) -> Policy:
@@ -281,11 +290,4 @@ def policy_of(config: ClientConfig) -> Policy:
         longest=config.seconds("webhook_retry_longest"),
         final=frozenset(int(status) for status in config.options["webhook_final"].split(",") if status),
         timeout=config.seconds("webhook_timeout"),
-    )
-
-
-def poll_seconds(config: ClientConfig) -> float:
-    """Return the pause between heartbeats, by the plugin's name of it or by the plain one (openwx-api 5.1 no. 15)."""
-    return config.seconds(
-        "plugin_openwx_poll_interval" if "plugin_openwx_poll_interval" in config.given else "poll_interval"
     )

@@ -95,7 +95,9 @@ class Session:
             case base.Refused():
                 self._refused(event)
             case base.Profile():
-                self._reporter.events(self.roster.rename(event.me))
+                told = self.roster.rename(event.me)
+                if self._loaded:  # a login tells it bit by bit
+                    self._reporter.events(told)
                 self._publish()
             case base.RosterLoaded():
                 self.roster.replace(event.contacts, event.groups)
@@ -155,6 +157,11 @@ class Session:
         )
         if before.word != state.word:
             self._report(reports.event("state_change", before.word, state.word))
+
+    def note(self, status: str) -> None:
+        """Say something new about the present state."""
+        self._status = status
+        self._publish()
 
     def park(self, reason: str) -> None:
         """Give up until a human comes: the reason stays readable in the state file."""

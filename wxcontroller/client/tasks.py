@@ -41,3 +41,14 @@ class Tasks:
         self._running.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
             log.error("work behind a call failed", exc_info=problem)
+
+
+async def either(one: asyncio.Event, other: asyncio.Event, seconds: float | None = None) -> bool:
+    """Wait until one of two events is set; False when ``seconds`` have passed before."""
+    waits = [asyncio.ensure_future(event.wait()) for event in (one, other)]
+    try:
+        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,7 +1,8 @@
 """Fetching media that a caller or a webhook names by URL, without letting it look around in the private network.
 
 What a name resolves to is checked where the connection is made, so an answer of DNS that changes between looking and
-connecting gains nothing; each redirect is a new request and checked again.
+connecting gains nothing; each redirect is a new request and checked again. Before anything is asked for, the other
+end of the connection is looked at once more: whatever led there, it counts.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from wxcontroller.core.errors import WxError
@@ -20,6 +23,17 @@ MOST_REDIRECTS = 5
 _SECONDS = 60.0
 _PIECE = 64 * 1024
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Called global by the library, or by some versions of it, and nobody's to ask all the same.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "192.88.99.0/24",  # relays of 6to4
+        "168.63.129.16/32",  # Azure's platform, as seen from inside
+        "64:ff9b:1::/48",  # NAT64 of one's own network
+        "fec0::/10",  # sites' own, of old
+        "3fff::/20",  # for documentation
+    )
+)
 
 
 class BadSource(WxError):
@@ -43,7 +57,28 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             ip = inner
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    return (
+        ip.is_global
+        and not ip.is_multicast
+        and not ip.is_reserved
+        and not any(ip in network for network in _NOT_PUBLIC if network.version == ip.version)
+    )
+
+
+def may_be_asked(address: str) -> bool:
+    """Whether an IP address is a public one of another machine.
+
+    What listens on this machine's own public address may be hidden from others by a firewall, and would not be from
+    us.
+    """
+    if not is_public(address):
+        return False
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))  # sends nothing: it only chooses the way
+            return ipaddress.ip_address(probe.getsockname()[0]) != ipaddress.ip_address(address)
+        except OSError:
+            return True  # no way there; the connection will say so
 
 
 async def fetch(url: str, sink: Sink, most: int, private: bool, agent: str) -> Source:
@@ -51,15 +86,17 @@ async def fetch(url: str, sink: Sink, most: int, private: bool, agent: str) -> S
 
     ``private`` allows addresses of private networks. Raises BadSource, OSError of the sink.
     """
-    connector = aiohttp.TCPConnector(
-        resolver=aiohttp.ThreadedResolver() if private else _PublicOnly(), force_close=True
-    )
+    connector = aiohttp.TCPConnector(force_close=True) if private else _PublicConnector()
     headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
     try:
         async with (
             asyncio.timeout(_SECONDS),
             aiohttp.ClientSession(
-                connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+                connector=connector,
+                headers=headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=False,
             ) as web,
         ):
             return await _follow(web, _address(url, private), sink, most, private)
@@ -85,6 +122,9 @@ async def _follow(web: aiohttp.ClientSession, url: URL, sink: Sink, most: int, p
                 continue
             if answer.status != 200:
                 raise BadSource(f"the server answers {answer.status}")
+            if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+                # A few bytes could become more than there is memory.
+                raise BadSource("the server compresses it, though it was asked not to")
             if (answer.content_length or 0) > most:
                 raise TooLarge(most)
             got = 0
@@ -118,7 +158,7 @@ def _address(given: str, private: bool) -> URL:
     if not private:
         # No resolver is asked about an address that is written out.
         try:
-            public = is_public(host)
+            public = may_be_asked(host)
         except ValueError:
             if host.replace(".", "").isdigit() or ":" in host:
                 # 127.1, 2130706433: the C library knows them as addresses, and the resolver would be passed over.
@@ -143,10 +183,28 @@ class _PublicOnly(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = [each for each in await self._resolver.resolve(host, port, family) if is_public(each["host"])]
+        found = [each for each in await self._resolver.resolve(host, port, family) if may_be_asked(each["host"])]
         if not found:
             raise _Private
         return found
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+class _PublicConnector(aiohttp.TCPConnector):
+    """Connects to public addresses only."""
+
+    def __init__(self) -> None:
+        super().__init__(resolver=_PublicOnly(), force_close=True)
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """See BaseConnector.connect. Raises BadSource when the other end is not public; nothing was sent then."""
+        connection = await super().connect(req, traces, timeout)
+        peer = connection.transport.get_extra_info("peername") if connection.transport else None
+        if not peer or not may_be_asked(str(peer[0])):
+            connection.close()
+            raise BadSource(str(_Private()))
+        return connection

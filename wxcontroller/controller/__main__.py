@@ -11,6 +11,7 @@ from wxcontroller import __version__
 from wxcontroller.controller.service import Service, inherited_sockets, own_sockets
 from wxcontroller.controller.units import Systemd
 from wxcontroller.core.account import Account
+from wxcontroller.core.dumps import forbid_dumps
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.materialise import render_account
@@ -29,6 +30,7 @@ def main() -> int:
         return _check(paths)
     # The Python stack of a loop that stalled gets into the journal when the watchdog kills us.
     faulthandler.enable()
+    forbid_dumps()
     setup_logging("wxcontroller")
     try:
         loaded = load_settings(paths)

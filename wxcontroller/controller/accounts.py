@@ -147,6 +147,17 @@ class Accounts:
 
     # What shall be
 
+    async def govern(self) -> None:
+        """Bring the settings' webhook_targets into all accounts' files. What can't be written is logged."""
+        try:
+            changed = await asyncio.to_thread(self._materialiser.govern)
+        except OSError as problem:
+            log.error("the accounts' files can't be looked at: %s", problem)
+            return
+        for instance in changed:
+            self.known.forget(instance)
+            log.info("account %s: its webhook_targets are new, and count from its next start", self._name(instance))
+
     async def start(
         self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool = False
     ) -> Started:

@@ -35,7 +35,7 @@ class Connection(PatientConnection):
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         # Bodies pass through as they came.
-        super().__init__(server, loop, auto_decompress=False, keepalive_timeout=_KEEPALIVE)
+        super().__init__(server, loop, SERVER, auto_decompress=False, keepalive_timeout=_KEEPALIVE)
         self._first: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -73,15 +73,3 @@ class Connection(PatientConnection):
         super().data_received(data)
         if not self.idle:
             self._something_came()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what is no HTTP, or what got past every handler."""
-        response = super().handle_error(request, status, exc, message)
-        response.headers["Server"] = SERVER  # no application, so no one else does it
-        return response

@@ -25,6 +25,7 @@ class Context:
     notices: tuple[str, ...] = ()
     settings_read: float = field(default_factory=time.time)
     settings_error: str = ""
+    readers: int = 0  # of events
 
     @property
     def settings(self) -> Settings:

@@ -36,6 +36,14 @@ class NotRunning(WxError):
     """A thing that only a running account has."""
 
 
+class TooManyReaders(WxError):
+    """More readers of events than are served at a time."""
+
+
+class NotAnswering(WxError):
+    """An account's program that runs and does not answer."""
+
+
 class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
@@ -56,6 +64,8 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (UnknownAccount, Kind(404, "unknown-account")),
     (NoQrcode, Kind(404, "no-qrcode")),
     (NotRunning, Kind(409, "not-running")),
+    (TooManyReaders, Kind(503, "too-many-readers")),
+    (NotAnswering, Kind(502, "not-answering")),
     (TooManyAccounts, Kind(409, "max-clients")),
     (NoPort, Kind(503, "no-port")),
     (TemplateError, Kind(500, "template")),

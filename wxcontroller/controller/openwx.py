@@ -28,10 +28,9 @@ NO_QRCODE_TYPE = "text/html;charset=UTF-8"
 
 def add_routes(app: web.Application) -> None:
     """Route the four endpoints; each takes GET and HEAD."""
-    app.router.add_get("/openwx/start_client", start_client)
-    app.router.add_get("/openwx/stop_client", stop_client)
-    app.router.add_get("/openwx/check_client", check_client)
-    app.router.add_get("/openwx/get_qrcode", get_qrcode)
+    for handler in (start_client, stop_client, check_client, get_qrcode):
+        for end in ("", "/"):  # the original's framework takes a slash at the end
+            app.router.add_get(f"/openwx/{handler.__name__}{end}", handler)
 
 
 async def start_client(request: web.Request) -> web.Response:

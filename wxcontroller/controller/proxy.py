@@ -136,7 +136,7 @@ async def _ask(
         request.method, url, headers=headers, data=body, allow_redirects=False, timeout=_timeout(settings)
     )
     try:
-        if request.path == _LONG_POLL:
+        if request.path.removesuffix("/") == _LONG_POLL:
             return await _unless_draining(shared, sent)
         return await sent
     except aiohttp.ClientError:

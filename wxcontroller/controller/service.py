@@ -73,15 +73,17 @@ class Service:
             upstream = await stack.enter_async_context(upstream_session())
             shared = Context(accounts, upstream, notices=self._loaded.notices)
             server = Server(application(shared), self._sockets)
-            ending = asyncio.Event()
-            with _signals(ending.set, lambda: self._reload(shared)):
+            ending, asked = asyncio.Event(), asyncio.Event()
+            with _signals(ending.set, asked.set):
                 await server.start()
+                await accounts.govern()
                 self._notifier.ready()
                 log.info("serving on %s", ", ".join(_address(each) for each in self._sockets))
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(self._watchdog(), name="watchdog"),
                         group.create_task(self._look_after(accounts), name="looks"),
+                        group.create_task(self._reloads(asked, shared), name="reloads"),
                         group.create_task(heartbeat(lambda: shared.settings), name="heartbeat"),
                     ]
                     await ending.wait()
@@ -118,7 +120,13 @@ class Service:
             self._notifier.watchdog()
             await asyncio.sleep(seconds / 3)
 
-    def _reload(self, shared: Context) -> None:
+    async def _reloads(self, asked: asyncio.Event, shared: Context) -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            await self._reload(shared)
+
+    async def _reload(self, shared: Context) -> None:
         """Read the settings again; unusable ones change nothing."""
         self._notifier.reloading()
         try:
@@ -135,6 +143,7 @@ class Service:
             logging.getLogger().setLevel(LEVELS[loaded.settings.log_level])
             for notice in loaded.notices:
                 log.warning("%s", notice)
+            await shared.accounts.govern()
             log.info("settings are reloaded", extra=fields(Event.SETTINGS))
         self._say("")
         self._notifier.ready()

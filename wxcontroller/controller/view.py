@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+from wxcontroller import __version__
 from wxcontroller.controller.statefiles import ClientState
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.openwx import statefile
+from wxcontroller.openwx.statefile import ClientFacts, Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,26 +146,34 @@ def account_json(view: View) -> JsonObject:
 
 
 def stand_in_state(view: View, paths: Paths) -> JsonObject:
-    """Return a STATE (openwx-api 4.4) for a client that has no process to write one, or not yet."""
-    instance = view.instance
+    """Return a STATE (openwx-api 4.4) for a client that has no process to write one, or not yet: all its fields."""
+    account, instance = view.account, view.instance
+    facts = ClientFacts(
+        account=account.name.name,
+        version=__version__,
+        pid=0,
+        start_time=0,
+        driver=account.driver,
+        given=account.options,
+        defaults={option.name: option.default for option in OPTIONS.values()},
+        paths={
+            "tmpdir": str(paths.runtime(instance)),
+            "media_dir": str(paths.media(instance)),
+            "cookie_path": str(paths.cookie_file(instance)),
+            "qrcode_path": str(paths.qrcode_file(instance)),
+            "pid_path": str(paths.pid_file(instance)),
+            "state_path": str(paths.state_file(instance)),
+        },
+    )
+    moment = Moment(view.login or LoginState.STOPPED, None, 0, view.status, view.reason)
+    content = statefile.render(facts, moment)
+    del content["qrcode_link"]
+    unknown: JsonObject = {"pid": None, "start_time": None, "state_since": None}
     return {
-        "account": view.account.name.name,
-        "state": view.word,
-        "previous_state": None,
-        "login_state": view.login.value if view.login else None,
-        "status": view.status,
-        "reason": view.reason,
-        "unit": view.account.name.unit,
+        **content,
+        **unknown,
+        "unit": account.name.unit,
         "unit_state": view.unit.state.value,
         "unit_sub": view.unit.sub,
-        "driver": view.account.driver,
-        "os": "linux",
-        "pid": None,
-        "port": view.account.port,
-        "tmpdir": str(paths.runtime(instance)),
-        "media_dir": str(paths.media(instance)),
-        "cookie_path": str(paths.cookie_file(instance)),
-        "qrcode_path": str(paths.qrcode_file(instance)),
-        "pid_path": str(paths.pid_file(instance)),
-        "state_path": str(paths.state_file(instance)),
+        "port": account.port,
     }

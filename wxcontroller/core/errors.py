@@ -84,3 +84,12 @@ class WeChatError(WxError):
         super().__init__(message, remedy)
         self.ret = ret
         self.unsure = ret is None if unsure is None else unsure
+
+
+class UploadFailed(WeChatError):
+    """WeChat did not take a file: ``cause`` says why, at piece number ``piece`` of ``pieces``."""
+
+    def __init__(self, cause: WeChatError, piece: int, pieces: int) -> None:
+        super().__init__(cause.message, cause.remedy, cause.ret)
+        self.piece = piece
+        self.pieces = pieces

@@ -35,6 +35,8 @@ from wxcontroller.core.options import OPTIONS, check_options
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
+from wxcontroller.core.targets import SETTING as TARGETS
+from wxcontroller.core.targets import Targets
 
 log = logging.getLogger(__name__)
 # Another account's files stay readable for the controller's group only; they hold webhook addresses.
@@ -129,12 +131,12 @@ class Materialiser:
                 echoed.update(known.parameters)
             merged.update(options)
             echoed.update(parameters)
+            self._check_targets(name, merged)
             # A port outside today's range (the settings changed) would be refused by the slice.
             stays = known is not None and (runs or self._in_range(known.port))
             port = known.port if known is not None and stays else self._free_port(name.instance)
             account = Account(name, port, Desired.STARTED, merged, echoed)
-            self._write(account)
-            return account
+            return self._write(account)
 
     def prepare(self, instance: str) -> Account:
         """Return the account of a unit that is being started, writing its file when there is none.
@@ -154,15 +156,13 @@ class Materialiser:
             name = parse_name(instance)
             options = {**self.settings.client, **_default_urls(self.settings)}
             account = Account(name, self._free_port(instance), Desired.STARTED, options, {})
-            self._write(account)
-            return account
+            return self._write(account)
 
     def desire(self, instance: str, desired: Desired) -> Account:
         """Change what is wanted of an account, and nothing else. Raises UnknownAccount or BadEnvironmentFile."""
         with self._locked():
             account = replace(self.registry.load(instance, overrides=False), desired=desired)
-            self._write(account)
-            return account
+            return self._write(account)
 
     def remove(self, instance: str) -> None:
         """Forget an account: its file goes, an unusable one kept aside too, and its port is free again."""
@@ -170,6 +170,38 @@ class Materialiser:
             path = self.paths.account_file(instance)
             path.unlink(missing_ok=True)
             _aside(path).unlink(missing_ok=True)
+
+    def govern(self) -> list[str]:
+        """Bring today's webhook_targets into all accounts' files; return the ids of those that had others.
+
+        A file that can't be read or written is logged and left as it is.
+        """
+        changed: list[str] = []
+        with self._locked():
+            for instance in self.registry.instances():
+                try:
+                    account = self.registry.load(instance, overrides=False)
+                    if account.options.get(TARGETS, "") != str(self.settings.webhook_targets):
+                        self._write(account)
+                        changed.append(instance)
+                except (WxError, OSError) as problem:
+                    log.error("account %s keeps the %s it has: %s", instance, TARGETS, problem)
+        return changed
+
+    def _check_targets(self, name: AccountName, options: Mapping[str, str]) -> None:
+        """Raise BadOption for a report or heartbeat address that the settings, or the account's own file, forbid."""
+        targets = self.settings.webhook_targets
+        own = (_variables(self.paths.override_file(name.instance)) or {}).get(OPTIONS[TARGETS].variable)
+        if own is not None:
+            try:
+                targets = Targets.parse(own.split())
+            except ValueError as problem:
+                raise BadOption(
+                    f"account {name}: {OPTIONS[TARGETS].variable} {problem}",
+                    f"correct {self.paths.override_file(name.instance)}",
+                ) from None
+        for option in ("post_api", "poll_api"):
+            targets.check(str(name), option, options.get(option, ""))
 
     def _known(self, instance: str) -> Account | None:
         try:
@@ -185,9 +217,14 @@ class Materialiser:
                 path.replace(aside)
             return None
 
-    def _write(self, account: Account) -> None:
+    def _write(self, account: Account) -> Account:
+        """Write an account's file and return the account as it stands there: with today's webhook_targets."""
+        targets = str(self.settings.webhook_targets)
+        options = {name: value for name, value in account.options.items() if name != TARGETS}
+        account = replace(account, options={**options, TARGETS: targets} if targets else options)
         content = render_account(account, self.paths, self.settings.template_path)
         replace_file(self.paths.account_file(account.name.instance), content.encode(), _MODE, durable=True)
+        return account
 
     def _in_range(self, port: int) -> bool:
         return self.settings.backend_start_port <= port <= self.settings.backend_end_port

@@ -43,6 +43,10 @@ class Notifier:
     def stopping(self) -> None:
         self._send("STOPPING=1")
 
+    def extend(self, seconds: float) -> None:
+        """Ask for so many more seconds, beyond the unit's time limit, before the next word."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+
     def _send(self, message: str) -> None:
         # The library sends Latin-1 and drops, without a word, what that can't hold. UTF-8 read as Latin-1 leaves it
         # as UTF-8 again, which is what systemd wants.

@@ -48,7 +48,7 @@ _OWN = {
         *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
         *("send_jitter", "send_daily_max", "send_burst_max", "send_keep_seconds", "idempotency_keep_seconds"),
-        "jsonp",
+        *("stop_drain", "jsonp", "public_url", "webhook_targets"),
         *("webhook_retry_first", "webhook_retry_longest", "webhook_give_up_days", "webhook_final", "webhook_timeout"),
         *("event_keep_days", "event_keep_bytes", "dead_keep_days"),
     )
@@ -157,6 +157,13 @@ def conditions(value: str) -> str:
     return value
 
 
+def targets(value: str) -> str:
+    """Accept webhook targets (core.targets) separated by spaces, or nothing."""
+    from wxcontroller.core.targets import Targets  # wxctl has no use for it, and must be quick
+
+    return str(Targets.parse(value.split()))
+
+
 def directories(value: str) -> str:
     """Accept absolute directories separated by colons, or nothing."""
     if any(part and not part.startswith("/") for part in value.split(":")):
@@ -228,13 +235,14 @@ OPTIONS: Mapping[str, Option] = {
             integer(60, 2592000),
             "an Idempotency-Key is remembered for so long",
         ),
+        Option("stop_drain", "15", seconds(0, 300), "what is queued to be sent gets so long at a stop, not more"),
         Option("qrcode_count_max", "10", integer(1, 1000), "QR codes shown in a row before giving up"),
         Option("stop_with_mobile", "0", flag, "stop when the phone ends the web session, instead of a new login"),
         Option(
             "synccheck_interval",
             "1",
             seconds(0, 60),
-            "pause between two checks for news; in a stream of messages a fifth of it",
+            "pause between two checks for news; in a stream of messages a twentieth of it",
         ),
         Option("synccheck_delay", "1", seconds(0, 60), "pause after a failed check, growing"),
         Option(
@@ -264,6 +272,16 @@ OPTIONS: Mapping[str, Option] = {
         Option("ca_file", "", line(300), "CA certificates to trust besides the system's", Origin.SETTINGS),
         Option("media_paths", "", directories, "directories below which media_path may name files", Origin.SETTINGS),
         Option("media_private_urls", "0", flag, "media may be fetched from private addresses", Origin.SETTINGS),
+        Option(
+            "public_url",
+            "http://127.0.0.1:2000",
+            url,
+            "the controller's address, as it stands in reports",
+            Origin.SETTINGS,
+        ),
+        Option(
+            "webhook_targets", "", targets, "where reports and heartbeats may go; empty: anywhere", Origin.SETTINGS
+        ),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),

@@ -16,8 +16,12 @@ from wxcontroller.core.errors import BadOption, BadSettings
 from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.options import Origin, check_options, url
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.targets import SETTING as TARGETS
+from wxcontroller.core.targets import Targets
 
 T = TypeVar("T")
+# They have to fit into a variable of each account's environment.
+_MOST_TARGETS = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,20 @@ def _hosts(value: object) -> object:
     return tuple(value)
 
 
+def _targets(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]')
+    found = Targets.parse(value)
+    if len(str(found)) > _MOST_TARGETS:
+        raise ValueError(f"has more than {_MOST_TARGETS} characters")
+    return found
+
+
 def _client(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError("must be a table of account options, as [client]")
+    if TARGETS in value:
+        raise ValueError(f"has the option {TARGETS}, which stands above the tables, as a list")
     pairs: list[tuple[str, str]] = []
     for name, given in value.items():
         if isinstance(given, bool):
@@ -150,6 +165,9 @@ class Settings:
     backend_end_port: int = _setting(4999, _whole(1024, 65000), "highest port given to an account")
     post_api: str = _setting("", _url, "report URL of accounts that have none of their own")
     poll_api: str = _setting("", _url, "heartbeat URL of the controller itself")
+    webhook_targets: Targets = _setting(
+        Targets(), _targets, "addresses below which post_api and poll_api of accounts may be; empty: anywhere"
+    )
     poll_interval: float = _setting(5, _number(0.1, 86400), "pause between two heartbeats of the controller")
     max_clients: int = _setting(100, _whole(1, 10000), "accounts that may be started at a time")
     check_interval: float = _setting(5, _number(0.5, 3600), "pause between two looks at all units")
@@ -160,7 +178,7 @@ class Settings:
     ua_request_timeout: float = _setting(120, _number(1, 3600), "longest proxied request")
     ua_inactivity_timeout: float = _setting(120, _number(1, 3600), "longest silence of a proxied request")
     start_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to come up")
-    stop_timeout: float = _setting(20, _number(1, 600), "longest wait for an account's unit to end")
+    stop_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to end")
     drain_timeout: float = _setting(15, _number(0, 3600), "longest wait for requests under way at an end")
     max_body: int = _setting(64 * 1024 * 1024, _whole(1024, 1 << 32), "largest request body in bytes")
     unknown_options: str = _setting(
@@ -235,6 +253,15 @@ def load_settings(paths: Paths) -> Loaded:
             f"backend_start_port {settings.backend_start_port}",
             "make the range hold at least one port, and allow it in wxclient.slice (SocketBindAllow=)",
         )
+    for option, address in (
+        ("post_api", settings.post_api),
+        *((option, settings.client.get(option, "")) for option in ("post_api", "poll_api")),
+    ):
+        if address and not settings.webhook_targets.allow(address):
+            raise BadSettings(
+                f"{origin[TARGETS]}: {option} of the settings is not among {TARGETS}",
+                f"add its address to {TARGETS}, or use another one",
+            )
     return Loaded(settings, tuple(notices), tuple(read))
 
 

@@ -281,7 +281,11 @@ class Driver(Protocol):
         ...
 
     async def upload(self, file: Upload) -> Uploaded:
-        """Give WeChat a file. Raises WeChatError, Unsupported for what WeChat takes from nobody, OSError."""
+        """Give WeChat a file.
+
+        Raises UploadFailed, WeChatError when nobody is logged in, Unsupported for what WeChat takes from nobody, and
+        OSError.
+        """
         ...
 
     async def send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:

@@ -12,14 +12,15 @@ log = logging.getLogger(__name__)
 
 
 class PatientConnection(RequestHandler):
-    """Where requests are parsed. Used as the protocol of each accepted socket; ``options`` are aiohttp's."""
+    """Where requests are parsed. Used as the protocol of each accepted socket; ``program`` is told as Server."""
 
-    __slots__ = ("_line_done",)
+    __slots__ = ("_line_done", "_program")
 
     def __init__(
         self,
         server: web.Server,
         loop: asyncio.AbstractEventLoop,
+        program: str,
         *,
         auto_decompress: bool = True,
         keepalive_timeout: float = 75.0,
@@ -32,6 +33,7 @@ class PatientConnection(RequestHandler):
             keepalive_timeout=keepalive_timeout,
         )
         self._line_done = False
+        self._program = program
 
     @property
     def idle(self) -> bool:
@@ -63,10 +65,12 @@ class PatientConnection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or what got past every handler."""
         if status != 400 or request.writer.output_size > 0:
-            return super().handle_error(request, status, exc, message)
-        log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
-        response = refusal("the request can't be read as HTTP")
-        response.force_close()
+            response = super().handle_error(request, status, exc, message)
+        else:
+            log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
+            response = refusal("the request can't be read as HTTP")
+            response.force_close()
+        response.headers["Server"] = self._program  # no application, so no one else does it
         return response
 
 

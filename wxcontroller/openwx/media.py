@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
 
+# Reports carry content up to here, in bytes; larger ones have the path only.
+MOST_DATA = 10 * 1024 * 1024
 CODES = {
     MessageKind.IMAGE: 3,
     MessageKind.FILE: 6,

@@ -49,7 +49,11 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """How a send of ours ended. ``code`` is WeChat's code, 0 for success, or one of ours (client/outcomes)."""
+    """How a send of ours ended.
+
+    ``code`` is WeChat's code, 0 for success, -5 when it never went out. ``status`` is the contract's word for it,
+    ``info`` says what is known.
+    """
 
     message_id: str
     local_id: str
@@ -58,6 +62,7 @@ class SendResult:
     content: str
     time: int
     code: int
+    status: str
     info: str
     attempts_left: int
     media: MediaFacts | None = None

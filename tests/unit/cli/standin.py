@@ -70,6 +70,7 @@ class Controller:
     notes: JsonObject = field(default_factory=dict)
     settings_error: str | None = None
     refuse: tuple[int, JsonObject] | None = None
+    deliveries: JsonObject = field(default_factory=dict)
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
     # What sends get before that: answers with their status; None: the connection breaks off after it was taken.
     send_trouble: list[tuple[int, JsonObject] | None] = field(default_factory=list)
@@ -104,6 +105,8 @@ class Controller:
             }
         if self.refuse is not None and method != "GET":
             return self.refuse
+        if path == "/v1/deliveries":
+            return 200, self.deliveries
         if path == "/v1/accounts":
             return 200, {"accounts": list(self.accounts.values())}
         _, _, _, encoded, *verbs = path.split("/")
@@ -115,6 +118,8 @@ class Controller:
         return self._account(method, name, verb)
 
     def _account(self, method: str, name: str, verb: str) -> tuple[int, JsonValue]:
+        if verb.startswith("deliveries"):
+            return 200, self.deliveries
         if verb == "qr":
             if not self.links:
                 return 404, {"error": {"code": "no-qrcode", "message": "no QR code to scan", "remedy": "wait for it"}}

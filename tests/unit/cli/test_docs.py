@@ -14,6 +14,7 @@ from wxcontroller.core.journal import Event
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.targets import Targets
 
 ROOT = Path(__file__).parents[3]
 MAN = ROOT / "docs/man"
@@ -44,7 +45,7 @@ def test_every_setting_has_its_default_in_the_page() -> None:
             assert '*listen* = [{ host = "127.0.0.1", port = 2000 }]' in page
         else:
             shown = str(default).lower() if isinstance(default, bool | int | float) else f'"{default}"'
-            shown = "[]" if default == () else shown
+            shown = "[]" if default in ((), Targets()) else shown
             assert f"\n*{entry.name}* = {shown}\n" in page, entry.name
     for name in OBSOLETE:
         assert f"*{name}*" in page, name
@@ -96,10 +97,13 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
     for name, command in cli.commands.items():
         found = re.search(rf"^\*{name}\*.*?(?=^\*\w|^#)", page, re.MULTILINE | re.DOTALL)
         assert found is not None, name
-        for parameter in command.params:
-            if isinstance(parameter, click.Option) and parameter.name not in ("url", "json", "help"):
+        inner = command.commands if isinstance(command, click.Group) else {}
+        for parameter in (*command.params, *(one for each in inner.values() for one in each.params)):
+            if isinstance(parameter, click.Option) and parameter.name not in ("url", "json", "help", "as_json"):
                 for spelling in parameter.opts:
                     assert f"*{spelling}*" in found[0], (name, spelling)
+        for verb in inner:
+            assert f"_{verb}_" in found[0], (name, verb)
     verbs = set(re.findall(r"^\*(\w+)\*(?: \[?_|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
     assert verbs == set(cli.commands)
 
@@ -125,7 +129,9 @@ def _anchors(document: Path) -> set[str]:
 
 def test_calls_of_wxctl_in_the_documents_are_right() -> None:
     """Verbs, switches and option names in code of the documents and of the page are ones that wxctl takes."""
-    spellings = {spelling for command in cli.commands.values() for p in command.params for spelling in p.opts}
+    groups = [command for command in cli.commands.values() if isinstance(command, click.Group)]
+    commands = [*cli.commands.values(), *(inner for group in groups for inner in group.commands.values())]
+    spellings = {spelling for command in commands for p in command.params for spelling in p.opts}
     spellings |= {spelling for p in cli.params for spelling in p.opts} | {"--help", "-h"}
     for document in [*DOCUMENTS, MAN / "wxctl.1.scd", ROOT / "debian/README.Debian"]:
         for code in _code(document):

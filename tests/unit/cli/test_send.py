@@ -133,7 +133,12 @@ def test_when_no_answer_comes_it_says_that_it_does_not_know(wxctl: Wxctl, server
     assert "the message to friend 强哥 may have been sent or not: client 小店 broke off" in done.stderr
     assert "repeat the command with --key mine: it is not sent twice then" in done.stderr
     server.send_trouble = []
-    server.send_answer = {"id": "1", "code": -9, "status": "it may have arrived: webwxsendmsg: no answer in time"}
+    server.send_answer = {
+        "id": "1",
+        "code": -1,
+        "status": "unknown data",
+        "reason": "it may have arrived: webwxsendmsg: no answer in time",
+    }
     done = wxctl("send", "小店", "@c", "x")
     assert done.returncode == 1
     assert "may have been sent or not: it may have arrived" in done.stderr
@@ -150,7 +155,7 @@ def test_a_program_that_does_not_know_keys_is_not_asked_again(wxctl: Wxctl, serv
 
 def test_a_key_of_another_message_is_refused(wxctl: Wxctl, server: Controller) -> None:
     server.send_trouble = [
-        (422, {"id": None, "code": -10, "status": "this Idempotency-Key came with another request"})
+        (422, {"id": None, "code": -9, "status": "this Idempotency-Key came with another request"})
     ]
     done = wxctl("send", "小店", "@c", "x", "--key", "mine")
     assert done.returncode == 2

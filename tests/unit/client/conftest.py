@@ -11,11 +11,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
+from wxcontroller.client.outgoing import Rests
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.paths import Paths
+
+HURRY = Rests(line=(0.01, 0.02), frequent=(0.01, 0.02))
 
 
 @dataclass
@@ -91,6 +95,12 @@ async def webhook() -> AsyncIterator[Webhook]:
     await runner.cleanup()
 
 
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    async with listening() as one:
+        yield one
+
+
 @dataclass
 class RunningClient:
     """A client in this process; ``get`` and ``post`` talk to its real port."""
@@ -136,27 +146,27 @@ class RunningClient:
 
     async def stop(self) -> int:
         self.stopping.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(8):
             return await self.task
 
 
 @pytest.fixture
 async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[..., RunningClient]]":
-    """A function that starts client alice with options as environment variables."""
+    """A function that starts client alice with options as environment variables, and short rests of its queue."""
     running: list[RunningClient] = []
     http = aiohttp.ClientSession()
     paths = Paths(tmp_path)
     paths.runtime("alice").mkdir(parents=True)
     paths.state("alice").mkdir(parents=True)
 
-    def begin(**environ: str) -> RunningClient:
+    def begin(rests: Rests = HURRY, **environ: str) -> RunningClient:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
         quick = {"MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2"}
         environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), **quick, **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()
-        client = Client(read_config("alice", environ, paths), driver.make)
+        client = Client(read_config("alice", environ, paths), driver.make, rests)
         one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
         running.append(one)
         return one

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.model import Contact, Direction, Group, Media, Member, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
@@ -109,7 +109,10 @@ class ScriptedDriver:
     async def upload(self, file: Upload) -> Uploaded:
         content = file.path.read_bytes()
         self.uploads.append((file, content))
-        self._ends()
+        try:
+            self._ends()
+        except WeChatError as problem:
+            raise UploadFailed(problem, piece=1, pieces=1) from problem
         if file.mime.startswith("audio/"):
             raise Unsupported("voice can't be sent on this route")
         kind = MessageKind.IMAGE if file.mime.startswith("image/") else MessageKind.FILE

@@ -106,7 +106,7 @@ async def test_where_wechat_gives_no_answer_it_is_said_that_it_may_be_done(start
     ):
         client.driver.outcomes = [WeChatError("no answer in time")]
         answer = obj(await client.get(call, **given))
-        assert (answer["code"], str(answer["reason"]).startswith("it may ")) == (-9, True), answer
+        assert (answer["code"], str(answer["reason"]).startswith("it may ")) == (-1, True), answer
         assert "no answer in time" in str(answer["reason"])
         client.driver.outcomes = [WeChatError("can't connect", unsure=False)]
         assert obj(await client.get(call, **given))["code"] in (-1, 201)
@@ -117,14 +117,18 @@ async def test_pictures(start: Start) -> None:
     await client.login()
     gif = b"GIF89a" + bytes(20)
     client.driver.contents.update({"avatar @me": gif, "avatar @c @@team": gif, "avatar @ben": b"<html>"})
-    for query in ({"id": "@me"}, {"id": "@c", "group_id": "@@team"}):
+    client.driver.contents["avatar @@team"] = gif
+    for query in ({"id": "@me"}, {"id": "@c", "group_id": "@@team"}, {"id": "@@team"}, {"displayname": "A、Cy"}):
         async with client.http.get(client.address("get_avatar"), params=query) as answer:
             assert (answer.status, answer.content_type, await answer.read()) == (200, "image/gif", gif)
             assert answer.headers["Cache-Control"] == "max-age=3600"
-    for query in ({"id": "@ben"}, {"markname": "安"}, {"id": "@@team"}):
+    for query in ({"id": "@ben"}, {"markname": "安"}, {"displayname": "安"}):
         async with client.http.get(client.address("get_avatar"), params=query) as answer:
             assert (answer.status, await answer.read()) == (503, b"")
             assert answer.content_type == "text/html"
+    for query in ({"displayname": "A、Cy", "account": "x"}, {"displayname": "nobody"}, {"id": "@c"}):
+        async with client.http.get(client.address("get_avatar"), params=query) as answer:
+            assert await answer.json() == {"id": None, "code": 100, "status": "object not found"}
 
 
 async def test_a_question_gets_the_next_answer_of_that_friend(start: Start) -> None:

@@ -140,11 +140,21 @@ async def test_a_send_is_tried_again_with_the_same_id_and_a_refusal_is_final(sta
 
 async def test_a_send_gives_up_after_five_attempts(start: Start) -> None:
     client = start()
-    client.driver.outcomes = [WeChatError("nobody listens there", unsure=False) for _ in range(5)]
+    client.driver.outcomes = [WeChatError("no answer", "wait a little") for _ in range(5)]
     client.driver.play(logged_in())
     await client.until_state("running")
-    assert obj(await client.get("send_friend_message", id="@ann", content="a"))["code"] == -5
+    answer = await client.get("send_friend_message", id="@ann", content="a")
+    # The original's code and word for what could not be read, and what is known of it.
+    assert answer == {
+        "id": "1000",
+        "code": -1,
+        "status": "unknown data",
+        "reason": "it may have arrived: no answer; wait a little",
+    }
     assert len(client.driver.sends) == 5
+    client.driver.outcomes = [WeChatError("busy", ret=-1) for _ in range(5)]
+    answer = await client.get("send_friend_message", id="@ann", content="b")
+    assert answer == {"id": "1001", "code": -1, "status": "unknown error", "reason": "busy"}
 
 
 async def test_bad_sends_are_answered_at_once(start: Start) -> None:

@@ -19,11 +19,12 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
-from wxcontroller.client import calls
+from wxcontroller.client import bodies
 from wxcontroller.client.config import read_config
 from wxcontroller.core.account import Account, account_from, variables_of
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
 
 Start = Callable[..., RunningClient]
@@ -49,8 +50,29 @@ async def test_web_pages_can_not_use_an_accounts_port(start: Start, headers: dic
     client = await running(start)
     form = {"id": "@ann", "content": "x"}
     async with client.http.post(client.address("send_friend_message"), data=form, headers=headers) as answer:
-        assert answer.status == 403
+        assert (answer.status, (await answer.json())["code"]) == (403, -6)
     assert client.driver.sends == []
+
+
+async def test_nothing_says_what_it_is_made_of(start: Start) -> None:
+    client = await running(start)
+    for path in ("get_user_info", "get_avatar", "no_such_call"):
+        async with client.http.get(client.address(path)) as answer:
+            assert answer.headers["Server"] == "wxclient"
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"no HTTP\r\n\r\n")
+    assert b"\r\nServer: wxclient\r\n" in await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_slash_at_the_end_is_the_same_call(start: Start, method: str) -> None:
+    """The original's framework takes it so."""
+    client = await running(start)
+    async with client.http.request(method, client.address("search_friend/"), params={"id": "@ann"}) as answer:
+        assert [one["id"] for one in await answer.json()] == ["@ann"]
+    async with client.http.request(method, client.address("search_friend//")) as answer:
+        assert answer.status == 403
 
 
 @pytest.mark.parametrize(
@@ -129,7 +151,7 @@ FORM = (
 async def test_bodies_that_are_too_large_do_not_come_or_can_not_be_read(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "SECONDS", 0.2)
     client = await running(start)
     for end, expected in (
         (b"Content-Length: 99999999999\r\n\r\nid=", 413),
@@ -256,6 +278,20 @@ def test_the_admins_webhook_wins_over_the_stored_one(tmp_path: Path) -> None:
     by_merged = {**stored, "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": "http://c/?client=alice"}
     assert read_config("alice", by_merged, Paths(tmp_path)).post_api == "http://c/?client=alice"
     assert account_from(by_merged, "x").options["post_api"] == "http://c/"
+
+
+@pytest.mark.parametrize("name", ["post_event", "post_media_data", "poll_interval"])
+@pytest.mark.parametrize("by", ["plain", "plugin"])
+def test_the_admins_own_value_wins_by_either_name(tmp_path: Path, name: str, by: str) -> None:
+    """Requests and settings are written down under the plugin's name; the plain one is there by hand only."""
+    given = check_options([(name, "1")], Origin.SETTINGS).given
+    stored = variables_of(Account(parse_name("alice"), 3000, options=given), Paths(tmp_path))
+    assert f"MOJO_WEIXIN_{name.upper()}" not in stored
+    variable = f"MOJO_WEIXIN_{'PLUGIN_OPENWX_' if by == 'plugin' else ''}{name.upper()}"
+    config = read_config("alice", {**stored, variable: "0" if name != "poll_interval" else "7"}, Paths(tmp_path))
+    assert (
+        config.options[name] == config.options[f"plugin_openwx_{name}"] == ("0" if name != "poll_interval" else "7")
+    )
 
 
 def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: Path) -> None:

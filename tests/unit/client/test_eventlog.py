@@ -184,7 +184,7 @@ async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: 
     log = opened()
     log.append(report(1), deliver=True)
     await log.settled(10)
-    swept = await log.sweep(Limits(0, 0, give_up=0.001, most_bytes=0))
+    swept = await log.sweep(Limits(0, 0, give_up=0.000001, most_bytes=0))
     assert (swept.given_up, log.counts.pending, log.counts.dead) == (1, 0, 1)
     assert await log.replay(Selection((State.DEAD,))) == 1
     assert (log.counts.pending, log.counts.dead) == (1, 0)

@@ -81,6 +81,18 @@ async def test_changes_are_told_property_by_property_to_who_asks(start: Start, w
     assert obj(await client.get("get_user_info"))["name"] == "新"
 
 
+async def test_what_a_login_tells_of_oneself_bit_by_bit_is_no_change(start: Start, webhook: Webhook) -> None:
+    """WeChat says where somebody lives only in the list of contacts."""
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT_LIST": ALL})
+    accepted, _, *rest = logged_in()
+    whole = replace(ME, city="杭州")
+    client.driver.play([accepted, Profile(ME), Profile(whole), *rest, Profile(replace(whole, city="北京"))])
+    client.driver.play([message("last")])
+    await webhook.messages()
+    assert obj(items(webhook.events("update_user")[0])[0])["city"] == "杭州"
+    assert [items(params)[1:] for params in webhook.events("user_property_change")] == [["city", "杭州", "北京"]]
+
+
 async def test_the_lists_of_a_login_follow_the_login_for_who_asks(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT_LIST": ALL})
     await client.login()

@@ -249,6 +249,17 @@ async def test_a_list_of_ones_own_replaces_the_default(
     assert found == expected & FOR_CHECK_EVENT
 
 
+@pytest.mark.parametrize(("wanted", "said"), [("login,new_freind,on", "new_freind, on"), (",".join(EVENTS), "")])
+async def test_a_name_that_is_no_event_is_told_in_the_journal(
+    start: Start, caplog: pytest.LogCaptureFixture, wanted: str, said: str
+) -> None:
+    client = start(MOJO_WEIXIN_POST_EVENT_LIST=wanted)
+    await client.login()
+    told = [one.getMessage() for one in caplog.records if "post_event_list" in one.getMessage()]
+    assert [text for text in told if f"({said})" in text] == told
+    assert bool(told) == bool(said)
+
+
 async def test_switched_off_events_are_neither_posted_nor_kept(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"}, **EVERYTHING)
     client.driver.play(ALL_HAPPENS)

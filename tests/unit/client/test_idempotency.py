@@ -79,7 +79,7 @@ async def test_a_key_that_came_with_another_request_is_refused(
     await ask(client, ANN)
     call, form = other
     status, answer = await ask(client, form, call)
-    assert (status, answer["code"], answer["id"]) == (422, -10, None)
+    assert (status, answer["code"], answer["id"]) == (422, -9, None)
     assert "needs a new key" in str(answer["status"])
     assert len(client.driver.sends) == 1
     assert (await ask(client, ANN))[1]["code"] == 0

@@ -29,7 +29,7 @@ from wxcontroller.drivers.base import (
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
-KEEP = "WXCLIENT_SEND_KEEP_SECONDS"
+KEEP, DRAIN = "WXCLIENT_SEND_KEEP_SECONDS", "WXCLIENT_STOP_DRAIN"
 # As a scan makes it: everybody has another id.
 NEW_LOGIN: list[DriverEvent] = [
     Accepted(LoginWay.SCAN),
@@ -114,14 +114,14 @@ async def test_who_waits_at_a_stop_hears_that_it_stays(start: Start) -> None:
 
 
 async def test_without_keeping_a_stop_reports_the_rest_as_not_sent(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, KEEP: "0"})
+    client = start(**{POST_API: webhook.address, KEEP: "0", DRAIN: "0"})
     client.driver.send_gate = asyncio.Event()
     await client.login()
     await queue(client, "on its way", "waits")
     await client.stop()
     await webhook.messages(2)
     assert told(webhook) == [
-        ("on its way", -9, "it may have arrived: stopped while sending"),
+        ("on its way", -1, "it may have arrived: stopped while sending"),
         ("waits", -5, "not sent: stopping"),
     ]
 
@@ -161,7 +161,9 @@ async def test_when_the_session_is_over_they_are_reported_and_who_waits_hears_it
             await asyncio.sleep(0.01)
     client.driver.play([event])
     answer = obj(await caller)
-    assert (answer["code"], str(answer["status"]).startswith("not sent: the session is over")) == (-5, True)
+    assert (answer["code"], answer["status"]) == (
+        (-5, "not sent: the session is over, and ids change with the next one")
+    )
     await webhook.messages(3)
     assert [(text, code) for text, code, _ in told(webhook)] == [("first", ""), ("waits", -5), ("with a caller", -5)]
     assert [one["receiver"] for one in sends(webhook)] == ["Ben", "安", "安"]
@@ -195,7 +197,7 @@ async def test_the_time_runs_while_nobody_logs_in(start: Start, webhook: Webhook
 
 async def in_flight(start: Start, webhook: Webhook, text: str = "on its way") -> RunningClient:
     """Stop an account while WeChat's answer to a send is still to come."""
-    client = start(**{POST_API: webhook.address})
+    client = start(**{POST_API: webhook.address, DRAIN: "0"})
     client.driver.send_gate = asyncio.Event()
     await client.login()
     await queue(client, text, "next")
@@ -224,7 +226,7 @@ async def test_one_whose_answer_never_came_is_not_sent_again_too_late(start: Sta
     await webhook.messages(2)
     assert [text for _, text, _ in again.driver.sends] == ["next"]
     why = "it may have arrived: it got no answer, and that was too long ago to try it again"
-    assert told(webhook) == [("on its way", -9, why), ("next", "", "success")]
+    assert told(webhook) == [("on its way", -1, why), ("next", "", "success")]
 
 
 async def test_one_whose_answer_never_came_may_have_arrived_in_another_login(start: Start, webhook: Webhook) -> None:
@@ -234,7 +236,7 @@ async def test_one_whose_answer_never_came_may_have_arrived_in_another_login(sta
     await webhook.messages(2)
     other = "the account has logged in anew, and everybody has another id since"
     assert told(webhook) == [
-        ("on its way", -9, f"it may have arrived: {other}"),
+        ("on its way", -1, f"it may have arrived: {other}"),
         ("next", -5, f"not sent: {other}"),
     ]
     assert again.driver.sends == []
@@ -246,30 +248,35 @@ async def test_one_that_ends_the_process_again_and_again_is_given_up(start: Star
     again = start(**{POST_API: webhook.address})
     await again.login()
     await webhook.messages(2)
-    assert [(text, code) for text, code, _ in told(webhook)] == [("on its way", -9), ("next", "")]
+    assert [(text, code) for text, code, _ in told(webhook)] == [("on its way", -1), ("next", "")]
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "code", "words"),
+    ("outcomes", "answered", "info"),
     [
-        ([WeChatError("no answer")] * 5, -9, "it may have arrived: no answer"),
-        ([WeChatError("can't connect", unsure=False)] * 5, -5, "can't connect"),
-        ([WeChatError("no answer"), WeChatError("not a friend", ret=1204)], -9, "it may have arrived: not a friend"),
-        ([WeChatError("no answer"), Unsupported("no")], -9, "it may have arrived: no"),
-        ([WeChatError("system error", ret=-1)] * 5, -1, "system error"),
-        ([WeChatError("no answer"), None], 0, "success"),
+        ([WeChatError("no answer")] * 5, (-1, "unknown data"), "it may have arrived: no answer"),
+        ([WeChatError("can't connect", unsure=False)] * 5, (-5, "can't connect"), "can't connect"),
+        (
+            [WeChatError("no answer"), WeChatError("not a friend", ret=1204)],
+            (-1, "unknown data"),
+            "it may have arrived: not a friend",
+        ),
+        ([WeChatError("no answer"), Unsupported("no")], (-1, "unknown data"), "it may have arrived: no"),
+        ([WeChatError("system error", ret=-1)] * 5, (-1, "unknown error"), "system error"),
+        ([WeChatError("no answer"), None], (0, "success"), "success"),
     ],
 )
 async def test_an_answer_tells_what_is_known_and_no_more(
-    start: Start, webhook: Webhook, outcomes: list[WeChatError | None], code: int, words: str
+    start: Start, webhook: Webhook, outcomes: list[WeChatError | None], answered: tuple[int, str], info: str
 ) -> None:
     client = start(**{POST_API: webhook.address})
     await client.login()
     client.driver.outcomes = list(outcomes)
     answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
-    assert (answer["code"], answer["status"]) == (code, words)
+    assert (answer["code"], answer["status"]) == answered
+    assert answer.get("reason", answer["status"]) == info
     [report] = await webhook.messages()
-    assert (report["code"], report["info"]) == (code or "", words)
+    assert (report["code"], report["info"]) == (answered[0] or "", info)
     assert client.driver.outcomes == []
 
 
@@ -324,7 +331,8 @@ async def test_what_can_not_be_stored_is_not_said_to_be_queued(
             stream.write(bytes(4096))
     large = "x" * 20_000
     answer = obj(await client.post("send_friend_message", id="@ann", content=large, **{"async": "1"}))
-    assert (answer["code"], "can't be stored" in str(answer["status"])) == (-9, True)
+    assert (answer["code"], answer["status"]) == (-1, "unknown data")
+    assert "can't be stored for now" in str(answer["reason"])
     answer = obj(await client.post("send_friend_message", id="@ann", content="y"))
     assert (answer["code"], "not sent: it can't be stored" in str(answer["status"])) == (-1, True)
     assert obj(await client.get("get_client_info"))["queued"] == 0

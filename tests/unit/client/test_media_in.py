@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import resuming
+from wxcontroller.client import keeping, resuming
 from wxcontroller.client.inbox import Swept, sweep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
@@ -189,6 +190,44 @@ async def test_a_message_that_can_not_be_reported_takes_no_other_with_it(
     client = start(**{POST_API: webhook.address})
     client.driver.play([*logged_in(), message("bad"), message("good")])
     assert [r["content"] for r in await webhook.messages()] == ["good"]
+
+
+def files(directory: Path) -> set[Path]:
+    return set(directory.iterdir())
+
+
+async def until_left(directory: Path, number: int) -> set[Path]:
+    """Wait until no more than so many files are there."""
+    async with asyncio.timeout(5):
+        while len(found := files(directory)) > number:
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_too_much_is_deleted_when_it_comes_and_not_later(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "SWEEP_PAUSE", 0.01)
+    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_KEEP_BYTES": str(2 * len(PNG))})
+    client.driver.contents["55"] = PNG
+    client.driver.play([*logged_in(), *(media("55", id=str(number)) for number in range(4))])
+    paths = [Path(str(report["media_path"])) for report in await webhook.messages(4)]
+    left = await until_left(client.paths.media("alice"), 2)
+    assert len(left) == 2
+    assert left < set(paths)
+
+
+async def test_what_is_too_old_goes_at_a_start_and_so_does_what_was_never_finished(start: Start) -> None:
+    client = start(WXCLIENT_MEDIA_KEEP_DAYS="1")
+    directory = client.paths.media("alice")
+    await client.stop()
+    directory.mkdir(mode=0o700)
+    old, new, half = (directory / name for name in ("mojo_weixin_media_1.jpg", "mojo_weixin_media_2.jpg", ".in.00"))
+    for path, age in ((old, 100_000), (new, 1000), (half, 5)):
+        path.write_bytes(PNG)
+        os.utime(path, (time.time() - age,) * 2)
+    start(WXCLIENT_MEDIA_KEEP_DAYS="1")
+    assert await until_left(directory, 1) == {new}
 
 
 def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class Files:
                         await answer.write(bytes(65536))
                 except ConnectionError:
                     return answer
+            case "/packed":
+                return web.Response(body=gzip.compress(bytes(100_000)), headers={"Content-Encoding": "gzip"})
             case "/huge":
                 return web.Response(headers={"Content-Length": str(5 << 30)})
             case _:
@@ -90,7 +93,7 @@ async def test_a_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook
     assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
 
 
-@pytest.mark.parametrize("path", ["missing", "round", "file", "endless", "huge"])
+@pytest.mark.parametrize("path", ["missing", "round", "file", "endless", "huge", "packed"])
 async def test_urls_that_give_no_media(start: Start, files: Files, path: str) -> None:
     client = start(MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000", **PRIVATE)
     await client.login()
@@ -128,13 +131,13 @@ async def test_private_addresses_are_not_asked(start: Start, files: Files, host:
 async def test_a_public_server_can_not_lead_to_a_private_one(
     start: Start, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(urlfetch, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(urlfetch, "may_be_asked", lambda address: address == "127.0.0.1")
     client = start()
     await client.login()
     assert obj(await client.get("upload_media", media_path=files.address("a.png")))["code"] == 0
     answer = obj(await client.get("upload_media", media_path=files.address("inside")))
     assert (answer["code"], "private network" in str(answer["reason"])) == (-1, True)
-    monkeypatch.setattr(urlfetch, "is_public", lambda _: False)
+    monkeypatch.setattr(urlfetch, "may_be_asked", lambda _: False)
     answer = obj(await client.get("upload_media", media_path=f"http://localhost:{files.port}/a.png"))
     assert "private network" in str(answer["reason"])
     assert files.asked == ["/a.png", "/inside"]
@@ -145,6 +148,12 @@ async def test_a_public_server_can_not_lead_to_a_private_one(
     [
         ("93.184.216.34", True),
         ("2606:2800:220:1::1", True),
+        ("64:ff9b::5db8:d822", True),  # 93.184.216.34 behind NAT64
+        *((address, False) for address in ("192.88.99.1", "168.63.129.16", "198.18.0.1", "192.0.2.1", "240.0.0.1")),
+        *(
+            (address, False)
+            for address in ("fec0::1", "3fff::1", "2001:db8::1", "fd00:ec2::254", "ff0e::1", "::ffff:0:7f00:1")
+        ),
         *((address, False) for address in ("10.1.2.3", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1")),
         *(
             (address, False)
@@ -248,6 +257,11 @@ async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) ->
     assert [to for to, _ in client.driver.media_sends] == ["@ann", "@ben", "filehelper"]
     assert len(client.driver.uploads) == 1
     assert {r["media_id"] for r in got} == {"@up1:3"}
+    answer = obj(await client.get("send_friend_message", id="@all", media_id="@up1:3"))
+    assert answer == {"id": 0, "code": 0, "status": "request already executed"}
+    await webhook.messages(6)
+    assert len(client.driver.media_sends) == 6
+    assert len(client.driver.uploads) == 1
     assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
 
 
@@ -281,7 +295,14 @@ async def test_failures_of_an_upload_are_tried_again_or_told(start: Start) -> No
     assert len(client.driver.uploads) == 2
     client.driver.outcomes = [WeChatError("no answer") for _ in range(5)]
     answer = await post_data(client, "send_friend_message", PNG, id="@ann")
-    assert (answer["code"], answer["status"], answer["media_id"]) == (-5, "no answer", "")
+    assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "media upload failure 1/1", "")
+    assert answer["reason"] == "no answer"
+    for call in ("send_friend_message", "upload_media"):
+        client.driver.outcomes = [WeChatError("WeChat answered 1", "try another", ret=1)]
+        answer = await post_data(client, call, PNG, id="@ann")
+        assert (answer["code"], answer["status"]) == (-1, "media upload failure 1/1"), call
+        assert answer["reason"] == "WeChat answered 1; try another"
+        assert answer["media_id"] == ("" if call == "send_friend_message" else None)
 
 
 async def test_media_that_are_empty_or_too_large(start: Start) -> None:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from wxcontroller.client import urlfetch
+from wxcontroller.client.mediapath import Confinement
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 Start = Callable[..., RunningClient]
@@ -53,6 +55,89 @@ async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Pa
             assert (await upload(client, path))["status"] == "invaild media_path", path
         assert client.driver.uploads == []
         assert obj(await client.get("get_client_info"))["code"] == 0
+
+
+async def test_a_file_that_the_process_does_not_see(start: Start, tmp_path: Path) -> None:
+    """It may well be there: units hide directories. The reason leads to the remedy."""
+    client = start(WXCLIENT_MEDIA_PATHS=str(tmp_path))
+    await client.login()
+    answer = await upload(client, f"{tmp_path}/a.png")
+    assert answer["status"] == "invaild media_path"
+    assert str(answer["reason"]).startswith("No such file or directory: ")
+    assert "wxclient(8)" in str(answer["reason"])
+
+
+async def test_nobody_learns_what_there_is_outside(start: Start, tmp_path: Path) -> None:
+    allowed = tmp_path / "pub"
+    allowed.mkdir()
+    (tmp_path / "there").write_bytes(PNG)
+    (tmp_path / "locked").mkdir(0)
+    client = start(WXCLIENT_MEDIA_PATHS=str(allowed))
+    await client.login()
+    told = {
+        str((await upload(client, f"{tmp_path}/{path}"))["reason"])
+        for path in ("there", "missing", "locked", "locked/a", "there/a", "pub/../there", "pub/../missing")
+    }
+    assert told == {"there is no such file below media_paths"}
+    assert "No such file" in str((await upload(client, f"{allowed}/missing"))["reason"])
+
+
+async def test_the_accounts_own_secrets_are_not_sent_whatever_media_paths_says(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "proxy").write_text("http://u:p@h:1")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    client = start(WXCLIENT_MEDIA_PATHS="/")
+    await client.login()
+    state, media = client.paths.state("alice"), client.paths.media("alice")
+    media.mkdir()
+    (state / "mojo_weixin_cookie_alice.dat").write_bytes(b"secret")
+    (media / "a.png").write_bytes(PNG)
+    (tmp_path / "b.png").write_bytes(PNG)
+    (tmp_path / "link").symlink_to(state)
+    for path in (
+        *(f"{state}/mojo_weixin_cookie_alice.dat", f"{tmp_path}/link/mojo_weixin_cookie_alice.dat"),
+        *(f"{media}/../mojo_weixin_cookie_alice.dat", f"{credentials}/proxy", "/proc/self/environ"),
+        *("/proc/self/cmdline", f"/proc/{os.getpid()}/environ", "/dev/null", "/sys/kernel/notes"),
+    ):
+        answer = await upload(client, path)
+        assert (answer["code"], answer["reason"]) == (-1, "there is no such file below media_paths"), path
+    for path in (f"{media}/a.png", f"{tmp_path}/b.png"):
+        assert (await upload(client, path))["code"] == 0, path
+
+
+def test_a_tree_that_changes_while_it_is_looked_at(tmp_path: Path) -> None:
+    """A directory and a link that leads out take turns under one name; what is opened is never outside."""
+    allowed, outside = tmp_path / "pub", tmp_path / "secret"
+    way, aside = allowed / "way", allowed / "aside"
+    for directory, content in ((outside, b"outside"), (way, b"inside")):
+        directory.mkdir(parents=True)
+        (directory / "a").write_bytes(content)
+    ending = threading.Event()
+
+    def swap() -> None:
+        while not ending.is_set():
+            way.rename(aside)
+            way.symlink_to(outside)
+            way.unlink()
+            aside.rename(way)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    opened, refused, confined = 0, set[str](), Confinement([allowed])
+    try:
+        while opened < 100 or "there is no such file below media_paths" not in refused:
+            try:
+                with os.fdopen(confined.open(f"{way}/a"), "rb") as stream:
+                    assert stream.read() == b"inside"
+                opened += 1
+            except OSError as problem:
+                refused.add(problem.strerror or str(problem))
+    finally:
+        ending.set()
+        swapping.join()
 
 
 async def test_an_allowed_directory_may_be_a_link_and_links_inside_it_are_fine(start: Start, tmp_path: Path) -> None:
@@ -170,7 +255,7 @@ async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
         await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
     port = runner.addresses[0][1]
     # As if 127.0.0.1 were out in the world, and 127.0.0.2 were not.
-    monkeypatch.setattr(urlfetch, "is_public", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
+    monkeypatch.setattr(urlfetch, "may_be_asked", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
     world.update({"outside.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"], "both.example": []})
     world["both.example"] = ["127.0.0.2", "127.0.0.1"]
     client = start()
@@ -180,6 +265,91 @@ async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
     # Of several addresses only the public ones are asked.
     assert (await upload(client, f"http://both.example:{port}/b"))["code"] == 0
     await runner.cleanup()
+
+
+@pytest.fixture
+async def two_servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[int, list[str]]]:
+    """The same port on 127.0.0.1, as if that were out in the world, and on 127.0.0.2; who was asked for what."""
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        asked.append(f"{request.transport.get_extra_info('sockname')[0]}{request.path}")
+        if request.path == "/a":
+            raise web.HTTPFound("/b")
+        return web.Response(body=PNG)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    for host in ("127.0.0.1", "127.0.0.2"):
+        await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
+    monkeypatch.setattr(urlfetch, "may_be_asked", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
+    yield runner.addresses[0][1], asked
+    await runner.cleanup()
+
+
+async def test_a_name_that_changes_its_address_between_looking_and_connecting(
+    start: Start, monkeypatch: pytest.MonkeyPatch, two_servers: tuple[int, list[str]]
+) -> None:
+    """DNS rebinding: each answer is another one. Whatever is connected to was looked at."""
+    port, asked = two_servers
+    answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.2"]]
+
+    async def resolve(
+        _: aiohttp.ThreadedResolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[dict[str, object]]:
+        return [
+            {"hostname": host, "host": address, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
+            for address in answers.pop(0)
+        ]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    client = start()
+    await client.login()
+    url = f"http://turning.example:{port}"
+    # The redirect is asked for where the first answer led to.
+    assert (await upload(client, f"{url}/a"))["code"] == 0
+    assert "private network" in str((await upload(client, f"{url}/c"))["reason"])
+    assert (await upload(client, f"{url}/d"))["code"] == 0
+    assert "private network" in str((await upload(client, f"{url}/e"))["reason"])
+    assert asked == ["127.0.0.1/a", "127.0.0.1/b", "127.0.0.1/d"]
+    assert answers == []
+
+
+async def test_where_a_connection_led_to_is_what_counts(
+    start: Start, monkeypatch: pytest.MonkeyPatch, two_servers: tuple[int, list[str]]
+) -> None:
+    """Should an address ever come past the look at it, nothing is asked for there."""
+    port, asked = two_servers
+
+    async def resolve(
+        _: object, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[dict[str, object]]:
+        return [
+            {"hostname": host, "host": "127.0.0.2", "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
+        ]
+
+    monkeypatch.setattr(urlfetch._PublicOnly, "resolve", resolve)
+    client = start()
+    await client.login()
+    assert "private network" in str((await upload(client, f"http://odd.example:{port}/a"))["reason"])
+    assert asked == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_addresses_of_this_machine_are_known_whatever_they_look_like(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """A firewall may keep others from what listens on them."""
+    monkeypatch.setattr(urlfetch, "is_public", lambda _: True)
+    assert not urlfetch.may_be_asked(address)
+
+
+def test_addresses_of_others_may_be_asked() -> None:
+    assert urlfetch.may_be_asked("93.184.216.34")
+    assert not urlfetch.may_be_asked("10.0.0.8")
 
 
 async def test_a_password_in_an_address_is_told_to_nobody(

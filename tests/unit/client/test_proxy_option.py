@@ -28,3 +28,29 @@ def test_accounts_without_one_load_nothing_for_it() -> None:
     code = "import sys, wxcontroller.client.service; print([name for name in sys.modules if 'socks' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def credentials(directory: Path, **files: str) -> dict[str, str]:
+    for name, content in files.items():
+        (directory / name.replace("_", ".")).write_text(content)
+    return {PORT: "3000", "CREDENTIALS_DIRECTORY": str(directory)}
+
+
+def test_a_credential_counts_whatever_the_option_says(tmp_path: Path) -> None:
+    given = credentials(tmp_path, proxy="socks5://u:p@own:1080\n", common_proxy="http://all:3128")
+    for option in ("http://asked:1", ""):
+        config = read_config("alice", {**given, "WXCLIENT_PROXY": option}, Paths(tmp_path))
+        assert config.options["proxy"] == "socks5://u:p@own:1080"
+    (tmp_path / "proxy").write_text("\n")
+    assert read_config("alice", given, Paths(tmp_path)).options["proxy"] == "http://all:3128"
+    (tmp_path / "common.proxy").unlink()
+    assert read_config("alice", {**given, "WXCLIENT_PROXY": "http://h:1"}, Paths(tmp_path)).options["proxy"] == (
+        "http://h:1"
+    )
+
+
+def test_a_bad_credential_is_told_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="account alice: the credential proxy must be http://") as caught:
+        read_config("alice", credentials(tmp_path, proxy="http://somebody:hidden@h"), Paths(tmp_path))
+    assert "hidden" not in str(caught.value)
+    assert "/etc/wxcontroller/credentials/alice.proxy" in caught.value.remedy

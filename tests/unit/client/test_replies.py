@@ -1,17 +1,23 @@
 """Replies in webhook answers, and pacing."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import message
+from tests.unit.client.listener import Listener, taken
+from tests.unit.client.scripted import logged_in, message
+from wxcontroller.client import pacing as pacing_module
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import LoginWay
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -41,15 +47,35 @@ async def test_a_reply_goes_back_to_friend_and_group_once(start: Start, webhook:
     ]
 
 
-async def test_a_sent_text_may_be_answered_and_media_may_not(start: Start, webhook: Webhook) -> None:
+@pytest.mark.parametrize(
+    ("said", "heard"), [({}, True), ({"format": None}, True), ({"format": "text"}, True), ({"format": "json"}, False)]
+)
+async def test_what_was_sent_may_be_answered_by_a_text(
+    start: Start, webhook: Webhook, said: dict[str, object], heard: bool
+) -> None:
+    """``format`` is what the answer says of itself (openwx-api 3.4); media are not sent there."""
     client = start(**{POST_API: webhook.address})
-    webhook.answer = always(reply="and this", media="http://127.0.0.1/x.png")
+    webhook.answer = always(reply="and this", media="http://127.0.0.1/x.png", **said)
     await client.login()
     await client.get("send_group_message", id="@@team", content="x")
-    await webhook.messages(2)
     await client.get("send_friend_message", id="@ann", media_id="@m:3")
-    await webhook.messages(3)
-    assert [(to, text) for to, text, _ in client.driver.sends] == [("@@team", "x"), ("@@team", "and this")]
+    await webhook.messages(4 if heard else 2)
+    webhook.answer = None
+    await client.get("send_friend_message", id="@ben", content="end")
+    again = [("@@team", "and this"), ("@ann", "and this")] if heard else []
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@@team", "x"), *again, ("@ben", "end")]
+    assert len(client.driver.media_sends) == 1
+
+
+async def test_what_an_answer_says_of_itself_does_not_matter_to_what_was_received(
+    start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: webhook.address})
+    webhook.answer = always(reply="x", format="json")
+    await client.login()
+    client.driver.play([message("hi")])
+    await webhook.messages(2)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
 
 
 async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webhook: Webhook) -> None:
@@ -89,6 +115,52 @@ async def test_notices_of_groups_and_strangers_get_no_reply(start: Start, webhoo
     assert [to for to, _, _ in client.driver.sends] == ["@ann"]
 
 
+async def test_a_reply_to_a_report_of_the_last_run_waits_for_the_login(start: Start, webhook: Webhook) -> None:
+    """It is posted before the account is logged in again; the session, and with it the ids, are the same."""
+    first = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
+    webhook.statuses = [500] * 100
+    first.driver.play([*logged_in(), message("hi"), message("?", sender="@who", chat="@who")])
+    await first.until_state("running")
+    await first.stop()
+    webhook.statuses, webhook.answer = [], lambda report: json.dumps({"reply": f"re {report['content']}"}).encode()
+    again = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
+    await webhook.messages(2)
+    assert again.driver.sends == []
+    again.driver.play(logged_in(LoginWay.STORED))
+    await webhook.messages(3)
+    again.driver.play([message("end")])
+    got = await webhook.until(lambda reports: any(r.get("content") == "re end" for r in reports))
+    assert [(to, text) for to, text, _ in again.driver.sends] == [("@ann", "re hi"), ("@ann", "re end")]
+    # Reported when it was taken before the login, in the journal after it.
+    assert {r["info"] for r in got if r.get("content") == "re ?"} <= {"not sent: the chat is not known (any more)"}
+
+
+async def test_a_reply_that_comes_while_the_account_stops_is_sent_after_the_next_start(
+    start: Start, listener: Listener
+) -> None:
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    go_on = asyncio.Event()
+
+    async def late(_: web.Request, __: JsonObject) -> web.StreamResponse:
+        listener.respond = taken
+        await go_on.wait()
+        return web.json_response({"reply": "too late"})
+
+    listener.respond = late
+    client.driver.play([message("hi")])
+    await listener.until("hi")
+    stop = asyncio.create_task(client.stop())
+    await client.until_state("stop")
+    go_on.set()
+    assert await stop == 0
+    assert client.driver.sends == []
+    again = start(**{POST_API: listener.address})
+    await again.login()
+    assert await listener.until("too late") == ["hi", "too late"]
+    assert [(to, text) for to, text, _ in again.driver.sends] == [("@ann", "too late")]
+
+
 def test_pauses_have_jitter_and_bursts_an_end() -> None:
     pacing = Pacing(interval=10, jitter=5)
     waits = set()
@@ -113,10 +185,36 @@ def test_a_days_sends_are_counted_over_a_restart(tmp_path: Path) -> None:
     again.claim()
     with pytest.raises(DailyLimit):
         again.claim()
-    store.write_text(json.dumps({"day": "2001-01-01", "count": 3}))
+    store.write_text(json.dumps({"2001-01-01": 3}))
     Pacing(interval=0, daily=3, store=store).claim()
-    store.write_text("nonsense")
-    Pacing(interval=0, daily=3, store=store).claim()
+    for nonsense in ("nonsense", "[]", '{"2001-01-01": "x"}'):
+        store.write_text(nonsense)
+        Pacing(interval=0, daily=3, store=store).claim()
+
+
+def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Calendar(date):
+        shown = date(2026, 5, 4)
+
+        @classmethod
+        def today(cls) -> "Calendar":
+            return cls.fromordinal(cls.shown.toordinal())
+
+    monkeypatch.setattr(pacing_module, "date", Calendar)
+    pacing = Pacing(interval=0, daily=2, store=tmp_path / "sent")
+    pacing.claim()
+    pacing.claim()
+    for wrong in (date(2044, 1, 1), date(1970, 1, 1)):
+        Calendar.shown = wrong
+        pacing.claim()
+        assert pacing.today == 1
+        Calendar.shown = date(2026, 5, 4)
+        for counted in (pacing, Pacing(interval=0, daily=2, store=tmp_path / "sent")):
+            assert counted.today == 2
+            with pytest.raises(DailyLimit):
+                counted.claim()
 
 
 async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, webhook: Webhook) -> None:
@@ -129,15 +227,3 @@ async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, w
     assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)
     assert [r["code"] for r in await webhook.messages(2)] == ["", -8]
     assert len(client.driver.sends) == 1
-
-
-async def test_what_is_queued_is_sent_before_a_stop_as_far_as_time_allows(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address}, MOJO_WEIXIN_SEND_INTERVAL="0.3")
-    await client.login()
-    for number in range(9):
-        await client.get("send_friend_message", id="@ann", content=str(number), **{"async": "1"})
-    assert await client.stop() == 0
-    sent = [text for _, text, _ in client.driver.sends]
-    assert 2 <= len(sent) < 9
-    got = await webhook.messages(len(sent))
-    assert [(r["content"], r["code"]) for r in got] == [(text, "") for text in sent]

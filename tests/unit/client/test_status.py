@@ -44,6 +44,12 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_the_proxy_is_told_without_its_password(start: Start) -> None:
+    client = start(WXCLIENT_PROXY="http://u:hidden@127.0.0.1:9")
+    await client.until_state("loading")
+    assert (await status(client))["proxy"] == "http://127.0.0.1:9"
+
+
 async def test_an_account_at_rest(start: Start) -> None:
     client = start()
     await client.until_state("loading")

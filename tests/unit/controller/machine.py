@@ -17,6 +17,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.v1.events import Events
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
@@ -51,11 +53,18 @@ class Process:
         self.status: bytes | None = None
         self.status_gate: asyncio.Event | None = None
         self._runner: web.AppRunner | None = None
+        # A real one: it is there again when the account is started again.
+        state = paths.state(instance)
+        state.mkdir(parents=True, exist_ok=True)
+        self.log = EventLog(state / "events.db")
 
     async def run(self) -> None:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
+        app.router.add_get("/v1/events", Events(self.log, self.account.name.name).get)
+        app.router.add_route("*", "/v1/{rest:.*}", self._answer)
+        self.log.open()
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1, auto_decompress=False
         )
@@ -92,6 +101,7 @@ class Process:
     async def end(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+            await self.log.close(2)
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")
@@ -122,6 +132,13 @@ class Process:
             case "drop":
                 assert request.transport is not None
                 request.transport.abort()
+            case "page":
+                return web.Response(
+                    body=b"<script>", headers={"Content-Type": "text/html", "Set-Cookie": "a=b", "X-Own": "1"}
+                )
+            case "deliveries" if request.query_string == "limit=1":
+                counts: JsonObject = {"pending": 3, "held": 0, "dead": 1, "dropped": 0, "secret": 1}
+                return web.Response(body=json.dumps(counts).encode(), content_type="application/json")
             case "status":
                 return web.Response(
                     status=418, reason="Teapot", body=b"<html>", headers={"Content-Type": "text/html", "X-Own": "1"}

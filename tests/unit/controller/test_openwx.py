@@ -10,8 +10,10 @@ import yarl
 
 from tests.unit.controller.machine import FIRST_PORT, Machine, machine
 from wxcontroller.controller.units import UnitRecord, Verb
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.core.targets import Targets
 
 
 async def test_start_answers_with_the_stored_record(host: Machine) -> None:
@@ -29,6 +31,27 @@ async def test_start_answers_with_the_stored_record(host: Machine) -> None:
     assert isinstance(answer["pid"], int)
     written = host.paths.account_file("alice").read_text()
     assert 'PLUGIN_OPENWX_POST_API="http://127.0.0.1:9/in?x=1&client=alice"' in written
+
+
+async def test_addresses_that_the_settings_do_not_allow_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    async with machine(tmp_path, webhook_targets=Targets.parse(["http://near.example/"])) as host:
+        far = "http://u:hidden@far.example/"
+        for option in ("post_api", "poll_api"):
+            refused = await host.get("start_client", client="alice", **{option: far})
+            assert refused["code"] == 6
+            assert f"account alice: {option} is not among webhook_targets" in str(refused["status"])
+            assert "wxcontroller.toml(5)" in str(refused["status"])
+            status, answer = await host.v1("POST", "accounts/alice/start", {option: far})
+            assert (status, obj(answer["error"])["code"]) == (400, "bad-option")
+            assert "hidden" not in f"{refused}{answer}"
+        assert host.accounts.known.all() == {}
+        await host.start("alice")
+        near = await host.get("start_client", client="bob", post_api="http://near.example/in")
+        assert near["code"] == 0
+        # To one that runs, too, whose options are only stored.
+        status, answer = await host.v1("POST", "accounts/alice/start", {"post_api": far})
+        assert (status, obj(answer["error"])["code"]) == (400, "bad-option")
+        assert "WXCLIENT_WEBHOOK_TARGETS" in host.paths.account_file("alice").read_text()
 
 
 async def test_bytes_of_an_answer(host: Machine) -> None:
@@ -368,6 +391,17 @@ async def test_unknown_paths(host: Machine, method: str, path: str) -> None:
         assert answer.status == 403
         assert answer.headers["Content-Type"] == "application/json"
         assert await answer.read() == b'{"code":-1,"status":"api not found"}'
+
+
+@pytest.mark.parametrize("call", ["start_client", "check_client", "get_qrcode", "stop_client"])
+async def test_a_slash_at_the_end_is_the_same_call(host: Machine, call: str) -> None:
+    """The original's framework takes it so."""
+    process = await host.start("alice")
+    process.show_qrcode(b"\xff\xd8picture")
+    async with host.http.get(f"/openwx/{call}/?client=alice") as answer:
+        assert answer.status == 200
+        assert await answer.read() == b"\xff\xd8picture" or (await answer.json())["code"] == 0
+    assert process.requests == []
 
 
 async def test_other_methods_on_the_controllers_paths_go_to_the_account(host: Machine) -> None:

@@ -179,6 +179,21 @@ async def test_reload(host: Host) -> None:
         assert await host.end(process) == 0
 
 
+async def test_where_reports_may_go_is_in_all_files_after_a_start_and_a_reload(host: Host) -> None:
+    runner = await account(host, "alice")
+    file = host.paths.account_file("alice")
+    host.settings('webhook_targets = ["http://near.example/"]')
+    async with started(host) as process:
+        assert 'WXCLIENT_WEBHOOK_TARGETS="http://near.example/"' in file.read_text()
+        host.settings('webhook_targets = ["http://other.example/"]')
+        process.send_signal(1)
+        await host.notifications.wait("RELOADING=1")
+        await host.notifications.wait("READY=1")
+        assert 'WXCLIENT_WEBHOOK_TARGETS="http://other.example/"' in file.read_text()
+        assert await host.end(process) == 0
+    await runner.cleanup()
+
+
 async def _settings(host: Host) -> JsonObject:
     """Return what /v1/health says of the settings."""
     address = "http://{}:{}/v1/health".format(*host.address)

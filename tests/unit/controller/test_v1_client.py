@@ -41,6 +41,17 @@ async def test_the_queue_is_shown_and_the_list_asks_nobody(host: Machine) -> Non
     assert process.requests == []
 
 
+async def test_the_proxy_is_the_one_that_the_program_has(host: Machine) -> None:
+    assert (await host.get("start_client", client="alice", proxy="http://u:p@asked:1"))["code"] == 0
+    process = host.process("alice")
+    process.status = says()
+    assert (await ask(host))["proxy"] == "http://asked:1"
+    process.status = says(proxy="socks5://credential:1080")
+    assert (await ask(host))["proxy"] == "socks5://credential:1080"
+    process.status = says(proxy=7)
+    assert (await ask(host))["proxy"] == "http://asked:1"
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

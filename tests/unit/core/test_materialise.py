@@ -1,17 +1,19 @@
 """The registry: ports, what is kept, templates, and two processes at once."""
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import BadName, NoPort, TemplateError, UnknownAccount
+from wxcontroller.core.errors import BadName, BadOption, NoPort, TemplateError, UnknownAccount
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
+from wxcontroller.core.targets import Targets
 
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
 # Away from the product's own range, so that a service running here does not matter, and below the range from which
@@ -59,6 +61,52 @@ def test_a_proxy_of_the_settings_can_be_switched_off_for_an_account(paths: Paths
     paths.override_file("a").parent.mkdir(parents=True)
     paths.override_file("a").write_text('WXCLIENT_PROXY="socks5://other:1080"\n')
     assert one.registry.load("a").options["proxy"] == "socks5://other:1080"
+
+
+def test_where_reports_may_go_is_what_the_settings_say_today(paths: Paths) -> None:
+    one = materialiser(paths)
+    one.start(parse_name("a"), {"post_api": "http://far/"}, {"post_api": "http://far/"})
+    assert "WXCLIENT_WEBHOOK_TARGETS" not in paths.account_file("a").read_text()
+    one.settings = replace(one.settings, webhook_targets=Targets.parse(["http://near/", "http://[::1]:8/"]))
+    assert one.govern() == ["a"]
+    assert one.govern() == []
+    listed = parse(paths.account_file("a").read_text())["WXCLIENT_WEBHOOK_TARGETS"]
+    assert listed == "http://near/ http://[::1]:8/"
+    # What was asked for before is refused now, and so is another; nothing is written.
+    for keep, given in ((True, {}), (False, {"post_api": "http://far/"}), (False, {"poll_api": "http://near:8/"})):
+        with pytest.raises(BadOption, match=r"account a: po.._api is not among webhook_targets"):
+            one.start(parse_name("a"), given, given, keep=keep)
+    assert one.registry.load("a").options["post_api"] == "http://far/"
+    one.start(parse_name("a"), {"post_api": "http://near/x"}, {"post_api": "http://near/x"})
+    assert one.desire("a", Desired.STOPPED).options["webhook_targets"] == listed
+    one.settings = replace(one.settings, webhook_targets=Targets())
+    one.desire("a", Desired.STARTED)
+    assert "WXCLIENT_WEBHOOK_TARGETS" not in paths.account_file("a").read_text()
+
+
+def test_the_admins_file_of_one_account_may_allow_it_other_targets(paths: Paths) -> None:
+    one = materialiser(paths, webhook_targets=Targets.parse(["http://near/"]))
+    paths.override_file("a").parent.mkdir(parents=True)
+    paths.override_file("a").write_text('WXCLIENT_WEBHOOK_TARGETS="http://far/"\n')
+    one.start(parse_name("a"), {"post_api": "http://far/"}, {})
+    with pytest.raises(BadOption, match="not among"):
+        one.start(parse_name("a"), {"post_api": "http://near/"}, {})
+    paths.override_file("a").write_text('WXCLIENT_WEBHOOK_TARGETS="far"\n')
+    with pytest.raises(BadOption, match="account a: WXCLIENT_WEBHOOK_TARGETS names 'far'"):
+        one.start(parse_name("a"), {}, {})
+
+
+def test_one_unusable_file_does_not_keep_targets_from_the_others(
+    paths: Paths, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = materialiser(paths)
+    for name in ("a", "b", "c"):
+        one.start(parse_name(name), {}, {})
+    paths.account_file("b").write_text("rubbish\n")
+    one.settings = replace(one.settings, webhook_targets=Targets.parse(["http://near/"]))
+    assert one.govern() == ["a", "c"]
+    assert paths.account_file("b").read_text() == "rubbish\n"
+    assert "account b keeps" in caplog.text
 
 
 def test_no_port_left_changes_nothing(paths: Paths) -> None:

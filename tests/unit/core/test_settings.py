@@ -46,6 +46,12 @@ def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
         ("max_clients = \n", "not TOML"),
         ('[client]\nproxy = "http://h"\n', "option proxy must be"),
         ('post_api = "ftp://x"\n', "post_api must be"),
+        ('webhook_targets = "https://bots.example/"\n', "webhook_targets must be a list"),
+        ('webhook_targets = ["bots.example"]\n', "webhook_targets names 'bots.example'"),
+        (f'webhook_targets = ["http://{"x" * 63}.example/{"y" * 8000}"]\n', "webhook_targets has more than"),
+        ('webhook_targets = ["http://a/"]\npost_api = "http://b/"\n', "post_api of the settings is not among"),
+        ('webhook_targets = ["http://a/"]\n[client]\npoll_api = "http://b/"\n', "poll_api of the settings is not"),
+        ('[client]\nwebhook_targets = "http://a/"\n', "stands above the tables"),
         ('listen = [{ host = "0.0.0.0", port = 2000 }]\n', "only loopback"),
         ('listen = [{ address = "127.0.0.1" }]\n', "listen must be"),
         ("backend_start_port = 4000\nbackend_end_port = 3999\n", "backend_end_port"),
@@ -62,6 +68,11 @@ def test_wrong_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, con
     assert str(paths.settings_dropins / "wrong.toml") in refused.value.message
     assert refused.value.remedy
     assert refused.value.exit_code == 78
+
+
+def test_webhook_targets_are_a_list_that_the_addresses_of_the_settings_are_on(tmp_path: Path) -> None:
+    content = 'webhook_targets = ["http://a/", "http://b:8/in"]\npost_api = "http://a/x"\n[client]\npoll_api = "http://b:8/in"\n'
+    assert str(load_settings(write(tmp_path, content)).settings.webhook_targets) == "http://a/ http://b:8/in"
 
 
 def test_the_originals_options_are_all_known(tmp_path: Path) -> None:

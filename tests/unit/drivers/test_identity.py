@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.drivers.kit import Drive, Store, Wechat, friend
 from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
-from wxcontroller.drivers.base import RosterLoaded
+from wxcontroller.drivers.base import MessageArrived, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web.identity import Identities, Recognition, uid_of
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.world import Kind
@@ -105,6 +105,41 @@ async def test_a_real_id_is_beyond_doubt() -> None:
     assert numbers == {"@o": first["@3"], "@i": 0}
 
 
+async def spoken_in(store: Store, group: Group, *others: Group, turned_up: bool = False) -> int:
+    """Return the number of a group in which somebody speaks, in a new process; ``turned_up``: only then."""
+    recognition = Recognition(Identities(store))
+    await recognition.recognise(others if turned_up else (group, *others))
+    recognition.settle(group)
+    await recognition.save()
+    return recognition.number(group.id)
+
+
+@pytest.mark.parametrize("turned_up", [False, True])
+async def test_a_group_that_the_phone_never_named_has_a_number_once_somebody_speaks(turned_up: bool) -> None:
+    store = Store()
+    number = await spoken_in(store, CLUB, turned_up=turned_up)
+    assert 0 < number < 1 << 53
+    assert number == await spoken_in(Store(), CLUB, turned_up=not turned_up)  # the same without any store
+    for later in (replace(CLUB, id="@@a", name="Another"), replace(CLUB, id="@@b", members=CREW[:2])):
+        assert await spoken_in(store, later, turned_up=turned_up) == number
+    # A real id that is told later does not change it, and is remembered.
+    recognition = Recognition(Identities(store))
+    await recognition.recognise((replace(CLUB, id="@@c"),))
+    assert recognition.number("@@c") == number
+    assert recognition.identify("@@c", "7000000001@chatroom") == ()
+    await recognition.save()
+    stranger = Group("@@d", "No likeness at all", CREW[2:])
+    assert (await login(store, stranger, real={"@@d": "7000000001@chatroom"}))["@@d"] == number
+
+
+@pytest.mark.parametrize("turned_up", [False, True])
+async def test_groups_that_look_alike_have_no_number(turned_up: bool) -> None:
+    store = Store()
+    twin = replace(CLUB, id="@@2")
+    assert await spoken_in(store, CLUB, twin, turned_up=turned_up) == 0
+    assert await spoken_in(store, CLUB, turned_up=turned_up) != 0
+
+
 async def test_a_damaged_store_begins_anew() -> None:
     for content in (b"", b"{", b"[]", b'{"version":1,"people":{"x":[1],"5":["y",null]}}', b"\xff"):
         assert (await login(Store(content), ANNA))["@1"]
@@ -113,6 +148,24 @@ async def test_a_damaged_store_begins_anew() -> None:
 
 
 # -- an account
+
+
+async def test_a_group_that_speaks_keeps_its_number_over_a_new_scan(world: Wechat, alice: Account) -> None:
+    world.identities = Store()
+    group = next(group for group in alice.world.groups.values() if group.saved)
+    alice.world.recent = ["filehelper"]  # the phone names no other
+    numbers: list[int] = []
+    for text in ("one", "two"):
+        async with world.drive() as drive:
+            await world.enter(drive, alice)
+            assert alice.session is not None
+            room = alice.session.username(group.wxid)
+            world.hear(alice, text, group.wxid, group.members[1].wxid)
+            await drive.until(MessageArrived, lambda event: event.message.text in ("one", "two"))
+            told = [event.groups for event in drive.events if isinstance(event, RosterLoaded | RosterChanged)]
+            numbers.append([one.uid for groups in told for one in groups if one.id == room][-1])
+    assert numbers[0] != 0
+    assert numbers[0] == numbers[1]
 
 
 def uids(drive: Drive, account: Account) -> dict[str, int]:

@@ -211,6 +211,14 @@ def test_a_location(raw: JsonObject, label: str) -> None:
     assert as_sent.place == Place("22.540001", "113.930001", "深圳市南山区")
 
 
+@pytest.mark.parametrize(
+    "words", ["what is pictype=location?", "x:<br/>/cgi-bin/mmwebwx-bin/webwxgetpubliclinkimg?pictype=location"]
+)
+def test_who_writes_like_a_location_sends_a_text(words: str) -> None:
+    found = message({"MsgType": 1, "Content": words, "Url": "", "OriContent": ""})
+    assert (found.kind, found.text) == (MessageKind.TEXT, words.replace("<br/>", "\n"))
+
+
 def revocation(words: str, message_id: str) -> str:
     return escaped(
         '<sysmsg type="revokemsg"><revokemsg><session>wxid_x</session><oldmsgid>1072600000</oldmsgid>'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.drivers.kit import Drive, Wechat, friend
-from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import MessageArrived, SessionLost, Upload, Uploaded
 from wxcontroller.drivers.web.uploads import LARGE
@@ -284,7 +284,19 @@ async def test_a_refused_file(world: Wechat, alice: Account, tmp_path: Path, end
             uploaded = await drive.driver.upload(written(tmp_path, "x", bytes(size)))
             await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
         assert refused.value.ret == 1205
+        assert isinstance(refused.value, UploadFailed) == (endpoint != "webwxsendappmsg")
         assert drive.count(SessionLost) == 0
+
+
+async def test_a_file_refused_in_the_middle_says_where(world: Wechat, alice: Account, tmp_path: Path) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        file = written(tmp_path, "x.bin", bytes(1_200_000))
+        world.fault("webwxuploadmedia", FaultKind.STATUS, 200)  # the first piece arrives
+        world.fault("webwxuploadmedia", FaultKind.RETCODE, 1)
+        with pytest.raises(UploadFailed) as refused:
+            await drive.driver.upload(file)
+        assert (refused.value.piece, refused.value.pieces, refused.value.ret) == (2, 3, 1)
 
 
 async def test_what_is_no_file(world: Wechat, alice: Account, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The address book and the groups, also when WeChat gives them grudgingly."""
 
+import asyncio
+import json
+
 import pytest
 
 from tests.unit.drivers.kit import Drive, Wechat, friend, hurried, wechat
@@ -7,7 +10,10 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web.contacts import portions as portions_of
+from wxcontroller.drivers.web.contacts import split
+from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox import society
+from wxcontroller.sandbox import world as sandbox_world
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options
@@ -235,3 +241,112 @@ async def test_numbers_outlast_a_login(world: Wechat, alice: Account) -> None:
     for wxid, uid in before.items():
         if wxid.endswith("@chatroom"):
             assert uid == int(wxid.removesuffix("@chatroom"))
+
+
+# -- what is true later
+
+
+def saved_group(account: Account) -> sandbox_world.Group:
+    return next(group for group in account.world.groups.values() if group.saved and len(group.members) > 3)
+
+
+async def test_who_is_not_among_the_members_is_out_of_the_group(world: Wechat, alice: Account) -> None:
+    group = saved_group(alice)
+    me = next(member for member in group.members if member.wxid == alice.wxid)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        room = alice.session.username(group.wxid)
+        group.members.remove(me)
+        for _ in range(2):  # WeChat goes on telling of it
+            alice.session.push(sandbox_session.ContactChanged(group.wxid))
+        out = await drive.until(RosterChanged, lambda event: bool(event.gone))
+        assert out.gone == (room,)
+        world.hear(alice, "x")
+        await drive.text("x")
+        after = drive.events[drive.events.index(out) :]
+        assert not [event for event in after if isinstance(event, RosterChanged) and event.groups]
+        group.members.append(me)
+        alice.session.push(sandbox_session.ContactChanged(group.wxid))
+        await drive.until(RosterChanged, lambda event: any(each.id == room for each in event.groups))
+    assert sum(len(event.gone) for event in drive.events if isinstance(event, RosterChanged)) == 1
+
+
+async def test_a_list_that_is_cut_short_throws_nobody_out(world: Wechat, alice: Account) -> None:
+    group = saved_group(alice)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        room, session = alice.session.username(group.wxid), alice.session
+        others: list[JsonValue] = [
+            {"UserName": session.username(member.wxid), "NickName": "x"}
+            for member in group.members
+            if member.wxid != alice.wxid
+        ]
+        entry: JsonObject = {"UserName": room, "MemberCount": len(group.members), "MemberList": others}
+        body: JsonObject = {"BaseResponse": {"Ret": 0}, "ModContactList": [entry]}
+        world.fault("webwxsync", FaultKind.GARBAGE, json.dumps(body))
+        session.push(sandbox_session.ContactChanged(friend(alice)))
+        world.hear(alice, "x")
+        await drive.text("x")
+    assert not [event for event in drive.events if isinstance(event, RosterChanged) and event.gone]
+
+
+async def test_a_name_in_a_group_that_changes_silently_is_found_out_when_its_owner_speaks(
+    world: Wechat, alice: Account
+) -> None:
+    group = saved_group(alice)
+    member = next(one for one in group.members if one.wxid != alice.wxid)
+    async with world.drive(timing=hurried(group_refresh=0.5)) as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        one = alice.session.username(member.wxid)
+        asked = world.requests("webwxbatchgetcontact")
+        world.hear(alice, "young", group.wxid, member.wxid)
+        await drive.text("young")
+        member.display = "another name here"
+        await asyncio.sleep(0.5)
+        assert world.requests("webwxbatchgetcontact") == asked
+        world.hear(alice, "old", group.wxid, member.wxid)
+        world.hear(alice, "old too", group.wxid, member.wxid)
+        room = alice.session.username(group.wxid)
+
+        def renamed(event: RosterChanged) -> bool:
+            return any(detailed(each, one).display == "another name here" for each in event.groups if each.id == room)
+
+        await drive.until(RosterChanged, renamed)
+        await drive.text("old too") if "old too" not in drive.texts() else None
+        assert world.requests("webwxbatchgetcontact") == asked + 1
+    assert world.violations() == []
+
+
+async def test_a_notice_makes_a_group_be_looked_at_when_its_list_did_not_come_along(
+    world: Wechat, alice: Account
+) -> None:
+    group = saved_group(alice)
+    gone = next(one for one in group.members if one.wxid != alice.wxid)
+    async with world.drive(timing=hurried(notice_refresh=0.2)) as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        one = alice.session.username(gone.wxid)
+        await asyncio.sleep(0.3)
+        group.members.remove(gone)  # and no word of it
+        world.sandbox.notice(alice, group.wxid, "somebody left")
+        room = alice.session.username(group.wxid)
+
+        def without(event: RosterChanged) -> bool:
+            lists = [each.members for each in event.groups if each.id == room]
+            return any(one not in {member.id for member in members} for members in lists)
+
+        await drive.until(RosterChanged, without)
+        asked = world.requests("webwxbatchgetcontact")
+        society.rename(world.sandbox, alice, group, "with its list", alice.wxid)
+        await drive.text("你修改群名为“with its list”")
+        await asyncio.sleep(0.1)
+        assert world.requests("webwxbatchgetcontact") == asked
+
+
+def test_rooms_that_the_page_hides_are_nobody() -> None:
+    entries: list[JsonObject] = [{"UserName": name} for name in ("1@lbsroom", "2@talkroom", "@@3", "@4")]
+    persons, groups = split(entries)
+    assert [one["UserName"] for one in (*persons, *groups)] == ["@4", "@@3"]

@@ -23,6 +23,7 @@ from wxcontroller.drivers.base import (
     RosterLoaded,
     SessionLost,
 )
+from wxcontroller.drivers.web import calls
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
@@ -63,6 +64,26 @@ async def test_a_text_in_a_group(world: Wechat, alice: Account) -> None:
             alice.session.username(group.wxid),
             alice.session.username(member),
         )
+
+
+async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
+    world: Wechat, alice: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Asked for again they would be as many: they are given up, aloud, and what comes after them is heard."""
+    monkeypatch.setattr(calls, "_MANY", 200_000)
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        for number in range(4):
+            world.hear(alice, f"{number}{'长' * 30_000}")
+        async with asyncio.timeout(5):
+            while "news are lost" not in caplog.text:
+                await asyncio.sleep(0.01)
+        world.hear(alice, "after")
+        await drive.text("after")
+        assert drive.texts() == ["after"]
+        assert drive.count(Accepted) == drive.count(Online) == 1
+        assert "webwxsync: the content is longer than 200000 bytes" in caplog.text
+    assert world.violations() == []
 
 
 async def test_what_the_own_phone_sends(world: Wechat, alice: Account) -> None:
@@ -396,7 +417,7 @@ async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat
 async def test_codes_without_a_meaning_end_in_a_new_login(world: Wechat, alice: Account, endpoint: str) -> None:
     async with world.drive(timing=hurried(unknown_codes=4)) as drive:
         await world.enter(drive, alice)
-        world.fault(endpoint, FaultKind.RETCODE, 7, count=4)
+        world.fault(endpoint, FaultKind.RETCODE, 7, count=8)  # after four the session is opened anew
         world.hear(alice, "x")
         lost = await drive.until(SessionLost)
         assert (lost.reason, lost.ret) == (LossReason.ERRORS, 7)

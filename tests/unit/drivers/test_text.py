@@ -1,5 +1,6 @@
 """WeChat's texts made plain (weixin-web-protocol 8)."""
 
+import re
 import time
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from wxcontroller.drivers.web.emoji import character_of, name_of
 from wxcontroller.drivers.web.markup import read
-from wxcontroller.drivers.web.text import is_group, plain, plain_name, split_sender
+from wxcontroller.drivers.web.text import is_group, plain, plain_name, split_sender, unescape
 from wxcontroller.sandbox.markup import encode
 
 SMILE = '<span class="emoji emoji1f604"></span>'
@@ -33,6 +34,18 @@ SMILE = '<span class="emoji emoji1f604"></span>'
 )
 def test_plain(raw: str, expected: str) -> None:
     assert plain(raw, emoji_names=False) == expected
+
+
+ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#39|#38|#60|#x26);")
+MEANT = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\u00a0"}
+NUMBERS = {"#39": "'", "#38": "&", "#60": "<", "#x26": "&"}
+
+
+@given(st.lists(st.sampled_from([*"&;#x", *MEANT, *NUMBERS, *(f"&{name};" for name in (*MEANT, *NUMBERS))])))
+def test_entities_are_undone_once_whatever_stands_beside_them(pieces: list[str]) -> None:
+    """As in one pass from left to right, in which nothing is looked at twice."""
+    raw = "".join(pieces)
+    assert unescape(raw) == ENTITY.sub(lambda found: {**MEANT, **NUMBERS}[found[1]], raw)
 
 
 def test_emoji_as_names() -> None:

@@ -108,6 +108,7 @@ INCOMING = (
         "@领队 几点?",
         where=(GROUP, PHONE_GROUP),
     ),
+    Incoming("red packet, told as a text", "1/2001", raw(1, AppMsgType=2001), "text", "[红包，请在手机上查看]"),
     Incoming("picture", "3", {"kind": "image"}, "media", "[图片]({path})", media="image"),
     Incoming(
         "picture of an app", "49/2", {"kind": "image", "shared": True}, "media", "[图片]({path})", media="image"

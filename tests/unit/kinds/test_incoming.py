@@ -194,6 +194,18 @@ async def test_what_is_no_message_is_not_reported(stage: Stage, kind: str) -> No
     assert all(one.get("id") != silent["msg_id"] for one in stage.webhook.reports)
 
 
+@pytest.mark.parametrize("kind", [10000, 10002])
+async def test_a_groups_notice_is_nobodys_whoever_it_names_as_its_sender(stage: Stage, kind: int) -> None:
+    """The account's own phone too: what it did is told in WeChat's words (7.7)."""
+    words = "你邀请A加入了群聊"
+    xml = f'<sysmsg type="sysmsgtemplate"><template>{words}</template></sysmsg>' if kind == 10002 else words
+    made = await deliver(stage, PHONE_GROUP, raw(kind, xml))
+    report = await stage.report(text(made["msg_id"]))
+    assert (report["post_type"], report["type"], report["class"]) == ("receive_message", "group_notice", "recv")
+    assert (report["content"], report["receiver_id"]) == (words, stage.me["id"])
+    assert not {"sender_id", "source", "code"} & set(report)
+
+
 async def test_news_of_wechats_own_account(stage: Stage) -> None:
     """It is no friend, but what it says is reported like everybody's articles."""
     body = raw(1, f"<mmreader><category><name>腾讯新闻</name>{NEWS}</category></mmreader>")

@@ -96,6 +96,8 @@ JSON: "st.SearchStrategy[Any]" = st.recursive(
 
 
 @given(ODD, KINDS, BODIES, st.none() | ODD)
+@example("", "\ud800", b"", None)
+@example("", "multipart/form-data; boundary=\udcff\ud800", b"--\xff", None)
 def test_requests_become_pairs_or_a_refusal(target: str, kind: str, body: bytes, only: str | None) -> None:
     query = query_of(target)
     is_form(kind)
@@ -171,8 +173,8 @@ REPORTS = st.sampled_from(["receive_message", "send_message", "event", ""])
 
 
 @given(
-    st.fixed_dictionaries({"post_type": REPORTS, "type": JSON, "from": JSON, "format": JSON, "sender_id": JSON}),
-    st.dictionaries(st.sampled_from(["reply", "media", "code"]), JSON),
+    st.fixed_dictionaries({"post_type": REPORTS, "type": JSON, "from": JSON, "sender_id": JSON}),
+    st.dictionaries(st.sampled_from(["reply", "media", "code", "format"]), JSON),
 )
 def test_any_answer_of_a_webhook_is_a_reply_or_none(report: JsonObject, answer: JsonObject) -> None:
     found = reply_of(report, answer)

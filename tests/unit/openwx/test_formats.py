@@ -109,7 +109,7 @@ def test_a_kind_nobody_knows_says_what_it_is() -> None:
 
 def test_a_send_of_media_has_the_uploads_fields() -> None:
     facts = MediaFacts(MessageKind.FILE, "@m:6", "http://h/a.pdf", "a.pdf", size=5, md5="x", chunks=1, client_id="9")
-    result = SendResult("88", "9", "@ann", False, "", 1, 0, "success", 4, facts)
+    result = SendResult("88", "9", "@ann", False, "", 1, 0, "success", "success", 4, facts)
     got: JsonObject = sent(result, Chat(ME, friend=ANN))
     assert MEDIA | {"media_md5", "media_chunk", "media_chunks", "media_clientid"} <= set(got)
     assert (got["content"], got["media_code"], got["format"]) == ("[文件](http://h/a.pdf)", "6", "media")

@@ -3,11 +3,20 @@
 The controller asks here and shows the answers under its own /v1; who may call is checked as for /openwx.
 """
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.database import Unavailable
 from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.v1.answers import Refused, refusal
+from wxcontroller.client.v1.deliveries import Deliveries
+from wxcontroller.client.v1.events import Events
+from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.status import status_of
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
@@ -16,15 +25,34 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     async def status(_: web.Request) -> web.StreamResponse:
         return json_answer(status_of(parts, inbox))
 
+    deliveries = Deliveries(parts)
     app.router.add_get("/v1/status", status)
+    app.router.add_get("/v1/deliveries", _told(deliveries.listed))
+    app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
+    app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
+    app.router.add_get("/v1/deliveries/{id}", _told(deliveries.one))
+    app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
+    app.router.add_get("/v1/media/{name}", _told(MediaFiles(parts.config).get))
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)
 
 
+def _told(handler: _Handler) -> _Handler:
+    """Answer failures of a handler in the form of /v1."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refused as problem:
+            return refusal(problem)
+        except Unavailable as problem:
+            return refusal(Refused(503, "unavailable", problem.message, problem.remedy))
+        except TimeoutError:
+            return refusal(Refused(408, "too-slow", "the request's body did not arrive", "send it without pauses"))
+
+    return answer
+
+
 async def _no_such_path(request: web.Request) -> web.StreamResponse:
-    error = {
-        "code": "no-such-path",
-        "message": f"there is no {request.method} {request.path} at an account's own port",
-        "remedy": "GET /v1/status is here; the controller's port has the rest",
-    }
-    return json_answer({"error": {**error}}, 404)
+    what = f"there is no {request.method} {request.path} at an account's own port"
+    return refusal(Refused(404, "no-such-path", what, "GET /v1/status is here; the controller's port has the rest"))

@@ -4,6 +4,7 @@ from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.inbox import Inbox, Kept
 from wxcontroller.client.outgoing import MOST_WAITING, Outgoing
+from wxcontroller.core import egress
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject
 
@@ -23,6 +24,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "status": session.status,
         "since": session.since,
         "reason": session.reason,
+        "proxy": egress.shown(parts.config.options["proxy"]),
         "queue": queue_of(parts.outgoing),
         "reports": {
             "to": redacted(delivery.address) or None,

@@ -2,7 +2,9 @@
 
 from aiohttp import web
 
-from wxcontroller.controller.v1 import accounts, health, qr
+from wxcontroller.controller.stream import serve
+from wxcontroller.controller.v1 import accounts, deliveries, health, qr
+from wxcontroller.controller.v1.passing import passed_on
 
 
 def add_routes(app: web.Application) -> None:
@@ -16,3 +18,10 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/v1/accounts/{name}/stop", accounts.stop)
     router.add_post("/v1/accounts/{name}/restart", accounts.restart)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
+    router.add_get("/v1/events", serve.events)
+    router.add_get("/v1/deliveries", deliveries.summary)
+    router.add_get("/v1/accounts/{name}/deliveries", passed_on)
+    router.add_post("/v1/accounts/{name}/deliveries/replay", passed_on)
+    router.add_post("/v1/accounts/{name}/deliveries/purge", passed_on)
+    router.add_get("/v1/accounts/{name}/deliveries/{id}", passed_on)
+    router.add_get("/v1/accounts/{name}/media/{file}", passed_on)

@@ -32,7 +32,9 @@ class Told:
         if self.status is None:
             return {"client": None, "client_reason": self.reason}
         client: JsonValue = {"version": self.status.get("version"), "pid": self.status.get("pid")}
-        return {"client": client, "client_reason": "", **{key: self.status.get(key) for key in _SHOWN}}
+        # It may have another proxy than the register says: one by a credential, which the controller can't read.
+        way: JsonObject = {"proxy": self.status["proxy"]} if isinstance(self.status.get("proxy"), str) else {}
+        return {"client": client, "client_reason": "", **{key: self.status.get(key) for key in _SHOWN}, **way}
 
 
 async def ask(web: aiohttp.ClientSession, view: View) -> Told:

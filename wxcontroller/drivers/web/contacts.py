@@ -21,6 +21,7 @@ _OFFICIAL = 8  # bit of VerifyFlag
 _SEXES = {1: Sex.MALE, 2: Sex.FEMALE}
 _SKEY = re.compile(r"&?skey=[^&]*")
 _LONGEST_ID = 256
+_HIDDEN = ("@lbsroom", "@talkroom")  # rooms that no page shows (6.1)
 _PORTION = 500  # people
 
 
@@ -73,6 +74,11 @@ def group_of(raw: JsonObject, me: str, emoji_names: bool) -> Group:
         key=text(raw.get("EncryChatRoomId")),
         avatar=_avatar(raw),
     )
+
+
+def size_of(raw: JsonObject) -> int:
+    """Return how many members a group says it has."""
+    return integer(raw.get("MemberCount"))
 
 
 def _members(raw: JsonObject, emoji_names: bool) -> tuple[Member, ...]:
@@ -197,7 +203,7 @@ def split(entries: Iterable[JsonObject]) -> tuple[list[JsonObject], list[JsonObj
     groups: list[JsonObject] = []
     for entry in entries:
         name = id_of(entry)
-        if name:
+        if name and not name.endswith(_HIDDEN):
             (groups if is_group(name) else people).append(entry)
     return people, groups
 

@@ -21,7 +21,8 @@ _MEDIA = {
     62: MessageKind.MICROVIDEO,
 }
 # App messages that are nothing but media (7.4).
-_APP_IMAGE, _APP_LINK, _APP_FILE, _APP_EMOTICON, _APP_QUOTE, _APP_TRANSFER = 2, 5, 6, 8, 57, 2000
+_APP_IMAGE, _APP_LINK, _APP_FILE, _APP_EMOTICON, _APP_QUOTE = 2, 5, 6, 8, 57
+_APP_TRANSFER, _APP_RED_PACKET = 2000, 2001
 _WORDS = {
     MessageKind.IMAGE: "[图片]",
     MessageKind.VOICE: "[语音]",
@@ -32,6 +33,7 @@ _WORDS = {
 }
 _ON_THE_PHONE = "(获取数据为空，可能需要手机查看)"
 _CALL = "[通话，请在手机上查看]"
+_RED_PACKET = "[红包，请在手机上查看]"
 _UNSUPPORTED = "[不支持的消息，请在手机上查看]"
 _NOT_KNOWN = "未知"
 _OWN_RECALLS = ("你撤回了一条消息", "You recalled a message")
@@ -66,11 +68,14 @@ class Content:
 def content_of(raw: JsonObject, kind: int, message_id: str, content: str, emoji_names: bool) -> Content:
     """Read an entry of AddMsgList whose Content, rid of a group's prefix, is ``content``; ``kind`` is its MsgType."""
     if kind == TEXT:
-        if integer(raw.get("SubMsgType")) == PLACE or "pictype=location" in content:
+        if integer(raw.get("SubMsgType")) == PLACE or _shown_as_place(raw, content):
             return _place(raw, content.partition(":<br/>")[0], emoji_names)
         if text(raw.get("FromUserName")) == "newsapp":
             return _news(markup.read(content, emoji_names))
-        return Content(MessageKind.TEXT, plain(content, emoji_names), "1")
+        words = plain(content, emoji_names)
+        if not words and integer(raw.get("AppMsgType")) == _APP_RED_PACKET:
+            words = _RED_PACKET
+        return Content(MessageKind.TEXT, words, "1")
     if kind == NOTICE:
         return Content(MessageKind.NOTICE, plain(content, emoji_names), "10000")
     if kind in (50, 53):
@@ -248,6 +253,11 @@ def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> Content:
     }
     words = "\n".join(f"[名片]{name}：{value}" for name, value in lines.items())
     return Content(MessageKind.CARD, words, str(CARD), card=card)
+
+
+def _shown_as_place(raw: JsonObject, content: str) -> bool:
+    """Whether a text without SubMsgType is a location. Anybody can write the words, but not the fields."""
+    return "pictype=location" in content and bool(text(raw.get("Url")) or text(raw.get("OriContent")))
 
 
 def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> Content:

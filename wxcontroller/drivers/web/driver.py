@@ -172,7 +172,8 @@ class WebDriver:
         """Decide after a session that lasted some seconds: None to log in again."""
         self._saved.memory.session = None  # the cookies stay: they may serve a login by consent
         await self._saved.save()
-        new = lasted < self._timing.flagged_within
+        # A large address book may take its time: what counts then is that nothing was ever heard.
+        new = lasted < self._timing.flagged_within * (1 if lost.heard else 10)
         stored = way is LoginWay.STORED
         if lost.ret in (1100, 1102) and new and not stored:
             return Ended(EndReason.FLAGGED, FLAGGED)
@@ -180,7 +181,7 @@ class WebDriver:
         if lost.ret == 1101 and (self._stop_with_mobile or (lost.at_sync and not (stored and new))):
             return Ended(
                 EndReason.PHONE,
-                "the session was ended on the phone or by another login; start the account to log in again",
+                "by its owner, or by another login; start the account to log in again",
             )
         now = time.monotonic()
         if len(losses) == losses.maxlen and now - losses[0] < self._timing.relogin_window:

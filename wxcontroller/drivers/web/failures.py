@@ -73,7 +73,7 @@ class TooLong(Unreadable):
 
     def __init__(self, call: str, most: int) -> None:
         super().__init__(call, f"the content is longer than {most} bytes")
-        self.remedy = "it is not taken; a larger limit can be set"
+        self.remedy = "it is not taken; of media a larger limit can be set"
 
 
 def refusal(call: str, ret: int) -> WeChatError:

@@ -27,6 +27,7 @@ class Guard:
     timing: Timing
     _backoff: Backoff = field(init=False)
     _in_vain: int = 0
+    _empty: bool = True  # the last of them brought nothing at all, not even what was known
     _media: bool = False  # the last message, to or from us, had media
     _nudged: bool = False
 
@@ -43,13 +44,14 @@ class Guard:
         self._in_vain = 0
         self._backoff.reset()
 
-    def vain(self) -> None:
-        """Note a sync that brought nothing although there should have been news."""
+    def vain(self, empty: bool = True) -> None:
+        """Note a sync that brought nothing new although there should have been news."""
         self._in_vain += 1
+        self._empty = empty
 
     def wait(self) -> float:
         """Return the seconds to wait before the next check."""
-        after_media = self._media and self.mode is not MediaLoop.LEAVE
+        after_media = self._media and self._empty and self.mode is not MediaLoop.LEAVE
         if self._in_vain < (1 if after_media else self.timing.guard_after):
             return 0.0
         return self.timing.guard_least if self.mode is MediaLoop.LEAVE else self._backoff.next()

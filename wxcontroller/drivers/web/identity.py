@@ -135,6 +135,8 @@ class Recognition:
         self._numbers: dict[str, int] = {}  # id → number
         self._owners: dict[int, str] = {}  # number → id
         self._waiting: dict[str, tuple[int, ...]] = {}  # id without a number → marks
+        self._groups: dict[str, tuple[int, ...]] = {}  # id → weak marks, the surer ones first
+        self._bearers: Counter[int] = Counter()  # weak mark of groups → how many have it
         identities.load()
 
     def number(self, name: str) -> int:
@@ -146,6 +148,7 @@ class Recognition:
         marked: list[tuple[Contact | Group, Marks]] = []
         for count, one in enumerate(everybody):
             marked.append((one, marks_of(one)))
+            self._note(one, marked[-1][1])
             if count % _PORTION == _PORTION - 1:
                 await asyncio.sleep(0)
         shared = Counter(mark for _, marks in marked for mark in marks.weak)
@@ -175,6 +178,27 @@ class Recognition:
         self._take(one, _made_of(marks, []))
         if marks.exact and (number := self._numbers.get(one.id)):
             self._known.learn(marks.exact, number)
+
+    def settle(self, group: Group) -> None:
+        """Give a group in which somebody speaks a number by its likeness: its real id may never be told.
+
+        Not before, as most are named by the phone soon after the login, and a group's own number is the better one.
+        """
+        if group.id in self._numbers:
+            return
+        self._note(group, marks_of(group))
+        own = [mark for mark in self._groups[group.id] if self._bearers[mark] == 1]
+        self._take(group, (self._known.find(mark) for mark in own))
+        self._take(group, (mark >> 16 for mark in reversed(own)))  # a name lasts longer than a crew
+        if number := self._numbers.get(group.id):
+            self._waiting.pop(group.id, None)
+            self._known.learn(own, number)
+
+    def _note(self, one: Contact | Group, marks: Marks) -> None:
+        if isinstance(one, Group):
+            self._bearers.subtract(self._groups.get(one.id, ()))
+            self._bearers.update(marks.weak)
+            self._groups[one.id] = marks.weak
 
     def identify(self, name: str, real_id: str) -> tuple[str, ...]:
         """Take over somebody's real id, which is beyond doubt; return the ids that have another number now."""

@@ -205,16 +205,22 @@ class Login:
 
     async def _scan(self) -> Entered:
         limit = self._options.qrcodes
+        pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
         unscanned = in_vain = 0
         while unscanned < limit:
             desktop = self._mode()
             uuid = await self._uuid(desktop)
             image = await self._picture(uuid)
+            shown = time.monotonic()
             await self._pulse.emit(QrReady(_QR_LINK + uuid, image, unscanned + 1, limit))
             answer = await self._watch(uuid)
             if isinstance(answer, _Outcome):
                 unscanned += 1
                 log.info("QR code %d of %d: %s", unscanned, limit, answer.name.lower())
+                if answer is _Outcome.CANCELLED or time.monotonic() - shown > self._timing.code_least:
+                    pause.reset()
+                elif unscanned < limit:  # nobody could have scanned it: WeChat has some trouble
+                    await self._pulse.pause(pause.next())
                 continue
             try:
                 return await self._redeem(answer, desktop, LoginWay.SCAN)
@@ -431,7 +437,4 @@ class Login:
         return (not first) if first in self._refused else first
 
 
-FLAGGED = (
-    "WeChat ended the session right after the login: the account is probably flagged. Leave it alone for some days, "
-    "use it on the phone, then start it again"
-)
+FLAGGED = "the account is probably flagged. Leave it alone for some days, use it on the phone, then start it again"

@@ -70,7 +70,7 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify 
     if found.own and not own:
         own, sender = True, me  # the phone's own recall comes as if the peer had sent it (7.7)
     elif in_group and found.kind is MessageKind.NOTICE:
-        sender = ""
+        own, sender = False, ""  # WeChat's words, also about what the phone did
     created = integer(raw.get("CreateTime"))
     return Message(
         id=message_id,

@@ -1,7 +1,6 @@
 """Who the account knows: the address book, groups with members, and strangers as they turn up.
 
-The contact API refuses who asks too much, so everything goes through one queue with one request in flight
-(weixin-web-protocol 5.3, 5.4, 6.6).
+See weixin-web-protocol 5.3, 5.4 and 6.6. What is not told is asked for by ``inquiries``.
 """
 
 import asyncio
@@ -16,24 +15,22 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.model import FILE_HELPER, Contact, ContactKind, Group
-from wxcontroller.drivers.base import Profile, RosterChanged, RosterLoaded
+from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web import contacts as people
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import Init
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT
 from wxcontroller.drivers.web.identity import Identities, Recognition
-from wxcontroller.drivers.web.listing import batch_of, contact_page_of
+from wxcontroller.drivers.web.inquiries import Inquiries
+from wxcontroller.drivers.web.listing import contact_page_of
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.text import is_group
 from wxcontroller.drivers.web.timing import Timing
 
 log = logging.getLogger(__name__)
 _PAGES = 16  # of the address book, as the page allows itself
-_BATCH = 50
 _One = TypeVar("_One", Contact, Group)
 _STRANGERS = 1000  # remembered
-# A batch that was refused is asked for again in ever smaller pieces; an id refused alone never again.
-_SMALLER = {50: 10, 10: 5, 5: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +64,15 @@ class Roster:
         self._contacts: dict[str, Contact] = {}
         self._groups: dict[str, Group] = {}
         self._remarks: dict[str, str] = {}  # where they are not just a contact's markname
-        self._wanted: dict[str, None] = {}
-        self._details: dict[str, str] = {}  # member → group: whom to ask about, when nothing else is to be done
+        self._inquiries = Inquiries(calls, session, timing, self)
         self._asked: set[str] = set()  # members that were asked about
         self._numbers = Recognition(identities)
-        self._refused: list[tuple[int, list[str]]] = []  # (piece size, ids)
-        self._hopeless: set[str] = set()
-        self._looked: dict[str, float] = {}  # group → monotonic time of the last look at its members
-        self._tokens = float(timing.batch_burst)
-        self._filled = time.monotonic()
-        self._news = asyncio.Event()
-        self._settled = asyncio.Condition()
+        self._outside: set[str] = set()  # groups that WeChat goes on telling of, although the account is out
+        self._listed: dict[str, float] = {}  # group → monotonic time of its last list of members
+        self._looked: dict[str, float] = {}  # group → ... of the last look because of somebody who is not in it
         self._told = False  # RosterLoaded was emitted: from now on changes are
-        self._complete = False  # the whole address book was read
-        self._again = 0.0
+        self._again = 0.0  # monotonic time when the address book is to be asked for again; 0: it is all there
+        self._later = Backoff(timing.roster_again, timing.roster_longest, jitter=0.0)
         self._strangers: OrderedDict[str, str] = OrderedDict()  # id → a message that tells of them
         self._chats: tuple[str, ...] = ()
         self.me = Contact(session.me, "")
@@ -101,13 +93,10 @@ class Roster:
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
         self.want(self._chats)
-        end = time.monotonic() + self._timing.roster_patience
-        while self._pending() and (left := end - time.monotonic()) > 0:
-            try:
-                async with asyncio.timeout(min(left, self._timing.progress_every)), self._settled:
-                    await self._settled.wait_for(lambda: not self._pending())
-            except TimeoutError:
-                pass
+        asked, end = self._inquiries, time.monotonic() + self._timing.roster_patience
+        while asked.pending and not asked.doubted and (left := end - time.monotonic()) > 0:
+            patience = min(left, self._timing.progress_every)
+            await asked.settled(lambda: asked.doubted or not asked.pending, patience)
             await self._pulse.progress()
         await self._tell_all()
 
@@ -127,29 +116,39 @@ class Roster:
     async def _tell_all(self) -> None:
         await self._number_all()
         self._told = True
-        self._news.set()  # the worker may have the address book to look after
+        if self._again:
+            self._inquiries.errand = self._again, self._read_on
+            self._inquiries.remind()
         contacts = {FILE_HELPER.id: FILE_HELPER} | self._contacts
         contacts.pop(self._session.me, None)
         await self._pulse.emit(RosterLoaded(tuple(contacts.values()), tuple(self._groups.values())))
 
     async def _address_book(self) -> bool:
-        """Read all pages; False when some are missing, to be asked for again."""
+        """Read all pages; False when some are missing: they are asked for again, later."""
         seq, read = 0, {0}
         for _ in range(_PAGES if self._options.all_pages else 1):
             following = await self._page(seq)
             if following is None:
-                self._again = max(self._again, time.monotonic() + self._timing.roster_again)
+                self._again = max(self._again, time.monotonic() + self._later.next())
                 return False
             seq = following
             if seq in read:  # 0 after the last page; some servers repeat themselves
                 break
             read.add(seq)
-        self._complete = True
         return True
+
+    async def _read_on(self) -> None:
+        """Ask for the address book once more, when what came of it last time was not all."""
+        self._again = 0.0
+        if await self._address_book():
+            await self._tell_all()
+        else:
+            self._inquiries.errand = self._again, self._read_on
 
     async def _page(self, seq: int) -> int | None:
         """Read a page; return what asks for the next one, 0 after the last, None when this one can't be had."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        began = time.monotonic()
         for _ in range(self._timing.retries + 1):
             try:
                 page = contact_page_of(await self._pulse.wait(self._calls.contacts(self._session, seq)))
@@ -160,7 +159,12 @@ class Roster:
                     self._again = time.monotonic() + self._timing.batch_pause
                     return None
                 if problem.ret in SESSION_OVER:
+                    self._inquiries.doubted = True
                     return None
+                if not self._told:
+                    await self._pulse.emit(Hindered(str(problem)))
+                if time.monotonic() - began > self._timing.contacts:
+                    return None  # messages are not to wait for ever
             else:
                 await self._pulse.progress()
                 if page.count or seq:  # an empty list is a refusal in disguise (5.3)
@@ -169,13 +173,16 @@ class Roster:
             await self._pulse.pause(backoff.next())
         return None
 
-    async def _take_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> None:
-        """Merge contact objects a portion at a time: the API answers in between."""
+    async def _take_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> bool:
+        """Merge contact objects a portion at a time: the API answers in between. Returns whether any was new."""
+        fresh = False
         for portion in people.portions(entries):
             news = self._take(portion, whole)
+            fresh = fresh or bool(news.contacts or news.groups or news.gone)
             if tell:
                 await self._tell(news)
             await asyncio.sleep(0)
+        return fresh
 
     def _take(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
         """Merge contact objects; return what is new or different."""
@@ -192,11 +199,18 @@ class Roster:
             if merged != self._contacts.get(seen.id):
                 self._contacts[seen.id] = contacts[seen.id] = merged
         changed: dict[str, Group] = {}
+        left: list[str] = []
         for entry in groups:
             group = people.group_of(entry, self._session.me, self._emoji_names)
             if not people.with_names(group):  # a list of bare ids says less than what is known
                 group = replace(group, members=())
             known = self._groups.get(group.id)
+            if self._is_outside(known, group, entry):
+                if self._groups.pop(group.id, None):
+                    left.append(group.id)
+                continue
+            if group.members:
+                self._listed[group.id] = time.monotonic()
             merged_group = self._met(people.merge_group(known, group))
             merged_group = people.with_details(merged_group, self._contacts)
             self._want_details(known, merged_group)
@@ -204,7 +218,19 @@ class Roster:
                 self.want((group.id,), again=known is not None)
             if merged_group != known:
                 self._groups[group.id] = changed[group.id] = merged_group
-        return RosterChanged(tuple(contacts.values()), tuple(changed.values()))
+        return RosterChanged(tuple(contacts.values()), tuple(changed.values()), tuple(left))
+
+    def _is_outside(self, known: Group | None, group: Group, entry: JsonObject) -> bool:
+        """Return whether the account is no longer in a group: its whole list comes without it (6.6).
+
+        A list may be cut short, therefore only who was in it before can be out.
+        """
+        me, whole = self._session.me, bool(group.members) and len(group.members) >= people.size_of(entry)
+        if any(member.id == me for member in group.members):
+            self._outside.discard(group.id)
+        elif whole and known is not None and any(member.id == me for member in known.members):
+            self._outside.add(group.id)
+        return group.id in self._outside
 
     def _met(self, one: _One) -> _One:
         """Return somebody with a number, if there is one; those who come with the address book get it in the end."""
@@ -233,13 +259,12 @@ class Roster:
         """Ask about members that are new. Friends are known, and everybody is asked about once."""
         if not (self._options.later if self._told else self._options.at_login):
             return
-        before = {member.id for member in known.members} if known else set()
-        for member in group.members:
-            if member.id not in before and member.id not in self._contacts and member.id not in self._asked:
-                self._details[member.id] = group.id
-        self._details.pop(self._session.me, None)
-        if self._details:
-            self._news.set()
+        nobody_new = {member.id for member in known.members} if known else set()
+        nobody_new.add(self._session.me)
+        new = (member.id for member in group.members if member.id not in nobody_new)
+        self._inquiries.want_details(
+            {one: group.id for one in new if one not in self._contacts and one not in self._asked}
+        )
 
     def _note_remark(self, entry: JsonObject, whole: bool) -> None:
         """Keep a remark that the model has no place for: a group's, or one with emoji that are shown as names."""
@@ -290,23 +315,24 @@ class Roster:
 
     # -- while listening
 
-    async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> None:
-        """Merge what webwxsync tells and pass it on."""
-        before = self.me
+    async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool:
+        """Merge what webwxsync tells and pass it on. Returns whether it was new."""
+        first = before = self.me
         self.me = people.profile_changes(profile, self.me, self._emoji_names)
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
         before = self.me
-        await self._take_slowly(changed, whole=False)
+        fresh = await self._take_slowly(changed, whole=False)
         left = tuple(name for name in gone if name in self._contacts or name in self._groups)
         for name in left:
             self._contacts.pop(name, None)
             self._groups.pop(name, None)
-            self._wanted.pop(name, None)
+            self._inquiries.forget(name)
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
         await self._tell(RosterChanged(gone=left))
         await self._numbers.save()
+        return fresh or bool(left) or self.me != first
 
     async def _tell(self, news: RosterChanged) -> None:
         if self._told and (news.contacts or news.groups or news.gone):
@@ -314,177 +340,68 @@ class Roster:
 
     def want(self, names: Iterable[str], again: bool = False) -> None:
         """Ask for people and groups that are not known yet (or, ``again``, for known ones), soon."""
-        for name in names:
-            if name in self._hopeless or name in self._wanted or name == self._session.me:
-                continue
-            if again or not self._known(name):
-                self._wanted[name] = None
-        if self._wanted:
-            self._news.set()
+        self._inquiries.want(names, again)
 
-    def _known(self, name: str) -> bool:
+    # -- what the inquiries ask and tell
+
+    def knows(self, name: str) -> bool:
+        """See Asker.knows."""
         if is_group(name):
             group = self._groups.get(name)
             return group is not None and bool(group.members)
         return name in self._contacts or name in people.SPECIAL
 
-    async def introduce(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Make chats and senders known before their messages are told, with bounded patience.
+    async def found(self, entries: Iterable[JsonObject]) -> None:
+        """See Asker.found."""
+        await self._take_slowly(entries)
 
-        ``pairs`` are (chat, sender). What can't be found out in time comes later as a change.
-        """
-        missing: list[str] = []
-        for chat, sender in dict.fromkeys(pairs):
-            group = self._groups.get(chat)
-            if not self._known(chat):
-                missing.append(chat)
-            elif group is not None and sender and all(member.id != sender for member in group.members):
-                now = time.monotonic()
-                if now - self._looked.get(chat, -1e9) > self._timing.member_refresh:
-                    self._looked[chat] = now
-                    missing.append(chat)
-        # What is being asked for already has had its patience.
-        missing = [name for name in missing if name not in self._hopeless and not self._open(name)]
-        if not missing:
-            return
-        self._wanted = dict.fromkeys(missing) | self._wanted  # before everything else: somebody waits
-        self._news.set()
-        try:
-            async with asyncio.timeout(self._timing.stranger_patience), self._settled:
-                await self._settled.wait_for(lambda: not any(self._open(name) for name in missing))
-        except TimeoutError:
-            log.debug("%d chats are not known yet", len(missing))
-
-    def _open(self, name: str) -> bool:
-        return name in self._wanted or any(name in ids for _, ids in self._refused)
-
-    def _pending(self) -> bool:
-        return bool(self._wanted or self._refused)
-
-    # -- the queue
-
-    async def work(self) -> None:
-        """Fetch what is wanted, one request at a time, until cancelled."""
-        backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
-        while True:
-            if self._pending():
-                await self._ask(backoff)
-            elif self._details:
-                if await self._quiet(self._timing.detail_every):
-                    await self._ask_details(backoff)
-            else:
-                await self._idle()
-                await asyncio.sleep(self._timing.batch_collect)
-
-    async def _quiet(self, seconds: float) -> bool:
-        """Return whether nothing new was wanted for so long."""
-        self._news.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return True
-        return False
-
-    async def _ask(self, backoff: Backoff) -> None:
-        size, ids = self._next()
-        await self._take_token()
-        ids = [name for name in ids if name not in self._hopeless]
-        try:
-            found = batch_of(await self._calls.batch_contacts(self._session, [(name, "") for name in ids]))
-            await self._take_slowly(found)
-        except NoAnswer as problem:
-            log.debug("%s", problem.message)
-            self._put_back(ids)
-            await asyncio.sleep(backoff.next())
-        except WeChatError as problem:
-            await self._refuse(size, ids, problem)
-        else:
-            backoff.reset()
-            # An id the answer leaves out, or a group that comes without members, is not asked for again.
-            self._hopeless.update(name for name in ids if not self._known(name))
-            for name in ids:
-                self._wanted.pop(name, None)
-        async with self._settled:
-            self._settled.notify_all()
-
-    async def _ask_details(self, backoff: Backoff) -> None:
-        """Ask about some members. What is refused is not asked again: it is not needed for anything."""
-        await self._take_token()
-        some = list(self._details.items())[:_BATCH]
-        try:
-            asked = [(name, self.group_key(group) or group) for name, group in some]
-            found = tuple(batch_of(await self._calls.batch_contacts(self._session, asked)))
-        except NoAnswer as problem:
-            log.debug("%s", problem.message)
-            await asyncio.sleep(backoff.next())
-            return
-        except WeChatError as problem:
-            log.debug("%s", problem.message)
-            found = ()
-            if problem.ret == TOO_FREQUENT or problem.ret in SESSION_OVER:
-                self._details.clear()
-                await asyncio.sleep(self._timing.batch_pause if problem.ret == TOO_FREQUENT else 0)
-        backoff.reset()
-        for name, _ in some:
-            self._details.pop(name, None)
-            self._asked.add(name)
-        known = {entry.id: entry for entry in (people.contact_of(raw, self._emoji_names) for raw in found)}
+    async def detailed(self, members: Iterable[str], groups: Iterable[str], entries: tuple[JsonObject, ...]) -> None:
+        """See Asker.detailed."""
+        self._asked.update(members)
+        known = {entry.id: entry for entry in (people.contact_of(raw, self._emoji_names) for raw in entries)}
         changed: dict[str, Group] = {}
-        for group_id in {group for _, group in some}:
+        for group_id in groups:
             group = self._groups.get(group_id)
             if group and (better := people.with_details(group, known)) != group:
                 self._groups[group_id] = changed[group_id] = better
         await self._tell(RosterChanged(groups=tuple(changed.values())))
 
-    async def _idle(self) -> None:
-        """Wait for something to do: new ids, or the time to ask for the address book again."""
-        self._news.clear()
-        if self._complete or not self._told:
-            await self._news.wait()
-            return
-        try:
-            await asyncio.wait_for(self._news.wait(), max(0.0, self._again - time.monotonic()))
-        except TimeoutError:
-            if await self._address_book():
-                await self._tell_all()
+    async def introduce(self, given: Iterable[tuple[str, str]]) -> None:
+        """Make chats and senders known before their messages are told, with bounded patience.
 
-    def _next(self) -> tuple[int, list[str]]:
-        if self._wanted:
-            ordered = sorted(self._wanted, key=lambda name: not is_group(name))  # groups first
-            return _BATCH, ordered[:_BATCH]
-        return self._refused.pop(0)
+        ``given`` are (chat, sender), in groups without a sender for what WeChat itself says. What can't be found out
+        in time comes later as a change.
+        """
+        missing: list[str] = []
+        pairs = list(dict.fromkeys(given))
+        for chat, sender in pairs:
+            group, now = self._groups.get(chat), time.monotonic()
+            if not self.knows(chat):
+                missing.append(chat)
+            elif group is not None and sender and all(member.id != sender for member in group.members):
+                if now - self._looked.get(chat, -1e9) > self._timing.member_refresh:
+                    self._looked[chat] = now
+                    missing.append(chat)
+            elif group is not None:
+                # Names in a group change without a word, and lists come late after joins and leaves (6.6).
+                limit = self._timing.group_refresh if sender else self._timing.notice_refresh
+                if now - self._listed.get(chat, now) > limit:
+                    self._listed[chat] = now
+                    self.want((chat,), again=True)
+        if not await self._inquiries.answered(missing, self._timing.stranger_patience):
+            log.debug("%d chats are not known yet", len(missing))
+        await self._settle(chat for chat, _ in pairs)
 
-    def _put_back(self, ids: list[str]) -> None:
-        for name in ids:
-            self._wanted.setdefault(name)
+    async def _settle(self, chats: Iterable[str]) -> None:
+        changed: dict[str, Group] = {}
+        for chat in dict.fromkeys(chats):
+            group = self._groups.get(chat)
+            if group is not None and not group.uid and group.members:
+                self._numbers.settle(group)
+                if self._numbers.number(chat):
+                    self._groups[chat] = changed[chat] = self._numbered(group)
+        await self._tell(RosterChanged(groups=tuple(changed.values())))
 
-    async def _refuse(self, size: int, ids: list[str], problem: WeChatError) -> None:
-        log.debug("%s", problem.message)
-        for name in ids:
-            self._wanted.pop(name, None)
-        if problem.ret == TOO_FREQUENT or problem.ret in SESSION_OVER:
-            self._put_back(ids)
-            if problem.ret == TOO_FREQUENT:
-                log.warning("WeChat says that contacts are asked for too often; they come later")
-            async with self._settled:
-                self._settled.notify_all()
-            await asyncio.sleep(self._timing.batch_pause)
-            return
-        smaller = _SMALLER.get(size)
-        if smaller is None:
-            self._hopeless.update(ids)
-            return
-        self._refused += [(smaller, ids[start : start + smaller]) for start in range(0, len(ids), smaller)]
-
-    async def _take_token(self) -> None:
-        now = time.monotonic()
-        self._tokens = min(
-            float(self._timing.batch_burst), self._tokens + (now - self._filled) / self._timing.batch_every
-        )
-        self._filled = now
-        if self._tokens < 1:
-            await asyncio.sleep((1 - self._tokens) * self._timing.batch_every)
-            self._filled = time.monotonic()
-            self._tokens = 1.0
-        self._tokens -= 1
+    async def work(self) -> None:
+        """Ask what is wanted, one request at a time, until cancelled."""
+        await self._inquiries.work()

@@ -27,6 +27,13 @@ class Seen:
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._ids
 
+    def first(self, message_id: str) -> bool:
+        """Return whether an id is new, and remember it."""
+        if message_id in self._ids:
+            return False
+        self.add(message_id)
+        return True
+
     def add(self, message_id: str) -> None:
         self._ids.pop(message_id, None)
         self._ids[message_id] = None
@@ -200,7 +207,7 @@ def _session(values: JsonObject) -> Session | None:
         pass_ticket=text(values.get("pass_ticket")),
         desktop=values.get("desktop") is True,
         me=text(values.get("me")),
-        opened=float(opened) if isinstance(opened, int | float) else 0.0,
+        opened=float(opened) if isinstance(opened, int | float) and abs(opened) < 1e12 else 0.0,
         sync_key=_pairs(values.get("sync_key")),
         check_key=_pairs(values.get("check_key")),
     )

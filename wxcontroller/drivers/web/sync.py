@@ -16,11 +16,11 @@ from wxcontroller.drivers.base import Checkpoint, FriendAsked, LossReason, Messa
 from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, TooLong
 from wxcontroller.drivers.web.guard import Guard, MediaLoop
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.roster import Roster
-from wxcontroller.drivers.web.saved import Saved
+from wxcontroller.drivers.web.saved import Saved, Seen
 from wxcontroller.drivers.web.tempo import Tempo
 from wxcontroller.drivers.web.timing import Timing
 from wxcontroller.drivers.web.transport import Answer
@@ -33,11 +33,15 @@ _PAGES = 100  # syncs in a row that say there is more: a server that never stops
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The session is over. ``at_sync``: webwxsync said so although synccheck had news (openwx-api 4.3)."""
+    """The session is over. ``at_sync``: webwxsync said so although synccheck had news (openwx-api 4.3).
+
+    ``heard``: it gave news at least once, if only that there are none.
+    """
 
     reason: LossReason
     ret: int
     at_sync: bool = False
+    heard: bool = True
 
 
 class Listener:
@@ -63,10 +67,15 @@ class Listener:
         self._emoji_names = emoji_names
         self._heard = time.monotonic()  # the last good answer
         self._online = False
+        self._ever = False  # something was heard at all
         self._backoff = Backoff(timing.check_retry, timing.retry_longest)
         self._frequent = Backoff(timing.frequent_first, timing.frequent_longest)
         self._frequent_since = 0.0
-        self._unknown = 0  # codes in a row that mean nothing to us
+        self._silent = False  # Offline was told
+        self._odd = 0  # codes in a row that say neither yes nor no
+        self._unknown = 0  # those of them that mean nothing to us
+        self._reopened = False  # what the keys stand for is to be asked first
+        self._notified = Seen()  # the phone's own signals: they have ids too
         self._doubled = False  # the one repeat that a 1102 gets is used
         self._guard = Guard(media_loop, timing)
         self._brought = False  # the last round had news
@@ -96,6 +105,7 @@ class Listener:
 
     async def listen(self) -> Lost:
         """Run the loop. Starts with a sync: it fetches what came while nobody listened."""
+        self._heard = time.monotonic()  # the time before was for the contacts
         lost = await self._sync_round(asked=False)
         while lost is None:
             brought, self._brought = self._brought, False
@@ -106,7 +116,7 @@ class Listener:
                 if self._guard.nudge():
                     await self._nudge()
                 await self._pulse.pause(pause)
-        return lost
+        return replace(lost, heard=self._ever)
 
     async def _nudge(self) -> None:
         """Say that the client is there (5.2). What comes of it does not matter."""
@@ -116,6 +126,9 @@ class Listener:
             log.debug("%s", problem.message)
 
     async def _check_round(self) -> Lost | None:
+        if self._reopened:
+            self._reopened = False
+            return await self._sync_round(asked=False, reopened=True)
         try:
             check = decode.check_of(await self._poll())
         except _Doubt:
@@ -157,38 +170,58 @@ class Listener:
                 task.cancel()
             await asyncio.wait({poll, doubt})
 
-    async def _sync_round(self, asked: bool) -> Lost | None:
-        """Fetch all news there are."""
-        brought = False
+    async def _sync_round(self, asked: bool, reopened: bool = False) -> Lost | None:
+        """Fetch all news there are. ``reopened``: whether the session is well again is still to be seen."""
+        brought, empty = False, True
         for _ in range(_PAGES):
             try:
                 news = decode.news_of(await self._pulse.wait(self._calls.sync(self._session)))
+            except TooLong as problem:
+                await self._pass_over(problem)
+                return None
             except WeChatError as problem:
-                if problem.ret is None or problem.ret == -1:
+                if problem.ret is None:
                     await self._silence(problem)
                     return None
                 return await self._code(problem.ret, at_sync=asked)
-            await self._good()
-            moved = await self._deliver(news)
-            brought = brought or not news.empty
-            if not news.more or (news.empty and not moved):
+            await self._good(well=not reopened)
+            fresh = await self._deliver(news)
+            moved = await self._acknowledge(news)
+            brought, empty = brought or fresh, empty and news.empty
+            if not news.more or not (fresh or moved):
                 break
         self._brought = brought
         if brought:
             self._guard.quiet()
         elif asked:
-            self._guard.vain()
+            self._guard.vain(empty)
         return None
+
+    async def _pass_over(self, problem: TooLong) -> None:
+        """Go on behind news that are more than can be read: asked for again they would be as many."""
+        session = self._session
+        try:
+            init = decode.init_of(await self._pulse.wait(self._calls.init(session)))
+        except WeChatError as other:
+            await self._silence(other)
+            return
+        if init.sync_key in ((), session.sync_key):  # it leads nowhere else
+            await self._silence(problem)
+            return
+        log.error("WeChat's news are lost: %s", problem.message)
+        session.sync_key, session.check_key, session.skey = init.sync_key, (), init.skey or session.skey
+        await self._saved.save()
 
     # -- news
 
     async def _deliver(self, news: News) -> bool:
-        """Pass on what a sync brought, then take over its keys. Returns whether they changed."""
-        await self._roster.apply(news.changed, news.gone, news.profile)
+        """Pass on what a sync brought. Returns whether any of it was new: a server may repeat itself for ever."""
+        fresh = await self._roster.apply(news.changed, news.gone, news.profile)
         me, found = self._session.me, []
         for raw in news.messages:
             entry = messages.message_of(raw, me, self._emoji_names)
             if isinstance(entry, messages.Notify):
+                fresh = self._notified.first(messages.id_of(raw)) or fresh
                 await self._roster.identify(entry.real)
                 self._roster.want(entry.names)
             elif entry is not None and entry.id not in self._saved.memory.seen:
@@ -200,7 +233,7 @@ class Listener:
             await self._tell(entry)
         if not news.empty:
             await self._pulse.emit(Checkpoint())
-        return await self._acknowledge(news)
+        return fresh or bool(found)
 
     async def _tell(self, entry: Message | messages.Asked) -> None:
         memory = self._saved.memory
@@ -232,16 +265,19 @@ class Listener:
 
     # -- good and bad answers
 
-    async def _good(self) -> None:
+    async def _good(self, well: bool = True) -> None:
         """Note that WeChat has answered as it should."""
         self._heard = time.monotonic()
-        self._backoff.reset()
-        self._unknown = self._moves = 0
+        if well:
+            self._backoff.reset()
+            self._odd = self._unknown = 0
+        self._moves = 0
         self._doubled = False
         if self._frequent_since:
             self._frequent_since = 0.0
             self._frequent.reset()
         await self._pulse.progress(heard=True)
+        self._ever, self._silent = True, False
         if not self._online:
             self._online = True
             await self._pulse.emit(Online())
@@ -254,13 +290,16 @@ class Listener:
             return
         what = str(problem)
         silent = time.monotonic() - self._heard
-        if silent > self._timing.offline_after and self._online:
-            self._online = False
+        if silent > self._timing.offline_after and not self._silent:
             log.warning("WeChat has not answered for %.0f s (%s); trying on", silent, what)
-            await self._pulse.emit(Offline(what))
+            await self._offline(what)
         await self._pulse.progress()
         if pause:
             await self._pulse.pause(self._backoff.next())
+
+    async def _offline(self, why: str) -> None:
+        self._online, self._silent = False, True
+        await self._pulse.emit(Offline(why))
 
     async def _code(self, ret: int, at_sync: bool) -> Lost | None:
         """Act on a code other than 0 from synccheck or webwxsync (9.3, 10)."""
@@ -276,19 +315,36 @@ class Listener:
             if now - self._frequent_since > self._timing.frequent_limit:
                 return Lost(LossReason.TOO_FREQUENT, ret)
             log.warning("WeChat says: too frequent; pausing")
-            if self._online:
-                self._online = False
-                await self._pulse.emit(Offline("WeChat says: too frequent"))
+            if not self._silent:
+                await self._offline("WeChat says: too frequent")
             await self._silence(WeChatError(f"WeChat answered {ret}", ret=ret), pause=False)
             await self._pulse.pause(self._frequent.next())
             return None
+        self._odd += 1
         if ret != -1:
             self._unknown += 1
             log.info("WeChat answered %d, which means nothing to us", ret)
-            if self._unknown >= self._timing.unknown_codes:
-                return Lost(LossReason.ERRORS, ret)
+        if self._unknown >= 2 * self._timing.unknown_codes:
+            return Lost(LossReason.ERRORS, ret)
+        if self._odd % self._timing.unknown_codes == 0:
+            over = await self._reopen()
+            if over:
+                return Lost(_REASONS[over], over, at_sync)
         await self._silence(WeChatError(f"WeChat answered {ret}", ret=ret))
         return None
+
+    async def _reopen(self) -> int:
+        """Open the session once more, as a page does that is loaded anew: it may have got stuck. Return the code that
+        says it is over, 0 when it is not."""
+        log.info("WeChat gives codes and no news; opening the session anew")
+        try:
+            init = decode.init_of(await self._pulse.wait(self._calls.init(self._session)))
+        except WeChatError as problem:
+            log.debug("%s", problem.message)
+            return problem.ret if problem.ret in SESSION_OVER else 0
+        self._session.skey = init.skey or self._session.skey
+        self._reopened = True
+        return 0
 
 
 class _Doubt(Exception):

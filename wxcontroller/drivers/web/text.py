@@ -7,8 +7,8 @@ from wxcontroller.drivers.web.emoji import character_of, name_of
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 # A known defect of the server drops the last ">" (8.3).
 _EMOJI = re.compile(r'<span class="emoji emoji([0-9a-f]{1,10})"></span>?', re.IGNORECASE)
-_ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
-_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\u00a0"}
+_NUMBERED = re.compile(r"&(?:amp|#([0-9]{1,7}|[xX][0-9a-fA-F]{1,6}));")
+_NAMED = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&apos;": "'", "&nbsp;": "\u00a0"}
 _PREFIX = re.compile(r"(@[A-Za-z0-9]+|[A-Za-z0-9_-]+):<br ?/>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MENTION = re.compile("(@[^@\u2005\n]{1,100})\u2005")
@@ -20,6 +20,7 @@ def plain(raw: str, emoji_names: bool) -> str:
 
     ``emoji_names``: old emoji as ``[name]`` instead of Unicode.
     """
+    raw = raw.replace("<br/>", "\n")  # nearly always this one
     if "<" in raw:
         raw = plain_emoji(_BREAK.sub("\n", raw), emoji_names)
     return unescape(raw)
@@ -50,15 +51,22 @@ def plain_mentions(raw: str) -> str:
 
 
 def unescape(raw: str) -> str:
-    """Undo one layer of HTML entities in a single pass: what a user typed as ``&lt;`` stays that."""
-    return _ENTITY.sub(_entity, raw) if "&" in raw else raw
+    """Undo one layer of HTML entities, as in a single pass: what a user typed as ``&lt;`` stays that.
+
+    What the first ones become is part of no entity: they can go before the others. Long texts are full of them.
+    """
+    if "&" not in raw:
+        return raw
+    for entity, character in _NAMED.items():
+        raw = raw.replace(entity, character)
+    return _NUMBERED.sub(_entity, raw) if "&#" in raw else raw.replace("&amp;", "&")
 
 
 def _entity(found: re.Match[str]) -> str:
-    word = found[1]
-    if word[0] != "#":
-        return _NAMED[word]
-    point = int("0" + word[1:], 0) if word[1] in "xX" else int(word[1:])
+    number = found[1]
+    if number is None:
+        return "&"
+    point = int("0" + number, 0) if number[0] in "xX" else int(number)
     if point > 0x10FFFF or 0xD800 <= point < 0xE000 or (point < 32 and point not in (9, 10, 13)):
         return found[0]
     return chr(point)

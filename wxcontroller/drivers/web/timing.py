@@ -22,6 +22,7 @@ class Timing:
 
     poll_spacing: float = 1.0  # least time between the beginnings of two login polls
     code_life: float = 120.0  # a QR code without a scan is replaced then
+    code_least: float = 10.0  # one that ends sooner by itself is followed by a pause
     scanned_again: float = 0.5  # after a repeated 201 (3.3)
     login_tries: int = 30  # unreadable answers in a row before a way in is given up: about 25 minutes
     poll_tries: int = 6  # ... before a QR code is
@@ -48,9 +49,12 @@ class Timing:
     detail_every: float = 5.0  # between two questions about group members: nothing waits for them
     batch_pause: float = 3600.0  # after 1205
     roster_patience: float = 45.0  # for the groups, before the account goes on without the rest
-    roster_again: float = 60.0  # a contact list that failed is asked for again
+    roster_again: float = 60.0  # a contact list that failed is asked for again, and later again and again
+    roster_longest: float = 3600.0
     stranger_patience: float = 3.0  # a message waits so long for its sender's name
     member_refresh: float = 600.0  # between two looks at a group whose member is unknown
+    group_refresh: float = 3600.0  # a group in which somebody speaks is looked at when its list is so old (6.6)
+    notice_refresh: float = 10.0  # ... or in which WeChat tells of something, joins and leaves among it
 
 
 DEFAULT = Timing()

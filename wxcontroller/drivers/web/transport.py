@@ -133,7 +133,7 @@ class Transport:
             await session.close()
 
     async def send(self, request: Request) -> Answer:
-        """Carry one request. Raises NoAnswer, and Unreadable for an answer above ``limit``."""
+        """Carry one request. Raises NoAnswer, and TooLong for an answer above ``limit``."""
         body = bytearray()
         silence = None if request.patient else self._timing.silence
         async with self._exchange(request, total=request.timeout, silence=silence) as response:
@@ -141,7 +141,7 @@ class Transport:
                 body += piece
                 if len(body) > request.limit:
                     response.close()
-                    raise Unreadable(request.call, f"the answer is longer than {request.limit} bytes")
+                    raise TooLong(request.call, request.limit)
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
             return Answer(request.call, response.status, bytes(body), response.headers.get("Location", ""))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
-from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
@@ -61,15 +61,17 @@ class Uploads:
         if file.size <= 0:
             raise Unsupported(f"{file.name or 'the file'} is empty", "WeChat takes no empty files")
         if not self._data_ticket():
-            raise WeChatError(
-                "webwxuploadmedia: the session has no ticket for files", "log in again to be able to send files"
-            )
+            words = "webwxuploadmedia: the session has no ticket for files"
+            raise self._failed(WeChatError(words, "log in again to be able to send files"), file)
         kind, mime = kind_of(file)
         async with self._turn:
             md5 = await asyncio.to_thread(_md5, file.path, file.size)
             checked = Checked("", "", "")
             if file.size > LARGE:
-                checked = decode.checked_of(await self._check(file, md5))
+                try:
+                    checked = decode.checked_of(await self._check(file, md5))
+                except WeChatError as problem:
+                    raise self._failed(problem, file) from problem
             media_id = checked.media_id or await self._send(file, kind, mime, md5, checked)
         return Uploaded(kind, media_id, file.name, file.size, checked.signature)
 
@@ -89,8 +91,8 @@ class Uploads:
         for left in reversed(range(_TRIES)):
             try:
                 return await self._send_once(file, kind, mime, md5, checked)
-            except NoAnswer:
-                if not left:
+            except UploadFailed as problem:
+                if not left or not isinstance(problem.__cause__, NoAnswer):
                     raise
         raise AssertionError("unreachable")
 
@@ -109,7 +111,7 @@ class Uploads:
         }
         if checked.signature:
             request |= {"AESKey": checked.aes_key, "Signature": checked.signature}
-        name, chunks = _placeholder(file), -(-file.size // self._chunk)
+        name, chunks = _placeholder(file), self._pieces(file)
         fields = {
             "id": f"WU_FILE_{self._number}",
             "name": name,
@@ -130,9 +132,19 @@ class Uploads:
                     "pass_ticket": unquote(self._session.pass_ticket),
                 }
                 boundary = f"----WebKitFormBoundary{secrets.token_hex(8)}"
-                answer = await self._calls.upload(self._session, _form(boundary, parts, name, mime, piece), boundary)
-                media_id = decode.uploaded_of(answer, last=chunk == chunks - 1)
+                form = _form(boundary, parts, name, mime, piece)
+                try:
+                    answer = await self._calls.upload(self._session, form, boundary)
+                    media_id = decode.uploaded_of(answer, last=chunk == chunks - 1)
+                except WeChatError as problem:
+                    raise self._failed(problem, file, chunk + 1) from problem
         return media_id
+
+    def _failed(self, problem: WeChatError, file: Upload, piece: int = 1) -> UploadFailed:
+        return UploadFailed(problem, piece, self._pieces(file))
+
+    def _pieces(self, file: Upload) -> int:
+        return -(-file.size // self._chunk)
 
 
 def kind_of(file: Upload) -> tuple[MessageKind, str]:

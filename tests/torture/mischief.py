@@ -1,0 +1,190 @@
+"""The ways in which a day goes wrong. Each is a function that does it, for a while, and puts things right again."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from tests.system.actors import Caller, Phone
+from tests.system.host import Host
+from tests.torture.disk import Disk
+from tests.torture.receiver import Mood, Receiver
+
+CLOCK = "/run/wxtorture-clock"
+
+
+@dataclass
+class Stage:
+    """Everything there is to break. ``pause`` scales how long things stay broken."""
+
+    host: Host
+    caller: Caller
+    phone: Phone
+    receiver: Receiver
+    disks: Mapping[str, Disk]
+    chance: random.Random
+    pause: float = 1.0
+    done: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def accounts(self) -> list[str]:
+        return list(self.disks)
+
+    def some(self) -> str:
+        return self.chance.choice(self.accounts)
+
+    def rest(self, least: float, most: float) -> None:
+        time.sleep(self.chance.uniform(least, most) * self.pause)
+
+    def kill(self, unit: str, number: str = "KILL") -> None:
+        self.host.run("systemctl", "kill", f"--signal={number}", unit, check=False)
+
+    def start(self, account: str) -> None:
+        self.host.run("systemctl", "reset-failed", f"wxclient@{account}", check=False)
+        self.host.run("systemctl", "start", f"wxclient@{account}", check=False)
+
+    def put(self, setting: str) -> None:
+        """Set the clock of the accounts: what is added to the real time."""
+        self.host.write(CLOCK, setting.encode(), 0o644)
+
+
+def kill_client(stage: Stage) -> None:
+    stage.kill(f"wxclient@{stage.some()}")
+    stage.rest(0, 1)
+
+
+def kill_controller(stage: Stage) -> None:
+    stage.kill("wxcontroller.service")
+    stage.rest(0, 1)
+
+
+def kill_both(stage: Stage) -> None:
+    stage.kill("wxcontroller.service")
+    stage.kill(f"wxclient@{stage.some()}")
+    stage.rest(0, 1)
+
+
+def kill_everything(stage: Stage) -> None:
+    stage.host.run("systemctl", "kill", "--signal=KILL", "wxclient@*.service", "wxcontroller.service", check=False)
+    stage.rest(0, 2)
+
+
+def restart_client(stage: Stage) -> None:
+    stage.host.run("systemctl", "restart", f"wxclient@{stage.some()}", check=False)
+
+
+def webhook_refuses(stage: Stage) -> None:
+    _mood(stage, Mood.REFUSES)
+
+
+def webhook_forgets(stage: Stage) -> None:
+    _mood(stage, Mood.FORGETS)
+
+
+def webhook_hangs(stage: Stage) -> None:
+    _mood(stage, Mood.HANGS)
+
+
+def webhook_gone(stage: Stage) -> None:
+    stage.receiver.leave()
+    try:
+        stage.rest(1, 4)
+    finally:
+        stage.receiver.listen()
+
+
+def wechat_down(stage: Stage) -> None:
+    stage.host.run("systemctl", "stop", "wxcontroller-sandbox")
+    try:
+        stage.rest(1, 4)
+    finally:
+        stage.host.run("systemctl", "start", "wxcontroller-sandbox")
+
+
+def wechat_garbage(stage: Stage) -> None:
+    kind, value = stage.chance.choice(
+        [
+            ("garbage", "<html>"),
+            ("truncate", None),
+            ("status", 503),
+            ("reset", "after"),
+            ("reset", "before"),
+            ("drop", 1),
+        ]
+    )
+    endpoint = stage.chance.choice(["webwxsync", "synccheck"])
+    with suppress(OSError), stage.phone.fault(endpoint, kind, value):
+        stage.rest(1, 4)
+
+
+def disk_full(stage: Stage) -> None:
+    disk = stage.disks[stage.some()]
+    disk.fill()
+    try:
+        stage.rest(2, 5)
+    finally:
+        disk.free()
+
+
+def disk_read_only(stage: Stage) -> None:
+    account = stage.some()
+    unit, disk = f"wxclient@{account}", stage.disks[account]
+    stage.host.run("systemctl", "stop", unit)
+    disk.protect(True)
+    try:
+        stage.start(account)
+        stage.rest(2, 5)
+    finally:
+        # A file that is open for reading keeps nobody from this.
+        disk.protect(False)
+
+
+def power_cut(stage: Stage) -> None:
+    """The account's world stops in the middle of a moment; its disk comes back as it was written by then."""
+    account = stage.some()
+    unit, disk = f"wxclient@{account}", stage.disks[account]
+    stage.kill(unit, "STOP")
+    copy = disk.cut()
+    stage.kill(unit, "KILL")
+    stage.host.run("systemctl", "stop", unit)
+    disk.restore(copy)
+    stage.start(account)
+
+
+def clock_jumps(stage: Stage) -> None:
+    stage.put(stage.chance.choice(["+86400", "-86400", "+3600", "-3600", "+30", "-30"]))
+    try:
+        stage.rest(1, 4)
+    finally:
+        stage.put("+0")
+
+
+def _mood(stage: Stage, mood: Mood) -> None:
+    stage.receiver.mood = mood
+    try:
+        stage.rest(1, 4)
+    finally:
+        stage.receiver.mood = Mood.GOOD
+
+
+MISCHIEF: Mapping[str, Callable[[Stage], None]] = {
+    action.__name__: action
+    for action in (
+        kill_client,
+        kill_controller,
+        kill_both,
+        kill_everything,
+        restart_client,
+        power_cut,
+        webhook_refuses,
+        webhook_forgets,
+        webhook_hangs,
+        webhook_gone,
+        wechat_down,
+        wechat_garbage,
+        disk_full,
+        disk_read_only,
+        clock_jumps,
+    )
+}

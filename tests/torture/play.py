@@ -1,0 +1,111 @@
+"""One run: accounts that are written to while everything around them breaks, and the books at the end."""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.system.actors import Caller, Phone, log_in, use_sandbox
+from tests.system.host import Host
+from tests.torture.disk import Disk
+from tests.torture.ledger import Ledger, Verdict
+from tests.torture.mischief import CLOCK, MISCHIEF, Stage
+from tests.torture.receiver import Receiver
+
+# The clock of the accounts' programs can be set apart from the machine's, which is everybody's.
+_FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+_DROPIN = f"""[Service]
+Environment=LD_PRELOAD={_FAKETIME}
+Environment=FAKETIME_TIMESTAMP_FILE={CLOCK} FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1
+Environment=FAKETIME_DONT_RESET=1 FAKETIME_FORCE_MONOTONIC_FIX=0
+"""
+# Impatient, so that a run has many tries in it.
+_OPTIONS = {"webhook_retry_first": "0.5", "webhook_retry_longest": "2", "webhook_timeout": "2"}
+
+
+@dataclass
+class Play:
+    """A run of ``messages`` over ``accounts``; ``say`` tells how it goes on."""
+
+    host: Host
+    messages: int
+    accounts: int = 2
+    seed: int = 1
+    rate: float = 20.0  # messages a second
+    pause: float = 1.0
+    patience: float = 300.0
+    say: Callable[[str], None] = print
+    ledger: Ledger = field(default_factory=Ledger)
+    _ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def run(self, mischief: Sequence[str] = tuple(MISCHIEF), least: int = 0) -> Verdict:
+        """Play until all messages were sent and ``least`` things were broken, put everything right, and judge."""
+        chance = random.Random(self.seed)
+        with self._stage(chance) as stage:
+            sending = threading.Thread(target=self._send, args=(random.Random(self.seed + 1),), daemon=True)
+            sending.start()
+            turn: list[str] = []
+            while sending.is_alive() or sum(stage.done.values()) < least:
+                if not turn:  # each comes before any comes again
+                    turn = [*mischief]
+                    chance.shuffle(turn)
+                name = turn.pop()
+                MISCHIEF[name](stage)
+                stage.done[name] = stage.done.get(name, 0) + 1
+                stage.rest(0, 1)
+            sending.join()
+            self.say(f"{sum(stage.done.values())} things were broken; waiting for what is still on its way")
+            for account in self._ends:
+                stage.start(account)
+            self.ledger.wait(self.patience)
+            verdict = self.ledger.verdict()
+            self.say(str(verdict))
+            self.say(", ".join(f"{name} {number}" for name, number in sorted(stage.done.items())))
+            self.say(f"{sum(disk.cuts for disk in stage.disks.values())} disks were cut off")
+        return verdict
+
+    @contextlib.contextmanager
+    def _stage(self, chance: random.Random) -> Iterator[Stage]:
+        host, caller, phone = self.host, Caller(self.host), Phone(self.host)
+        use_sandbox(host)
+        host.write(CLOCK, b"+0")
+        host.write("/etc/systemd/system/wxclient@.service.d/clock.conf", _DROPIN.encode())
+        host.run("systemctl", "daemon-reload")
+        disks = {f"acc{number}": Disk(host, f"acc{number}") for number in range(self.accounts)}
+        with Receiver(host, self.ledger) as receiver, contextlib.ExitStack() as stack:
+            for account, disk in disks.items():
+                disk.make()
+                stack.callback(disk.destroy)
+                uin = phone.account(account)
+                log_in(caller, phone, account, uin, post_api=receiver.address, **_OPTIONS)
+                self._ends[account] = (uin, phone.friend(uin))
+            stack.callback(lambda: [host.run("systemctl", "stop", f"wxclient@{one}") for one in disks])
+            yield Stage(host, caller, phone, receiver, disks, chance, self.pause)
+
+    def _send(self, chance: random.Random) -> None:
+        """Be the far end: write, as WeChat lets one."""
+        phone, told = Phone(self.host), time.monotonic()
+        for number in range(self.messages):
+            account = chance.choice(list(self._ends))
+            uin, friend = self._ends[account]
+            while True:
+                try:
+                    message = phone.write(uin, friend, f"{account} {number}")
+                except (OSError, AssertionError):
+                    time.sleep(0.1)  # WeChat is down: nothing was sent
+                    continue
+                break
+            self.ledger.send(account, message)
+            time.sleep(chance.expovariate(self.rate))
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                self.say(f"{number} of {self.messages} sent, {len(self.ledger.got)} reports taken")
+
+
+def debs() -> list[Path]:
+    """The built packages, the product first."""
+    dist = Path(__file__).parents[2] / "dist"
+    return sorted(dist.glob("*.deb"), key=lambda path: path.name.startswith("wxcontroller-sandbox"))

@@ -1,0 +1,152 @@
+"""The queue of sends on bad days, and at its end."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import logged_in
+from tests.unit.client.test_status import queue, send, until
+from wxcontroller.client.outgoing import Rests
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import obj
+from wxcontroller.drivers.base import LossReason, Offline, SessionLost
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+INTERVAL, DRAIN = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_STOP_DRAIN"
+
+
+# -- the end
+
+
+async def test_a_stop_waits_for_what_is_queued(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "0.4"})
+    await client.login()
+    await send(client, 6)
+    begun = time.monotonic()
+    assert await client.stop() == 0
+    assert 1.9 < time.monotonic() - begun < 5
+    assert [content for _, content, _ in client.driver.sends] == list("012345")
+    assert [(r["content"], r["code"]) for r in await webhook.messages(6)] == [(each, "") for each in "012345"]
+
+
+async def test_a_stop_waits_so_long_and_no_longer(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "0.3", DRAIN: "1"})
+    await client.login()
+    await send(client, 9)
+    assert await client.stop() == 0
+    sent = [text for _, text, _ in client.driver.sends]
+    assert 3 <= len(sent) < 6
+    # The rest stays for the next start.
+    assert [(r["content"], r["code"]) for r in await webhook.messages(len(sent))] == [(text, "") for text in sent]
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    assert [(r["content"], r["code"]) for r in await webhook.messages(9)] == [(each, "") for each in "012345678"]
+
+
+@pytest.mark.parametrize("options", [{INTERVAL: "60"}, {INTERVAL: "0.3", DRAIN: "0"}])
+async def test_a_stop_does_not_wait_for_what_could_not_go_out_in_time(
+    start: Start, webhook: Webhook, options: dict[str, str]
+) -> None:
+    client = start(**{POST_API: webhook.address, **options})
+    await client.login()
+    await send(client, 3)
+    await until(lambda: len(client.driver.sends) == 1)
+    begun = time.monotonic()
+    assert await client.stop() == 0
+    assert time.monotonic() - begun < 0.9
+    assert [r["info"] for r in await webhook.messages(1)] == ["success"]
+
+
+async def test_while_it_stops_an_account_takes_nothing_new_and_says_so(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "0.5"})
+    await client.login()
+    await send(client, 3)
+    stopping = asyncio.create_task(client.stop())
+    await until(lambda: str(client.state().get("status", "")).startswith("stopping: "))
+    assert client.state()["status"] == "stopping: 2 queued sends go out first, 15 s at most"
+    answer = obj(await client.get("send_friend_message", id="@ann", content="one more"))
+    assert (answer["code"], answer["status"]) == (-1, "the account is stopping, nothing more is sent")
+    assert await stopping == 0
+    assert [r["code"] for r in await webhook.messages(3)] == [""] * 3
+    assert len(client.driver.sends) == 3
+
+
+async def test_systemd_hears_that_a_stop_takes_longer(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(1)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        client = start(**{INTERVAL: "0.5"})
+        await client.login()
+        await send(client, 3)
+        await client.stop()
+        told: list[bytes] = []
+        while b"STATUS=stop: stopped" not in told:
+            told.append(systemd.recv(4096))
+    assert told.index(b"STOPPING=1") < told.index(b"EXTEND_TIMEOUT_USEC=10000000")
+
+
+async def test_an_account_that_is_offline_stops_at_once(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "0.5"})
+    await client.login()
+    await send(client, 3)
+    client.driver.play([Offline("no answer")])
+    await client.until_state("updating")
+    begun = time.monotonic()
+    assert await client.stop() == 0
+    assert time.monotonic() - begun < 0.9
+
+
+# -- bad days
+
+
+async def test_five_tries_outlast_a_moment_of_trouble(start: Start) -> None:
+    client = start(Rests(line=(0.2, 0.4)))
+    client.driver.outcomes = [WeChatError("no answer") for _ in range(3)]
+    await client.login()
+    begun = time.monotonic()
+    assert obj(await client.get("send_friend_message", id="@ann", content="a"))["code"] == 0
+    assert time.monotonic() - begun > 0.2 + 0.4 + 0.4 - 0.2  # each varies by a fifth
+    # And what is sent next does not wait any longer.
+    begun = time.monotonic()
+    assert obj(await client.get("send_friend_message", id="@ann", content="b"))["code"] == 0
+    assert time.monotonic() - begun < 0.15
+
+
+async def test_too_frequent_makes_the_queue_rest_longer_each_time(start: Start) -> None:
+    client = start(Rests(frequent=(0.4, 5.0)))
+    client.driver.outcomes = [None, *[WeChatError("too frequent", ret=1205) for _ in range(2)]]
+    await client.login()
+    begun = time.monotonic()
+    await send(client, 5)
+    await until(lambda: len(client.driver.sends) == 2)
+    now = await queue(client)
+    assert (now["waiting"], now["last_error"]) == (3, "too frequent")
+    assert 0.2 < float(str(now["next_send_at"])) - time.time() <= 0.41
+    await until(lambda: len(client.driver.sends) == 5)
+    assert 1.2 < time.monotonic() - begun < 4
+    assert [content for _, content, _ in client.driver.sends] == list("01234")
+
+
+async def test_what_is_queued_when_the_session_ends_is_not_sent_to_ids_of_the_past(
+    start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "0.3"})
+    await client.login()
+    await send(client, 4)
+    await until(lambda: len(client.driver.sends) == 1)
+    client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100), *logged_in()])
+    got = await webhook.messages(4)
+    assert [r["code"] for r in got] == ["", -5, -5, -5]
+    assert {r["info"] for r in got[1:]} == {"not sent: the session is over, and ids change with the next one"}
+    await client.until_state("running")
+    assert obj(await client.get("send_friend_message", id="@ann", content="new"))["code"] == 0
+    assert [content for _, content, _ in client.driver.sends] == ["0", "new"]

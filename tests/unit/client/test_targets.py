@@ -1,0 +1,146 @@
+"""Reports and heartbeats go only where the settings allow them, wherever a receiver redirects to."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.scripted import message
+from wxcontroller.core.jsontypes import obj
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
+TARGETS = "WXCLIENT_WEBHOOK_TARGETS"
+
+
+@dataclass
+class Place:
+    """A server on one address. ``asked`` are method and path of what came, ``lead_to`` where it redirects."""
+
+    host: str
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+    lead_to: str = ""
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def root(self) -> str:
+        return f"http://{self.host}:{self.port}/"
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        async with self._news:
+            self.asked.append(f"{request.method} {request.path}")
+            self._news.notify_all()
+        if self.lead_to and request.path in ("/in", "/beat"):
+            return web.Response(status=307, headers={"Location": self.lead_to})
+        return web.Response()
+
+    async def until(self, number: int) -> list[str]:
+        async with asyncio.timeout(5), self._news:
+            await self._news.wait_for(lambda: len(self.asked) >= number)
+        return self.asked
+
+
+@pytest.fixture
+async def places() -> AsyncIterator[tuple[Place, Place]]:
+    """One that is allowed, and one that is not, at the same port of another address."""
+    near, far = Place("127.0.0.1"), Place("127.0.0.2")
+    runners: list[web.AppRunner] = []
+    for place in (near, far):
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", place.serve)
+        runner = web.AppRunner(app, shutdown_timeout=0.2)
+        await runner.setup()
+        await web.TCPSite(runner, place.host, near.port).start()
+        place.port = runner.addresses[0][1]
+        runners.append(runner)
+    yield near, far
+    for runner in runners:
+        await runner.cleanup()
+
+
+async def status(client: RunningClient) -> str:
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
+        return str(obj(obj(json.loads(await answer.read()))["reports"])["last_error"])
+
+
+async def held_back(client: RunningClient, place: Place) -> None:
+    """Wait until a report was tried and held back; it says where to, and what to do."""
+    async with asyncio.timeout(5):
+        while "is not among webhook_targets" not in (told := await status(client)):
+            await asyncio.sleep(0.01)
+    assert place.root in told
+    assert "restart the account" in told
+    assert "hidden" not in told
+
+
+async def test_reports_go_where_they_may(start: Start, places: tuple[Place, Place]) -> None:
+    near, _ = places
+    near.lead_to = "/moved"
+    client = start(**{POST_API: near.root + "in", TARGETS: f"http://other.example/ {near.root}"})
+    await client.login()
+    client.driver.play([message("hi")])
+    assert (await near.until(2))[:2] == ["POST /in", "POST /moved"]
+    assert await status(client) == ""
+
+
+async def test_reports_wait_that_may_not_go_where_they_should(
+    start: Start, places: tuple[Place, Place], caplog: pytest.LogCaptureFixture
+) -> None:
+    near, far = places
+    client = start(**{POST_API: f"http://u:hidden@127.0.0.2:{far.port}/in?key=hidden", TARGETS: near.root})
+    await client.login()
+    await held_back(client, far)
+    client.driver.play([message("hi")])
+    assert obj(await client.get("get_client_info"))["state"] == "running"
+    assert far.asked == []
+    assert "webhook_targets" in caplog.text
+    assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize("target", ["", "sub/"])
+async def test_a_redirect_to_another_place_is_not_followed(
+    start: Start, places: tuple[Place, Place], target: str
+) -> None:
+    near, far = places
+    near.lead_to = f"http://127.0.0.2:{far.port}/in" if not target else f"{near.root}{target}../out"
+    allowed = near.root if not target else f"{near.root}in {near.root}{target}"
+    client = start(**{POST_API: near.root + "in", TARGETS: allowed})
+    await client.login()
+    await held_back(client, far if not target else near)
+    assert set(near.asked) == {"POST /in"}
+    assert far.asked == []
+
+
+async def test_heartbeats_go_where_they_may_and_obey_all_the_same(start: Start, places: tuple[Place, Place]) -> None:
+    near, _ = places
+    client = start(**{POLL_API: near.root + "beat", TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
+    near.lead_to = f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=x"
+    await client.login()
+    async with asyncio.timeout(5):
+        while not client.driver.sends:
+            await asyncio.sleep(0.01)
+    assert client.driver.sends[0][:2] == ("@ann", "x")
+
+
+async def test_heartbeats_elsewhere_are_not_sent(
+    start: Start, places: tuple[Place, Place], caplog: pytest.LogCaptureFixture
+) -> None:
+    near, far = places
+    caplog.set_level(logging.WARNING)
+    address = f"http://u:hidden@127.0.0.2:{far.port}/beat"
+    client = start(**{POLL_API: address, TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
+    await client.login()
+    async with asyncio.timeout(5):
+        while "webhook_targets" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert f"the heartbeat of {far.root}beat fails: {far.root}beat is not among webhook_targets" in caplog.text
+    assert "hidden" not in caplog.text
+    assert far.asked == []

@@ -1,0 +1,177 @@
+"""/v1/deliveries and /v1/media at the account's port."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import message
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.model import Media, MessageKind
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+async def call(client: RunningClient, method: str, path: str, body: object = None) -> tuple[int, JsonObject]:
+    url = f"http://127.0.0.1:{client.port}/v1/{path}"
+    async with client.http.request(method, url, json=body) as answer:
+        found: JsonObject = json.loads(await answer.read())
+        return answer.status, found
+
+
+async def until(client: RunningClient, **wanted: int) -> JsonObject:
+    async with asyncio.timeout(10):
+        while True:
+            _, found = await call(client, "GET", "deliveries")
+            if all(found[key] == value for key, value in wanted.items()):
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def at_rest(client: RunningClient, webhook: Webhook) -> None:
+    """Log in and wait until everything about that is delivered."""
+    await client.login()
+    await webhook.until(lambda got: any(one.get("params") == ["updating", "running"] for one in got))
+    await until(client, pending=0)
+
+
+async def with_dead(start: Start, webhook: Webhook, *texts: str) -> RunningClient:
+    """An account with dead letters of these texts."""
+    client = start(**{POST_API: webhook.address})
+    await at_rest(client, webhook)
+    webhook.statuses = [410] * len(texts)
+    client.driver.play([message(text) for text in texts])
+    await until(client, dead=len(texts), pending=0)
+    return client
+
+
+async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook: Webhook) -> None:
+    client = await with_dead(start, webhook, "one", "two", "three")
+    _, found = await call(client, "GET", "deliveries?state=dead")
+    first, second, third = (obj(one) for one in items(found["deliveries"]))
+    assert (first["type"], first["state"], first["attempts"], first["last_status"], first["last_error"]) == (
+        *("friend_message", "dead", 1, 410),
+        "it answers 410",
+    )
+    _, shown = await call(client, "GET", f"deliveries/{second['id']}")
+    assert obj(shown["report"])["content"] == "two"
+    assert webhook.events("state_change")
+    status, answer = await call(client, "POST", "deliveries/replay", {"ids": [third["id"], first["id"]]})
+    assert (status, answer["replayed"]) == (200, 2)
+    assert [one["content"] for one in await webhook.messages(2)] == ["one", "three"]
+    _, answer = await call(client, "POST", "deliveries/replay", {"all": True})
+    assert answer["replayed"] == 1
+    assert [one["content"] for one in await webhook.messages(3)] == ["one", "three", "two"]
+    found = await until(client, dead=0, pending=0)
+    assert found["deliveries"] == []
+    _, found = await call(client, "GET", "deliveries?state=delivered&limit=2")
+    assert len(items(found["deliveries"])) == 2
+    _, rest = await call(client, "GET", f"deliveries?state=delivered&limit=1000&after={found['next']}")
+    assert rest["next"] is None
+    assert items(rest["deliveries"])
+
+
+async def test_what_was_delivered_is_sent_again_only_when_it_is_named(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    client.driver.play([message("once")])
+    await webhook.messages(1)
+    found = await until(client, pending=0)
+    _, found = await call(client, "GET", "deliveries?state=delivered")
+    last = obj(items(found["deliveries"])[-1])
+    _, answer = await call(client, "POST", "deliveries/replay", {"all": True})
+    assert answer["replayed"] == 0
+    _, answer = await call(client, "POST", "deliveries/replay", {"ids": [last["id"]]})
+    assert answer["replayed"] == 1
+    assert [one["content"] for one in await webhook.messages(2)] == ["once", "once"]
+
+
+async def test_what_waits_can_be_given_up_and_lets_the_next_one_pass(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
+    await at_rest(client, webhook)
+    webhook.statuses = [500]
+    client.driver.play([message("stuck"), message("next")])
+    async with asyncio.timeout(10):
+        while not obj(items((found := await until(client, pending=2))["deliveries"])[0])["attempts"]:
+            await asyncio.sleep(0.01)
+    stuck = obj(items(found["deliveries"])[0])
+    assert float(str(stuck["next_at"])) > 0
+    _, answer = await call(client, "POST", "deliveries/purge", {"ids": [stuck["id"]]})
+    assert answer["purged"] == 1
+    assert [one["content"] for one in await webhook.messages(1)] == ["next"]
+    _, found = await call(client, "GET", "deliveries?state=purged")
+    assert [obj(one)["id"] for one in items(found["deliveries"])] == [stuck["id"]]
+
+
+async def test_bad_requests_change_nothing(start: Start, webhook: Webhook) -> None:
+    client = await with_dead(start, webhook, "one")
+    requests: list[tuple[str, str, object, int]] = [
+        ("GET", "deliveries?state=strange", None, 400),
+        ("GET", "deliveries?limit=-1", None, 400),
+        ("GET", "deliveries?after=x", None, 400),
+        ("GET", "deliveries/nothing-1", None, 404),
+        ("POST", "deliveries/replay", None, 400),
+        ("POST", "deliveries/replay", [], 400),
+        ("POST", "deliveries/replay", {}, 400),
+        ("POST", "deliveries/replay", {"ids": []}, 400),
+        ("POST", "deliveries/replay", {"ids": [1]}, 404),
+        ("POST", "deliveries/replay", {"ids": ["a-1"]}, 404),
+        ("POST", "deliveries/replay", {"state": 1}, 400),
+        ("POST", "deliveries/replay", {"state": "strange"}, 400),
+        ("POST", "deliveries/replay", {"al": True}, 400),
+        ("POST", "deliveries/purge", {"all": False}, 400),
+        ("POST", "deliveries/replay", {"ids": ["x"] * 1001}, 400),
+    ]
+    for method, path, body, status in requests:
+        got, answer = await call(client, method, path, body)
+        assert got == status, (method, path, body, answer)
+        assert {"code", "message", "remedy"} <= obj(answer["error"]).keys()
+    assert (await until(client, dead=1))["pending"] == 0
+
+
+async def test_without_a_webhook_nothing_can_be_replayed(start: Start) -> None:
+    client = start()
+    await client.login()
+    status, answer = await call(client, "POST", "deliveries/replay", {"all": True})
+    assert (status, obj(answer["error"])["code"]) == (409, "no-webhook")
+
+
+async def test_media_by_reference_are_fetched_by_the_address_in_the_report(start: Start, webhook: Webhook) -> None:
+    client = start(
+        **{POST_API: webhook.address, "MOJO_WEIXIN_PLUGIN_OPENWX_POST_MEDIA_DATA": "0"},
+        WXCLIENT_PUBLIC_URL="https://bots.example/wx/",
+    )
+    client.driver.contents["55"] = PNG
+    await client.login()
+    picture = Media(MessageKind.IMAGE, "55")
+    client.driver.play([message("", kind=MessageKind.IMAGE, media=picture)])
+    [report] = await webhook.messages(1)
+    assert report["media_data"] == ""
+    prefix = "https://bots.example/wx/v1/accounts/alice/media/"
+    assert str(report["media_url"]).startswith(prefix)
+    name = str(report["media_url"]).removeprefix(prefix)
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/media/{name}") as answer:
+        assert (answer.status, await answer.read()) == (200, PNG)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+    for other in ("events.db", "..%2Fevents.db", "mojo_weixin_media_20260101000000_0123456789abcdef.png", "%2e%2e"):
+        async with client.http.get(f"http://127.0.0.1:{client.port}/v1/media/{other}") as answer:
+            assert answer.status == 404, other
+
+
+async def test_media_that_wait_for_their_delivery_outlive_their_time(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_KEEP_BYTES": "1"})
+    client.driver.contents["55"] = PNG
+    await at_rest(client, webhook)
+    webhook.statuses = [500] * 1000
+    client.driver.play([message("", kind=MessageKind.IMAGE, media=Media(MessageKind.IMAGE, "55"))])
+    await until(client, pending=1)
+    await client.stop()
+    again = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_KEEP_BYTES": "1"})  # sweeps at its start
+    await again.until_state("loading")
+    webhook.statuses = []
+    [report] = await webhook.messages(1)
+    assert base64.b64decode(str(report["media_data"])) == PNG

@@ -1,0 +1,141 @@
+"""/v1/events at the account's port: pages and streams."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.scripted import message
+from wxcontroller.client.v1 import events
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.drivers.base import QrReady
+
+Start = Callable[..., RunningClient]
+
+
+async def page(client: RunningClient, query: str = "") -> JsonObject:
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events{query}") as answer:
+        assert answer.status == 200
+        found: JsonObject = json.loads(await answer.read())
+        return found
+
+
+@asynccontextmanager
+async def stream(client: RunningClient, query: str = "") -> "AsyncIterator[AsyncIterator[tuple[str, JsonObject]]]":
+    url = f"http://127.0.0.1:{client.port}/v1/events{query}"
+    async with client.http.get(url, headers={"Accept": "text/event-stream"}) as answer:
+        assert answer.status == 200
+        yield told(answer)
+
+
+async def told(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, JsonObject]]":
+    kind = ""
+    async with asyncio.timeout(10):
+        async for line in answer.content:
+            if line.startswith(b"event: "):
+                kind = line[7:].decode().strip()
+            elif line.startswith(b"data: "):
+                yield kind, json.loads(line[6:])
+
+
+async def settled(client: RunningClient, number: int) -> list[JsonObject]:
+    """Wait until the log has so many messages; return them."""
+    async with asyncio.timeout(10):
+        while True:
+            found = items((await page(client, "?types=friend_message"))["events"])
+            if len(found) >= number:
+                return [obj(one) for one in found]
+            await asyncio.sleep(0.01)
+
+
+async def test_everything_is_in_the_pages_in_order_with_or_without_a_webhook(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.play([message(str(number)) for number in range(5)])
+    found = await settled(client, 5)
+    assert [obj(one["report"])["content"] for one in found] == ["0", "1", "2", "3", "4"]
+    everything = await page(client)
+    seqs = [int(str(obj(one)["seq"])) for one in items(everything["events"])]
+    assert seqs == list(range(1, len(seqs) + 1))
+    types = [obj(one)["type"] for one in items(everything["events"])]
+    assert types.count("state_change") == 3
+    assert "login" in types
+    part = await page(client, f"?after={found[1]['id']}&types=friend_message&limit=2")
+    assert [obj(one)["id"] for one in items(part["events"])] == [found[2]["id"], found[3]["id"]]
+    assert part["more"] is True
+    again = await page(client, f"?since={found[3]['stamp']}&types=friend_message")
+    assert [obj(one)["id"] for one in items(again["events"])][-2:] == [found[3]["id"], found[4]["id"]]
+    # Of another log: the beginning of this one.
+    assert items((await page(client, "?after=00000000-99"))["events"])
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events?after=x") as answer:
+        assert answer.status == 400
+
+
+async def test_a_stream_goes_on_where_its_reader_was(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.play([message("one"), message("two")])
+    first, _ = await settled(client, 2)
+    async with stream(client, f"?after={first['id']}") as got:
+        kind, opened = await anext(got)
+        assert (kind, opened["account"]) == ("open", "alice")
+        kind, event = await anext(got)
+        assert (kind, obj(event["report"])["content"]) == ("friend_message", "two")
+        client.driver.play([message("three")])
+        kind, event = await anext(got)
+        assert obj(event["report"])["content"] == "three"
+    async with stream(client) as got:
+        await anext(got)
+        client.driver.play([message("four")])
+        kind, event = await anext(got)
+        assert obj(event["report"])["content"] == "four"
+
+
+async def test_a_silent_stream_says_that_it_is_there(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
+    client = start()
+    await client.login()
+    async with stream(client, "?types=friend_message") as got:
+        await anext(got)
+        assert (await anext(got))[0] == "here"
+        client.driver.play([message("two")])
+        while (event := await anext(got))[0] == "here":
+            pass
+        assert event[0] == "friend_message"
+
+
+async def test_a_message_whose_media_are_fetched_holds_its_place(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
+    client = start()
+    client.driver.contents["55"] = b"GIF89a" + bytes(20)
+    client.driver.gates["55"] = asyncio.Event()
+    await client.login()
+    async with stream(client, "?types=friend_message") as got:
+        await anext(got)
+        client.driver.play(
+            [message("", kind=MessageKind.IMAGE, media=Media(MessageKind.IMAGE, "55")), message("later")]
+        )
+        assert (await anext(got))[0] == "here"
+        client.driver.gates["55"].set()
+        while (event := await anext(got))[0] == "here":
+            pass
+        assert obj(event[1]["report"])["media_size"] == 26
+        _, event_ = await anext(got)
+        assert obj(event_["report"])["content"] == "later"
+
+
+async def test_who_reads_events_can_not_log_in_by_them(start: Start) -> None:
+    client = start()
+    client.driver.play([QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)])
+    await client.until_state("scaning")
+    async with asyncio.timeout(10):
+        while not (found := items((await page(client, "?types=input_qrcode"))["events"])):
+            await asyncio.sleep(0.01)
+    assert obj(obj(found[0])["report"])["params"] == [str(client.paths.qrcode_file("alice"))]

@@ -1,0 +1,232 @@
+"""/v1/events: the events of all accounts, by SSE and WebSocket, and coming back to them."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from tests.unit.controller.machine import Machine, Process
+from wxcontroller.client.v1 import events as account_events
+from wxcontroller.controller.stream import feed, serve
+from wxcontroller.controller.stream.cursor import LONGEST, BadCursor, Cursor, parse
+from wxcontroller.core.jsontypes import JsonObject, obj
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_events, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(feed, "_LOOK_SECONDS", 0.05)
+
+
+@dataclass
+class Reader:
+    """A reader of /v1/events that remembers what it got."""
+
+    got: list[JsonObject] = field(default_factory=list)
+    cursor: str = ""
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def contents(self) -> list[str]:
+        return [str(obj(one["report"])["content"]) for one in self.got]
+
+    async def until(self, number: int) -> list[str]:
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: len(self.got) >= number)
+        return self.contents
+
+    async def read(self, answer: aiohttp.ClientResponse, opened: asyncio.Event) -> None:
+        kind, cursor = "", ""
+        async for line in answer.content:
+            if line.startswith(b"id: "):
+                cursor = line[4:].decode().strip()
+            elif line.startswith(b"event: "):
+                kind = line[7:].decode().strip()
+            elif line.startswith(b"data: "):
+                async with self._news:
+                    self.cursor = cursor
+                    if kind != "heartbeat":
+                        self.got.append(json.loads(line[6:]))
+                    self._news.notify_all()
+                opened.set()
+
+
+@asynccontextmanager
+async def reading(host: Machine, reader: Reader, query: str = "") -> "AsyncIterator[Reader]":
+    headers = {"Last-Event-ID": reader.cursor} if reader.cursor else {}
+    async with host.http.get(f"/v1/events{query}", headers=headers) as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        opened = asyncio.Event()
+        task = asyncio.create_task(reader.read(answer, opened))
+        try:
+            await asyncio.wait_for(opened.wait(), 10)
+            yield reader
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def say(process: Process, *texts: str, kind: str = "friend_message") -> None:
+    for text in texts:
+        process.log.append({"post_type": "receive_message", "type": kind, "content": text}, deliver=False)
+
+
+async def test_events_of_all_accounts_come_as_they_happen(host: Machine) -> None:
+    alice, bob = await host.start("alice"), await host.start("小店")
+    say(alice, "before")
+    assert await alice.log.settled(10)
+    async with reading(host, Reader()) as reader:
+        say(alice, "one")
+        await reader.until(1)
+        say(bob, "two")
+        await reader.until(2)
+        carol = await host.start("carol")  # who comes later is heard from the beginning
+        say(carol, "three")
+        assert await reader.until(3) == ["one", "two", "three"]
+        assert [one["account"] for one in reader.got] == ["alice", "小店", "carol"]
+
+
+async def test_only_what_is_wanted(host: Machine) -> None:
+    alice, bob = await host.start("alice"), await host.start("bob")
+    async with reading(host, Reader(), "?account=bob&types=group_message,login") as reader:
+        say(alice, "no", kind="group_message")
+        say(bob, "no")
+        say(bob, "yes", kind="group_message")
+        assert await reader.until(1) == ["yes"]
+
+
+async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: Machine) -> None:
+    """Accounts, the reader and everything else go and come."""
+    names = ["alice", "bob", "carol", "dave"]
+    for name in names:
+        await host.start(name)
+    said: dict[str, list[str]] = {name: [] for name in names}
+    reader = Reader()
+    chance = random.Random(7)
+    async with reading(host, reader):
+        pass
+    for round_ in range(8):
+        for _ in range(20):
+            name = chance.choice(names)
+            if host.accounts.known.resolve(name) in host.units.processes:
+                said[name].append(f"{name} {len(said[name])}")
+                say(host.process(name), said[name][-1])
+        victim = names[round_ % len(names)]
+        await host.v1("POST", f"accounts/{victim}/stop")
+        async with reading(host, reader):
+            # Whatever the reader has got so far, it goes away in the middle of it.
+            await asyncio.sleep(chance.random() / 10)
+        await host.v1("POST", f"accounts/{victim}/start")
+    async with reading(host, reader), asyncio.timeout(10):
+        while True:
+            got: dict[str, list[str]] = {name: [] for name in names}
+            for one in reader.got:
+                got[str(one["account"])].append(str(obj(one["report"])["content"]))
+            if got == said:
+                break
+            await asyncio.sleep(0.02)
+
+
+async def test_the_controller_may_go_and_come(host: Machine) -> None:
+    alice = await host.start("alice")
+    async with reading(host, Reader()) as reader:
+        say(alice, "one")
+        await reader.until(1)
+    again = Reader(cursor=reader.cursor)
+    say(alice, "two", "three")
+    await alice.log.settled(5)
+    # All that a cursor needs is in it: what serves it has nothing in memory.
+    async with reading(host, again):
+        assert await again.until(2) == ["two", "three"]
+
+
+async def test_a_stream_ends_when_the_controller_is_to_end(host: Machine) -> None:
+    await host.start("alice")
+    async with host.http.get("/v1/events") as answer:
+        await answer.content.readline()
+        host.shared.draining.set()
+        async with asyncio.timeout(5):
+            await answer.content.read()
+
+
+async def test_by_websocket(host: Machine) -> None:
+    alice = await host.start("alice")
+    async with host.http.ws_connect("/v1/events") as socket:
+        assert (await socket.receive_json(timeout=10))["type"] == "heartbeat"
+        say(alice, "早")
+        first = await socket.receive_json(timeout=10)
+        assert first["event"]["report"]["content"] == "早"
+        say(alice, "two")
+    async with host.http.ws_connect(f"/v1/events?cursor={first['cursor']}") as socket:
+        got = await socket.receive_json(timeout=10)
+        while "event" not in got:
+            got = await socket.receive_json(timeout=10)
+        assert got["event"]["report"]["content"] == "two"
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "STALL_SECONDS", 0.5)
+    alice = await host.start("alice")
+    slow_reader, slow_writer = await asyncio.open_connection(*host.address)
+    slow_writer.write(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert (await slow_reader.readline()).startswith(b"HTTP/1.1 200")
+    async with reading(host, Reader()) as reader:
+        for number in range(400):
+            say(alice, f"{number} " + "x" * 50_000)
+        contents = await reader.until(400)
+        assert [one.split()[0] for one in contents] == [str(number) for number in range(400)]
+    async with asyncio.timeout(20):
+        while host.shared.readers:
+            await asyncio.sleep(0.05)
+    slow_writer.close()
+
+
+async def test_an_account_speaks_in_its_own_name_only(host: Machine) -> None:
+    alice = await host.start("alice")
+    alice.log.append({"type": "friend_message", "content": "a\n\ndata: {}\r\r"}, deliver=False)
+    assert await alice.log.settled(10)
+    async with reading(host, Reader(), "?types=friend_message") as reader:
+        alice.log.append({"type": "friend_message", "account": "bob", "content": "b"}, deliver=False)
+        alice.log.append({"type": "x\ny", "content": "c"}, deliver=False)
+        alice.log.append({"type": "friend_message", "content": "d"}, deliver=False)
+        assert await reader.until(2) == ["b", "d"]
+        assert {one["account"] for one in reader.got} == {"alice"}
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "1.!", "1.a=b-1", "9" * 30])
+async def test_a_cursor_that_is_none(host: Machine, cursor: str) -> None:
+    status, answer = await host.v1("GET", f"events?cursor={cursor}")
+    assert (status, obj(answer["error"])["code"]) == (400, "bad-request")
+
+
+async def test_no_more_readers_than_are_served(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "MOST_READERS", 1)
+    await host.start("alice")
+    async with reading(host, Reader()):
+        status, answer = await host.v1("GET", "events")
+        assert (status, obj(answer["error"])["code"]) == (503, "too-many-readers")
+    async with asyncio.timeout(5):
+        while host.shared.readers:
+            await asyncio.sleep(0.01)
+    async with reading(host, Reader()):
+        pass
+
+
+def test_a_cursor_names_who_spoke_and_fits_into_a_header() -> None:
+    assert str(Cursor(1000)) == "1000"
+    places = {f"account-{number}": f"{number:08x}-{number}" for number in range(100)}
+    cursor = Cursor(1000, places)
+    assert parse(str(cursor)) == cursor
+    many = Cursor(1000, {f"account-{number}": f"{number:08x}-{number}" for number in range(1000)})
+    assert len(str(many)) <= LONGEST
+    kept = parse(str(many)).places
+    assert list(kept) == list(many.places)[-len(kept) :]  # who spoke last stays
+    with pytest.raises(BadCursor):
+        parse("1" + ".a=00000000-1" * 2000)

@@ -1,0 +1,55 @@
+"""What systemd hands to a service as credentials."""
+
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core.credentials import read_credential
+from wxcontroller.core.errors import BadSettings
+
+NAME = "webhook-secret"
+
+
+def given(directory: Path, **files: bytes) -> dict[str, str]:
+    for name, content in files.items():
+        (directory / name.replace("_", "-").replace("common-", "common.")).write_bytes(content)
+    return {"CREDENTIALS_DIRECTORY": str(directory)}
+
+
+@pytest.mark.parametrize(
+    ("own", "common", "expected"),
+    [
+        (b"s3cret\n", b"\n", "s3cret"),
+        (b"s3cret", b"other", "s3cret"),
+        (b"\n", b"  other\n", "other"),
+        (b"", b"", None),
+        (b"\n", b"\n", None),
+        # Two at once, while one replaces the other.
+        ("neu\nä\n".encode(), b"", "neu\nä"),
+    ],
+)
+def test_the_accounts_own_counts_then_that_for_all(
+    tmp_path: Path, own: bytes, common: bytes, expected: str | None
+) -> None:
+    assert read_credential(NAME, given(tmp_path, webhook_secret=own, common_webhook_secret=common)) == expected
+
+
+def test_without_systemd_or_without_a_file_there_is_none(tmp_path: Path) -> None:
+    assert read_credential(NAME, {}) is None
+    assert read_credential(NAME, given(tmp_path)) is None
+    assert read_credential(NAME, {"CREDENTIALS_DIRECTORY": str(tmp_path / "nowhere")}) is None
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"hidden\xff", "not UTF-8"), (b"hidden" * 20000, "larger than")])
+def test_one_that_is_no_secret_is_told_and_not_repeated(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(BadSettings, match=f"credential {NAME} is {words}") as caught:
+        read_credential(NAME, given(tmp_path, webhook_secret=content))
+    assert "hidden" not in str(caught.value)
+    assert "/etc/wxcontroller/credentials" in caught.value.remedy
+
+
+def test_one_that_can_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(BadSettings, match=f"credential {NAME} can't be read") as caught:
+        read_credential(NAME, given(tmp_path))
+    assert "LoadCredential=" in caught.value.remedy

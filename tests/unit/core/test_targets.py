@@ -1,0 +1,98 @@
+"""Which addresses a list of webhook targets lets through, and what a list may not say."""
+
+import pytest
+
+from wxcontroller.core.errors import BadOption
+from wxcontroller.core.targets import Targets
+
+LIST = Targets.parse(
+    ["https://bots.example/", "http://127.0.0.1:8080/in/", "http://[::1]:9000/a", "http://bücher.example"]
+)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://bots.example",
+        "https://bots.example/any/where?x=1#y",
+        "https://bots.example:443/",
+        "HTTPS://BOTS.example/a/../b",
+        "https://user:password@bots.example/",
+        "http://127.0.0.1:8080/in/?client=alice",
+        "http://127.0.0.1:8080/in/deep/er",
+        "http://[::1]:9000/a",
+        "http://[0:0::1]:9000/a/b",
+        "http://xn--bcher-kva.example/",
+    ],
+)
+def test_allowed(address: str) -> None:
+    assert LIST.allow(address)
+    LIST.check("alice", "post_api", address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("http://bots.example/", "https://bots.example:444/", "https://bots.example.evil.example/"),
+        *(
+            "https://evil.example/https://bots.example/",
+            "https://bots.example@evil.example/",
+            "https://bots.example.",
+        ),
+        *(
+            "https://evil.example#@bots.example/",
+            "https://evil.example?@bots.example/",
+            "https://evil.example\\@bots.example/",
+        ),
+        *("http://127.0.0.1:8080/", "http://127.0.0.1:8080/in", "http://127.0.0.1:8080/inside/"),
+        *("http://127.0.0.1:8080/in/../admin", "http://127.0.0.1:8080/in/%2e%2e/admin"),
+        *(
+            "http://127.0.0.1:8080/in/..%2fadmin",
+            "http://127.0.0.1:8080/in/..%5cadmin",
+            "http://127.0.0.1:8080/in/..\\admin",
+        ),
+        *("http://127.0.0.2:8080/in/", "http://localhost:8080/in/", "http://2130706433:8080/in/"),
+        *("http://[::1]:9000/ab", "http://[::ffff:127.0.0.1]:8080/in/"),
+        *(
+            "ftp://bots.example/",
+            "//bots.example/",
+            "bots.example",
+            "javascript:1",
+            "http://[",
+            "https://bots.example:99999/",
+        ),
+    ],
+)
+def test_refused(address: str) -> None:
+    assert not LIST.allow(address)
+    with pytest.raises(BadOption, match="account alice: post_api is not among webhook_targets") as caught:
+        LIST.check("alice", "post_api", address)
+    assert "wxcontroller.toml(5)" in caught.value.remedy
+
+
+def test_no_list_allows_everything_and_no_address_is_none() -> None:
+    assert Targets().allow("ftp://x")
+    assert str(Targets()) == ""
+    LIST.check("alice", "post_api", "")
+
+
+def test_as_text_it_is_read_again() -> None:
+    assert Targets.parse(str(LIST).split()) == LIST
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        *(
+            (word, "a target is like")
+            for word in ("", "bots.example", "ftp://x/", "http://", "http://a b/", "http://x:0/", "*")
+        ),
+        ("https://u:hidden@h/", "with more than"),
+        *((word, "with more than") for word in ("https://h/?", "https://h/?a=b", "https://h/#x")),
+        ("https://h/a/..%2fb", "has a . or .."),
+    ],
+)
+def test_what_is_no_target(word: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        Targets.parse([word])
+    assert "hidden" not in str(caught.value)

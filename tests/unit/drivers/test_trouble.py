@@ -1,0 +1,249 @@
+"""Codes, loops and silences: what ends a session, what parks an account, and what is sat out."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.unit.drivers.kit import Drive, Store, Wechat, friend, hurried
+from wxcontroller.drivers.base import (
+    Accepted,
+    Ended,
+    EndReason,
+    Hindered,
+    LoginWay,
+    LossReason,
+    MessageArrived,
+    Offline,
+    Online,
+    Profile,
+    PushOffered,
+    QrReady,
+    SessionLost,
+)
+from wxcontroller.sandbox import session as sandbox_session
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.faults import FaultKind
+
+NEWS = 'window.synccheck={retcode:"0",selector:"%s"}'
+
+
+async def confirmed(world: Wechat, drive: Drive, account: Account) -> None:
+    login = await world.login_of(drive)
+    world.sandbox.logins.scan(login, account.uin)
+    world.sandbox.logins.confirm(login)
+    await drive.until(Accepted)
+
+
+# -- codes
+
+
+@pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
+@pytest.mark.parametrize(
+    ("ret", "reason"), [(1100, LossReason.LOGGED_OUT), (1101, LossReason.KICKED), (1102, LossReason.COOKIE)]
+)
+async def test_what_ends_a_session_at_the_check_and_at_the_sync(
+    world: Wechat, alice: Account, endpoint: str, ret: int, reason: LossReason
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault(endpoint, FaultKind.RETCODE, ret, count=2 if ret == 1102 else 1)  # 1102 has a second try
+        world.hear(alice, "x")
+        lost = await drive.until(SessionLost)
+        assert (lost.ret, lost.reason) == (ret, reason)
+        if (endpoint, ret) == ("webwxsync", 1101):
+            assert (await drive.end()).reason is EndReason.PHONE
+        else:
+            await drive.until(PushOffered)
+
+
+@pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
+@pytest.mark.parametrize("ret", [-1, 1, 2, 1205])
+async def test_what_ends_no_session(world: Wechat, alice: Account, endpoint: str, ret: int) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault(endpoint, FaultKind.RETCODE, ret, count=4)
+        world.hear(alice, "still there")
+        await drive.text("still there")
+    assert drive.count(SessionLost) == 0
+
+
+@pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
+async def test_an_hour_of_too_frequent_ends_in_a_new_login(world: Wechat, alice: Account, endpoint: str) -> None:
+    async with world.drive(timing=hurried(frequent_limit=0.5)) as drive:
+        await world.enter(drive, alice)
+        world.fault(endpoint, FaultKind.RETCODE, 1205, count=None)
+        world.hear(alice, "x")
+        assert "too frequent" in (await drive.until(Offline)).reason
+        lost = await drive.until(SessionLost)
+        assert (lost.ret, lost.reason) == (1205, LossReason.TOO_FREQUENT)
+
+
+async def test_a_session_that_gets_stuck_is_opened_anew_without_a_phone(world: Wechat, alice: Account) -> None:
+    async with world.drive(timing=hurried(unknown_codes=4)) as drive:
+        await world.enter(drive, alice)
+        opened = world.requests("webwxinit")
+        take_back = world.fault("synccheck", FaultKind.RETCODE, -1, count=None)
+        async with asyncio.timeout(5):
+            while world.requests("webwxinit") < opened + 2:  # again and again: -1 passes
+                await asyncio.sleep(0.01)
+        take_back()
+        world.hear(alice, "and on")
+        await drive.text("and on")
+    assert drive.count(SessionLost) == 0
+    assert world.violations() == []
+
+
+async def test_a_stuck_session_that_turns_out_to_be_over_is_lost(world: Wechat, alice: Account) -> None:
+    async with world.drive(timing=hurried(unknown_codes=3)) as drive:
+        await world.enter(drive, alice)
+        world.fault("synccheck", FaultKind.RETCODE, -1, count=None)
+        world.fault("webwxinit", FaultKind.RETCODE, 1101, count=None)
+        lost = await drive.until(SessionLost)
+    assert (lost.ret, lost.reason) == (1101, LossReason.KICKED)
+
+
+# -- loops
+
+
+@pytest.mark.parametrize("selector", ["2", "3", "4", "6", "7", "1001"])
+async def test_a_selector_without_news_is_no_busy_loop(world: Wechat, alice: Account, selector: str) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        take_back = world.fault("synccheck", FaultKind.GARBAGE, NEWS % selector, count=None)
+        syncs = world.requests("webwxsync")
+        async with asyncio.timeout(5):
+            while world.requests("webwxsync") < syncs + 3:  # each is looked into
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.8)
+        assert world.requests("webwxsync") <= syncs + 6
+        take_back()
+        world.hear(alice, "goes on")
+        await drive.text("goes on")
+
+
+@pytest.mark.parametrize("what", ["message", "contact", "notify"])
+async def test_news_that_are_none_are_no_busy_loop_either(world: Wechat, alice: Account, what: str) -> None:
+    """A server that does not take the key, and tells the same again and again."""
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        session, peer = alice.session, friend(alice)
+        assert session is not None
+        old = world.hear(alice, "old news")
+        await drive.text("old news")
+        told: dict[str, sandbox_session.Event] = {
+            "message": old,
+            "contact": sandbox_session.ContactChanged(peer),
+            "notify": sandbox_session.Message(
+                world.sandbox.next_msg_id(), 1_700_000_000, alice.wxid, peer, "", 51, notify_code=5
+            ),
+        }
+        syncs, done = world.requests("webwxsync"), asyncio.Event()
+
+        async def repeat() -> None:
+            while not done.is_set():
+                session.push(told[what])
+                await asyncio.sleep(0.005)
+
+        repeating = asyncio.create_task(repeat())
+        await asyncio.sleep(1.5)
+        asked = world.requests("webwxsync") - syncs
+        done.set()
+        await repeating
+        assert 3 <= asked <= 9  # 3 at once, then after 0.3, 0.6, 0.6 s
+        world.hear(alice, "new at last")
+        await drive.text("new at last")
+    assert drive.texts() == ["old news", "new at last"]
+
+
+# -- the beginning
+
+
+@pytest.mark.parametrize("ret", [1100, 1102])
+async def test_a_session_that_never_gave_news_is_flagged_however_long_contacts_took(
+    world: Wechat, alice: Account, ret: int
+) -> None:
+    world.fault("webwxgetcontact", FaultKind.DELAY, 0.4)
+    for endpoint in ("synccheck", "webwxsync"):
+        world.fault(endpoint, FaultKind.RETCODE, ret, count=None)
+    async with world.drive(timing=hurried(flagged_within=0.1)) as drive:
+        await confirmed(world, drive, alice)
+        ended = await drive.end()
+    assert ended.reason is EndReason.FLAGGED
+    assert ended.words.startswith("the account is probably flagged. Leave it alone")
+    assert world.requests("webwxpushloginurl") == 0
+
+
+async def test_a_session_that_ends_while_contacts_are_loaded_is_noticed_at_once(
+    world: Wechat, alice: Account
+) -> None:
+    for endpoint in ("synccheck", "webwxsync", "webwxgetcontact", "webwxbatchgetcontact"):
+        world.fault(endpoint, FaultKind.RETCODE, 1102, count=None)
+    async with world.drive(timing=hurried(flagged_within=60.0, roster_patience=60.0)) as drive:
+        await confirmed(world, drive, alice)
+        begun = time.monotonic()
+        ended: Ended = await drive.end()
+        assert time.monotonic() - begun < 2
+    assert ended.reason is EndReason.FLAGGED
+
+
+async def test_an_outage_before_the_first_news_is_told(world: Wechat, alice: Account) -> None:
+    take_back = world.fault("webwxsync", FaultKind.STATUS, 503, count=None)
+    async with world.drive() as drive:
+        await confirmed(world, drive, alice)
+        assert "503" in (await drive.until(Offline)).reason
+        take_back()
+        await drive.until(Online)
+        world.hear(alice, "at last")
+        await drive.text("at last")
+    assert drive.count(Offline) == 1
+
+
+async def test_an_address_book_that_hangs_does_not_keep_messages_waiting(world: Wechat, alice: Account) -> None:
+    world.fault("webwxgetcontact", FaultKind.DROP, 600, count=None)
+    async with world.drive(timing=hurried(contacts=0.6)) as drive:
+        await confirmed(world, drive, alice)
+        await drive.until(Profile)
+        begun = time.monotonic()
+        world.hear(alice, "is anybody there")
+        assert "webwxgetcontact" in (await drive.until(Hindered)).reason
+        await drive.until(MessageArrived)
+        assert time.monotonic() - begun < 2.5
+    assert drive.count(Online) == 1
+
+
+async def test_an_address_book_that_is_refused_is_asked_for_less_and_less(world: Wechat, alice: Account) -> None:
+    world.fault("webwxgetcontact", FaultKind.RETCODE, 1, count=None)
+    async with world.drive(timing=hurried(roster_again=0.1, retries=0)) as drive:
+        await world.enter(drive, alice)
+        await asyncio.sleep(1.6)
+        # Once at the login, then after 0.1, 0.2, 0.4 and 0.8 s.
+        assert 3 <= world.requests("webwxgetcontact") <= 6
+
+
+async def test_codes_that_die_young_do_not_use_up_the_bound_at_once(world: Wechat, alice: Account) -> None:
+    take_back = world.fault("login", FaultKind.RETCODE, 500, count=None)
+    async with world.drive(timing=hurried(retry_first=0.2, retry_longest=5.0)) as drive:
+        await drive.until(QrReady)
+        await asyncio.sleep(1.2)
+        shown = drive.count(QrReady)
+        assert shown <= 4
+        take_back()
+        await drive.until(QrReady, lambda event: event.number == shown)
+        await world.enter(drive, alice)
+
+
+async def test_a_stored_session_outlives_a_bad_hour_of_everything(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+    for kind, value in (
+        (FaultKind.STATUS, 503),
+        (FaultKind.SHORT, 7),
+        (FaultKind.RETCODE, 1205),
+        (FaultKind.DROP, 0),
+    ):
+        world.fault("webwxinit", kind, value)
+    async with world.drive(store) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        await drive.until(Online)

@@ -1,0 +1,225 @@
+"""The verbs about deliveries: what reports wait, which are dead letters; send them again, or give them up."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session, global_options, name_argument, optional_name_argument
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
+from wxcontroller.core.names import AccountName
+
+_STATES = ("held", "pending", "dead", "delivered", "kept", "purged")
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+@click.group(
+    short_help="See reports that wait or failed; replay, purge.",
+    epilog="Examples: wxctl deliveries list · wxctl deliveries list alice --state dead · "
+    "wxctl deliveries replay alice --dead · wxctl deliveries purge alice 5f3a9c01-17",
+)
+def deliveries() -> None:
+    """Reports on their way to an account's webhook (post_api).
+
+    A report is pending until the webhook takes it, and a dead letter when it says never or is down for days. Dead
+    letters are kept (dead_keep_days); replay sends them again, in the order in which they happened.
+    """
+
+
+@deliveries.command("list", short_help="What waits and what is dead; of all accounts, the numbers.")
+@optional_name_argument
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(_STATES),
+    multiple=True,
+    help="Only of this state, may be repeated [default: held, pending, dead].",
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many.")
+@click.option("--after", type=click.IntRange(0), default=0, help="Go on after this number.")
+@global_options
+@click.pass_obj
+def list_(session: Session, name: str | None, states: tuple[str, ...], limit: int, after: int) -> None:
+    """Show what waits for an account's webhook and what is dead; without NAME the numbers of all accounts."""
+    api = session.api()
+    if name is None:
+        _overview(session, api)
+        return
+    account = api.resolve(name)
+    query = {"limit": str(limit), "after": str(after), "state": ",".join(states or ("held", "pending", "dead"))}
+    found = obj(api.deliveries(account, query))
+    if session.json:
+        session.emit(found)
+        return
+    _describe(account, found)
+    rows = [obj(one) for one in items(found.get("deliveries"))]
+    if rows:
+        _print(
+            ("ID", "WHEN", "TYPE", "STATE", "TRIES", "NEXT", "LAST ERROR"),
+            [
+                (
+                    text(row.get("id")),
+                    _when(row.get("time")),
+                    text(row.get("type")),
+                    text(row.get("state")),
+                    text(row.get("attempts")),
+                    _in(row.get("next_at")),
+                    text(row.get("last_error")),
+                )
+                for row in rows
+            ],
+        )
+    if following := field(found, "next"):
+        click.echo(f"more: {command('deliveries list', account.name, '--after', text(following))}")
+
+
+@deliveries.command(short_help="Show one with its report.")
+@name_argument
+@click.argument("delivery_id", metavar="ID")
+@global_options
+@click.pass_obj
+def show(session: Session, name: str, delivery_id: str) -> None:
+    """Show a delivery with the report as it is posted: message texts included."""
+    api = session.api()
+    found = api.delivery(api.resolve(name), delivery_id)
+    if session.json:
+        session.emit(found)
+        return
+    for key in ("id", "time", "type", "state", "attempts", "last_error", "last_status"):
+        value = field(found, key)
+        click.echo(f"{key:>12}: {_when(value) if key == 'time' else '-' if value is None else text(value)}")
+    click.echo(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True))
+
+
+def _choosing(verb: _F) -> _F:
+    """Give a verb IDs and the switches that stand for many."""
+    for option in (
+        click.argument("ids", nargs=-1, metavar="[ID]..."),
+        click.option("--dead", is_flag=True, help="All dead letters."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+@deliveries.command(short_help="Send reports again.")
+@name_argument
+@_choosing
+@click.option("--delivered", is_flag=True, help="With IDs: also those that were delivered already.")
+@global_options
+@click.pass_obj
+def replay(session: Session, name: str, ids: tuple[str, ...], dead: bool, delivered: bool) -> None:
+    """Send reports again: those with these IDs, or all dead letters.
+
+    They go out before what waits, in the order in which they happened, with the ids they had.
+    """
+    api = session.api()
+    states = ["dead", "purged", *(["delivered", "kept"] if delivered else [])]
+    chosen: JsonObject = {"state": "dead"} if dead and not ids else {"ids": list(ids), "state": ",".join(states)}
+    _need(ids, dead, "wxctl deliveries replay NAME --dead sends all dead letters again")
+    _do(session, api, api.resolve(name), "replay", chosen, "replayed", "will be sent again")
+
+
+@deliveries.command(short_help="Give reports up.")
+@name_argument
+@_choosing
+@click.option("--pending", is_flag=True, help="All that wait.")
+@global_options
+@click.pass_obj
+def purge(session: Session, name: str, ids: tuple[str, ...], dead: bool, pending: bool) -> None:
+    """Give reports up: those with these IDs, all dead letters, or all that wait. They are not delivered then.
+
+    They stay in the account's event log for its time (event_keep_days), and replay brings them back.
+    """
+    api = session.api()
+    states = [word for word, wanted in (("dead", dead), ("pending", pending)) if wanted]
+    chosen: JsonObject = {"ids": list(ids)} if ids else {"state": ",".join(states)}
+    _need(ids, dead or pending, "wxctl deliveries purge NAME --dead gives up all dead letters")
+    _do(session, api, api.resolve(name), "purge", chosen, "purged", "given up")
+
+
+def _need(ids: tuple[str, ...], many: bool, remedy: str) -> None:
+    if bool(ids) == many:
+        raise BadUsage("give IDs, or a switch that stands for many", remedy)
+
+
+def _do(session: Session, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: str) -> None:
+    answer = api.change_deliveries(name, verb, chosen)
+    if session.json:
+        session.emit(answer)
+        return
+    number = integer(field(answer, key))
+    click.echo(f"{number} {'report' if number == 1 else 'reports'} of {name.name} {words}")
+    click.echo(f"now {integer(field(answer, 'pending'))} wait, {integer(field(answer, 'dead'))} are dead letters")
+
+
+def _overview(session: Session, api: Api) -> None:
+    found = api.all_deliveries()
+    if session.json:
+        session.emit(found)
+        return
+    rows = [obj(one) for one in items(field(found, "accounts"))]
+    if not rows:
+        click.echo("no accounts yet; begin with: wxctl start NAME", err=True)
+        return
+    _print(
+        ("ACCOUNT", "PENDING", "DEAD", "LOST", "OLDEST", "TO", "LAST ERROR"),
+        [
+            (text(row.get("account")), "-", "-", "-", "", "", text(row.get("error")))
+            if row.get("error")
+            else (
+                text(row.get("account")),
+                str(integer(row.get("pending")) + integer(row.get("held"))),
+                text(row.get("dead")),
+                text(row.get("dropped")),
+                _when(row.get("oldest_since")),
+                text(row.get("to")) or "nowhere",
+                text(row.get("trouble")) or text(row.get("last_error")),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _describe(name: AccountName, found: JsonObject) -> None:
+    to = text(found.get("to"))
+    click.echo(
+        f"{name.name} → {to or 'nowhere (no post_api)'}: {integer(found.get('pending'))} wait, "
+        f"{integer(found.get('dead'))} dead, {integer(found.get('dropped'))} lost"
+    )
+    for key in ("trouble", "last_error"):
+        if words := text(found.get(key)):
+            click.echo(f"  {words}")
+
+
+def _print(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.table import Table
+
+    from wxcontroller.cli.terminal import console
+
+    target = console()
+    table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    with target.capture() as captured:
+        target.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip(), color=True)
+
+
+def _when(moment: JsonValue) -> str:
+    if not isinstance(moment, int | float) or not moment:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def _in(moment: JsonValue) -> str:
+    if not isinstance(moment, int | float) or not moment:
+        return ""
+    return f"{max(0, moment - time.time()):.0f} s"

@@ -1,0 +1,80 @@
+"""Bodies of requests: small ones in memory, large ones in a file that has no name and goes with the request."""
+
+import asyncio
+import contextlib
+import hashlib
+import mmap
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from aiohttp import web
+
+from wxcontroller.openwx.parameters import Body
+
+MOST = 64 * 1024 * 1024
+# As long as the controller gives a whole request.
+SECONDS = 120.0
+_IN_MEMORY = 1024 * 1024
+_PIECE = 256 * 1024
+
+
+@dataclass(slots=True)
+class Attached:
+    """Content that came with a request, in memory until it is taken: whoever keeps the request does not keep it."""
+
+    _data: bytes = field(default=b"", repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def digest(self) -> bytes:
+        """Return a hash of the content."""
+        return hashlib.sha256(self._data).digest()
+
+    def take(self) -> bytes:
+        """Return the content, once."""
+        data, self._data = self._data, b""
+        return data
+
+
+@contextlib.asynccontextmanager
+async def body_of(request: web.Request, directory: Path) -> AsyncIterator[Body]:
+    """Read a request's body; a large one is mapped from a file in ``directory`` for the duration of the block.
+
+    Raises HTTPRequestEntityTooLarge, RequestPayloadError, TimeoutError for a body that stalls, and OSError when it
+    can't be written.
+    """
+    announced = request.content_length or 0
+    if announced > MOST:  # not waited for
+        raise web.HTTPRequestEntityTooLarge(MOST, announced)
+    small, size = bytearray(), 0
+    with contextlib.ExitStack() as stack:
+        large: IO[bytes] | None = None
+        async with asyncio.timeout(SECONDS):
+            async for piece in request.content.iter_chunked(_PIECE):
+                size += len(piece)
+                if size > MOST:
+                    raise web.HTTPRequestEntityTooLarge(MOST, size)
+                if large is None and size > _IN_MEMORY:
+                    large = stack.enter_context(_nameless(directory))
+                    large.write(small)
+                if large is None:
+                    small += piece
+                else:
+                    large.write(piece)
+        if large is None:
+            yield bytes(small)
+            return
+        small.clear()
+        large.flush()
+        with mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ) as mapped:
+            yield mapped
+
+
+def _nameless(directory: Path) -> IO[bytes]:
+    """Return a file that is gone when it is closed. On the account's own disk: /tmp may be memory."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=directory)

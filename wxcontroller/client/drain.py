@@ -1,0 +1,41 @@
+"""The end of the queue of sends: at a stop, what can still go out in time does."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.session import Session
+from wxcontroller.core.notify import Notifier
+
+log = logging.getLogger(__name__)
+_TICK_SECONDS = 2.0
+# systemd is asked for so much more time at each tick: a client that hangs meanwhile is ended soon all the same.
+_MORE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Waits for queued sends at a stop, ``seconds`` at most (option stop_drain)."""
+
+    outgoing: Outgoing
+    session: Session
+    notifier: Notifier
+    seconds: float
+
+    async def run(self) -> None:
+        """Return when nothing waits any more, or when the next one could not go out in time."""
+        self.outgoing.closing = True
+        end = time.monotonic() + self.seconds
+        if not self._worth_it(end):
+            return
+        self.notifier.stopping()
+        words = f"stopping: {len(self.outgoing)} queued sends go out first, {self.seconds:g} s at most"
+        log.info("account %s: %s", self.session.config.name, words)
+        self.session.note(words)
+        while self._worth_it(end):
+            self.notifier.extend(_MORE_SECONDS)
+            await self.outgoing.drain(min(_TICK_SECONDS, max(0.0, end - time.monotonic())))
+
+    def _worth_it(self, end: float) -> bool:
+        return len(self.outgoing) > 0 and time.monotonic() + self.outgoing.due_in < end

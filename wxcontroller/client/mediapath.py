@@ -1,0 +1,64 @@
+"""Files of this machine that may be sent: media_path, confined to the directories that media_paths names.
+
+Where a path leads is found out first without opening anything, so that nothing outside is touched, and nobody learns
+from an answer what is there. Then what was opened is looked at, not its name: the tree may have changed meanwhile.
+"""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_ELSEWHERE = "there is no such file below media_paths"
+# Whatever media_paths says: kernel, devices, secrets of services.
+_NEVER = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/run/credentials"))
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """Directories below which files may be sent; but for ``shared`` ones, none below ``private`` ones."""
+
+    allowed: Sequence[Path]
+    private: Sequence[Path] = ()
+    shared: Sequence[Path] = ()
+
+    def open(self, label: str) -> int:
+        """Open a file for reading; what is open is what was checked. Raises OSError, saying why, for others."""
+        if "\0" in label:
+            raise OSError("the path has a NUL")
+        if not label.startswith("/"):
+            raise OSError("the path is not absolute")
+        where = Path(os.path.realpath(label))
+        if not self._holds(where):
+            raise OSError(_ELSEWHERE)
+        # A pipe is not waited for, a terminal not taken over, a link that has just come not followed.
+        descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW)
+        try:
+            if not self._holds(Path(f"/proc/self/fd/{descriptor}").readlink()):
+                raise OSError(_ELSEWHERE)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError("it is not a file")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _holds(self, where: Path) -> bool:
+        if not _below(where, self.allowed) or _below(where, _NEVER):
+            return False
+        return not _below(where, self.private) or _below(where, self.shared)
+
+
+def confinement(media_paths: str, state: Path, media: Path, environ: Mapping[str, str] = os.environ) -> Confinement:
+    """Return what an account may send: nothing of its own ``state`` but received ``media``."""
+    credentials = environ.get("CREDENTIALS_DIRECTORY", "")
+    return Confinement(
+        [Path(each) for each in media_paths.split(":") if each],
+        [state, *([Path(credentials)] if credentials else [])],
+        [media],
+    )
+
+
+def _below(where: Path, directories: Sequence[Path]) -> bool:
+    return any(where.is_relative_to(each.resolve()) for each in directories)

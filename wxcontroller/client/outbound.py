@@ -1,0 +1,32 @@
+"""Connections to webhooks: only to where the settings allow them, redirects included."""
+
+import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+from wxcontroller.core.account import redacted
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.targets import SETTING, Targets
+
+
+class NotATarget(WxError, aiohttp.ClientError):
+    """An address that webhook_targets does not cover. ``message`` names it without secrets."""
+
+
+class TargetConnector(aiohttp.TCPConnector):
+    """Connects for requests to allowed addresses; every hop of a redirect is such a request of its own."""
+
+    def __init__(self, targets: Targets) -> None:
+        super().__init__()
+        self._targets = targets
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """See BaseConnector.connect. Raises NotATarget."""
+        if not self._targets.allow(req.url):
+            raise NotATarget(
+                f"{redacted(str(req.url))} is not among {SETTING}",
+                f"change the address, or {SETTING} in the settings, and restart the account",
+            )
+        return await super().connect(req, traces, timeout)

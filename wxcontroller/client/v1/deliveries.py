@@ -1,0 +1,105 @@
+"""/v1/deliveries at the account's port: what was delivered, what waits, what is dead; replay and purge."""
+
+import asyncio
+import json
+
+from aiohttp import web
+
+from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.eventtables import Entry, Selection, State
+from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.selecting import chosen, number_of, states_of
+from wxcontroller.core.account import redacted
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+
+_MOST = 1000
+_BODY_SECONDS = 10.0
+
+
+class Deliveries:
+    """The calls. ``parts`` are the running account's."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def listed(self, request: web.Request) -> web.StreamResponse:
+        """GET: entries of some states (by default what waits and what is dead), oldest first, after ``after``."""
+        query = request.query
+        states = states_of(query.get("state", "held,pending,dead"))
+        after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, _MOST)
+        found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1)
+        more = len(found) > most
+        shown: list[JsonValue] = [_shown(entry) for entry in found[:most]]
+        return json_answer(
+            {**self._counts(), "deliveries": shown, "next": found[most - 1].seq if more and most else None}
+        )
+
+    async def one(self, request: web.Request) -> web.StreamResponse:
+        """GET one with its report."""
+        entry = await self._parts.log.get(request.match_info["id"])
+        if entry is None:
+            raise Refused(
+                404,
+                "no-such-event",
+                f"there is no event {request.match_info['id'][:64]!r}",
+                "it may be too old (event_keep_days), or of another account",
+            )
+        return json_answer({**_shown(entry), "report": _report(entry)})
+
+    async def replay(self, request: web.Request) -> web.StreamResponse:
+        """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
+        if not self._parts.delivery.address:
+            raise Refused(409, "no-webhook", "the account has no post_api", "start it with one")
+        where = await chosen(self._parts.log, await _body(request))
+        if not where.states and not where.seqs:
+            where = Selection((State.DEAD,))
+        number = await self._parts.log.replay(where)
+        self._parts.delivery.again()
+        return json_answer({"replayed": number, **self._counts()})
+
+    async def purge(self, request: web.Request) -> web.StreamResponse:
+        """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
+        where = await chosen(self._parts.log, await _body(request))
+        number = await self._parts.log.purge(where)
+        self._parts.delivery.again()
+        return json_answer({"purged": number, **self._counts()})
+
+    def _counts(self) -> JsonObject:
+        counts, delivery = self._parts.log.counts, self._parts.delivery
+        return {
+            "account": self._parts.config.name.name,
+            "to": redacted(delivery.address) or None,
+            "held": counts.held,
+            "pending": counts.pending,
+            "dead": counts.dead,
+            "dropped": counts.dropped,
+            "oldest_since": int(counts.oldest) or None,
+            "last_error": delivery.last_error,
+            "trouble": self._parts.log.trouble,
+        }
+
+
+def _shown(entry: Entry) -> JsonObject:
+    return {
+        "id": entry.id,
+        "seq": entry.seq,
+        "time": round(entry.time, 3),
+        "type": entry.type,
+        "state": entry.state.value,
+        "attempts": entry.attempts,
+        "next_at": round(entry.next_at, 3) or None if entry.state is State.PENDING else None,
+        "last_error": entry.error,
+        "last_status": entry.status or None,
+        "settled_at": round(entry.settled_at, 3) or None,
+        "bytes": entry.size,
+    }
+
+
+def _report(entry: Entry) -> JsonValue:
+    found: JsonValue = json.loads(entry.body)
+    return found
+
+
+async def _body(request: web.Request) -> bytes:
+    async with asyncio.timeout(_BODY_SECONDS):
+        return await request.read()

@@ -1,0 +1,115 @@
+"""/v1/events at the account's port: the event log as it is and as it grows, as server-sent events or a page of JSON.
+
+The controller reads here and serves people: SSE and WebSocket, of all accounts together.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from wxcontroller.client.calls import json_answer
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.eventtables import Entry, Selection
+from wxcontroller.client.v1.selecting import number_of
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.openwx.replies import to_bytes
+
+_MOST = 1000
+_AT_ONCE = 100
+HEARTBEAT_SECONDS = 10.0
+# A reader that takes nothing for so long has gone, or is of no use.
+_STALL_SECONDS = 30.0
+# Whoever reads messages shall not be able to log in by the way: the picture is at get_qrcode.
+_SECRET_PARAMS = {"input_qrcode": 1}
+
+
+class Events:
+    """The call, for the ``log`` of ``account``."""
+
+    def __init__(self, log: EventLog, account: str) -> None:
+        self._log = log
+        self._account = account
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """GET: entries after ``after`` (an id or a seq) or from ``since`` (a stamp) on, only of ``types``, in order.
+
+        As JSON, at most ``limit`` of them; with ``Accept: text/event-stream`` what is there and what comes, until the
+        reader goes. Without a beginning a stream begins now, and a page with the oldest there is. An id of another
+        log means the beginning of this one: its predecessor is gone.
+        """
+        query = request.query
+        types = tuple(word for word in query.get("types", "").split(",") if word)
+        if "text/event-stream" in request.headers.get("Accept", ""):
+            return await self._stream(request, await self._start(query, await self._log.last()), types)
+        most = max(1, number_of(query, "limit", 100, _MOST))
+        found = await self._log.shown(Selection(after=await self._start(query, 0), types=types), most + 1)
+        events: list[JsonValue] = [self._shown(entry) for entry in found[:most]]
+        return json_answer({**await self._bounds(), "events": events, "more": len(found) > most})
+
+    async def _start(self, query: Mapping[str, str], default: int) -> int:
+        if "since" in query:
+            return await self._log.before(number_of(query, "since", 0, 1 << 60))
+        after = query.get("after")
+        if after is None:
+            return default
+        if "-" in after:
+            [seq] = await self._log.seqs([after])
+            return seq
+        return number_of(query, "after", 0, 1 << 60)
+
+    async def _bounds(self) -> JsonObject:
+        """Say which log it is, and what it still holds: a reader that is behind ``first`` has missed something."""
+        first, last = await self._log.first(), await self._log.last()
+        return {"account": self._account, "log": self._log.counts.name, "first": first, "last": last}
+
+    async def _stream(self, request: web.Request, after: int, types: tuple[str, ...]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        log = self._log
+        await _send(response, b"event: open\ndata: " + to_bytes(await self._bounds()) + b"\n\n")
+        while True:
+            news = log.news
+            found = await log.shown(Selection(after=after, types=types), _AT_ONCE)
+            for entry in found:
+                await _send(response, self._event(entry))
+                after = entry.seq
+            if len(found) == _AT_ONCE:
+                continue
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await news.wait()
+            except TimeoutError:
+                await _send(response, b"event: here\ndata: {}\n\n")
+
+    def _event(self, entry: Entry) -> bytes:
+        return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+            entry.id.encode(),
+            entry.type.encode("ascii", "replace"),
+            to_bytes(self._shown(entry)),
+        )
+
+    def _shown(self, entry: Entry) -> JsonObject:
+        report = obj(json.loads(entry.body))
+        params = report.get("params")
+        if entry.type in _SECRET_PARAMS and isinstance(params, list):
+            report["params"] = params[: _SECRET_PARAMS[entry.type]]
+        return {
+            "id": entry.id,
+            "seq": entry.seq,
+            "stamp": entry.stamp,
+            "account": self._account,
+            "time": round(entry.time, 3),
+            "type": entry.type,
+            "report": report,
+        }
+
+
+async def _send(response: web.StreamResponse, content: bytes) -> None:
+    """Write, and end the stream of a reader that takes nothing."""
+    try:
+        async with asyncio.timeout(_STALL_SECONDS):
+            await response.write(content)
+    except TimeoutError:
+        raise ConnectionResetError("the reader takes nothing") from None

@@ -1,0 +1,48 @@
+"""/v1/media/FILE at the account's port: received content, for reports that name it (``media_url``)."""
+
+import re
+from urllib.parse import quote
+
+from aiohttp import web
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.v1.answers import Refused
+
+# Names of our own making only: time, chance, extension.
+_NAME = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
+
+
+def url_of(config: ClientConfig, path: str) -> str:
+    """Return where the controller hands out a received file, "" for what is none."""
+    name = path.rpartition("/")[2]
+    if not _NAME.fullmatch(name):
+        return ""
+    account = quote(config.name.name, safe="")
+    root = config.options["public_url"].rstrip("/")
+    return f"{root}/v1/accounts/{account}/media/{name}"
+
+
+class MediaFiles:
+    """The call. Nothing outside the account's media directory can be named."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._directory = config.media_dir
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """GET a file, or a part of it (Range)."""
+        name = request.match_info["name"]
+        path = self._directory / name
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise Refused(
+                404, "no-such-media", "there is no such file", "it may be too old: media_keep_days, media_keep_bytes"
+            )
+        # What a stranger sent must not become a page of ours.
+        return web.FileResponse(
+            path,
+            headers={
+                "X-Content-Type-Options": "nosniff",
+                "Content-Security-Policy": "sandbox; default-src 'none'",
+                "Content-Disposition": f'attachment; filename="{name}"',
+                "Cache-Control": "private, max-age=3600",
+            },
+        )

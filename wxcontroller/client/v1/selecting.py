@@ -1,0 +1,65 @@
+"""Which entries of the event log a request means: its query or its JSON body, checked."""
+
+import json
+from collections.abc import Mapping
+
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.eventtables import Selection, State
+from wxcontroller.client.v1.answers import Refused
+from wxcontroller.core.jsontypes import JsonValue, obj
+
+_MOST_IDS = 1000
+_STATES = ", ".join(state.value for state in State)
+
+
+def bad(message: str, remedy: str) -> Refused:
+    """A request that says something wrong."""
+    return Refused(400, "bad-request", message, remedy)
+
+
+def states_of(words: str) -> tuple[State, ...]:
+    """Return the states named, separated by commas. Raises Refused."""
+    try:
+        return tuple(State(word) for word in words.split(",") if word)
+    except ValueError:
+        raise bad(f"{words[:64]} is no state", f"use some of: {_STATES}") from None
+
+
+def number_of(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+    """Return a whole number of a query. Raises Refused."""
+    given = query.get(name, str(default))
+    if not given.isascii() or not given.isdecimal() or len(given) > 18:
+        raise bad(f"{name} is no whole number", f"give one up to {most}")
+    return min(int(given), most)
+
+
+async def chosen(log: EventLog, body: bytes) -> Selection:
+    """Return what ``{"ids": […]}`` or ``{"state": "dead"}``, both or ``{"all": true}`` mean. Raises Refused.
+
+    An empty body means nothing and is refused, so that nobody sends everything anew by mistake.
+    """
+    try:
+        given: JsonValue = json.loads(body or b"null")
+    except (ValueError, RecursionError):
+        raise bad("the body is not JSON", 'send {"ids": ["…"]} or {"state": "dead"}') from None
+    found = obj(given)
+    if unknown := sorted(found.keys() - {"ids", "state", "all"}):
+        raise bad(f"unknown key {unknown[0][:64]}", "ids, state and all are known")
+    ids, state, everything = found.get("ids"), found.get("state"), found.get("all")
+    if ids is None and state is None and everything is not True:
+        raise bad("nothing is chosen", 'send {"ids": ["…"]}, {"state": "dead"} or {"all": true}')
+    if state is not None and not isinstance(state, str):
+        raise bad("state is no text", f"use some of: {_STATES}")
+    states = states_of(state or "")
+    if ids is None:
+        return Selection(states)
+    if not isinstance(ids, list) or not ids or len(ids) > _MOST_IDS:
+        raise bad(f"ids is no list of 1 to {_MOST_IDS} ids", "GET /v1/deliveries tells them")
+    texts = [one if isinstance(one, str) else "" for one in ids]
+    seqs = await log.seqs(texts)
+    for given_id, seq in zip(texts, seqs, strict=True):
+        if not seq:
+            raise Refused(
+                404, "no-such-event", f"there is no event {given_id[:64]!r}", "GET /v1/deliveries tells them"
+            )
+    return Selection(states, tuple(seqs))

@@ -1,0 +1,45 @@
+"""Where a reader of many accounts' events is, as a text it can come back with.
+
+A stamp at which it began, and for each account of which it has had something since, the number of the last: an
+account that is not named has told the reader nothing yet. Nothing about readers is kept anywhere else.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+# What fits into a header. Beyond it those that have been silent for longest are left out: a reader that comes back
+# gets their events since its beginning again, and misses none.
+LONGEST = 7000
+_CURSOR = re.compile(r"(?P<stamp>[0-9]{1,18})(?P<places>(?:[.][A-Za-z0-9_-]{1,27}=[0-9a-f]{8}-[0-9]{1,18})*)")
+
+
+class BadCursor(ValueError):
+    """A text that is no cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """``stamp``: microseconds since 1970. ``places`` are the ids of the last events by instance."""
+
+    stamp: int
+    places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __str__(self) -> str:
+        text = str(self.stamp)
+        for instance, event_id in reversed(list(self.places.items())):
+            place = f".{instance}={event_id}"
+            if len(text) + len(place) > LONGEST:
+                break
+            text += place
+        return text
+
+
+def parse(text: str) -> Cursor:
+    """Read a cursor. Raises BadCursor."""
+    found = _CURSOR.fullmatch(text) if len(text) <= LONGEST else None
+    if found is None:
+        raise BadCursor("it is not one that a stream has given")
+    pairs = [place.partition("=") for place in found["places"].split(".")[1:]]
+    return Cursor(int(found["stamp"]), MappingProxyType({instance: event for instance, _, event in reversed(pairs)}))

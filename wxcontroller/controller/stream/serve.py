@@ -1,0 +1,152 @@
+"""/v1/events: server-sent events and WebSocket, of all accounts or some, from now or from where a reader was."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import WSMsgType, web
+
+from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.errors import BadRequest, TooManyReaders
+from wxcontroller.controller.stream.cursor import BadCursor, Cursor, parse
+from wxcontroller.controller.stream.feed import Fed, Feed, Wanted
+from wxcontroller.core.jsontypes import JsonObject
+
+HEARTBEAT_SECONDS = 15.0
+# A reader that takes nothing for so long is cut off; it comes back with its cursor and misses nothing.
+STALL_SECONDS = 30.0
+# Each costs a connection to every account.
+MOST_READERS = 32
+_MOST_NAMES = 1000
+_FEW = 20
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/events?account=…&types=…: a stream, by SSE or, where asked for, WebSocket.
+
+    It goes on after the ``Last-Event-ID`` header or ``cursor`` in the query, else it begins now. Raises BadRequest,
+    TooManyReaders.
+    """
+    shared = context(request)
+    feed = Feed(shared, _wanted(request), _begin(request))
+    if shared.readers >= MOST_READERS:
+        raise TooManyReaders(
+            f"{shared.readers} readers of events are connected", "end some, or read with filters through one of them"
+        )
+    shared.readers += 1
+    try:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await _websocket(request, shared, feed)
+        return await _server_sent(request, shared, feed)
+    finally:
+        shared.readers -= 1
+
+
+def _wanted(request: web.Request) -> Wanted:
+    known = context(request).accounts.known
+    names = [name for each in request.query.getall("account", []) for name in each.split(",") if name]
+    types = [name for each in request.query.getall("types", []) for name in each.split(",") if name]
+    if len(names) > _MOST_NAMES or len(types) > _MOST_NAMES:
+        raise BadRequest("too many names", f"give at most {_MOST_NAMES} accounts or types")
+    return Wanted(frozenset(known.resolve(name) for name in names), frozenset(types))
+
+
+def _begin(request: web.Request) -> Cursor | None:
+    given = request.headers.get("Last-Event-ID") or request.query.get("cursor")
+    if not given:
+        return None
+    try:
+        return parse(given)
+    except BadCursor as problem:
+        raise BadRequest(
+            f"the cursor can't be used: {problem}", "begin without one, and keep the id of the last event"
+        ) from None
+
+
+async def _server_sent(request: web.Request, shared: Context, feed: Feed) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+    await response.prepare(request)
+    await response.write(b"retry: 2000\n\n")
+
+    told = 0.0
+
+    async def send(fed: Fed | None, cursor: Cursor) -> None:
+        nonlocal told
+        now, place = time.monotonic(), b""
+        # A long one does not come with each of many events: the browser keeps the last.
+        if fed is None or len(cursor.places) < _FEW or now - told > 1.0:
+            told, place = now, b"id: %b\n" % str(cursor).encode()
+        if fed is None:
+            await response.write(place + b"event: heartbeat\ndata: {}\n\n")
+        else:
+            await response.write(b"%bevent: %b\ndata: %b\n\n" % (place, fed.type.encode(), fed.body))
+
+    await _serve(shared, feed, send)
+    return response
+
+
+async def _websocket(request: web.Request, shared: Context, feed: Feed) -> web.StreamResponse:
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=64 * 1024)
+    await socket.prepare(request)
+
+    async def send(fed: Fed | None, cursor: Cursor) -> None:
+        if fed is None:
+            await socket.send_str(json.dumps({"type": "heartbeat", "cursor": str(cursor)}))
+        else:
+            event: JsonObject = {"cursor": str(cursor), "event": json.loads(fed.body)}
+            await socket.send_str(json.dumps(event, ensure_ascii=False))
+
+    serving = asyncio.create_task(_serve(shared, feed, send))
+    try:
+        async for message in socket:  # nothing is expected; it ends when the reader goes
+            if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+                break
+            if serving.done():
+                break
+    finally:
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+            await serving
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await socket.close()
+    return socket
+
+
+async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Cursor], Awaitable[None]]") -> None:
+    """Send what the feed gives until the reader goes, takes nothing, or the controller is to end."""
+    ending = asyncio.create_task(shared.draining.wait())
+    try:
+        async with feed.open():
+            await _bounded(send(None, feed.cursor))
+            following: asyncio.Task[Fed] | None = None
+            try:
+                while not ending.done():
+                    following = following or asyncio.create_task(feed.next())
+                    await asyncio.wait(
+                        {following, ending}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if following.done():
+                        fed, following = following.result(), None
+                        await _bounded(send(fed, feed.cursor))
+                    elif not ending.done():
+                        await _bounded(send(None, feed.cursor))
+            finally:
+                if following is not None:
+                    following.cancel()
+    finally:
+        ending.cancel()
+
+
+async def _bounded(sending: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            await sending
+    except TimeoutError:
+        raise ConnectionResetError("the reader takes nothing") from None

@@ -1,0 +1,134 @@
+"""Calls of /v1 that only the account's own program can answer: passed on to its port, and their answers back."""
+
+import asyncio
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from wxcontroller.controller.body import whole
+from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.errors import NotAnswering, NotRunning
+from wxcontroller.controller.statefiles import foreign_json
+from wxcontroller.controller.view import View
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, obj
+
+_MOST_BODY = 1024 * 1024
+_MOST_ANSWER = 32 * 1024 * 1024
+_ASKED = ("Accept", "Content-Type", "Range", "If-Range", "If-Modified-Since", "If-None-Match")
+_ANSWERED = (
+    *("Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "Content-Disposition"),
+    *("Cache-Control", "ETag", "Last-Modified"),
+)
+# Whatever the account's program says: what it hands out must not become a page of the controller's.
+_HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
+# Accounts that are asked at a time when all are.
+_AT_ONCE = 16
+_PATIENCE = 10.0
+
+
+async def passed_on(request: web.Request) -> web.StreamResponse:
+    """Pass /v1/accounts/{name}/REST on as /v1/REST of the account's port, and stream the answer back."""
+    shared = context(request)
+    view = await shared.accounts.the(request.match_info["name"])
+    body = await whole(request, _MOST_BODY) if request.can_read_body else None
+    rest = request.rel_url.raw_path.split("/", 4)[4]  # after /v1/accounts/NAME/
+    url = URL(f"{_root(view)}/v1/{rest}", encoded=True).with_query(request.rel_url.query)
+    headers = CIMultiDict((name, request.headers[name]) for name in _ASKED if name in request.headers)
+    try:
+        async with shared.upstream.request(
+            request.method, url, headers=headers, data=body, allow_redirects=False, timeout=_timeout(shared)
+        ) as answer:
+            return await _streamed(request, answer)
+    except TimeoutError:
+        raise _silent(view, "did not answer in time") from None
+    except aiohttp.ClientError:
+        raise _silent(view, "can't be reached") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one of several accounts answered; ``reason`` says why it did not."""
+
+    view: View
+    answer: JsonObject
+    reason: str = ""
+
+
+async def ask_all(shared: Context, views: list[View], path: str) -> list[Said]:
+    """GET ``path`` of the ports of all these accounts, a few at a time; in the order of ``views``."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(view: View) -> Said:
+        async with turns:
+            try:
+                return Said(view, await _asked(shared, view, path))
+            except WxError as problem:
+                return Said(view, {}, problem.message)
+
+    return list(await asyncio.gather(*map(ask, views)))
+
+
+async def _asked(shared: Context, view: View, path: str) -> JsonObject:
+    url = URL(f"{_root(view)}{path}", encoded=True)
+    try:
+        async with (
+            asyncio.timeout(_PATIENCE),
+            shared.upstream.get(url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as answer,
+        ):
+            content = await answer.content.read(_MOST_ANSWER) if answer.status == 200 else b""
+            while answer.status == 200 and not answer.content.at_eof() and len(content) < _MOST_ANSWER:
+                content += await answer.content.read(_MOST_ANSWER - len(content))
+    except TimeoutError:
+        raise _silent(view, "did not answer in time") from None
+    except (aiohttp.ClientError, OSError):
+        raise _silent(view, "can't be reached") from None
+    try:
+        return obj(foreign_json(content))
+    except (ValueError, RecursionError):
+        raise _silent(view, f"answers {answer.status} and no JSON") from None
+
+
+def _root(view: View) -> str:
+    """Return the account's own address. Raises NotRunning: without a process the port may be somebody else's."""
+    if not view.unit.has_process:
+        raise NotRunning(
+            f"account {view.account.name} does not run: {view.status}",
+            f"start it: wxctl start {view.account.name.name}",
+        )
+    return f"http://127.0.0.1:{view.account.port}"
+
+
+def _silent(view: View, what: str) -> NotAnswering:
+    return NotAnswering(
+        f"the program of account {view.account.name} {what}: {view.status}",
+        f"see: journalctl -u {view.account.name.unit}",
+    )
+
+
+def _timeout(shared: Context) -> aiohttp.ClientTimeout:
+    settings = shared.settings
+    return aiohttp.ClientTimeout(
+        total=settings.ua_request_timeout,
+        sock_connect=settings.ua_connect_timeout,
+        sock_read=settings.ua_inactivity_timeout,
+    )
+
+
+async def _streamed(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    headers = CIMultiDict((name, answer.headers[name]) for name in _ANSWERED if name in answer.headers)
+    headers.update(_HARMLESS)
+    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    await response.prepare(request)
+    try:
+        async for piece in answer.content.iter_any():
+            await response.write(piece)
+    except (aiohttp.ClientError, TimeoutError):
+        if request.transport is not None:  # what was sent so far must not look complete
+            request.transport.abort()
+        return response
+    await response.write_eof()
+    return response

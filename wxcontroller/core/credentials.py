@@ -1,0 +1,46 @@
+"""Secrets that systemd hands to a service: files that nobody but it can read (LoadCredential=).
+
+They come from /etc/wxcontroller/credentials, where INSTANCE.NAME is one account's and NAME the one for all accounts
+that have none of their own. The accounts' unit names both; one that is not there arrives as an empty line.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from wxcontroller.core.errors import BadSettings
+
+PLACE = Path("/etc/wxcontroller/credentials")
+_DIRECTORY = "CREDENTIALS_DIRECTORY"
+# Under this name comes the one for all accounts.
+_COMMON = "common."
+_MOST = 64 * 1024
+
+
+def read_credential(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return a credential without the white space around it: the account's own, else that for all, else None.
+
+    None also where systemd gave none at all. Raises BadSettings, with nothing of it in the words, for one that is
+    no text or can't be read.
+    """
+    directory = environ.get(_DIRECTORY, "")
+    if not directory:
+        return None
+    return _text(Path(directory) / name, name) or _text(Path(directory) / f"{_COMMON}{name}", name) or None
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MOST + 1)
+        if len(content) > _MOST:
+            raise BadSettings(f"the credential {name} is larger than {_MOST} bytes", f"correct it in {PLACE}")
+        return content.decode().strip()
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError:
+        raise BadSettings(f"the credential {name} is not UTF-8 text", f"correct it in {PLACE}") from None
+    except OSError as problem:
+        raise BadSettings(
+            f"the credential {name} can't be read: {problem.strerror}", "see LoadCredential= of the unit"
+        ) from None

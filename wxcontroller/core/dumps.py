@@ -1,0 +1,18 @@
+"""Keeping this process's memory and environment to itself."""
+
+import ctypes
+import os
+
+_PR_SET_DUMPABLE = 4
+
+
+def forbid_dumps() -> None:
+    """Have no dump made of this process, and no other process of its user look into it.
+
+    LimitCORE=0 leaves the kernel's call of a dump handler as it is, and systemd-coredump would write the environment
+    into the journal, proxies' passwords included. Root can still look. Raises OSError.
+    """
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    if prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0))) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,91 @@
+"""Where accounts may post reports and send heartbeats: the setting webhook_targets, a list of addresses.
+
+An address covers everything below it: scheme, host and port are equal, and the path begins with its path, whole
+segments counted. Addresses are read by the library that makes the requests, so that both mean the same host.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from yarl import URL
+
+from wxcontroller.core.errors import BadOption
+
+SETTING = "webhook_targets"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One allowed address. As text it is the URL."""
+
+    url: URL
+
+    @classmethod
+    def parse(cls, word: str) -> "Target":
+        """Raises ValueError with the reason, for a list in the settings."""
+        try:
+            url = URL(word)
+            good = url.scheme in ("http", "https") and bool(url.raw_host) and bool(url.port)
+        except ValueError:
+            good, url = False, URL()
+        if not good or any(c.isspace() for c in word):
+            raise ValueError(f'names {word!r}, a target is like "https://bots.example/" or "http://127.0.0.1:8080/"')
+        if url.user is not None or url.password is not None or "?" in word or "#" in word:
+            raise ValueError(f"names {str(url.with_user(None))!r} with more than scheme, host, port and path")
+        if _is_winding(url):
+            raise ValueError(f"names {word!r}, whose path has a . or .. in it")
+        return cls(url)
+
+    def covers(self, url: URL) -> bool:
+        mine, its = self.url, url
+        if (mine.scheme, mine.raw_host, mine.port) != (its.scheme, its.raw_host, its.port):
+            return False
+        if mine.path == "/":
+            return True
+        # What one reads as .. below the path is above it for another.
+        below = mine.path if mine.path.endswith("/") else f"{mine.path}/"
+        return (its.path == mine.path or its.path.startswith(below)) and not _is_winding(its)
+
+    def __str__(self) -> str:
+        return str(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The list. An empty one allows every address."""
+
+    entries: tuple[Target, ...] = ()
+
+    @classmethod
+    def parse(cls, words: Iterable[str]) -> "Targets":
+        """Raises ValueError with the reason."""
+        return cls(tuple(Target.parse(word) for word in words))
+
+    def allow(self, address: str | URL) -> bool:
+        """Say whether an address may be called. One that is no URL may not, if there is a list."""
+        if not self.entries:
+            return True
+        if isinstance(address, str) and "\\" in address:
+            return False  # read in two ways
+        try:
+            url = URL(address) if isinstance(address, str) else address
+            return any(target.covers(url) for target in self.entries)
+        except ValueError:
+            return False
+
+    def check(self, account: str, option: str, address: str) -> None:
+        """Raise BadOption, saying what to do, for an address that is not on the list. An empty one is none."""
+        if address and not self.allow(address):
+            raise BadOption(
+                f"account {account}: {option} is not among {SETTING}",
+                f"use an address of that list, or have it added to {SETTING} in the settings (wxcontroller.toml(5))",
+            )
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.entries))
+
+
+def _is_winding(url: URL) -> bool:
+    segments = unquote(url.raw_path).replace("\\", "/").split("/")
+    return "." in segments or ".." in segments

@@ -1,0 +1,239 @@
+"""Questions about people and groups: one queue with one request in flight, as slow as WeChat wants it.
+
+The contact API refuses who asks too much (weixin-web-protocol 5.4).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.drivers.web.calls import Calls, Session
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.listing import batch_of
+from wxcontroller.drivers.web.text import is_group
+from wxcontroller.drivers.web.timing import Timing
+
+log = logging.getLogger(__name__)
+_BATCH = 50
+# A batch that was refused is asked for again in ever smaller pieces; an id refused alone never again.
+_SMALLER = {50: 10, 10: 5, 5: 1}
+
+
+class Asker(Protocol):
+    """Whoever wants to know."""
+
+    def knows(self, name: str) -> bool:
+        """Return whether there is nothing to ask about somebody or a group."""
+        ...
+
+    def group_key(self, group: str) -> str:
+        """Return the handle that WeChat wants for a group's members, "" when it is not known."""
+        ...
+
+    async def found(self, entries: Iterable[JsonObject]) -> None:
+        """Take over contact objects. Iterating over them raises WeChatError for a damaged answer."""
+        ...
+
+    async def detailed(self, members: Iterable[str], groups: Iterable[str], entries: tuple[JsonObject, ...]) -> None:
+        """Take over details of members of groups; nothing more can be had about these ``members``."""
+        ...
+
+
+@dataclass(slots=True)
+class Inquiries:
+    """The queue of one session. ``work`` empties it."""
+
+    calls: Calls
+    session: Session
+    timing: Timing
+    asker: Asker
+    # To be done when nothing else is: from when on (monotonic), and what.
+    errand: tuple[float, Callable[[], Awaitable[None]]] | None = None
+    # The contact API says that the session is over: who listens to it knows better.
+    doubted: bool = False
+    _wanted: dict[str, None] = field(default_factory=dict)
+    _details: dict[str, str] = field(default_factory=dict)  # member → group: whom to ask about when there is time
+    _refused: list[tuple[int, list[str]]] = field(default_factory=list)  # (piece size, ids)
+    _hopeless: set[str] = field(default_factory=set)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _settled: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _tokens: float = field(init=False)
+    _filled: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tokens = float(self.timing.batch_burst)
+        self._filled = time.monotonic()
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are questions that somebody may wait for."""
+        return bool(self._wanted or self._refused)
+
+    def open(self, name: str) -> bool:
+        """Return whether somebody is being asked about, or will be."""
+        return name in self._wanted or any(name in ids for _, ids in self._refused)
+
+    def want(self, names: Iterable[str], again: bool = False) -> None:
+        """Ask for people and groups that are not known yet (or, ``again``, for known ones), soon."""
+        for name in names:
+            if name in self._hopeless or name in self._wanted or name == self.session.me:
+                continue
+            if again or not self.asker.knows(name):
+                self._wanted[name] = None
+        if self._wanted:
+            self._news.set()
+
+    def want_details(self, members: dict[str, str]) -> None:
+        """Ask about members of groups, member → group, when there is nothing else to ask."""
+        self._details |= members
+        if self._details:
+            self._news.set()
+
+    def forget(self, name: str) -> None:
+        """Don't ask about somebody any more."""
+        self._wanted.pop(name, None)
+
+    def remind(self) -> None:
+        """Let the worker look at ``errand``."""
+        self._news.set()
+
+    async def answered(self, names: Iterable[str], patience: float) -> bool:
+        """Ask about some before all others and wait until that is done; False when it takes too long.
+
+        What can't be had, or is asked for already, has had its patience.
+        """
+        missing = [name for name in names if name not in self._hopeless and not self.open(name)]
+        if not missing:
+            return True
+        self._wanted = dict.fromkeys(missing) | self._wanted
+        self._news.set()
+        return await self.settled(lambda: not any(self.open(name) for name in missing), patience)
+
+    async def settled(self, condition: Callable[[], bool], patience: float) -> bool:
+        """Wait for a condition that answers bring about; False when it takes too long."""
+        try:
+            async with asyncio.timeout(patience), self._settled:
+                await self._settled.wait_for(condition)
+        except TimeoutError:
+            return False
+        return True
+
+    # -- the worker
+
+    async def work(self) -> None:
+        """Ask what is wanted, one request at a time, until cancelled."""
+        backoff = Backoff(self.timing.retry_first, self.timing.retry_longest)
+        while True:
+            if self.pending:
+                await self._ask(backoff)
+            elif self._details:
+                if not await self._news_within(self.timing.detail_every):
+                    await self._ask_details(backoff)
+            elif await self._news_within(None if self.errand is None else self.errand[0] - time.monotonic()):
+                await asyncio.sleep(self.timing.batch_collect)
+            elif self.errand is not None:
+                (_, errand), self.errand = self.errand, None
+                await errand()
+
+    async def _news_within(self, seconds: float | None) -> bool:
+        """Wait until something is wanted anew; False when that takes longer than ``seconds``."""
+        self._news.clear()
+        try:
+            async with asyncio.timeout(seconds if seconds is None else max(0.0, seconds)):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _ask(self, backoff: Backoff) -> None:
+        size, ids = self._next()
+        await self._take_token()
+        ids = [name for name in ids if name not in self._hopeless]
+        try:
+            found = batch_of(await self.calls.batch_contacts(self.session, [(name, "") for name in ids]))
+            await self.asker.found(found)
+        except NoAnswer as problem:
+            log.debug("%s", problem.message)
+            self._put_back(ids)
+            await asyncio.sleep(backoff.next())
+        except WeChatError as problem:
+            await self._refuse(size, ids, problem)
+        else:
+            backoff.reset()
+            # An id the answer leaves out, or a group that comes without members, is not asked for again.
+            self._hopeless.update(name for name in ids if not self.asker.knows(name))
+            for name in ids:
+                self._wanted.pop(name, None)
+        await self._tell_who_waits()
+
+    async def _tell_who_waits(self) -> None:
+        async with self._settled:
+            self._settled.notify_all()
+
+    def _next(self) -> tuple[int, list[str]]:
+        if self._wanted:
+            ordered = sorted(self._wanted, key=lambda name: not is_group(name))  # groups first
+            return _BATCH, ordered[:_BATCH]
+        return self._refused.pop(0)
+
+    def _put_back(self, ids: list[str]) -> None:
+        for name in ids:
+            self._wanted.setdefault(name)
+
+    async def _refuse(self, size: int, ids: list[str], problem: WeChatError) -> None:
+        log.debug("%s", problem.message)
+        for name in ids:
+            self._wanted.pop(name, None)
+        if problem.ret == TOO_FREQUENT or problem.ret in SESSION_OVER:
+            self._put_back(ids)
+            self.doubted = problem.ret != TOO_FREQUENT
+            if problem.ret == TOO_FREQUENT:
+                log.warning("WeChat says that contacts are asked for too often; they come later")
+            await self._tell_who_waits()
+            await asyncio.sleep(self.timing.batch_pause)
+            return
+        smaller = _SMALLER.get(size)
+        if smaller is None:
+            self._hopeless.update(ids)
+            return
+        self._refused += [(smaller, ids[start : start + smaller]) for start in range(0, len(ids), smaller)]
+
+    async def _ask_details(self, backoff: Backoff) -> None:
+        """Ask about some members. What is refused is not asked again: it is not needed for anything."""
+        await self._take_token()
+        some = list(self._details.items())[:_BATCH]
+        try:
+            asked = [(name, self.asker.group_key(group) or group) for name, group in some]
+            found = tuple(batch_of(await self.calls.batch_contacts(self.session, asked)))
+        except NoAnswer as problem:
+            log.debug("%s", problem.message)
+            await asyncio.sleep(backoff.next())
+            return
+        except WeChatError as problem:
+            log.debug("%s", problem.message)
+            found = ()
+            if problem.ret == TOO_FREQUENT or problem.ret in SESSION_OVER:
+                self._details.clear()
+                await asyncio.sleep(self.timing.batch_pause if problem.ret == TOO_FREQUENT else 0)
+        backoff.reset()
+        for name, _ in some:
+            self._details.pop(name, None)
+        await self.asker.detailed([name for name, _ in some], {group for _, group in some}, found)
+
+    async def _take_token(self) -> None:
+        now = time.monotonic()
+        self._tokens = min(
+            float(self.timing.batch_burst), self._tokens + (now - self._filled) / self.timing.batch_every
+        )
+        self._filled = now
+        if self._tokens < 1:
+            await asyncio.sleep((1 - self._tokens) * self.timing.batch_every)
+            self._filled = time.monotonic()
+            self._tokens = 1.0
+        self._tokens -= 1
