@@ -297,11 +297,32 @@ def test_sigterm_ends_a_client_within_5_seconds_in_every_state(world: World) -> 
 def test_a_session_ended_by_the_phone_asks_for_a_new_scan(world: World) -> None:
     uin = world.phone.account("退出")
     log_in(world.caller, world.phone, "ended", uin)
-    time.sleep(0)
     world.phone.end_session(uin, 1101)
     state = world.caller.until_state("ended", "scaning", "confirming", "stop", seconds=60)
     assert state != "running"
     world.caller.openwx("stop_client", client="ended")
+
+
+def test_a_flagged_account_is_parked_and_asks_nobody(world: World) -> None:
+    uin = world.phone.account("封号")
+    with Webhook(world.host) as hook:
+        log_in(world.caller, world.phone, "flagged", uin, post_api=hook.address)
+        world.phone.end_session(uin, 1102)
+        account = until(lambda: _parked(world, "flagged"), 20, "flagged parked")
+        assert hook.wait_for(lambda report: report.get("event") == "stop")
+    assert account["reason"] == (
+        "WeChat ended the session right after the login: the account is probably flagged. "
+        "Leave it alone for some days, use it on the phone, then start it again"
+    )
+    for told in (
+        world.host.run("wxctl", "status", "flagged", check=False).stdout.decode(),
+        world.host.journal("wxclient@flagged.service"),
+    ):
+        assert "probably flagged" in told
+    counts = world.phone.call("GET", f"/requests?uin={uin}")["counts"]
+    assert "webwxpushloginurl" not in counts
+    assert counts["webwxnewloginpage"] == 1
+    world.caller.openwx("stop_client", client="flagged")
 
 
 def test_an_account_that_wechat_refuses_says_so_and_tries_again_when_told(world: World) -> None:

@@ -47,6 +47,11 @@ class World:
     def pid(self) -> int:
         return int(self.caller.account(NAME)["pid"])
 
+    def peak(self, pid: int) -> int:
+        """The most memory that a process has had, in bytes. MemoryMax of the unit, 512 MB, is not enforced here."""
+        status = self.host.text("cat", f"/proc/{pid}/status")
+        return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+
     def media(self) -> list[str]:
         """The names of the received files on disk."""
         return self.host.text("ls", f"/var/lib/private/wxclient/{NAME}/media").split()
@@ -146,11 +151,12 @@ def test_a_file_as_large_as_is_taken_goes_in_and_out_within_the_accounts_memory(
     again = world.caller.openwx("send_friend_message", client=NAME, id="filehelper", media_id=answer["media_id"])
     assert (again["code"], again["media_id"]) == (0, answer["media_id"])
     assert world.pid() == pid
+    assert world.peak(pid) < 120 * MB
 
 
 def test_many_large_contents_at_once_are_sent_within_the_accounts_memory(world: World) -> None:
     """Each is in a request, in a file, in base64 in a report: together they would be more than a unit may have."""
-    world.start(send_interval="0.1")
+    world.start(send_interval="0.5")
     pid, before = world.pid(), len(world.phone.sent(world.uin, seconds=0))
     content = os.urandom(9 * MB)
     head = '--b\r\nContent-Disposition: form-data; name="id"\r\n\r\nfilehelper\r\n--b\r\n'
@@ -164,9 +170,9 @@ def test_many_large_contents_at_once_are_sent_within_the_accounts_memory(world: 
         assert status == 200, answer
         return json.loads(answer)
 
-    with ThreadPoolExecutor(20) as callers:
-        answers = list(callers.map(send, range(20)))
-    assert [answer["code"] for answer in answers] == [0] * 20
-    assert [one["size"] for one in world.phone.sent(world.uin, before, 0)] == [9 * MB] * 20
+    with ThreadPoolExecutor(40) as callers:
+        answers = list(callers.map(send, range(40)))
+    assert [answer["code"] for answer in answers] == [0] * 40
+    assert [one["size"] for one in world.phone.sent(world.uin, before, 0)] == [9 * MB] * 40
     assert world.pid() == pid
-    assert int(world.host.text("systemctl", "show", "-P", "NRestarts", f"wxclient@{NAME}")) == 0
+    assert world.peak(pid) < 400 * MB

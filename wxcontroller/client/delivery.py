@@ -119,6 +119,8 @@ class Delivery:
                     log.error("%s", problem)
                     await asyncio.sleep(self._policy.first)
                     continue
+                if not batch and self._log.writing and await self._log.settled(self._policy.first):
+                    continue  # what was said meanwhile is there now
                 if not batch:
                     self._empty.set()
                     await either(news, self._again)

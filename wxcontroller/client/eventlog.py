@@ -71,6 +71,11 @@ class EventLog:
         """Why nothing can be stored at present, "" while all is well."""
         return self._database.trouble
 
+    @property
+    def writing(self) -> bool:
+        """Whether something was written that is not on disk yet."""
+        return self._unwritten > 0
+
     # -- writing
 
     def append(self, report: JsonObject, deliver: bool, key: str = "", media: str = "") -> None:

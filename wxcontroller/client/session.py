@@ -113,7 +113,7 @@ class Session:
                 self._maybe_running()
             case base.Offline():
                 self._heard = False
-                self.move(LoginState.OFFLINE, f"WeChat does not answer, trying on: {event.reason}")
+                self.move(LoginState.OFFLINE, f"no news from WeChat, trying on: {event.reason}")
             case base.Progress():
                 self._notifier.watchdog()
                 if event.heard:

@@ -71,8 +71,9 @@ def test_options_said_to_do_nothing_are_those_that_no_code_asks_for() -> None:
     """The page names what wxclient only hands on; the code that would use an option has its name as a string."""
     sources = [path for part in ("client", "drivers") for path in (ROOT / "wxcontroller" / part).rglob("*.py")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    # Used under the plugin's variable, or written down for others only.
-    elsewhere = {"post_api", "poll_api", *SAME}
+    # Used under their other name, or written down for others only.
+    other = {**SAME, **{plugin: plain for plain, plugin in SAME.items()}}
+    elsewhere = {"post_api", "poll_api", *(name for name, same in other.items() if f'"{same}"' in code)}
     unused = {
         option.name
         for option in OPTIONS.values()

@@ -320,7 +320,9 @@ def test_other_words_of_wechat() -> None:
 
 def test_a_friend_request() -> None:
     xml = '<msg fromusername="x" encryptusername="v1_x" fromnickname="新" content="我是新" ticket="v2_1@stranger"/>'
-    who: JsonObject = {"UserName": "@ffff", "NickName": "新朋友", "Content": "我是&lt;新", "Ticket": "v2_0@stranger"}
+    # A name is a name: what acts on a terminal is none.
+    name = "新\x1b\x07朋友"
+    who: JsonObject = {"UserName": "@ffff", "NickName": name, "Content": "我是&lt;新", "Ticket": "v2_0@stranger"}
     raw: JsonObject = {"MsgId": "5", "MsgType": 37, "FromUserName": "fmessage", "ToUserName": "@me"}
     by_json = messages.message_of({**raw, "RecommendInfo": who}, "@me", False)
     assert isinstance(by_json, messages.Asked)

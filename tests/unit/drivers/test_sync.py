@@ -206,7 +206,13 @@ async def test_a_repeated_message_is_told_once(world: Wechat, alice: Account) ->
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [(FaultKind.RESET, "after"), (FaultKind.TRUNCATE, 100), (FaultKind.STATUS, 204), (FaultKind.RETCODE, -1)],
+    [
+        (FaultKind.RESET, "after"),
+        (FaultKind.TRUNCATE, 100),
+        (FaultKind.SHORT, 100),
+        (FaultKind.STATUS, 204),
+        (FaultKind.RETCODE, -1),
+    ],
 )
 async def test_a_lost_answer_loses_and_repeats_nothing(
     world: Wechat, alice: Account, kind: FaultKind, value: str | int
@@ -228,6 +234,7 @@ async def test_a_lost_answer_loses_and_repeats_nothing(
         (FaultKind.STATUS, 503),
         (FaultKind.RESET, None),
         (FaultKind.TRUNCATE, 5),
+        (FaultKind.SHORT, 25),
         (FaultKind.GARBAGE, None),
         (FaultKind.GARBAGE, 'window.synccheck={retcode:"2",selector:"0"}'),
         (FaultKind.RETCODE, -1),

@@ -19,6 +19,7 @@ from wxcontroller.drivers.base import (
     Profile,
     PushOffered,
     QrReady,
+    RosterChanged,
     SessionLost,
 )
 from wxcontroller.sandbox import session as sandbox_session
@@ -247,3 +248,38 @@ async def test_a_stored_session_outlives_a_bad_hour_of_everything(world: Wechat,
     async with world.drive(store) as drive:
         assert (await drive.until(Accepted)).way is LoginWay.STORED
         await drive.until(Online)
+
+
+async def test_a_stored_session_is_kept_through_any_overload(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+    world.fault("webwxinit", FaultKind.STATUS, 503, count=12)
+    async with world.drive(store, timing=hurried(login_tries=3)) as drive:
+        assert "503" in (await drive.until(Hindered)).reason
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+
+
+@pytest.mark.parametrize(("kind", "value", "times"), [(FaultKind.STATUS, 503, 14), (FaultKind.SHORT, 40, 4)])
+async def test_groups_are_not_given_up_for_an_overload(
+    world: Wechat, alice: Account, kind: FaultKind, value: int, times: int
+) -> None:
+    saved = [group for group in alice.world.groups.values() if group.saved]
+    world.fault("webwxbatchgetcontact", kind, value, count=times)
+    async with world.drive(timing=hurried(roster_patience=0.1)) as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        wanted = {alice.session.username(group.wxid) for group in saved}
+        while wanted:
+            changed = await drive.until(RosterChanged)
+            wanted -= {group.id for group in changed.groups if group.members}
+    assert world.requests("webwxbatchgetcontact") <= times + 4
+
+
+async def test_an_outage_is_told_on_time_whatever_the_pauses_between_tries_are(world: Wechat, alice: Account) -> None:
+    async with world.drive(timing=hurried(retry_longest=30.0), synccheck_delay="5") as drive:
+        await world.enter(drive, alice)
+        world.fault("synccheck", FaultKind.STATUS, 503, count=None)
+        begun = time.monotonic()
+        await drive.until(Offline)
+        assert time.monotonic() - begun < 2.5  # the rest of a poll, and half a second

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
 from wxcontroller.drivers.web.calls import SyncKey
-from wxcontroller.drivers.web.failures import Moved, Unreadable, refusal
+from wxcontroller.drivers.web.failures import Moved, Overloaded, Unreadable, refusal
 from wxcontroller.drivers.web.hosts import home_of, hosts_of
 from wxcontroller.drivers.web.text import plain
 from wxcontroller.drivers.web.transport import Answer
@@ -327,7 +327,8 @@ def text_of(answer: Answer) -> str:
     if answer.status != 200:
         if 300 <= answer.status < 400 and answer.location:
             raise Moved(answer.call, home_of(redirect_of(answer.call, answer.location).host))
-        raise Unreadable(answer.call, f"HTTP status {answer.status}")
+        kind = Overloaded if answer.status >= 500 else Unreadable
+        raise kind(answer.call, f"HTTP status {answer.status}")
     return answer.body.decode("utf-8", "replace")
 
 

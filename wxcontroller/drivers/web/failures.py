@@ -60,6 +60,10 @@ class Unreadable(WeChatError):
         super().__init__(f"{call}: {what}", _WAIT)
 
 
+class Overloaded(Unreadable):
+    """The server is there and can't: it says nothing about who asked (9.2)."""
+
+
 class Moved(Unreadable):
     """The server sends on to another of WeChat's hosts (1.2); ``domain`` is the base host there."""
 

@@ -14,7 +14,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.drivers.web.calls import Calls, Session
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer, Overloaded, Unreadable
 from wxcontroller.drivers.web.listing import batch_of
 from wxcontroller.drivers.web.text import is_group
 from wxcontroller.drivers.web.timing import Timing
@@ -63,6 +63,7 @@ class Inquiries:
     _hopeless: set[str] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _unreadable: int = 0  # answers in a row
     _tokens: float = field(init=False)
     _filled: float = field(init=False)
 
@@ -158,14 +159,20 @@ class Inquiries:
         try:
             found = batch_of(await self.calls.batch_contacts(self.session, [(name, "") for name in ids]))
             await self.asker.found(found)
-        except NoAnswer as problem:
+        except (NoAnswer, Overloaded) as problem:
             log.debug("%s", problem.message)
             self._put_back(ids)
             await asyncio.sleep(backoff.next())
         except WeChatError as problem:
-            await self._refuse(size, ids, problem)
+            self._unreadable = self._unreadable + 1 if isinstance(problem, Unreadable) else 0
+            if 0 < self._unreadable <= self.timing.retries:  # it may be anybody's fault
+                self._put_back(ids)
+                await asyncio.sleep(backoff.next())
+            else:
+                await self._refuse(size, ids, problem)
         else:
             backoff.reset()
+            self._unreadable = 0
             # An id the answer leaves out, or a group that comes without members, is not asked for again.
             self._hopeless.update(name for name in ids if not self.asker.knows(name))
             for name in ids:

@@ -28,7 +28,7 @@ from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.cookies import Cookie
 from wxcontroller.drivers.web.decode import Init, LoginPage, Redirect
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, Unreadable
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, Overloaded, Unreadable
 from wxcontroller.drivers.web.hosts import hosts_of
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.saved import Saved
@@ -138,7 +138,7 @@ class Login:
         return init
 
     async def _persist(self, once: _Work[T], tries: int = 0, waits_for: int = -1) -> T:
-        """Repeat a request until it is answered: for ever while nobody answers, ``tries`` times while in vain.
+        """Repeat a request until it is answered: for ever while nobody can answer, ``tries`` times while in vain.
 
         ``waits_for`` is a code that passes, besides -1.
         Raises WeChatError for a refusal, and for the last of the unreadable answers.
@@ -152,7 +152,8 @@ class Login:
             except NoAnswer as problem:
                 failure: WeChatError = problem
             except WeChatError as problem:
-                in_vain += 1
+                if tries or not isinstance(problem, Overloaded):
+                    in_vain += 1
                 if isinstance(problem, Moved) and in_vain <= _MOVES and self._saved.memory.move(problem.domain):
                     continue
                 transient = isinstance(problem, Unreadable) or problem.ret in (-1, waits_for)

@@ -9,7 +9,7 @@ from wxcontroller.core.model import Direction, FriendRequest, Message, MessageKi
 from wxcontroller.drivers.web import markup
 from wxcontroller.drivers.web.contents import FRIEND_REQUEST, NOTICE, TEXT, content_of
 from wxcontroller.drivers.web.decode import names_in
-from wxcontroller.drivers.web.text import is_group, plain, plain_mentions, split_sender
+from wxcontroller.drivers.web.text import is_group, plain, plain_mentions, plain_name, split_sender
 
 STATUS_NOTIFY = 51
 # Not chat messages: the end of a call on the phone, and the service's own signals.
@@ -108,7 +108,7 @@ def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> Asked |
     who, xml = obj(raw.get("RecommendInfo")), markup.read(content, emoji_names)
     request = FriendRequest(
         id=text(who.get("UserName")) or xml.attribute("msg", "encryptusername", "fromusername"),
-        name=plain(text(who.get("NickName")), emoji_names) or xml.attribute("msg", "fromnickname"),
+        name=plain_name(text(who.get("NickName")), emoji_names) or xml.attribute("msg", "fromnickname"),
         greeting=plain(text(who.get("Content")), emoji_names) or xml.attribute("msg", "content"),
         ticket=text(who.get("Ticket")) or xml.attribute("msg", "ticket"),
     )

@@ -288,14 +288,16 @@ class Listener:
         if isinstance(problem, Moved) and self._moves < _MOVES and self._saved.memory.move(problem.domain):
             self._moves += 1
             return
-        what = str(problem)
-        silent = time.monotonic() - self._heard
-        if silent > self._timing.offline_after and not self._silent:
-            log.warning("WeChat has not answered for %.0f s (%s); trying on", silent, what)
-            await self._offline(what)
         await self._pulse.progress()
-        if pause:
-            await self._pulse.pause(self._backoff.next())
+        wait = self._backoff.next() if pause else 0.0
+        left = self._heard + self._timing.offline_after - time.monotonic()
+        if not self._silent and left <= wait:
+            await self._pulse.pause(left)
+            what, silent = str(problem), time.monotonic() - self._heard
+            log.warning("WeChat has given no news for %.0f s (%s); trying on", silent, what)
+            await self._offline(what)
+            wait -= max(0.0, left)
+        await self._pulse.pause(wait)
 
     async def _offline(self, why: str) -> None:
         self._online, self._silent = False, True
