@@ -50,8 +50,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Rests:
-    """Seconds that the whole queue rests, first and longest: when the ``line`` to WeChat fails, so that five tries
-    outlast a moment of trouble, and when WeChat says that sends are too ``frequent``, which more of them prolong."""
+    """Seconds that the whole queue rests, first and longest: when the ``line`` to WeChat fails, longer after each try
+    of a message, so that five of them outlast a moment of trouble; and when WeChat says that sends are too
+    ``frequent``, longer until it takes one, as more of them only prolong it."""
 
     line: tuple[float, float] = (1.0, 15.0)
     frequent: tuple[float, float] = (60.0, 600.0)
@@ -81,11 +82,10 @@ class Outgoing:
     _waiting: deque[Job] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
-    _line: Backoff = field(init=False)
     _frequent: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
-        self._line, self._frequent = Backoff(*self.rests.line), Backoff(*self.rests.frequent, jitter=0.0)
+        self._frequent = Backoff(*self.rests.frequent, jitter=0.0)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -203,7 +203,8 @@ class Outgoing:
             if problem.ret not in (None, _TRANSIENT):
                 self._finish(job, "")
                 return
-            rest = self._line.next()
+            first, longest = self.rests.line
+            rest = min(longest, first * 2.0 ** (ATTEMPTS - 1 - job.attempts_left))
             if job.attempts_left > 0:
                 log.warning("a send did not get through (%s), %d tries left", problem, job.attempts_left)
                 job.in_flight = False
@@ -219,7 +220,6 @@ class Outgoing:
             self._waiting.popleft()
             job.code, job.status, job.info = 0, "", "success"
             self.last_sent, self.last_error = int(time.time()), ""
-            self._line.reset()
             self._frequent.reset()
             self._finish(job, message_id)
         finally:
