@@ -203,9 +203,9 @@ class Outgoing:
             if problem.ret not in (None, _TRANSIENT):
                 self._finish(job, "")
                 return
-            first, longest = self.rests.line
-            rest = min(longest, first * 2.0 ** (ATTEMPTS - 1 - job.attempts_left))
             if job.attempts_left > 0:
+                first, longest = self.rests.line
+                rest = min(longest, first * 2.0 ** (ATTEMPTS - 1 - job.attempts_left))
                 log.warning("a send did not get through (%s), %d tries left", problem, job.attempts_left)
                 job.in_flight = False
                 self._waiting.append(job)
