@@ -21,7 +21,7 @@ class Knocking:
 
     host: Host
     rate: float
-    callers: int = 8
+    callers: int = 64  # enough that those who wait for a restart leave others to ask
     asked: int = 0
     failed: list[str] = field(default_factory=list)
     _done: threading.Event = field(default_factory=threading.Event)

@@ -63,7 +63,7 @@ def reports_words(reports: JsonObject) -> str:
         words += f", oldest {ago(oldest)} old"
     if waiting and (why := text(reports.get("last_error"))):
         words += f": {why}"
-    for key, what in (("refused", "refused by the receiver"), ("dropped", "dropped, as too many waited")):
+    for key, what in (("dead", "dead letters (wxctl deliveries list)"), ("dropped", "lost, as too many waited")):
         if count := integer(reports.get(key)):
             words += f"; {count:,} {what}"
     return words

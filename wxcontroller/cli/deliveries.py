@@ -199,7 +199,7 @@ def _describe(name: AccountName, found: JsonObject) -> None:
 def _print(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.table import Table
 
-    from wxcontroller.cli.terminal import console
+    from wxcontroller.cli.terminal import console, print_table
 
     target = console()
     table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
@@ -207,10 +207,7 @@ def _print(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         table.add_column(title, no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    with target.capture() as captured:
-        target.print(table)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip(), color=True)
+    print_table(table, target)
 
 
 def _when(moment: JsonValue) -> str:

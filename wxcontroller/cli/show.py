@@ -32,14 +32,10 @@ def list_(session: Session) -> None:
     if not accounts:
         click.echo("no accounts yet; begin with: wxctl start NAME", err=True)
         return
-    from wxcontroller.cli.terminal import account_table, console
+    from wxcontroller.cli.terminal import account_table, console, print_table
 
     target = console()
-    # Outside a terminal the padding of the last column would be noise.
-    with target.capture() as captured:
-        target.print(account_table(accounts, target.is_terminal))
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip(), color=True)
+    print_table(account_table(accounts, target.is_terminal), target)
 
 
 @click.command(

@@ -2,6 +2,7 @@
 
 import time
 
+import click
 import segno
 from rich.console import Console
 from rich.style import Style
@@ -41,6 +42,14 @@ def account_table(accounts: list[AccountView], bounded: bool) -> Table:
             account.words,
         )
     return table
+
+
+def print_table(table: Table, target: Console) -> None:
+    """Print a table; outside a terminal without the padding of the last column, which would be noise."""
+    with target.capture() as captured:
+        target.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip(), color=True)
 
 
 def ago(since: int) -> str:

@@ -72,7 +72,8 @@ class Feed:
             self._read.update(self.begin.places)
         looking = asyncio.create_task(self._look())
         try:
-            await asyncio.wait_for(self._known.wait(), _SILENCE_SECONDS)
+            with contextlib.suppress(TimeoutError):  # systemd can't be asked: accounts are found when it can
+                await asyncio.wait_for(self._known.wait(), _SILENCE_SECONDS)
             yield self
         finally:
             looking.cancel()
