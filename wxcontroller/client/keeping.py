@@ -78,7 +78,12 @@ class Keeping:
                 *(swept.dropped, limits.most_bytes),
                 extra=fields(Event.DELIVERY_DROPPED),
             )
-        await self.inbox.sweep(await self.log.media_in_use())
+        try:
+            await self.inbox.sweep(await self.log.media_in_use())
+        except OSError as problem:  # tried again at the next look; an account must not end for it
+            log.error(
+                "received media can't be looked through: %s; see to %s", problem.strerror, self.config.media_dir
+            )
 
     def _warn(self, limits: Limits) -> None:
         """Tell what is about to be given up or lost."""

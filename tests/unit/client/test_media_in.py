@@ -16,6 +16,7 @@ from wxcontroller.client.inbox import Swept, sweep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import Media, Message, MessageKind
+from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
 
@@ -275,3 +276,16 @@ def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -
     assert sweep(tmp_path, 0, 20, 1e9) == Swept(files=2, bytes=20, removed=1)
     assert [path.exists() for path in (new, first, second)] == [False, True, True]
     assert sweep(tmp_path / "missing", 1, 1, 1e9) == Swept()
+
+
+async def test_a_media_directory_that_can_not_be_read_ends_nobody(
+    start: Start, webhook: Webhook, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Paths(tmp_path).media("alice").write_text("not a directory")  # looked at as soon as the account starts
+    client = start(**{POST_API: webhook.address})
+    async with asyncio.timeout(5):
+        while "received media can't be looked through" not in caplog.text:
+            await asyncio.sleep(0.01)
+    client.driver.play([*logged_in(), message("早")])
+    assert [report["content"] for report in await webhook.messages()] == ["早"]
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
