@@ -177,6 +177,7 @@ class Webhook:
                 report = json.loads(body)
                 status = hook.answer(report)
                 if status < 300:
+                    report["_delivery"] = self.headers["X-Wx-Delivery"]
                     report["_client"] = parse_qs(urlsplit(self.path).query).get("client", [""])[0]
                     with hook._news:
                         hook.reports.append(report)

@@ -265,12 +265,17 @@ def test_a_full_disk_keeps_the_account_going(world: World) -> None:
     uin = world.phone.account("满")
     log_in(world.caller, world.phone, "full", uin)
     world.caller.openwx("stop_client", client="full")
-    world.host.run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/private/wxclient/full")
+    world.host.run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", "/var/lib/private/wxclient/full")
+    text = {"client": "full", "id": "filehelper", "content": "x"}
     try:
-        world.host.run("sh", "-c", "head -c 65536 /dev/zero > /var/lib/private/wxclient/full/filler; true")
+        world.host.run("sh", "-c", "head -c 2M /dev/zero > /var/lib/private/wxclient/full/filler; true")
         log_in(world.caller, world.phone, "full", uin)
-        assert world.caller.openwx("send_friend_message", client="full", id="filehelper", content="x")["code"] == 0
+        answer = world.caller.openwx("send_friend_message", **text)
+        # Nothing is taken that could be lost, or sent twice.
+        assert (answer["code"], answer["status"]) == (-1, "not sent: it can't be stored: database or disk is full")
         assert "No space left" in world.host.journal("wxclient@full.service")
+        world.host.run("rm", "/var/lib/private/wxclient/full/filler")
+        until(lambda: world.caller.openwx("send_friend_message", **text)["code"] == 0, 10, "a send")
         world.caller.openwx("stop_client", client="full")
     finally:
         world.host.run("umount", "/var/lib/private/wxclient/full")

@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from urllib.parse import quote, urlencode, urlsplit
 
 from wxcontroller.cli.account import AccountView, account_view
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, UnknownAccount, WxError
@@ -142,18 +142,24 @@ class Api:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait: float
     ) -> tuple[int, bytes]:
         kind = HTTPSConnection if self._secure else HTTPConnection
-        connection = kind(self._host, self._port, timeout=_CONNECT)
+        connection, connected = kind(self._host, self._port, timeout=_CONNECT), False
         try:
             connection.connect()
+            connected = True
             connection.sock.settimeout(wait)
             connection.request(method, path, body, dict(headers))
             response: HTTPResponse = connection.getresponse()
             return response.status, response.read()
         except TimeoutError:
-            raise ControllerUnreachable(
-                f"the controller at {self.shown} did not answer in time", "see: systemctl status wxcontroller"
-            ) from None
+            words = f"the controller at {self.shown} did not answer in time", "see: systemctl status wxcontroller"
+            raise (Unanswered(*words, exit_code=3) if connected else ControllerUnreachable(*words)) from None
         except (OSError, HTTPException) as problem:
+            if connected:
+                raise Unanswered(
+                    f"the controller at {self.shown} broke off the connection",
+                    "see: systemctl status wxcontroller",
+                    exit_code=3,
+                ) from None
             why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
             raise ControllerUnreachable(
                 f"the controller at {self.shown} can't be reached: {why or type(problem).__name__}",
@@ -179,6 +185,8 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
         return UnknownAccount(message, "wxctl list shows the accounts")
     if code == "unit-failed":
         return UnitFailed(message, remedy)
+    if status in (502, 504):  # the account's part of it; the controller has passed it on
+        return Unanswered(message, remedy)
     if status in (400, 413, 422):
         return BadUsage(message, remedy)
     return WxError(message, remedy)

@@ -37,6 +37,8 @@ def queue_words(queue: JsonObject, now: float) -> str:
     if integer(queue.get("in_flight")):
         words.append("one on its way")
     next_at = _number(queue.get("next_send_at"))
+    if waiting and queue.get("held") is True:
+        words.append("until it is logged in")
     if waiting and next_at is not None:
         words.append(f"next in {_seconds(next_at - now)}" if next_at > now else "next now")
     if waiting > 1 and (oldest := integer(queue.get("oldest_since"))):

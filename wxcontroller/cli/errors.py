@@ -13,3 +13,11 @@ class NeedsHuman(WxError):
     """The account has given up on purpose: somebody has to look at it and start it again."""
 
     exit_code = 6
+
+
+class Unanswered(WxError):
+    """A request that may have been done: it was sent, and no answer came."""
+
+    def __init__(self, message: str, remedy: str = "", exit_code: int = 1) -> None:
+        super().__init__(message, remedy)
+        self.exit_code = exit_code

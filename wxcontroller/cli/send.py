@@ -1,16 +1,19 @@
 """The verb send: a text message to a friend or group."""
 
 import sys
+import time
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonValue, field, integer, items
+from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj
 from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.names import AccountName
 
@@ -18,7 +21,10 @@ from wxcontroller.core.names import AccountName
 _FRIEND_KEYS = ("id", "displayname", "markname", "name")
 _GROUP_KEYS = ("id", "displayname", "name")
 _NOT_FOUND = 100  # openwx-api 0
+_NOT_RUNNING = -3
 _QUEUED = -7  # taken, and still behind others after a long wait
+_UNKNOWN = -1, "unknown data"  # it may have arrived
+_GROWTH, _LONGEST_PAUSE = 2.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +48,18 @@ class Recipient:
 @click.argument("to")
 @click.argument("text", metavar="TEXT")
 @click.option("--group", is_flag=True, help="TO is a group; without it friends and groups are looked through.")
+@click.option("--key", metavar="KEY", help="A send that is repeated with its key is one message. Default: a new one.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 3600),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+    help="When no answer comes it is asked for again, for so many seconds.",
+)
 @global_options
 @click.pass_obj
-def send(session: Session, name: str, to: str, text: str, group: bool) -> None:
+def send(session: Session, name: str, to: str, text: str, group: bool, key: str | None, timeout: float) -> None:
     """Send TEXT to a friend or group.
 
     TO is an id, or the displayname, remark (markname) or name, exactly. TEXT "-" is read from standard input.
@@ -56,8 +71,15 @@ def send(session: Session, name: str, to: str, text: str, group: bool) -> None:
     account = api.resolve(name)
     recipient = find(api, account, to, group)
     endpoint = "send_group_message" if recipient.group else "send_friend_message"
-    answer = api.openwx(endpoint, account, {"id": recipient.id, "content": content})
-    queued = integer(field(answer, "code")) == _QUEUED
+    what = f"{account.name}: the message to {recipient}"
+    answer = _Keyed(api, account, what, key or str(uuid.uuid4()), timeout).ask(
+        endpoint, {"id": recipient.id, "content": content}
+    )
+    code = integer(field(answer, "code"))
+    queued = code == _QUEUED
+    if (code, field(answer, "status")) == _UNKNOWN:
+        words = json_text(field(answer, "reason"))
+        raise WxError(f"{what} may have been sent or not: {words}", "look on the phone before you send it again")
     if not queued:
         _raise_for(api, answer, account, f"the message to {recipient} was not sent")
     if session.json:
@@ -66,6 +88,46 @@ def send(session: Session, name: str, to: str, text: str, group: bool) -> None:
         click.echo(f"not sent yet, but it will be: {json_text(field(answer, 'status'))}")
     else:
         click.echo(f"sent to {recipient}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """A request that is made again, under its key, after one that may have been done: until an answer comes."""
+
+    api: Api
+    account: AccountName
+    what: str
+    key: str
+    seconds: float
+
+    def ask(self, endpoint: str, form: Mapping[str, str]) -> JsonValue:
+        """Return the answer. Raises Unanswered when none comes in time."""
+        keyed = {**form, "idempotency_key": self.key}
+        try:
+            return self.api.openwx(endpoint, self.account, keyed)
+        except Unanswered as problem:
+            lost = problem.message
+        until, pause = time.monotonic() + self.seconds, 0.5
+        while time.monotonic() + pause <= until:
+            time.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            try:
+                if not self._heeded():
+                    continue
+                answer = self.api.openwx(endpoint, self.account, keyed)
+            except WxError as problem:
+                lost = problem.message
+            else:
+                if integer(field(answer, "code")) != _NOT_RUNNING:
+                    return answer
+        raise Unanswered(
+            f"{self.what} may have been sent or not: {lost}",
+            f"repeat the command with --key {self.key}: it is not sent twice then",
+        )
+
+    def _heeded(self) -> bool:
+        """Whether the account's program runs and heeds keys: another one, or an old one, would send it twice."""
+        return "held" in obj(self.api.account(self.account).raw.get("queue"))
 
 
 def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipient:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import mmap
 import tempfile
 from collections.abc import AsyncIterator
@@ -28,6 +29,10 @@ class Attached:
 
     def __bool__(self) -> bool:
         return bool(self._data)
+
+    def digest(self) -> bytes:
+        """Return a hash of the content."""
+        return hashlib.sha256(self._data).digest()
 
     def take(self) -> bytes:
         """Return the content, once."""

@@ -16,6 +16,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery
 from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
 from wxcontroller.client.mediaout import MediaOut
 from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.reporting import Reporter
@@ -38,10 +39,14 @@ _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request's parameters: the last value of a name; ``media_data`` as it came."""
+    """One request's parameters: the last value of a name; ``media_data`` as it came.
+
+    ``key`` is its Idempotency-Key, "" for none.
+    """
 
     parameters: Mapping[str, str]
     media_data: Attached = field(default_factory=Attached)
+    key: str = ""
 
     def get(self, name: str) -> str:
         return self.parameters.get(name, "")
@@ -91,8 +96,9 @@ class Parts:
     driver: Driver
     media_out: MediaOut
     request_stop: Callable[[], None]
+    requests: Requests
+    tasks: Tasks
     consults: Consults = field(default_factory=Consults)
-    tasks: Tasks = field(default_factory=Tasks)
 
     def not_running(self) -> JsonObject:
         return {
@@ -119,7 +125,9 @@ async def read_call(request: web.Request, directory: Path) -> Call:
     else:
         raw = dict(parameters.raw_pairs(query))
     data = raw.pop("media_data", b"")
-    return Call({name: parameters.text_of(name, value) for name, value in raw.items()}, Attached(data))
+    given = {name: parameters.text_of(name, value) for name, value in raw.items()}
+    key = key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, ""))
+    return Call(given, Attached(data), key)
 
 
 def json_answer(value: JsonValue | Rendered, status: int = 200) -> web.Response:

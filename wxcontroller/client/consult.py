@@ -1,17 +1,24 @@
 """Waiting for somebody's answer to a message (openwx-api 2.4, consult)."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from wxcontroller.client.outgoing import Job
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.eventtables import Selection
+from wxcontroller.client.job import Job
+from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction, Message
+
+_AT_ONCE = 100  # events looked at in one go
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    job: Job
+    target: str
+    job: Job | None
     answer: asyncio.Future[Message]
 
 
@@ -22,9 +29,9 @@ class Consults:
     _open: list[_Question] = field(default_factory=list)
 
     @contextmanager
-    def asked(self, job: Job) -> Iterator[asyncio.Future[Message]]:
-        """Wait for the first message of the job's receiver that comes after the job went out."""
-        question = _Question(job, asyncio.get_running_loop().create_future())
+    def asked(self, target: str, job: Job | None) -> Iterator[asyncio.Future[Message]]:
+        """Wait for the first message of ``target`` that comes after the job went out; None: it has."""
+        question = _Question(target, job, asyncio.get_running_loop().create_future())
         self._open.append(question)
         try:
             yield question.answer
@@ -37,6 +44,20 @@ class Consults:
         if message.is_group or message.direction is not Direction.RECEIVED:
             return
         for question in self._open:
-            job = question.job
-            if job.target == message.sender and not question.answer.done() and (job.in_flight or job.result.done()):
+            out = question.job is None or question.job.in_flight or question.job.result.done()
+            if question.target == message.sender and not question.answer.done() and out:
                 question.answer.set_result(message)
+
+
+async def reply_after(log: EventLog, target: str, event: int) -> JsonObject | None:
+    """Return a friend's first message after an event as an answer to a question, None while there is none.
+
+    Raises Unavailable.
+    """
+    while found := await log.shown(Selection(types=("friend_message",), after=event), _AT_ONCE):
+        for entry in found:
+            report = obj(json.loads(entry.body))
+            if report.get("post_type") == "receive_message" and report.get("sender_id") == target:
+                return {"id": report.get("id"), "reply": report.get("content"), "code": 0, "status": "success"}
+        event = found[-1].seq
+    return None

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts
-from wxcontroller.core.errors import WxError
+from wxcontroller.client.outcomes import FAILED, UNKNOWN_WORD
+from wxcontroller.core.errors import WeChatError, WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Group
 
@@ -174,15 +175,18 @@ async def _done(work: Awaitable[None]) -> JsonObject | None:
         async with asyncio.timeout(CALL_SECONDS):
             await work
     except TimeoutError:
-        return _failure(f"WeChat did not answer within {CALL_SECONDS:g} s")
+        return _unknown(f"WeChat did not answer within {CALL_SECONDS:g} s")
     except WxError as problem:
-        return _failure(str(problem))
+        if isinstance(problem, WeChatError) and problem.unsure:
+            return _unknown(str(problem))
+        log.warning("WeChat did not do it: %s", problem)
+        return {"code": 201, "status": "failure", "reason": str(problem)}
     return None
 
 
-def _failure(reason: str) -> JsonObject:
-    log.warning("WeChat did not do it: %s", reason)
-    return {"code": 201, "status": "failure", "reason": reason}
+def _unknown(why: str) -> JsonObject:
+    log.warning("it is not known whether WeChat did it: %s", why)
+    return {"code": FAILED, "status": UNKNOWN_WORD, "reason": f"it may have been done: {why}"}
 
 
 def _ids(given: str) -> list[str]:

@@ -187,8 +187,8 @@ class Delivery:
             async with web.post(self.address, data=body, headers=self._headers(entry, body)) as answer:
                 if not 200 <= answer.status < 300:
                     return f"it answers {answer.status}", answer.status
+                await self._hear(entry, answer)  # first: what is not noted as delivered is answered again
                 self._log.delivered(entry, answer.status, _lighter(entry))
-                await self._hear(entry, answer)
                 return "", answer.status
         except TimeoutError:
             return "it does not answer in time", 0

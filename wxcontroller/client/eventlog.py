@@ -18,11 +18,14 @@ from typing import TypeVar
 from wxcontroller.client import eventtables as tables
 from wxcontroller.client.database import Database
 from wxcontroller.client.eventtables import Counts, Entry, Limits, Selection, State, Swept
+from wxcontroller.client.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+# Given the database and what adds the event.
+Within = Callable[[sqlite3.Connection, Callable[[], int]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class EventLog:
     """The log in ``path``. Writing never waits; ``settled`` does. Reading sees what is on disk."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, tables.SCHEMA, self._look)
+        self._database = Database(path, SCHEMA, self._look)
         self._news = asyncio.Event()
         self._unwritten = 0
         self.counts = Counts()
@@ -87,6 +90,15 @@ class EventLog:
         kind, body = type_of(report), to_bytes(report)
         self._leave(lambda db: tables.insert(db, kind, key, body, state, media))
 
+    def append_within(self, report: JsonObject, deliver: bool, within: Within) -> "asyncio.Future[object]":
+        """Add an event together with something else, in one transaction; done when that is on disk.
+
+        ``within`` decides whether it is added: by calling what it is given, which returns the event's sequence.
+        """
+        state = State.PENDING if deliver else State.KEPT
+        kind, body = type_of(report), to_bytes(report)
+        return self.write(lambda db: within(db, lambda: tables.insert(db, kind, "", body, state)))
+
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> Place:
         """Add a message whose media are still to come: ``report`` is what is told should they never come."""
         place, kind, body, wanted = Place(), type_of(report), to_bytes(report), json.dumps(source)
@@ -117,24 +129,24 @@ class EventLog:
 
     async def replay(self, where: Selection) -> int:
         """Make entries pending again; returns how many."""
-        return await self._write(lambda db: tables.replay(db, where))
+        return await self.write(lambda db: tables.replay(db, where))
 
     async def purge(self, where: Selection) -> int:
         """Take pending or dead entries out of the delivery; they stay in the log. Returns how many."""
-        return await self._write(lambda db: tables.purge(db, where))
+        return await self.write(lambda db: tables.purge(db, where))
 
     async def held(self) -> list[Held]:
         """Return what an earlier process left held. Ask before anything is held in this one."""
         return [
             Held(Place(seq), obj(json.loads(body)), obj(json.loads(source)))
-            for seq, body, source in await self._write(tables.held)
+            for seq, body, source in await self.write(tables.held)
         ]
 
     async def sweep(self, limits: Limits) -> Swept:
         """Apply age and size once; see Limits."""
         total = Swept()
         while True:
-            part = await self._write(partial(tables.sweep, limits=limits, now=time.time()))
+            part = await self.write(partial(tables.sweep, limits=limits, now=time.time()))
             total = Swept(
                 total.given_up + part.given_up,
                 total.forgotten + part.forgotten,
@@ -148,7 +160,7 @@ class EventLog:
         """Wait until everything written so far is on disk; False when that takes longer."""
         if not self._unwritten:
             return True
-        mark = self._write(lambda _: None)  # the writer keeps the order
+        mark = self.write(lambda _: None)  # the writer keeps the order
         await asyncio.wait({mark}, timeout=seconds)
         return mark.done()
 
@@ -193,13 +205,20 @@ class EventLog:
         """Is set when something has changed: take it, look, and wait for it."""
         return self._news
 
-    # -- inside
+    # -- what else is kept in the same file
 
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+        """Change something, after everything that was written before; see Database.write."""
         future = self._database.write(work)
         self._unwritten += 1
         future.add_done_callback(self._written)
         return future
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``work`` reads from what is committed. Raises Unavailable."""
+        return await self._database.read(work)
+
+    # -- inside
 
     def _leave(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Write without waiting: the writer does it, however long that takes."""

@@ -10,6 +10,7 @@ from wxcontroller.client.database import Unavailable
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Limits
 from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.sendstore import SendStore
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields
@@ -42,14 +43,15 @@ class Keeping:
     config: ClientConfig
     log: EventLog
     inbox: Inbox
+    sends: SendStore
 
     async def run(self) -> None:
         limits = limits_of(self.config)
         while True:
             try:
                 await self._sweep(limits)
-            except Unavailable as problem:
-                log.error("%s", problem)
+            except (Unavailable, OSError) as problem:
+                log.error("what is too old can't be deleted: %s", problem)
             await self._pause()
 
     async def _pause(self) -> None:
@@ -78,6 +80,7 @@ class Keeping:
                 *(swept.dropped, limits.most_bytes),
                 extra=fields(Event.DELIVERY_DROPPED),
             )
+        await self.sends.sweep(self.config.seconds("idempotency_keep_seconds"))
         try:
             await self.inbox.sweep(await self.log.media_in_use())
         except OSError as problem:  # tried again at the next look; an account must not end for it

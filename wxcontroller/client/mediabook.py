@@ -14,7 +14,7 @@ from wxcontroller.drivers.base import SessionStore, Uploaded
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOST = 1000  # of each are remembered
-_MEDIA_KINDS = {kind.value: kind for kind in MessageKind if kind.is_media}
+MEDIA_KINDS = {kind.value: kind for kind in MessageKind if kind.is_media}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class MediaBook:
         except (OSError, ValueError, RecursionError) as problem:
             log.error("ids of media of the last run can't be read: %s", problem)
             return
-        _restore(self._uploaded, kept.get("uploaded"), _uploaded_of)
+        _restore(self._uploaded, kept.get("uploaded"), upload_from_json)
         _restore(self._received, kept.get("received"), _received_of)
 
     def upload(self, key: str) -> Uploaded | None:
@@ -59,7 +59,7 @@ class MediaBook:
     def keep(self) -> None:
         """Write everything to the store. Raises nothing: what can't be kept is logged."""
         found: JsonObject = {
-            "uploaded": [_of_upload(one) for one in self._uploaded.values()],
+            "uploaded": [upload_to_json(one) for one in self._uploaded.values()],
             "received": [_of_received(one) for one in self._received.values()],
         }
         try:
@@ -81,7 +81,8 @@ def _restore(book: OrderedDict[str, T], kept: JsonValue, read: Callable[[JsonObj
             _add(book, *found)
 
 
-def _of_upload(one: Uploaded) -> JsonObject:
+def upload_to_json(one: Uploaded) -> JsonObject:
+    """Return what ``upload_from_json`` makes the same of."""
     return {
         "kind": one.kind.value,
         "key": one.key,
@@ -92,8 +93,9 @@ def _of_upload(one: Uploaded) -> JsonObject:
     }
 
 
-def _uploaded_of(kept: JsonObject) -> tuple[str, Uploaded] | None:
-    kind, key = _MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
+def upload_from_json(kept: JsonObject) -> tuple[str, Uploaded] | None:
+    """Return the key and what is under it as it was kept, None for what is none."""
+    kind, key = MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
     words = [text(kept.get(name)) for name in ("signature", "reference")]
     found = Uploaded(kind, key, text(kept.get("name")), integer(kept.get("size")), *words) if kind and key else None
     return (key, found) if found else None
@@ -113,7 +115,7 @@ def media_to_json(content: Media) -> JsonObject:
 
 def media_from_json(kept: JsonObject) -> Media | None:
     """Return media as they were kept, None for what is none."""
-    kind, key = _MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
+    kind, key = MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
     if not kind or not key:
         return None
     return Media(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,12 +18,15 @@ from wxcontroller.client.bodies import Attached
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.mediabook import MediaBook, Received
 from wxcontroller.client.mediapath import confinement
-from wxcontroller.client.parcel import Parcel
+from wxcontroller.client.parcel import Parcel, discarding
+from wxcontroller.core.files import sync
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
+_TEMPORARY = ".out."
+_KEPT = ".send."  # of sends that have not ended; the store of sends knows which
 _WORDS = {kind.value: kind for kind in media.CODES}
 _SENDABLE_AS = {
     MessageKind.IMAGE: ("image/", "image/jpeg"),
@@ -75,6 +79,48 @@ class MediaOut:
     def received(self, message: Message, facts: MediaFacts) -> None:
         """Keep what is known of a message's media, for sending them on by their id."""
         self.book.add_received(message.media or Media(message.kind, message.id), facts.path if facts.size else "")
+
+    async def draft(self, given: Mapping[str, str], data: Attached | None = None) -> Parcel:
+        """Return a parcel that is not ready: of what can't be asked for again, ``data``, a file is on disk.
+
+        Raises BadMedia.
+        """
+        if not data or given.get("media_id"):
+            return self.draft_of(given)
+        path, discard = await asyncio.to_thread(self._written, given, data.take())
+        kept = await self._kept(given, path, discard)
+        return Parcel(_facts(given), given=given, kept=kept, discard=discarding(kept))
+
+    def draft_of(self, given: Mapping[str, str]) -> Parcel:
+        """Return a parcel, not ready, of what can be asked for again."""
+        return Parcel(_facts(given), given=given)
+
+    async def pack(self, draft: Parcel) -> Parcel:
+        """Return a draft's parcel, ready, and with a file of its own that outlasts the process. Raises BadMedia."""
+        if draft.kept is not None:
+            discard = discarding(draft.kept)
+            found = await self._of_file(draft.given, draft.given.get("media_path", ""), draft.kept, discard)
+            return replace(found, kept=draft.kept)
+        found = await self.parcel(draft.given)
+        if found.file is None:
+            return found
+        kept = await self._kept(draft.given, found.file.path, found.discard)
+        return replace(found, file=replace(found.file, path=kept), kept=kept, discard=discarding(kept))
+
+    async def _kept(self, given: Mapping[str, str], path: Path, discard: Callable[[], None]) -> Path:
+        """Give content a name that outlasts this process; ``discard`` is called when it is there."""
+        try:
+            return await asyncio.to_thread(_keep, path, self.config.media_dir)
+        except OSError as problem:
+            raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
+        finally:
+            discard()
+
+    def left(self) -> frozenset[Path]:
+        """Return the files of sends that are here; before anything is queued, those of an earlier process."""
+        with contextlib.suppress(OSError):
+            return frozenset(path for path in self.config.media_dir.iterdir() if path.name.startswith(_KEPT))
+        return frozenset()
 
     async def parcel(self, given: Mapping[str, str], data: Attached | None = None) -> Parcel:
         """Return a parcel for ``media_*`` parameters; ``data`` is media_data, taken to disk. Raises BadMedia."""
@@ -238,8 +284,7 @@ class MediaOut:
         )
         # Asked for as a file, it is one whatever its name says.
         forced = MessageKind.FILE if wanted is MessageKind.FILE else None
-        shown = self.config.flag("plugin_openwx_post_media_data") and status.st_size <= media.MOST_DATA
-        return Parcel(facts, Upload(path, name, mime, status.st_size, forced), discard=discard, shown=shown)
+        return Parcel(facts, Upload(path, name, mime, status.st_size, forced), discard=discard)
 
     def _written(self, given: Mapping[str, str], data: bytes) -> tuple[Path, Callable[[], None]]:
         path, stream = self._temporary(given)
@@ -254,7 +299,7 @@ class MediaOut:
     def _temporary(self, given: Mapping[str, str]) -> tuple[Path, "tempfile._TemporaryFileWrapper[bytes]"]:
         try:
             self.config.media_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            stream = tempfile.NamedTemporaryFile(prefix=".out.", dir=self.config.media_dir, delete=False)  # noqa: SIM115
+            stream = tempfile.NamedTemporaryFile(prefix=_TEMPORARY, dir=self.config.media_dir, delete=False)  # noqa: SIM115
         except OSError as problem:
             raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
         return Path(stream.name), stream
@@ -262,6 +307,26 @@ class MediaOut:
 
 def _status(path: Path) -> os.stat_result:
     return path.stat()
+
+
+def _keep(path: Path, directory: Path) -> Path:
+    """Return a file of our own with the same content, on disk: a temporary one of ours is renamed, others copied."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=_KEPT, dir=directory)
+    kept = Path(name)
+    try:
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+            if path.parent == directory and path.name.startswith(_TEMPORARY):
+                path.replace(kept)
+            else:
+                with path.open("rb") as source:
+                    shutil.copyfileobj(source, stream, 1 << 20)
+        sync(kept)
+        sync(directory)
+    except BaseException:
+        kept.unlink(missing_ok=True)
+        raise
+    return kept
 
 
 def _look(path: Path) -> tuple[str, bytes]:

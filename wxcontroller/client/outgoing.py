@@ -1,92 +1,75 @@
-"""The send queue: one FIFO per account, paced, with retries that can't deliver twice."""
+"""The send queue: one FIFO per account, paced, on disk, with retries that can't deliver twice."""
 
 import asyncio
 import contextlib
 import logging
+import math
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from wxcontroller.client.carrier import Carrier
+from wxcontroller.client.database import Unavailable
+from wxcontroller.client.job import Job, Order, job_of
+from wxcontroller.client.mediaout import BadMedia
+from wxcontroller.client.outcomes import FAILED, NOT_SENT, TOO_MANY_TODAY, UNKNOWN, End, end_of, told
 from wxcontroller.client.pacing import DailyLimit, Pacing
-from wxcontroller.client.parcel import Parcel
-from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
-from wxcontroller.openwx.reports import SendResult
+from wxcontroller.client.parcel import Parcel, parcel_of
+from wxcontroller.client.rests import TRANSIENT, Resting
+from wxcontroller.client.sendstore import SendStore
+from wxcontroller.client.sendtables import Added, Left, Replied, RequestRow
+from wxcontroller.client.tasks import Tasks
+from wxcontroller.client.waiting import Waiting
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.jsontypes import JsonObject
 
 log = logging.getLogger(__name__)
-ATTEMPTS = 5
 MOST_WAITING = 10_000
-# The original's codes: media trouble or an answer that nobody could read; a send that never went out (openwx-api 0).
-UNREADABLE = -1
-NOT_SENT = -5
-# Ours: the account has sent as much today as send_daily_max allows.
-TOO_MANY_TODAY = -8
-# WeChat's "system error": may pass. Everything else is an answer and is not asked for again (protocol 9.5).
-_TRANSIENT = -1
-_LOGGED_OUT = 1100
-_TOO_FREQUENT = 1205
-_STOPPING = "not sent: stopping"
-
-
-@dataclass(slots=True)
-class Job:
-    """One message on its way: a text, or with ``parcel`` media. ``result`` tells how it ended and never fails."""
-
-    target: str
-    is_group: bool
-    content: str
-    local_id: str
-    result: asyncio.Future[SendResult]
-    parcel: Parcel | None = None
-    origin: str = "api"
-    attempts_left: int = ATTEMPTS
-    code: int = UNREADABLE
-    status: str = ""
-    info: str = "unknown data"
-    in_flight: bool = False  # handed to WeChat, whatever came of it
-    queued_at: float = field(default_factory=time.time)
+# WeChat knows the ids of recent messages. One of which it is not known whether it arrived is not sent again later.
+AGAIN_SECONDS = 300.0
+# How a send ended is on disk before its caller hears of it, unless the disk takes longer than this.
+_TELL_SECONDS = 5.0
+_TOO_LATE = "it got no answer, and that was too long ago to try it again"
+_NOBODY = "the chat is not known (any more)"
+_OTHER_LOGIN = "the account has logged in anew, and everybody has another id since"
 
 
 @dataclass(frozen=True, slots=True)
-class Rests:
-    """Seconds that the whole queue rests, first and longest: when the ``line`` to WeChat fails, so that five tries
-    outlast a moment of trouble, and when WeChat says that sends are too ``frequent``, which more of them prolong."""
+class Ticket:
+    """An order that was given. ``jobs`` are its messages; they are queued once ``stored`` has them as Added."""
 
-    line: tuple[float, float] = (1.0, 15.0)
-    frequent: tuple[float, float] = (60.0, 600.0)
-
-
-Transmit = Callable[[Job], Awaitable[str]]
-Report = Callable[[SendResult], None]
+    jobs: tuple[Job, ...]
+    stored: "asyncio.Future[Added | RequestRow | Replied]"
 
 
 @dataclass(slots=True)
 class Outgoing:
-    """Sends one message at a time, as ``pacing`` allows.
+    """Sends one message at a time, as ``pacing`` allows, while one is logged in.
 
-    ``transmit`` hands a job to WeChat, returns its message id there and raises as Driver.send_text; ``report`` is
-    told how each send ended, in order. A retry waits its turn at the end of the queue, with the same client id, so
-    that WeChat drops it if the first try had arrived after all.
+    A message is in the store before it is queued, and marked there before it is handed to WeChat; how it ended is
+    stored together with its report. So nothing that was queued is lost, and a retry, also that of the next process,
+    has the same client id: WeChat drops it if the first try had arrived after all. What can't be sent for
+    ``keep_seconds``, because the account is stopped or not logged in, is reported as not sent.
     """
 
     pacing: Pacing
-    transmit: Transmit
-    new_id: Callable[[], str]
-    report: Report
-    rests: Rests = Rests()
+    carrier: Carrier
+    store: SendStore
+    tasks: Tasks
+    keep_seconds: float
+    resting: Resting
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
-    _closed: bool = False  # nothing is sent any more
-    _waiting: deque[Job] = field(default_factory=deque)
+    _waiting: Waiting = field(default_factory=Waiting)
+    _placing: int = 0
+    _login: str = ""  # one's own id while sends can go out
+    _lost: str = ""  # why those that wait never can, "" when they may
+    _since: float = field(default_factory=time.time)  # they can't go out, when there is no login
+    _look: bool = False  # whether there may be some that never can
+    _closed: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
-    _line: Backoff = field(init=False)
-    _frequent: Backoff = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._line, self._frequent = Backoff(*self.rests.line), Backoff(*self.rests.frequent, jitter=0.0)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -94,22 +77,34 @@ class Outgoing:
     @property
     def full(self) -> bool:
         """Whether so much waits that more would only wait for hours."""
-        return len(self._waiting) >= MOST_WAITING
+        return len(self) + self._placing >= MOST_WAITING
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing more is taken, in words for who sends; "" when more is."""
+        if self.closing:
+            return "the account is stopping, nothing more is sent"
+        return f"{len(self)} sends wait already, try again later" if self.full else ""
+
+    @property
+    def held(self) -> bool:
+        """Whether sends wait for a login."""
+        return not self._login
 
     @property
     def in_flight(self) -> int:
         """How many of the queued are being handed to WeChat now: one or none."""
-        return int(bool(self._waiting) and self._waiting[0].in_flight)
+        return int(bool(self._waiting.line) and self._waiting.line[0].in_flight)
 
     @property
     def oldest_since(self) -> float | None:
         """When the one that has waited longest was queued, seconds since 1970."""
-        return min((job.queued_at for job in self._waiting), default=None)
+        return min((job.queued_at for job in self._waiting.all), default=None)
 
     @property
     def next_at(self) -> float | None:
-        """When the next one goes out, seconds since 1970, as far as pacing tells; None when none waits."""
-        if len(self._waiting) <= self.in_flight:
+        """When the next one goes out, seconds since 1970, as far as pacing tells; None when none waits or can."""
+        if len(self._waiting.line) <= self.in_flight or self.held:
             return None
         # The pause begins when the one under way is done.
         return time.time() + (self.pacing.interval if self.in_flight else max(0.0, self.pacing.pause()))
@@ -117,175 +112,283 @@ class Outgoing:
     @property
     def due_in(self) -> float:
         """In how many seconds the next one can go out, 0 for one that is under way."""
+        if self.held or not self._waiting.line:
+            return math.inf
         return 0.0 if self.in_flight else max(0.0, self.pacing.pause())
 
-    @property
-    def refusal(self) -> str:
-        """Why nothing more is taken, in words for who sends; "" when more is."""
-        if self.closing:
-            return "the account is stopping, nothing more is sent"
-        return f"{len(self._waiting)} sends wait already, try again later" if self.full else ""
+    def of(self, request: str) -> list[Job]:
+        """Return the messages of a keyed request whose end is not stored."""
+        return self._waiting.of(request)
 
-    def put(
-        self, target: str, is_group: bool, content: str = "", parcel: Parcel | None = None, origin: str = "api"
-    ) -> Job:
-        """Queue a text, or media when there is a parcel. Beyond MOST_WAITING, or at a stop, it fails at once."""
-        job = self._job(target, is_group, content, parcel, origin)
-        if parcel is not None:
-            parcel.hold()
-        if self.closing or self._closed:
-            self._not_sent(job)
-            return job
-        if refusal := self.refusal:
-            job.info = refusal
-            self._finish(job, "")
-            return job
-        self._waiting.append(job)
-        self._idle.clear()
+    # -- what comes in
+
+    def place(self, order: Order) -> Ticket:
+        """Queue messages. Media that are not ready are found first; others may pass them meanwhile."""
+        jobs = self._jobs(order)
+        parcel = next((job.parcel for job in jobs if job.parcel is not None), None)
+        if self._at_once(jobs[0]):  # one wait for the disk less
+            self._mark(jobs[0])
+        stored = self.store.add(
+            [job.row(self.carrier.sides(job)) for job in jobs],
+            parcel.row() if parcel else None,
+            order.request.row(jobs) if order.request else None,
+            order.reply_to,
+        )
+        self._placing += len(jobs)
+        stored.add_done_callback(partial(self._placed, jobs, parcel))
+        return Ticket(jobs, stored)
+
+    def refuse(self, order: Order, info: str) -> None:
+        """Report messages that are not queued at all as sends that failed."""
+        for job in self._jobs(order):
+            _ = self.carrier.report(job.ended_as(End(FAILED, info)), "", lambda _, add: add())
+
+    def login(self, own: str) -> None:
+        """Sends can go out: one is logged in, with this id."""
+        if own != self._login:
+            self._login, self._lost, self._look = own, "", True
+            self._news.set()
+
+    def over(self, why: str) -> None:
+        """The login is over for good, and the ids that sends are addressed to with it."""
+        if self._login:
+            self._since = time.time()
+        self._login, self._lost, self._look = "", why, True
+        for job in self._waiting.all:
+            job.never = job.never or why
         self._news.set()
-        return job
-
-    def refuse(self, target: str, is_group: bool, parcel: Parcel, info: str, origin: str = "api") -> SendResult:
-        """Report media that can't be sent at all, as a send that failed."""
-        job = self._job(target, is_group, "", parcel, origin)
-        job.code, job.info = UNREADABLE, info
-        result = self._result(job, "")
-        self.report(result)
-        return result
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing is queued any more, at most ``seconds``."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._idle.wait()
+                await self._waiting.until_empty()
 
-    async def run(self) -> None:
-        """Send what is queued until cancelled; then what is left is reported as not sent."""
+    # -- what goes out
+
+    async def run(self, left: "asyncio.Future[Left]") -> None:
+        """Send what an earlier process has left, and what is queued, until cancelled; the rest stays for the next."""
         try:
+            self._take_up(await left)
             while True:
-                while not self._waiting:
-                    self._idle.set()
-                    self._news.clear()
-                    await self._news.wait()
-                pause = self.pacing.pause()
-                if pause > 0:
-                    await asyncio.sleep(pause)
-                    continue  # meanwhile all of them may have become void
-                await self._attempt(self._waiting[0])
+                self._news.clear()
+                await self._end_what_never_can()
+                if not self._waiting.line or not self._login:
+                    await self._pause(self._patience())
+                elif (pause := self.pacing.pause()) > 0:
+                    await self._pause(pause)
+                else:
+                    await self._attempt(self._waiting.line[0])
         finally:
-            self._give_up()
-
-    def void(self, words: str) -> None:
-        """Fail what waits for its turn: whom it is for is not known by that id any more."""
-        kept = [job for job in self._waiting if job.in_flight]
-        for job in [job for job in self._waiting if not job.in_flight]:
-            job.code, job.status, job.info = _LOGGED_OUT, "", words
-            self._finish(job, "")
-        self._waiting = deque(kept)
+            await self._close()
 
     async def _attempt(self, job: Job) -> None:
+        if job.unsure and (job.attempts_left <= 0 or abs(time.time() - job.tried) > AGAIN_SECONDS):
+            await self._finish(job, End(UNKNOWN, _TOO_LATE))
+            return
         try:
             self.pacing.claim()
         except DailyLimit as problem:
-            self._waiting.popleft()
-            job.code, job.status, job.info = TOO_MANY_TODAY, "", str(problem)
-            self.last_error = job.info
-            self._finish(job, "")
+            self.last_error = str(problem)
+            await self._finish(job, End(TOO_MANY_TODAY, self.last_error))
             return
-        job.attempts_left -= 1
-        job.in_flight = True
         rest = 0.0
         try:
-            message_id = await self.transmit(job)
+            if not job.marked:
+                job.attempts_left -= 1
+            if job.parcel is not None and job.parcel.uploaded is None:
+                await self.carrier.upload(job.parcel)
+                self.store.pack(job.parcel.row())
+            if not job.marked:
+                job.tried = job.tried or time.time()
+                await self.store.handed(job)
+            job.marked, job.in_flight = False, True
+            message_id = await self.carrier.transmit(job)
         except WeChatError as problem:
-            self._waiting.popleft()
-            job.code, job.status = _answer_of(problem)
-            job.info = self.last_error = str(problem)
-            if problem.ret == _TOO_FREQUENT:
-                rest = self._frequent.next()
-                log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
-            if problem.ret not in (None, _TRANSIENT):
-                self._finish(job, "")
-                return
-            rest = self._line.next()
-            if job.attempts_left > 0:
-                log.warning("a send did not get through (%s), %d tries left", problem, job.attempts_left)
-                job.in_flight = False
-                self._waiting.append(job)
-            else:
-                self._finish(job, "")
+            rest = self.resting.after(problem, job)
+            await self._failed(job, problem)
         except (Unsupported, OSError) as problem:
-            self._waiting.popleft()
-            job.code, job.status, job.info = UNREADABLE, "", str(problem)
-            self.last_error = job.info
-            self._finish(job, "")
+            self.last_error = str(problem)
+            await self._finish(job, End(FAILED, self.last_error))
         else:
-            self._waiting.popleft()
-            job.code, job.status, job.info = 0, "", "success"
             self.last_sent, self.last_error = int(time.time()), ""
-            self._line.reset()
-            self._frequent.reset()
-            self._finish(job, message_id)
+            self.resting.taken()
+            await self._finish(job, End(0, "success"), message_id)
         finally:
             self.pacing.sent(rest)
 
-    def _job(self, target: str, is_group: bool, content: str, parcel: Parcel | None, origin: str) -> Job:
-        future = asyncio.get_running_loop().create_future()
-        return Job(target, is_group, content, self.new_id(), future, parcel, origin)
+    async def _failed(self, job: Job, problem: WeChatError) -> None:
+        job.unsure = job.unsure or (job.in_flight and problem.unsure)
+        job.in_flight = False
+        self.last_error = str(problem)
+        if problem.ret not in (None, TRANSIENT) or job.attempts_left <= 0:
+            await self._finish(job, end_of(problem))
+        else:
+            log.warning("a send did not get through (%s), %d tries left", problem, job.attempts_left)
+            if not job.unsure:  # else it is tried again next, while WeChat would know it again
+                job.tried = 0.0
+                self._waiting.to_the_end(job)
+                self.store.put_back(job)
 
-    def _finish(self, job: Job, message_id: str) -> None:
-        result = self._result(job, message_id)
-        if not job.result.done():
-            job.result.set_result(result)
-        self.report(result)
+    async def _finish(self, job: Job, end: End, message_id: str = "", reason: str = "") -> None:
+        """End a job: it is forgotten, reported, and its caller told."""
+        if job.ended:
+            return
+        job.ended = True
+        if end.code != 0 and job.unsure:
+            end = End(UNKNOWN, end.words)
+        facts = None
+        if job.parcel is not None:
+            known, failed = job.parcel.facts, end.code != 0
+            content = await self.carrier.content(job.parcel)
+            facts = replace(
+                known,
+                id="" if failed else known.id,
+                client_id=job.client_id,
+                error=end.info if failed else "",
+                data=content,
+            )
+        sides = "" if self.carrier.knows(job) else await self._sides(job)
+        result = job.ended_as(end, message_id, facts)
+        outcome = told(result, reason)
+        self._waiting.remove(job)
+        stored = self.carrier.report(result, sides, self.store.end(job, outcome))
+        timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, job.tell, outcome)
+        stored.add_done_callback(partial(self._ended, job, outcome, timer))
+
+    async def _sides(self, job: Job) -> str:
+        try:
+            return await self.store.sides(job)
+        except Unavailable:
+            return ""
+
+    async def _end_what_never_can(self) -> None:
+        """Report what can't go out any more as not sent."""
+        late = not self._login and len(self) > 0 and time.time() - self._since > self.keep_seconds
+        if not self._look and not late:
+            return
+        self._look = False
+        for job in self._waiting.all:
+            if why := job.never or self._never(job, late):
+                await self._finish(job, End(NOT_SENT, why if job.unsure else f"not sent: {why}"))
+
+    def _never(self, job: Job, late: bool) -> str:
+        """Return why a job can't go out any more, "" when it can."""
+        if not self._login:
+            return self._lost or (f"the account was not logged in for {self.keep_seconds:g} s" if late else "")
+        if job.login != self._login:
+            return _OTHER_LOGIN
+        # A reply to a report of an earlier run was taken before it was known who is there.
+        return _NOBODY if job.origin == "code" and not self.carrier.knows(job) else ""
+
+    # -- inside
+
+    def _jobs(self, order: Order) -> tuple[Job, ...]:
+        loop, login = asyncio.get_running_loop(), order.login or self.carrier.login()
+        key = order.request.key if order.request else ""
+        return tuple(
+            Job(item, login, self.carrier.new_id(), loop.create_future(), order.origin, key) for item in order.items
+        )
+
+    def _at_once(self, job: Job) -> bool:
+        """Whether a message is handed to WeChat as soon as it is stored."""
+        idle = not len(self) and not self._placing
+        return idle and job.login == self._login and job.parcel is None and self.pacing.pause() <= 0
+
+    def _mark(self, job: Job) -> None:
+        job.tried, job.marked = time.time(), True
+        job.attempts_left -= 1
+
+    def _placed(
+        self,
+        jobs: tuple[Job, ...],
+        parcel: Parcel | None,
+        stored: "asyncio.Future[Added | RequestRow | Replied]",
+    ) -> None:
+        self._placing -= len(jobs)
+        added = None if stored.cancelled() or stored.exception() else stored.result()
+        if not isinstance(added, Added):
+            if parcel is not None:
+                parcel.hold()
+                parcel.release()
+            return
+        if parcel is not None:
+            parcel.id = added.parcel
+        for job, seq in zip(jobs, added.seqs, strict=True):
+            job.seq = seq
+        if self._closed:
+            for job in jobs:
+                job.tell(None)
+        else:
+            self._queue(jobs)
+
+    def _queue(self, jobs: Iterable[Job]) -> None:
+        """Take stored jobs into the queue, those whose content is not found yet aside."""
+        for job in jobs:
+            if job.parcel is not None:
+                job.parcel.hold()
+            if self._waiting.add(job) and job.parcel is not None:
+                self.tasks.leave(self._pack(job.parcel))
+            self._look = self._look or job.login != self._login
+        self._news.set()
+
+    async def _pack(self, parcel: Parcel) -> None:
+        """Find the content of a parcel, and queue who waits for it; or tell that there is none."""
+        try:
+            found = await self.carrier.pack(parcel)
+        except Exception as problem:
+            if not isinstance(problem, BadMedia):  # nobody is to wait for ever for a mistake of ours
+                log.exception("finding the content of a send failed")
+                problem = BadMedia("internal error, see the journal of this account", "", parcel.facts)
+            parcel.facts = problem.facts
+            for job in self._waiting.packing.get(parcel.id, []).copy():
+                await self._finish(job, End(FAILED, problem.message), reason=problem.reason)
+            return
+        parcel.become(found)
+        if not self._waiting.packed(parcel.id):  # given up meanwhile
+            parcel.discard()
+            return
+        self.store.pack(parcel.row())
+        self._news.set()
+
+    def _take_up(self, left: Left) -> None:
+        """Queue again what an earlier process has left."""
+        parcels = {row.id: parcel_of(row) for row in left.parcels}
+        self.carrier.tidy(frozenset(parcel.kept for parcel in parcels.values() if parcel.kept is not None))
+        self._since = min(time.time(), left.alive or time.time())
+        if not left.sends:
+            return
+        log.info("%d sends of the last run are queued again", len(left.sends))
+        self.pacing.sent()  # whenever the last one was
+        self._queue(job_of(row, parcels[row.parcel] if row.parcel else None) for row in left.sends)
+
+    async def _close(self) -> None:
+        self._closed = True
+        for job in self._waiting.all if not self.keep_seconds else ():
+            job.unsure = job.unsure or job.in_flight
+            words = "stopped while sending" if job.unsure else "not sent: stopping"
+            await self._finish(job, End(NOT_SENT, words))
+        if len(self):
+            log.info("%d sends stay queued for the next start", len(self))
+        for job in self._waiting.all:
+            job.tell(None)
+
+    def _ended(self, job: Job, outcome: JsonObject, timer: asyncio.TimerHandle, _: "asyncio.Future[object]") -> None:
+        """The report is on disk, and the job is not any more."""
+        timer.cancel()
+        self._waiting.ending.discard(job)
+        job.tell(outcome)
         if job.parcel is not None:
             job.parcel.release()
 
-    def _result(self, job: Job, message_id: str) -> SendResult:
-        facts = None
-        if job.parcel is not None:
-            facts = replace(
-                job.parcel.facts,
-                id=job.parcel.facts.id if job.code == 0 else "",
-                client_id=job.local_id,
-                error="" if job.code == 0 else job.info,
-            )
-        return SendResult(
-            message_id=message_id,
-            local_id=job.local_id,
-            target=job.target,
-            is_group=job.is_group,
-            content=job.content,
-            time=int(time.time()),
-            code=job.code,
-            status=job.status or job.info,
-            info=job.info,
-            attempts_left=job.attempts_left,
-            media=facts,
-            origin=job.origin,
-        )
+    def _patience(self) -> float | None:
+        """Return how long what is queued may wait for a login, None when nothing does."""
+        if self._login or not len(self):
+            return None
+        return max(0.01, self._since + self.keep_seconds - time.time())
 
-    def _give_up(self) -> None:
-        self._closed = True
-        if self._waiting:
-            log.warning("%d queued sends were not sent: the account is stopping", len(self._waiting))
-        for job in self._waiting:
-            self._not_sent(job)
-        self._waiting.clear()
-
-    def _not_sent(self, job: Job) -> None:
-        job.code, job.status = NOT_SENT, ""
-        job.info = "stopped while sending: it may have arrived" if job.in_flight else _STOPPING
-        self._finish(job, "")
-
-
-def _answer_of(problem: WeChatError) -> tuple[int, str]:
-    """Return the original's code and word for what WeChat did not take (openwx-api 2.4)."""
-    if isinstance(problem, UploadFailed):
-        return UNREADABLE, upload_failure(problem)
-    return (UNREADABLE, "unknown data") if problem.ret is None else (problem.ret, "unknown error")
-
-
-def upload_failure(problem: UploadFailed) -> str:
-    """The original's words for a file that WeChat did not take."""
-    return f"media upload failure {problem.piece}/{problem.pieces}"
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait for something new, at most ``seconds``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()

@@ -15,11 +15,11 @@ def chat_of(roster: Roster, message: Message) -> reports.Chat:
     return reports.Chat(me, friend=roster.contacts.get(message.chat if own else message.sender))
 
 
-def send_chat(roster: Roster, result: reports.SendResult) -> reports.Chat:
+def send_chat(roster: Roster, is_group: bool, target: str) -> reports.Chat:
     """Return who a sent message is between."""
-    if result.is_group:
-        return reports.Chat(me_of(roster), group=roster.groups.get(result.target))
-    return reports.Chat(me_of(roster), friend=roster.contacts.get(result.target))
+    if is_group:
+        return reports.Chat(me_of(roster), group=roster.groups.get(target))
+    return reports.Chat(me_of(roster), friend=roster.contacts.get(target))
 
 
 def me_of(roster: Roster) -> Contact:

@@ -1,15 +1,13 @@
 """What a webhook answers to a report: a reply to send (openwx-api 3.4)."""
 
-import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wxcontroller.client.eventtables import Entry
 from wxcontroller.client.roster import Roster
-from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject, field, obj, text
 
 log = logging.getLogger(__name__)
@@ -17,12 +15,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A text, or media at an http(s) address ("" for none), for a friend or group."""
+    """A text, or media at an http(s) address ("" for none), for a friend or group.
+
+    ``login`` is one's own id in the login that ``target`` is an id of.
+    """
 
     target: str
     is_group: bool
     content: str
     media: str
+    login: str
 
 
 def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
@@ -40,24 +42,23 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
         wanted = ""
         if report.get("from") == "code" or answer.get("format") not in (None, "text"):
             return None
-        target = text(report.get("group_id" if is_group else "receiver_id"))
+        target, own = text(report.get("group_id" if is_group else "receiver_id")), text(report.get("sender_id"))
     elif kind == "receive_message" and report.get("type") in ("friend_message", "group_message"):
-        target = text(report.get("group_id" if is_group else "sender_id"))
+        target, own = text(report.get("group_id" if is_group else "sender_id")), text(report.get("receiver_id"))
     else:
         return None
-    return Reply(target, is_group, content, wanted) if target and (content or wanted) else None
+    return Reply(target, is_group, content, wanted, own) if target and (content or wanted) else None
 
 
 @dataclass(slots=True)
 class Replies:
-    """Sends what webhooks answer. ``send`` takes a reply."""
+    """Sends what webhooks answer. ``send`` takes a reply and the sequence of the event that it answers."""
 
     roster: Roster
-    tasks: Tasks
-    send: Callable[[Reply], Awaitable[None]]
+    send: Callable[[Reply, int], None]
 
     async def answered(self, entry: Entry, answer: bytes) -> None:
-        """Take a webhook's JSON answer to an event; it is asked for once, when the report is taken."""
+        """Take a webhook's JSON answer to an event. It may come more than once: so may the report."""
         try:
             parsed = json.loads(answer)
         except (ValueError, RecursionError):
@@ -68,21 +69,9 @@ class Replies:
         reply = reply_of(obj(json.loads(entry.body)), obj(parsed))
         if reply is None:
             return
-        if self.roster.contacts:
-            await self._send(reply)
-        else:  # a report of the last run is posted before the login
-            self.tasks.leave(self._send_when_loaded(reply))
-
-    async def _send_when_loaded(self, reply: Reply) -> None:
-        try:
-            await self.roster.until_loaded()
-        except asyncio.CancelledError:
-            log.warning("a webhook's reply is not sent: the account is stopping")
-            raise
-        await self._send(reply)
-
-    async def _send(self, reply: Reply) -> None:
-        if reply.target in (self.roster.groups if reply.is_group else self.roster.contacts):
-            await self.send(reply)
-        else:
+        people = self.roster.groups if reply.is_group else self.roster.contacts
+        # A report of the last run is posted before the login: then it is seen later who is there.
+        if self.roster.contacts and reply.target not in people:
             log.warning("a webhook's reply is not sent: the chat is not known (any more)")
+            return
+        self.send(reply, entry.seq)

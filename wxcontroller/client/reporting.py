@@ -1,5 +1,6 @@
 """Which reports go out, where, and in which order (openwx-api 3.2, 3.3, 3.5, 3.7)."""
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -8,7 +9,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.eventlog import EventLog, Place
+from wxcontroller.client.eventlog import EventLog, Place, Within
 from wxcontroller.core.jsontypes import JsonObject, text
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,12 @@ class Reporter:
         """Report a message, received or sent. ``media``: the file that holds what is in ``media_data``."""
         self.log.append(_without(report, media), self.webhook and self._passes(report), key, media)
         self._ring(report)
+
+    def sent(self, report: JsonObject, within: Within) -> "asyncio.Future[object]":
+        """Report how a send ended; see EventLog.append_within."""
+        stored = self.log.append_within(report, self.webhook and self._passes(report), within)
+        self._ring(report)
+        return stored
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> Slot:
         """Keep a message's place in the order; nothing after it goes out before it is filled. See EventLog.hold."""

@@ -2,19 +2,24 @@
 
 import asyncio
 import math
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts
+from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts, json_answer
+from wxcontroller.client.consult import reply_after
+from wxcontroller.client.database import Unavailable
+from wxcontroller.client.idempotency import KEY_HEADER, OtherRequest, fingerprint_of
+from wxcontroller.client.job import Item, Job, Order, Request
 from wxcontroller.client.mediaout import BadMedia
-from wxcontroller.client.outgoing import Job, upload_failure
-from wxcontroller.client.parcel import Parcel
+from wxcontroller.client.outcomes import FAILED, OTHER_REQUEST, STILL_QUEUED, UNKNOWN_WORD, upload_failure
+from wxcontroller.client.outgoing import Ticket
 from wxcontroller.client.replies import Reply
+from wxcontroller.client.sendtables import Part, RequestRow
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Message
 from wxcontroller.openwx import media
 from wxcontroller.openwx.formats import shape
-from wxcontroller.openwx.reports import SendResult
 
 # A call is answered within this, fetching and uploading included: shorter than the controller's request timeout
 # (120 s), so that the caller hears it from us.
@@ -22,12 +27,16 @@ SEND_WAIT_SECONDS = 100.0
 CALL_SECONDS = 60.0
 CONSULT_SECONDS = 30.0
 _MOST_CONSULT_SECONDS = 3600.0
-STILL_QUEUED = -7
-FAILED = -1
+# A disk that takes longer than this is not waited for.
+STORE_SECONDS = 5.0
 _FRIEND_KEYS = ("id", "account", "displayname", "markname")
 _GROUP_KEYS = ("id", "displayname")
 _ACCEPTED: JsonObject = {"code": 0, "status": "request already in execution"}
+_ALL_ACCEPTED: JsonObject = {"id": 0, "code": 0, "status": "request already executed"}
 _UPLOAD_FIELDS = ("code", "ext", "id", "mime", "mtime", "name", "path", "size", "type")
+
+_Work = Callable[[Call, Request | None], Awaitable[JsonObject]]
+_Again = Callable[[Call, RequestRow], Awaitable[JsonObject]]
 
 
 @dataclass(slots=True)
@@ -38,29 +47,28 @@ class Sending:
 
     def calls(self) -> dict[str, Handler]:
         return {
-            "send_friend_message": self.send_friend_message,
-            "send_group_message": self.send_group_message,
-            "consult": self.consult,
-            "upload_media": self.upload_media,
+            "send_friend_message": self._once("send_friend_message", self.send_friend_message, self._again),
+            "send_group_message": self._once("send_group_message", self.send_group_message, self._again),
+            "consult": self._once("consult", self.consult, self._consult_again),
+            "upload_media": self._once("upload_media", self.upload_media, self._again),
             "revoke_message": self.revoke_message,
         }
 
-    async def send_friend_message(self, call: Call) -> Answer:
+    async def send_friend_message(self, call: Call, request: Request | None = None) -> JsonObject:
         if refusal := self._unsendable(call):
             return refusal
-        if call.get("id") == "@all":
-            self.parts.tasks.leave(self._send_all(call))  # the reports tell how each ended
-            return {"id": 0, "code": 0, "status": "request already executed"}
+        if call.get("id") == "@all":  # the reports tell how each ended
+            return await self._send([*self.parts.roster.contacts], False, call, request, _ALL_ACCEPTED)
         found = self.parts.roster.find_contacts(call.whom(*_FRIEND_KEYS))
-        return await self._answer(found[0].id, False, call) if found else NOT_FOUND_ID
+        return await self._send([found[0].id], False, call, request) if found else NOT_FOUND_ID
 
-    async def send_group_message(self, call: Call) -> Answer:
+    async def send_group_message(self, call: Call, request: Request | None = None) -> JsonObject:
         if refusal := self._unsendable(call):
             return refusal
         found = self.parts.roster.find_groups(call.whom(*_GROUP_KEYS))
-        return await self._answer(found[0].id, True, call) if found else NOT_FOUND_ID
+        return await self._send([found[0].id], True, call, request) if found else NOT_FOUND_ID
 
-    async def consult(self, call: Call) -> Answer:
+    async def consult(self, call: Call, request: Request | None = None) -> JsonObject:
         """Send, and wait for the next message of that friend; ``timeout`` always holds (5.5 no. 73)."""
         seconds = _seconds(call.get("timeout"))
         if refusal := self._unsendable(call):
@@ -71,25 +79,19 @@ class Sending:
         if not found:
             return NOT_FOUND_ID
         if call.has_media:
-            return await self._answer(found[0].id, False, call)
-        job, latest = self.parts.outgoing.put(found[0].id, False, call.get("content")), _latest()
-        with self.parts.consults.asked(job) as answer:
-            sent = await self._outcome(job, latest)
-            if sent is None:
-                return self._still_queued()
-            if sent.code != 0:
-                return _told(sent)
-            until = _now() + seconds
-            if seconds <= SEND_WAIT_SECONDS:  # who asks for more can wait for more
-                until = min(until, latest)
-            try:
-                async with asyncio.timeout_at(until):
-                    reply: Message = await answer
-            except TimeoutError:
-                return {**_told(sent), "reply": None, "reply_status": "reply timeout"}
-        return {"id": reply.id, "reply": shape(reply).content, "code": 0, "status": "success"}
+            return await self._send([found[0].id], False, call, request)
+        latest = _latest()
+        ticket = self.parts.outgoing.place(Order((Item(found[0].id, False, call.get("content")),), request=request))
+        with self.parts.consults.asked(found[0].id, ticket.jobs[0]) as reply:
+            if refusal := await self._not_stored(ticket):
+                return refusal
+            sent = await self._outcome(ticket.jobs, {}, latest)
+            if sent["code"] != 0:
+                return sent
+            answer = await self._replied(sent, reply, seconds, latest)
+        return await self._kept(request, answer)
 
-    async def upload_media(self, call: Call) -> Answer:
+    async def upload_media(self, call: Call, request: Request | None = None) -> JsonObject:
         nothing: JsonObject = {f"media_{name}": None for name in _UPLOAD_FIELDS}
         if not self.parts.at_work:
             return {**nothing, **self.parts.not_running()}
@@ -119,7 +121,8 @@ class Sending:
             parcel.release()
         self.parts.media_out.remember(parcel)
         body = media.fields(parcel.facts, own=True)
-        return {**{f"media_{name}": body[f"media_{name}"] for name in _UPLOAD_FIELDS}, "code": 0, "status": "success"}
+        answer: JsonObject = {f"media_{name}": body[f"media_{name}"] for name in _UPLOAD_FIELDS}
+        return await self._kept(request, {**answer, "code": 0, "status": "success"})
 
     async def revoke_message(self, call: Call) -> Answer:
         handle = call.get("id")
@@ -135,102 +138,174 @@ class Sending:
                     await self.parts.driver.revoke(message_id, target)
                 return {"id": handle, "code": 0, "status": "revoke success"}
             except TimeoutError:
-                reason = f"WeChat did not answer within {CALL_SECONDS:g} s"
-            except (WeChatError, Unsupported) as problem:
+                reason = f"it may be revoked: WeChat did not answer within {CALL_SECONDS:g} s"
+            except WeChatError as problem:
+                reason = f"it may be revoked: {problem}" if problem.unsure else str(problem)
+            except Unsupported as problem:
                 reason = str(problem)
         return {"id": handle, "code": FAILED, "status": "revoke failure", "reason": reason}
 
-    async def reply(self, reply: Reply) -> None:
-        """Send what a webhook answered: text, then media from its URL only."""
-        if reply.content:
-            self.parts.outgoing.put(reply.target, reply.is_group, reply.content, origin="code")
+    def reply(self, reply: Reply, event: int) -> None:
+        """Send what a webhook answered to an event, once: text, then media from its URL only."""
+        items = [Item(reply.target, reply.is_group, reply.content)] if reply.content else []
         if reply.media:
-            call = Call({"media_path": reply.media})
-            self.parts.tasks.leave(self._put_media(reply.target, reply.is_group, call, "code"))
+            given = {"media_path": reply.media}
+            items.append(Item(reply.target, reply.is_group, parcel=self.parts.media_out.draft_of(given)))
+        outgoing = self.parts.outgoing
+        order = Order(tuple(items), origin="code", reply_to=event, login=reply.login)
+        if outgoing.full:
+            outgoing.refuse(order, outgoing.refusal)
+        else:
+            outgoing.place(order)
 
-    async def _answer(self, target: str, is_group: bool, call: Call) -> Answer:
-        """One answer for text and media together: the first failure, else the media's (5.2 no. 24)."""
-        latest = _latest()
-        text = self.parts.outgoing.put(target, is_group, call.get("content")) if call.get("content") else None
-        later = call.get("async") not in ("", "0")
-        if call.has_media:
-            if later:
-                self.parts.tasks.leave(self._put_media(target, is_group, call))
-                return _ACCEPTED
-            return await self._with_media(text, target, is_group, call, latest)
-        if later:
-            return _ACCEPTED
-        assert text is not None
-        result = await self._outcome(text, latest)
-        return _told(result) if result else self._still_queued()
+    # -- sends
 
-    async def _with_media(self, text: Job | None, target: str, is_group: bool, call: Call, latest: float) -> Answer:
-        putting = self.parts.tasks.begin(self._put_media(target, is_group, call))
+    async def _send(
+        self,
+        targets: Sequence[str],
+        is_group: bool,
+        call: Call,
+        request: Request | None,
+        at_once: JsonObject | None = None,
+    ) -> JsonObject:
+        """Queue a text, media or both. ``at_once`` is the answer where it does not tell how they end."""
+        latest, parcel = _latest(), None
+        if at_once is None and call.get("async") not in ("", "0"):
+            at_once = _ACCEPTED
         try:
-            async with asyncio.timeout_at(latest):
-                # Shielded: fetching goes on when the caller hangs up, as the text does.
-                found = await asyncio.shield(putting)
-        except TimeoutError:
-            return {**self._still_queued(), "media_id": ""}
-        result = await self._outcome(found, latest) if isinstance(found, Job) else found[0]
-        said = await self._outcome(text, latest) if text else None
-        if result is None or (text and said is None):
-            return {**self._still_queued(), "media_id": ""}
-        media_id: JsonObject = {"media_id": result.media.id if result.media else ""}
-        if said and said.code != 0:
-            return {**_told(said), **media_id}
-        reason: JsonObject = {"reason": found[1]} if not isinstance(found, Job) and found[1] else {}
-        return {**_told(result), **media_id, **reason}
-
-    async def _put_media(
-        self, target: str, is_group: bool, call: Call, origin: str = "api"
-    ) -> Job | tuple[SendResult, str]:
-        """Queue media, or report at once, and say why, that they can't be sent."""
-        try:
-            parcel = await self.parts.media_out.parcel(call.media, call.media_data)
+            if call.has_media:
+                parcel = await self.parts.media_out.draft(call.media, call.media_data)
         except BadMedia as problem:
-            refused = Parcel(problem.facts)
-            return self.parts.outgoing.refuse(target, is_group, refused, problem.message, origin), problem.reason
-        return self.parts.outgoing.put(target, is_group, parcel=parcel, origin=origin)
+            return {**_unsent(problem.message), "reason": problem.reason, "media_id": ""}
+        items = [Item(target, is_group, call.get("content")) for target in targets if call.get("content")]
+        items += [Item(target, is_group, parcel=parcel) for target in targets if parcel is not None]
+        keyed = replace(request, answer=at_once) if request else None
+        ticket = self.parts.outgoing.place(Order(tuple(items), request=keyed))
+        refusal = await self._not_stored(ticket)
+        return refusal or at_once or await self._outcome(ticket.jobs, {}, latest)
 
-    async def _send_all(self, call: Call) -> None:
-        targets = list(self.parts.roster.contacts)
-        if call.get("content"):
-            for target in targets:
-                self.parts.outgoing.put(target, False, call.get("content"))
-        if not call.has_media:
-            return
-        try:
-            parcel = await self.parts.media_out.parcel(call.media, call.media_data)
-        except BadMedia as problem:
-            for target in targets:
-                self.parts.outgoing.refuse(target, False, Parcel(problem.facts), problem.message)
-            return
-        for target in targets:
-            self.parts.outgoing.put(target, False, parcel=parcel)
+    async def _not_stored(self, ticket: Ticket) -> JsonObject | None:
+        """Wait until messages are on disk; return what to answer when they are not."""
+        # Not cancelled when it takes too long: it goes on.
+        await asyncio.wait({ticket.stored}, timeout=STORE_SECONDS)
+        if not ticket.stored.done():
+            why = self.parts.log.trouble or "the disk is slow"
+            words = (
+                f"it can't be stored for now ({why}); it is sent when it can be, if the account is not stopped before"
+            )
+            return {"id": None, "code": FAILED, "status": UNKNOWN_WORD, "reason": words}
+        return _unsent(f"not sent: {problem}") if (problem := ticket.stored.exception()) else None
 
-    async def _outcome(self, job: Job, latest: float) -> SendResult | None:
-        """Wait for how a send ends; None when it has not by ``latest`` (the loop's time), it is sent all the same."""
-        try:
-            async with asyncio.timeout_at(latest):
-                # Shielded: the message goes out even when the caller hangs up.
-                return await asyncio.shield(job.result)
-        except TimeoutError:
-            return None
+    async def _outcome(self, jobs: Iterable[Job], ended: Mapping[Part, JsonObject], latest: float) -> JsonObject:
+        """Wait for how messages end; one answer for text and media together.
+
+        The first failure, else the media's (5.2 no. 24). When they have not ended by ``latest`` (the loop's time),
+        they are sent all the same. ``ended`` are the outcomes that are known.
+        """
+        known = dict(ended)
+        for job in jobs:
+            try:
+                async with asyncio.timeout_at(latest):
+                    # Shielded: the message goes out even when the caller hangs up.
+                    outcome = await asyncio.shield(job.result)
+                known[job.part] = outcome or {}
+            except TimeoutError:
+                known[job.part] = {}
+        text, content = known.get(Part.TEXT), known.get(Part.MEDIA)
+        if not known or text == {} or content == {}:
+            return {**self._still_queued(), **({} if content is None else {"media_id": ""})}
+        if content is None:
+            return text or {}
+        return {**content, **text} if text and text["code"] != 0 else content
 
     def _still_queued(self) -> JsonObject:
+        number, why = len(self.parts.outgoing), " for the account to be logged in" if self.parts.outgoing.held else ""
         return {
             "id": None,
             "code": STILL_QUEUED,
-            "status": f"still queued, {len(self.parts.outgoing)} sends wait; the send_message report will tell",
+            "status": f"still queued, {number} sends wait{why}; the send_message report will tell",
         }
 
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
-            return {"id": None, "code": FAILED, "status": "content and media are empty, nothing to send"}
+            return _unsent("content and media are empty, nothing to send")
         if refusal := self.parts.outgoing.refusal:
-            return {"id": None, "code": FAILED, "status": refusal}
+            return _unsent(refusal)
+        if self.parts.log.trouble:
+            return _unsent(f"not sent: it can't be stored: {self.parts.log.trouble}")
         return None if self.parts.at_work else {"id": None, **self.parts.not_running()}
+
+    # -- requests that are made again
+
+    def _once(self, name: str, work: _Work, again: _Again) -> Handler:
+        """Return the call's handler: with a key, it is done once."""
+
+        async def answer(call: Call) -> Answer:
+            if not call.key:
+                return await work(call, None)
+            content = await asyncio.to_thread(call.media_data.digest) if call.media_data else b""
+            request = Request(call.key, fingerprint_of(name, call.parameters, content), name)
+            try:
+                return await self.parts.requests.once(
+                    request, lambda: work(call, request), lambda known: again(call, known)
+                )
+            except OtherRequest:
+                words = f"this {KEY_HEADER} came with another request before; a new request needs a new key"
+                return json_answer({"id": None, "code": OTHER_REQUEST, "status": words}, 422)
+            except Unavailable as problem:
+                return _unsent(f"not sent: whether it was sent before can't be looked up: {problem.message}")
+
+        return answer
+
+    async def _again(self, _: Call, known: RequestRow) -> JsonObject:
+        if known.answer is not None:
+            return known.answer
+        jobs, ended = await self._parts_of(known)
+        return await self._outcome(jobs, ended, _latest())
+
+    async def _consult_again(self, call: Call, known: RequestRow) -> JsonObject:
+        """Wait for the reply once more: that of the first caller may have come when nobody waited."""
+        if known.answer is not None:
+            return known.answer
+        latest, seconds = _latest(), _seconds(call.get("timeout"))
+        jobs, ended = await self._parts_of(known)
+        with self.parts.consults.asked(known.target, jobs[0] if jobs else None) as reply:
+            sent = await self._outcome(jobs, ended, latest)
+            if sent["code"] != 0 or Part.MEDIA in known.parts or seconds is None:
+                return sent
+            found = await reply_after(self.parts.log, known.target, known.event) if not jobs else None
+            answer = found or await self._replied(sent, reply, seconds, latest)
+        return await self._kept(Request(known.key, known.fingerprint, known.call), answer)
+
+    async def _parts_of(self, known: RequestRow) -> tuple[list[Job], Mapping[Part, JsonObject]]:
+        """Return what of a request has not ended, and how the rest has."""
+        jobs = self.parts.outgoing.of(known.key)
+        found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
+        return jobs, found.parts if found else {}
+
+    async def _replied(
+        self, sent: JsonObject, reply: "asyncio.Future[Message]", seconds: float, latest: float
+    ) -> JsonObject:
+        until = _now() + seconds
+        if seconds <= SEND_WAIT_SECONDS:  # who asks for more can wait for more
+            until = min(until, latest)
+        try:
+            async with asyncio.timeout_at(until):
+                message = await reply
+        except TimeoutError:
+            return {**sent, "reply": None, "reply_status": "reply timeout"}
+        return {"id": message.id, "reply": shape(message).content, "code": 0, "status": "success"}
+
+    async def _kept(self, request: Request | None, answer: JsonObject) -> JsonObject:
+        """Remember the answer of a request that its messages alone don't give."""
+        if request is not None:
+            kept = self.parts.requests.store.keep(replace(request, answer=answer).row())
+            await asyncio.wait({kept}, timeout=STORE_SECONDS)
+        return answer
+
+
+def _unsent(words: str) -> JsonObject:
+    return {"id": None, "code": FAILED, "status": words}
 
 
 def _now() -> float:
@@ -240,12 +315,6 @@ def _now() -> float:
 def _latest() -> float:
     """When a call that begins now is to be answered, by the loop's time."""
     return _now() + SEND_WAIT_SECONDS
-
-
-def _told(result: SendResult) -> JsonObject:
-    """An answer; for what WeChat did not take, for which the original has one word, also the reason."""
-    answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.status}
-    return answer if result.status == result.info else {**answer, "reason": result.info}
 
 
 def _seconds(given: str) -> float | None:

@@ -13,6 +13,7 @@ from aiohttp import web
 from wxcontroller import __version__
 from wxcontroller.client.api import SERVER, application
 from wxcontroller.client.calls import Parts
+from wxcontroller.client.carrier import Carrier
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
@@ -20,18 +21,22 @@ from wxcontroller.client.delivery import Delivery, Policy, Receiver
 from wxcontroller.client.drain import Drain
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.heartbeat import Heartbeat
+from wxcontroller.client.idempotency import Requests
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.keeping import Keeping
+from wxcontroller.client.logins import Logins
 from wxcontroller.client.mediabook import MediaBook, media_to_json
 from wxcontroller.client.mediaout import MediaOut
-from wxcontroller.client.outgoing import Job, Outgoing, Rests
+from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.pacing import Pacing
-from wxcontroller.client.people import chat_of, send_chat
+from wxcontroller.client.people import chat_of
 from wxcontroller.client.replies import Replies, Reply
 from wxcontroller.client.reporting import reporter_of
+from wxcontroller.client.rests import Resting, Rests
 from wxcontroller.client.resuming import Resuming, with_media
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
+from wxcontroller.client.sendstore import SendStore
 from wxcontroller.client.session import Session
 from wxcontroller.client.store import FileStore
 from wxcontroller.client.tasks import Tasks
@@ -41,11 +46,9 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import (
     DriverContext,
-    DriverEvent,
     DriverFactory,
     Ended,
     MessageArrived,
-    SessionLost,
 )
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.connection import PatientConnection
@@ -93,11 +96,11 @@ class Client:
             )
         )
 
-        async def send_reply(reply: Reply) -> None:
-            await sending.reply(reply)
+        def send_reply(reply: Reply, event: int) -> None:
+            sending.reply(reply, event)
 
         tasks, events = Tasks(), EventLog(private / "events.db")
-        replies = Replies(roster, tasks, send_reply)
+        replies = Replies(roster, send_reply)
         delivery = Delivery(receiver_of(config, agent), policy_of(config), events, replies.answered)
         media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
@@ -125,28 +128,14 @@ class Client:
 
             inbox.take(message, publish)
 
-        def take_result(result: reports.SendResult) -> None:
-            reporter.message(reports.sent(result, send_chat(roster, result)))
-
-        async def transmit(job: Job) -> str:
-            if job.parcel is None:
-                return (await driver.send_text(job.target, job.content, job.local_id)).id
-            await job.parcel.load()
-            try:
-                return (await job.parcel.send(driver, job.target, job.local_id)).id
-            finally:
-                media_out.remember(job.parcel)
-
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, reporter, take_message)
         resuming = Resuming(reporter, inbox, session.running)
-        outgoing = Outgoing(pacing_of(config), transmit, driver.new_client_id, take_result, self.rests)
-
-        async def handle(event: DriverEvent) -> None:
-            await session.handle(event)
-            if isinstance(event, SessionLost):
-                outgoing.void("not sent: the session is over, and ids change with the next one")
-
+        store = SendStore(events)
+        carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"))
+        keep = config.seconds("send_keep_seconds")
+        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, Resting(self.rests))
+        logins = Logins(session, outgoing)
         parts = Parts(
             config=config,
             facts=facts,
@@ -160,8 +149,9 @@ class Client:
             driver=driver,
             media_out=media_out,
             request_stop=stopping.set,
-            consults=consults,
+            requests=Requests(store, tasks),
             tasks=tasks,
+            consults=consults,
         )
         sending = Sending(parts)
         heartbeat = Heartbeat(
@@ -177,24 +167,25 @@ class Client:
         async with listening(application(parts, sending, inbox), config):
             notifier.ready()
             events.open()
-            held = asyncio.ensure_future(events.held())  # before anything is held in this process
+            # What an earlier process left, before anything is written by this one.
+            left, held = store.left(), asyncio.ensure_future(events.held())
             try:
                 async with asyncio.TaskGroup() as group:
                     posting = group.create_task(delivery.run())
                     works = (
-                        outgoing.run(),
+                        outgoing.run(left),
                         heartbeat.run(),
-                        Keeping(config, events, inbox).run(),
+                        Keeping(config, events, inbox, store).run(),
                         resuming.run(held),
                     )
                     helpers = [group.create_task(work) for work in works]
                     drain = Drain(outgoing, session, notifier, config.seconds("stop_drain"))
-                    await self._drive(driver.run(handle), session, drain, stopping)
+                    await self._drive(driver.run(logins.handle), session, drain, stopping)
                     notifier.stopping()
-                    await tasks.close()
                     for helper in helpers:
                         helper.cancel()
                     await asyncio.wait(helpers)
+                    await tasks.close()
                     await inbox.close()
                     session.stop()
                     await delivery.flush(FLUSH_SECONDS)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+_GRACE_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -28,7 +29,9 @@ class Tasks:
         _ = self.begin(work)
 
     async def close(self) -> None:
-        """End what is still running."""
+        """End what is still running; what is about to end may do so."""
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=_GRACE_SECONDS)
         for task in list(self._running):
             task.cancel()
         if self._running:

@@ -76,12 +76,14 @@ class Unsupported(WxError):
 class WeChatError(WxError):
     """WeChat answered with a refusal, or with something unreadable.
 
-    ``ret`` is its return code where it gave one (weixin-web-protocol 10.1), else None.
+    ``ret`` is its return code where it gave one (weixin-web-protocol 10.1), else None. ``unsure``: what was asked for
+    may have been done all the same; by default where there is no code.
     """
 
-    def __init__(self, message: str, remedy: str = "", ret: int | None = None) -> None:
+    def __init__(self, message: str, remedy: str = "", ret: int | None = None, unsure: bool | None = None) -> None:
         super().__init__(message, remedy)
         self.ret = ret
+        self.unsure = ret is None if unsure is None else unsure
 
 
 class UploadFailed(WeChatError):

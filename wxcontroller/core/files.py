@@ -27,11 +27,12 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600, durable: bool = 
             Path(temporary).unlink()
         raise
     if durable:
-        _sync_directory(path.parent)
+        sync(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Wait until a file's content, or what is in a directory, is on disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -47,7 +47,8 @@ _OWN = {
     for name in (
         *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
-        *("send_jitter", "send_daily_max", "send_burst_max", "stop_drain", "jsonp", "public_url", "webhook_targets"),
+        *("send_jitter", "send_daily_max", "send_burst_max", "send_keep_seconds", "idempotency_keep_seconds"),
+        *("stop_drain", "jsonp", "public_url", "webhook_targets"),
         *("webhook_retry_first", "webhook_retry_longest", "webhook_give_up_days", "webhook_final", "webhook_timeout"),
         *("event_keep_days", "event_keep_bytes", "dead_keep_days"),
     )
@@ -222,6 +223,18 @@ OPTIONS: Mapping[str, Option] = {
         Option("send_jitter", "0", seconds(0, 3600), "up to so much is added to send_interval, at random"),
         Option("send_burst_max", "0", integer(0, 100000), "most sends in a minute, others wait; 0: any number"),
         Option("send_daily_max", "0", integer(0, 1000000), "most sends in a day, others are refused; 0: any number"),
+        Option(
+            "send_keep_seconds",
+            "3600",
+            integer(0, 2592000),
+            "queued sends outlast a stop for so long; 0: not at all",
+        ),
+        Option(
+            "idempotency_keep_seconds",
+            "86400",
+            integer(60, 2592000),
+            "an Idempotency-Key is remembered for so long",
+        ),
         Option("stop_drain", "15", seconds(0, 300), "what is queued to be sent gets so long at a stop, not more"),
         Option("qrcode_count_max", "10", integer(1, 1000), "QR codes shown in a row before giving up"),
         Option("stop_with_mobile", "0", flag, "stop when the phone ends the web session, instead of a new login"),

@@ -115,14 +115,14 @@ def sent(result: SendResult, chat: Chat) -> JsonObject:
     }
     if result.media:
         body.update(media.fields(result.media, own=True))
-    body.update(_sender(chat.me))
-    if result.is_group:
-        body["receiver_id"] = ""
-        body.update(_group(chat.group, result.target, chat.me.id))
-    else:
-        body["group_id"] = ""
-        body.update(_receiver(chat.friend, result.target))
-    return body
+    return {**body, **sent_sides(result.is_group, result.target, chat)}
+
+
+def sent_sides(is_group: bool, target: str, chat: Chat) -> JsonObject:
+    """Return the part of a send's report that says who it is between."""
+    if is_group:
+        return {**_sender(chat.me), "receiver_id": "", **_group(chat.group, target, chat.me.id)}
+    return {**_sender(chat.me), "group_id": "", **_receiver(chat.friend, target)}
 
 
 def _type(message: Message) -> str:

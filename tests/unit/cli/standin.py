@@ -72,6 +72,9 @@ class Controller:
     refuse: tuple[int, JsonObject] | None = None
     deliveries: JsonObject = field(default_factory=dict)
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
+    # What sends get before that: answers with their status; None: the connection breaks off after it was taken.
+    send_trouble: list[tuple[int, JsonObject] | None] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)  # of sends
 
     @property
     def url(self) -> str:
@@ -80,11 +83,14 @@ class Controller:
     def add(self, name: str, **more: JsonValue) -> None:
         self.accounts[name] = account(name, **more)
 
-    def answer(self, method: str, target: str, body: bytes) -> tuple[int, JsonValue]:
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, JsonValue] | None:
+        """Return status and body, None to break off."""
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         given: JsonValue = None
         if path.startswith("/openwx/"):
             form = {key: values[-1] for key, values in parse_qs(body.decode()).items()}
+            if "/send_" in path:
+                self.keys.append(form.pop("idempotency_key", ""))
             self.asked.append((method, path, {**form, "client": query["client"][0]}))
             return self._openwx(path.removeprefix("/openwx/"), form)
         if body:
@@ -130,14 +136,14 @@ class Controller:
                 self.script.pop(0)
         return 200, self.accounts[name]
 
-    def _openwx(self, endpoint: str, form: dict[str, str]) -> tuple[int, JsonValue]:
+    def _openwx(self, endpoint: str, form: dict[str, str]) -> tuple[int, JsonValue] | None:
         if endpoint.startswith("search_"):
             people = self.friends if endpoint == "search_friend" else self.groups
             found = [one for one in people if all(one.get(key, "") == value for key, value in form.items())]
             if not found:
                 return 200, {"code": 100, "status": "object not found"}
             return 200, list(found)
-        return 200, self.send_answer
+        return self.send_trouble.pop(0) if self.send_trouble else (200, self.send_answer)
 
 
 @contextmanager
@@ -148,7 +154,11 @@ def controller() -> Iterator[Controller]:
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, value = state.answer(self.command, self.path, body)
+            answer = state.answer(self.command, self.path, body)
+            if answer is None:
+                self.close_connection = True
+                return
+            status, value = answer
             content = json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

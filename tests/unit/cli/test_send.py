@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import GONE, RUNNING, Controller
+from wxcontroller.core.jsontypes import JsonObject
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +93,70 @@ def test_taken_but_not_sent_yet(wxctl: Wxctl, server: Controller) -> None:
     done = wxctl("send", "小店", "@c", "x")
     assert done.returncode == 0
     assert "it will be: still queued behind 40 sends" in done.stdout
+
+
+SILENT: tuple[int, JsonObject] = (502, {"code": 7, "status": "client 小店 broke off", "state": "loading"})
+KEYS_HEEDED: JsonObject = {"waiting": 0, "held": False}
+LOADING: tuple[int, JsonObject] = (200, {"code": -3, "status": "client not running: logging in", "id": None})
+
+
+def test_every_send_has_a_key_of_its_own_or_the_one_given(wxctl: Wxctl, server: Controller) -> None:
+    for arguments in ((), (), ("--key", "mine")):
+        assert wxctl("send", "小店", "@c", "x", *arguments).returncode == 0
+    first, second, given = server.keys
+    assert (len(first), given) == (36, "mine")
+    assert first != second
+
+
+def test_a_send_without_an_answer_is_asked_for_again_under_its_key(wxctl: Wxctl, server: Controller) -> None:
+    server.accounts["小店"]["queue"] = KEYS_HEEDED
+    server.send_trouble = [None, SILENT, LOADING]
+    done = wxctl("send", "小店", "@c", "x")
+    assert (done.returncode, done.stdout) == (0, "sent to friend 强哥\n")
+    assert len(server.keys) == 4
+    assert len(set(server.keys)) == 1
+
+
+def test_what_is_refused_before_it_was_taken_is_not_asked_for_again(wxctl: Wxctl, server: Controller) -> None:
+    server.send_trouble = [LOADING]
+    done = wxctl("send", "小店", "@c", "x")
+    assert done.returncode == 1
+    assert "was not sent: client not running" in done.stderr
+    assert len(server.keys) == 1
+
+
+def test_when_no_answer_comes_it_says_that_it_does_not_know(wxctl: Wxctl, server: Controller) -> None:
+    server.accounts["小店"]["queue"] = KEYS_HEEDED
+    server.send_trouble = [SILENT] * 10
+    done = wxctl("send", "小店", "@c", "x", "--timeout", "1", "--key", "mine")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the message to friend 强哥 may have been sent or not: client 小店 broke off" in done.stderr
+    assert "repeat the command with --key mine: it is not sent twice then" in done.stderr
+    server.send_trouble = []
+    server.send_answer = {
+        "id": "1",
+        "code": -1,
+        "status": "unknown data",
+        "reason": "it may have arrived: webwxsendmsg: no answer in time",
+    }
+    done = wxctl("send", "小店", "@c", "x")
+    assert done.returncode == 1
+    assert "may have been sent or not: it may have arrived" in done.stderr
+
+
+def test_a_program_that_does_not_know_keys_is_not_asked_again(wxctl: Wxctl, server: Controller) -> None:
+    server.accounts["小店"]["queue"] = {"waiting": 0}
+    server.send_trouble = [None]
+    done = wxctl("send", "小店", "@c", "x", "--timeout", "2")
+    assert done.returncode == 1
+    assert "may have been sent or not: the controller at" in done.stderr
+    assert len(server.keys) == 1
+
+
+def test_a_key_of_another_message_is_refused(wxctl: Wxctl, server: Controller) -> None:
+    server.send_trouble = [
+        (422, {"id": None, "code": -9, "status": "this Idempotency-Key came with another request"})
+    ]
+    done = wxctl("send", "小店", "@c", "x", "--key", "mine")
+    assert done.returncode == 2
+    assert "came with another request" in done.stderr

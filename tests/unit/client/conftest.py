@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
-from wxcontroller.client.outgoing import Rests
+from wxcontroller.client.rests import Rests
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.paths import Paths
@@ -26,11 +26,13 @@ HURRY = Rests(line=(0.01, 0.02), frequent=(0.01, 0.02))
 class Webhook:
     """A receiver of reports on a real socket.
 
-    ``statuses`` are answered in turn, then 200; ``answer`` makes the JSON body of an answer to a report.
+    ``statuses`` are answered in turn, then 200; ``answer`` makes the JSON body of an answer to a report. ``ids`` are
+    those of the deliveries of ``reports``.
     """
 
     port: int = 0
     reports: list[JsonObject] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     answer: Callable[[JsonObject], bytes] | None = None
@@ -47,6 +49,7 @@ class Webhook:
         if status < 300:
             async with self._news:
                 self.reports.append(json.loads(body))
+                self.ids.append(request.headers["X-Wx-Delivery"])
                 self._news.notify_all()
         if self.answer and status < 300:
             return web.Response(body=self.answer(json.loads(body)), content_type="application/json")
@@ -64,6 +67,10 @@ class Webhook:
             return [report for report in reports if report["post_type"] != "event"]
 
         return of(await self.until(lambda got: len(of(got)) >= number))
+
+    def once(self) -> list[JsonObject]:
+        """The reports without those that came again: a kill may make one come twice, with its id."""
+        return list(dict(zip(self.ids, self.reports, strict=True)).values())
 
     async def event(self, name: str) -> JsonValue:
         """Wait for an event report and return its params."""

@@ -89,10 +89,27 @@ async def test_revoking(start: Start) -> None:
     sent = str(obj(await client.get("send_friend_message", id="@ann", content="x"))["id"])
     assert await client.get("revoke_message", id=sent) == {"id": sent, "code": 0, "status": "revoke success"}
     assert client.driver.commands == [("revoke", "771000", "@ann")]
-    client.driver.outcomes = [WeChatError("too late")]
+    client.driver.outcomes = [WeChatError("too late", ret=1)]
     answer = obj(await client.get("revoke_message", id=sent))
     assert (answer["code"], answer["status"], answer["reason"]) == (-1, "revoke failure", "too late")
     assert obj(await client.get("revoke_message", id="nonsense"))["status"] == "revoke failure"
+
+
+async def test_where_wechat_gives_no_answer_it_is_said_that_it_may_be_done(start: Start) -> None:
+    client = start()
+    await client.login()
+    for call, given in (
+        ("revoke_message", {"id": "771000:@ann"}),
+        ("create_group", {"friends": "@ann"}),
+        ("invite_friend", {"id": "@@team", "friends": "@ben"}),
+        ("accept_friend_request", {"id": "@new", "displayname": "Nia", "ticket": "v2_x@stranger"}),
+    ):
+        client.driver.outcomes = [WeChatError("no answer in time")]
+        answer = obj(await client.get(call, **given))
+        assert (answer["code"], str(answer["reason"]).startswith("it may ")) == (-1, True), answer
+        assert "no answer in time" in str(answer["reason"])
+        client.driver.outcomes = [WeChatError("can't connect", unsure=False)]
+        assert obj(await client.get(call, **given))["code"] in (-1, 201)
 
 
 async def test_pictures(start: Start) -> None:

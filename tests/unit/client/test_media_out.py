@@ -181,7 +181,7 @@ async def test_files_are_sent_from_below_the_allowed_directories_only(start: Sta
         assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), path
     assert client.driver.uploads == []
     answer = obj(await client.get("send_friend_message", id="@ann", media_path=f"{allowed}/a.png"))
-    assert (answer["code"], answer["media_id"]) == (0, "@up1:3")
+    assert (answer["code"], answer["media_id"]) == (0, "@up1:3"), answer
     assert client.driver.uploads[0][1] == PNG
 
 

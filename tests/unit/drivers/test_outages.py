@@ -111,6 +111,7 @@ async def test_a_server_that_speaks_no_tls() -> None:
         failed = await failure(port)
     assert "no TLS with wx.qq.com" in failed.message
     assert "in WeChat's place" in failed.remedy
+    assert not failed.unsure
 
 
 async def test_nobody_listens() -> None:
@@ -119,12 +120,14 @@ async def test_nobody_listens() -> None:
     failed = await failure(port, scheme="http")
     assert failed.message == "synccheck: can't connect to wx.qq.com: nobody listens there"
     assert "firewall" in failed.remedy
+    assert not failed.unsure  # what was asked for was not done: nobody was asked
 
 
 async def test_a_name_that_can_not_be_resolved() -> None:
     failed = await failure(80, scheme="http", host="-.invalid")  # refused without asking anybody
     assert "its name is not known" in failed.message
     assert "resolve" in failed.remedy
+    assert not failed.unsure
 
 
 async def test_a_connection_that_does_not_come_about_is_no_quiet_poll() -> None:

@@ -137,6 +137,7 @@ async def failure(proxy: str, ca_file: str = "", connect: float = 2.0, host: str
         with pytest.raises(NoAnswer) as failed:
             await transport.send(Request("jslogin", host, "/jslogin", "skey=secret"))
     problem = failed.value
+    assert not problem.unsure  # WeChat was not asked
     said = str(problem)
     whole = f"{said} {problem!r} {problem.__cause__!r} {problem.__context__!r}"
     assert not any(word in whole for word in ("secret", "hidden", "somebody")), whole

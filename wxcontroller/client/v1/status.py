@@ -55,6 +55,7 @@ def queue_of(outgoing: Outgoing) -> JsonObject:
     return {
         "waiting": len(outgoing) - outgoing.in_flight,
         "in_flight": outgoing.in_flight,
+        "held": outgoing.held,
         "oldest_since": _second(outgoing.oldest_since),
         "next_send_at": None if next_at is None else round(next_at, 3),
         "last_error": outgoing.last_error,

@@ -75,7 +75,9 @@ class Commands:
         """Pin a chat to the top, or not any longer."""
         remark = self._roster.remark(chat)
         if remark is None:  # without it, the request would erase it (5.14)
-            raise WeChatError("webwxoplog: nobody known has this id", "ask for the contacts again: ids change")
+            raise WeChatError(
+                "webwxoplog: nobody known has this id", "ask for the contacts again: ids change", unsure=False
+            )
         body: JsonObject = {"CmdId": _PIN, "OP": int(on), "UserName": chat, "RemarkName": sendable(remark)}
         await self._accepted("webwxoplog", "", body)
 
@@ -113,7 +115,7 @@ def _explained(remedy: str) -> Iterator[None]:
     except WeChatError as problem:
         if problem.ret == TOO_FREQUENT:
             raise
-        raise WeChatError(problem.message, remedy, problem.ret) from None
+        raise WeChatError(problem.message, remedy, problem.ret, problem.unsure) from None
 
 
 def _line(content: str) -> str:

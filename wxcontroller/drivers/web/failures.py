@@ -23,13 +23,20 @@ class NoAnswer(WeChatError):
     """Nothing usable came over the line: no connection, broken off, too late, not HTTP.
 
     ``timed_out``: the server held its tongue; normal for long polls behind proxies. ``malformed``: it answered
-    with something that is not HTTP, as the push server does now and then (9.2).
+    with something that is not HTTP, as the push server does now and then (9.2). ``unsure`` false: nothing was asked,
+    there was no connection.
     """
 
     def __init__(
-        self, call: str, what: str, timed_out: bool = False, malformed: bool = False, remedy: str = ""
+        self,
+        call: str,
+        what: str,
+        timed_out: bool = False,
+        malformed: bool = False,
+        remedy: str = "",
+        unsure: bool = True,
     ) -> None:
-        super().__init__(f"{call}: {what}", remedy or _WAIT)
+        super().__init__(f"{call}: {what}", remedy or _WAIT, unsure=unsure)
         self.timed_out = timed_out
         self.malformed = malformed
 

@@ -41,19 +41,20 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
     # Certificate before TLS before name before connection: each is a kind of the next.
     match problem:
         case aiohttp.ConnectionTimeoutError():
-            return NoAnswer(call, f"can't connect to {host}: no answer in time", remedy=_BLOCKED)
+            return NoAnswer(call, f"can't connect to {host}: no answer in time", remedy=_BLOCKED, unsure=False)
         case TimeoutError():
             return NoAnswer(call, "no answer in time", timed_out=True)
         case aiohttp.ClientConnectorCertificateError():
             return certificate(call, host, problem.certificate_error)
         case aiohttp.ClientConnectorSSLError():
-            return NoAnswer(call, f"no TLS with {host} comes about", remedy=_INTERCEPTED)
+            return NoAnswer(call, f"no TLS with {host} comes about", remedy=_INTERCEPTED, unsure=False)
         case aiohttp.ClientConnectorDNSError():
-            return NoAnswer(call, f"can't connect to {host}: its name is not known to the resolver", remedy=_NAMES)
+            what = f"can't connect to {host}: its name is not known to the resolver"
+            return NoAnswer(call, what, remedy=_NAMES, unsure=False)
         case aiohttp.ClientConnectorError():
             known = _CONNECTING.get(problem.errno or 0)
             reason, remedy = known or (problem.strerror or type(problem).__name__, "")
-            return NoAnswer(call, f"can't connect to {host}: {reason}", remedy=remedy)
+            return NoAnswer(call, f"can't connect to {host}: {reason}", remedy=remedy, unsure=False)
         case aiohttp.ClientResponseError():
             return NoAnswer(call, "the answer is not HTTP", malformed=True)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
@@ -66,4 +67,5 @@ def certificate(call: str, host: str, problem: Exception) -> NoAnswer:
     """Return what to tell of a certificate that was refused."""
     code = problem.verify_code if isinstance(problem, ssl.SSLCertVerificationError) else 0
     reason, remedy = _CERTIFICATES.get(code, ("is not in order", _INTERCEPTED))
-    return NoAnswer(call, f"the certificate of {host} is not to be trusted: it {reason}", remedy=remedy)
+    what = f"the certificate of {host} is not to be trusted: it {reason}"
+    return NoAnswer(call, what, remedy=remedy, unsure=False)

@@ -189,7 +189,7 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         session = self._session
         if session is None:
-            raise NoAnswer(request.call, "not connected")
+            raise NoAnswer(request.call, "not connected", unsure=False)
         headers = dict(request.headers)
         cookies = self._jar.header(request.host, request.path, self._scheme == "https")
         if cookies:
@@ -213,7 +213,9 @@ class Transport:
         except _Taker as taker:
             raise taker.problem from None
         except TunnelFailed as problem:
-            failure = NoAnswer(request.call, problem.what, remedy=f"{problem.remedy}; it is tried again")
+            failure = NoAnswer(
+                request.call, problem.what, remedy=f"{problem.remedy}; it is tried again", unsure=False
+            )
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:
             failure = no_answer(request.call, request.host, problem)
         log.log(self._level, "%s", failure.message)

@@ -1,0 +1,303 @@
+"""Requests with an Idempotency-Key: done once, answered the same, whatever happens in between."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+
+import aiohttp
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import logged_in, message
+from wxcontroller.client import sending
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.idempotency import fingerprint_of, key_of
+from wxcontroller.client.job import Request
+from wxcontroller.client.sendstore import SendStore
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.openwx.parameters import BadParameter
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
+KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+Form = Mapping[str, str]
+ANN = {"id": "@ann", "content": "hi"}
+
+
+async def ask(
+    client: RunningClient, form: Form, call: str = "send_friend_message", key: str = KEY, data: bytes = b""
+) -> tuple[int, JsonObject]:
+    """Make a request with a key; status and answer."""
+    body = aiohttp.FormData(dict(form))
+    if data:
+        body.add_field("media_data", data, filename="x")
+    headers = {"Idempotency-Key": key}
+    async with client.http.post(client.address(call), data=body, headers=headers) as answer:
+        return answer.status, obj(json.loads(await answer.read()))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_repeated_send_is_one_message_and_one_answer(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    first = await ask(client, ANN)
+    assert first == (200, {"id": "771000:@ann", "code": 0, "status": "success"})
+    assert await ask(client, ANN) == first
+    # Quoted as the draft says, or as a parameter, also by GET: it is the same.
+    assert await ask(client, ANN, key=f'"{KEY}"') == first
+    assert obj(await client.get("send_friend_message", idempotency_key=KEY, **ANN)) == first[1]
+    assert (await ask(client, ANN, key="another"))[1]["id"] == "771001:@ann"
+    assert len(client.driver.sends) == 2
+    assert len(await webhook.messages(2)) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("send_friend_message", {**ANN, "content": "ho"}),
+        ("send_friend_message", {**ANN, "id": "@ben"}),
+        ("send_friend_message", {**ANN, "async": "1"}),
+        ("send_group_message", {"id": "@@team", "content": "hi"}),
+        ("consult", ANN),
+        ("upload_media", {"media_id": "@x:3"}),
+    ],
+)
+async def test_a_key_that_came_with_another_request_is_refused(
+    start: Start, other: tuple[str, dict[str, str]]
+) -> None:
+    client = start()
+    await client.login()
+    await ask(client, ANN)
+    call, form = other
+    status, answer = await ask(client, form, call)
+    assert (status, answer["code"], answer["id"]) == (422, -9, None)
+    assert "needs a new key" in str(answer["status"])
+    assert len(client.driver.sends) == 1
+    assert (await ask(client, ANN))[1]["code"] == 0
+
+
+async def test_who_asks_again_meanwhile_waits_for_the_same(start: Start) -> None:
+    client = start()
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    callers = [asyncio.create_task(ask(client, ANN)) for _ in range(20)]
+    async with asyncio.timeout(5):
+        while obj(await client.get("get_client_info"))["queued"] != 1:
+            await asyncio.sleep(0.01)
+    other = await ask(client, {**ANN, "content": "ho"})
+    assert other[0] == 422
+    client.driver.send_gate.set()
+    answers = [await one for one in callers]
+    assert answers == [(200, {"id": "771000:@ann", "code": 0, "status": "success"})] * 20
+    assert len(client.driver.sends) == 1
+
+
+async def test_one_that_hung_up_and_one_that_was_still_queued_get_the_answer_later(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start()
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    gone = asyncio.create_task(ask(client, ANN))
+    async with asyncio.timeout(5):
+        while obj(await client.get("get_client_info"))["queued"] != 1:
+            await asyncio.sleep(0.01)
+    gone.cancel()
+    await asyncio.wait([gone])
+    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 0.2)
+    assert (await ask(client, ANN, key="k2"))[1]["code"] == -7
+    assert (await ask(client, ANN, key="k2"))[1]["code"] == -7
+    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 10)
+    client.driver.send_gate.set()
+    assert (await ask(client, ANN))[1]["id"] == "771000:@ann"
+    assert (await ask(client, ANN, key="k2"))[1]["id"] == "771001:@ann"
+    assert len(client.driver.sends) == 2
+
+
+async def test_it_is_known_after_a_restart_before_and_after_it_was_sent(start: Start) -> None:
+    client = start(**SLOW)
+    await client.login()
+    first = await ask(client, ANN)
+    waiting = asyncio.create_task(ask(client, ANN, key="k2"))
+    async with asyncio.timeout(5):
+        while obj(await client.get("get_client_info"))["queued"] != 1:
+            await asyncio.sleep(0.01)
+    await client.stop()
+    assert (await waiting)[1]["code"] == -7
+    again = start()
+    await again.until_state("loading")
+    assert await ask(again, ANN) == first  # without a login
+    second = asyncio.create_task(ask(again, ANN, key="k2"))
+    await again.login()
+    assert (await second)[1] == {"id": "771001:@ann", "code": 0, "status": "success"}
+    assert [content_id for _, _, content_id in again.driver.sends] == ["1001"]
+    status, _ = await ask(again, {**ANN, "content": "ho"})
+    assert status == 422
+
+
+async def test_what_was_refused_before_anything_was_done_may_be_asked_again(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    assert (await ask(client, ANN))[1]["code"] == -3
+    await client.login()
+    assert (await ask(client, {"id": "@nobody", "content": "hi"}))[1]["code"] == 100
+    assert (await ask(client, ANN))[1]["code"] == 0
+
+
+async def test_a_send_that_failed_stays_failed_under_its_key(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
+    failed = await ask(client, ANN)
+    assert failed[1] == {"id": "1000", "code": 1204, "status": "unknown error", "reason": "not a friend"}
+    assert await ask(client, ANN) == failed
+    assert len(client.driver.sends) == 1
+
+
+async def test_async_all_media_and_uploads_are_done_once(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    png = b"\x89PNG\r\n\x1a\n" + bytes(100)
+    for _ in range(2):
+        assert (await ask(client, {**ANN, "async": "1"}, key="async"))[1] == {
+            "code": 0,
+            "status": "request already in execution",
+        }
+        assert (await ask(client, {"id": "@all", "content": "hi"}, key="all"))[1]["id"] == 0
+        both = await ask(client, ANN, key="both", data=png)
+        assert both[1] == {"id": "771005:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}
+        refused = await ask(client, {"id": "@ann", "media_path": "/etc/passwd"}, key="refused")
+        assert (refused[1]["code"], refused[1]["id"], refused[1]["media_id"]) == (-1, "1006", "")
+        assert "media_paths" in str(refused[1]["reason"])
+        uploaded = await ask(client, {}, "upload_media", key="upload", data=png)
+        assert (uploaded[1]["code"], uploaded[1]["media_id"]) == (0, "@up2:3")
+    assert (await ask(client, ANN, key="both", data=png + b"x"))[0] == 422
+    assert len(client.driver.sends) == 1 + 3 + 1
+    assert (len(client.driver.media_sends), len(client.driver.uploads)) == (1, 2)
+    assert len(await webhook.messages(7)) == 7
+
+
+async def test_a_question_has_one_reply(start: Start) -> None:
+    client = start()
+    await client.login()
+    asked = [asyncio.create_task(ask(client, ANN, "consult")) for _ in range(3)]
+    await until(lambda: len(client.driver.sends) == 1)
+    client.driver.play([message("yes", id="42")])
+    expected = (200, {"id": "42", "reply": "yes", "code": 0, "status": "success"})
+    assert [await one for one in asked] == [expected] * 3
+    client.driver.play([message("later", id="43")])
+    assert await ask(client, ANN, "consult") == expected
+    assert len(client.driver.sends) == 1
+
+
+async def test_a_reply_that_came_when_nobody_waited_any_more_is_found(start: Start) -> None:
+    client = start()
+    await client.login()
+    asked = asyncio.create_task(ask(client, ANN, "consult"))
+    await until(lambda: len(client.driver.sends) == 1)
+    assert (await ask(client, ANN, key="second"))[1]["code"] == 0  # the first is stored as sent, before it
+    await client.stop()
+    with contextlib.suppress(aiohttp.ClientError):
+        await asked
+    again = start()
+    again.driver.play([*logged_in(), message("other", sender="@ben", chat="@ben"), message("yes", id="42")])
+    await again.until_state("running")
+    await until(again.driver.script.empty)
+    expected = {"id": "42", "reply": "yes", "code": 0, "status": "success"}
+    assert (await ask(again, ANN, "consult"))[1] == expected
+    assert again.driver.sends == []
+
+
+@pytest.mark.parametrize("key", ["ü", "a\tb", "x" * 256])
+async def test_a_key_that_is_none_is_refused(start: Start, key: str) -> None:
+    client = start()
+    await client.login()
+    async with client.http.post(
+        client.address("send_friend_message"), data={**ANN, "idempotency_key": key}
+    ) as answer:
+        assert (answer.status, obj(await answer.json())["code"]) == (400, -1)
+    assert client.driver.sends == []
+
+
+def test_keys() -> None:
+    assert key_of([], "") == ""
+    assert key_of([' "a b" '], "") == key_of(["a b"], "a b") == "a b"
+    assert key_of(['"'], "") == '"'
+    with pytest.raises(BadParameter):
+        key_of(["a", "b"], "")
+    with pytest.raises(BadParameter):
+        key_of(["a"], "b")
+
+
+def test_what_is_the_same_request() -> None:
+    base = fingerprint_of("send", {"id": "a", "content": "b"}, b"")
+    assert fingerprint_of("send", {"content": "b", "id": "a", "client": "x", "datatype": "jsonp"}, b"") == base
+    others = [
+        fingerprint_of("sent", {"id": "a", "content": "b"}, b""),
+        fingerprint_of("send", {"id": "ab", "content": ""}, b""),
+        fingerprint_of("send", {"id": "a"}, b""),
+        fingerprint_of("send", {"id": "a", "content": "b"}, b"c"),
+    ]
+    assert len({base, *others}) == 5
+
+
+async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start(**SLOW)
+    await client.login()
+    for number in range(5):
+        await ask(client, {**ANN, "async": "1"}, key=f"k{number}")  # the first is sent, the others wait
+    await client.stop()
+    path = client.paths.state("alice") / "events.db"
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE requests SET time = time - 100")
+    log = EventLog(path)
+    log.open()
+    store = SendStore(log)
+    assert await store.sweep(1000) == 0
+    assert await store.sweep(50) == 1
+    assert await store.request("k0") is None
+    assert await store.request("k1") is not None
+    for number in range(10):
+        await store.keep(Request(f"n{number}", "f", "upload_media", {"code": 0}).row())
+    monkeypatch.setattr("wxcontroller.client.sendstore.MOST_REQUESTS", 6)
+    assert await store.sweep(1000) == 8
+    kept = [f"n{number}" for number in range(10) if await store.request(f"n{number}") is not None]
+    assert kept == ["n8", "n9"]
+    await log.close(2)
+
+
+async def test_a_reply_to_a_report_that_comes_twice_is_sent_once(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, WXCLIENT_MEDIA_PRIVATE_URLS="1")
+    webhook.answer = lambda report: (
+        b'{"reply":"hello","media":"http://127.0.0.1:1/a.png"}' if report["post_type"] == "receive_message" else b"{}"
+    )
+    await client.login()
+    client.driver.play([message("hi", id="m1")])
+    await webhook.messages(3)
+    await client.stop()
+    path = client.paths.state("alice") / "events.db"
+    with sqlite3.connect(path) as db:
+        assert db.execute("UPDATE events SET state = 'pending' WHERE key = 'm1'").rowcount == 1
+    again = start(**{POST_API: webhook.address}, WXCLIENT_MEDIA_PRIVATE_URLS="1")
+    await again.login()
+    again.driver.play([message("ho", id="m2")])
+    got = await webhook.messages(7)
+    assert [(r["content"], r.get("from")) for r in got if r["format"] == "text"] == [
+        ("hi", None),
+        ("hello", "code"),
+        ("hi", None),
+        ("ho", None),
+        ("hello", "code"),
+    ]
+    assert len(again.driver.sends) == 1

@@ -1,0 +1,405 @@
+"""Sends that are queued when an account ends, or when nobody knows whether they arrived."""
+
+import asyncio
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import ANN, BEN, TEAM, logged_in
+from wxcontroller.client import outgoing, sending
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.model import Contact
+from wxcontroller.drivers.base import (
+    Accepted,
+    DriverEvent,
+    LoginWay,
+    LossReason,
+    Online,
+    Profile,
+    QrReady,
+    RosterLoaded,
+    SessionLost,
+)
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
+KEEP, DRAIN = "WXCLIENT_SEND_KEEP_SECONDS", "WXCLIENT_STOP_DRAIN"
+# As a scan makes it: everybody has another id.
+NEW_LOGIN: list[DriverEvent] = [
+    Accepted(LoginWay.SCAN),
+    Profile(Contact("@me2", "我", uid=4711)),
+    RosterLoaded((Contact("@ann2", "Ann", markname="安", city="深圳"),), ()),
+    Online(),
+]
+
+
+async def queue(client: RunningClient, *texts: str, to: str = "@ann") -> None:
+    for text in texts:
+        answer = obj(await client.get("send_friend_message", id=to, content=text, **{"async": "1"}))
+        assert answer["code"] == 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def reports_of(client: RunningClient) -> JsonObject:
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
+        return obj(obj(await answer.json())["reports"])
+
+
+def sends(webhook: Webhook) -> list[JsonObject]:
+    return [one for one in webhook.reports if one["post_type"] == "send_message"]
+
+
+def told(webhook: Webhook) -> list[tuple[JsonValue, JsonValue, JsonValue]]:
+    return [(one["content"], one["code"], one["info"]) for one in sends(webhook)]
+
+
+async def stored(client: RunningClient, statement: str) -> None:
+    """Change what is on disk of an account that is stopped."""
+    with sqlite3.connect(client.paths.state("alice") / "events.db") as db:
+        assert db.execute(statement).rowcount > 0
+
+
+async def first_of(client: RunningClient, *texts: str) -> None:
+    """Log in, send one, and queue others behind it."""
+    await client.login()
+    assert obj(await client.get("send_friend_message", id="@ben", content="first"))["code"] == 0
+    await queue(client, *texts)
+
+
+async def test_what_a_stop_leaves_is_sent_after_the_next_start_in_order(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, **SLOW)
+    await first_of(client, "a", "b", "c")
+    assert await client.stop() == 0
+    assert [one["content"] for one in sends(webhook)] == ["first"]
+    again = start(**{POST_API: webhook.address})
+    await again.until_state("loading")
+    async with asyncio.timeout(5):
+        while obj(await again.get("get_client_info"))["queued"] != 3:
+            await asyncio.sleep(0.01)
+    assert again.driver.sends == []  # nobody is logged in
+    await again.login()
+    await webhook.messages(4)
+    assert told(webhook) == [(text, "", "success") for text in ("first", "a", "b", "c")]
+    assert [text for _, text, _ in again.driver.sends] == ["a", "b", "c"]
+    assert again.driver.sends[0][2] == "1001"  # the id it was given when it was queued
+
+
+async def test_who_waits_at_a_stop_hears_that_it_stays(start: Start) -> None:
+    client = start(**SLOW)
+    await first_of(client)
+    waiting = [
+        asyncio.create_task(client.get("send_friend_message", id="@ann", content="x")),
+        asyncio.create_task(client.get("consult", id="@ann", content="y")),
+        asyncio.create_task(client.get("send_group_message", id="@@team", content="z", idempotency_key="k")),
+    ]
+    async with asyncio.timeout(5):
+        while obj(await client.get("get_client_info"))["queued"] != 3:
+            await asyncio.sleep(0.01)
+    await client.stop()
+    for one in waiting:
+        answer = obj(await one)
+        assert (answer["code"], answer["id"]) == (-7, None)
+        assert "still queued" in str(answer["status"])
+
+
+async def test_without_keeping_a_stop_reports_the_rest_as_not_sent(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, KEEP: "0", DRAIN: "0"})
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    await queue(client, "on its way", "waits")
+    await client.stop()
+    await webhook.messages(2)
+    assert told(webhook) == [
+        ("on its way", -1, "it may have arrived: stopped while sending"),
+        ("waits", -5, "not sent: stopping"),
+    ]
+
+
+async def test_after_another_login_they_are_reported_as_not_sent_with_whom_they_were_for(
+    start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: webhook.address}, **SLOW)
+    await first_of(client, "for Ann")
+    await client.get("send_group_message", id="@@team", content="for the team", **{"async": "1"})
+    await client.stop()
+    again = start(**{POST_API: webhook.address})
+    again.driver.play(NEW_LOGIN)
+    _, ann, team = await webhook.messages(3)
+    why = "not sent: the account has logged in anew, and everybody has another id since"
+    assert told(webhook)[1:] == [("for Ann", -5, why), ("for the team", -5, why)]
+    assert (ann["receiver_id"], ann["receiver"], ann["receiver_name"], ann["sender_id"]) == (
+        "@ann",
+        "安",
+        "Ann",
+        "@me",
+    )
+    assert (team["group_id"], team["group"], team["type"]) == ("@@team", "A、Cy", "group_message")
+    assert again.driver.sends == []
+    assert obj(await again.get("send_friend_message", id="@ann2", content="new"))["code"] == 0
+
+
+@pytest.mark.parametrize("event", [SessionLost(LossReason.KICKED, 1101), QrReady("x", b"", 1, 10)])
+async def test_when_the_session_is_over_they_are_reported_and_who_waits_hears_it(
+    start: Start, webhook: Webhook, event: SessionLost | QrReady
+) -> None:
+    client = start(**{POST_API: webhook.address}, **SLOW)
+    await first_of(client, "waits")
+    caller = asyncio.create_task(client.get("send_friend_message", id="@ann", content="with a caller"))
+    async with asyncio.timeout(5):
+        while obj(await client.get("get_client_info"))["queued"] != 2:
+            await asyncio.sleep(0.01)
+    client.driver.play([event])
+    answer = obj(await caller)
+    assert (answer["code"], answer["status"]) == (
+        (-5, "not sent: the session is over, and ids change with the next one")
+    )
+    await webhook.messages(3)
+    assert [(text, code) for text, code, _ in told(webhook)] == [("first", ""), ("waits", -5), ("with a caller", -5)]
+    assert [one["receiver"] for one in sends(webhook)] == ["Ben", "安", "安"]
+    client.driver.play(NEW_LOGIN)
+    await client.until_state("running")
+    assert obj(await client.get("send_friend_message", id="@ann2", content="new", **{"async": "1"}))["code"] == 0
+    assert len(client.driver.sends) <= 2
+
+
+async def test_after_too_long_a_time_they_are_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, **SLOW)
+    await first_of(client, "too old")
+    await client.stop()
+    await stored(client, "UPDATE events SET time = time - 3601")
+    await stored(client, "UPDATE sends SET time = time - 3601")
+    again = start(**{POST_API: webhook.address})
+    await webhook.messages(2)  # before anybody logs in
+    assert told(webhook)[1:] == [("too old", -5, "not sent: the account was not logged in for 3600 s")]
+    await again.login()
+    assert again.driver.sends == []
+
+
+async def test_the_time_runs_while_nobody_logs_in(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, KEEP: "1"}, **SLOW)
+    await first_of(client, "waits for a login")
+    await client.stop()
+    start(**{POST_API: webhook.address, KEEP: "1"})
+    await webhook.messages(2)
+    assert told(webhook)[1:] == [("waits for a login", -5, "not sent: the account was not logged in for 1 s")]
+
+
+async def in_flight(start: Start, webhook: Webhook, text: str = "on its way") -> RunningClient:
+    """Stop an account while WeChat's answer to a send is still to come."""
+    client = start(**{POST_API: webhook.address, DRAIN: "0"})
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    await queue(client, text, "next")
+    await client.stop()
+    assert client.driver.sends == []
+    return client
+
+
+async def test_one_whose_answer_never_came_is_asked_for_again_first(start: Start, webhook: Webhook) -> None:
+    await in_flight(start, webhook)
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    await webhook.messages(2)
+    assert [(text, client_id) for _, text, client_id in again.driver.sends] == [
+        ("on its way", "1000"),
+        ("next", "1001"),
+    ]
+    assert told(webhook) == [("on its way", "", "success"), ("next", "", "success")]
+
+
+async def test_one_whose_answer_never_came_is_not_sent_again_too_late(start: Start, webhook: Webhook) -> None:
+    client = await in_flight(start, webhook)
+    await stored(client, f"UPDATE sends SET tried = tried - {outgoing.AGAIN_SECONDS + 1} WHERE tried > 0")
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    await webhook.messages(2)
+    assert [text for _, text, _ in again.driver.sends] == ["next"]
+    why = "it may have arrived: it got no answer, and that was too long ago to try it again"
+    assert told(webhook) == [("on its way", -1, why), ("next", "", "success")]
+
+
+async def test_one_whose_answer_never_came_may_have_arrived_in_another_login(start: Start, webhook: Webhook) -> None:
+    await in_flight(start, webhook)
+    again = start(**{POST_API: webhook.address})
+    again.driver.play(NEW_LOGIN)
+    await webhook.messages(2)
+    other = "the account has logged in anew, and everybody has another id since"
+    assert told(webhook) == [
+        ("on its way", -1, f"it may have arrived: {other}"),
+        ("next", -5, f"not sent: {other}"),
+    ]
+    assert again.driver.sends == []
+
+
+async def test_one_that_ends_the_process_again_and_again_is_given_up(start: Start, webhook: Webhook) -> None:
+    client = await in_flight(start, webhook)
+    await stored(client, "UPDATE sends SET attempts_left = 0 WHERE tried > 0")
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    await webhook.messages(2)
+    assert [(text, code) for text, code, _ in told(webhook)] == [("on its way", -1), ("next", "")]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "answered", "info"),
+    [
+        ([WeChatError("no answer")] * 5, (-1, "unknown data"), "it may have arrived: no answer"),
+        ([WeChatError("can't connect", unsure=False)] * 5, (-5, "can't connect"), "can't connect"),
+        (
+            [WeChatError("no answer"), WeChatError("not a friend", ret=1204)],
+            (-1, "unknown data"),
+            "it may have arrived: not a friend",
+        ),
+        ([WeChatError("no answer"), Unsupported("no")], (-1, "unknown data"), "it may have arrived: no"),
+        ([WeChatError("system error", ret=-1)] * 5, (-1, "unknown error"), "system error"),
+        ([WeChatError("no answer"), None], (0, "success"), "success"),
+    ],
+)
+async def test_an_answer_tells_what_is_known_and_no_more(
+    start: Start, webhook: Webhook, outcomes: list[WeChatError | None], answered: tuple[int, str], info: str
+) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    client.driver.outcomes = list(outcomes)
+    answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
+    assert (answer["code"], answer["status"]) == answered
+    assert answer.get("reason", answer["status"]) == info
+    [report] = await webhook.messages()
+    assert (report["code"], report["info"]) == (answered[0] or "", info)
+    assert client.driver.outcomes == []
+
+
+async def test_one_without_an_answer_goes_before_those_that_wait_and_a_refused_one_behind(start: Start) -> None:
+    client = start()
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("busy", ret=-1)]
+    await queue(client, "a", "b", "c")
+    client.driver.send_gate.set()
+    await until(lambda: len(client.driver.sends) == 5)
+    assert [text for _, text, _ in client.driver.sends] == ["a", "a", "b", "c", "b"]
+
+
+async def test_a_send_is_on_disk_before_wechat_has_it_and_gone_from_there_with_its_report(start: Start) -> None:
+    client = start()
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    await queue(client, "a")
+    with sqlite3.connect(client.paths.state("alice") / "events.db") as db:
+        [(content, tried)] = db.execute("SELECT content, tried FROM sends")
+        assert (content, tried > 0) == ("a", True)
+        assert db.execute("SELECT COUNT(*) FROM events WHERE type = 'friend_message'").fetchone() == (0,)
+        client.driver.send_gate.set()
+        await until(lambda: db.execute("SELECT COUNT(*) FROM sends").fetchone() == (0,))
+        assert db.execute("SELECT COUNT(*) FROM events WHERE type = 'friend_message'").fetchone() == (1,)
+
+
+async def test_content_that_is_still_being_fetched_at_a_stop_is_fetched_again(start: Start) -> None:
+    """Nobody waits for a server that hangs; the next process asks it anew."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def serve(_: web.Request) -> web.Response:
+        asked.set()
+        await go_on.wait()
+        return web.Response(body=b"\x89PNG\r\n\x1a\n" + bytes(100), content_type="image/png")
+
+    app = web.Application()
+    app.router.add_get("/a.png", serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}/a.png"
+    client = start(WXCLIENT_MEDIA_PRIVATE_URLS="1")
+    await client.login()
+    answer = obj(await client.get("send_friend_message", id="@ann", media_path=address, **{"async": "1"}))
+    assert answer["code"] == 0
+    await asyncio.wait_for(asked.wait(), 5)
+    begun = time.monotonic()
+    await client.stop()
+    assert time.monotonic() - begun < 2
+    go_on.set()
+    again = start(WXCLIENT_MEDIA_PRIVATE_URLS="1")
+    await again.login()
+    await until(lambda: len(again.driver.media_sends) == 1)
+    assert [to for to, _ in again.driver.media_sends] == ["@ann"]
+    await until(lambda: not list(again.paths.media("alice").iterdir()))
+    await runner.cleanup()
+
+
+async def test_a_mistake_of_ours_with_content_is_told_and_holds_nothing_up(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr("wxcontroller.client.mediaout.MediaOut.pack", broken)
+    client = start()
+    await client.login()
+    answer = obj(await client.get("send_friend_message", id="@ann", media_id="@x:3"))
+    assert (answer["code"], answer["status"]) == (-1, "internal error, see the journal of this account")
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    assert obj(await client.get("get_client_info"))["queued"] == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 kB of its own."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+async def test_what_can_not_be_stored_is_not_said_to_be_queued(
+    start: Start, webhook: Webhook, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "STORE_SECONDS", 0.3)
+    state = {"MOJO_WEIXIN_COOKIE_PATH": str(small_disk / "cookie.dat")}
+    client = start(**{POST_API: webhook.address}, **state, **SLOW)
+    await first_of(client)
+    async with asyncio.timeout(5):
+        while (await reports_of(client))["waiting"]:
+            await asyncio.sleep(0.01)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
+        while True:
+            stream.write(bytes(4096))
+    large = "x" * 20_000
+    answer = obj(await client.post("send_friend_message", id="@ann", content=large, **{"async": "1"}))
+    assert (answer["code"], answer["status"]) == (-1, "unknown data")
+    assert "can't be stored for now" in str(answer["reason"])
+    answer = obj(await client.post("send_friend_message", id="@ann", content="y"))
+    assert (answer["code"], "not sent: it can't be stored" in str(answer["status"])) == (-1, True)
+    assert obj(await client.get("get_client_info"))["queued"] == 0
+    filler.unlink()
+    async with asyncio.timeout(10):
+        while obj(await client.get("get_client_info"))["queued"] != 1:
+            await asyncio.sleep(0.01)
+    await client.stop()
+    again = start(**{POST_API: webhook.address}, **state)
+    await again.login()
+    await webhook.messages(2)
+    assert [text for text, _, _ in told(webhook)] == ["first", large]
+
+
+async def test_ids_of_the_same_login_are_good_after_any_restart(start: Start) -> None:
+    client = start(**SLOW)
+    await first_of(client, "a")
+    await client.stop()
+    again = start()
+    again.driver.play([*logged_in(LoginWay.STORED), RosterLoaded((ANN, BEN), (TEAM,))])
+    await until(lambda: len(again.driver.sends) == 1)

@@ -1,0 +1,175 @@
+"""An account as a process of its own, against a sandbox in ours: it can be killed at any moment and started again."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from tests.unit.client.conftest import Webhook
+from tests.unit.drivers.kit import Wechat, wechat
+from tests.unit.kinds.stage import free_port
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.paths import Paths
+from wxcontroller.sandbox.account import Account
+
+PATIENCE = 20.0
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Process:
+    """``environ`` are its options as variables; a start takes what they are then."""
+
+    paths: Paths
+    wechat: Wechat
+    account: Account
+    webhook: Webhook
+    http: aiohttp.ClientSession
+    port: int
+    environ: dict[str, str]
+    log: Path
+    process: "asyncio.subprocess.Process | None" = None
+    _logs: list[Path] = field(default_factory=list)
+
+    async def start(self, login: bool = False) -> None:
+        """Start it and wait until it runs; with ``login`` a phone scans its code."""
+        with contextlib.suppress(FileNotFoundError):
+            self.paths.state_file("alice").unlink()
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "wxcontroller.client", "alice"),
+                env={**os.environ, **self.environ},
+                cwd=ROOT,
+                stderr=log,
+            )
+        if login:
+            await self.scan()
+        await self.until_state("running")
+
+    async def scan(self) -> None:
+        logins = self.wechat.sandbox.logins
+        async with asyncio.timeout(PATIENCE):
+            while not (waiting := [one for one in logins.newest_first() if one.uin is None]):
+                await asyncio.sleep(0.01)
+        logins.scan(waiting[0], self.account.uin)
+        logins.confirm(waiting[0])
+
+    async def until_state(self, word: str) -> JsonObject:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                found = obj(json.loads(self.paths.state_file("alice").read_bytes()))
+                if found.get("state") == word:
+                    return found
+            assert time.monotonic() < deadline, f"not {word}: {self.log.read_text()}"
+            await asyncio.sleep(0.01)
+
+    async def kill(self) -> None:
+        """As a crash, a kill -9 or a lack of memory ends it."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        await self._end(signal.SIGTERM)
+
+    async def _end(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        async with asyncio.timeout(PATIENCE):
+            await self.process.wait()
+
+    async def send(
+        self, content: str = "", data: bytes = b"", to: str = "filehelper", later: bool = False, **more: str
+    ) -> JsonObject:
+        """Send a text, or media by ``data`` or as ``more`` says; ``later``: without waiting for it."""
+        form = {"id": to, "content": content, **more, **({"async": "1"} if later else {})}
+        return (await self.call("send_friend_message", form, data))[1]
+
+    async def call(
+        self, name: str, form: Mapping[str, str], data: bytes = b"", key: str = ""
+    ) -> tuple[int, JsonObject]:
+        """Use the account's API, with an Idempotency-Key if one is given; ``data`` is media_data."""
+        body = aiohttp.FormData(dict(form))
+        if data:
+            body.add_field("media_data", data, filename="x")
+        headers = {"Idempotency-Key": key} if key else {}
+        url = f"http://127.0.0.1:{self.port}/openwx/{name}"
+        async with self.http.post(url, data=body, headers=headers) as answer:
+            return answer.status, obj(json.loads(await answer.read()))
+
+    async def status(self) -> JsonObject:
+        async with self.http.get(f"http://127.0.0.1:{self.port}/v1/status") as answer:
+            return obj(json.loads(await answer.read()))
+
+    async def queue(self) -> JsonObject:
+        return obj((await self.status())["queue"])
+
+    def arrived(self) -> list[str]:
+        """The texts (names, for media) that WeChat has taken, in order."""
+        return [sent.name or sent.text for sent in self.account.sent]
+
+    async def until_arrived(self, number: int) -> list[str]:
+        deadline = time.monotonic() + PATIENCE
+        while len(self.account.sent) < number:
+            assert time.monotonic() < deadline, f"{self.arrived()} arrived: {self.log.read_text()}"
+            await asyncio.sleep(0.01)
+        return self.arrived()
+
+
+def told(reports: list[JsonObject]) -> list[JsonValue]:
+    """What the reports of sends say: content, or the name of a file."""
+    return [one.get("media_name") or one["content"] for one in reports if one.get("post_type") == "send_message"]
+
+
+@contextlib.asynccontextmanager
+async def processed(directory: Path, **environ: str) -> AsyncIterator[Process]:
+    """Sandbox, webhook and an account that is not started yet."""
+    hook = Webhook()
+    app = web.Application(client_max_size=1 << 26)
+    app.router.add_post("/in", hook.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    paths = Paths(directory)
+    for place in (paths.runtime("alice"), paths.state("alice")):
+        place.mkdir(parents=True)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        hook.port = runner.addresses[0][1]
+        world = await stack.enter_async_context(wechat())
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        port = free_port()
+        places = {
+            "MOJO_WEIXIN_STATE_PATH": paths.state_file("alice"),
+            "MOJO_WEIXIN_QRCODE_PATH": paths.qrcode_file("alice"),
+            "MOJO_WEIXIN_PID_PATH": paths.pid_file("alice"),
+            "MOJO_WEIXIN_COOKIE_PATH": paths.cookie_file("alice"),
+            "MOJO_WEIXIN_MEDIA_DIR": paths.media("alice"),
+        }
+        options = {
+            "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
+            "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": hook.address,
+            "MOJO_WEIXIN_SEND_INTERVAL": "0",
+            "MOJO_WEIXIN_SYNCCHECK_INTERVAL": "0",
+            "MOJO_WEIXIN_SYNCCHECK_DELAY": "0",
+            "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2",
+            "WXCLIENT_SERVER": world.url,
+            **{name: str(place) for name, place in places.items()},
+            **environ,
+        }
+        account = world.sandbox.add_account("Alice")
+        one = Process(paths, world, account, hook, http, port, options, directory / "log")
+        try:
+            yield one
+        finally:
+            if one.process is not None and one.process.returncode is None:
+                await one.kill()

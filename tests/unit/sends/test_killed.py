@@ -1,0 +1,176 @@
+"""A client that is killed with sends in its queue: all arrive once and in order, each with one report."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from tests.unit.sends.process import Process, processed, told
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.sandbox.faults import FaultKind
+
+SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "0.3"}
+
+
+async def queued(account: Process, *texts: str, to: str = "filehelper") -> None:
+    for text in texts:
+        answer = await account.send(text, to=to, later=True)
+        assert answer == {"code": 0, "status": "request already in execution"}
+
+
+async def reported(account: Process, number: int) -> list[JsonObject]:
+    """Wait for so many reports of sends, and then stop: nothing else comes."""
+
+    def sends(reports: list[JsonObject]) -> list[JsonObject]:
+        return [one for one in reports if one.get("post_type") == "send_message"]
+
+    await account.webhook.until(lambda _: len(sends(account.webhook.once())) >= number)
+    await account.stop()
+    return sends(account.webhook.once())
+
+
+async def test_what_was_queued_at_a_kill_arrives_once_and_in_order(tmp_path: Path) -> None:
+    async with processed(tmp_path, **SLOW) as account:
+        await account.start(login=True)
+        texts = [f"text {number}" for number in range(20)]
+        await queued(account, *texts)
+        await account.until_arrived(3)
+        await account.kill()
+        before = account.arrived()
+        assert 3 <= len(before) < 20
+        account.environ["MOJO_WEIXIN_SEND_INTERVAL"] = "0"
+        await account.start()
+        assert await account.until_arrived(20) == texts
+        reports = await reported(account, 20)
+        assert told(reports) == texts
+        assert [one["code"] for one in reports] == [""] * 20
+        assert len({one["id"] for one in reports}) == 20
+        assert account.arrived() == texts
+
+
+async def test_one_that_was_on_its_way_is_sent_again_under_the_same_id(tmp_path: Path) -> None:
+    """It has arrived, and WeChat's answer is still to come when the client is killed."""
+    async with processed(tmp_path) as account:
+        await account.start(login=True)
+        account.wechat.fault("webwxsendmsg", FaultKind.DROP, "after")
+        await queued(account, "on its way", "next", "last")
+        await account.until_arrived(1)
+        assert (await account.queue())["in_flight"] == 1
+        await account.kill()
+        await account.start()
+        assert await account.until_arrived(3) == ["on its way", "next", "last"]
+        assert account.wechat.requests("webwxsendmsg") == 4
+        reports = await reported(account, 3)
+        assert told(reports) == ["on its way", "next", "last"]
+        [first] = [one for one in account.account.sent if one.text == "on its way"]
+        assert (reports[0]["uid"], reports[0]["id"]) == (first.client_msg_id, f"{first.msg_id}:filehelper")
+
+
+async def test_a_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    async with processed(tmp_path, MOJO_WEIXIN_SEND_INTERVAL="0.02") as account:
+        await account.start(login=True)
+        taken: list[str] = []
+        for life in range(4):
+
+            async def go_on(life: int = life) -> None:
+                for number in range(100):
+                    text = f"life {life} text {number}"
+                    with contextlib.suppress(aiohttp.ClientError):
+                        await queued(account, text)
+                        taken.append(text)
+
+            writing = asyncio.create_task(go_on())
+            await asyncio.sleep(0.3 + 0.13 * life)  # the moment is to be any
+            await account.kill()
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
+            await account.start()
+        async with asyncio.timeout(30):
+            while (await account.queue())["waiting"] or (await account.queue())["in_flight"]:
+                await asyncio.sleep(0.05)
+        arrived = account.arrived()
+        assert len(taken) > 20
+        assert len(set(arrived)) == len(arrived)
+        assert [text for text in arrived if text in set(taken)] == taken
+        reports = await reported(account, len(arrived))
+        assert {one["info"] for one in reports} == {"success"}
+        assert told(reports) == arrived
+        assert len({one["id"] for one in reports}) == len(reports)
+
+
+def picture(name: str) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + name.encode() * 500
+
+
+async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
+    """Content, a file that is deleted meanwhile, an address that is asked once, and what WeChat has already."""
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=picture("address"), content_type="image/png")
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "file.png").write_bytes(picture("file"))
+    options = {
+        "WXCLIENT_MEDIA_PATHS": str(pictures),
+        "WXCLIENT_MEDIA_PRIVATE_URLS": "1",
+        "MOJO_WEIXIN_SEND_INTERVAL": "60",
+    }
+    async with serving(serve) as address, processed(tmp_path, **options) as account:
+        await account.start(login=True)
+        _, uploaded = await account.call("upload_media", {}, picture("id"))
+        await queued(account, "first")
+        await account.until_arrived(1)
+        for answer in (
+            await account.send(data=picture("data"), later=True),
+            await account.send(later=True, media_path=str(pictures / "file.png")),
+            await account.send(later=True, media_path=f"{address}/web.png"),
+            await account.send(later=True, media_id=str(uploaded["media_id"])),
+            await account.send(data=picture("all"), to="@all"),
+        ):
+            assert answer["code"] == 0
+        everybody = int(str(obj((await account.status())["roster"])["contacts"]))
+        media = account.paths.media("alice")
+        async with asyncio.timeout(10):
+            while len(list(media.glob(".send.*"))) != 4:
+                await asyncio.sleep(0.01)
+        await account.kill()
+        (pictures / "file.png").unlink()
+        account.environ["MOJO_WEIXIN_SEND_INTERVAL"] = "0"
+        await account.start()
+        reports = await reported(account, 5 + everybody)
+        assert len(reports) == 5 + everybody
+        names = {hashlib.md5(picture(one), usedforsecurity=False).hexdigest(): one for one in ORIGINS}
+        arrived = [(names[sent.item.md5], sent.to_username) for sent in account.account.sent if sent.item]
+        assert len(arrived) == len(set(arrived)) == sum(one["code"] == "" for one in reports) - 1
+        assert [name for name, to in arrived if name != "all"] == ["data", "file", "address", "id"]
+        assert sum(name == "all" for name, _ in arrived) > 30
+        assert {one["code"] for one in reports} == {"", 1204}  # some are nobody's friends: WeChat's own accounts
+        assert {base64.b64decode(str(one["media_data"]))[8:12] for one in reports[1:]} == DATA
+        assert asked == ["/web.png"]
+        assert list(media.iterdir()) == []
+
+
+ORIGINS = ("data", "file", "address", "id", "all")
+# Of what WeChat has already there is nothing here.
+DATA = {b"data", b"file", b"addr", b"alla", b""}
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """A web server; yields its address."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()

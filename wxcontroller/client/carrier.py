@@ -1,0 +1,92 @@
+"""What carries sends to WeChat, and tells how they ended."""
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wxcontroller.client.delivery import content_of
+from wxcontroller.client.eventlog import Within
+from wxcontroller.client.job import Job
+from wxcontroller.client.mediaout import MediaOut
+from wxcontroller.client.parcel import Parcel
+from wxcontroller.client.people import send_chat
+from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.roster import Roster
+from wxcontroller.core.jsontypes import obj
+from wxcontroller.drivers.base import Driver
+from wxcontroller.openwx import reports
+from wxcontroller.openwx.reports import SendResult
+
+
+@dataclass(slots=True)
+class Carrier:
+    """What the queue needs of the account. ``with_data``: reports bring the content of media."""
+
+    driver: Driver
+    roster: Roster
+    reporter: Reporter
+    media_out: MediaOut
+    with_data: bool
+    _left: frozenset[Path] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        self._left = self.media_out.left()
+
+    def new_id(self) -> str:
+        """Return an id for a message, as Driver.new_client_id."""
+        return self.driver.new_client_id()
+
+    def login(self) -> str:
+        """Return one's own id in the present login: while it is the same, so are those of others."""
+        return self.roster.own
+
+    def knows(self, job: Job) -> bool:
+        """Whether it is known now who a job's receiver is."""
+        return job.target in (self.roster.groups if job.item.is_group else self.roster.contacts)
+
+    def sides(self, job: Job) -> str:
+        """Return who a message is between, for a report that is made when nobody knows any more."""
+        is_group, target = job.item.is_group, job.target
+        return json.dumps(reports.sent_sides(is_group, target, send_chat(self.roster, is_group, target)))
+
+    async def pack(self, parcel: Parcel) -> Parcel:
+        """Return a parcel, ready; raises as MediaOut.pack."""
+        return await self.media_out.pack(parcel)
+
+    async def upload(self, parcel: Parcel) -> None:
+        """Give content to WeChat, unless it has it; raises as Driver.upload."""
+        try:
+            _ = await parcel.upload(self.driver)
+        finally:
+            self.media_out.remember(parcel)
+
+    async def transmit(self, job: Job) -> str:
+        """Hand a message to WeChat and return its id there; raises as Driver.send_text."""
+        if job.parcel is None:
+            return (await self.driver.send_text(job.target, job.item.content, job.client_id)).id
+        try:
+            return (await job.parcel.send(self.driver, job.target, job.client_id)).id
+        finally:
+            self.media_out.remember(job.parcel)
+
+    async def content(self, parcel: Parcel) -> str:
+        """Return what a report is to bring of content, as base64; "" for nothing."""
+        if not self.with_data or parcel.kept is None:
+            return ""
+        return await asyncio.to_thread(content_of, str(parcel.kept))
+
+    def report(self, result: SendResult, sides: str, within: Within) -> "asyncio.Future[object]":
+        """Tell how a send ended, see Reporter.sent; ``sides`` are what ``sides`` returned once, "" to look anew."""
+        body = reports.sent(result, send_chat(self.roster, result.is_group, result.target))
+        if sides:
+            body.update(obj(json.loads(sides)))
+        return self.reporter.sent(body, within)
+
+    def tidy(self, kept: frozenset[Path]) -> None:
+        """Delete what an earlier process has left of sends, but for ``kept``."""
+        for path in self._left - kept:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        self._left = frozenset()

@@ -1,0 +1,98 @@
+"""Requests that may be made again: the same key is the same request, done once, with one answer.
+
+As the IETF's draft of the header Idempotency-Key has it; the key may also be a parameter, for scripts that can't set
+headers.
+"""
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wxcontroller.client.job import Request
+from wxcontroller.client.sendstore import SendStore
+from wxcontroller.client.sendtables import RequestRow
+from wxcontroller.client.tasks import Tasks
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.openwx.parameters import BadParameter
+
+log = logging.getLogger(__name__)
+KEY_HEADER = "Idempotency-Key"
+KEY_PARAMETER = "idempotency_key"
+_KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
+# What is not part of what is asked for.
+_BESIDE = frozenset({"client", "datatype", "callback", "token"})
+
+
+class OtherRequest(Exception):
+    """The key came before with another request."""
+
+
+def key_of(headers: Sequence[str], parameter: str) -> str:
+    """Return a request's key, "" for none. Raises BadParameter.
+
+    The draft puts it into quotation marks, many leave them out: with and without it is the same key.
+    """
+    given = {*(header.strip() for header in headers), *([parameter] if parameter else [])}
+    keys = {key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key for key in given}
+    if not keys:
+        return ""
+    if len(keys) > 1:
+        raise BadParameter(f"{KEY_HEADER} and {KEY_PARAMETER} are more than one key")
+    [key] = keys
+    if not _KEY.fullmatch(key):
+        raise BadParameter(f"{KEY_HEADER} must be 1 to 255 printable ASCII characters, as a random UUID")
+    return key
+
+
+def fingerprint_of(call: str, parameters: Mapping[str, str], content: bytes) -> str:
+    """Return a hash by which the same request is known; ``content`` is one of the media that came with it."""
+    digest = hashlib.sha256(call.encode())
+    for name, value in sorted(parameters.items()):
+        if name not in _BESIDE:
+            for part in (name.encode("utf-8", "replace"), value.encode("utf-8", "replace")):
+                digest.update(b"%d:" % len(part) + part)
+    digest.update(b"content:" + content)
+    return digest.hexdigest()
+
+
+@dataclass(slots=True)
+class Requests:
+    """The account's requests with keys. Who asks again while one is under way waits for the same answer."""
+
+    store: SendStore
+    tasks: Tasks
+    _running: dict[str, tuple[str, "asyncio.Task[JsonObject | None]"]] = field(default_factory=dict)
+
+    async def once(
+        self,
+        request: Request,
+        work: Callable[[], Awaitable[JsonObject]],
+        again: Callable[[RequestRow], Awaitable[JsonObject]],
+    ) -> JsonObject:
+        """Return the answer of ``work``, or of ``again`` when the request is known. Raises OtherRequest, Unavailable.
+
+        Both go on when the caller hangs up.
+        """
+        fingerprint, task = self._running.get(request.key, ("", None))
+        if task is None:
+            fingerprint, task = request.fingerprint, self.tasks.begin(self._answer(request, work, again))
+            self._running[request.key] = fingerprint, task
+            task.add_done_callback(lambda _: self._running.pop(request.key, None))
+        answer = await asyncio.shield(task) if fingerprint == request.fingerprint else None
+        if answer is None:
+            raise OtherRequest
+        return answer
+
+    async def _answer(
+        self,
+        request: Request,
+        work: Callable[[], Awaitable[JsonObject]],
+        again: Callable[[RequestRow], Awaitable[JsonObject]],
+    ) -> JsonObject | None:
+        known = await self.store.request(request.key)
+        if known is None:
+            return await work()
+        return await again(known) if known.fingerprint == request.fingerprint else None

@@ -1,0 +1,27 @@
+"""Which sends a login lets go out: whom they are for is known by ids that are those of one login only."""
+
+from dataclasses import dataclass
+
+from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.session import Session
+from wxcontroller.core.states import LoginState
+from wxcontroller.drivers import base
+
+_OVER = "the session is over, and ids change with the next one"
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """Passes the driver's events on to the session, and tells the queue of sends what they mean for it."""
+
+    session: Session
+    outgoing: Outgoing
+
+    async def handle(self, event: base.DriverEvent) -> None:
+        """Take one event of the driver."""
+        await self.session.handle(event)
+        match event:
+            case base.SessionLost() | base.QrReady() | base.PushOffered():
+                self.outgoing.over(_OVER)
+            case _ if self.session.state is LoginState.RUNNING:
+                self.outgoing.login(self.session.roster.own)
