@@ -5,9 +5,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from wxcontroller.client.outcomes import End
 from wxcontroller.client.parcel import Parcel
 from wxcontroller.client.sendtables import Part, RequestRow, SendRow
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.openwx.media import MediaFacts
+from wxcontroller.openwx.reports import SendResult
 
 ATTEMPTS = 5
 
@@ -94,6 +97,23 @@ class Job:
         """Let who waits for it know, once."""
         if not self.result.done():
             self.result.set_result(outcome)
+
+    def ended_as(self, end: End, message_id: str = "", media: MediaFacts | None = None) -> SendResult:
+        """Return what is told of its end."""
+        return SendResult(
+            message_id=message_id,
+            local_id=self.client_id,
+            target=self.item.target,
+            is_group=self.item.is_group,
+            content=self.item.content,
+            time=int(time.time()),
+            code=end.code,
+            status=end.status,
+            info=end.info,
+            attempts_left=self.attempts_left,
+            media=media,
+            origin=self.origin,
+        )
 
     def row(self, sides: str) -> SendRow:
         """Return what is stored of it."""

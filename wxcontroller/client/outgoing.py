@@ -5,7 +5,6 @@ import contextlib
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,14 +16,13 @@ from wxcontroller.client.mediaout import BadMedia
 from wxcontroller.client.outcomes import FAILED, NOT_SENT, TOO_MANY_TODAY, UNKNOWN, End, end_of, told
 from wxcontroller.client.pacing import DailyLimit, Pacing
 from wxcontroller.client.parcel import Parcel, parcel_of
+from wxcontroller.client.rests import TRANSIENT, Resting
 from wxcontroller.client.sendstore import SendStore
 from wxcontroller.client.sendtables import Added, Left, Replied, RequestRow
 from wxcontroller.client.tasks import Tasks
-from wxcontroller.core.backoff import Backoff
+from wxcontroller.client.waiting import Waiting
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.openwx.media import MediaFacts
-from wxcontroller.openwx.reports import SendResult
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000
@@ -32,9 +30,6 @@ MOST_WAITING = 10_000
 AGAIN_SECONDS = 300.0
 # How a send ended is on disk before its caller hears of it, unless the disk takes longer than this.
 _TELL_SECONDS = 5.0
-# WeChat's "system error": may pass. Everything else is an answer and is not asked for again (protocol 9.5).
-_TRANSIENT = -1
-_TOO_FREQUENT = 1205
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
 _NOBODY = "the chat is not known (any more)"
 _OTHER_LOGIN = "the account has logged in anew, and everybody has another id since"
@@ -46,15 +41,6 @@ class Ticket:
 
     jobs: tuple[Job, ...]
     stored: "asyncio.Future[Added | RequestRow | Replied]"
-
-
-@dataclass(frozen=True, slots=True)
-class Rests:
-    """Seconds that the whole queue rests, first and longest: when the ``line`` to WeChat fails, so that five tries
-    outlast a moment of trouble, and when WeChat says that sends are too ``frequent``, which more of them prolong."""
-
-    line: tuple[float, float] = (1.0, 15.0)
-    frequent: tuple[float, float] = (60.0, 600.0)
 
 
 @dataclass(slots=True)
@@ -72,13 +58,11 @@ class Outgoing:
     store: SendStore
     tasks: Tasks
     keep_seconds: float
-    rests: Rests = Rests()
+    resting: Resting
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
-    _waiting: deque[Job] = field(default_factory=deque)
-    _packing: dict[int, list[Job]] = field(default_factory=dict)  # by their parcel's id
-    _ending: set[Job] = field(default_factory=set)  # until that is stored
+    _waiting: Waiting = field(default_factory=Waiting)
     _placing: int = 0
     _login: str = ""  # one's own id while sends can go out
     _lost: str = ""  # why those that wait never can, "" when they may
@@ -86,15 +70,9 @@ class Outgoing:
     _look: bool = False  # whether there may be some that never can
     _closed: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
-    _line: Backoff = field(init=False)
-    _frequent: Backoff = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._line, self._frequent = Backoff(*self.rests.line), Backoff(*self.rests.frequent, jitter=0.0)
 
     def __len__(self) -> int:
-        return len(self._waiting) + sum(map(len, self._packing.values()))
+        return len(self._waiting)
 
     @property
     def full(self) -> bool:
@@ -116,17 +94,17 @@ class Outgoing:
     @property
     def in_flight(self) -> int:
         """How many of the queued are being handed to WeChat now: one or none."""
-        return int(bool(self._waiting) and self._waiting[0].in_flight)
+        return int(bool(self._waiting.line) and self._waiting.line[0].in_flight)
 
     @property
     def oldest_since(self) -> float | None:
         """When the one that has waited longest was queued, seconds since 1970."""
-        return min((job.queued_at for job in self._all()), default=None)
+        return min((job.queued_at for job in self._waiting.all), default=None)
 
     @property
     def next_at(self) -> float | None:
         """When the next one goes out, seconds since 1970, as far as pacing tells; None when none waits or can."""
-        if len(self._waiting) <= self.in_flight or self.held:
+        if len(self._waiting.line) <= self.in_flight or self.held:
             return None
         # The pause begins when the one under way is done.
         return time.time() + (self.pacing.interval if self.in_flight else max(0.0, self.pacing.pause()))
@@ -134,13 +112,13 @@ class Outgoing:
     @property
     def due_in(self) -> float:
         """In how many seconds the next one can go out, 0 for one that is under way."""
-        if self.held:
+        if self.held or not self._waiting.line:
             return math.inf
         return 0.0 if self.in_flight else max(0.0, self.pacing.pause())
 
     def of(self, request: str) -> list[Job]:
         """Return the messages of a keyed request whose end is not stored."""
-        return [job for job in (*self._all(), *self._ending) if job.request == request]
+        return self._waiting.of(request)
 
     # -- what comes in
 
@@ -163,7 +141,7 @@ class Outgoing:
     def refuse(self, order: Order, info: str) -> None:
         """Report messages that are not queued at all as sends that failed."""
         for job in self._jobs(order):
-            _ = self.carrier.report(_result(job, End(FAILED, info), "", None), "", lambda _, add: add())
+            _ = self.carrier.report(job.ended_as(End(FAILED, info)), "", lambda _, add: add())
 
     def login(self, own: str) -> None:
         """Sends can go out: one is logged in, with this id."""
@@ -176,7 +154,7 @@ class Outgoing:
         if self._login:
             self._since = time.time()
         self._login, self._lost, self._look = "", why, True
-        for job in self._all():
+        for job in self._waiting.all:
             job.never = job.never or why
         self._news.set()
 
@@ -184,7 +162,7 @@ class Outgoing:
         """Wait until nothing is queued any more, at most ``seconds``."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._idle.wait()
+                await self._waiting.until_empty()
 
     # -- what goes out
 
@@ -195,14 +173,12 @@ class Outgoing:
             while True:
                 self._news.clear()
                 await self._end_what_never_can()
-                if not self._waiting:
-                    self._idle.set()
-                if not self._waiting or not self._login:
+                if not self._waiting.line or not self._login:
                     await self._pause(self._patience())
                 elif (pause := self.pacing.pause()) > 0:
                     await self._pause(pause)
                 else:
-                    await self._attempt(self._waiting[0])
+                    await self._attempt(self._waiting.line[0])
         finally:
             await self._close()
 
@@ -229,39 +205,29 @@ class Outgoing:
             job.marked, job.in_flight = False, True
             message_id = await self.carrier.transmit(job)
         except WeChatError as problem:
-            rest = self._rest(problem)
+            rest = self.resting.after(problem)
             await self._failed(job, problem)
         except (Unsupported, OSError) as problem:
             self.last_error = str(problem)
             await self._finish(job, End(FAILED, self.last_error))
         else:
             self.last_sent, self.last_error = int(time.time()), ""
-            self._line.reset()
-            self._frequent.reset()
+            self.resting.reset()
             await self._finish(job, End(0, "success"), message_id)
         finally:
             self.pacing.sent(rest)
-
-    def _rest(self, problem: WeChatError) -> float:
-        """Return for how long the queue is to rest."""
-        if problem.ret == _TOO_FREQUENT:
-            rest = self._frequent.next()
-            log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
-            return rest
-        return self._line.next() if problem.ret in (None, _TRANSIENT) else 0.0
 
     async def _failed(self, job: Job, problem: WeChatError) -> None:
         job.unsure = job.unsure or (job.in_flight and problem.unsure)
         job.in_flight = False
         self.last_error = str(problem)
-        if problem.ret not in (None, _TRANSIENT) or job.attempts_left <= 0:
+        if problem.ret not in (None, TRANSIENT) or job.attempts_left <= 0:
             await self._finish(job, end_of(problem))
         else:
             log.warning("a send did not get through (%s), %d tries left", problem, job.attempts_left)
             if not job.unsure:  # else it is tried again next, while WeChat would know it again
                 job.tried = 0.0
-                self._waiting.popleft()
-                self._waiting.append(job)
+                self._waiting.to_the_end(job)
                 self.store.put_back(job)
 
     async def _finish(self, job: Job, end: End, message_id: str = "", reason: str = "") -> None:
@@ -283,10 +249,9 @@ class Outgoing:
                 data=content,
             )
         sides = "" if self.carrier.knows(job) else await self._sides(job)
-        result = _result(job, end, message_id, facts)
+        result = job.ended_as(end, message_id, facts)
         outcome = told(result, reason)
-        self._remove(job)
-        self._ending.add(job)
+        self._waiting.remove(job)
         stored = self.carrier.report(result, sides, self.store.end(job, outcome))
         timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, job.tell, outcome)
         stored.add_done_callback(partial(self._ended, job, outcome, timer))
@@ -303,7 +268,7 @@ class Outgoing:
         if not self._look and not late:
             return
         self._look = False
-        for job in self._all():
+        for job in self._waiting.all:
             if why := job.never or self._never(job, late):
                 await self._finish(job, End(NOT_SENT, why if job.unsure else f"not sent: {why}"))
 
@@ -327,7 +292,7 @@ class Outgoing:
 
     def _at_once(self, job: Job) -> bool:
         """Whether a message is handed to WeChat as soon as it is stored."""
-        idle = not self._waiting and not self._placing
+        idle = not len(self) and not self._placing
         return idle and job.login == self._login and job.parcel is None and self.pacing.pause() <= 0
 
     def _mark(self, job: Job) -> None:
@@ -362,34 +327,28 @@ class Outgoing:
         for job in jobs:
             if job.parcel is not None:
                 job.parcel.hold()
-            if job.parcel is None or job.parcel.ready:
-                self._waiting.append(job)
-            elif job.parcel.id in self._packing:
-                self._packing[job.parcel.id].append(job)
-            else:
-                self._packing[job.parcel.id] = [job]
+            if self._waiting.add(job) and job.parcel is not None:
                 self.tasks.leave(self._pack(job.parcel))
             self._look = self._look or job.login != self._login
-        self._idle.clear()
         self._news.set()
 
     async def _pack(self, parcel: Parcel) -> None:
         """Find the content of a parcel, and queue who waits for it; or tell that there is none."""
         try:
             found = await self.carrier.pack(parcel)
-        except BadMedia as problem:
+        except Exception as problem:
+            if not isinstance(problem, BadMedia):  # nobody is to wait for ever for a mistake of ours
+                log.exception("finding the content of a send failed")
+                problem = BadMedia("internal error, see the journal of this account", "", parcel.facts)
             parcel.facts = problem.facts
-            for job in self._packing.get(parcel.id, []).copy():
+            for job in self._waiting.packing.get(parcel.id, []).copy():
                 await self._finish(job, End(FAILED, problem.message), reason=problem.reason)
             return
         parcel.become(found)
-        jobs = self._packing.pop(parcel.id, [])
-        if not jobs:  # given up meanwhile
+        if not self._waiting.packed(parcel.id):  # given up meanwhile
             parcel.discard()
             return
         self.store.pack(parcel.row())
-        self._waiting.extend(jobs)
-        self._idle.clear()
         self._news.set()
 
     def _take_up(self, left: Left) -> None:
@@ -405,34 +364,22 @@ class Outgoing:
 
     async def _close(self) -> None:
         self._closed = True
-        for job in self._all() if not self.keep_seconds else ():
+        for job in self._waiting.all if not self.keep_seconds else ():
             job.unsure = job.unsure or job.in_flight
             words = "stopped while sending" if job.unsure else "not sent: stopping"
             await self._finish(job, End(NOT_SENT, words))
         if len(self):
             log.info("%d sends stay queued for the next start", len(self))
-        for job in self._all():
+        for job in self._waiting.all:
             job.tell(None)
 
     def _ended(self, job: Job, outcome: JsonObject, timer: asyncio.TimerHandle, _: "asyncio.Future[object]") -> None:
         """The report is on disk, and the job is not any more."""
         timer.cancel()
-        self._ending.discard(job)
+        self._waiting.ending.discard(job)
         job.tell(outcome)
         if job.parcel is not None:
             job.parcel.release()
-
-    def _all(self) -> list[Job]:
-        return [*self._waiting, *(job for jobs in self._packing.values() for job in jobs)]
-
-    def _remove(self, job: Job) -> None:
-        number = job.parcel.id if job.parcel is not None else 0
-        if job not in self._packing.get(number, ()):
-            self._waiting.remove(job)
-            return
-        self._packing[number].remove(job)
-        if not self._packing[number]:
-            del self._packing[number]
 
     def _patience(self) -> float | None:
         """Return how long what is queued may wait for a login, None when nothing does."""
@@ -445,20 +392,3 @@ class Outgoing:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
-
-
-def _result(job: Job, end: End, message_id: str, facts: MediaFacts | None) -> SendResult:
-    return SendResult(
-        message_id=message_id,
-        local_id=job.client_id,
-        target=job.item.target,
-        is_group=job.item.is_group,
-        content=job.item.content,
-        time=int(time.time()),
-        code=end.code,
-        status=end.status,
-        info=end.info,
-        attempts_left=job.attempts_left,
-        media=facts,
-        origin=job.origin,
-    )

@@ -52,9 +52,8 @@ SENDS = """
     CREATE INDEX requests_time ON requests (time);
     ALTER TABLE events ADD COLUMN replied INTEGER NOT NULL DEFAULT 0
 """
-_SENDS = (
-    "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, sides, parcel, request"
-)
+# Without who they are between: that is read when it is needed, which is seldom.
+_SENDS = "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request"
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
 
@@ -72,7 +71,8 @@ class SendRow:
 
     ``login`` is one's own id in the login whose ids ``target`` is one of. ``tried``: when it was handed to WeChat
     first, in seconds since 1970, while it is not known whether it arrived; 0 for never. ``sides`` is the part of its
-    report, as JSON, that says who it is between. ``parcel``: 0 for a text. ``request``: "" for none.
+    report, as JSON, that says who it is between; "" when it was not read. ``parcel``: 0 for a text.
+    ``request``: "" for none.
     """
 
     login: str
@@ -82,8 +82,8 @@ class SendRow:
     client_id: str
     attempts_left: int
     origin: str
-    sides: str
     request: str
+    sides: str = ""
     seq: int = 0
     time: float = 0.0
     tried: float = 0.0
@@ -202,14 +202,9 @@ def sides_of(db: sqlite3.Connection, seq: int) -> str:
 
 
 def end(db: sqlite3.Connection, seq: int, part: Part, outcome: JsonObject, report: Callable[[], int]) -> None:
-    """Forget a send that has ended and store its report, and its outcome for who asks with its request's key.
-
-    A send that is not there any more has its report.
-    """
+    """Forget a send that has ended and store its report, and its outcome for who asks with its request's key."""
     found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, request", (seq,)).fetchone()
-    if found is None:
-        return
-    parcel, request = found
+    parcel, request = found or (None, None)  # not there: the file was damaged, and is another one now
     event = report()
     if request is not None:
         db.execute(
@@ -300,7 +295,7 @@ def _object(kept: object) -> JsonObject:
 
 
 def _send(row: tuple[object, ...]) -> SendRow:
-    seq, when, tried, login, target, is_group, content, client_id, attempts_left, origin, sides, parcel, request = row
+    seq, when, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request = row
     assert isinstance(seq, int)
     assert isinstance(when, float)
     assert isinstance(tried, float)
@@ -316,7 +311,6 @@ def _send(row: tuple[object, ...]) -> SendRow:
         client_id=str(client_id),
         attempts_left=attempts_left,
         origin=str(origin),
-        sides=str(sides),
         parcel=parcel if isinstance(parcel, int) else 0,
         request=str(request) if request else "",
     )

@@ -27,11 +27,12 @@ from wxcontroller.client.keeping import Keeping
 from wxcontroller.client.logins import Logins
 from wxcontroller.client.mediabook import MediaBook, media_to_json
 from wxcontroller.client.mediaout import MediaOut
-from wxcontroller.client.outgoing import Outgoing, Rests
+from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.pacing import Pacing
 from wxcontroller.client.people import chat_of
 from wxcontroller.client.replies import Replies, Reply
 from wxcontroller.client.reporting import reporter_of
+from wxcontroller.client.rests import Resting, Rests
 from wxcontroller.client.resuming import Resuming, with_media
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
@@ -133,7 +134,7 @@ class Client:
         store = SendStore(events)
         carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"))
         keep = config.seconds("send_keep_seconds")
-        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, self.rests)
+        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, Resting(self.rests))
         logins = Logins(session, outgoing)
         parts = Parts(
             config=config,

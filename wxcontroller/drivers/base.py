@@ -55,7 +55,10 @@ class Hindered:
 
 @dataclass(frozen=True, slots=True)
 class QrReady:
-    """A QR code to scan. ``link`` is the text it encodes, ``image`` WeChat's own JPEG, ``number`` counts from 1."""
+    """A QR code to scan. ``link`` is the text it encodes, ``image`` WeChat's own JPEG, ``number`` counts from 1.
+
+    The session that there was is over, and with it the ids of people and groups; as with PushOffered.
+    """
 
     link: str = field(repr=False)  # whoever has it can offer the login to a phone: not for logs
     image: bytes = field(repr=False)

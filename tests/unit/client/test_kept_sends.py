@@ -3,10 +3,12 @@
 import asyncio
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, BEN, TEAM, logged_in
@@ -303,6 +305,53 @@ async def test_a_send_is_on_disk_before_wechat_has_it_and_gone_from_there_with_i
         client.driver.send_gate.set()
         await until(lambda: db.execute("SELECT COUNT(*) FROM sends").fetchone() == (0,))
         assert db.execute("SELECT COUNT(*) FROM events WHERE type = 'friend_message'").fetchone() == (1,)
+
+
+async def test_content_that_is_still_being_fetched_at_a_stop_is_fetched_again(start: Start) -> None:
+    """Nobody waits for a server that hangs; the next process asks it anew."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def serve(_: web.Request) -> web.Response:
+        asked.set()
+        await go_on.wait()
+        return web.Response(body=b"\x89PNG\r\n\x1a\n" + bytes(100), content_type="image/png")
+
+    app = web.Application()
+    app.router.add_get("/a.png", serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}/a.png"
+    client = start(WXCLIENT_MEDIA_PRIVATE_URLS="1")
+    await client.login()
+    answer = obj(await client.get("send_friend_message", id="@ann", media_path=address, **{"async": "1"}))
+    assert answer["code"] == 0
+    await asyncio.wait_for(asked.wait(), 5)
+    begun = time.monotonic()
+    await client.stop()
+    assert time.monotonic() - begun < 2
+    go_on.set()
+    again = start(WXCLIENT_MEDIA_PRIVATE_URLS="1")
+    await again.login()
+    await until(lambda: len(again.driver.media_sends) == 1)
+    assert [to for to, _ in again.driver.media_sends] == ["@ann"]
+    await until(lambda: not list(again.paths.media("alice").iterdir()))
+    await runner.cleanup()
+
+
+async def test_a_mistake_of_ours_with_content_is_told_and_holds_nothing_up(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr("wxcontroller.client.mediaout.MediaOut.pack", broken)
+    client = start()
+    await client.login()
+    answer = obj(await client.get("send_friend_message", id="@ann", media_id="@x:3"))
+    assert (answer["code"], answer["status"]) == (-1, "internal error, see the journal of this account")
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    assert obj(await client.get("get_client_info"))["queued"] == 0
 
 
 @pytest.fixture
