@@ -205,14 +205,14 @@ class Outgoing:
             job.marked, job.in_flight = False, True
             message_id = await self.carrier.transmit(job)
         except WeChatError as problem:
-            rest = self.resting.after(problem)
+            rest = self.resting.after(problem, job)
             await self._failed(job, problem)
         except (Unsupported, OSError) as problem:
             self.last_error = str(problem)
             await self._finish(job, End(FAILED, self.last_error))
         else:
             self.last_sent, self.last_error = int(time.time()), ""
-            self.resting.reset()
+            self.resting.taken()
             await self._finish(job, End(0, "success"), message_id)
         finally:
             self.pacing.sent(rest)

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
+from wxcontroller.client.job import ATTEMPTS, Job
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 
@@ -14,8 +15,9 @@ _TOO_FREQUENT = 1205
 
 @dataclass(frozen=True, slots=True)
 class Rests:
-    """Seconds that the queue rests, first and longest: when the ``line`` to WeChat fails, so that five tries outlast
-    a moment of trouble, and when WeChat says that sends are too ``frequent``, which more of them prolong."""
+    """Seconds that the whole queue rests, first and longest: when the ``line`` to WeChat fails, longer after each try
+    of a message, so that five of them outlast a moment of trouble; and when WeChat says that sends are too
+    ``frequent``, longer until it takes one, as more of them only prolong it."""
 
     line: tuple[float, float] = (1.0, 15.0)
     frequent: tuple[float, float] = (60.0, 600.0)
@@ -23,24 +25,25 @@ class Rests:
 
 @dataclass(slots=True)
 class Resting:
-    """How long the next rest is; each is longer than the one before until a send succeeds."""
+    """How long the next rest is."""
 
     rests: Rests
-    _line: Backoff = field(init=False)
     _frequent: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
-        self._line, self._frequent = Backoff(*self.rests.line), Backoff(*self.rests.frequent, jitter=0.0)
+        self._frequent = Backoff(*self.rests.frequent, jitter=0.0)
 
-    def after(self, problem: WeChatError) -> float:
-        """Return for how many seconds the queue is to rest after a failure."""
+    def after(self, problem: WeChatError, job: Job) -> float:
+        """Return for how many seconds the queue is to rest after a try that failed; it is counted in ``job``."""
         if problem.ret == _TOO_FREQUENT:
             rest = self._frequent.next()
             log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
             return rest
-        return self._line.next() if problem.ret in (None, TRANSIENT) else 0.0
+        if problem.ret not in (None, TRANSIENT) or job.attempts_left <= 0:
+            return 0.0
+        first, longest = self.rests.line
+        return float(min(longest, first * 2.0 ** (ATTEMPTS - 1 - job.attempts_left)))
 
-    def reset(self) -> None:
-        """Begin anew: a send succeeded."""
-        self._line.reset()
+    def taken(self) -> None:
+        """WeChat takes sends (again)."""
         self._frequent.reset()
