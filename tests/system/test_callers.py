@@ -199,14 +199,14 @@ def test_a_file_below_an_allowed_directory(world: World, files: str) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("{files}/link.gif", "not below one of media_paths"),
-        ("{files}/../outside.gif", "not below one of media_paths"),
-        ("/opt/outside.gif", "not below one of media_paths"),
-        ("/proc/self/environ", "not below one of media_paths"),
+        ("{files}/link.gif", "no such file below media_paths"),
+        ("{files}/../outside.gif", "no such file below media_paths"),
+        ("/opt/outside.gif", "no such file below media_paths"),
+        ("/proc/self/environ", "no such file below media_paths"),
         ("{files}/pipe.gif", "it is not a file"),
         ("{files}", "it is not a file"),
         ("{files}/nothing.gif", "media_paths in wxclient(8)"),
-        ("/etc/shadow", "media_paths in wxclient(8)"),
+        ("/etc/shadow", "no such file below media_paths"),
         ("/home/bot/pictures/a.gif", "media_paths in wxclient(8)"),
         (f"{SANDBOX}/sandbox/health", "private network"),
         (f"{CONTROLLER}/openwx/check_client", "private network"),
@@ -214,7 +214,7 @@ def test_a_file_below_an_allowed_directory(world: World, files: str) -> None:
         ("http://[::1]:2000/", "private network"),
         ("http://169.254.169.254/latest/meta-data/", "private network"),
         ("http://10.0.0.1/a.gif", "private network"),
-        ("file:///etc/passwd", "media_paths in wxclient(8)"),
+        ("file:///etc/passwd", "the path is not absolute"),
     ],
 )
 def test_a_file_or_address_that_nobody_may_have(world: World, files: str, path: str, reason: str) -> None:

@@ -57,14 +57,17 @@ class EventLog:
         self._news = asyncio.Event()
         self._unwritten = 0
         self.counts = Counts()
+        self.ended = False
 
     def open(self) -> None:
         self._database.open()
         self._leave(lambda _: None)  # as soon as it is open, its counts are known
 
     async def close(self, seconds: float) -> None:
-        """Write what is left; see Database.close."""
+        """Write what is left; see Database.close. Whoever follows the log learns that it has ended."""
         await self._database.close(seconds)
+        self.ended = True
+        self._news.set()
 
     @property
     def trouble(self) -> str:

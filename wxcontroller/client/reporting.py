@@ -27,6 +27,8 @@ _FOR_CHECK_EVENT = frozenset(
         "friend_request",
     }
 )
+# Characters of media in reports that wait for their turn; beyond it check_event gets them without, the path stays.
+MOST_HELD = 32 * 1024 * 1024
 _EVENTS = _FOR_CHECK_EVENT | {*DEFAULT_EVENTS, "update_user", "update_friend", "update_group"}
 
 
@@ -41,24 +43,14 @@ class Slot:
     """A message's place in the order of reports, filled later, when its media have been fetched."""
 
     _reporter: "Reporter"
-    _place: Place
-    _ready: bool = False
-    _report: JsonObject | None = None
-
-    @property
-    def filled(self) -> bool:
-        return self._ready
-
-    @property
-    def report(self) -> JsonObject | None:
-        """What check_event is to hand out here, None for nothing."""
-        return self._report
+    place: Place
+    report: JsonObject | None = None  # what check_event is to hand out here, None for nothing
+    filled: bool = False
 
     def fill(self, report: JsonObject | None, media: str = "") -> None:
         """Give what is to be reported here, once; None: what it was held with. ``media`` as in Reporter.message."""
-        if not self._ready:
-            self._ready, self._report = True, report
-            self._reporter.fill(self._place, report, media)
+        if not self.filled:
+            self._reporter.fill(self, report, media)
 
 
 @dataclass(slots=True)
@@ -75,6 +67,7 @@ class Reporter:
     log: EventLog
     ring: Ring
     _order: deque[Slot] = field(default_factory=deque)
+    _held: int = 0  # characters of media in it
 
     def wants(self, event: str) -> bool:
         """Whether somebody asked for reports of this event; asked before an expensive one is made."""
@@ -112,13 +105,23 @@ class Reporter:
         if report is not None:
             self._hand_out(report)
 
-    def fill(self, place: Place, report: JsonObject | None, media: str) -> None:
+    def fill(self, slot: Slot, report: JsonObject | None, media: str) -> None:
         """Fill a place in the log, and pass on to check_event what is next in order; called by slots."""
-        self._fill(place, report, media)
+        self._fill(slot.place, report, media)
+        self._wait(slot, report)
         while self._order and self._order[0].filled:
-            slot = self._order.popleft()
-            if slot.report is not None:
-                self._hand_out(slot.report)
+            first = self._order.popleft()
+            if first.report is not None:
+                self._held -= _weight(first.report)
+                self._hand_out(first.report)
+
+    def _wait(self, slot: Slot, report: JsonObject | None) -> None:
+        """Keep a report for its turn, with its media as far as there is room. The next one in turn does not wait."""
+        if report is not None:
+            if slot is not self._order[0] and self._held + _weight(report) > MOST_HELD:
+                report = {**report, "media_data": ""}
+            self._held += _weight(report)
+        slot.report, slot.filled = report, True
 
     def _fill(self, place: Place, report: JsonObject | None, media: str) -> None:
         deliver = self.webhook and (report is None or self._passes(report))
@@ -128,8 +131,9 @@ class Reporter:
         if not self._order:
             self._hand_out(report)
             return
-        slot = Slot(self, Place(), True, report)
+        slot = Slot(self, Place())
         self._order.append(slot)
+        self._wait(slot, report)
 
     def _hand_out(self, report: JsonObject) -> None:
         if self._passes(report) and (report.get("post_type") != "event" or report.get("event") in _FOR_CHECK_EVENT):
@@ -148,6 +152,10 @@ class Reporter:
 def _without(report: JsonObject, media: str) -> JsonObject:
     """Leave out what ``media`` holds anyway."""
     return {**report, "media_data": ""} if media else report
+
+
+def _weight(report: JsonObject) -> int:
+    return len(text(report.get("media_data")))
 
 
 def reporter_of(config: ClientConfig, events: EventLog, ring: Ring) -> Reporter:

@@ -156,7 +156,7 @@ class Client:
         sending = Sending(parts)
         heartbeat = Heartbeat(
             config.poll_api,
-            config.seconds("poll_interval"),
+            config.seconds("plugin_openwx_poll_interval"),
             config.port,
             agent,
             lambda: session.state is LoginState.RUNNING,

@@ -48,7 +48,7 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Hindered:
-    """A login attempt does not get on; the driver goes on trying. ``reason`` in words."""
+    """A login, or loading the contacts after it, does not get on; the driver goes on trying. ``reason`` in words."""
 
     reason: str
 

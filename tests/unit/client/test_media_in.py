@@ -11,10 +11,10 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import keeping, resuming
+from wxcontroller.client import keeping, reporting, resuming
 from wxcontroller.client.inbox import Swept, sweep
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
@@ -22,6 +22,10 @@ from wxcontroller.openwx import reports
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+def fetched(directory: Path) -> list[Path]:
+    return list(directory.glob("mojo_weixin_media_*"))
 
 
 def content(path: Path) -> bytes:
@@ -85,6 +89,32 @@ async def test_reports_keep_their_order_while_a_download_takes_its_time(start: S
     gate.set()
     got = await webhook.messages(4)
     assert [r["id"] for r in got] == ["1", "2", "3", "771000:@ann"]
+
+
+async def test_what_waits_behind_a_slow_download_is_in_memory_as_far_as_there_is_room(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The webhook gets everything, from the files; check_event's own copies are let go, their paths stay."""
+    size = len(base64.encodebytes(PNG))
+    monkeypatch.setattr(reporting, "MOST_HELD", 2 * size)
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents.update(slow=PNG, fast=PNG)
+    gate = client.driver.gates["slow"] = asyncio.Event()
+    client.driver.play([*logged_in(), media("slow", id="0"), *(media("fast", id=str(n)) for n in range(1, 6))])
+    directory = client.paths.media("alice")
+    while len(fetched(directory)) < 5:
+        await asyncio.sleep(0.01)
+    gate.set()
+    got = await webhook.messages(6)
+    assert [len(str(report["media_data"])) for report in got] == [size] * 6
+    kept = [obj(report) for report in items(await client.get("check_event"))]
+    assert sorted(len(str(report["media_data"])) for report in kept) == [0, 0, 0, size, size, size]
+    assert [report["media_path"] for report in kept] == [report["media_path"] for report in got]
+    # There is room again.
+    client.driver.play([media("fast", id="6")])
+    await webhook.messages(7)
+    [last] = items(await client.get("check_event"))
+    assert len(str(obj(last)["media_data"])) == size
 
 
 async def test_a_download_that_fails_is_reported_with_the_reason(start: Start, webhook: Webhook) -> None:

@@ -139,3 +139,16 @@ async def test_who_reads_events_can_not_log_in_by_them(start: Start) -> None:
         while not (found := items((await page(client, "?types=input_qrcode"))["events"])):
             await asyncio.sleep(0.01)
     assert obj(obj(found[0])["report"])["params"] == [str(client.paths.qrcode_file("alice"))]
+
+
+async def test_a_reader_does_not_hold_a_stop_up_and_hears_of_it(start: Start) -> None:
+    client = start()
+    await client.login()
+    async with stream(client, "?types=stop") as got:
+        await anext(got)
+        begun = asyncio.get_running_loop().time()
+        await client.stop()
+        assert asyncio.get_running_loop().time() - begun < 0.5
+        assert (await anext(got))[0] == "stop"
+        with pytest.raises(StopAsyncIteration):
+            await anext(got)

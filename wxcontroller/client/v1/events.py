@@ -77,6 +77,8 @@ class Events:
                 after = entry.seq
             if len(found) == _AT_ONCE:
                 continue
+            if log.ended:
+                return response
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await news.wait()
