@@ -78,13 +78,11 @@ async def test_a_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) ->
         for life in range(4):
 
             async def go_on(life: int = life) -> None:
-                number = 0
-                while True:
+                for number in range(100):
                     text = f"life {life} text {number}"
                     with contextlib.suppress(aiohttp.ClientError):
                         await queued(account, text)
                         taken.append(text)
-                    number += 1
 
             writing = asyncio.create_task(go_on())
             await asyncio.sleep(0.3 + 0.13 * life)  # the moment is to be any
