@@ -45,7 +45,7 @@ ENVIRONMENT = {
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,python3,python3-aiohttp,"
     "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,"
-    "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-click,python3-rich,python3-cryptography"
+    "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography"
 )
 CLONE_NEWNET = 0x40000000
 
