@@ -27,7 +27,13 @@ THRESHOLDS = {
     "wxcontroller-alert@.service": 15,
     "wxcontroller-sandbox.service": 20,
 }
-SANDBOXED = ("wxcontroller.service", "wxclient@.service", "wxclient-prepare@.service", "wxcontroller-sandbox.service")
+SANDBOXED = (
+    "wxcontroller.service",
+    "wxclient@.service",
+    "wxclient-prepare@.service",
+    "wxcontroller-sandbox.service",
+    "wxcontroller-alert@.service",
+)
 # What the sandbox of a program is, as opposed to what it does.
 SANDBOX = re.compile(
     r"NoNewPrivileges|CapabilityBoundingSet|AmbientCapabilities|Protect\w+|Private\w+|ProcSubset|LockPersonality|"
@@ -56,11 +62,16 @@ def test_exposure_is_within_bounds(unit: str) -> None:
 
 
 def test_accounts_and_controller_have_the_same_sandbox() -> None:
-    controller, account, prepare = (
+    controller, account, prepare, alert = (
         {key: value for key, value in directives(unit).items() if SANDBOX.fullmatch(key)}
-        for unit in ("wxcontroller.service", "wxclient@.service", "wxclient-prepare@.service")
+        for unit in (
+            "wxcontroller.service",
+            "wxclient@.service",
+            "wxclient-prepare@.service",
+            "wxcontroller-alert@.service",
+        )
     )
-    assert controller == account
+    assert controller == account == alert
     assert {**prepare, "RestrictAddressFamilies": account["RestrictAddressFamilies"]} == account
     for key in LISTS:
         blocks = [directives(unit)[key][-2:] if key == LISTS[0] else directives(unit)[key][-1] for unit in SANDBOXED]
@@ -75,10 +86,10 @@ def test_nothing_runs_from_where_a_unit_writes(unit: str) -> None:
     writable = {
         *(f"/var/lib/{private}{each}" for each in found["StateDirectory"]),
         *(f"/run/{each}" for each in found["RuntimeDirectory"]),
-        *(" ".join(found["ReadWritePaths"]).replace("-/", "/").split()),
+        *(path.removeprefix("-") for value in found["ReadWritePaths"] for path in value.split()),
         *("/tmp", "/var/tmp", "/run"),
     }
-    assert writable <= {path for value in found["NoExecPaths"] for path in value.split()}
+    assert writable <= {path.removeprefix("-") for value in found["NoExecPaths"] for path in value.split()}
 
 
 @pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.iterdir() if "wxc" in path.suffix + path.name))

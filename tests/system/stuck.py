@@ -72,7 +72,7 @@ def hanging(context: DriverContext) -> Driver:
 
 
 program.make_driver = hanging
-Delivery._post = post_or_hang  # type: ignore[method-assign]
+Delivery._post = post_or_hang  # type: ignore[method-assign, assignment]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
 # What each of them may take are minutes; the watchdog's own time is as it is shipped.
 carrier.STUCK_SECONDS = database._STUCK_SECONDS = 20.0
