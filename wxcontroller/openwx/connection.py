@@ -21,7 +21,7 @@ STALLED_SECONDS = 120.0
 class PatientConnection(RequestHandler):
     """Where requests are parsed. Used as the protocol of each accepted socket; ``program`` is told as Server."""
 
-    __slots__ = ("_line_done", "_program")
+    __slots__ = ("_first", "_line_done", "_program", "_stalled")
 
     def __init__(
         self,
