@@ -41,7 +41,7 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
             continue
         try:
             alert = one.read()
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, OverflowError) as problem:
             log.error("%s can't be read and is dropped: %s", one.path, problem)
             round_.drop(one, str(problem))
             continue
@@ -51,6 +51,9 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
             round_.failed(one, trouble)
             if not trouble.final:
                 return False  # the others would not get through either
+        except Exception as problem:  # it must not hold up the others for ever
+            log.exception("an alert can't be put into words")
+            round_.failed(one, Trouble(f"it can't be put into words ({type(problem).__name__})", final=True))
         else:
             log.info("delivered: %s", alert.subject)
             round_.drop(one)

@@ -7,18 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.alert.kit import alert, program
 from wxcontroller.alert import deliver as delivering
+from wxcontroller.alert import mail
 from wxcontroller.alert.__main__ import AGAIN
 from wxcontroller.alert.deliver import MOST_REFUSALS, Trouble, deliver_all
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.paths import Paths
 
 REPOSITORY = Path(__file__).parents[3]
@@ -126,6 +128,37 @@ async def test_what_is_no_alert_is_dropped(spool: Spool) -> None:
     assert await deliver_all(spool, receiver)
     assert receiver.taken == ["alert1"]
     assert spool.waiting() == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"time": 10**400}, {"items": [{"kind": "scan", "qrcode": {"base64": "", "made": 10**30}}]}]
+)
+async def test_numbers_beyond_all_clocks_hold_up_no_other(spool: Spool, change: JsonObject) -> None:
+    content = {**alert(2).to_json(), **change}
+    (spool.paths.alerts_spool("command") / "alert2.json").write_text(json.dumps(content))
+    put(spool, 1)
+    receiver = Receiver()
+    await deliver_all(spool, receiver)
+    assert "alert1" in receiver.taken
+
+
+async def test_one_that_no_way_can_put_into_words_holds_up_no_other(spool: Spool) -> None:
+    for number, host in ((1, "vps1\nBcc: evil@example.org"), (2, "vps1")):
+        spool.put(replace(alert(number), host=host))
+    taken: list[bytes] = []
+
+    async def deliver(given: Alert) -> None:
+        taken.append(mail.message("ops@example.org", given))
+
+    for _ in range(MOST_REFUSALS):
+        await deliver_all(spool, deliver)
+    [sent] = taken
+    assert b"Bcc" not in sent
+    assert spool.waiting() == []
+    last = spool.state().last
+    assert last is not None
+    assert last.id == "alert1"
+    assert "ValueError" in last.error
 
 
 async def test_a_file_that_can_not_be_removed_is_not_delivered_again(

@@ -110,6 +110,17 @@ async def test_a_program_that_tells_no_link_has_its_picture_sent(watched: Watche
     assert (alert.items[0].qrcode.mime, alert.items[0].qrcode.content) == ("image/jpeg", picture)
 
 
+async def test_what_no_code_can_hold_is_told_without_one(watched: Watched) -> None:
+    await watched.running("alice", "perl")
+    watched.host.process("alice").show_qrcode()
+    watched.host.process("alice").say(LoginState.SCANNING, qrcode_link="x" * 5000)
+    watched.host.paths.qrcode_file("perl").write_bytes(b"\xff\xd8" + bytes(4_000_000))
+    watched.host.process("perl").write(json.dumps({"account": "perl", "state": "scaning"}).encode())
+    [alert] = await watched.live()
+    assert sorted(kinds([alert])) == ["problem alice scan", "problem perl scan"]
+    assert [item.qrcode for item in alert.items] == [None, None]
+
+
 async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Watched) -> None:
     process = await watched.host.start("alice")
     process.show_qrcode()
@@ -326,6 +337,17 @@ async def test_an_account_that_tells_nothing_of_its_reports_is_not_judged_by_the
     assert await watched.ask_reports() == []
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**400), "9" * 4000], ids=["large", "small", "digits"])
+async def test_numbers_beyond_all_bounds_stop_nobody(watched: Watched, number: object) -> None:
+    await watched.running("alice")
+    told = await reports(watched, waiting=number, dead=number, oldest_since=number)
+    told += await watched.live(60)
+    told += await reports(watched, waiting=5, dead=0, oldest_since=1)
+    told += await watched.live(60)
+    assert "problem alice delivery" in kinds(told)
+    assert all(len(alert.text) < 1000 for alert in told)
+
+
 # -- the machine
 
 
@@ -409,7 +431,7 @@ async def test_the_api_tells_the_ways_and_what_is_wrong(watched: Watched) -> Non
 async def test_a_test_alert_goes_by_all_ways_at_once(watched: Watched) -> None:
     watched.host.shared.alerts = watched.watch
     watched.set(command=("/bin/true",))
-    for _ in range(2):  # as often as somebody asks
+    for _ in range(2):
         await watched.host.v1("POST", "alerts/test")
     status, answer = await watched.host.v1("POST", "alerts/test")
     assert (status, answer["channels"]) == (200, ["webhook", "command"])
@@ -418,6 +440,20 @@ async def test_a_test_alert_goes_by_all_ways_at_once(watched: Watched) -> None:
     [alert] = [each.read() for each in waiting if each.id == answer["id"]]
     assert alert.event is Happening.TEST
     assert alert.items[0].qrcode is not None
+
+
+async def test_tests_are_bounded_and_cost_no_real_alert(watched: Watched) -> None:
+    watched.host.shared.alerts = watched.watch
+    watched.set(per_hour=3)
+    await watched.running("alice")
+    for _ in range(3):
+        assert (await watched.host.v1("POST", "alerts/test"))[0] == 200
+    status, answer = await watched.host.v1("POST", "alerts/test")
+    assert (status, obj(answer["error"])["code"]) == (429, "too-many-tests")
+    watched.host.process("alice").show_qrcode()
+    assert "problem alice scan" in kinds(await watched.live())
+    watched.now += 3600
+    assert (await watched.host.v1("POST", "alerts/test"))[0] == 200
 
 
 async def test_a_test_with_nobody_to_tell_says_what_to_do(watched: Watched) -> None:

@@ -14,6 +14,8 @@ from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, plai
 # An alert is to be read by a person.
 _MOST_ITEMS = 30
 _MOST_CODES = 8
+# WeChat's own are a tenth of it. What an alert is read from has a bound, too.
+_MOST_PICTURE = 256 * 1024
 
 
 class Composer:
@@ -53,9 +55,12 @@ class Composer:
             return None
         made = view.live.stamp[0] / 1e9  # the state file is written when there is a new code
         if view.qrcode_link:
-            return Picture("image/png", drawn(view.qrcode_link, "png"), made)
+            try:
+                return Picture("image/png", drawn(view.qrcode_link, "png"), made)
+            except ValueError:  # more than a code can hold: no link of WeChat's
+                return None
         image = self._state_files.qrcode(view.instance)
-        return Picture("image/jpeg", image, made) if image else None
+        return Picture("image/jpeg", image, made) if image and len(image) <= _MOST_PICTURE else None
 
 
 def host() -> str:

@@ -7,11 +7,12 @@ from typing import TypeAlias
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Kind, plain
 from wxcontroller.core.alertsettings import AlertSettings
-from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 # A phone that was asked without a code is mostly answered at once.
 _CONFIRM_SECONDS = 20.0
+_MOST = 1 << 40
 
 
 class Track(StrEnum):
@@ -130,20 +131,27 @@ def reports_of(view: View, status: JsonObject, settings: AlertSettings, now: flo
     if view.account.desired is not Desired.STARTED:
         return {Track.WAITING: Closed(), Track.DEAD: Closed()}
     reports = obj(status.get("reports"))
-    waiting, dead = integer(reports.get("waiting")), integer(reports.get("dead"))
-    oldest, error = integer(reports.get("oldest_since")), plain(text(reports.get("last_error")))
+    waiting, dead = _bounded(reports.get("waiting")), _bounded(reports.get("dead"))
+    oldest, error = _bounded(reports.get("oldest_since")), plain(text(reports.get("last_error")))
     late: Verdict = Well(name, f"The reports of account {name} get through again.")
     if waiting and oldest and now - oldest > settings.delivery_after:
         minutes = int(now - oldest) // 60
         why = f": {error}" if error else ""
         message = f"{waiting} reports of account {name} wait, the oldest for {minutes} minutes{why}."
-        late = Finding(Kind.DELIVERY, name, message, f"See to its receiver (post_api); see: wxctl status {name}")
+        late = Finding(
+            Kind.DELIVERY, name, message, f"See to its receiver (post_api); see: wxctl deliveries list {name}"
+        )
     refused: Verdict = Well(name, f"No report of account {name} is refused any more.")
     if dead:
         message = f"{dead} reports of account {name} were refused by their receiver and are kept as dead letters."
-        remedy = f"Mend the receiver, then send them again or drop them; see: wxctl status {name}"
+        remedy = f"Mend the receiver, then send them again or give them up: wxctl deliveries list {name} --state dead"
         refused = Finding(Kind.DEAD, name, message, remedy, level=dead)
     return {Track.WAITING: late, Track.DEAD: refused}
+
+
+def _bounded(value: JsonValue) -> int:
+    """Return a number that a program tells of itself, as one to reckon with."""
+    return max(0, min(integer(value), _MOST))
 
 
 def systemd_of(problem: str) -> Verdict:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from wxcontroller.controller.alerts.crashes import Crashes
 from wxcontroller.controller.alerts.disk import disk_of
 from wxcontroller.controller.alerts.findings import Track, Verdict, login_of, reports_of, systemd_of
 from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
+from wxcontroller.controller.errors import TooManyTests
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.v1 import client
 from wxcontroller.controller.view import View
@@ -31,6 +33,7 @@ _AT_ONCE = 8
 # How old ages may be on disk.
 _KEEP_SECONDS = 60.0
 _STUCK = 300.0
+_HOUR = 3600.0
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class AlertWatch:
     _looked: float | None = None
     _kept: float = 0.0
     _complaint: str = ""
+    _tests: deque[float] = field(default_factory=deque)  # of the last hour, by the steady clock
 
     def __post_init__(self) -> None:
         self._composer = Composer(self.accounts.state_files)
@@ -125,7 +129,16 @@ class AlertWatch:
         return found
 
     async def test(self) -> tuple[str, tuple[Channel, ...]]:
-        """Send a test alert; return its id and the ways it goes. Raises OSError when none takes it."""
+        """Send a test alert; return its id and the ways it goes. Raises TooManyTests, OSError when none takes it."""
+        steady = self.clock.steady()
+        while self._tests and self._tests[0] <= steady - _HOUR:
+            self._tests.popleft()
+        if len(self._tests) >= self.settings.per_hour:
+            raise TooManyTests(
+                f"{len(self._tests)} test alerts were sent within an hour",
+                "wait, or set per_hour in the table [alerts] of the settings",
+            )
+        self._tests.append(steady)
         alert = self._composer.test(self.clock.wall())
         await self._hand_over(alert)
         return alert.id, self.settings.channels
