@@ -60,7 +60,8 @@ class Carrier:
 
     async def pack(self, parcel: Parcel) -> Parcel:
         """Return a parcel, ready; raises as MediaOut.pack."""
-        return await self.media_out.pack(parcel)
+        with self.vitals.within(STUCK_SECONDS, "finding what to send"):
+            return await self.media_out.pack(parcel)
 
     async def upload(self, parcel: Parcel) -> None:
         """Give content to WeChat, unless it has it; raises as Driver.upload."""
