@@ -63,8 +63,8 @@ class Watchdog:
 
     def feed(self) -> None:
         """Tell systemd that the caller has got on, unless something else has not."""
-        if overdue := self._vitals.overdue():
-            self._tell(f"does not end: {', '.join(sorted(set(overdue)))}")
+        if words := self._overdue():
+            self._tell(words)
             return
         now = self._vitals.clock()
         if now - self._fed >= self._least or self._told:
@@ -80,7 +80,11 @@ class Watchdog:
         while seconds is not None:
             await asyncio.sleep(seconds / 10)
             if self._vitals.clock() - self._fed > seconds * _LATE:
-                self._tell("no sign of life")
+                self._tell(self._overdue() or "no sign of life")
+
+    def _overdue(self) -> str:
+        overdue = self._vitals.overdue()
+        return f"does not end: {', '.join(sorted(set(overdue)))}" if overdue else ""
 
     def _tell(self, what: str) -> None:
         if not self._told:

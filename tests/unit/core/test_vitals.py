@@ -111,3 +111,31 @@ async def test_where_it_hangs_is_told_before_it_is_killed(
         "wait",
     ]
     assert "what a friend wrote" not in told
+
+
+async def test_what_is_overdue_is_named_though_nobody_feeds(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    caplog.set_level(logging.ERROR)
+    vitals = Vitals()
+    watching = asyncio.create_task(Watchdog(Notifier(), vitals).watch())
+    with vitals.within(0.01, "writing the event log"):
+        async with asyncio.timeout(5):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+    watching.cancel()
+    await asyncio.wait({watching})
+    assert "does not end: writing the event log" in caplog.records[0].getMessage()
+
+
+async def test_what_has_ended_for_good_stays_overdue(systemd: Systemd) -> None:
+    clock = Clock()
+    vitals = Vitals(clock)
+    watchdog = Watchdog(Notifier(), vitals)
+    vitals.failed("the writer has ended")
+    clock.now += 9
+    watchdog.feed()
+    assert systemd.heard() == 0
+    assert vitals.overdue() == ["the writer has ended"]
