@@ -5,6 +5,7 @@ import sys
 import click
 
 from wxcontroller import __version__
+from wxcontroller.cli.alert import alert
 from wxcontroller.cli.context import DEFAULT_URL, Session
 from wxcontroller.cli.deliveries import deliveries
 from wxcontroller.cli.lifecycle import remove, restart, start, stop
@@ -60,7 +61,7 @@ def cli(context: click.Context, url: str, as_json: bool) -> None:
     context.obj = Session(url, as_json)
 
 
-for _verb in (start, stop, restart, list_, status, qr, logs, send, deliveries, remove):
+for _verb in (start, stop, restart, list_, status, qr, logs, send, deliveries, alert, remove):
     cli.add_command(_verb)
 
 

@@ -3,11 +3,15 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession, web
 
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.core.settings import Settings
+
+if TYPE_CHECKING:  # it uses what needs the context
+    from wxcontroller.controller.alerts.watch import AlertWatch
 
 
 @dataclass(slots=True)
@@ -26,6 +30,7 @@ class Context:
     settings_read: float = field(default_factory=time.time)
     settings_error: str = ""
     readers: int = 0  # of events
+    alerts: "AlertWatch | None" = None
 
     @property
     def settings(self) -> Settings:

@@ -28,6 +28,7 @@ class Event(StrEnum):
     ACCOUNT_STOPPED = "account-stopped"
     ACCOUNT_FAILED = "account-failed"
     SETTINGS = "settings"
+    ALERT = "alert"
 
 
 # Made with `systemd-id128 new`; the catalog explains each (systemd/wxcontroller.catalog).
@@ -46,6 +47,7 @@ MESSAGE_IDS: Mapping[Event, str] = {
     Event.ACCOUNT_STOPPED: "d8e619f07a5d4c73b4210ac4c67d60db",
     Event.ACCOUNT_FAILED: "615fa1a9c4174b0193ab762f2f18f12a",
     Event.SETTINGS: "a034d22408274bf2bee8ac0716a2cbb8",
+    Event.ALERT: "8186a5b1c71f43ada94c80f267582cfa",
 }
 LEVELS = {"debug": 10, "info": 20, "msg": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50}
 

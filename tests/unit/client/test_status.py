@@ -341,3 +341,20 @@ async def test_other_paths_are_answered_in_words(start: Start, method: str, path
     async with client.http.request(method, f"http://127.0.0.1:{client.port}/v1/{path}") as answer:
         assert answer.status == 404
         assert obj((await answer.json())["error"])["code"] == "no-such-path"
+
+
+async def test_when_wechat_was_heard_is_in_the_state_file(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wxcontroller.client.session._FRESH", 0.2)
+    client = start()
+    assert (await client.until_state("loading"))["last_sync_uptime"] is None
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    await client.login()
+    first = client.state()["last_sync_uptime"]
+    assert isinstance(first, float)
+    assert began - 0.1 <= first <= time.clock_gettime(time.CLOCK_BOOTTIME) + 0.1
+    # Not written at each answer, but before it is old.
+    client.driver.play([Progress(heard=True)] * 5)
+    await asyncio.sleep(0.25)
+    assert client.state()["last_sync_uptime"] == first
+    client.driver.play([Progress(heard=True)])
+    await until(lambda: client.state()["last_sync_uptime"] != first)

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.unit.client.conftest import Webhook
-from tests.unit.drivers.kit import HURRY, Wechat, wechat
+from tests.unit.drivers.kit import Wechat, hurried, wechat
 from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
@@ -132,7 +132,9 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             "WXCLIENT_SERVER": world.url,
             **environ,
         }
-        life = Life(Client(read_config("alice", environ, paths), lambda context: WebDriver(context, HURRY)))
+        # Sandbox and client share a loop, and some messages here take it their time.
+        timing = hurried(offline_after=10.0)
+        life = Life(Client(read_config("alice", environ, paths), lambda context: WebDriver(context, timing)))
         life.begin()
         stack.push_async_callback(life.end)
         await _log_in(world, account, paths)
