@@ -116,7 +116,7 @@ def test_wxctl_finds_what_it_needs(host: Host) -> None:
 
 
 def target(endpoint: Endpoint, account: str) -> str:
-    path = endpoint.path.replace("{name}", account)
+    path = endpoint.path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "none")
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 
 
