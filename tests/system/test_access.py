@@ -401,6 +401,12 @@ def test_nginx_as_the_document_says(host: Host, far: Far, tmp_path: Path) -> Non
         assert (status, json.loads(body)["code"]) == (200, -3)  # it got there, and is not logged in
         page = far.curl(f"{url}/", *trusted, "-i")
         assert b"content-security-policy: default-src 'none'" in page[1].lower()
+        upgrade = ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13")
+        key = ("-H", "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", "--http1.1")
+        status, told = far.curl(f"{url}/v1/events?token={shown}", *trusted, *upgrade, *key)
+        assert (status, b"heartbeat" in told) == (101, True)
+        status, told = far.curl(f"{url}/v1/events?token={shown}", *trusted)
+        assert (status, b"event: heartbeat" in told) == (200, True)
         own_page = ("-H", f"Origin: {url}", "-H", "Sec-Fetch-Site: same-origin")
         assert far.curl(f"{url}/v1/accounts", *trusted, *own_page, shown=shown)[0] == 200
         assert far.curl(f"{url}/v1/accounts", *trusted, "-H", "Origin: https://evil.example", shown=shown)[0] == 403
