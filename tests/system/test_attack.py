@@ -282,7 +282,7 @@ def world(host: Host) -> dict[str, str]:
     host.run("systemd-run", "-q", "--unit=victim-socket", *socat)
     host.run("systemd-run", "-q", "--unit=of-root", "sleep", "infinity")
     metadata(host)
-    token = host.text("wxctl", "token", "create", "victims", "--scope", "admin", "--account", "victim").strip()
+    made = host.run("wxctl", "token", "create", "victims", "--scope", "admin", "--account", "victim")
     pid = show(host, "wxclient@victim.service", "MainPID")
     journal = host.text(
         "sh", "-c", "ls /var/log/journal/*/system.journal /run/log/journal/*/system.journal 2>/dev/null || true"
@@ -290,7 +290,7 @@ def world(host: Host) -> dict[str, str]:
     return {
         "victim": pid,
         "victim_port": str(port_of(host, "victim")),
-        "token": token,
+        "token": made.stdout.decode().strip(),
         "victim_uid": host.text("ps", "-o", "uid=", "-p", pid).strip(),
         "root": show(host, "of-root.service", "MainPID"),
         "journal": journal.split()[0],
