@@ -182,6 +182,37 @@ def test_the_controller_reaches_its_accounts_whoever_was_restarted(host: Host) -
     assert host.text("stat", "-c", "%a %U:%G", secret).strip() == f"640 {user}:wxcontroller"
 
 
+def test_events_and_deliveries_with_tokens(host: Host) -> None:
+    """Through the controller to the account's own port; a stream ends when its token is revoked."""
+    port = started(host, "alice")
+    started(host, "bob")
+    token(host, "admin")
+    shown = token(host, "reader", "read", "alice")
+    stream = f"{CONTROLLER}/v1/events?types=state_change&token={shown}"
+    reader = ("--unit=reader", "-p", "StandardOutput=file:/root/stream", "curl", "-sN", "-m", "100", stream)
+    host.run("systemd-run", "-q", *reader)
+    until(lambda: b"event: heartbeat" in host.read("/root/stream"), 20, "the stream's first word")
+    for name in ("bob", "alice"):
+        host.run("wxctl", "restart", name, "--no-wait")
+    until(lambda: b"event: state_change" in host.read("/root/stream"), 30, "an event of alice")
+    assert b'"bob"' not in host.read("/root/stream")
+    assert ask(host, f"/v1/events?account=bob&token={shown}") == (403, "not-allowed")
+    status, _, body = host.http("GET", f"{CONTROLLER}/v1/deliveries?token={shown}")
+    [counts] = json.loads(body)["accounts"]
+    assert (status, counts["account"], counts["error"]) == (200, "alice", None)
+    deliveries = "/v1/accounts/alice/deliveries"
+    assert ask(host, f"{deliveries}?state=kept", shown) == (200, None)
+    assert ask(host, f"{deliveries}/nothing", shown) == (404, None)
+    assert ask(host, "/v1/accounts/alice/media/nothing", shown) == (404, None)
+    assert ask(host, f"{deliveries}/replay", shown, "POST") == (403, "not-allowed")
+    for path in ("/v1/events", "/v1/deliveries"):
+        assert ask(host, path, shown, port=port) == (200, None)
+        assert ask(host, path, port=port) == (401, "no-token")
+    assert show(host, "reader.service", "ActiveState") == "active"
+    host.run("wxctl", "token", "revoke", "reader")
+    until(lambda: show(host, "reader.service", "ActiveState") != "active", 30, "the end of the stream")
+
+
 def test_a_tokens_file_that_was_copied_here_closes_the_accounts_ports_too(host: Host) -> None:
     port = started(host, "alice")
     token(host, "admin")
@@ -235,6 +266,12 @@ def test_no_token_is_written_down_anywhere(host: Host) -> None:
         ask(host, f"/openwx/check_client?client=%ff&token={shown}")
         ask(host, f"/v1/accounts/alice/start?token={shown}", method="POST")
         ask(host, f"/openwx/get_client_info?token={shown}", port=port)
+        ask(host, f"/v1/accounts/alice/deliveries?token={shown}")
+        ask(
+            host, f"/v1/accounts/alice/deliveries/replay?token={shown}", method="POST", body=f"token={shown}".encode()
+        )
+        ask(host, f"/v1/accounts/alice/media/none?token={shown}")
+        host.run("sh", "-c", f"curl -sN -m 1 '{CONTROLLER}/v1/events?token={shown}' >/dev/null", check=False)
         ask(host, "/v1/accounts", shown)
     host.run("wxctl", "restart", "alice", "--no-wait")
     host.run("journalctl", "--sync")
