@@ -190,6 +190,7 @@ def test_events_and_deliveries_with_tokens(host: Host) -> None:
     shown = token(host, "reader", "read", "alice")
     stream = f"{CONTROLLER}/v1/events?types=state_change&token={shown}"
     reader = ("--unit=reader", "-p", "StandardOutput=file:/root/stream", "curl", "-sN", "-m", "100", stream)
+    host.write("/root/stream", b"")
     host.run("systemd-run", "-q", *reader)
     until(lambda: b"event: heartbeat" in host.read("/root/stream"), 20, "the stream's first word")
     for name in ("bob", "alice"):
