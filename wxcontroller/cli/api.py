@@ -136,10 +136,20 @@ class Api:
         elif form is not None:
             body, headers["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
         status, content = self._exchange(method, self._base + path, body, headers, wait)
-        if status == 401 and (fresh := self._finder.roots(*self._address)) and self._token and fresh != self._token:
-            # The controller was restarted since we looked; what it refused it has not done.
-            self._token = fresh
-            status, content = self._exchange(method, self._base + path, body, {**headers, **self._authority()}, wait)
+        answer = self._read(status, content)
+        if _not_let_in(status, answer) and self._token:
+            fresh = self._finder.roots(*self._address)
+            if fresh and fresh != self._token:
+                # The controller was restarted since we looked; what it refused it has not done.
+                self._token = fresh
+                headers.update(self._authority())
+                status, content = self._exchange(method, self._base + path, body, headers, wait)
+                answer = self._read(status, content)
+        if status >= 400:
+            raise _problem(status, answer, about)
+        return answer
+
+    def _read(self, status: int, content: bytes) -> JsonValue:
         try:
             answer: JsonValue = json.loads(content) if content else {}
         except ValueError:
@@ -147,8 +157,6 @@ class Api:
                 f"{self.shown} answered {status}, but not as wxcontroller does",
                 "check --url or WXCTL_URL: another program may listen there",
             ) from None
-        if status >= 400:
-            raise _problem(status, answer, about)
         return answer
 
     def _authority(self) -> dict[str, str]:
@@ -192,6 +200,11 @@ class Api:
 
 def _path(name: AccountName, verb: str = "") -> str:
     return f"/v1/accounts/{quote(name.name, safe='')}" + (f"/{verb}" if verb else "")
+
+
+def _not_let_in(status: int, answer: JsonValue) -> bool:
+    """Say whether an answer may mean that the token is not good (any more); the old API has one for all refusals."""
+    return status == 401 or (status == 403 and field(answer, "code") == REFUSED)
 
 
 def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxError:

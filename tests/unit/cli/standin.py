@@ -29,6 +29,7 @@ GONE: JsonObject = {"unit_state": "inactive", "unit_sub": "dead", "login_state":
 
 
 _BAD_TOKEN: JsonObject = {"error": {"code": "bad-token", "message": "the token is wrong", "remedy": "x"}}
+_AUTH_FAILURE: JsonObject = {"code": -6, "status": "auth failure", "reason": "the token is wrong; x"}
 
 
 def account(name: str, **more: JsonValue) -> JsonObject:
@@ -165,7 +166,8 @@ def controller() -> Iterator[Controller]:
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer: tuple[int, JsonValue] | None = 401, _BAD_TOKEN
+            old = self.path.startswith("/openwx/")
+            answer: tuple[int, JsonValue] | None = (403, _AUTH_FAILURE) if old else (401, _BAD_TOKEN)
             if state.lets_in(dict(self.headers)):
                 answer = state.answer(self.command, self.path, body)
             if answer is None:
