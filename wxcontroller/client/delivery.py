@@ -82,6 +82,7 @@ class Delivery:
         self.last_error = ""
         self.delivered = 0  # since the process began, as the next
         self.refused = 0
+        self.failed = 0  # tries that are followed by another
         self._policy = policy
         self._log = events
         self._answered = answered
@@ -173,6 +174,7 @@ class Delivery:
         backoff = Backoff(self._policy.first, self._policy.longest)
         backoff.tries = entry.attempts
         pause = backoff.next()
+        self.failed += 1
         self._log.failed(entry, error, status, time.time() + pause)
         self._tell(entry, pause)
         with contextlib.suppress(TimeoutError):

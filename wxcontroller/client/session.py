@@ -5,6 +5,7 @@ import hashlib
 import io
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.model import Direction, FriendRequest
+from wxcontroller.core.model import Direction, FriendRequest, MessageKind
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
@@ -56,6 +57,8 @@ class Session:
         # Seconds since 1970, 0 for not yet: when WeChat was heard last, and when the last message came.
         self.last_sync = 0
         self.last_received = 0
+        # Messages that WeChat has told of since the process began, those sent from the phone too.
+        self.messages: Counter[tuple[Direction, MessageKind]] = Counter()
         self._status = "starting"
         self._notifier = notifier
         self._reporter = reporter
@@ -119,6 +122,7 @@ class Session:
                 if event.heard:
                     self.last_sync = int(time.time())
             case base.MessageArrived():
+                self.messages[event.message.direction, event.message.kind] += 1
                 if event.message.direction is Direction.RECEIVED:
                     self.last_received = int(time.time())
                 if event.message.card is not None:

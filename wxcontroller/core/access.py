@@ -88,6 +88,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _v1("POST", "accounts/{name}/stop", Scope.CONTROL, About.NAME, "stop it"),
     _v1("POST", "accounts/{name}/restart", Scope.CONTROL, About.NAME, "restart it"),
     _v1("DELETE", "accounts/{name}", Scope.ADMIN, About.NAME, "stop and delete it"),
+    Endpoint(("GET",), "/metrics", Scope.READ, About.OWN, "figures for Prometheus"),
     _v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
     _v1("GET", "deliveries", Scope.READ, About.OWN, "what waits and what is dead, counted"),
     _v1("GET", "accounts/{name}/deliveries", Scope.READ, About.NAME, "its deliveries"),

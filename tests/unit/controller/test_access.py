@@ -268,6 +268,10 @@ async def test_the_counts_are_of_the_caller_s_accounts(host: Machine) -> None:
         await host.start(name)
     answer = await ask(host, "GET", "/v1/deliveries", bearer(token(host, Scope.READ, "bob")))
     assert [each["account"] for each in json.loads(answer.body)["accounts"]] == ["bob"]
+    figures = await ask(host, "GET", "/metrics", bearer(token(host, Scope.READ, "bob")))
+    assert figures.status == 200
+    assert b'wxclient_up{account="bob"}' in figures.body
+    assert b"alice" not in figures.body
 
 
 @pytest.mark.parametrize("where", ["header", "query", "form"])
