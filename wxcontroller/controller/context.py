@@ -1,6 +1,7 @@
 """What request handlers share, handed to them through the application."""
 
 import asyncio
+import ssl
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 from aiohttp import ClientSession, web
 
 from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.gate import Gate
+from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.core.settings import Settings
 
 if TYPE_CHECKING:  # it uses what needs the context
@@ -19,18 +22,26 @@ class Context:
     """The running controller.
 
     ``draining`` is set once it is to end: long polls then answer at once. ``settings_read`` is when the settings in
-    use were read; ``settings_error`` says why newer ones are not in use, "" when there are none.
+    use were read; ``settings_error`` says why newer ones are not in use, "" when there are none. ``tls`` is spoken
+    where others than this machine call. ``warnings`` are about who can call.
     """
 
     accounts: Accounts
     upstream: ClientSession
+    gate: Gate
+    tls: ssl.SSLContext | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = field(default_factory=time.time)
     notices: tuple[str, ...] = ()
     settings_read: float = field(default_factory=time.time)
     settings_error: str = ""
+    warnings: tuple[str, ...] = ()
     readers: int = 0  # of events
     alerts: "AlertWatch | None" = None
+    port_secrets: PortSecrets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.port_secrets = PortSecrets(self.accounts.paths)
 
     @property
     def settings(self) -> Settings:

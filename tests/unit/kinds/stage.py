@@ -132,9 +132,10 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             "WXCLIENT_SERVER": world.url,
             **environ,
         }
+        config = read_config("alice", environ, paths)
         # Sandbox and client share a loop, and some messages here take it their time.
         timing = hurried(offline_after=10.0)
-        life = Life(Client(read_config("alice", environ, paths), lambda context: WebDriver(context, timing)))
+        life = Life(Client(config, lambda context: WebDriver(context, timing), paths=paths))
         life.begin()
         stack.push_async_callback(life.end)
         await _log_in(world, account, paths)

@@ -16,9 +16,11 @@ from wxcontroller.controller.alerts.disk import disk_of
 from wxcontroller.controller.alerts.findings import Track, Verdict, login_of, reports_of, systemd_of
 from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
+from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.v1 import client
 from wxcontroller.controller.view import View
+from wxcontroller.core.access import Scope
 from wxcontroller.core.alerts import Alert, Happening
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
@@ -57,6 +59,7 @@ class AlertWatch:
     vitals: Vitals = field(default_factory=Vitals)
     clock: Clock = field(default_factory=Clock)
     ledger: Ledger = field(default_factory=Ledger)
+    _secrets: PortSecrets = field(init=False)
     _composer: Composer = field(init=False)
     _crashes: Crashes = field(init=False)
     _seldom: dict[Key, Verdict] = field(default_factory=dict)  # since the last look
@@ -67,6 +70,7 @@ class AlertWatch:
     _tests: deque[float] = field(default_factory=deque)  # of the last hour, by the steady clock
 
     def __post_init__(self) -> None:
+        self._secrets = PortSecrets(self.accounts.paths)
         self._composer = Composer(self.accounts.state_files)
         self._crashes = Crashes(self.accounts.units)
         self._load()
@@ -120,7 +124,7 @@ class AlertWatch:
 
         async def ask(view: View) -> None:
             async with turns:
-                told = await client.ask(self.upstream, view)
+                told = await client.ask(self.upstream, view, self._secrets.headers(view.instance, Scope.READ))
             if told.status is not None:
                 for track, verdict in reports_of(view, told.status, settings, self.clock.wall()).items():
                     found[(view.instance, track)] = verdict

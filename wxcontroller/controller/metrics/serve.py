@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, 
 from prometheus_client.exposition import choose_encoder
 
 from wxcontroller import __version__
+from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.metrics.accounts import Accounts
 from wxcontroller.controller.metrics.requests import Requests
@@ -48,11 +49,11 @@ async def metrics(request: web.Request) -> web.Response:
 
     While systemd does not answer there are the controller's own figures only.
     """
-    shared, figures = context(request), request.app[FIGURES]
+    shared, figures, who = context(request), request.app[FIGURES], caller(request)
     registry = CollectorRegistry()
     registry.register(figures.registry)
     try:
-        views = await shared.accounts.views()
+        views = [view for view in await shared.accounts.views() if who.may_see(view.instance)]
     except UnitFailed:
         figures.look(shared, False)
     else:

@@ -4,6 +4,7 @@ import time
 
 from aiohttp import web
 
+from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NoAlerts, json_response
 from wxcontroller.core.alertsettings import Channel
@@ -13,7 +14,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 async def alerts(request: web.Request) -> web.Response:
     """GET /v1/alerts: ``channels`` that are set up, and ``problems`` as far as they are alerts' business."""
-    shared = context(request)
+    shared, who = context(request), caller(request)
     channels: dict[str, JsonValue] = {
         channel.value: _channel(shared, channel) for channel in shared.settings.alerts.channels
     }
@@ -22,6 +23,8 @@ async def alerts(request: web.Request) -> web.Response:
         now = time.time()
         for (instance, _), record in shared.alerts.ledger.records.items():
             if record.finding is None or not record.finding.message:
+                continue
+            if not who.may_see(instance):  # those of the machine are of no account
                 continue
             problems.append(
                 {
