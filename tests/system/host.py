@@ -43,7 +43,7 @@ ENVIRONMENT = {
 # packages depend on is added (apt then needs no network to install them); it stands here too, so that one base tree
 # serves before and after they are built.
 PACKAGES = (
-    "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,python3,python3-aiohttp,"
+    "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,python3,python3-aiohttp,"
     "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,"
     "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography"
 )
