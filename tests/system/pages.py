@@ -20,7 +20,7 @@ PAGES = [
     "README.md",
     *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/howto").glob("*.md")),
 ]
-TRANSLATED = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/zh").rglob("*.md")) + ["README.zh-CN.md"]
+TRANSLATED = [*sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/zh").rglob("*.md")), "README.zh-CN.md"]
 _BLOCK = re.compile(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = "no-test: "
 

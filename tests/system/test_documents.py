@@ -1,13 +1,12 @@
-"""Every command of the tutorial, the how-to pages and README is run in a booted host, page by page, as a reader would.
+"""Every command of the tutorial, the how-to pages and README is run in a booted host, page by page.
 
-A block that can't be run there says so itself, with the reason, behind `sh` in its first line: `no-test: REASON`. What
+A block that can't be run there says so in its first line, with the reason, behind `sh`: `no-test: REASON`. What
 a reader does beside a block, with the phone mostly, is in PLAYS; commands that go on until Ctrl-C are in ENDLESS.
 """
 
 import json
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
