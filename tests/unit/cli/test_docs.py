@@ -22,7 +22,7 @@ from wxcontroller.core.targets import Targets
 ROOT = Path(__file__).parents[3]
 MAN = ROOT / "docs/man"
 PAGES = ("wxcontroller.8", "wxclient.8", "wxctl.1", "wxcontroller.toml.5")
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def source(page: str) -> str:
