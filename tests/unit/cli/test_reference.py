@@ -3,6 +3,7 @@
 import pytest
 
 from tests import reference
+from wxcontroller.core.states import LoginState
 
 
 @pytest.mark.parametrize("name", reference.PAGES)
@@ -16,4 +17,4 @@ def test_there_is_no_page_that_nothing_makes() -> None:
 
 
 def test_every_state_is_explained() -> None:
-    assert set(reference.comments(reference.LoginState)) == set(reference.LoginState.__members__)
+    assert set(reference.comments(LoginState)) == set(LoginState.__members__)
