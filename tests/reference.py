@@ -118,9 +118,9 @@ def options() -> str:
     ignored = [code(one.name) for one in OPTIONS.values() if one.origin is Origin.IGNORED]
     return document(
         "# Options of accounts",
-        "Given at a start (`wxctl start alice --option send_interval=5`, parameters of `/openwx/start_client`), under "
-        "`[client]` in the [settings](settings.md), or as variables in `/etc/wxcontroller/clients/INSTANCE.env`. "
-        "[wxclient(8)](../man/wxclient.8.scd) explains each at length.",
+        "Given at a start (`wxctl start alice --option send_interval=5`, parameters of `/openwx/start_client`), "
+        "under `[client]` in the [settings](settings.md), or as variables in "
+        "`/etc/wxcontroller/clients/INSTANCE.env`. [wxclient(8)](../man/wxclient.8.scd) explains each at length.",
         "## For requests and settings",
         table(head, rows(Origin.REQUEST)),
         "## For settings only",
