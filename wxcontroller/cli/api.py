@@ -15,7 +15,7 @@ from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, UnknownAccount, WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, one_line, read_json, text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
 # Longer than any start_timeout or stop_timeout that the settings allow: it is the controller that gives up.
@@ -128,7 +128,7 @@ class Api:
             body, headers["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
         status, content = self._exchange(method, self._base + path, body, headers, wait)
         try:
-            answer: JsonValue = json.loads(content) if content else {}
+            answer = read_json(content) if content else {}
         except ValueError:
             raise ControllerUnreachable(
                 f"{self.shown} answered {status}, but not as wxcontroller does",
@@ -176,9 +176,9 @@ def _path(name: AccountName, verb: str = "") -> str:
 def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxError:
     """Turn an error answer into the exception with the right exit code."""
     error = field(answer, "error")
-    code, remedy = text(field(error, "code")), text(field(error, "remedy"))
+    code, remedy = text(field(error, "code")), one_line(field(error, "remedy"))
     # The openwx endpoints' errors have the old shape.
-    message = text(field(error, "message")) or text(field(answer, "status")) or f"HTTP status {status}"
+    message = one_line(field(error, "message")) or one_line(field(answer, "status")) or f"HTTP status {status}"
     if about is not None and about.name not in message and about.instance not in message:
         message = f"{about.name}: {message}"
     if code == "unknown-account":

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import mmap
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -14,7 +14,6 @@ from aiohttp import web
 
 from wxcontroller.openwx.parameters import Body
 
-MOST = 64 * 1024 * 1024
 # As long as the controller gives a whole request.
 SECONDS = 120.0
 _IN_MEMORY = 1024 * 1024
@@ -40,24 +39,37 @@ class Attached:
         return data
 
 
+class TooLarge(web.HTTPRequestEntityTooLarge):
+    """A body of more than ``most`` bytes."""
+
+    def __init__(self, most: int, size: int) -> None:
+        super().__init__(most, size)
+        self.most = most
+
+
 @contextlib.asynccontextmanager
-async def body_of(request: web.Request, directory: Path) -> AsyncIterator[Body]:
+async def body_of(
+    request: web.Request, directory: Path, most: int, hold: Callable[[int], None]
+) -> AsyncIterator[Body]:
     """Read a request's body; a large one is mapped from a file in ``directory`` for the duration of the block.
 
-    Raises HTTPRequestEntityTooLarge, RequestPayloadError, TimeoutError for a body that stalls, and OSError when it
-    can't be written.
+    ``hold`` hears of each piece. Raises TooLarge, HTTPUnsupportedMediaType for one that is packed,
+    RequestPayloadError, TimeoutError for a body that stalls, OSError when it can't be written, and as ``hold``.
     """
     announced = request.content_length or 0
-    if announced > MOST:  # not waited for
-        raise web.HTTPRequestEntityTooLarge(MOST, announced)
+    if announced > most:  # not waited for
+        raise TooLarge(most, announced)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType  # some bytes of it could become any number
     small, size = bytearray(), 0
     with contextlib.ExitStack() as stack:
         large: IO[bytes] | None = None
         async with asyncio.timeout(SECONDS):
             async for piece in request.content.iter_chunked(_PIECE):
+                hold(len(piece))
                 size += len(piece)
-                if size > MOST:
-                    raise web.HTTPRequestEntityTooLarge(MOST, size)
+                if size > most:
+                    raise TooLarge(most, size)
                 if large is None and size > _IN_MEMORY:
                     large = stack.enter_context(_nameless(directory))
                     large.write(small)

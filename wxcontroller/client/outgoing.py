@@ -59,6 +59,7 @@ class Outgoing:
     tasks: Tasks
     keep_seconds: float
     resting: Resting
+    most: int = MOST_WAITING  # that wait
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
@@ -77,7 +78,7 @@ class Outgoing:
     @property
     def full(self) -> bool:
         """Whether so much waits that more would only wait for hours."""
-        return len(self) + self._placing >= MOST_WAITING
+        return len(self) + self._placing >= self.most
 
     @property
     def refusal(self) -> str:

@@ -34,6 +34,7 @@ from wxcontroller.client.replies import Replies, Reply
 from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.rests import Resting, Rests
 from wxcontroller.client.resuming import Resuming, with_media
+from wxcontroller.client.room import ROOM, Room
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
 from wxcontroller.client.sendstore import SendStore
@@ -134,7 +135,8 @@ class Client:
         store = SendStore(events)
         carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"))
         keep = config.seconds("send_keep_seconds")
-        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, Resting(self.rests))
+        most = config.number("send_queue_max")
+        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, Resting(self.rests), most)
         logins = Logins(session, outgoing)
         parts = Parts(
             config=config,
@@ -164,7 +166,7 @@ class Client:
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
-        async with listening(application(parts, sending, inbox), config):
+        async with listening(application(parts, sending, inbox, Room(config)), config):
             notifier.ready()
             events.open()
             # What an earlier process left, before anything is written by this one.
@@ -226,13 +228,13 @@ async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    http, loop = runner.server, asyncio.get_running_loop()
+    http, loop, room = runner.server, asyncio.get_running_loop(), app[ROOM]
     assert http is not None
     sockets: asyncio.Server | None = None
     try:
         try:
             sockets = await loop.create_server(
-                lambda: PatientConnection(http, loop, SERVER), "127.0.0.1", config.port
+                lambda: PatientConnection(http, loop, SERVER, room.crowd), "127.0.0.1", config.port
             )
         except OSError as problem:
             raise PortTaken(

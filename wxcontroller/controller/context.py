@@ -8,6 +8,7 @@ from aiohttp import ClientSession, web
 
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.core.settings import Settings
+from wxcontroller.openwx.load import Load
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Context:
     settings_read: float = field(default_factory=time.time)
     settings_error: str = ""
     readers: int = 0  # of events
+    load: Load = field(default_factory=Load)
 
     @property
     def settings(self) -> Settings:

@@ -56,6 +56,8 @@ _NOT_SENT_ON = _HOP_BY_HOP | {
 # How old a look at the units may be before an account is told to be down. Starts of our own are always seen.
 _JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
+# The library's word for methods that its parser takes and it can't pass on, as QUERY.
+_UNKNOWN = "<unknown>"
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
 
@@ -80,6 +82,8 @@ def add_routes(app: web.Application) -> None:
 
 async def proxy(request: web.Request) -> web.StreamResponse:
     """Pass a request on to the account that ``client`` names, in its query or in a form body."""
+    if request.method == _UNKNOWN:
+        return json_response(replies.API_NOT_FOUND, 403)
     shared = context(request)
     query = parameters.query_of(request.raw_path)
     # The query is passed on as it came; only its client is read here.
@@ -89,7 +93,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     if has_body and (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     if client is None and has_body and parameters.is_form(kind := request.headers.get("Content-Type", "")):
-        async with spooled(request.content, most, shared.settings.ua_inactivity_timeout) as spool:
+        async with spooled(request, most) as spool:
             with spool.view() as body:
                 client = dict(parameters.form_pairs(kind, body, "client")).get("client")
             return await _to_account(request, shared, client, spool)

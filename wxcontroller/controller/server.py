@@ -14,8 +14,10 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from wxcontroller.controller.busy import limits_of
 from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
+from wxcontroller.openwx.crowd import Crowd, Limits
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ class Server:
         self._sockets = list(sockets)
         self._accepting: set[socket.socket] = set()
         self._arriving: set[asyncio.Task[object]] = set()
+        self._granted = limits_of(self._shared.settings)
+        self._granted_by = self._shared.settings
+        self._crowd = Crowd(self._limits)
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
@@ -51,6 +56,13 @@ class Server:
     @property
     def connections(self) -> int:
         return len(self._open())
+
+    def _limits(self) -> Limits:
+        """Return what callers are granted, by the settings of today."""
+        settings = self._shared.settings
+        if settings is not self._granted_by:
+            self._granted, self._granted_by = limits_of(settings), settings
+        return self._granted
 
     async def drain(self) -> None:
         """Stop accepting and end when every connection is served, or after drain_timeout of the settings."""
@@ -120,7 +132,7 @@ class Server:
             connection.close()
             return
         try:
-            await loop.connect_accepted_socket(lambda: Connection(server, loop), connection)
+            await loop.connect_accepted_socket(lambda: Connection(server, loop, self._crowd), connection)
         except OSError as problem:
             log.debug("a connection went away at once: %s", problem)
             connection.close()

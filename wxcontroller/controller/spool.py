@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-from aiohttp import StreamReader, web
+from aiohttp import web
 
 from wxcontroller.controller.body import chunks
 
@@ -42,14 +42,14 @@ class Spool:
 
 
 @contextlib.asynccontextmanager
-async def spooled(content: StreamReader, most: int, silence: float) -> AsyncIterator[Spool]:
+async def spooled(request: web.Request, most: int) -> AsyncIterator[Spool]:
     """Read a body of at most ``most`` bytes; the file is gone after the block.
 
-    Raises HTTPRequestEntityTooLarge, or HTTPRequestTimeout when nothing comes for ``silence`` seconds.
+    Raises HTTPRequestEntityTooLarge, and as ``chunks``.
     """
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as stream:
         size = 0
-        async for chunk in chunks(content, silence):
+        async for chunk in chunks(request):
             size += len(chunk)
             if size > most:
                 raise web.HTTPRequestEntityTooLarge(most, size)

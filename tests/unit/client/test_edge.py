@@ -134,12 +134,39 @@ async def test_chinese_text_may_be_typed_into_an_address_as_it_is(start: Start) 
 
 
 @pytest.mark.parametrize(
-    "sent", [b"\x00\x01\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/9\r\n\r\n"]
+    "sent",
+    [
+        b"\x00\x01\r\n\r\n",
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+        b"GET http://[::1/ HTTP/1.1\r\n\r\n",
+        b"GET http://[]/openwx/get_user_info HTTP/1.1\r\n\r\n",
+    ],
 )
 async def test_what_is_no_http_gets_json_that_repeats_nothing(start: Start, sent: bytes) -> None:
     client = await running(start)
     status, body = await raw(client, sent)
     assert (status, body) == (400, b'{"code":-1,"status":"the request can\'t be read as HTTP"}')
+
+
+async def test_a_packed_body_that_nobody_reads_is_no_matter_for_the_journal(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await running(start)
+    head = b"POST /openwx/get_client_info HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Encoding: gzip\r\n"
+    status, body = await raw(client, head + b"Content-Length: 5\r\n\r\nhello")
+    assert (status, obj(json.loads(body))["code"]) == (200, 0)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize(
+    "path", ["http://[]/", "https://example.com:x/", "http://" + "例え." * 3000, "/" + "a" * 9000]
+)
+async def test_media_at_no_address_are_refused_in_words(start: Start, path: str) -> None:
+    client = await running(start)
+    answer = obj(await client.post("send_friend_message", id="@ann", media_path=path))
+    assert (answer["code"], answer["status"]) == (-1, "invaild media_path")
+    assert client.driver.media_sends == []
 
 
 FORM = (
@@ -157,7 +184,7 @@ async def test_bodies_that_are_too_large_do_not_come_or_can_not_be_read(
         (b"Content-Length: 99999999999\r\n\r\nid=", 413),
         (b"Content-Length: 100\r\n\r\nid=", 408),
         (b"Transfer-Encoding: chunked\r\n\r\n3\r\nid=\r\n", 408),
-        (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nid=ab", 400),
+        (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nid=ab", 415),
     ):
         status, body = await raw(client, FORM + end)
         assert (status, obj(json.loads(body))["code"]) == (expected, -1)

@@ -265,9 +265,10 @@ class Machine:
         template.parent.mkdir(parents=True, exist_ok=True)
         template.write_text(TEMPLATE.read_text())
         self.paths.accounts.mkdir(parents=True)
+        ports = {"backend_start_port": FIRST_PORT, "backend_end_port": FIRST_PORT + 99}
         self.settings = replace(
-            Settings(template_path=template, backend_start_port=FIRST_PORT, backend_end_port=FIRST_PORT + 99),
-            **settings,  # type: ignore[arg-type]
+            Settings(template_path=template),
+            **{**ports, **settings},  # type: ignore[arg-type]
         )
         self.units = StandInUnits(self.paths)
         self.stack = contextlib.AsyncExitStack()

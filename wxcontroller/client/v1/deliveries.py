@@ -7,12 +7,14 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.eventtables import Entry, Selection, State
+from wxcontroller.client.room import ROOM
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 _MOST = 1000
+_MOST_BODY = 1024 * 1024  # small enough to stay in memory
 _BODY_SECONDS = 10.0
 
 
@@ -50,7 +52,7 @@ class Deliveries:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
         if not self._parts.delivery.address:
             raise Refused(409, "no-webhook", "the account has no post_api", "start it with one")
-        where = await chosen(self._parts.log, await _body(request))
+        where = await chosen(self._parts.log, await self._body(request))
         if not where.states and not where.seqs:
             where = Selection((State.DEAD,))
         number = await self._parts.log.replay(where)
@@ -59,10 +61,15 @@ class Deliveries:
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
-        where = await chosen(self._parts.log, await _body(request))
+        where = await chosen(self._parts.log, await self._body(request))
         number = await self._parts.log.purge(where)
         self._parts.delivery.again()
         return json_answer({"purged": number, **self._counts()})
+
+    async def _body(self, request: web.Request) -> bytes:
+        room, directory = request.app[ROOM], self._parts.config.media_dir
+        async with asyncio.timeout(_BODY_SECONDS), room.body_of(request, directory, _MOST_BODY) as body:
+            return bytes(body)
 
     def _counts(self) -> JsonObject:
         counts, delivery = self._parts.log.counts, self._parts.delivery
@@ -98,8 +105,3 @@ def _shown(entry: Entry) -> JsonObject:
 def _report(entry: Entry) -> JsonValue:
     found: JsonValue = json.loads(entry.body)
     return found
-
-
-async def _body(request: web.Request) -> bytes:
-    async with asyncio.timeout(_BODY_SECONDS):
-        return await request.read()

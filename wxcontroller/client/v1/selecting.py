@@ -1,12 +1,11 @@
 """Which entries of the event log a request means: its query or its JSON body, checked."""
 
-import json
 from collections.abc import Mapping
 
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Selection, State
 from wxcontroller.client.v1.answers import Refused
-from wxcontroller.core.jsontypes import JsonValue, obj
+from wxcontroller.core.jsontypes import obj, read_json
 
 _MOST_IDS = 1000
 _STATES = ", ".join(state.value for state in State)
@@ -39,8 +38,8 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
     An empty body means nothing and is refused, so that nobody sends everything anew by mistake.
     """
     try:
-        given: JsonValue = json.loads(body or b"null")
-    except (ValueError, RecursionError):
+        given = read_json(body or b"null")
+    except ValueError:
         raise bad("the body is not JSON", 'send {"ids": ["…"]} or {"state": "dead"}') from None
     found = obj(given)
     if unknown := sorted(found.keys() - {"ids", "state", "all"}):

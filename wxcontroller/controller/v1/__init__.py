@@ -1,15 +1,16 @@
-"""The API for what the original has no word for: /v1."""
+"""The API for what the original has no word for: /v1. ``described`` has an entry for each of its routes."""
 
 from aiohttp import web
 
 from wxcontroller.controller.stream import serve
-from wxcontroller.controller.v1 import accounts, deliveries, health, qr
+from wxcontroller.controller.v1 import accounts, deliveries, health, openapi, qr
 from wxcontroller.controller.v1.passing import passed_on
 
 
 def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
     router = app.router
+    router.add_get("/v1/openapi.json", openapi.openapi)
     router.add_get("/v1/health", health.health)
     router.add_get("/v1/accounts", accounts.all_accounts)
     router.add_get("/v1/accounts/{name}", accounts.one_account)

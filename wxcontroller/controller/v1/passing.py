@@ -11,10 +11,9 @@ from yarl import URL
 from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NotAnswering, NotRunning
-from wxcontroller.controller.statefiles import foreign_json
 from wxcontroller.controller.view import View
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 
 _MOST_BODY = 1024 * 1024
 _MOST_ANSWER = 32 * 1024 * 1024
@@ -87,8 +86,8 @@ async def _asked(shared: Context, view: View, path: str) -> JsonObject:
     except (aiohttp.ClientError, OSError):
         raise _silent(view, "can't be reached") from None
     try:
-        return obj(foreign_json(content))
-    except (ValueError, RecursionError):
+        return obj(read_json(content))
+    except ValueError:
         raise _silent(view, f"answers {answer.status} and no JSON") from None
 
 

@@ -1,0 +1,63 @@
+"""The API of an account's own port, described: one entry for each route of its /v1, and the calls under /openwx.
+
+A test walks the router and compares.
+"""
+
+from collections.abc import Mapping
+
+from wxcontroller import __version__
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.states import LoginState
+from wxcontroller.openwx import described
+from wxcontroller.openwx.describing import (
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Route,
+    Schema,
+    document,
+    either,
+    maybe,
+    record,
+    ref,
+    word,
+)
+
+_ABOUT = (
+    "One account's own port, on 127.0.0.1 only. Its calls under /openwx are those that the controller passes on; it "
+    "has no client parameter."
+)
+_ALWAYS = (400, 403, 431, 500, 503, 505)
+SCHEMAS: Mapping[str, Schema] = {
+    **described.SCHEMAS,
+    "Error": either(record({"error": record({"code": TEXT, "message": TEXT, "remedy": TEXT})}), ref("Failure")),
+    "Status": record(
+        {
+            **dict.fromkeys(("name", "instance", "version", "driver", "state", "status", "reason"), TEXT),
+            "login_state": word(*(state.value for state in LoginState)),
+            **dict.fromkeys(("pid", "start_time", "since"), WHOLE),
+            "queue": record({"waiting": WHOLE, "in_flight": WHOLE, "most_waiting": WHOLE, "interval": NUMBER}),
+            "reports": record({"to": maybe(TEXT), "waiting": WHOLE, "last_error": TEXT}),
+            "media": record({"files": WHOLE, "bytes": WHOLE}),
+            "roster": record({"contacts": WHOLE, "groups": WHOLE, "members": WHOLE}),
+            "last_message_time": record({"received": maybe(WHOLE), "sent": maybe(WHOLE)}),
+            "last_sync_time": maybe(WHOLE),
+        }
+    ),
+}
+
+
+def _v1(method: str, path: str, meaning: str, answer: Schema) -> Route:
+    return Route(method, f"/v1/{path}", meaning, {200: answer}, failures=_ALWAYS, tag="v1")
+
+
+V1: tuple[Route, ...] = (
+    _v1("GET", "openapi.json", "this document", {"type": "object"}),
+    _v1("GET", "status", "how the account is: its queue, reports, media and times", ref("Status")),
+)
+ROUTES = (*V1, *described.calls())
+
+
+def openapi() -> JsonObject:
+    """Return the document that /v1/openapi.json of the account's port gives."""
+    return document("wxclient", __version__, _ABOUT, ROUTES, SCHEMAS)
