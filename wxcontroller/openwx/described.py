@@ -222,8 +222,13 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ),
     ("stop_client", "end its program", ref("Stopping"), ()),
 )
-# What every call may be answered: not UTF-8, refused callers, too slow, too large, packed, too many headers, trouble.
-_FAILURES = (400, 403, 408, 413, 415, 431, 500, 503, 505)
+# What every call may be answered: not UTF-8, refused callers, too slow, too large, packed, too many headers, trouble,
+# no space for a large body.
+_FAILURES = (400, 403, 408, 413, 415, 431, 500, 503, 505, 507)
+# Those that a key makes safe to repeat.
+_KEYED = frozenset({"send_friend_message", "send_group_message", "consult", "upload_media"})
+_KEY = Parameter("Idempotency-Key", "a name for this request: repeated with it, it is done once", place="header")
+_KEY_PARAMETER = Parameter("idempotency_key", "the same, for scripts that can't set headers")
 
 
 def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> tuple[Route, ...]:
@@ -234,7 +239,10 @@ def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> 
     found: list[Route] = []
     for name, meaning, schema, parameters in _CALLS:
         answer = either(schema, ref("Failure")) if first else schema
-        found += _both(name, meaning, {200: answer}, first, parameters, (*_FAILURES, *failures))
+        known = (*first, _KEY) if name in _KEYED else first
+        given = (*parameters, _KEY_PARAMETER) if name in _KEYED else parameters
+        refused = (422,) if name in _KEYED else ()
+        found += _both(name, meaning, {200: answer}, known, given, (*_FAILURES, *refused, *failures))
     picture: Schema = {}
     pictures = dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"), picture)
     person = (Parameter("id", "id of oneself, a friend, a group or a member"), *_FRIEND[1:])

@@ -51,7 +51,7 @@ def record(fields: Mapping[str, Schema], optional: Iterable[str] = (), meaning: 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter in the query, or with ``place`` path elsewhere."""
+    """A parameter in the query, or with ``place`` path or header elsewhere."""
 
     name: str
     meaning: str

@@ -10,9 +10,10 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import room
+from wxcontroller.client import delivery, room
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.openwx import media
 from wxcontroller.openwx.crowd import Limits
 
 Start = Callable[..., RunningClient]
@@ -100,7 +101,7 @@ async def test_a_head_that_comes_bit_by_bit_has_an_end(start: Start, monkeypatch
 
 
 async def test_the_queue_of_sends_is_as_long_as_it_may_be(start: Start) -> None:
-    client = start(WXCLIENT_SEND_QUEUE_MAX="2", MOJO_WEIXIN_SEND_INTERVAL="3600")
+    client = start(WXCLIENT_SEND_QUEUE_MAX="2", MOJO_WEIXIN_SEND_INTERVAL="3600", WXCLIENT_STOP_DRAIN="0")
     client.driver.send_gate = asyncio.Event()
     await client.login()
     for _ in range(2):
@@ -131,12 +132,16 @@ async def test_media_are_fetched_as_long_as_the_option_says(start: Start, webhoo
     assert report["media_error"] == "not complete within 1 s"
 
 
-async def test_reports_carry_media_up_to_a_size(start: Start, webhook: Webhook) -> None:
-    client = await running(start, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address, WXCLIENT_MEDIA_DATA_MAX="10")
+async def test_reports_carry_media_up_to_a_size(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media, "MOST_DATA", 10)
+    monkeypatch.setattr(delivery, "MOST_DATA", 10)
+    client = await running(start, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
     for number, size in enumerate((10, 11)):
         client.driver.contents[f"m{number}"] = b"\xff\xd8\xff" + bytes(size - 3)
-        media = Media(MessageKind.IMAGE, f"m{number}")
-        client.driver.play([message("", id=str(number), kind=MessageKind.IMAGE, media=media)])
+        content = Media(MessageKind.IMAGE, f"m{number}")
+        client.driver.play([message("", id=str(number), kind=MessageKind.IMAGE, media=content)])
     small, large = await webhook.messages(2)
     assert small["media_data"]
     assert large["media_data"] == ""

@@ -42,5 +42,9 @@ def test_options_have_these_defaults(row: list[str]) -> None:
 
 def test_every_limit_that_can_be_set_is_on_the_page() -> None:
     settings = [name for name in Settings.__dataclass_fields__ if re.search(r"^max_|_timeout$", name)]
-    options = [name for name in OPTIONS if re.search(r"_max$|^api_|_keep_|^webhook_.*(timeout|first|longest|days)$|_drain$", name)]
+    options = [
+        name
+        for name in OPTIONS
+        if re.search(r"_max$|^api_|_keep_|^webhook_.*(timeout|first|longest|days)$|_drain$", name)
+    ]
     assert [name for name in (*settings, *options) if f"`{name}`" not in PAGE] == ["drain_timeout"]

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from wxcontroller import __version__
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import LoginState
-from wxcontroller.openwx import described
+from wxcontroller.openwx import described, described_log
 from wxcontroller.openwx.describing import (
     NUMBER,
+    SWITCH,
     TEXT,
     WHOLE,
     Route,
@@ -30,14 +31,24 @@ _ABOUT = (
 _ALWAYS = (400, 403, 431, 500, 503, 505)
 SCHEMAS: Mapping[str, Schema] = {
     **described.SCHEMAS,
+    **described_log.SCHEMAS,
     "Error": either(record({"error": record({"code": TEXT, "message": TEXT, "remedy": TEXT})}), ref("Failure")),
     "Status": record(
         {
             **dict.fromkeys(("name", "instance", "version", "driver", "state", "status", "reason"), TEXT),
             "login_state": word(*(state.value for state in LoginState)),
             **dict.fromkeys(("pid", "start_time", "since"), WHOLE),
-            "queue": record({"waiting": WHOLE, "in_flight": WHOLE, "most_waiting": WHOLE, "interval": NUMBER}),
-            "reports": record({"to": maybe(TEXT), "waiting": WHOLE, "last_error": TEXT}),
+            "queue": record(
+                {"waiting": WHOLE, "in_flight": WHOLE, "most_waiting": WHOLE, "interval": NUMBER, "held": SWITCH}
+            ),
+            "reports": record(
+                {
+                    "to": maybe(TEXT),
+                    **dict.fromkeys(("waiting", "delivered", "refused", "dropped", "dead", "bytes"), WHOLE),
+                    **dict.fromkeys(("last_error", "trouble"), TEXT),
+                    "oldest_since": maybe(WHOLE),
+                }
+            ),
             "media": record({"files": WHOLE, "bytes": WHOLE}),
             "roster": record({"contacts": WHOLE, "groups": WHOLE, "members": WHOLE}),
             "last_message_time": record({"received": maybe(WHOLE), "sent": maybe(WHOLE)}),
@@ -54,6 +65,8 @@ def _v1(method: str, path: str, meaning: str, answer: Schema) -> Route:
 V1: tuple[Route, ...] = (
     _v1("GET", "openapi.json", "this document", {"type": "object"}),
     _v1("GET", "status", "how the account is: its queue, reports, media and times", ref("Status")),
+    *described_log.routes("/v1", (), _ALWAYS),
+    described_log.events(_ALWAYS),
 )
 ROUTES = (*V1, *described.calls())
 

@@ -10,7 +10,7 @@ from wxcontroller.controller.errors import KINDS
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
 from wxcontroller.core.states import Desired, LoginState, UnitState
-from wxcontroller.openwx import described
+from wxcontroller.openwx import described, described_log
 from wxcontroller.openwx.describing import (
     ANYTHING,
     JSON,
@@ -67,11 +67,13 @@ _SETTABLE: JsonObject = {
 _CODES = (
     *(kind.code for _, kind in KINDS),
     *("bad-request", "busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
-    *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method"),
+    *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
+    *described_log.CODES,  # as the account's own program says them
 )
 
 SCHEMAS: Mapping[str, Schema] = {
     **described.SCHEMAS,
+    **described_log.SCHEMAS,
     "Error": either(
         record({"error": record({"code": word(*dict.fromkeys(_CODES)), "message": TEXT, "remedy": TEXT})}),
         ref("Failure"),  # of what can't be read as HTTP
@@ -121,6 +123,7 @@ SCHEMAS: Mapping[str, Schema] = {
             ),
             "oldest_since": maybe(WHOLE),
             "next_send_at": maybe(NUMBER),
+            "held": SWITCH,
             "last_error": TEXT,
             "interval": NUMBER,
             "jitter": NUMBER,
@@ -173,6 +176,13 @@ def _and(*schemas: Schema) -> Schema:
 _DONE = _and(
     ref("Account"), record({"result": TEXT, "note": TEXT, "ignored": listing(TEXT)}, ("result", "note", "ignored"))
 )
+_ROW = record(
+    {
+        **dict.fromkeys(("account", "instance"), TEXT),
+        **dict.fromkeys(("held", "pending", "dead", "dropped", "oldest_since"), maybe(WHOLE)),
+        **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
+    }
+)
 _QR = Content(
     {
         JSON: record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
@@ -210,6 +220,26 @@ V1: tuple[Route, ...] = (
         _QR,
         parameters=(Parameter("format", "json, or drawn", word("json", "svg", "png", "txt")),),
     ),
+    _v1(
+        "GET",
+        "events",
+        "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
+        Content({described_log.STREAM: TEXT}),
+        (400, 404),
+        (
+            Parameter("account", "names of accounts, separated by commas; none: all"),
+            described_log.TYPES,
+            Parameter("cursor", "the id of the last event, to go on after it"),
+            Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
+        ),
+    ),
+    _v1(
+        "GET",
+        "deliveries",
+        "how many reports wait, and how many are dead letters, of every account",
+        record({"accounts": listing(_ROW)}),
+    ),
+    *described_log.routes("/v1/accounts/{name}", (_NAME,), (*_ALWAYS, 404, 409, 415, 504)),
 )
 
 
