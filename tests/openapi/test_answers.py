@@ -3,13 +3,19 @@ as they are described, good ones and bad ones.
 """
 
 import asyncio
+import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from tests.openapi.validating import Judge
@@ -98,7 +104,7 @@ async def test_accounts_are_seen_started_and_stopped(caller: Caller) -> None:
 async def test_accounts_that_are_not_there(caller: Caller, name: str) -> None:
     for method, path in caller.judge.operations():
         if "{name}" in path and not path.endswith("/start"):
-            status, answer = await caller.call(method, path, name=name)
+            status, answer = await caller.call(method, path, name=name, id="0badcafe-1", file="x")
             assert status in (400, 404)
             assert obj(obj(answer)["error"])["remedy"]
 
@@ -140,6 +146,115 @@ async def test_systemd_that_does_not_answer(caller: Caller) -> None:
         assert (await caller.call("GET", "/v1/accounts/{name}", name="alice"))[0] == 502
     finally:
         caller.made.units.broken = False
+
+
+# -- the event log
+
+
+async def first_of(caller: Caller, path: str, query: Mapping[str, str], own_port: bool = False) -> bytes:
+    """Open a stream and return its beginning."""
+    base = f"http://127.0.0.1:{caller.port}" if own_port else caller.made.url
+    url = URL(base).with_path(path).with_query(query)
+    async with asyncio.timeout(PATIENCE), caller.web.get(url, headers={"Accept": "text/event-stream"}) as answer:
+        kind, begun = answer.headers["Content-Type"], await answer.content.readuntil(b"\n\n")
+        (caller.own if own_port else caller.judge).judge("GET", path, answer.status, kind, begun)
+        return begun
+
+
+async def test_events_as_a_stream_and_as_pages(caller: Caller) -> None:
+    assert b"event: open" in await first_of(caller, "/v1/events", {}, own_port=True)
+    assert await first_of(caller, "/v1/events", {"account": "alice", "types": "friend_message"})
+    for query in ({}, {"limit": "1"}, {"after": "0", "types": "login"}, {"since": "1"}):
+        assert (await caller.call("GET", "/v1/events", query, own_port=True))[0] == 200
+    for refused in ({"limit": "many"}, {"after": "x"}, {"since": "-1"}):
+        assert (await caller.call("GET", "/v1/events", refused, own_port=True))[0] == 400
+    assert (await caller.call("GET", "/v1/events", {"cursor": "none"}))[0] == 400
+    assert (await caller.call("GET", "/v1/events", {"account": ".bad"}))[0] == 400
+
+
+CHOICES: list[tuple[bytes | JsonValue, int]] = [
+    ({"all": True}, 200),
+    ({"state": "dead"}, 200),
+    ({"ids": ["no-such"]}, 404),
+    ({"state": "lively"}, 400),
+    ({"no_such": 1}, 400),
+    (b"{", 400),
+    (b"", 400),
+    (b" " * 1_100_000, 413),
+]
+
+
+@pytest.mark.parametrize("own_port", [False, True], ids=["controller", "account"])
+async def test_deliveries_are_seen_replayed_and_purged(caller: Caller, own_port: bool) -> None:
+    async with refusing() as address:
+        await caller.call("GET", "/openwx/start_client", {"client": "vera", "post_api": address})
+        port = caller.made.accounts.known.all()["vera"].port
+        other = replace(caller, port=port, judge=caller.judge, own=caller.own)
+        root = "/v1" if own_port else "/v1/accounts/{name}"
+
+        async def ask(method: str, rest: str, **more: Any) -> tuple[int, JsonValue]:
+            return await other.call(method, f"{root}/deliveries{rest}", own_port=own_port, name="vera", **more)
+
+        async with asyncio.timeout(PATIENCE):
+            while not (dead := items(obj((await ask("GET", "", query={"state": "dead"}))[1])["deliveries"])):
+                await asyncio.sleep(0.05)
+        assert (await ask("GET", "/{id}", id=text(obj(dead[0])["id"])))[0] == 200
+        assert (await ask("GET", "/{id}", id="0badcafe-1"))[0] == 404
+        assert (await ask("GET", "", query={"limit": "0"}))[0] == 200
+        assert (await ask("GET", "", query={"state": "lively"}))[0] == 400
+        for body, status in CHOICES:
+            for verb in ("/replay", "/purge"):
+                assert (await ask("POST", verb, body=body))[0] == status
+        assert (await caller.call("GET", "/v1/deliveries"))[0] == 200
+    await caller.call("DELETE", "/v1/accounts/{name}", name="vera")
+    every: JsonValue = {"all": True}
+    status, _ = await caller.call("POST", "/v1/accounts/{name}/deliveries/replay", body=every, name="alice")
+    assert status == 409  # no post_api
+
+
+@contextlib.asynccontextmanager
+async def refusing() -> AsyncIterator[str]:
+    """A webhook that wants nothing, ever."""
+
+    async def never(_: web.Request) -> web.Response:
+        return web.Response(status=410)
+
+    app = web.Application()
+    app.router.add_post("/", never)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
+
+
+async def test_received_media(caller: Caller) -> None:
+    place = caller.made.units.running["alice"].client.config.media_dir
+    place.mkdir(parents=True, exist_ok=True)
+    name = f"mojo_weixin_media_20260101000000_{'0' * 16}.jpg"
+    (place / name).write_bytes(b"\xff\xd8\xff" + bytes(100))
+    known = formatdate(time.time() + 60, usegmt=True)
+    headers: list[tuple[dict[str, str], int]] = [
+        ({}, 200),
+        ({"Range": "bytes=0-9"}, 206),
+        ({"Range": "bytes=900-"}, 416),
+        ({"If-Modified-Since": known}, 304),
+    ]
+    path = "/v1/accounts/{name}/media/{file}"
+    for given, status in headers:
+        assert (await caller.call("GET", "/v1/media/{file}", headers=given, own_port=True, file=name))[0] == status
+        assert (await caller.call("GET", path, headers=given, name="alice", file=name))[0] == status
+    for other in ("x", "cookies.json"):
+        assert (await caller.call("GET", path, name="alice", file=other))[0] == 404
+
+
+async def test_requests_with_a_key(caller: Caller) -> None:
+    query, headers = {"client": "alice"}, {"Idempotency-Key": "one"}
+    for content, status in (("hello", 200), ("hello", 200), ("other", 422)):
+        form = {"id": caller.friend, "content": content}
+        answer = await caller.call("POST", "/openwx/send_friend_message", query, form, headers)
+        assert answer[0] == status
+        answer = await caller.call("GET", "/openwx/send_friend_message", {**query, **form}, headers=headers)
+        assert answer[0] == status
+    bad = {"client": "alice", "id": caller.friend, "content": "x", "idempotency_key": "é"}
+    assert (await caller.call("GET", "/openwx/send_friend_message", bad))[0] == 400
 
 
 # -- the controller's own calls of the old API
@@ -266,10 +381,11 @@ async def test_an_accounts_own_port(caller: Caller) -> None:
         assert (await caller.call("GET", f"/openwx/{name}", own_port=True))[0] == 200
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
     for method, path in caller.own.operations():
-        foreign = await caller.call(method, path, headers={"Origin": "https://evil.example"}, own_port=True)
+        parts = {"id": "0badcafe-1", "file": "x"}
+        foreign = await caller.call(method, path, headers={"Origin": "https://evil.example"}, own_port=True, **parts)
         assert foreign[0] == 403
         many = {f"X-{number}": "y" for number in range(110)}
-        assert (await caller.call(method, path, headers=many, own_port=True))[0] == 431
+        assert (await caller.call(method, path, headers=many, own_port=True, **parts))[0] == 431
         if method == "POST":
             assert (await caller.call(method, path, body=b"x", headers=headers, own_port=True))[0] == 415
 

@@ -50,9 +50,10 @@ class Deliveries:
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
+        body = await self._body(request)
         if not self._parts.delivery.address:
             raise Refused(409, "no-webhook", "the account has no post_api", "start it with one")
-        where = await chosen(self._parts.log, await self._body(request))
+        where = await chosen(self._parts.log, body)
         if not where.states and not where.seqs:
             where = Selection((State.DEAD,))
         number = await self._parts.log.replay(where)
