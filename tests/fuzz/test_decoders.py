@@ -58,7 +58,17 @@ def test_whatever_comes_is_a_value_or_a_refusal(name: str, tmp_path: Path) -> No
 # Calls that read bytes or texts which may come from elsewhere.
 _READERS = frozenset(
     {
-        *("json.loads", "read_json", "tomllib.load", "urlsplit", "parse_qsl", "url_of", "URL", "b64decode"),
+        *(
+            "json.loads",
+            "read_json",
+            "kept_json",
+            "tomllib.load",
+            "urlsplit",
+            "parse_qsl",
+            "url_of",
+            "URL",
+            "b64decode",
+        ),
         *(
             "raw_decode",
             "parseString",
@@ -74,7 +84,7 @@ _READERS = frozenset(
 _OWN: dict[str, str] = {
     "wxcontroller.cli.api": "its answers are in 'answers to wxctl'; the URL is typed by the user",
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
-    "wxcontroller.client.delivery": "its own file",
+    "wxcontroller.client.resuming": "names a file that was fetched just now",
     "wxcontroller.client.reporting": "the option post_message_filter, checked by 'options'",
     "wxcontroller.controller.v1.client": "read as in 'state files'",
     "wxcontroller.drivers.web.transport": "the option server, checked by 'options'",

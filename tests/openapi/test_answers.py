@@ -381,7 +381,7 @@ async def test_an_accounts_own_port(caller: Caller) -> None:
         assert (await caller.call("GET", f"/openwx/{name}", own_port=True))[0] == 200
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
     for method, path in caller.own.operations():
-        parts = {"id": "0badcafe-1", "file": "x"}
+        parts: dict[str, Any] = {"id": "0badcafe-1", "file": "x"}
         foreign = await caller.call(method, path, headers={"Origin": "https://evil.example"}, own_port=True, **parts)
         assert foreign[0] == 403
         many = {f"X-{number}": "y" for number in range(110)}

@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -26,6 +26,12 @@ _BUSY_SECONDS = 5.0
 # What passes by itself or by an operator's hand; other errors are the statement's own.
 _PASSING = ("FULL", "IOERR", "READONLY", "CANTOPEN", "BUSY", "LOCKED", "NOMEM", "PERM", "PROTOCOL")
 _DAMAGED = ("CORRUPT", "NOTADB")
+
+
+class _Unreadable(sqlite3.DatabaseError):
+    """The file is damaged such that SQLite does not say so."""
+
+    sqlite_errorname = "SQLITE_CORRUPT"
 
 
 class Unavailable(WxError):
@@ -115,10 +121,11 @@ class Database:
                     self._reader = sqlite3.connect(
                         self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
                     )
+                    self._reader.text_factory = _text
                     self._reader.execute("PRAGMA query_only=1")
                     self._reader.execute("PRAGMA cache_size=-256")
                 return work(self._reader)
-            except sqlite3.DatabaseError as problem:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
                 raise Unavailable(f"the event log can't be read: {problem}", "see to the disk") from None
 
     # -- the writer, in its thread
@@ -133,10 +140,11 @@ class Database:
                     break
                 waiting, ending = self._next()
             try:
-                if connection is None:
-                    connection = self._connected()
-                    self._opened.set()
-                self._commit(connection, waiting)
+                with _as_damage():
+                    if connection is None:
+                        connection = self._connected()
+                        self._opened.set()
+                    self._commit(connection, waiting)
             except sqlite3.DatabaseError as problem:
                 connection = self._failed(connection, problem)
                 if self._closing.wait(RETRY_SECONDS):
@@ -170,6 +178,7 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
+            connection.text_factory = _text
             self._path.chmod(0o600)
             # Small: this is multiplied by hundreds of accounts.
             connection.execute("PRAGMA cache_size=-512")
@@ -200,7 +209,16 @@ class Database:
                 with contextlib.suppress(sqlite3.DatabaseError):
                     connection.execute("ROLLBACK")
             raise
-        self._tell(jobs, self._after(connection))
+        self._tell(jobs, self._looked(connection))
+
+    def _looked(self, connection: sqlite3.Connection) -> Callable[[], None]:
+        """Call ``after``: what it reads is there in every file that is whole."""
+        try:
+            return self._after(connection)
+        except sqlite3.OperationalError as problem:
+            if _is(problem, "ERROR"):  # no such table, no such column
+                raise _Unreadable(str(problem)) from None
+            raise
 
     def _do(self, connection: sqlite3.Connection, job: _Job[object]) -> None:
         job.problem = None
@@ -256,6 +274,19 @@ class Database:
                 log.error("the damaged event log can't be set aside: %s", problem)
                 return
         log.error("the event log was damaged; it is kept as %s, and a new one begins", aside)
+
+
+def _text(kept: bytes) -> str:
+    return kept.decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _as_damage() -> Iterator[None]:
+    """Take a schema or message of SQLite's that is no UTF-8 for what it is."""
+    try:
+        yield
+    except UnicodeDecodeError as problem:
+        raise _Unreadable(str(problem)) from None
 
 
 def _is(problem: Exception, *names: str) -> bool:

@@ -23,6 +23,8 @@ from wxcontroller.client.tasks import Tasks
 from wxcontroller.client.waiting import Waiting
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import MessageKind
+from wxcontroller.openwx.media import MediaFacts
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000
@@ -361,6 +363,9 @@ class Outgoing:
             return
         log.info("%d sends of the last run are queued again", len(left.sends))
         self.pacing.sent()  # whenever the last one was
+        # Of content that is not there any more, the file was damaged: it is told when its turn comes.
+        lost = {row.parcel: Parcel(MediaFacts(MessageKind.FILE), id=row.parcel) for row in left.sends if row.parcel}
+        parcels = {**lost, **parcels}
         self._queue(job_of(row, parcels[row.parcel] if row.parcel else None) for row in left.sends)
 
     async def _close(self) -> None:

@@ -1,6 +1,5 @@
 """What a webhook answers to a report: a reply to send (openwx-api 3.4)."""
 
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 
 from wxcontroller.client.eventtables import Entry
 from wxcontroller.client.roster import Roster
-from wxcontroller.core.jsontypes import JsonObject, field, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, field, kept_json, obj, read_json, text
 
 log = logging.getLogger(__name__)
 _ADDRESS = re.compile("https?://[^\ud800-\udfff]{1,8000}")
@@ -67,7 +66,7 @@ class Replies:
             return
         if field(parsed, "reply") is None and field(parsed, "media") is None:
             return
-        reply = reply_of(obj(json.loads(entry.body)), obj(parsed))
+        reply = reply_of(kept_json(entry.body), obj(parsed))
         if reply is None:
             return
         people = self.roster.groups if reply.is_group else self.roster.contacts

@@ -32,6 +32,14 @@ def read_json(raw: bytes | str) -> JsonValue:
     return value
 
 
+def kept_json(kept: object) -> JsonObject:
+    """Return an object that we wrote ourselves, an empty one when the file it was in is damaged."""
+    try:
+        return obj(read_json(kept)) if isinstance(kept, str | bytes) else {}
+    except ValueError:
+        return {}
+
+
 def _depth(value: JsonValue) -> int:
     deepest, open_ones = 0, [_inside(value)]
     while open_ones:

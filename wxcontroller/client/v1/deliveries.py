@@ -1,7 +1,6 @@
 """/v1/deliveries at the account's port: what was delivered, what waits, what is dead; replay and purge."""
 
 import asyncio
-import json
 
 from aiohttp import web
 
@@ -11,7 +10,7 @@ from wxcontroller.client.room import ROOM
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, kept_json
 
 _MOST = 1000
 _MOST_BODY = 1024 * 1024  # small enough to stay in memory
@@ -29,12 +28,11 @@ class Deliveries:
         query = request.query
         states = states_of(query.get("state", "held,pending,dead"))
         after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, _MOST)
+        counts = self._counts()  # first: what is counted as settled is not listed as pending
         found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1)
         more = len(found) > most
         shown: list[JsonValue] = [_shown(entry) for entry in found[:most]]
-        return json_answer(
-            {**self._counts(), "deliveries": shown, "next": found[most - 1].seq if more and most else None}
-        )
+        return json_answer({**counts, "deliveries": shown, "next": found[most - 1].seq if more and most else None})
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """GET one with its report."""
@@ -46,7 +44,7 @@ class Deliveries:
                 f"there is no event {request.match_info['id'][:64]!r}",
                 "it may be too old (event_keep_days), or of another account",
             )
-        return json_answer({**_shown(entry), "report": _report(entry)})
+        return json_answer({**_shown(entry), "report": kept_json(entry.body)})
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
@@ -101,8 +99,3 @@ def _shown(entry: Entry) -> JsonObject:
         "settled_at": round(entry.settled_at, 3) or None,
         "bytes": entry.size,
     }
-
-
-def _report(entry: Entry) -> JsonValue:
-    found: JsonValue = json.loads(entry.body)
-    return found

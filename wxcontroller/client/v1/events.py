@@ -4,7 +4,6 @@ The controller reads here and serves people: SSE and WebSocket, of all accounts 
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -13,7 +12,7 @@ from wxcontroller.client.calls import json_answer
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Entry, Selection
 from wxcontroller.client.v1.selecting import number_of
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, kept_json
 from wxcontroller.openwx.replies import to_bytes
 
 _MOST = 1000
@@ -93,7 +92,7 @@ class Events:
         )
 
     def _shown(self, entry: Entry) -> JsonObject:
-        report = obj(json.loads(entry.body))
+        report = kept_json(entry.body)
         params = report.get("params")
         if entry.type in _SECRET_PARAMS and isinstance(params, list):
             report["params"] = params[: _SECRET_PARAMS[entry.type]]
