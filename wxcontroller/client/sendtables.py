@@ -254,7 +254,7 @@ def request_of(db: sqlite3.Connection, key: str) -> RequestRow | None:
         call=str(call),
         target=str(target),
         parts={part: _outcome(outcome) for part, outcome in ended.items() if outcome is not None},
-        answer=None if answer is None else kept_json(answer),
+        answer=_outcome(answer) or None,
         event=whole(event),
     )
 
