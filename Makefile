@@ -8,6 +8,9 @@ TORTURE_VENV = .cache/torture
 TORTURE_TOOLS = atheris==3.1.0 schemathesis==4.32.5
 TORTURE_INPUTS = 1000000
 TORTURE_EXAMPLES = 400
+TORTURE_MESSAGES = 10000
+TORTURE_RESTARTS = 200
+TORTURE_SEED =
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
@@ -43,10 +46,11 @@ test-unit: deps ## what needs no booted host
 test-system: deb ## what runs in the booted host
 	exec $(PYTEST) tests/system </dev/null
 
-torture: deps ## long runs: a million inputs to the decoders, thousands of requests made from the API's description
+torture: deb ## long runs: a million inputs, 10,000 messages while all breaks, 200 restarts (TORTURE_INPUTS=, …; 0: not)
 	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)
-	$(PYTHON) -m tests.fuzz --python $(TORTURE_VENV)/bin/python --inputs $(TORTURE_INPUTS) </dev/null
-	$(PYTHON) -m tests.openapi.edge $(TORTURE_VENV)/bin/schemathesis --examples $(TORTURE_EXAMPLES) </dev/null
+	@exec $(PYTHON) -m tests.torture.everything --tools $(TORTURE_VENV) --inputs $(TORTURE_INPUTS) \
+		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) \
+		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
 
 bench: deb ## figures of one account in a booted host
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null

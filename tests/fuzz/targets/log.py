@@ -155,7 +155,10 @@ def _damaged_rows(data: bytes) -> None:
 def _damaged_file(data: bytes) -> None:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.text_factory = _text
-        db.deserialize(data)
+        try:
+            db.deserialize(data)
+        except MemoryError:  # of nothing at all
+            raise NotJson from None
         _look(db)
 
 
@@ -305,7 +308,7 @@ TARGETS = (
         _damaged_file,
         (_file(),),
         (f"{_CLIENT}.database", f"{_CLIENT}.schema"),
-        (sqlite3.Error, UnicodeDecodeError),  # as Database takes them
+        (NotJson, sqlite3.Error, UnicodeDecodeError),  # as Database takes them
         weight=1,
         longest=1 << 16,
     ),
