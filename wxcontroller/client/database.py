@@ -189,6 +189,8 @@ class Database:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             for number, statements in enumerate(self._schema[version:], version + 1):
                 connection.executescript(f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version={number}; COMMIT")
+            if version <= len(self._schema) and not _tables(self._schema) <= _made(connection):
+                raise _Unreadable("its tables are not all there")
         except OSError as problem:
             connection.close()
             raise sqlite3.OperationalError(str(problem)) from None
@@ -274,6 +276,18 @@ class Database:
                 log.error("the damaged event log can't be set aside: %s", problem)
                 return
         log.error("the event log was damaged; it is kept as %s, and a new one begins", aside)
+
+
+def _tables(schema: Sequence[str]) -> set[tuple[str, str]]:
+    """Return what a file of this schema consists of: names and definitions."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as model:
+        for statements in schema:
+            model.executescript(statements)
+        return _made(model)
+
+
+def _made(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
 def _text(kept: bytes) -> str:

@@ -131,7 +131,8 @@ def _look(db: sqlite3.Connection) -> None:
     eventtables.seq_of(db, f"{_NAME}-1")
     # And what is done to it.
     eventtables.replay(db, Selection((State.DEAD,)))
-    eventtables.sweep(db, Limits(1.0, 1.0, 1.0, 10), 1e10)
+    with contextlib.suppress(sqlite3.IntegrityError):  # a size beyond all numbers; Keeping says so, and goes on
+        eventtables.sweep(db, Limits(1.0, 1.0, 1.0, 10), 1e10)
     sendtables.forget(db, 5.0, 0)
 
 

@@ -45,11 +45,11 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
     if unknown := sorted(found.keys() - {"ids", "state", "all"}):
         raise bad(f"unknown key {unknown[0][:64]}", "ids, state and all are known")
     ids, state, everything = found.get("ids"), found.get("state"), found.get("all")
-    if ids is None and state is None and everything is not True:
-        raise bad("nothing is chosen", 'send {"ids": ["…"]}, {"state": "dead"} or {"all": true}')
     if state is not None and not isinstance(state, str):
         raise bad("state is no text", f"use some of: {_STATES}")
     states = states_of(state or "")
+    if ids is None and not states and everything is not True:
+        raise bad("nothing is chosen", 'send {"ids": ["…"]}, {"state": "dead"} or {"all": true}')
     if ids is None:
         return Selection(states)
     if not isinstance(ids, list) or not ids or len(ids) > _MOST_IDS:
