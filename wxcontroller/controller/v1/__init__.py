@@ -24,5 +24,5 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/v1/accounts/{name}/deliveries", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/replay", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/purge", passed_on)
-    router.add_get("/v1/accounts/{name}/deliveries/{id}", passed_on)
+    router.add_get("/v1/accounts/{name}/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", passed_on)
     router.add_get("/v1/accounts/{name}/media/{file}", passed_on)
