@@ -83,6 +83,7 @@ _READERS = frozenset(
 # Modules that call one of these on what is their own, with the reason.
 _OWN: dict[str, str] = {
     "wxcontroller.cli.api": "its answers are in 'answers to wxctl'; the URL is typed by the user",
+    "wxcontroller.cli.credential": "root's own file, read as root alone",
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
     "wxcontroller.client.resuming": "names a file that was fetched just now",
     "wxcontroller.client.reporting": "the option post_message_filter, checked by 'options'",

@@ -75,7 +75,11 @@ class ClientUnits(StandInUnits):
             place.mkdir(parents=True, exist_ok=True)
         self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")
         running = Running(
-            Client(read_config(instance, environ, self.paths), lambda context: WebDriver(context, HURRY))
+            Client(
+                read_config(instance, environ, self.paths),
+                lambda context: WebDriver(context, HURRY),
+                paths=self.paths,
+            )
         )
         try:
             await running.begin()

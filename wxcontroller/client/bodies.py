@@ -18,6 +18,7 @@ from wxcontroller.openwx.parameters import Body
 SECONDS = 120.0
 _IN_MEMORY = 1024 * 1024
 _PIECE = 256 * 1024
+_TAKEN = "body that was taken"
 
 
 @dataclass(slots=True)
@@ -47,6 +48,25 @@ class TooLarge(web.HTTPRequestEntityTooLarge):
         self.most = most
 
 
+async def take(request: web.Request, most: int, hold: Callable[[int], None]) -> bytes:
+    """Read a request's body of at most ``most`` bytes, and leave it for whoever reads it after.
+
+    ``hold`` hears of each piece. Raises as ``body_of``, but for OSError.
+    """
+    taken: bytes | None = request.get(_TAKEN)
+    if taken is None:
+        content = bytearray()
+        _refuse(request, most)
+        async with asyncio.timeout(SECONDS):
+            async for piece in request.content.iter_chunked(_PIECE):
+                hold(len(piece))
+                content += piece
+                if len(content) > most:
+                    raise TooLarge(most, len(content))
+        taken = request[_TAKEN] = bytes(content)
+    return taken
+
+
 @contextlib.asynccontextmanager
 async def body_of(
     request: web.Request, directory: Path, most: int, hold: Callable[[int], None]
@@ -56,11 +76,11 @@ async def body_of(
     ``hold`` hears of each piece. Raises TooLarge, HTTPUnsupportedMediaType for one that is packed,
     RequestPayloadError, TimeoutError for a body that stalls, OSError when it can't be written, and as ``hold``.
     """
-    announced = request.content_length or 0
-    if announced > most:  # not waited for
-        raise TooLarge(most, announced)
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise web.HTTPUnsupportedMediaType  # some bytes of it could become any number
+    taken: bytes | None = request.get(_TAKEN)
+    if taken is not None:
+        yield taken
+        return
+    _refuse(request, most)
     small, size = bytearray(), 0
     with contextlib.ExitStack() as stack:
         large: IO[bytes] | None = None
@@ -84,6 +104,15 @@ async def body_of(
         large.flush()
         with mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ) as mapped:
             yield mapped
+
+
+def _refuse(request: web.Request, most: int) -> None:
+    """Refuse what need not be waited for."""
+    announced = request.content_length or 0
+    if announced > most:
+        raise TooLarge(most, announced)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType  # some bytes of it could become any number
 
 
 def _nameless(directory: Path) -> IO[bytes]:

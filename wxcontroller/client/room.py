@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from wxcontroller.client.bodies import body_of
+from wxcontroller.client.bodies import body_of, take
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.openwx.crowd import Crowd, Limits
 from wxcontroller.openwx.load import Load
@@ -41,7 +42,14 @@ class Room:
     ) -> AbstractAsyncContextManager[Body]:
         """Read a request's body as ``bodies.body_of`` does. Raises also Busy."""
         longest = self._most_body if most is None else min(most, self._most_body)
-        return body_of(request, directory, longest, lambda size: self._load.hold(request, size, self._bodies))
+        return body_of(request, directory, longest, partial(self._hold, request))
+
+    async def take(self, request: web.Request, most: int) -> bytes:
+        """Read a small body and leave it for others, as ``bodies.take`` does. Raises also Busy."""
+        return await take(request, min(most, self._most_body), partial(self._hold, request))
+
+    def _hold(self, request: web.Request, size: int) -> None:
+        self._load.hold(request, size, self._bodies)
 
 
 ROOM = web.AppKey("room", Room)

@@ -7,13 +7,24 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 
+_TAKEN = "body that was read"
+
+
+def has_body(request: web.Request) -> bool:
+    """Say whether there is a body that can be read, or has been taken."""
+    return request.can_read_body or bool(request.get(_TAKEN))
+
 
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """Give a body as it comes, to be held until the request is answered.
+    """Give a body as it comes, to be held until the request is answered; or the one that was taken.
 
     Raises HTTPRequestTimeout when nothing comes for ua_inactivity_timeout seconds or the whole takes longer than
     ua_request_timeout, and Busy when there is no room for it.
     """
+    taken: bytes | None = request.get(_TAKEN)
+    if taken is not None:
+        yield taken
+        return
     shared, loop = context(request), asyncio.get_running_loop()
     latest = loop.time() + shared.settings.ua_request_timeout
     while True:
@@ -36,3 +47,10 @@ async def whole(request: web.Request, most: int) -> bytes:
         if len(body) > most:
             raise web.HTTPRequestEntityTooLarge(most, len(body))
     return bytes(body)
+
+
+async def take(request: web.Request, most: int) -> bytes:
+    """Read a body as ``whole`` does, and leave it for the others who want it."""
+    body: bytes = request.get(_TAKEN) or await whole(request, most)
+    request[_TAKEN] = body
+    return body

@@ -17,6 +17,8 @@ from aiohttp import web
 from wxcontroller.controller.busy import limits_of
 from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
+from wxcontroller.controller.tls import HANDSHAKE_SECONDS
+from wxcontroller.core.addresses import is_loopback
 from wxcontroller.openwx.crowd import Crowd, Limits
 
 log = logging.getLogger(__name__)
@@ -117,6 +119,9 @@ class Server:
                 self._stop_accepting(listening)
                 asyncio.get_running_loop().call_later(_BREATHER, self._accept_again, listening)
                 return
+            if len(self._arriving) >= self._shared.settings.max_connections:
+                connection.close()  # those that only shake hands are connections too
+                continue
             connection.setblocking(False)
             task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._serve(connection))
             self._arriving.add(task)
@@ -131,8 +136,17 @@ class Server:
         if server is None:
             connection.close()
             return
+        tls = self._shared.tls
+        # Programs on this machine go on without: nobody can listen to them.
+        if tls is not None and is_loopback(connection.getsockname()):
+            tls = None
         try:
-            await loop.connect_accepted_socket(lambda: Connection(server, loop, self._crowd), connection)
+            await loop.connect_accepted_socket(
+                lambda: Connection(server, loop, self._crowd),
+                connection,
+                ssl=tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if tls else None,
+            )
         except OSError as problem:
             log.debug("a connection went away at once: %s", problem)
             connection.close()

@@ -200,7 +200,10 @@ class PatientConnection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or what got past every handler."""
-        if status != 400 or request.writer.output_size > 0:
+        if isinstance(exc, ConnectionError):  # the caller is gone, in the middle of the answer: nobody's mistake
+            response: web.StreamResponse = web.Response(status=500)
+            response.force_close()
+        elif status != 400 or request.writer.output_size > 0:
             response = super().handle_error(request, status, exc, message)
         else:
             log.info("a request that is not HTTP was refused: %s", type(exc).__name__)

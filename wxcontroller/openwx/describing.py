@@ -4,10 +4,11 @@ Schemas are JSON Schema as JSON objects. They are open: a field that is not name
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 Schema: TypeAlias = JsonObject
@@ -90,27 +91,45 @@ class Route:
     tag: str = ""
 
 
+# Where a token may stand. The last one: while there are no tokens, programs on the machine need none.
+SCHEMES: Mapping[str, JsonObject] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer TOKEN"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+    "parameter": {
+        **{"type": "apiKey", "in": "query", "name": "token"},
+        "description": "for scripts that can't set headers; also in a form",
+    },
+}
+ScopeOf: TypeAlias = Callable[[Route], Scope | None]
+
+
 def document(
-    title: str, version: str, about: str, routes: Iterable[Route], schemas: Mapping[str, Schema]
+    title: str,
+    version: str,
+    about: str,
+    routes: Iterable[Route],
+    schemas: Mapping[str, Schema],
+    scope_of: ScopeOf,
 ) -> JsonObject:
-    """Return an OpenAPI document. ``schemas`` are those that ``ref`` names."""
+    """Return an OpenAPI document. ``schemas`` are those that ``ref`` names; ``scope_of`` says what routes need."""
     paths: dict[str, JsonValue] = {}
     for route in routes:
         operations = paths.setdefault(route.path, {})
         assert isinstance(operations, dict)
-        operations[route.method.lower()] = _operation(route)
+        operations[route.method.lower()] = _operation(route, scope_of(route))
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": about},
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": dict(schemas)},
+        "components": {"schemas": dict(schemas), "securitySchemes": dict(SCHEMES)},
     }
 
 
-def _operation(route: Route) -> JsonObject:
+def _operation(route: Route, scope: Scope | None) -> JsonObject:
     responses: dict[str, JsonValue] = {str(status): _response(answer) for status, answer in route.answers.items()}
-    for status in route.failures:
+    refusals = () if scope is None else (401, 403, 429) if route.path.startswith("/v1/") else (403, 429)
+    for status in (*route.failures, *refusals):
         responses.setdefault(str(status), _response(ref(route.failure), "why not"))
     operation: JsonObject = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
@@ -118,6 +137,7 @@ def _operation(route: Route) -> JsonObject:
         "tags": [route.tag] if route.tag else [],
         "parameters": [_parameter(each) for each in route.parameters],
         "responses": dict(sorted(responses.items())),
+        "security": [] if scope is None else _shown_tokens(scope),
     }
     if route.body is not None:
         operation["requestBody"] = {"required": False, "content": {JSON: {"schema": route.body}}}
@@ -127,6 +147,11 @@ def _operation(route: Route) -> JsonObject:
         content: JsonObject = {kind: {"schema": schema} for kind in FORMS}
         operation["requestBody"] = {"required": any(each.required for each in route.form), "content": content}
     return operation
+
+
+def _shown_tokens(scope: Scope) -> list[JsonValue]:
+    ways: list[JsonValue] = [{name: [scope.value]} for name in SCHEMES]
+    return [*ways, {}]
 
 
 def _parameter(one: Parameter) -> JsonObject:

@@ -18,6 +18,7 @@ from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.controller.machine import Machine
 from wxcontroller.client import service
 from wxcontroller.client.config import ClientConfig, read_config
+from wxcontroller.client.guard import Guard
 from wxcontroller.client.room import ROOM
 from wxcontroller.client.service import Client
 from wxcontroller.controller.connection import Connection
@@ -226,7 +227,7 @@ async def _account() -> Callable[[], PatientConnection]:
     served: asyncio.Future[tuple[web.Server, Crowd]] = asyncio.get_running_loop().create_future()
 
     @contextlib.asynccontextmanager
-    async def listening(app: web.Application, _: ClientConfig) -> Any:
+    async def listening(app: web.Application, _: ClientConfig, _guard: Guard) -> Any:
         runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         assert runner.server is not None
@@ -234,7 +235,7 @@ async def _account() -> Callable[[], PatientConnection]:
         yield
 
     with mock.patch.object(service, "listening", listening):
-        client = Client(read_config("alice", environ, place), driver.make)
+        client = Client(read_config("alice", environ, place), driver.make, paths=place)
         running = asyncio.ensure_future(client.run(asyncio.Event()))
         driver.play(logged_in())
         http, crowd = await served

@@ -30,6 +30,7 @@ from wxcontroller.client.v1.deliveries import _shown
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.gate import ANYBODY
 from wxcontroller.controller.stream.cursor import LONGEST, BadCursor
 from wxcontroller.controller.stream.cursor import parse as parse_cursor
 from wxcontroller.controller.stream.feed import Feed, Wanted, _events
@@ -229,7 +230,7 @@ async def _read_stream(data: bytes) -> None:
     for at in range(0, len(data), 1000):
         reader.feed_data(data[at : at + 1000])
     reader.feed_eof()
-    feed = Feed(cast("Context", None), Wanted())
+    feed = Feed(cast("Context", None), Wanted(), ANYBODY)
     feed._queue = asyncio.Queue()
     try:
         async for kind, body in _events(reader):
@@ -293,7 +294,7 @@ TARGETS = (
         (
             *(f"{_CLIENT}.{name}" for name in ("eventtables", "sendtables", "rows", "parcel", "job", "mediabook")),
             *(f"{_CLIENT}.{name}" for name in ("eventlog", "consult", "delivery", "carrier", "replies")),
-            *(f"{_CLIENT}.v1.{name}" for name in ("events", "deliveries")),
+            *(f"{_CLIENT}.v1.{name}" for name in ("events", "deliveries", "answers")),
         ),
         (NotJson,),
         tokens=tuple(

@@ -3,7 +3,10 @@
 from aiohttp import web
 
 from wxcontroller.client.calls import json_answer
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, kept_json
+
+# Whoever reads messages shall not be able to log in by the way: the picture is at get_qrcode.
+_SECRET_PARAMS = {"input_qrcode": 1}
 
 
 class Refused(Exception):
@@ -18,3 +21,12 @@ class Refused(Exception):
 def refusal(problem: Refused) -> web.StreamResponse:
     """Return the answer."""
     return json_answer({"error": problem.error}, problem.status)
+
+
+def report_of(kind: str, body: bytes) -> JsonObject:
+    """Return a stored report as it is shown to who may read."""
+    report = kept_json(body)
+    params = report.get("params")
+    if kind in _SECRET_PARAMS and isinstance(params, list):
+        report["params"] = params[: _SECRET_PARAMS[kind]]
+    return report

@@ -7,10 +7,10 @@ from aiohttp import web
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.eventtables import Entry, Selection, State
 from wxcontroller.client.room import ROOM
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import Refused, report_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, kept_json
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 _MOST = 1000
 _MOST_BODY = 1024 * 1024  # small enough to stay in memory
@@ -35,7 +35,7 @@ class Deliveries:
         return json_answer({**counts, "deliveries": shown, "next": found[most - 1].seq if more and most else None})
 
     async def one(self, request: web.Request) -> web.StreamResponse:
-        """GET one with its report."""
+        """GET one with its report, as readers of events get it."""
         entry = await self._parts.log.get(request.match_info["id"])
         if entry is None:
             raise Refused(
@@ -44,7 +44,7 @@ class Deliveries:
                 f"there is no event {request.match_info['id'][:64]!r}",
                 "it may be too old (event_keep_days), or of another account",
             )
-        return json_answer({**_shown(entry), "report": kept_json(entry.body)})
+        return json_answer({**_shown(entry), "report": report_of(entry.type, entry.body)})
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""

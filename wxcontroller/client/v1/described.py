@@ -6,6 +6,8 @@ A test walks the router and compares.
 from collections.abc import Mapping
 
 from wxcontroller import __version__
+from wxcontroller.core import access
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import LoginState
 from wxcontroller.openwx import described, described_log
@@ -73,4 +75,8 @@ ROUTES = (*V1, *described.calls())
 
 def openapi() -> JsonObject:
     """Return the document that /v1/openapi.json of the account's port gives."""
-    return document("wxclient", __version__, _ABOUT, ROUTES, SCHEMAS)
+    return document("wxclient", __version__, _ABOUT, ROUTES, SCHEMAS, _scope_of)
+
+
+def _scope_of(route: Route) -> Scope | None:
+    return (access.of_own_port(route.method, route.path) if route in V1 else access.of_call(route.path)).scope

@@ -1,5 +1,7 @@
 // The dashboard: asks /v1/accounts again and again and shows the answer. Texts only ever get in as text nodes.
 
+import { NeedsToken, askForToken, request, signedIn } from "./login.js";
+
 const PAUSE = 2000;
 const UP = new Set(["active", "activating", "reloading", "refreshing", "deactivating"]);
 const LOOKS = { running: "good", offline: "warn", parked: "bad", scanning: "warn", confirming: "warn" };
@@ -8,12 +10,7 @@ const busy = new Set();
 let wake = () => {};
 
 async function call(method, path, body) {
-  const response = await fetch(path, {
-    method,
-    cache: "no-store",
-    headers: body ? { "Content-Type": "application/json" } : {},
-    body: body ? JSON.stringify(body) : undefined,
-  });
+  const response = await request(method, path, body);
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
     const error = answer.error ?? { message: `the controller answered ${response.status}`, remedy: "" };
@@ -43,7 +40,7 @@ async function act(name, method, path, body) {
     complain(null);
     return true;
   } catch (problem) {
-    complain(problem);
+    if (!(problem instanceof NeedsToken)) complain(problem); // the next look asks for it
     return false;
   } finally {
     busy.delete(name);
@@ -117,16 +114,28 @@ function showCodes(accounts) {
     else wanted.delete(account.name);
   }
   for (const account of wanted.values()) {
-    const source = `${pathOf(account.name, "qr")}?format=svg&at=${encodeURIComponent(version(account))}`;
-    const figure = element(
-      "figure",
-      {},
-      element("img", { src: source, alt: `QR code to log in ${account.name}` }),
-      element("figcaption", {}, `Scan to log in ${account.name}`),
-    );
+    const image = element("img", { alt: `QR code to log in ${account.name}` });
+    const figure = element("figure", {}, image, element("figcaption", {}, `Scan to log in ${account.name}`));
+    draw(account, image, figure);
     figure.dataset.account = account.name;
     figure.dataset.version = version(account);
     $("codes").append(figure);
+  }
+}
+
+// Fetched and not just named in the image: a token goes with it.
+async function draw(account, image, figure) {
+  try {
+    const response = await request("GET", `${pathOf(account.name, "qr")}?format=svg`);
+    if (response.status === 403) {
+      figure.replaceChildren(`${account.name} shows a QR code. To see it takes a token with the scope control.`);
+    }
+    if (!response.ok) return;
+    const address = URL.createObjectURL(await response.blob());
+    image.addEventListener("load", () => URL.revokeObjectURL(address));
+    image.src = address;
+  } catch {
+    figure.remove(); // the next look draws it again
   }
 }
 
@@ -154,10 +163,18 @@ async function watch() {
   let lost = false;
   for (;;) {
     try {
-      show((await call("GET", "v1/accounts")).accounts);
+      const { accounts } = await call("GET", "v1/accounts");
+      signedIn();
+      show(accounts);
       if (lost) complain(null);
       lost = false;
     } catch (problem) {
+      if (problem instanceof NeedsToken) {
+        show([]);
+        $("summary").textContent = "A token is needed.";
+        await askForToken();
+        continue;
+      }
       lost = true;
       $("summary").textContent = "The controller does not answer, still trying…";
       complain(problem);

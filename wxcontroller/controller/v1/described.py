@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from wxcontroller import __version__
 from wxcontroller.controller.errors import KINDS
+from wxcontroller.core import access
+from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -34,7 +36,8 @@ from wxcontroller.openwx.describing import (
 _ABOUT = (
     "Runs many WeChat accounts, each a unit of systemd, behind one HTTP API. /v1 tells failures as {error}, with a "
     "remedy; /openwx is the API of the original controller, which tells most of them with status 200 and a code "
-    "other than 0. HEAD is answered wherever GET is."
+    "other than 0. HEAD is answered wherever GET is. Once there are tokens each call needs one, of the scope that it "
+    "names or a wider one: " + "; ".join(f"{scope}: {meaning}" for scope, meaning in MEANINGS.items()) + "."
 )
 # What any request may be answered, whatever it asks for.
 _ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
@@ -68,6 +71,7 @@ _CODES = (
     *(kind.code for _, kind in KINDS),
     *("bad-request", "busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
+    *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures"),
     *described_log.CODES,  # as the account's own program says them
 )
 
@@ -280,4 +284,9 @@ ROUTES = (*V1, *OWN, *described.calls((_CLIENT,), (502, 504)))
 def openapi() -> JsonObject:
     """Return the document that /v1/openapi.json gives."""
     routes = {(route.method, route.path): route for route in reversed(ROUTES)}  # stop_client is the controller's own
-    return document("wxcontroller", __version__, _ABOUT, reversed(routes.values()), SCHEMAS)
+    return document("wxcontroller", __version__, _ABOUT, reversed(routes.values()), SCHEMAS, _scope_of)
+
+
+def _scope_of(route: Route) -> Scope | None:
+    own = route in V1 or route in OWN
+    return (access.of_controller(route.method, route.path) if own else access.of_call(route.path)).scope
