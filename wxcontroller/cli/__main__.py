@@ -6,6 +6,7 @@ import click
 
 from wxcontroller import __version__
 from wxcontroller.cli import tokens
+from wxcontroller.cli.alert import alert
 from wxcontroller.cli.context import DEFAULT_URL, Session
 from wxcontroller.cli.deliveries import deliveries
 from wxcontroller.cli.lifecycle import remove, restart, start, stop
@@ -62,7 +63,7 @@ def cli(context: click.Context, url: str, token: str | None, as_json: bool) -> N
     context.obj = Session(url, as_json, token)
 
 
-for _verb in (start, stop, restart, list_, status, qr, logs, send, deliveries, remove, tokens.token):
+for _verb in (start, stop, restart, list_, status, qr, logs, send, deliveries, alert, remove, tokens.token):
     cli.add_command(_verb)
 
 

@@ -120,6 +120,14 @@ class Api:
         path = f"/openwx/{endpoint}?" + urlencode({"client": name.name})
         return self._call("POST", path, form=form, about=name, wait=_SEND)
 
+    def alerts(self) -> JsonObject:
+        """Return the ways that alerts go, and what is wrong now."""
+        return obj(self._call("GET", "/v1/alerts"))
+
+    def test_alert(self) -> JsonObject:
+        """Send a test alert; returns its id and the channels it goes by."""
+        return obj(self._call("POST", "/v1/alerts/test"))
+
     def _call(
         self,
         method: str,

@@ -3,10 +3,12 @@
 import logging
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import account, edge, log, machine, tokens, wechat, wxctl
+from tests.fuzz.targets import account, alerts, edge, log, machine, tokens, wechat, wxctl
 
 TARGETS: dict[str, Target] = {
-    target.name: target for part in (edge, wechat, account, log, machine, tokens, wxctl) for target in part.TARGETS
+    target.name: target
+    for part in (edge, wechat, account, alerts, log, machine, tokens, wxctl)
+    for target in part.TARGETS
 }
 
 # What is refused is logged, and here that is nearly everything.

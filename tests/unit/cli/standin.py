@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.names import parse_name
 
 LINK = "https://login.weixin.qq.com/l/AbCdEfGhIj=="
@@ -78,6 +78,8 @@ class Controller:
     headers: list[dict[str, str]] = field(default_factory=list)
     refuse: tuple[int, JsonObject] | None = None
     deliveries: JsonObject = field(default_factory=dict)
+    # Answers to GET /v1/alerts, one for each question; the last one stays.
+    alerts: list[JsonObject] = field(default_factory=lambda: [{"channels": {}, "problems": []}])
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
     # What sends get before that: answers with their status; None: the connection breaks off after it was taken.
     send_trouble: list[tuple[int, JsonObject] | None] = field(default_factory=list)
@@ -119,6 +121,11 @@ class Controller:
             return self.refuse
         if path == "/v1/deliveries":
             return 200, self.deliveries
+        if path == "/v1/alerts":
+            return 200, self.alerts.pop(0) if len(self.alerts) > 1 else self.alerts[0]
+        if path == "/v1/alerts/test":
+            channels: list[JsonValue] = list(obj(self.alerts[0]["channels"]))
+            return 200, {"id": "new", "channels": channels}
         if path == "/v1/accounts":
             return 200, {"accounts": list(self.accounts.values())}
         _, _, _, encoded, *verbs = path.split("/")

@@ -187,6 +187,13 @@ _ROW = record(
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
     }
 )
+_PROBLEM = record(
+    {
+        **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
+        "since": WHOLE,
+        "told": SWITCH,
+    }
+)
 _QR = Content(
     {
         JSON: record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
@@ -242,6 +249,19 @@ V1: tuple[Route, ...] = (
         "deliveries",
         "how many reports wait, and how many are dead letters, of every account",
         record({"accounts": listing(_ROW)}),
+    ),
+    _v1(
+        "GET",
+        "alerts",
+        "what is wrong, and by which ways humans are told",
+        record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
+    ),
+    _v1(
+        "POST",
+        "alerts/test",
+        "tell them, as a test",
+        record({"id": TEXT, "channels": listing(TEXT)}),
+        (409, 429),
     ),
     *described_log.routes("/v1/accounts/{name}", (_NAME,), (*_ALWAYS, 404, 409, 415, 504)),
 )
