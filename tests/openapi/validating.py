@@ -26,15 +26,19 @@ class Judge:
         resource = Resource.from_contents(self.document, default_specification=DRAFT202012)
         self._registry = Registry().with_resource(_URI, resource)
 
+    @property
+    def paths(self) -> JsonObject:
+        return obj(self.document["paths"])
+
     def operations(self) -> Iterator[tuple[str, str]]:
         """Yield method and path of everything described."""
-        for path, operations in obj(self.document["paths"]).items():
+        for path, operations in self.paths.items():
             for method in obj(operations):
                 if method in _METHODS:
                     yield method.upper(), path
 
     def operation(self, method: str, path: str) -> JsonObject:
-        return obj(obj(obj(self.document["paths"])[path])[method.lower()])
+        return obj(obj(self.paths[path])[method.lower()])
 
     def judge(self, method: str, path: str, status: int, content_type: str, body: bytes) -> None:
         """Raise AssertionError for an answer that is not described, or not so."""
