@@ -20,9 +20,12 @@ from yarl import URL
 
 from tests.openapi.validating import Judge
 from tests.openapi.world import PATIENCE, World, world
+from tests.unit.controller.test_alerts import Watched
 from wxcontroller.client.v1.described import openapi as of_account
+from wxcontroller.controller.units import UnitRecord
 from wxcontroller.controller.v1.described import openapi as of_controller
 from wxcontroller.core.jsontypes import JsonValue, items, obj, text
+from wxcontroller.core.states import UnitState
 from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.account import Account
 
@@ -255,6 +258,29 @@ async def test_requests_with_a_key(caller: Caller) -> None:
         assert answer[0] == status
     bad = {"client": "alice", "id": caller.friend, "content": "x", "idempotency_key": "é"}
     assert (await caller.call("GET", "/openwx/send_friend_message", bad))[0] == 400
+
+
+# -- alerts
+
+
+async def test_alerts_are_told_and_tried(caller: Caller) -> None:
+    for method, path in (("GET", "/v1/alerts"), ("POST", "/v1/alerts/test")):
+        assert (await caller.call(method, path))[0] == (200 if method == "GET" else 409)
+    host = caller.made
+    settings = host.accounts.settings
+    watched = Watched(host)
+    host.shared.alerts = watched.watch
+    try:
+        await caller.call("GET", "/openwx/start_client", {"client": "otto"})
+        await host.units.kill("otto", UnitRecord("otto", UnitState.FAILED, "failed"))
+        await watched.live(900)
+        status, answer = await caller.call("GET", "/v1/alerts")
+        assert status == 200
+        assert items(obj(answer)["problems"])
+        assert (await caller.call("POST", "/v1/alerts/test"))[0] == 200
+    finally:
+        host.accounts.settings, host.shared.alerts = settings, None
+        await caller.call("DELETE", "/v1/accounts/{name}", name="otto")
 
 
 # -- the controller's own calls of the old API

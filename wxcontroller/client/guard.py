@@ -135,7 +135,7 @@ async def _presented(request: web.Request) -> str | None:
     if token is None and request.can_read_body and parameters.is_form(kind) and length <= credentials.LONGEST_FORM:
         try:
             body = await request.app[ROOM].take(request, credentials.LONGEST_FORM)
-        except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge):
+        except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType):
             return None
         token = credentials.from_form(kind, body)
     return token
