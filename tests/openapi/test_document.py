@@ -130,3 +130,17 @@ def test_every_row_of_the_contract_is_described(row: Row) -> None:
 async def test_it_is_served(tmp_path: Path) -> None:
     async with Machine(tmp_path) as host:
         assert await host.v1("GET", "openapi.json") == (200, json.loads(json.dumps(of_controller())))
+
+
+async def test_it_is_a_page_to_read(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as host, host.http.get("/page/api") as answer:
+        page = await answer.text()
+        assert (answer.status, answer.content_type) == (200, "text/html")
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "<script" not in page
+    assert " style=" not in page
+    judge = Judge(of_controller())
+    for method, path in judge.operations():
+        assert f'<section id="{text(judge.operation(method, path)["operationId"])}">' in page
+    for name in obj(obj(judge.document["components"])["schemas"]):
+        assert f'<section id="schema-{name}">' in page

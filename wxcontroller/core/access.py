@@ -76,6 +76,8 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _page("/page/login.js", "what asks for the token"),
     _page("/page/login.css", "its look"),
     _page("/page/icon.svg", "its icon"),
+    _page("/page/api", "the API, to read"),
+    _page("/page/api.css", "its style sheet"),
     _own("check_client", Scope.READ, About.OWN, "the state of one account, or of all"),
     _own("get_qrcode", Scope.CONTROL, About.CLIENT, "the QR code to scan: who has it can begin a login"),
     _own("start_client", Scope.CONTROL, About.CLIENT, "start an account"),
