@@ -1,6 +1,7 @@
 """What all verbs share: the controller's address, --json, and the NAME argument."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,6 +16,8 @@ from wxcontroller.core.jsontypes import JsonValue
 
 DEFAULT_URL = "http://127.0.0.1:2000"
 _F = TypeVar("_F", bound=Callable[..., object])
+# What JSON takes as it is, and a terminal obeys; halves of characters, which nobody can write.
+_ACTING = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -31,7 +34,12 @@ class Session:
 
     def emit(self, value: JsonValue) -> None:
         """Write the result of ``--json`` to standard output."""
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
+        click.echo(printable(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)))
+
+
+def printable(written: str) -> str:
+    """Return JSON that says the same and can be shown anywhere."""
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def json_option(command: _F) -> _F:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonValue, field, items, text
+from wxcontroller.core.jsontypes import JsonValue, field, items, one_line, text
 from wxcontroller.core.names import instance_of
 from wxcontroller.core.paths import Paths
 
@@ -52,7 +52,7 @@ def show_unit(unit: str) -> LocalUnit:
         unit,
         found.get("ActiveState", ""),
         found.get("SubState", ""),
-        found.get("StatusText", ""),
+        one_line(found.get("StatusText", "")),
         _number(found.get("MainPID", "")),
         found.get("Result", ""),
         _number(found.get("StateChangeTimestamp", "").removeprefix("@")),
@@ -112,7 +112,8 @@ def _systemctl(*arguments: str) -> str:
             ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_WAIT,
             check=False,
         )

@@ -6,11 +6,14 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
 from tests.unit.controller.machine import Machine, Process
+from wxcontroller.client import eventtables
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.stream.cursor import LONGEST, BadCursor, Cursor, parse
@@ -132,6 +135,24 @@ async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: 
             await asyncio.sleep(0.02)
 
 
+async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_yet(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "HEARTBEAT_SECONDS", 0.1)
+    alice = await host.start("alice")
+    say(alice, "long ago")
+    assert await alice.log.settled(5)
+    reader = Reader()
+    async with reading(host, reader):
+        async with asyncio.timeout(10):
+            while "alice=" not in reader.cursor:
+                await asyncio.sleep(0.01)
+    monkeypatch.setattr(eventtables, "time", SimpleNamespace(time=lambda: 1_000_000.0))
+    say(alice, "in the past")
+    async with reading(host, reader):
+        assert await reader.until(1) == ["in the past"]
+
+
 async def test_the_controller_may_go_and_come(host: Machine) -> None:
     alice = await host.start("alice")
     async with reading(host, Reader()) as reader:
@@ -206,17 +227,17 @@ async def test_a_cursor_that_is_none(host: Machine, cursor: str) -> None:
     assert (status, obj(answer["error"])["code"]) == (400, "bad-request")
 
 
-async def test_no_more_readers_than_are_served(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "MOST_READERS", 1)
-    await host.start("alice")
-    async with reading(host, Reader()):
-        status, answer = await host.v1("GET", "events")
-        assert (status, obj(answer["error"])["code"]) == (503, "too-many-readers")
-    async with asyncio.timeout(5):
-        while host.shared.readers:
-            await asyncio.sleep(0.01)
-    async with reading(host, Reader()):
-        pass
+async def test_no_more_readers_than_are_served(tmp_path: Path) -> None:
+    async with Machine(tmp_path, max_readers=1) as host:
+        await host.start("alice")
+        async with reading(host, Reader()):
+            status, answer = await host.v1("GET", "events")
+            assert (status, obj(answer["error"])["code"]) == (503, "too-many-readers")
+        async with asyncio.timeout(5):
+            while host.shared.readers:
+                await asyncio.sleep(0.01)
+        async with reading(host, Reader()):
+            pass
 
 
 def test_a_cursor_names_who_spoke_and_fits_into_a_header() -> None:

@@ -1,7 +1,5 @@
 """/v1/accounts: seeing, starting, stopping, restarting and removing accounts."""
 
-import json
-
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
@@ -13,7 +11,7 @@ from wxcontroller.controller.v1 import client
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadOption
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json
 from wxcontroller.core.options import check_options
 
 _MOST_BODY = 64 * 1024
@@ -79,8 +77,8 @@ async def _options(request: web.Request) -> dict[str, str]:
     if not body.strip():
         return {}
     try:
-        content: JsonValue = json.loads(body)
-    except (ValueError, RecursionError):
+        content = read_json(body)
+    except ValueError:
         raise BadRequest("the body is not JSON", 'send an object of options, {"post_api": "http://…"}') from None
     if not isinstance(content, dict):
         raise BadRequest("the body is not a JSON object", 'send {"option": "value"}, or nothing')

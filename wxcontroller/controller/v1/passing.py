@@ -12,11 +12,10 @@ from wxcontroller.controller.access import caller, looks_for_token
 from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NotAnswering, NotRunning
-from wxcontroller.controller.statefiles import foreign_json
 from wxcontroller.controller.view import View
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.openwx import credentials
 
 _MOST_BODY = 1024 * 1024
@@ -105,8 +104,8 @@ async def _asked(shared: Context, view: View, path: str) -> JsonObject:
     except (aiohttp.ClientError, OSError):
         raise _silent(view, "can't be reached") from None
     try:
-        return obj(foreign_json(content))
-    except (ValueError, RecursionError):
+        return obj(read_json(content))
+    except ValueError:
         raise _silent(view, f"answers {answer.status} and no JSON") from None
 
 
