@@ -141,7 +141,7 @@ PLAYS = [
     Play("docs/tutorial.md", "curl -sN", beside=write_to_reader),
     Play("docs/howto/reverse-proxy.md", "nginx -t", before=certificate),
     Play("docs/howto/egress-proxies.md", "/root/alice.proxy\nwxctl start", before=proxies, beside=scan),
-    Play("docs/howto/backup-and-move.md", "umask 077", before=logged_in),
+    Play("docs/howto/backup-and-move.md", "umask 077\ntar", before=logged_in),
     Play("docs/howto/backup-and-move.md", "tar -C / -xpf /root/wx.tar", before=empty_machine),
     Play("docs/howto/migrate-from-perl.md", "wxctl start alice", beside=scan),
     Play("docs/howto/perl-client.md", "wxclient.pl <<", before=stand_in),
