@@ -5,6 +5,7 @@ import json
 
 from aiohttp import web
 
+from wxcontroller.client.bodies import take
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.eventtables import Entry, Selection, State
 from wxcontroller.client.v1.answers import Refused
@@ -14,6 +15,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 _MOST = 1000
 _BODY_SECONDS = 10.0
+_MOST_BODY = 1024 * 1024
 
 
 class Deliveries:
@@ -102,4 +104,4 @@ def _report(entry: Entry) -> JsonValue:
 
 async def _body(request: web.Request) -> bytes:
     async with asyncio.timeout(_BODY_SECONDS):
-        return await request.read()
+        return await take(request, _MOST_BODY)

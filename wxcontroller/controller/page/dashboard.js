@@ -7,13 +7,29 @@ const $ = (id) => document.getElementById(id);
 const busy = new Set();
 let wake = () => {};
 
-async function call(method, path, body) {
+// The token, where one is needed. In this tab's storage and not in a cookie: cookies go to every port of a host, and
+// behind another one may be a program that should not have it. Never in an address.
+const TOKEN = "wxcontroller-token";
+let token = sessionStorage.getItem(TOKEN);
+
+class NeedsToken extends Error {}
+
+async function request(method, path, body) {
+  const headers = body ? { "Content-Type": "application/json" } : {};
+  if (token) headers["X-Auth-Token"] = token; // Authorization may be a reverse proxy's
   const response = await fetch(path, {
     method,
+    headers,
     cache: "no-store",
-    headers: body ? { "Content-Type": "application/json" } : {},
     body: body ? JSON.stringify(body) : undefined,
   });
+  const asked = response.headers.get("WWW-Authenticate") ?? "";
+  if (response.status === 401 && asked.startsWith("Bearer")) throw new NeedsToken();
+  return response;
+}
+
+async function call(method, path, body) {
+  const response = await request(method, path, body);
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
     const error = answer.error ?? { message: `the controller answered ${response.status}`, remedy: "" };
@@ -43,7 +59,7 @@ async function act(name, method, path, body) {
     complain(null);
     return true;
   } catch (problem) {
-    complain(problem);
+    if (!(problem instanceof NeedsToken)) complain(problem); // the next look asks for it
     return false;
   } finally {
     busy.delete(name);
@@ -117,16 +133,28 @@ function showCodes(accounts) {
     else wanted.delete(account.name);
   }
   for (const account of wanted.values()) {
-    const source = `${pathOf(account.name, "qr")}?format=svg&at=${encodeURIComponent(version(account))}`;
-    const figure = element(
-      "figure",
-      {},
-      element("img", { src: source, alt: `QR code to log in ${account.name}` }),
-      element("figcaption", {}, `Scan to log in ${account.name}`),
-    );
+    const image = element("img", { alt: `QR code to log in ${account.name}` });
+    const figure = element("figure", {}, image, element("figcaption", {}, `Scan to log in ${account.name}`));
+    draw(account, image, figure);
     figure.dataset.account = account.name;
     figure.dataset.version = version(account);
     $("codes").append(figure);
+  }
+}
+
+// Fetched and not just named in the image: a token goes with it.
+async function draw(account, image, figure) {
+  try {
+    const response = await request("GET", `${pathOf(account.name, "qr")}?format=svg`);
+    if (response.status === 403) {
+      figure.replaceChildren(`${account.name} shows a QR code. To see it takes a token with the scope control.`);
+    }
+    if (!response.ok) return;
+    const address = URL.createObjectURL(await response.blob());
+    image.addEventListener("load", () => URL.revokeObjectURL(address));
+    image.src = address;
+  } catch {
+    figure.remove(); // the next look draws it again
   }
 }
 
@@ -150,14 +178,49 @@ function show(accounts) {
   $("summary").textContent = `${running} of ${accounts.length} accounts running`;
 }
 
+function keep(value) {
+  token = value;
+  if (value) sessionStorage.setItem(TOKEN, value);
+  else sessionStorage.removeItem(TOKEN);
+}
+
+// Shows the form in place of everything else, and waits until it is sent.
+async function askForToken() {
+  if (token) complain(new Error("This token is not valid (any more)."));
+  keep(null);
+  signedIn(false);
+  $("summary").textContent = "A token is needed.";
+  $("codes").replaceChildren();
+  $("accounts").replaceChildren();
+  $("empty").hidden = true;
+  const form = $("login");
+  form.elements.token.focus();
+  await new Promise((sent) => form.addEventListener("submit", sent, { once: true }));
+  keep(form.elements.token.value.trim());
+  form.reset();
+  complain(null);
+}
+
+function signedIn(yes) {
+  $("login").hidden = yes;
+  $("start").hidden = $("listing").hidden = !yes;
+  $("leave").hidden = !yes || !token;
+}
+
 async function watch() {
   let lost = false;
   for (;;) {
     try {
-      show((await call("GET", "v1/accounts")).accounts);
+      const { accounts } = await call("GET", "v1/accounts");
+      signedIn(true);
+      show(accounts);
       if (lost) complain(null);
       lost = false;
     } catch (problem) {
+      if (problem instanceof NeedsToken) {
+        await askForToken();
+        continue;
+      }
       lost = true;
       $("summary").textContent = "The controller does not answer, still trying…";
       complain(problem);
@@ -168,6 +231,13 @@ async function watch() {
     });
   }
 }
+
+$("login").addEventListener("submit", (event) => event.preventDefault());
+
+$("leave").addEventListener("click", () => {
+  keep(null);
+  location.reload();
+});
 
 $("start").addEventListener("submit", async (event) => {
   event.preventDefault();
