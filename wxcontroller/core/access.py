@@ -80,7 +80,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _own("stop_client", Scope.CONTROL, About.CLIENT, "stop an account"),
     _v1("GET", "health", Scope.READ, About.OWN, "how the controller is"),
     _v1("GET", "accounts", Scope.READ, About.OWN, "all accounts"),
-    _v1("POST", "accounts", Scope.CONTROL, About.MACHINE, "add one, without a start"),
+    _v1("POST", "accounts", Scope.CONTROL, About.OWN, "add one, without a start"),
     _v1("GET", "accounts/{name}", Scope.READ, About.NAME, "one account"),
     _v1("GET", "accounts/{name}/qr", Scope.CONTROL, About.NAME, "its QR code: who has it can begin a login"),
     _v1("POST", "accounts/{name}/start", Scope.CONTROL, About.NAME, "start it, with options"),

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 from tests.unit.controller.machine import Machine
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, field, obj
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.states import Desired
+from wxcontroller.core.tokens import TokenFile, minted
 
 
 async def test_an_account_is_added_and_does_not_run(host: Machine) -> None:
@@ -104,3 +106,13 @@ async def test_a_program_that_knows_no_logout_goes_on(host: Machine) -> None:
     assert (status, field(answer["error"], "code")) == (502, "not-answering")
     assert "alice: answers 404" in str(field(answer["error"], "message"))
     assert "alice" in host.units.processes
+
+
+async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> None:
+    shown, made = minted("bound", Scope.CONTROL, ("alice",), None)
+    TokenFile(host.paths.tokens_file).add(made)
+    headers = {"Authorization": f"Bearer {shown}"}
+    for name, status in (("bob", 403), ("alice", 201)):
+        async with host.http.post("/v1/accounts", json={"name": name}, headers=headers) as answer:
+            assert answer.status == status
+    assert Registry(host.paths).instances() == ["alice"]

@@ -4,7 +4,7 @@ import json
 
 from aiohttp import web
 
-from wxcontroller.controller.access import caller
+from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
@@ -43,6 +43,7 @@ async def add(request: web.Request) -> web.Response:
     if unknown := sorted(body.keys() - {"name", "options"}):
         raise BadRequest(f"unknown key {unknown[0][:64]}", "name and options are known")
     name = parse_name(text(body.get("name")))
+    hold_to_accounts(request, name.name)
     options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest("options is no object", 'send {"option": "value"}')
