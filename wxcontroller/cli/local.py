@@ -6,13 +6,14 @@ import subprocess
 from dataclasses import dataclass
 from typing import NoReturn
 
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import UnitFailed, WxError
 from wxcontroller.core.jsontypes import JsonValue, field, items, text
 from wxcontroller.core.names import instance_of
 from wxcontroller.core.paths import Paths
 
 _SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
 _WAIT = 10.0
+_ACT = 120.0
 _PATHS = Paths()
 
 
@@ -59,6 +60,14 @@ def show_unit(unit: str) -> LocalUnit:
     )
 
 
+def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
+    """Return properties of units, by unit. Raises WxError when there is no systemd to ask."""
+    out = _systemctl("show", "--timestamp=unix", f"--property={','.join(('Id', *properties))}", "--", *units)
+    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n")]
+    # In the order in which they were asked for: an alias tells another Id.
+    return dict(zip(units, (block for block in blocks if block), strict=False))
+
+
 def list_units() -> list[LocalUnit]:
     """Ask systemd for all accounts' units that it knows. Raises WxError when there is no systemd to ask."""
     out = _systemctl("list-units", "--all", "--output=json", "wxclient@*.service")
@@ -71,6 +80,20 @@ def list_units() -> list[LocalUnit]:
         for entry in items(parsed)
     ]
     return [unit for unit in found if instance_of(unit.unit)]
+
+
+def act(verb: str, unit: str) -> None:
+    """Have systemd start, stop or restart a unit. Raises UnitFailed, or WxError when there is no systemd to ask."""
+    try:
+        done = _run(verb, "--", unit, wait=_ACT)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise WxError(f"systemctl can't be asked either: {problem}") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()
+        raise UnitFailed(
+            f"systemctl {verb} {unit}: {reason[0] if reason else done.returncode}",
+            f"as root? see: journalctl -u {unit}",
+        )
 
 
 def any_seen(units: list[str]) -> bool:
@@ -106,16 +129,20 @@ def exec_journalctl(units: list[str], lines: int | None, follow: bool, since: st
         ) from None
 
 
+def _run(*arguments: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603 - fixed program, checked unit names
+        ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=wait,
+        check=False,
+    )
+
+
 def _systemctl(*arguments: str) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - fixed program, checked unit names
-            ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_WAIT,
-            check=False,
-        )
+        done = _run(*arguments)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise WxError(f"systemctl can't be asked either: {problem}") from None
     if done.returncode:

@@ -19,15 +19,22 @@ from wxcontroller.core.states import Desired
 @click.command(
     "list",
     short_help="Show all accounts in a table.",
-    epilog="Examples: wxctl list · wxctl list --json | jq -r '.accounts[].name'",
+    epilog="Examples: wxctl list · wxctl list --json | jq -r '.[].name'",
 )
 @global_options
 @click.pass_obj
 def list_(session: Session) -> None:
     """Show all accounts in a table: state, since when, port, user, status in words."""
-    accounts = session.api().accounts()
+    api = session.api()
+    try:
+        accounts = api.accounts()
+    except ControllerUnreachable as unreachable:
+        if not api.is_local:
+            raise
+        _without_controller(session, None, unreachable)
+        raise
     if session.json:
-        session.emit({"accounts": [account.raw for account in accounts]})
+        session.emit([account.raw for account in accounts])
         return
     if not accounts:
         click.echo("no accounts yet; begin with: wxctl start NAME", err=True)
@@ -58,6 +65,8 @@ def status(session: Session, name: str | None) -> None:
     try:
         account = api.account(api.resolve(name))
     except ControllerUnreachable as unreachable:
+        if not api.is_local:
+            raise
         unit = unit_of(name) if is_derived(name) else parse_name(name).unit
         _without_controller(session, unit, unreachable)
         raise
@@ -76,6 +85,8 @@ def _overview(session: Session) -> None:
         # In this order: when systemd can't be asked, it is the accounts' answer that says so.
         accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:
+        if not api.is_local:
+            raise
         _without_controller(session, None, unreachable)
         raise
     if session.json:
@@ -142,7 +153,7 @@ def _without_controller(session: Session, unit: str | None, why: ControllerUnrea
     except WxError as problem:
         raise ControllerUnreachable(f"{why.message}; {problem.message}", why.remedy) from None
     if session.json:
-        session.emit({"units": [one.as_json() for one in units]})
+        session.emit([one.as_json() for one in units] if unit is None else units[0].as_json())
         return
     click.echo("The controller does not answer; this is what systemd knows:")
     for one in units:
