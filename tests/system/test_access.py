@@ -98,8 +98,8 @@ def test_wxctl_finds_what_it_needs(host: Host) -> None:
     assert b"alice" in host.run("env", f"WXCTL_TOKEN={shown}", "wxctl", "list", user="nobody").stdout
     host.run("install", "-m", "600", "-o", "nobody", "/dev/null", "/var/tmp/bo.token")
     host.run("sh", "-c", "cat >/var/tmp/bo.token", input=shown.encode())
-    assert b"alice" in host.run("wxctl", "list", "--token", "@/var/tmp/bo.token", user="nobody").stdout
-    refused = host.run("wxctl", "stop", "alice", "--token", "@/var/tmp/bo.token", user="nobody", check=False)
+    assert b"alice" in host.run("wxctl", "list", "--token-file", "/var/tmp/bo.token", user="nobody").stdout
+    refused = host.run("wxctl", "stop", "alice", "--token-file", "/var/tmp/bo.token", user="nobody", check=False)
     assert (refused.returncode, b"needs the scope control" in refused.stderr) == (7, True)
     refused = host.run("wxctl", "token", "create", "eve", user="nobody", check=False)
     assert (refused.returncode, b"run it as root" in refused.stderr) == (1, True)
@@ -116,7 +116,7 @@ def test_wxctl_finds_what_it_needs(host: Host) -> None:
 
 
 def target(endpoint: Endpoint, account: str) -> str:
-    path = endpoint.path.replace("{name}", account)
+    path = endpoint.path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "none")
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 
 
@@ -182,6 +182,38 @@ def test_the_controller_reaches_its_accounts_whoever_was_restarted(host: Host) -
     assert host.text("stat", "-c", "%a %U:%G", secret).strip() == f"640 {user}:wxcontroller"
 
 
+def test_events_and_deliveries_with_tokens(host: Host) -> None:
+    """Through the controller to the account's own port; a stream ends when its token is revoked."""
+    port = started(host, "alice")
+    started(host, "bob")
+    token(host, "admin")
+    shown = token(host, "reader", "read", "alice")
+    stream = f"{CONTROLLER}/v1/events?types=state_change&token={shown}"
+    reader = ("--unit=reader", "-p", "StandardOutput=file:/root/stream", "curl", "-sN", "-m", "100", stream)
+    host.write("/root/stream", b"")
+    host.run("systemd-run", "-q", *reader)
+    until(lambda: b"event: heartbeat" in host.read("/root/stream"), 20, "the stream's first word")
+    for name in ("bob", "alice"):
+        host.run("wxctl", "restart", name, "--no-wait")
+    until(lambda: b"event: state_change" in host.read("/root/stream"), 30, "an event of alice")
+    assert b'"bob"' not in host.read("/root/stream")
+    assert ask(host, f"/v1/events?account=bob&token={shown}") == (403, "not-allowed")
+    status, _, body = host.http("GET", f"{CONTROLLER}/v1/deliveries?token={shown}")
+    [counts] = json.loads(body)["accounts"]
+    assert (status, counts["account"], counts["error"]) == (200, "alice", None)
+    deliveries = "/v1/accounts/alice/deliveries"
+    assert ask(host, f"{deliveries}?state=kept", shown) == (200, None)
+    assert ask(host, f"{deliveries}/nothing", shown) == (404, None)
+    assert ask(host, "/v1/accounts/alice/media/nothing", shown) == (404, None)
+    assert ask(host, f"{deliveries}/replay", shown, "POST") == (403, "not-allowed")
+    for path in ("/v1/events", "/v1/deliveries"):
+        assert ask(host, path, shown, port=port) == (200, None)
+        assert ask(host, path, port=port) == (401, "no-token")
+    assert show(host, "reader.service", "ActiveState") == "active"
+    host.run("wxctl", "token", "revoke", "reader")
+    until(lambda: show(host, "reader.service", "ActiveState") != "active", 30, "the end of the stream")
+
+
 def test_a_tokens_file_that_was_copied_here_closes_the_accounts_ports_too(host: Host) -> None:
     port = started(host, "alice")
     token(host, "admin")
@@ -235,6 +267,12 @@ def test_no_token_is_written_down_anywhere(host: Host) -> None:
         ask(host, f"/openwx/check_client?client=%ff&token={shown}")
         ask(host, f"/v1/accounts/alice/start?token={shown}", method="POST")
         ask(host, f"/openwx/get_client_info?token={shown}", port=port)
+        ask(host, f"/v1/accounts/alice/deliveries?token={shown}")
+        ask(
+            host, f"/v1/accounts/alice/deliveries/replay?token={shown}", method="POST", body=f"token={shown}".encode()
+        )
+        ask(host, f"/v1/accounts/alice/media/none?token={shown}")
+        host.run("sh", "-c", f"curl -sN -m 1 '{CONTROLLER}/v1/events?token={shown}' >/dev/null", check=False)
         ask(host, "/v1/accounts", shown)
     host.run("wxctl", "restart", "alice", "--no-wait")
     host.run("journalctl", "--sync")
@@ -401,6 +439,12 @@ def test_nginx_as_the_document_says(host: Host, far: Far, tmp_path: Path) -> Non
         assert (status, json.loads(body)["code"]) == (200, -3)  # it got there, and is not logged in
         page = far.curl(f"{url}/", *trusted, "-i")
         assert b"content-security-policy: default-src 'none'" in page[1].lower()
+        upgrade = ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13")
+        key = ("-H", "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", "--http1.1")
+        status, told = far.curl(f"{url}/v1/events?token={shown}", *trusted, *upgrade, *key)
+        assert (status, b"heartbeat" in told) == (101, True)
+        status, told = far.curl(f"{url}/v1/events?token={shown}", *trusted)
+        assert (status, b"event: heartbeat" in told) == (200, True)
         own_page = ("-H", f"Origin: {url}", "-H", "Sec-Fetch-Site: same-origin")
         assert far.curl(f"{url}/v1/accounts", *trusted, *own_page, shown=shown)[0] == 200
         assert far.curl(f"{url}/v1/accounts", *trusted, "-H", "Origin: https://evil.example", shown=shown)[0] == 403

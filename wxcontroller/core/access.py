@@ -73,6 +73,8 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _page("/", "the dashboard; it asks for a token where one is needed"),
     _page("/page/dashboard.js", "its script"),
     _page("/page/dashboard.css", "its style sheet"),
+    _page("/page/login.js", "what asks for the token"),
+    _page("/page/login.css", "its look"),
     _page("/page/icon.svg", "its icon"),
     _own("check_client", Scope.READ, About.OWN, "the state of one account, or of all"),
     _own("get_qrcode", Scope.CONTROL, About.CLIENT, "the QR code to scan: who has it can begin a login"),

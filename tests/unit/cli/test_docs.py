@@ -1,5 +1,7 @@
 """The documents say what the code has: settings, options, verbs, with defaults; their links lead somewhere."""
 
+import importlib
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -9,9 +11,12 @@ from pathlib import Path
 import click
 import pytest
 
+import wxcontroller.cli
 from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.exits import EXITS, short
 from wxcontroller.core import access
 from wxcontroller.core.access import Endpoint
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import Event
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
@@ -94,6 +99,9 @@ def test_states_and_events_are_in_the_page() -> None:
         assert f"\n*{event.value}*\n" in page, event
 
 
+_EVERYWHERE = ("url", "token_file", "insecure", "json", "help")
+
+
 def test_every_verb_and_its_options_are_in_the_page() -> None:
     page = source("wxctl.1")
     assert isinstance(cli, click.Group)
@@ -102,13 +110,31 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
         assert found is not None, name
         inner = command.commands if isinstance(command, click.Group) else {}
         for parameter in (*command.params, *(one for each in inner.values() for one in each.params)):
-            if isinstance(parameter, click.Option) and parameter.name not in ("url", "json", "help", "as_json"):
+            if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name not in _EVERYWHERE:
                 for spelling in parameter.opts:
                     assert f"*{spelling}*" in found[0], (name, spelling)
         for verb in inner:
-            assert f"_{verb}_" in found[0], (name, verb)
+            assert f"_{verb}_" in found[0] or f"\t*{name} {verb}*" in found[0], (name, verb)
     verbs = set(re.findall(r"^\*(\w+)\*(?: \[?_|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
     assert verbs == set(cli.commands)
+
+
+def test_every_exit_code_is_in_the_page() -> None:
+    page = source("wxctl.1").split("# EXIT STATUS")[1].split("# ENVIRONMENT")[0]
+    rows = "".join(f"*{code}* ({word})\n\t{meaning}\n\n" for code, (word, meaning) in EXITS.items())
+    assert page.startswith(f"\n\n{rows}")
+
+
+def test_every_error_that_wxctl_can_tell_has_its_exit_code_in_the_table() -> None:
+    modules = [info.name for info in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli.")]
+    for name in modules:
+        importlib.import_module(name)
+    kinds = [WxError, *WxError.__subclasses__()]
+    assert len(kinds) > 15
+    ours = [kind for kind in kinds if kind.__module__.startswith(("wxcontroller.core", "wxcontroller.cli"))]
+    assert {kind.exit_code for kind in ours} <= set(EXITS)
+    for code in EXITS:
+        assert f"{code} " in short()
 
 
 @pytest.mark.parametrize("endpoints", [access.CONTROLLER, access.ACCOUNT, access.OWN_PORT], ids=["1", "2", "3"])

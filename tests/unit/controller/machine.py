@@ -37,6 +37,7 @@ from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.openwx.credentials import PORT_HEADER
 
 # Test runs beside each other must not meet on a port: each process has a hundred of its own.
 FIRST_PORT = 20_000 + os.getpid() % 100 * 100
@@ -76,6 +77,7 @@ class Process:
         self.secret = secrets.token_hex(32)
         self.echo = False
         self.seen: list[tuple[str, Mapping[str, str], bytes]] = []
+        self.streams: list[str] = []  # what readers of its events show
         self.hostile = False
         self._runner: web.AppRunner | None = None
         # A real one: it is there again when the account is started again.
@@ -87,7 +89,7 @@ class Process:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
-        app.router.add_get("/v1/events", Events(self.log, self.account.name.name).get)
+        app.router.add_get("/v1/events", self._events)
         app.router.add_post("/v1/logout", self._logout)
         app.router.add_route("*", "/v1/{rest:.*}", self._answer)
         self.log.open()
@@ -149,6 +151,10 @@ class Process:
         if self.status is None:
             raise web.HTTPNotFound
         return web.Response(body=self.status, headers={"Content-Type": "application/json"})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        self.streams.append(request.headers.get(PORT_HEADER, ""))
+        return await Events(self.log, self.account.name.name).get(request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")

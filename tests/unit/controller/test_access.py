@@ -16,6 +16,7 @@ import yarl
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine, raw
 from wxcontroller.controller.access import PASSED_ON
 from wxcontroller.controller.app import application
+from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.watchtokens import warnings_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
@@ -96,7 +97,7 @@ CASES = [
 
 
 def target(endpoint: Endpoint, account: str) -> str:
-    path = endpoint.path.replace("{name}", account)
+    path = endpoint.path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "page")
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 
 
@@ -128,7 +129,7 @@ async def test_the_scope_of_each_endpoint(host: Machine, method: str, endpoint: 
         assert (unknown.status, unknown.body) == (other.status, other.body)  # which accounts there are is not told
         assert "bob" in host.units.processes
         assert host.process("bob").requests == []
-    if endpoint.path.endswith("/check_event"):
+    if endpoint.path.endswith(("/check_event", "/events")):
         return  # waits
     assert not (await ask(host, method, target(endpoint, "alice"), bearer(bound))).refused
     if endpoint.path != "/v1/accounts/{name}":
@@ -217,6 +218,88 @@ async def test_a_long_poll_of_a_token_that_is_revoked_meanwhile_gets_nothing(hos
     revoked, roots = await asyncio.gather(*polls)
     assert (revoked.status, revoked.code) == (403, -6)
     assert roots.status == 200
+
+
+async def test_a_stream_holds_what_its_caller_may_see(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "_LOOK_SECONDS", 0.05)
+    alice, bob = await host.start("alice"), await host.start("bob")
+    shown = token(host, Scope.READ, "alice")
+    assert (await ask(host, "GET", "/v1/events?account=bob", bearer(shown))).code == "not-allowed"
+    assert (await ask(host, "GET", "/v1/events?account=alice,bob", bearer(shown))).code == "not-allowed"
+    async with host.http.ws_connect(f"/v1/events?account=alice&token={shown}") as socket:
+        await socket.receive_json(timeout=10)
+    async with host.http.ws_connect(f"/v1/events?token={shown}") as socket:
+        assert (await socket.receive_json(timeout=10))["type"] == "heartbeat"
+        for process, words in ((bob, "for others"), (alice, "for this one")):
+            process.log.append({"type": "friend_message", "content": words}, deliver=False)
+            assert await process.log.settled(10)
+        assert (await socket.receive_json(timeout=10))["event"]["account"] == "alice"
+        assert host.gate.tokens.by_id
+
+
+@pytest.mark.parametrize("by", ["event", "heartbeat"])
+async def test_a_stream_ends_with_its_token(host: Machine, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """Nothing is told to a revoked token any more; at the latest the next heartbeat ends the stream."""
+    if by == "heartbeat":
+        monkeypatch.setattr(serve, "HEARTBEAT_SECONDS", 0.2)
+    alice = await host.start("alice")
+    token(host, Scope.ADMIN)  # so that the door does not open
+    shown = token(host, Scope.READ, "alice")
+    async with (
+        host.http.get(f"/v1/events?token={shown}") as answer,
+        host.http.ws_connect("/v1/events", headers=bearer(shown)) as socket,
+    ):
+        assert answer.status == 200
+        assert (await socket.receive_json(timeout=10))["type"] == "heartbeat"
+        while b"heartbeat" not in await answer.content.readline():
+            pass
+        TokenFile(host.paths.tokens_file).revoke("read-1")
+        if by == "event":
+            alice.log.append({"type": "friend_message", "content": "secret"}, deliver=False)
+        async with asyncio.timeout(10):
+            rest = await answer.content.read()
+            told = [str(message.data) async for message in socket]
+        assert b"secret" not in rest
+        assert "secret" not in "".join(told)
+
+
+async def test_the_counts_are_of_the_caller_s_accounts(host: Machine) -> None:
+    for name in ("alice", "bob"):
+        await host.start(name)
+    answer = await ask(host, "GET", "/v1/deliveries", bearer(token(host, Scope.READ, "bob")))
+    assert [each["account"] for each in json.loads(answer.body)["accounts"]] == ["bob"]
+
+
+@pytest.mark.parametrize("where", ["header", "query", "form"])
+async def test_no_account_sees_the_token_of_a_call_of_v1(host: Machine, where: str) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    shown = token(host, Scope.CONTROL)
+    headers = {"X-Auth-Token": shown, "Cookie": "a=b"} if where == "header" else {}
+    query = f"&token={shown}&t%6fken={shown}" if where == "query" else ""
+    data = {"token": shown, "a": "b"} if where == "form" else None
+    path = f"/v1/accounts/alice/deliveries/replay?a=%2f{query}"
+    assert (await ask(host, "POST", path, headers, data=data)).status == 200
+    [(line, seen, body)] = process.seen
+    assert line == "POST /v1/deliveries/replay?a=/"
+    assert body == (b"a=b" if where == "form" else b"")
+    assert shown not in line + str(seen) + body.decode()
+    assert "Cookie" not in seen
+    assert seen["X-Wxcontroller"] == f"control {process.secret}"
+
+
+async def test_an_account_is_asked_for_events_and_counts_with_its_secret(host: Machine) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    shown = token(host, Scope.SEND)
+    assert (await ask(host, "GET", "/v1/deliveries", bearer(shown))).status == 200
+    assert [seen["X-Wxcontroller"] for _, seen, _ in process.seen] == [f"read {process.secret}"]
+    async with host.http.ws_connect("/v1/events", headers=bearer(shown)) as socket:
+        await socket.receive_json(timeout=10)
+        async with asyncio.timeout(10):
+            while not process.streams:
+                await asyncio.sleep(0.01)
+    assert process.streams == [f"send {process.secret}"]
 
 
 async def test_an_expired_token(host: Machine) -> None:

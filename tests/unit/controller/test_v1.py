@@ -243,10 +243,15 @@ async def test_the_page(host: Machine) -> None:
     for asset, kind in (
         ("dashboard.js", "text/javascript"),
         ("dashboard.css", "text/css"),
+        ("login.css", "text/css"),
         ("icon.svg", "image/svg+xml"),
     ):
         assert f'"page/{asset}"' in page
         async with host.http.get(f"/page/{asset}") as answer:
             assert answer.status == 200
             assert answer.headers["Content-Type"].startswith(kind)
+    async with host.http.get("/page/dashboard.js") as answer:
+        assert 'from "./login.js"' in await answer.text()
+    async with host.http.get("/page/login.js") as answer:
+        assert answer.headers["Content-Type"].startswith("text/javascript")
     assert re.search(r"<[^>]*\s(on\w+|style)=|<script>|<style>", page) is None  # the policy would not let it run

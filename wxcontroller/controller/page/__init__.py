@@ -7,6 +7,7 @@ from aiohttp import web
 
 from wxcontroller import __version__
 
+_HERE = __package__ or "wxcontroller.controller.page"
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -19,17 +20,18 @@ _HEADERS = {
 _ASSETS = {
     "dashboard.js": "text/javascript; charset=utf-8",
     "dashboard.css": "text/css; charset=utf-8",
+    "login.js": "text/javascript; charset=utf-8",
+    "login.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 
 
 def add_routes(app: web.Application) -> None:
     """Render the page once and serve it from memory."""
-    here = files(__package__ or "wxcontroller.controller.page")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string((here / "dashboard.html.j2").read_text(encoding="utf-8")).render(
-        version=__version__
-    )
+    here = files(_HERE)
+    loader = jinja2.FunctionLoader(lambda name: (here / name).read_text(encoding="utf-8"))
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.get_template("dashboard.html.j2").render(version=__version__)
     _add(app, "/", page.encode(), "text/html; charset=utf-8")
     for name, kind in _ASSETS.items():
         _add(app, f"/page/{name}", (here / name).read_bytes(), kind)

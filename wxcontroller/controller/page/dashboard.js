@@ -1,32 +1,13 @@
 // The dashboard: asks /v1/accounts again and again and shows the answer. Texts only ever get in as text nodes.
 
+import { NeedsToken, askForToken, request, signedIn } from "./login.js";
+
 const PAUSE = 2000;
 const UP = new Set(["active", "activating", "reloading", "refreshing", "deactivating"]);
 const LOOKS = { running: "good", offline: "warn", parked: "bad", scanning: "warn", confirming: "warn" };
 const $ = (id) => document.getElementById(id);
 const busy = new Set();
 let wake = () => {};
-
-// The token, where one is needed. In this tab's storage and not in a cookie: cookies go to every port of a host, and
-// behind another one may be a program that should not have it. Never in an address.
-const TOKEN = "wxcontroller-token";
-let token = sessionStorage.getItem(TOKEN);
-
-class NeedsToken extends Error {}
-
-async function request(method, path, body) {
-  const headers = body ? { "Content-Type": "application/json" } : {};
-  if (token) headers["X-Auth-Token"] = token; // Authorization may be a reverse proxy's
-  const response = await fetch(path, {
-    method,
-    headers,
-    cache: "no-store",
-    body: body ? JSON.stringify(body) : undefined,
-  });
-  const asked = response.headers.get("WWW-Authenticate") ?? "";
-  if (response.status === 401 && asked.startsWith("Bearer")) throw new NeedsToken();
-  return response;
-}
 
 async function call(method, path, body) {
   const response = await request(method, path, body);
@@ -178,46 +159,19 @@ function show(accounts) {
   $("summary").textContent = `${running} of ${accounts.length} accounts running`;
 }
 
-function keep(value) {
-  token = value;
-  if (value) sessionStorage.setItem(TOKEN, value);
-  else sessionStorage.removeItem(TOKEN);
-}
-
-// Shows the form in place of everything else, and waits until it is sent.
-async function askForToken() {
-  if (token) complain(new Error("This token is not valid (any more)."));
-  keep(null);
-  signedIn(false);
-  $("summary").textContent = "A token is needed.";
-  $("codes").replaceChildren();
-  $("accounts").replaceChildren();
-  $("empty").hidden = true;
-  const form = $("login");
-  form.elements.token.focus();
-  await new Promise((sent) => form.addEventListener("submit", sent, { once: true }));
-  keep(form.elements.token.value.trim());
-  form.reset();
-  complain(null);
-}
-
-function signedIn(yes) {
-  $("login").hidden = yes;
-  $("start").hidden = $("listing").hidden = !yes;
-  $("leave").hidden = !yes || !token;
-}
-
 async function watch() {
   let lost = false;
   for (;;) {
     try {
       const { accounts } = await call("GET", "v1/accounts");
-      signedIn(true);
+      signedIn();
       show(accounts);
       if (lost) complain(null);
       lost = false;
     } catch (problem) {
       if (problem instanceof NeedsToken) {
+        show([]);
+        $("summary").textContent = "A token is needed.";
         await askForToken();
         continue;
       }
@@ -231,13 +185,6 @@ async function watch() {
     });
   }
 }
-
-$("login").addEventListener("submit", (event) => event.preventDefault());
-
-$("leave").addEventListener("click", () => {
-  keep(null);
-  location.reload();
-});
 
 $("start").addEventListener("submit", async (event) => {
   event.preventDefault();
