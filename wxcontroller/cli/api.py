@@ -48,6 +48,10 @@ class Api:
     def health(self) -> JsonObject:
         return obj(self._line.call("GET", "/v1/health"))
 
+    def may_act(self) -> JsonObject:
+        """Return whether systemd does what the controller asks, and why not."""
+        return obj(self._line.call("GET", "/v1/health/units"))
+
     def accounts(self, wait: float = ANSWER) -> list[AccountView]:
         found = items(field(self._line.call("GET", "/v1/accounts", wait=wait), "accounts"))
         return [account_view(one) for one in found]

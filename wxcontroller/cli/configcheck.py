@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.context import Session, json_option
-from wxcontroller.core.check import Level, check_configuration
 from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.paths import Paths
 
@@ -31,6 +30,8 @@ def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
     be used, 0 otherwise: fit for ExecStartPre=. Run it as root, or as the user wxcontroller, which can't see
     credentials.
     """
+    from wxcontroller.core.check import Level, check_configuration  # much to import, for this verb alone
+
     paths = Paths(root)
     try:
         found = check_configuration(paths)

@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from wxcontroller.core.errors import UnitFailed, WxError
 from wxcontroller.core.jsontypes import JsonValue, field, items, text
-from wxcontroller.core.names import instance_of
+from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.paths import Paths
 
 _SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
@@ -28,6 +29,7 @@ class LocalUnit:
     pid: int = 0
     result: str = ""
     since: int = 0
+    account: str = ""  # its name, where the register tells
 
     @property
     def failed(self) -> bool:
@@ -35,6 +37,7 @@ class LocalUnit:
 
     def as_json(self) -> JsonValue:
         return {
+            "name": self.account or None,
             "unit": self.unit,
             "unit_state": self.active,
             "unit_sub": self.sub,
@@ -94,6 +97,25 @@ def act(verb: str, unit: str) -> None:
             f"systemctl {verb} {unit}: {reason[0] if reason else done.returncode}",
             f"as root? see: journalctl -u {unit}",
         )
+
+
+def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
+    """Return all accounts' units: those that systemd knows, and those of the register, as far as it can be read.
+
+    Raises WxError when there is no systemd to ask.
+    """
+    from wxcontroller.core.materialise import Registry  # with what renders templates
+
+    loaded = {unit.unit: unit for unit in list_units()}
+    registry = Registry(paths)
+    with suppress(OSError):
+        for instance in registry.instances():
+            unit = unit_of(instance)
+            found = loaded.get(unit) or LocalUnit(unit, "inactive", "dead")
+            with suppress(WxError, OSError):
+                found = replace(found, account=registry.load(instance).name.name)
+            loaded[unit] = found
+    return [loaded[unit] for unit in sorted(loaded)]
 
 
 def any_seen(units: list[str]) -> bool:

@@ -9,7 +9,7 @@ from wxcontroller.cli.context import Session, global_options, optional_name_argu
 from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
-from wxcontroller.cli.local import list_units, show_unit
+from wxcontroller.cli.local import known_units, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
 from wxcontroller.core.jsontypes import field, items, text
 from wxcontroller.core.names import is_derived, parse_name, unit_of
@@ -149,7 +149,7 @@ def _describe(account: AccountView) -> None:
 def _without_controller(session: Session, unit: str | None, why: ControllerUnreachable) -> None:
     """Show what systemd knows; raise ``why`` with systemd's trouble added when it can't be asked."""
     try:
-        units = [show_unit(unit)] if unit else list_units()
+        units = [show_unit(unit)] if unit else known_units()
     except WxError as problem:
         raise ControllerUnreachable(f"{why.message}; {problem.message}", why.remedy) from None
     if session.json:
@@ -157,6 +157,7 @@ def _without_controller(session: Session, unit: str | None, why: ControllerUnrea
         return
     click.echo("The controller does not answer; this is what systemd knows:")
     for one in units:
-        click.echo(f"  {one.unit}: {one.active} ({one.sub})" + (f": {one.status}" if one.status else ""))
+        name = f"{one.account}, " if one.account and one.account not in one.unit else ""
+        click.echo(f"  {name}{one.unit}: {one.active} ({one.sub})" + (f": {one.status}" if one.status else ""))
     if not units:
         click.echo("  no account is up")

@@ -81,6 +81,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _own("start_client", Scope.CONTROL, About.CLIENT, "start an account"),
     _own("stop_client", Scope.CONTROL, About.CLIENT, "stop an account"),
     _v1("GET", "health", Scope.READ, About.OWN, "how the controller is"),
+    _v1("GET", "health/units", Scope.READ, About.OWN, "whether systemd does what the controller asks"),
     _v1("GET", "accounts", Scope.READ, About.OWN, "all accounts"),
     _v1("POST", "accounts", Scope.CONTROL, About.OWN, "add one, without a start"),
     _v1("GET", "accounts/{name}", Scope.READ, About.NAME, "one account"),

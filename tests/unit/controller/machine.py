@@ -229,6 +229,7 @@ class StandInUnits:
         self.records: dict[str, UnitRecord] = {}
         self.calls: list[str] = []
         self.refuse: str = ""
+        self.forbidden: str = ""
         self.refused: set[str] = set()
         self.hold: asyncio.Event | None = None
         self.hold_stops = True
@@ -249,6 +250,8 @@ class StandInUnits:
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
         self.calls.append(f"{verb} {unit_of(instance)}")
+        if self.forbidden:
+            raise UnitFailed(f"{unit_of(instance)}: {verb} failed: {self.forbidden}")
         match verb:
             case Verb.START:
                 await self._start(instance)

@@ -1,6 +1,6 @@
 """systemd's side: units that are down, a rule that is missing, drop-ins that take protection away, the boot."""
 
-import subprocess
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,12 +8,12 @@ from pathlib import Path
 from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
 from wxcontroller.cli.local import show
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import text
 from wxcontroller.core.names import unit_of
 
 _RULE = "polkit-1/rules.d/50-wxcontroller.rules"
 _RULE_PLACES = ("etc", "run", "usr/local/share", "usr/share")
 _STATES = ("LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NeedDaemonReload")
-_PKCHECK = 15.0
 _BOOT_SECONDS = 600
 # What systemctl tells of a unit that is as shipped. A drop-in that changes one of them gives an intruder more.
 GUARDS: Mapping[str, str] = {
@@ -83,54 +83,26 @@ def _unit(unit: str, told: Mapping[str, str]) -> Iterator[Result]:
 
 
 def polkit(patient: Patient) -> Iterator[Result]:
-    """Whether the controller may start accounts: the rule is there, and says yes."""
-    root = patient.paths.root
+    """Whether the controller may start and stop accounts: it is asked to try."""
     remedy = "apt install --reinstall wxcontroller; systemctl restart polkit"
-    found = [root / place / _RULE for place in _RULE_PLACES if (root / place / _RULE).exists()]
-    hidden = any(not _readable(root / place / "polkit-1/rules.d") for place in _RULE_PLACES)
-    if not found and hidden:
-        yield warn("polkit", "its rules can't be looked at", "run it as root")
-        return
-    if not found:
-        yield fail("polkit", "the rule that lets the controller start accounts is missing", remedy)
+    if patient.api.is_local:
+        places = [patient.paths.root / place / _RULE for place in _RULE_PLACES]
+        hidden = any(not os.access(place.parent, os.R_OK | os.X_OK) for place in places if place.parent.exists())
+        if not any(place.exists() for place in places) and not hidden:
+            yield fail("polkit", "the rule that lets the controller start accounts is missing", remedy)
+            return
+    if patient.away is not None:
         return
     try:
-        pid = show(("MainPID",), "wxcontroller.service")["wxcontroller.service"].get("MainPID", "0")
-    except WxError:
-        return  # told before
-    if pid in ("", "0") or not patient.is_root:
-        why = "the controller does not run" if patient.is_root else "only root can"
-        yield ok("polkit", f"its rule is there; polkit was not asked, {why}")
+        told = patient.api.may_act()
+    except WxError as problem:
+        yield warn("polkit", problem.message, problem.remedy)
         return
-    told = _pkcheck(pid)
-    if told is None:
-        yield warn("polkit", "polkit can't be asked: pkcheck is missing or hangs", "systemctl restart polkit")
-    elif told == 0:
+    if told.get("may_act") is True:
         yield ok("polkit", "the controller may start and stop accounts")
     else:
-        words = "polkit does not let the controller start accounts"
-        yield fail("polkit", words, f"is {found[0]} as shipped? another rule before it? {remedy}")
-
-
-def _readable(directory: Path) -> bool:
-    try:
-        return not directory.exists() or bool(list(directory.iterdir()) or True)
-    except OSError:
-        return False
-
-
-def _pkcheck(pid: str) -> int | None:
-    """Ask polkit what systemd would ask it; 0 for yes."""
-    details = {"unit": "wxclient@doctor.service", "verb": "start", "polkit.message": "doctor"}
-    words = [part for pair in details.items() for part in ("--detail", *pair)]
-    command = ["pkcheck", "--action-id", "org.freedesktop.systemd1.manage-units", "--process", pid, *words]
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed program and words
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PKCHECK, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.returncode
+        words = f"the controller may not start and stop accounts: {text(told.get('reason'))}"
+        yield fail("polkit", words, f"is another rule before {_RULE}? {remedy}")
 
 
 def drop_ins(patient: Patient) -> Iterator[Result]:

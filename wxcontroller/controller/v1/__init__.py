@@ -11,6 +11,7 @@ def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
     router = app.router
     router.add_get("/v1/health", health.health)
+    router.add_get("/v1/health/units", health.may_act)
     router.add_get("/v1/accounts", accounts.all_accounts)
     router.add_post("/v1/accounts", accounts.add)
     router.add_get("/v1/accounts/{name}", accounts.one_account)
