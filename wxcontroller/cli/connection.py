@@ -101,9 +101,13 @@ class Connection:
     ) -> JsonValue:
         """Do a request and return its JSON. Raises WxError for an answer that tells a failure."""
         status, content = self._exchange(method, path, body, wait)
-        if status == 401 and self._renewed():
+        answer = self._read(status, content)
+        if _not_let_in(status, answer) and self._renewed():
             status, content = self._exchange(method, path, body, wait)
-        return self._read(status, content, about)
+            answer = self._read(status, content)
+        if status >= 400:
+            raise _problem(status, answer, about)
+        return answer
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str], silence: float) -> Iterator[HTTPResponse]:
@@ -113,7 +117,9 @@ class Connection:
                 if response.status == 401 and again and self._renewed():
                     continue
                 if response.status != 200:
-                    self._read(response.status, response.read(), None)
+                    answer = self._read(response.status, response.read())
+                    if response.status >= 400:
+                        raise _problem(response.status, answer, None)
                     raise ControllerUnreachable(
                         f"{self.shown} answered {response.status} instead of a stream", "is it this version's?"
                     )
@@ -128,7 +134,7 @@ class Connection:
         self._token = fresh
         return True
 
-    def _read(self, status: int, content: bytes, about: AccountName | None) -> JsonValue:
+    def _read(self, status: int, content: bytes) -> JsonValue:
         try:
             answer: JsonValue = json.loads(content) if content else {}
         except ValueError:
@@ -136,8 +142,6 @@ class Connection:
                 f"{self.shown} answered {status}, but not as wxcontroller does",
                 "check --url or WXCTL_URL: another program may listen there",
             ) from None
-        if status >= 400:
-            raise _problem(status, answer, about)
         return answer
 
     def _authority(self) -> dict[str, str]:
@@ -196,6 +200,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _not_let_in(status: int, answer: JsonValue) -> bool:
+    """Say whether an answer may mean that the token is not good (any more); the old API has one for all refusals."""
+    return status == 401 or (status == 403 and field(answer, "code") == REFUSED)
 
 
 def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxError:

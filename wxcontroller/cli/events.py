@@ -101,6 +101,8 @@ def _following(api: Api, accounts: list[AccountName], types: tuple[str, ...], cu
             lost = "the stream has ended"
         except (ControllerUnreachable, Unanswered) as problem:
             lost = problem.message
+        except WxError:  # some are OSErrors and ValueErrors besides
+            raise
         except (OSError, HTTPException, ValueError) as problem:
             lost = str(problem) or type(problem).__name__
         click.echo(f"wxctl: {lost}; trying again", err=True)

@@ -12,7 +12,9 @@ from tests.unit.cli.standin import Controller
 from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.credential import Finder
 from wxcontroller.core.access import Scope
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import NotAllowed, WxError
+from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.tokens import TokenFile
@@ -209,7 +211,10 @@ def test_roots_token_gives_way_to_one_that_is_given_and_goes_before_the_file(tmp
         Finder("/nonexistent", {}).token("h", 1)
 
 
-def test_a_controller_that_was_restarted_meanwhile_has_another_token(server: Controller, tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_a_controller_that_was_restarted_meanwhile_has_another_token(
+    server: Controller, tmp_path: Path, old: bool
+) -> None:
     """What it refused for the old one it has not done: asking again is no second start."""
     from wxcontroller.cli.api import Api
 
@@ -217,8 +222,17 @@ def test_a_controller_that_was_restarted_meanwhile_has_another_token(server: Con
     api = Api(server.url, finder)
     server.tokens = {"N"}
     finder.paths.local_token.write_text(json.dumps({"token": "N", "addresses": [["127.0.0.1", server.port]]}))
-    assert api.accounts() == []
+    if old:
+        server.add("alice")
+        assert obj(api.openwx("send_friend_message", parse_name("alice"), {"id": "a", "content": "b"}))["code"] == 0
+    else:
+        assert api.accounts() == []
     assert len(server.headers) == 2
+    # Once: the one that is good now may be refused as well.
+    server.tokens, server.headers = {"O"}, []
+    with pytest.raises(NotAllowed):
+        api.openwx("get_user_info", parse_name("alice"), {})
+    assert len(server.headers) == 1
 
 
 def test_wide_tables_are_not_padded(wxctl: Wxctl, root: Path) -> None:

@@ -242,13 +242,13 @@ def _tell_exported(session: Session, name: AccountName, file: str, packed: Packe
                 "file": file,
                 "bytes": written,
                 "files": packed.files,
-                "session": packed.session,
+                "login_file": packed.login_file,
                 "left_out": list(packed.left_out),
             }
         )
     for each in packed.left_out:
         click.echo(f"wxctl: {name}: {each} is no plain file of the account's own, and is left out", err=True)
-    if not packed.session:
+    if not packed.login_file:
         click.echo(f"wxctl: {name} has stored no login: it needs a scan where it is imported", err=True)
     if session.json:
         return

@@ -73,7 +73,7 @@ class Packed:
     files: int = 0
     content: int = 0
     left_out: list[str] = field(default_factory=list)
-    session: bool = False
+    login_file: bool = False
 
 
 def secret_file(paths: Paths, instance: str, name: str) -> Path:
@@ -101,7 +101,7 @@ def pack(out: Writable, account: Account, paths: Paths, now: int, media: bool) -
             _directory(archive, top, _STATE, owner, packed, () if media else ("media",))
         finally:
             os.close(top)
-        packed.session = (place / paths.cookie_file(instance).name).is_file()
+        packed.login_file = (place / paths.cookie_file(instance).name).is_file()
     return packed
 
 
