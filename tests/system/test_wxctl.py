@@ -65,6 +65,7 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
     """As to another machine: nothing is left here in between but the file."""
     host = world.host
     host.write(f"/etc/wxcontroller/clients/{NAME}.env", b'MOJO_WEIXIN_LANG="en_US"\n', 0o640)
+    host.run("chgrp", "wxcontroller", f"/etc/wxcontroller/clients/{NAME}.env")
     host.write(f"/etc/wxcontroller/credentials/{NAME}.webhook-secret", b"s3cret-of-mover\n", 0o600)
     world.wxctl("restart", NAME)
     world.hook.answer = lambda report: 503 if report["post_type"] == "receive_message" else 200
@@ -139,7 +140,7 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
         host.run("sh", "-c", f"head -c {cut} /root/other > /root/cut")
         world.wxctl("import", "/root/cut", "--passphrase-file", KEY, code=9)
     # What an earlier account has left is not overwritten, and a refusal of the controller takes all back.
-    host.write("/etc/wxcontroller/clients/other.env", b"", 0o640)
+    host.write("/etc/wxcontroller/clients/other.env", b"", 0o644)
     host.run("mkdir", "-m", "700", "/var/lib/private/wxclient/other")
     assert "of an earlier other" in world.wxctl("import", "/root/other", "--passphrase-file", KEY, code=8)
     host.run("rmdir", "/var/lib/private/wxclient/other")

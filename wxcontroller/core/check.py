@@ -142,7 +142,13 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                 _line_of(file, names.PORT),
             )
     if paths.overrides.is_dir():
+        group = paths.overrides.stat().st_gid  # the controller's
         for file in sorted(paths.overrides.glob("*.env")):
+            facts = file.stat()
+            if not facts.st_mode & (0o044 if facts.st_gid == group else 0o004):
+                yield Finding(
+                    Level.FAIL, file, "the controller can't read it", f"chgrp wxcontroller {file}; chmod 640 {file}"
+                )
             if file.stem not in instances:
                 # Before an account's first start that is as it should be.
                 if not is_instance(file.stem):
