@@ -78,7 +78,7 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
     told = world.wxctl("export", NAME, BUNDLE, "--stop", "--passphrase-file", KEY)
     assert "it stays stopped here" in told
     account = world.caller.account(NAME)
-    assert (account["desired"], account["unit_state"]) == ("stopped", "inactive")
+    assert (account["desired"], account["unit_state"]) == ("stopped", "absent")
     assert host.text("stat", "-c", "%a %U", BUNDLE).split() == ["600", "root"]
     content = host.read(BUNDLE)
     for secret in (b"first secret text", b"s3cret-of-mover", b"wxsid", b"SQLite", b"mover"):
@@ -292,7 +292,7 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
 
 def test_a_logout_is_for_good(world: World) -> None:
     assert "needs a scan" in world.wxctl("logout", NAME, "--yes")
-    assert world.caller.account(NAME)["unit_state"] == "inactive"
+    assert world.caller.account(NAME)["unit_state"] == "absent"
     world.wxctl("start", NAME, "--no-wait")
     world.caller.until_state(NAME, "scaning")
     world.wxctl("stop", NAME)

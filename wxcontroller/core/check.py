@@ -24,7 +24,8 @@ from wxcontroller.core.settings import Settings, load_settings, problems_in
 from wxcontroller.core.tokens import TokenFile
 
 _OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
-_LINE = re.compile(r"\(at line (\d+)")
+_LINE = re.compile(r"\bline (\d+),? column")
+_UNCLOSED = re.compile(r"the value of (\w+) has")
 _CREDENTIALS = ("proxy", "webhook-secret")
 # What accounts' files hold beside options.
 _OTHER = frozenset(
@@ -173,7 +174,8 @@ def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
         yield Finding(Level.FAIL, file, "is not UTF-8 text", "save it as UTF-8")
         return None
     except BadEnvironmentFile as problem:
-        yield _finding(file, problem)
+        unclosed = _UNCLOSED.search(problem.message)
+        yield _finding(file, problem, unclosed[1] if unclosed else "")
         return None
     by_variable = {option.variable: option for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
     for name, value in found.items():

@@ -73,6 +73,7 @@ class Controller:
     asked: list[tuple[str, str, JsonValue]] = field(default_factory=list)
     notes: JsonObject = field(default_factory=dict)
     settings_error: str | None = None
+    may_act: bool = True
     # Tokens that let callers in; None: nobody needs one. And the headers that came.
     tokens: set[str] | None = None
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -123,6 +124,8 @@ class Controller:
                 "notices": ["pid_path has no effect"],
                 "settings": {"read_at": 1, "error": self.settings_error},
             }
+        if path == "/v1/health/units":
+            return 200, {"may_act": self.may_act, "reason": None if self.may_act else "a unit: stop failed"}
         if self.refuse is not None and method != "GET":
             return self.refuse
         if path == "/v1/deliveries":

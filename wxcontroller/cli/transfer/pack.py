@@ -197,7 +197,8 @@ def _take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
         found.secrets[parts[1]] = _bounded(member, content)
     elif parts[0] == _STATE and 1 < len(parts) <= _DEEP + 1 and not {"..", ".", "/"} & set(parts):
         target = found.state.joinpath(*parts[1:])
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for depth in range(1, len(parts) - 1):
+            found.state.joinpath(*parts[1 : depth + 1]).mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(target, _NEW, 0o600), "wb") as stream:
             for piece in _pieces(content):
                 stream.write(piece)
