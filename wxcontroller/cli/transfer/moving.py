@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -26,6 +26,7 @@ from wxcontroller.core.files import sync
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.names import AccountName, is_derived, parse_name
+from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.paths import Paths
 
 _PATHS = Paths()
@@ -199,7 +200,7 @@ def _taken_in(api: Api, found: Unpacked) -> JsonObject:
             _put(_PATHS.override_file(name.instance), found.override, 0o640, made)
         for each, secret in found.secrets.items():
             _put(secret_file(_PATHS, name.instance, each), secret, 0o600, made)
-        account = api.add(name, found.manifest.parameters).raw
+        account = api.add(name, _options(found.manifest.parameters)).raw
         registered = True
         os.rename(found.state, _PATHS.private_state(name.instance))  # noqa: PTH104 - it must not be a copy
         sync(_PATHS.private_state(name.instance).parent)
@@ -214,6 +215,14 @@ def _taken_in(api: Api, found: Unpacked) -> JsonObject:
             raise _disk(str(_PATHS.private_state(name.instance)), problem) from None
         raise
     return account
+
+
+def _options(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the options among what an account was started with; scripts also say other things, as client=NAME."""
+    kept = {key: value for key, value in parameters.items() if key in OPTIONS}
+    if lost := sorted(parameters.keys() - kept.keys() - {"client"}):
+        click.echo(f"wxctl: without effect, as they are no options here: {', '.join(lost)}", err=True)
+    return kept
 
 
 def _put(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
