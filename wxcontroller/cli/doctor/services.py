@@ -87,8 +87,9 @@ def polkit(patient: Patient) -> Iterator[Result]:
     remedy = "apt install --reinstall wxcontroller; systemctl restart polkit"
     if patient.api.is_local:
         places = [patient.paths.root / place / _RULE for place in _RULE_PLACES]
-        hidden = any(not os.access(place.parent, os.R_OK | os.X_OK) for place in places if place.parent.exists())
-        if not any(place.exists() for place in places) and not hidden:
+        directories = [place.parent for place in places if _is_there(place.parent)]
+        hidden = any(not os.access(directory, os.R_OK | os.X_OK) for directory in directories)
+        if not hidden and not any(map(_is_there, places)):
             yield fail("polkit", "the rule that lets the controller start accounts is missing", remedy)
             return
     if patient.away is not None:
@@ -103,6 +104,14 @@ def polkit(patient: Patient) -> Iterator[Result]:
     else:
         words = f"the controller may not start and stop accounts: {text(told.get('reason'))}"
         yield fail("polkit", words, f"is another rule before {_RULE}? {remedy}")
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether a path can be seen to be there."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def drop_ins(patient: Patient) -> Iterator[Result]:
