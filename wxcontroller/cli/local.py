@@ -71,6 +71,19 @@ def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
     return dict(zip(units, (block for block in blocks if block), strict=False))
 
 
+def settings_of(unit: str, key: str) -> list[str]:
+    """Return the values of a key in a unit's files, in order, an empty one forgetting those before it.
+
+    For what ``systemctl show`` does not print. Raises WxError when there is no systemd to ask.
+    """
+    found: list[str] = []
+    for line in _systemctl("cat", "--", unit).splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == key:
+            found = [*found, value.strip()] if value.strip() else []
+    return found
+
+
 def list_units() -> list[LocalUnit]:
     """Ask systemd for all accounts' units that it knows. Raises WxError when there is no systemd to ask."""
     out = _systemctl("list-units", "--all", "--output=json", "wxclient@*.service")

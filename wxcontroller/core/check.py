@@ -170,6 +170,11 @@ def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
         found = parse(content, str(file))
     except FileNotFoundError:
         return {}
+    except PermissionError:
+        yield Finding(
+            Level.FAIL, file, "can't be read: Permission denied", f"chgrp wxcontroller {file}; chmod 640 {file}"
+        )
+        return None
     except UnicodeDecodeError:
         yield Finding(Level.FAIL, file, "is not UTF-8 text", "save it as UTF-8")
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
-from wxcontroller.cli.local import show
+from wxcontroller.cli.local import settings_of, show
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import text
 from wxcontroller.core.names import unit_of
@@ -166,10 +166,10 @@ def boot(patient: Patient) -> Iterator[Result]:
 def credentials(patient: Patient) -> Iterator[Result]:
     """Credentials that the settings or the unit name, and that are not there."""
     try:
-        told = show(("LoadCredential",), "wxcontroller.service")["wxcontroller.service"].get("LoadCredential", "")
+        named = settings_of("wxcontroller.service", "LoadCredential")
     except WxError:
         return  # told before
-    loaded = dict(pair.partition(":")[::2] for pair in told.split())
+    loaded = dict(pair.partition(":")[::2] for pair in named)
     good = True
     for name, path in loaded.items():
         if path.startswith("/") and patient.is_root and not Path(path).exists():
