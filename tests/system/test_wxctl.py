@@ -226,7 +226,9 @@ def test_every_verb_works_with_a_token(world: World) -> None:
                 "env", f"WXCTL_TOKEN={token.decode().strip()}", "wxctl", "doctor", user="nobody", check=False
             ).stdout.decode()
         )
-        wxctl("list", "--url", "http://192.0.2.1:2000", code=2)
+        exposed = ("--url", "http://192.0.2.1:2000", "--token-file", "/var/tmp/bo.token")
+        refused = host.run("wxctl", "list", *exposed, user="nobody", check=False)
+        assert (refused.returncode, b"without encryption" in refused.stderr) == (2, True)
     finally:
         host.run("wxctl", "token", "revoke", "bo")
 

@@ -147,11 +147,15 @@ def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
         return None
 
 
-def exec_journalctl(units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
+def exec_journalctl(
+    units: list[str], lines: int | None, follow: bool, since: str | None, as_json: bool = False
+) -> NoReturn:
     """Become journalctl for these units. Raises WxError when it can't be run."""
     command = ["journalctl", "--no-hostname", *(f"--unit={unit}" for unit in units)]
     if follow:
         command.append("--follow")
+    if as_json:
+        command.append("--output=json")
     if lines is not None:
         command.append(f"--lines={lines}")
     if since is not None:

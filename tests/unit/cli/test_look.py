@@ -233,6 +233,8 @@ def test_logs_become_journalctl(wxctl: Wxctl, server: Controller, stand_in_progr
     assert "--lines=20" in arguments
     assert any(a.startswith("--unit=wxclient@x-") for a in arguments)
     assert any(a.startswith("--unit=wxclient-prepare@x-") for a in arguments)
+    assert "--output=json" not in arguments
+    assert "--output=json" in wxctl("logs", "小店", "--json").stdout.splitlines()
 
 
 def test_logs_of_nobody(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
