@@ -7,6 +7,7 @@ import click
 
 from wxcontroller import __version__
 from wxcontroller.cli import tokens
+from wxcontroller.cli.alert import alert
 from wxcontroller.cli.configcheck import config
 from wxcontroller.cli.context import Session, global_options
 from wxcontroller.cli.deliveries import deliveries
@@ -61,7 +62,7 @@ def cli() -> None:
 
 
 for _verb in (
-    *(add, start, stop, restart, list_, status, qr, show, set_, logs, send, events, deliveries),
+    *(add, start, stop, restart, list_, status, qr, show, set_, logs, send, events, deliveries, alert),
     *(logout, remove, export, import_, tokens.token, config, doctor),
 ):
     cli.add_command(_verb)

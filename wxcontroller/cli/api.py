@@ -134,6 +134,14 @@ class Api:
         body = form if isinstance(form, Body) else form_body(form)
         return self._line.call("POST", path, body, about=name, wait=_SEND)
 
+    def alerts(self) -> JsonObject:
+        """Return the ways that alerts go, and what is wrong now."""
+        return obj(self._line.call("GET", "/v1/alerts"))
+
+    def test_alert(self) -> JsonObject:
+        """Send a test alert; returns its id and the channels it goes by."""
+        return obj(self._line.call("POST", "/v1/alerts/test"))
+
 
 def _path(name: AccountName, verb: str = "") -> str:
     return f"/v1/accounts/{quote(name.name, safe='')}" + (f"/{verb}" if verb else "")

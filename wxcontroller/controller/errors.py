@@ -59,6 +59,14 @@ class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
 
+class NoAlerts(WxError):
+    """Nobody is to be told of anything."""
+
+
+class TooManyTests(WxError):
+    """As many test alerts as may be sent in an hour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How a kind of failure is told by /v1: HTTP status and the word in ``error.code``."""
@@ -78,6 +86,8 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (NotRunning, Kind(409, "not-running")),
     (TooManyReaders, Kind(503, "too-many-readers")),
     (NotAnswering, Kind(502, "not-answering")),
+    (NoAlerts, Kind(409, "no-alerts")),
+    (TooManyTests, Kind(429, "too-many-tests")),
     (TooManyAccounts, Kind(409, "max-clients")),
     (NoPort, Kind(503, "no-port")),
     (TemplateError, Kind(500, "template")),

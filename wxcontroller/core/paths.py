@@ -1,5 +1,6 @@
 """Where everything is. The one place that knows directory and file names."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,19 @@ class Paths:
         return self.root / "run/wxcontroller"
 
     @property
+    def alerts_state(self) -> Path:
+        """What was told to whom, and what is wrong: so that a restart tells nothing twice."""
+        return self.root / "var/lib/wxcontroller/alerts.json"
+
+    def alerts_spool(self, channel: str) -> Path:
+        """Directory of the alerts that a channel still has to deliver."""
+        return self.root / "var/spool/wxcontroller" / _word(channel)
+
+    def alerts_runtime(self, channel: str) -> Path:
+        """The same in memory, for when the disk takes nothing; and how the last delivery went."""
+        return self.root / "run/wxcontroller-alerts" / _word(channel)
+
+    @property
     def local_token(self) -> Path:
         """A token for root on this machine, made by the controller at each start."""
         return self.controller_runtime / "local-token"
@@ -99,6 +113,12 @@ class Paths:
 
     def media(self, instance: str) -> Path:
         return self.state(instance) / "media"
+
+
+def _word(name: str) -> str:
+    if not re.fullmatch(r"[a-z]{1,32}", name):
+        raise ValueError(f"{name!r} is no name of a directory")
+    return name
 
 
 def _checked(instance: str) -> str:

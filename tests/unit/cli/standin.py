@@ -84,6 +84,8 @@ class Controller:
     streams: list[str] = field(default_factory=list)
     cursors: list[str] = field(default_factory=list)  # with which readers came
     bodies: list[bytes] = field(default_factory=list)  # of forms with files
+    # Answers to GET /v1/alerts, one for each question; the last one stays.
+    alerts: list[JsonObject] = field(default_factory=lambda: [{"channels": {}, "problems": []}])
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
     # What sends get before that: answers with their status; None: the connection breaks off after it was taken.
     send_trouble: list[tuple[int, JsonObject] | None] = field(default_factory=list)
@@ -138,6 +140,11 @@ class Controller:
                 }
             self.accounts[name] = account(name, **GONE)
             return 201, {**self.accounts[name], **self.notes}
+        if path == "/v1/alerts":
+            return 200, self.alerts.pop(0) if len(self.alerts) > 1 else self.alerts[0]
+        if path == "/v1/alerts/test":
+            channels: list[JsonValue] = list(obj(self.alerts[0]["channels"]))
+            return 200, {"id": "new", "channels": channels}
         if path == "/v1/accounts":
             return 200, {"accounts": list(self.accounts.values())}
         _, _, _, encoded, *verbs = path.split("/")

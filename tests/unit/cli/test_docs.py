@@ -16,6 +16,7 @@ from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.exits import EXITS, short
 from wxcontroller.core import access
 from wxcontroller.core.access import Endpoint
+from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import Event
 from wxcontroller.core.options import OPTIONS, SAME, Origin
@@ -43,23 +44,24 @@ def test_scdoc_accepts_the_page(page: str) -> None:
 
 def test_every_setting_has_its_default_in_the_page() -> None:
     page = source("wxcontroller.toml.5")
-    defaults = Settings()
-    for entry in fields(Settings):
-        default = getattr(defaults, entry.name)
-        if entry.name == "client":
+    shown = [(entry.name, getattr(Settings(), entry.name)) for entry in fields(Settings) if entry.name != "alerts"]
+    shown += [(entry.name, getattr(AlertSettings(), entry.name)) for entry in fields(AlertSettings)]
+    assert "*[alerts]*" in page
+    for name, default in shown:
+        if name == "client":
             assert "*[client]*" in page
-        elif entry.name == "listen":
+        elif name == "listen":
             assert '*listen* = [{ host = "127.0.0.1", port = 2000 }]' in page
         else:
-            shown = str(default).lower() if isinstance(default, bool | int | float) else f'"{default}"'
-            shown = "[]" if default in ((), Targets()) else shown
-            assert f"\n*{entry.name}* = {shown}\n" in page, entry.name
+            written = str(default).lower() if isinstance(default, bool | int | float) else f'"{default}"'
+            written = "[]" if default in ((), Targets()) else written
+            assert f"\n*{name}* = {written}\n" in page, name
     for name in OBSOLETE:
         assert f"*{name}*" in page, name
 
 
 def test_the_page_has_no_setting_that_the_code_has_not() -> None:
-    known = {entry.name for entry in fields(Settings)}
+    known = {entry.name for table in (Settings, AlertSettings) for entry in fields(table)}
     assert set(re.findall(r"^\*(\w+)\* = ", source("wxcontroller.toml.5"), re.MULTILINE)) <= known
 
 

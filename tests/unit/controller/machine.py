@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -237,6 +237,7 @@ class StandInUnits:
         self.holding = asyncio.Event()
         self.broken = False
         self.remembered: dict[str, UnitRecord] | None = None
+        self.restarted: dict[str, int] = {}
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         if self.broken:
@@ -267,6 +268,9 @@ class StandInUnits:
     async def purge(self, instance: str, timeout: float) -> None:
         self.calls.append(f"start wxclient-purge@{instance}.service")
         await self._stop(instance)
+
+    async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
+        return {instance: self.restarted.get(instance, 0) for instance in instances}
 
     async def _start(self, instance: str) -> None:
         self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")

@@ -4,9 +4,11 @@ from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.inbox import Inbox, Kept
 from wxcontroller.client.outgoing import MOST_WAITING, Outgoing
+from wxcontroller.client.session import Session
 from wxcontroller.core import egress
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Direction
 
 
 def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
@@ -32,11 +34,18 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "oldest_since": _second(parts.log.counts.oldest or None),
             "last_error": delivery.last_error,
             "delivered": delivery.delivered,
+            "failed": delivery.failed,
             "refused": delivery.refused,
             "dropped": parts.log.counts.dropped,
             "dead": parts.log.counts.dead,
             "bytes": parts.log.counts.bytes,
             "trouble": parts.log.trouble,
+        },
+        "messages": {
+            "received": _by_kind(session, Direction.RECEIVED),
+            "sent": {kind.value: number for kind, number in parts.outgoing.sent.items()},
+            "sent_elsewhere": _by_kind(session, Direction.SENT_ELSEWHERE),
+            "not_sent": parts.outgoing.not_sent,
         },
         "media": _media(inbox.kept),
         "roster": {
@@ -47,6 +56,10 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "last_message_time": {"received": session.last_received or None, "sent": parts.outgoing.last_sent or None},
         "last_sync_time": session.last_sync or None,
     }
+
+
+def _by_kind(session: Session, direction: Direction) -> JsonObject:
+    return {kind.value: number for (which, kind), number in session.messages.items() if which is direction}
 
 
 def queue_of(outgoing: Outgoing) -> JsonObject:

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from wxcontroller.controller.stream import serve
-from wxcontroller.controller.v1 import accounts, deliveries, health, options, qr
+from wxcontroller.controller.v1 import accounts, alerts, deliveries, health, options, qr
 from wxcontroller.controller.v1.passing import passed_on
 
 
@@ -30,3 +30,5 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/v1/accounts/{name}/deliveries/purge", passed_on)
     router.add_get("/v1/accounts/{name}/deliveries/{id}", passed_on)
     router.add_get("/v1/accounts/{name}/media/{file}", passed_on)
+    router.add_get("/v1/alerts", alerts.alerts)
+    router.add_post("/v1/alerts/test", alerts.test)
