@@ -9,6 +9,7 @@ import pytest
 
 from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
+from tests.system.units import dropin
 
 pytestmark = pytest.mark.system
 NAME = "mover"
@@ -75,8 +76,10 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
 
     refused = world.wxctl("export", NAME, BUNDLE, "--passphrase-file", KEY, code=1)
     assert "is active: a copy of a living account" in refused
-    told = world.wxctl("export", NAME, BUNDLE, "--stop", "--passphrase-file", KEY)
+    with dropin(host, UNIT, "[Service]\nNice=1\n"):
+        told = world.wxctl("export", NAME, BUNDLE, "--stop", "--passphrase-file", KEY)
     assert "it stays stopped here" in told
+    assert f"/run/systemd/system/{UNIT}.d/test.conf is not in it" in told
     account = world.caller.account(NAME)
     assert (account["desired"], account["unit_state"]) == ("stopped", "absent")
     assert host.text("stat", "-c", "%a %U", BUNDLE).split() == ["600", "root"]

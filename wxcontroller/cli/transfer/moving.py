@@ -18,7 +18,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.transfer.pack import Packed, Unpacked, pack, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
-from wxcontroller.cli.transfer.rest import lay_down, look
+from wxcontroller.cli.transfer.rest import drop_ins_of, lay_down, look
 from wxcontroller.cli.transfer.seal import Opener, Sealer
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
@@ -257,6 +257,8 @@ def _tell_exported(session: Session, name: AccountName, file: str, packed: Packe
         )
     for each in packed.left_out:
         click.echo(f"wxctl: {name}: {each} is no plain file of the account's own, and is left out", err=True)
+    for each in drop_ins_of(name):
+        click.echo(f"wxctl: {name}: its unit's {each} is not in it", err=True)
     if not packed.login_file:
         click.echo(f"wxctl: {name} has stored no login: it needs a scan where it is imported", err=True)
     if session.json:
