@@ -155,6 +155,11 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
         assert "No space left" in world.wxctl("import", "/root/other", "--passphrase-file", KEY, code=1)
     finally:
         host.run("umount", "/var/lib/private/wxclient")
+    token = host.run("wxctl", "token", "create", "reader").stdout.decode().strip()
+    weak = ("env", f"WXCTL_TOKEN={token}", "wxctl", "import", "/root/other", "--passphrase-file", KEY)
+    refused = host.run(*weak, check=False)
+    host.run("wxctl", "token", "revoke", "reader")
+    assert (refused.returncode, b"needs the scope control" in refused.stderr) == (7, True)
     assert world.leftovers() == before
     assert world.caller.v1("GET", "/accounts/other")[0] == 404
     refused = host.run("wxctl", "export", NAME, "-", "--passphrase-file", KEY, user="nobody", check=False)

@@ -121,9 +121,8 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
         return
     path = Path(file)
     try:
-        descriptor, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", dir=path.parent
-        )  # readable by its owner only
+        # Readable by its owner only.
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as problem:
         raise _disk(file, problem) from None
     try:
@@ -133,6 +132,8 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
             os.fsync(stream.fileno())
         os.link(temporary, path)  # unlike a rename it overwrites nothing
         sync(path.parent)
+    except WxError:  # some are OSErrors besides
+        raise
     except FileExistsError:
         raise AccountExists(f"{file} is there already", "name another file, or remove it") from None
     except OSError as problem:
@@ -148,10 +149,11 @@ def _source(file: str) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     try:
-        with Path(file).open("rb") as stream:
-            yield stream
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as problem:
+        stream = Path(file).open("rb")  # noqa: SIM115 - what fails in the block is no fault of this file
+    except OSError as problem:
         raise BadUsage(f"{file} can't be read: {problem.strerror}", "name a file made by: wxctl export") from None
+    with stream:
+        yield stream
 
 
 @contextmanager
@@ -211,7 +213,7 @@ def _taken_in(api: Api, found: Unpacked) -> JsonObject:
         if registered:
             with suppress(WxError):
                 api.remove(name)
-        if isinstance(problem, OSError):
+        if isinstance(problem, OSError) and not isinstance(problem, WxError):
             raise _disk(str(_PATHS.private_state(name.instance)), problem) from None
         raise
     return account

@@ -42,6 +42,7 @@ def drop_ins_of(name: AccountName) -> list[str]:
 def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
     """Stop an account and have it stay so, over a reboot too. Raises WxError."""
     try:
+        api.probe()
         api.stop(name)
         return
     except ControllerUnreachable:
