@@ -302,6 +302,24 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
     world.wxctl("remove", "静静", "-y")
 
 
+def test_a_controller_that_does_not_come_up_is_away(world: World) -> None:
+    """Its port is open all the same: systemd holds it."""
+    wrong = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml"
+    world.host.run("systemctl", "stop", "wxcontroller.service")
+    world.host.write(wrong, b"nonsense = 1\n")
+    try:
+        assert "systemd has stopped" in world.wxctl("stop", NAME)
+        assert "this is what systemd knows" in world.wxctl("list", code=3)
+        told = world.wxctl("doctor", "--quiet", code=1)
+        assert f"fail  configuration: {wrong}:1: nonsense: unknown key" in told
+        assert "fail  controller: " in told
+    finally:
+        world.host.run("rm", wrong)
+        world.host.run("systemctl", "reset-failed", "wxcontroller.service", "wxcontroller.socket", check=False)
+        world.host.run("systemctl", "restart", "wxcontroller.socket", "wxcontroller.service")
+    world.wxctl("start", NAME)
+
+
 def test_a_logout_is_for_good(world: World) -> None:
     assert "needs a scan" in world.wxctl("logout", NAME, "--yes")
     assert world.caller.account(NAME)["unit_state"] == "absent"
