@@ -29,7 +29,7 @@ def _seed() -> bytes:
     manifest = {"format": 1, "name": "alice", "version": "2.0.0", "parameters": {"lang": "en_US"}, "exported": 5}
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in (("manifest.json", json.dumps(manifest).encode()), ("state/media/a.jpg", b"x" * 10)):
+        for name, content in (("account.json", json.dumps(manifest).encode()), ("state/media/a.jpg", b"x" * 10)):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
