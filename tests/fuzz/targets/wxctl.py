@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tests.fuzz.target import Target, joined, parts
 from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection import Connection
 from wxcontroller.core.errors import WxError
 
 _CLI = "wxcontroller.cli"
@@ -23,8 +23,8 @@ def _answering(status: int, content: bytes) -> Iterator[None]:
         raise WxError("systemctl can't be asked", "x")
 
     with (
-        mock.patch.object(Api, "_exchange", lambda *_: (status, content)),
-        mock.patch.object(show, "list_units", nobody),
+        mock.patch.object(Connection, "_exchange", lambda *_: (status, content)),
+        mock.patch.object(show, "known_units", nobody),
         mock.patch.object(show, "show_unit", nobody),
     ):
         yield
