@@ -12,6 +12,7 @@ from tests.fuzz.target import Target, joined, parts
 from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.connection import Connection
+from wxcontroller.cli.context import Session
 from wxcontroller.core.errors import WxError
 
 _CLI = "wxcontroller.cli"
@@ -35,7 +36,7 @@ def _shown(data: bytes) -> None:
     arguments = {b"l": ["list"], b"s": ["status", "alice"], b"o": ["status"]}.get(verb[:1], ["list"])
     try:
         with _answering(500 if verb[1:2] == b"5" else 200, content):
-            done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+            done = CliRunner().invoke(cli, arguments, obj=Session(), catch_exceptions=False)
     except WxError as problem:  # what main() prints
         _harmless(f"{problem.message}\n{problem.remedy}")
         raise
