@@ -98,6 +98,13 @@ def error_response(problem: WxError) -> web.Response:
     return json_response(error_object(kind.code, problem.message, problem.remedy), kind.status)
 
 
+def error_of(problem: WxError | OSError) -> JsonObject:
+    """Return the ``error`` object that tells a failure."""
+    said = disk_problem(problem) if isinstance(problem, OSError) and not isinstance(problem, WxError) else problem
+    assert isinstance(said, WxError)
+    return {"code": kind_of(said).code, "message": said.message, "remedy": said.remedy}
+
+
 def disk_problem(problem: OSError) -> WxError:
     """Say an OSError of our own files in words."""
     return WxError(

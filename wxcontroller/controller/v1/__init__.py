@@ -3,12 +3,16 @@
 from aiohttp import web
 
 from wxcontroller.controller.stream import serve
-from wxcontroller.controller.v1 import accounts, deliveries, health, qr
+from wxcontroller.controller.context import CONTEXT
+from wxcontroller.controller.v1 import accounts, deliveries, health, qr, watching
+from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.controller.v1.passing import passed_on
 
 
 def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
+    app[BOARD] = Board(app[CONTEXT])
+    watching.setup(app)
     router = app.router
     router.add_get("/v1/health", health.health)
     router.add_get("/v1/accounts", accounts.all_accounts)
@@ -20,6 +24,7 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
     router.add_get("/v1/events", serve.events)
     router.add_get("/v1/deliveries", deliveries.summary)
+    router.add_get("/v1/accounts/{name}/events", passed_on)
     router.add_get("/v1/accounts/{name}/deliveries", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/replay", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/purge", passed_on)

@@ -1,0 +1,61 @@
+// All accounts as they are now: filled by one stream, told to whoever listens. Not connected while nobody looks.
+
+import { Problem, stream } from "./api.js";
+
+export const accounts = new Map();
+const listeners = new Set();
+const PAUSES = [500, 1000, 2000, 4000];
+
+// listener({ names: Set, gone: [], all: boolean }) after a change; returns how to stop listening.
+export function listen(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function take({ accounts: rows, gone, all }) {
+  const before = all ? new Set(accounts.keys()) : new Set();
+  for (const row of rows) {
+    accounts.set(row.name, row);
+    before.delete(row.name);
+  }
+  const left = [...before, ...gone];
+  for (const name of left) accounts.delete(name);
+  const change = { names: new Set(rows.map((row) => row.name)), gone: left, all: all === true };
+  for (const listener of [...listeners]) listener(change);
+}
+
+// Follows the accounts for ever. say(problem) tells whether what is shown is up to date: null when it is.
+export async function follow(say) {
+  let failures = 0;
+  for (;;) {
+    await untilVisible();
+    const ending = new AbortController();
+    // A hidden tab would hold one of the few connections that a browser makes to one host.
+    const hide = () => document.hidden && ending.abort();
+    document.addEventListener("visibilitychange", hide);
+    try {
+      for await (const { type, data } of stream("v1/accounts", { signal: ending.signal })) {
+        failures = 0;
+        if (type === "accounts") take(data);
+        if (type === "accounts" || type === "heartbeat") say(null);
+        if (type === "trouble" && data.error) say(new Problem(data.error.code, data.error.message, data.error.remedy));
+        if (type === "trouble" && !data.error) say(null);
+      }
+      if (failures++) say(new Problem("ended", "", ""));
+    } catch (problem) {
+      if (problem.name !== "AbortError") {
+        failures++;
+        say(problem);
+      }
+    } finally {
+      document.removeEventListener("visibilitychange", hide);
+    }
+    if (!document.hidden) await new Promise((done) => setTimeout(done, PAUSES[Math.min(failures, PAUSES.length - 1)]));
+  }
+}
+
+export async function untilVisible() {
+  while (document.hidden) {
+    await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+  }
+}
