@@ -111,7 +111,7 @@ class Browser:
         return str(self.find(selector).text)
 
     def script(self, source: str, *arguments: object) -> Any:
-        return self.driver.execute_script(source, *arguments)
+        return self.driver.execute_script(source, *arguments)  # type: ignore[no-untyped-call]
 
     def size(self, width: int, height: int = 800) -> None:
         """Have a viewport of this size, also one that is narrower than a window may be."""
@@ -135,7 +135,7 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What is in the console since the last look that should not be, and breaches of the page's policy."""
-        said = [str(entry["message"]) for entry in self.driver.get_log("browser")]
+        said = [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
         return [*said, *(self.script("return window.violations ?? []"))]
 
 

@@ -16,13 +16,17 @@ def pages(bundle: Bundle) -> dict[tuple[str, str], Served]:
     """Return the page by language and theme."""
     found: dict[tuple[str, str], Served] = {}
     for language, theme in product(LANGUAGES, THEMES):
-        text = _environment(language).get_template("dashboard.html.j2").render(
-            language=language,
-            theme=theme,
-            root=f"page/{bundle.digest}",
-            scripts=[*bundle.scripts, f"messages-{language}.js"],
-            version=__version__,
-            drivers=_DRIVERS,
+        text = (
+            _environment(language)
+            .get_template("dashboard.html.j2")
+            .render(
+                language=language,
+                theme=theme,
+                root=f"page/{bundle.digest}",
+                scripts=[*bundle.scripts, f"messages-{language}.js"],
+                version=__version__,
+                drivers=_DRIVERS,
+            )
         )
         found[language, theme] = served(text.encode(), "text/html; charset=utf-8")
     return found

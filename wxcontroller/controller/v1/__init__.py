@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from wxcontroller.controller.stream import serve
 from wxcontroller.controller.context import CONTEXT
+from wxcontroller.controller.stream import serve
 from wxcontroller.controller.v1 import accounts, deliveries, health, qr, watching
 from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.controller.v1.passing import passed_on

@@ -15,7 +15,7 @@ from wxcontroller.controller.errors import error_of
 from wxcontroller.controller.v1.client import Told, ask
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj
+from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
 from wxcontroller.openwx.replies import to_bytes
 
 # Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.

@@ -3,7 +3,7 @@
 export const language = document.documentElement.lang;
 const { default: messages } = await import(`./messages-${language}.js`);
 
-// t("Removed {name}.", { name }) puts values in; they are texts and never markup.
+// A second argument { name } puts its value in where the text says {name}: as text, never as markup.
 export function t(text, values = {}) {
   return (messages[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }

@@ -68,6 +68,6 @@ function refresh() {
   setHidden($("no-match"), counts.all === 0 || visible > 0);
   const { all, good, attention } = counts;
   let summary = t("{good} of {all} running", { good, all });
-  if (attention) summary += ` · ${t("{attention} need you", { attention })}`;
+  if (attention) summary += ` · ${t("{n} waiting for you", { n: attention })}`;
   setText($("summary"), all ? summary : t("No account yet"));
 }
