@@ -20,6 +20,7 @@ THRESHOLDS = {
     "wxclient@.service": 12,
     "wxclient-prepare@.service": 15,
     "wxclient-purge@.service": 25,
+    "wxclient-journal@.service": 12,
     "wxcontroller-sandbox.service": 20,
 }
 SANDBOXED = ("wxcontroller.service", "wxclient@.service", "wxclient-prepare@.service", "wxcontroller-sandbox.service")

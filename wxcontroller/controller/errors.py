@@ -48,6 +48,10 @@ class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
 
+class NoJournal(WxError):
+    """The accounts' journals can't be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How a kind of failure is told by /v1: HTTP status and the word in ``error.code``."""
@@ -66,6 +70,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (NotRunning, Kind(409, "not-running")),
     (TooManyReaders, Kind(503, "too-many-readers")),
     (NotAnswering, Kind(502, "not-answering")),
+    (NoJournal, Kind(503, "no-journal")),
     (TooManyAccounts, Kind(409, "max-clients")),
     (NoPort, Kind(503, "no-port")),
     (TemplateError, Kind(500, "template")),

@@ -48,6 +48,11 @@ class Paths:
     def controller_runtime(self) -> Path:
         return self.root / "run/wxcontroller"
 
+    @property
+    def journal_socket(self) -> Path:
+        """Where accounts' journals are asked for (wxclient-journal.socket)."""
+        return self.root / "run/wxclient-journal.sock"
+
     def account_file(self, instance: str) -> Path:
         return self.accounts / f"{_checked(instance)}.env"
 

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.stream import serve
-from wxcontroller.controller.v1 import accounts, deliveries, health, qr, watching
+from wxcontroller.controller.v1 import accounts, deliveries, health, journal, qr, watching
 from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.controller.v1.passing import passed_on
 
@@ -22,6 +22,7 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/v1/accounts/{name}/stop", accounts.stop)
     router.add_post("/v1/accounts/{name}/restart", accounts.restart)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
+    router.add_get("/v1/accounts/{name}/journal", journal.journal)
     router.add_get("/v1/events", serve.events)
     router.add_get("/v1/deliveries", deliveries.summary)
     router.add_get("/v1/accounts/{name}/events", passed_on)
