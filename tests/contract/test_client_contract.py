@@ -27,7 +27,7 @@ BLOCKED = "client blocked: loading, scaning, confirming, updating, re-login, or 
 
 DIFFERENT: Mapping[str, str] = {
     BLOCKED: "nothing blocks: test_every_call_answers_before_the_login",
-    "auth hook refuses": "no functions in settings; the controller and a reverse proxy authenticate",
+    "auth hook refuses": "no functions in settings but tokens; the same body with status 403: test_guard.py",
     "POST or another method": "5.1 no. 1: the documents say POST, so POST is taken",
     "a parameter that is not an attribute (original)": "5.3 no. 46: code 102, and no method is called",
     "a second waiter (original)": "5.2 no. 33: every waiter gets the event",

@@ -34,7 +34,10 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
     ("/openwx/*", "client process refuses, dies or times out (120 s)"): "5.2 no. 22: 502 or 504 with JSON",
     ("/*", "the path /"): "the dashboard, instead of a page that dumps the process' state (5.3 no. 54)",
     **{
-        (text(each["path"]), "auth hook refuses"): "no functions in settings; a reverse proxy authenticates"
+        (
+            text(each["path"]),
+            "auth hook refuses",
+        ): "no functions in settings but tokens; 403 with code -6 as JSON"
         for each in ENDPOINTS
     },
 }

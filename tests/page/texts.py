@@ -1,6 +1,6 @@
 """The texts of the page, and the catalogs that translate them. As a program it brings the catalogs up to date:
 
-    /usr/bin/python3 -m tests.page.texts      # then translate what is empty in the .po files
+/usr/bin/python3 -m tests.page.texts      # then translate what is empty in the .po files
 """
 
 import subprocess
@@ -46,7 +46,15 @@ def main() -> None:
         pot.write(template())
         pot.flush()
         for path in CATALOGS:
-            command = ["msgmerge", "-q", "--update", "--backup=none", "--no-fuzzy-matching", "--no-wrap", "--sort-output"]
+            command = [
+                "msgmerge",
+                "-q",
+                "--update",
+                "--backup=none",
+                "--no-fuzzy-matching",
+                "--no-wrap",
+                "--sort-output",
+            ]
             subprocess.run([*command, path, pot.name], check=True)
             subprocess.run(["msgattrib", "--no-obsolete", "--no-wrap", "-o", path, path], check=True)
     compiled()

@@ -44,7 +44,7 @@ ENVIRONMENT = {
 # serves before and after they are built.
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,python3,python3-aiohttp,"
-    "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,"
+    "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,"
     "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-click,python3-rich,python3-cryptography"
 )
 CLONE_NEWNET = 0x40000000
@@ -352,6 +352,8 @@ def make_base() -> Path:
         print("making the test host's base tree (about a minute, once)", file=sys.stderr, flush=True)
         making = WORK / f"making-{key}"
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}"]
+        # Only started by the tests that put it in front.
+        command += ["--customize-hook=chroot $1 systemctl disable nginx.service"]
         command += ["--aptopt=Acquire::Languages none", "trixie", str(making)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode != 0:

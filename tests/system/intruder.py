@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import http.client
 import http.server
 import json
 import mmap
@@ -28,6 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 ATTACKS: dict[str, Callable[[str], object]] = {}
@@ -451,6 +453,20 @@ def listen_anywhere(_: str) -> None:
 def tcp_connect(target: str) -> None:
     host, _, port = target.rpartition(":")
     socket.create_connection((host, int(port)), timeout=1).close()
+
+
+@attack
+def api(target: str) -> None:
+    """Call an API: PORT METHOD PATH, then headers, each as NAME=VALUE with the value percent-encoded."""
+    port, method, path, *more = target.split()
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=5)
+    connection.request(
+        method, path, headers={name: unquote(value) for name, _, value in (each.partition("=") for each in more)}
+    )
+    status = connection.getresponse().status
+    connection.close()
+    if status != http.HTTPStatus.OK:
+        raise Refused(f"HTTP {status}")
 
 
 @attack

@@ -5,6 +5,7 @@ unit's own port (the activated socket, or the account's). Standard library only.
 """
 
 import errno
+import http.client
 import http.server
 import json
 import os
@@ -42,6 +43,10 @@ def obey(order: dict[str, object]) -> object:
             case "connect":
                 with socket.create_connection((str(target), int(str(order["port"]))), timeout=2):
                     return "ok"
+            case "get":
+                connection = http.client.HTTPConnection(str(target), int(str(order["port"])), timeout=10)
+                connection.request("GET", str(order["path"]))
+                return connection.getresponse().status
             case "run":
                 argv = [str(part) for part in target] if isinstance(target, list) else []
                 done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)

@@ -34,6 +34,19 @@ NO_AUTHORIZATION: Outcomes = frozenset(
 )
 
 
+NO_TOKEN: Outcomes = frozenset({"HTTP 401", "HTTP 403"})
+CALLS = (
+    ("the accounts", "2000 GET /v1/accounts"),
+    ("the stream of events", "2000 GET /v1/events"),
+    ("an account's contacts", "2000 GET /openwx/get_friend_info?client=victim"),
+    ("a message in an account's name", "2000 GET /openwx/send_friend_message?client=victim&id=filehelper&content=x"),
+    ("an account's contacts at its own port", "{victim_port} GET /openwx/get_friend_info"),
+    ("an account's messages at its own port", "{victim_port} GET /v1/events"),
+    ("a message at an account's own port", "{victim_port} GET /openwx/send_friend_message?id=filehelper&content=x"),
+)
+FORGED = f"X-Wxcontroller=admin%20{'0' * 64}"
+
+
 @dataclass(frozen=True)
 class Try:
     """One try: its name in the report, what the intruder does and to what, and the answers that are refusals.
@@ -206,6 +219,14 @@ ACCOUNT = (
         )
         for address in addresses
     ),
+    *(Try(f"call without a token: {words}", "api", target, NO_TOKEN, False) for words, target in CALLS),
+    *(
+        Try(f"call with a secret of its own making: {words}", "api", f"{target} {FORGED}", NO_TOKEN, False)
+        for words, target in CALLS
+    ),
+    Try("read what lets the controller in at an account's port", "read", "/run/wxclient/victim/port-secret", HIDDEN),
+    Try("read what lets root in", "read", "/run/wxcontroller/local-token", HIDDEN),
+    Try("open the accounts' ports", "write", "/var/lib/wxclient-access/tokens", READ_ONLY, False),
     Try("send to a multicast address", "udp_send", "224.0.0.251:5353", UNREACHED),
 )
 CONTROLLER_ONLY = (
@@ -244,14 +265,13 @@ def metadata(host: Host) -> None:
 
 @pytest.fixture(scope="module")
 def world(host: Host) -> dict[str, str]:
-    """An account at work whose secrets are worth something; return what the tries call its parts."""
+    """An account at work whose secrets are worth something, and a token; return what the tries call their parts."""
     host.write(PROGRAM, (HERE / "intruder.py").read_bytes())
     host.run("install", "-d", "-m", "700", "/etc/wxcontroller/credentials")
     for name in ("victim.webhook-secret", "webhook-secret"):
         host.write(f"/etc/wxcontroller/credentials/{name}", b"secret\n", 0o600)
-    for name in ("tokens", "clients/victim.env"):
-        host.write(f"/etc/wxcontroller/{name}", b"# secret\n", 0o640)
-        host.run("chown", "root:wxcontroller", f"/etc/wxcontroller/{name}")
+    host.write("/etc/wxcontroller/clients/victim.env", b"# secret\n", 0o640)
+    host.run("chown", "root:wxcontroller", "/etc/wxcontroller/clients/victim.env")
     use_sandbox(host)
     caller, phone = Caller(host), Phone(host)
     log_in(caller, phone, "victim", phone.account("Victim"))
@@ -262,12 +282,15 @@ def world(host: Host) -> dict[str, str]:
     host.run("systemd-run", "-q", "--unit=victim-socket", *socat)
     host.run("systemd-run", "-q", "--unit=of-root", "sleep", "infinity")
     metadata(host)
+    made = host.run("wxctl", "token", "create", "victims", "--scope", "admin", "--account", "victim")
     pid = show(host, "wxclient@victim.service", "MainPID")
     journal = host.text(
         "sh", "-c", "ls /var/log/journal/*/system.journal /run/log/journal/*/system.journal 2>/dev/null || true"
     )
     return {
         "victim": pid,
+        "victim_port": str(port_of(host, "victim")),
+        "token": made.stdout.decode().strip(),
         "victim_uid": host.text("ps", "-o", "uid=", "-p", pid).strip(),
         "root": show(host, "of-root.service", "MainPID"),
         "journal": journal.split()[0],
@@ -348,6 +371,12 @@ def test_what_is_its_own_it_has(account: Intruder) -> None:
         assert account.does(attack, target) == "ok", (attack, target)
 
 
+@pytest.mark.parametrize("target", [pytest.param(target, id=words) for words, target in CALLS])
+def test_with_a_token_it_would_be_let_in(account: Intruder, target: str) -> None:
+    """So the token was what those calls lacked."""
+    assert account.does("api", f"{target} X-Auth-Token={{token}}") == "ok"
+
+
 def test_its_session_is_its_own(host: Host, account: Intruder) -> None:
     state = "/var/lib/private/wxclient/victim"
     uid = account.names["victim_uid"]
@@ -370,7 +399,7 @@ def test_the_controller_can_not(controller: Intruder, one: Try) -> None:
 
 def test_the_controller_writes_its_own_places_only(controller: Intruder) -> None:
     nothing = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"]
-    own = ["/run/wxcontroller", "/var/lib/wxcontroller", "/tmp", "/var/tmp"]
+    own = ["/run/wxcontroller", "/var/lib/wxclient-access", "/var/lib/wxcontroller", "/tmp", "/var/tmp"]
     found = controller.does("writable")
     assert isinstance(found, list)
     outside = [place for place in found if not any(place == each or place.startswith(f"{each}/") for each in own)]

@@ -99,6 +99,7 @@ def test_installing_sets_everything_up(machine: Host, debs: list[Path]) -> None:
     assert kind(machine, "/var/lib/wxcontroller") == "700 wxcontroller:wxcontroller"
     assert kind(machine, "/var/lib/wxcontroller/clients") == "750 wxcontroller:wxcontroller"
     assert kind(machine, "/etc/wxcontroller/clients") == "750 root:wxcontroller"
+    assert kind(machine, "/var/lib/wxclient-access") == "750 wxcontroller:wxcontroller"
     assert kind(machine, "/etc/wxcontroller/wxcontroller.toml.d") == "755 root:root"
     assert kind(machine, "/run/wxclient") == "755 root:root"
     for unit in ("wxcontroller.socket", "wxcontroller.service", "wxclient.target"):
@@ -177,7 +178,7 @@ def test_after_another_installation_the_accounts_are_back(machine: Host, debs: l
 
 def test_purging_leaves_nothing(machine: Host) -> None:
     machine.write("/etc/wxcontroller/clients/alice.env", b"MOJO_WEIXIN_SEND_INTERVAL=1\n", 0o640)
-    machine.write("/etc/wxcontroller/tokens", b"", 0o640)
+    machine.run("wxctl", "token", "create", "last", "--account", "alice")
     machine.write("/etc/wxcontroller/wxcontroller.toml.d/site.toml", b"")
     machine.run("apt-get", "-qy", "purge", "wxcontroller", "wxcontroller-sandbox")
     found = machine.text("find", "/", "-xdev", "(", "-name", "*wxc*", "-o", "-name", "*wxsandbox*", ")").splitlines()

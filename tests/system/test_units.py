@@ -66,8 +66,8 @@ class Inside:
     host: Host
     address: str
 
-    def do(self, what: str, target: object = None, port: int = 0) -> Any:
-        order = json.dumps({"do": what, "target": target, "port": port}).encode()
+    def do(self, what: str, target: object = None, port: int = 0, path: str = "") -> Any:
+        order = json.dumps({"do": what, "target": target, "port": port, "path": path}).encode()
         status, _, answer = self.host.http("POST", self.address, order)
         assert status == 200
         return json.loads(answer)

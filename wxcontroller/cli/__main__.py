@@ -5,6 +5,7 @@ import sys
 import click
 
 from wxcontroller import __version__
+from wxcontroller.cli import tokens
 from wxcontroller.cli.context import DEFAULT_URL, Session
 from wxcontroller.cli.deliveries import deliveries
 from wxcontroller.cli.lifecycle import remove, restart, start, stop
@@ -35,7 +36,7 @@ Examples:
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 controller not reachable, 4 no such account,
-  5 its unit failed, 6 it has given up and needs a human, 130 interrupted.
+  5 its unit failed, 6 it has given up and needs a human, 7 not allowed, 130 interrupted.
 """
 
 
@@ -52,15 +53,16 @@ Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 controller not reachable, 4 n
     metavar="URL",
     help="The controller; also $WXCTL_URL.",
 )
+@click.option("--token", metavar="TOKEN", help="The API's token, or @FILE; also $WXCTL_TOKEN.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.version_option(__version__, prog_name="wxctl", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(context: click.Context, url: str, as_json: bool) -> None:
+def cli(context: click.Context, url: str, token: str | None, as_json: bool) -> None:
     """Run WeChat accounts on this machine: start, watch and stop them, and send messages."""
-    context.obj = Session(url, as_json)
+    context.obj = Session(url, as_json, token)
 
 
-for _verb in (start, stop, restart, list_, status, qr, logs, send, deliveries, remove):
+for _verb in (start, stop, restart, list_, status, qr, logs, send, deliveries, remove, tokens.token):
     cli.add_command(_verb)
 
 

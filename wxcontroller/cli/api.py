@@ -11,24 +11,30 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from urllib.parse import quote, urlencode, urlsplit
 
 from wxcontroller.cli.account import AccountView, account_view
+from wxcontroller.cli.credential import Finder
 from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
 from wxcontroller.core.account import redacted
-from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, UnknownAccount, WxError
+from wxcontroller.core.errors import ControllerUnreachable, NotAllowed, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
+from wxcontroller.openwx.replies import REFUSED
 
 # Longer than any start_timeout or stop_timeout that the settings allow: it is the controller that gives up.
 _PATIENCE = 660.0
 _CONNECT = 5.0
 _ANSWER = 30.0
+_HOW = (
+    "give one by --token @FILE, $WXCTL_TOKEN or ~/.config/wxctl/token; root on the controller's machine needs none, "
+    "and makes one by: wxctl token create NAME"
+)
 _SEND = 180.0  # a message waits its turn in the account's queue
 
 
 class Api:
     """One controller, by the URL of its root. Every method raises WxError with what to do about it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, finder: Finder | None = None) -> None:
         wrong = BadUsage("--url (or WXCTL_URL) is not a controller's URL", "give one like http://127.0.0.1:2000")
         try:
             parts = urlsplit(url)
@@ -44,6 +50,9 @@ class Api:
             login = f"{parts.username}:{parts.password or ''}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
         self.shown = redacted(url)
+        self._finder = finder or Finder()
+        self._address = (self._host, self._port or (443 if self._secure else 80))
+        self._token = self._finder.token(*self._address)
 
     def resolve(self, given: str, wait: float = _ANSWER) -> AccountName:
         """Return the account that ``given`` means: a name, or a generated id (x-…) as the journal shows it."""
@@ -120,13 +129,17 @@ class Api:
         about: AccountName | None = None,
         wait: float = _ANSWER,
     ) -> JsonValue:
-        headers = dict(self._headers)
+        headers = {**self._headers, **self._authority()}
         body: bytes | None = None
         if json_body is not None:
             body, headers["Content-Type"] = json.dumps(json_body).encode(), "application/json"
         elif form is not None:
             body, headers["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
         status, content = self._exchange(method, self._base + path, body, headers, wait)
+        if status == 401 and (fresh := self._finder.roots(*self._address)) and self._token and fresh != self._token:
+            # The controller was restarted since we looked; what it refused it has not done.
+            self._token = fresh
+            status, content = self._exchange(method, self._base + path, body, {**headers, **self._authority()}, wait)
         try:
             answer: JsonValue = json.loads(content) if content else {}
         except ValueError:
@@ -137,6 +150,14 @@ class Api:
         if status >= 400:
             raise _problem(status, answer, about)
         return answer
+
+    def _authority(self) -> dict[str, str]:
+        """Return the header with the token; Authorization may be a reverse proxy's."""
+        if not self._token:
+            return {}
+        if "Authorization" in self._headers:
+            return {"X-Auth-Token": self._token}
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait: float
@@ -178,7 +199,12 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
     error = field(answer, "error")
     code, remedy = text(field(error, "code")), text(field(error, "remedy"))
     # The openwx endpoints' errors have the old shape.
-    message = text(field(error, "message")) or text(field(answer, "status")) or f"HTTP status {status}"
+    old = text(field(answer, "reason")) or text(field(answer, "status"))
+    message = text(field(error, "message")) or old or f"HTTP status {status}"
+    if status == 401 or code == "no-token":
+        return NotAllowed(f"the controller lets nobody in without a token: {message}", _HOW)
+    if status in (403, 429) and (code in ("not-allowed", "too-many-failures") or field(answer, "code") == REFUSED):
+        return NotAllowed(message, remedy)
     if about is not None and about.name not in message and about.instance not in message:
         message = f"{about.name}: {message}"
     if code == "unknown-account":

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from wxcontroller.cli.api import Api
+from wxcontroller.cli.credential import VARIABLE, Finder
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue
 
@@ -22,30 +23,48 @@ class Session:
 
     url: str = DEFAULT_URL
     json: bool = False
+    token: str | None = None
 
     def api(self) -> Api:
-        """Return the controller's API; raises BadUsage for a URL that is none."""
-        return Api(self.url)
+        """Return the controller's API; raises BadUsage for a URL that is none, or a token that can't be read."""
+        return Api(self.url, Finder(self.token))
 
     def emit(self, value: JsonValue) -> None:
         """Write the result of ``--json`` to standard output."""
         click.echo(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
 
 
-def global_options(command: _F) -> _F:
-    """Give a verb ``--url`` and ``--json``, so that they can stand before the verb and after it."""
-
-    def remember_url(context: click.Context, _: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            context.ensure_object(Session).url = value
+def json_option(command: _F) -> _F:
+    """Give a verb ``--json``, so that it can stand before the verb and after it."""
 
     def remember_json(context: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
             context.ensure_object(Session).json = True
 
-    command = click.option(
+    return click.option(
         "--json", expose_value=False, is_flag=True, callback=remember_json, help="Print the result as JSON."
     )(command)
+
+
+def global_options(command: _F) -> _F:
+    """Give a verb ``--url``, ``--token`` and ``--json``, so that they can stand before the verb and after it."""
+
+    def remember_url(context: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            context.ensure_object(Session).url = value
+
+    def remember_token(context: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            context.ensure_object(Session).token = value
+
+    command = click.option(
+        "--token",
+        metavar="TOKEN",
+        expose_value=False,
+        callback=remember_token,
+        help=f"The API's token, or @FILE [default: ${VARIABLE}, or one that is found].",
+    )(command)
+    command = json_option(command)
     return click.option(
         "--url",
         metavar="URL",

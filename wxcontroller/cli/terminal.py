@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wxcontroller.cli.account import AccountView
+from wxcontroller.core.tokens import Token
 
 _BLACK, _WHITE = "color(16)", "color(231)"  # the two that colour schemes leave alone
 _BORDER = 2  # modules of white around a code; the standard says 4, phones are content with 2 on our white ground
@@ -50,6 +51,28 @@ def print_table(table: Table, target: Console) -> None:
         target.print(table)
     for line in captured.get().splitlines():
         click.echo(line.rstrip(), color=True)
+
+
+def token_table(tokens: list[Token], now: float) -> Table:
+    """Return the table of ``wxctl token list``."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("ID", "NAME", "SCOPE", "ACCOUNTS", "CREATED", "EXPIRES"):
+        table.add_column(title, no_wrap=True)
+    for token in tokens:
+        expires = "never" if token.expires is None else _day(token.expires)
+        table.add_row(
+            token.id,
+            token.name,
+            token.scope.value,
+            ", ".join(token.accounts) or "all",
+            _day(token.created),
+            Text(f"{expires}, expired", "red") if token.expired(now) else expires,
+        )
+    return table
+
+
+def _day(moment: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 
 def ago(since: int) -> str:

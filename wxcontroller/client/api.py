@@ -10,7 +10,7 @@ from wxcontroller.client import bodies, v1
 from wxcontroller.client.avatar import Avatars
 from wxcontroller.client.calls import Handler, Parts, json_answer, jsonp_answer, read_call
 from wxcontroller.client.contacts import Contacts
-from wxcontroller.client.guard import no_foreign_pages
+from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sending import Sending
@@ -25,10 +25,11 @@ _OPTIONS_HEADERS = {
 }
 
 
-def application(parts: Parts, sending: Sending, inbox: Inbox) -> web.Application:
+def application(parts: Parts, sending: Sending, inbox: Inbox, guard: Guard) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
-    app = web.Application(middlewares=[_errors, no_foreign_pages])
+    app = web.Application(middlewares=[_errors, web.middleware(guard)])
     app[_DIRECTORY] = parts.config.media_dir
+    app.on_response_prepare.append(no_page)
     jsonp = parts.config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sending.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
     for name, handler in calls.items():

@@ -19,6 +19,7 @@ MOST = 64 * 1024 * 1024
 SECONDS = 120.0
 _IN_MEMORY = 1024 * 1024
 _PIECE = 256 * 1024
+_TAKEN = "body that was taken"
 
 
 @dataclass(slots=True)
@@ -40,6 +41,23 @@ class Attached:
         return data
 
 
+async def take(request: web.Request, most: int) -> bytes:
+    """Read a request's body of at most ``most`` bytes, and leave it for whoever reads it after.
+
+    Raises HTTPRequestEntityTooLarge, RequestPayloadError, and TimeoutError for a body that stalls.
+    """
+    taken: bytes | None = request.get(_TAKEN)
+    if taken is None:
+        content = bytearray()
+        async with asyncio.timeout(SECONDS):
+            async for piece in request.content.iter_chunked(_PIECE):
+                content += piece
+                if len(content) > most:
+                    raise web.HTTPRequestEntityTooLarge(most, len(content))
+        taken = request[_TAKEN] = bytes(content)
+    return taken
+
+
 @contextlib.asynccontextmanager
 async def body_of(request: web.Request, directory: Path) -> AsyncIterator[Body]:
     """Read a request's body; a large one is mapped from a file in ``directory`` for the duration of the block.
@@ -47,6 +65,10 @@ async def body_of(request: web.Request, directory: Path) -> AsyncIterator[Body]:
     Raises HTTPRequestEntityTooLarge, RequestPayloadError, TimeoutError for a body that stalls, and OSError when it
     can't be written.
     """
+    taken: bytes | None = request.get(_TAKEN)
+    if taken is not None:
+        yield taken
+        return
     announced = request.content_length or 0
     if announced > MOST:  # not waited for
         raise web.HTTPRequestEntityTooLarge(MOST, announced)

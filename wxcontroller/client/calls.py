@@ -26,7 +26,7 @@ from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver
-from wxcontroller.openwx import parameters
+from wxcontroller.openwx import credentials, parameters
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts
 
@@ -125,6 +125,7 @@ async def read_call(request: web.Request, directory: Path) -> Call:
     else:
         raw = dict(parameters.raw_pairs(query))
     data = raw.pop("media_data", b"")
+    raw.pop(credentials.NAME, None)  # who calls was checked; it is no part of what is asked for
     given = {name: parameters.text_of(name, value) for name, value in raw.items()}
     key = key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, ""))
     return Call(given, Attached(data), key)

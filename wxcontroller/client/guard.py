@@ -1,19 +1,113 @@
-"""Who may call an account's port: the controller and local programs, no web page."""
+"""Who may call an account's port: the controller, token holders and, while there are no tokens, local programs.
 
+Never a web page. The controller shows the secret that this process made when it started, which is in a file that the
+controller can read; with it comes the scope of whoever called the controller.
+"""
+
+import hmac
+import logging
+import secrets
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from wxcontroller.client import bodies
 from wxcontroller.client.calls import json_answer
-from wxcontroller.openwx import callers, replies
+from wxcontroller.core import access
+from wxcontroller.core.access import Scope
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.limiter import FailureLimiter, caller_of
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.porttokens import port_book
+from wxcontroller.openwx import callers, credentials, parameters, replies
 
+log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-NOT_ALLOWED = -6
+_WHERE = "use the controller's port, 2000"
+_HOW = f"a token that is bound to this account alone is needed here; {_WHERE}, with any other"
 
 
-@web.middleware
-async def no_foreign_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a web page sends through somebody's browser: this port is for the controller and local programs."""
+class Guard:
+    """Lets requests in, or answers them."""
+
+    def __init__(self, instance: str, paths: Paths) -> None:
+        self._instance = instance
+        self._secret = secrets.token_hex(32)
+        self._path = paths.port_secret(self._instance)
+        self._book = port_book(paths)
+        self._limiter = FailureLimiter()
+
+    def tell_controller(self) -> None:
+        """Put the secret where the controller finds it: once the port is ours, and nobody else can be asked there."""
+        try:
+            replace_file(self._path, f"{self._secret}\n".encode(), 0o640)
+        except OSError as problem:
+            log.error("the controller can't be told how to call this account: %s; free some space on /run?", problem)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What this process shows when it calls itself, as poll_api commands."""
+        return {credentials.PORT_HEADER: f"{Scope.ADMIN} {self._secret}"}
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Serve a request, or refuse it. To be wrapped as a middleware."""
+        if _is_foreign(request):
+            words = f"web pages may not call an account's own port; {_WHERE}"
+            return json_answer(replies.reply(replies.REFUSED, words), 403)
+        scope = await self._scope(request)
+        needed = _scope_for(request)
+        if scope is None or not scope.covers(needed):
+            return self._refused(request, scope, needed)
+        return await handler(request)
+
+    async def _scope(self, request: web.Request) -> Scope | None:
+        """Return what the caller may do, None when it is nobody we know."""
+        word, _, shown = request.headers.get(credentials.PORT_HEADER, "").partition(" ")
+        same = hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._secret.encode())
+        if same and word in set(Scope):
+            return Scope(word)
+        tokens = self._book.current()
+        if not tokens.closed:
+            return Scope.ADMIN
+        presented = await _presented(request)
+        known = tokens.find(self._instance, presented, time.time()) if presented is not None else None
+        return known.scope if known is not None else None
+
+    def _refused(self, request: web.Request, scope: Scope | None, needed: Scope) -> web.Response:
+        if scope is None:
+            code, status, message, remedy = "no-token", 401, "the token that is needed is missing or not valid", _HOW
+        else:
+            code, status = "not-allowed", 403
+            message, remedy = f"that needs the scope {needed}", f"use a token with that scope; this one has {scope}"
+        failure = self._limiter.failed(caller_of(request.remote))
+        if failure.log:
+            log.warning("a call is refused: %s", message, extra=fields(Event.ACCESS_REFUSED))
+        if failure.retry_after and scope is None:
+            code, status, message = "too-many-failures", 429, "too many calls without a valid token"
+            remedy = f"wait {failure.retry_after} s, or use a valid token: that is let in at once"
+        if request.path.startswith("/v1/"):
+            answer = json_answer({"error": {"code": code, "message": message, "remedy": remedy}}, status)
+        else:
+            answer = json_answer({**replies.AUTH_FAILURE, "reason": f"{message}; {remedy}"}, max(status, 403))
+        if status == 401:
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="wxclient"'
+        if status == 429:
+            answer.headers["Retry-After"] = str(failure.retry_after)
+        return answer
+
+
+def _scope_for(request: web.Request) -> Scope:
+    """Return what a request needs by the table: of /v1 by its route, of the calls by the path as it was sent."""
+    path = request.raw_path.partition("#")[0].partition("?")[0]
+    resource = request.match_info.route.resource
+    if path.startswith("/v1/") and resource is not None:
+        return access.of_own_port(request.method, resource.canonical).scope or Scope.READ
+    return access.of_call(path).scope or Scope.READ
+
+
+def _is_foreign(request: web.Request) -> bool:
     headers = request.headers
     # All names that somebody on the way may have gone by, also one in the request's target.
     hosts: list[str | None] = [*headers.getall("Host", [])]
@@ -23,7 +117,26 @@ async def no_foreign_pages(request: web.Request, handler: Handler) -> web.Stream
     foreign = callers.foreign_origin(
         headers.get("Origin"), headers.get("Sec-Fetch-Site"), headers.get("Host"), allowed=()
     )
-    if foreign or not all(callers.own_host(host, allowed=()) for host in hosts):
-        words = "web pages may not call an account's own port; use the controller's, port 2000"
-        return json_answer(replies.reply(NOT_ALLOWED, words), 403)
-    return await handler(request)
+    return foreign or not all(callers.own_host(host, allowed=()) for host in hosts)
+
+
+async def _presented(request: web.Request) -> str | None:
+    headers = request.headers
+    token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
+    if token is None:
+        token = credentials.from_query(parameters.query_of(request.raw_path))
+    kind = headers.get("Content-Type", "")
+    length = request.content_length or 0
+    if token is None and request.can_read_body and parameters.is_form(kind) and length <= credentials.LONGEST_FORM:
+        try:
+            body = await bodies.take(request, credentials.LONGEST_FORM)
+        except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge):
+            return None
+        token = credentials.from_form(kind, body)
+    return token
+
+
+async def no_page(_: web.Request, response: web.StreamResponse) -> None:
+    """Tell browsers that an answer is nothing to show or to keep. For ``on_response_prepare``."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from yarl import URL
@@ -37,7 +37,10 @@ def command_of(location: str, port: int) -> URL | None:
 
 
 class Heartbeat:
-    """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API."""
+    """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API.
+
+    ``own`` are the headers that let this process in there; nobody else gets them.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Heartbeat:
         interval: float,
         port: int,
         agent: str,
+        own: Mapping[str, str],
         running: Callable[[], bool],
         targets: Targets = _ANYWHERE,
     ) -> None:
@@ -53,6 +57,7 @@ class Heartbeat:
         self._interval = interval
         self._port = port
         self._agent = agent
+        self._own = own
         self._running = running
         self._failed = False
 
@@ -95,7 +100,7 @@ class Heartbeat:
             return
         log.info("poll_api commands %s", command.path)
         try:
-            async with own.get(command, allow_redirects=False) as answer:
+            async with own.get(command, headers=self._own, allow_redirects=False) as answer:
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             log.warning("a command of poll_api had no answer: %s", type(problem).__name__)

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -20,6 +21,7 @@ from wxcontroller.client.consult import Consults
 from wxcontroller.client.delivery import Delivery, Policy, Receiver
 from wxcontroller.client.drain import Drain
 from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.idempotency import Requests
 from wxcontroller.client.inbox import Inbox
@@ -43,6 +45,7 @@ from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.notify import Notifier
+from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import (
     DriverContext,
@@ -78,6 +81,7 @@ class Client:
     config: ClientConfig
     make_driver: DriverFactory
     rests: Rests = Rests()
+    paths: Paths = field(default_factory=Paths)
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.
@@ -154,17 +158,19 @@ class Client:
             consults=consults,
         )
         sending = Sending(parts)
+        guard = Guard(config.name.instance, self.paths)
         heartbeat = Heartbeat(
             config.poll_api,
             config.seconds("plugin_openwx_poll_interval"),
             config.port,
             agent,
+            guard.headers,
             lambda: session.state is LoginState.RUNNING,
             config.targets,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
-        async with listening(application(parts, sending, inbox), config):
+        async with listening(application(parts, sending, inbox, guard), config, guard):
             notifier.ready()
             events.open()
             # What an earlier process left, before anything is written by this one.
@@ -222,7 +228,7 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator[None]:
+async def listening(app: web.Application, config: ClientConfig, guard: Guard) -> AsyncIterator[None]:
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
@@ -230,11 +236,14 @@ async def listening(app: web.Application, config: ClientConfig) -> AsyncIterator
     assert http is not None
     sockets: asyncio.Server | None = None
     try:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            sockets = await loop.create_server(
-                lambda: PatientConnection(http, loop, SERVER), "127.0.0.1", config.port
-            )
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", config.port))
+            guard.tell_controller()
+            sockets = await loop.create_server(lambda: PatientConnection(http, loop, SERVER), sock=listener)
         except OSError as problem:
+            listener.close()
             raise PortTaken(
                 f"account {config.name}: port {config.port} can't be used: {problem.strerror}",
                 "see who has it with ss -ltnp, and whether wxclient.slice allows it (SocketBindAllow=)",

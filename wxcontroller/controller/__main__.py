@@ -9,15 +9,18 @@ from pathlib import Path
 
 from wxcontroller import __version__
 from wxcontroller.controller.service import Service, inherited_sockets, own_sockets
+from wxcontroller.controller.tls import tls_context
 from wxcontroller.controller.units import Systemd
 from wxcontroller.core.account import Account
+from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.dumps import forbid_dumps
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, load_settings
+from wxcontroller.core.tokens import token_book
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +75,19 @@ def _check(paths: Paths) -> int:
         out.write(f"note: wxclient.slice as shipped allows the ports {SLICE_PORTS[0]} to {SLICE_PORTS[1]}; ")
         out.write("allow yours there too: systemctl edit wxclient.slice, SocketBindAllow=\n")
     try:
+        tls_context(loaded.settings)
         example = Account(parse_name("example"), first, options=loaded.settings.client)
         render_account(example, paths, loaded.settings.template_path)
     except WxError as problem:
         err.write(f"{problem.message}\n{problem.remedy}\n")
         return problem.exit_code
+    tokens = token_book(paths.tokens_file).current()
+    if tokens.broken:
+        err.write(f"nobody would be let in, the tokens can't be used: {tokens.broken}\n")
+        return BadSettings.exit_code
+    if not tokens.required and any(not is_loopback((each.host, each.port)) for each in loaded.settings.listen):
+        out.write("note: listen has addresses that others reach; without a token that is refused at the start: ")
+        out.write("wxctl token create NAME --scope admin\n")
     out.write("the settings are good\n")
     return 0
 

@@ -1,12 +1,15 @@
 """What request handlers share, handed to them through the application."""
 
 import asyncio
+import ssl
 import time
 from dataclasses import dataclass, field
 
 from aiohttp import ClientSession, web
 
 from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.gate import Gate
+from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.core.settings import Settings
 
 
@@ -15,17 +18,25 @@ class Context:
     """The running controller.
 
     ``draining`` is set once it is to end: long polls then answer at once. ``settings_read`` is when the settings in
-    use were read; ``settings_error`` says why newer ones are not in use, "" when there are none.
+    use were read; ``settings_error`` says why newer ones are not in use, "" when there are none. ``tls`` is spoken
+    where others than this machine call. ``warnings`` are about who can call.
     """
 
     accounts: Accounts
     upstream: ClientSession
+    gate: Gate
+    tls: ssl.SSLContext | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = field(default_factory=time.time)
     notices: tuple[str, ...] = ()
     settings_read: float = field(default_factory=time.time)
     settings_error: str = ""
+    warnings: tuple[str, ...] = ()
     readers: int = 0  # of events
+    port_secrets: PortSecrets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.port_secrets = PortSecrets(self.accounts.paths)
 
     @property
     def settings(self) -> Settings:

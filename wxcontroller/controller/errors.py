@@ -20,7 +20,7 @@ from wxcontroller.core.errors import (
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx.parameters import BadParameter
-from wxcontroller.openwx.replies import API_NOT_FOUND, CONTENT_TYPE, reply, to_bytes
+from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,6 +30,16 @@ class BadRequest(WxError, ValueError):
     """A request that can't be understood."""
 
     exit_code = 2
+
+
+class Refused(WxError):
+    """A caller that is not let in, or not to this. ``code`` is /v1's word for it, and ``status`` its HTTP status."""
+
+    def __init__(self, code: str, message: str, remedy: str, status: int = 403, retry_after: int = 0) -> None:
+        super().__init__(message, remedy)
+        self.code = code
+        self.status = status
+        self.retry_after = retry_after
 
 
 class NotRunning(WxError):
@@ -110,6 +120,20 @@ def error_of(problem: WxError | OSError) -> JsonObject:
     return {"code": kind_of(said).code, "message": said.message, "remedy": said.remedy}
 
 
+def refusal(request: web.Request, problem: Refused) -> web.Response:
+    """Return the answer for who is not let in. Under /openwx 401 is 403, as in the original."""
+    if is_v1(request):
+        response = json_response(error_object(problem.code, problem.message, problem.remedy), problem.status)
+    else:
+        status = 403 if problem.status == 401 else problem.status
+        response = json_response({**AUTH_FAILURE, "reason": str(problem)}, status)
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="wxcontroller"'
+    if problem.retry_after:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    return response
+
+
 def disk_problem(problem: OSError) -> WxError:
     """Say an OSError of our own files in words."""
     return WxError(
@@ -123,6 +147,8 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     """Turn whatever a handler raises into an answer of the right shape for its path."""
     try:
         return await handler(request)
+    except Refused as problem:
+        return refusal(request, problem)
     except WxError as problem:
         if is_v1(request):
             return error_response(problem)

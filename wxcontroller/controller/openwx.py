@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.accounts import TooManyAccounts
-from wxcontroller.controller.body import whole
+from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import disk_problem, json_response
 from wxcontroller.controller.view import View, stand_in_state
@@ -100,8 +101,9 @@ async def check_client(request: web.Request) -> web.Response:
         return _states([state], [])
     states: list[bytes] = []
     unreadable: list[str] = []
+    who = caller(request)
     for view in await accounts.views():
-        if not view.registered:
+        if not view.registered or not who.may_see(view.instance):
             continue
         state = _state(request, view)
         if state is None:
@@ -131,12 +133,19 @@ async def get_qrcode(request: web.Request) -> web.Response:
 
 
 async def request_parameters(request: web.Request) -> dict[str, str]:
-    """Return a request's parameters, query first, then form body. Raises BadParameter."""
-    query = parameters.query_pairs(parameters.query_of(request.raw_path))
+    """Return a request's parameters, query first, then form body, without its token.
+
+    Raises BadParameter, and Refused when it is about an account that is not the caller's.
+    """
+    given = parameters.query_pairs(parameters.query_of(request.raw_path))
     kind = request.headers.get("Content-Type", "")
-    if not request.can_read_body or not parameters.is_form(kind):
-        return parameters.merged(query)
-    return parameters.merged(query, parameters.form_pairs(kind, await whole(request, _MOST_FORM)))
+    if has_body(request) and parameters.is_form(kind):
+        given += parameters.form_pairs(kind, await whole(request, _MOST_FORM))
+    found = parameters.merged(given)
+    found.pop("token", None)
+    if "client" in found:
+        hold_to_accounts(request, found["client"])
+    return found
 
 
 def is_missing(client: str) -> bool:

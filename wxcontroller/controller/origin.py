@@ -8,12 +8,14 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Handler, error_object, is_v1, json_response
+from wxcontroller.core.addresses import ip_of, parse_ip
 from wxcontroller.core.settings import Settings
-from wxcontroller.openwx.callers import foreign_origin, own_host
-from wxcontroller.openwx.replies import reply
+from wxcontroller.openwx.callers import foreign_origin, host_alone, own_host
+from wxcontroller.openwx.replies import REFUSED, reply
 
-REFUSED = -6  # the contract's code for a caller that is not let in
-_ADD_HOST = "use 127.0.0.1 or localhost, or add the name to allow_hosts in the settings if a reverse proxy sends it"
+_ADD_HOST = (
+    "use its address, or add the name to allow_hosts in the settings if it is one of this machine or its proxy"
+)
 _ADD_ORIGIN = "add the page's origin to allow_origins in the settings, if it may do this"
 _PREFLIGHT_SECONDS = "600"
 
@@ -23,7 +25,9 @@ async def no_foreign_pages(request: web.Request, handler: Handler) -> web.Stream
     """Let a request pass unless a foreign page sent it, and answer the preflight of one that is allowed."""
     headers, settings = request.headers, context(request).settings
     for host in (*headers.getall("Host", ()), *_host_of_target(request)):
-        if not own_host(host, ()) and not own_host(host, (*settings.allow_hosts, *settings.allow_origins)):
+        if own_host(host, ()) or own_host(host, (*settings.allow_hosts, *settings.allow_origins)):
+            continue
+        if not _is_own_address(request, host):
             return _refused(request, "foreign-host", f"the name {host[:200]} is not this controller's", _ADD_HOST)
     if "Origin" in headers or "Sec-Fetch-Site" in headers:
         origin = headers.get("Origin")
@@ -66,6 +70,13 @@ def _preflight(request: web.Request) -> web.Response:
     if "Access-Control-Request-Headers" in asked:
         headers["Access-Control-Allow-Headers"] = asked["Access-Control-Request-Headers"]
     return web.Response(status=204, headers=headers)
+
+
+def _is_own_address(request: web.Request, host: str) -> bool:
+    """Say whether a Host is the address that this connection was made to: no page can have that for its own name."""
+    transport = request.transport
+    own = ip_of(transport.get_extra_info("sockname")) if transport is not None else None
+    return own is not None and parse_ip(host_alone(host).strip("[]")) == own
 
 
 def _host_of_target(request: web.Request) -> tuple[str, ...]:

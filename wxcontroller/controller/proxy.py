@@ -13,8 +13,11 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
+from wxcontroller.controller.body import has_body
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.headers import NOT_FROM_ACCOUNTS
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.controller.spool import Spool, spooled
 from wxcontroller.controller.units import record
@@ -22,7 +25,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
-from wxcontroller.openwx import parameters, replies
+from wxcontroller.openwx import credentials, parameters, replies
 from wxcontroller.openwx.replies import PROXY_FAILED, reply
 
 log = logging.getLogger(__name__)
@@ -42,10 +45,16 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# Who calls was checked here: the account checks too, and would take the page for a foreign one.
+# Who calls was checked here: the account checks too, and would take the page for a foreign one. What the caller has
+# shown is no account's business, nor are a browser's cookies for this machine's name.
 _NOT_SENT_ON = _HOP_BY_HOP | {
     "host",
     "expect",
+    "authorization",
+    "x-auth-token",
+    "cookie",
+    "referer",
+    credentials.PORT_HEADER.lower(),
     "origin",
     "sec-fetch-site",
     "sec-fetch-mode",
@@ -53,6 +62,7 @@ _NOT_SENT_ON = _HOP_BY_HOP | {
     "sec-fetch-user",
     "sec-fetch-storage-access",
 }
+_NOT_SENT_BACK = _HOP_BY_HOP | NOT_FROM_ACCOUNTS
 # How old a look at the units may be before an account is told to be down. Starts of our own are always seen.
 _JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
@@ -75,7 +85,9 @@ def upstream_session() -> aiohttp.ClientSession:
 
 def add_routes(app: web.Application) -> None:
     """Route what no other route under /openwx/ takes; to be added after those."""
-    app.router.add_route("*", "/openwx/{rest:.+}", proxy)
+    route = app.router.add_route("*", "/openwx/{rest:.+}", proxy)
+    assert route.resource is not None
+    assert route.resource.canonical == PASSED_ON  # who may call is looked up by it
 
 
 async def proxy(request: web.Request) -> web.StreamResponse:
@@ -84,14 +96,18 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     query = parameters.query_of(request.raw_path)
     # The query is passed on as it came; only its client is read here.
     client = dict(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), "client")).get("client")
-    has_body = request.can_read_body
     most = shared.settings.max_body
-    if has_body and (request.content_length or 0) > most:
+    if has_body(request) and (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
-    if client is None and has_body and parameters.is_form(kind := request.headers.get("Content-Type", "")):
-        async with spooled(request.content, most, shared.settings.ua_inactivity_timeout) as spool:
+    kind = request.headers.get("Content-Type", "")
+    look_for_token = looks_for_token(request)
+    if has_body(request) and parameters.is_form(kind) and (client is None or look_for_token):
+        async with spooled(request, most) as spool:
             with spool.view() as body:
-                client = dict(parameters.form_pairs(kind, body, "client")).get("client")
+                if client is None:
+                    client = dict(parameters.form_pairs(kind, body, "client")).get("client")
+                if look_for_token:
+                    spool.keep(credentials.spans_without_token(kind, body))
             return await _to_account(request, shared, client, spool)
     return await _to_account(request, shared, client, None)
 
@@ -101,6 +117,7 @@ async def _to_account(
 ) -> web.StreamResponse:
     if client is None or is_missing(client):
         return json_response(replies.CLIENT_MISSING)
+    hold_to_accounts(request, client)
     account = shared.accounts.known.find(client)
     if account is None:
         return json_response(replies.CLIENT_UNKNOWN)
@@ -118,7 +135,7 @@ async def _to_account(
     except (aiohttp.ClientError, ConnectionError):
         return await _failure(shared, account, 502, "ended the connection without an answer")
     async with answer:
-        headers = _end_to_end(answer.headers, _HOP_BY_HOP)
+        headers = _end_to_end(answer.headers, _NOT_SENT_BACK)
         if content is None:
             return await _stream(request, answer, headers)
         headers.popall("Content-Length", None)
@@ -131,13 +148,20 @@ async def _ask(
     """Send the request on; return the answer when its head is there, None for a long poll that a restart ends."""
     settings = shared.settings
     headers, body = _forwarded(request, settings, spool)
-    url = URL(f"http://127.0.0.1:{account.port}{_ascii(_target(request.raw_path))}", encoded=True)
+    headers.update(shared.port_secrets.headers(account.name.instance, caller(request).scope))
+    target = credentials.without_token(_target(request.raw_path))
+    url = URL(f"http://127.0.0.1:{account.port}{_ascii(target)}", encoded=True)
     sent = shared.upstream.request(
         request.method, url, headers=headers, data=body, allow_redirects=False, timeout=_timeout(settings)
     )
     try:
         if request.path.removesuffix("/") == _LONG_POLL:
-            return await _unless_draining(shared, sent)
+            answer = await _unless_draining(shared, sent)
+            if not shared.gate.still_good(caller(request)):
+                if answer is not None:
+                    answer.close()
+                raise shared.gate.revoked()
+            return answer
         return await sent
     except aiohttp.ClientError:
         if isinstance(body, _Bounded) and body.exceeded:
@@ -229,9 +253,9 @@ Body: TypeAlias = "aiohttp.StreamReader | AsyncIterator[bytes] | _Bounded | None
 def _forwarded(request: web.Request, settings: Settings, spool: Spool | None) -> tuple[CIMultiDict[str], Body]:
     headers = _end_to_end(request.headers, _NOT_SENT_ON)
     if spool is not None:
-        headers["Content-Length"] = str(spool.size)
+        headers["Content-Length"] = str(spool.length)
         return headers, spool.chunks()
-    if not request.can_read_body:
+    if not has_body(request):
         return headers, None
     if request.content_length is not None:
         return headers, request.content

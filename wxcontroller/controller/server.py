@@ -16,6 +16,8 @@ from aiohttp import web
 
 from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
+from wxcontroller.controller.tls import HANDSHAKE_SECONDS
+from wxcontroller.core.addresses import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +121,17 @@ class Server:
         if server is None:
             connection.close()
             return
+        tls = self._shared.tls
+        # Programs on this machine go on without: nobody can listen to them.
+        if tls is not None and is_loopback(connection.getsockname()):
+            tls = None
         try:
-            await loop.connect_accepted_socket(lambda: Connection(server, loop), connection)
+            await loop.connect_accepted_socket(
+                lambda: Connection(server, loop),
+                connection,
+                ssl=tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if tls else None,
+            )
         except OSError as problem:
             log.debug("a connection went away at once: %s", problem)
             connection.close()

@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.gate import Gate, local_token
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.proxy import upstream_session
 from wxcontroller.controller.reconcile import BootMark, Watch, after_boot, summary
 from wxcontroller.controller.server import Server
+from wxcontroller.controller.tls import tls_context
 from wxcontroller.controller.units import Units
+from wxcontroller.controller.watchtokens import warnings_of, watch_tokens
+from wxcontroller.core.addresses import is_local, shown
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import BadSettings, UnitFailed, WxError
 from wxcontroller.core.journal import LEVELS, Event, fields
@@ -67,24 +71,31 @@ class Service:
         self._complaint = ""
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain."""
+        """Serve until SIGTERM or SIGINT, then drain.
+
+        Raises BadSettings when the certificate can't be used, or when others reach a socket and there is no token.
+        """
+        tls = tls_context(self._loaded.settings)
+        gate = self._gate()
         async with contextlib.AsyncExitStack() as stack:
             accounts = await stack.enter_async_context(Accounts(self._paths, self._loaded.settings, self._units))
             upstream = await stack.enter_async_context(upstream_session())
-            shared = Context(accounts, upstream, notices=self._loaded.notices)
+            shared = Context(accounts, upstream, gate, tls, notices=self._loaded.notices)
+            self._warn(shared)
             server = Server(application(shared), self._sockets)
             ending, asked = asyncio.Event(), asyncio.Event()
             with _signals(ending.set, asked.set):
                 await server.start()
                 await accounts.govern()
                 self._notifier.ready()
-                log.info("serving on %s", ", ".join(_address(each) for each in self._sockets))
+                log.info("serving on %s", ", ".join(shown(each) for each in self._sockets))
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(self._watchdog(), name="watchdog"),
                         group.create_task(self._look_after(accounts), name="looks"),
                         group.create_task(self._reloads(asked, shared), name="reloads"),
                         group.create_task(heartbeat(lambda: shared.settings), name="heartbeat"),
+                        group.create_task(watch_tokens(self._paths, gate, accounts), name="tokens"),
                     ]
                     await ending.wait()
                     self._notifier.stopping()
@@ -93,6 +104,29 @@ class Service:
                     for task in tasks:
                         task.cancel()
         log.info("ended")
+
+    def _gate(self) -> Gate:
+        """Return what lets callers in. Raises BadSettings."""
+        others = [each for each in self._sockets if not is_local(each)]
+        addresses: list[object] = [each.getsockname() for each in self._sockets]
+        try:
+            local = local_token(self._paths, addresses)
+        except OSError as problem:
+            log.error("root's token can't be written, wxctl will ask root for another: %s", problem)
+            local = ""
+        gate = Gate(self._paths, bool(others), local)
+        if others and not gate.tokens.required:
+            raise BadSettings(
+                f"{', '.join(map(shown, others))}: others than this machine reach that, and there is no token",
+                "make one: wxctl token create NAME --scope admin; or listen on 127.0.0.1 and ::1 only: "
+                "see the head of wxcontroller.socket",
+            )
+        return gate
+
+    def _warn(self, shared: Context) -> None:
+        shared.warnings = warnings_of(shared.gate, shared.settings, shared.tls)
+        for warning in shared.warnings:
+            log.warning("%s", warning)
 
     async def _look_after(self, accounts: Accounts) -> None:
         """Once per boot start what is wanted; then look at all units again and again and keep the status line."""
@@ -131,6 +165,7 @@ class Service:
         self._notifier.reloading()
         try:
             loaded = load_settings(self._paths)
+            tls = tls_context(loaded.settings)  # also the same files: a renewed certificate
         except BadSettings as problem:
             self._complaint = f"settings not reloaded: {problem}"
             shared.settings_error = str(problem)
@@ -138,6 +173,8 @@ class Service:
         else:
             shared.accounts.settings = loaded.settings
             shared.notices = loaded.notices
+            shared.tls = tls
+            self._warn(shared)
             shared.settings_read, shared.settings_error = time.time(), ""
             self._complaint = ""
             logging.getLogger().setLevel(LEVELS[loaded.settings.log_level])
@@ -165,8 +202,3 @@ def _signals(end: Callable[[], None], reload: Callable[[], None]) -> Iterator[No
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
-
-
-def _address(listening: socket.socket) -> str:
-    name = listening.getsockname()
-    return f"{name[0]} port {name[1]}" if isinstance(name, tuple) else str(name)

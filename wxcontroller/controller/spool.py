@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import mmap
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
-from aiohttp import StreamReader, web
+from aiohttp import web
 
 from wxcontroller.controller.body import chunks
 
@@ -22,6 +22,7 @@ class Spool:
 
     _stream: "tempfile.SpooledTemporaryFile[bytes]"
     size: int
+    _spans: Sequence[tuple[int, int]]
 
     @contextlib.contextmanager
     def view(self) -> Iterator[bytes | mmap.mmap]:
@@ -35,21 +36,32 @@ class Spool:
         with mmap.mmap(stream.fileno(), self.size, access=mmap.ACCESS_READ) as mapped:
             yield mapped
 
+    def keep(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Leave nothing of the body but these parts, from and to."""
+        self._spans = spans
+
+    @property
+    def length(self) -> int:
+        """How many bytes ``chunks`` gives."""
+        return sum(end - start for start, end in self._spans)
+
     async def chunks(self) -> AsyncIterator[bytes]:
-        self._stream.seek(0)
-        while chunk := await asyncio.to_thread(self._stream.read, _CHUNK):
-            yield chunk
+        for start, end in self._spans:
+            self._stream.seek(start)
+            while chunk := await asyncio.to_thread(self._stream.read, min(_CHUNK, end - start)):
+                yield chunk
+                start += len(chunk)
 
 
 @contextlib.asynccontextmanager
-async def spooled(content: StreamReader, most: int, silence: float) -> AsyncIterator[Spool]:
+async def spooled(request: web.Request, most: int) -> AsyncIterator[Spool]:
     """Read a body of at most ``most`` bytes; the file is gone after the block.
 
-    Raises HTTPRequestEntityTooLarge, or HTTPRequestTimeout when nothing comes for ``silence`` seconds.
+    Raises HTTPRequestEntityTooLarge, or HTTPRequestTimeout when nothing comes for long.
     """
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as stream:
         size = 0
-        async for chunk in chunks(content, silence):
+        async for chunk in chunks(request):
             size += len(chunk)
             if size > most:
                 raise web.HTTPRequestEntityTooLarge(most, size)
@@ -57,4 +69,4 @@ async def spooled(content: StreamReader, most: int, silence: float) -> AsyncIter
                 await asyncio.to_thread(stream.write, chunk)
             else:
                 stream.write(chunk)
-        yield Spool(stream, size)
+        yield Spool(stream, size, [(0, size)])

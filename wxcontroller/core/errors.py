@@ -69,6 +69,12 @@ class ControllerUnreachable(WxError, ConnectionError):
     exit_code = 3
 
 
+class NotAllowed(WxError, PermissionError):
+    """The controller does not let this caller in, or not to this."""
+
+    exit_code = 7
+
+
 class Unsupported(WxError):
     """A thing this account's route to WeChat has no way to do."""
 

@@ -6,16 +6,20 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def replace_file(path: Path, content: bytes, mode: int = 0o600, durable: bool = False) -> None:
+def replace_file(
+    path: Path, content: bytes, mode: int = 0o600, durable: bool = False, group: int | None = None
+) -> None:
     """Write ``content`` to ``path`` by a temporary file in the same directory and a rename.
 
     ``mode`` is what the file has from its first moment on, whatever the umask. ``durable`` also waits until it
-    is on disk, for what must survive a power cut. Raises OSError (disk full included) and then leaves the old
-    file and no temporary behind.
+    is on disk, for what must survive a power cut. ``group`` is the number of the group it shall have. Raises
+    OSError (disk full included) and then leaves the old file and no temporary behind.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+            if group is not None:
+                os.fchown(stream.fileno(), -1, group)
             os.fchmod(stream.fileno(), mode)
             stream.write(content)
             stream.flush()

@@ -6,6 +6,7 @@ go to standard error in plain text. Message texts and secrets are never logged a
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -28,6 +29,7 @@ class Event(StrEnum):
     ACCOUNT_STOPPED = "account-stopped"
     ACCOUNT_FAILED = "account-failed"
     SETTINGS = "settings"
+    ACCESS_REFUSED = "access-refused"
 
 
 # Made with `systemd-id128 new`; the catalog explains each (systemd/wxcontroller.catalog).
@@ -46,7 +48,10 @@ MESSAGE_IDS: Mapping[Event, str] = {
     Event.ACCOUNT_STOPPED: "d8e619f07a5d4c73b4210ac4c67d60db",
     Event.ACCOUNT_FAILED: "615fa1a9c4174b0193ab762f2f18f12a",
     Event.SETTINGS: "a034d22408274bf2bee8ac0716a2cbb8",
+    Event.ACCESS_REFUSED: "8861b374f1b9422995f6ce097af0dc83",
 }
+_TOKEN = re.compile(r"(wxc_[0-9a-f]{8}_)[0-9a-f]+")
+_REDACTED = r"\1…"
 LEVELS = {"debug": 10, "info": 20, "msg": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50}
 
 
@@ -69,9 +74,24 @@ def setup_logging(identifier: str, level: str = "info", account: str = "") -> No
     root.setLevel(LEVELS.get(level, logging.INFO))
     for handler in list(root.handlers):
         root.removeHandler(handler)
-    root.addHandler(_journal(identifier, account) if os.environ.get("JOURNAL_STREAM") else _plain(identifier))
+    handler = _journal(identifier, account) if os.environ.get("JOURNAL_STREAM") else _plain(identifier)
+    handler.addFilter(_without_tokens)
+    root.addHandler(handler)
     # One line per request is noise at the default level; the product logs what matters itself.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+def _without_tokens(record: logging.LogRecord) -> bool:
+    """Take API tokens out of a line, and out of its trace. None should get there; this is for when one does."""
+    try:
+        text = record.getMessage()
+    except (TypeError, ValueError):
+        return True  # the handler says what is wrong with it
+    if _TOKEN.search(text):
+        record.msg, record.args = _TOKEN.sub(_REDACTED, text), None
+    if record.exc_info and not record.exc_text:
+        record.exc_text = _TOKEN.sub(_REDACTED, logging.Formatter().formatException(record.exc_info))
+    return True
 
 
 def _journal(identifier: str, account: str) -> logging.Handler:

@@ -30,6 +30,16 @@ class Paths:
         return self.root / "etc/wxcontroller/clients"
 
     @property
+    def tokens_file(self) -> Path:
+        """The API's tokens, hashed. Written by root."""
+        return self.root / "etc/wxcontroller/tokens"
+
+    @property
+    def port_tokens(self) -> Path:
+        """What the accounts may know of the tokens; readable for all of them."""
+        return self.root / "var/lib/wxclient-access/tokens"
+
+    @property
     def accounts(self) -> Path:
         """Directory of the materialised environment files: the registry."""
         return self.root / "var/lib/wxcontroller/clients"
@@ -53,6 +63,11 @@ class Paths:
         """Where accounts' journals are asked for (wxclient-journal.socket)."""
         return self.root / "run/wxclient-journal.sock"
 
+    @property
+    def local_token(self) -> Path:
+        """A token for root on this machine, made by the controller at each start."""
+        return self.controller_runtime / "local-token"
+
     def account_file(self, instance: str) -> Path:
         return self.accounts / f"{_checked(instance)}.env"
 
@@ -74,6 +89,10 @@ class Paths:
 
     def pid_file(self, instance: str) -> Path:
         return self.runtime(instance) / f"mojo_weixin_pid_{instance}.pid"
+
+    def port_secret(self, instance: str) -> Path:
+        """What the controller shows at the account's port; readable by the controller."""
+        return self.runtime(instance) / "port-secret"
 
     def cookie_file(self, instance: str) -> Path:
         """The session: cookies and keys, private to the account."""

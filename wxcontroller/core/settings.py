@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
+from wxcontroller.core.addresses import parse_ip
 from wxcontroller.core.errors import BadOption, BadSettings
 from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.options import Origin, check_options, url
@@ -89,15 +90,18 @@ def _listen(value: object) -> object:
         host, port = entry.get("host", "127.0.0.1"), entry.get("port", 2000)
         if not isinstance(host, str) or isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
             raise ValueError("needs a host in quotes and a port from 0 to 65535")
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError(
-                f"names the address {host}, but without tokens only loopback is allowed; "
-                "use 127.0.0.1 or ::1 and put a reverse proxy with authentication in front"
-            )
+        if host != "localhost" and parse_ip(host) is None:
+            raise ValueError(f"names {host[:64]}, which is no IP address; 0.0.0.0 and :: are all of this machine")
         found.append(Listen("127.0.0.1" if host == "localhost" else host, port))
     if not found:
         raise ValueError("must name at least one address")
     return tuple(found)
+
+
+def _file(value: object) -> object:
+    if not isinstance(value, str) or (value and not re.fullmatch(r"/.+|[0-9A-Za-z._-]+", value)):
+        raise ValueError('must be an absolute path in quotes, the name of a credential of the unit, or ""')
+    return value
 
 
 def _origins(value: object) -> object:
@@ -190,12 +194,14 @@ class Settings:
     allow_hosts: tuple[str, ...] = _setting(
         (), _hosts, "names besides loopback under which the API is called, as by a reverse proxy"
     )
+    tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
+    tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")
     client: Mapping[str, str] = _table(_client, "[client]: defaults of account options")
 
 
 # The original's, and why nothing is to be set here.
 OBSOLETE: Mapping[str, str] = {
-    "auth": "a function can't stand in a settings file; put a reverse proxy with authentication in front",
+    "auth": "a function can't stand in a settings file; make tokens: wxctl token create NAME",
     "tmpdir": "files are under /run/wxclient and /var/lib/wxcontroller",
     "pid_path": "systemd keeps the process single",
     "backend_path": "the registry is /var/lib/wxcontroller/clients",
@@ -262,6 +268,11 @@ def load_settings(paths: Paths) -> Loaded:
                 f"{origin[TARGETS]}: {option} of the settings is not among {TARGETS}",
                 f"add its address to {TARGETS}, or use another one",
             )
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        where = origin.get("tls_certificate") or origin.get("tls_key") or paths.settings_file
+        raise BadSettings(
+            f"{where}: of tls_certificate and tls_key only one is set", "set both, or none; wxcontroller.toml(5)"
+        )
     return Loaded(settings, tuple(notices), tuple(read))
 
 

@@ -35,10 +35,10 @@ def own_host(host: str | None, allowed: Collection[str]) -> bool:
     """
     if host is None or _LOOPBACK.fullmatch(host):
         return True
-    return "*" in allowed or _name(host) in {_name(each) for each in allowed}
+    return "*" in allowed or host_alone(host) in {host_alone(each) for each in allowed}
 
 
-def _name(host: str) -> str:
+def host_alone(host: str) -> str:
     """Return the host alone, in lower case, of a host with or without port, or of an origin."""
     bare = host.rpartition("://")[2].lower()
     name, separator, port = bare.rpartition(":")

@@ -59,9 +59,7 @@ def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[P
     if kind == "application/x-www-form-urlencoded":
         return list(urlencoded_pairs(body, only))
     if kind == "multipart/form-data":
-        if not boundary:
-            raise BadParameter("the multipart body's Content-Type has no usable boundary", "send one, RFC 7578")
-        return list(multipart_pairs(body, boundary, only))
+        return list(multipart_pairs(body, _usable(boundary), only))
     return []
 
 
@@ -80,9 +78,7 @@ def raw_pairs(query: str, content_type: str = "", body: Body = b"") -> list[tupl
     if kind == "application/x-www-form-urlencoded":
         found += _urlencoded(body, None)
     elif kind == "multipart/form-data":
-        if not boundary:
-            raise BadParameter("the multipart body's Content-Type has no usable boundary", "send one, RFC 7578")
-        found += _multipart(body, boundary, None, files=True)
+        found += _multipart(body, _usable(boundary), None, files=True)
     return found
 
 
@@ -106,25 +102,54 @@ def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Ite
         yield name, _text(value, f"field {name[:64]}")
 
 
+def form_spans(content_type: str, body: Body) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name of each field of a form body, files included, and where it stands: from, to with its separator.
+
+    Raises BadParameter for too many fields and for a multipart body without its boundary.
+    """
+    kind, boundary = _form(content_type)
+    if kind == "application/x-www-form-urlencoded":
+        for start, name_end, end in _urlencoded_spans(body):
+            yield _decoded(body[start:name_end]), start, min(end + 1, len(body))
+    elif kind == "multipart/form-data":
+        for start, end, head, _ in _multipart_spans(body, _usable(boundary)):
+            name = _field_name(head, files=True)
+            if name is not None:
+                yield name.encode(), start, end
+
+
 def _urlencoded(body: Body, only: str | None) -> Iterator[tuple[str, bytes]]:
+    for start, name_end, end in _urlencoded_spans(body):
+        if name_end - start <= _MAX_KEY:
+            name = _text(_decoded(body[start:name_end]), "a parameter's name")
+            if only is None or name == only:
+                yield name, _decoded(body[name_end + 1 : end])
+
+
+def _urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
+    """Yield where each ``name=value`` begins, where its name ends and where it ends."""
     start, count, length = 0, 0, len(body)
     while start < length:
         end = body.find(b"&", start)
         end = length if end < 0 else end
         equals = body.find(b"=", start, end)
-        name_end = end if equals < 0 else equals
         if end > start:
             count += 1
             if count > MAX_PAIRS:
                 raise BadParameter(f"more than {MAX_PAIRS} parameters", "send fewer")
-            if name_end - start <= _MAX_KEY:
-                name = _text(_decoded(body[start:name_end]), "a parameter's name")
-                if only is None or name == only:
-                    yield name, _decoded(body[name_end + 1 : end])
+            yield start, end if equals < 0 else equals, end
         start = end + 1
 
 
 def _multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> Iterator[tuple[str, bytes]]:
+    for _, end, head, content in _multipart_spans(body, boundary):
+        name = _field_name(head, files)
+        if name is not None and (only is None or name == only):
+            yield name, body[content : end - 2]
+
+
+def _multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+    """Yield where each part begins and ends, delimiter to delimiter, its head, and where its content begins."""
     delimiter = b"--" + boundary
     at = 0 if body[: len(delimiter)] == delimiter else body.find(b"\r\n" + delimiter)
     if at < 0:
@@ -141,11 +166,15 @@ def _multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> It
         if end < 0:
             return
         if head_end >= 0:
-            name = _field_name(body[head_start + 2 : head_end], files)
-            if name is not None and (only is None or name == only):
-                yield name, body[head_end + 4 : end]
+            yield at - len(delimiter), end + 2, body[head_start + 2 : head_end], head_end + 4
         at = end + 2 + len(delimiter)
     raise BadParameter(f"more than {MAX_PAIRS} fields in the form", "send fewer")
+
+
+def _usable(boundary: bytes) -> bytes:
+    if not boundary:
+        raise BadParameter("the multipart body's Content-Type has no usable boundary", "send one, RFC 7578")
+    return boundary
 
 
 def _form(content_type: str) -> tuple[str, bytes]:

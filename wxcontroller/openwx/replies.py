@@ -18,6 +18,7 @@ TOO_MANY = 5
 BAD_OPTION = 6  # ours: an unknown start option, or a value it can't have
 NO_API = -1
 NOT_FOUND = 100
+REFUSED = -6  # who calls is not let in
 PROXY_FAILED = 7  # ours: the account did not answer (HTTP 502 or 504)
 
 
@@ -52,6 +53,7 @@ CLIENT_UNKNOWN = reply(CLIENT, "client not exists")
 STATE_UNREADABLE = reply(CLIENT, "client state file read error")
 MAX_CLIENTS = reply(TOO_MANY, "max clients exceed")
 STOP_FAILED = reply(CLIENT, "failure")
+AUTH_FAILURE = reply(REFUSED, "auth failure")
 OBJECT_NOT_FOUND = reply(NOT_FOUND, "object not found")
 
 

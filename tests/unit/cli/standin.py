@@ -28,6 +28,9 @@ DOWN: JsonObject = {"unit_state": "absent", "unit_sub": "", "login_state": "stop
 GONE: JsonObject = {"unit_state": "inactive", "unit_sub": "dead", "login_state": None, "desired": "stopped"}
 
 
+_BAD_TOKEN: JsonObject = {"error": {"code": "bad-token", "message": "the token is wrong", "remedy": "x"}}
+
+
 def account(name: str, **more: JsonValue) -> JsonObject:
     """Return an ACCOUNT that is stopped, but for ``more``."""
     known = parse_name(name)
@@ -69,6 +72,9 @@ class Controller:
     asked: list[tuple[str, str, JsonValue]] = field(default_factory=list)
     notes: JsonObject = field(default_factory=dict)
     settings_error: str | None = None
+    # Tokens that let callers in; None: nobody needs one. And the headers that came.
+    tokens: set[str] | None = None
+    headers: list[dict[str, str]] = field(default_factory=list)
     refuse: tuple[int, JsonObject] | None = None
     deliveries: JsonObject = field(default_factory=dict)
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
@@ -82,6 +88,11 @@ class Controller:
 
     def add(self, name: str, **more: JsonValue) -> None:
         self.accounts[name] = account(name, **more)
+
+    def lets_in(self, headers: dict[str, str]) -> bool:
+        self.headers.append(headers)
+        shown = headers.get("Authorization", "").removeprefix("Bearer ")
+        return self.tokens is None or bool({shown, headers.get("X-Auth-Token", "")} & self.tokens)
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, JsonValue] | None:
         """Return status and body, None to break off."""
@@ -154,7 +165,9 @@ def controller() -> Iterator[Controller]:
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = state.answer(self.command, self.path, body)
+            answer: tuple[int, JsonValue] | None = 401, _BAD_TOKEN
+            if state.lets_in(dict(self.headers)):
+                answer = state.answer(self.command, self.path, body)
             if answer is None:
                 self.close_connection = True
                 return

@@ -10,6 +10,8 @@ import click
 import pytest
 
 from wxcontroller.cli.__main__ import cli
+from wxcontroller.core import access
+from wxcontroller.core.access import Endpoint
 from wxcontroller.core.journal import Event
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
@@ -92,6 +94,9 @@ def test_states_and_events_are_in_the_page() -> None:
         assert f"\n*{event.value}*\n" in page, event
 
 
+_EVERYWHERE = ("url", "token", "json", "help", "as_json")
+
+
 def test_every_verb_and_its_options_are_in_the_page() -> None:
     page = source("wxctl.1")
     assert isinstance(cli, click.Group)
@@ -100,13 +105,33 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
         assert found is not None, name
         inner = command.commands if isinstance(command, click.Group) else {}
         for parameter in (*command.params, *(one for each in inner.values() for one in each.params)):
-            if isinstance(parameter, click.Option) and parameter.name not in ("url", "json", "help", "as_json"):
+            if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name not in _EVERYWHERE:
                 for spelling in parameter.opts:
                     assert f"*{spelling}*" in found[0], (name, spelling)
         for verb in inner:
-            assert f"_{verb}_" in found[0], (name, verb)
+            assert f"_{verb}_" in found[0] or f"\t*{name} {verb}*" in found[0], (name, verb)
     verbs = set(re.findall(r"^\*(\w+)\*(?: \[?_|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
     assert verbs == set(cli.commands)
+
+
+@pytest.mark.parametrize("endpoints", [access.CONTROLLER, access.ACCOUNT, access.OWN_PORT], ids=["1", "2", "3"])
+def test_the_scope_of_each_endpoint_is_in_the_document(endpoints: tuple[Endpoint, ...]) -> None:
+    """The tables of docs/access.md are the table that the controller and the accounts' ports check by."""
+    wanted = []
+    for each in endpoints:
+        bound = each.about.value.partition("; ")[2]
+        words = each.meaning + (f" ({bound})" if bound else "")
+        wanted.append(f"| {', '.join(each.methods)} | `{each.path}` | {each.scope or 'none'} | {words} |")
+    page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
+    assert "\n".join(["| method | path | scope | what it is |", "| --- | --- | --- | --- |", *wanted, ""]) in page
+
+
+def test_the_scopes_are_in_the_document() -> None:
+    page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
+    for scope, words in access.MEANINGS.items():
+        assert f"\n| {scope} | {words} |\n" in page
+    listed = re.findall(r"^\| (?:GET|POST|DELETE)[A-Z, ]* \| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(listed) == len([*access.CONTROLLER, *access.ACCOUNT, *access.OWN_PORT])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -137,7 +162,7 @@ def test_calls_of_wxctl_in_the_documents_are_right() -> None:
     for document in [*DOCUMENTS, MAN / "wxctl.1.scd", ROOT / "debian/README.Debian"]:
         for code in _code(document):
             for call in re.findall(r"\bwxctl ([^|;<)&\n]*)", code):
-                words = [word for word in call.split() if not word.startswith(("$", "http"))]
+                words = [word for word in call.split() if not word.startswith(("$", "http", "@"))]
                 verb = next((word for word in words if not word.startswith("-")), None)
                 assert verb is None or verb in cli.commands, (document.name, call)
                 for word in words:

@@ -166,7 +166,7 @@ async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[...
         quick = {"MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2"}
         environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), **quick, **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()
-        client = Client(read_config("alice", environ, paths), driver.make, rests)
+        client = Client(read_config("alice", environ, paths), driver.make, rests, paths)
         one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
         running.append(one)
         return one

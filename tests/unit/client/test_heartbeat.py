@@ -24,6 +24,7 @@ class Commander:
     port: int = 0
     locations: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     status: int = 302
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -34,6 +35,7 @@ class Commander:
     async def poll(self, request: web.Request) -> web.StreamResponse:
         async with self._news:
             self.asked.append(request.path_qs)
+            self.headers.append(dict(request.headers))
             self._news.notify_all()
         if self.locations and request.path == "/beat":
             return web.Response(status=self.status, headers={"Location": self.locations.pop(0)})

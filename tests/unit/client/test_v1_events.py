@@ -138,7 +138,11 @@ async def test_who_reads_events_can_not_log_in_by_them(start: Start) -> None:
     async with asyncio.timeout(10):
         while not (found := items((await page(client, "?types=input_qrcode"))["events"])):
             await asyncio.sleep(0.01)
-    assert obj(obj(found[0])["report"])["params"] == [str(client.paths.qrcode_file("alice"))]
+    shown = [str(client.paths.qrcode_file("alice"))]
+    assert obj(obj(found[0])["report"])["params"] == shown
+    url = f"http://127.0.0.1:{client.port}/v1/deliveries/{obj(found[0])['id']}"
+    async with client.http.get(url) as answer:
+        assert (await answer.json())["report"]["params"] == shown
 
 
 async def test_a_reader_does_not_hold_a_stop_up_and_hears_of_it(start: Start) -> None:

@@ -9,19 +9,23 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 from aiohttp import web
+from multidict import CIMultiDict
 
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.proxy import upstream_session
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
@@ -33,10 +37,25 @@ from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.openwx.credentials import PORT_HEADER
 
 # Test runs beside each other must not meet on a port: each process has a hundred of its own.
 FIRST_PORT = 20_000 + os.getpid() % 100 * 100
+# Root's, as the service makes one at each boot.
+ROOT_TOKEN = "wxc_00000000_" + "0" * 64
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
+
+
+# What a program that was taken over might tell a browser.
+_HOSTILE = {
+    "Content-Type": "text/html",
+    "Set-Cookie": "a=b",
+    "Clear-Site-Data": "*",
+    "Service-Worker-Allowed": "/",
+    "Content-Security-Policy": "default-src *",
+    "X-Content-Type-Options": "no",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
 
 
 class Process:
@@ -48,10 +67,17 @@ class Process:
         self.account = Registry(paths).load(instance)
         self.requests: list[str] = []
         self.hung_up = asyncio.Event()
+        self.events = asyncio.Event()  # ends a long poll
         self.reached = asyncio.Event()
         # What it answers to /v1/status: a body, None for a program that knows no such path.
         self.status: bytes | None = None
         self.status_gate: asyncio.Event | None = None
+        # What it shows the controller to be called, and what it is called with: line, headers and body.
+        self.secret = secrets.token_hex(32)
+        self.echo = False
+        self.seen: list[tuple[str, Mapping[str, str], bytes]] = []
+        self.streams: list[str] = []  # what readers of its events show
+        self.hostile = False
         self._runner: web.AppRunner | None = None
         # A real one: it is there again when the account is started again.
         state = paths.state(instance)
@@ -62,7 +88,7 @@ class Process:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
-        app.router.add_get("/v1/events", Events(self.log, self.account.name.name).get)
+        app.router.add_get("/v1/events", self._events)
         app.router.add_route("*", "/v1/{rest:.*}", self._answer)
         self.log.open()
         self._runner = web.AppRunner(
@@ -71,6 +97,7 @@ class Process:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.account.port, reuse_address=True).start()
         self.say(LoginState.INIT)
+        replace_file(self.paths.port_secret(self.instance), f"{self.secret}\n".encode(), 0o640)
 
     def say(self, state: LoginState, **more: JsonValue) -> None:
         """Write the state file as the client does."""
@@ -103,7 +130,13 @@ class Process:
             await self._runner.cleanup()
             await self.log.close(2)
 
+    async def _note(self, request: web.Request) -> None:
+        if self.echo:
+            line = f"{request.method} {request.raw_path}"
+            self.seen.append((line, CIMultiDict(request.headers), await request.read()))
+
     async def _status(self, request: web.Request) -> web.StreamResponse:
+        await self._note(request)
         self.requests.append(f"{request.method} {request.raw_path}")
         if self.status_gate is not None:
             await self.status_gate.wait()
@@ -111,13 +144,18 @@ class Process:
             raise web.HTTPNotFound
         return web.Response(body=self.status, headers={"Content-Type": "application/json"})
 
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        self.streams.append(request.headers.get(PORT_HEADER, ""))
+        return await Events(self.log, self.account.name.name).get(request)
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")
         self.reached.set()
+        await self._note(request)
         match request.match_info["rest"]:
             case "never" | "check_event":
                 try:
-                    await asyncio.sleep(60)
+                    await asyncio.wait_for(self.events.wait(), 60)
                 finally:
                     self.hung_up.set()
             case "stream":
@@ -139,6 +177,8 @@ class Process:
             case "deliveries" if request.query_string == "limit=1":
                 counts: JsonObject = {"pending": 3, "held": 0, "dead": 1, "dropped": 0, "secret": 1}
                 return web.Response(body=json.dumps(counts).encode(), content_type="application/json")
+            case "status" if self.hostile:
+                return web.Response(body=b"<script>", headers=_HOSTILE)
             case "status":
                 return web.Response(
                     status=418, reason="Teapot", body=b"<html>", headers={"Content-Type": "text/html", "X-Own": "1"}
@@ -274,9 +314,16 @@ class Machine:
         self.url = ""
         self.address = ("", 0)
 
+    def unstarted_context(self) -> Context:
+        """What an application can be built around without serving anything."""
+        accounts = Accounts(self.paths, self.settings, self.units)
+        return Context(accounts, cast("aiohttp.ClientSession", None), Gate(self.paths))
+
     async def __aenter__(self) -> "Machine":
         self.accounts = await self.stack.enter_async_context(Accounts(self.paths, self.settings, self.units))
-        self.shared = Context(self.accounts, await self.stack.enter_async_context(upstream_session()))
+        upstream = await self.stack.enter_async_context(upstream_session())
+        self.gate = Gate(self.paths, local=ROOT_TOKEN)
+        self.shared = Context(self.accounts, upstream, self.gate)
         listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = listening.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"

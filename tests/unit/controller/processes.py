@@ -88,11 +88,13 @@ class Host:
 
     async def start(self, **environment: str) -> asyncio.subprocess.Process:
         """Start a controller and wait until it says that it is ready."""
-        process = await self.run(["--root", str(self.root)], **environment)
+        process = await self.run(["--root", str(self.root)], None, **environment)
         await self.notifications.wait("READY=1")
         return process
 
-    async def run(self, arguments: Sequence[str], **environment: str) -> asyncio.subprocess.Process:
+    async def run(
+        self, arguments: Sequence[str], stderr: int | None = None, **environment: str
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
@@ -101,6 +103,7 @@ class Host:
             *arguments,
             pass_fds=[self.listening.fileno()],
             cwd=REPOSITORY,
+            stderr=stderr,
             env={
                 **os.environ,
                 "PATH": f"{self.bin}:{os.environ['PATH']}",

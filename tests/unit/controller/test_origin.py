@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.controller.machine import Machine, machine, raw
+from wxcontroller.controller import origin
+from wxcontroller.core.addresses import Ip, parse_ip
 
 FOREIGN = [
     {"Origin": "https://evil.example"},
@@ -90,6 +92,30 @@ async def test_a_reverse_proxy_that_passes_host_on_can_be_allowed(
         # That a name is ours makes no other page's calls ours.
         async with host.http.get("/v1/accounts", headers={**headers, "Origin": "https://evil.example"}) as answer:
             assert answer.status == 403
+
+
+async def test_an_address_that_was_called_is_a_name_of_our_own(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No page can have an IP address for its name: whoever sends the one of this connection called us by it."""
+    called: list[object] = []
+
+    def as_if(address: object) -> Ip | None:
+        called.append(address)
+        return parse_ip("192.0.2.10")
+
+    monkeypatch.setattr(origin, "ip_of", as_if)
+    for name, status in (
+        ("192.0.2.10:2000", 200),
+        ("192.0.2.10", 200),
+        ("192.0.2.11:2000", 403),
+        ("192.0.2.10.evil.example:2000", 403),
+        ("[2001:db8::1]:2000", 403),
+        ("evil.example:2000", 403),
+    ):
+        async with host.http.get("/v1/accounts", headers={"Host": name}) as answer:
+            assert answer.status == status, name
+    assert called == [host.address] * len(called)
 
 
 async def test_two_hosts_or_one_in_the_target_are_checked_too(host: Machine) -> None:

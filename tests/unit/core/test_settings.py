@@ -52,7 +52,10 @@ def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
         ('webhook_targets = ["http://a/"]\npost_api = "http://b/"\n', "post_api of the settings is not among"),
         ('webhook_targets = ["http://a/"]\n[client]\npoll_api = "http://b/"\n', "poll_api of the settings is not"),
         ('[client]\nwebhook_targets = "http://a/"\n', "stands above the tables"),
-        ('listen = [{ host = "0.0.0.0", port = 2000 }]\n', "only loopback"),
+        ('listen = [{ host = "wx.example", port = 2000 }]\n', "no IP address"),
+        ('tls_certificate = "x.pem"\n', "only one is set"),
+        ('tls_key = "/x.pem"\n', "only one is set"),
+        ('tls_certificate = "a/b.pem"\n', "tls_certificate must be an absolute path"),
         ('listen = [{ address = "127.0.0.1" }]\n', "listen must be"),
         ("backend_start_port = 4000\nbackend_end_port = 3999\n", "backend_end_port"),
         ("[client]\nload = 1\n", "unknown option: load"),
@@ -92,9 +95,14 @@ def test_obsolete_options_are_accepted_and_noticed(tmp_path: Path) -> None:
     assert "pid_path has no effect" in loaded.notices[0]
 
 
-def test_listen_takes_several_loopback_addresses(tmp_path: Path) -> None:
-    listen = 'listen = [{ host = "127.0.0.1", port = 2000 }, { host = "::1" }]\n'
-    assert load_settings(write(tmp_path, listen)).settings.listen == (Listen("127.0.0.1", 2000), Listen("::1", 2000))
+def test_listen_takes_several_addresses(tmp_path: Path) -> None:
+    """Who may call at those that others reach is seen at the start, by the sockets themselves."""
+    listen = 'listen = [{ host = "localhost", port = 2000 }, { host = "::1" }, { host = "192.0.2.10" }]\n'
+    assert load_settings(write(tmp_path, listen)).settings.listen == (
+        Listen("127.0.0.1", 2000),
+        Listen("::1", 2000),
+        Listen("192.0.2.10", 2000),
+    )
 
 
 def test_a_file_that_is_no_utf_8_is_told_apart_from_one_that_can_not_be_read(tmp_path: Path) -> None:

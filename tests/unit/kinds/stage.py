@@ -132,7 +132,8 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             "WXCLIENT_SERVER": world.url,
             **environ,
         }
-        life = Life(Client(read_config("alice", environ, paths), lambda context: WebDriver(context, HURRY)))
+        config = read_config("alice", environ, paths)
+        life = Life(Client(config, lambda context: WebDriver(context, HURRY), paths=paths))
         life.begin()
         stack.push_async_callback(life.end)
         await _log_in(world, account, paths)

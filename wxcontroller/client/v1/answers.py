@@ -1,9 +1,14 @@
 """Answers of the account's /v1: values as JSON, failures as ``error`` with a remedy."""
 
+import json
+
 from aiohttp import web
 
 from wxcontroller.client.calls import json_answer
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, obj
+
+# Whoever reads messages shall not be able to log in by the way: the picture is at get_qrcode.
+_SECRET_PARAMS = {"input_qrcode": 1}
 
 
 class Refused(Exception):
@@ -18,3 +23,12 @@ class Refused(Exception):
 def refusal(problem: Refused) -> web.StreamResponse:
     """Return the answer."""
     return json_answer({"error": problem.error}, problem.status)
+
+
+def report_of(kind: str, body: bytes) -> JsonObject:
+    """Return a stored report as it is shown to who may read."""
+    report = obj(json.loads(body))
+    params = report.get("params")
+    if kind in _SECRET_PARAMS and isinstance(params, list):
+        report["params"] = params[: _SECRET_PARAMS[kind]]
+    return report

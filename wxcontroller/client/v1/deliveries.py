@@ -1,19 +1,20 @@
 """/v1/deliveries at the account's port: what was delivered, what waits, what is dead; replay and purge."""
 
 import asyncio
-import json
 
 from aiohttp import web
 
+from wxcontroller.client.bodies import take
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.eventtables import Entry, Selection, State
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import Refused, report_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 _MOST = 1000
 _BODY_SECONDS = 10.0
+_MOST_BODY = 1024 * 1024
 
 
 class Deliveries:
@@ -35,7 +36,7 @@ class Deliveries:
         )
 
     async def one(self, request: web.Request) -> web.StreamResponse:
-        """GET one with its report."""
+        """GET one with its report, as readers of events get it."""
         entry = await self._parts.log.get(request.match_info["id"])
         if entry is None:
             raise Refused(
@@ -44,7 +45,7 @@ class Deliveries:
                 f"there is no event {request.match_info['id'][:64]!r}",
                 "it may be too old (event_keep_days), or of another account",
             )
-        return json_answer({**_shown(entry), "report": _report(entry)})
+        return json_answer({**_shown(entry), "report": report_of(entry.type, entry.body)})
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
@@ -95,11 +96,6 @@ def _shown(entry: Entry) -> JsonObject:
     }
 
 
-def _report(entry: Entry) -> JsonValue:
-    found: JsonValue = json.loads(entry.body)
-    return found
-
-
 async def _body(request: web.Request) -> bytes:
     async with asyncio.timeout(_BODY_SECONDS):
-        return await request.read()
+        return await take(request, _MOST_BODY)

@@ -4,7 +4,6 @@ The controller reads here and serves people: SSE and WebSocket, of all accounts 
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -12,8 +11,9 @@ from aiohttp import web
 from wxcontroller.client.calls import json_answer
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Entry, Selection
+from wxcontroller.client.v1.answers import report_of
 from wxcontroller.client.v1.selecting import number_of
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx.replies import to_bytes
 
 _MOST = 1000
@@ -21,8 +21,6 @@ _AT_ONCE = 100
 HEARTBEAT_SECONDS = 10.0
 # A reader that takes nothing for so long has gone, or is of no use.
 _STALL_SECONDS = 30.0
-# Whoever reads messages shall not be able to log in by the way: the picture is at get_qrcode.
-_SECRET_PARAMS = {"input_qrcode": 1}
 
 
 class Events:
@@ -93,10 +91,6 @@ class Events:
         )
 
     def _shown(self, entry: Entry) -> JsonObject:
-        report = obj(json.loads(entry.body))
-        params = report.get("params")
-        if entry.type in _SECRET_PARAMS and isinstance(params, list):
-            report["params"] = params[: _SECRET_PARAMS[entry.type]]
         return {
             "id": entry.id,
             "seq": entry.seq,
@@ -104,7 +98,7 @@ class Events:
             "account": self._account,
             "time": round(entry.time, 3),
             "type": entry.type,
-            "report": report,
+            "report": report_of(entry.type, entry.body),
         }
 
 

@@ -13,8 +13,6 @@ _CSP = (
 )
 _HEADERS = {
     "Content-Security-Policy": _CSP,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 # The address of an asset has a digest of all of them in it: what is under it never changes.

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.statefiles import foreign_json
 from wxcontroller.controller.stream.cursor import Cursor
 from wxcontroller.controller.view import View
@@ -51,10 +52,11 @@ class Fed:
 
 @dataclass(slots=True)
 class Feed:
-    """The events that one reader wants, from ``begin`` (None: from now) on."""
+    """The events that one reader wants and may have, from ``begin`` (None: from now) on."""
 
     shared: Context
     wanted: Wanted
+    caller: Caller
     begin: Cursor | None = None
     _from: int = 0
     _got: dict[str, str] = field(default_factory=dict)  # the latest id by instance, who spoke last comes last
@@ -110,7 +112,8 @@ class Feed:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _wants(self, view: View) -> bool:
-        return not self.wanted.accounts or view.instance in self.wanted.accounts
+        wanted = not self.wanted.accounts or view.instance in self.wanted.accounts
+        return wanted and self.caller.may_see(view.instance)
 
     def _has_reader(self, instance: str) -> bool:
         reader = self._readers.get(instance)
@@ -124,10 +127,14 @@ class Feed:
             query["types"] = ",".join(sorted(self.wanted.types))
         url = f"http://127.0.0.1:{view.account.port}/v1/events?{urlencode(query)}"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=_SILENCE_SECONDS)
+        headers = {"Accept": "text/event-stream"}
+        headers.update(self.shared.port_secrets.headers(view.instance, self.caller.scope))
         try:
             async with self.shared.upstream.get(
-                url, headers={"Accept": "text/event-stream"}, allow_redirects=False, timeout=timeout
+                url, headers=headers, allow_redirects=False, timeout=timeout
             ) as answer:
+                if answer.status == 401:  # started anew in this moment, with another secret
+                    return
                 if answer.status != 200 or answer.content_type != "text/event-stream":
                     await asyncio.sleep(_SILENCE_SECONDS)  # a program that has no events: not asked all the time
                     return

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import WSMsgType, web
 
+from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import BadRequest, TooManyReaders
 from wxcontroller.controller.stream.cursor import BadCursor, Cursor, parse
@@ -28,11 +29,11 @@ Send = Callable[[bytes], Awaitable[None]]
 async def events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events?account=…&types=…: a stream, by SSE or, where asked for, WebSocket.
 
-    It goes on after the ``Last-Event-ID`` header or ``cursor`` in the query, else it begins now. Raises BadRequest,
-    TooManyReaders.
+    It goes on after the ``Last-Event-ID`` header or ``cursor`` in the query, else it begins now. It ends when the
+    caller's token becomes worthless. Raises BadRequest, Refused, TooManyReaders.
     """
     shared = context(request)
-    feed = Feed(shared, _wanted(request), _begin(request))
+    feed = Feed(shared, _wanted(request), caller(request), _begin(request))
     if shared.readers >= MOST_READERS:
         raise TooManyReaders(
             f"{shared.readers} readers of events are connected", "end some, or read with filters through one of them"
@@ -52,6 +53,8 @@ def _wanted(request: web.Request) -> Wanted:
     types = [name for each in request.query.getall("types", []) for name in each.split(",") if name]
     if len(names) > _MOST_NAMES or len(types) > _MOST_NAMES:
         raise BadRequest("too many names", f"give at most {_MOST_NAMES} accounts or types")
+    for name in names:
+        hold_to_accounts(request, name)
     return Wanted(frozenset(known.resolve(name) for name in names), frozenset(types))
 
 
@@ -102,25 +105,30 @@ async def _websocket(request: web.Request, shared: Context, feed: Feed) -> web.S
             event: JsonObject = {"cursor": str(cursor), "event": json.loads(fed.body)}
             await socket.send_str(json.dumps(event, ensure_ascii=False))
 
-    serving = asyncio.create_task(_serve(shared, feed, send))
+    serving, going = asyncio.create_task(_serve(shared, feed, send)), asyncio.create_task(_gone(socket))
     try:
-        async for message in socket:  # nothing is expected; it ends when the reader goes
-            if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
-                break
-            if serving.done():
-                break
+        await asyncio.wait({serving, going}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-            await serving
+        for task in (serving, going):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await task
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(1.0):
                 await socket.close()
     return socket
 
 
+async def _gone(socket: web.WebSocketResponse) -> None:
+    """Wait until the reader goes; nothing is expected from it."""
+    async for message in socket:
+        if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+            return
+
+
 async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Cursor], Awaitable[None]]") -> None:
-    """Send what the feed gives until the reader goes, takes nothing, or the controller is to end."""
+    """Send what the feed gives until the reader goes, takes nothing, the controller is to end, or the
+    reader's token is worthless."""
     ending = asyncio.create_task(shared.draining.wait())
     try:
         async with feed.open():
@@ -132,6 +140,8 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
                     await asyncio.wait(
                         {following, ending}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
+                    if not shared.gate.still_good(feed.caller):
+                        return
                     if following.done():
                         fed, following = following.result(), None
                         await _bounded(send(fed, feed.cursor))

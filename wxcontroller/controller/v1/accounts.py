@@ -4,6 +4,7 @@ import json
 
 from aiohttp import web
 
+from wxcontroller.controller.access import caller
 from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
@@ -11,6 +12,7 @@ from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.v1 import client
 from wxcontroller.controller.v1.watching import wants_stream, watch
 from wxcontroller.controller.view import account_json
+from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.options import check_options
@@ -19,10 +21,11 @@ _MOST_BODY = 64 * 1024
 
 
 async def all_accounts(request: web.Request) -> web.StreamResponse:
-    """GET /v1/accounts: every account that has a file, by id; as a stream to who asks for one."""
+    """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream to who asks for one."""
     if wants_stream(request):
         return await watch(request)
-    accounts: list[JsonValue] = [account_json(view) for view in await context(request).accounts.views()]
+    who, views = caller(request), await context(request).accounts.views()
+    accounts: list[JsonValue] = [account_json(view) for view in views if who.may_see(view.instance)]
     return json_response({"accounts": accounts})
 
 
@@ -30,7 +33,7 @@ async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
-    told = await client.ask(shared.upstream, view)
+    told = await client.ask(shared.upstream, view, shared.port_secrets.headers(view.instance, Scope.READ))
     return json_response({**account_json(view), **told.as_json()})
 
 

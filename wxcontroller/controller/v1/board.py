@@ -14,6 +14,7 @@ from wxcontroller.controller.context import Context
 from wxcontroller.controller.errors import error_of
 from wxcontroller.controller.v1.client import Told, ask
 from wxcontroller.controller.view import View, account_json
+from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
 from wxcontroller.openwx.replies import to_bytes
@@ -124,7 +125,9 @@ class Board:
 
         async def one(view: View) -> None:
             async with turns:
-                told = await ask(self._shared.upstream, view)
+                told = await ask(
+                    self._shared.upstream, view, self._shared.port_secrets.headers(view.instance, Scope.READ)
+                )
             activity = _activity(told)
             if activity is not None:
                 self._told[view.instance] = activity

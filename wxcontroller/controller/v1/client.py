@@ -4,6 +4,7 @@ Where that port is says the register, as for every call that is passed on; whose
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -37,8 +38,11 @@ class Told:
         return {"client": client, "client_reason": "", **{key: self.status.get(key) for key in _SHOWN}, **way}
 
 
-async def ask(web: aiohttp.ClientSession, view: View) -> Told:
-    """Ask an account's program how it is. Takes PATIENCE seconds at most and raises nothing: see Told."""
+async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]) -> Told:
+    """Ask an account's program how it is; ``headers`` tell it who asks.
+
+    Takes PATIENCE seconds at most and raises nothing: see Told.
+    """
     if not view.unit.has_process:
         return Told(reason="it does not run")
     port = view.account.port
@@ -46,7 +50,7 @@ async def ask(web: aiohttp.ClientSession, view: View) -> Told:
     try:
         async with (
             asyncio.timeout(PATIENCE),
-            web.get(url, allow_redirects=False, timeout=_TIMEOUT) as answer,
+            web.get(url, headers=headers, allow_redirects=False, timeout=_TIMEOUT) as answer,
         ):
             content = await _bounded(answer) if answer.status == 200 else b""
     except TimeoutError:

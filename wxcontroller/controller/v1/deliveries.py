@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.passing import Said, ask_all
@@ -11,12 +12,14 @@ _COUNTS = ("to", "held", "pending", "dead", "dropped", "oldest_since", "last_err
 
 
 async def summary(request: web.Request) -> web.Response:
-    """GET /v1/deliveries: the counts of every account; ``error`` where the account's program does not tell.
+    """GET /v1/deliveries: the counts of every account that the caller may see.
 
-    Which they are tells /v1/accounts/NAME/deliveries.
+    ``error`` says so where the account's program does not tell. Which they are tells /v1/accounts/NAME/deliveries.
     """
     shared = context(request)
-    said = await ask_all(shared, list(await shared.accounts.views()), "/v1/deliveries?limit=1")
+    who = caller(request)
+    views = [view for view in await shared.accounts.views() if who.may_see(view.instance)]
+    said = await ask_all(shared, views, "/v1/deliveries?limit=1")
     rows: list[JsonValue] = [_row(one) for one in said]
     return json_response({"accounts": rows})
 

@@ -6,6 +6,7 @@ from collections import Counter
 from aiohttp import web
 
 from wxcontroller import __version__
+from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.core.errors import UnitFailed
@@ -15,10 +16,11 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 async def health(request: web.Request) -> web.Response:
     """GET /v1/health: 200 when systemd answers, 503 when not.
 
-    ``notices`` are about the settings; ``settings`` says when they were read, and what kept newer ones from use.
+    ``notices`` are about the settings and who may call, ``accounts`` counts those that the caller may see;
+    ``settings`` says when they were read, and what kept newer ones from use.
     """
-    shared = context(request)
-    notices: list[JsonValue] = list(shared.notices)
+    shared, who = context(request), caller(request)
+    notices: list[JsonValue] = [*shared.notices, *shared.warnings]
     answer: JsonObject = {
         "status": "ok",
         "version": __version__,
@@ -28,7 +30,7 @@ async def health(request: web.Request) -> web.Response:
         "settings": {"read_at": int(shared.settings_read), "error": shared.settings_error or None},
     }
     try:
-        views = await shared.accounts.views()
+        views = [view for view in await shared.accounts.views() if who.may_see(view.instance)]
     except UnitFailed as problem:
         answer.update(status="degraded", reason=str(problem))
         return json_response(answer, 503)

@@ -28,7 +28,9 @@ async def journal(request: web.Request) -> web.Response:
     wanted = request.query.get("lines", str(_DEFAULT_LINES))
     if not wanted.isascii() or not wanted.isdecimal() or not 1 <= int(wanted[:9]) <= MOST_LINES:
         raise BadRequest("lines is no such number", f"give one from 1 to {MOST_LINES}")
-    said = await _asked(shared.accounts.paths.journal_socket, f"{view.instance} {int(wanted)}\n", view.account.name.unit)
+    said = await _asked(
+        shared.accounts.paths.journal_socket, f"{view.instance} {int(wanted)}\n", view.account.name.unit
+    )
     lines: list[JsonValue] = [line for each in said.splitlines() if (line := _line(each))]
     return json_response({"account": view.account.name.name, "lines": lines})
 

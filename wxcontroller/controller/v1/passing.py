@@ -8,13 +8,16 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from wxcontroller.controller.body import whole
+from wxcontroller.controller.access import caller, looks_for_token
+from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NotAnswering, NotRunning
 from wxcontroller.controller.statefiles import foreign_json
 from wxcontroller.controller.view import View
+from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.openwx import credentials
 
 _MOST_BODY = 1024 * 1024
 _MOST_ANSWER = 32 * 1024 * 1024
@@ -28,16 +31,19 @@ _HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sa
 # Accounts that are asked at a time when all are.
 _AT_ONCE = 16
 _PATIENCE = 10.0
+_SOON = aiohttp.ClientTimeout(total=_PATIENCE)
 
 
 async def passed_on(request: web.Request) -> web.StreamResponse:
     """Pass /v1/accounts/{name}/REST on as /v1/REST of the account's port, and stream the answer back."""
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
-    body = await whole(request, _MOST_BODY) if request.can_read_body else None
+    body = await _body(request)
     rest = request.rel_url.raw_path.split("/", 4)[4]  # after /v1/accounts/NAME/
-    url = URL(f"{_root(view)}/v1/{rest}", encoded=True).with_query(request.rel_url.query)
+    query = [(name, value) for name, value in request.rel_url.query.items() if name != credentials.NAME]
+    url = URL(f"{_root(view)}/v1/{rest}", encoded=True).with_query(query)
     headers = CIMultiDict((name, request.headers[name]) for name in _ASKED if name in request.headers)
+    headers.update(shared.port_secrets.headers(view.instance, caller(request).scope))
     try:
         async with shared.upstream.request(
             request.method, url, headers=headers, data=body, allow_redirects=False, timeout=_timeout(shared)
@@ -47,6 +53,17 @@ async def passed_on(request: web.Request) -> web.StreamResponse:
         raise _silent(view, "did not answer in time") from None
     except aiohttp.ClientError:
         raise _silent(view, "can't be reached") from None
+
+
+async def _body(request: web.Request) -> bytes | None:
+    """Return what is to be passed on: the body as it came, but for the caller's token in a form."""
+    if not has_body(request):
+        return None
+    content = await whole(request, _MOST_BODY)
+    if not looks_for_token(request):
+        return content
+    spans = credentials.spans_without_token(request.headers.get("Content-Type", ""), content)
+    return b"".join(content[start:end] for start, end in spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +91,11 @@ async def ask_all(shared: Context, views: list[View], path: str) -> list[Said]:
 
 async def _asked(shared: Context, view: View, path: str) -> JsonObject:
     url = URL(f"{_root(view)}{path}", encoded=True)
+    headers = shared.port_secrets.headers(view.instance, Scope.READ)
     try:
         async with (
             asyncio.timeout(_PATIENCE),
-            shared.upstream.get(url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as answer,
+            shared.upstream.get(url, headers=headers, allow_redirects=False, timeout=_SOON) as answer,
         ):
             content = await answer.content.read(_MOST_ANSWER) if answer.status == 200 else b""
             while answer.status == 200 and not answer.content.at_eof() and len(content) < _MOST_ANSWER:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from wxcontroller.controller.context import context
+from wxcontroller.controller.access import caller
+from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import TooManyReaders
+from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.openwx.replies import to_bytes
 
@@ -32,10 +34,10 @@ def wants_stream(request: web.Request) -> bool:
 
 
 async def watch(request: web.Request) -> web.StreamResponse:
-    """Send events until the reader goes or the controller is to end. Raises TooManyReaders.
+    """Send events until the reader goes, its token is worthless, or the controller is to end. Raises TooManyReaders.
 
-    ``accounts`` holds the rows that are new or different and the names that are ``gone``, the first one all of them;
-    ``trouble`` says why rows may be old.
+    ``accounts`` holds the caller's rows that are new or different and the names that are ``gone``, the first one all
+    of them; ``trouble`` says why rows may be old.
     """
     watchers, board = request.app[_WATCHERS], request.app[BOARD]
     if len(watchers) >= MOST_WATCHERS:
@@ -47,7 +49,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         await _bounded(response, b"retry: 1000\n\n")
         async with board.watched():
-            await _follow(response, board, context(request).draining)
+            await _follow(response, board, _Reader(caller(request)), context(request))
         return response
     finally:
         watchers.discard(me)
@@ -55,8 +57,9 @@ async def watch(request: web.Request) -> web.StreamResponse:
 
 @dataclass(slots=True)
 class _Reader:
-    """What one reader has had."""
+    """Somebody who watches, and what he has had."""
 
+    caller: Caller
     version: int = 0
     names: dict[str, str] = field(default_factory=dict)  # by instance
     trouble: object = None
@@ -64,8 +67,9 @@ class _Reader:
 
     def news(self, board: Board) -> bytes:
         """Return the events that bring the reader up to date, b"" for none."""
-        fresh = [row for row in board.rows if row.version > self.version]
-        present = {row.view.instance for row in board.rows}
+        own = [row for row in board.rows if self.caller.may_see(row.view.instance)]
+        fresh = [row for row in own if row.version > self.version]
+        present = {row.view.instance for row in own}
         gone = [self.names.pop(instance) for instance in list(self.names) if instance not in present]
         self.names.update((row.view.instance, row.view.account.name.name) for row in fresh)
         self.version = board.version
@@ -81,13 +85,13 @@ class _Reader:
         return events
 
 
-async def _follow(response: web.StreamResponse, board: Board, draining: asyncio.Event) -> None:
-    reader, ending = _Reader(), asyncio.create_task(draining.wait())
+async def _follow(response: web.StreamResponse, board: Board, reader: _Reader, shared: Context) -> None:
+    ending = asyncio.create_task(shared.draining.wait())
     try:
         known = asyncio.create_task(board.known.wait())
         await asyncio.wait({known, ending}, return_when=asyncio.FIRST_COMPLETED)
         known.cancel()
-        while not ending.done():
+        while not ending.done() and shared.gate.still_good(reader.caller):
             news = asyncio.create_task(board.news().wait())
             try:
                 if events := reader.news(board):

@@ -1,0 +1,461 @@
+"""Who may call, on the installed system: tokens, the accounts' ports, other machines, TLS, and nginx in front."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import self_signed
+from tests.system.actors import CONTROLLER, until
+from tests.system.host import Host
+from tests.system.test_units import probe_in_account
+from tests.system.units import dropin, port_of, show
+from wxcontroller.core import access
+from wxcontroller.core.access import About, Endpoint, Scope
+
+pytestmark = pytest.mark.system
+ROOT = Path(__file__).parents[2]
+ADDRESS, NAME = "192.0.2.10", "wx.example"
+SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/network.toml"
+
+
+@pytest.fixture(autouse=True)
+def no_tokens_are_left(host: Host) -> Iterator[None]:
+    yield
+    host.run("rm", "-f", "/etc/wxcontroller/tokens")
+    host.run("wxctl", "token", "list")
+
+
+def token(host: Host, name: str, scope: str = "admin", *accounts: str) -> str:
+    bound = [part for account in accounts for part in ("--account", account)]
+    return host.run("wxctl", "token", "create", name, "--scope", scope, *bound).stdout.decode().strip()
+
+
+def ask(
+    host: Host, path: str, shown: str = "", method: str = "GET", port: int = 2000, body: bytes | None = None
+) -> tuple[int, object]:
+    """Call the host's loopback; return the status and, of a refusal, its code."""
+    headers = {"Authorization": f"Bearer {shown}"} if shown else {}
+    if body is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    status, _, content = host.http(method, f"http://127.0.0.1:{port}{path}", body, headers)
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        return status, None
+    if status in (401, 403) and isinstance(answer, dict):
+        return status, answer["error"]["code"] if "error" in answer else answer["code"]
+    return status, None
+
+
+def started(host: Host, name: str) -> int:
+    """Start an account and return its port."""
+    host.run("systemctl", "start", f"wxclient@{name}")
+    return port_of(host, name)
+
+
+def test_the_first_token_closes_every_door_and_the_last_one_opens_them(host: Host) -> None:
+    port = started(host, "alice")
+    controller, account = (show(host, f"{unit}.service", "MainPID") for unit in ("wxcontroller", "wxclient@alice"))
+    info = "/openwx/get_client_info"
+    assert ask(host, "/v1/accounts") == (200, None)
+    assert ask(host, info, port=port) == (200, None)
+    admin, own = token(host, "admin"), token(host, "own", "read", "alice")
+    assert ask(host, "/v1/accounts") == (401, "no-token")
+    assert ask(host, "/openwx/check_client") == (403, -6)
+    assert ask(host, info, port=port) == (403, -6)
+    assert ask(host, "/v1/status", port=port) == (401, "no-token")
+    assert ask(host, "/") == (200, None)
+    for shown in (admin, own):
+        assert ask(host, "/v1/accounts", shown) == (200, None)
+        assert ask(host, f"{info}?client=alice", shown) == (200, None)
+    # An account's port takes the account's own tokens only.
+    assert ask(host, info, own, port=port) == (200, None)
+    assert ask(host, info, admin, port=port) == (403, -6)
+    host.run("wxctl", "token", "revoke", "own")
+    assert ask(host, "/v1/accounts", own) == (401, "bad-token")
+    assert ask(host, info, own, port=port) == (403, -6)
+    host.run("wxctl", "token", "revoke", "admin")
+    assert ask(host, "/v1/accounts") == (200, None)
+    assert ask(host, info, port=port) == (200, None)
+    assert show(host, "wxcontroller.service", "MainPID") == controller
+    assert show(host, "wxclient@alice.service", "MainPID") == account
+
+
+def test_wxctl_finds_what_it_needs(host: Host) -> None:
+    started(host, "alice")
+    shown = token(host, "bo", "read")
+    assert "alice" in host.text("wxctl", "list")  # root
+    assert host.run("wxctl", "restart", "alice", "--no-wait").returncode == 0
+    refused = host.run("wxctl", "list", user="nobody", check=False)
+    assert (refused.returncode, b"wxctl token create" in refused.stderr) == (7, True)
+    assert b"alice" in host.run("env", f"WXCTL_TOKEN={shown}", "wxctl", "list", user="nobody").stdout
+    host.run("install", "-m", "600", "-o", "nobody", "/dev/null", "/var/tmp/bo.token")
+    host.run("sh", "-c", "cat >/var/tmp/bo.token", input=shown.encode())
+    assert b"alice" in host.run("wxctl", "list", "--token", "@/var/tmp/bo.token", user="nobody").stdout
+    refused = host.run("wxctl", "stop", "alice", "--token", "@/var/tmp/bo.token", user="nobody", check=False)
+    assert (refused.returncode, b"needs the scope control" in refused.stderr) == (7, True)
+    refused = host.run("wxctl", "token", "create", "eve", user="nobody", check=False)
+    assert (refused.returncode, b"run it as root" in refused.stderr) == (1, True)
+    for path in ("/etc/wxcontroller/tokens", "/run/wxcontroller/local-token", "/var/lib/wxclient-access/tokens"):
+        assert host.run("cat", path, user="nobody", check=False).returncode != 0, path
+    assert host.text("stat", "-c", "%a %U:%G", "/etc/wxcontroller/tokens").strip() == "640 root:wxcontroller"
+    # Also while the controller is down.
+    host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
+    host.run("wxctl", "token", "revoke", "bo")
+    again = token(host, "bo", "read")
+    host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
+    assert ask(host, "/v1/accounts", shown) == (401, "bad-token")
+    assert ask(host, "/v1/accounts", again) == (200, None)
+
+
+def target(endpoint: Endpoint, account: str) -> str:
+    path = endpoint.path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "none")
+    return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
+
+
+def test_scopes_and_accounts(host: Host) -> None:
+    """The whole table: who has too little is refused, and who is bound elsewhere."""
+    for name in ("alice", "bob"):
+        started(host, name)
+    before = [show(host, f"wxclient@{name}.service", "MainPID") for name in ("alice", "bob")]
+    tokens = {scope: token(host, scope.value, scope.value) for scope in Scope}
+    bound = token(host, "bound", "admin", "bob")
+    refused = 0
+    for endpoint in (*access.CONTROLLER, *access.ACCOUNT):
+        for method in endpoint.methods:
+            if endpoint.scope is None:
+                assert ask(host, endpoint.path) == (200, None)
+                continue
+            nobody = (401, "no-token") if endpoint.path.startswith("/v1") else (403, -6)
+            assert ask(host, target(endpoint, "alice"), method=method)[0] in (nobody[0], 429)
+            too_little = [tokens[scope] for scope in Scope if not scope.covers(endpoint.scope)]
+            if endpoint.about in (About.CLIENT, About.NAME):
+                too_little.append(bound)
+            for shown in too_little:
+                assert ask(host, target(endpoint, "alice"), shown, method) in ((403, "not-allowed"), (403, -6))
+                refused += 1
+    assert refused > 60
+    assert [show(host, f"wxclient@{name}.service", "MainPID") for name in ("alice", "bob")] == before
+    for path in ("/v1/accounts", "/v1/health", "/v1/accounts/alice", "/openwx/check_client?client=alice"):
+        assert ask(host, path, tokens[Scope.READ]) == (200, None)
+    assert ask(host, "/openwx/get_user_info?client=alice", tokens[Scope.READ]) == (200, None)
+    assert ask(host, "/openwx/send_friend_message?client=alice&id=x&content=y", tokens[Scope.SEND]) == (200, None)
+    status, _, body = host.http("GET", f"{CONTROLLER}/v1/accounts?token={bound}")
+    assert (status, [each["name"] for each in json.loads(body)["accounts"]]) == (200, ["bob"])
+    assert ask(host, "/v1/accounts/bob/restart", bound, "POST") == (200, None)
+    host.run("systemctl", "restart", "wxcontroller.service")  # which forgets how many were refused
+
+
+def test_the_controller_reaches_its_accounts_whoever_was_restarted(host: Host) -> None:
+    port = started(host, "alice")
+    shown = token(host, "admin")
+    secret = "/run/wxclient/alice/port-secret"
+    info = "/openwx/get_client_info"
+    seen = [host.read(secret)]
+
+    def closed_but_for_the_controller() -> None:
+        until(lambda: ask(host, f"{info}?client=alice", shown) == (200, None), 20, "alice through the controller")
+        assert json.loads(host.http("GET", f"{CONTROLLER}/v1/accounts/alice?token={shown}")[2])["client"]
+        assert ask(host, info, port=port) == (403, -6)
+
+    closed_but_for_the_controller()
+    host.run("wxctl", "restart", "alice", "--no-wait")
+    closed_but_for_the_controller()
+    seen.append(host.read(secret))
+    host.run("systemctl", "kill", "-s", "KILL", "wxclient@alice.service")
+    until(lambda: show(host, "wxclient@alice.service", "SubState") == "running", 20, "alice again")
+    closed_but_for_the_controller()
+    seen.append(host.read(secret))
+    host.run("systemctl", "restart", "wxcontroller.service")
+    closed_but_for_the_controller()
+    host.run("systemctl", "kill", "-s", "KILL", "wxcontroller.service")
+    closed_but_for_the_controller()
+    assert len(set(seen)) == 3
+    user = host.text("stat", "-c", "%U", "/run/wxclient/alice").strip()
+    assert host.text("stat", "-c", "%a %U:%G", secret).strip() == f"640 {user}:wxcontroller"
+
+
+def test_events_and_deliveries_with_tokens(host: Host) -> None:
+    """Through the controller to the account's own port; a stream ends when its token is revoked."""
+    port = started(host, "alice")
+    started(host, "bob")
+    token(host, "admin")
+    shown = token(host, "reader", "read", "alice")
+    stream = f"{CONTROLLER}/v1/events?types=state_change&token={shown}"
+    reader = ("--unit=reader", "-p", "StandardOutput=file:/root/stream", "curl", "-sN", "-m", "100", stream)
+    host.run("systemd-run", "-q", *reader)
+    until(lambda: b"event: heartbeat" in host.read("/root/stream"), 20, "the stream's first word")
+    for name in ("bob", "alice"):
+        host.run("wxctl", "restart", name, "--no-wait")
+    until(lambda: b"event: state_change" in host.read("/root/stream"), 30, "an event of alice")
+    assert b'"bob"' not in host.read("/root/stream")
+    assert ask(host, f"/v1/events?account=bob&token={shown}") == (403, "not-allowed")
+    status, _, body = host.http("GET", f"{CONTROLLER}/v1/deliveries?token={shown}")
+    [counts] = json.loads(body)["accounts"]
+    assert (status, counts["account"], counts["error"]) == (200, "alice", None)
+    deliveries = "/v1/accounts/alice/deliveries"
+    assert ask(host, f"{deliveries}?state=kept", shown) == (200, None)
+    assert ask(host, f"{deliveries}/nothing", shown) == (404, None)
+    assert ask(host, "/v1/accounts/alice/media/nothing", shown) == (404, None)
+    assert ask(host, f"{deliveries}/replay", shown, "POST") == (403, "not-allowed")
+    for path in ("/v1/events", "/v1/deliveries"):
+        assert ask(host, path, shown, port=port) == (200, None)
+        assert ask(host, path, port=port) == (401, "no-token")
+    assert show(host, "reader.service", "ActiveState") == "active"
+    host.run("wxctl", "token", "revoke", "reader")
+    until(lambda: show(host, "reader.service", "ActiveState") != "active", 30, "the end of the stream")
+
+
+def test_a_tokens_file_that_was_copied_here_closes_the_accounts_ports_too(host: Host) -> None:
+    port = started(host, "alice")
+    token(host, "admin")
+    host.run("cp", "-p", "/etc/wxcontroller/tokens", "/root/tokens")
+    host.run("wxctl", "token", "revoke", "admin")
+    assert ask(host, "/openwx/get_client_info", port=port) == (200, None)
+    host.run("cp", "-p", "/root/tokens", "/etc/wxcontroller/tokens")
+    until(lambda: ask(host, "/openwx/get_client_info", port=port) == (403, -6), 20, "the account's port closed")
+    host.run("sh", "-c", "echo broken >/etc/wxcontroller/tokens")
+    assert ask(host, "/v1/accounts")[0] == 401
+    assert host.run("wxctl", "list").returncode == 0
+
+
+def test_what_an_account_that_was_taken_over_may_do(host: Host) -> None:
+    victim = started(host, "victim")
+    with probe_in_account(host, "mallory") as inside:
+        # The trust of loopback: that is why there are tokens.
+        assert inside.do("get", "127.0.0.1", 2000, "/v1/accounts") == 200
+        assert inside.do("get", "127.0.0.1", victim, "/openwx/get_client_info") == 200
+        shown = token(host, "victims", "send", "victim")
+        wide = token(host, "admin")
+        assert inside.do("get", "127.0.0.1", 2000, "/v1/accounts") == 401
+        assert inside.do("get", "127.0.0.1", 2000, "/openwx/stop_client?client=victim") == 403
+        assert inside.do("get", "127.0.0.1", victim, "/openwx/get_client_info") == 403
+        for secret in (
+            "/etc/wxcontroller/tokens",
+            "/run/wxcontroller/local-token",
+            "/run/wxclient/victim/port-secret",
+        ):
+            assert inside.do("read", secret) in ("EACCES", "ENOENT"), secret
+            assert inside.do("write", secret) in ("EACCES", "ENOENT", "EROFS"), secret
+        told = inside.do("read", "/var/lib/wxclient-access/tokens")
+        assert json.loads(told)["closed"] is True
+        kept = host.read("/etc/wxcontroller/tokens").decode()
+        for hidden in (shown, wide, *re.findall(r'"(?:sha256|id|name)": "([^"]+)"', kept)):
+            assert hidden not in told
+        assert inside.do("write", "/var/lib/wxclient-access/tokens") in ("EACCES", "EROFS")
+
+
+def test_no_token_is_written_down_anywhere(host: Host) -> None:
+    host.write(SETTINGS, b"http_debug = true\n")
+    host.run("systemctl", "reload", "wxcontroller.service")
+    port = started(host, "alice")
+    admin, own = token(host, "admin"), token(host, "own", "send", "alice")
+    wrong = "wxc_12345678_" + "5" * 64
+    for shown in (admin, own, wrong):
+        ask(host, f"/openwx/start_client?client=alice&log_level=debug&token={shown}")
+        ask(host, f"/openwx/get_client_info?client=alice&token={shown}")
+        ask(host, "/openwx/send_friend_message?client=alice", method="POST", body=f"token={shown}&id=x".encode())
+        ask(host, "/openwx/send_friend_message", method="POST", port=port, body=f"token={shown}&id=x".encode())
+        ask(host, f"/openwx/check_client?client=%ff&token={shown}")
+        ask(host, f"/v1/accounts/alice/start?token={shown}", method="POST")
+        ask(host, f"/openwx/get_client_info?token={shown}", port=port)
+        ask(host, f"/v1/accounts/alice/deliveries?token={shown}")
+        ask(
+            host, f"/v1/accounts/alice/deliveries/replay?token={shown}", method="POST", body=f"token={shown}".encode()
+        )
+        ask(host, f"/v1/accounts/alice/media/none?token={shown}")
+        host.run("sh", "-c", f"curl -sN -m 1 '{CONTROLLER}/v1/events?token={shown}' >/dev/null", check=False)
+        ask(host, "/v1/accounts", shown)
+    host.run("wxctl", "restart", "alice", "--no-wait")
+    host.run("journalctl", "--sync")
+    texts = {shown: shown.rpartition("_")[2] for shown in (admin, own, wrong)}
+    journal = host.text("journalctl", "-b", "--no-pager", "-o", "export", timeout=60)
+    assert "/openwx/start_client" in journal
+    assert "access-refused" in journal
+    places = ["/etc/wxcontroller", "/var/lib/wxcontroller", "/var/lib/private/wxclient", "/var/lib/wxclient-access"]
+    for secret in texts.values():
+        assert secret not in journal
+        found = host.run("grep", "-rl", secret, *places, "/run/wxclient", "/run/wxcontroller", check=False)
+        assert (found.returncode, found.stdout) == (1, b"")
+        environment = host.text(
+            "sh", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'"
+        )
+        assert secret not in environment
+    host.run("rm", SETTINGS)
+    host.run("systemctl", "reload", "wxcontroller.service")
+
+
+@dataclass
+class Far:
+    """Another machine, on a cable to the host."""
+
+    network: str
+
+    def run(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        command = ["ip", "netns", "exec", self.network, *argv]
+        variables = {**os.environ, **environment}
+        return subprocess.run(command, capture_output=True, timeout=30, check=False, env=variables, cwd=ROOT)
+
+    def curl(self, url: str, *options: str, shown: str = "") -> tuple[int, bytes]:
+        """Return the status, 0 for none, and the body."""
+        token = ["-H", f"X-Auth-Token: {shown}"] if shown else []
+        name = ["--resolve", f"{NAME}:443:{ADDRESS}"]
+        done = self.run("curl", "-s", "-m", "5", "-w", "\n%{http_code}", *name, *token, *options, url)
+        body, _, status = done.stdout.rpartition(b"\n")
+        return int(status), body
+
+
+@pytest.fixture(scope="module")
+def far(host: Host) -> Iterator[Far]:
+    network, outer, inner = f"wx-far-{os.getpid()}", f"wxo{os.getpid()}", f"wxi{os.getpid()}"
+
+    def ip(*argv: str) -> None:
+        subprocess.run(["ip", *argv], check=True, capture_output=True)
+
+    ip("netns", "add", network)
+    try:
+        ip("link", "add", outer, "netns", network, "type", "veth", "peer", "name", inner, "netns", str(host.leader))
+        ip("-n", network, "address", "add", "192.0.2.1/24", "dev", outer)
+        for each in (outer, "lo"):
+            ip("-n", network, "link", "set", each, "up")
+        host.run("ip", "address", "add", f"{ADDRESS}/24", "dev", inner)
+        host.run("ip", "link", "set", inner, "up")
+        yield Far(network)
+    finally:
+        ip("netns", "delete", network)
+
+
+@contextmanager
+def listening_for_others(host: Host) -> Iterator[None]:
+    with dropin(host, "wxcontroller.socket", f"[Socket]\nListenStream={ADDRESS}:2000\n"):
+        host.run("systemctl", "stop", "wxcontroller.service")
+        host.run("systemctl", "restart", "wxcontroller.socket")
+        host.run("systemctl", "start", "wxcontroller.service", check=False)
+        yield
+    host.run("systemctl", "stop", "wxcontroller.service")
+    host.run("systemctl", "restart", "wxcontroller.socket")
+    host.run("systemctl", "start", "wxcontroller.service")
+
+
+def test_other_machines_need_a_token_and_the_controller_one_to_start(host: Host, far: Far) -> None:
+    url = f"http://{ADDRESS}:2000"
+    port = started(host, "alice")
+    with listening_for_others(host):
+        assert show(host, "wxcontroller.service", "ActiveState") != "active"
+        told = host.journal("wxcontroller.service", lines=30)
+        assert f"{ADDRESS} port 2000: others than this machine reach that, and there is no token" in told
+        assert "wxctl token create NAME --scope admin" in told
+        shown = token(host, "far", "read")
+        # systemd tries again by itself.
+        until(lambda: show(host, "wxcontroller.service", "ActiveState") == "active", 30, "the controller")
+        assert far.curl(f"{url}/v1/accounts")[0] == 401
+        assert far.curl(f"{url}/openwx/check_client")[0] == 403
+        status, body = far.curl(f"{url}/v1/accounts", shown=shown)
+        assert (status, b'"alice"' in body) == (200, True)
+        assert far.curl(f"{url}/v1/accounts/alice/stop", "-X", "POST", shown=shown)[0] == 403
+        # A name that a page has bent to the address, pages from elsewhere, and the accounts' own ports.
+        assert b"allow_hosts" in far.curl(f"{url}/v1/accounts", "-H", "Host: evil.example", shown=shown)[1]
+        assert far.curl(f"{url}/v1/accounts", "-H", "Origin: https://evil.example", shown=shown)[0] == 403
+        assert far.curl(f"http://{ADDRESS}:{port}/openwx/get_client_info")[0] == 0
+        host.run("wxctl", "token", "revoke", "far")
+        assert far.curl(f"{url}/v1/accounts")[0] == 401
+        assert ask(host, "/v1/accounts") == (401, "no-token")
+    assert ask(host, "/v1/accounts") == (200, None)
+
+
+def certificates(host: Host, place: Path) -> Path:
+    """Put a certificate where certbot would, for root alone, and return it."""
+    certificate, key = self_signed(place, NAME, ADDRESS)
+    live = f"/etc/letsencrypt/live/{NAME}"
+    host.run("mkdir", "-p", "-m", "700", "/etc/letsencrypt/live", live)
+    host.write(f"{live}/fullchain.pem", certificate.read_bytes(), 0o600)
+    host.write(f"{live}/privkey.pem", key.read_bytes(), 0o600)
+    return certificate
+
+
+def block(language: str, beginning: str) -> str:
+    """Return the block of code of docs/access.md that begins so."""
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/access.md").read_text(), re.DOTALL)
+    [found] = [each for each in blocks if each.startswith(beginning)]
+    return found
+
+
+def test_tls_as_the_document_says(host: Host, far: Far, tmp_path: Path) -> None:
+    certificate = certificates(host, tmp_path)
+    shown = token(host, "far", "read")
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/access.md").read_text(), re.DOTALL)
+    [settings] = [each for each in blocks if "tls_key" in each]
+    host.write(SETTINGS, settings.encode())
+    with (
+        dropin(host, "wxcontroller.service", block("ini", "# systemctl edit wxcontroller.service")),
+        listening_for_others(host),
+    ):
+        url = f"https://{ADDRESS}:2000"
+        trusted = ("--cacert", str(certificate))
+        assert show(host, "wxcontroller.service", "ActiveState") == "active"
+        assert far.curl(f"{url}/v1/accounts", *trusted)[0] == 401
+        assert far.curl(f"{url}/v1/accounts", *trusted, shown=shown)[0] == 200
+        assert far.curl(f"{url}/v1/accounts", *trusted, "-H", f"Host: {NAME}", shown=shown)[0] == 200
+        assert far.curl(f"{url}/v1/accounts", *trusted, "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0")[0] == 0
+        assert far.curl(f"http://{ADDRESS}:2000/v1/accounts", shown=shown)[0] == 0
+        wxctl = ("/usr/bin/python3", "-m", "wxcontroller.cli", "--url", url)
+        done = far.run(*wxctl, "list", WXCTL_TOKEN=shown, SSL_CERT_FILE=str(certificate))
+        assert done.returncode == 0, done.stderr
+        # This machine goes on as before.
+        assert ask(host, "/v1/accounts", shown) == (200, None)
+        assert host.run("wxctl", "list").returncode == 0
+        # A renewed one, as the document says.
+        renewed = certificates(host, tmp_path)
+        host.run("systemctl", "restart", "wxcontroller")
+        assert far.curl(f"{url}/v1/accounts", "--cacert", str(renewed), shown=shown)[0] == 200
+        host.run("rm", SETTINGS)
+    host.run("systemctl", "restart", "wxcontroller")
+
+
+def test_nginx_as_the_document_says(host: Host, far: Far, tmp_path: Path) -> None:
+    certificate = certificates(host, tmp_path)
+    port = started(host, "alice")
+    shown = token(host, "panel", "send")
+    host.write("/etc/nginx/conf.d/wxcontroller.conf", block("nginx", "# /etc/nginx/conf.d").encode())
+    host.write(SETTINGS, f'allow_hosts = ["{NAME}"]\n'.encode())
+    host.run("systemctl", "reload", "wxcontroller.service")
+    host.run("systemctl", "start", "nginx.service")
+    try:
+        url, trusted = f"https://{NAME}", ("--cacert", str(certificate))
+        assert far.curl(f"{url}/v1/accounts", *trusted)[0] == 401
+        status, body = far.curl(f"{url}/v1/accounts", *trusted, shown=shown)
+        assert (status, b'"alice"' in body) == (200, True)
+        assert far.curl(f"{url}/openwx/get_client_info?client=alice&token={shown}", *trusted)[0] == 200
+        form = ("-F", f"token={shown}", "-F", "client=alice", "-F", "id=filehelper", "-F", "content=你好")
+        status, body = far.curl(f"{url}/openwx/send_friend_message", *trusted, *form)
+        assert (status, json.loads(body)["code"]) == (200, -3)  # it got there, and is not logged in
+        page = far.curl(f"{url}/", *trusted, "-i")
+        assert b"content-security-policy: default-src 'none'" in page[1].lower()
+        upgrade = ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13")
+        key = ("-H", "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", "--http1.1")
+        status, told = far.curl(f"{url}/v1/events?token={shown}", *trusted, *upgrade, *key)
+        assert (status, b"heartbeat" in told) == (101, True)
+        status, told = far.curl(f"{url}/v1/events?token={shown}", *trusted)
+        assert (status, b"event: heartbeat" in told) == (200, True)
+        own_page = ("-H", f"Origin: {url}", "-H", "Sec-Fetch-Site: same-origin")
+        assert far.curl(f"{url}/v1/accounts", *trusted, *own_page, shown=shown)[0] == 200
+        assert far.curl(f"{url}/v1/accounts", *trusted, "-H", "Origin: https://evil.example", shown=shown)[0] == 403
+        host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
+        assert far.curl(f"{url}/v1/accounts?token={shown}", *trusted)[0] == 502
+        host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
+        logged = host.text("sh", "-c", "cat /var/log/nginx/*")
+        assert "GET /openwx/get_client_info 200" in logged
+        assert shown.rpartition("_")[2] not in logged
+        assert far.curl(f"http://{ADDRESS}:{port}/openwx/get_client_info")[0] == 0
+    finally:
+        host.run("systemctl", "stop", "nginx.service")
+        host.run("rm", "-f", "/etc/nginx/conf.d/wxcontroller.conf", SETTINGS)
+        host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
+        host.run("systemctl", "reload", "wxcontroller.service")

@@ -1,0 +1,218 @@
+"""wxctl token, and how wxctl finds a token for itself."""
+
+import json
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Wxctl
+from tests.unit.cli.standin import Controller
+from wxcontroller.cli.credential import Finder
+from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.porttokens import port_book
+from wxcontroller.core.tokens import TokenFile
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A system where wxcontroller is installed."""
+    paths = Paths(tmp_path / "root")
+    paths.tokens_file.parent.mkdir(parents=True)
+    paths.port_tokens.parent.mkdir(parents=True)
+    return paths.root
+
+
+def kept(root: Path) -> TokenFile:
+    return TokenFile(Paths(root).tokens_file)
+
+
+def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, root: Path, nobody: str) -> None:
+    wxctl.url = nobody
+    made = wxctl("token", "create", "bot", "--scope", "send", "--account", "小店", "--root", str(root))
+    assert made.returncode == 0
+    shown = made.stdout.strip()
+    token = kept(root).read().find(shown)
+    assert token is not None
+    assert (token.name, token.scope, token.accounts, token.expires) == ("bot", Scope.SEND, ("小店",), None)
+    assert shown not in made.stderr
+    assert "scope send, for 小店 only" in made.stderr
+    assert "from now on every caller needs a token" in made.stderr
+    assert stat.S_IMODE(kept(root).path.stat().st_mode) == 0o640
+    assert port_book(Paths(root)).current().closed  # the accounts' ports know at once
+    listed = wxctl("token", "list", "--root", str(root))
+    assert listed.stdout.splitlines()[0].split() == ["ID", "NAME", "SCOPE", "ACCOUNTS", "CREATED", "EXPIRES"]
+    assert [token.id, "bot", "send", "小店"] == listed.stdout.splitlines()[1].split()[:4]
+    assert shown.rpartition("_")[2] not in listed.stdout
+    revoked = wxctl("token", "revoke", "bot", "--root", str(root))
+    assert (revoked.returncode, revoked.stdout) == (0, f"token bot ({token.id}) is revoked\n")
+    assert "it was the last one" in revoked.stderr
+    assert not kept(root).read().required
+    assert not port_book(Paths(root)).current().closed
+    assert "no tokens" in wxctl("token", "list", "--root", str(root)).stderr
+
+
+def test_in_json(wxctl: Wxctl, root: Path) -> None:
+    made = json.loads(wxctl("token", "create", "a", "--root", str(root), "--json").stdout)
+    assert made["scope"] == "read"
+    token = kept(root).read().find(made["token"])
+    assert token is not None
+    [listed] = json.loads(wxctl("--json", "token", "list", "--root", str(root)).stdout)["tokens"]
+    assert listed == {key: value for key, value in made.items() if key != "token"}
+    assert "sha256" not in listed
+    assert json.loads(wxctl("token", "revoke", token.id, "--root", str(root), "--json").stdout) == listed
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("12h", 43200), ("30d", 30 * 86400), ("2w", 14 * 86400)])
+def test_expiry(wxctl: Wxctl, root: Path, given: str, seconds: int) -> None:
+    assert wxctl("token", "create", "a", "--expires", given, "--root", str(root)).returncode == 0
+    [token] = kept(root).read().by_id.values()
+    assert token.expires is not None
+    assert abs(token.expires - time.time() - seconds) < 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("create", "a", "--expires", "soon"), 2, "write it like"),
+        (("create", "a", "--expires", "2001-01-01"), 2, "over already"),
+        (("create", "a", "--scope", "all"), 2, "--scope"),
+        (("create", "a/b"), 2, "token name"),
+        (("create", "a", "--account", "../b"), 2, "account name"),
+        (("create", "taken"), 2, "taken already"),
+        (("revoke", "nobody"), 4, "no token nobody"),
+    ],
+)
+def test_what_can_not_be(wxctl: Wxctl, root: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    wxctl("token", "create", "taken", "--root", str(root))
+    before = kept(root).path.read_bytes()
+    refused = wxctl("token", *arguments, "--root", str(root))
+    assert (refused.returncode, refused.stdout) == (code, "")
+    assert words in refused.stderr
+    assert kept(root).path.read_bytes() == before
+
+
+def test_a_system_without_it_and_one_that_is_damaged(wxctl: Wxctl, root: Path, tmp_path: Path) -> None:
+    refused = wxctl("token", "create", "a", "--root", str(tmp_path / "nowhere"))
+    assert (refused.returncode, "is wxcontroller installed here" in refused.stderr) == (1, True)
+    Paths(root).port_tokens.parent.rmdir()
+    made = wxctl("token", "create", "a", "--root", str(root))
+    assert (made.returncode, "systemd-tmpfiles" in made.stderr) == (1, True)
+    assert kept(root).read().find(made.stdout.strip()) is not None  # told all the same: it is valid
+    kept(root).path.write_text("{")
+    for verb in (("list",), ("create", "b"), ("revoke", "a")):
+        assert wxctl("token", *verb, "--root", str(root)).returncode == 78
+
+
+def test_where_the_token_comes_from(wxctl: Wxctl, server: Controller, tmp_path: Path) -> None:
+    server.tokens = {"T"}
+    refused = wxctl("list")
+    assert refused.returncode == 7
+    assert "wxctl token create" in refused.stderr
+    assert "WXCTL_TOKEN" in refused.stderr
+    assert wxctl("list", "--token", "T").returncode == 0
+    assert wxctl("--token", "T", "list").returncode == 0
+    assert wxctl("list", "--token", "wrong").returncode == 7
+    file = tmp_path / "secret"
+    file.write_text("T\n")
+    file.chmod(0o600)
+    assert wxctl("list", "--token", f"@{file}").returncode == 0
+    file.chmod(0o640)
+    refused = wxctl("list", "--token", f"@{file}")
+    assert (refused.returncode, f"chmod 600 {file}" in refused.stderr) == (2, True)
+    home = tmp_path / "home"
+    (home / ".config/wxctl").mkdir(parents=True)
+    wxctl.environment["HOME"] = str(home)
+    (home / ".config/wxctl/token").write_text("T\n")
+    (home / ".config/wxctl/token").chmod(0o600)
+    assert wxctl("list").returncode == 0
+    wxctl.environment["WXCTL_TOKEN"] = "wrong"
+    assert wxctl("list").returncode == 7
+    assert wxctl("list", "--token", "T").returncode == 0
+
+
+def test_the_token_and_a_reverse_proxys_password(wxctl: Wxctl, server: Controller) -> None:
+    server.tokens = {"T"}
+    wxctl.url = wxctl.url.replace("http://", "http://user:password@")
+    assert wxctl("list", "--token", "T").returncode == 0
+    headers = server.headers[-1]
+    assert headers["Authorization"].startswith("Basic ")
+    assert headers["X-Auth-Token"] == "T"
+
+
+def test_it_is_seen_nowhere(wxctl: Wxctl, server: Controller, nobody: str) -> None:
+    server.tokens = set()
+    for call in (("list",), ("status", "alice"), ("send", "alice", "filehelper", "x")):
+        for url in (server.url, nobody):
+            refused = wxctl("--url", url, "--token", "wxc_12345678_" + "a" * 64, *call)
+            assert "a" * 64 not in refused.stdout + refused.stderr
+    assert all("token" not in str(asked).lower() for asked in server.asked)
+
+
+def roots(tmp_path: Path, *addresses: tuple[str, int]) -> Finder:
+    paths = Paths(tmp_path)
+    paths.local_token.parent.mkdir(parents=True, exist_ok=True)
+    paths.local_token.write_text(json.dumps({"token": "R", "addresses": [list(each) for each in addresses]}))
+    return Finder(environment={}, paths=paths)
+
+
+@pytest.mark.parametrize(
+    ("listening", "host", "port", "found"),
+    [
+        ("127.0.0.1", "127.0.0.1", 2000, "R"),
+        ("127.0.0.1", "localhost", 2000, "R"),
+        ("::1", "localhost", 2000, "R"),
+        ("::1", "::1", 2000, "R"),
+        ("0.0.0.0", "127.0.0.1", 2000, "R"),
+        ("192.0.2.10", "192.0.2.10", 2000, "R"),
+        ("127.0.0.1", "127.0.0.1", 8000, ""),
+        ("127.0.0.1", "127.0.0.2", 2000, ""),
+        ("127.0.0.1", "wx.example", 2000, ""),
+        ("0.0.0.0", "192.0.2.99", 2000, ""),
+        ("192.0.2.10", "localhost", 2000, ""),
+    ],
+)
+def test_roots_token_is_for_the_controller_of_this_machine_alone(
+    tmp_path: Path, listening: str, host: str, port: int, found: str
+) -> None:
+    """Through a tunnel at another port may be another machine's controller: it must not get it."""
+    assert roots(tmp_path, (listening, 2000)).token(host, port) == found
+
+
+def test_roots_token_gives_way_to_one_that_is_given_and_goes_before_the_file(tmp_path: Path) -> None:
+    finder = roots(tmp_path, ("127.0.0.1", 2000))
+    home = tmp_path / "home/.config/wxctl"
+    home.mkdir(parents=True)
+    (home / "token").write_text("F")
+    (home / "token").chmod(0o600)
+    environment = {"HOME": str(tmp_path / "home")}
+    assert Finder(None, environment, finder.paths).token("127.0.0.1", 2000) == "R"
+    assert Finder(None, environment, finder.paths).token("wx.example", 2000) == "F"
+    assert Finder(None, {**environment, "WXCTL_TOKEN": "E"}, finder.paths).token("127.0.0.1", 2000) == "E"
+    assert Finder("G", environment, finder.paths).token("127.0.0.1", 2000) == "G"
+    for content in ("", "{", "[]", '{"addresses": [["127.0.0.1", 2000]]}', '{"addresses": 5, "token": "R"}'):
+        finder.paths.local_token.write_text(content)
+        assert Finder(None, {}, finder.paths).token("127.0.0.1", 2000) == ""
+    with pytest.raises(WxError):
+        Finder("@/nonexistent", {}).token("h", 1)
+
+
+def test_a_controller_that_was_restarted_meanwhile_has_another_token(server: Controller, tmp_path: Path) -> None:
+    """What it refused for the old one it has not done: asking again is no second start."""
+    from wxcontroller.cli.api import Api
+
+    finder = roots(tmp_path, ("127.0.0.1", server.port))
+    api = Api(server.url, finder)
+    server.tokens = {"N"}
+    finder.paths.local_token.write_text(json.dumps({"token": "N", "addresses": [["127.0.0.1", server.port]]}))
+    assert api.accounts() == []
+    assert len(server.headers) == 2
+
+
+def test_wide_tables_are_not_padded(wxctl: Wxctl, root: Path) -> None:
+    wxctl("token", "create", "a", "--root", str(root))
+    for line in wxctl("token", "list", "--root", str(root)).stdout.splitlines():
+        assert line == line.rstrip()

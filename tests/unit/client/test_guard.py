@@ -1,0 +1,263 @@
+"""Who may call an account's own port once there are tokens: the controller, and who holds a token for this one."""
+
+import asyncio
+import gzip
+import json
+import logging
+import re
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.test_heartbeat import Commander, commander
+from wxcontroller.client import service
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.guard import Guard
+from wxcontroller.core import access
+from wxcontroller.core.access import About, Scope
+from wxcontroller.core.limiter import BURST
+from wxcontroller.core.porttokens import publish
+from wxcontroller.core.tokens import Tokens, minted
+from wxcontroller.openwx import credentials
+from wxcontroller.openwx.credentials import PORT_HEADER
+
+__all__ = ["commander"]
+# Where nothing is, and what answers preflights.
+CATCH_ALLS = ("/v1/{rest}", "/{path}")
+Start = Callable[..., RunningClient]
+
+
+def close(client: RunningClient, *made: tuple[Scope, tuple[str, ...]]) -> list[str]:
+    """Make tokens, as wxctl and the controller tell the accounts; return their texts."""
+    shown, kept = zip(*(minted(f"t{number}", *each, None) for number, each in enumerate(made)), strict=True)
+    client.paths.port_tokens.parent.mkdir(parents=True, exist_ok=True)
+    publish(client.paths, Tokens({token.id: token for token in kept}))
+    return list(shown)
+
+
+async def ask(
+    client: RunningClient,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    data: object = None,
+    method: str = "",
+) -> tuple[int, object]:
+    """Call the account's port; return the status, and the code or word of a refusal, None for none."""
+    url = f"http://127.0.0.1:{client.port}{path}"
+    method = method or ("POST" if data else "GET")
+    async with client.http.request(method, url, headers=headers, data=data) as answer:
+        try:
+            found = json.loads(await answer.read())
+        except ValueError:
+            return answer.status, None
+    if isinstance(found, dict) and answer.status in (401, 403, 429):
+        return answer.status, found["error"]["code"] if "error" in found else found["code"]
+    return answer.status, None
+
+
+def secret_of(client: RunningClient) -> str:
+    return client.paths.port_secret("alice").read_text().strip()
+
+
+async def test_without_tokens_local_programs_may_call(start: Start) -> None:
+    client = start()
+    await client.login()
+    for headers in ({}, {"Authorization": "Bearer old"}, {PORT_HEADER: "read 0"}):
+        assert await ask(client, "/openwx/get_user_info", headers) == (200, None)
+        assert await ask(client, "/v1/status?token=x", headers) == (200, None)
+
+
+async def test_with_tokens_strangers_may_not(start: Start) -> None:
+    client = start()
+    await client.login()
+    assert await ask(client, "/openwx/get_user_info") == (200, None)
+    close(client, (Scope.READ, ()))
+    assert await ask(client, "/openwx/get_user_info") == (403, -6)  # at once
+    assert await ask(client, "/openwx/send_friend_message", data={"id": "@ann", "content": "x"}) == (403, -6)
+    assert await ask(client, "/openwx/nothing") == (403, -6)
+    assert await ask(client, "/v1/status") == (401, "no-token")
+    assert await ask(client, "/v1/nothing") == (401, "no-token")
+    assert client.driver.sends == []
+
+
+async def test_the_controller_comes_with_the_port_s_secret_and_its_callers_scope(start: Start) -> None:
+    client = start()
+    await client.login()
+    close(client, (Scope.READ, ()))
+    secret = secret_of(client)
+    assert stat.S_IMODE(client.paths.port_secret("alice").stat().st_mode) == 0o640
+    send = {"id": "@ann", "content": "x"}
+    assert await ask(client, "/v1/status", {PORT_HEADER: f"read {secret}"}) == (200, None)
+    assert await ask(client, "/openwx/send_friend_message", {PORT_HEADER: f"read {secret}"}, send) == (403, -6)
+    assert await ask(client, "/openwx/send_friend_message", {PORT_HEADER: f"send {secret}"}, send) == (200, None)
+    for wrong in (f"admin {secret[:-1]}", f"all {secret}", secret, f"admin  {secret}", "admin ", f"admin {secret}é"):
+        assert await ask(client, "/v1/status", {PORT_HEADER: wrong}) == (401, "no-token"), wrong
+    assert len(client.driver.sends) == 1
+
+
+async def test_each_start_makes_another_secret(start: Start) -> None:
+    seen = set()
+    for _ in range(2):
+        client = start()
+        await client.login()
+        seen.add(secret_of(client))
+        await client.stop()
+    assert len(seen) == 2
+
+
+async def test_the_secret_is_there_only_once_the_port_is_ours(start: Start) -> None:
+    """Somebody else who has the port must not be shown a secret that will be good."""
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_PORT=str(port))
+    with pytest.raises(service.PortTaken):
+        await client.task
+    assert not client.paths.port_secret("alice").exists()
+    taken.close()
+
+
+@pytest.mark.parametrize("where", ["bearer", "x-auth-token", "query", "form", "multipart"])
+async def test_a_token_bound_to_this_account_lets_in(start: Start, where: str) -> None:
+    client = start()
+    await client.login()
+    own, bobs, wide, both = close(
+        client,
+        (Scope.SEND, ("alice",)),
+        (Scope.SEND, ("bob",)),
+        (Scope.ADMIN, ()),
+        (Scope.ADMIN, ("alice", "bob")),
+    )
+
+    async def send(shown: str) -> tuple[int, object]:
+        path, form, headers = "/openwx/send_friend_message", {"id": "@ann", "content": "x"}, {}
+        match where:
+            case "bearer":
+                headers = {"Authorization": f"Bearer {shown}"}
+            case "x-auth-token":
+                headers = {"X-Auth-Token": shown}
+            case "query":
+                path += f"?token={shown}"
+            case "form":
+                form["token"] = shown
+            case "multipart":
+                data = aiohttp.FormData({**form, "token": shown}, default_to_multipart=True)
+                return await ask(client, path, headers, data)
+        return await ask(client, path, headers, form)
+
+    assert await send(own) == (200, None)
+    # Who listens at an account's port sees what is shown there: a token that is good for more is not taken.
+    for other in (bobs, wide, both, "wxc_12345678_" + "0" * 64, ""):
+        assert await send(other) == (403, -6)
+    assert len(client.driver.sends) == 1
+
+
+async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call that the account's router knows is in the table, and is held to it."""
+    apps: list[web.Application] = []
+    original = service.listening
+
+    def noted(app: web.Application, config: ClientConfig, guard: Guard) -> AbstractAsyncContextManager[None]:
+        apps.append(app)
+        return original(app, config, guard)
+
+    monkeypatch.setattr(service, "listening", noted)
+    client = start()
+    await client.login()
+    [app] = apps
+    routes = {
+        (route.method, re.sub("^(/openwx/.*)/$", r"\1", route.resource.canonical))
+        for route in app.router.routes()
+        if route.resource is not None and route.resource.canonical not in CATCH_ALLS and route.method != "HEAD"
+    }
+    table = [*access.ACCOUNT, *access.OWN_PORT]
+    assert routes == {(method, endpoint.path) for endpoint in table for method in endpoint.methods}
+    assert all(endpoint.about is About.CLIENT for endpoint in access.ACCOUNT)
+    scopes: list[Scope] = list(Scope)
+    tokens = dict(zip(scopes, close(client, *((scope, ("alice",)) for scope in scopes)), strict=True))
+    for endpoint in table:
+        assert endpoint.scope is not None
+        path, method = re.sub("[{}]", "", endpoint.path), endpoint.methods[-1]
+        for scope, shown in tokens.items():
+            if not scope.covers(endpoint.scope):
+                status, code = await ask(client, path, {"X-Auth-Token": shown}, method=method)
+                assert (status, code) in ((403, -6), (403, "not-allowed")), (endpoint.path, scope)
+        if endpoint.path.endswith(("/check_event", "/stop_client")):
+            continue  # waits, ends
+        _, code = await ask(client, path, {"X-Auth-Token": tokens[endpoint.scope]}, method=method)
+        assert code is None, endpoint.path
+    assert await ask(client, "/openwx/unheard_of", {"X-Auth-Token": tokens[Scope.CONTROL]}) == (403, -6)
+    assert await ask(client, "/openwx/unheard_of", {"X-Auth-Token": tokens[Scope.ADMIN]}) == (403, None)
+
+
+async def test_a_form_with_a_token_is_read_whole_and_no_longer_than_a_token_may_stand_in(start: Start) -> None:
+    client = start()
+    await client.login()
+    [own] = close(client, (Scope.CONTROL, ("alice",)))
+    path, most = "/openwx/send_friend_message", credentials.LONGEST_FORM
+    head = f"token={own}&id=@ann&content=".encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert await ask(client, path, kind, head + b"x" * (most - len(head))) == (200, None)
+    assert await ask(client, path, kind, head + b"x" * (most - len(head) + 1)) == (403, -6)
+    # Small on its way, and large when it is unpacked.
+    packed = {**kind, "Content-Encoding": "gzip"}
+    assert await ask(client, path, packed, gzip.compress(head + b"x" * (20 * most))) == (403, -6)
+    assert [len(text) for _, text, _ in client.driver.sends] == [most - len(head)]
+    # And for a body that is no form of the old API.
+    assert await ask(client, f"/v1/deliveries/replay?token={own}", data=b'{"all": true}') == (409, None)
+
+
+async def test_poll_api_still_commands_the_account(commander: Commander, start: Start) -> None:
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=commander.address, MOJO_WEIXIN_POLL_INTERVAL="0.1")
+    close(client, (Scope.READ, ()))
+    own = f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=x"
+    commander.locations = [own, f"http://127.0.0.1:{commander.port}/openwx/stop_client"]
+    await client.login()
+    secret = secret_of(client)
+    await commander.beats(3)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
+    # The server that commands is not shown what lets it in itself.
+    assert secret not in str(commander.headers)
+    assert PORT_HEADER not in str(commander.headers)
+
+
+async def test_failures_are_held_up_and_logged_without_the_token(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = start()
+    await client.login()
+    [own] = close(client, (Scope.READ, ("alice",)))
+    wrong = "wxc_12345678_" + "5" * 64
+    statuses = [(await ask(client, f"/v1/status?token={wrong}"))[0] for _ in range(BURST + 2)]
+    assert statuses == [401] * BURST + [429] * 2
+    assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (200, None)
+    assert await ask(client, f"/openwx/stop_client?token={own}") == (403, -6)
+    said = [record for record in caplog.records if getattr(record, "WX_EVENT", "") == "access-refused"]
+    assert len(said) == 1
+    assert wrong not in caplog.text
+    assert own not in caplog.text
+
+
+async def test_a_revoked_token_is_worthless_at_once(start: Start) -> None:
+    client = start()
+    await client.login()
+    [own] = close(client, (Scope.READ, ("alice",)))
+    assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (200, None)
+    publish(client.paths, Tokens(broken="x"))
+    assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (401, "no-token")
+    publish(client.paths, Tokens())
+    assert await ask(client, "/v1/status") == (200, None)
+
+
+async def test_answers_are_no_pages(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    for path in ("/openwx/get_client_info", "/openwx/nothing", "/v1/status"):
+        async with client.http.get(f"http://127.0.0.1:{client.port}{path}") as answer:
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Cache-Control"] == "no-store"

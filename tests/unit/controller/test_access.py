@@ -1,0 +1,520 @@
+"""Who may call: tokens, their scopes and accounts, and where a token may and may not turn up."""
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yarl
+
+from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine, raw
+from wxcontroller.controller.access import PASSED_ON
+from wxcontroller.controller.app import application
+from wxcontroller.controller.page.assets import Bundle
+from wxcontroller.controller.page.language import LANGUAGES
+from wxcontroller.controller.stream import feed, serve
+from wxcontroller.controller.watchtokens import warnings_of
+from wxcontroller.core import access
+from wxcontroller.core.access import About, Endpoint, Scope
+from wxcontroller.core.limiter import BURST
+from wxcontroller.core.tokens import TokenFile, minted
+
+
+def token(host: Machine, scope: Scope, *accounts: str, expires: int | None = None) -> str:
+    """Make a token as wxctl does, and return its text."""
+    number = len(TokenFile(host.paths.tokens_file).read().by_id)
+    shown, made = minted(f"{scope}-{number}", scope, accounts, expires)
+    TokenFile(host.paths.tokens_file).add(made)
+    return shown
+
+
+def bearer(shown: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {shown}"}
+
+
+ASSETS = Bundle(LANGUAGES)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> object:
+        """The word or number that tells who was refused, None when the call went through."""
+        try:
+            answer = json.loads(self.body)
+        except ValueError:
+            return None
+        if not isinstance(answer, dict):
+            return None
+        return answer["error"]["code"] if "error" in answer else answer.get("code")
+
+    @property
+    def refused(self) -> bool:
+        return self.code in (-6, "no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures")
+
+
+async def ask(
+    host: Machine, method: str, path: str, headers: Mapping[str, str] | None = None, **more: object
+) -> Answer:
+    async with host.http.request(method, yarl.URL(path, encoded=True), headers=headers, **more) as answer:  # type: ignore[arg-type]
+        return Answer(answer.status, answer.headers, await answer.read())
+
+
+def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(tmp_path: Path) -> None:
+    """A new route needs a line, which says who may use it."""
+    host = Machine(tmp_path)
+    routes = {
+        (route.method, re.sub("^(/openwx/.+)/$", r"\1", route.resource.canonical))
+        for route in application(host.unstarted_context()).router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    lines = {(method, endpoint.path) for endpoint in access.CONTROLLER for method in endpoint.methods}
+    # What is passed on has a table of its own, and the old API's root answers "api not found" to everybody let in.
+    catch_alls = {("*", PASSED_ON), ("*", "/openwx"), ("*", "/openwx/")}
+    assert routes - catch_alls == lines
+    assert catch_alls <= routes
+    for endpoint in access.CONTROLLER:
+        assert ("{name}" in endpoint.path) == (endpoint.about is About.NAME), endpoint
+
+
+ENDPOINTS = [
+    *access.CONTROLLER,
+    *access.ACCOUNT,
+    Endpoint(("GET",), "/openwx/unheard_of", Scope.ADMIN, About.CLIENT, ""),
+]
+CASES = [
+    pytest.param(method, endpoint, id=f"{method} {endpoint.path}")
+    for endpoint in ENDPOINTS
+    for method in endpoint.methods
+]
+
+
+def target(endpoint: Endpoint, account: str) -> str:
+    path = endpoint.path.replace("{digest}/{file}", f"{ASSETS.digest}/main.js")
+    path = path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "page")
+    return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
+
+
+@pytest.mark.parametrize(("method", "endpoint"), CASES)
+async def test_the_scope_of_each_endpoint(host: Machine, method: str, endpoint: Endpoint) -> None:
+    await host.start("alice")
+    await host.start("bob")
+    shown = {scope: token(host, scope) for scope in Scope}
+    bound = token(host, Scope.ADMIN, "alice")
+    nobody = await ask(host, method, target(endpoint, "alice"))
+    wrong = await ask(host, method, target(endpoint, "alice"), bearer("wxc_12345678_" + "0" * 64))
+    if endpoint.scope is None:
+        assert nobody.status == wrong.status == 200
+        return
+    expected = (401, "no-token", "bad-token") if endpoint.path.startswith("/v1") else (403, -6, -6)
+    assert (nobody.status, nobody.code, wrong.code) == expected
+    assert nobody.headers["WWW-Authenticate"].startswith("Bearer")
+    for scope in Scope:
+        if not scope.covers(endpoint.scope):
+            answer = await ask(host, method, target(endpoint, "alice"), bearer(shown[scope]))
+            assert (answer.status, answer.refused) == (403, True), scope
+            assert b"needs the scope " + endpoint.scope.value.encode() in answer.body
+    assert set(host.units.processes) == {"alice", "bob"}
+    assert [line for name in ("alice", "bob") for line in host.process(name).requests] == []
+    if endpoint.about in (About.CLIENT, About.NAME):
+        other = await ask(host, method, target(endpoint, "bob"), bearer(bound))
+        assert (other.status, other.refused) == (403, True)
+        unknown = await ask(host, method, target(endpoint, "nobody"), bearer(bound))
+        assert (unknown.status, unknown.body) == (other.status, other.body)  # which accounts there are is not told
+        assert "bob" in host.units.processes
+        assert host.process("bob").requests == []
+    if endpoint.path.endswith(("/check_event", "/events")):
+        return  # waits
+    assert not (await ask(host, method, target(endpoint, "alice"), bearer(bound))).refused
+    if endpoint.path != "/v1/accounts/{name}":
+        for scope in Scope:
+            if scope.covers(endpoint.scope):
+                assert not (await ask(host, method, target(endpoint, "alice"), bearer(shown[scope]))).refused
+
+
+async def test_a_bound_token_sees_its_accounts_only(host: Machine) -> None:
+    for name in ("alice", "bob", "小店"):
+        await host.start(name)
+    headers = bearer(token(host, Scope.READ, "bob", "小店"))
+    listed = json.loads((await ask(host, "GET", "/v1/accounts", headers)).body)["accounts"]
+    assert {each["name"] for each in listed} == {"bob", "小店"}
+    states = json.loads((await ask(host, "GET", "/openwx/check_client", headers)).body)["client"]
+    assert {each["account"] for each in states} == {"bob", "小店"}
+    health = json.loads((await ask(host, "GET", "/v1/health", headers)).body)
+    assert health["accounts"]["known"] == 2
+    # By its id too, and never by the client of a form behind the client of the query.
+    assert (await ask(host, "GET", f"/v1/accounts/{host.process('小店').instance}", headers)).status == 200
+    assert (await ask(host, "GET", "/openwx/echo?client=alice&client=bob", headers)).code == -6  # admin's
+    for sent in ({"client": "alice"}, {"client": "bob"}):
+        answer = await ask(host, "GET", "/openwx/check_client?client=bob", headers, data=sent)
+        assert answer.refused == (sent["client"] == "alice")
+    form = await ask(host, "POST", "/openwx/get_user_info", headers, data={"client": "alice"})
+    assert form.refused
+    assert not (await ask(host, "POST", "/openwx/get_user_info", headers, data={"client": "bob"})).refused
+
+
+async def test_without_tokens_everybody_on_this_machine_may_call(host: Machine) -> None:
+    process = await host.start("alice")
+    for headers in ({}, bearer("old"), {"X-Auth-Token": "old"}):
+        assert (await ask(host, "GET", "/v1/accounts", headers)).status == 200
+        assert (await ask(host, "GET", "/openwx/get_user_info?client=alice&token=old", headers)).status == 200
+    assert process.requests == ["GET /openwx/get_user_info?client=alice"] * 3
+
+
+async def test_where_others_reach_it_nobody_passes_without_tokens(host: Machine) -> None:
+    """Also when the last one was revoked meanwhile."""
+    host.gate.exposed = True
+    assert (await ask(host, "GET", "/v1/accounts")).code == "no-token"
+    shown = token(host, Scope.READ)
+    assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).status == 200
+    TokenFile(host.paths.tokens_file).revoke("read-0")
+    assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).code == "bad-token"
+    assert (await ask(host, "GET", "/")).status == 200
+    for path in ("/openwx", "/openwx/", "/nowhere"):  # where nothing is, any token will do
+        assert b"api not found" in (await ask(host, "GET", path, bearer(token(host, Scope.READ)))).body
+    [warning] = warnings_of(host.gate, host.settings, None)
+    assert "TLS" in warning
+
+
+async def test_a_reverse_proxy_in_front_of_an_open_door_is_warned_of(tmp_path: Path) -> None:
+    async with machine(tmp_path, allow_hosts=("wx.example",)) as host:
+        [warning] = warnings_of(host.gate, host.settings, None)
+        assert "there is no token" in warning
+        token(host, Scope.READ)
+        assert warnings_of(host.gate, host.settings, None) == ()
+
+
+async def test_a_change_counts_at_once(host: Machine) -> None:
+    assert (await ask(host, "GET", "/v1/accounts")).status == 200
+    shown = token(host, Scope.READ)
+    assert (await ask(host, "GET", "/v1/accounts")).code == "no-token"
+    assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).status == 200
+    other = token(host, Scope.READ)
+    TokenFile(host.paths.tokens_file).revoke("read-0")
+    assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).code == "bad-token"
+    assert (await ask(host, "GET", "/v1/accounts", bearer(other))).status == 200
+
+
+async def test_a_long_poll_of_a_token_that_is_revoked_meanwhile_gets_nothing(host: Machine) -> None:
+    process = await host.start("alice")
+    shown = token(host, Scope.READ, "alice")
+    token(host, Scope.READ)
+    polls = [
+        asyncio.create_task(ask(host, "GET", "/openwx/check_event?client=alice", bearer(each)))
+        for each in (shown, ROOT_TOKEN)
+    ]
+    async with asyncio.timeout(5):
+        while len(process.requests) < 2:
+            await process.reached.wait()
+            await asyncio.sleep(0)
+    TokenFile(host.paths.tokens_file).revoke("read-0")
+    process.events.set()
+    revoked, roots = await asyncio.gather(*polls)
+    assert (revoked.status, revoked.code) == (403, -6)
+    assert roots.status == 200
+
+
+async def test_a_stream_holds_what_its_caller_may_see(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "_LOOK_SECONDS", 0.05)
+    alice, bob = await host.start("alice"), await host.start("bob")
+    shown = token(host, Scope.READ, "alice")
+    assert (await ask(host, "GET", "/v1/events?account=bob", bearer(shown))).code == "not-allowed"
+    assert (await ask(host, "GET", "/v1/events?account=alice,bob", bearer(shown))).code == "not-allowed"
+    async with host.http.ws_connect(f"/v1/events?account=alice&token={shown}") as socket:
+        await socket.receive_json(timeout=10)
+    async with host.http.ws_connect(f"/v1/events?token={shown}") as socket:
+        assert (await socket.receive_json(timeout=10))["type"] == "heartbeat"
+        for process, words in ((bob, "for others"), (alice, "for this one")):
+            process.log.append({"type": "friend_message", "content": words}, deliver=False)
+            assert await process.log.settled(10)
+        assert (await socket.receive_json(timeout=10))["event"]["account"] == "alice"
+        assert host.gate.tokens.by_id
+
+
+@pytest.mark.parametrize("by", ["event", "heartbeat"])
+async def test_a_stream_ends_with_its_token(host: Machine, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """Nothing is told to a revoked token any more; at the latest the next heartbeat ends the stream."""
+    if by == "heartbeat":
+        monkeypatch.setattr(serve, "HEARTBEAT_SECONDS", 0.2)
+    alice = await host.start("alice")
+    token(host, Scope.ADMIN)  # so that the door does not open
+    shown = token(host, Scope.READ, "alice")
+    async with (
+        host.http.get(f"/v1/events?token={shown}") as answer,
+        host.http.ws_connect("/v1/events", headers=bearer(shown)) as socket,
+    ):
+        assert answer.status == 200
+        assert (await socket.receive_json(timeout=10))["type"] == "heartbeat"
+        while b"heartbeat" not in await answer.content.readline():
+            pass
+        TokenFile(host.paths.tokens_file).revoke("read-1")
+        if by == "event":
+            alice.log.append({"type": "friend_message", "content": "secret"}, deliver=False)
+        async with asyncio.timeout(10):
+            rest = await answer.content.read()
+            told = [str(message.data) async for message in socket]
+        assert b"secret" not in rest
+        assert "secret" not in "".join(told)
+
+
+async def test_the_counts_are_of_the_caller_s_accounts(host: Machine) -> None:
+    for name in ("alice", "bob"):
+        await host.start(name)
+    answer = await ask(host, "GET", "/v1/deliveries", bearer(token(host, Scope.READ, "bob")))
+    assert [each["account"] for each in json.loads(answer.body)["accounts"]] == ["bob"]
+
+
+@pytest.mark.parametrize("where", ["header", "query", "form"])
+async def test_no_account_sees_the_token_of_a_call_of_v1(host: Machine, where: str) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    shown = token(host, Scope.CONTROL)
+    headers = {"X-Auth-Token": shown, "Cookie": "a=b"} if where == "header" else {}
+    query = f"&token={shown}&t%6fken={shown}" if where == "query" else ""
+    data = {"token": shown, "a": "b"} if where == "form" else None
+    path = f"/v1/accounts/alice/deliveries/replay?a=%2f{query}"
+    assert (await ask(host, "POST", path, headers, data=data)).status == 200
+    [(line, seen, body)] = process.seen
+    assert line == "POST /v1/deliveries/replay?a=/"
+    assert body == (b"a=b" if where == "form" else b"")
+    assert shown not in line + str(seen) + body.decode()
+    assert "Cookie" not in seen
+    assert seen["X-Wxcontroller"] == f"control {process.secret}"
+
+
+async def test_an_account_is_asked_for_events_and_counts_with_its_secret(host: Machine) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    shown = token(host, Scope.SEND)
+    assert (await ask(host, "GET", "/v1/deliveries", bearer(shown))).status == 200
+    assert [seen["X-Wxcontroller"] for _, seen, _ in process.seen] == [f"read {process.secret}"]
+    async with host.http.ws_connect("/v1/events", headers=bearer(shown)) as socket:
+        await socket.receive_json(timeout=10)
+        async with asyncio.timeout(10):
+            while not process.streams:
+                await asyncio.sleep(0.01)
+    assert process.streams == [f"send {process.secret}"]
+
+
+async def test_an_expired_token(host: Machine) -> None:
+    shown = token(host, Scope.ADMIN, expires=int(time.time()) - 1)
+    assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).code == "expired-token"
+    assert (await ask(host, "GET", "/v1/accounts")).code == "no-token"
+
+
+async def test_a_damaged_file_of_tokens_lets_nobody_in_but_root(
+    host: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = token(host, Scope.ADMIN)
+    host.paths.tokens_file.write_text("{")
+    for headers in ({}, bearer(shown)):
+        answer = await ask(host, "GET", "/v1/accounts", headers)
+        assert answer.status in (401, 503)
+    assert (await ask(host, "GET", "/v1/accounts", bearer(ROOT_TOKEN))).status == 200
+    assert caplog.text.count("the tokens can't be used") == 1
+
+
+async def test_roots_own_token(host: Machine) -> None:
+    await host.start("alice")
+    token(host, Scope.READ, "bob")
+    assert (await ask(host, "POST", "/v1/accounts/alice/stop", bearer(ROOT_TOKEN))).status == 200
+    assert (await ask(host, "GET", "/v1/accounts", bearer(ROOT_TOKEN[:-1] + "1"))).code == "bad-token"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"headers": {"Authorization": "Bearer {}"}},
+        {"headers": {"Authorization": "bearer  {} "}},
+        {"headers": {"X-Auth-Token": "{}"}},
+        {"headers": {"X-Auth-Token": "{}", "Authorization": "Basic dTpw"}},
+        {"query": "token={}"},
+        {"query": "token=&a=1&%74oken={}"},
+        {"data": {"token": "{}", "content": "你好", "file": "x"}},
+        {"form": True},
+        {"headers": {"X-Auth-Token": "{}"}, "query": "token=wrong", "data": {"token": "{}", "content": "你好"}},
+    ],
+)
+async def test_where_a_token_may_stand_and_that_no_account_sees_it(host: Machine, sent: dict[str, object]) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    shown = token(host, Scope.SEND, "alice")
+    headers = {name: str(value).format(shown) for name, value in dict(sent.get("headers", {})).items()}  # type: ignore[call-overload]
+    query = "client=alice&b=%2f" + ("&" + str(sent["query"]).format(shown) if "query" in sent else "")
+    data: object = None
+    if "data" in sent:
+        data = {name: str(value).format(shown) for name, value in dict(sent["data"]).items()}  # type: ignore[call-overload]
+    elif "form" in sent:
+        form = aiohttp.FormData()
+        form.add_field("content", "你好")
+        form.add_field("token", shown)
+        form.add_field("media_data", b"\x00\xff" * 1000, filename="a.bin")
+        data = form
+    answer = await ask(host, "POST", f"/openwx/send_friend_message?{query}", headers, data=data)
+    assert answer.status == 200
+    [(line, seen, body)] = process.seen
+    assert line.startswith("POST /openwx/send_friend_message?client=alice&b=%2f")
+    everything = line + str(seen) + body.decode("latin-1")
+    assert shown not in everything
+    assert "token" not in everything.lower()
+    assert "Authorization" not in seen
+    assert seen["X-Wxcontroller"] == f"send {process.secret}"
+    if data is not None:
+        assert "你好".encode() in body or b"%E4%BD%A0%E5%A5%BD" in body
+        assert int(seen["Content-Length"]) == len(body)
+    # And the same token is no good where it is not meant for anything.
+    assert (await ask(host, "POST", f"/openwx/stick?client=bob&token={shown}")).refused
+
+
+async def test_what_stands_first_is_the_token_even_a_wrong_one(host: Machine) -> None:
+    shown = token(host, Scope.READ)
+    assert (await ask(host, "GET", f"/v1/accounts?token={shown}", bearer("wrong"))).code == "bad-token"
+    assert (await ask(host, "GET", f"/v1/accounts?token={shown}", {"X-Auth-Token": "wrong"})).code == "bad-token"
+    assert (await ask(host, "GET", f"/v1/accounts?token={shown}", {"X-Auth-Token": ""})).status == 200
+    assert (await ask(host, "POST", "/v1/accounts", json={"token": shown})).code == "no-token"
+
+
+async def test_a_long_form_is_not_looked_through_for_a_token(host: Machine) -> None:
+    """Its caller is nobody yet: he must not make the controller keep megabytes of his."""
+    process = await host.start("alice")
+    shown = token(host, Scope.ADMIN)
+    large = {"token": shown, "content": "x" * (1 << 20)}
+    answer = await ask(host, "POST", "/openwx/echo?client=alice", data=large)
+    assert answer.code == -6
+    assert b"1 MiB" in answer.body
+
+    async def chunked() -> AsyncIterator[bytes]:
+        yield b"content=" + b"x" * (1 << 20)
+        yield b"&token=" + shown.encode()
+
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await ask(host, "POST", "/openwx/echo?client=alice", kind, data=chunked())).code == -6
+    assert process.requests == []
+    answer = await ask(host, "POST", "/openwx/echo?client=alice", bearer(shown), data=large)
+    assert answer.status == 200
+
+
+async def test_a_start_neither_tells_nor_keeps_its_token(host: Machine) -> None:
+    shown = token(host, Scope.CONTROL)
+    answer = await ask(host, "GET", f"/openwx/start_client?client=alice&lang=en_US&token={shown}")
+    assert json.loads(answer.body)["code"] == 0
+    assert b"token" not in answer.body
+    kept = host.paths.account_file("alice").read_text()
+    assert "en_US" in kept
+    assert shown not in kept
+    answer = await ask(host, "GET", f"/openwx/stop_client?client=alice&token={shown}")
+    assert b"token" not in answer.body
+
+
+async def test_failures_are_held_up_and_a_good_token_is_not(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    shown = token(host, Scope.READ, "alice")
+    wrong = "wxc_12345678_" + "5" * 64
+    answers = [await ask(host, "GET", "/v1/accounts", bearer(wrong)) for _ in range(BURST + 3)]
+    assert [answer.status for answer in answers] == [401] * BURST + [429] * 3
+    assert answers[-1].code == "too-many-failures"
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 3
+    old = await ask(host, "GET", f"/openwx/check_client?token={wrong}")
+    assert (old.status, old.code) == (429, -6)
+    assert int(old.headers["Retry-After"]) >= 1
+    assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).status == 200
+    assert (await ask(host, "GET", "/v1/accounts/bob", bearer(shown))).code == "not-allowed"
+    said = [record for record in caplog.records if getattr(record, "WX_EVENT", "") == "access-refused"]
+    assert [record.getMessage() for record in said] == [
+        "a call with a wrong token from 127.0.0.1 is refused",
+        f"token read-0 ({shown[4:12]}) may not do that: this token is bound to other accounts",
+    ]
+    assert shown not in caplog.text
+    assert wrong not in caplog.text
+
+
+async def test_a_token_holder_does_not_fill_the_log_either(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    shown = token(host, Scope.READ)
+    for number in range(30):
+        answer = await ask(host, "POST", f"/v1/accounts/x%0Ay{number}/stop", bearer(shown))
+        assert answer.code == "not-allowed"
+    said = [record for record in caplog.records if getattr(record, "WX_EVENT", "") == "access-refused"]
+    assert len(said) == 1
+    assert "\n" not in said[0].getMessage()
+
+
+async def test_http_debug_does_not_log_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with machine(tmp_path, http_debug=True) as host:
+        shown = token(host, Scope.ADMIN)
+        await host.http.get(f"/openwx/start_client?client=alice&token={shown}")
+        await host.http.get(f"/openwx/get_user_info?client=alice&token={shown}")
+        await raw(host, f"GET /openwx/x?token={shown} HTTP/9\r\n\r\n".encode())
+        await host.http.get(f"/openwx/check_client?client=%ff&token={shown}")
+    assert "/openwx/start_client" in caplog.text
+    assert shown not in caplog.text
+
+
+async def test_what_a_caller_says_of_itself_is_not_passed_on(host: Machine) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    forged = {"X-Wxcontroller": "admin " + "0" * 64, "Cookie": "a=b", "Referer": "http://127.0.0.1/?token=x"}
+    await ask(host, "GET", "/openwx/get_user_info?client=alice", forged)
+    [(_, seen, _)] = process.seen
+    assert seen["X-Wxcontroller"] == f"admin {process.secret}"
+    assert not {"Cookie", "Referer"} & set(seen)
+
+
+@pytest.mark.parametrize("content", [b"", b"0" * 63, b"x" * 64, b"0" * 64 + b"\r\nX: y", b"0" * 10_000])
+async def test_a_secret_that_is_none_is_not_sent(host: Machine, content: bytes) -> None:
+    """The file is the account's own: it can't put anything else into requests."""
+    process = await host.start("alice")
+    process.echo = True
+    host.paths.port_secret("alice").write_bytes(content)
+    await ask(host, "GET", "/openwx/get_user_info?client=alice")
+    link = host.paths.port_secret("alice")
+    link.unlink()
+    link.symlink_to(host.paths.template)
+    await ask(host, "GET", "/openwx/get_user_info?client=alice")
+    assert len(process.seen) == 2
+    assert all("X-Wxcontroller" not in seen for _, seen, _ in process.seen)
+
+
+async def test_an_account_is_asked_how_it_is_with_its_secret(host: Machine) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    process.status = b'{"instance": "alice"}'
+    assert (await ask(host, "GET", "/v1/accounts/alice")).status == 200
+    assert [seen["X-Wxcontroller"] for line, seen, _ in process.seen] == [f"read {process.secret}"]
+
+
+async def test_pages_are_pages_and_nothing_else_is(host: Machine) -> None:
+    process = await host.start("alice")
+    process.hostile = True
+    sandboxed = re.compile(r"^sandbox; default-src 'none'")
+    for path in ("/v1/accounts", "/v1/nowhere", "/openwx/check_client", "/openwx/status?client=alice", "/openwx"):
+        headers = (await ask(host, "GET", path)).headers
+        assert sandboxed.match(headers["Content-Security-Policy"]), path
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert not {"Set-Cookie", "Clear-Site-Data", "Service-Worker-Allowed"} & set(headers), path
+    page = await (await ask(host, "GET", "/")).text()
+    script = re.search(r'src="(page/[0-9a-f]+/main\.js)"', page)
+    assert script is not None
+    for path in ("/", f"/{script[1]}"):
+        headers = (await ask(host, "GET", path)).headers
+        policy = headers["Content-Security-Policy"]
+        for rule in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
+            assert rule in policy
+        assert "sandbox" not in policy
+        assert (headers["X-Content-Type-Options"], headers["Referrer-Policy"]) == ("nosniff", "no-referrer")

@@ -1,0 +1,251 @@
+"""Where the controller may listen, and TLS there: processes, with the sockets that systemd would hand over."""
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from cryptography.hazmat.primitives import serialization
+
+from tests.certificates import self_signed
+from tests.unit.controller.machine import machine
+from tests.unit.controller.processes import Host, started
+from wxcontroller.controller import server
+from wxcontroller.controller.tls import tls_context
+from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.porttokens import port_book
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.tokens import TokenFile, minted
+
+
+@pytest_asyncio.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    made = Host(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def listen_everywhere(host: Host, family: socket.AddressFamily = socket.AF_INET) -> None:
+    """Hand the controller a socket on all addresses, as ListenStream=2000 makes one."""
+    host.listening.close()
+    address = ("0.0.0.0", 0) if family == socket.AF_INET else ("::", 0)
+    host.listening = socket.create_server(address, family=family, backlog=1024)
+    host.address = ("127.0.0.1" if family == socket.AF_INET else "::1", host.listening.getsockname()[1])
+
+
+def token(host: Host, scope: Scope, *accounts: str) -> str:
+    shown, made = minted(f"{scope}", scope, accounts, None)
+    TokenFile(host.paths.tokens_file).add(made)
+    return shown
+
+
+async def get(host: Host, path: str, **headers: str) -> tuple[int, bytes]:
+    name = f"[{host.address[0]}]" if ":" in host.address[0] else host.address[0]
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"http://{name}:{host.address[1]}{path}", headers=headers) as answer,
+    ):
+        return answer.status, await answer.read()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+async def test_an_address_that_others_reach_needs_a_token(host: Host, family: socket.AddressFamily) -> None:
+    listen_everywhere(host, family)
+    process = await host.run(["--root", str(host.root)], stderr=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(20):
+        _, said = await process.communicate()
+    assert process.returncode == 78
+    assert f"port {host.address[1]}: others than this machine reach that, and there is no token".encode() in said
+    assert b"wxctl token create NAME --scope admin" in said
+    assert b"READY=1" not in "".join(host.notifications.lines).encode()
+    shown = token(host, Scope.READ)
+    async with started(host):
+        assert (await get(host, "/v1/accounts"))[0] == 401
+        assert (await get(host, "/openwx/check_client"))[0] == 403
+        assert (await get(host, "/"))[0] == 200
+        status, body = await get(host, "/v1/health", Authorization=f"Bearer {shown}")
+        assert status == 200
+        assert "without TLS" in json.loads(body)["notices"][0]
+
+
+async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    host.settings(f'listen = [{{ host = "127.0.0.1", port = {port} }}, {{ host = "0.0.0.0", port = {port + 1} }}]')
+    command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root)]
+    environment = {"PATH": f"{host.bin}:/usr/bin", "NOTIFY_SOCKET": str(host.notifications.path)}
+    refused = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+    _, said = await refused.communicate()
+    assert refused.returncode == 78
+    assert f"0.0.0.0 port {port + 1}: others".encode() in said
+    assert f"127.0.0.1 port {port}".encode() not in said
+    checked = await asyncio.create_subprocess_exec(
+        *command, "--check-config", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await checked.communicate()
+    assert (checked.returncode, b"without a token that is refused" in told) == (0, True)
+    token(host, Scope.READ)
+    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    await host.notifications.wait("READY=1")
+    host.address = ("127.0.0.1", port)
+    assert (await get(host, "/v1/accounts"))[0] == 401
+    assert await host.end(process) == 0
+
+
+async def test_a_damaged_file_of_tokens_is_told_by_the_check(host: Host) -> None:
+    host.paths.tokens_file.write_text("{")
+    command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root), "--check-config"]
+    checked = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, said = await checked.communicate()
+    assert (checked.returncode, str(host.paths.tokens_file).encode() in said) == (78, True)
+
+
+async def test_roots_token_is_another_one_at_each_start_and_for_its_eyes_only(host: Host) -> None:
+    token(host, Scope.READ)
+    seen = []
+    for _ in range(2):
+        async with started(host) as process:
+            found = json.loads(host.paths.local_token.read_bytes())
+            assert stat.S_IMODE(host.paths.local_token.stat().st_mode) == 0o600
+            assert found["addresses"] == [list(host.address)]
+            seen.append(found["token"])
+            assert (await get(host, "/v1/accounts", Authorization=f"Bearer {found['token']}"))[0] == 200
+            assert (await get(host, "/v1/accounts", Authorization=f"Bearer {seen[0]}"))[0] == (
+                401 if seen[1:] else 200
+            )
+            assert await host.end(process) == 0
+    assert seen[0] != seen[1]
+
+
+async def test_the_accounts_ports_learn_of_tokens_that_nobody_told_them_of(host: Host) -> None:
+    """As after files were copied or restored."""
+    host.settings("check_interval = 0.5")
+    host.paths.port_tokens.parent.mkdir(parents=True)
+    shown = token(host, Scope.SEND, "alice")
+    book = port_book(host.paths)
+    async with started(host) as process, asyncio.timeout(10):
+        while not book.current().closed:
+            await asyncio.sleep(0.02)
+        assert book.current().find("alice", shown, 0) is not None
+        TokenFile(host.paths.tokens_file).revoke("send")
+        while book.current().closed:
+            await asyncio.sleep(0.02)
+        assert await host.end(process) == 0
+
+
+def trusting(certificate: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certificate)
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = self_signed(tmp_path, "wx.example", "127.0.0.1")
+    settings = {"tls_certificate": str(certificate), "tls_key": str(key), "allow_hosts": ("wx.example",)}
+    async with machine(tmp_path, **settings) as host:
+        host.shared.tls = tls_context(host.settings)
+        assert (await host.http.get("/v1/accounts")).status == 200  # this machine goes on without
+        monkeypatch.setattr(server, "is_loopback", lambda _: False)
+        url = f"https://127.0.0.1:{host.address[1]}"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting(certificate))) as http:
+            for _ in range(3):
+                async with http.get(f"{url}/v1/accounts") as answer:
+                    assert answer.status == 200
+            page = {"Host": "wx.example", "Origin": "https://wx.example", "Sec-Fetch-Site": "same-origin"}
+            async with http.get(f"{url}/v1/accounts", headers=page) as answer:
+                assert answer.status == 200
+            async with http.get(f"{url}/v1/accounts", headers={"Host": "other.example"}) as answer:
+                assert answer.status == 403
+            async with http.get(f"{url}/openwx/start_client?client=alice") as answer:
+                assert (await answer.json())["code"] == 0
+            async with http.get(f"{url}/openwx/stream?client=alice&bytes=3000000") as answer:
+                assert len(await answer.read()) == 3_000_000
+        for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+            context = trusting(certificate)
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, old
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await asyncio.open_connection(*host.address, ssl=context, server_hostname="127.0.0.1")
+        # Plain HTTP where TLS is spoken, and somebody who says nothing: neither harms the others.
+        reader, writer = await asyncio.open_connection(*host.address)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"200" not in await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        silent = await asyncio.open_connection(*host.address)
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting(certificate))) as http,
+            http.get(f"{url}/v1/accounts") as answer,
+        ):
+            assert answer.status == 200
+        silent[1].close()
+
+
+async def test_a_silent_handshake_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    async with machine(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as host:
+        host.shared.tls = tls_context(host.settings)
+        monkeypatch.setattr(server, "is_loopback", lambda _: False)
+        monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.2)
+        reader, writer = await asyncio.open_connection(*host.address)
+        assert await asyncio.wait_for(reader.read(), 3) == b""
+        writer.close()
+
+
+async def test_a_renewed_certificate_is_taken_over_by_a_reload(host: Host) -> None:
+    certificate, key = self_signed(host.root, "wx.example")
+    host.settings(f'tls_certificate = "{certificate}"\ntls_key = "{key}"')
+    async with started(host) as process:
+        key.write_text("no key")
+        process.send_signal(1)
+        status = await host.notifications.wait("STATUS=settings not reloaded")
+        assert "tls_key" in status
+        await host.notifications.wait("READY=1")
+        self_signed(host.root, "wx.example")
+        process.send_signal(1)
+        await host.notifications.wait("RELOADING=1")
+        await host.notifications.wait("READY=1")
+        health = json.loads((await get(host, "/v1/health"))[1])
+        assert health["settings"]["error"] is None
+        assert await host.end(process) == 0
+
+
+def test_a_certificate_may_be_a_credential_of_the_unit(tmp_path: Path) -> None:
+    self_signed(tmp_path, "wx.example")
+    settings = Settings(tls_certificate="tls.crt", tls_key="tls.key")
+    assert tls_context(settings, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is not None
+    assert tls_context(Settings(), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "words"),
+    [
+        ("tls.crt", "tls.key", "LoadCredential=tls.crt:"),
+        ("{}/missing.crt", "{}/tls.key", "can't be read: No such file"),
+        ("{}/tls.crt", "{}/other.key", "can't be used"),
+        ("{}/tls.crt", "{}/rubbish", "is no PEM file"),
+        ("{}/tls.crt", "{}/locked.key", "can't be used"),
+        ("{}/empty", "{}/tls.key", "is no PEM file"),
+    ],
+)
+def test_certificates_that_can_not_be_used(tmp_path: Path, certificate: str, key: str, words: str) -> None:
+    _, good = self_signed(tmp_path, "wx.example")
+    self_signed(tmp_path, "wx.example", called="other")
+    (tmp_path / "rubbish").write_bytes(os.urandom(100))
+    (tmp_path / "empty").write_bytes(b"")
+    key_of = serialization.load_pem_private_key(good.read_bytes(), None)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+    (tmp_path / "locked.key").write_bytes(key_of.private_bytes(*form))
+    settings = Settings(tls_certificate=certificate.format(tmp_path), tls_key=key.format(tmp_path))
+    with pytest.raises(BadSettings) as refused:
+        tls_context(settings, {})
+    assert words in str(refused.value)
+    assert "tls_" in refused.value.message

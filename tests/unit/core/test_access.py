@@ -1,0 +1,124 @@
+"""Scopes, and the counting of failures."""
+
+import itertools
+import logging
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core import access
+from wxcontroller.core.access import About, Scope
+from wxcontroller.core.addresses import is_loopback
+from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.limiter import BURST, SECONDS_EACH, FailureLimiter, caller_of
+
+
+def test_each_scope_includes_those_before_it() -> None:
+    order = [Scope.READ, Scope.SEND, Scope.CONTROL, Scope.ADMIN]
+    for (low, a), (high, b) in itertools.product(enumerate(order), repeat=2):
+        assert b.covers(a) == (low <= high)
+
+
+def test_what_is_not_in_the_table_needs_the_highest() -> None:
+    for endpoint in (
+        access.of_controller("GET", "/v1/new"),
+        access.of_controller("PUT", "/v1/accounts/{name}"),
+        access.of_call("/openwx/new_call"),
+        access.of_call("/openwx/get_user_inf%6f"),
+        access.of_call("/openwx/get_user_info//"),
+        access.of_call("/"),
+        access.of_own_port("POST", "/v1/status"),
+        access.of_own_port("GET", "/v1/new/{id}"),
+    ):
+        assert endpoint.scope is Scope.ADMIN
+    assert access.of_controller("GET", "/v1/new").about is About.MACHINE
+    assert access.of_controller("HEAD", "/v1/accounts").scope is Scope.READ
+    assert access.of_controller("GET", "/openwx/start_client/").scope is Scope.CONTROL
+    assert access.of_controller("GET", "/v1/accounts/").scope is Scope.ADMIN
+    assert access.of_call("/openwx/get_user_info/").scope is Scope.READ
+
+
+class TestLimiter:
+    """Failures of callers."""
+
+    def test_after_a_burst_one_every_few_seconds(self) -> None:
+        now = [100.0]
+        limiter = FailureLimiter(lambda: now[0])
+        assert [limiter.failed("192.0.2.1").retry_after for _ in range(BURST)] == [0] * BURST
+        assert limiter.failed("192.0.2.1").retry_after == SECONDS_EACH
+        assert limiter.failed("192.0.2.2").retry_after == 0
+        now[0] += SECONDS_EACH
+        assert limiter.failed("192.0.2.1").retry_after == 0
+        assert limiter.failed("192.0.2.1").retry_after > 0
+
+    def test_an_ipv6_network_is_one_caller_and_a_mapped_address_the_ipv4_one(self) -> None:
+        limiter = FailureLimiter(lambda: 0.0)
+        for number in range(BURST):
+            limiter.failed(caller_of(f"2001:db8::{number:x}"))
+            limiter.failed(caller_of("192.0.2.1"))
+        assert limiter.failed(caller_of("2001:db8::ffff:1")).retry_after > 0
+        assert limiter.failed(caller_of("2001:db8:0:1::1")).retry_after == 0
+        assert limiter.failed(caller_of("::ffff:192.0.2.1")).retry_after > 0
+        assert limiter.failed(caller_of(None)).retry_after == 0
+        assert caller_of("fe80::1%eth0") == caller_of("fe80::2")
+
+    def test_few_lines_are_logged_and_none_is_forgotten(self) -> None:
+        now = [0.0]
+        limiter = FailureLimiter(lambda: now[0])
+        logged = [limiter.failed("192.0.2.1") for _ in range(30)]
+        assert [failure.log for failure in logged] == [True] + [False] * 29
+        now[0] = 11.0
+        again = limiter.failed("192.0.2.1")
+        assert (again.log, again.unlogged) == (True, 29)
+
+    def test_many_callers_take_no_more_memory(self) -> None:
+        limiter = FailureLimiter(lambda: 0.0)
+        for number in range(20_000):
+            limiter.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        assert len(limiter._peers) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (("127.0.0.1", 1), True),
+        (("127.9.9.9", 1), True),
+        (("::1", 1, 0, 0), True),
+        (("::ffff:127.0.0.1", 1, 0, 0), True),
+        ("/run/x.sock", True),
+        ("", True),
+        (("0.0.0.0", 1), False),
+        (("::", 1, 0, 0), False),
+        (("192.0.2.1", 1), False),
+        (("::ffff:192.0.2.1", 1, 0, 0), False),
+        (("fe80::1%lo", 1, 0, 1), False),
+        ((3, 5), False),
+        (None, False),
+    ],
+)
+def test_what_this_machine_alone_reaches(address: object, expected: bool) -> None:
+    assert is_loopback(address) is expected
+
+
+def test_no_token_gets_into_the_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    secret = "0123456789abcdef" * 4
+    try:
+        setup_logging("test")
+        log = logging.getLogger("some.library")
+        log.warning("GET /openwx/x?token=%s failed", f"wxc_12345678_{secret}")
+        try:
+            raise ValueError(f"bad URL http://h/?token=wxc_12345678_{secret}")
+        except ValueError:
+            log.exception("it failed")
+    finally:
+        for handler in list(root.handlers):
+            root.removeHandler(handler)
+        for handler in before:
+            root.addHandler(handler)
+        root.setLevel(level)
+    said = capsys.readouterr().err
+    assert "token=wxc_12345678_… failed" in said
+    assert "ValueError: bad URL" in said
+    assert secret not in said

@@ -1,0 +1,242 @@
+"""Tokens: what is kept of one, who may read it, and that what can't be used lets nobody in."""
+
+import json
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core import porttokens
+from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import BadName, BadSettings
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.tokens import (
+    Token,
+    TokenFile,
+    Tokens,
+    UnknownToken,
+    digest,
+    minted,
+    parse,
+    rendered,
+    token_book,
+)
+
+SHAPE = re.compile(r"wxc_[0-9a-f]{8}_[0-9a-f]{64}")
+
+
+def made(
+    name: str = "bot", *accounts: str, scope: Scope = Scope.SEND, expires: int | None = None
+) -> tuple[str, Token]:
+    return minted(name, scope, accounts, expires)
+
+
+def test_a_token_is_256_random_bits_and_only_its_hash_is_kept(tmp_path: Path) -> None:
+    texts = {made()[0] for _ in range(50)}
+    assert len(texts) == 50
+    assert all(SHAPE.fullmatch(text) for text in texts)
+    shown, token = made("bot", "alice", "小店", "alice")
+    file = TokenFile(tmp_path / "tokens")
+    file.add(token)
+    content = file.path.read_text()
+    assert shown not in content
+    assert shown.rpartition("_")[2] not in content
+    assert digest(shown) in content
+    assert file.read().by_id == {token.id: token}
+    assert token.accounts == ("alice", "小店")
+
+
+def test_the_file_is_for_root_and_its_group_and_replaced_whole(tmp_path: Path) -> None:
+    file = TokenFile(tmp_path / "tokens", group=12345)
+    file.add(made("a")[1])
+    before = file.path.stat()
+    assert (stat.S_IMODE(before.st_mode), before.st_gid) == (0o640, 12345)
+    with file.path.open("rb") as reader:
+        file.add(made("b")[1])
+        assert len(parse(reader.read(), "").by_id) == 1  # who has begun to read has the old one to its end
+    assert file.path.stat().st_ino != before.st_ino
+    assert [entry.name for entry in tmp_path.iterdir()] == ["tokens"]
+
+
+def test_many_at_once_lose_none(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from wxcontroller.core.tokens import *; "
+        "[TokenFile(Path(sys.argv[1])).add(minted(f'{sys.argv[2]}-{n}', Scope.READ, (), None)[1]) for n in range(10)]"
+    )
+    path = tmp_path / "tokens"
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(4)]
+    assert [run.wait(60) for run in runs] == [0] * 4
+    assert len(TokenFile(path).read().by_id) == 40
+
+
+def test_finding_and_revoking(tmp_path: Path) -> None:
+    file = TokenFile(tmp_path / "tokens")
+    shown, bot = made("bot")
+    other, _ = made("bot")
+    tokens = file.add(bot)
+    assert tokens.find(shown) == bot
+    for wrong in (
+        "",
+        "x",
+        other,
+        shown[:-1],
+        shown[:-1] + ("0" if shown[-1] != "0" else "1"),
+        shown.upper(),
+        "\udcff",
+    ):
+        assert tokens.find(wrong) is None
+    with pytest.raises(BadName, match="already"):
+        file.add(made("bot")[1])
+    with pytest.raises(UnknownToken):
+        file.revoke("nobody")
+    gone, left = file.revoke("bot")
+    assert (gone, left.required, left.find(shown)) == (bot, False, None)
+    file.add(bot)
+    assert file.revoke(bot.id)[0] == bot
+
+
+def test_an_expired_token_is_known_and_still_keeps_the_door_closed() -> None:
+    shown, token = made(expires=1000)
+    tokens = Tokens({token.id: token})
+    assert tokens.required
+    assert tokens.find(shown) == token
+    assert (token.expired(999.9), token.expired(1000)) == (False, True)
+
+
+def test_a_book_sees_each_change_at_once(tmp_path: Path) -> None:
+    file = TokenFile(tmp_path / "tokens")
+    book = token_book(file.path)
+    assert not book.current().required
+    shown, token = made()
+    file.add(token)
+    assert book.current().find(shown) == token
+    assert book.current() is book.current()
+    file.revoke(token.id)
+    assert book.current().find(shown) is None
+    file.path.unlink()
+    assert not book.current().required
+    file.path.write_text("")
+    assert not book.current().required  # an empty file has none
+
+
+def damaged() -> list[bytes]:
+    _, token = made("bot", "alice")
+    entry = token.as_json()
+    without = {key: {k: v for k, v in entry.items() if k != key} for key in entry}
+    changed = [
+        {**entry, "scope": "all"},
+        {**entry, "accounts": "alice"},
+        {**entry, "accounts": ["../etc"]},
+        {**entry, "expires": "soon"},
+        {**entry, "sha256": "00"},
+        *(without[key] for key in ("id", "sha256", "scope", "accounts", "expires", "created")),
+    ]
+    return [
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"tokens": {}}',
+        b"[" * 100_000,
+        b'{"tokens": [1]}',
+        json.dumps({"tokens": [entry, entry]}).encode(),
+        *(json.dumps({"tokens": [each]}).encode() for each in changed),
+    ]
+
+
+@pytest.mark.parametrize("content", damaged(), ids=range(len(damaged())))
+def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
+    file = TokenFile(tmp_path / "tokens")
+    shown, token = made("before")
+    file.add(token)
+    book = token_book(file.path)
+    assert book.current().find(shown) == token
+    file.path.write_bytes(content)
+    tokens = book.current()
+    assert tokens.required
+    assert tokens.find(shown) is None
+    assert "tokens: " in tokens.broken
+    with pytest.raises(BadSettings):
+        file.add(made("after")[1])
+    assert file.path.read_bytes() == content  # it is for the admin to look at
+
+
+def test_a_file_that_can_not_be_read_lets_nobody_in_and_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.mkdir()
+    book = token_book(path)
+    assert book.current().required
+    path.rmdir()
+    assert not book.current().required
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", " a", "a ", "x" * 65, "a/b", "a:b"])
+def test_names_that_tokens_can_not_have(name: str) -> None:
+    with pytest.raises(BadName):
+        made(name)
+
+
+def test_accounts_are_names_as_accounts_have_them() -> None:
+    with pytest.raises(BadName):
+        made("bot", ".alice")
+    _, token = made("bot", "小店")
+    assert token.instances is not None
+    assert all(re.fullmatch(r"x-[a-z2-7]{15}", each) for each in token.instances)
+    assert made("bot")[1].instances is None
+
+
+class TestPortTokens:
+    """What the accounts may know."""
+
+    def test_an_account_recognises_its_own_and_nobody_elses(self, tmp_path: Path) -> None:
+        paths = Paths(tmp_path)
+        paths.port_tokens.parent.mkdir(parents=True)
+        own, alices = made("own", "alice", scope=Scope.SEND, expires=2000)
+        wide, everybodys = made("wide", scope=Scope.ADMIN)
+        both, two = made("both", "alice", "bob")
+        tokens = Tokens({each.id: each for each in (alices, everybodys, two)})
+        porttokens.publish(paths, tokens)
+        content = paths.port_tokens.read_text()
+        for secret in (own, wide, both, alices.sha256, everybodys.sha256, two.sha256, "alice", "bob", "own", "wide"):
+            assert secret not in content
+        known = porttokens.port_book(paths).current()
+        assert known.closed
+        found = known.find("alice", own, 1999)
+        assert found is not None
+        assert found.scope is Scope.SEND
+        assert known.find("alice", own, 2000) is None
+        assert known.find("bob", own, 0) is None
+        for shown in (wide, both, "", alices.sha256):
+            assert known.find("alice", shown, 0) is None
+
+    def test_no_file_is_no_tokens_and_a_damaged_one_lets_nobody_in(self, tmp_path: Path) -> None:
+        paths = Paths(tmp_path)
+        book = porttokens.port_book(paths)
+        assert not book.current().closed
+        paths.port_tokens.parent.mkdir(parents=True)
+        porttokens.publish(paths, Tokens())
+        assert not paths.port_tokens.exists()
+        for content in ("", "{", "[]", '{"closed": 1, "tokens": []}', '{"closed": false}'):
+            paths.port_tokens.write_text(content)
+            assert book.current().closed, content
+        porttokens.publish(paths, Tokens())
+        assert not book.current().closed
+        porttokens.publish(paths, Tokens(broken="x"))
+        assert book.current().closed
+
+    def test_it_is_written_only_when_something_changed(self, tmp_path: Path) -> None:
+        paths = Paths(tmp_path)
+        paths.port_tokens.parent.mkdir(parents=True)
+        tokens = Tokens({token.id: token for _, token in [made("a", "alice")]})
+        porttokens.publish(paths, tokens)
+        before = paths.port_tokens.stat()
+        porttokens.publish(paths, tokens)
+        assert paths.port_tokens.stat() == before
+        assert stat.S_IMODE(before.st_mode) == 0o640
+
+
+def test_what_is_written_is_read_back() -> None:
+    tokens = Tokens({token.id: token for _, token in [made("a", "alice", expires=2_000_000_000), made("b")]})
+    assert parse(rendered(tokens), "") == tokens

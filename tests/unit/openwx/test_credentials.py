@@ -1,0 +1,110 @@
+"""Where a token may stand in a request, and that nothing but the token is taken out of it."""
+
+from urllib.parse import parse_qsl, quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxcontroller.openwx import credentials
+from wxcontroller.openwx.parameters import BadParameter, query_of, raw_pairs
+
+URLENCODED = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "other", "found"),
+    [
+        (None, None, None),
+        ("Bearer T", None, "T"),
+        ("bearer   T ", "X", "T"),
+        ("Bearer", "X", ""),
+        ("Basic dTpw", None, None),
+        ("Basic dTpw", " X ", "X"),
+        ("BearerT", "X", "X"),
+        ("", "", None),
+    ],
+)
+def test_headers(authorization: str | None, other: str | None, found: str | None) -> None:
+    assert credentials.from_headers(authorization, other) == found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", None),
+        ("a=1", None),
+        ("token=T", "T"),
+        ("token=S&%74%6fken=T", "T"),
+        ("token=T&token=", "T"),
+        ("Token=T", None),
+    ],
+)
+def test_query(query: str, found: str | None) -> None:
+    assert credentials.from_query(query) == found
+    assert credentials.from_form(URLENCODED, query.encode()) == found
+    assert credentials.from_form("application/json", query.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "left"),
+    [
+        ("/x", "/x"),
+        ("/x?", "/x?"),
+        ("/x?a=%2f&b=%E4%BD&&c", "/x?a=%2f&b=%E4%BD&&c"),
+        ("/x?token=T", "/x"),
+        ("/x?a=1&token=T&b=2&%74oken=U&token", "/x?a=1&b=2"),
+        ("/x?tokens=T&b=token", "/x?tokens=T&b=token"),
+        ("/x?token=T?token=U&a=?", "/x?a=?"),
+        ("http://h/x?token=T&a=1", "http://h/x?a=1"),
+    ],
+)
+def test_without_token(target: str, left: str) -> None:
+    assert credentials.without_token(target) == left
+
+
+NAMES = st.sampled_from(["token", "tok%65n", "client", "a", "", "tokens", "Token"])
+PAIRS = st.lists(st.tuples(NAMES, st.text(max_size=8).map(quote)), max_size=8)
+
+
+@given(PAIRS)
+def test_every_token_goes_and_everything_else_stays(pairs: list[tuple[str, str]]) -> None:
+    query = "&".join(f"{name}={value}" for name, value in pairs)
+    wanted = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "token"]
+    left = query_of(credentials.without_token(f"/x?{query}"))
+    assert parse_qsl(left, keep_blank_values=True) == wanted
+    body = query.encode()
+    kept = b"".join(body[start:end] for start, end in credentials.spans_without_token(URLENCODED, body))
+    assert parse_qsl(kept.decode(), keep_blank_values=True) == wanted
+
+
+FIELDS = st.lists(
+    st.tuples(st.sampled_from(["token", "client", "media_data"]), st.binary(max_size=20), st.booleans()), max_size=6
+)
+
+
+@given(FIELDS, st.booleans())
+def test_also_in_multipart_forms_and_files(fields: list[tuple[str, bytes, bool]], preamble: bool) -> None:
+    head = 'Content-Disposition: form-data; name="{}"{}\r\n\r\n'
+    body = b"before\r\n" if preamble else b""
+    for name, content, is_file in fields:
+        body += b"--XyZ\r\n" + head.format(name, '; filename="f"' if is_file else "").encode() + content + b"\r\n"
+    body += b"--XyZ--\r\n"
+    kind = "multipart/form-data; boundary=XyZ"
+    kept = b"".join(body[start:end] for start, end in credentials.spans_without_token(kind, body))
+    wanted = [(name, content) for name, content, _ in fields if name != "token"]
+    assert raw_pairs("", kind, kept) == [pair for pair in raw_pairs("", kind, body) if pair[0] != "token"]
+    if not any(b"--XyZ" in content for _, content, _ in fields):
+        assert raw_pairs("", kind, kept) == wanted
+
+
+@given(st.binary(max_size=200))
+def test_no_body_upsets_it(body: bytes) -> None:
+    for kind in (URLENCODED, "multipart/form-data; boundary=b", "multipart/form-data", ""):
+        for content in (body, b"--b\r\n" + body, b"--b\r\nContent-Disposition: form-data; name=token" + body):
+            try:
+                spans = credentials.spans_without_token(kind, content)
+            except BadParameter:
+                continue
+            assert all(0 <= start < end <= len(content) for start, end in spans)
+            assert spans == sorted(spans)

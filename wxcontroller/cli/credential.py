@@ -1,0 +1,80 @@
+"""Finding the token that lets wxctl in."""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.core.jsontypes import JsonValue, integer, items, text
+from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.paths import Paths
+
+VARIABLE = "WXCTL_TOKEN"
+_WHERE = "~/.config/wxctl/token"
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Where to look for a token: ``given`` on the command line, then the environment, then files."""
+
+    given: str | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    paths: Paths = Paths()
+
+    def token(self, host: str, port: int) -> str:
+        """Return the token for the controller at an address, "" when there is none. Raises BadUsage.
+
+        Root's own is for the controller of this machine alone, and comes before the file: that may be for another.
+        """
+        if self.given is not None:
+            return self._read(self.given) if self.given.startswith("@") else self.given
+        return self.environment.get(VARIABLE) or self.roots(host, port) or self._kept()
+
+    def roots(self, host: str, port: int) -> str:
+        """Return root's token, "" when we are not root or the address is not one of this machine's controller."""
+        try:
+            content: JsonValue = json.loads(self.paths.local_token.read_bytes())
+        except (OSError, ValueError):
+            return ""
+        for address in items(member(content, "addresses")):
+            pair = items(address)
+            if len(pair) == 2 and integer(pair[1]) == port and _same(text(pair[0]), host):
+                return text(member(content, "token"))
+        return ""
+
+    def _kept(self) -> str:
+        home = self.environment.get("HOME")
+        base = self.environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+        path = Path(base, "wxctl/token")
+        if not base or not path.exists():
+            return ""
+        return self._read(f"@{path}")
+
+    def _read(self, given: str) -> str:
+        path = Path(given.removeprefix("@"))
+        try:
+            with path.open(encoding="utf-8") as stream:
+                mode = os.fstat(stream.fileno()).st_mode
+                if stat.S_ISREG(mode) and mode & 0o077:
+                    raise BadUsage(f"the token in {path} can be read by others", f"chmod 600 {path}")
+                return stream.read().strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            raise BadUsage(
+                f"the token can't be read from {path}: {problem}", f"name a file that holds one; without, {_WHERE}"
+            ) from None
+
+
+def _same(listening: str, host: str) -> bool:
+    """Say whether a host in a URL is reached at an address that is listened on."""
+    try:
+        own = ip_address(listening.partition("%")[0])
+        asked = ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return False
+    if host == "localhost" and own.is_loopback:
+        return True
+    return own == asked or (own.is_unspecified and asked.is_loopback)

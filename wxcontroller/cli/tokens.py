@@ -1,0 +1,189 @@
+"""The verb token: making, showing and revoking the API's tokens, in their file. Needs no controller."""
+
+import grp
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from wxcontroller.cli.context import Session, json_option
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.core.access import MEANINGS, Scope
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.porttokens import publish
+from wxcontroller.core.tokens import Token, TokenFile, Tokens, minted
+
+_F = TypeVar("_F", bound=Callable[..., object])
+_GROUP = "wxcontroller"
+_UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
+# For tests and for looking at a copied system.
+_ROOT = click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
+
+
+@click.group(short_help="Make, show and revoke tokens for the API.")
+def token() -> None:
+    """Make, show and revoke tokens for the API, as root on the controller's machine.
+
+    While there are none, every program on that machine may call the API. As soon as there is one, every caller needs
+    one. Changes count at once, also for a controller that runs.
+    """
+
+
+@token.command(
+    "create",
+    short_help="Make a token, and print it this once.",
+    epilog="Examples: wxctl token create bot --scope send --account alice · "
+    "wxctl token create panel --scope control --expires 90d",
+)
+@click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice([scope.value for scope in Scope]),
+    default=Scope.READ.value,
+    show_default=True,
+    help="What it is good for: " + "; ".join(f"{scope}: {words}" for scope, words in MEANINGS.items()) + ".",
+)
+@click.option(
+    "--account", "accounts", multiple=True, metavar="NAME", help="Bind it to this account; may be repeated."
+)
+@click.option("--expires", metavar="WHEN", help="After a time (12h, 30d, 8w, 1y), or at a date (2030-01-31).")
+@_ROOT
+@json_option
+@click.pass_obj
+def create(
+    session: Session, name: str, scope: str, accounts: tuple[str, ...], expires: str | None, root: Path
+) -> None:
+    """Make a token and print it on standard output. It is kept as a hash only, and can't be shown again."""
+    shown, made = minted(name, Scope(scope), accounts, _expiry(expires))
+    tokens = _changed(lambda file: file.add(made), root)
+    if session.json:
+        session.emit({**_public(made), "token": shown})
+    else:
+        click.echo(shown)
+        click.echo(f"wxctl: token {made.name} ({made.id}): {_words(made)}; it is not shown again", err=True)
+    if len(tokens.by_id) == 1:
+        click.echo(
+            "wxctl: it is the first one: from now on every caller needs a token, programs on this machine too",
+            err=True,
+        )
+    _publish(tokens, root)
+
+
+@token.command("list", short_help="Show all tokens.", epilog="Example: wxctl token list --json")
+@_ROOT
+@json_option
+@click.pass_obj
+def list_(session: Session, root: Path) -> None:
+    """Show all tokens: id, name, scope, the accounts each is bound to, when it was made and when it expires."""
+    tokens = _changed(lambda file: file.read(), root)
+    _publish(tokens, root)
+    if session.json:
+        session.emit({"tokens": [_public(each) for each in tokens.by_id.values()]})
+        return
+    if not tokens.by_id:
+        click.echo("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)
+        return
+    from wxcontroller.cli.terminal import console, print_table, token_table
+
+    print_table(token_table(list(tokens.by_id.values()), time.time()), console())
+
+
+@token.command(
+    "revoke",
+    short_help="Make a token worthless.",
+    epilog="Examples: wxctl token revoke bot · wxctl token revoke 1f3c09aa",
+)
+@click.argument("which", metavar="ID|NAME")
+@_ROOT
+@json_option
+@click.pass_obj
+def revoke(session: Session, which: str, root: Path) -> None:
+    """Make a token worthless, at once, by its id or name."""
+    gone: list[Token] = []
+
+    def take_out(file: TokenFile) -> Tokens:
+        taken, left = file.revoke(which)
+        gone.append(taken)
+        return left
+
+    tokens = _changed(take_out, root)
+    _publish(tokens, root)
+    if session.json:
+        session.emit(_public(gone[0]))
+    else:
+        click.echo(f"token {gone[0].name} ({gone[0].id}) is revoked")
+    if not tokens.by_id:
+        click.echo(
+            "wxctl: it was the last one: every program on this machine may call the API now, and a controller that "
+            "others reach lets nobody in",
+            err=True,
+        )
+
+
+def _changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
+    """Do something to the file. Raises WxError saying what to do."""
+    path = Paths(root).tokens_file
+    try:
+        return change(TokenFile(path, _group(root)))
+    except PermissionError:
+        raise WxError(f"{path} is root's", "run it as root, on the controller's machine") from None
+    except OSError as problem:
+        raise WxError(
+            f"{path}: {problem.strerror or problem}", "is wxcontroller installed here, and the disk not full?"
+        ) from None
+
+
+def _publish(tokens: Tokens, root: Path) -> None:
+    """Tell the accounts' ports."""
+    paths = Paths(root)
+    try:
+        publish(paths, tokens, _group(root))
+    except OSError as problem:
+        raise WxError(
+            f"the accounts' own ports don't know of that yet: {paths.port_tokens}: {problem.strerror or problem}",
+            "systemd-tmpfiles --create wxcontroller.conf makes the directory; then: wxctl token list",
+        ) from None
+
+
+def _group(root: Path) -> int | None:
+    if root != Path("/"):
+        return None
+    try:
+        return grp.getgrnam(_GROUP).gr_gid
+    except KeyError:
+        raise WxError(
+            f"there is no group {_GROUP}: wxcontroller is not installed here",
+            "tokens are made on the controller's machine",
+        ) from None
+
+
+def _public(kept: Token) -> JsonObject:
+    content = kept.as_json()
+    del content["sha256"]
+    return content
+
+
+def _words(kept: Token) -> str:
+    bound = ", ".join(kept.accounts)
+    return f"scope {kept.scope}" + (f", for {bound} only" if bound else ", for all accounts")
+
+
+def _expiry(given: str | None) -> int | None:
+    """Read --expires. Raises BadUsage."""
+    if given is None:
+        return None
+    if found := re.fullmatch(r"([1-9][0-9]{0,4})([hdwy])", given):
+        return int(time.time()) + int(found[1]) * _UNITS[found[2]]
+    try:
+        moment = int(datetime.fromisoformat(given).astimezone().timestamp())
+    except (ValueError, OverflowError):
+        raise BadUsage(f"--expires {given} is no time", "write it like 12h, 30d, 8w, 1y or 2030-01-31") from None
+    if moment <= time.time():
+        raise BadUsage(f"--expires {given} is over already", "give a time to come")
+    return moment

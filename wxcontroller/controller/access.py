@@ -1,0 +1,119 @@
+"""Letting requests in: each route's line in the table of core/access.py, held against who calls."""
+
+from aiohttp import web
+
+from wxcontroller.controller.body import has_body, take
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import Handler
+from wxcontroller.controller.gate import ANYBODY, NOBODY, Caller
+from wxcontroller.core import access
+from wxcontroller.core.access import About, Endpoint, Scope
+from wxcontroller.core.errors import BadName
+from wxcontroller.openwx import credentials
+from wxcontroller.openwx.parameters import is_form, query_of
+
+_CALLER = "caller"
+PASSED_ON = "/openwx/{rest}"
+# The old API's root, where nothing is.
+_NOWHERE = frozenset({"/openwx", "/openwx/"})
+_ANY_TOKEN = Endpoint(("*",), "*", Scope.READ, About.NOTHING, "paths that lead nowhere")
+
+
+def caller(request: web.Request) -> Caller:
+    """Return who sent a request."""
+    found: Caller = request.get(_CALLER, NOBODY)
+    return found
+
+
+def sent_path(request: web.Request) -> str:
+    """Return a request's path as it was sent."""
+    raw = request.raw_path
+    if not raw.startswith("/"):  # with scheme and host (RFC 9112 3.2.2)
+        _, slash, rest = raw.partition("://")[2].partition("/")
+        raw = slash + rest
+    return raw.partition("#")[0].partition("?")[0]
+
+
+def endpoint_of(request: web.Request) -> Endpoint:
+    """Return the line of the table for a request."""
+    match = request.match_info
+    if match.http_exception is not None:
+        return _ANY_TOKEN
+    resource = match.route.resource
+    path = resource.canonical if resource is not None else ""
+    if path in _NOWHERE:
+        return _ANY_TOKEN
+    return access.of_call(sent_path(request)) if path == PASSED_ON else access.of_controller(request.method, path)
+
+
+@web.middleware
+async def let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Pass a request on if its caller may do that; raises Refused if not."""
+    endpoint = endpoint_of(request)
+    if endpoint.scope is None:
+        return await handler(request)
+    gate = context(request).gate
+    found = ANYBODY if gate.is_open else gate.caller(await _presented(request), _address(request))
+    if not found.scope.covers(endpoint.scope):
+        raise gate.denied(
+            found,
+            f"{request.method} {sent_path(request)[:200]} needs the scope {endpoint.scope}",
+            f"use a token with that scope; this one has {found.scope}",
+        )
+    request[_CALLER] = found
+    if endpoint.about is About.MACHINE and found.instances is not None:
+        raise gate.denied(
+            found,
+            f"{sent_path(request)[:200]} is about all accounts",
+            "use a token that is not bound to accounts",
+        )
+    if endpoint.about is About.NAME:
+        hold_to_accounts(request, request.match_info["name"])
+    return await handler(request)
+
+
+def hold_to_accounts(request: web.Request, given: str) -> None:
+    """Raise Refused when a caller that is bound to accounts asks for another one, by name or id."""
+    found = caller(request)
+    if found.instances is None:
+        return
+    shared = context(request)
+    try:
+        instance = shared.accounts.known.resolve(given)
+    except BadName:
+        return  # it is nobody's; what follows says so
+    if not found.may_see(instance):
+        raise shared.gate.denied(
+            found,
+            "this token is bound to other accounts",
+            "use one that is bound to this account, or to none",
+        )
+
+
+def looks_for_token(request: web.Request) -> bool:
+    """Say whether a request's body may hold a token: where tokens count, in forms that are not too long."""
+    return (
+        "Content-Type" in request.headers
+        and is_form(request.headers["Content-Type"])
+        and (request.content_length or 0) <= credentials.LONGEST_FORM
+        and not context(request).gate.is_open
+    )
+
+
+async def _presented(request: web.Request) -> str | None:
+    headers = request.headers
+    token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
+    if token is None:
+        token = credentials.from_query(query_of(request.raw_path))
+    if token is None and has_body(request) and looks_for_token(request):
+        try:
+            body = await take(request, credentials.LONGEST_FORM)
+        except web.HTTPRequestEntityTooLarge:
+            return None
+        token = credentials.from_form(headers.get("Content-Type", ""), body)
+    return token
+
+
+def _address(request: web.Request) -> object:
+    transport = request.transport
+    return transport.get_extra_info("peername") if transport is not None else None

@@ -1,0 +1,168 @@
+"""Who calls: a token holder, root on this machine, or anybody on it as long as there are no tokens."""
+
+import hmac
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wxcontroller.controller.errors import Refused
+from wxcontroller.core.access import Scope
+from wxcontroller.core.addresses import is_loopback
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.limiter import FailureLimiter, caller_of
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.tokens import Tokens, minted_for_root, token_book
+
+log = logging.getLogger(__name__)
+_HOW = (
+    "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a form of "
+    "up to 1 MiB); root on the controller's machine makes one: wxctl token create NAME"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request. ``instances`` are the accounts it is bound to, None when it is bound to none.
+
+    ``token`` is its token's id, "" for who needs none.
+    """
+
+    words: str
+    scope: Scope
+    instances: frozenset[str] | None = None
+    token: str = ""
+
+    def may_see(self, instance: str) -> bool:
+        """Say whether an account is one of the caller's."""
+        return self.instances is None or instance in self.instances
+
+
+ANYBODY = Caller("a program on this machine", Scope.ADMIN)
+ROOT = Caller("root on this machine", Scope.ADMIN)
+# May see what is open to all, and nothing of any account.
+NOBODY = Caller("somebody", Scope.READ, frozenset())
+
+
+class Gate:
+    """Knows the tokens as they are at the moment.
+
+    ``exposed``: others than this machine reach the controller, so that nobody passes without a token. ``local`` is
+    root's token, "" for none.
+    """
+
+    def __init__(self, paths: Paths, exposed: bool = False, local: str = "") -> None:
+        self.exposed = exposed
+        self._local = local
+        self._book = token_book(paths.tokens_file)
+        self._failures = FailureLimiter()
+        self._denials = FailureLimiter()
+        self._complaint = ""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens at this moment. When their file can't be used, that is logged once."""
+        tokens = self._book.current()
+        if tokens.broken != self._complaint:
+            self._complaint = tokens.broken
+            if tokens.broken:
+                log.error("nobody is let in, the tokens can't be used: %s", tokens.broken)
+        return tokens
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody who reaches the controller may do everything."""
+        return not self.exposed and not self.tokens.required
+
+    def caller(self, presented: str | None, address: object) -> Caller:
+        """Return who shows this token, where one is needed. ``address`` is the caller's as its socket gives it.
+
+        Raises Refused.
+        """
+        tokens = self.tokens
+        if presented is None:
+            raise self._refused(address, "no-token", "a token is needed", _HOW, "without a token")
+        known = tokens.find(presented)
+        if known is not None:
+            if not known.expired(time.time()):
+                return Caller(f"token {known.name} ({known.id})", known.scope, known.instances, known.id)
+            what = f"with the expired token {known.name} ({known.id})"
+            raise self._refused(address, "expired-token", "the token has expired", _HOW, what)
+        if self._is_local(presented) and is_loopback(address):
+            return ROOT
+        if tokens.broken:
+            raise Refused(
+                "tokens-unusable",
+                "the controller's tokens can't be used at the moment, nobody is let in",
+                "see on its machine: journalctl -u wxcontroller",
+                503,
+            )
+        raise self._refused(address, "bad-token", "the token is not valid (any more)", _HOW, "with a wrong token")
+
+    def still_good(self, caller: Caller) -> bool:
+        """Say whether somebody who was let in would be again: for answers that take their time."""
+        if caller is ROOT:
+            return True
+        if not caller.token:
+            return self.is_open
+        known = self.tokens.by_id.get(caller.token)
+        return known is not None and not known.expired(time.time())
+
+    def denied(self, caller: Caller, message: str, remedy: str) -> Refused:
+        """Return what to raise for a caller that is known and may not do this; it is logged."""
+        denial = self._denials.failed(caller.words)
+        if denial.log:
+            more = _more(denial.unlogged)
+            marks = fields(Event.ACCESS_REFUSED)
+            log.warning("%s may not do that: %s%s", caller.words, message, more, extra=marks)
+        return Refused("not-allowed", message, remedy)
+
+    def revoked(self) -> Refused:
+        """Return what to raise for a caller whose token has become worthless meanwhile."""
+        return Refused("bad-token", "the token is not valid any more", _HOW, 401)
+
+    def _is_local(self, presented: str) -> bool:
+        return bool(self._local) and hmac.compare_digest(
+            presented.encode("utf-8", "surrogateescape"), self._local.encode()
+        )
+
+    def _refused(self, address: object, code: str, message: str, remedy: str, what: str) -> Refused:
+        peer = address[0] if isinstance(address, tuple) and address else None
+        failure = self._failures.failed(caller_of(peer if isinstance(peer, str) else None))
+        if failure.log:
+            more = _more(failure.unlogged)
+            log.warning(
+                "a call %s from %s is refused%s",
+                what,
+                peer or "a local socket",
+                more,
+                extra=fields(Event.ACCESS_REFUSED),
+            )
+        if failure.retry_after:
+            return Refused(
+                "too-many-failures",
+                "too many calls without a valid token",
+                f"wait {failure.retry_after} s, or use a valid token: that is let in at once",
+                429,
+                failure.retry_after,
+            )
+        return Refused(code, message, remedy, 401)
+
+
+def _more(unlogged: int) -> str:
+    return f" ({unlogged} more before it)" if unlogged else ""
+
+
+def local_token(paths: Paths, addresses: Sequence[object]) -> str:
+    """Make root's token, and leave it with the addresses we listen on where root alone finds it. Raises OSError.
+
+    Another one at each start: who got hold of one by listening in our place has nothing when we are back.
+    """
+    made = minted_for_root()
+    paths.controller_runtime.mkdir(parents=True, exist_ok=True)
+    listening = [[address[0], address[1]] for address in addresses if isinstance(address, tuple)]
+    content = json.dumps({"token": made, "addresses": listening}) + "\n"
+    replace_file(paths.local_token, content.encode(), 0o600)
+    return made

@@ -1,0 +1,42 @@
+"""What every answer tells a browser: nothing in it is a page of ours, unless it is one."""
+
+from aiohttp import web
+
+from wxcontroller.controller.context import context
+
+# An account's program could answer with a page and scripts; opened in a browser they would be the dashboard's origin.
+# In a sandbox they are nobody's, and run nothing.
+_NO_PAGE = "sandbox; default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+# What an account's program may not tell the browsers of those who call through the controller.
+NOT_FROM_ACCOUNTS = frozenset(
+    {
+        "set-cookie",
+        "clear-site-data",
+        "refresh",
+        "service-worker-allowed",
+        "strict-transport-security",
+        "content-security-policy",
+        "content-security-policy-report-only",
+        "cross-origin-resource-policy",
+        "cross-origin-opener-policy",
+        "cross-origin-embedder-policy",
+        "www-authenticate",
+    }
+)
+
+
+async def harden(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that an answer has not. For ``on_response_prepare``."""
+    headers = response.headers
+    headers.update(_ALWAYS)
+    if "Content-Security-Policy" not in headers:
+        headers["Content-Security-Policy"] = _NO_PAGE
+    if "Cache-Control" not in headers:
+        headers["Cache-Control"] = "no-store"
+    if not context(request).settings.allow_origins:
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"

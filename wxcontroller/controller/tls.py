@@ -1,0 +1,57 @@
+"""TLS by certificate files, for callers from other machines."""
+
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.settings import Settings
+
+HANDSHAKE_SECONDS = 10.0
+
+
+def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext | None:
+    """Return what the settings' certificate and key make, None without any. Raises BadSettings."""
+    if not settings.tls_certificate:
+        return None
+    certificate = _place("tls_certificate", settings.tls_certificate, environment)
+    key = _place("tls_key", settings.tls_key, environment)
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.set_alpn_protocols(["http/1.1"])
+    try:
+        # With a password at hand nobody is asked for one.
+        made.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as problem:
+        why = problem.reason or "they are no PEM files"
+        raise BadSettings(
+            f"tls_certificate {certificate} and tls_key {key} can't be used: {why}",
+            "give a certificate with its chain and the key that belongs to it, in PEM, the key without a password",
+        ) from None
+    return made
+
+
+def _place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
+    """Return the file of a setting: a path, or the name of a credential of the unit. Raises BadSettings."""
+    path = Path(given)
+    if not path.is_absolute():
+        directory = environment.get("CREDENTIALS_DIRECTORY")
+        if not directory:
+            raise BadSettings(
+                f"{setting} names the credential {given}, but the unit has none",
+                "systemctl edit wxcontroller.service, and under [Service] LoadCredential="
+                f"{given}:/path/of/the/file; see wxcontroller.toml(5)",
+            )
+        path = Path(directory) / given
+    try:
+        with path.open("rb") as stream:
+            if re.search(rb"-----BEGIN ", stream.read(1 << 20)) is None:
+                raise BadSettings(f"{setting}: {path} is no PEM file", "name one that begins with -----BEGIN")
+    except OSError as problem:
+        raise BadSettings(
+            f"{setting}: {path} can't be read: {problem.strerror}",
+            "make it readable for user wxcontroller, or hand it over as a credential; see wxcontroller.toml(5)",
+        ) from None
+    return path

@@ -1,0 +1,51 @@
+"""Looking after the tokens between requests: what the accounts' ports must know of them."""
+
+import asyncio
+import logging
+import ssl
+
+from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.gate import Gate
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.porttokens import publish
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.tokens import Tokens
+
+log = logging.getLogger(__name__)
+_HELP = "df, and systemd-tmpfiles --create wxcontroller.conf, which makes the directory"
+
+
+async def watch_tokens(paths: Paths, gate: Gate, accounts: Accounts) -> None:
+    """Keep the accounts' file of tokens up to date, whoever changed the tokens. Runs until cancelled.
+
+    ``wxctl token`` writes both; this is for files that were restored, copied or edited.
+    """
+    published: Tokens | None = None
+    complaint = ""
+    while True:
+        tokens = gate.tokens
+        if tokens is not published:
+            try:
+                await asyncio.to_thread(publish, paths, tokens)
+                published, complaint = tokens, ""
+            except OSError as problem:
+                if str(problem) != complaint:
+                    log.error("the accounts' ports can't be told of the tokens: %s; see %s", problem, _HELP)
+                complaint = str(problem)
+        await asyncio.sleep(accounts.settings.check_interval)
+
+
+def warnings_of(gate: Gate, settings: Settings, tls: ssl.SSLContext | None) -> tuple[str, ...]:
+    """Return what the admin should know about who can call."""
+    found: list[str] = []
+    if gate.exposed and tls is None:
+        found.append(
+            "others than this machine reach the API without TLS: tokens and messages can be read on their way; "
+            "set tls_certificate and tls_key, or put a reverse proxy in front"
+        )
+    if settings.allow_hosts and gate.is_open:
+        found.append(
+            "allow_hosts names another way to the API and there is no token: who passes the reverse proxy may do "
+            "everything; make a token: wxctl token create NAME"
+        )
+    return tuple(found)

@@ -1,0 +1,182 @@
+"""Who may do what: the scopes of tokens, and one table of every endpoint with the scope that it needs.
+
+The controller and the accounts' ports check by this table, and the documents are held to it. A path that is missing
+from it needs the highest scope.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class Scope(StrEnum):
+    """What a token is good for. Each scope includes those before it."""
+
+    READ = "read"
+    SEND = "send"
+    CONTROL = "control"
+    ADMIN = "admin"
+
+    def covers(self, other: "Scope") -> bool:
+        """Say whether who has this scope may do what needs the other."""
+        return _ORDER.index(self) >= _ORDER.index(other)
+
+
+_ORDER = tuple(Scope)
+MEANINGS: Mapping[Scope, str] = {
+    Scope.READ: "look at accounts, people and groups, and take events",
+    Scope.SEND: "act in WeChat in an account's name: messages, groups, friends, remarks",
+    Scope.CONTROL: "start, stop and restart accounts, set their options, see QR codes",
+    Scope.ADMIN: "remove accounts, and what is none of the above",
+}
+
+
+class About(Enum):
+    """How a request says which account it is about: what a token that is bound to accounts is held to."""
+
+    NOTHING = "no account"
+    NAME = "the account in the path"
+    CLIENT = "the account that client names"
+    OWN = "all accounts; a bound token sees its own"
+    MACHINE = "all accounts; not for bound tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One line of the table. ``scope`` None: anybody may. GET includes HEAD."""
+
+    methods: tuple[str, ...]
+    path: str
+    scope: Scope | None
+    about: About
+    meaning: str
+
+
+def _page(path: str, meaning: str) -> Endpoint:
+    return Endpoint(("GET",), path, None, About.NOTHING, meaning)
+
+
+def _own(call: str, scope: Scope, about: About, meaning: str) -> Endpoint:
+    return Endpoint(("GET",), f"/openwx/{call}", scope, about, meaning)
+
+
+def _v1(method: str, path: str, scope: Scope, about: About, meaning: str) -> Endpoint:
+    return Endpoint((method,), f"/v1/{path}", scope, about, meaning)
+
+
+def _call(name: str, scope: Scope, meaning: str) -> Endpoint:
+    return Endpoint(("GET", "POST"), f"/openwx/{name}", scope, About.CLIENT, meaning)
+
+
+# What the controller answers itself, by the paths of its router.
+CONTROLLER: tuple[Endpoint, ...] = (
+    _page("/", "the dashboard; it asks for a token where one is needed"),
+    _page("/page/{digest}/{file}", "its scripts, style sheet, icon and texts"),
+    _own("check_client", Scope.READ, About.OWN, "the state of one account, or of all"),
+    _own("get_qrcode", Scope.CONTROL, About.CLIENT, "the QR code to scan: who has it can begin a login"),
+    _own("start_client", Scope.CONTROL, About.CLIENT, "start an account"),
+    _own("stop_client", Scope.CONTROL, About.CLIENT, "stop an account"),
+    _v1("GET", "health", Scope.READ, About.OWN, "how the controller is"),
+    _v1("GET", "accounts", Scope.READ, About.OWN, "all accounts, also as a stream"),
+    _v1("GET", "accounts/{name}", Scope.READ, About.NAME, "one account"),
+    _v1("GET", "accounts/{name}/qr", Scope.CONTROL, About.NAME, "its QR code: who has it can begin a login"),
+    _v1("POST", "accounts/{name}/start", Scope.CONTROL, About.NAME, "start it, with options"),
+    _v1("POST", "accounts/{name}/stop", Scope.CONTROL, About.NAME, "stop it"),
+    _v1("POST", "accounts/{name}/restart", Scope.CONTROL, About.NAME, "restart it"),
+    _v1("DELETE", "accounts/{name}", Scope.ADMIN, About.NAME, "stop and delete it"),
+    _v1("GET", "accounts/{name}/journal", Scope.READ, About.NAME, "the end of its journal"),
+    _v1("GET", "accounts/{name}/events", Scope.READ, About.NAME, "its events, by pages or as a stream"),
+    _v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
+    _v1("GET", "deliveries", Scope.READ, About.OWN, "what waits and what is dead, counted"),
+    _v1("GET", "accounts/{name}/deliveries", Scope.READ, About.NAME, "its deliveries"),
+    _v1("GET", "accounts/{name}/deliveries/{id}", Scope.READ, About.NAME, "one with its report"),
+    _v1("POST", "accounts/{name}/deliveries/replay", Scope.CONTROL, About.NAME, "send some again"),
+    _v1("POST", "accounts/{name}/deliveries/purge", Scope.ADMIN, About.NAME, "give some up"),
+    _v1("GET", "accounts/{name}/media/{file}", Scope.READ, About.NAME, "content that it received"),
+)
+
+# What an account's program answers under /openwx, at its own port and through the controller.
+ACCOUNT: tuple[Endpoint, ...] = (
+    _call("get_user_info", Scope.READ, "who the account is"),
+    _call("get_client_info", Scope.READ, "how its program is"),
+    _call("get_friend_info", Scope.READ, "all friends"),
+    _call("get_group_info", Scope.READ, "all groups with members"),
+    _call("get_group_basic_info", Scope.READ, "all groups without members"),
+    _call("search_friend", Scope.READ, "friends by an attribute"),
+    _call("search_group", Scope.READ, "groups by an attribute"),
+    _call("get_avatar", Scope.READ, "somebody's picture"),
+    _call("check_event", Scope.READ, "the events since it was asked last, which nobody else gets then"),
+    _call("send_friend_message", Scope.SEND, "a message to a friend"),
+    _call("send_group_message", Scope.SEND, "a message to a group"),
+    _call("consult", Scope.SEND, "a message, and the answer to it"),
+    _call("upload_media", Scope.SEND, "media to send later"),
+    _call("revoke_message", Scope.SEND, "take a message back"),
+    _call("create_group", Scope.SEND, "a new group"),
+    _call("invite_friend", Scope.SEND, "somebody into a group"),
+    _call("kick_group_member", Scope.SEND, "somebody out of a group"),
+    _call("set_group_displayname", Scope.SEND, "a group's name"),
+    _call("set_friend_markname", Scope.SEND, "a friend's remark"),
+    _call("set_markname", Scope.SEND, "the same"),
+    _call("stick", Scope.SEND, "a chat on top"),
+    _call("make_friend", Scope.SEND, "ask somebody to be a friend"),
+    _call("accept_friend_request", Scope.SEND, "accept who asks"),
+    _call("stop_client", Scope.CONTROL, "end its program"),
+)
+
+# What it answers at its own port only.
+OWN_PORT: tuple[Endpoint, ...] = (
+    _v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
+    _v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),
+    _v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),
+    _v1("GET", "deliveries/{id}", Scope.READ, About.NOTHING, "one with its report"),
+    _v1("POST", "deliveries/replay", Scope.CONTROL, About.NOTHING, "send some again"),
+    _v1("POST", "deliveries/purge", Scope.ADMIN, About.NOTHING, "give some up"),
+    _v1("GET", "media/{name}", Scope.READ, About.NOTHING, "content that it received"),
+)
+
+_PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
+_UNKNOWN_CALL = Endpoint(("*",), "/openwx/*", Scope.ADMIN, About.CLIENT, "any other call of an account")
+
+
+def _by_method(endpoints: tuple[Endpoint, ...]) -> Mapping[tuple[str, str], Endpoint]:
+    def pairs() -> Iterator[tuple[tuple[str, str], Endpoint]]:
+        for endpoint in endpoints:
+            for method in endpoint.methods:
+                yield (method, endpoint.path), endpoint
+
+    return dict(pairs())
+
+
+_CONTROLLER = _by_method(CONTROLLER)
+_OWN_PORT = _by_method(OWN_PORT)
+
+
+def of_controller(method: str, path: str) -> Endpoint:
+    """Return the line for a route of the controller's own; ``path`` as the router has it, with ``{name}``.
+
+    A slash at the end of a path under /openwx changes nothing, here and below.
+    """
+    found = _CONTROLLER.get((_plain(method), _without_slash(path)))
+    return found or Endpoint((method,), path, Scope.ADMIN, About.MACHINE, "not in the table")
+
+
+def of_call(path: str) -> Endpoint:
+    """Return the line for a request that is passed on to an account, whatever its method.
+
+    ``path`` is as it was sent: what is written in another way, percent-encoded say, is not in the table.
+    """
+    return _PASSED_ON.get(_without_slash(path), _UNKNOWN_CALL)
+
+
+def of_own_port(method: str, path: str) -> Endpoint:
+    """Return the line for a route of an account's own port only; ``path`` as the router has it."""
+    found = _OWN_PORT.get((_plain(method), path))
+    return found or Endpoint((method,), path, Scope.ADMIN, About.NOTHING, "not in the table")
+
+
+def _without_slash(path: str) -> str:
+    return path.removesuffix("/") if path.startswith("/openwx/") else path
+
+
+def _plain(method: str) -> str:
+    return "GET" if method == "HEAD" else method

@@ -1,0 +1,43 @@
+"""Telling addresses of this machine alone from those that others reach."""
+
+import ipaddress
+import socket
+from typing import TypeAlias
+
+Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_local(listening: socket.socket) -> bool:
+    """Say whether only this machine reaches a listening socket: loopback addresses and paths in the file system."""
+    return is_loopback(listening.getsockname())
+
+
+def is_loopback(address: object) -> bool:
+    """Say whether an address as sockets give it is one of loopback, or a path in the file system."""
+    if isinstance(address, str | bytes):
+        return True
+    ip = ip_of(address)
+    return ip is not None and ip.is_loopback
+
+
+def ip_of(address: object) -> Ip | None:
+    """Return the IP address in an address as sockets give it, IPv4 for a mapped one; None for all others."""
+    if not isinstance(address, tuple) or not address or not isinstance(address[0], str):
+        return None
+    return parse_ip(address[0])
+
+
+def parse_ip(written: str) -> Ip | None:
+    """Return the IP address that is written, IPv4 for a mapped one; None for what is none."""
+    try:
+        ip = ipaddress.ip_address(written.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return mapped or ip
+
+
+def shown(listening: socket.socket) -> str:
+    """Return a listening socket's address in words."""
+    name = listening.getsockname()
+    return f"{name[0]} port {name[1]}" if isinstance(name, tuple) else str(name)

@@ -1,0 +1,78 @@
+"""Counting the failures of each caller, so that wrong tokens cost little and fill no log.
+
+Only failures are held up. Nobody can find a token by trying, and a good one is always let in: behind a reverse proxy
+all callers have one address, and one of them could shut the others out.
+"""
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# So many failures at once, then one each so many seconds.
+BURST = 20
+SECONDS_EACH = 3.0
+_LOG_EACH = 10.0
+_MOST_PEERS = 4096
+
+
+@dataclass(slots=True)
+class _Peer:
+    left: float
+    at: float
+    logged_at: float = float("-inf")
+    unlogged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What to do about one failure: ``retry_after`` seconds to ask for, 0 for none; ``log`` when a line is due.
+
+    ``unlogged`` are the failures since the last line.
+    """
+
+    retry_after: int
+    log: bool
+    unlogged: int
+
+
+class FailureLimiter:
+    """A bucket for each caller, by whatever tells them apart."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._peers: dict[str, _Peer] = {}
+
+    def failed(self, key: str) -> Failure:
+        """Count a failure of a caller."""
+        now = self._clock()
+        peer = self._peers.pop(key, None) or _Peer(BURST, now)
+        self._peers[key] = peer  # the newest is last
+        if len(self._peers) > _MOST_PEERS:
+            del self._peers[next(iter(self._peers))]
+        peer.left = min(BURST, peer.left + (now - peer.at) / SECONDS_EACH)
+        peer.at = now
+        wait = 0
+        if peer.left >= 1:
+            peer.left -= 1
+        else:
+            wait = math.ceil((1 - peer.left) * SECONDS_EACH)
+        if now - peer.logged_at < _LOG_EACH:
+            peer.unlogged += 1
+            return Failure(wait, False, peer.unlogged)
+        unlogged, peer.unlogged, peer.logged_at = peer.unlogged, 0, now
+        return Failure(wait, True, unlogged)
+
+
+def caller_of(address: str | None) -> str:
+    """Return what stands for a caller by address: an IPv6 network of 64 bits is one, and so is all that has none."""
+    try:
+        ip = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)

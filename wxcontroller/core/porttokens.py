@@ -1,0 +1,110 @@
+"""What an account's program may know of the tokens: whether there are any, and which of them are its own.
+
+All accounts read one file, and any of them may have been taken over. So it holds no token's hash: each token that is
+bound to one account alone is there as a mark that only this account recognises, and only when the token is shown to
+it. A token that is good for more is not there, and is not taken at an account's port: whoever listens there would
+have it.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, text
+from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.tokens import Tokens, digest
+from wxcontroller.core.watched import Watched, read_small
+
+_MODE = 0o640
+
+
+@dataclass(frozen=True, slots=True)
+class PortToken:
+    """A token that is bound to one account: its scope, and when it ends (seconds since 1970, None: never)."""
+
+    scope: Scope
+    expires: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PortTokens:
+    """The file at one moment. ``closed``: who has no token is not let in."""
+
+    closed: bool = False
+    by_mark: Mapping[str, PortToken] = field(default_factory=dict[str, PortToken])
+
+    def find(self, instance: str, presented: str, now: float) -> PortToken | None:
+        """Return what a token is good for at this account's port, None when it is not."""
+        wanted, found = mark(instance, digest(presented)), None
+        for each, token in self.by_mark.items():
+            if hmac.compare_digest(each, wanted):
+                found = token
+        return found if found is not None and (found.expires is None or now < found.expires) else None
+
+
+def mark(instance: str, sha256: str) -> str:
+    """Return what stands for a token in the accounts' file."""
+    return hashlib.sha256(f"{instance}\0{sha256}".encode()).hexdigest()
+
+
+def rendered(tokens: Tokens) -> bytes:
+    """Return the content of the accounts' file."""
+    listed: list[JsonValue] = []
+    for token in tokens.by_id.values():
+        instances = token.instances
+        if instances is not None and len(instances) == 1:
+            [instance] = instances
+            own: JsonObject = {
+                "mark": mark(instance, token.sha256),
+                "scope": token.scope.value,
+                "expires": token.expires,
+            }
+            listed.append(own)
+    content: JsonObject = {"closed": tokens.required, "tokens": listed}
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def publish(paths: Paths, tokens: Tokens, group: int | None = None) -> None:
+    """Bring the accounts' file up to date. Raises OSError."""
+    wanted = rendered(tokens)
+    try:
+        if read_small(paths.port_tokens) == wanted:
+            return
+    except FileNotFoundError:
+        if not tokens.required:
+            return  # no file says the same
+    replace_file(paths.port_tokens, wanted, _MODE, durable=True, group=group)
+
+
+def port_book(paths: Paths) -> Watched[PortTokens]:
+    """Return the accounts' file as it is at each moment; one that can't be used lets nobody in."""
+    return Watched(paths.port_tokens, _parse, PortTokens(), lambda _: PortTokens(closed=True))
+
+
+def _parse(content: bytes) -> PortTokens:
+    wrong = BadSettings("the accounts' file of tokens can't be read", "systemctl restart wxcontroller writes it anew")
+    try:
+        parsed: JsonValue = json.loads(content)
+    except (ValueError, RecursionError):
+        raise wrong from None
+    closed, listed = member(parsed, "closed"), member(parsed, "tokens")
+    if not isinstance(closed, bool) or not isinstance(listed, list):
+        raise wrong
+    found: dict[str, PortToken] = {}
+    for entry in items(listed):
+        expires = member(entry, "expires")
+        try:
+            scope = Scope(text(member(entry, "scope")))
+        except ValueError:
+            raise wrong from None
+        if not re.fullmatch(r"[0-9a-f]{64}", text(member(entry, "mark"))):
+            raise wrong
+        found[text(member(entry, "mark"))] = PortToken(scope, None if expires is None else integer(expires))
+    return PortTokens(closed, found)

@@ -1,0 +1,236 @@
+"""API tokens: what one looks like, and the file they are kept in, hashed.
+
+A token is 256 random bits behind its id, ``wxc_ID_SECRET``; its SHA-256 is all that is kept. Nobody can guess it or
+find it from the hash, so no slow password hash is needed.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import BadName, BadSettings, WxError
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, text
+from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.watched import Watched, read_small
+
+_SHAPE = re.compile(r"wxc_([0-9a-f]{8})_[0-9a-f]{64}")
+_NAME = re.compile(r"[\w.@-][\w.@ -]{0,62}[\w.@-]|[\w.@-]")
+_NOTHING = hashlib.sha256().hexdigest()
+_MODE = 0o640
+# The id of the token that the controller makes for root (controller/gate.py); no other has it.
+_ROOTS = "00000000"
+
+
+class UnknownToken(WxError, LookupError):
+    """No token has that id or name."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is kept of a token. ``accounts`` are names, none for all; times are seconds since 1970."""
+
+    id: str
+    name: str
+    sha256: str
+    scope: Scope
+    accounts: tuple[str, ...]
+    created: int
+    expires: int | None = None
+
+    def expired(self, now: float) -> bool:
+        return self.expires is not None and now >= self.expires
+
+    @property
+    def instances(self) -> frozenset[str] | None:
+        """The ids of the accounts it is bound to, None when it is bound to none."""
+        return frozenset(parse_name(name).instance for name in self.accounts) or None
+
+    def as_json(self) -> JsonObject:
+        """Return it as it stands in the file."""
+        accounts: list[JsonValue] = list(self.accounts)
+        return {
+            "id": self.id,
+            "name": self.name,
+            "sha256": self.sha256,
+            "scope": self.scope.value,
+            "accounts": accounts,
+            "created": _moment(self.created),
+            "expires": None if self.expires is None else _moment(self.expires),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """All tokens at one moment. ``broken`` says why the file can't be used; then nobody gets in."""
+
+    by_id: Mapping[str, Token] = field(default_factory=dict[str, Token])
+    broken: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether a caller needs one. One that has expired counts: time must not open what was closed."""
+        return bool(self.by_id or self.broken)
+
+    def find(self, presented: str) -> Token | None:
+        """Return the token that was presented, also an expired one. Takes as long for a wrong as for a right one."""
+        shape = _SHAPE.fullmatch(presented)
+        known = self.by_id.get(shape[1]) if shape else None
+        same = hmac.compare_digest(digest(presented), known.sha256 if known else _NOTHING)
+        return known if same else None
+
+    def named(self, given: str) -> Token:
+        """Return a token by its id or name. Raises UnknownToken."""
+        for token in self.by_id.values():
+            if given in (token.id, token.name):
+                return token
+        raise UnknownToken(f"there is no token {given}", "wxctl token list shows them")
+
+
+def digest(token: str) -> str:
+    """Return what is kept of a token's text."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | None) -> tuple[str, Token]:
+    """Make a new token; return its text, which is kept nowhere, and what is kept. Raises BadName."""
+    if not _NAME.fullmatch(name):
+        raise BadName(
+            f"the token name {name[:64]!r} can't be one",
+            "use 1 to 64 letters, digits, '_', '.', '@', '-', inner spaces",
+        )
+    bound = tuple(dict.fromkeys(parse_name(account).name for account in accounts))
+    identity = _ROOTS
+    while identity == _ROOTS:
+        identity = secrets.token_hex(4)
+    shown = _text(identity)
+    return shown, Token(identity, name, digest(shown), scope, bound, int(time.time()), expires)
+
+
+def minted_for_root() -> str:
+    """Make the text of root's token, which no file of tokens knows."""
+    return _text(_ROOTS)
+
+
+def _text(identity: str) -> str:
+    return f"wxc_{identity}_{secrets.token_hex(32)}"
+
+
+def parse(content: bytes, origin: str) -> Tokens:
+    """Read the file's content; an empty one holds no tokens. Raises BadSettings saying what is wrong."""
+    if not content.strip():
+        return Tokens()
+    try:
+        listed = member(json.loads(content), "tokens")
+        if not isinstance(listed, list):
+            raise ValueError("holds no list of tokens")
+        found = [_token(entry) for entry in items(listed)]
+        by_id = {token.id: token for token in found}
+        if len(by_id) != len(found):
+            raise ValueError("holds two tokens with one id")
+    except (ValueError, RecursionError, BadName) as problem:
+        raise BadSettings(f"{origin}: {problem}", "restore the file, or remove it and create tokens anew") from None
+    return Tokens(by_id)
+
+
+def rendered(tokens: Tokens) -> bytes:
+    """Return the content of the file."""
+    listed: list[JsonValue] = [token.as_json() for token in tokens.by_id.values()]
+    content: JsonObject = {"tokens": listed}
+    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def token_book(path: Path) -> Watched[Tokens]:
+    """Return the file as it is at each moment. A file that can't be used gives broken tokens, never older ones."""
+    return Watched(path, lambda content: parse(content, str(path)), Tokens(), lambda why: Tokens(broken=why))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """The file for whoever may write it. ``group`` is whose it becomes, as a number; None leaves it."""
+
+    path: Path
+    group: int | None = None
+
+    def read(self) -> Tokens:
+        """Raises BadSettings or OSError."""
+        try:
+            return parse(read_small(self.path), str(self.path))
+        except FileNotFoundError:
+            return Tokens()
+
+    def add(self, token: Token) -> Tokens:
+        """Add a token; return all. Raises BadName when its name is taken, BadSettings or OSError."""
+        with self._locked():
+            tokens = self.read()
+            if any(other.name == token.name for other in tokens.by_id.values()):
+                raise BadName(f"there is a token {token.name} already", "revoke it first, or choose another name")
+            return self._write(Tokens({**tokens.by_id, token.id: token}))
+
+    def revoke(self, given: str) -> tuple[Token, Tokens]:
+        """Take a token out, by id or name; return it and those that are left. Raises as ``add``, and UnknownToken."""
+        with self._locked():
+            tokens = self.read()
+            gone = tokens.named(given)
+            left = {identity: token for identity, token in tokens.by_id.items() if identity != gone.id}
+            return gone, self._write(Tokens(left))
+
+    def _write(self, tokens: Tokens) -> Tokens:
+        replace_file(self.path, rendered(tokens), _MODE, durable=True, group=self.group)
+        return tokens
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _token(entry: JsonValue) -> Token:
+    identity, sha256, name = (text(member(entry, key)) for key in ("id", "sha256", "name"))
+    if not re.fullmatch(r"[0-9a-f]{8}", identity) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ValueError("holds a token without id or sha256")
+    try:
+        scope = Scope(text(member(entry, "scope")))
+    except ValueError:
+        raise ValueError(f"token {identity} has no scope of ours") from None
+    listed = member(entry, "accounts")
+    # Absent, it would be good for all accounts: what is misspelt must not widen anything.
+    if not isinstance(listed, list) or not all(isinstance(account, str) for account in listed):
+        raise ValueError(f"token {identity} has no list of accounts")
+    for account in listed:
+        parse_name(text(account))
+    if not isinstance(entry, dict) or "expires" not in entry:
+        raise ValueError(f"token {identity} does not say when it expires; null for never")
+    expires = None if entry["expires"] is None else _seconds(entry["expires"])
+    return Token(identity, name, sha256, scope, tuple(map(text, listed)), _seconds(member(entry, "created")), expires)
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _seconds(moment: JsonValue) -> int:
+    """Read a time as ``_moment`` writes it. Raises ValueError."""
+    try:
+        found = datetime.fromisoformat(text(moment))
+    except ValueError:
+        raise ValueError(f"{text(moment)[:40]!r} is no time like 2030-01-31T12:00:00Z") from None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,77 @@
+"""The token of a request: where it may stand, and how it is taken out before anybody else sees the request.
+
+``Authorization: Bearer`` and ``X-Auth-Token`` come first, then ``token`` in the query, then in a form body: for
+scripts that can't send headers. What stands first is the token, even if it is a wrong one.
+"""
+
+from collections.abc import Iterator
+from urllib.parse import unquote_to_bytes
+
+from wxcontroller.openwx import parameters
+from wxcontroller.openwx.parameters import Body
+
+NAME = "token"
+_RAW_NAME = NAME.encode()
+# A longer form is not looked through for a token: its caller is nobody yet.
+LONGEST_FORM = 1024 * 1024
+# What the controller shows to an account: the caller's scope, and the secret of the account's port.
+PORT_HEADER = "X-Wxcontroller"
+
+
+def from_headers(authorization: str | None, x_auth_token: str | None) -> str | None:
+    """Return the token in the headers, None when they hold none."""
+    kind, _, value = (authorization or "").strip().partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip()
+    return x_auth_token.strip() if x_auth_token else None
+
+
+def from_query(query: str) -> str | None:
+    """Return the token in a query as it was sent; the last one counts. Raises BadParameter."""
+    return _last(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), NAME))
+
+
+def from_form(content_type: str, body: Body) -> str | None:
+    """Return the token in a form body. Raises BadParameter."""
+    return _last(parameters.form_pairs(content_type, body, NAME))
+
+
+def without_token(target: str) -> str:
+    """Return a request's target without any token in its query; the rest stays as it was sent."""
+    path, mark, query = target.partition("?")
+    if not mark or not _may_hold(query):
+        return target
+    kept = [pair for pair in query.split("&") if _name_of(pair.encode("utf-8", "surrogateescape")) != _RAW_NAME]
+    return f"{path}?{'&'.join(kept)}" if kept else path
+
+
+def spans_without_token(content_type: str, body: Body) -> list[tuple[int, int]]:
+    """Return the parts of a form body, from and to, that are left without its tokens. Raises BadParameter."""
+    left: list[tuple[int, int]] = []
+    at = 0
+    for start, end in _token_spans(content_type, body):
+        left.append((at, start))
+        at = end
+    left.append((at, len(body)))
+    return [(start, end) for start, end in left if end > start]
+
+
+def _token_spans(content_type: str, body: Body) -> Iterator[tuple[int, int]]:
+    for name, start, end in parameters.form_spans(content_type, body):
+        if name == _RAW_NAME:
+            yield start, end
+
+
+def _last(pairs: "Iterator[tuple[str, str]] | list[tuple[str, str]]") -> str | None:
+    found = None
+    for _, value in pairs:
+        found = value or found
+    return found
+
+
+def _may_hold(query: str) -> bool:
+    return NAME in query or "%" in query
+
+
+def _name_of(pair: bytes) -> bytes:
+    return unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" "))
