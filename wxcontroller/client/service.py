@@ -51,6 +51,7 @@ from wxcontroller.drivers.base import (
     DriverContext,
     DriverFactory,
     Ended,
+    EndReason,
     MessageArrived,
 )
 from wxcontroller.openwx import reports
@@ -217,7 +218,8 @@ class Client:
                 await drain.run()
             if working.done():
                 ended: Ended = working.result()
-                session.park(f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason))
+                words = f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason)
+                session.park(words, asked=ended.reason is EndReason.LOGGED_OUT)
                 while not asked.done():
                     session.alive()
                     await asyncio.wait({asked}, timeout=PARKED_PULSE_SECONDS)

@@ -130,7 +130,7 @@ def test_the_scopes_are_in_the_document() -> None:
     page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
     for scope, words in access.MEANINGS.items():
         assert f"\n| {scope} | {words} |\n" in page
-    listed = re.findall(r"^\| (?:GET|POST|DELETE)[A-Z, ]* \| `([^`]+)` \|", page, re.MULTILINE)
+    listed = re.findall(r"^\| (?:GET|POST|PATCH|DELETE)[A-Z, ]* \| `([^`]+)` \|", page, re.MULTILINE)
     assert len(listed) == len([*access.CONTROLLER, *access.ACCOUNT, *access.OWN_PORT])
 
 
