@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 # Screenshots are kept to be looked at; git ignores them.
-ARTEFACTS = Path(__file__).parents[2] / "dist/page"
+ARTEFACTS = Path(__file__).parents[2] / "build/page"
 _DRIVER = "/usr/bin/chromedriver"
 _SECONDS = 20.0
 # Chromium as root has no sandbox of its own, and shall not call home.

@@ -137,7 +137,7 @@ async def test_trouble_is_said_and_its_end_too(host: Machine) -> None:
 async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: Machine) -> None:
     await host.start("alice")
     await host.start("bob")
-    shown, token = minted("t", Scope.READ, ["alice"], None)
+    shown, token = minted("t", Scope.READ, ("alice",), None)
     TokenFile(host.paths.tokens_file).add(token)
     async with watched(host, {"X-Auth-Token": shown}) as stream:
         assert names(await stream.next()) == ["alice"]

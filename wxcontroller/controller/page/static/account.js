@@ -100,7 +100,7 @@ function showLogin(account) {
 function showFacts(account) {
   const { activity } = account;
   const facts = [
-    ["unit", t("Unit"), account.unit, `${unitWord(account)}${account.unit_sub ? ` (${account.unit_sub})` : ""}`],
+    ["unit", t("Unit"), account.unit.replace(/\.service$/, ""), `${unitWord(account)}${account.unit_sub ? ` (${account.unit_sub})` : ""}`],
     ["desired", t("Desired"), desiredWord(account), ""],
     ["since", t("In this state since"), ago(account.since), exactly(account.since)],
     ["last", t("Last message"), ago(activity?.last_message), exactly(activity?.last_message)],

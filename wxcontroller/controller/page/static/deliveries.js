@@ -4,7 +4,8 @@ import { call, pathOf } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
-import { accounts, listen } from "./store.js";
+import { isUp } from "./states.js";
+import { accounts, listen, once } from "./store.js";
 import { exactly, moment, wordsOf } from "./words.js";
 
 const MOST = 100;
@@ -17,7 +18,7 @@ const STATES = {
 export function deliveriesTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
-  let counts = "";
+  let counts = null;
 
   async function load() {
     try {
@@ -69,19 +70,24 @@ export function deliveriesTab(name) {
   }
 
   $("deliveries").replaceChildren();
-  setText($("deliveries-note"), t("Loading…"));
+  setHidden($("replay-dead"), true);
+  setText($("deliveries-note"), t("Its deliveries are told once the account runs."));
   $("replay-dead").addEventListener("click", () => replay({ state: "dead" }, $("replay-dead")), { signal });
   // The stream tells that there is something new; what it is is asked for.
   const stop = listen(({ names }) => {
-    if (!names.has(name)) return;
+    if (!names.has(name) || counts === null) return;
     const { undelivered, dead } = accounts.get(name).activity ?? {};
     const now = `${undelivered} ${dead}`;
-    if (now !== counts) load();
+    if (now !== counts && isUp(accounts.get(name))) load();
     counts = now;
   });
-  load();
+  const waiting = once(name, isUp, () => {
+    counts = "";
+    load();
+  });
   return () => {
     ending.abort();
+    waiting();
     stop();
   };
 }

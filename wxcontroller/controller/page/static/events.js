@@ -3,8 +3,8 @@
 import { call, pathOf, stream } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { t } from "./i18n.js";
-import { stateWord } from "./states.js";
-import { untilVisible } from "./store.js";
+import { DOWN, isUp, stateWord } from "./states.js";
+import { accounts, once, untilVisible } from "./store.js";
 import { exactly, moment, wordsOf } from "./words.js";
 
 const HISTORY = 50;
@@ -15,6 +15,7 @@ export function eventsTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
   const seen = new Set();
+  let beginning = () => {};
 
   function add(event) {
     if (seen.has(event.id)) return;
@@ -45,7 +46,8 @@ export function eventsTab(name) {
           if (type !== "heartbeat") add(data);
           if (!known) {
             known = true;
-            await history().catch(explain);
+            beginning();
+            beginning = once(name, isUp, () => history().catch(explain));
           }
           if (seen.size) setText($("events-note"), "");
         }
@@ -64,13 +66,16 @@ export function eventsTab(name) {
   }
 
   $("events").replaceChildren();
-  setText($("events-note"), t("Loading…"));
+  setText($("events-note"), isUp(accounts.get(name) ?? DOWN) ? t("Loading…") : t("What was before is told once the account runs."));
   $("show-texts").checked = false;
   const toggle = () => $("events").classList.toggle("open", $("show-texts").checked);
   toggle();
   $("show-texts").addEventListener("change", toggle, { signal });
   follow();
-  return () => ending.abort();
+  return () => {
+    ending.abort();
+    beginning();
+  };
 }
 
 function line({ seq, time, report }) {

@@ -69,5 +69,6 @@ function refresh() {
   const { all, good, attention } = counts;
   let summary = t("{good} of {all} running", { good, all });
   if (attention) summary += ` · ${t("{n} waiting for you", { n: attention })}`;
+  if (!performance.getEntriesByName("accounts").length) performance.mark("accounts");
   setText($("summary"), all ? summary : t("No account yet"));
 }

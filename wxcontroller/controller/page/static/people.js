@@ -4,7 +4,8 @@ import { call, Problem } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./notices.js";
-import { accounts, listen } from "./store.js";
+import { once } from "./store.js";
+import { wordsOf } from "./words.js";
 
 const MOST = 100;
 const openwx = (name, endpoint) => `openwx/${endpoint}?client=${encodeURIComponent(name)}`;
@@ -21,10 +22,8 @@ export function peopleTab(name) {
   const { signal } = ending;
   let entries = [];
   let chosen = null;
-  let loaded = false;
 
   async function load() {
-    loaded = true;
     setText($("people-note"), t("Loading…"));
     try {
       const [friends, groups] = await Promise.all([
@@ -36,9 +35,8 @@ export function peopleTab(name) {
       show();
     } catch (problem) {
       if (problem.name === "AbortError") return;
-      loaded = false; // the next change of state tries again
-      setText($("people-note"), t("People and groups are known once the account runs."));
-      $("people").replaceChildren();
+      const { headline, remedy } = wordsOf(problem);
+      setText($("people-note"), [headline, remedy].filter(Boolean).join(" "));
     }
   }
 
@@ -109,10 +107,8 @@ export function peopleTab(name) {
   enable(false);
   $("people-search").addEventListener("input", show, { signal });
   $("send").addEventListener("submit", send, { signal });
-  const stop = listen(({ names }) => {
-    if (names.has(name) && !loaded && accounts.get(name).login_state === "running") load();
-  });
-  load();
+  setText($("people-note"), t("People and groups are known once the account runs."));
+  const stop = once(name, ({ login_state: state }) => state === "running" || state === "offline", load);
   return () => {
     ending.abort();
     stop();

@@ -25,6 +25,9 @@ export const stateWord = (word) => LOGINS[ORIGINAL[word] ?? word]?.()[1] ?? word
 // Whether a process of the account is there or on its way.
 export const isUp = (account) => UP.has(account.unit_state) && !account.unit_sub.startsWith("auto-restart");
 
+// What is known of an account that is not there (any more).
+export const DOWN = { unit_state: "absent", unit_sub: "" };
+
 export function stateOf(account) {
   if (account.unit_sub.startsWith("auto-restart")) return { tone: "bad", word: t("Restarting after a failure") };
   if (!isUp(account)) {
@@ -97,4 +100,4 @@ const UNITS = {
 };
 
 export const unitWord = (account) => (UNITS[account.unit_state] ?? (() => account.unit_state))();
-export const desiredWord = (account) => (account.desired === "started" ? t("wanted") : t("not wanted"));
+export const desiredWord = (account) => (account.desired === "started" ? t("should run") : t("should not run"));

@@ -24,6 +24,22 @@ function take({ accounts: rows, gone, all }) {
   for (const listener of [...listeners]) listener(change);
 }
 
+// Calls work() once an account fits, now or later; returns how to stop waiting.
+export function once(name, fits, work) {
+  const account = accounts.get(name);
+  if (account && fits(account)) {
+    work();
+    return () => {};
+  }
+  const stop = listen(() => {
+    const now = accounts.get(name);
+    if (!now || !fits(now)) return;
+    stop();
+    work();
+  });
+  return stop;
+}
+
 // Follows the accounts for ever. say(problem) tells whether what is shown is up to date: null when it is.
 export async function follow(say) {
   let failures = 0;
