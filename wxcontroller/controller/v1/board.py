@@ -23,6 +23,8 @@ from wxcontroller.openwx.replies import to_bytes
 _LOOK_SECONDS = 0.5
 # Between two rounds of asking the accounts' programs, and how many are asked at a time.
 _ASK_SECONDS = 3.0
+# A process that has come up is asked soon, and together with others that come up at the same time.
+_SETTLE_SECONDS = 0.5
 _AT_ONCE = 8
 
 
@@ -46,6 +48,7 @@ class Board:
         self._watchers = 0
         self._work: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._new_processes = asyncio.Event()
         self.version = 0
         self.known = asyncio.Event()  # set once the first look is done
         self.trouble: JsonObject | None = None  # why the rows may be old
@@ -101,9 +104,11 @@ class Board:
         present = {view.instance for view in views}
         changed = [self._rows.pop(instance) for instance in list(self._rows) if instance not in present]
         for view in views:
-            if not view.unit.has_process:
+            old = self._rows.get(view.instance)
+            if old is None or old.view.pid != view.pid:  # another process, or none: what the last one said is over
                 self._told.pop(view.instance, None)
-            old, activity = self._rows.get(view.instance), self._told.get(view.instance)
+                self._new_processes.set()
+            activity = self._told.get(view.instance)
             if old is None or old.activity != activity or old.view != view:
                 self._rows[view.instance] = row = self._row(view, activity)
                 changed.append(row)
@@ -137,8 +142,12 @@ class Board:
         await self.known.wait()
         while True:
             views = [row.view for row in self.rows if row.view.unit.has_process]
+            self._new_processes.clear()
             await asyncio.gather(*map(one, views))
-            await asyncio.sleep(_ASK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_SECONDS):
+                    await self._new_processes.wait()
+            await asyncio.sleep(_SETTLE_SECONDS)
 
 
 BOARD = web.AppKey("board", Board)

@@ -18,6 +18,7 @@ export function complain(problem) {
 
 export function tell(text) {
   $("told").textContent = text;
+  for (const each of document.querySelectorAll("#notices .good")) each.remove();
   const notice = h("div", { className: "notice good", "aria-hidden": "true" }, text);
   place(notice);
   setTimeout(() => notice.remove(), SECONDS * 1000);
