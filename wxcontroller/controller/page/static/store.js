@@ -4,6 +4,7 @@ import { Problem, stream } from "./api.js";
 
 export const accounts = new Map();
 const listeners = new Set();
+const PATIENCE = 5000;
 const PAUSES = [500, 1000, 2000, 4000];
 
 // listener({ names: Set, gone: [], all: boolean }) after a change; returns how to stop listening.
@@ -43,6 +44,7 @@ export function once(name, fits, work) {
 // Follows the accounts for ever. say(problem) tells whether what is shown is up to date: null when it is.
 export async function follow(say) {
   let failures = 0;
+  let good = Date.now();
   for (;;) {
     await untilVisible();
     const ending = new AbortController();
@@ -52,12 +54,15 @@ export async function follow(say) {
     try {
       for await (const { type, data } of stream("v1/accounts", { signal: ending.signal })) {
         failures = 0;
+        good = Date.now();
         if (type === "accounts") take(data);
         if (type === "accounts" || type === "heartbeat") say(null);
         if (type === "trouble" && data.error) say(new Problem(data.error.code, data.error.message, data.error.remedy));
         if (type === "trouble" && !data.error) say(null);
       }
-      if (failures++) say(new Problem("ended", "", ""));
+      // A controller that is restarted ends its streams, and is back before anybody needs to know.
+      failures++;
+      if (Date.now() - good > PATIENCE) say(new Problem("ended", "", ""));
     } catch (problem) {
       if (problem.name !== "AbortError") {
         failures++;
