@@ -120,6 +120,7 @@ function showFacts(account) {
       fact = h("div", { "data-fact": id }, h("dt", {}, label), h("dd", {}, h("span"), h("small")));
       place.append(fact);
     }
+    setClass(fact, [t("none"), "–", "0"].includes(value) ? "none" : "");
     setText(fact.querySelector("span"), value);
     setText(fact.querySelector("small"), more);
   }

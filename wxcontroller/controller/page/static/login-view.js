@@ -4,7 +4,7 @@ import { picture, pathOf } from "./api.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain } from "./notices.js";
-import { isUp, reasonOf } from "./states.js";
+import { adviceOf, isUp, reasonOf } from "./states.js";
 import { accounts, listen } from "./store.js";
 
 const STEPS = [
@@ -75,7 +75,7 @@ export function loginView(place, name, changed = () => {}) {
 }
 
 function hintOf(account, up) {
-  if (!up) return account.desired === "started" ? reasonOf(account) : t("It is stopped.");
+  if (!up) return account.desired === "started" ? adviceOf(account) : t("It is stopped.");
   switch (account.login_state) {
     case "scanning":
       return t("A code is good for some minutes; a new one comes by itself. It is code number {n}.", { n: account.qrcode_number ?? 1 });

@@ -67,6 +67,9 @@ export function rowOf(account) {
     setText(undelivered, count(late));
     setText(dead, lost ? t("{n} dead", { n: lost }) : "");
     setText(memory, size(bytes));
+    setClass(queued.parentElement, waiting ? "number" : "number none");
+    setClass(undelivered.parentElement, late || lost ? "number" : "number none");
+    setClass(memory.parentElement, bytes ? "number" : "number none");
     tick();
     touch();
   }
@@ -77,6 +80,8 @@ export function rowOf(account) {
     setText(since, ago(began));
     since.title = exactly(began);
     setText(last, ago(activity?.last_message));
+    setClass(since.parentElement, began ? "short" : "short none");
+    setClass(last.parentElement, activity?.last_message ? "short" : "short none");
     last.title = exactly(activity?.last_message);
   }
 

@@ -69,7 +69,9 @@ export function adviceOf(account) {
 }
 
 // Why, as the account's program says it. Its fixed sentences are in the catalog, the rest stays as it is.
+// Without a process it is systemd that knows, and adviceOf says where.
 export function reasonOf(account) {
+  if (!isUp(account)) return "";
   const reason = account.reason || "";
   const [first, ...rest] = reason.split(": ");
   const known = KNOWN[first];
