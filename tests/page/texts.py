@@ -53,7 +53,6 @@ def main() -> None:
                 "--backup=none",
                 "--no-fuzzy-matching",
                 "--no-wrap",
-                "--sort-output",
             ]
             subprocess.run([*command, path, pot.name], check=True)
             subprocess.run(["msgattrib", "--no-obsolete", "--no-wrap", "-o", path, path], check=True)
