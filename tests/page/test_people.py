@@ -101,7 +101,7 @@ def test_with_the_keyboard_alone(browser: Browser) -> None:
     browser.find("#add")
     assert browser.script("return document.activeElement.name") == "name"
     browser.press("runs", Keys.ENTER)  # a name that is taken
-    assert "runs" in browser.text("#add-problem")
+    assert "already" in browser.text("#add-problem")
     browser.press(Keys.ESCAPE)
     browser.gone("#add")
     assert focused(browser) == "open-add"

@@ -163,3 +163,17 @@ async def test_readers_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         async with host.http.get("/v1/accounts", headers=STREAM) as answer:
             assert answer.status == 503
             assert obj(obj(await answer.json())["error"])["code"] == "too-many-readers"
+
+
+async def test_a_look_that_fails_ends_the_stream_and_the_next_one_begins_anew(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.start("alice")
+    async with watched(host) as stream:
+        await stream.next()
+        with monkeypatch.context() as broken:
+            broken.setattr(host.units, "snapshot", None)
+            with contextlib.suppress(aiohttp.ClientError):  # it is cut off
+                await stream.end()
+        async with watched(host) as another:
+            assert names(await another.next()) == ["alice"]

@@ -58,13 +58,13 @@ class Board:
         return self._rows.values()
 
     @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        """Keep the rows up to date during a block."""
+    async def watched(self) -> "AsyncIterator[asyncio.Task[None]]":
+        """Keep the rows up to date during a block. Yields what does that: it ends by itself only when it fails."""
         self._watchers += 1
-        if self._work is None:
+        if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._keep_up())
         try:
-            yield
+            yield self._work
         finally:
             self._watchers -= 1
             if not self._watchers and self._work is not None:

@@ -48,8 +48,8 @@ async def watch(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=_HEADERS)
         await response.prepare(request)
         await _bounded(response, b"retry: 1000\n\n")
-        async with board.watched():
-            await _follow(response, board, _Reader(caller(request)), context(request))
+        async with board.watched() as work:
+            await _follow(response, board, work, _Reader(caller(request)), context(request))
         return response
     finally:
         watchers.discard(me)
@@ -85,11 +85,13 @@ class _Reader:
         return events
 
 
-async def _follow(response: web.StreamResponse, board: Board, reader: _Reader, shared: Context) -> None:
+async def _follow(
+    response: web.StreamResponse, board: Board, work: "asyncio.Task[None]", reader: _Reader, shared: Context
+) -> None:
     ending = asyncio.create_task(shared.draining.wait())
     try:
         known = asyncio.create_task(board.known.wait())
-        await asyncio.wait({known, ending}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({known, ending, work}, return_when=asyncio.FIRST_COMPLETED)
         known.cancel()
         while not ending.done() and shared.gate.still_good(reader.caller):
             news = asyncio.create_task(board.news().wait())
@@ -97,10 +99,12 @@ async def _follow(response: web.StreamResponse, board: Board, reader: _Reader, s
                 if events := reader.news(board):
                     await _bounded(response, events)
                 done, _ = await asyncio.wait(
-                    {news, ending}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    {news, ending, work}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
             finally:
                 news.cancel()
+            if work.done():
+                return work.result()
             if not done:
                 await _bounded(response, b"event: heartbeat\ndata: {}\n\n")
     finally:

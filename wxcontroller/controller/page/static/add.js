@@ -1,12 +1,11 @@
 // Adding an account: a few words, then its code to scan, in one dialog.
 
 import { act } from "./actions.js";
-import { call, pathOf, Problem } from "./api.js";
+import { call } from "./api.js";
 import { $, setHidden } from "./dom.js";
 import { t } from "./i18n.js";
 import { loginView } from "./login-view.js";
 import { explain } from "./notices.js";
-import { accounts } from "./store.js";
 
 let end = () => {};
 
@@ -28,10 +27,10 @@ export function setUpAdd() {
     for (const [key, value] of Object.entries(options)) if (!value) delete options[key];
     form.querySelector(".main").disabled = true;
     try {
-      if (accounts.has(name)) throw new Problem("exists", t("There is an account {name} already.", { name }), t("Choose another name."));
-      const account = await call("POST", pathOf(name, "start"), { json: options });
+      const added = await call("POST", "v1/accounts", { json: { name, options } });
       explain($("add-problem"), null);
-      if ($("add").open) showLogin(account.name);
+      if ($("add").open) showLogin(added.name);
+      act(added.name, "start");
     } catch (problem) {
       explain($("add-problem"), problem);
     } finally {

@@ -24,6 +24,7 @@ export function eventsTab(name) {
     const after = [...$("events").children].find((each) => Number(each.dataset.seq) < event.seq);
     $("events").insertBefore(item, after ?? null);
     while ($("events").children.length > MOST) $("events").lastElementChild.remove();
+    while (seen.size > 2 * MOST) seen.delete(seen.values().next().value);
   }
 
   // The stream begins with now; what was before is asked for once it is open, so that nothing falls between.

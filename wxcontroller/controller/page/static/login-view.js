@@ -36,15 +36,16 @@ export function loginView(place, name, changed = () => {}) {
     if (!now) return;
     setClass(frame, "code fresh");
     try {
-      const blob = await picture(pathOf(name, "qr?format=svg"));
+      const blob = await code(name);
       if (ended || version !== now) return;
       URL.revokeObjectURL(address);
       address = URL.createObjectURL(blob);
       image.src = address;
       image.dataset.number = account.qrcode_number;
     } catch (problem) {
-      version = ""; // the next change tries again
-      if (problem.code !== "no-qrcode") complain(problem);
+      if (problem.code === "no-qrcode") return; // it is gone; another one has another number
+      if (problem.code !== "not-allowed") version = ""; // the next change tries again
+      complain(problem);
     }
   }
 
@@ -72,6 +73,16 @@ export function loginView(place, name, changed = () => {}) {
     URL.revokeObjectURL(address);
     place.replaceChildren();
   };
+}
+
+// Drawn by us; of a program that does not tell what its code says, its own picture.
+async function code(name) {
+  try {
+    return await picture(pathOf(name, "qr?format=svg"));
+  } catch (problem) {
+    if (problem.code !== "no-qrcode" || !accounts.get(name)?.qrcode) throw problem;
+    return picture(`openwx/get_qrcode?client=${encodeURIComponent(name)}`);
+  }
 }
 
 function hintOf(account, up) {

@@ -8,6 +8,7 @@ import { $, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { setUpList } from "./list.js";
 import { setUpLogin } from "./login.js";
+import { bringBack } from "./notices.js";
 import { follow } from "./store.js";
 import { setUpSwitches } from "./switches.js";
 import { wordsOf } from "./words.js";
@@ -60,6 +61,11 @@ setUpLogin((shown) => {
   if (shown) setText($("summary"), t("A token is needed."));
   route();
 });
+$("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address says which view is shown
+  $("main").focus();
+});
+for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", bringBack);
 for (const button of document.querySelectorAll("dialog [data-close]")) {
   button.addEventListener("click", () => button.closest("dialog").close());
 }

@@ -32,6 +32,11 @@ function place(notice) {
   $("notices").append(notice);
 }
 
+// A dialog that closes would hide what was told in it.
+export function bringBack() {
+  if (!document.querySelector("dialog[open]")) document.body.append($("notices"));
+}
+
 // Shows a problem inside a form; null takes it away.
 export function explain(element, problem) {
   const words = problem && wordsOf(problem);

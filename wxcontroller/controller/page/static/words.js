@@ -35,6 +35,7 @@ export const count = (number) => (number === null || number === undefined ? "–
 // A failure in the reader's words: what the code means and what to do, then what the controller said.
 const FAILURES = {
   "bad-name": () => [t("This name can't be used."), t("Letters and digits of any script, spaces inside, _ . - @; up to 64 characters.")],
+  "account-exists": () => [t("There is an account of this name already."), t("Choose another name.")],
   "bad-option": () => [t("Something that was entered can't be used."), ""],
   "unknown-account": () => [t("There is no such account."), t("It may have been removed.")],
   "not-running": () => [t("The account does not run."), t("Start it first.")],
