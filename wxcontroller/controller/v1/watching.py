@@ -4,6 +4,7 @@ There is no cursor: a reader that comes back gets all rows again.
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.openwx.replies import to_bytes
 
+log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 15.0
 # A reader that takes nothing for so long is cut off; it comes back and gets what is then.
 STALL_SECONDS = 30.0
@@ -104,7 +106,8 @@ async def _follow(
             finally:
                 news.cancel()
             if work.done():
-                return work.result()
+                log.error("the accounts can't be watched", exc_info=work.exception())
+                return
             if not done:
                 await _bounded(response, b"event: heartbeat\ndata: {}\n\n")
     finally:
