@@ -18,6 +18,7 @@ LAYERS: dict[str, set[str]] = {
     "drivers": {"core"},
     "client": {"core", "openwx", "drivers"},
     "controller": {"core", "openwx"},
+    "alert": {"core"},
     "sandbox": {"core"},
     "cli": {"core", "openwx"},
 }

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from wxcontroller.client import session
+from wxcontroller.controller import statefiles
 from wxcontroller.core import names
+from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
+from wxcontroller.drivers.web.timing import DEFAULT
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
@@ -21,9 +25,16 @@ THRESHOLDS = {
     "wxclient-prepare@.service": 15,
     "wxclient-purge@.service": 25,
     "wxclient-journal@.service": 12,
+    "wxcontroller-alert@.service": 15,
     "wxcontroller-sandbox.service": 20,
 }
-SANDBOXED = ("wxcontroller.service", "wxclient@.service", "wxclient-prepare@.service", "wxcontroller-sandbox.service")
+SANDBOXED = (
+    "wxcontroller.service",
+    "wxclient@.service",
+    "wxclient-prepare@.service",
+    "wxcontroller-sandbox.service",
+    "wxcontroller-alert@.service",
+)
 # What the sandbox of a program is, as opposed to what it does.
 SANDBOX = re.compile(
     r"NoNewPrivileges|CapabilityBoundingSet|AmbientCapabilities|Protect\w+|Private\w+|ProcSubset|LockPersonality|"
@@ -52,11 +63,16 @@ def test_exposure_is_within_bounds(unit: str) -> None:
 
 
 def test_accounts_and_controller_have_the_same_sandbox() -> None:
-    controller, account, prepare = (
+    controller, account, prepare, alert = (
         {key: value for key, value in directives(unit).items() if SANDBOX.fullmatch(key)}
-        for unit in ("wxcontroller.service", "wxclient@.service", "wxclient-prepare@.service")
+        for unit in (
+            "wxcontroller.service",
+            "wxclient@.service",
+            "wxclient-prepare@.service",
+            "wxcontroller-alert@.service",
+        )
     )
-    assert controller == account
+    assert controller == account == alert
     assert {**prepare, "RestrictAddressFamilies": account["RestrictAddressFamilies"]} == account
     for key in LISTS:
         blocks = [directives(unit)[key][-2:] if key == LISTS[0] else directives(unit)[key][-1] for unit in SANDBOXED]
@@ -71,7 +87,7 @@ def test_nothing_runs_from_where_a_unit_writes(unit: str) -> None:
     writable = {
         *(f"/var/lib/{private}{each}" for each in found["StateDirectory"]),
         *(f"/run/{each}" for each in found["RuntimeDirectory"]),
-        *(" ".join(found["ReadWritePaths"]).replace("-/", "/").split()),
+        *(path.removeprefix("-") for value in found["ReadWritePaths"] for path in value.split()),
         *("/tmp", "/var/tmp", "/run"),
     }
     assert writable <= {path.removeprefix("-") for value in found["NoExecPaths"] for path in value.split()}
@@ -101,6 +117,20 @@ def test_polkit_and_code_have_one_idea_of_an_instance() -> None:
             assert bool(re.fullmatch(pattern, example)) == names.is_instance(example), example
 
 
+def test_each_way_to_tell_somebody_has_its_units_and_directories() -> None:
+    paths, tmpfiles = Paths(), (UNITS / "wxcontroller.tmpfiles").read_text()
+    [wants] = directives("wxcontroller.service")["Wants"]
+    assert sorted(wants.split()) == sorted(f"wxcontroller-alert@{channel}.path" for channel in Channel)
+    watched = directives("wxcontroller-alert@.path")["DirectoryNotEmpty"]
+    for channel in Channel:
+        places = [str(paths.alerts_spool(channel)), str(paths.alerts_runtime(channel))]
+        assert [each.replace("%i", channel) for each in watched] == places
+        for place in places:
+            assert re.search(rf"^d {place} +2770 wxcontroller wxalert -$", tmpfiles, re.MULTILINE), place
+    [written] = [each for each in directives("wxcontroller-alert@.service")["ReadWritePaths"] if "spool" in each]
+    assert [each.removeprefix("-") for each in written.split()] == watched
+
+
 def test_units_and_code_have_one_idea_of_places() -> None:
     paths, account = Paths(), directives("wxclient@.service")
     assert account["EnvironmentFile"] == [f"{paths.accounts}/%i.env", f"-{paths.overrides}/%i.env"]
@@ -111,6 +141,10 @@ def test_units_and_code_have_one_idea_of_places() -> None:
         assert f"{paths.accounts}/%i.env" in (UNITS / unit).read_text()
 
 
-def test_the_watchdog_leaves_time_for_two_requests_to_wechat() -> None:
+def test_the_watchdog_bites_after_three_signs_of_life_that_did_not_come() -> None:
     [watchdog] = directives("wxclient@.service")["WatchdogSec"]
-    assert int(watchdog) > 70
+    assert 3 * DEFAULT.progress_every < int(watchdog) <= 5 * DEFAULT.progress_every
+
+
+def test_the_controller_believes_what_a_client_that_is_well_may_say() -> None:
+    assert DEFAULT.offline_after + session._FRESH < statefiles.BELIEVED_SECONDS <= 60

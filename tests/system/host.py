@@ -43,10 +43,12 @@ ENVIRONMENT = {
 # packages depend on is added (apt then needs no network to install them); it stands here too, so that one base tree
 # serves before and after they are built.
 PACKAGES = (
-    "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,python3,python3-aiohttp,"
+    "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,python3,python3-aiohttp,"
     "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,"
-    "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-click,python3-rich,python3-cryptography"
+    "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography"
 )
+# A base tree that nobody has booted for so long goes when another is made.
+_KEPT_SECONDS = 86_400
 CLONE_NEWNET = 0x40000000
 
 
@@ -344,13 +346,16 @@ def make_base() -> Path:
     with (WORK / ".base.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if base.is_dir():
+            os.utime(base)
             return base
         mounts = Path("/proc/self/mounts").read_text()
         for old in [*WORK.glob("base-*"), *WORK.glob("making-*")]:
-            if f"lowerdir={old}," not in mounts:
-                shutil.rmtree(old, ignore_errors=True)
+            # Another version of these tests may be about to boot it.
+            if f"lowerdir={old}," not in mounts and time.time() - old.stat().st_mtime > _KEPT_SECONDS:
+                shutil.rmtree(old.rename(WORK / f"making-gone-{old.name}"), ignore_errors=True)
         print("making the test host's base tree (about a minute, once)", file=sys.stderr, flush=True)
         making = WORK / f"making-{key}"
+        shutil.rmtree(making, ignore_errors=True)
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}"]
         # Only started by the tests that put it in front.
         command += ["--customize-hook=chroot $1 systemctl disable nginx.service"]

@@ -1,4 +1,4 @@
-"""What a program can't do that has taken over an account, or the controller.
+"""What a program can't do that has taken over an account, the controller, or what delivers alerts.
 
 An intruder runs in the service's place: the installed unit with another ExecStart. Each try is made outside the
 sandbox first, by root, where it succeeds or fails for another reason; so a refusal inside says something.
@@ -18,6 +18,7 @@ from tests.system.units import dropin, port_of, show
 
 pytestmark = pytest.mark.system
 PROGRAM = "/usr/local/lib/wxintruder.py"
+ALERT_UNIT = "wxcontroller-alert@webhook.service"
 HERE, SCRATCH = Path(__file__).parent, "/root/scratch"
 # Link-local, and what clouds have their metadata services at; another machine's for the controller.
 METADATA = ("169.254.169.254", "100.100.100.200", "fd00:ec2::254", "fe80::a9fe:a9fe")
@@ -252,6 +253,16 @@ CONTROLLER_ONLY = (
     Try("reach another machine", "tcp_connect", f"{ELSEWHERE}:8090", UNREACHED),
     Try("send to another machine", "udp_send", f"{ELSEWHERE}:8090", UNREACHED),
 )
+# An account's are an alert's too, but for the ports that the accounts' slice gives.
+ALERT = (
+    *(one for one in ACCOUNT if one.attack not in ("tcp_bind", "udp_bind")),
+    Try("see the accounts", "listing", "/var/lib/private/wxclient", HIDDEN),
+    Try("see the accounts by their links", "listing", "/var/lib/wxclient", HIDDEN),
+    Try("leave an alert for another way", "write", "/var/spool/wxcontroller/mail/made-up.json", READ_ONLY, False),
+    Try("leave an alert in memory", "write", "/run/wxcontroller-alerts/mail/made-up.json", READ_ONLY, False),
+    Try("read another service's credentials", "listing", "/run/credentials/wxclient@victim.service", HIDDEN),
+    Try("signal a program of the controller's", "send_signal", "{controller}"),
+)
 
 
 def metadata(host: Host) -> None:
@@ -319,6 +330,18 @@ def controller(host: Host, world: dict[str, str]) -> Iterator[Intruder]:
         host.run("systemd-run", "-q", "--unit=of-controller", "-p", "User=wxcontroller", "sleep", "infinity")
         names = {**world, "controller": show(host, "of-controller.service", "MainPID")}
         yield Intruder(host, f"{CONTROLLER}/", "/var/lib/wxcontroller", names)
+
+
+@pytest.fixture(scope="module")
+def alert(host: Host, world: dict[str, str]) -> Iterator[Intruder]:
+    """The intruder in the place of what posts alerts."""
+    port = 2990
+    change = f"[Service]\nType=notify\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM}\n"
+    with dropin(host, ALERT_UNIT, f"{change}Environment=MOJO_WEIXIN_PLUGIN_OPENWX_PORT={port}\n"):
+        host.run("systemctl", "start", ALERT_UNIT)
+        names = {**world, "controller": show(host, "wxcontroller.service", "MainPID")}
+        yield Intruder(host, f"http://127.0.0.1:{port}/", "/var/spool/wxcontroller/webhook", names)
+        host.run("systemctl", "stop", ALERT_UNIT)
 
 
 def refuses(intruder: Intruder, one: Try) -> None:
@@ -393,6 +416,31 @@ def test_what_is_known_not_to_be_refused(account: Intruder) -> None:
     assert "victim" in account.does("names", "/var/lib/wxclient")  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("one", [*KERNEL, *ALERT], ids=lambda one: one.name)
+def test_what_delivers_alerts_can_not(alert: Intruder, one: Try) -> None:
+    refuses(alert, one)
+
+
+def test_what_delivers_alerts_writes_its_own_places_only(alert: Intruder) -> None:
+    nothing = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"]
+    spools = ["/run/wxcontroller-alerts/webhook", "/var/spool/wxcontroller/webhook"]
+    own = [*spools, "/run/wxcontroller-alert-webhook", "/tmp", "/var/tmp"]
+    found = alert.does("writable")
+    assert isinstance(found, list)
+    outside = [place for place in found if not any(place == each or place.startswith(f"{each}/") for each in own)]
+    assert outside == nothing
+    assert set(own) <= set(found)
+
+
+def test_what_delivers_alerts_has_what_it_needs(alert: Intruder) -> None:
+    for attack, target in (
+        *(("read", f"/run/credentials/{ALERT_UNIT}/settings"), ("write", "{own}/mine"), ("remove", "{own}/mine")),
+        *(("tcp_connect", "127.0.0.1:2100"), ("tcp_connect", f"{ELSEWHERE}:8090")),
+        ("run", "/usr/bin/python3 -c pass"),
+    ):
+        assert alert.does(attack, target) == "ok", (attack, target)
+
+
 @pytest.mark.parametrize("one", [*KERNEL, *CONTROLLER_ONLY], ids=lambda one: one.name)
 def test_the_controller_can_not(controller: Intruder, one: Try) -> None:
     refuses(controller, one)
@@ -400,7 +448,8 @@ def test_the_controller_can_not(controller: Intruder, one: Try) -> None:
 
 def test_the_controller_writes_its_own_places_only(controller: Intruder) -> None:
     nothing = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"]
-    own = ["/run/wxcontroller", "/var/lib/wxclient-access", "/var/lib/wxcontroller", "/tmp", "/var/tmp"]
+    alerts = ["/run/wxcontroller-alerts", "/var/spool/wxcontroller"]
+    own = ["/run/wxcontroller", "/var/lib/wxclient-access", "/var/lib/wxcontroller", *alerts, "/tmp", "/var/tmp"]
     found = controller.does("writable")
     assert isinstance(found, list)
     outside = [place for place in found if not any(place == each or place.startswith(f"{each}/") for each in own)]

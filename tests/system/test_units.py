@@ -26,6 +26,10 @@ UNITS = (
     "wxclient-journal.socket",
     "wxclient.slice",
     "wxclient.target",
+    "wxcontroller-alert@webhook.service",
+    "wxcontroller-alert@mail.service",
+    "wxcontroller-alert@command.service",
+    "wxcontroller-alert@webhook.path",
     "wxcontroller-sandbox.service",
 )
 # What `systemd-analyze security` may give at most. The numbers of the plan; those of the helpers are ours.
@@ -35,6 +39,10 @@ EXPOSURE = {
     "wxclient-prepare@x.service": 1.5,
     "wxclient-purge@x.service": 2.5,
     "wxclient-journal@x.service": 1.2,
+    "wxcontroller-alert@webhook.service": 1.5,
+    "wxcontroller-alert@command.service": 1.5,
+    # It runs what is setuid or setgid; see its drop-in.
+    "wxcontroller-alert@mail.service": 2.5,
     "wxcontroller-sandbox.service": 2.0,
 }
 # Units that are not the controller's to start, stop or anything.

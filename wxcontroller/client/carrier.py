@@ -15,9 +15,15 @@ from wxcontroller.client.people import send_chat
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import Driver
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.reports import SendResult
+
+# A send takes no longer, unless something is wrong with the waiting: 600 s is the longest request that can be set,
+# and uploads may be slow.
+STUCK_SECONDS = 900.0
+SLOWEST_UPLOAD = 1024  # bytes a second
 
 
 @dataclass(slots=True)
@@ -29,6 +35,7 @@ class Carrier:
     reporter: Reporter
     media_out: MediaOut
     with_data: bool
+    vitals: Vitals = field(default_factory=Vitals)
     _left: frozenset[Path] = field(default_factory=frozenset)
 
     def __post_init__(self) -> None:
@@ -53,23 +60,26 @@ class Carrier:
 
     async def pack(self, parcel: Parcel) -> Parcel:
         """Return a parcel, ready; raises as MediaOut.pack."""
-        return await self.media_out.pack(parcel)
+        with self.vitals.within(STUCK_SECONDS, "finding what to send"):
+            return await self.media_out.pack(parcel)
 
     async def upload(self, parcel: Parcel) -> None:
         """Give content to WeChat, unless it has it; raises as Driver.upload."""
         try:
-            _ = await parcel.upload(self.driver)
+            with self.vitals.within(longest(parcel), "an upload"):
+                _ = await parcel.upload(self.driver)
         finally:
             self.media_out.remember(parcel)
 
     async def transmit(self, job: Job) -> str:
         """Hand a message to WeChat and return its id there; raises as Driver.send_text."""
-        if job.parcel is None:
-            return (await self.driver.send_text(job.target, job.item.content, job.client_id)).id
-        try:
-            return (await job.parcel.send(self.driver, job.target, job.client_id)).id
-        finally:
-            self.media_out.remember(job.parcel)
+        with self.vitals.within(longest(job.parcel), "a send"):
+            if job.parcel is None:
+                return (await self.driver.send_text(job.target, job.item.content, job.client_id)).id
+            try:
+                return (await job.parcel.send(self.driver, job.target, job.client_id)).id
+            finally:
+                self.media_out.remember(job.parcel)
 
     async def content(self, parcel: Parcel) -> str:
         """Return what a report is to bring of content, as base64; "" for nothing."""
@@ -90,3 +100,9 @@ class Carrier:
             with contextlib.suppress(OSError):
                 path.unlink()
         self._left = frozenset()
+
+
+def longest(parcel: Parcel | None) -> float:
+    """Return after how many seconds handing something to WeChat counts as stuck."""
+    size = parcel.file.size if parcel is not None and parcel.file is not None else 0
+    return STUCK_SECONDS + size / SLOWEST_UPLOAD

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -23,6 +24,8 @@ Work = Callable[[sqlite3.Connection], T]
 RETRY_SECONDS = 1.0
 _READ_SECONDS = 30.0
 _BUSY_SECONDS = 5.0
+# Neither reading nor one try to write takes longer, even on a slow disk, unless it hangs.
+_STUCK_SECONDS = 120.0
 # What passes by itself or by an operator's hand; other errors are the statement's own.
 _PASSING = ("FULL", "IOERR", "READONLY", "CANTOPEN", "BUSY", "LOCKED", "NOMEM", "PERM", "PROTOCOL")
 _DAMAGED = ("CORRUPT", "NOTADB")
@@ -48,11 +51,16 @@ class Database:
     """
 
     def __init__(
-        self, path: Path, schema: Sequence[str], after: Callable[[sqlite3.Connection], Callable[[], None]]
+        self,
+        path: Path,
+        schema: Sequence[str],
+        after: Callable[[sqlite3.Connection], Callable[[], None]],
+        vitals: Vitals | None = None,
     ) -> None:
         self._path = path
         self._schema = schema
         self._after = after
+        self._vitals = vitals or Vitals()
         # The queue is of jobs of any result type; None ends the thread.
         self._queue: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -61,12 +69,13 @@ class Database:
         self._reader: sqlite3.Connection | None = None
         self._reading = threading.Lock()
         self._opened = threading.Event()
+        self.tries = 0  # to write
         self.trouble = ""  # why nothing can be written at present, "" while all is well
 
     def open(self) -> None:
         """Begin. The file itself is opened by the thread, again and again where it can't be."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._write_all, name="database", daemon=True)
+        self._thread = threading.Thread(target=self._write_for_good, name="database", daemon=True)
         self._thread.start()
 
     def write(self, work: Work[T]) -> "asyncio.Future[T]":
@@ -117,11 +126,19 @@ class Database:
                     )
                     self._reader.execute("PRAGMA query_only=1")
                     self._reader.execute("PRAGMA cache_size=-256")
-                return work(self._reader)
+                with self._vitals.within(_STUCK_SECONDS, "reading the event log"):
+                    return work(self._reader)
             except sqlite3.DatabaseError as problem:
                 raise Unavailable(f"the event log can't be read: {problem}", "see to the disk") from None
 
     # -- the writer, in its thread
+
+    def _write_for_good(self) -> None:
+        try:
+            self._write_all()
+        except BaseException:
+            log.exception("the event log's writer has ended")
+            self._vitals.failed("the event log's writer has ended")
 
     def _write_all(self) -> None:
         connection: sqlite3.Connection | None = None
@@ -133,15 +150,18 @@ class Database:
                     break
                 waiting, ending = self._next()
             try:
-                if connection is None:
-                    connection = self._connected()
-                    self._opened.set()
-                self._commit(connection, waiting)
+                with self._vitals.within(_STUCK_SECONDS, "writing the event log"):
+                    if connection is None:
+                        connection = self._connected()
+                        self._opened.set()
+                    self._commit(connection, waiting)
             except sqlite3.DatabaseError as problem:
                 connection = self._failed(connection, problem)
                 if self._closing.wait(RETRY_SECONDS):
                     break
                 continue
+            finally:
+                self.tries += 1
             if self.trouble:
                 self.trouble = ""
                 log.warning("the event log can be written again")

@@ -24,6 +24,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.targets import Targets
+from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.media import MOST_DATA
 from wxcontroller.openwx.replies import to_bytes
 
@@ -35,6 +36,8 @@ _HEAVY = 64 * 1024
 # Answers of the receiver are replies, not downloads.
 _MOST_ANSWER = 256 * 1024
 _ANSWER_SECONDS = 10.0
+# So much longer than its own limits no post takes, unless something is wrong with the waiting.
+_OVERTIME = 60.0
 # Failures in the journal: the first of a row, then so many seconds apart.
 _TELL_SECONDS = 300.0
 
@@ -77,14 +80,17 @@ class Delivery:
         policy: Policy,
         events: EventLog,
         answered: Callable[[Entry, bytes], Awaitable[None]] | None = None,
+        vitals: Vitals | None = None,
     ) -> None:
         self.receiver = receiver
         self.last_error = ""
         self.delivered = 0  # since the process began, as the next
         self.refused = 0
+        self.failed = 0  # tries that are followed by another
         self._policy = policy
         self._log = events
         self._answered = answered
+        self._vitals = vitals or Vitals()
         self._done = 0  # all up to this sequence were dealt with; that they are on disk as such comes later
         self._from_start = False
         self._again = asyncio.Event()
@@ -151,7 +157,8 @@ class Delivery:
 
     async def _deliver(self, web: aiohttp.ClientSession, entry: Entry) -> bool:
         """Deliver one entry or find that it can't be; False after a pause: the world may be another."""
-        error, status = await self._post(web, entry)
+        with self._vitals.within(self._policy.timeout + _ANSWER_SECONDS + _OVERTIME, "posting a report"):
+            error, status = await self._post(web, entry)
         if not error:
             self.delivered += 1
             self._told, self.last_error = 0.0, ""
@@ -173,6 +180,7 @@ class Delivery:
         backoff = Backoff(self._policy.first, self._policy.longest)
         backoff.tries = entry.attempts
         pause = backoff.next()
+        self.failed += 1
         self._log.failed(entry, error, status, time.time() + pause)
         self._tell(entry, pause)
         with contextlib.suppress(TimeoutError):

@@ -20,6 +20,7 @@ from wxcontroller.client.database import Database
 from wxcontroller.client.eventtables import Counts, Entry, Limits, Selection, State, Swept
 from wxcontroller.client.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ def type_of(report: JsonObject) -> str:
 class EventLog:
     """The log in ``path``. Writing never waits; ``settled`` does. Reading sees what is on disk."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, SCHEMA, self._look)
+    def __init__(self, path: Path, vitals: Vitals | None = None) -> None:
+        self._database = Database(path, SCHEMA, self._look, vitals)
         self._news = asyncio.Event()
         self._unwritten = 0
         self.counts = Counts()
@@ -73,6 +74,11 @@ class EventLog:
     def trouble(self) -> str:
         """Why nothing can be stored at present, "" while all is well."""
         return self._database.trouble
+
+    @property
+    def tries(self) -> int:
+        """How often writing was tried: while something waits it grows, unless the writer hangs."""
+        return self._database.tries
 
     @property
     def writing(self) -> bool:

@@ -11,10 +11,13 @@ from yarl import URL
 from wxcontroller.client.outbound import NotATarget, TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.targets import Targets
+from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
 _TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
 _COMMAND_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
+# Both together take no longer, unless something is wrong with the waiting.
+_STUCK_SECONDS = 200.0
 # The first beat comes with the login, however long the pause between two is.
 _LOOK_SECONDS = 1.0
 _CALL = re.compile(r"/openwx/[a-z_]+")
@@ -51,6 +54,7 @@ class Heartbeat:
         own: Mapping[str, str],
         running: Callable[[], bool],
         targets: Targets = _ANYWHERE,
+        vitals: Vitals | None = None,
     ) -> None:
         self._address = address
         self._targets = targets
@@ -59,6 +63,7 @@ class Heartbeat:
         self._agent = agent
         self._own = own
         self._running = running
+        self._vitals = vitals or Vitals()
         self._failed = False
 
     async def run(self) -> None:
@@ -75,7 +80,8 @@ class Heartbeat:
         ):
             while True:
                 if self._running():
-                    await self._beat(web, own)
+                    with self._vitals.within(_STUCK_SECONDS, "the heartbeat"):
+                        await self._beat(web, own)
                     await asyncio.sleep(self._interval)
                 else:
                     await asyncio.sleep(min(self._interval, _LOOK_SECONDS))

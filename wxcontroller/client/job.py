@@ -9,6 +9,7 @@ from wxcontroller.client.outcomes import End
 from wxcontroller.client.parcel import Parcel
 from wxcontroller.client.sendtables import Part, RequestRow, SendRow
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import MessageKind
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.reports import SendResult
 
@@ -87,6 +88,10 @@ class Job:
     @property
     def parcel(self) -> Parcel | None:
         return self.item.parcel
+
+    @property
+    def kind(self) -> MessageKind:
+        return self.item.parcel.facts.kind if self.item.parcel else MessageKind.TEXT
 
     @property
     def part(self) -> Part:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,6 +24,7 @@ from wxcontroller.client.tasks import Tasks
 from wxcontroller.client.waiting import Waiting
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import MessageKind
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000
@@ -62,6 +64,8 @@ class Outgoing:
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
+    sent: Counter[MessageKind] = field(default_factory=Counter)  # messages that WeChat took since the process began
+    not_sent: int = 0  # those it did not, or nobody knows
     _waiting: Waiting = field(default_factory=Waiting)
     _placing: int = 0
     _login: str = ""  # one's own id while sends can go out
@@ -252,6 +256,10 @@ class Outgoing:
         result = job.ended_as(end, message_id, facts)
         outcome = told(result, reason)
         self._waiting.remove(job)
+        if end.code == 0:
+            self.sent[job.kind] += 1
+        else:
+            self.not_sent += 1
         stored = self.carrier.report(result, sides, self.store.end(job, outcome))
         timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, job.tell, outcome)
         stored.add_done_callback(partial(self._ended, job, outcome, timer))

@@ -47,13 +47,8 @@ from wxcontroller.core.files import replace_file
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
-from wxcontroller.drivers.base import (
-    DriverContext,
-    DriverFactory,
-    Ended,
-    EndReason,
-    MessageArrived,
-)
+from wxcontroller.core.vitals import Vitals, Watchdog
+from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason, MessageArrived
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.media import MediaFacts
@@ -89,7 +84,8 @@ class Client:
 
         Raises PortTaken when the API can't listen.
         """
-        config, roster, notifier = self.config, Roster(), Notifier()
+        config, roster, notifier, vitals = self.config, Roster(), Notifier(), Vitals()
+        watchdog = Watchdog(notifier, vitals)
         agent = config.options["http_agent"] or DEFAULT_AGENT
         private = config.cookie_path.parent
         driver = self.make_driver(
@@ -98,15 +94,16 @@ class Client:
                 config.options,
                 FileStore(config.cookie_path, config.flag("keep_cookie")),
                 FileStore(private / "identities.json", config.flag("keep_cookie")),
+                vitals,
             )
         )
 
         def send_reply(reply: Reply, event: int) -> None:
             sending.reply(reply, event)
 
-        tasks, events = Tasks(), EventLog(private / "events.db")
+        tasks, events = Tasks(), EventLog(private / "events.db", vitals)
         replies = Replies(roster, send_reply)
-        delivery = Delivery(receiver_of(config, agent), policy_of(config), events, replies.answered)
+        delivery = Delivery(receiver_of(config, agent), policy_of(config), events, replies.answered, vitals)
         media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
         ring = EventRing(config.number("check_event_list_max_size"))
         reporter = reporter_of(config, events, ring)
@@ -134,10 +131,10 @@ class Client:
             inbox.take(message, publish)
 
         facts = facts_of(config)
-        session = Session(config, facts, roster, notifier, reporter, take_message)
+        session = Session(config, facts, roster, notifier, watchdog, reporter, take_message)
         resuming = Resuming(reporter, inbox, session.running)
         store = SendStore(events)
-        carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"))
+        carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"), vitals)
         keep = config.seconds("send_keep_seconds")
         outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, Resting(self.rests))
         logins = Logins(session, outgoing)
@@ -168,6 +165,7 @@ class Client:
             guard.headers,
             lambda: session.state is LoginState.RUNNING,
             config.targets,
+            vitals,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
@@ -184,6 +182,7 @@ class Client:
                         heartbeat.run(),
                         Keeping(config, events, inbox, store).run(),
                         resuming.run(held),
+                        watchdog.watch(),
                     )
                     helpers = [group.create_task(work) for work in works]
                     drain = Drain(outgoing, session, notifier, config.seconds("stop_drain"))

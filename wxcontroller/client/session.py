@@ -5,6 +5,7 @@ import hashlib
 import io
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +16,10 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.model import Direction, FriendRequest
+from wxcontroller.core.model import Direction, FriendRequest, MessageKind
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.vitals import Watchdog
 from wxcontroller.drivers import base
 from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 _STORE_SECONDS = 5.0
 # The controller's group reads these; the account's private files have no such mode.
 _PUBLIC = 0o640
+# How old the time of the last answer may be in the state file, in seconds: the controller believes none that is old.
+_FRESH = 10.0
 
 
 class Session:
@@ -43,6 +47,7 @@ class Session:
         facts: ClientFacts,
         roster: Roster,
         notifier: Notifier,
+        watchdog: Watchdog,
         reporter: Reporter,
         message: Callable[[base.MessageArrived], None],
     ) -> None:
@@ -55,9 +60,13 @@ class Session:
         self.reason = ""
         # Seconds since 1970, 0 for not yet: when WeChat was heard last, and when the last message came.
         self.last_sync = 0
+        self._sync_uptime = self._told_uptime = 0.0
         self.last_received = 0
+        # Messages that WeChat has told of since the process began, those sent from the phone too.
+        self.messages: Counter[tuple[Direction, MessageKind]] = Counter()
         self._status = "starting"
         self._notifier = notifier
+        self._watchdog = watchdog
         self._reporter = reporter
         self._report = reporter.event
         self._message = message
@@ -76,7 +85,12 @@ class Session:
         return self._status
 
     async def handle(self, event: base.DriverEvent) -> None:
-        """Take one event of the driver."""
+        """Take one event of the driver. Each that its loop emits is a sign of life; these two come from beside it."""
+        await self._take(event)
+        if not isinstance(event, base.RosterChanged | base.Offline):
+            self._watchdog.feed()
+
+    async def _take(self, event: base.DriverEvent) -> None:
         match event:
             case base.Loading():
                 self.move(LoginState.LOADING, "logging in to WeChat")
@@ -109,16 +123,18 @@ class Session:
                 self._report(reports.friend_request(event.request), _key_of(event.request))
             case base.Online():
                 self._heard = True
-                self.last_sync = int(time.time())
+                self._note_answer()
                 self._maybe_running()
             case base.Offline():
                 self._heard = False
                 self.move(LoginState.OFFLINE, f"no news from WeChat, trying on: {event.reason}")
             case base.Progress():
-                self._notifier.watchdog()
                 if event.heard:
-                    self.last_sync = int(time.time())
+                    self._note_answer()
+                    if self._sync_uptime - self._told_uptime > _FRESH:
+                        self._publish()
             case base.MessageArrived():
+                self.messages[event.message.direction, event.message.kind] += 1
                 if event.message.direction is Direction.RECEIVED:
                     self.last_received = int(time.time())
                 if event.message.card is not None:
@@ -180,7 +196,7 @@ class Session:
 
     def alive(self) -> None:
         """Tell the watchdog that the process still answers, where no driver does."""
-        self._notifier.watchdog()
+        self._watchdog.feed()
 
     def stop(self) -> None:
         """Orderly end."""
@@ -188,6 +204,10 @@ class Session:
             return  # told already
         self.move(LoginState.STOPPED, "stopped")
         self._report(reports.event("stop"))
+
+    def _note_answer(self) -> None:
+        self.last_sync = int(time.time())
+        self._sync_uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def _show_qrcode(self, event: base.QrReady) -> None:
         image = event.image or _drawn(event.link)
@@ -278,8 +298,11 @@ class Session:
     async def _checkpoint(self) -> None:
         """Wait until everything reported so far is on disk. While it can't be, the account is not running."""
         log_ = self._reporter.log
+        tries = log_.tries
         while not await log_.settled(_STORE_SECONDS):
-            self._notifier.watchdog()
+            if log_.tries != tries:  # a writer that tries on gets on, one that hangs does not
+                tries = log_.tries
+                self._watchdog.feed()
             if self.state is LoginState.RUNNING:
                 self._heard = False
                 why = log_.trouble or "the disk is slow"
@@ -307,7 +330,10 @@ class Session:
             qrcode_number=self._codes,
             user_id=me.id if me else "",
             user_name=me.name if me else "",
+            last_sync=self.last_sync,
+            sync_uptime=round(self._sync_uptime, 1),
         )
+        self._told_uptime = self._sync_uptime
         self._write(self.config.state_path, to_bytes(render(self.facts, moment)))
         self._notifier.status(f"{self.state.word}: {self._status}")
 

@@ -2,24 +2,28 @@
 
 from aiohttp import web
 
-from wxcontroller.controller import openwx, page, proxy, v1
+from wxcontroller.controller import metrics, openwx, page, proxy, v1
 from wxcontroller.controller.access import let_in
 from wxcontroller.controller.connection import no_upgrades
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.errors import json_errors, json_response
 from wxcontroller.controller.headers import harden
+from wxcontroller.controller.metrics.serve import FIGURES, Figures
 from wxcontroller.controller.origin import mark_allowed, no_foreign_pages
 from wxcontroller.openwx.replies import API_NOT_FOUND
 
 
 def application(shared: Context) -> web.Application:
     """Build the application around what its handlers share."""
-    app = web.Application(middlewares=[json_errors, no_foreign_pages, no_upgrades, let_in])
+    figures = Figures()
+    app = web.Application(middlewares=[figures.requests.count, json_errors, no_foreign_pages, no_upgrades, let_in])
     app.on_response_prepare.append(mark_allowed)
     app.on_response_prepare.append(harden)
     app[CONTEXT] = shared
+    app[FIGURES] = figures
     openwx.add_routes(app)
     v1.add_routes(app)
+    metrics.add_routes(app)
     page.add_routes(app)
     proxy.add_routes(app)
     # `/openwx` and `/openwx/` for every method; other unknown paths end in the middleware.

@@ -1,4 +1,4 @@
-"""One connection of a caller, as the controller serves it: bodies pass through, and nobody holds it for nothing."""
+"""One connection of a caller, as the controller serves it: bodies pass through."""
 
 import asyncio
 import select
@@ -10,8 +10,6 @@ from wxcontroller.openwx.connection import PatientConnection, refusal
 
 SERVER = "wxcontroller"
 _KEEPALIVE = 75.0
-# The first request must be there by then; aiohttp watches only over the pauses between requests.
-FIRST_REQUEST_SECONDS = 75.0
 
 
 @web.middleware
@@ -31,29 +29,11 @@ async def no_upgrades(request: web.Request, handler: Handler) -> web.StreamRespo
 class Connection(PatientConnection):
     """Where requests are parsed. Used as the protocol of each accepted socket."""
 
-    __slots__ = ("_first",)
+    __slots__ = ()
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         # Bodies pass through as they came.
         super().__init__(server, loop, SERVER, auto_decompress=False, keepalive_timeout=_KEEPALIVE)
-        self._first: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._first = asyncio.get_running_loop().call_later(FIRST_REQUEST_SECONDS, self._nothing_came)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._something_came()
-        super().connection_lost(exc)
-
-    def _nothing_came(self) -> None:
-        if self.idle:
-            self.force_close()
-
-    def _something_came(self) -> None:
-        if self._first is not None:
-            self._first.cancel()
-            self._first = None
 
     def drop_rest(self) -> None:
         """Forget what followed a request with ``Upgrade:``; aiohttp would take it for the next request."""
@@ -68,8 +48,3 @@ class Connection(PatientConnection):
         poll = select.poll()
         poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self.idle:
-            self._something_came()

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession, web
 
@@ -11,6 +12,9 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.core.settings import Settings
+
+if TYPE_CHECKING:  # it uses what needs the context
+    from wxcontroller.controller.alerts.watch import AlertWatch
 
 
 @dataclass(slots=True)
@@ -33,6 +37,7 @@ class Context:
     settings_error: str = ""
     warnings: tuple[str, ...] = ()
     readers: int = 0  # of events
+    alerts: "AlertWatch | None" = None
     port_secrets: PortSecrets = field(init=False)
 
     def __post_init__(self) -> None:

@@ -63,6 +63,14 @@ class NoJournal(WxError):
     """The accounts' journals can't be read."""
 
 
+class NoAlerts(WxError):
+    """Nobody is to be told of anything."""
+
+
+class TooManyTests(WxError):
+    """As many test alerts as may be sent in an hour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How a kind of failure is told by /v1: HTTP status and the word in ``error.code``."""
@@ -83,6 +91,8 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (TooManyReaders, Kind(503, "too-many-readers")),
     (NotAnswering, Kind(502, "not-answering")),
     (NoJournal, Kind(503, "no-journal")),
+    (NoAlerts, Kind(409, "no-alerts")),
+    (TooManyTests, Kind(429, "too-many-tests")),
     (TooManyAccounts, Kind(409, "max-clients")),
     (NoPort, Kind(503, "no-port")),
     (TemplateError, Kind(500, "template")),

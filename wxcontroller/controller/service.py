@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import Gate, local_token
@@ -26,12 +27,15 @@ from wxcontroller.core.journal import LEVELS, Event, fields
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, Settings, load_settings
+from wxcontroller.core.vitals import Vitals, Watchdog
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
 # Between two tries to bring back, after a boot, what did not come up.
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
+# systemctl is asked a few times, and each time given up by itself.
+_LOOK_STUCK = 120.0
 
 
 def inherited_sockets() -> list[socket.socket]:
@@ -68,6 +72,7 @@ class Service:
         self._sockets = sockets
         self._units = units
         self._notifier = Notifier()
+        self._vitals = Vitals()
         self._complaint = ""
 
     async def run(self) -> None:
@@ -80,7 +85,9 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             accounts = await stack.enter_async_context(Accounts(self._paths, self._loaded.settings, self._units))
             upstream = await stack.enter_async_context(upstream_session())
-            shared = Context(accounts, upstream, gate, tls, notices=self._loaded.notices)
+            mark = BootMark(self._paths)
+            alerts = AlertWatch(accounts, upstream, mark, self._vitals)
+            shared = Context(accounts, upstream, gate, tls, notices=self._loaded.notices, alerts=alerts)
             self._warn(shared)
             server = Server(application(shared), self._sockets)
             ending, asked = asyncio.Event(), asyncio.Event()
@@ -92,7 +99,8 @@ class Service:
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(self._watchdog(), name="watchdog"),
-                        group.create_task(self._look_after(accounts), name="looks"),
+                        group.create_task(self._look_after(accounts, mark, alerts), name="looks"),
+                        group.create_task(alerts.look_seldom(), name="seldom looks"),
                         group.create_task(self._reloads(asked, shared), name="reloads"),
                         group.create_task(heartbeat(lambda: shared.settings), name="heartbeat"),
                         group.create_task(watch_tokens(self._paths, gate, accounts), name="tokens"),
@@ -128,30 +136,34 @@ class Service:
         for warning in shared.warnings:
             log.warning("%s", warning)
 
-    async def _look_after(self, accounts: Accounts) -> None:
+    async def _look_after(self, accounts: Accounts, mark: BootMark, alerts: AlertWatch) -> None:
         """Once per boot start what is wanted; then look at all units again and again and keep the status line."""
         async with asyncio.TaskGroup() as group:
             pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-            _ = group.create_task(after_boot(accounts, BootMark(self._paths), pauses), name="after boot")
+            _ = group.create_task(after_boot(accounts, mark, pauses), name="after boot")
             watch = Watch()
             while True:
                 try:
-                    views = await accounts.views()
+                    with self._vitals.within(_LOOK_STUCK, "a look at all accounts"):
+                        views = await accounts.views()
                 except (UnitFailed, OSError) as problem:
                     self._notifier.status(f"the accounts can't be looked at: {problem}")
                     log.error("%s", problem)
+                    await alerts.look((), str(problem))
                 else:
                     watch.look(views)
+                    with self._vitals.within(_LOOK_STUCK, "a look for alerts"):
+                        await alerts.look(views)
                     sentence = summary(views)
                     log.debug("%s", sentence)
                     self._say(sentence)
                 await asyncio.sleep(accounts.settings.check_interval)
 
     async def _watchdog(self) -> None:
-        """Tell systemd that the event loop turns; it kills and restarts us when it does not."""
-        seconds = self._notifier.watchdog_seconds
+        """Tell systemd that the loop turns and nothing hangs; it kills and restarts us when that is not so."""
+        seconds, watchdog = self._notifier.watchdog_seconds, Watchdog(self._notifier, self._vitals)
         while seconds is not None:
-            self._notifier.watchdog()
+            watchdog.feed()
             await asyncio.sleep(seconds / 3)
 
     async def _reloads(self, asked: asyncio.Event, shared: Context) -> None:

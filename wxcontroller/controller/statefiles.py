@@ -10,8 +10,9 @@ import json
 import math
 import os
 import stat
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -25,6 +26,9 @@ _MOST_STATE = 256 * 1024
 _MOST_QRCODE = 4 * 1024 * 1024
 # Whoever scans it owns the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
+# A client that says "running" has heard WeChat within 45 s, and tells when at most 10 s later. One that hangs goes on
+# saying so, until systemd ends it.
+BELIEVED_SECONDS = 60.0
 
 Stamp: TypeAlias = tuple[int, int, int]
 
@@ -35,7 +39,8 @@ class ClientState:
 
     ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link. ``since`` and ``start_time`` are
     seconds since 1970, 0 when not told; ``login`` is None when a program that is not ours wrote the file.
-    ``qrcode_number`` is another one for each QR code of a process.
+    ``qrcode_number`` is another one for each QR code of a process. ``heard`` is when WeChat answered last, in seconds
+    since the machine's boot, 0 when not told.
     """
 
     fields: Mapping[str, JsonValue]
@@ -50,10 +55,37 @@ class ClientState:
     qrcode_number: int
     user: Mapping[str, str] | None
     stamp: Stamp
+    heard: float = 0.0
 
     def rendered(self, port: int) -> bytes:
         """Return the STATE of check_client: the file's fields with ``port``."""
         return to_bytes({**self.fields, "port": port})
+
+    def doubted(self, uptime: float) -> "ClientState":
+        """Return what is to be believed at a time: no "running" of a client that has long heard nothing of WeChat."""
+        silent = uptime - self.heard
+        if self.login is not LoginState.RUNNING or not self.heard or silent <= BELIEVED_SECONDS:
+            return self
+        login, status = LoginState.OFFLINE, "it tells nothing any more: its process may hang"
+        reason = f"no answer of WeChat was told for {silent:.0f} s; systemd starts a process again that hangs"
+        told: dict[str, JsonValue] = {
+            "state": login.word,
+            "previous_state": self.word,
+            "login_state": login.value,
+            "previous_login_state": self.login.value,
+            "status": status,
+            "reason": reason,
+        }
+        ctime, inode, size = self.stamp
+        return replace(
+            self,
+            fields=MappingProxyType({**self.fields, **told}),
+            login=login,
+            word=login.word,
+            status=status,
+            reason=reason,
+            stamp=(ctime, inode, -size),  # no file's: what was made of the file is not to be taken for this
+        )
 
 
 class Unreadable(Exception):
@@ -90,7 +122,7 @@ class StateFiles:
         known = self._known[instance]
         if isinstance(known, str):
             raise Unreadable(known)
-        return known
+        return known.doubted(uptime())
 
     def rendered(self, instance: str, state: ClientState, port: int) -> bytes:
         """Return ``state.rendered(port)``, made once per change of the file."""
@@ -166,7 +198,19 @@ def _state(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         qrcode_number=integer(number) if number is not None else _number_of(link, stamp),
         user={"id": text(field(user, "id")), "name": text(field(user, "name"))} if user else None,
         stamp=stamp,
+        heard=_uptime(field(content, "last_sync_uptime")),
     )
+
+
+def uptime() -> float:
+    """Return the seconds since the machine's boot, sleep included: a clock that nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _uptime(value: JsonValue) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
+        return 0.0
+    return float(value)
 
 
 def _number_of(link: str, stamp: Stamp) -> int:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -79,6 +79,10 @@ class Units(Protocol):
         """Stop an account's unit and delete its private state and runtime directories."""
         ...
 
+    async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
+        """Return how often systemd has restarted these accounts' units by itself since somebody started them."""
+        ...
+
 
 async def record(units: Units, instance: str, max_age: float = MAX_AGE) -> UnitRecord:
     """Return one account's unit."""
@@ -123,6 +127,17 @@ class Systemd:
         unit_of(instance)  # raises BadName: no other text gets into a unit's name
         await self._change("start", f"wxclient-purge@{instance}.service", instance, timeout)
 
+    async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
+        units = [unit_of(instance) for instance in instances]
+        if not units:
+            return {}
+        code, output, complaint = await self._run(["show", "--property=Id,NRestarts", "--", *units], _LOOK_TIMEOUT)
+        if code != 0:
+            raise UnitFailed(
+                f"systemd can't be asked for restarts: {_first_words(complaint)}", "see: journalctl -u wxcontroller"
+            )
+        return parse_restarts(output)
+
     async def _change(self, verb: str, unit: str, instance: str, timeout: float) -> None:
         async with self._stop_slots if verb == Verb.STOP else self._slots:
             try:
@@ -161,7 +176,7 @@ class Systemd:
         command = [self._systemctl, "--no-ask-password", *arguments]
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
         try:
-            async with _process(command, environment) as process, asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout), _process(command, environment) as process:
                 output, complaint = await process.communicate()
                 return process.returncode or 0, output, complaint
         except TimeoutError:
@@ -213,6 +228,17 @@ def parse_list(output: bytes) -> dict[str, UnitRecord]:
         except ValueError:
             state = UnitState.MAINTENANCE  # a word newer than we are
         found[instance] = UnitRecord(instance, state, text(field(entry, "sub")))
+    return found
+
+
+def parse_restarts(output: bytes) -> dict[str, int]:
+    """Read the answer of ``show --property=Id,NRestarts``: lines of one unit, an empty line, the next unit."""
+    found: dict[str, int] = {}
+    for block in output.decode("utf-8", "replace").split("\n\n"):
+        lines = dict(line.partition("=")[::2] for line in block.splitlines())
+        instance, count = instance_of(lines.get("Id", "")), lines.get("NRestarts", "")
+        if instance is not None and count.isdecimal():
+            found[instance] = int(count)
     return found
 
 

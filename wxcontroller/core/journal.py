@@ -29,6 +29,7 @@ class Event(StrEnum):
     ACCOUNT_STOPPED = "account-stopped"
     ACCOUNT_FAILED = "account-failed"
     SETTINGS = "settings"
+    ALERT = "alert"
     ACCESS_REFUSED = "access-refused"
 
 
@@ -48,6 +49,7 @@ MESSAGE_IDS: Mapping[Event, str] = {
     Event.ACCOUNT_STOPPED: "d8e619f07a5d4c73b4210ac4c67d60db",
     Event.ACCOUNT_FAILED: "615fa1a9c4174b0193ab762f2f18f12a",
     Event.SETTINGS: "a034d22408274bf2bee8ac0716a2cbb8",
+    Event.ALERT: "8186a5b1c71f43ada94c80f267582cfa",
     Event.ACCESS_REFUSED: "8861b374f1b9422995f6ce097af0dc83",
 }
 _TOKEN = re.compile(r"(wxc_[0-9a-f]{8}_)[0-9a-f]+")

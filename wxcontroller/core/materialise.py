@@ -10,6 +10,7 @@ import fcntl
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,9 @@ from wxcontroller.core.targets import Targets
 log = logging.getLogger(__name__)
 # Another account's files stay readable for the controller's group only; they hold webhook addresses.
 _MODE = 0o640
+# Writing an account's file takes milliseconds, on a bad disk a second.
+LOCK_SECONDS = 15.0
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +276,20 @@ class Materialiser:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self.paths.accounts.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with (self.paths.accounts / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        path = self.paths.accounts / ".lock"
+        with path.open("w") as lock:
+            end = time.monotonic() + LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        raise WxError(
+                            f"the register of accounts is held by another process for more than {LOCK_SECONDS:g} s",
+                            f"see which, and whether it hangs: fuser -v {path}",
+                        ) from None
+                time.sleep(_LOOK_SECONDS)
             yield
 
 

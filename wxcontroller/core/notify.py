@@ -5,12 +5,17 @@ import time
 
 import sdnotify
 
+# A systemd that is busy, as with a daemon-reload of many units, is waited for with what it must hear. Signs of life
+# and words are repeated anyway: nothing stands still for them.
+_PATIENCE = 30.0
+
 
 class Notifier:
     """The notification socket of this process, and the watchdog's wishes."""
 
     def __init__(self) -> None:
         self._socket = sdnotify.SystemdNotifier()
+        self._socket.debug = True  # or it would not say that something could not be sent
         self._status = ""
 
     @property
@@ -29,12 +34,11 @@ class Notifier:
     def status(self, words: str) -> None:
         """Say in one line what the process is doing; shown by ``systemctl status``."""
         line = words.replace("\n", " ")
-        if line != self._status:
+        if line != self._status and self._send(f"STATUS={line}", 0.0):
             self._status = line
-            self._send(f"STATUS={line}")
 
     def watchdog(self) -> None:
-        self._send("WATCHDOG=1")
+        self._send("WATCHDOG=1", 0.0)
 
     def reloading(self) -> None:
         # systemd wants the moment of the reload to pair it with READY=1 (Type=notify-reload).
@@ -47,7 +51,14 @@ class Notifier:
         """Ask for so many more seconds, beyond the unit's time limit, before the next word."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
-    def _send(self, message: str) -> None:
-        # The library sends Latin-1 and drops, without a word, what that can't hold. UTF-8 read as Latin-1 leaves it
-        # as UTF-8 again, which is what systemd wants.
-        self._socket.notify(message.encode("utf-8", "replace").decode("latin-1"))
+    def _send(self, message: str, patience: float = _PATIENCE) -> bool:
+        """Return whether it was sent."""
+        if self._socket.socket is None:
+            return True  # nobody listens
+        self._socket.socket.settimeout(patience)
+        try:
+            # The library sends Latin-1. UTF-8 read as Latin-1 leaves it as UTF-8 again, which is what systemd wants.
+            self._socket.notify(message.encode("utf-8", "replace").decode("latin-1"))
+        except OSError:
+            return False
+        return True

@@ -1,5 +1,6 @@
 """Where everything is. The one place that knows directory and file names."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,19 @@ class Paths:
         return self.root / "run/wxclient-journal.sock"
 
     @property
+    def alerts_state(self) -> Path:
+        """What was told to whom, and what is wrong: so that a restart tells nothing twice."""
+        return self.root / "var/lib/wxcontroller/alerts.json"
+
+    def alerts_spool(self, channel: str) -> Path:
+        """Directory of the alerts that a channel still has to deliver."""
+        return self.root / "var/spool/wxcontroller" / _word(channel)
+
+    def alerts_runtime(self, channel: str) -> Path:
+        """The same in memory, for when the disk takes nothing; and how the last delivery went."""
+        return self.root / "run/wxcontroller-alerts" / _word(channel)
+
+    @property
     def local_token(self) -> Path:
         """A token for root on this machine, made by the controller at each start."""
         return self.controller_runtime / "local-token"
@@ -79,6 +93,10 @@ class Paths:
 
     def state(self, instance: str) -> Path:
         return self.client_state / _checked(instance)
+
+    def private_state(self, instance: str) -> Path:
+        """The same directory where systemd keeps it for a user that is made for the unit (DynamicUser=)."""
+        return self.root / "var/lib/private/wxclient" / _checked(instance)
 
     def state_file(self, instance: str) -> Path:
         """The original's state file; readable by the controller."""
@@ -100,6 +118,12 @@ class Paths:
 
     def media(self, instance: str) -> Path:
         return self.state(instance) / "media"
+
+
+def _word(name: str) -> str:
+    if not re.fullmatch(r"[a-z]{1,32}", name):
+        raise ValueError(f"{name!r} is no name of a directory")
+    return name
 
 
 def _checked(instance: str) -> str:

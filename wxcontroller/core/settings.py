@@ -7,15 +7,20 @@ reported as without effect.
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
 from wxcontroller.core.addresses import parse_ip
+from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
 from wxcontroller.core.errors import BadOption, BadSettings
 from wxcontroller.core.journal import LEVELS
-from wxcontroller.core.options import Origin, check_options, url
+from wxcontroller.core.options import Origin, check_options
+from wxcontroller.core.parsers import Parser
+from wxcontroller.core.parsers import number as _number
+from wxcontroller.core.parsers import web_address as _url
+from wxcontroller.core.parsers import whole as _whole
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.targets import SETTING as TARGETS
 from wxcontroller.core.targets import Targets
@@ -33,37 +38,10 @@ class Listen:
     port: int
 
 
-Parser = Callable[[object], object]
-
-
-def _number(low: float, high: float) -> Parser:
-    def parse(value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
-def _whole(low: int, high: int) -> Parser:
-    def parse(value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
-
-    return parse
-
-
 def _switch(value: object) -> object:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
     return value
-
-
-def _url(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError('must be a URL in quotes, or ""')
-    return url(value)
 
 
 def _word(*allowed: str) -> Parser:
@@ -194,6 +172,7 @@ class Settings:
     allow_hosts: tuple[str, ...] = _setting(
         (), _hosts, "names besides loopback under which the API is called, as by a reverse proxy"
     )
+    alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: who is told when an account drops")
     tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
     tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")
     client: Mapping[str, str] = _table(_client, "[client]: defaults of account options")
@@ -231,9 +210,14 @@ def load_settings(paths: Paths) -> Loaded:
 
     A missing file means defaults. Raises BadSettings with file, key and remedy for anything unusable.
     """
+    return read_settings([paths.settings_file, *sorted(paths.settings_dropins.glob("*.toml"))])
+
+
+def read_settings(files: Iterable[Path]) -> Loaded:
+    """Read settings from these files, the first of which is the main one. As load_settings."""
+    files = list(files)
     values: dict[str, object] = {}
     notices: list[str] = []
-    files = [paths.settings_file, *sorted(paths.settings_dropins.glob("*.toml"))]
     read: list[Path] = []
     origin: dict[str, Path] = {}
     for path in files:
@@ -247,13 +231,15 @@ def load_settings(paths: Paths) -> Loaded:
                 continue
             parsed = _parse(path, key, value)
             origin[key] = path
-            if key == "client" and isinstance(parsed, dict):
-                earlier = values.get("client", {})
+            if key in _TABLES and isinstance(parsed, dict):
+                earlier = values.get(key, {})
                 parsed = {**(earlier if isinstance(earlier, dict) else {}), **parsed}
             values[key] = parsed
+    if isinstance(alerts := values.get("alerts"), dict):
+        values["alerts"] = AlertSettings(**alerts)
     settings = Settings(**values)  # type: ignore[arg-type]  # each value went through its field's parser
     if settings.backend_end_port < settings.backend_start_port:
-        where = origin.get("backend_end_port") or origin.get("backend_start_port") or paths.settings_file
+        where = origin.get("backend_end_port") or origin.get("backend_start_port") or files[0]
         raise BadSettings(
             f"{where}: backend_end_port {settings.backend_end_port} is below "
             f"backend_start_port {settings.backend_start_port}",
@@ -269,11 +255,27 @@ def load_settings(paths: Paths) -> Loaded:
                 f"add its address to {TARGETS}, or use another one",
             )
     if bool(settings.tls_certificate) != bool(settings.tls_key):
-        where = origin.get("tls_certificate") or origin.get("tls_key") or paths.settings_file
+        where = origin.get("tls_certificate") or origin.get("tls_key") or files[0]
         raise BadSettings(
             f"{where}: of tls_certificate and tls_key only one is set", "set both, or none; wxcontroller.toml(5)"
         )
     return Loaded(settings, tuple(notices), tuple(read))
+
+
+def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
+    """Return all that is wrong in one file by itself, with the keys, "" for the file as a whole."""
+    try:
+        content = _read(path) or {}
+    except BadSettings as problem:
+        return [("", problem)]
+    found: list[tuple[str, BadSettings]] = []
+    for key, value in content.items():
+        if key not in OBSOLETE:
+            try:
+                _parse(path, key, value)
+            except BadSettings as problem:
+                found.append((key, problem))
+    return found
 
 
 def _read(path: Path) -> dict[str, object] | None:
@@ -291,6 +293,8 @@ def _read(path: Path) -> dict[str, object] | None:
 
 
 _FIELDS = {entry.name: entry for entry in fields(Settings)}
+# Merged key by key over the files.
+_TABLES = ("alerts", "client")
 
 
 def _parse(path: Path, key: str, value: object) -> object:

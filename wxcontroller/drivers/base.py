@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from wxcontroller.core.model import Contact, FriendRequest, Group, Media, Message, MessageKind
+from wxcontroller.core.vitals import Vitals
 
 
 class LoginWay(StrEnum):
@@ -351,13 +352,14 @@ class Driver(Protocol):
 class DriverContext:
     """What a driver is made from: ``options`` are texts by option name with all defaults filled in.
 
-    ``identities`` keeps what tells who is who after a new login.
+    ``identities`` keeps what tells who is who after a new login. ``vitals`` hears of work that has to end.
     """
 
     account: str
     options: Mapping[str, str]
     store: SessionStore
     identities: SessionStore | None = None
+    vitals: Vitals = field(default_factory=Vitals)
 
 
 DriverFactory: TypeAlias = Callable[[DriverContext], Driver]

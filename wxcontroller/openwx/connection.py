@@ -1,4 +1,7 @@
-"""One connection of a caller: aiohttp's, with the old server's patience for raw UTF-8, and answers in JSON."""
+"""One connection of a caller: aiohttp's, with the old server's patience for raw UTF-8, and answers in JSON.
+
+Nobody holds it for nothing: who sends no request, or does not read the answer, is hung up on.
+"""
 
 import asyncio
 import logging
@@ -9,12 +12,16 @@ from aiohttp.web_protocol import RequestHandler
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
+# The first request must be there by then; aiohttp watches only over the pauses between requests.
+FIRST_REQUEST_SECONDS = 75.0
+# Without anything being read of an answer. Whoever reads on, however slowly, is waited for.
+STALLED_SECONDS = 120.0
 
 
 class PatientConnection(RequestHandler):
     """Where requests are parsed. Used as the protocol of each accepted socket; ``program`` is told as Server."""
 
-    __slots__ = ("_line_done", "_program")
+    __slots__ = ("_first", "_line_done", "_program", "_stalled")
 
     def __init__(
         self,
@@ -34,6 +41,44 @@ class PatientConnection(RequestHandler):
         )
         self._line_done = False
         self._program = program
+        self._first: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._first = asyncio.get_running_loop().call_later(FIRST_REQUEST_SECONDS, self._nothing_came)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._something_came()
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = asyncio.get_running_loop().call_later(STALLED_SECONDS, self._nothing_was_read)
+
+    def resume_writing(self) -> None:
+        self._stop_waiting()
+        super().resume_writing()
+
+    def _nothing_came(self) -> None:
+        if self.idle:
+            self.force_close()
+
+    def _something_came(self) -> None:
+        if self._first is not None:
+            self._first.cancel()
+            self._first = None
+
+    def _nothing_was_read(self) -> None:
+        if self.transport is not None:
+            log.info("a caller did not read its answer for %g s and is hung up on", STALLED_SECONDS)
+            self.transport.abort()
+
+    def _stop_waiting(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     @property
     def idle(self) -> bool:
@@ -55,6 +100,7 @@ class PatientConnection(RequestHandler):
         super().data_received(data)
         if not self.idle:
             self._line_done = False
+            self._something_came()
 
     def handle_error(
         self,

@@ -38,7 +38,11 @@ class ClientFacts:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where the session stands. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process."""
+    """Where the session stands. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process.
+
+    ``last_sync`` is when WeChat answered last, and ``sync_uptime`` the same in seconds since the machine's boot, by a
+    clock that nobody sets; both 0 for not yet.
+    """
 
     state: LoginState
     previous: LoginState | None
@@ -49,6 +53,8 @@ class Moment:
     qrcode_number: int = 0
     user_id: str = ""
     user_name: str = ""
+    last_sync: int = 0
+    sync_uptime: float = 0.0
 
 
 def render(facts: ClientFacts, moment: Moment) -> JsonObject:
@@ -75,6 +81,8 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "reason": moment.reason,
         "qrcode_link": moment.qrcode_link,
         "qrcode_number": moment.qrcode_number,
+        "last_sync_time": moment.last_sync or None,
+        "last_sync_uptime": moment.sync_uptime or None,
         "user": {"id": moment.user_id, "name": moment.user_name} if moment.user_id else None,
     }
     for name in _SHOWN:

@@ -1,5 +1,7 @@
 """The documents say what the code has: settings, options, verbs, with defaults; their links lead somewhere."""
 
+import importlib
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -9,9 +11,13 @@ from pathlib import Path
 import click
 import pytest
 
+import wxcontroller.cli
 from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.exits import EXITS, short
 from wxcontroller.core import access
 from wxcontroller.core.access import Endpoint
+from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import Event
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
@@ -38,23 +44,24 @@ def test_scdoc_accepts_the_page(page: str) -> None:
 
 def test_every_setting_has_its_default_in_the_page() -> None:
     page = source("wxcontroller.toml.5")
-    defaults = Settings()
-    for entry in fields(Settings):
-        default = getattr(defaults, entry.name)
-        if entry.name == "client":
+    shown = [(entry.name, getattr(Settings(), entry.name)) for entry in fields(Settings) if entry.name != "alerts"]
+    shown += [(entry.name, getattr(AlertSettings(), entry.name)) for entry in fields(AlertSettings)]
+    assert "*[alerts]*" in page
+    for name, default in shown:
+        if name == "client":
             assert "*[client]*" in page
-        elif entry.name == "listen":
+        elif name == "listen":
             assert '*listen* = [{ host = "127.0.0.1", port = 2000 }]' in page
         else:
-            shown = str(default).lower() if isinstance(default, bool | int | float) else f'"{default}"'
-            shown = "[]" if default in ((), Targets()) else shown
-            assert f"\n*{entry.name}* = {shown}\n" in page, entry.name
+            written = str(default).lower() if isinstance(default, bool | int | float) else f'"{default}"'
+            written = "[]" if default in ((), Targets()) else written
+            assert f"\n*{name}* = {written}\n" in page, name
     for name in OBSOLETE:
         assert f"*{name}*" in page, name
 
 
 def test_the_page_has_no_setting_that_the_code_has_not() -> None:
-    known = {entry.name for entry in fields(Settings)}
+    known = {entry.name for table in (Settings, AlertSettings) for entry in fields(table)}
     assert set(re.findall(r"^\*(\w+)\* = ", source("wxcontroller.toml.5"), re.MULTILINE)) <= known
 
 
@@ -94,7 +101,7 @@ def test_states_and_events_are_in_the_page() -> None:
         assert f"\n*{event.value}*\n" in page, event
 
 
-_EVERYWHERE = ("url", "token", "json", "help", "as_json")
+_EVERYWHERE = ("url", "token_file", "insecure", "json", "help")
 
 
 def test_every_verb_and_its_options_are_in_the_page() -> None:
@@ -110,8 +117,26 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
                     assert f"*{spelling}*" in found[0], (name, spelling)
         for verb in inner:
             assert f"_{verb}_" in found[0] or f"\t*{name} {verb}*" in found[0], (name, verb)
-    verbs = set(re.findall(r"^\*(\w+)\*(?: \[?_|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
+    verbs = set(re.findall(r"^\*(\w+)\*(?: \[?[_*]|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
     assert verbs == set(cli.commands)
+
+
+def test_every_exit_code_is_in_the_page() -> None:
+    page = source("wxctl.1").split("# EXIT STATUS")[1].split("# ENVIRONMENT")[0]
+    rows = "".join(f"*{code}* ({word})\n\t{meaning}\n\n" for code, (word, meaning) in EXITS.items())
+    assert page.startswith(f"\n\n{rows}")
+
+
+def test_every_error_that_wxctl_can_tell_has_its_exit_code_in_the_table() -> None:
+    modules = [info.name for info in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli.")]
+    for name in modules:
+        importlib.import_module(name)
+    kinds = [WxError, *WxError.__subclasses__()]
+    assert len(kinds) > 15
+    ours = [kind for kind in kinds if kind.__module__.startswith(("wxcontroller.core", "wxcontroller.cli"))]
+    assert {kind.exit_code for kind in ours} <= set(EXITS)
+    for code in EXITS:
+        assert f"{code} " in short()
 
 
 @pytest.mark.parametrize("endpoints", [access.CONTROLLER, access.ACCOUNT, access.OWN_PORT], ids=["1", "2", "3"])
@@ -162,6 +187,7 @@ def test_calls_of_wxctl_in_the_documents_are_right() -> None:
     for document in [*DOCUMENTS, MAN / "wxctl.1.scd", ROOT / "debian/README.Debian"]:
         for code in _code(document):
             for call in re.findall(r"\bwxctl ([^|;<)&\n]*)", code):
+                call = re.sub(r"--(url|token-file) \S+", "", call)
                 words = [word for word in call.split() if not word.startswith(("$", "http", "@"))]
                 verb = next((word for word in words if not word.startswith("-")), None)
                 assert verb is None or verb in cli.commands, (document.name, call)

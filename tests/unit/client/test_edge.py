@@ -330,3 +330,13 @@ def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: P
     finally:
         client.kill()
         client.wait()
+
+
+async def test_who_sends_no_request_is_hung_up_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wxcontroller.openwx.connection.FIRST_REQUEST_SECONDS", 0.2)
+    client = start()
+    await client.until_state("loading")
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()

@@ -14,7 +14,7 @@ from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client import keeping, reporting, resuming
 from wxcontroller.client.inbox import Swept, sweep
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import MessageArrived
@@ -27,6 +27,13 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 def fetched(directory: Path) -> list[Path]:
     return list(directory.glob("mojo_weixin_media_*"))
+
+
+async def states(client: RunningClient) -> list[JsonValue]:
+    """Return how far the delivery of each message is."""
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/deliveries") as answer:
+        listed = items(obj(await answer.json())["deliveries"])
+    return [obj(one)["state"] for one in listed if obj(one)["type"] == "friend_message"]
 
 
 def content(path: Path) -> bytes:
@@ -102,8 +109,8 @@ async def test_what_waits_behind_a_slow_download_is_in_memory_as_far_as_there_is
     client.driver.contents.update(slow=PNG, fast=PNG)
     gate = client.driver.gates["slow"] = asyncio.Event()
     client.driver.play([*logged_in(), media("slow", id="0"), *(media("fast", id=str(n)) for n in range(1, 6))])
-    directory = client.paths.media("alice")
-    while len(fetched(directory)) < 5:
+    await client.until_state("running")
+    while (await states(client)) != ["held", *["pending"] * 5]:  # the slow one keeps the others back
         await asyncio.sleep(0.01)
     gate.set()
     got = await webhook.messages(6)

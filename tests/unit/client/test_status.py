@@ -13,7 +13,7 @@ from wxcontroller.client import outgoing
 from wxcontroller.client.outgoing import MOST_WAITING
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import Direction, Media, MessageKind
 from wxcontroller.drivers.base import Progress
 
 Start = Callable[..., RunningClient]
@@ -63,12 +63,14 @@ async def test_an_account_at_rest(start: Start) -> None:
         "oldest_since": None,
         "last_error": "",
         "delivered": 0,
+        "failed": 0,
         "refused": 0,
         "dropped": 0,
         "dead": 0,
         "bytes": obj(told["reports"])["bytes"],
         "trouble": "",
     }
+    assert told["messages"] == {"received": {}, "sent": {}, "sent_elsewhere": {}, "not_sent": 0}
     assert told["queue"] == {
         "waiting": 0,
         "in_flight": 0,
@@ -102,6 +104,20 @@ async def test_what_has_happened_is_told(start: Start) -> None:
     times = obj(told["last_message_time"])
     assert all(begun <= int(str(each)) <= time.time() for each in (*times.values(), told["last_sync_time"]))
     assert obj(told["queue"])["sent_today"] == 1
+    counts = {"received": {"image": 1}, "sent": {"text": 1}, "sent_elsewhere": {}, "not_sent": 0}
+    assert told["messages"] == counts
+
+
+async def test_messages_from_the_phone_and_those_that_were_not_sent_are_counted(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.play([message("from the phone", direction=Direction.SENT_ELSEWHERE)])
+    client.driver.outcomes.append(WeChatError("refused", ret=1101))
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 1101
+    async with asyncio.timeout(5):
+        while (counts := obj((await status(client))["messages"]))["sent_elsewhere"] != {"text": 1}:
+            await asyncio.sleep(0.01)
+    assert (counts["not_sent"], counts["sent"]) == (1, {})
 
 
 async def test_media_of_an_earlier_run_count(start: Start, webhook: Webhook) -> None:
@@ -325,3 +341,20 @@ async def test_other_paths_are_answered_in_words(start: Start, method: str, path
     async with client.http.request(method, f"http://127.0.0.1:{client.port}/v1/{path}") as answer:
         assert answer.status == 404
         assert obj((await answer.json())["error"])["code"] == "no-such-path"
+
+
+async def test_when_wechat_was_heard_is_in_the_state_file(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wxcontroller.client.session._FRESH", 0.2)
+    client = start()
+    assert (await client.until_state("loading"))["last_sync_uptime"] is None
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    await client.login()
+    first = client.state()["last_sync_uptime"]
+    assert isinstance(first, float)
+    assert began - 0.1 <= first <= time.clock_gettime(time.CLOCK_BOOTTIME) + 0.1
+    # Not written at each answer, but before it is old.
+    client.driver.play([Progress(heard=True)] * 5)
+    await asyncio.sleep(0.25)
+    assert client.state()["last_sync_uptime"] == first
+    client.driver.play([Progress(heard=True)])
+    await until(lambda: client.state()["last_sync_uptime"] != first)

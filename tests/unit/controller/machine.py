@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -229,6 +229,7 @@ class StandInUnits:
         self.records: dict[str, UnitRecord] = {}
         self.calls: list[str] = []
         self.refuse: str = ""
+        self.forbidden: str = ""
         self.refused: set[str] = set()
         self.hold: asyncio.Event | None = None
         self.hold_stops = True
@@ -236,6 +237,7 @@ class StandInUnits:
         self.holding = asyncio.Event()
         self.broken = False
         self.remembered: dict[str, UnitRecord] | None = None
+        self.restarted: dict[str, int] = {}
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         if self.broken:
@@ -249,6 +251,8 @@ class StandInUnits:
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
         self.calls.append(f"{verb} {unit_of(instance)}")
+        if self.forbidden:
+            raise UnitFailed(f"{unit_of(instance)}: {verb} failed: {self.forbidden}")
         match verb:
             case Verb.START:
                 await self._start(instance)
@@ -264,6 +268,9 @@ class StandInUnits:
     async def purge(self, instance: str, timeout: float) -> None:
         self.calls.append(f"start wxclient-purge@{instance}.service")
         await self._stop(instance)
+
+    async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
+        return {instance: self.restarted.get(instance, 0) for instance in instances}
 
     async def _start(self, instance: str) -> None:
         self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")

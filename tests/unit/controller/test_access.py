@@ -137,7 +137,8 @@ async def test_the_scope_of_each_endpoint(host: Machine, method: str, endpoint: 
         assert host.process("bob").requests == []
     if endpoint.path.endswith(("/check_event", "/events")):
         return  # waits
-    assert not (await ask(host, method, target(endpoint, "alice"), bearer(bound))).refused
+    of_the_machine = endpoint.about is About.MACHINE
+    assert (await ask(host, method, target(endpoint, "alice"), bearer(bound))).refused == of_the_machine
     if endpoint.path != "/v1/accounts/{name}":
         for scope in Scope:
             if scope.covers(endpoint.scope):
@@ -274,6 +275,10 @@ async def test_the_counts_are_of_the_caller_s_accounts(host: Machine) -> None:
         await host.start(name)
     answer = await ask(host, "GET", "/v1/deliveries", bearer(token(host, Scope.READ, "bob")))
     assert [each["account"] for each in json.loads(answer.body)["accounts"]] == ["bob"]
+    figures = await ask(host, "GET", "/metrics", bearer(token(host, Scope.READ, "bob")))
+    assert figures.status == 200
+    assert b'wxclient_up{account="bob"}' in figures.body
+    assert b"alice" not in figures.body
 
 
 @pytest.mark.parametrize("where", ["header", "query", "form"])

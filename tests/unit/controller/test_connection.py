@@ -3,13 +3,15 @@
 import asyncio
 import json
 import re
+import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.unit.controller.machine import Machine, machine, raw
-from wxcontroller.controller import connection
 from wxcontroller.core.settings import Settings
+from wxcontroller.openwx import connection
 
 
 async def test_a_target_with_scheme_and_host(host: Machine) -> None:
@@ -93,6 +95,31 @@ async def test_a_body_that_stalls_is_given_up(tmp_path: Path, path: str) -> None
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
         assert b" 408 " in head
         assert b"application/json" in head
+        writer.close()
+
+
+async def test_who_does_not_read_an_answer_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.3)
+    async with machine(tmp_path) as host:
+        process = await host.start("alice")
+        with socket.create_connection(host.address) as caller:
+            caller.sendall(b"GET /openwx/stream?client=alice&bytes=100000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            # The account is let go, too: it would wait for the caller for ever.
+            await asyncio.wait_for(process.hung_up.wait(), 5)
+
+
+async def test_a_slow_reader_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.4)
+    async with machine(tmp_path) as host:
+        await host.start("alice")
+        reader, writer = await asyncio.open_connection(*host.address, limit=1024)
+        writer.write(b"GET /openwx/stream?client=alice&bytes=20000000 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        got, began = 0, time.monotonic()
+        while piece := await reader.read(1 << 20):
+            got += len(piece)
+            await asyncio.sleep(max(0.0, got / 15_000_000 - (time.monotonic() - began)))
+        assert time.monotonic() - began > 1.0  # longer than anybody may stall
+        assert got > 20_000_000
         writer.close()
 
 

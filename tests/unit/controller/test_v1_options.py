@@ -116,3 +116,13 @@ async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> Non
         async with host.http.post("/v1/accounts", json={"name": name}, headers=headers) as answer:
             assert answer.status == status
     assert Registry(host.paths).instances() == ["alice"]
+
+
+async def test_whether_systemd_does_what_it_is_asked_to_is_tried_on_nobody(host: Machine) -> None:
+    await host.start("alice")
+    assert await host.v1("GET", "health/units") == (200, {"may_act": True, "reason": None})
+    assert host.units.calls[-1] == "stop wxclient@x-aaaaaaaaaaaaaaa.service"
+    assert "alice" in host.units.processes
+    host.units.forbidden = "Interactive authentication required"
+    _, told = await host.v1("GET", "health/units")
+    assert told == {"may_act": False, "reason": "a unit: stop failed: Interactive authentication required"}

@@ -1,13 +1,15 @@
 """The registry: ports, what is kept, templates, and two processes at once."""
 
+import fcntl
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from wxcontroller.core import materialise
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import BadName, BadOption, NoPort, TemplateError, UnknownAccount
+from wxcontroller.core.errors import BadName, BadOption, NoPort, TemplateError, UnknownAccount, WxError
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -29,6 +31,20 @@ def paths(tmp_path: Path) -> Paths:
 def materialiser(paths: Paths, **settings: object) -> Materialiser:
     chosen = {"template_path": TEMPLATE, "backend_start_port": FIRST, "backend_end_port": LAST, **settings}
     return Materialiser(paths, Settings(**chosen))  # type: ignore[arg-type]
+
+
+def test_a_register_that_somebody_holds_is_not_waited_for_without_end(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(materialise, "LOCK_SECONDS", 0.2)
+    one = materialiser(paths)
+    one.start(parse_name("a"), {}, {})
+    with (paths.accounts / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(WxError, match=r"is held by another process") as refused:
+            one.start(parse_name("b"), {}, {})
+        assert "fuser" in refused.value.remedy
+    assert one.start(parse_name("b"), {}, {}).desired is Desired.STARTED
 
 
 def test_ports_go_up_and_stay(paths: Paths) -> None:

@@ -1,6 +1,8 @@
 """What systemd hears from a process, on a real notification socket."""
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +51,36 @@ def test_the_watchdogs_wish_is_for_the_process_it_names(monkeypatch: pytest.Monk
 def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     Notifier().status("nobody listens")
+
+
+def test_a_systemd_that_reads_nothing_holds_nobody_up(systemd: socket.socket) -> None:
+    notifier = Notifier()
+    for number in range(2000):  # more than any queue takes
+        notifier.watchdog()
+        notifier.status(f"line {number}")
+    systemd.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            systemd.recv(4096)
+    # What was lost is said again.
+    notifier.status("line 1999")
+    assert systemd.recv(4096) == b"STATUS=line 1999"
+
+
+def test_what_systemd_must_hear_waits_until_it_reads(systemd: socket.socket) -> None:
+    notifier = Notifier()
+    for _ in range(2000):
+        notifier.watchdog()
+
+    def read_late() -> None:
+        time.sleep(0.2)
+        while systemd.recv(4096) != b"READY=1":
+            pass
+        heard.set()
+
+    heard = threading.Event()
+    reader = threading.Thread(target=read_late)
+    reader.start()
+    notifier.ready()
+    assert heard.wait(5)
+    reader.join()

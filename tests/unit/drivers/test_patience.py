@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.unit.drivers.kit import Wechat
+from tests.unit.drivers.kit import Wechat, hurried
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.drivers.base import EndReason, Hindered, Online, RosterLoaded
 from wxcontroller.sandbox.account import Account
@@ -54,7 +54,8 @@ async def test_how_long_an_answer_may_take(world: Wechat, alice: Account, longes
 
 
 async def test_a_poll_is_longer_than_any_silence(world: Wechat, alice: Account) -> None:
-    async with world.drive(ua_inactivity_timeout="1", ua_request_timeout="1") as drive:
+    slow = hurried(offline_after=5.0)
+    async with world.drive(timing=slow, ua_inactivity_timeout="1", ua_request_timeout="1") as drive:
         world.fault("login", FaultKind.DELAY, 1.5)
         world.fault("synccheck", FaultKind.DELAY, 1.5)
         await world.enter(drive, alice)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -280,6 +281,32 @@ async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: Account) ->
         await drive.text("back")
     assert drive.count(Offline) == 1
     assert drive.count(QrReady) == 1
+
+
+async def test_a_silence_is_told_in_time_whatever_is_waited_for() -> None:
+    # Polls may take ten times as long as an account may be called running without an answer.
+    async with wechat(Options(poll_hold=0.3, sync_hold=0.3)) as world:
+        alice = world.sandbox.add_account()
+        async with world.drive(timing=hurried(poll=10.0, call=10.0, offline_after=0.8)) as drive:
+            await world.enter(drive, alice)
+            take_back = world.fault("*", FaultKind.DELAY, 3600, None)
+            began = time.monotonic()
+            offline = await drive.until(Offline)
+            # What was asked before is answered yet.
+            assert time.monotonic() - began < 0.8 + 0.3 + 1.0
+            assert "no answer" in offline.reason
+            take_back()
+
+
+async def test_a_proxy_that_allows_no_long_polls_makes_nobody_offline() -> None:
+    async with wechat(Options(poll_hold=0.3, sync_hold=60)) as world:
+        alice = world.sandbox.add_account()
+        async with world.drive(timing=hurried(poll=0.3, offline_after=0.8)) as drive:
+            await world.enter(drive, alice)
+            await asyncio.sleep(1.5)  # five polls that time out
+            assert drive.count(Offline) == 0
+            world.hear(alice, "through")
+            await drive.text("through")
 
 
 async def test_news_that_can_not_be_fetched_count_as_an_outage(world: Wechat, alice: Account) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.unit.client.conftest import Webhook
-from tests.unit.drivers.kit import HURRY, Wechat, wechat
+from tests.unit.drivers.kit import Wechat, hurried, wechat
 from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
@@ -133,7 +133,9 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             **environ,
         }
         config = read_config("alice", environ, paths)
-        life = Life(Client(config, lambda context: WebDriver(context, HURRY), paths=paths))
+        # Sandbox and client share a loop, and some messages here take it their time.
+        timing = hurried(offline_after=10.0)
+        life = Life(Client(config, lambda context: WebDriver(context, timing), paths=paths))
         life.begin()
         stack.push_async_callback(life.end)
         await _log_in(world, account, paths)

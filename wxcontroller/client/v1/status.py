@@ -7,9 +7,11 @@ from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.inbox import Inbox, Kept
 from wxcontroller.client.outgoing import MOST_WAITING, Outgoing
+from wxcontroller.client.session import Session
 from wxcontroller.core import egress
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Direction
 
 
 def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
@@ -35,11 +37,18 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "oldest_since": _second(parts.log.counts.oldest or None),
             "last_error": delivery.last_error,
             "delivered": delivery.delivered,
+            "failed": delivery.failed,
             "refused": delivery.refused,
             "dropped": parts.log.counts.dropped,
             "dead": parts.log.counts.dead,
             "bytes": parts.log.counts.bytes,
             "trouble": parts.log.trouble,
+        },
+        "messages": {
+            "received": _by_kind(session, Direction.RECEIVED),
+            "sent": {kind.value: number for kind, number in parts.outgoing.sent.items()},
+            "sent_elsewhere": _by_kind(session, Direction.SENT_ELSEWHERE),
+            "not_sent": parts.outgoing.not_sent,
         },
         "media": _media(inbox.kept),
         "roster": {
@@ -51,6 +60,10 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "last_sync_time": session.last_sync or None,
         "memory": _memory(),
     }
+
+
+def _by_kind(session: Session, direction: Direction) -> JsonObject:
+    return {kind.value: number for (which, kind), number in session.messages.items() if which is direction}
 
 
 def queue_of(outgoing: Outgoing) -> JsonObject:

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.stream import serve
-from wxcontroller.controller.v1 import accounts, deliveries, health, journal, options, qr, watching
+from wxcontroller.controller.v1 import accounts, alerts, deliveries, health, journal, options, qr, watching
 from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.controller.v1.passing import passed_on
 
@@ -15,6 +15,7 @@ def add_routes(app: web.Application) -> None:
     watching.setup(app)
     router = app.router
     router.add_get("/v1/health", health.health)
+    router.add_get("/v1/health/units", health.may_act)
     router.add_get("/v1/accounts", accounts.all_accounts)
     router.add_post("/v1/accounts", accounts.add)
     router.add_get("/v1/accounts/{name}", accounts.one_account)
@@ -35,3 +36,5 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/v1/accounts/{name}/deliveries/purge", passed_on)
     router.add_get("/v1/accounts/{name}/deliveries/{id}", passed_on)
     router.add_get("/v1/accounts/{name}/media/{file}", passed_on)
+    router.add_get("/v1/alerts", alerts.alerts)
+    router.add_post("/v1/alerts/test", alerts.test)

@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wxcontroller.core.backoff import Backoff
@@ -40,7 +40,7 @@ from wxcontroller.drivers.web.guard import MediaLoop
 from wxcontroller.drivers.web.identity import Identities
 from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
 from wxcontroller.drivers.web.outgoing import Outgoing, media_message, text_message
-from wxcontroller.drivers.web.pulse import Pulse
+from wxcontroller.drivers.web.pulse import Pulse, beside
 from wxcontroller.drivers.web.roster import Roster, RosterOptions
 from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.sync import Listener, Lost
@@ -64,7 +64,9 @@ class WebDriver:
             connect=option.seconds("ua_connect_timeout"),
             # A poll is held for about 25 s: a shorter patience would never hear its end.
             # A much longer one would leave a broken line unnoticed.
-            poll=max(timing.poll, min(45.0, option.seconds("ua_request_timeout"))),
+            poll=max(timing.poll, min(45.0, option.seconds("ua_request_timeout")))
+            if option.chosen("ua_request_timeout")
+            else timing.poll,
             check_spacing=option.seconds("synccheck_interval"),
             check_retry=max(0.1, option.seconds("synccheck_delay")),
             call=option.seconds("ua_request_timeout") if option.chosen("ua_request_timeout") else timing.call,
@@ -94,10 +96,12 @@ class WebDriver:
             agent=option.text("http_agent"),
             verbose=option.flag("http_debug"),
             proxy=option.text("proxy"),
+            vitals=context.vitals,
         )
         self._calls = Calls(self._transport, self._timing, option.text("lang"))
         self._chunk = int(option.text("media_chunk_size"))
         self._identities = Identities(context.identities)
+        self._vitals = context.vitals
         self._session: _Live | None = None  # while it is alive
         self._leave, self._left = asyncio.Event(), asyncio.Event()
         self._runs = False
@@ -155,7 +159,7 @@ class WebDriver:
 
     async def _work(self, emit: Emit) -> Ended:
         """Log in and listen, again and again."""
-        pulse = Pulse(emit, self._timing)
+        pulse = Pulse(emit, self._timing, self._vitals)
         login = Login(self._calls, self._saved, pulse, self._timing, self._login_options)
         losses: deque[float] = deque(maxlen=self._timing.relogins)
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
@@ -185,7 +189,7 @@ class WebDriver:
         listener = Listener(
             self._calls, session, self._saved, roster, pulse, self._timing, self._emoji_names, self._media_loop
         )
-        return await _beside(self._listen(entered, pulse, roster, listener), roster.work())
+        return await beside(self._listen(entered, pulse, roster, listener), roster.work())
 
     async def _listen(self, entered: Entered, pulse: Pulse, roster: Roster, listener: Listener) -> Lost:
         try:
@@ -367,20 +371,6 @@ class _Options:
 
     def seconds(self, name: str) -> float:
         return float(self.text(name))
-
-
-async def _beside(main: Coroutine[None, None, Lost], helper: Coroutine[None, None, None]) -> Lost:
-    """Return what ``main`` returns while ``helper`` runs beside it; the failure of either is the failure of both."""
-    tasks = asyncio.ensure_future(main), asyncio.ensure_future(helper)
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
-            tasks[1].result()
-        return await tasks[0]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def make_driver(context: DriverContext) -> Driver:

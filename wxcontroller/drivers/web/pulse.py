@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine
 from typing import TypeVar
 
+from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import DriverEvent, Emit, Progress
 from wxcontroller.drivers.web.timing import Timing
 
@@ -14,9 +15,10 @@ T = TypeVar("T")
 class Pulse:
     """Emits events one at a time, in the order they were given, and Progress during every long wait."""
 
-    def __init__(self, emit: Emit, timing: Timing) -> None:
+    def __init__(self, emit: Emit, timing: Timing, vitals: Vitals) -> None:
         self._emit = emit
         self._timing = timing
+        self._vitals = vitals
         self._turn = asyncio.Lock()
 
     async def emit(self, event: DriverEvent) -> None:
@@ -40,13 +42,29 @@ class Pulse:
     async def wait(self, work: Coroutine[None, None, T]) -> T:
         """Return what ``work``, which must have a timeout of its own, returns; tell Progress meanwhile."""
         task = asyncio.ensure_future(work)
-        try:
-            while not task.done():
-                done, _ = await asyncio.wait({task}, timeout=self._timing.progress_every)
-                if not done:
-                    await self.progress()
-            return task.result()
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+        # Or Progress would be told for ever when that timeout fails.
+        with self._vitals.within(self._timing.stuck_after, "a request to WeChat"):
+            try:
+                while not task.done():
+                    done, _ = await asyncio.wait({task}, timeout=self._timing.progress_every)
+                    if not done:
+                        await self.progress()
+                return task.result()
+            finally:
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait({task})
+
+
+async def beside(main: Coroutine[None, None, T], helper: Coroutine[None, None, None]) -> T:
+    """Return what ``main`` returns while ``helper`` runs beside it; the failure of either is the failure of both."""
+    tasks = asyncio.ensure_future(main), asyncio.ensure_future(helper)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            tasks[1].result()
+        return await tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,7 +18,7 @@ from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
 from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, TooLong
 from wxcontroller.drivers.web.guard import Guard, MediaLoop
-from wxcontroller.drivers.web.pulse import Pulse
+from wxcontroller.drivers.web.pulse import Pulse, beside
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.saved import Saved, Seen
 from wxcontroller.drivers.web.tempo import Tempo
@@ -66,6 +66,7 @@ class Listener:
         self._timing = timing
         self._emoji_names = emoji_names
         self._heard = time.monotonic()  # the last good answer
+        self._trouble = ""  # since then
         self._online = False
         self._ever = False  # something was heard at all
         self._backoff = Backoff(timing.check_retry, timing.retry_longest)
@@ -106,6 +107,9 @@ class Listener:
     async def listen(self) -> Lost:
         """Run the loop. Starts with a sync: it fetches what came while nobody listened."""
         self._heard = time.monotonic()  # the time before was for the contacts
+        return await beside(self._listen(), self._mind_silence())
+
+    async def _listen(self) -> Lost:
         lost = await self._sync_round(asked=False)
         while lost is None:
             brought, self._brought = self._brought, False
@@ -136,9 +140,12 @@ class Listener:
                 return Lost(LossReason.KICKED, 1101)
             return await self._sync_round(asked=False)
         except NoAnswer as problem:
-            if problem.malformed:  # the push server's quirk: taken as news (9.2)
+            # The push server's quirk, taken as news (9.2). And a time-out, usual with proxies that allow no long
+            # polls: webwxsync tells whether WeChat still answers.
+            if problem.malformed or problem.timed_out:
+                self._trouble = str(problem)
                 return await self._sync_round(asked=False)
-            await self._silence(problem, pause=not problem.timed_out)  # time-outs are usual with proxies
+            await self._silence(problem)
             return None
         except WeChatError as problem:
             await self._silence(problem)
@@ -267,7 +274,7 @@ class Listener:
 
     async def _good(self, well: bool = True) -> None:
         """Note that WeChat has answered as it should."""
-        self._heard = time.monotonic()
+        self._heard, self._trouble = time.monotonic(), ""
         if well:
             self._backoff.reset()
             self._odd = self._unknown = 0
@@ -282,22 +289,29 @@ class Listener:
             self._online = True
             await self._pulse.emit(Online())
 
+    async def _mind_silence(self) -> None:
+        """Say that the account is offline as soon as WeChat has been silent for too long, whatever is waited for."""
+        while True:
+            silent = time.monotonic() - self._heard
+            if silent < self._timing.offline_after:
+                await asyncio.sleep(self._timing.offline_after - silent)
+                continue
+            if not self._silent:
+                what = self._trouble or f"no answer for {silent:.0f} s"
+                log.warning("WeChat has given no news for %.0f s (%s); trying on", silent, what)
+                await self._offline(what)
+            await asyncio.sleep(self._timing.offline_after)
+
     async def _silence(self, problem: WeChatError, pause: bool = True) -> None:
         """Note that nothing useful came, and wait before the next try."""
         log.debug("%s", problem.message)
         if isinstance(problem, Moved) and self._moves < _MOVES and self._saved.memory.move(problem.domain):
             self._moves += 1
             return
+        self._trouble = str(problem)
         await self._pulse.progress()
-        wait = self._backoff.next() if pause else 0.0
-        left = self._heard + self._timing.offline_after - time.monotonic()
-        if not self._silent and left <= wait:
-            await self._pulse.pause(left)
-            what, silent = str(problem), time.monotonic() - self._heard
-            log.warning("WeChat has given no news for %.0f s (%s); trying on", silent, what)
-            await self._offline(what)
-            wait -= max(0.0, left)
-        await self._pulse.pause(wait)
+        if pause:
+            await self._pulse.pause(self._backoff.next())
 
     async def _offline(self, why: str) -> None:
         self._online, self._silent = False, True

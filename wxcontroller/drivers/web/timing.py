@@ -16,7 +16,8 @@ class Timing:
     upload: float = 120.0  # of one chunk (5.8)
     transfer: float = 1800.0  # of a whole download
     progress_every: float = 25.0
-    offline_after: float = 60.0
+    offline_after: float = 45.0  # a quiet account hears WeChat every 25 to 36 s
+    overtime: float = 30.0  # beyond its own limit, before a wait counts as stuck
     retry_first: float = 1.0
     retry_longest: float = 60.0
 
@@ -55,6 +56,11 @@ class Timing:
     member_refresh: float = 600.0  # between two looks at a group whose member is unknown
     group_refresh: float = 3600.0  # a group in which somebody speaks is looked at when its list is so old (6.6)
     notice_refresh: float = 10.0  # ... or in which WeChat tells of something, joins and leaves among it
+
+    @property
+    def stuck_after(self) -> float:
+        """No answer is waited for so long, unless something is wrong with the waiting."""
+        return max(self.call, self.poll, self.contacts, self.upload) + self.overtime
 
 
 DEFAULT = Timing()

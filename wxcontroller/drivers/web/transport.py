@@ -22,6 +22,7 @@ from yarl import URL
 
 from wxcontroller.core.egress import ProxyKind, parse_proxy
 from wxcontroller.core.errors import BadOption
+from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.web.cookies import Jar
 from wxcontroller.drivers.web.failures import NoAnswer, TooLong, TunnelFailed, Unreadable
 from wxcontroller.drivers.web.outages import no_answer
@@ -87,6 +88,7 @@ class Transport:
         agent: str = "",
         verbose: bool = False,
         proxy: str = "",
+        vitals: Vitals | None = None,
     ) -> None:
         """Raises BadOption for a CA file that can't be read. ``verbose``: log each request, without secrets."""
         parts = urlsplit(server)
@@ -98,6 +100,7 @@ class Transport:
         self._tls = _tls(ca_file) if self._scheme == "https" or to_proxy else None
         self._jar = jar
         self._timing = timing
+        self._vitals = vitals or Vitals()
         self._agent = agent or AGENT
         self._level = logging.INFO if verbose else logging.DEBUG
         self._session: aiohttp.ClientSession | None = None
@@ -198,18 +201,19 @@ class Transport:
         query = f"?{request.query}" if request.query else ""
         # Errors of the library carry the URL: they are neither chained nor quoted.
         try:
-            async with session.request(
-                request.method,
-                URL(f"{self._scheme}://{authority}{request.path}{query}", encoded=True),
-                data=request.body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timing.connect, sock_read=silence),
-            ) as response:
-                dated = response.headers.get("Date", "")
-                self._jar.take(request.host, response.headers.getall("Set-Cookie", ()), dated)
-                yield response
-                return
+            with self._vitals.within(total + self._timing.overtime, request.call):
+                async with session.request(
+                    request.method,
+                    URL(f"{self._scheme}://{authority}{request.path}{query}", encoded=True),
+                    data=request.body,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timing.connect, sock_read=silence),
+                ) as response:
+                    dated = response.headers.get("Date", "")
+                    self._jar.take(request.host, response.headers.getall("Set-Cookie", ()), dated)
+                    yield response
+                    return
         except _Taker as taker:
             raise taker.problem from None
         except TunnelFailed as problem:

@@ -1,0 +1,80 @@
+"""A client that can be made to hang: runs in wxclient's place by a drop-in, and nowhere else.
+
+A file ``hang-loop``, ``hang-send``, ``hang-delivery`` or ``hang-disk`` in the account's state directory makes that
+part wait for ever, once: the file is gone then.
+"""
+
+import asyncio
+import os
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from wxcontroller.client import __main__ as program
+from wxcontroller.client import carrier, database, delivery
+from wxcontroller.client.database import Database
+from wxcontroller.client.delivery import Delivery
+from wxcontroller.drivers.base import Driver, DriverContext, DriverEvent, Emit, Ended, Sent
+
+STATE = Path(os.environ["STATE_DIRECTORY"])
+make_driver, post, commit = program.make_driver, Delivery._post, Database._commit
+
+
+def hangs(part: str) -> bool:
+    try:
+        (STATE / f"hang-{part}").unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+async def maybe_hang(part: str) -> None:
+    if hangs(part):
+        await asyncio.Event().wait()
+
+
+class Hanging:
+    """A driver whose loop or send may hang."""
+
+    def __init__(self, inner: Driver) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def run(self, emit: Emit) -> Ended:
+        async def emit_or_hang(event: DriverEvent) -> None:
+            await maybe_hang("loop")
+            await emit(event)
+
+        return await self._inner.run(emit_or_hang)
+
+    async def send_text(self, to: str, content: str, client_id: str) -> Sent:
+        await maybe_hang("send")
+        return await self._inner.send_text(to, content, client_id)
+
+
+async def post_or_hang(self: Delivery, *given: Any) -> tuple[str, int]:
+    await maybe_hang("delivery")
+    return await post(self, *given)
+
+
+def commit_or_hang(self: Database, connection: sqlite3.Connection, jobs: Any) -> None:
+    if jobs and hangs("disk"):
+        threading.Event().wait()
+    commit(self, connection, jobs)
+
+
+def hanging(context: DriverContext) -> Driver:
+    return Hanging(make_driver(context))
+
+
+program.make_driver = hanging
+Delivery._post = post_or_hang  # type: ignore[method-assign, assignment]
+Database._commit = commit_or_hang  # type: ignore[method-assign]
+# What each of them may take are minutes; the watchdog's own time is as it is shipped.
+carrier.STUCK_SECONDS = database._STUCK_SECONDS = 20.0
+delivery._OVERTIME = 20.0 - delivery.Policy().timeout - delivery._ANSWER_SECONDS
+sys.exit(program.main())

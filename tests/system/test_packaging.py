@@ -1,0 +1,109 @@
+"""The packages by the tools of Debian's archive: lintian, piuparts, autopkgtest, a second build; and a wheel."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.system.host import Host, make_base
+
+pytestmark = pytest.mark.system
+ROOT = Path(__file__).parents[2]
+TESTS = re.findall(r"^Tests: (\S+)$", (ROOT / "debian/tests/control").read_text(), re.MULTILINE)
+
+
+def run(*command: "str | Path", **environment: str) -> str:
+    """Run a command that must succeed; return all it says."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
+
+
+def test_lintian_has_nothing_to_say_at_its_most_pedantic(debs: list[Path]) -> None:
+    [changes] = debs[0].parent.glob("*.changes")
+    told = run("lintian", "--pedantic", "--display-info", "--display-experimental", "--allow-root", changes)
+    assert [line for line in told.splitlines() if re.match(r"[EWIPX]:", line)] == []
+
+
+def test_each_override_of_lintian_says_why() -> None:
+    for path in (ROOT / "debian").glob("*.lintian-overrides"):
+        before = ""
+        for line in path.read_text().splitlines():
+            assert line.startswith("#") or before.startswith("#"), f"{path.name}: {line}"
+            before = line
+
+
+def test_two_builds_are_equal_byte_by_byte(debs: list[Path], tmp_path: Path) -> None:
+    place = tmp_path / "again"
+    other = {"TZ": "Pacific/Auckland", "LANG": "zh_CN.UTF-8", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    run("sh", "-c", f"umask 027 && exec tests/system/build-debs {place}", **other)
+    first = {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in debs}
+    assert {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in place.glob("*.deb")} == first
+
+
+def test_piuparts_installs_and_purges(debs: list[Path], tmp_path: Path) -> None:
+    """In a tree without systemd running; what is there afterwards is what was there before."""
+    command = ["piuparts", "-d", "trixie", "-e", str(make_base()), "--keep-sources-list", "--no-upgrade-test"]
+    command += ["--no-eatmydata", "--update-retries", "1", "-t", str(tmp_path), *map(str, debs)]
+    assert "PASS: All tests." in run(*command)
+
+
+@pytest.fixture(scope="module")
+def results(bare_host: Host, debs: list[Path]) -> dict[str, str]:
+    """Run debian/tests in a booted host; return how each ended."""
+    for deb in debs:
+        bare_host.write(f"/root/debs/{deb.name}", deb.read_bytes())
+    for path in (ROOT / "debian/tests").iterdir():
+        # The host is no machine, and what autopkgtest calls "null" knows nothing of it being as good as one.
+        content = path.read_bytes().replace(b"isolation-machine, ", b"")
+        bare_host.write(f"/root/source/debian/tests/{path.name}", content, path.stat().st_mode & 0o777)
+    command = ["autopkgtest", "-B", *(f"/root/debs/{deb.name}" for deb in debs), "/root/source"]
+    done = bare_host.run(*command, "--output-dir=/root/out", "--", "null", check=False, timeout=600)
+    said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+    print(said)
+    return dict(re.findall(r"^(\S+) +(PASS|FAIL.*|SKIP.*|FLAKY.*)$", said, re.MULTILINE))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", TESTS)
+def test_autopkgtest(results: dict[str, str], name: str) -> None:
+    assert results.get(name) == "PASS"
+
+
+def test_a_wheel_is_made_and_works(tmp_path: Path) -> None:
+    """For those who have no Debian: with Debian's own packages as its dependencies here, to need no network."""
+    source = tmp_path / "source"
+    source.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "wxcontroller", "pyproject.toml", "README.md", "LICENSE"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().rstrip("\0").split("\0"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    python = tmp_path / "venv/bin/python"
+    run("/usr/bin/python3", "-m", "venv", "--system-site-packages", tmp_path / "venv")
+    offline = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--disable-pip-version-check"]
+    run(python, "-m", "pip", "wheel", *offline, "--wheel-dir", tmp_path / "made", source)
+    [wheel] = (tmp_path / "made").glob("wxcontroller-*-py3-none-any.whl")
+    run(python, "-m", "pip", "install", *offline[:2], wheel)
+    for command in ("wxctl", "wxcontroller", "wxclient", "wxsandbox"):
+        assert "Usage" in run(tmp_path / "venv/bin" / command, "--help").replace("usage", "Usage")
+    shipped = set(re.findall(r"wxcontroller/\S+", run("unzip", "-Z1", wheel)))
+    sources = {name for name in listed.stdout.decode().split("\0") if name.startswith("wxcontroller/")}
+    assert sources - shipped == set()

@@ -1,0 +1,152 @@
+"""Clients that hang, each in another way, under the real watchdog: all are restarted, and go on without a scan.
+
+One that waits for a WeChat which never answers does not hang, and is left alone.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.system.actors import Caller, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.host import Host
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+PROGRAM = "/usr/local/lib/wxstuck.py"
+DROPIN = "/run/systemd/system/wxclient@.service.d/stuck.conf"
+# What hangs, and what the journal must name.
+PARTS = {"loop": "no sign of life", "send": "a send", "delivery": "posting a report", "disk": "writing the event log"}
+
+
+@dataclass
+class World:
+    host: Host
+    caller: Caller
+    phone: Phone
+    hook: Webhook
+
+    def show(self, name: str, what: str) -> str:
+        return self.host.text("systemctl", "show", "-P", what, f"wxclient@{name}.service").strip()
+
+    def restarts(self, name: str) -> int:
+        return int(self.show(name, "NRestarts"))
+
+    def told(self, text: str) -> int:
+        return sum(report.get("content") == text for report in self.hook.reports)
+
+
+@dataclass
+class Hung:
+    """An account that was made to hang at a time (monotonic), and the pid it had."""
+
+    name: str
+    uin: str
+    pid: int
+    since: float
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    use_sandbox(host)
+    host.write(PROGRAM, (Path(__file__).parent / "stuck.py").read_bytes())
+    host.write(DROPIN, f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM} %i\n".encode())
+    host.run("systemctl", "daemon-reload")
+    with Webhook(host) as hook:
+        yield World(host, Caller(host), Phone(host), hook)
+
+
+@pytest.fixture(scope="module")
+def hung(world: World) -> dict[str, Hung]:
+    """Accounts that hang all at once, for the watchdog takes its time."""
+    found: dict[str, Hung] = {}
+    for part in ("stopped", *PARTS):
+        uin = world.phone.account(part)
+        log_in(world.caller, world.phone, part, uin, post_api=world.hook.address)
+        found[part] = Hung(part, uin, int(world.caller.account(part)["pid"]), 0)
+    for part, one in found.items():
+        friend = world.phone.friend(one.uin)
+        if part == "stopped":
+            world.host.run("systemctl", "kill", "--signal=STOP", f"wxclient@{part}")
+        else:
+            trigger = f"/var/lib/private/wxclient/{part}/hang-{part}"
+            world.host.run("touch", trigger)
+            if part == "send":
+                world.caller.openwx(
+                    "send_friend_message", client=part, id="filehelper", content="x", **{"async": "1"}
+                )
+            if part in ("delivery", "disk"):
+                world.phone.write(one.uin, friend, f"while {part} hung")
+            until(lambda t=trigger: world.host.run("test", "-e", t, check=False).returncode, 60, f"{part} hangs")  # type: ignore[misc]
+        one.since = time.monotonic()
+        if part not in ("delivery", "disk"):
+            world.phone.write(one.uin, friend, f"while {part} hung")
+    return found
+
+
+@pytest.mark.parametrize("part", ["stopped", *PARTS])
+def test_it_is_restarted_and_goes_on_without_a_scan(world: World, hung: dict[str, Hung], part: str) -> None:
+    one = hung[part]
+    assert world.show(part, "WatchdogUSec") == "1min 30s"
+    until(lambda: world.restarts(part) == 1 or None, 200, f"{part} restarted")
+    print(f"{part}: restarted {time.monotonic() - one.since:.0f} s after it hung")
+    world.caller.until_state(part, "running", seconds=30)
+    assert int(world.caller.account(part)["pid"]) != one.pid
+    # The stored login was good: nobody scanned.
+    assert world.hook.events("login", part) == [[1], [0]]
+    world.hook.wait_for(lambda report: report.get("content") == f"while {part} hung")
+    assert world.told(f"while {part} hung") == 1
+    world.phone.write(one.uin, world.phone.friend(one.uin), f"after {part} hung")
+    world.hook.wait_for(lambda report: report.get("content") == f"after {part} hung")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_journal_says_where_it_hung(world: World, hung: dict[str, Hung], part: str) -> None:
+    until(lambda: world.restarts(part) == 1 or None, 200, f"{part} restarted")
+    journal = world.host.journal(f"wxclient@{part}.service", lines=400)
+    assert f"the process hangs ({'does not end: ' if part != 'loop' else ''}{PARTS[part]}" in journal
+    assert part == "disk" or "maybe_hang (wxstuck.py:" in journal
+    assert "Watchdog timeout" in journal
+
+
+def test_the_controller_calls_none_of_them_running_for_longer_than_a_minute(world: World) -> None:
+    uin = world.phone.account("lied")
+    log_in(world.caller, world.phone, "lied", uin, post_api=world.hook.address)
+    pid = world.caller.account("lied")["pid"]
+    world.host.run("systemctl", "kill", "--signal=STOP", "wxclient@lied")
+    began = time.monotonic()
+    world.caller.until_state("lied", "updating", seconds=70)
+    took = time.monotonic() - began
+    print(f"called running for {took:.0f} s after it was stopped")
+    assert took <= 62
+    account = world.caller.account("lied")
+    assert (account["login_state"], account["pid"]) == ("offline", pid)
+    assert "hang" in account["status"]
+    world.host.run("systemctl", "kill", "--signal=CONT", "wxclient@lied")
+    world.caller.until_state("lied", "running", seconds=30)
+    assert world.caller.account("lied")["pid"] == pid
+    assert world.restarts("lied") == 0
+
+
+def test_who_waits_for_a_wechat_that_never_answers_is_left_alone(world: World) -> None:
+    uin = world.phone.account("patient")
+    log_in(world.caller, world.phone, "patient", uin, post_api=world.hook.address)
+    with world.phone.fault("*", "delay", 3600):
+        began = time.monotonic()
+        # The one is logged in, the other gets no QR code.
+        assert world.caller.openwx("start_client", client="eager")["code"] == 0
+        pids = {name: world.caller.account(name)["pid"] for name in ("patient", "eager")}
+        world.caller.until_state("patient", "updating", seconds=80)
+        print(f"called running for {time.monotonic() - began:.0f} s after WeChat fell silent")
+        # What was asked before may be answered for another moment: a poll is held for 25 s.
+        assert time.monotonic() - began < 45 + 25 + 5
+        while time.monotonic() - began < 140:  # longer than the watchdog waits
+            assert {name: world.caller.account(name)["pid"] for name in pids} == pids
+            time.sleep(2)
+    assert [world.restarts(name) for name in pids] == [0, 0]
+    world.caller.until_state("patient", "running", seconds=90)
+    world.caller.until_state("eager", "scaning", seconds=90)
+    world.phone.write(uin, world.phone.friend(uin), "answered at last")
+    world.hook.wait_for(lambda report: report.get("content") == "answered at last", 40)
+    assert world.hook.events("login", "patient") == [[1]]

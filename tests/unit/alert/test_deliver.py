@@ -1,0 +1,267 @@
+"""Delivering what waits: in order, again after trouble, given up in the end; and the program that does it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.alert.kit import alert, program
+from wxcontroller.alert import deliver as delivering
+from wxcontroller.alert import mail
+from wxcontroller.alert.__main__ import AGAIN
+from wxcontroller.alert.deliver import MOST_REFUSALS, Trouble, deliver_all
+from wxcontroller.core.alerts import Alert
+from wxcontroller.core.alertsettings import Channel
+from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.paths import Paths
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    made = Spool(Paths(tmp_path), Channel.COMMAND)
+    for channel in Channel:
+        for place in (made.paths.alerts_spool(channel), made.paths.alerts_runtime(channel)):
+            place.mkdir(parents=True)
+    return made
+
+
+@dataclass
+class Receiver:
+    """Takes alerts; ``troubles`` are raised in turn, None for none; then all is well."""
+
+    troubles: list[Trouble | None] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+    tried: list[str] = field(default_factory=list)
+
+    async def __call__(self, given: Alert) -> None:
+        self.tried.append(given.id)
+        trouble = self.troubles.pop(0) if self.troubles else None
+        if trouble is not None:
+            raise trouble
+        self.taken.append(given.id)
+
+
+def put(spool: Spool, *numbers: int) -> None:
+    for number in numbers:
+        spool.put(alert(number))
+        os.utime(
+            spool.paths.alerts_spool(spool.channel) / f"alert{number}.json", (number, time.time() - 1000 + number)
+        )
+
+
+async def test_all_that_wait_are_delivered_the_oldest_first(spool: Spool) -> None:
+    receiver = Receiver()
+    put(spool, 2, 1, 3)
+    assert await deliver_all(spool, receiver)
+    assert receiver.taken == ["alert1", "alert2", "alert3"]
+    assert spool.waiting() == []
+    last = spool.state().last
+    assert last is not None
+    assert (last.id, last.error) == ("alert3", "")
+
+
+async def test_one_that_comes_meanwhile_goes_too(spool: Spool) -> None:
+    taken: list[str] = []
+
+    async def slow(given: Alert) -> None:
+        taken.append(given.id)
+        if given.id == "alert1":
+            put(spool, 2)
+
+    put(spool, 1)
+    assert await deliver_all(spool, slow)
+    assert taken == ["alert1", "alert2"]
+
+
+async def test_a_receiver_that_is_away_gets_all_of_them_later_in_order(spool: Spool) -> None:
+    receiver = Receiver([Trouble("it can't be reached")])
+    put(spool, 1, 2)
+    assert not await deliver_all(spool, receiver)
+    assert receiver.tried == ["alert1"]  # the other would not get through either
+    last = spool.state().last
+    assert last is not None
+    assert (last.id, last.error) == ("alert1", "it can't be reached")
+    assert await deliver_all(spool, receiver)
+    assert receiver.taken == ["alert1", "alert2"]
+    assert spool.state().tries == {}
+
+
+async def test_one_that_is_refused_holds_up_no_other_and_is_given_up(spool: Spool) -> None:
+    receiver = Receiver([Trouble("it answers 400", final=True), None])
+    put(spool, 1, 2)
+    assert not await deliver_all(spool, receiver)
+    assert receiver.taken == ["alert2"]
+    for round_ in range(2, MOST_REFUSALS + 1):
+        receiver.troubles = [Trouble("it answers 400", final=True)]
+        assert await deliver_all(spool, receiver) == (round_ == MOST_REFUSALS)
+    assert receiver.tried.count("alert1") == MOST_REFUSALS
+    assert spool.waiting() == []
+    last = spool.state().last
+    assert last is not None
+    assert (last.id, last.error) == ("alert1", "it answers 400")
+
+
+async def test_what_is_a_day_old_is_no_news(spool: Spool) -> None:
+    put(spool, 1)
+    path = spool.waiting()[0].path
+    os.utime(path, (0, time.time() - delivering.KEPT_SECONDS - 5))
+    receiver = Receiver([Trouble("it can't be reached")])
+    await deliver_all(spool, receiver)
+    assert receiver.tried == ["alert1"]  # it has its chance
+    assert spool.waiting() == []
+
+
+async def test_what_is_no_alert_is_dropped(spool: Spool) -> None:
+    (spool.paths.alerts_spool("command") / "bad.json").write_text("{")
+    put(spool, 1)
+    receiver = Receiver()
+    assert await deliver_all(spool, receiver)
+    assert receiver.taken == ["alert1"]
+    assert spool.waiting() == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"time": 10**400}, {"items": [{"kind": "scan", "qrcode": {"base64": "", "made": 10**30}}]}]
+)
+async def test_numbers_beyond_all_clocks_hold_up_no_other(spool: Spool, change: JsonObject) -> None:
+    content = {**alert(2).to_json(), **change}
+    (spool.paths.alerts_spool("command") / "alert2.json").write_text(json.dumps(content))
+    put(spool, 1)
+    receiver = Receiver()
+    await deliver_all(spool, receiver)
+    assert "alert1" in receiver.taken
+
+
+async def test_one_that_no_way_can_put_into_words_holds_up_no_other(spool: Spool) -> None:
+    for number, host in ((1, "vps1\nBcc: evil@example.org"), (2, "vps1")):
+        spool.put(replace(alert(number), host=host))
+    taken: list[bytes] = []
+
+    async def deliver(given: Alert) -> None:
+        taken.append(mail.message("ops@example.org", given))
+
+    for _ in range(MOST_REFUSALS):
+        await deliver_all(spool, deliver)
+    [sent] = taken
+    assert b"Bcc" not in sent
+    assert spool.waiting() == []
+    last = spool.state().last
+    assert last is not None
+    assert last.id == "alert1"
+    assert "ValueError" in last.error
+
+
+async def test_a_file_that_can_not_be_removed_is_not_delivered_again(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(spool, 1)
+
+    def read_only(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system")
+
+    receiver = Receiver()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", read_only)
+        for _ in range(3):
+            assert not await deliver_all(spool, receiver)
+    assert receiver.taken == ["alert1"]
+    assert await deliver_all(spool, receiver)
+    assert receiver.taken == ["alert1"]
+    assert spool.waiting() == []
+
+
+async def test_an_old_code_is_not_delivered(spool: Spool) -> None:
+    taken: list[Alert] = []
+
+    async def take(given: Alert) -> None:
+        taken.append(given)
+
+    spool.put(alert(1, made=time.time() - 600))
+    assert await deliver_all(spool, take)
+    assert taken[0].items[0].qrcode is None
+    assert "expired" in taken[0].text
+
+
+# -- the program
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def start(channel: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "wxcontroller.alert", "--root", str(tmp_path), channel],
+            cwd=REPOSITORY,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    return start
+
+
+def test_it_goes_by_the_settings_that_systemd_hands_over(tmp_path: Path, spool: Spool, run: Run) -> None:
+    place = tmp_path / "credentials"
+    place.mkdir()
+    told = program(tmp_path / "tell", f"cat >>{tmp_path}/told")
+    (place / "settings").write_text('max_clients = 5\n[alerts]\ncommand = "/bin/false"\n')
+    (place / "dropins_a.toml").write_text(f'[alerts]\ncommand = "{told}"\n')
+    put(spool, 1)
+    done = run("command", CREDENTIALS_DIRECTORY=str(place))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "told").read_text())["id"] == "alert1"
+    assert "delivered" in done.stderr
+
+
+def test_settings_may_be_missing_and_then_nobody_is_told(tmp_path: Path, spool: Spool, run: Run) -> None:
+    (tmp_path / "credentials").mkdir()
+    put(spool, 1)
+    done = run("command", CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"))
+    assert done.returncode == 0, done.stderr
+    assert "nobody is told" in done.stderr
+    assert spool.waiting() == []
+
+
+def test_it_says_that_it_is_to_be_started_again(tmp_path: Path, spool: Spool, run: Run) -> None:
+    settings = Paths(tmp_path).settings_file
+    settings.parent.mkdir(parents=True)
+    settings.write_text('[alerts]\ncommand = "/nowhere/tell"\n')
+    put(spool, 1)
+    done = run("command")
+    assert done.returncode == AGAIN
+    assert "/nowhere/tell can't be run" in done.stderr
+    settings.write_text("[alerts]\ncommand = 5\n")
+    done = run("command")
+    assert done.returncode == 78
+    assert "alerts" in done.stderr
+    assert len(spool.waiting()) == 1
+
+
+def test_it_ends_when_told_to(tmp_path: Path, spool: Spool) -> None:
+    settings = Paths(tmp_path).settings_file
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f'[alerts]\ncommand = "{program(tmp_path / "tell", f"touch {tmp_path}/begun; sleep 60")}"\n')
+    put(spool, 1)
+    with subprocess.Popen(
+        [sys.executable, "-m", "wxcontroller.alert", "--root", str(tmp_path), "command"], cwd=REPOSITORY
+    ) as process:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+    assert len(spool.waiting()) == 1

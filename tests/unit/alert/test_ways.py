@@ -1,0 +1,196 @@
+"""The ways alerts go: a real web server, and programs in the place of sendmail and of the admin's own."""
+
+import asyncio
+import email
+import email.policy
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from email.message import EmailMessage
+from email.policy import Policy
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from tests.unit.alert.kit import PNG, alert, program
+from wxcontroller.alert import command, mail
+from wxcontroller.alert.deliver import Trouble
+from wxcontroller.alert.webhook import post
+from wxcontroller.core.alerts import alert_from
+from wxcontroller.core.jsontypes import JsonValue, items, obj
+
+# -- webhook
+
+
+@dataclass
+class Hook:
+    url: str = ""
+    status: int = 200
+    location: str = ""
+    silent: bool = False
+    bodies: list[JsonValue] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    async def take(self, request: web.Request) -> web.Response:
+        if self.silent:
+            await asyncio.sleep(60)
+        self.bodies.append(await request.json())
+        self.headers.append(dict(request.headers))
+        return web.Response(status=self.status, headers={"Location": self.location} if self.location else {})
+
+
+@pytest_asyncio.fixture
+async def hook() -> AsyncIterator[Hook]:
+    made, app = Hook(), web.Application()
+    app.router.add_post("/alert", made.take)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/alert?key=secret"
+    yield made
+    await runner.cleanup()
+
+
+async def test_a_webhook_gets_the_alert_with_its_code(hook: Hook) -> None:
+    given = alert()
+    await post(hook.url, given)
+    [body] = hook.bodies
+    assert alert_from(body) == given
+    assert obj(body)["subject"] == "[vps1] 小店: needs a scan"
+    assert "wxctl qr 小店" in str(obj(body)["text"])
+    assert hook.headers[0]["X-Wx-Alert"] == given.id
+    assert hook.headers[0]["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [(500, False), (503, False), (429, False), (408, False), (400, True), (404, True), (302, True)],
+)
+async def test_what_a_webhook_says_decides_what_becomes_of_it(hook: Hook, status: int, final: bool) -> None:
+    hook.status, hook.location = status, "http://127.0.0.1:1/elsewhere" if status == 302 else ""
+    with pytest.raises(Trouble) as trouble:
+        await post(hook.url, alert())
+    assert trouble.value.words == f"it answers {status}"
+    assert trouble.value.final is final
+    assert len(hook.bodies) == 1
+
+
+async def test_a_webhook_that_is_away_or_silent_tells_no_secret(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Trouble, match="can't be reached") as trouble:
+        await post("http://127.0.0.1:1/alert?key=secret", alert())
+    assert "secret" not in trouble.value.words
+    assert not trouble.value.final
+    monkeypatch.setattr("wxcontroller.alert.webhook._TIMEOUT", aiohttp.ClientTimeout(total=0.2))
+    hook.silent = True
+    with pytest.raises(Trouble, match="in time"):
+        await post(hook.url, alert())
+
+
+# -- mail
+
+
+async def test_a_mail_has_the_words_and_the_code_as_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sendmail = program(tmp_path / "sendmail", f'echo "$@" >{tmp_path}/args; cat >{tmp_path}/mail')
+    monkeypatch.setattr(mail, "SENDMAIL", sendmail)
+    await mail.send("root, ops@example.org", alert())
+    assert (tmp_path / "args").read_text() == "-i root ops@example.org\n"
+    policy: Policy = email.policy.default  # type: ignore[assignment]  # mypy's idea of it is too narrow
+    got = email.message_from_bytes((tmp_path / "mail").read_bytes(), policy=policy)
+    assert isinstance(got, EmailMessage)
+    assert got["To"] == "root, ops@example.org"
+    assert got["Subject"] == "[vps1] 小店: needs a scan"
+    assert got["Auto-Submitted"] == "auto-generated"
+    body = got.get_body(("plain",))
+    assert body is not None
+    assert "小店 needs scan 1." in body.get_content()
+    [picture] = list(got.iter_attachments())
+    assert picture.get_content_type() == "image/png"
+    assert picture.get_filename() == "qr-x-abcdefghijklmno.png"
+    assert picture.get_content() == PNG
+
+
+def test_each_try_of_a_mail_is_the_same_mail() -> None:
+    one, other = (email.message_from_bytes(mail.message("root", alert(made=1_700_000_000.0))) for _ in range(2))
+    assert one["Message-ID"] == other["Message-ID"]
+    assert one["Message-ID"] != email.message_from_bytes(mail.message("root", alert(2)))["Message-ID"]
+
+
+@pytest.mark.parametrize(("code", "final"), [(75, False), (67, True), (1, True)])
+async def test_what_sendmail_says_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, final: bool
+) -> None:
+    monkeypatch.setattr(mail, "SENDMAIL", program(tmp_path / "sendmail", f"cat >/dev/null; exit {code}"))
+    with pytest.raises(Trouble, match=f"ended with {code}") as trouble:
+        await mail.send("root", alert())
+    assert trouble.value.final is final
+
+
+async def test_a_machine_without_sendmail_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "SENDMAIL", str(tmp_path / "none"))
+    with pytest.raises(Trouble, match="can't be run: No such file") as trouble:
+        await mail.send("root", alert())
+    assert not trouble.value.final
+
+
+# -- command
+
+
+async def test_a_command_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    script = f'cd {tmp_path}; cat >input; env >env; echo "$@" >args; cp "$WXALERT_QRCODE" code'
+    await command.tell([program(tmp_path / "tell", script), "--loud", "a b"], alert())
+    assert (tmp_path / "args").read_text() == "--loud a b\n"
+    assert (tmp_path / "code").read_bytes() == PNG
+    given = obj(json.loads((tmp_path / "input").read_text()))
+    [item] = items(given["items"])
+    environment = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if "=" in line)
+    assert environment["WXALERT_EVENT"] == "problem"
+    assert (environment["WXALERT_KIND"], environment["WXALERT_ACCOUNT"]) == ("scan", "小店")
+    assert environment["WXALERT_SUBJECT"] == given["subject"]
+    assert environment["WXALERT_QRCODE"].startswith(f"{tmp_path}/alert.")
+    assert obj(obj(item)["qrcode"])["path"] == environment["WXALERT_QRCODE"]
+    assert "base64" not in obj(obj(item)["qrcode"])
+    assert "CREDENTIALS_DIRECTORY" not in environment
+    assert not (await asyncio.to_thread(Path(environment["WXALERT_QRCODE"]).exists))  # gone with the command
+
+
+async def test_an_alert_about_several_names_none(tmp_path: Path) -> None:
+    several = replace(alert(), items=(*alert().items, replace(alert().items[0], account="b", qrcode=None)))
+    await command.tell([program(tmp_path / "tell", f"cat >/dev/null; env >{tmp_path}/env")], several)
+    told = (tmp_path / "env").read_text()
+    assert "WXALERT_ACCOUNT=\n" in told
+    assert "WXALERT_QRCODE=/" in told
+
+
+async def test_a_command_that_does_not_read_is_no_trouble(tmp_path: Path) -> None:
+    big = replace(alert(), items=tuple(replace(alert().items[0], message="x" * 5000) for _ in range(100)))
+    await command.tell([program(tmp_path / "tell", "exit 0")], big)
+
+
+async def test_a_command_that_fails_or_hangs_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Trouble, match="ended with 3") as trouble:
+        await command.tell([program(tmp_path / "tell", "exit 3")], alert())
+    assert trouble.value.final
+    monkeypatch.setattr(command, "_SECONDS", 0.3)
+    # What it has started ends with it.
+    hanging = program(tmp_path / "hang", f"sleep 60 & echo $! >{tmp_path}/child; wait")
+    with pytest.raises(Trouble, match="did not end") as trouble:
+        await command.tell([hanging], alert())
+    assert trouble.value.final
+    child = int((tmp_path / "child").read_text())
+    async with asyncio.timeout(5):
+        while _alive(child):
+            await asyncio.sleep(0.01)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

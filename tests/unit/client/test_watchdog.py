@@ -1,0 +1,186 @@
+"""What systemd's watchdog hears of a client, on a real notification socket: signs of life while all of it gets on."""
+
+import asyncio
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import TEAM, logged_in, message
+from wxcontroller.client import carrier, database, delivery, service, session
+from wxcontroller.client.database import Database
+from wxcontroller.drivers.base import Checkpoint, Ended, EndReason, Offline, Progress, RosterChanged
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+
+
+class Systemd:
+    """The other end of NOTIFY_SOCKET."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+
+    async def fed(self) -> None:
+        """Wait for a sign of life."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5):
+            while await loop.sock_recv(self._listening, 4096) != b"WATCHDOG=1":
+                pass
+
+    def forget(self) -> bool:
+        """Drop what has come; return whether there was a sign of life in it."""
+        found = False
+        while True:
+            try:
+                found = self._listening.recv(4096) == b"WATCHDOG=1" or found
+            except BlockingIOError:
+                return found
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setattr("wxcontroller.core.vitals._LEAST", 0.0)
+        yield Systemd(listening)
+
+
+async def test_each_turn_of_the_loop_and_each_message_is_a_sign_of_life(systemd: Systemd, start: Start) -> None:
+    client = start()
+    await client.login()
+    systemd.forget()
+    client.driver.play([Progress()])
+    await systemd.fed()
+    client.driver.play([message("hello")])
+    await systemd.fed()
+
+
+async def test_what_comes_from_beside_the_loop_is_none(systemd: Systemd, start: Start) -> None:
+    client = start()
+    await client.login()
+    systemd.forget()
+    client.driver.play([RosterChanged(groups=(TEAM,)), Offline("no answer")])
+    await client.until_state("updating")
+    assert not systemd.forget()
+
+
+async def test_a_parked_account_lives(systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PARKED_PULSE_SECONDS", 0.05)
+    client = start()
+    client.driver.play([Ended(EndReason.REFUSED, "no")])
+    await client.until_state("stop")
+    systemd.forget()
+    await systemd.fed()
+    await systemd.fed()
+
+
+async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
+    systemd: Systemd, start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> tuple[str, int]:
+        await asyncio.Event().wait()
+        return "", 0
+
+    monkeypatch.setattr(delivery, "_OVERTIME", 0.1 - delivery.Policy().timeout - delivery._ANSWER_SECONDS)
+    monkeypatch.setattr(delivery.Delivery, "_post", hang)
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([*logged_in(), message("never posted")])
+    await client.until_state("running")
+    await asyncio.sleep(0.2)  # until it is overdue
+    systemd.forget()
+    client.driver.play([Progress(heard=True), Progress(), Offline("the last event")])
+    await client.until_state("updating")
+    assert not systemd.forget()
+
+
+async def test_a_send_that_hangs_lets_the_watchdog_bite(
+    systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrier, "STUCK_SECONDS", 0.1)
+    client = start()
+    await client.login()
+    client.driver.send_gate = asyncio.Event()
+    await client.get("send_friend_message", id="@ann", content="x", **{"async": "1"})
+    await asyncio.sleep(0.2)  # until it is overdue
+    systemd.forget()
+    client.driver.play([Progress(), Offline("the last event")])
+    await client.until_state("updating")
+    assert not systemd.forget()
+    client.driver.send_gate.set()
+    client.driver.play([Progress()])
+    await systemd.fed()
+
+
+async def test_a_disk_that_hangs_lets_the_watchdog_bite(
+    systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_STUCK_SECONDS", 0.1)
+    monkeypatch.setattr(session, "_STORE_SECONDS", 0.02)
+    back, commit = threading.Event(), Database._commit
+
+    def hang(*given: object) -> None:
+        back.wait()
+        commit(*given)  # type: ignore[arg-type]
+
+    client = start()
+    await client.login()
+    monkeypatch.setattr(Database, "_commit", hang)
+    client.driver.play([message("waits for the disk"), Checkpoint()])
+    await client.until_state("updating")
+    await asyncio.sleep(0.2)  # until it is overdue
+    systemd.forget()
+    await asyncio.sleep(0.2)  # ten times as long as the session waits before it looks again
+    assert not systemd.forget()
+    back.set()
+    await client.until_state("running")
+    await systemd.fed()
+
+
+async def test_a_disk_that_takes_nothing_is_tried_again_and_the_client_lives(
+    systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(session, "_STORE_SECONDS", 0.02)
+    commit = Database._commit
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    client = start()
+    await client.login()
+    monkeypatch.setattr(Database, "_commit", fail)
+    client.driver.play([message("waits for space"), Checkpoint()])
+    await client.until_state("updating")
+    systemd.forget()
+    await systemd.fed()
+    await systemd.fed()
+    monkeypatch.setattr(Database, "_commit", commit)
+    await client.until_state("running")
+
+
+async def test_a_writer_that_has_ended_lets_the_watchdog_bite(
+    systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def end(*_: object) -> None:
+        raise MemoryError
+
+    client = start()
+    await client.login()
+    client.driver.play([Checkpoint(), Progress()])
+    await systemd.fed()
+    monkeypatch.setattr(Database, "_commit", end)
+    client.driver.play([message("can't be written")])
+    async with asyncio.timeout(5):
+        while "the event log's writer has ended" not in caplog.text:
+            await asyncio.sleep(0.01)
+    systemd.forget()
+    client.driver.play([Progress(heard=True), Progress(), Offline("the last event")])
+    await client.until_state("updating")
+    assert not systemd.forget()

@@ -1,0 +1,483 @@
+"""What the controller tells of, and what it does not: real files and accounts, and a clock of the test's own."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.unit.controller.machine import Machine
+from wxcontroller.controller.alerts import disk
+from wxcontroller.controller.alerts.disk import disk_of
+from wxcontroller.controller.alerts.findings import Finding, Track, Well
+from wxcontroller.controller.alerts.watch import AlertWatch, Clock
+from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.controller.statefiles import uptime
+from wxcontroller.controller.units import UnitRecord, Verb, parse_restarts
+from wxcontroller.core.alerts import Alert, Happening, Kind
+from wxcontroller.core.alertsettings import Channel
+from wxcontroller.core.alertspool import Outcome, Spool, State
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.states import LoginState, UnitState
+
+STEP = 5.0
+
+
+class Watched:
+    """A machine whose accounts are watched. ``told`` are the alerts so far, by one of the ways."""
+
+    def __init__(self, host: Machine) -> None:
+        self.host = host
+        self.now = 0.0
+        for channel in Channel:
+            for place in (host.paths.alerts_spool(channel), host.paths.alerts_runtime(channel)):
+                place.mkdir(parents=True)
+        self.set(webhook="http://127.0.0.1:9/", disk_low=0)
+        BootMark(host.paths).set()
+        self.told: list[Alert] = []
+        self.watch = self.another()
+
+    def another(self) -> AlertWatch:
+        clock = Clock(wall=lambda: 1_700_000_000 + self.now, steady=lambda: self.now)
+        return AlertWatch(self.host.accounts, self.host.shared.upstream, BootMark(self.host.paths), clock=clock)
+
+    def set(self, **alerts: object) -> None:
+        settings = self.host.accounts.settings
+        self.host.accounts.settings = replace(settings, alerts=replace(settings.alerts, **alerts))  # type: ignore[arg-type]
+
+    async def live(self, seconds: float = STEP) -> list[Alert]:
+        """Let some time pass, with looks; return the alerts that came."""
+        before = len(self.told)
+        for _ in range(max(1, int(seconds / STEP))):
+            self.now += STEP
+            await self.watch.look(await self.host.accounts.views())
+            self._collect()
+        return self.told[before:]
+
+    async def ask_reports(self) -> list[Alert]:
+        """Let the accounts be asked for their reports, and look."""
+        self.watch._seldom.update(await self.watch.seldom())
+        return await self.live()
+
+    def _collect(self) -> None:
+        for waiting in Spool(self.host.paths, Channel.WEBHOOK).waiting():
+            self.told.append(waiting.read())
+            waiting.path.unlink()
+
+    async def running(self, *names: str) -> None:
+        for name in names:
+            (await self.host.start(name)).say(LoginState.RUNNING)
+        await self.live()
+
+
+@pytest_asyncio.fixture
+async def watched(host: Machine) -> AsyncIterator[Watched]:
+    yield Watched(host)
+
+
+def kinds(alerts: list[Alert]) -> list[str]:
+    return [f"{alert.event} {item.account} {item.kind}" for alert in alerts for item in alert.items]
+
+
+async def test_a_lost_session_is_told_at_once_with_the_code_to_scan(watched: Watched) -> None:
+    await watched.running("小店")
+    process = watched.host.process("小店")
+    process.show_qrcode()
+    [alert] = await watched.live()
+    assert kinds([alert]) == ["problem 小店 scan"]
+    [item] = alert.items
+    assert item.qrcode is not None
+    assert item.qrcode.content.startswith(b"\x89PNG")
+    assert "wxctl qr 小店" in item.remedy
+    assert item.instance == watched.host.accounts.known.resolve("小店")
+    process.say(LoginState.RUNNING)
+    assert kinds(await watched.live(60)) == ["recovery 小店 scan"]
+
+
+async def test_a_program_that_tells_no_link_has_its_picture_sent(watched: Watched) -> None:
+    process = await watched.host.start("perl")
+    picture = b"\xff\xd8jpeg of perl"
+    watched.host.paths.qrcode_file("perl").write_bytes(picture)
+    process.write(json.dumps({"account": "perl", "state": "running"}).encode())
+    await watched.live()
+    process.write(json.dumps({"account": "perl", "state": "scaning"}).encode())
+    [alert] = await watched.live()
+    assert alert.items[0].qrcode is not None
+    assert (alert.items[0].qrcode.mime, alert.items[0].qrcode.content) == ("image/jpeg", picture)
+
+
+async def test_what_no_code_can_hold_is_told_without_one(watched: Watched) -> None:
+    await watched.running("alice", "perl")
+    watched.host.process("alice").show_qrcode()
+    watched.host.process("alice").say(LoginState.SCANNING, qrcode_link="x" * 5000)
+    watched.host.paths.qrcode_file("perl").write_bytes(b"\xff\xd8" + bytes(4_000_000))
+    watched.host.process("perl").write(json.dumps({"account": "perl", "state": "scaning"}).encode())
+    [alert] = await watched.live()
+    assert sorted(kinds([alert])) == ["problem alice scan", "problem perl scan"]
+    assert [item.qrcode for item in alert.items] == [None, None]
+
+
+async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Watched) -> None:
+    process = await watched.host.start("alice")
+    process.show_qrcode()
+    assert await watched.live(1200) == []
+    process.say(LoginState.PARKED, reason="none of 10 QR codes led to a login\nBcc: x@y")
+    [alert] = await watched.live()
+    assert kinds([alert]) == ["problem alice parked"]
+    assert "none of 10 QR codes led to a login Bcc: x@y" in alert.items[0].message
+
+
+async def test_a_controller_that_knows_nothing_sees_whether_an_account_was_logged_in(watched: Watched) -> None:
+    process = await watched.host.start("alice")
+    link = "https://login.weixin.qq.com/l/AbC"
+    process.say(LoginState.SCANNING, qrcode_link=link, last_sync_uptime=uptime())
+    assert kinds(await watched.live()) == ["problem alice scan"]
+
+
+async def test_what_is_stopped_on_purpose_is_not_told(watched: Watched) -> None:
+    await watched.running("alice", "bob", "carol")
+    await watched.host.get("stop_client", client="alice")  # by the API
+    await watched.host.units.act(Verb.STOP, "bob", 1)  # by systemctl
+    await watched.host.v1("DELETE", "accounts/carol")
+    assert await watched.live(3600) == []
+
+
+async def test_offline_is_told_when_it_lasts(watched: Watched) -> None:
+    await watched.running("alice")
+    process = watched.host.process("alice")
+    process.say(LoginState.OFFLINE, reason="the proxy can't be reached")
+    assert await watched.live(290) == []
+    [alert] = await watched.live(30)
+    assert kinds([alert]) == ["problem alice offline"]
+    assert "the proxy can't be reached" in alert.text
+    # Moving on to another state is no end of it.
+    process.say(LoginState.LOADING)
+    process.say(LoginState.UPDATING)
+    assert await watched.live(120) == []
+    process.say(LoginState.RUNNING)
+    assert kinds(await watched.live(60)) == ["recovery alice offline"]
+
+
+async def test_an_account_that_does_not_come_up_is_told_too(watched: Watched) -> None:
+    (await watched.host.start("new")).say(LoginState.LOADING, reason="its name is not known to the resolver")
+    assert kinds(await watched.live(400)) == ["problem new offline"]
+
+
+async def test_a_unit_that_failed_is_told(watched: Watched) -> None:
+    await watched.running("alice")
+    await watched.host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
+    [alert] = await watched.live()
+    assert kinds([alert]) == ["problem alice failed"]
+    assert "wxctl logs alice" in alert.text
+
+
+async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_between(watched: Watched) -> None:
+    await watched.running("alice")
+    process = watched.host.process("alice")
+    pids = iter(range(1, 100))
+    for count in (1, 2):
+        watched.host.units.restarted["alice"] = count
+        process.say(LoginState.RUNNING, pid=next(pids))
+        assert await watched.live(60) == []
+    watched.host.units.restarted["alice"] = 3
+    process.say(LoginState.RUNNING, pid=next(pids))
+    [alert] = await watched.live(60)
+    assert "again and again" in alert.text
+    # Ten quiet minutes later it is well.
+    assert kinds(await watched.live(700)) == ["recovery alice failed"]
+
+
+async def test_restarts_over_a_day_are_no_loop(watched: Watched) -> None:
+    await watched.running("alice")
+    process = watched.host.process("alice")
+    for count in range(1, 30):
+        watched.host.units.restarted["alice"] = count
+        process.say(LoginState.RUNNING, pid=count)
+        assert await watched.live(500) == []
+
+
+async def test_restarts_by_hand_are_none_of_its_own(watched: Watched) -> None:
+    await watched.running("alice")
+    for pid in range(1, 20):
+        watched.host.process("alice").say(LoginState.RUNNING, pid=pid)
+        assert await watched.live(10) == []
+
+
+async def test_after_a_boot_only_what_stays_down_is_told(watched: Watched) -> None:
+    await watched.running("alice", "bob", "carol")
+    mark = watched.host.paths.controller_runtime / "accounts-started"
+    mark.unlink()
+    for name in ("alice", "bob", "carol"):
+        await watched.host.units.kill(name)
+        watched.host.units.records.pop(name)
+        watched.host.paths.state_file(name).unlink()
+    watched.watch = watched.another()
+    assert await watched.live(120) == []
+    # Two come up, one without its session; the third does not.
+    for name in ("alice", "bob"):
+        await watched.host.units.act(Verb.START, name, 1)
+    watched.host.process("alice").say(LoginState.RUNNING)
+    watched.host.process("bob").show_qrcode()
+    assert kinds(await watched.live(60)) == ["problem bob scan"]
+    [alert] = await watched.live(300)
+    assert kinds([alert]) == ["problem carol failed"]
+    assert "after the boot" in alert.text
+
+
+async def test_a_restarted_controller_tells_nothing_twice(watched: Watched) -> None:
+    await watched.running("alice")
+    watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
+    assert len(await watched.live()) == 1
+    for _ in range(5):
+        watched.watch = watched.another()
+        assert await watched.live(600) == []
+    watched.host.process("alice").say(LoginState.RUNNING)
+    assert kinds(await watched.live(60)) == ["recovery alice parked"]
+
+
+async def test_damage_to_what_it_remembers_is_outlived(watched: Watched) -> None:
+    await watched.running("alice")
+    watched.host.paths.alerts_state.write_bytes(b"{half")
+    watched.watch = watched.another()
+    watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
+    assert len(await watched.live()) == 1
+    assert watched.host.paths.alerts_state.stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_outage_of_all_accounts_is_one_alert(watched: Watched) -> None:
+    names = [f"a{number}" for number in range(40)]
+    await watched.running(*names)
+    for name in names:
+        watched.host.process(name).say(LoginState.OFFLINE, reason="no network")
+    [alert] = await watched.live(400)
+    assert alert.subject.endswith("40 problems: a0, a1, a10 and more")
+    assert (len(alert.items), alert.more) == (30, 10)
+
+
+async def test_without_a_way_to_tell_nothing_is_done(watched: Watched) -> None:
+    watched.set(webhook="")
+    await watched.running("alice")
+    watched.host.process("alice").say(LoginState.PARKED)
+    assert await watched.live(600) == []
+    assert not watched.host.paths.alerts_state.exists()
+    # Set up later, it tells what is wrong then.
+    watched.set(webhook="http://127.0.0.1:9/")
+    assert kinds(await watched.live(10)) == ["problem alice parked"]
+
+
+async def test_each_way_gets_the_same_alert(watched: Watched) -> None:
+    watched.set(mail="root", command=("/bin/true",))
+    await watched.running("alice")
+    watched.host.process("alice").say(LoginState.PARKED)
+    [alert] = await watched.live()
+    for channel in (Channel.MAIL, Channel.COMMAND):
+        [waiting] = Spool(watched.host.paths, channel).waiting()
+        assert waiting.read() == alert
+
+
+async def test_what_could_not_be_handed_over_is_tried_again_as_the_same(watched: Watched) -> None:
+    watched.set(mail="root")
+    await watched.running("alice")
+    places = [place("mail") for place in (watched.host.paths.alerts_spool, watched.host.paths.alerts_runtime)]
+    for place in places:
+        place.rmdir()
+    watched.host.process("alice").say(LoginState.PARKED)
+    tries = await watched.live(20)
+    assert len({alert.id for alert in tries}) == 1  # a webhook that got it may know it again
+    for place in places:
+        place.mkdir()
+    await watched.live(20)
+    [waiting] = Spool(watched.host.paths, Channel.MAIL).waiting()
+    assert waiting.read().id == tries[0].id
+    assert len({alert.id for alert in watched.told}) == 1
+
+
+# -- reports
+
+
+async def reports(watched: Watched, **facts: object) -> list[Alert]:
+    told = {"instance": "alice", "reports": {"waiting": 0, "oldest_since": None, "last_error": "", **facts}}
+    watched.host.process("alice").status = json.dumps(told).encode()
+    return await watched.ask_reports()
+
+
+async def test_reports_that_wait_too_long_are_told(watched: Watched) -> None:
+    await watched.running("alice")
+    now = int(watched.watch.clock.wall())
+    assert await reports(watched, waiting=3, oldest_since=now - 600, last_error="it answers 500") == []
+    [alert] = await reports(watched, waiting=7, oldest_since=now - 1200, last_error="it answers 500")
+    assert kinds([alert]) == ["problem alice delivery"]
+    assert "7 reports of account alice wait, the oldest for 20 minutes: it answers 500." in alert.text
+    assert await reports(watched, waiting=99, oldest_since=now - 1200) == []
+    await watched.live(30)
+    assert kinds(await reports(watched)) == ["recovery alice delivery"]
+
+
+async def test_dead_letters_are_told_and_more_of_them_too(watched: Watched) -> None:
+    watched.set(interval=60)
+    await watched.running("alice")
+    assert kinds(await reports(watched, dead=2)) == ["problem alice dead"]
+    await watched.live(120)
+    assert await reports(watched, dead=2) == []
+    [alert] = await reports(watched, dead=5)
+    assert "5 reports" in alert.text
+    await watched.live(60)
+    assert kinds(await reports(watched, dead=0)) == ["recovery alice dead"]
+
+
+async def test_an_account_that_tells_nothing_of_its_reports_is_not_judged_by_them(watched: Watched) -> None:
+    await watched.running("alice")
+    watched.host.process("alice").status = b"not JSON"
+    assert await watched.ask_reports() == []
+    watched.host.process("alice").status = json.dumps({"instance": "alice", "reports": "many"}).encode()
+    assert await watched.ask_reports() == []
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), "9" * 4000], ids=["large", "small", "digits"])
+async def test_numbers_beyond_all_bounds_stop_nobody(watched: Watched, number: object) -> None:
+    await watched.running("alice")
+    told = await reports(watched, waiting=number, dead=number, oldest_since=number)
+    told += await watched.live(60)
+    told += await reports(watched, waiting=5, dead=0, oldest_since=1)
+    told += await watched.live(60)
+    assert "problem alice delivery" in kinds(told)
+    assert all(len(alert.text) < 1000 for alert in told)
+
+
+# -- the machine
+
+
+async def test_a_systemd_that_can_not_be_asked_is_told_after_a_minute(watched: Watched) -> None:
+    await watched.running("alice")
+    for _ in range(20):
+        watched.now += STEP
+        await watched.watch.look((), "systemctl was not done after 10 s")
+    watched._collect()
+    [alert] = watched.told
+    assert [item.kind for item in alert.items] == [Kind.SYSTEMD]
+    # What was known of the accounts stays known.
+    assert watched.watch.ledger.records[("alice", Track.LOGIN)].was_well
+    assert [alert.event for alert in await watched.live(40)] == [Happening.RECOVERY]
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"), [(0.04, Finding), (0.099, Finding), (0.11, type(None)), (0.13, Well), (0.9, Well)]
+)
+def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, expected: type) -> None:
+    real = disk._places
+
+    def places(paths: object) -> object:
+        for path, status in real(paths):  # type: ignore[arg-type]
+            yield path, _Status(status.f_frsize, status.f_blocks, int(status.f_blocks * free), 10**6, 10**6)
+
+    monkeypatch.setattr(disk, "_places", places)
+    paths = Machine(tmp_path).paths
+    verdict = disk_of(paths, 1 << 50)
+    assert isinstance(verdict, expected)
+    if isinstance(verdict, Finding):
+        assert str(paths.accounts) in verdict.message
+
+
+class _Status:
+    def __init__(self, f_frsize: int, f_blocks: int, f_bavail: int, f_files: int, f_favail: int) -> None:
+        self.f_frsize, self.f_blocks, self.f_bavail = f_frsize, f_blocks, f_bavail
+        self.f_files, self.f_favail = f_files, f_favail
+
+
+def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
+    paths = Machine(tmp_path).paths
+    shutil.rmtree(paths.alerts_state.parent)
+    verdict = disk_of(paths, 1)
+    assert isinstance(verdict, Finding)
+    assert "Nothing can be written" in verdict.message
+
+
+def test_systemds_counts_are_read() -> None:
+    output = b"Id=wxclient@alice.service\nNRestarts=7\n\nNRestarts=0\nId=wxclient@bob.service\n\nId=cron.service\n"
+    assert parse_restarts(output + b"NRestarts=3\n") == {"alice": 7, "bob": 0}
+    assert parse_restarts(b"\xff\n") == {}
+
+
+# -- the API
+
+
+async def test_the_api_tells_the_ways_and_what_is_wrong(watched: Watched) -> None:
+    watched.host.shared.alerts = watched.watch
+    watched.set(mail="root")
+    await watched.running("alice", "bob")
+    watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
+    watched.host.process("bob").say(LoginState.OFFLINE)
+    await watched.live()
+    Spool(watched.host.paths, Channel.WEBHOOK).note(State({}, Outcome("x", "it answers 500", 1_700_000_000)))
+    status, answer = await watched.host.v1("GET", "alerts")
+    assert status == 200
+    channels = obj(answer["channels"])
+    assert channels["webhook"] == {
+        "waiting": 0,
+        "oldest_since": None,
+        "last": {"id": "x", "error": "it answers 500", "time": 1_700_000_000},
+    }
+    assert obj(channels["mail"])["waiting"] == 1
+    assert [(each["account"], each["kind"], each["told"]) for each in _problems(answer)] == [
+        ("alice", "parked", True),
+        ("bob", "offline", False),
+    ]
+
+
+async def test_a_test_alert_goes_by_all_ways_at_once(watched: Watched) -> None:
+    watched.host.shared.alerts = watched.watch
+    watched.set(command=("/bin/true",))
+    for _ in range(2):
+        await watched.host.v1("POST", "alerts/test")
+    status, answer = await watched.host.v1("POST", "alerts/test")
+    assert (status, answer["channels"]) == (200, ["webhook", "command"])
+    waiting = Spool(watched.host.paths, Channel.COMMAND).waiting()
+    assert len(waiting) == 3
+    [alert] = [each.read() for each in waiting if each.id == answer["id"]]
+    assert alert.event is Happening.TEST
+    assert alert.items[0].qrcode is not None
+
+
+async def test_tests_are_bounded_and_cost_no_real_alert(watched: Watched) -> None:
+    watched.host.shared.alerts = watched.watch
+    watched.set(per_hour=3)
+    await watched.running("alice")
+    for _ in range(3):
+        assert (await watched.host.v1("POST", "alerts/test"))[0] == 200
+    status, answer = await watched.host.v1("POST", "alerts/test")
+    assert (status, obj(answer["error"])["code"]) == (429, "too-many-tests")
+    watched.host.process("alice").show_qrcode()
+    assert "problem alice scan" in kinds(await watched.live())
+    watched.now += 3600
+    assert (await watched.host.v1("POST", "alerts/test"))[0] == 200
+
+
+async def test_a_test_with_nobody_to_tell_says_what_to_do(watched: Watched) -> None:
+    watched.host.shared.alerts = watched.watch
+    watched.set(webhook="")
+    status, answer = await watched.host.v1("POST", "alerts/test")
+    assert status == 409
+    assert "[alerts]" in str(obj(answer["error"])["remedy"])
+    assert (await watched.host.v1("GET", "alerts"))[1] == {"channels": {}, "problems": []}
+
+
+async def test_the_seldom_look_goes_on(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wxcontroller.controller.alerts.watch._SELDOM", 0.01)
+    await watched.running("alice")
+    told = {"instance": "alice", "reports": {"waiting": 1, "oldest_since": 1, "last_error": ""}}
+    watched.host.process("alice").status = json.dumps(told).encode()
+    looking = asyncio.create_task(watched.watch.look_seldom())
+    async with asyncio.timeout(5):
+        while not await watched.live():
+            await asyncio.sleep(0.01)
+    looking.cancel()
+
+
+def _problems(answer: JsonObject) -> list[JsonObject]:
+    problems = answer["problems"]
+    assert isinstance(problems, list)
+    return sorted(map(obj, problems), key=lambda each: str(each["account"]))

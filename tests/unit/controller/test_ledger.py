@@ -1,0 +1,270 @@
+"""When something that is wrong is told: the rules, by a clock of the test's own."""
+
+from dataclasses import replace
+
+import pytest
+
+from wxcontroller.controller.alerts.findings import Closed, Finding, Track, Verdict, Well
+from wxcontroller.controller.alerts.ledger import SPACING, Key, Ledger
+from wxcontroller.core.alerts import Kind
+from wxcontroller.core.alertsettings import AlertSettings
+
+ALICE, BOB = ("alice", Track.LOGIN), ("bob", Track.LOGIN)
+PARKED = Finding(Kind.PARKED, "alice", "alice has given up", "start it")
+OFFLINE = Finding(Kind.OFFLINE, "alice", "alice is offline", "wait", hold=300)
+SCAN = Finding(Kind.SCAN, "alice", "alice needs a scan", "scan", first=True)
+CONFIRM = Finding(Kind.CONFIRM, "alice", "alice asks its phone", "tap", first=True)
+WELL = Well("alice", "alice is running again")
+
+
+class World:
+    """A ledger that is looked at every ``step`` seconds; ``lines`` are what was told, an alert each."""
+
+    def __init__(self, **settings: float) -> None:
+        self.settings = replace(AlertSettings(), **settings)  # type: ignore[arg-type]
+        self.ledger = Ledger()
+        self.now = 1_700_000_000.0
+        self.lines: list[str] = []
+
+    def live(self, verdicts: dict[Key, Verdict] | Verdict, seconds: float = 5, step: float = 5) -> None:
+        """Let some time pass in which this is so."""
+        given = verdicts if isinstance(verdicts, dict) else {ALICE: verdicts}
+        for _ in range(max(1, int(seconds / step))):
+            self.now += step
+            self.ledger.look(given, step)
+            for dues in self.ledger.due(self.settings, self.now):
+                if dues:
+                    self.lines.append(" + ".join(f"{due.kind} {due.what.message}" for due in dues))
+                    self.ledger.told(dues, self.now)
+
+    def restart(self) -> None:
+        """Another controller takes over what is on disk."""
+        kept = self.ledger.dump()
+        self.ledger = Ledger()
+        self.ledger.load(kept)
+
+
+def test_what_is_wrong_is_told_once_and_its_end_too() -> None:
+    world = World()
+    world.live(WELL, 60)
+    world.live(PARKED, 7200)
+    assert world.lines == ["parked alice has given up"]
+    world.live(WELL, 600)
+    assert world.lines[1:] == ["parked alice is running again"]
+
+
+def test_what_lasts_for_a_moment_is_not_told() -> None:
+    world = World()
+    for _ in range(10):
+        world.live(WELL, 60)
+        world.live(OFFLINE, 290)
+    world.live(WELL, 60)
+    assert world.lines == []
+    world.live(OFFLINE, 320)
+    assert world.lines == ["offline alice is offline"]
+
+
+def test_a_problem_that_comes_again_and_again_is_told_once_an_hour() -> None:
+    world = World()
+    for _ in range(36):  # two hours
+        world.live(WELL, 60)
+        world.live(PARKED, 140)
+    assert world.lines.count("parked alice has given up") == 2
+    # Each is told to be over, but not for the ones that nobody heard of.
+    assert world.lines.count("parked alice is running again") == 2
+
+
+def test_one_that_was_kept_back_is_told_when_it_lasts() -> None:
+    world = World()
+    world.live(PARKED, 60)
+    world.live(WELL, 60)
+    world.live(PARKED, 3000)
+    assert len(world.lines) == 2
+    world.live(PARKED, 1000)
+    assert world.lines[2:] == ["parked alice has given up"]
+
+
+def test_a_worse_thing_is_told_on_top_and_there_is_one_end() -> None:
+    world = World()
+    world.live(WELL)
+    world.live(OFFLINE, 400)
+    world.live(SCAN, 100)
+    world.live(PARKED, 100)
+    world.live(WELL, 100)
+    assert world.lines == [
+        "offline alice is offline",
+        "scan alice needs a scan",
+        "parked alice has given up",
+        "parked alice is running again",
+    ]
+
+
+def test_well_for_a_moment_between_two_alerts_is_no_end() -> None:
+    world = World()
+    world.live(WELL)
+    world.live(PARKED)
+    world.live(WELL)  # too soon after the last alert to be told
+    world.live(PARKED, 600)
+    assert world.lines == ["parked alice has given up"]
+    # Another thing is not taken for told, though.
+    world.live(SCAN, 60)
+    assert world.lines[1:] == ["scan alice needs a scan"]
+
+
+def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
+    world = World()
+    world.live(WELL)
+    world.live(OFFLINE, 200)
+    world.live(Closed(), 7200)
+    assert world.lines == []
+    world.live(WELL)
+    world.live(PARKED)
+    world.live(Closed(), 60)
+    assert world.lines == ["parked alice has given up"]  # and no end is told
+
+
+def test_a_unit_that_is_restarted_by_hand_is_not_forgotten_in_between() -> None:
+    world = World()
+    world.live(WELL)
+    world.live(Closed(surely=False), 10)
+    world.live(SCAN)
+    assert world.lines == ["scan alice needs a scan"]
+    world.live(Closed(surely=False), 20)
+    world.live(SCAN, 60)
+    assert len(world.lines) == 1
+
+
+def test_who_starts_an_account_for_the_first_time_is_not_told_to_scan() -> None:
+    world = World()
+    world.live(SCAN, 600)
+    world.live(CONFIRM, 600)
+    assert world.lines == []
+    world.live(PARKED)
+    assert world.lines == ["parked alice has given up"]
+
+
+def test_who_has_scanned_is_not_asked_to_confirm() -> None:
+    world = World()
+    world.live(WELL)
+    world.live(SCAN)
+    world.live(CONFIRM, 120)
+    assert world.lines == ["scan alice needs a scan"]
+
+
+def test_what_comes_together_is_told_together() -> None:
+    world = World()
+    bob = replace(PARKED, account="bob", message="bob has given up")
+    world.live({ALICE: PARKED})
+    world.live({ALICE: PARKED, BOB: bob, ("c", Track.LOGIN): bob}, SPACING + 5)
+    assert world.lines == ["parked alice has given up", "parked bob has given up + parked bob has given up"]
+
+
+def test_a_storm_is_a_few_alerts_and_leaves_nobody_out() -> None:
+    world = World(per_hour=3)
+    verdicts: dict[Key, Verdict] = {}
+    for number in range(100):  # one more falls every 40 seconds
+        verdicts[(f"a{number}", Track.LOGIN)] = replace(PARKED, message=f"{number}.")
+        world.live(verdicts, 40)
+    assert len(world.lines) <= 3 + 3
+    world.live(verdicts, 3600)
+    told = " ".join(world.lines)
+    assert all(f"{number}." in told for number in range(100))
+    assert len(world.lines) <= 7
+
+
+def test_the_last_alert_of_the_hour_is_for_a_problem() -> None:
+    world = World(per_hour=2)
+    world.live({ALICE: PARKED})
+    # One is over and another begins, and there is place for one alert.
+    world.live({ALICE: WELL, BOB: replace(PARKED, message="bob has given up")}, 60)
+    assert world.lines == ["parked alice has given up", "parked bob has given up"]
+    world.live({ALICE: WELL, BOB: replace(PARKED, message="bob has given up")}, 3600)
+    assert world.lines[2:] == ["parked alice is running again"]
+
+
+def test_a_restart_tells_nothing_twice_and_forgets_nothing() -> None:
+    world = World()
+    world.live(WELL)
+    world.live(PARKED)
+    world.restart()
+    world.live(PARKED, 600)
+    assert world.lines == ["parked alice has given up"]
+    world.restart()
+    world.live(WELL)
+    assert world.lines[1:] == ["parked alice is running again"]
+    world.live(OFFLINE, 200)
+    for _ in range(4):  # how long it has lasted is known, too
+        world.restart()
+        world.live(OFFLINE, 40)
+    assert world.lines[2:] == ["offline alice is offline"]
+
+
+def test_a_recovery_outlives_a_restart() -> None:
+    world = World()
+    world.live(PARKED)
+    world.live(WELL)
+    assert len(world.lines) == 1
+    world.restart()
+    world.live(None)
+    assert world.lines[1:] == ["parked alice is running again"]
+
+
+@pytest.mark.parametrize("jump", [-10 * 86400.0, 10 * 86400.0])
+def test_a_clock_that_jumps_makes_no_alert_and_holds_none_up(jump: float) -> None:
+    world = World(per_hour=2)
+    world.live(WELL)
+    world.live(OFFLINE, 100)
+    world.now += jump
+    world.live(OFFLINE, 100)
+    assert world.lines == []
+    world.live(OFFLINE, 200)
+    assert world.lines == ["offline alice is offline"]
+    world.live(WELL, 60)
+    world.now += jump
+    world.live(OFFLINE, 400)
+    assert world.lines.count("offline alice is offline") == 2
+
+
+def test_more_of_the_same_is_news() -> None:
+    world = World(interval=600)
+    track = ("alice", Track.DEAD)
+
+    def dead(number: int) -> dict[Key, Verdict]:
+        return {track: Finding(Kind.DEAD, "alice", f"{number} dead", "", level=number)}
+
+    world.live(dead(5), 3600)
+    world.live(dead(7), 3600)
+    world.live(dead(2), 3600)
+    assert world.lines == ["dead 5 dead", "dead 7 dead"]
+    world.live(dead(3), 3600)
+    assert world.lines[2:] == ["dead 3 dead"]
+
+
+def test_accounts_that_are_gone_are_forgotten() -> None:
+    world = World()
+    world.live({ALICE: PARKED, BOB: PARKED})
+    world.ledger.forget(["bob"])
+    assert list(world.ledger.records) == [BOB]
+    world.live({("", Track.DISK): replace(PARKED, kind=Kind.DISK)})
+    world.ledger.forget(["bob"])
+    assert ("", Track.DISK) in world.ledger.records
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"version": 2}', b'{"version":1,"records":[{}]}', b"[" * 100_000]
+)
+def test_what_is_no_ledger_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError):
+        Ledger().load(content)
+
+
+def test_nothing_is_written_while_nothing_changes() -> None:
+    world = World()
+    world.live(WELL)
+    assert world.ledger.take_changed()
+    world.live(WELL, 600)
+    assert not world.ledger.take_changed()
+    world.live(OFFLINE)
+    assert world.ledger.take_changed()
+    world.live(OFFLINE, 200)
+    assert not world.ledger.take_changed()

@@ -1,0 +1,159 @@
+"""/metrics: what Prometheus gets to see, judged by its own tools."""
+
+import asyncio
+import json
+import re
+import subprocess
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.unit.controller.machine import Machine
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import MessageKind
+from wxcontroller.core.states import LoginState
+
+STATUS: JsonObject = {
+    "name": "alice",
+    "start_time": 1_700_000_000,
+    "last_sync_time": 1_700_000_100,
+    "queue": {"waiting": 3, "oldest_since": 1_700_000_050},
+    "reports": {
+        **{"waiting": 7, "oldest_since": None, "dead": 2, "bytes": 4096},
+        **{"delivered": 40, "failed": 5, "refused": 2, "dropped": 0, "last_error": "it answers 500"},
+    },
+    "messages": {"received": {"text": 12, "image": 1}, "sent": {"text": 4}, "sent_elsewhere": {}, "not_sent": 1},
+    "media": {"files": 1, "bytes": 900},
+    "roster": {"contacts": 5, "groups": 1, "members": 9},
+    "user": {"id": "@secret", "name": "a chat's name"},
+}
+Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+async def scrape(host: Machine, accept: str = "") -> str:
+    async with host.http.get("/metrics", headers={"Accept": accept} if accept else {}) as answer:
+        assert answer.status == 200
+        return await answer.text()
+
+
+def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Ask Prometheus' own tool."""
+    command = ["promtool", *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+
+
+def figures(text: str) -> Figures:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def of(found: Figures, name: str, **labels: str) -> float:
+    return found[name, tuple(sorted(labels.items()))]
+
+
+async def up(host: Machine) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING)
+    process.status = json.dumps(STATUS).encode()
+
+
+async def test_an_account_is_told_in_figures(host: Machine) -> None:
+    await up(host)
+    found = figures(await scrape(host))
+    assert of(found, "wxclient_up", account="alice") == 1
+    assert of(found, "wxclient_wanted", account="alice") == 1
+    assert of(found, "wxclient_login_state", account="alice", state="running") == 1
+    assert of(found, "wxclient_login_state", account="alice", state="parked") == 0
+    assert of(found, "wxcontroller_accounts", state="running") == 1
+    assert of(found, "wxclient_last_sync_timestamp_seconds", account="alice") == 1_700_000_100
+    assert of(found, "wxclient_messages_total", account="alice", direction="received", kind="text") == 12
+    assert of(found, "wxclient_messages_total", account="alice", direction="sent", kind="text") == 4
+    assert of(found, "wxclient_sends_failed_total", account="alice") == 1
+    assert of(found, "wxclient_sends_waiting", account="alice") == 3
+    assert of(found, "wxclient_deliveries_waiting", account="alice") == 7
+    assert of(found, "wxclient_deliveries_dead", account="alice") == 2
+    by_result = {"delivered": 40, "failed": 5, "dead": 2, "dropped": 0}
+    for result, count in by_result.items():
+        assert of(found, "wxclient_deliveries_total", account="alice", result=result) == count
+
+
+async def test_every_value_of_a_label_is_there_from_the_start(host: Machine) -> None:
+    process = await host.start("alice")
+    process.status = b'{"instance": "alice"}'  # as a program of another version may answer
+    found = figures(await scrape(host))
+    for direction in ("received", "sent", "sent_elsewhere"):
+        for kind in MessageKind:
+            assert of(found, "wxclient_messages_total", account="alice", direction=direction, kind=kind.value) == 0
+    for state in LoginState:
+        assert ("wxcontroller_accounts", (("state", state.value),)) in found
+    for part in ("openwx", "waiting", "v1", "metrics", "other"):
+        assert of(found, "wxcontroller_requests_total", part=part, code="5xx") == 0
+
+
+async def test_nothing_that_wechat_says_gets_out(host: Machine) -> None:
+    await up(host)
+    text = await scrape(host)
+    for secret in ("@secret", "a chat's name", "it answers 500"):
+        assert secret not in text
+
+
+async def test_an_account_that_does_not_answer_is_down_and_harms_nobody(host: Machine) -> None:
+    await up(host)
+    process = await host.start("bob")
+    process.status = b"<html>"
+    await host.start("carol")
+    await host.v1("POST", "accounts/carol/stop")
+    found = figures(await scrape(host))
+    assert [of(found, "wxclient_up", account=name) for name in ("alice", "bob", "carol")] == [1, 0, 0]
+    assert of(found, "wxclient_wanted", account="carol") == 0
+    assert of(found, "wxcontroller_accounts", state="stopped") == 1
+    assert ("wxclient_sends_waiting", (("account", "bob"),)) not in found
+
+
+async def test_requests_are_counted_by_part_and_status(host: Machine) -> None:
+    await host.start("alice")
+    before = figures(await scrape(host))
+    await host.v1("GET", "accounts")
+    await host.v1("GET", "accounts/nobody")
+    await host.get("check_client")
+    await host.get("get_user_info", client="alice")
+    async with host.http.get("/nowhere") as answer:
+        await answer.read()
+    host.process("alice").reached.clear()
+    waiting = asyncio.ensure_future(host.get("check_event", client="alice"))
+    await host.process("alice").reached.wait()
+    waiting.cancel()
+    await host.process("alice").hung_up.wait()
+    after = figures(await scrape(host))
+
+    def more(part: str, code: str) -> float:
+        name = "wxcontroller_requests_total"
+        return of(after, name, part=part, code=code) - of(before, name, part=part, code=code)
+
+    assert (more("v1", "2xx"), more("v1", "4xx"), more("openwx", "2xx"), more("other", "4xx")) == (1, 1, 2, 1)
+    assert (more("waiting", "gone"), more("metrics", "2xx")) == (1, 1)
+    assert of(after, "wxcontroller_request_seconds_count", part="waiting") == 1
+
+
+async def test_without_systemd_there_are_the_controllers_own_figures(host: Machine) -> None:
+    await up(host)
+    host.units.broken = True
+    found = figures(await scrape(host))
+    assert of(found, "wxcontroller_systemd_answers") == 0
+    assert ("wxclient_up", (("account", "alice"),)) not in found
+    assert of(found, "process_start_time_seconds") > 0
+
+
+async def test_prometheus_own_linter_has_nothing_to_say(host: Machine) -> None:
+    await up(host)
+    checked = await asyncio.to_thread(promtool, "check", "metrics", given=await scrape(host))
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+async def test_openmetrics_where_it_is_asked_for(host: Machine) -> None:
+    await up(host)
+    text = await scrape(host, "application/openmetrics-text; version=1.0.0")
+    assert text.endswith("# EOF\n") and text.count("# EOF") == 1
+    assert re.search(r"^wxclient_messages_total\{", text, re.MULTILINE)

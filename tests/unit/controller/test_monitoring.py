@@ -1,0 +1,74 @@
+"""What stands in docs/monitoring: the table of figures, the alerts, the dashboard, held against what is told."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.unit.controller.machine import Machine
+from tests.unit.controller.test_metrics import promtool, scrape, up
+
+DOCS = Path(__file__).parents[3] / "docs/monitoring"
+RULES = Path(__file__).parents[1] / "monitoring/alerts_test.yml"
+NAME = re.compile(r"\b((?:wxclient|wxcontroller|process)_[a-z_]+)\b")
+# What a histogram is made of.
+_PARTS = ("_bucket", "_count", "_sum")
+
+
+async def families(host: Machine) -> list[Metric]:
+    await up(host)
+    return list(text_string_to_metric_families(await scrape(host)))
+
+
+def rows(told: list[Metric]) -> list[str]:
+    """Return the lines of the document's table."""
+    found = []
+    for family in sorted(told, key=lambda each: each.name):
+        if family.name.startswith("process_"):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels if label != "le"}
+        words = ", ".join(f"`{label}`" for label in sorted(labels))
+        found.append(f"| `{name}` | {family.type} | {words} | {family.documentation} |")
+    return found
+
+
+async def test_the_table_tells_every_figure(host: Machine) -> None:
+    written = [line for line in (DOCS / "README.md").read_text().splitlines() if line.startswith("| `")]
+    assert written == rows(await families(host))
+
+
+@pytest.mark.parametrize("file", ["alerts.yml", "grafana.json"])
+async def test_only_figures_that_are_told_are_asked_for(host: Machine, file: str) -> None:
+    told = {sample.name for family in await families(host) for sample in family.samples}
+    asked = set(NAME.findall((DOCS / file).read_text()))
+    assert asked
+    assert asked - told == set()
+
+
+async def test_the_dashboard_asks_what_prometheus_understands(host: Machine, tmp_path: Path) -> None:
+    """Its expressions, with the variables filled in, as rules that promtool checks."""
+    board = json.loads((DOCS / "grafana.json").read_text())
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert len(expressions) >= len(board["panels"])
+    rules = [
+        {"record": f"panel:{number}", "expr": re.sub(r"\$\w+", ".*", expression)}
+        for number, expression in enumerate(expressions)
+    ]
+    path = tmp_path / "rules.yml"
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    checked = await asyncio.to_thread(promtool, "check", "rules", str(path))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    places = [panel["gridPos"] for panel in board["panels"]]
+    assert len({(place["x"], place["y"]) for place in places}) == len(places)
+
+
+def test_the_alerts_go_off_when_they_should() -> None:
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", str(DOCS / "alerts.yml"))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    tried = promtool("test", "rules", str(RULES))
+    assert tried.returncode == 0, tried.stdout + tried.stderr

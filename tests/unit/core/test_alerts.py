@@ -1,0 +1,182 @@
+"""Alerts as they are written down, and the table of the settings that says who gets them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, Happening, Item, Kind, Picture, alert_from, plain
+from wxcontroller.core.alertsettings import AlertSettings, Channel
+from wxcontroller.core.alertspool import Outcome, Spool, State
+from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import load_settings
+
+CODE = Picture("image/png", b"\x89PNG code", 1_700_000_000)
+SCAN = Item(Kind.SCAN, "小店", "x-abcdefghijklmno", 1_700_000_000, "小店 needs a scan.", "wxctl qr 小店", CODE)
+ALERT = Alert("0123abcd", Happening.PROBLEM, 1_700_000_000, "vps1", (SCAN,))
+
+
+def test_an_alert_is_read_back_as_it_was_written() -> None:
+    written: JsonValue = json.loads(json.dumps(ALERT.to_json()))
+    assert alert_from(written) == ALERT
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, [], {}, {"id": "x"}, {"id": "x", "event": "party"}, {"id": "x", "event": "problem", "items": [1]}],
+)
+def test_what_is_no_alert_is_refused(content: JsonValue) -> None:
+    with pytest.raises(ValueError):
+        alert_from(content)
+
+
+def test_a_code_that_wechat_takes_no_more_is_left_out_and_that_is_said() -> None:
+    early = ALERT.without_old_codes(CODE.made + QRCODE_SECONDS - 1)
+    assert early == ALERT
+    for now in (CODE.made + QRCODE_SECONDS + 1, CODE.made - 5):  # late, or by a clock that was set
+        [item] = ALERT.without_old_codes(now).items
+        assert item.qrcode is None
+        assert "expired" in item.message
+
+
+@pytest.mark.parametrize(
+    ("items", "more", "subject"),
+    [
+        ((SCAN,), 0, "[vps1] 小店: needs a scan"),
+        ((SCAN, replace(SCAN, account="b")), 0, "[vps1] 2 problems: 小店, b"),
+        (tuple(replace(SCAN, account=name) for name in "abcde"), 4, "[vps1] 9 problems: a, b, c and more"),
+        ((replace(SCAN, account="", kind=Kind.DISK),), 0, "[vps1] this machine (disk): disk"),
+    ],
+)
+def test_the_subject_says_who_and_what(items: tuple[Item, ...], more: int, subject: str) -> None:
+    assert replace(ALERT, items=items, more=more).subject == subject
+
+
+def test_all_words_and_remedies_are_in_the_text() -> None:
+    text = replace(ALERT, items=(SCAN, replace(SCAN, message="b is offline.", remedy="see b")), more=3).text
+    for words in ("小店 needs a scan.", "wxctl qr 小店", "b is offline.", "see b", "3 more"):
+        assert words in text
+
+
+def test_words_of_others_become_one_short_line() -> None:
+    assert plain("a\nBcc: x@y\r\n\x1b[2J\ud800 b\u202e") == "a Bcc: x@y [2J b"
+    assert len(plain("x" * 10_000)) == 500
+
+
+# -- settings
+
+
+def settings(tmp_path: Path, *contents: str) -> AlertSettings:
+    paths = Paths(tmp_path)
+    paths.settings_dropins.mkdir(parents=True)
+    for number, content in enumerate(contents):
+        (paths.settings_dropins / f"{number}.toml").write_text(content)
+    return load_settings(paths).settings.alerts
+
+
+def test_nobody_is_told_by_default(tmp_path: Path) -> None:
+    assert settings(tmp_path) == AlertSettings()
+    assert AlertSettings().channels == ()
+
+
+def test_files_add_to_the_table_key_by_key(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path,
+        '[alerts]\nmail = "root, ops@example.org"\nafter = 60\n',
+        '[alerts]\nwebhook = "https://hook.example/x"\nafter = 90\ncommand = ["/usr/local/bin/tell", "-x"]\n',
+    )
+    assert (found.mail, found.after) == ("root, ops@example.org", 90)
+    assert found.command == ("/usr/local/bin/tell", "-x")
+    assert found.channels == (Channel.WEBHOOK, Channel.MAIL, Channel.COMMAND)
+
+
+def test_a_program_without_arguments_may_be_one_word(tmp_path: Path) -> None:
+    assert settings(tmp_path, '[alerts]\ncommand = "/usr/local/bin/tell"\n').command == ("/usr/local/bin/tell",)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("hook = 1", "has no key hook"),
+        ('webhook = "ftp://x/"', "key webhook must be"),
+        ('mail = "a b@c"', "key mail names 'a b@c'"),
+        ('mail = "-oQ/tmp"', "key mail names"),
+        ('mail = "a@b\\nBcc: c@d"', "key mail names"),
+        ("mail = 5", "key mail must be"),
+        ('command = "tell"', "absolute path"),
+        ('command = ["/bin/sh", 5]', "key command must be a list"),
+        ("command = 5", "key command must be a list"),
+        ("after = 1", "key after must be a number from 10"),
+        ("per_hour = 0", "key per_hour must be"),
+        ("disk_low = -1", "key disk_low must be"),
+        ("interval = true", "key interval must be"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(tmp_path: Path, line: str, words: str) -> None:
+    with pytest.raises(BadSettings, match=words) as refused:
+        settings(tmp_path, f"[alerts]\n{line}\n")
+    assert "alerts" in refused.value.message
+    assert "0.toml" in refused.value.message
+
+
+def test_alerts_that_are_no_table_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="must be a table"):
+        settings(tmp_path, 'alerts = "ops@example.org"\n')
+
+
+# -- the spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    made = Spool(Paths(tmp_path), Channel.MAIL)
+    for place in (made.paths.alerts_spool("mail"), made.paths.alerts_runtime("mail")):
+        place.mkdir(parents=True)
+    return made
+
+
+def test_an_alert_waits_until_it_is_taken_away(spool: Spool) -> None:
+    spool.put(ALERT)
+    spool.put(ALERT)  # a repeated try
+    [waiting] = spool.waiting()
+    assert (waiting.id, waiting.read()) == (ALERT.id, ALERT)
+    assert waiting.path.parent == spool.paths.alerts_spool("mail")
+    assert waiting.path.stat().st_mode & 0o777 == 0o640
+    waiting.path.unlink()
+    assert spool.waiting() == []
+
+
+def test_a_disk_that_takes_nothing_keeps_no_alert_back(spool: Spool) -> None:
+    spool.paths.alerts_spool("mail").rmdir()
+    spool.put(ALERT)
+    [waiting] = spool.waiting()
+    assert waiting.path.parent == spool.paths.alerts_runtime("mail")
+    spool.paths.alerts_runtime("mail").rename(spool.paths.root / "away")
+    with pytest.raises(OSError, match="No such file"):
+        spool.put(ALERT)
+
+
+def test_only_alerts_are_taken_for_some(spool: Spool) -> None:
+    place = spool.paths.alerts_spool("mail")
+    (place / ".half.json.x1").write_text("{")
+    (place / "notes.txt").write_text("x")
+    (place / "dir.json").mkdir()
+    (place / "link.json").symlink_to("/etc/passwd")
+    assert spool.waiting() == []
+    (place / "broken.json").write_text("{")
+    (place / "deep.json").write_text("[" * 100_000)
+    for waiting in spool.waiting():
+        with pytest.raises(ValueError):
+            waiting.read()
+
+
+def test_what_was_noted_is_read_back_and_damage_is_nothing(spool: Spool) -> None:
+    assert spool.state() == State()
+    noted = State({"a": 2}, Outcome("b", "it answers 500", 1_700_000_000))
+    spool.note(noted)
+    assert spool.state() == noted
+    (spool.paths.alerts_runtime("mail") / ".state").write_text("[]")
+    assert spool.state() == State()

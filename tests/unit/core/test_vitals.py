@@ -1,0 +1,141 @@
+"""The watchdog is fed while everything gets on, and not while anything is overdue. On a real notification socket."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core.notify import Notifier
+from wxcontroller.core.vitals import Vitals, Watchdog
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Systemd:
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+
+    def heard(self) -> int:
+        """Return how often the watchdog was fed since the last question."""
+        count = 0
+        while True:
+            try:
+                count += self._listening.recv(4096) == b"WATCHDOG=1"
+            except BlockingIOError:
+                return count
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.delenv("WATCHDOG_PID", raising=False)
+        yield Systemd(listening)
+
+
+def test_a_process_that_gets_on_feeds_it_once_a_second_at_most(systemd: Systemd) -> None:
+    clock = Clock()
+    watchdog = Watchdog(Notifier(), Vitals(clock))
+    for _ in range(35):
+        clock.now += 0.1
+        watchdog.feed()
+    assert systemd.heard() == 3
+
+
+async def test_what_is_overdue_keeps_it_hungry_until_it_ends(
+    systemd: Systemd, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    vitals = Vitals(clock)
+    watchdog = Watchdog(Notifier(), vitals)
+    with vitals.within(10, "posting a report"):
+        clock.now += 9
+        watchdog.feed()
+        assert systemd.heard() == 1
+        clock.now += 9
+        for _ in range(3):
+            watchdog.feed()
+        assert systemd.heard() == 0
+    assert len(caplog.records) == 1  # told once
+    assert "posting a report" in caplog.records[0].getMessage()
+    watchdog.feed()
+    assert systemd.heard() == 1
+
+
+def test_work_that_fails_is_not_overdue() -> None:
+    clock = Clock()
+    vitals = Vitals(clock)
+    with pytest.raises(OSError, match="broken"), vitals.within(1, "x"):
+        raise OSError("broken")
+    clock.now += 9
+    assert vitals.overdue() == []
+
+
+async def test_where_it_hangs_is_told_before_it_is_killed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "500000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    caplog.set_level(logging.ERROR)
+
+    async def forgotten_lock() -> None:
+        await asyncio.Event().wait()
+
+    async def with_a_text(_: str) -> None:
+        await forgotten_lock()
+
+    hanging = asyncio.create_task(with_a_text("what a friend wrote"))
+    watching = asyncio.create_task(Watchdog(Notifier(), Vitals()).watch())
+    async with asyncio.timeout(5):
+        while not caplog.records:
+            await asyncio.sleep(0.01)
+    for task in (hanging, watching):
+        task.cancel()
+    await asyncio.wait({hanging, watching})
+    [told] = [record.getMessage() for record in caplog.records]
+    [line] = [line for line in told.splitlines() if "forgotten_lock" in line]
+    assert [place.rpartition(".")[2].partition(" ")[0] for place in line.replace(".py:", ":").split(" > ")] == [
+        "with_a_text",
+        "forgotten_lock",
+        "wait",
+    ]
+    assert "what a friend wrote" not in told
+
+
+async def test_what_is_overdue_is_named_though_nobody_feeds(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    caplog.set_level(logging.ERROR)
+    vitals = Vitals()
+    watching = asyncio.create_task(Watchdog(Notifier(), vitals).watch())
+    with vitals.within(0.01, "writing the event log"):
+        async with asyncio.timeout(5):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+    watching.cancel()
+    await asyncio.wait({watching})
+    assert "does not end: writing the event log" in caplog.records[0].getMessage()
+
+
+async def test_what_has_ended_for_good_stays_overdue(systemd: Systemd) -> None:
+    clock = Clock()
+    vitals = Vitals(clock)
+    watchdog = Watchdog(Notifier(), vitals)
+    vitals.failed("the writer has ended")
+    clock.now += 9
+    watchdog.feed()
+    assert systemd.heard() == 0
+    assert vitals.overdue() == ["the writer has ended"]

@@ -1,0 +1,1 @@
+"""Delivering alerts: wxcontroller-alert@.service, one instance for each way of telling somebody."""

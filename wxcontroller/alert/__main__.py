@@ -1,0 +1,78 @@
+"""wxcontroller-alert CHANNEL: what wxcontroller-alert@CHANNEL.service runs."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from wxcontroller import __version__
+from wxcontroller.alert.deliver import Deliver, deliver_all
+from wxcontroller.core.alerts import Alert
+from wxcontroller.core.alertsettings import AlertSettings, Channel
+from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import load_settings, read_settings
+
+log = logging.getLogger(__name__)
+# EX_TEMPFAIL: systemd starts us again.
+AGAIN = 75
+
+
+def way(channel: Channel, settings: AlertSettings) -> Deliver:
+    """Return how to deliver. Only the chosen way is imported."""
+    match channel:
+        case Channel.WEBHOOK if settings.webhook:
+            from wxcontroller.alert.webhook import post
+
+            return lambda alert: post(settings.webhook, alert)
+        case Channel.MAIL if settings.mail:
+            from wxcontroller.alert.mail import send
+
+            return lambda alert: send(settings.mail, alert)
+        case Channel.COMMAND if settings.command:
+            from wxcontroller.alert.command import tell
+
+            return lambda alert: tell(settings.command, alert)
+    return _nowhere
+
+
+async def _nowhere(alert: Alert) -> None:
+    """An alert that was made before the way to tell it was taken out of the settings."""
+    log.warning("nobody is told any more by this way: %s", alert.subject)
+
+
+def alert_settings(paths: Paths) -> AlertSettings:
+    """Return the table [alerts], from the credentials that systemd hands over where it does. Raises BadSettings."""
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not given:
+        return load_settings(paths).settings.alerts
+    place = Path(given)
+    return read_settings([place / "settings", *sorted(place.glob("dropins_*.toml"))]).settings.alerts
+
+
+def main() -> int:
+    """Deliver what waits; 75 when something has to be tried again."""
+    parser = argparse.ArgumentParser(
+        prog="wxcontroller-alert",
+        description="Deliver alerts. Started by systemd: wxcontroller-alert@CHANNEL.path; see wxcontroller.toml(5).",
+    )
+    parser.add_argument("--version", action="version", version=f"wxcontroller-alert {__version__}")
+    parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
+    parser.add_argument("channel", choices=[str(channel) for channel in Channel])
+    arguments = parser.parse_args()
+    setup_logging("wxcontroller-alert")
+    paths, channel = Paths(arguments.root), Channel(arguments.channel)
+    try:
+        done = asyncio.run(deliver_all(Spool(paths, channel), way(channel, alert_settings(paths))))
+    except WxError as problem:
+        log.error("%s", problem)
+        return problem.exit_code
+    return 0 if done else AGAIN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Delivering what waits in a channel's spool, once. What does not go now goes with the next start, by systemd."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from wxcontroller.core.alerts import Alert
+from wxcontroller.core.alertspool import Outcome, Spool, State, Waiting
+
+log = logging.getLogger(__name__)
+# What nobody could be told for so long is no news any more.
+KEPT_SECONDS = 86400.0
+# A receiver that says no is asked again, but not for ever: a program may have done half of its work each time.
+MOST_REFUSALS = 3
+# In the place of a number of tries: delivered, but a disk that became read-only keeps the file.
+_DELIVERED = -1
+
+
+class Trouble(Exception):
+    """An alert was not delivered. ``final``: not because nobody could be reached, but because it was refused."""
+
+    def __init__(self, words: str, final: bool = False) -> None:
+        super().__init__(words)
+        self.words = words
+        self.final = final
+
+
+Deliver = Callable[[Alert], Awaitable[None]]
+
+
+async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
+    """Deliver all alerts that wait, the oldest first. Returns whether none is left to be tried again.
+
+    ``deliver`` raises Trouble.
+    """
+    round_ = _Round(spool)
+    while (one := round_.next()) is not None:
+        if round_.delivered_before(one):
+            round_.drop(one)
+            continue
+        try:
+            alert = one.read()
+        except (OSError, ValueError, OverflowError) as problem:
+            log.error("%s can't be read and is dropped: %s", one.path, problem)
+            round_.drop(one, str(problem))
+            continue
+        try:
+            await deliver(alert.without_old_codes(time.time()))
+        except Trouble as trouble:
+            round_.failed(one, trouble)
+            if not trouble.final:
+                return False  # the others would not get through either
+        except Exception as problem:  # it must not hold up the others for ever
+            log.exception("an alert can't be put into words")
+            round_.failed(one, Trouble(f"it can't be put into words ({type(problem).__name__})", final=True))
+        else:
+            log.info("delivered: %s", alert.subject)
+            round_.drop(one)
+    return not round_.left
+
+
+@dataclass(slots=True)
+class _Round:
+    """One pass over the spool; ``left`` are the ids that have had their turn and stay."""
+
+    spool: Spool
+    left: set[str] = field(default_factory=set)
+    _tries: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tries = dict(self.spool.state().tries)
+
+    def next(self) -> Waiting | None:
+        return next((each for each in self.spool.waiting() if each.id not in self.left), None)
+
+    def delivered_before(self, one: Waiting) -> bool:
+        return self._tries.get(one.id) == _DELIVERED
+
+    def failed(self, one: Waiting, trouble: Trouble) -> None:
+        tries = self._tries.get(one.id, 0) + 1
+        if (trouble.final and tries >= MOST_REFUSALS) or time.time() - one.since > KEPT_SECONDS:
+            log.error("an alert is given up after %d tries by %s: %s", tries, self.spool.channel, trouble.words)
+            self.drop(one, trouble.words)
+            return
+        log.warning("an alert was not delivered by %s: %s; tried again", self.spool.channel, trouble.words)
+        self.left.add(one.id)
+        self._tries[one.id] = tries
+        self._note(one, trouble.words)
+
+    def drop(self, one: Waiting, error: str = "") -> None:
+        """Be done with an alert."""
+        try:
+            one.path.unlink(missing_ok=True)
+        except OSError as problem:
+            log.error("%s can't be removed: %s", one.path, problem)
+            self.left.add(one.id)
+            self._tries[one.id] = _DELIVERED
+        else:
+            self._tries.pop(one.id, None)
+        self._note(one, error)
+
+    def _note(self, one: Waiting, error: str) -> None:
+        known = {each.id for each in self.spool.waiting()}
+        tries = {key: count for key, count in self._tries.items() if key in known}
+        try:
+            self.spool.note(State(tries, Outcome(one.id, error, int(time.time()))))
+        except OSError as problem:
+            log.warning("how deliveries went can't be noted: %s", problem)

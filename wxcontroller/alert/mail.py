@@ -1,0 +1,43 @@
+"""Telling by mail, handed to this machine's sendmail."""
+
+from email.message import EmailMessage
+from email.utils import formatdate
+
+from wxcontroller.alert.deliver import Trouble
+from wxcontroller.alert.program import run
+from wxcontroller.core.alerts import Alert
+
+SENDMAIL = "/usr/sbin/sendmail"
+_SECONDS = 60.0
+_TEMPORARY = 75  # EX_TEMPFAIL
+
+
+async def send(addresses: str, alert: Alert) -> None:
+    """Send an alert to addresses, separated by commas. Raises Trouble."""
+    receivers = [each.strip() for each in addresses.split(",")]
+    # -i: a line with a single dot is no end.
+    code = await run([SENDMAIL, "-i", *receivers], message(addresses, alert), _SECONDS)
+    if code:
+        raise Trouble(f"{SENDMAIL} ended with {code}", final=code != _TEMPORARY)
+
+
+def message(addresses: str, alert: Alert) -> bytes:
+    """Return the mail: the words, and the codes to scan as pictures."""
+    mail = EmailMessage()
+    mail["To"] = addresses
+    mail["Subject"] = alert.subject
+    mail["Date"] = formatdate(alert.time, localtime=True)
+    mail["Message-ID"] = f"<{alert.id}@wxcontroller.{_host(alert.host)}>"  # the same for each try
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Wx-Alert"] = alert.event.value
+    mail.set_content(f"{alert.text}\n\n-- \nwxcontroller on {alert.host}\n")
+    for item in alert.items:
+        if item.qrcode is not None:
+            subtype = item.qrcode.mime.partition("/")[2]
+            name = f"qr-{item.instance}.{item.qrcode.suffix}"
+            mail.add_attachment(item.qrcode.content, maintype="image", subtype=subtype, filename=name)
+    return mail.as_bytes()
+
+
+def _host(name: str) -> str:
+    return "".join(c for c in name if c.isascii() and (c.isalnum() or c in "-.")) or "localhost"

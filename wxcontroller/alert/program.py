@@ -1,0 +1,52 @@
+"""Running a program that is not ours: with an input, an end in time, and its words in the journal."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+
+from wxcontroller.alert.deliver import Trouble
+
+_KILL_SECONDS = 5.0
+# What of our own environment is no business of others.
+_OWN = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID")
+
+
+class Hung(Trouble):
+    """A program did not end in time and was killed."""
+
+
+async def run(
+    argv: Sequence[str], content: bytes, seconds: float, environment: Mapping[str, str] | None = None
+) -> int:
+    """Run a program with ``content`` on its input; return its exit code, negative for a signal.
+
+    What it writes goes to the journal. Raises Trouble when it can't be run, Hung when it does not end in time.
+    """
+    inherited = {key: value for key, value in os.environ.items() if key not in _OWN}
+    try:
+        async with asyncio.timeout(seconds):
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.PIPE,
+                env={**inherited, **(environment or {})},
+                cwd="/",
+                start_new_session=True,
+            )
+    except OSError as problem:
+        # It may be installed yet, or made executable.
+        raise Trouble(f"{argv[0]} can't be run: {problem.strerror or 'it does not begin'}") from None
+    try:
+        async with asyncio.timeout(seconds):
+            await process.communicate(content)
+    except TimeoutError:
+        raise Hung(f"{argv[0]} did not end within {seconds:g} s") from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_KILL_SECONDS):
+                    await process.wait()
+    return process.returncode or 0

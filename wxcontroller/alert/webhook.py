@@ -1,0 +1,33 @@
+"""Telling by a webhook: the alert as JSON, in one POST."""
+
+import json
+
+import aiohttp
+
+from wxcontroller import __version__
+from wxcontroller.alert.deliver import Trouble
+from wxcontroller.core.alerts import Alert
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+# What a receiver says that is overloaded or away for a moment.
+_PASSING = frozenset({408, 425, 429})
+
+
+async def post(url: str, alert: Alert) -> None:
+    """Post an alert. Raises Trouble."""
+    headers = {"User-Agent": f"wxcontroller/{__version__}", "X-Wx-Alert": alert.id}
+    body = json.dumps(alert.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    headers["Content-Type"] = "application/json"
+    try:
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as web,
+            # Not followed: it would be another receiver than the one that was set.
+            web.post(url, data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False) as answer,
+        ):
+            status = answer.status
+    except TimeoutError:
+        raise Trouble("it does not answer in time") from None
+    except (aiohttp.ClientError, OSError, ValueError) as problem:
+        raise Trouble(f"it can't be reached ({type(problem).__name__})") from None
+    if not 200 <= status < 300:
+        raise Trouble(f"it answers {status}", final=300 <= status < 500 and status not in _PASSING)

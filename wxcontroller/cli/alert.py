@@ -1,0 +1,107 @@
+"""The verb alert: do alerts get through, and what is wrong now."""
+
+import time
+from dataclasses import dataclass
+
+import click
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session, global_options
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+
+_LOOK = 0.3
+
+
+@click.group(
+    short_help="Test alerts, and show what is wrong.", epilog="Examples: wxctl alert test · wxctl alert status"
+)
+def alert() -> None:
+    """See whether alerts get to somebody, and what they would tell now."""
+
+
+@alert.command(short_help="Send a test alert by all ways.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="Wait so long for it.",
+)
+@global_options
+@click.pass_obj
+def test(session: Session, timeout: float) -> None:
+    """Send a test alert by all ways that are set up, and say how each went.
+
+    The exit code is 1 when one did not deliver it.
+    """
+    api = session.api()
+    sent = api.test_alert()
+    number, channels = text(sent.get("id")), [text(each) for each in items(sent.get("channels"))]
+    results = _outcomes(api, number, channels, timeout)
+    if session.json:
+        session.emit({"id": number, "channels": {one.channel: one.error or None for one in results}})
+    else:
+        for one in results:
+            click.echo(f"{one.channel}: {one.error or 'delivered'}")
+    failed = [one.channel for one in results if one.error]
+    if failed:
+        raise WxError(
+            f"the test alert was not delivered by {' and '.join(failed)}",
+            f"see: journalctl -u wxcontroller-alert@{failed[0]}; it is tried again after a pause, "
+            f"or at once by: systemctl restart wxcontroller-alert@{failed[0]}",
+        )
+
+
+@alert.command(short_help="Show the ways alerts go, and what is wrong now.")
+@global_options
+@click.pass_obj
+def status(session: Session) -> None:
+    """Show by which ways alerts go and how the last one went, and what is wrong now."""
+    found = session.api().alerts()
+    if session.json:
+        session.emit(found)
+        return
+    channels = obj(found.get("channels"))
+    if not channels:
+        click.echo("nobody is told: no way is set up in the table [alerts] of the settings", err=True)
+    for name, channel in channels.items():
+        click.echo(f"{name}: {_words(obj(channel))}")
+    for problem in map(obj, items(found.get("problems"))):
+        told = "" if problem.get("told") else " (not told yet)"
+        click.echo(f"{text(problem.get('message'))}{told}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    channel: str
+    error: str
+
+
+def _outcomes(api: Api, number: str, channels: list[str], timeout: float) -> list[_Result]:
+    """Wait until each channel has tried this alert."""
+    found: dict[str, str] = {}
+    end = time.monotonic() + timeout
+    while True:
+        told = obj(api.alerts().get("channels"))
+        for name in channels:
+            last = obj(obj(told.get(name)).get("last"))
+            if name not in found and text(last.get("id")) == number:
+                found[name] = text(last.get("error"))
+        if len(found) == len(channels) or time.monotonic() > end:
+            break
+        time.sleep(_LOOK)
+    late = f"not tried within {timeout:g} s"
+    return [_Result(name, found.get(name, late)) for name in channels]
+
+
+def _words(channel: JsonObject) -> str:
+    from wxcontroller.cli.terminal import ago
+
+    last, waiting = obj(channel.get("last")), integer(channel.get("waiting"))
+    words = [f"{waiting} waiting, the oldest for {ago(integer(channel.get('oldest_since')))}"] if waiting else []
+    if last:
+        error = text(last.get("error"))
+        words.append(f"last {ago(integer(last.get('time')))} ago: {error or 'delivered'}")
+    return ", ".join(words) or "nothing sent yet"

@@ -1,0 +1,57 @@
+"""Which accounts' processes end again and again, by systemd's own count of its restarts."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+
+from wxcontroller.controller.units import Units
+from wxcontroller.controller.view import View
+from wxcontroller.core.errors import UnitFailed
+
+log = logging.getLogger(__name__)
+# So many restarts in so many seconds. One is no reason to wake anybody: that is what systemd is for.
+_MANY = 3
+_WINDOW = 600.0
+
+
+class Crashes:
+    """Counts restarts. Only accounts with another process than before are asked about."""
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+        self._pids: dict[str, int] = {}
+        self._counts: dict[str, deque[tuple[float, int]]] = {}
+
+    async def look(self, views: Iterable[View], now: float) -> set[str]:
+        """Return the instances that loop; ``now`` in monotonic seconds."""
+        changed = []
+        for view in views:
+            pid = view.pid or 0
+            if view.unit.sub.startswith("auto-restart") or self._pids.get(view.instance) != pid:
+                changed.append(view.instance)
+            self._pids[view.instance] = pid
+        try:
+            counts = await self._units.restarts(changed)
+        except UnitFailed as problem:
+            log.warning("%s", problem)
+            counts = {}
+        for instance, count in counts.items():
+            history = self._counts.setdefault(instance, deque())
+            if history and count < history[-1][1]:
+                history.clear()  # somebody has started it anew
+            history.append((now, count))
+        return {instance for instance, history in self._counts.items() if _loops(history, now)}
+
+    def forget(self, instances: Iterable[str]) -> None:
+        """Drop all accounts but these."""
+        for gone in self._pids.keys() - set(instances):
+            self._pids.pop(gone, None)
+            self._counts.pop(gone, None)
+
+
+def _loops(history: deque[tuple[float, int]], now: float) -> bool:
+    # The last one before the window is what the others are counted from.
+    while len(history) > 1 and history[1][0] < now - _WINDOW:
+        history.popleft()
+    recent = history[-1][0] >= now - _WINDOW
+    return recent and history[-1][1] - history[0][1] >= _MANY

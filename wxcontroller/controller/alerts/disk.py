@@ -1,0 +1,57 @@
+"""How full the disks are that accounts and controller write to, and whether they can be written to at all."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from wxcontroller.controller.alerts.findings import Finding, Verdict, Well
+from wxcontroller.core.alerts import Kind
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.paths import Paths
+
+# Of a small file system, as /run, so much of it is enough.
+_PART = 0.1
+# Well again is what has a fifth more than that: no to and fro.
+_MARGIN = 1.2
+_LEAST_FILES = 1000
+_REMEDY = "Free some space; what accounts keep is limited by media_keep_days and media_keep_bytes (wxclient(8))."
+_MB = 1024 * 1024
+
+
+def disk_of(paths: Paths, least: int) -> Verdict:
+    """Judge the disks. ``least``: bytes that shall be free, 0 for not to look. Waits for the disk."""
+    if (problem := _written(paths)) is not None:
+        message = f"Nothing can be written to {paths.alerts_state.parent}: {problem}."
+        return Finding(Kind.DISK, "", message, "Logins and settings of accounts can't be kept; see: df /var; dmesg")
+    between = False
+    for path, status in _places(paths):
+        wanted = min(least, int(status.f_blocks * status.f_frsize * _PART))
+        free = status.f_bavail * status.f_frsize
+        files = status.f_favail if status.f_files else _LEAST_FILES * 2
+        if free < wanted or files < _LEAST_FILES:
+            what = f"{free // _MB} MB" if free < wanted else f"room for {files} files"
+            return Finding(Kind.DISK, "", f"The disk with {path} has only {what} left.", _REMEDY)
+        between = between or free < wanted * _MARGIN
+    return None if between else Well("", "The disks have room again.")
+
+
+def _places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:
+    seen: set[int] = set()
+    # The accounts' own is not to be entered, but to be asked about.
+    for path in (paths.accounts, paths.root / "var/lib/private", paths.client_runtime, paths.root / "var/log"):
+        try:
+            device, status = path.stat().st_dev, os.statvfs(path)
+        except OSError:
+            continue
+        if device not in seen:
+            seen.add(device)
+            yield path, status
+
+
+def _written(paths: Paths) -> str | None:
+    probe = paths.alerts_state.with_name(".written")
+    try:
+        replace_file(probe, b"The disk takes files.\n")
+    except OSError as problem:
+        return problem.strerror or type(problem).__name__
+    return None

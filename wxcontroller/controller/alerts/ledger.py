@@ -1,0 +1,218 @@
+"""When something that is wrong is told: once it has lasted, once at all, not too often, and not again by a restart.
+
+Kept over restarts: what was told, when, and how long what is wrong has lasted. Durations are counted by a clock that
+nobody sets, and only while somebody looks: neither a wrong clock nor a night without a controller makes an alert.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from wxcontroller.controller.alerts.findings import Closed, Finding, Track, Verdict, Well
+from wxcontroller.core.alerts import Kind
+from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+
+# Least time between two alerts: what becomes wrong together is told together, the first at once.
+SPACING = 30.0
+_HOUR = 3600.0
+# How long a unit may be down for a moment.
+_CLOSE_AFTER = 15.0
+_VERSION = 1
+
+# Instance ("" for the machine) and what of it.
+Key = tuple[str, Track]
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of one thing that can be wrong.
+
+    ``finding`` is what is wrong, for ``age`` seconds; ``told`` are the kinds that somebody was told of since all was
+    well, with their levels; ``sent`` is when each kind was told last (seconds since 1970). ``recovered`` is what is
+    to be told of the end of it, and ``before`` what was told until then. ``was_well``: it has been well since
+    somebody began to want it.
+    """
+
+    finding: Finding | None = None
+    age: float = 0.0
+    closing: float = 0.0
+    told: dict[Kind, int] = field(default_factory=dict)
+    sent: dict[Kind, float] = field(default_factory=dict)
+    recovered: Well | None = None
+    before: dict[Kind, int] = field(default_factory=dict)
+    was_well: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not (self.finding or self.told or self.sent or self.recovered or self.was_well)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be told now, of which kind it is or was; ``age`` is how long it has lasted."""
+
+    key: Key
+    kind: Kind
+    what: Finding | Well
+    age: float = 0.0
+
+
+class Ledger:
+    """All records. ``look`` takes in what is so, ``due`` says what is to be told, ``told`` that it was."""
+
+    def __init__(self) -> None:
+        self.records: dict[Key, Record] = {}
+        self._changed = False
+        self._sent: list[float] = []  # alerts of the last hour
+        self._since = SPACING  # the last one, in seconds of ours
+
+    def look(self, verdicts: Mapping[Key, Verdict], elapsed: float) -> None:
+        """Take in what is so; ``elapsed`` seconds after the last look."""
+        self._since += elapsed
+        for key, verdict in verdicts.items():
+            record = self.records.setdefault(key, Record())
+            before = _outline(record)
+            _judge(record, verdict, elapsed)
+            self._changed = self._changed or before != _outline(record)
+            if record.empty:
+                del self.records[key]
+
+    def forget(self, instances: Iterable[str]) -> None:
+        """Drop what is known of all other accounts: they are no more."""
+        known = {"", *instances}
+        for key in [key for key in self.records if key[0] not in known]:
+            del self.records[key]
+            self._changed = True
+
+    def due(self, settings: AlertSettings, now: float) -> tuple[list[Due], list[Due]]:
+        """Return the problems and the recoveries to tell now, each all together; nothing while it is too soon."""
+        if self._since < SPACING:
+            return [], []
+        left = settings.per_hour - sum(0 <= now - each < _HOUR for each in self._sent)
+        problems = [
+            Due(key, record.finding.kind, record.finding, record.age)
+            for key, record in self.records.items()
+            if record.finding and _is_due(record, record.finding, settings.interval, now)
+        ]
+        recoveries = [
+            Due(key, list(record.before)[-1], record.recovered)
+            for key, record in self.records.items()
+            if record.recovered and record.before
+        ]
+        if left < 1:
+            return [], []
+        if problems and left < 2:
+            return problems, []
+        return problems, recoveries
+
+    def told(self, dues: Iterable[Due], now: float) -> None:
+        """Note that these were told, in one alert."""
+        for due in dues:
+            record = self.records.setdefault(due.key, Record())
+            if isinstance(due.what, Finding):
+                record.told[due.what.kind] = due.what.level
+                record.sent[due.what.kind] = now
+            else:
+                record.recovered = None
+        self._sent = [each for each in self._sent if 0 <= now - each < _HOUR] + [now]
+        self._since = 0.0
+        self._changed = True
+
+    def take_changed(self) -> bool:
+        """Return whether anything worth a write has changed since the last question."""
+        changed, self._changed = self._changed, False
+        return changed
+
+    def dump(self) -> bytes:
+        """Return what is to be kept."""
+        entries: list[JsonValue] = [_entry(key, record) for key, record in self.records.items()]
+        sent: list[JsonValue] = list(self._sent)
+        return json.dumps({"version": _VERSION, "sent": sent, "records": entries}).encode()
+
+    def load(self, content: bytes) -> None:
+        """Take over what was kept. Raises ValueError when it can't be used."""
+        try:
+            kept = obj(json.loads(content))
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        if kept.get("version") != _VERSION:
+            raise ValueError("it is of another version")
+        self._sent = [float(each) for each in items(kept.get("sent")) if isinstance(each, int | float)]
+        for each in items(kept.get("records")):
+            key, record = _record(obj(each))
+            self.records[key] = record
+
+
+def _outline(record: Record) -> tuple[object, ...]:
+    """Return what is worth a write when it changes; ages are not."""
+    return record.finding and record.finding.kind, record.was_well, dict(record.told), record.recovered is None
+
+
+def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
+    if not isinstance(verdict, Closed):
+        record.closing = 0.0
+    match verdict:
+        case None:
+            return
+        case Well():
+            if record.told:
+                record.recovered, record.before, record.told = verdict, record.told, {}
+            record.finding, record.age, record.was_well = None, 0.0, True
+        case Closed():
+            record.closing += elapsed
+            if verdict.surely or record.closing >= _CLOSE_AFTER:
+                record.finding, record.age, record.was_well = None, 0.0, False
+                record.recovered, record.told = None, {}
+        case Finding():
+            if record.recovered:  # it was well for a moment only, and nobody was told so
+                record.recovered, record.told = None, record.before
+            same = record.finding is not None and record.finding.kind is verdict.kind
+            record.age = record.age + elapsed if same else 0.0
+            record.finding = verdict
+            if verdict.level < record.told.get(verdict.kind, 0):
+                record.told[verdict.kind] = verdict.level  # what comes on top of it is news
+
+
+def _is_due(record: Record, finding: Finding, interval: float, now: float) -> bool:
+    if finding.first and not record.was_well:
+        return False  # whoever started it is there, with the phone
+    if finding.kind is Kind.CONFIRM and Kind.SCAN in record.told:
+        return False  # somebody has scanned
+    if record.age < finding.hold or record.told.get(finding.kind, -1) >= finding.level:
+        return False
+    # A time that is yet to come was noted by a clock that was wrong.
+    return not 0 <= now - record.sent.get(finding.kind, float("-inf")) < interval
+
+
+def _entry(key: Key, record: Record) -> JsonObject:
+    finding = record.finding
+    return {
+        "instance": key[0],
+        "track": key[1].value,
+        "kind": finding.kind.value if finding else None,
+        "age": round(record.age, 1),
+        "told": {kind.value: level for kind, level in record.told.items()},
+        "sent": {kind.value: moment for kind, moment in record.sent.items()},
+        "recovered": [record.recovered.account, record.recovered.message] if record.recovered else None,
+        "before": {kind.value: level for kind, level in record.before.items()},
+        "was_well": record.was_well,
+    }
+
+
+def _record(given: JsonObject) -> tuple[Key, Record]:
+    record = Record(was_well=given.get("was_well") is True)
+    if kind := text(given.get("kind")):
+        # Its words come with the next look.
+        record.finding = Finding(Kind(kind), "", "", "", hold=float("inf"))
+        age = given.get("age")
+        record.age = float(age) if isinstance(age, int | float) else 0.0
+    record.told, record.before = (
+        {Kind(name): integer(level) for name, level in obj(given.get(which)).items()} for which in ("told", "before")
+    )
+    for name, moment in obj(given.get("sent")).items():
+        if isinstance(moment, int | float):
+            record.sent[Kind(name)] = float(moment)
+    if recovered := items(given.get("recovered")):
+        record.recovered = Well(text(recovered[0]), text(recovered[-1]))
+    return (text(given.get("instance")), Track(text(given.get("track")))), record

@@ -1,0 +1,197 @@
+"""Looking for what a human has to be told of, again and again, and handing it to those who deliver."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.alerts.compose import Composer
+from wxcontroller.controller.alerts.crashes import Crashes
+from wxcontroller.controller.alerts.disk import disk_of
+from wxcontroller.controller.alerts.findings import Track, Verdict, login_of, reports_of, systemd_of
+from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
+from wxcontroller.controller.errors import TooManyTests
+from wxcontroller.controller.portsecrets import PortSecrets
+from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.controller.v1 import client
+from wxcontroller.controller.view import View
+from wxcontroller.core.access import Scope
+from wxcontroller.core.alerts import Alert, Happening
+from wxcontroller.core.alertsettings import AlertSettings, Channel
+from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.vitals import Vitals
+
+log = logging.getLogger(__name__)
+# What costs something is looked at once in so many seconds: each account's own word, and the disks.
+_SELDOM = 60.0
+_AT_ONCE = 8
+# How old ages may be on disk.
+_KEEP_SECONDS = 60.0
+_STUCK = 300.0
+_HOUR = 3600.0
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time, for tests to set. ``wall`` is seconds since 1970, ``steady`` a clock that nobody sets."""
+
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class AlertWatch:
+    """Takes in each look at the accounts, and tells what has to be told by all ways that are set up.
+
+    Without any it does nothing and knows nothing.
+    """
+
+    accounts: Accounts
+    upstream: aiohttp.ClientSession
+    mark: BootMark
+    vitals: Vitals = field(default_factory=Vitals)
+    clock: Clock = field(default_factory=Clock)
+    ledger: Ledger = field(default_factory=Ledger)
+    _secrets: PortSecrets = field(init=False)
+    _composer: Composer = field(init=False)
+    _crashes: Crashes = field(init=False)
+    _seldom: dict[Key, Verdict] = field(default_factory=dict)  # since the last look
+    _unsent: tuple[Alert, list[Due]] | None = None
+    _looked: float | None = None
+    _kept: float = 0.0
+    _complaint: str = ""
+    _tests: deque[float] = field(default_factory=deque)  # of the last hour, by the steady clock
+
+    def __post_init__(self) -> None:
+        self._secrets = PortSecrets(self.accounts.paths)
+        self._composer = Composer(self.accounts.state_files)
+        self._crashes = Crashes(self.accounts.units)
+        self._load()
+
+    @property
+    def settings(self) -> AlertSettings:
+        return self.accounts.settings.alerts
+
+    async def look(self, views: Iterable[View], problem: str = "") -> None:
+        """Take in what is seen of all accounts; ``problem`` says why they could not be looked at. Raises nothing."""
+        if not self.settings.channels:
+            self._looked = None
+            return
+        seen = {view.instance: view for view in views}
+        steady = self.clock.steady()
+        elapsed = 0.0 if self._looked is None else steady - self._looked
+        self._looked = steady
+        verdicts, self._seldom = self._seldom, {}
+        verdicts[("", Track.SYSTEMD)] = systemd_of(problem)
+        if not problem:
+            loops = await self._crashes.look(seen.values(), steady)
+            booting = not self.mark.is_set()
+            for instance, view in seen.items():
+                verdicts[(instance, Track.LOGIN)] = login_of(view, instance in loops, booting, self.settings.after)
+            self.ledger.forget(seen)
+            self._crashes.forget(seen)
+        self.ledger.look({key: each for key, each in verdicts.items() if not key[0] or key[0] in seen}, elapsed)
+        await self._tell(seen)
+        if self.ledger.take_changed() or steady - self._kept > _KEEP_SECONDS:
+            await self._keep(steady)
+
+    async def look_seldom(self) -> None:
+        """Look at what costs something, until cancelled."""
+        while True:
+            if self.settings.channels:
+                with self.vitals.within(_STUCK, "a look at reports and disks"):
+                    self._seldom.update(await self.seldom())
+            await asyncio.sleep(_SELDOM)
+
+    async def seldom(self) -> Mapping[Key, Verdict]:
+        """Return what accounts say of their reports, and how the disks are. Raises nothing."""
+        settings = self.settings
+        disk = await asyncio.to_thread(disk_of, self.accounts.paths, settings.disk_low) if settings.disk_low else None
+        found: dict[Key, Verdict] = {("", Track.DISK): disk}
+        try:
+            views = await self.accounts.views()
+        except Exception as problem:  # told by the other look
+            log.debug("the accounts can't be asked for their reports: %s", problem)
+            return found
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(view: View) -> None:
+            async with turns:
+                told = await client.ask(self.upstream, view, self._secrets.headers(view.instance, Scope.READ))
+            if told.status is not None:
+                for track, verdict in reports_of(view, told.status, settings, self.clock.wall()).items():
+                    found[(view.instance, track)] = verdict
+
+        await asyncio.gather(*map(ask, views))
+        return found
+
+    async def test(self) -> tuple[str, tuple[Channel, ...]]:
+        """Send a test alert; return its id and the ways it goes. Raises TooManyTests, OSError when none takes it."""
+        steady = self.clock.steady()
+        while self._tests and self._tests[0] <= steady - _HOUR:
+            self._tests.popleft()
+        if len(self._tests) >= self.settings.per_hour:
+            raise TooManyTests(
+                f"{len(self._tests)} test alerts were sent within an hour",
+                "wait, or set per_hour in the table [alerts] of the settings",
+            )
+        self._tests.append(steady)
+        alert = self._composer.test(self.clock.wall())
+        await self._hand_over(alert)
+        return alert.id, self.settings.channels
+
+    async def _tell(self, views: Mapping[str, View]) -> None:
+        now = self.clock.wall()
+        if self._unsent is not None and not await self._tell_one(*self._unsent, now):
+            return
+        problems, recoveries = self.ledger.due(self.settings, now)
+        for event, dues in ((Happening.PROBLEM, problems), (Happening.RECOVERY, recoveries)):
+            if dues and not await self._tell_one(self._composer.alert(event, dues, views, now), dues, now):
+                return
+
+    async def _tell_one(self, alert: Alert, dues: list[Due], now: float) -> bool:
+        """Hand an alert over and note that; False when that can't be done now."""
+        try:
+            await self._hand_over(alert)
+        except OSError as problem:
+            # The same one is tried again: some ways may have it already.
+            self._unsent = (alert, dues)
+            if str(problem) != self._complaint:
+                self._complaint = str(problem)
+                log.error("an alert can't be handed over: %s; tried again", problem, extra=fields(Event.ALERT))
+            return False
+        self._unsent, self._complaint = None, ""
+        self.ledger.told(dues, now)
+        for due in dues:
+            log.warning("alert: %s", due.what.message, extra=fields(Event.ALERT, due.what.account))
+        return True
+
+    async def _hand_over(self, alert: Alert) -> None:
+        """Put an alert into the spools. Raises OSError when one does not take it; another try replaces the others."""
+        for channel in self.settings.channels:
+            await asyncio.to_thread(Spool(self.accounts.paths, channel).put, alert)
+
+    async def _keep(self, steady: float) -> None:
+        content = self.ledger.dump()
+        self._kept = steady
+        try:
+            await asyncio.to_thread(replace_file, self.accounts.paths.alerts_state, content, 0o600, True)
+        except OSError as problem:
+            log.warning("which alerts were sent can't be kept: %s", problem)
+
+    def _load(self) -> None:
+        path = self.accounts.paths.alerts_state
+        try:
+            self.ledger.load(path.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as problem:
+            log.error("%s can't be read, alerts begin anew: %s", path, problem)
+            self.ledger = Ledger()

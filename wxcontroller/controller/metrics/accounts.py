@@ -1,0 +1,132 @@
+"""The accounts as Prometheus sees them: what their own programs tell at /v1/status, as metric families.
+
+Labels are an account's name and words of closed sets. Nothing that WeChat says gets into them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from wxcontroller.controller.v1.passing import Said
+from wxcontroller.controller.view import View
+from wxcontroller.core.jsontypes import JsonValue, field, integer
+from wxcontroller.core.model import MessageKind
+from wxcontroller.core.states import Desired, LoginState
+
+DIRECTIONS = ("received", "sent", "sent_elsewhere")
+# Where an account's status has the figure, and what it is.
+_GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("start_time_seconds", ("start_time",), "When the account's program began, seconds since 1970."),
+    (
+        "last_sync_timestamp_seconds",
+        ("last_sync_time",),
+        "When WeChat was heard last, since 1970; 0: not yet.",
+    ),
+    ("sends_waiting", ("queue", "waiting"), "Messages that wait to be sent."),
+    (
+        "sends_oldest_timestamp_seconds",
+        ("queue", "oldest_since"),
+        "Since when the oldest waits; 0: none.",
+    ),
+    ("deliveries_waiting", ("reports", "waiting"), "Reports that wait for the webhook."),
+    (
+        "deliveries_oldest_timestamp_seconds",
+        ("reports", "oldest_since"),
+        "Since when the oldest waits; 0: none.",
+    ),
+    ("deliveries_dead", ("reports", "dead"), "Reports that the webhook refused for good, kept as dead letters."),
+    ("event_log_bytes", ("reports", "bytes"), "Size of the account's event log."),
+    ("media_bytes", ("media", "bytes"), "Size of the media files the account keeps."),
+    ("contacts", ("roster", "contacts"), "Contacts known."),
+    ("groups", ("roster", "groups"), "Groups known."),
+)
+_RESULTS = (("delivered", "delivered"), ("failed", "failed"), ("dead", "refused"), ("dropped", "dropped"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accounts(Collector):
+    """All accounts at one moment: ``views`` of all, and what those said that have a program."""
+
+    views: Sequence[View]
+    said: Sequence[Said]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families. Every value of every label is there, also where the figure is 0."""
+        yield from self._states()
+        answering = {said.view.instance: said for said in self.said if not said.reason}
+        up = GaugeMetricFamily("wxclient_up", "Whether the account's program answers.", labels=("account",))
+        for view in self.views:
+            up.add_metric((_name(view),), view.instance in answering)
+        yield up
+        yield from self._figures(list(answering.values()))
+
+    def _states(self) -> Iterator[Metric]:
+        known = GaugeMetricFamily("wxcontroller_accounts", "Accounts by the state of their login.", labels=("state",))
+        state = GaugeMetricFamily(
+            "wxclient_login_state", "1 for the state an account's login is in.", labels=("account", "state")
+        )
+        words = [*(each.value for each in LoginState), "unknown"]
+        of = {view.instance: view.login.value if view.login else "unknown" for view in self.views}
+        for word in words:
+            known.add_metric((word,), sum(each == word for each in of.values()))
+        for view in self.views:
+            for word in words:
+                state.add_metric((_name(view), word), of[view.instance] == word)
+        yield known
+        yield state
+        wanted = GaugeMetricFamily("wxclient_wanted", "Whether the account is to run.", labels=("account",))
+        for view in self.views:
+            wanted.add_metric((_name(view),), view.account.desired is Desired.STARTED)
+        yield wanted
+
+    @staticmethod
+    def _figures(answering: Sequence[Said]) -> Iterator[Metric]:
+        for name, path, words in _GAUGES:
+            gauge = GaugeMetricFamily(f"wxclient_{name}", words, labels=("account",))
+            for said in answering:
+                gauge.add_metric((_name(said.view),), _figure(said, path))
+            yield gauge
+        messages = CounterMetricFamily(
+            "wxclient_messages",
+            "Messages since the account's program began: received, sent by it, sent elsewhere (from the phone).",
+            labels=("account", "direction", "kind"),
+        )
+        for said in answering:
+            for direction in DIRECTIONS:
+                for kind in MessageKind:
+                    count = _figure(said, ("messages", direction, kind.value))
+                    messages.add_metric((_name(said.view), direction, kind.value), count)
+        yield messages
+        yield _counter("wxclient_sends_failed", "Messages that were not sent, or nobody knows.", answering)
+        deliveries = CounterMetricFamily(
+            "wxclient_deliveries",
+            "Reports to the webhook since the account's program began: taken, tries that failed, refused for good, "
+            "given up for age or size.",
+            labels=("account", "result"),
+        )
+        for said in answering:
+            for result, key in _RESULTS:
+                deliveries.add_metric((_name(said.view), result), _figure(said, ("reports", key)))
+        yield deliveries
+
+
+def _counter(name: str, words: str, answering: Iterable[Said]) -> Metric:
+    counter = CounterMetricFamily(name, words, labels=("account",))
+    for said in answering:
+        counter.add_metric((_name(said.view),), _figure(said, ("messages", "not_sent")))
+    return counter
+
+
+def _figure(said: Said, path: tuple[str, ...]) -> int:
+    """Return a number of an account's status; 0 for null, and for what a program of another version does not tell."""
+    value: JsonValue = said.answer
+    for name in path:
+        value = field(value, name)
+    return integer(value)
+
+
+def _name(view: View) -> str:
+    return view.account.name.name

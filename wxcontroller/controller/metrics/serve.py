@@ -1,0 +1,66 @@
+"""GET /metrics: asks all accounts, and puts what they say beside the controller's own figures."""
+
+import asyncio
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+
+from wxcontroller import __version__
+from wxcontroller.controller.access import caller
+from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.metrics.accounts import Accounts
+from wxcontroller.controller.metrics.requests import Requests
+from wxcontroller.controller.v1.passing import ask_all
+from wxcontroller.core.errors import UnitFailed
+
+
+class Figures:
+    """The controller's own figures, and the registry that tells them."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began: twice the lines for what nobody asks
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Info("wxcontroller_build", "The program's version.", registry=self.registry).info({"version": __version__})
+        self.requests = Requests(self.registry)
+        self._readers = Gauge("wxcontroller_event_readers", "Readers of /v1/events.", registry=self.registry)
+        self._settings = Gauge(
+            "wxcontroller_settings_refused",
+            "1 when the settings on disk can't be used, and older ones are.",
+            registry=self.registry,
+        )
+        self._systemd = Gauge(
+            "wxcontroller_systemd_answers", "1 when systemd tells about the accounts' units.", registry=self.registry
+        )
+
+    def look(self, shared: Context, systemd: bool) -> None:
+        """Take over what is known elsewhere."""
+        self._readers.set(shared.readers)
+        self._settings.set(bool(shared.settings_error))
+        self._systemd.set(systemd)
+
+
+FIGURES = web.AppKey("figures", Figures)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """GET /metrics: in Prometheus' text format, or OpenMetrics where ``Accept`` asks for it.
+
+    While systemd does not answer there are the controller's own figures only.
+    """
+    shared, figures, who = context(request), request.app[FIGURES], caller(request)
+    registry = CollectorRegistry()
+    registry.register(figures.registry)
+    try:
+        views = [view for view in await shared.accounts.views() if who.may_see(view.instance)]
+    except UnitFailed:
+        figures.look(shared, False)
+    else:
+        figures.look(shared, True)
+        said = await ask_all(shared, [view for view in views if view.unit.has_process], "/v1/status")
+        registry.register(Accounts(views, said))
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    # Of hundreds of accounts these are a megabyte: requests must not wait for it.
+    body = await asyncio.to_thread(encode, registry)
+    return web.Response(body=body, headers={"Content-Type": content_type})

@@ -1,0 +1,63 @@
+"""/v1/alerts: by which ways humans are told, how that went, what is wrong; and a test."""
+
+import time
+
+from aiohttp import web
+
+from wxcontroller.controller.access import caller
+from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.errors import NoAlerts, json_response
+from wxcontroller.core.alertsettings import Channel
+from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+
+
+async def alerts(request: web.Request) -> web.Response:
+    """GET /v1/alerts: ``channels`` that are set up, and ``problems`` as far as they are alerts' business."""
+    shared, who = context(request), caller(request)
+    channels: dict[str, JsonValue] = {
+        channel.value: _channel(shared, channel) for channel in shared.settings.alerts.channels
+    }
+    problems: list[JsonValue] = []
+    if shared.alerts is not None and channels:
+        now = time.time()
+        for (instance, _), record in shared.alerts.ledger.records.items():
+            if record.finding is None or not record.finding.message:
+                continue
+            if not who.may_see(instance):  # those of the machine are of no account
+                continue
+            problems.append(
+                {
+                    "kind": record.finding.kind.value,
+                    "account": record.finding.account,
+                    "instance": instance,
+                    "message": record.finding.message,
+                    "remedy": record.finding.remedy,
+                    "since": int(now - record.age),
+                    "told": record.finding.kind in record.told,
+                }
+            )
+    return json_response({"channels": channels, "problems": problems})
+
+
+async def test(request: web.Request) -> web.Response:
+    """POST /v1/alerts/test: send a test alert by all ways; GET /v1/alerts tells under its id how that went."""
+    shared = context(request)
+    if shared.alerts is None or not shared.settings.alerts.channels:
+        raise NoAlerts(
+            "no way to tell anybody is set up",
+            "set webhook, mail or command in the table [alerts] of the settings; see wxcontroller.toml(5)",
+        )
+    number, channels = await shared.alerts.test()
+    named: list[JsonValue] = [channel.value for channel in channels]
+    return json_response({"id": number, "channels": named})
+
+
+def _channel(shared: Context, channel: Channel) -> JsonObject:
+    spool = Spool(shared.accounts.paths, channel)
+    waiting, last = spool.waiting(), spool.state().last
+    return {
+        "waiting": len(waiting),
+        "oldest_since": int(waiting[0].since) if waiting else None,
+        "last": last.as_json() if last else None,
+    }

@@ -1,0 +1,90 @@
+"""The table [alerts] of the settings: who is told when an account drops, and how patiently."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import TypeVar
+
+from wxcontroller.core.parsers import Parser, number, web_address, whole
+
+T = TypeVar("T")
+# What any sendmail takes, local users included; never an option, and nothing that a header could be made of.
+_ADDRESS = re.compile(r"[A-Za-z0-9_.+=/~^{}!#$&'*?%][A-Za-z0-9_.+=/~^{}!#$&'*?%-]{0,63}(@[A-Za-z0-9.\[\]:-]{1,255})?")
+_MOST_ADDRESSES = 20
+_MOST_ARGUMENTS = 100
+
+
+class Channel(StrEnum):
+    """A way to tell somebody: the instance of wxcontroller-alert@.service that does it."""
+
+    WEBHOOK = "webhook"
+    MAIL = "mail"
+    COMMAND = "command"
+
+
+def _addresses(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('must be an address in quotes, several with commas, or ""')
+    found = [each.strip() for each in value.split(",") if each.strip()]
+    for each in found:
+        if not _ADDRESS.fullmatch(each):
+            raise ValueError(f'names {each[:64]!r}, an address is like "ops@example.org"')
+    if len(found) > _MOST_ADDRESSES:
+        raise ValueError(f"must name at most {_MOST_ADDRESSES} addresses")
+    return ", ".join(found)
+
+
+def _argv(value: object) -> object:
+    words = [value] if isinstance(value, str) and value else value or []
+    if not isinstance(words, list) or not all(isinstance(each, str) and "\0" not in each for each in words):
+        raise ValueError('must be a list of words in quotes, like ["/usr/local/bin/tell", "--loud"]')
+    if words and not words[0].startswith("/"):
+        raise ValueError("must begin with the absolute path of a program; there is no shell")
+    if len(words) > _MOST_ARGUMENTS:
+        raise ValueError(f"must have at most {_MOST_ARGUMENTS} words")
+    return tuple(words)
+
+
+def _setting(default: T, parse: Parser, doc: str) -> T:
+    return field(default=default, metadata={"parse": parse, "doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Durations are in seconds."""
+
+    webhook: str = _setting("", web_address, "URL that alerts are posted to")
+    mail: str = _setting("", _addresses, "mail addresses that alerts are sent to, by sendmail")
+    command: tuple[str, ...] = _setting((), _argv, "program that is run for each alert, with its arguments")
+    after: float = _setting(300, number(10, 86400), "how long an account may be offline, or not come up")
+    delivery_after: float = _setting(900, number(60, 604800), "how long a report may wait for its receiver")
+    disk_low: int = _setting(512 * 1024 * 1024, whole(0, 1 << 50), "bytes free on a disk below which it is low")
+    interval: float = _setting(3600, number(60, 604800), "least time between two alerts of one kind of an account")
+    per_hour: int = _setting(20, whole(1, 1000), "most alerts in an hour; what is more is told together")
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Return the ways that are set up."""
+        given = {Channel.WEBHOOK: self.webhook, Channel.MAIL: self.mail, Channel.COMMAND: self.command}
+        return tuple(channel for channel, target in given.items() if target)
+
+
+_FIELDS = {entry.name: entry for entry in fields(AlertSettings)}
+
+
+def parse_alerts(value: object) -> Mapping[str, object]:
+    """Check the table; the keys that are there, for AlertSettings. Raises ValueError naming the key."""
+    if not isinstance(value, dict):
+        raise ValueError("must be a table, as [alerts]")
+    found: dict[str, object] = {}
+    for key, given in value.items():
+        entry = _FIELDS.get(key)
+        if entry is None:
+            raise ValueError(f"has no key {key}")
+        parse: Parser = entry.metadata["parse"]
+        try:
+            found[key] = parse(given)
+        except ValueError as problem:
+            raise ValueError(f"key {key} {problem}") from None
+    return found

@@ -1,0 +1,133 @@
+"""Alerts on their way: a file each, put there by the controller, taken away by wxcontroller-alert@.service.
+
+On disk, so that they outlive everything; in memory when the disk takes none, for that is one of the things to tell.
+systemd starts the one who delivers when there is a file.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wxcontroller.core.alerts import Alert, alert_from
+from wxcontroller.core.alertsettings import Channel
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
+from wxcontroller.core.paths import Paths
+
+# Readable for the group that the directory hands down: who delivers. It holds a code that begins a login.
+_MODE = 0o640
+# Its directory is closed to others.
+_STATE_MODE = 0o644
+_MOST = 8 * 1024 * 1024
+_STATE = ".state"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the last try of a channel went: "" in ``error`` when it was delivered. ``time`` in seconds since 1970."""
+
+    id: str
+    error: str
+    time: int
+
+    def as_json(self) -> JsonObject:
+        return {"id": self.id, "error": self.error or None, "time": self.time}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a channel's deliverer keeps: tries in vain by alert, and the last outcome."""
+
+    tries: Mapping[str, int] = field(default_factory=dict)
+    last: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An alert's file. ``since`` is when it was put there, in seconds since 1970."""
+
+    path: Path
+    since: float
+
+    @property
+    def id(self) -> str:
+        return self.path.stem
+
+    def read(self) -> Alert:
+        """Raises OSError, and ValueError for what is no alert."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
+            content = stream.read(_MOST + 1)
+        if len(content) > _MOST:
+            raise ValueError("it is too large for an alert")
+        try:
+            parsed: JsonValue = json.loads(content)
+        except RecursionError:
+            raise ValueError("it is no alert") from None
+        return alert_from(parsed)
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """The alerts of one channel."""
+
+    paths: Paths
+    channel: Channel
+
+    def put(self, alert: Alert) -> None:
+        """Leave an alert for delivery. Raises OSError when neither disk nor memory takes it."""
+        content = json.dumps(alert.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        on_disk, in_memory = self._places
+        try:
+            replace_file(on_disk / f"{alert.id}.json", content, _MODE, durable=True)
+        except OSError:
+            replace_file(in_memory / f"{alert.id}.json", content, _MODE)
+
+    def waiting(self) -> list[Waiting]:
+        """Return what is to be delivered, the oldest first."""
+        found: list[Waiting] = []
+        for place in self._places:
+            try:
+                paths = [path for path in place.iterdir() if path.suffix == ".json" and path.name[0] != "."]
+            except OSError:
+                continue
+            for path in paths:
+                try:
+                    status = path.lstat()
+                except OSError:
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    found.append(Waiting(path, status.st_mtime))
+        return sorted(found, key=lambda each: (each.since, each.id))
+
+    def state(self) -> State:
+        """Return what the deliverer has noted; nothing when there is nothing readable."""
+        try:
+            # Written by another user, into a directory that is not ours alone.
+            descriptor = os.open(self._state_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
+                content = obj(json.loads(stream.read(_MOST)))
+        except (OSError, ValueError, RecursionError):
+            return State()
+        last = obj(content.get("last"))
+        return State(
+            {key: integer(count) for key, count in obj(content.get("tries")).items()},
+            Outcome(text(last.get("id")), text(last.get("error")), integer(last.get("time"))) if last else None,
+        )
+
+    def note(self, state: State) -> None:
+        """Keep what the deliverer has noted. Raises OSError."""
+        last: JsonValue = state.last.as_json() if state.last else None
+        content = json.dumps({"tries": dict(state.tries), "last": last}).encode()
+        replace_file(self._state_path, content, _STATE_MODE)
+
+    @property
+    def _places(self) -> tuple[Path, Path]:
+        return self.paths.alerts_spool(self.channel), self.paths.alerts_runtime(self.channel)
+
+    @property
+    def _state_path(self) -> Path:
+        return self.paths.alerts_runtime(self.channel) / _STATE

@@ -1,0 +1,32 @@
+"""Checks of single values of a settings file. Each returns the value, or raises ValueError saying what it must be."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from wxcontroller.core.options import url
+
+Parser: TypeAlias = Callable[[object], object]
+
+
+def number(low: float, high: float) -> Parser:
+    def parse(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def whole(low: int, high: int) -> Parser:
+    def parse(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def web_address(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('must be a URL in quotes, or ""')
+    return url(value)

@@ -1,0 +1,107 @@
+"""What has to get on for a process to be well. While something is overdue, systemd's watchdog is not fed."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+from wxcontroller.core.notify import Notifier
+
+log = logging.getLogger(__name__)
+# Of the watchdog's time: without a sign of life for so long, the journal gets to know where everything waits.
+_LATE = 0.7
+# A stream of events is one sign of life a second, or ten in the watchdog's time.
+_LEAST = 1.0
+
+
+@dataclass(slots=True)
+class Vitals:
+    """Work under way that has to end by itself. ``clock`` gives monotonic seconds.
+
+    Each wait has a time limit of its own; ``within`` is for the case that it fails. What may wait for ever, as a
+    queue that is empty, is not entered.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _failed: str = ""
+    _under_way: dict[object, tuple[float, str]] = field(default_factory=dict)
+
+    @contextmanager
+    def within(self, seconds: float, what: str) -> Iterator[None]:
+        """Expect the block to end in so many seconds: its own time limit, and something on top. In any thread."""
+        key = object()
+        self._under_way[key] = (self.clock() + seconds, what)
+        try:
+            yield
+        finally:
+            del self._under_way[key]
+
+    def overdue(self) -> list[str]:
+        """Return what should have ended by now, in words."""
+        now = self.clock()
+        late = [what for until, what in tuple(self._under_way.values()) if until < now]
+        return [self._failed, *late] if self._failed else late
+
+    def failed(self, what: str) -> None:
+        """Note that something that the process can't do without has ended, never to come back."""
+        self._failed = what
+
+
+class Watchdog:
+    """Feeds systemd's watchdog for as long as the process gets on."""
+
+    def __init__(self, notifier: Notifier, vitals: Vitals) -> None:
+        self._notifier = notifier
+        self._vitals = vitals
+        self._fed = vitals.clock()
+        seconds = notifier.watchdog_seconds
+        self._least = min(_LEAST, seconds / 10) if seconds else _LEAST
+        self._told = False
+
+    def feed(self) -> None:
+        """Tell systemd that the caller has got on, unless something else has not."""
+        if words := self._overdue():
+            self._tell(words)
+            return
+        now = self._vitals.clock()
+        if now - self._fed >= self._least or self._told:
+            self._fed, self._told = now, False
+            self._notifier.watchdog()
+
+    async def watch(self) -> None:
+        """Say where everything waits shortly before systemd ends a process that hangs; until cancelled.
+
+        By then it is too late to ask: a task that waits for ever is on no stack.
+        """
+        seconds = self._notifier.watchdog_seconds
+        while seconds is not None:
+            await asyncio.sleep(seconds / 10)
+            if self._vitals.clock() - self._fed > seconds * _LATE:
+                self._tell(self._overdue() or "no sign of life")
+
+    def _overdue(self) -> str:
+        overdue = self._vitals.overdue()
+        return f"does not end: {', '.join(sorted(set(overdue)))}" if overdue else ""
+
+    def _tell(self, what: str) -> None:
+        if not self._told:
+            self._told = True
+            log.error("the process hangs (%s); systemd will start it again. It waits here:\n%s", what, _stacks())
+
+
+def _stacks() -> str:
+    """Return where all tasks wait: places in the code, no values."""
+    return "\n".join(" > ".join(_places(task.get_coro())) or repr(task.get_name()) for task in asyncio.all_tasks())
+
+
+def _places(waiting: object) -> Iterator[str]:
+    """Yield the calls of a suspended coroutine, from the outermost on: a task tells only that one."""
+    while waiting is not None:
+        frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
+        if isinstance(frame, FrameType):
+            code = frame.f_code
+            yield f"{code.co_qualname} ({code.co_filename.rpartition('/')[2]}:{frame.f_lineno})"
+        waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
