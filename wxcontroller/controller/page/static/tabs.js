@@ -13,6 +13,7 @@ export function setUpTabs(list, chosen) {
       $(each.getAttribute("aria-controls")).hidden = !on;
     }
     if (focus) tab.focus();
+    tab.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen not all fit
     chosen(tab.id.slice("tab-".length));
   }
   list.addEventListener("click", (event) => {
