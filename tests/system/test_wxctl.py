@@ -9,6 +9,7 @@ import pytest
 
 from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
+from tests.system.units import dropin
 
 pytestmark = pytest.mark.system
 NAME = "mover"
@@ -75,8 +76,10 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
 
     refused = world.wxctl("export", NAME, BUNDLE, "--passphrase-file", KEY, code=1)
     assert "is active: a copy of a living account" in refused
-    told = world.wxctl("export", NAME, BUNDLE, "--stop", "--passphrase-file", KEY)
+    with dropin(host, UNIT, "[Service]\nNice=1\n"):
+        told = world.wxctl("export", NAME, BUNDLE, "--stop", "--passphrase-file", KEY)
     assert "it stays stopped here" in told
+    assert f"/run/systemd/system/{UNIT}.d/test.conf is not in it" in told
     account = world.caller.account(NAME)
     assert (account["desired"], account["unit_state"]) == ("stopped", "absent")
     assert host.text("stat", "-c", "%a %U", BUNDLE).split() == ["600", "root"]
@@ -152,6 +155,11 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
         assert "No space left" in world.wxctl("import", "/root/other", "--passphrase-file", KEY, code=1)
     finally:
         host.run("umount", "/var/lib/private/wxclient")
+    token = host.run("wxctl", "token", "create", "reader").stdout.decode().strip()
+    weak = ("env", f"WXCTL_TOKEN={token}", "wxctl", "import", "/root/other", "--passphrase-file", KEY)
+    refused = host.run(*weak, check=False)
+    host.run("wxctl", "token", "revoke", "reader")
+    assert (refused.returncode, b"needs the scope control" in refused.stderr) == (7, True)
     assert world.leftovers() == before
     assert world.caller.v1("GET", "/accounts/other")[0] == 404
     refused = host.run("wxctl", "export", NAME, "-", "--passphrase-file", KEY, user="nobody", check=False)
@@ -292,6 +300,24 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
     assert world.caller.account(NAME)["desired"] == "stopped"
     world.wxctl("start", NAME)
     world.wxctl("remove", "静静", "-y")
+
+
+def test_a_controller_that_does_not_come_up_is_away(world: World) -> None:
+    """Its port is open all the same: systemd holds it."""
+    wrong = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml"
+    world.host.run("systemctl", "stop", "wxcontroller.service")
+    world.host.write(wrong, b"nonsense = 1\n")
+    try:
+        assert "systemd has stopped" in world.wxctl("stop", NAME)
+        assert "this is what systemd knows" in world.wxctl("list", code=3)
+        told = world.wxctl("doctor", "--quiet", code=1)
+        assert f"fail  configuration: {wrong}:1: nonsense: unknown key" in told
+        assert "fail  controller: " in told
+    finally:
+        world.host.run("rm", wrong)
+        world.host.run("systemctl", "reset-failed", "wxcontroller.service", "wxcontroller.socket", check=False)
+        world.host.run("systemctl", "restart", "wxcontroller.socket", "wxcontroller.service")
+    world.wxctl("start", NAME)
 
 
 def test_a_logout_is_for_good(world: World) -> None:

@@ -8,14 +8,16 @@ from urllib.parse import quote, urlencode
 from wxcontroller.cli.account import AccountView, account_view
 from wxcontroller.cli.connection import ANSWER, Body, Connection, form_body, json_body
 from wxcontroller.cli.credential import Finder
+from wxcontroller.cli.errors import Unanswered
 from wxcontroller.cli.hints import command
-from wxcontroller.core.errors import UnknownAccount, WxError
+from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
 # Longer than any start_timeout or stop_timeout that the settings allow: it is the controller that gives up.
 _PATIENCE = 660.0
 _SEND = 180.0  # a message waits its turn in the account's queue
+_SOON = 12.0  # more than a controller takes that asks a slow systemd
 _SILENCE = 45.0  # of a stream, which has a heartbeat every 15 s
 
 
@@ -32,6 +34,10 @@ class Api:
         return self._line.shown
 
     @property
+    def port(self) -> int:
+        return self._line.port
+
+    @property
     def is_local(self) -> bool:
         """Whether it is on this machine, as far as the URL tells."""
         return self._line.is_local
@@ -44,6 +50,23 @@ class Api:
                     return parse_name(account.name)
             raise UnknownAccount(f"no account has the id {given}", "wxctl list shows the accounts")
         return parse_name(given)
+
+    def probe(self) -> None:
+        """Raise ControllerUnreachable when this machine's controller does not answer, and nothing for another one.
+
+        systemd holds the port: it is open while the controller does not come up, and a request would wait for long.
+        """
+        if not self.is_local:
+            return
+        try:
+            self._line.call("GET", "/v1/health", wait=_SOON)
+        except ControllerUnreachable:
+            raise
+        except Unanswered as problem:
+            if problem.exit_code == ControllerUnreachable.exit_code:
+                raise ControllerUnreachable(problem.message, problem.remedy) from None
+        except WxError:
+            return  # an answer, if not a good one
 
     def health(self) -> JsonObject:
         return obj(self._line.call("GET", "/v1/health"))

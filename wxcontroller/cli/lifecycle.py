@@ -91,6 +91,7 @@ def start(
     options = _given(pairs, post_api, driver)
     api = session.api()
     try:
+        api.probe()
         account = api.resolve(name)
         with _left_alone(account):
             started = api.start(account, options)
@@ -112,6 +113,7 @@ def stop(session: Session, name: str) -> None:
     """Stop an account. It stays stopped, also after a reboot, until it is started again; its login is kept."""
     api = session.api()
     try:
+        api.probe()
         account = api.resolve(name)
         stopped = api.stop(account)
     except ControllerUnreachable as away:
@@ -134,6 +136,7 @@ def restart(session: Session, name: str, no_wait: bool, timeout: float) -> None:
     """Restart an account, for instance onto new code, and follow it until it is running."""
     api = session.api()
     try:
+        api.probe()
         account = api.resolve(name)
         with _left_alone(account):
             restarted = api.restart(account)

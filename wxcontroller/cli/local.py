@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -69,6 +70,12 @@ def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
     blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n")]
     # In the order in which they were asked for: an alias tells another Id.
     return dict(zip(units, (block for block in blocks if block), strict=False))
+
+
+def controllers_ports() -> set[int]:
+    """Return the ports of the controller's socket. Raises WxError when there is no systemd to ask."""
+    out = _systemctl("show", "--property=Listen", "--", "wxcontroller.socket")
+    return {int(port) for port in re.findall(r":(\d+) \(Stream\)", out)}
 
 
 def settings_of(unit: str, key: str) -> list[str]:

@@ -27,6 +27,7 @@ def list_(session: Session) -> None:
     """Show all accounts in a table: state, since when, port, user, status in words."""
     api = session.api()
     try:
+        api.probe()
         accounts = api.accounts()
     except ControllerUnreachable as unreachable:
         if not api.is_local:
@@ -63,6 +64,7 @@ def status(session: Session, name: str | None) -> None:
         return
     api = session.api()
     try:
+        api.probe()
         account = api.account(api.resolve(name))
     except ControllerUnreachable as unreachable:
         if not api.is_local:
@@ -82,6 +84,7 @@ def status(session: Session, name: str | None) -> None:
 def _overview(session: Session) -> None:
     api = session.api()
     try:
+        api.probe()
         # In this order: when systemd can't be asked, it is the accounts' answer that says so.
         accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:

@@ -6,7 +6,7 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
-from wxcontroller.cli.local import act, show_unit
+from wxcontroller.cli.local import act, controllers_ports, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.names import is_derived, parse_name, unit_of
 
@@ -15,6 +15,14 @@ _NOTES = {
     "stop": "after a reboot it comes back if it was wanted: stop it again when the controller answers",
     "restart": "it runs by the options it has",
 }
+
+
+def _is_this_machines(api: Api) -> bool:
+    """Say whether this is the address of this machine's own controller, not the beginning of a tunnel to another."""
+    try:
+        return api.is_local and api.port in controllers_ports()
+    except WxError:
+        return False
 
 
 def without_controller(
@@ -30,7 +38,7 @@ def without_controller(
     Raises ``away`` where this is another machine, or what is asked for needs the controller, and WxError with
     systemd's words when it fails.
     """
-    if not api.is_local:
+    if not _is_this_machines(api):
         raise away
     unit = unit_of(name) if is_derived(name) else parse_name(name).unit
     if options:

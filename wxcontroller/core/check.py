@@ -217,6 +217,8 @@ def _credentials(paths: Paths) -> Iterator[Finding]:
     instances = set(Registry(paths).instances())
     for file in files:
         instance, dot, name = file.name.rpartition(".")
+        if name == "cred":  # encrypted, for a drop-in of the admin's
+            continue
         if name not in _CREDENTIALS:
             yield Finding(
                 Level.WARN, file, "is none that an account's unit asks for", f"it is {' or '.join(_CREDENTIALS)}"

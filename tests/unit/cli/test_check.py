@@ -89,6 +89,13 @@ def test_accounts_with_one_port_and_files_that_are_no_accounts(wxctl: Wxctl, pat
     assert line == f"fail: {other}: MOJO_WEIXIN_ACCOUNT is missing"
 
 
+def test_an_encrypted_credential_is_the_admins(wxctl: Wxctl, paths: Paths) -> None:
+    place = paths.root / "etc/wxcontroller/credentials"
+    place.mkdir()
+    (place / "alice.proxy.cred").write_bytes(b"\xff\x00")
+    assert check(wxctl, paths, 0, "--strict") == ["all that is configured is good"]
+
+
 def test_all_is_found_at_once(wxctl: Wxctl, paths: Paths) -> None:
     paths.settings_dropins.joinpath("a.toml").write_text("x = 1\nmax_clients = 0\n")
     paths.override_file("alice").write_text("MOJO_WEIXIN_LANG=xx\nMOJO_WEIXIN_LOG_LEVEL=loud\n")

@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
-from wxcontroller.cli.local import show
+from wxcontroller.cli.local import controllers_ports, show
 from wxcontroller.core.account import PORT, Account
 from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.errors import WxError
@@ -28,13 +28,12 @@ def ports(patient: Patient) -> Iterator[Result]:
     """Whether the controller's and the accounts' ports are theirs."""
     good = True
     try:
-        socket_unit = show(("ActiveState", "Listen"), "wxcontroller.socket")["wxcontroller.socket"]
+        active = show(("ActiveState",), "wxcontroller.socket")["wxcontroller.socket"].get("ActiveState")
+        own = controllers_ports()
     except WxError:
         return  # told before
-    if socket_unit.get("ActiveState") != "active":
-        for port in {int(found) for found in re.findall(r":(\d+) \(Stream\)", socket_unit.get("Listen", ""))} or {
-            2000
-        }:
+    if active != "active":
+        for port in sorted(own):
             if _listens(port):
                 good = False
                 yield fail(

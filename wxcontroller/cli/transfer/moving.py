@@ -18,7 +18,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.transfer.pack import Packed, Unpacked, pack, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
-from wxcontroller.cli.transfer.rest import lay_down, look
+from wxcontroller.cli.transfer.rest import drop_ins_of, lay_down, look
 from wxcontroller.cli.transfer.seal import Opener, Sealer
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
@@ -121,9 +121,8 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
         return
     path = Path(file)
     try:
-        descriptor, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", dir=path.parent
-        )  # readable by its owner only
+        # Readable by its owner only.
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as problem:
         raise _disk(file, problem) from None
     try:
@@ -133,6 +132,8 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
             os.fsync(stream.fileno())
         os.link(temporary, path)  # unlike a rename it overwrites nothing
         sync(path.parent)
+    except WxError:  # some are OSErrors besides
+        raise
     except FileExistsError:
         raise AccountExists(f"{file} is there already", "name another file, or remove it") from None
     except OSError as problem:
@@ -148,10 +149,11 @@ def _source(file: str) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     try:
-        with Path(file).open("rb") as stream:
-            yield stream
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as problem:
+        stream = Path(file).open("rb")  # noqa: SIM115 - what fails in the block is no fault of this file
+    except OSError as problem:
         raise BadUsage(f"{file} can't be read: {problem.strerror}", "name a file made by: wxctl export") from None
+    with stream:
+        yield stream
 
 
 @contextmanager
@@ -211,7 +213,7 @@ def _taken_in(api: Api, found: Unpacked) -> JsonObject:
         if registered:
             with suppress(WxError):
                 api.remove(name)
-        if isinstance(problem, OSError):
+        if isinstance(problem, OSError) and not isinstance(problem, WxError):
             raise _disk(str(_PATHS.private_state(name.instance)), problem) from None
         raise
     return account
@@ -257,6 +259,8 @@ def _tell_exported(session: Session, name: AccountName, file: str, packed: Packe
         )
     for each in packed.left_out:
         click.echo(f"wxctl: {name}: {each} is no plain file of the account's own, and is left out", err=True)
+    for each in drop_ins_of(name):
+        click.echo(f"wxctl: {name}: its unit's {each} is not in it", err=True)
     if not packed.login_file:
         click.echo(f"wxctl: {name} has stored no login: it needs a scan where it is imported", err=True)
     if session.json:

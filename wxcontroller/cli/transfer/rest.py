@@ -33,9 +33,16 @@ def look(name: AccountName) -> Rest:
     return Rest(told.get("ActiveState", ""), told.get("InvocationID", ""))
 
 
+def drop_ins_of(name: AccountName) -> list[str]:
+    """Return the drop-ins of this account's unit alone, which do not go with it."""
+    told = show(("DropInPaths",), name.unit)[name.unit].get("DropInPaths", "")
+    return [path for path in told.split() if f"/{name.unit}.d/" in path]
+
+
 def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
     """Stop an account and have it stay so, over a reboot too. Raises WxError."""
     try:
+        api.probe()
         api.stop(name)
         return
     except ControllerUnreachable:
