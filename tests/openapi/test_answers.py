@@ -21,6 +21,7 @@ from yarl import URL
 from tests.openapi.validating import Judge
 from tests.openapi.world import PATIENCE, World, world
 from tests.unit.controller.test_alerts import Watched
+from tests.unit.controller.test_journal import helper, line
 from wxcontroller.client.v1.described import openapi as of_account
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.controller.v1.described import openapi as of_controller
@@ -173,6 +174,27 @@ async def test_events_as_a_stream_and_as_pages(caller: Caller) -> None:
         assert (await caller.call("GET", "/v1/events", refused, own_port=True))[0] == 400
     assert (await caller.call("GET", "/v1/events", {"cursor": "none"}))[0] == 400
     assert (await caller.call("GET", "/v1/events", {"account": ".bad"}))[0] == 400
+
+
+async def test_an_accounts_events_through_the_controller(caller: Caller) -> None:
+    path = "/v1/accounts/{name}/events"
+    for query in ({}, {"limit": "1"}, {"after": "0"}):
+        assert (await caller.call("GET", path, query, name="alice"))[0] == 200
+    assert (await caller.call("GET", path, {"after": "x"}, name="alice"))[0] == 400
+    assert (await caller.call("GET", path, name="nobody"))[0] == 404
+
+
+async def test_accounts_as_a_stream(caller: Caller) -> None:
+    assert b"retry: " in await first_of(caller, "/v1/accounts", {})
+
+
+async def test_the_end_of_a_journal(caller: Caller) -> None:
+    path = "/v1/accounts/{name}/journal"
+    assert (await caller.call("GET", path, name="alice"))[0] == 503  # nobody reads it here
+    async with helper(caller.made.paths, line("logged in", PRIORITY="6", WX_EVENT="login")):
+        assert (await caller.call("GET", path, {"lines": "5"}, name="alice"))[0] == 200
+        assert (await caller.call("GET", path, {"lines": "many"}, name="alice"))[0] == 400
+    assert (await caller.call("GET", path, name="nobody"))[0] == 404
 
 
 CHOICES: list[tuple[bytes | JsonValue, int]] = [

@@ -74,7 +74,7 @@ V1: tuple[Route, ...] = (
         tag="v1",
     ),
     *described_log.routes("/v1", (), _ALWAYS),
-    described_log.events(_ALWAYS),
+    described_log.events("/v1", (), _ALWAYS),
 )
 ROUTES = (*V1, *described.calls())
 

@@ -116,8 +116,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "roster": ANYTHING,
             "last_message_time": ANYTHING,
             "last_sync_time": maybe(WHOLE),
+            "memory": maybe(WHOLE),
         },
-        ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time"),
+        ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory"),
         "what the account's program says of itself at the moment",
     ),
     "Queue": record(
@@ -197,6 +198,7 @@ _PROBLEM = record(
         "told": SWITCH,
     }
 )
+_LINE = record({"cursor": TEXT, "time": NUMBER, "priority": WHOLE, "message": TEXT, "event": maybe(TEXT)})
 _QR = Content(
     {
         JSON: record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
@@ -206,10 +208,18 @@ _QR = Content(
     }
 )
 
+# What may be answered to what only the account's program knows.
+_PASSED_ON = (*_ALWAYS, 404, 409, 415, 504)
+
 V1: tuple[Route, ...] = (
     _v1("GET", "openapi.json", "this document", {"type": "object"}),
     _v1("GET", "health", "how the controller is", ref("Health"), troubled=ref("Health")),
-    _v1("GET", "accounts", "all accounts", record({"accounts": listing(ref("Account"))})),
+    _v1(
+        "GET",
+        "accounts",
+        "all accounts; with Accept: text/event-stream all of them, and then those that change",
+        Content({JSON: record({"accounts": listing(ref("Account"))}), described_log.STREAM: TEXT}),
+    ),
     _v1("GET", "accounts/{name}", "one account", _and(ref("Account"), ref("Told"))),
     _v1("GET", "health/units", "whether systemd does what the controller asks", _MAY_ACT),
     Route(
@@ -253,6 +263,13 @@ V1: tuple[Route, ...] = (
     ),
     _v1(
         "GET",
+        "accounts/{name}/journal",
+        "the end of its journal",
+        record({"account": TEXT, "lines": listing(_LINE)}),
+        parameters=(Parameter("lines", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),),
+    ),
+    _v1(
+        "GET",
         "events",
         "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
         Content({described_log.STREAM: TEXT}),
@@ -283,7 +300,8 @@ V1: tuple[Route, ...] = (
         record({"id": TEXT, "channels": listing(TEXT)}),
         (409, 429),
     ),
-    *described_log.routes("/v1/accounts/{name}", (_NAME,), (*_ALWAYS, 404, 409, 415, 504)),
+    *described_log.routes("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
+    described_log.events("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
 )
 
 
