@@ -128,7 +128,7 @@ def test_systemd_takes_both_catalogs(tmp_path: Path) -> None:
 
 def test_both_readmes_say_the_same() -> None:
     english, chinese = (path.read_text(encoding="utf-8") for path in READMES)
-    blocks = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    blocks = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
     assert [(kind, SPOKEN.sub("…", code)) for kind, code in blocks.findall(chinese)] == [
         (kind, SPOKEN.sub("…", code)) for kind, code in blocks.findall(english)
     ]
