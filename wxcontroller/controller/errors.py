@@ -9,6 +9,7 @@ from aiohttp import web
 
 from wxcontroller.controller.accounts import TooManyAccounts
 from wxcontroller.core.errors import (
+    AccountExists,
     BadEnvironmentFile,
     BadName,
     BadOption,
@@ -79,6 +80,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (BadOption, Kind(400, "bad-option")),
     (BadParameter, Kind(400, "bad-request")),
     (BadRequest, Kind(400, "bad-request")),
+    (AccountExists, Kind(409, "account-exists")),
     (UnknownAccount, Kind(404, "unknown-account")),
     (NoQrcode, Kind(404, "no-qrcode")),
     (NotRunning, Kind(409, "not-running")),

@@ -89,6 +89,10 @@ class Paths:
     def state(self, instance: str) -> Path:
         return self.client_state / _checked(instance)
 
+    def private_state(self, instance: str) -> Path:
+        """The same directory where systemd keeps it for a user that is made for the unit (DynamicUser=)."""
+        return self.root / "var/lib/private/wxclient" / _checked(instance)
+
     def state_file(self, instance: str) -> Path:
         """The original's state file; readable by the controller."""
         return self.runtime(instance) / f"mojo_weixin_state_{instance}.json"

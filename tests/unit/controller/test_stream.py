@@ -6,11 +6,13 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
 from tests.unit.controller.machine import Machine, Process
+from wxcontroller.client import eventtables
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.stream.cursor import LONGEST, BadCursor, Cursor, parse
@@ -130,6 +132,24 @@ async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: 
             if got == said:
                 break
             await asyncio.sleep(0.02)
+
+
+async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_yet(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "HEARTBEAT_SECONDS", 0.1)
+    alice = await host.start("alice")
+    say(alice, "long ago")
+    assert await alice.log.settled(5)
+    reader = Reader()
+    async with reading(host, reader):
+        async with asyncio.timeout(10):
+            while "alice=" not in reader.cursor:
+                await asyncio.sleep(0.01)
+    monkeypatch.setattr(eventtables, "time", SimpleNamespace(time=lambda: 1_000_000.0))
+    say(alice, "in the past")
+    async with reading(host, reader):
+        assert await reader.until(1) == ["in the past"]
 
 
 async def test_the_controller_may_go_and_come(host: Machine) -> None:

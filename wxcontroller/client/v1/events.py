@@ -66,7 +66,9 @@ class Events:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         log = self._log
-        await _send(response, b"event: open\ndata: " + to_bytes(await self._bounds()) + b"\n\n")
+        # ``after``: where the stream begins, for a reader that goes before anything has happened.
+        opening: JsonObject = {**await self._bounds(), "after": f"{log.counts.name}-{after}"}
+        await _send(response, b"event: open\ndata: " + to_bytes(opening) + b"\n\n")
         while True:
             news = log.news
             found = await log.shown(Selection(after=after, types=types), _AT_ONCE)

@@ -1,7 +1,7 @@
 """Where a reader of many accounts' events is, as a text it can come back with.
 
-A stamp at which it began, and for each account of which it has had something since, the number of the last: an
-account that is not named has told the reader nothing yet. Nothing about readers is kept anywhere else.
+A stamp at which it began, and for each account the number of the last event that it has had, or after which it began:
+an account that is not named was not there yet, or there was no room. Nothing about readers is kept anywhere else.
 """
 
 import re

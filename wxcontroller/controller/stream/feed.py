@@ -148,6 +148,8 @@ class Feed:
         name = view.account.name.name
         if kind == "open" and text(found.get("account")) != name:
             raise ValueError("another program answers")
+        if kind == "open":
+            self._begins(view.instance, text(found.get("after")))
         if kind in ("open", "here"):
             return
         event_id = text(found.get("id"))
@@ -156,6 +158,12 @@ class Feed:
         # Written anew: an account's program may say what it likes, but in its own name and as one event.
         await self._queue.put(Fed(view.instance, kind, to_bytes({**found, "account": name}), event_id))
         self._read[view.instance] = event_id
+
+    def _begins(self, instance: str, event_id: str) -> None:
+        """Note where an account's stream begins that has told nothing yet: better than a time, as clocks go back."""
+        if instance not in self._got and _ID.fullmatch(event_id):
+            self._got = {instance: event_id, **self._got}  # first: it has been silent for longest
+            self._read.setdefault(instance, event_id)
 
 
 async def _events(content: aiohttp.StreamReader) -> "AsyncIterator[tuple[str, bytes]]":

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from wxcontroller.controller.stream import serve
-from wxcontroller.controller.v1 import accounts, alerts, deliveries, health, qr
+from wxcontroller.controller.v1 import accounts, alerts, deliveries, health, options, qr
 from wxcontroller.controller.v1.passing import passed_on
 
 
@@ -11,12 +11,17 @@ def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
     router = app.router
     router.add_get("/v1/health", health.health)
+    router.add_get("/v1/health/units", health.may_act)
     router.add_get("/v1/accounts", accounts.all_accounts)
+    router.add_post("/v1/accounts", accounts.add)
     router.add_get("/v1/accounts/{name}", accounts.one_account)
     router.add_delete("/v1/accounts/{name}", accounts.remove)
     router.add_post("/v1/accounts/{name}/start", accounts.start)
     router.add_post("/v1/accounts/{name}/stop", accounts.stop)
     router.add_post("/v1/accounts/{name}/restart", accounts.restart)
+    router.add_post("/v1/accounts/{name}/logout", accounts.logout)
+    router.add_get("/v1/accounts/{name}/options", options.shown)
+    router.add_patch("/v1/accounts/{name}/options", options.change)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
     router.add_get("/v1/events", serve.events)
     router.add_get("/v1/deliveries", deliveries.summary)

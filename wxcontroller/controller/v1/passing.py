@@ -16,7 +16,7 @@ from wxcontroller.controller.statefiles import foreign_json
 from wxcontroller.controller.view import View
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.openwx import credentials
 
 _MOST_BODY = 1024 * 1024
@@ -108,6 +108,31 @@ async def _asked(shared: Context, view: View, path: str) -> JsonObject:
         return obj(foreign_json(content))
     except (ValueError, RecursionError):
         raise _silent(view, f"answers {answer.status} and no JSON") from None
+
+
+async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonObject:
+    """POST ``path`` of an account's port and return the answer. Raises WxError with the account's own words."""
+    try:
+        async with shared.upstream.post(
+            URL(f"{_root(view)}{path}", encoded=True),
+            headers=shared.port_secrets.headers(view.instance, scope),
+            allow_redirects=False,
+            timeout=_timeout(shared),
+        ) as answer:
+            content, status = await answer.content.read(_MOST_BODY), answer.status
+    except TimeoutError:
+        raise _silent(view, "did not answer in time") from None
+    except (aiohttp.ClientError, OSError):
+        raise _silent(view, "can't be reached") from None
+    try:
+        found = obj(foreign_json(content))
+    except (ValueError, RecursionError):
+        found = {}
+    if status != 200:
+        error = obj(found.get("error"))
+        words = text(error.get("message")) or f"answers {status}"
+        raise NotAnswering(f"account {view.account.name}: {words}", text(error.get("remedy")))
+    return found
 
 
 def _root(view: View) -> str:
