@@ -1,5 +1,6 @@
 """The dashboard at ``/``: one page, one script, one style sheet, nothing inline and nothing from elsewhere."""
 
+from functools import cache
 from importlib.resources import files
 
 import jinja2
@@ -22,6 +23,7 @@ _ASSETS = {
     "dashboard.css": "text/css; charset=utf-8",
     "login.js": "text/javascript; charset=utf-8",
     "login.css": "text/css; charset=utf-8",
+    "api.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 
@@ -33,6 +35,17 @@ def add_routes(app: web.Application) -> None:
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.get_template("dashboard.html.j2").render(version=__version__)
     _add(app, "/", page.encode(), "text/html; charset=utf-8")
+
+    @cache
+    def api() -> bytes:
+        from wxcontroller.controller.page.api import rendered  # only who asks pays for it
+
+        return rendered(environment)
+
+    async def serve_api(_: web.Request) -> web.Response:
+        return web.Response(body=api(), headers={**_HEADERS, "Content-Type": "text/html; charset=utf-8"})
+
+    app.router.add_get("/page/api", serve_api)
     for name, kind in _ASSETS.items():
         _add(app, f"/page/{name}", (here / name).read_bytes(), kind)
 
