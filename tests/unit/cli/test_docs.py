@@ -26,7 +26,7 @@ from wxcontroller.core.targets import Targets
 
 ROOT = Path(__file__).parents[3]
 MAN = ROOT / "docs/man"
-PAGES = ("wxcontroller.8", "wxclient.8", "wxctl.1", "wxcontroller.toml.5")
+PAGES = sorted(str(path.relative_to(MAN)).removesuffix(".scd") for path in MAN.rglob("*.scd"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
@@ -40,6 +40,9 @@ def test_scdoc_accepts_the_page(page: str) -> None:
     made = subprocess.run(["scdoc"], input=source(page).encode(), capture_output=True, check=False)
     assert made.returncode == 0, made.stderr
     assert made.stdout.decode().count(".SH") >= 5
+    # An underline right behind a letter, or what scdoc takes for one, is no markup to it and would be shown.
+    shown = re.sub(r"\\f[BIR]|\\&", "", made.stdout.decode())
+    assert re.findall(r"[^\s(]*__.*|(?<![A-Za-z0-9])_[A-Za-z/~].*", shown) == []
 
 
 def test_every_setting_has_its_default_in_the_page() -> None:
