@@ -98,8 +98,8 @@ def test_wxctl_finds_what_it_needs(host: Host) -> None:
     assert b"alice" in host.run("env", f"WXCTL_TOKEN={shown}", "wxctl", "list", user="nobody").stdout
     host.run("install", "-m", "600", "-o", "nobody", "/dev/null", "/var/tmp/bo.token")
     host.run("sh", "-c", "cat >/var/tmp/bo.token", input=shown.encode())
-    assert b"alice" in host.run("wxctl", "list", "--token", "@/var/tmp/bo.token", user="nobody").stdout
-    refused = host.run("wxctl", "stop", "alice", "--token", "@/var/tmp/bo.token", user="nobody", check=False)
+    assert b"alice" in host.run("wxctl", "list", "--token-file", "/var/tmp/bo.token", user="nobody").stdout
+    refused = host.run("wxctl", "stop", "alice", "--token-file", "/var/tmp/bo.token", user="nobody", check=False)
     assert (refused.returncode, b"needs the scope control" in refused.stderr) == (7, True)
     refused = host.run("wxctl", "token", "create", "eve", user="nobody", check=False)
     assert (refused.returncode, b"run it as root" in refused.stderr) == (1, True)

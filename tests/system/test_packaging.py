@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,26 @@ def test_each_override_of_lintian_says_why() -> None:
         for line in path.read_text().splitlines():
             assert line.startswith("#") or before.startswith("#"), f"{path.name}: {line}"
             before = line
+
+
+def test_man_pages_fit_a_terminal(debs: list[Path], tmp_path: Path) -> None:
+    """In both languages: groff warns of nothing, no line but those of code is too long, and man-db finds the name."""
+    for deb in debs:
+        run("dpkg-deb", "-x", deb, tmp_path)
+    sources = {path.relative_to(ROOT / "docs/man"): path.read_text() for path in (ROOT / "docs/man").rglob("*.scd")}
+    for name, source in sources.items():
+        page = tmp_path / "usr/share/man" / name.parent / f"man{name.stem[-1]}" / f"{name.stem}.gz"
+        shown = run("man", "--warnings", "-l", page, LC_ALL="C.UTF-8", MANWIDTH="80", MANPAGER="cat")
+        code = {line for block in re.findall(r"```\n(.*?)```", source, re.DOTALL) for line in block.splitlines()}
+        wide = [line for line in shown.splitlines() if columns(line) > 80 and line.strip() not in code]
+        assert wide == [], name
+        assert "troff:" not in shown
+        assert shown.splitlines()[0].startswith(f"{name.stem[:-2]}({name.stem[-1]}) ")
+        assert f'"{name.stem[:-2]} - ' in run("lexgrog", page, LC_ALL="C.UTF-8")
+
+
+def columns(line: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
 
 
 def test_two_builds_are_equal_byte_by_byte(debs: list[Path], tmp_path: Path) -> None:
@@ -88,7 +109,7 @@ def test_a_wheel_is_made_and_works(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "wxcontroller", "pyproject.toml", "README.md", "LICENSE"],
+        ["git", "ls-files", "-z", "wxcontroller", "pyproject.toml", "setup.py", "README.md", "LICENSE"],
         cwd=ROOT,
         capture_output=True,
         check=True,
@@ -105,5 +126,6 @@ def test_a_wheel_is_made_and_works(tmp_path: Path) -> None:
     for command in ("wxctl", "wxcontroller", "wxclient", "wxsandbox"):
         assert "Usage" in run(tmp_path / "venv/bin" / command, "--help").replace("usage", "Usage")
     shipped = set(re.findall(r"wxcontroller/\S+", run("unzip", "-Z1", wheel)))
-    sources = {name for name in listed.stdout.decode().split("\0") if name.startswith("wxcontroller/")}
+    names = listed.stdout.decode().split("\0")
+    sources = {re.sub(r"\.po$", ".mo", name) for name in names if name.startswith("wxcontroller/")}
     assert sources - shipped == set()

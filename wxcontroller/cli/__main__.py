@@ -1,5 +1,6 @@
 """wxctl: accounts of wxcontroller from the command line."""
 
+import json
 import sys
 
 import click
@@ -7,13 +8,20 @@ import click
 from wxcontroller import __version__
 from wxcontroller.cli import tokens
 from wxcontroller.cli.alert import alert
-from wxcontroller.cli.context import DEFAULT_URL, Session
+from wxcontroller.cli.configcheck import config
+from wxcontroller.cli.context import Session, global_options
 from wxcontroller.cli.deliveries import deliveries
-from wxcontroller.cli.lifecycle import remove, restart, start, stop
+from wxcontroller.cli.doctor import doctor
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.events import events
+from wxcontroller.cli.exits import INTERRUPTED, short, word_of
+from wxcontroller.cli.lifecycle import add, logout, remove, restart, start, stop
 from wxcontroller.cli.logs import logs
+from wxcontroller.cli.options import set_, show
 from wxcontroller.cli.qr import qr
 from wxcontroller.cli.send import send
 from wxcontroller.cli.show import list_, status
+from wxcontroller.cli.transfer import export, import_
 from wxcontroller.core.errors import WxError
 
 
@@ -24,7 +32,7 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-_EXAMPLES = """
+_EXAMPLES = f"""
 \b
 Examples:
   wxctl start alice                     start, show the QR code, wait until running
@@ -32,12 +40,13 @@ Examples:
   wxctl list                            all accounts
   wxctl logs alice -f                   its journal, as it comes
   wxctl send alice filehelper hello     a message
+  wxctl events alice                    what happens, as it happens
   wxctl deliveries list alice           reports that its webhook did not take
+  wxctl doctor                          what is wrong on this machine, and what to do
   wxctl stop alice                      stop it; it stays stopped
 
 \b
-Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 controller not reachable, 4 no such account,
-  5 its unit failed, 6 it has given up and needs a human, 7 not allowed, 130 interrupted.
+Exit codes: {short()}
 """
 
 
@@ -46,49 +55,53 @@ Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 controller not reachable, 4 n
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.option(
-    "--url",
-    envvar="WXCTL_URL",
-    default=DEFAULT_URL,
-    show_default=True,
-    metavar="URL",
-    help="The controller; also $WXCTL_URL.",
-)
-@click.option("--token", metavar="TOKEN", help="The API's token, or @FILE; also $WXCTL_TOKEN.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@global_options
 @click.version_option(__version__, prog_name="wxctl", message="%(prog)s %(version)s")
-@click.pass_context
-def cli(context: click.Context, url: str, token: str | None, as_json: bool) -> None:
+def cli() -> None:
     """Run WeChat accounts on this machine: start, watch and stop them, and send messages."""
-    context.obj = Session(url, as_json, token)
 
 
-for _verb in (start, stop, restart, list_, status, qr, logs, send, deliveries, alert, remove, tokens.token):
+for _verb in (
+    *(add, start, stop, restart, list_, status, qr, show, set_, logs, send, events, deliveries, alert),
+    *(logout, remove, export, import_, tokens.token, config, doctor),
+):
     cli.add_command(_verb)
 
 
 def main() -> int:
     """Run one command and return its exit code; expected failures are told in words on standard error."""
+    session = Session()
     try:
-        result = cli.main(prog_name="wxctl", standalone_mode=False)
+        result = cli.main(prog_name="wxctl", standalone_mode=False, obj=session)
     except WxError as problem:
-        click.echo(f"wxctl: {problem.message}", err=True)
-        if problem.remedy:
-            click.echo(f"  {problem.remedy}", err=True)
+        _tell(session, problem)
         return problem.exit_code
     except click.ClickException as problem:
-        problem.show()
+        if session.json:
+            _tell(session, BadUsage(problem.format_message(), "see: wxctl --help"))
+        else:
+            problem.show()
         return problem.exit_code
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nwxctl: interrupted; nothing more was done", err=True)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader has seen enough; the interpreter must not complain about it when it ends.
         sys.stdout = None
         return 0
     return result if isinstance(result, int) else 0
+
+
+def _tell(session: Session, problem: WxError) -> None:
+    if session.json:
+        told = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
+        click.echo(json.dumps({"error": {**told, "exit_code": problem.exit_code}}, ensure_ascii=False), err=True)
+        return
+    click.echo(f"wxctl: {problem.message}", err=True)
+    if problem.remedy:
+        click.echo(f"  {problem.remedy}", err=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What all verbs share: the controller's address, --json, and the NAME argument."""
+"""What all verbs share: the controller's address, the token, --json, and the NAME argument."""
 
 import json
+import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.credential import VARIABLE, Finder
+from wxcontroller.cli.credential import Finder
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue
 
@@ -24,17 +25,22 @@ _ACTING = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\ud
 class Session:
     """One run of wxctl."""
 
-    url: str = DEFAULT_URL
+    url: str = field(default_factory=lambda: os.environ.get("WXCTL_URL") or DEFAULT_URL)
     json: bool = False
-    token: str | None = None
+    token_file: str | None = None
+    insecure: bool = False
 
     def api(self) -> Api:
         """Return the controller's API; raises BadUsage for a URL that is none, or a token that can't be read."""
-        return Api(self.url, Finder(self.token))
+        return Api(self.url, Finder(self.token_file), self.insecure)
 
     def emit(self, value: JsonValue) -> None:
-        """Write the result of ``--json`` to standard output."""
+        """Write the result of ``--json`` to standard output: an object, for a list an array."""
         click.echo(printable(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)))
+
+    def emit_line(self, value: JsonValue) -> None:
+        """Write one of many results of ``--json``, of which nobody knows when they end: one line each."""
+        click.echo(printable(json.dumps(value, ensure_ascii=False, sort_keys=True)))
 
 
 def printable(written: str) -> str:
@@ -42,63 +48,92 @@ def printable(written: str) -> str:
     return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
+def _session(context: click.Context) -> Session:
+    return context.ensure_object(Session)
+
+
+def _remember_url(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _session(context).url = value
+
+
+def _remember_file(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _session(context).token_file = value
+
+
+def _remember_json(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        _session(context).json = True
+
+
+def _remember_insecure(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        _session(context).insecure = True
+
+
 def json_option(command: _F) -> _F:
     """Give a verb ``--json``, so that it can stand before the verb and after it."""
-
-    def remember_json(context: click.Context, _: click.Parameter, value: bool) -> None:
-        if value:
-            context.ensure_object(Session).json = True
-
     return click.option(
-        "--json", expose_value=False, is_flag=True, callback=remember_json, help="Print the result as JSON."
+        "--json", expose_value=False, is_flag=True, callback=_remember_json, help="Print the result as JSON."
     )(command)
 
 
 def global_options(command: _F) -> _F:
-    """Give a verb ``--url``, ``--token`` and ``--json``, so that they can stand before the verb and after it."""
-
-    def remember_url(context: click.Context, _: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            context.ensure_object(Session).url = value
-
-    def remember_token(context: click.Context, _: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            context.ensure_object(Session).token = value
-
-    command = click.option(
-        "--token",
-        metavar="TOKEN",
-        expose_value=False,
-        callback=remember_token,
-        help=f"The API's token, or @FILE [default: ${VARIABLE}, or one that is found].",
-    )(command)
-    command = json_option(command)
-    return click.option(
-        "--url",
-        metavar="URL",
-        expose_value=False,
-        callback=remember_url,
-        help=f"The controller [default: $WXCTL_URL or {DEFAULT_URL}].",
-    )(command)
+    """Give a verb the options about which controller and how to print, which can stand before it and after it."""
+    for option in (
+        click.option(
+            "--insecure",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember_insecure,
+            help="Send the token to another machine without TLS, if the URL says so.",
+        ),
+        click.option(
+            "--token-file",
+            metavar="FILE",
+            expose_value=False,
+            callback=_remember_file,
+            help="File with the API's token, - for standard input [default: $WXCTL_TOKEN, or one that is found].",
+        ),
+        json_option,
+        click.option(
+            "--url",
+            metavar="URL",
+            expose_value=False,
+            callback=_remember_url,
+            help=f"The controller [default: $WXCTL_URL or {DEFAULT_URL}].",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def name_argument(command: _F) -> _F:
     """Give a verb its NAME, completed in the shell from the accounts that exist."""
-    return click.argument("name", shell_complete=_complete)(command)
+    return click.argument("name", shell_complete=complete_name)(command)
 
 
 def optional_name_argument(command: _F) -> _F:
     """Give a verb a NAME that may be left out (None)."""
-    return click.argument("name", required=False, shell_complete=_complete)(command)
+    return click.argument("name", required=False, shell_complete=complete_name)(command)
 
 
-def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_name(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the accounts; where the controller does not answer, those that systemd knows."""
     try:
-        accounts = context.ensure_object(Session).api().accounts()
+        api = _session(context).api()
+        found = {account.name: account.condition.value for account in api.accounts(wait=3.0)}
     except WxError:
-        return []  # no place for a message
-    return [
-        CompletionItem(account.name, help=account.condition.value)
-        for account in accounts
-        if account.name.startswith(incomplete)
-    ]
+        found = _known_to_systemd()
+    return [CompletionItem(name, help=words) for name, words in found.items() if name.startswith(incomplete)]
+
+
+def _known_to_systemd() -> dict[str, str]:
+    from wxcontroller.cli.local import list_units
+    from wxcontroller.core.names import instance_of
+
+    try:
+        return {instance_of(unit.unit) or "": unit.active for unit in list_units()}
+    except WxError:
+        return {}  # no place for a message

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -14,14 +15,18 @@ from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.paths import Paths
 
 VARIABLE = "WXCTL_TOKEN"
+FILE_VARIABLE = "WXCTL_TOKEN_FILE"
 _WHERE = "~/.config/wxctl/token"
 
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Where to look for a token: ``given`` on the command line, then the environment, then files."""
+    """Where to look for a token: a ``file`` named on the command line, then the environment, then other files.
 
-    given: str | None = None
+    Never the command line itself: everybody on the machine can read that, and shells remember it.
+    """
+
+    file: str | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     paths: Paths = Paths()
 
@@ -30,9 +35,13 @@ class Finder:
 
         Root's own is for the controller of this machine alone, and comes before the file: that may be for another.
         """
-        if self.given is not None:
-            return self._read(self.given) if self.given.startswith("@") else self.given
-        return self.environment.get(VARIABLE) or self.roots(host, port) or self._kept()
+        if self.file is not None:
+            return self._read(self.file)
+        if found := self.environment.get(VARIABLE):
+            return found.strip()
+        if named := self.environment.get(FILE_VARIABLE):
+            return self._read(named)
+        return self.roots(host, port) or self._kept()
 
     def roots(self, host: str, port: int) -> str:
         """Return root's token, "" when we are not root or the address is not one of this machine's controller."""
@@ -52,10 +61,12 @@ class Finder:
         path = Path(base, "wxctl/token")
         if not base or not path.exists():
             return ""
-        return self._read(f"@{path}")
+        return self._read(str(path))
 
     def _read(self, given: str) -> str:
-        path = Path(given.removeprefix("@"))
+        if given == "-":
+            return sys.stdin.readline().strip()
+        path = Path(given)
         try:
             with path.open(encoding="utf-8") as stream:
                 mode = os.fstat(stream.fileno()).st_mode

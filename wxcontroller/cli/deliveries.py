@@ -54,7 +54,7 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
     query = {"limit": str(limit), "after": str(after), "state": ",".join(states or ("held", "pending", "dead"))}
     found = obj(api.deliveries(account, query))
     if session.json:
-        session.emit(found)
+        session.emit(items(found.get("deliveries")))
         return
     _describe(account, found)
     rows = [obj(one) for one in items(found.get("deliveries"))]
@@ -158,11 +158,11 @@ def _do(session: Session, api: Api, name: AccountName, verb: str, chosen: JsonOb
 
 
 def _overview(session: Session, api: Api) -> None:
-    found = api.all_deliveries()
+    found = items(field(api.all_deliveries(), "accounts"))
     if session.json:
         session.emit(found)
         return
-    rows = [obj(one) for one in items(field(found, "accounts"))]
+    rows = [obj(one) for one in found]
     if not rows:
         click.echo("no accounts yet; begin with: wxctl start NAME", err=True)
         return

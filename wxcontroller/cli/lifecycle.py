@@ -12,8 +12,10 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.systemd import without_controller
+from wxcontroller.core.errors import ControllerUnreachable
 from wxcontroller.core.jsontypes import field, items, one_line
-from wxcontroller.core.names import AccountName
+from wxcontroller.core.names import AccountName, parse_name
 
 _TIMEOUT = click.option(
     "--timeout",
@@ -26,12 +28,7 @@ _TIMEOUT = click.option(
 _NO_WAIT = click.option("--no-wait", is_flag=True, help="Return when the unit is up; don't follow the login.")
 
 
-@click.command(
-    short_help="Start an account and follow it until it runs.",
-    epilog="Examples: wxctl start alice · wxctl start alice --option send_interval=5 --no-wait",
-)
-@name_argument
-@click.option(
+_OPTIONS = click.option(
     "-o",
     "--option",
     "pairs",
@@ -39,8 +36,40 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Return when the unit is
     metavar="KEY=VALUE",
     help="An account option, see wxclient(8); may be repeated. KEY=@FILE: the value is in FILE, or - for stdin.",
 )
-@click.option("--post-api", metavar="URL", help="Where reports are posted; short for --option post_api=URL.")
-@click.option("--driver", metavar="WORD", help="Route to WeChat; short for --option driver=WORD.")
+_POST_API = click.option(
+    "--post-api", metavar="URL", help="Where reports are posted; short for --option post_api=URL."
+)
+_DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short for --option driver=WORD.")
+
+
+@click.command(
+    short_help="Register an account, without a start.",
+    epilog="Examples: wxctl add alice · wxctl add alice --post-api http://127.0.0.1:8080/in",
+)
+@name_argument
+@_OPTIONS
+@_POST_API
+@_DRIVER
+@global_options
+@click.pass_obj
+def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
+    """Register an account with its options, without starting it. Refused (8) when there is one of that name."""
+    added = session.api().add(parse_name(name), _given(pairs, post_api, driver))
+    tell_notes(added)
+    if session.json:
+        session.emit(added.raw)
+    else:
+        click.echo(f"{added.name} is registered, with port {added.port}; start it: {command('start', added.name)}")
+
+
+@click.command(
+    short_help="Start an account and follow it until it runs.",
+    epilog="Examples: wxctl start alice · wxctl start alice --option send_interval=5 --no-wait",
+)
+@name_argument
+@_OPTIONS
+@_POST_API
+@_DRIVER
 @_NO_WAIT
 @_TIMEOUT
 @global_options
@@ -59,16 +88,18 @@ def start(
     The QR code to scan is shown here. Options given are kept with the account for the starts to come. Ctrl-C ends
     the following, not the account.
     """
-    options = _options(pairs)
-    if post_api is not None:
-        options["post_api"] = post_api
-    if driver is not None:
-        options["driver"] = driver
+    options = _given(pairs, post_api, driver)
     api = session.api()
-    account = api.resolve(name)
+    try:
+        api.probe()
+        account = api.resolve(name)
+        with _left_alone(account):
+            started = api.start(account, options)
+    except ControllerUnreachable as away:
+        without_controller(session, api, name, "start", away, options)
+        return
     with _left_alone(account):
-        started = api.start(account, options)
-        _tell_notes(started)
+        tell_notes(started)
         if started.condition is Condition.PARKED:  # up, but it has given up: that is not what was asked for
             started = api.restart(account)
         _finish(session, api, started, account, 0 if no_wait else timeout)
@@ -81,9 +112,14 @@ def start(
 def stop(session: Session, name: str) -> None:
     """Stop an account. It stays stopped, also after a reboot, until it is started again; its login is kept."""
     api = session.api()
-    account = api.resolve(name)
-    stopped = api.stop(account)
-    _tell_notes(stopped)
+    try:
+        api.probe()
+        account = api.resolve(name)
+        stopped = api.stop(account)
+    except ControllerUnreachable as away:
+        without_controller(session, api, name, "stop", away)
+        return
+    tell_notes(stopped)
     if session.json:
         session.emit(stopped.raw)
     else:
@@ -99,9 +135,39 @@ def stop(session: Session, name: str) -> None:
 def restart(session: Session, name: str, no_wait: bool, timeout: float) -> None:
     """Restart an account, for instance onto new code, and follow it until it is running."""
     api = session.api()
-    account = api.resolve(name)
+    try:
+        api.probe()
+        account = api.resolve(name)
+        with _left_alone(account):
+            restarted = api.restart(account)
+    except ControllerUnreachable as away:
+        without_controller(session, api, name, "restart", away)
+        return
     with _left_alone(account):
-        _finish(session, api, api.restart(account), account, 0 if no_wait else timeout)
+        _finish(session, api, restarted, account, 0 if no_wait else timeout)
+
+
+@click.command(
+    short_help="End an account's WeChat session for good, and stop it.", epilog="Example: wxctl logout alice --yes"
+)
+@name_argument
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@global_options
+@click.pass_obj
+def logout(session: Session, name: str, yes: bool) -> None:
+    """Log an account out at WeChat and stop it. Its options and reports are kept; the next start needs a scan.
+
+    A stop alone keeps the login. The account must run, since only its own program can reach its session.
+    """
+    api = session.api()
+    account = api.resolve(name)
+    if not yes:
+        _confirm(api, account, f"Log {account.name} out? It needs a scan then.", "logged out")
+    ended = api.logout(account)
+    if session.json:
+        session.emit(ended.raw)
+    else:
+        click.echo(f"{account.name} is logged out and stopped; the next start needs a scan")
 
 
 @click.command(short_help="Stop an account and delete it.", epilog="Example: wxctl remove alice --yes")
@@ -114,10 +180,7 @@ def remove(session: Session, name: str, yes: bool) -> None:
     api = session.api()
     account = api.resolve(name)
     if not yes:
-        api.account(account)  # an unknown account is not worth a question
-        if not sys.stdin.isatty():
-            raise BadUsage(f"{account.name} is not removed: nobody is there to be asked", "add --yes")
-        click.confirm(f"Remove {account.name} with its login and all it has stored?", abort=True, err=True)
+        _confirm(api, account, f"Remove {account.name} with its login and all it has stored?", "removed")
     removed = api.remove(account)
     if session.json:
         session.emit(removed)
@@ -125,12 +188,29 @@ def remove(session: Session, name: str, yes: bool) -> None:
         click.echo(f"{account.name} is removed")
 
 
-def _options(pairs: tuple[str, ...]) -> dict[str, str]:
+def _confirm(api: Api, account: AccountName, question: str, done: str) -> None:
+    api.account(account)  # an unknown account is not worth a question
+    if not sys.stdin.isatty():
+        raise BadUsage(f"{account.name} is not {done}: nobody is there to be asked", "add --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def _given(pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> dict[str, str]:
+    options = option_pairs(pairs)
+    if post_api is not None:
+        options["post_api"] = post_api
+    if driver is not None:
+        options["driver"] = driver
+    return options
+
+
+def option_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Read KEY=VALUE, KEY=@FILE. Raises BadUsage."""
     options: dict[str, str] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator or not key:
-            raise BadUsage(f"--option {pair} has no value", "write it as --option KEY=VALUE; wxclient(8) lists them")
+            raise BadUsage(f"option {pair} has no value", "write it as KEY=VALUE; wxclient(8) lists them")
         options[key] = _value(key, value)
     return options
 
@@ -143,11 +223,11 @@ def _value(key: str, value: str) -> str:
     try:
         content = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise BadUsage(f"--option {key}={value} can't be read: {problem}", "name a file of UTF-8 text") from None
+        raise BadUsage(f"option {key}={value} can't be read: {problem}", "name a file of UTF-8 text") from None
     return content.removesuffix("\n")
 
 
-def _tell_notes(account: AccountView) -> None:
+def tell_notes(account: AccountView) -> None:
     """Tell what the controller adds to its success: options without effect, or that count later."""
     ignored = [one_line(name) for name in items(field(account.raw, "ignored"))]
     if ignored:

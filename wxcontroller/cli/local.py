@@ -2,17 +2,20 @@
 
 import json
 import os
+import re
 import subprocess
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import UnitFailed, WxError
 from wxcontroller.core.jsontypes import JsonValue, field, items, one_line, text
-from wxcontroller.core.names import instance_of
+from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.paths import Paths
 
 _SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
 _WAIT = 10.0
+_ACT = 120.0
 _PATHS = Paths()
 
 
@@ -27,6 +30,7 @@ class LocalUnit:
     pid: int = 0
     result: str = ""
     since: int = 0
+    account: str = ""  # its name, where the register tells
 
     @property
     def failed(self) -> bool:
@@ -34,6 +38,7 @@ class LocalUnit:
 
     def as_json(self) -> JsonValue:
         return {
+            "name": self.account or None,
             "unit": self.unit,
             "unit_state": self.active,
             "unit_sub": self.sub,
@@ -59,6 +64,33 @@ def show_unit(unit: str) -> LocalUnit:
     )
 
 
+def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
+    """Return properties of units, by unit. Raises WxError when there is no systemd to ask."""
+    out = _systemctl("show", "--timestamp=unix", f"--property={','.join(('Id', *properties))}", "--", *units)
+    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n")]
+    # In the order in which they were asked for: an alias tells another Id.
+    return dict(zip(units, (block for block in blocks if block), strict=False))
+
+
+def controllers_ports() -> set[int]:
+    """Return the ports of the controller's socket. Raises WxError when there is no systemd to ask."""
+    out = _systemctl("show", "--property=Listen", "--", "wxcontroller.socket")
+    return {int(port) for port in re.findall(r":(\d+) \(Stream\)", out)}
+
+
+def settings_of(unit: str, key: str) -> list[str]:
+    """Return the values of a key in a unit's files, in order, an empty one forgetting those before it.
+
+    For what ``systemctl show`` does not print. Raises WxError when there is no systemd to ask.
+    """
+    found: list[str] = []
+    for line in _systemctl("cat", "--", unit).splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == key:
+            found = [*found, value.strip()] if value.strip() else []
+    return found
+
+
 def list_units() -> list[LocalUnit]:
     """Ask systemd for all accounts' units that it knows. Raises WxError when there is no systemd to ask."""
     out = _systemctl("list-units", "--all", "--output=json", "wxclient@*.service")
@@ -71,6 +103,39 @@ def list_units() -> list[LocalUnit]:
         for entry in items(parsed)
     ]
     return [unit for unit in found if instance_of(unit.unit)]
+
+
+def act(verb: str, unit: str) -> None:
+    """Have systemd start, stop or restart a unit. Raises UnitFailed, or WxError when there is no systemd to ask."""
+    try:
+        done = _run(verb, "--", unit, wait=_ACT)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise WxError(f"systemctl can't be asked either: {problem}") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()
+        raise UnitFailed(
+            f"systemctl {verb} {unit}: {reason[0] if reason else done.returncode}",
+            f"as root? see: journalctl -u {unit}",
+        )
+
+
+def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
+    """Return all accounts' units: those that systemd knows, and those of the register, as far as it can be read.
+
+    Raises WxError when there is no systemd to ask.
+    """
+    from wxcontroller.core.materialise import Registry  # with what renders templates
+
+    loaded = {unit.unit: unit for unit in list_units()}
+    registry = Registry(paths)
+    with suppress(OSError):
+        for instance in registry.instances():
+            unit = unit_of(instance)
+            found = loaded.get(unit) or LocalUnit(unit, "inactive", "dead")
+            with suppress(WxError, OSError):
+                found = replace(found, account=registry.load(instance).name.name)
+            loaded[unit] = found
+    return [loaded[unit] for unit in sorted(loaded)]
 
 
 def any_seen(units: list[str]) -> bool:
@@ -89,11 +154,15 @@ def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
         return None
 
 
-def exec_journalctl(units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
+def exec_journalctl(
+    units: list[str], lines: int | None, follow: bool, since: str | None, as_json: bool = False
+) -> NoReturn:
     """Become journalctl for these units. Raises WxError when it can't be run."""
     command = ["journalctl", "--no-hostname", *(f"--unit={unit}" for unit in units)]
     if follow:
         command.append("--follow")
+    if as_json:
+        command.append("--output=json")
     if lines is not None:
         command.append(f"--lines={lines}")
     if since is not None:
@@ -106,17 +175,21 @@ def exec_journalctl(units: list[str], lines: int | None, follow: bool, since: st
         ) from None
 
 
+def _run(*arguments: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603 - fixed program, checked unit names
+        ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=wait,
+        check=False,
+    )
+
+
 def _systemctl(*arguments: str) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - fixed program, checked unit names
-            ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_WAIT,
-            check=False,
-        )
+        done = _run(*arguments)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise WxError(f"systemctl can't be asked either: {problem}") from None
     if done.returncode:

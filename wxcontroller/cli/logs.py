@@ -23,13 +23,16 @@ _WAIT = 3.0  # logs are wanted most when the controller does not answer
 @global_options
 @click.pass_obj
 def logs(session: Session, name: str, follow: bool, lines: int | None, since: str | None) -> None:
-    """Show the journal of an account, by journalctl(1). Works without the controller, on the accounts' machine."""
+    """Show the journal of an account, by journalctl(1). Works without the controller, on the accounts' machine.
+
+    With --json each entry is a line, an object of the journal's own fields.
+    """
     instance = name if is_derived(name) else parse_name(name).instance
     unit = unit_of(instance)
     # What prevented a start is said by the unit that prepares it.
     units = [unit, unit.replace("wxclient@", "wxclient-prepare@", 1)]
     _raise_if_unknown(session, name, instance, units)
-    exec_journalctl(units, lines, follow, since)
+    exec_journalctl(units, lines, follow, since, session.json)
 
 
 def _raise_if_unknown(session: Session, name: str, instance: str, units: list[str]) -> None:

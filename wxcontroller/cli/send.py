@@ -1,17 +1,20 @@
-"""The verb send: a text message to a friend or group."""
+"""The verb send: a text message or a file to a friend or group."""
 
 import sys
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection import Body
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.multipart import file_body
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj, one_line
 from wxcontroller.core.jsontypes import text as json_text
@@ -40,13 +43,21 @@ class Recipient:
 
 
 @click.command(
-    short_help="Send a text message.",
+    short_help="Send a text message or a file.",
     epilog="Examples: wxctl send alice filehelper hello · wxctl send alice 王芳 '晚上好' · "
-    "wxctl send alice --group 家人 '到了' · uptime | wxctl send alice filehelper -",
+    "wxctl send alice --group 家人 '到了' · wxctl send alice filehelper --file report.pdf · "
+    "uptime | wxctl send alice filehelper -",
 )
 @name_argument
 @click.argument("to")
-@click.argument("text", metavar="TEXT")
+@click.argument("text", metavar="[TEXT]", required=False)
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Send this file in place of a text: an image or video as such, by its name's ending.",
+)
 @click.option("--group", is_flag=True, help="TO is a group; without it friends and groups are looked through.")
 @click.option("--key", metavar="KEY", help="A send that is repeated with its key is one message. Default: a new one.")
 @click.option(
@@ -59,29 +70,42 @@ class Recipient:
 )
 @global_options
 @click.pass_obj
-def send(session: Session, name: str, to: str, text: str, group: bool, key: str | None, timeout: float) -> None:
-    """Send TEXT to a friend or group.
+def send(
+    session: Session,
+    name: str,
+    to: str,
+    text: str | None,
+    file: Path | None,
+    group: bool,
+    key: str | None,
+    timeout: float,
+) -> None:
+    """Send TEXT, or a file, to a friend or group.
 
     TO is an id, or the displayname, remark (markname) or name, exactly. TEXT "-" is read from standard input.
     """
-    content = sys.stdin.read() if text == "-" else text
-    if not content.strip():
+    if (text is None) == (file is None):
+        raise BadUsage("give either TEXT or --file FILE", "see: wxctl send --help")
+    content = sys.stdin.read() if text == "-" else text or ""
+    if file is None and not content.strip():
         raise BadUsage("the text is empty", "nothing is sent then")
     api = session.api()
     account = api.resolve(name)
     recipient = find(api, account, to, group)
     endpoint = "send_group_message" if recipient.group else "send_friend_message"
-    what = f"{account.name}: the message to {recipient}"
-    answer = _Keyed(api, account, what, key or str(uuid.uuid4()), timeout).ask(
-        endpoint, {"id": recipient.id, "content": content}
-    )
+    thing = f"the file {file.name}" if file else "the message"
+    what = f"{account.name}: {thing} to {recipient}"
+    chosen = key or str(uuid.uuid4())
+    form = {"id": recipient.id, "idempotency_key": chosen}
+    body = file_body({**form, "media_name": file.name}, "media_data", file) if file else None
+    answer = _Keyed(api, account, what, chosen, timeout).ask(endpoint, body or {**form, "content": content})
     code = integer(field(answer, "code"))
     queued = code == _QUEUED
     if (code, field(answer, "status")) == _UNKNOWN:
         words = json_text(field(answer, "reason"))
         raise WxError(f"{what} may have been sent or not: {words}", "look on the phone before you send it again")
     if not queued:
-        _raise_for(api, answer, account, f"the message to {recipient} was not sent")
+        _raise_for(api, answer, account, f"{thing} to {recipient} was not sent")
     if session.json:
         session.emit(answer)
     elif queued:
@@ -100,9 +124,8 @@ class _Keyed:
     key: str
     seconds: float
 
-    def ask(self, endpoint: str, form: Mapping[str, str]) -> JsonValue:
+    def ask(self, endpoint: str, keyed: Mapping[str, str] | Body) -> JsonValue:
         """Return the answer. Raises Unanswered when none comes in time."""
-        keyed = {**form, "idempotency_key": self.key}
         try:
             return self.api.openwx(endpoint, self.account, keyed)
         except Unanswered as problem:

@@ -9,7 +9,7 @@ from wxcontroller.cli.context import Session, global_options, optional_name_argu
 from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
-from wxcontroller.cli.local import list_units, show_unit
+from wxcontroller.cli.local import known_units, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.names import is_derived, parse_name, unit_of
@@ -19,15 +19,23 @@ from wxcontroller.core.states import Desired
 @click.command(
     "list",
     short_help="Show all accounts in a table.",
-    epilog="Examples: wxctl list · wxctl list --json | jq -r '.accounts[].name'",
+    epilog="Examples: wxctl list · wxctl list --json | jq -r '.[].name'",
 )
 @global_options
 @click.pass_obj
 def list_(session: Session) -> None:
     """Show all accounts in a table: state, since when, port, user, status in words."""
-    accounts = session.api().accounts()
+    api = session.api()
+    try:
+        api.probe()
+        accounts = api.accounts()
+    except ControllerUnreachable as unreachable:
+        if not api.is_local:
+            raise
+        _without_controller(session, None, unreachable)
+        raise
     if session.json:
-        session.emit({"accounts": [account.raw for account in accounts]})
+        session.emit([account.raw for account in accounts])
         return
     if not accounts:
         click.echo("no accounts yet; begin with: wxctl start NAME", err=True)
@@ -56,8 +64,11 @@ def status(session: Session, name: str | None) -> None:
         return
     api = session.api()
     try:
+        api.probe()
         account = api.account(api.resolve(name))
     except ControllerUnreachable as unreachable:
+        if not api.is_local:
+            raise
         unit = unit_of(name) if is_derived(name) else parse_name(name).unit
         _without_controller(session, unit, unreachable)
         raise
@@ -73,9 +84,12 @@ def status(session: Session, name: str | None) -> None:
 def _overview(session: Session) -> None:
     api = session.api()
     try:
+        api.probe()
         # In this order: when systemd can't be asked, it is the accounts' answer that says so.
         accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:
+        if not api.is_local:
+            raise
         _without_controller(session, None, unreachable)
         raise
     if session.json:
@@ -138,14 +152,15 @@ def _describe(account: AccountView) -> None:
 def _without_controller(session: Session, unit: str | None, why: ControllerUnreachable) -> None:
     """Show what systemd knows; raise ``why`` with systemd's trouble added when it can't be asked."""
     try:
-        units = [show_unit(unit)] if unit else list_units()
+        units = [show_unit(unit)] if unit else known_units()
     except WxError as problem:
         raise ControllerUnreachable(f"{why.message}; {problem.message}", why.remedy) from None
     if session.json:
-        session.emit({"units": [one.as_json() for one in units]})
+        session.emit([one.as_json() for one in units] if unit is None else units[0].as_json())
         return
     click.echo("The controller does not answer; this is what systemd knows:")
     for one in units:
-        click.echo(f"  {one.unit}: {one.active} ({one.sub})" + (f": {one.status}" if one.status else ""))
+        name = f"{one.account}, " if one.account and one.account not in one.unit else ""
+        click.echo(f"  {name}{one.unit}: {one.active} ({one.sub})" + (f": {one.status}" if one.status else ""))
     if not units:
         click.echo("  no account is up")

@@ -84,7 +84,7 @@ def list_(session: Session, root: Path) -> None:
     tokens = _changed(lambda file: file.read(), root)
     _publish(tokens, root)
     if session.json:
-        session.emit({"tokens": [_public(each) for each in tokens.by_id.values()]})
+        session.emit([_public(each) for each in tokens.by_id.values()])
         return
     if not tokens.by_id:
         click.echo("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)

@@ -49,7 +49,7 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.vitals import Vitals, Watchdog
-from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, MessageArrived
+from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason, MessageArrived
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.media import MediaFacts
@@ -219,7 +219,8 @@ class Client:
                 await drain.run()
             if working.done():
                 ended: Ended = working.result()
-                session.park(f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason))
+                words = f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason)
+                session.park(words, asked=ended.reason is EndReason.LOGGED_OUT)
                 while not asked.done():
                     session.alive()
                     await asyncio.wait({asked}, timeout=PARKED_PULSE_SECONDS)

@@ -179,15 +179,18 @@ class Session:
         self._status = status
         self._publish()
 
-    def park(self, reason: str) -> None:
-        """Give up until a human comes: the reason stays readable in the state file."""
+    def park(self, reason: str, asked: bool = False) -> None:
+        """Do nothing until a human comes: the reason stays readable in the state file. ``asked``: one wanted that."""
         self.reason = reason
-        log.error(
-            "account %s needs you: %s",
-            self.config.name,
-            reason,
-            extra=fields(Event.PARKED, self.config.name.name, LoginState.PARKED.word),
-        )
+        if asked:
+            log.info("account %s: %s", self.config.name, reason)
+        else:
+            log.error(
+                "account %s needs you: %s",
+                self.config.name,
+                reason,
+                extra=fields(Event.PARKED, self.config.name.name, LoginState.PARKED.word),
+            )
         self.move(LoginState.PARKED, reason)
         self._report(reports.event("stop"))
 

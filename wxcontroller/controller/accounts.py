@@ -169,6 +169,21 @@ class Accounts:
         """
         return await self._uncancelled(self._start(name, options, parameters, keep))
 
+    async def add(self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str]) -> View:
+        """Register a new account without starting it. Raises AccountExists, and as ``start``."""
+        async with self._locks.held(name.instance):
+            await asyncio.to_thread(self._materialiser.add, name, options, parameters)
+            self.known.forget(name.instance)
+        return await self.the(name.name)
+
+    async def change(self, given: str, set_: Mapping[str, str], unset: Iterable[str]) -> View:
+        """Store other options with an account, to count from its next start. Raises as Materialiser.change."""
+        name = self.known.name_of(given)
+        async with self._locks.held(name.instance):
+            await asyncio.to_thread(self._materialiser.change, name.instance, set_, unset)
+            self.known.forget(name.instance)
+        return await self.the(name.name)
+
     async def start_again(self, instance: str) -> bool:
         """Bring up the unit of an account that is wanted; its file stays as it is.
 

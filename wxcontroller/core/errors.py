@@ -51,6 +51,12 @@ class NoPort(WxError):
     """No port left in the accounts' range."""
 
 
+class AccountExists(WxError):
+    """An account of that name is registered already."""
+
+    exit_code = 8
+
+
 class UnknownAccount(WxError, LookupError):
     """No account of that name is registered."""
 

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from wxcontroller.core import account as fields_of
 from wxcontroller.core.account import Account, account_from, variables_of
 from wxcontroller.core.envfile import parse, quote
 from wxcontroller.core.errors import (
+    AccountExists,
     BadEnvironmentFile,
     BadName,
     BadOption,
@@ -32,7 +33,7 @@ from wxcontroller.core.errors import (
 )
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
-from wxcontroller.core.options import OPTIONS, check_options
+from wxcontroller.core.options import OPTIONS, SAME, check_options
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
@@ -141,6 +142,34 @@ class Materialiser:
             port = known.port if known is not None and stays else self._free_port(name.instance)
             account = Account(name, port, Desired.STARTED, merged, echoed)
             return self._write(account)
+
+    def add(self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str]) -> Account:
+        """Register a new account that is not to run yet. Raises as ``start``, and AccountExists."""
+        with self._locked():
+            if self.paths.account_file(name.instance).exists():
+                raise AccountExists(
+                    f"there is an account {name} already", "choose another name, or change its options"
+                )
+            merged = {**self.settings.client, **_default_urls(self.settings), **options}
+            self._check_targets(name, merged)
+            port = self._free_port(name.instance)
+            return self._write(Account(name, port, Desired.STOPPED, merged, dict(parameters)))
+
+    def change(self, instance: str, set_: Mapping[str, str], unset: Iterable[str]) -> Account:
+        """Store other options with an account; what is not named stays, what is ``unset`` gets its default again.
+
+        ``set_`` are as they were given. They count from its next start. Raises UnknownAccount, BadEnvironmentFile,
+        BadOption, TemplateError or OSError; nothing is changed then.
+        """
+        with self._locked():
+            known = self.registry.load(instance, overrides=False)
+            # Under either name where there are two: the later one counts alone.
+            other = {SAME.get(name, name) for name in (*unset, *set_)}
+            kept = {key: value for key, value in known.parameters.items() if SAME.get(key, key) not in other}
+            asked = {**kept, **set_}
+            merged = {**self.settings.client, **_default_urls(self.settings), **_asked_for(asked)}
+            self._check_targets(known.name, merged)
+            return self._write(replace(known, options=merged, parameters=asked))
 
     def prepare(self, instance: str) -> Account:
         """Return the account of a unit that is being started, writing its file when there is none.

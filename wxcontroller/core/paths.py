@@ -60,6 +60,11 @@ class Paths:
         return self.root / "run/wxcontroller"
 
     @property
+    def journal_socket(self) -> Path:
+        """Where accounts' journals are asked for (wxclient-journal.socket)."""
+        return self.root / "run/wxclient-journal.sock"
+
+    @property
     def alerts_state(self) -> Path:
         """What was told to whom, and what is wrong: so that a restart tells nothing twice."""
         return self.root / "var/lib/wxcontroller/alerts.json"
@@ -88,6 +93,10 @@ class Paths:
 
     def state(self, instance: str) -> Path:
         return self.client_state / _checked(instance)
+
+    def private_state(self, instance: str) -> Path:
+        """The same directory where systemd keeps it for a user that is made for the unit (DynamicUser=)."""
+        return self.root / "var/lib/private/wxclient" / _checked(instance)
 
     def state_file(self, instance: str) -> Path:
         """The original's state file; readable by the controller."""

@@ -275,6 +275,22 @@ def read_settings(files: Iterable[Path]) -> Loaded:
     return Loaded(settings, tuple(notices), tuple(read))
 
 
+def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
+    """Return all that is wrong in one file by itself, with the keys, "" for the file as a whole."""
+    try:
+        content = _read(path) or {}
+    except BadSettings as problem:
+        return [("", problem)]
+    found: list[tuple[str, BadSettings]] = []
+    for key, value in content.items():
+        if key not in OBSOLETE:
+            try:
+                _parse(path, key, value)
+            except BadSettings as problem:
+                found.append((key, problem))
+    return found
+
+
 def _read(path: Path) -> dict[str, object] | None:
     try:
         with path.open("rb") as stream:

@@ -40,6 +40,7 @@ class EndReason(StrEnum):
     FLAGGED = "WeChat ended the session right after the login"
     PHONE = "the session was ended on the phone"
     RETRIES_USED_UP = "logging in failed again and again"
+    LOGGED_OUT = "logged out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,14 @@ class Driver(Protocol):
         """Log in and listen until nothing more can be done without a human.
 
         Cancel it for an orderly stop: it keeps the stored session, does not log out and ends within a second.
+        """
+        ...
+
+    async def logout(self) -> None:
+        """End the session for good and forget all that could reopen it; ``run`` returns LOGGED_OUT.
+
+        Returns when that is done, also after ``run`` has ended. WeChat may not have heard of it: then the session is
+        forgotten here only, which is logged. Raises OSError when what is stored can't be deleted.
         """
         ...
 

@@ -131,8 +131,8 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
     )
 
 
-def events(failures: tuple[int, ...]) -> Route:
-    """Return the account's own stream, which the controller reads."""
+def events(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> Route:
+    """Return the account's own stream, which the controller reads and passes on; as ``routes``."""
     page = record(
         {
             **dict.fromkeys(("account", "log"), TEXT),
@@ -148,9 +148,9 @@ def events(failures: tuple[int, ...]) -> Route:
         _LIMIT,
     )
     return Route(
-        *("GET", "/v1/events", "what happened, as a page, or with Accept: text/event-stream as it happens"),
+        *("GET", f"{path}/events", "what happened, as a page, or with Accept: text/event-stream as it happens"),
         {200: Content({JSON: page, STREAM: TEXT})},
-        parameters,
+        (*first, *parameters),
         failures=tuple(sorted({*failures, *BAD})),
         tag="v1",
     )

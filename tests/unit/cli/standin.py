@@ -73,11 +73,17 @@ class Controller:
     asked: list[tuple[str, str, JsonValue]] = field(default_factory=list)
     notes: JsonObject = field(default_factory=dict)
     settings_error: str | None = None
+    may_act: bool = True
     # Tokens that let callers in; None: nobody needs one. And the headers that came.
     tokens: set[str] | None = None
     headers: list[dict[str, str]] = field(default_factory=list)
     refuse: tuple[int, JsonObject] | None = None
     deliveries: JsonObject = field(default_factory=dict)
+    options: JsonObject = field(default_factory=dict)
+    # What each reader of events gets in turn: lines of server-sent events, then its connection ends.
+    streams: list[str] = field(default_factory=list)
+    cursors: list[str] = field(default_factory=list)  # with which readers came
+    bodies: list[bytes] = field(default_factory=list)  # of forms with files
     # Answers to GET /v1/alerts, one for each question; the last one stays.
     alerts: list[JsonObject] = field(default_factory=lambda: [{"channels": {}, "problems": []}])
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
@@ -102,6 +108,9 @@ class Controller:
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         given: JsonValue = None
         if path.startswith("/openwx/"):
+            if body.startswith(b"--"):
+                self.bodies.append(body)
+                body = b""
             form = {key: values[-1] for key, values in parse_qs(body.decode()).items()}
             if "/send_" in path:
                 self.keys.append(form.pop("idempotency_key", ""))
@@ -109,7 +118,8 @@ class Controller:
             return self._openwx(path.removeprefix("/openwx/"), form)
         if body:
             given = json.loads(body)
-        self.asked.append((method, path, given))
+        if path != "/v1/health":
+            self.asked.append((method, path, given))
         if path == "/v1/health":
             return 200, {
                 "status": "ok",
@@ -117,10 +127,20 @@ class Controller:
                 "notices": ["pid_path has no effect"],
                 "settings": {"read_at": 1, "error": self.settings_error},
             }
+        if path == "/v1/health/units":
+            return 200, {"may_act": self.may_act, "reason": None if self.may_act else "a unit: stop failed"}
         if self.refuse is not None and method != "GET":
             return self.refuse
         if path == "/v1/deliveries":
             return 200, self.deliveries
+        if path == "/v1/accounts" and method == "POST":
+            name = str(obj(given)["name"])
+            if name in self.accounts:
+                return 409, {
+                    "error": {"code": "account-exists", "message": f"there is an account {name}", "remedy": "x"}
+                }
+            self.accounts[name] = account(name, **GONE)
+            return 201, {**self.accounts[name], **self.notes}
         if path == "/v1/alerts":
             return 200, self.alerts.pop(0) if len(self.alerts) > 1 else self.alerts[0]
         if path == "/v1/alerts/test":
@@ -145,7 +165,9 @@ class Controller:
             return 200, {"link": self.links.pop(0) if len(self.links) > 1 else self.links[0]}
         if verb == "start":
             return 200, {**self.accounts[name], **self.notes}
-        if verb == "stop":
+        if verb == "options":
+            return 200, {"account": name, "options": self.options} if method == "GET" else self.accounts[name]
+        if verb in ("stop", "logout"):
             self.accounts[name].update(GONE)
         elif method == "DELETE":
             return 200, {"removed": self.accounts.pop(name)}
@@ -175,8 +197,17 @@ def controller() -> Iterator[Controller]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             old = self.path.startswith("/openwx/")
             answer: tuple[int, JsonValue] | None = (403, _AUTH_FAILURE) if old else (401, _BAD_TOKEN)
+            events = urlsplit(self.path).path == "/v1/events"
             if state.lets_in(dict(self.headers)):
-                answer = state.answer(self.command, self.path, body)
+                answer = None if events else state.answer(self.command, self.path, body)
+            if answer is None and events and state.streams:
+                state.cursors.append(self.headers.get("Last-Event-ID", ""))
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                self.wfile.write(state.streams.pop(0).encode())
+                self.close_connection = True
+                return
             if answer is None:
                 self.close_connection = True
                 return
@@ -188,7 +219,7 @@ def controller() -> Iterator[Controller]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the base's names
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
             return

@@ -1,5 +1,7 @@
 """The documents say what the code has: settings, options, verbs, with defaults; their links lead somewhere."""
 
+import importlib
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -9,10 +11,13 @@ from pathlib import Path
 import click
 import pytest
 
+import wxcontroller.cli
 from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.exits import EXITS, short
 from wxcontroller.core import access
 from wxcontroller.core.access import Endpoint
 from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import Event
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
@@ -21,7 +26,7 @@ from wxcontroller.core.targets import Targets
 
 ROOT = Path(__file__).parents[3]
 MAN = ROOT / "docs/man"
-PAGES = ("wxcontroller.8", "wxclient.8", "wxctl.1", "wxcontroller.toml.5")
+PAGES = sorted(str(path.relative_to(MAN)).removesuffix(".scd") for path in MAN.rglob("*.scd"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -35,6 +40,9 @@ def test_scdoc_accepts_the_page(page: str) -> None:
     made = subprocess.run(["scdoc"], input=source(page).encode(), capture_output=True, check=False)
     assert made.returncode == 0, made.stderr
     assert made.stdout.decode().count(".SH") >= 5
+    # An underline right behind a letter, or what scdoc takes for one, is no markup to it and would be shown.
+    shown = re.sub(r"\\f[BIR]|\\&", "", made.stdout.decode())
+    assert re.findall(r"[^\s(]*__.*|(?<![A-Za-z0-9])_[A-Za-z/~].*", shown) == []
 
 
 def test_every_setting_has_its_default_in_the_page() -> None:
@@ -96,7 +104,7 @@ def test_states_and_events_are_in_the_page() -> None:
         assert f"\n*{event.value}*\n" in page, event
 
 
-_EVERYWHERE = ("url", "token", "json", "help", "as_json")
+_EVERYWHERE = ("url", "token_file", "insecure", "json", "help")
 
 
 def test_every_verb_and_its_options_are_in_the_page() -> None:
@@ -112,8 +120,26 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
                     assert f"*{spelling}*" in found[0], (name, spelling)
         for verb in inner:
             assert f"_{verb}_" in found[0] or f"\t*{name} {verb}*" in found[0], (name, verb)
-    verbs = set(re.findall(r"^\*(\w+)\*(?: \[?_|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
+    verbs = set(re.findall(r"^\*(\w+)\*(?: \[?[_*]|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
     assert verbs == set(cli.commands)
+
+
+def test_every_exit_code_is_in_the_page() -> None:
+    page = source("wxctl.1").split("# EXIT STATUS")[1].split("# ENVIRONMENT")[0]
+    rows = "".join(f"*{code}* ({word})\n\t{meaning}\n\n" for code, (word, meaning) in EXITS.items())
+    assert page.startswith(f"\n\n{rows}")
+
+
+def test_every_error_that_wxctl_can_tell_has_its_exit_code_in_the_table() -> None:
+    modules = [info.name for info in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli.")]
+    for name in modules:
+        importlib.import_module(name)
+    kinds = [WxError, *WxError.__subclasses__()]
+    assert len(kinds) > 15
+    ours = [kind for kind in kinds if kind.__module__.startswith(("wxcontroller.core", "wxcontroller.cli"))]
+    assert {kind.exit_code for kind in ours} <= set(EXITS)
+    for code in EXITS:
+        assert f"{code} " in short()
 
 
 @pytest.mark.parametrize("endpoints", [access.CONTROLLER, access.ACCOUNT, access.OWN_PORT], ids=["1", "2", "3"])
@@ -132,7 +158,7 @@ def test_the_scopes_are_in_the_document() -> None:
     page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
     for scope, words in access.MEANINGS.items():
         assert f"\n| {scope} | {words} |\n" in page
-    listed = re.findall(r"^\| (?:GET|POST|DELETE)[A-Z, ]* \| `([^`]+)` \|", page, re.MULTILINE)
+    listed = re.findall(r"^\| (?:GET|POST|PATCH|DELETE)[A-Z, ]* \| `([^`]+)` \|", page, re.MULTILINE)
     assert len(listed) == len([*access.CONTROLLER, *access.ACCOUNT, *access.OWN_PORT])
 
 
@@ -164,6 +190,7 @@ def test_calls_of_wxctl_in_the_documents_are_right() -> None:
     for document in [*DOCUMENTS, MAN / "wxctl.1.scd", ROOT / "debian/README.Debian"]:
         for code in _code(document):
             for call in re.findall(r"\bwxctl ([^|;<)&\n]*)", code):
+                call = re.sub(r"--(url|token-file) \S+", "", call)
                 words = [word for word in call.split() if not word.startswith(("$", "http", "@"))]
                 verb = next((word for word in words if not word.startswith("-")), None)
                 assert verb is None or verb in cli.commands, (document.name, call)

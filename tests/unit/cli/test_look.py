@@ -40,7 +40,7 @@ def test_list_json(wxctl: Wxctl, server: Controller) -> None:
     server.add("我的小店", **SCANNING)
     for arguments in (["--json", "list"], ["list", "--json"]):
         done = wxctl(*arguments)
-        assert json.loads(done.stdout)["accounts"][0]["name"] == "我的小店"
+        assert json.loads(done.stdout)[0]["name"] == "我的小店"
         assert "我的小店" in done.stdout
 
 
@@ -168,7 +168,7 @@ def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: 
     assert "wxclient@alice.service: active (running): running as 爱丽丝" in done.stdout
     assert "can't be reached" in done.stderr
     done = wxctl("status", "--json")
-    assert json.loads(done.stdout)["units"][0]["unit_state"] == "failed"
+    assert json.loads(done.stdout)[0]["unit_state"] == "failed"
     assert done.returncode == 3
     program(stand_in_program, "systemctl", "echo 'System has not been booted with systemd' >&2; exit 1\n")
     done = wxctl("status", "alice")
@@ -233,6 +233,8 @@ def test_logs_become_journalctl(wxctl: Wxctl, server: Controller, stand_in_progr
     assert "--lines=20" in arguments
     assert any(a.startswith("--unit=wxclient@x-") for a in arguments)
     assert any(a.startswith("--unit=wxclient-prepare@x-") for a in arguments)
+    assert "--output=json" not in arguments
+    assert "--output=json" in wxctl("logs", "小店", "--json").stdout.splitlines()
 
 
 def test_logs_of_nobody(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
@@ -300,4 +302,5 @@ def test_nothing_that_an_account_says_acts_on_the_terminal(wxctl: Wxctl, server:
         assert not {"\x9b", "\u202e"} & set(done.stdout)
         if "--json" in arguments:
             shown = json.loads(done.stdout)
-            assert (shown.get("accounts") or [shown])[0]["status"] == said
+            [account] = shown if isinstance(shown, list) else [shown]
+            assert account["status"] == said

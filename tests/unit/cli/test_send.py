@@ -1,5 +1,7 @@
 """send: finding whom, and what is said when it does not work."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
@@ -160,3 +162,35 @@ def test_a_key_of_another_message_is_refused(wxctl: Wxctl, server: Controller) -
     done = wxctl("send", "小店", "@c", "x", "--key", "mine")
     assert done.returncode == 2
     assert "came with another request" in done.stderr
+
+
+def test_a_file(wxctl: Wxctl, server: Controller, tmp_path: Path) -> None:
+    file = tmp_path / '图"片.png'
+    content = bytes(range(256)) * 3000
+    file.write_bytes(content)
+    done = wxctl("send", "小店", "@c", "--file", str(file), "--key", "mine")
+    assert (done.returncode, done.stdout) == (0, "sent to friend 强哥\n")
+    [body] = server.bodies
+    boundary = body.split(b"\r\n", 1)[0]
+    parts = [part.partition(b"\r\n\r\n") for part in body.split(boundary)[1:-1]]
+    found = {
+        head.split(b'name="')[1].split(b'"')[0].decode(): value.removesuffix(b"\r\n") for head, _, value in parts
+    }
+    assert found == {
+        "id": b"@c",
+        "idempotency_key": b"mine",
+        "media_name": '图"片.png'.encode(),
+        "media_data": content,
+    }
+    assert body.endswith(boundary + b"--\r\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("hello", "--file", "f"), ("--file", "empty"), ("--file", "nowhere")])
+def test_neither_or_both_or_nothing(
+    wxctl: Wxctl, server: Controller, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "f").write_text("x")
+    (tmp_path / "empty").touch()
+    assert wxctl("send", "小店", "@c", *arguments).returncode == 2
+    assert _sent(server) == []
+    assert server.bodies == []

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import Controller
+from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.credential import Finder
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import NotAllowed, WxError
@@ -62,7 +63,7 @@ def test_in_json(wxctl: Wxctl, root: Path) -> None:
     assert made["scope"] == "read"
     token = kept(root).read().find(made["token"])
     assert token is not None
-    [listed] = json.loads(wxctl("--json", "token", "list", "--root", str(root)).stdout)["tokens"]
+    [listed] = json.loads(wxctl("--json", "token", "list", "--root", str(root)).stdout)
     assert listed == {key: value for key, value in made.items() if key != "token"}
     assert "sha256" not in listed
     assert json.loads(wxctl("token", "revoke", token.id, "--root", str(root), "--json").stdout) == listed
@@ -115,15 +116,18 @@ def test_where_the_token_comes_from(wxctl: Wxctl, server: Controller, tmp_path: 
     assert refused.returncode == 7
     assert "wxctl token create" in refused.stderr
     assert "WXCTL_TOKEN" in refused.stderr
-    assert wxctl("list", "--token", "T").returncode == 0
-    assert wxctl("--token", "T", "list").returncode == 0
-    assert wxctl("list", "--token", "wrong").returncode == 7
     file = tmp_path / "secret"
     file.write_text("T\n")
     file.chmod(0o600)
-    assert wxctl("list", "--token", f"@{file}").returncode == 0
+    assert wxctl("list", "--token-file", str(file)).returncode == 0
+    assert wxctl("--token-file", str(file), "list").returncode == 0
+    assert wxctl("list", "--token-file", "-", stdin="T\n").returncode == 0
+    assert wxctl("list", "--token-file", "-", stdin="wrong\n").returncode == 7
+    wxctl.environment["WXCTL_TOKEN_FILE"] = str(file)
+    assert wxctl("list").returncode == 0
+    del wxctl.environment["WXCTL_TOKEN_FILE"]
     file.chmod(0o640)
-    refused = wxctl("list", "--token", f"@{file}")
+    refused = wxctl("list", "--token-file", str(file))
     assert (refused.returncode, f"chmod 600 {file}" in refused.stderr) == (2, True)
     home = tmp_path / "home"
     (home / ".config/wxctl").mkdir(parents=True)
@@ -133,13 +137,13 @@ def test_where_the_token_comes_from(wxctl: Wxctl, server: Controller, tmp_path: 
     assert wxctl("list").returncode == 0
     wxctl.environment["WXCTL_TOKEN"] = "wrong"
     assert wxctl("list").returncode == 7
-    assert wxctl("list", "--token", "T").returncode == 0
+    assert wxctl("list", "--token-file", "-", stdin="T").returncode == 0
 
 
 def test_the_token_and_a_reverse_proxys_password(wxctl: Wxctl, server: Controller) -> None:
     server.tokens = {"T"}
     wxctl.url = wxctl.url.replace("http://", "http://user:password@")
-    assert wxctl("list", "--token", "T").returncode == 0
+    assert wxctl("list", "--token-file", "-", stdin="T").returncode == 0
     headers = server.headers[-1]
     assert headers["Authorization"].startswith("Basic ")
     assert headers["X-Auth-Token"] == "T"
@@ -149,7 +153,7 @@ def test_it_is_seen_nowhere(wxctl: Wxctl, server: Controller, nobody: str) -> No
     server.tokens = set()
     for call in (("list",), ("status", "alice"), ("send", "alice", "filehelper", "x")):
         for url in (server.url, nobody):
-            refused = wxctl("--url", url, "--token", "wxc_12345678_" + "a" * 64, *call)
+            refused = wxctl("--url", url, "--token-file", "-", *call, stdin="wxc_12345678_" + "a" * 64)
             assert "a" * 64 not in refused.stdout + refused.stderr
     assert all("token" not in str(asked).lower() for asked in server.asked)
 
@@ -194,12 +198,17 @@ def test_roots_token_gives_way_to_one_that_is_given_and_goes_before_the_file(tmp
     assert Finder(None, environment, finder.paths).token("127.0.0.1", 2000) == "R"
     assert Finder(None, environment, finder.paths).token("wx.example", 2000) == "F"
     assert Finder(None, {**environment, "WXCTL_TOKEN": "E"}, finder.paths).token("127.0.0.1", 2000) == "E"
-    assert Finder("G", environment, finder.paths).token("127.0.0.1", 2000) == "G"
+    (home / "given").write_text("G")
+    (home / "given").chmod(0o600)
+    given = str(home / "given")
+    assert Finder(None, {**environment, "WXCTL_TOKEN_FILE": given}, finder.paths).token("127.0.0.1", 2000) == "G"
+    environment["WXCTL_TOKEN"] = "E"
+    assert Finder(given, environment, finder.paths).token("127.0.0.1", 2000) == "G"
     for content in ("", "{", "[]", '{"addresses": [["127.0.0.1", 2000]]}', '{"addresses": 5, "token": "R"}'):
         finder.paths.local_token.write_text(content)
         assert Finder(None, {}, finder.paths).token("127.0.0.1", 2000) == ""
     with pytest.raises(WxError):
-        Finder("@/nonexistent", {}).token("h", 1)
+        Finder("/nonexistent", {}).token("h", 1)
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -230,3 +239,35 @@ def test_wide_tables_are_not_padded(wxctl: Wxctl, root: Path) -> None:
     wxctl("token", "create", "a", "--root", str(root))
     for line in wxctl("token", "list", "--root", str(root)).stdout.splitlines():
         assert line == line.rstrip()
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://wx.example:2000", True),
+        ("http://192.0.2.10:2000", True),
+        ("https://wx.example", False),
+        ("http://127.0.0.2:2000", False),
+        ("http://[::1]:2000", False),
+        ("http://localhost:2000", False),
+    ],
+)
+def test_a_token_goes_over_no_line_that_others_read(url: str, refused: bool) -> None:
+    finder = Finder(environment={"WXCTL_TOKEN": "T"})
+    if refused:
+        with pytest.raises(WxError, match="without encryption"):
+            Connection(url, finder)
+        with pytest.raises(WxError, match="without encryption"):
+            Connection(url.replace("http://", "http://user:password@"), Finder(environment={}))
+    else:
+        Connection(url, finder)
+    Connection(url, finder, insecure=True)
+    Connection(url, Finder(environment={}))
+
+
+def test_where_a_token_would_be_read_by_others_is_told(wxctl: Wxctl, tmp_path: Path) -> None:
+    wxctl.environment["WXCTL_TOKEN"] = "T"
+    refused = wxctl("list", "--url", "http://192.0.2.10:2000")
+    assert refused.returncode == 2
+    assert "ssh -NL" in refused.stderr
+    assert "--insecure" in refused.stderr

@@ -13,6 +13,7 @@ from wxcontroller.drivers.base import (
     DriverEvent,
     Emit,
     Ended,
+    EndReason,
     Fetched,
     LoginWay,
     MessageArrived,
@@ -98,6 +99,10 @@ class ScriptedDriver:
         except asyncio.CancelledError:
             self.cancelled = True
             raise
+
+    async def logout(self) -> None:
+        self._command("logout")
+        self.play([Ended(EndReason.LOGGED_OUT, "as was asked for")])
 
     async def send_text(self, to: str, content: str, client_id: str) -> Sent:
         if self.send_gate:

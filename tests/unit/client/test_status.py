@@ -85,6 +85,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "jitter": 0,
     }
     assert (told["last_message_time"], told["last_sync_time"]) == ({"received": None, "sent": None}, None)
+    assert 1 << 20 < int(str(told["memory"])) < 1 << 30
 
 
 async def test_what_has_happened_is_told(start: Start) -> None:

@@ -72,6 +72,7 @@ class Process:
         # What it answers to /v1/status: a body, None for a program that knows no such path.
         self.status: bytes | None = None
         self.status_gate: asyncio.Event | None = None
+        self.knows_logout = True
         # What it shows the controller to be called, and what it is called with: line, headers and body.
         self.secret = secrets.token_hex(32)
         self.echo = False
@@ -89,6 +90,7 @@ class Process:
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
         app.router.add_get("/v1/events", self._events)
+        app.router.add_post("/v1/logout", self._logout)
         app.router.add_route("*", "/v1/{rest:.*}", self._answer)
         self.log.open()
         self._runner = web.AppRunner(
@@ -129,6 +131,12 @@ class Process:
         if self._runner is not None:
             await self._runner.cleanup()
             await self.log.close(2)
+
+    async def _logout(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(f"{request.method} {request.raw_path}")
+        if not self.knows_logout:
+            raise web.HTTPNotFound
+        return web.json_response({"account": self.account.name.name, "logged_out": True})
 
     async def _note(self, request: web.Request) -> None:
         if self.echo:
@@ -224,6 +232,7 @@ class StandInUnits:
         self.records: dict[str, UnitRecord] = {}
         self.calls: list[str] = []
         self.refuse: str = ""
+        self.forbidden: str = ""
         self.refused: set[str] = set()
         self.hold: asyncio.Event | None = None
         self.hold_stops = True
@@ -245,6 +254,8 @@ class StandInUnits:
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
         self.calls.append(f"{verb} {unit_of(instance)}")
+        if self.forbidden:
+            raise UnitFailed(f"{unit_of(instance)}: {verb} failed: {self.forbidden}")
         match verb:
             case Verb.START:
                 await self._start(instance)

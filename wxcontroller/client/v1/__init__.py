@@ -3,6 +3,7 @@
 The controller asks here and shows the answers under its own /v1; who may call is checked as for /openwx.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.status import status_of
 
+_LOGOUT_SECONDS = 20.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -25,8 +27,21 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     async def status(_: web.Request) -> web.StreamResponse:
         return json_answer(status_of(parts, inbox))
 
+    async def logout(_: web.Request) -> web.StreamResponse:
+        """POST: end the session for good. The process stays, parked, until it is stopped."""
+        try:
+            async with asyncio.timeout(_LOGOUT_SECONDS):
+                await parts.driver.logout()
+        except TimeoutError:
+            raise Refused(504, "too-slow", "the logout was not done in time", "try it again") from None
+        except OSError as problem:
+            why = f"the session can't be deleted: {problem.strerror or problem}"
+            raise Refused(500, "disk", why, "see to the account's state directory, or remove the account") from None
+        return json_answer({"account": parts.config.name.name, "logged_out": True})
+
     deliveries = Deliveries(parts)
     app.router.add_get("/v1/status", status)
+    app.router.add_post("/v1/logout", _told(logout))
     app.router.add_get("/v1/deliveries", _told(deliveries.listed))
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))

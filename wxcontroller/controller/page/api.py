@@ -43,8 +43,8 @@ class Shape:
     kind: str
 
 
-def rendered(environment: jinja2.Environment) -> bytes:
-    """Return the page."""
+def rendered(environment: jinja2.Environment, root: str) -> bytes:
+    """Return the page; its assets are under ``root``."""
     document = openapi()
     groups: dict[str, list[Call]] = {}
     for path, operations in obj(document["paths"]).items():
@@ -53,7 +53,7 @@ def rendered(environment: jinja2.Environment) -> bytes:
             groups.setdefault(tag, []).append(_call(method.upper(), path, obj(operation)))
     schemas = [_shape(name, obj(schema)) for name, schema in obj(obj(document["components"])["schemas"]).items()]
     template = environment.get_template("api.html.j2")
-    return template.render(info=document["info"], groups=groups, schemas=schemas).encode()
+    return template.render(root=root, info=document["info"], groups=groups, schemas=schemas).encode()
 
 
 def _call(method: str, path: str, operation: JsonObject) -> Call:

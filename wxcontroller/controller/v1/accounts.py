@@ -2,23 +2,28 @@
 
 from aiohttp import web
 
-from wxcontroller.controller.access import caller
+from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.v1 import client
+from wxcontroller.controller.v1.passing import told_to
+from wxcontroller.controller.v1.watching import wants_stream, watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadOption
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
 
 _MOST_BODY = 64 * 1024
 
 
-async def all_accounts(request: web.Request) -> web.Response:
-    """GET /v1/accounts: every account that has a file and is the caller's, by id."""
+async def all_accounts(request: web.Request) -> web.StreamResponse:
+    """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream to who asks for one."""
+    if wants_stream(request):
+        return await watch(request)
     who, views = caller(request), await context(request).accounts.views()
     accounts: list[JsonValue] = [account_json(view) for view in views if who.may_see(view.instance)]
     return json_response({"accounts": accounts})
@@ -30,6 +35,33 @@ async def one_account(request: web.Request) -> web.Response:
     view = await shared.accounts.the(request.match_info["name"])
     told = await client.ask(shared.upstream, view, shared.port_secrets.headers(view.instance, Scope.READ))
     return json_response({**account_json(view), **told.as_json()})
+
+
+async def add(request: web.Request) -> web.Response:
+    """POST /v1/accounts ``{"name": …, "options": {…}}``: registers an account, which does not run yet; 201."""
+    accounts = context(request).accounts
+    body = await json_object(request, 'send {"name": "alice", "options": {"post_api": "http://…"}}')
+    if unknown := sorted(body.keys() - {"name", "options"}):
+        raise BadRequest(f"unknown key {unknown[0][:64]}", "name and options are known")
+    name = parse_name(text(body.get("name")))
+    hold_to_accounts(request, name.name)
+    options = body.get("options", {})
+    if not isinstance(options, dict):
+        raise BadRequest("options is no object", 'send {"option": "value"}')
+    given = texts(options)
+    checked = check_options(given.items())
+    view = await accounts.add(name, checked.given, given)
+    ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
+    return json_response({**account_json(view), **ignored}, 201)
+
+
+async def logout(request: web.Request) -> web.Response:
+    """POST /v1/accounts/{name}/logout: ends its WeChat session for good, and stops it; it needs a scan then."""
+    shared = context(request)
+    view = await shared.accounts.the(request.match_info["name"])
+    await told_to(shared, view, "/v1/logout", caller(request).scope)
+    stopped = await shared.accounts.stop(view.account.name.name)
+    return json_response(account_json(stopped.after))
 
 
 async def start(request: web.Request) -> web.Response:
@@ -73,15 +105,25 @@ async def remove(request: web.Request) -> web.Response:
 
 async def _options(request: web.Request) -> dict[str, str]:
     """Return the options of a JSON body: an object of texts, numbers and booleans. Raises BadRequest, BadOption."""
+    return texts(await json_object(request, 'send {"option": "value"}, or nothing'))
+
+
+async def json_object(request: web.Request, remedy: str) -> JsonObject:
+    """Return the JSON object that a body is, an empty one for no body. Raises BadRequest with this remedy."""
     body = await whole(request, _MOST_BODY)
     if not body.strip():
         return {}
     try:
         content = read_json(body)
     except ValueError:
-        raise BadRequest("the body is not JSON", 'send an object of options, {"post_api": "http://…"}') from None
+        raise BadRequest("the body is not JSON", remedy) from None
     if not isinstance(content, dict):
-        raise BadRequest("the body is not a JSON object", 'send {"option": "value"}, or nothing')
+        raise BadRequest("the body is not a JSON object", remedy)
+    return content
+
+
+def texts(content: JsonObject) -> dict[str, str]:
+    """Return options as texts. Raises BadOption for one that is neither text, number nor truth value."""
     found: dict[str, str] = {}
     for name, value in content.items():
         if isinstance(value, bool):

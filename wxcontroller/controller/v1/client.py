@@ -17,7 +17,7 @@ PATIENCE = 2.0
 _MOST = 64 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=PATIENCE)
 # What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
-_SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time")
+_SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
 
 
 @dataclass(frozen=True, slots=True)

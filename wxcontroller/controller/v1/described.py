@@ -116,8 +116,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "roster": ANYTHING,
             "last_message_time": ANYTHING,
             "last_sync_time": maybe(WHOLE),
+            "memory": maybe(WHOLE),
         },
-        ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time"),
+        ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory"),
         "what the account's program says of itself at the moment",
     ),
     "Queue": record(
@@ -187,6 +188,9 @@ _ROW = record(
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
     }
 )
+_IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
+_MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
+_OPTIONS_SHOWN = record({"account": TEXT, "options": {"type": "object"}})
 _PROBLEM = record(
     {
         **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
@@ -194,6 +198,7 @@ _PROBLEM = record(
         "told": SWITCH,
     }
 )
+_LINE = record({"cursor": TEXT, "time": NUMBER, "priority": WHOLE, "message": TEXT, "event": maybe(TEXT)})
 _QR = Content(
     {
         JSON: record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
@@ -203,11 +208,36 @@ _QR = Content(
     }
 )
 
+# What may be answered to what only the account's program knows.
+_PASSED_ON = (*_ALWAYS, 404, 409, 415, 504)
+
 V1: tuple[Route, ...] = (
     _v1("GET", "openapi.json", "this document", {"type": "object"}),
     _v1("GET", "health", "how the controller is", ref("Health"), troubled=ref("Health")),
-    _v1("GET", "accounts", "all accounts", record({"accounts": listing(ref("Account"))})),
+    _v1(
+        "GET",
+        "accounts",
+        "all accounts; with Accept: text/event-stream all of them, and then those that change",
+        Content({JSON: record({"accounts": listing(ref("Account"))}), described_log.STREAM: TEXT}),
+    ),
     _v1("GET", "accounts/{name}", "one account", _and(ref("Account"), ref("Told"))),
+    _v1("GET", "health/units", "whether systemd does what the controller asks", _MAY_ACT),
+    Route(
+        *("POST", "/v1/accounts", "add one, without a start", {201: _and(ref("Account"), _IGNORED)}),
+        body=record({"name": TEXT, "options": ref("Options")}, ("options",)),
+        failures=(*_ALWAYS, 409),
+        tag="v1",
+    ),
+    _v1("POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"), (409, 504)),
+    _v1("GET", "accounts/{name}/options", "its options, without secrets", _OPTIONS_SHOWN),
+    _v1(
+        "PATCH",
+        "accounts/{name}/options",
+        "store other options, null gives one its default again; they count from the next start",
+        _and(ref("Account"), record({"options": {"type": "object"}, "note": TEXT}, ("note",)), _IGNORED),
+        (409,),
+        body={"type": "object"},
+    ),
     _v1(
         "DELETE",
         "accounts/{name}",
@@ -230,6 +260,13 @@ V1: tuple[Route, ...] = (
         "the QR code to scan: whoever has it can begin a login",
         _QR,
         parameters=(Parameter("format", "json, or drawn", word("json", "svg", "png", "txt")),),
+    ),
+    _v1(
+        "GET",
+        "accounts/{name}/journal",
+        "the end of its journal",
+        record({"account": TEXT, "lines": listing(_LINE)}),
+        parameters=(Parameter("lines", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),),
     ),
     _v1(
         "GET",
@@ -263,7 +300,8 @@ V1: tuple[Route, ...] = (
         record({"id": TEXT, "channels": listing(TEXT)}),
         (409, 429),
     ),
-    *described_log.routes("/v1/accounts/{name}", (_NAME,), (*_ALWAYS, 404, 409, 415, 504)),
+    *described_log.routes("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
+    described_log.events("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
 )
 
 

@@ -9,8 +9,26 @@ from wxcontroller import __version__
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.units import Verb
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.names import unit_of
+
+# An id that only a name with this very hash would have: nobody's unit is stopped by asking.
+_NOBODY = "x-aaaaaaaaaaaaaaa"
+_PATIENCE = 10.0
+
+
+async def may_act(request: web.Request) -> web.Response:
+    """GET /v1/health/units: whether systemd, and polkit before it, does what the controller asks; ``reason`` if not.
+
+    It is asked to stop a unit that nobody has.
+    """
+    try:
+        await context(request).accounts.units.act(Verb.STOP, _NOBODY, _PATIENCE)
+    except UnitFailed as problem:
+        return json_response({"may_act": False, "reason": problem.message.replace(unit_of(_NOBODY), "a unit")})
+    return json_response({"may_act": True, "reason": None})
 
 
 async def health(request: web.Request) -> web.Response:

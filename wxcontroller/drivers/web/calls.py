@@ -96,6 +96,24 @@ class Calls:
         body: JsonObject = {"Code": code, "FromUserName": session.me, "ToUserName": to, "ClientMsgId": now_ms()}
         return await self.post("webwxstatusnotify", session, "", body)
 
+    async def logout(self, session: Session) -> Answer:
+        """End the session for all who hold its cookies (5.17)."""
+        query = query_of(redirect=1, type=0, skey=session.skey)
+        request = Request(
+            "webwxlogout",
+            session.domain,
+            CGI + "webwxlogout",
+            query,
+            method="POST",
+            body=query_of(sid=session.sid, uin=session.uin).encode(),
+            headers={
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Referer": f"https://{session.domain}/",
+            },
+            timeout=10.0,
+        )
+        return await self._transport.send(request)
+
     # -- contacts
 
     async def contacts(self, session: Session, seq: int) -> Answer:

@@ -4,6 +4,7 @@ Three layers by knowledge, so that a change at WeChat touches one: ``calls`` kno
 ``contacts`` and ``messages`` know answers, ``login``, ``sync`` and ``roster`` know what to do with them.
 """
 
+import asyncio
 import logging
 import secrets
 import time
@@ -102,32 +103,81 @@ class WebDriver:
         self._identities = Identities(context.identities)
         self._vitals = context.vitals
         self._session: _Live | None = None  # while it is alive
+        self._leave, self._left = asyncio.Event(), asyncio.Event()
+        self._runs = False
+        self._trouble: OSError | None = None  # of forgetting the session
         self._files_as_web = False  # the desktop page's form for files was refused
         self._last_client_id = 0
 
     async def run(self, emit: Emit) -> Ended:
         """See Driver.run. Exceptions that ``emit`` raises come out as they are."""
         self._saved.load()
+        async with self._transport:
+            working = asyncio.ensure_future(self._work(emit))
+            leaving = asyncio.ensure_future(self._leave.wait())
+            self._runs = True
+            try:
+                await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    return working.result()
+                session = self._session.session if self._session else None
+                working.cancel()
+                await asyncio.wait({working})
+                return await self._logged_out(session)
+            finally:
+                self._runs = False
+                for task in (working, leaving):
+                    task.cancel()
+                await asyncio.gather(working, leaving, return_exceptions=True)
+                self._left.set()
+
+    async def _logged_out(self, session: Session | None) -> Ended:
+        """Tell WeChat, and forget the session in any case."""
+        try:
+            if session is not None:
+                _ = await self._calls.logout(session)
+        except WeChatError as problem:
+            log.warning("WeChat may not have heard of the logout: %s; end the session on the phone", problem.message)
+        self._forget()
+        return Ended(EndReason.LOGGED_OUT, "as was asked for; start the account to log in again")
+
+    def _forget(self) -> None:
+        try:
+            self._saved.forget()
+        except OSError as problem:
+            self._trouble = problem
+
+    async def logout(self) -> None:
+        """See Driver.logout."""
+        if self._runs:
+            self._leave.set()
+            await self._left.wait()
+        else:
+            self._forget()
+        if self._trouble is not None:
+            raise self._trouble
+
+    async def _work(self, emit: Emit) -> Ended:
+        """Log in and listen, again and again."""
         pulse = Pulse(emit, self._timing, self._vitals)
         login = Login(self._calls, self._saved, pulse, self._timing, self._login_options)
         losses: deque[float] = deque(maxlen=self._timing.relogins)
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
-        async with self._transport:
-            try:
-                while True:
-                    entered = await login.enter()
-                    if isinstance(entered, Ended):
-                        return entered
-                    began = time.monotonic()
-                    lost = await self._hold(entered, pulse)
-                    await pulse.emit(SessionLost(lost.reason, lost.ret))
-                    ended = await self._judge(entered.way, lost, time.monotonic() - began, losses)
-                    if ended is not None:
-                        return ended
-                    await pulse.pause(pause.next())
-            finally:
-                self._session = None
-                self._saved.save_now()
+        try:
+            while True:
+                entered = await login.enter()
+                if isinstance(entered, Ended):
+                    return entered
+                began = time.monotonic()
+                lost = await self._hold(entered, pulse)
+                await pulse.emit(SessionLost(lost.reason, lost.ret))
+                ended = await self._judge(entered.way, lost, time.monotonic() - began, losses)
+                if ended is not None:
+                    return ended
+                await pulse.pause(pause.next())
+        finally:
+            self._session = None
+            self._saved.save_now()
 
     async def _hold(self, entered: Entered, pulse: Pulse) -> Lost:
         """Load the contacts and listen until the session is lost."""

@@ -117,6 +117,16 @@ class Saved:
         if content is not None:
             self._note(content, self._write(content, self._number))
 
+    def forget(self) -> None:
+        """Drop the session and all cookies, here and where they are stored. Raises OSError when that fails."""
+        with self._writing:
+            self._number += 1
+            self._written = self._number  # a write that is still under way comes too late
+            self.memory.session = None
+            self.memory.jar.clear()
+            self._store.clear()
+            self._last = b""
+
     def _changed(self) -> bytes | None:
         content = json.dumps(_stored(self.memory), separators=(",", ":")).encode() if self._keep else self._last
         if content == self._last:

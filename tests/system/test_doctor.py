@@ -1,0 +1,245 @@
+"""wxctl doctor and config check against a machine on which things are really broken, one after the other."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.system.actors import Caller, Phone, log_in, until, use_sandbox
+from tests.system.host import Host
+from tests.system.units import dropin, port_of
+
+pytestmark = pytest.mark.system
+_FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+_RULE = "/usr/share/polkit-1/rules.d/50-wxcontroller.rules"
+
+
+@dataclass
+class World:
+    host: Host
+    caller: Caller
+    phone: Phone
+    uin: str
+
+    def doctor(self, code: int, *environment: str) -> list[tuple[str, str, str, str]]:
+        """Return level, check, message and remedy of all that is not ok."""
+        done = self.host.run("env", *environment, "wxctl", "doctor", "--quiet", "--json", check=False)
+        assert done.returncode == code, (done.stdout, done.stderr)
+        rows = json.loads(done.stdout)
+        return [(row["level"], row["check"], row["message"], row["remedy"]) for row in rows]
+
+    def finds(self, level: str, check: str, words: str, *environment: str) -> str:
+        """Assert that this is found, and return what to do."""
+        found = self.doctor(1 if level == "fail" else 0, *environment)
+        for one in found:
+            if one[:2] == (level, check) and words in one[2]:
+                assert one[3], one
+                return one[3]
+        raise AssertionError(found)
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    use_sandbox(host)
+    caller, phone = Caller(host), Phone(host)
+    uin = phone.account("病人")
+    log_in(caller, phone, "alice", uin)
+    yield World(host, caller, phone, uin)
+
+
+@pytest.fixture(autouse=True)
+def _well_again(world: World) -> Iterator[None]:
+    """Before and after each fault nothing is found: what one breaks, it mends."""
+    assert world.doctor(0) == []
+    yield
+    assert world.doctor(0) == []
+
+
+def test_what_is_well_is_said(world: World) -> None:
+    told = world.host.text("wxctl", "doctor").splitlines()
+    assert {line.split()[0] for line in told} == {"ok"}
+    checks = {line.split()[1].rstrip(":") for line in told}
+    for check in ("configuration", "services", "polkit", "sandbox", "boot", "credentials", "disk", "ports"):
+        assert check in checks
+    for check in ("controller", "WeChat", "clock", "account", "program", "reports", "alerts"):
+        assert check in checks
+
+
+def test_polkits_rule_is_missing(world: World) -> None:
+    world.host.run("mv", _RULE, "/root/rule")
+    try:
+        remedy = world.finds("fail", "polkit", "the rule that lets the controller start accounts is missing")
+        assert "--reinstall wxcontroller" in remedy
+    finally:
+        world.host.run("mv", "/root/rule", _RULE)
+
+
+def test_another_rule_forbids(world: World) -> None:
+    rule = "/etc/polkit-1/rules.d/10-no.rules"
+    content = b'polkit.addRule(function (a, s) { if (s.user === "wxcontroller") return polkit.Result.NO; });\n'
+    world.host.write(rule, content)
+    world.host.run("systemctl", "restart", "polkit")
+    try:
+        remedy = world.finds("fail", "polkit", "the controller may not start and stop accounts")
+        assert "is another rule before" in remedy
+    finally:
+        world.host.run("rm", rule)
+        world.host.run("systemctl", "restart", "polkit")
+
+
+@contextmanager
+def squatter(host: Host, port: int) -> Iterator[None]:
+    """Another program at a port of the host."""
+    unit = f"squatter-{port}"
+    host.run(
+        *("systemd-run", f"--unit={unit}", "--collect", "-p", "Type=exec"),
+        *("socat", f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr", "PIPE"),
+    )
+    try:
+        until(lambda: f":{port}" in host.text("ss", "-Hltn", f"sport = :{port}"), 10, "the squatter")
+        yield
+    finally:
+        host.run("systemctl", "stop", unit)
+
+
+def test_the_controllers_port_is_taken(world: World) -> None:
+    host = world.host
+    host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
+    with squatter(host, 2000):
+        host.run("systemctl", "start", "wxcontroller.socket", check=False)
+        assert "systemctl edit wxcontroller.socket" in world.finds("fail", "ports", "2000 is taken by socat (pid ")
+        assert "journalctl -b -u" in world.finds("fail", "services", "wxcontroller.socket has failed")
+        world.finds("fail", "controller", "127.0.0.1:2000")
+    host.run("systemctl", "reset-failed", "wxcontroller.socket", check=False)
+    host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
+
+
+def test_an_accounts_port_is_taken(world: World) -> None:
+    port = port_of(world.host, "alice")
+    world.host.run("wxctl", "stop", "alice")
+    with squatter(world.host, port):
+        remedy = world.finds("fail", "ports", f"port {port} of alice is taken by socat")
+        assert "/etc/wxcontroller/clients/alice.env" in remedy
+    world.host.run("wxctl", "start", "alice")
+
+
+def test_a_disk_is_full_or_read_only(world: World) -> None:
+    host, place = world.host, "/var/lib/private/wxclient"
+    host.run("mount", "-t", "tmpfs", "-o", "size=20m", "none", place)
+    try:
+        host.run("sh", "-c", f"head -c 30000000 /dev/zero > {place}/fill", check=False)
+        assert "du -xsh" in world.finds("fail", "disk", "sends are refused")
+        host.run("rm", f"{place}/fill")
+        host.run("mount", "-o", "remount,ro", place)
+        assert "remount,rw" in world.finds("fail", "disk", "is read-only")
+    finally:
+        host.run("umount", place)
+
+
+def test_wechat_can_not_be_reached(world: World) -> None:
+    world.host.run("wxctl", "stop", "alice")
+    world.host.run("systemctl", "stop", "wxcontroller-sandbox")
+    try:
+        remedy = world.finds("fail", "WeChat", "http://127.0.0.1:2100 in place of wx.qq.com can't be reached")
+        assert "firewall" in remedy
+    finally:
+        world.host.run("systemctl", "start", "wxcontroller-sandbox")
+        world.host.run("wxctl", "start", "alice")
+
+
+@pytest.mark.parametrize(("off", "level", "words"), [("+40", "warn", "s ahead"), ("-600", "fail", "s behind")])
+def test_the_clock_is_off(world: World, off: str, level: str, words: str) -> None:
+    fake = (f"LD_PRELOAD={_FAKETIME}", f"FAKETIME={off}")
+    assert "set-ntp" in world.finds(level, "clock", words, *fake)
+
+
+def test_the_start_after_the_boot_is_stuck(world: World) -> None:
+    mark = "/run/wxcontroller/accounts-started"
+    world.host.run("mv", mark, "/run/wxcontroller/kept")
+    try:
+        fake = (f"LD_PRELOAD={_FAKETIME}", "FAKETIME=+40m")
+        found = world.doctor(1, *fake)
+        assert any(one[:2] == ("warn", "boot") for one in found), found
+    finally:
+        world.host.run("mv", "/run/wxcontroller/kept", mark)
+
+
+def test_a_drop_in_weakens(world: World) -> None:
+    content = "[Service]\nPrivateDevices=no\nMemoryDenyWriteExecute=no\n"
+    with dropin(world.host, "wxclient@alice.service", content):
+        remedy = world.finds("warn", "sandbox", "wxclient@alice.service is less protected")
+        assert remedy == "systemctl edit wxclient@alice.service"
+        [found] = world.doctor(0)
+        assert "/run/systemd/system/wxclient@alice.service.d/test.conf" in found[2]
+        assert "PrivateDevices=no, MemoryDenyWriteExecute=no" in found[2]
+    with dropin(world.host, "wxcontroller.service", "[Service]\nMemoryDenyWriteExecute=no\n"):
+        world.finds("warn", "sandbox", "MemoryDenyWriteExecute=no")
+
+
+def test_a_credential_is_missing(world: World) -> None:
+    with dropin(world.host, "wxcontroller.service", "[Service]\nLoadCredential=tls.crt:/etc/nowhere.pem\n"):
+        world.finds("fail", "credentials", "tls.crt from /etc/nowhere.pem, which is not there")
+    world.host.run("chmod", "755", "/etc/wxcontroller/credentials")
+    assert world.finds("fail", "credentials", "can be read by others").startswith("chmod 700")
+    world.host.run("chmod", "700", "/etc/wxcontroller/credentials")
+
+
+def test_a_service_is_masked_or_down(world: World) -> None:
+    world.host.run("systemctl", "mask", "--runtime", "polkit.service")
+    assert world.finds("fail", "services", "polkit.service is masked") == "systemctl unmask polkit.service"
+    world.host.run("systemctl", "unmask", "--runtime", "polkit.service")
+    world.host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
+    assert "start" in world.finds("fail", "services", "wxcontroller.socket is inactive: nobody reaches")
+    world.host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
+
+
+def test_an_account_is_flagged_down_or_behind(world: World) -> None:
+    host = world.host
+    host.run("systemctl", "stop", "wxclient@alice")
+    assert "wxctl start alice" in world.finds("fail", "account", "alice should be up, but is not")
+    flagged = world.phone.account("封号")
+    log_in(world.caller, world.phone, "bob", flagged)
+    world.phone.end_session(flagged, 1102)
+    until(lambda: world.caller.account("bob")["login_state"] == "parked", 30, "bob parked")
+    assert "wxctl start bob" in world.finds("fail", "account", "bob has given up")
+    host.run("wxctl", "remove", "bob", "--yes")
+    host.run("wxctl", "start", "alice")
+
+
+def test_settings_and_files_are_wrong_in_many_places(world: World) -> None:
+    """All of it is told at once, with file, line and key; and it is fit for ExecStartPre=."""
+    host = world.host
+    assert host.text("wxctl", "config", "check") == "all that is configured is good\n"
+    assert host.text("wxctl", "config", "check", "--quiet") == ""
+    wrong, client = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml", "/etc/wxcontroller/clients/alice.env"
+    host.write(wrong, b'max_clients = 5\nmax_client = 7\n\npoll_interval = "soon"\n')
+    host.write(client, b'# mine\nMOJO_WEIXIN_LANG="klingon"\nMOJO_WEIXIN_SEND_INTERVALL=3\n', 0o640)
+    try:
+        done = host.run("wxctl", "config", "check", check=False)
+        told = done.stdout.decode()
+        assert done.returncode == 78
+        assert f"fail: {wrong}:2: max_client: unknown key max_client\n" in told
+        assert f"fail: {wrong}:4: poll_interval: must be a number" in told
+        assert f"fail: {client}:2: MOJO_WEIXIN_LANG: must be one of" in told
+        assert f"warn: {client}:3: MOJO_WEIXIN_SEND_INTERVALL: is no variable of ours" in told
+        rows = json.loads(host.run("wxctl", "config", "check", "--json", check=False).stdout)
+        assert [(row["line"], row["key"]) for row in rows][:2] == [(2, "max_client"), (4, "poll_interval")]
+        assert sum(one[1] == "configuration" for one in world.doctor(1)) == len(rows)
+        # As docs/operations.md tells: within the controller's own sandbox.
+        pre = "[Service]\nExecStartPre=/usr/bin/wxctl config check --quiet\nExecPaths=/usr/bin/wxctl\nRestart=no\n"
+        with dropin(host, "wxcontroller.service", pre):
+            assert host.run("systemctl", "restart", "wxcontroller", check=False).returncode != 0
+            assert f"fail: {wrong}:2: max_client" in host.journal("wxcontroller.service", lines=20)
+            host.run("mv", wrong, client, "/root")
+            host.run("systemctl", "restart", "wxcontroller")
+            host.run("mv", "/root/zz.toml", wrong)
+            host.run("mv", "/root/alice.env", client)
+        as_controller = host.run("wxctl", "config", "check", user="wxcontroller", check=False)
+        assert as_controller.returncode == 78
+        assert f"fail: {client}: the controller can't read it" in told
+        host.run("chgrp", "wxcontroller", client)
+        assert "can't read it" not in host.run("wxctl", "config", "check", check=False).stdout.decode()
+    finally:
+        host.run("rm", wrong, client)

@@ -1,0 +1,328 @@
+"""wxctl on the installed system: moving an account, its verbs with a token, and without the controller."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.host import Host
+from tests.system.units import dropin
+
+pytestmark = pytest.mark.system
+NAME = "mover"
+UNIT = f"wxclient@{NAME}.service"
+BUNDLE, KEY = "/root/mover.wxaccount", "/root/key"
+PLACES = ("/var/lib/private/wxclient", "/etc/wxcontroller/clients", "/etc/wxcontroller/credentials")
+
+
+@dataclass
+class World:
+    host: Host
+    caller: Caller
+    phone: Phone
+    hook: Webhook
+    uin: str
+
+    def wxctl(self, *arguments: str, code: int = 0) -> str:
+        """Run it as root; return what it printed on both outputs."""
+        done = self.host.run("wxctl", *arguments, check=False)
+        told = (done.stdout + done.stderr).decode()
+        assert done.returncode == code, told
+        return told
+
+    def write(self, *texts: str) -> None:
+        for text in texts:
+            self.phone.write(self.uin, self.phone.friend(self.uin), text)
+
+    def pending(self) -> list[tuple[str, int]]:
+        """Ids and numbers of the reports of messages that wait."""
+        rows = json.loads(self.host.run("wxctl", "deliveries", "list", NAME, "--json").stdout)
+        return [(row["id"], row["seq"]) for row in rows if row["type"] == "friend_message"]
+
+    def got(self) -> list[Json]:
+        return [report for report in self.hook.reports if report["post_type"] == "receive_message"]
+
+    def leftovers(self) -> list[str]:
+        found = self.host.text("find", *PLACES, "-mindepth", "1", "-maxdepth", "1").splitlines()
+        return sorted(line for line in found if line)
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    use_sandbox(host)
+    caller, phone = Caller(host), Phone(host)
+    uin = phone.account("搬家")
+    host.write(KEY, b"correct horse battery\n", 0o600)
+    host.write("/root/wrong", b"another passphrase\n", 0o600)
+    with Webhook(host) as hook:
+        log_in(caller, phone, NAME, uin, post_api=hook.address, webhook_retry_first="1", webhook_retry_longest="1")
+        yield World(host, caller, phone, hook, uin)
+
+
+def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World) -> None:
+    """As to another machine: nothing is left here in between but the file."""
+    host = world.host
+    host.write(f"/etc/wxcontroller/clients/{NAME}.env", b'MOJO_WEIXIN_LANG="en_US"\n', 0o640)
+    host.run("chgrp", "wxcontroller", f"/etc/wxcontroller/clients/{NAME}.env")
+    host.write(f"/etc/wxcontroller/credentials/{NAME}.webhook-secret", b"s3cret-of-mover\n", 0o600)
+    world.wxctl("restart", NAME)
+    world.hook.answer = lambda report: 503 if report["post_type"] == "receive_message" else 200
+    world.write("first secret text", "second", "third")
+    before = until(lambda: world.pending() if len(world.pending()) == 3 else None, 20, "three reports that wait")
+    port = world.caller.account(NAME)["port"]
+
+    refused = world.wxctl("export", NAME, BUNDLE, "--passphrase-file", KEY, code=1)
+    assert "is active: a copy of a living account" in refused
+    with dropin(host, UNIT, "[Service]\nNice=1\n"):
+        told = world.wxctl("export", NAME, BUNDLE, "--stop", "--passphrase-file", KEY)
+    assert "it stays stopped here" in told
+    assert f"/run/systemd/system/{UNIT}.d/test.conf is not in it" in told
+    account = world.caller.account(NAME)
+    assert (account["desired"], account["unit_state"]) == ("stopped", "absent")
+    assert host.text("stat", "-c", "%a %U", BUNDLE).split() == ["600", "root"]
+    content = host.read(BUNDLE)
+    for secret in (b"first secret text", b"s3cret-of-mover", b"wxsid", b"SQLite", b"mover"):
+        assert secret not in content
+    assert "is there already" in world.wxctl("export", NAME, BUNDLE, "--passphrase-file", KEY, code=8)
+    assert host.read(BUNDLE) == content
+
+    world.wxctl("remove", NAME, "--yes")
+    host.run("rm", f"/etc/wxcontroller/clients/{NAME}.env", f"/etc/wxcontroller/credentials/{NAME}.webhook-secret")
+    assert world.leftovers() == []
+    world.write("while it was nowhere")
+    codes = len(world.phone.call("GET", "/logins"))
+
+    assert "passphrase is wrong" in world.wxctl("import", BUNDLE, "--passphrase-file", "/root/wrong", code=9)
+    assert world.leftovers() == []
+    told = world.wxctl("import", BUNDLE, "--passphrase-file", KEY)
+    assert f"with port {port}; start it: wxctl start {NAME}" in told
+    assert world.caller.account(NAME)["desired"] == "stopped"
+    modes = host.text(
+        "stat", "-c", "%a %U:%G", *(f"{place}/{name}" for place, name in zip(PLACES, names(), strict=True))
+    )
+    assert modes.splitlines() == ["700 root:root", "640 root:wxcontroller", "600 root:root"]
+    assert "already" in world.wxctl("import", BUNDLE, "--passphrase-file", KEY, code=8)
+
+    world.hook.answer = lambda _: 200
+    world.wxctl("start", NAME, "--timeout", "60")
+    # No code was asked for, and nobody scanned.
+    assert len(world.phone.call("GET", "/logins")) == codes
+    assert world.hook.wait_for(lambda report: report.get("event") == "login" and report["params"] == [0])
+    until(lambda: len(world.got()) == 4, 30, "all reports")
+    assert [one["content"] for one in world.got()] == [
+        "first secret text",
+        "second",
+        "third",
+        "while it was nowhere",
+    ]
+    assert [one["_delivery"] for one in world.got()][:3] == [event_id for event_id, _ in before]
+    log_name, _, last = world.got()[3]["_delivery"].partition("-")
+    assert (log_name, int(last) > before[2][1]) == (before[0][0].partition("-")[0], True)
+    options = json.loads(host.run("wxctl", "show", NAME, "--json").stdout)["options"]
+    assert options["lang"] == {"value": "en_US", "default": "zh_CN", "from": "settings"}
+    assert options["webhook_retry_first"]["from"] == "request"
+    owner = host.text("stat", "-c", "%U", f"/var/lib/wxclient/{NAME}/events.db").strip()
+    assert owner == f"wxc-{NAME}"
+    assert world.wxctl("send", NAME, "filehelper", "from here") == "sent to friend 文件传输助手\n"
+
+
+def names() -> tuple[str, str, str]:
+    return NAME, f"{NAME}.env", f"{NAME}.webhook-secret"
+
+
+def test_nothing_is_taken_in_by_halves(world: World) -> None:
+    host = world.host
+    world.caller.openwx("start_client", client="other")
+    world.caller.until_state("other", "scaning")
+    world.wxctl("export", "other", "/root/other", "--stop", "--passphrase-file", KEY)
+    world.wxctl("remove", "other", "-y")
+    before = world.leftovers()
+    size = int(host.text("stat", "-c", "%s", "/root/other"))
+    for cut in (size - 1, size // 2, 40, 0):
+        host.run("sh", "-c", f"head -c {cut} /root/other > /root/cut")
+        world.wxctl("import", "/root/cut", "--passphrase-file", KEY, code=9)
+    # What an earlier account has left is not overwritten, and a refusal of the controller takes all back.
+    host.write("/etc/wxcontroller/clients/other.env", b"", 0o644)
+    host.run("mkdir", "-m", "700", "/var/lib/private/wxclient/other")
+    assert "of an earlier other" in world.wxctl("import", "/root/other", "--passphrase-file", KEY, code=8)
+    host.run("rmdir", "/var/lib/private/wxclient/other")
+    host.run("rm", "/etc/wxcontroller/clients/other.env")
+    host.run("mount", "-t", "tmpfs", "-o", "size=64k", "none", "/var/lib/private/wxclient")
+    try:
+        assert "No space left" in world.wxctl("import", "/root/other", "--passphrase-file", KEY, code=1)
+    finally:
+        host.run("umount", "/var/lib/private/wxclient")
+    token = host.run("wxctl", "token", "create", "reader").stdout.decode().strip()
+    weak = ("env", f"WXCTL_TOKEN={token}", "wxctl", "import", "/root/other", "--passphrase-file", KEY)
+    refused = host.run(*weak, check=False)
+    host.run("wxctl", "token", "revoke", "reader")
+    assert (refused.returncode, b"needs the scope control" in refused.stderr) == (7, True)
+    assert world.leftovers() == before
+    assert world.caller.v1("GET", "/accounts/other")[0] == 404
+    refused = host.run("wxctl", "export", NAME, "-", "--passphrase-file", KEY, user="nobody", check=False)
+    assert (refused.returncode, b"root alone" in refused.stderr) == (1, True)
+    # Through a pipe, as by ssh.
+    piped = "wxctl export other - --passphrase-file /root/key | cat > /root/piped"
+    world.wxctl("import", "/root/other", "--passphrase-file", KEY)
+    host.run("bash", "-o", "pipefail", "-c", piped)
+    world.wxctl("remove", "other", "-y")
+    host.run("bash", "-c", "wxctl import - --passphrase-file /root/key < /root/piped")
+    world.wxctl("remove", "other", "-y")
+    assert world.leftovers() == before
+
+
+def test_a_link_that_an_account_has_planted_is_not_followed(world: World) -> None:
+    host = world.host
+    world.wxctl("add", "planter")
+    host.run("mkdir", "-p", "-m", "700", "/var/lib/private/wxclient/planter/media")
+    for kind in ("-s", "-P"):
+        host.run("ln", kind, "/etc/shadow", f"/var/lib/private/wxclient/planter/media/link{kind}")
+    host.run("mkfifo", "/var/lib/private/wxclient/planter/pipe")
+    host.run("ln", "-s", "/etc", "/var/lib/private/wxclient/planter/etc")
+    done = json.loads(
+        host.run("wxctl", "export", "planter", "/root/planter", "--json", "--passphrase-file", KEY).stdout
+    )
+    left = ["state/etc", "state/media/link-P", "state/media/link-s", "state/pipe"]
+    assert (done["files"], sorted(done["left_out"])) == (0, left)
+    world.wxctl("remove", "planter", "-y")
+
+
+def test_every_verb_works_with_a_token(world: World) -> None:
+    """As somebody else, by a URL and a file with a token: what a remote caller has."""
+    host = world.host
+    token = host.run("wxctl", "token", "create", "bo", "--scope", "admin").stdout
+    host.run("install", "-m", "600", "-o", "nobody", "/dev/null", "/var/tmp/bo.token")
+    host.run("sh", "-c", "cat > /var/tmp/bo.token", input=token)
+    picture = bytes(range(256)) * 100
+    host.write("/var/tmp/file.bin", picture)
+
+    def wxctl(*arguments: str, code: int = 0) -> str:
+        given = ("--url", "http://localhost:2000", "--token-file", "/var/tmp/bo.token")
+        done = host.run("wxctl", *arguments, *given, user="nobody", check=False)
+        assert done.returncode == code, (arguments, done)
+        return done.stdout.decode()
+
+    try:
+        assert host.run("wxctl", "list", user="nobody", check=False).returncode == 7
+        assert [one["name"] for one in json.loads(wxctl("list", "--json"))] == [NAME]
+        assert json.loads(wxctl("status", NAME, "--json"))["login_state"] == "running"
+        wxctl("status")
+        wxctl("add", "remote", "--option", "lang=en_US")
+        wxctl("set", "remote", "send_interval=4", "--unset", "lang")
+        options = json.loads(wxctl("show", "remote", "--json"))["options"]
+        assert (options["send_interval"]["value"], options["lang"]["from"]) == ("4", "default")
+        wxctl("start", "remote", "--no-wait")
+        until(lambda: host.run("wxctl", "qr", "remote", "--json", check=False).returncode == 0, 20, "a code")
+        assert json.loads(wxctl("qr", "remote", "--json"))["link"].startswith("https://login.")
+        wxctl("restart", "remote", "--no-wait")
+        wxctl("stop", "remote")
+        wxctl("remove", "remote", "--yes")
+        before = len(world.phone.sent(world.uin, seconds=0))
+        wxctl("send", NAME, "filehelper", "--file", "/var/tmp/file.bin")
+        [sent] = world.phone.sent(world.uin, before)
+        assert sent["md5"] == hashlib.md5(picture).hexdigest()
+        assert wxctl("deliveries", "list").startswith("ACCOUNT")
+        wxctl("deliveries", "list", NAME)
+        lines = wxctl("events", NAME, "--since", "1h", "--json", "--count", "3").splitlines()
+        assert [json.loads(line)["event"]["account"] for line in lines] == [NAME] * 3
+        assert (
+            "controller: answers"
+            in host.run(
+                "env", f"WXCTL_TOKEN={token.decode().strip()}", "wxctl", "doctor", user="nobody", check=False
+            ).stdout.decode()
+        )
+        exposed = ("--url", "http://192.0.2.1:2000", "--token-file", "/var/tmp/bo.token")
+        refused = host.run("wxctl", "list", *exposed, user="nobody", check=False)
+        assert (refused.returncode, b"without encryption" in refused.stderr) == (2, True)
+    finally:
+        host.run("wxctl", "token", "revoke", "bo")
+
+
+def test_events_are_followed_over_a_restart_of_everything(world: World) -> None:
+    host = world.host
+    follow = "wxctl events mover --json --type friend_message --cursor-file /root/cursor > /root/got -n"
+    host.run("systemd-run", "--unit=follow", "--collect", "bash", "-c", f"{follow} 2")
+    until(lambda: "wxctl" in host.text("ss", "-Htnp", "dport = :2000", check=False), 20, "a reader")
+    world.write("one")
+    until(lambda: b'"one"' in host.read("/root/got"), 20, "the first")
+    host.run("systemctl", "restart", "wxcontroller", UNIT)
+    world.caller.until_state(NAME, "running")
+    world.write("two")
+    until(lambda: host.text("systemctl", "is-active", "follow", check=False).strip() != "active", 40, "the end")
+    events = [json.loads(line)["event"] for line in host.read("/root/got").splitlines()]
+    assert [event["report"]["content"] for event in events] == ["one", "two"]
+    world.write("three")
+    host.run("bash", "-c", f"{follow} 1", timeout=30)
+    [event] = [json.loads(line)["event"] for line in host.read("/root/got").splitlines()]
+    assert event["report"]["content"] == "three"
+
+
+def test_shells_complete_names_and_verbs(world: World) -> None:
+    completed = (
+        "source /usr/share/bash-completion/completions/wxctl; COMP_WORDS=(wxctl {}); COMP_CWORD={}; "
+        '_wxctl_completion wxctl; echo "${{COMPREPLY[@]}}"'
+    )
+    assert world.host.text("bash", "-c", completed.format("stop mo", 2)).split() == [NAME]
+    assert "doctor" in world.host.text("bash", "-c", completed.format("do", 1)).split()
+    for file in ("zsh/vendor-completions/_wxctl", "fish/vendor_completions.d/wxctl.fish"):
+        assert b"_WXCTL_COMPLETE" in world.host.read(f"/usr/share/{file}")
+
+
+def test_without_the_controller_systemd_answers(world: World) -> None:
+    host = world.host
+    world.wxctl("add", "静静")
+    host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
+    try:
+        told = world.wxctl("list", code=3)
+        assert f"{UNIT}: active (running)" in told
+        assert "静静, wxclient@x-" in told
+        assert "this is what systemd knows" in world.wxctl("status", NAME, code=3)
+        assert "systemd has stopped" in world.wxctl("stop", NAME)
+        assert host.text("systemctl", "is-active", UNIT, check=False).strip() == "inactive"
+        assert "it alone stores options" in world.wxctl("start", NAME, "-o", "lang=en_US", code=3)
+        assert "systemd has started" in world.wxctl("start", NAME)
+        assert host.text("systemctl", "is-active", UNIT).strip() == "active"
+        assert "systemd has restarted" in world.wxctl("restart", NAME)
+        assert "logged in" in world.wxctl("logs", NAME)
+        assert "there is no account nobody" in world.wxctl("stop", "nobody", code=4)
+        refused = host.run("wxctl", "stop", NAME, user="nobody", check=False)
+        assert (refused.returncode, b"authentication" in refused.stderr) == (3, True)
+        # An account can leave a machine whose controller is broken.
+        world.wxctl("export", NAME, "/root/away", "--stop", "--passphrase-file", KEY)
+        file = f"/var/lib/wxcontroller/clients/{NAME}.env"
+        assert b'WXCLIENT_DESIRED="stopped"' in host.read(file)
+        assert host.text("stat", "-c", "%U:%G %a", file).strip() == "wxcontroller:wxcontroller 640"
+    finally:
+        host.run("systemctl", "start", "wxcontroller.socket")
+    assert world.caller.account(NAME)["desired"] == "stopped"
+    world.wxctl("start", NAME)
+    world.wxctl("remove", "静静", "-y")
+
+
+def test_a_controller_that_does_not_come_up_is_away(world: World) -> None:
+    """Its port is open all the same: systemd holds it."""
+    wrong = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml"
+    world.host.run("systemctl", "stop", "wxcontroller.service")
+    world.host.write(wrong, b"nonsense = 1\n")
+    try:
+        assert "systemd has stopped" in world.wxctl("stop", NAME)
+        assert "this is what systemd knows" in world.wxctl("list", code=3)
+        told = world.wxctl("doctor", "--quiet", code=1)
+        assert f"fail  configuration: {wrong}:1: nonsense: unknown key" in told
+        assert "fail  controller: " in told
+    finally:
+        world.host.run("rm", wrong)
+        world.host.run("systemctl", "reset-failed", "wxcontroller.service", "wxcontroller.socket", check=False)
+        world.host.run("systemctl", "restart", "wxcontroller.socket", "wxcontroller.service")
+    world.wxctl("start", NAME)
+
+
+def test_a_logout_is_for_good(world: World) -> None:
+    assert "needs a scan" in world.wxctl("logout", NAME, "--yes")
+    assert world.caller.account(NAME)["unit_state"] == "absent"
+    world.wxctl("start", NAME, "--no-wait")
+    world.caller.until_state(NAME, "scaning")
+    world.wxctl("stop", NAME)

@@ -1,0 +1,109 @@
+"""wxctl config check: each fault with its file, line and key; and what is fine is called fine."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import ROOT, Wxctl
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """A system with two accounts, on which all is good."""
+    found = Paths(tmp_path / "root")
+    for directory in (found.settings_dropins, found.overrides, found.accounts):
+        directory.mkdir(parents=True)
+    found.settings_file.write_text((ROOT / "etc/wxcontroller.toml").read_text())
+    template = ROOT / "etc/client.env.j2"
+    found.settings_dropins.joinpath("here.toml").write_text(f'template_path = "{template}"\n')
+    materialiser = Materialiser(found, Settings(template_path=template))
+    for name in ("alice", "小店"):
+        materialiser.start(parse_name(name), {"lang": "en_US"}, {"lang": "en_US"})
+    return found
+
+
+def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
+    done = wxctl("config", "check", "--root", str(paths.root), *more)
+    assert done.returncode == code, done
+    return [line for line in done.stdout.splitlines() if not line.startswith("    ")]
+
+
+def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
+    assert check(wxctl, paths, 0) == ["all that is configured is good"]
+    assert check(wxctl, paths, 0, "--quiet") == []
+    assert check(wxctl, paths, 0, "--strict", "--json") == ["[]"]
+    assert check(wxctl, Paths(paths.root / "empty"), 78)  # without a template there are no accounts
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "line", "key", "words", "level"),
+    [
+        ("wxcontroller.toml.d/a.toml", "x = \n", 1, None, "not TOML", "fail"),
+        ("wxcontroller.toml.d/a.toml", "\n\nx = 1\n", 3, "x", "unknown key x", "fail"),
+        ("wxcontroller.toml.d/a.toml", "[client]\nlang = 'xx'\n", 1, "client", "option lang", "fail"),
+        ("wxcontroller.toml.d/a.toml", "# no\nmax_clients = 0\n", 2, "max_clients", "must be a whole number", "fail"),
+        ("wxcontroller.toml.d/a.toml", 'tls_key = "/k"\n', None, None, "only one is set", "fail"),
+        ("wxcontroller.toml.d/a.toml", 'pid_path = "/x"\n', 1, "pid_path", "has no effect", "warn"),
+        ("clients/alice.env", '#\nMOJO_WEIXIN_LANG="x\n', 2, "MOJO_WEIXIN_LANG", "unclosed quote", "fail"),
+        ("clients/alice.env", "\nMOJO_WEIXIN_LANG=xx\n", 2, "MOJO_WEIXIN_LANG", "must be one of", "fail"),
+        ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "no variable of ours", "warn"),
+        ("clients/alice.env", "PATH=/bin\nsome words\n", 2, None, "has no =", "warn"),
+        ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
+        ("clients/a b.env", "", None, None, "no account's id", "fail"),
+        ("tokens", "\n{", 2, None, "Expecting property name", "fail"),
+        ("credentials/alice.proxy", "nonsense\n", None, None, "must be http://", "fail"),
+        ("credentials/bob.proxy", "http://p:1\n", None, None, "there is no account bob", "warn"),
+        ("credentials/alice.key", "x", None, None, "none that an account's unit asks for", "warn"),
+    ],
+)
+def test_each_fault_is_told_with_its_place(
+    wxctl: Wxctl, paths: Paths, file: str, content: str, line: int | None, key: str | None, words: str, level: str
+) -> None:
+    target = paths.root / "etc/wxcontroller" / file
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(content)
+    target.chmod(0o600 if "credentials" in file else 0o640)
+    code = 78 if level == "fail" else 0
+    [row] = json.loads("\n".join(wxctl("config", "check", "--root", str(paths.root), "--json").stdout.splitlines()))
+    assert (row["level"], row["line"], row["key"]) == (level, line, key), row
+    assert words in row["message"]
+    assert row["remedy"]
+    if words != "only one is set":
+        assert row["file"] == str(target)
+    assert len(check(wxctl, paths, code)) == 1
+    check(wxctl, paths, 78, "--strict")
+
+
+def test_accounts_with_one_port_and_files_that_are_no_accounts(wxctl: Wxctl, paths: Paths) -> None:
+    other = paths.account_file(parse_name("小店").instance)
+    other.write_text(other.read_text().replace('"3001"', '"3000"'))
+    [line] = check(wxctl, paths, 78)
+    assert line.endswith("MOJO_WEIXIN_PLUGIN_OPENWX_PORT: the port 3000 is also that of alice")
+    other.write_text("")
+    [line] = check(wxctl, paths, 78)
+    assert line == f"fail: {other}: MOJO_WEIXIN_ACCOUNT is missing"
+
+
+def test_an_encrypted_credential_is_the_admins(wxctl: Wxctl, paths: Paths) -> None:
+    place = paths.root / "etc/wxcontroller/credentials"
+    place.mkdir()
+    (place / "alice.proxy.cred").write_bytes(b"\xff\x00")
+    assert check(wxctl, paths, 0, "--strict") == ["all that is configured is good"]
+
+
+def test_all_is_found_at_once(wxctl: Wxctl, paths: Paths) -> None:
+    paths.settings_dropins.joinpath("a.toml").write_text("x = 1\nmax_clients = 0\n")
+    paths.override_file("alice").write_text("MOJO_WEIXIN_LANG=xx\nMOJO_WEIXIN_LOG_LEVEL=loud\n")
+    assert len(check(wxctl, paths, 78)) == 4
+
+
+def test_a_port_outside_todays_range(wxctl: Wxctl, paths: Paths) -> None:
+    Materialiser(paths, Settings(template_path=ROOT / "etc/client.env.j2")).start(parse_name("alice"), {}, {})
+    paths.settings_dropins.joinpath("a.toml").write_text("backend_start_port = 3001\n")
+    [line] = check(wxctl, paths, 0)
+    assert "the port 3000 is outside 3001 to 4999" in line

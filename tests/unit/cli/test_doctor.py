@@ -1,0 +1,131 @@
+"""Parts of wxctl doctor that need no booted host: WeChat's clock and line, disks, and what a remote look is."""
+
+import email.utils
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import ROOT, Wxctl, program
+from tests.unit.cli.standin import DOWN, PARKED, RUNNING, SCANNING, Controller
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.doctor import network, services
+from wxcontroller.cli.doctor.result import Patient
+from wxcontroller.core.account import Account
+from wxcontroller.core.check import Level
+from wxcontroller.core.names import parse_name
+
+
+@contextmanager
+def wechat(ahead: float, status: int = 200) -> Iterator[str]:
+    """A server whose clock is so many seconds ahead."""
+
+    class Server(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response_only(status)
+            self.send_header("Date", email.utils.formatdate(time.time() + ahead, usegmt=True))
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def patient(**options: str) -> Patient:
+    account = Account(parse_name("alice"), 3000, options=options)
+    return Patient(Api("http://127.0.0.1:9"), registered=[account, account])
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level", "words"),
+    [(0, Level.OK, "right"), (50, Level.WARN, "behind"), (-50, Level.WARN, "ahead"), (4000, Level.FAIL, "behind")],
+)
+def test_the_clock_by_wechats(ahead: float, level: Level, words: str) -> None:
+    with wechat(ahead) as url:
+        line, clock = network.wechat(patient(server=url))  # once, although two accounts go that way
+    assert line.level is Level.OK
+    assert (clock.what, clock.level) == ("clock", level)
+    assert words in clock.message
+
+
+def test_wechat_is_broken_or_not_there(nobody: str) -> None:
+    with wechat(0, 503) as url:
+        assert next(network.wechat(patient(server=url))).level is Level.WARN
+    [found] = network.wechat(patient(server=nobody))
+    assert (found.level, "Connection refused" in found.message) == (Level.FAIL, True)
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        threading.Thread(target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 no\r\n\r\n"), daemon=True).start()
+        [found] = network.wechat(patient(server=f"https://127.0.0.1:{plain.getsockname()[1]}"))
+    assert (found.level, "can't be trusted" in found.message) == (Level.FAIL, True)
+
+
+def test_a_proxy_is_what_must_answer(nobody: str) -> None:
+    [found] = network.wechat(patient(proxy=nobody.replace("http://", "http://u:secret@")))
+    assert found.level is Level.FAIL
+    assert "secret" not in found.message + found.remedy
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        [found] = network.wechat(patient(proxy=f"socks5://127.0.0.1:{there.getsockname()[1]}"))
+    assert found.level is Level.OK
+
+
+@pytest.mark.parametrize("unit", ["wxcontroller.service", "wxclient@.service"])
+def test_guards_are_what_the_units_have(unit: str) -> None:
+    """What the doctor compares with is what the units say: one that is weakened there is weakened here."""
+    said = {}
+    for line in (ROOT / "systemd" / unit).read_text().splitlines():
+        key, separator, value = line.partition("=")
+        if separator and key.isalpha():
+            said[key] = value
+    for key, value in services.GUARDS.items():
+        assert said.get(key) == value, key
+
+
+def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Controller) -> None:
+    server.add("well", **RUNNING)
+    server.add("given-up", **PARKED)
+    server.add("down", **DOWN)
+    server.add("waits", **SCANNING)
+    server.deliveries = {
+        "accounts": [
+            {"account": "well", "dead": 2, "last_error": "it answers 410", "oldest_since": None},
+            {"account": "down", "dead": 0, "oldest_since": int(time.time()) - 9000, "to": "http://h/in"},
+        ]
+    }
+    from wxcontroller.cli.doctor.examine import results
+    from wxcontroller.core.paths import Paths
+
+    server.alerts = [{"channels": {"mail": {"last": {"error": "no mail program"}}, "webhook": {"last": None}}}]
+    api = Api(server.url)
+    api._line.is_local = False
+    found = [
+        (one.level.value, one.what, one.message, one.remedy) for one in results(api, Paths(Path("/nonexistent")))
+    ]
+    checks = [one[1] for one in found]
+    assert set(checks) == {"controller", "polkit", "account", "program", "reports", "alerts"}
+    told = {one[2]: one for one in found}
+    assert any("given-up has given up" in words and one[0] == "fail" for words, one in told.items())
+    assert any("down should be up" in words and one[3] for words, one in told.items())
+    assert any("waits waits for a scan" in words and one[0] == "warn" for words, one in told.items())
+    assert told["well has 2 dead letters: it answers 410"][3] == "wxctl deliveries list well"
+    assert told["the last one did not get through by mail: no mail program"][3] == "wxctl alert test"
+    assert any("down: reports wait for 2 h" in words for words in told)
+
+
+def test_where_there_is_no_systemd_that_is_said(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
+    program(stand_in_program, "systemctl", "echo 'System has not been booted with systemd' >&2; exit 1")
+    wxctl.url = nobody
+    done = wxctl("doctor", "--json", "--root", str(wxctl.directory))
+    rows = {(row["level"], row["check"]): row for row in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert "not been booted" in rows["fail", "services"]["message"]
+    assert rows["fail", "controller"]["remedy"]
+    assert rows["fail", "configuration"]

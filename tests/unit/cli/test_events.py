@@ -1,0 +1,86 @@
+"""events: what is shown, how it goes on after a break, and where a reader was."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Wxctl
+from tests.unit.cli.standin import RUNNING, Controller
+from wxcontroller.core.jsontypes import JsonObject
+
+HEARTBEAT = "id: 100\nevent: heartbeat\ndata: {}\n\n"
+
+
+def event(number: int, account: str = "alice", **report: str) -> str:
+    body: JsonObject = {
+        "id": f"5f3a9c01-{number}",
+        "account": account,
+        "time": 1795600000.5,
+        "type": "friend_message",
+        "report": {"post_type": "receive_message", "sender": "王芳", "receiver": "我", **report},
+    }
+    place = f"id: 100.{account}=5f3a9c01-{number}\n"
+    return f"{place}event: friend_message\ndata: {json.dumps(body)}\n\n"
+
+
+@pytest.fixture(autouse=True)
+def account(server: Controller) -> None:
+    server.add("alice", **RUNNING)
+
+
+def test_events_are_lines(wxctl: Wxctl, server: Controller) -> None:
+    server.streams = [HEARTBEAT + event(1, content="早上好") + event(2, content="a\x1b[31mb\nc")]
+    done = wxctl("events", "alice", "--type", "friend_message", "-n", "2")
+    assert done.returncode == 0
+    first, second = done.stdout.splitlines()
+    assert first.endswith(" alice friend_message 王芳 → 我: 早上好")
+    assert second.endswith("a [31mb c")  # what others write does not steer the terminal
+
+
+def test_in_json_each_line_has_its_cursor(wxctl: Wxctl, server: Controller) -> None:
+    server.streams = [HEARTBEAT + event(1, content="x")]
+    done = wxctl("events", "--json", "-n", "1")
+    [line] = done.stdout.splitlines()
+    told = json.loads(line)
+    assert told["cursor"] == "100.alice=5f3a9c01-1"
+    assert told["event"]["report"]["content"] == "x"
+
+
+def test_after_a_break_it_goes_on_where_it_was(wxctl: Wxctl, server: Controller) -> None:
+    server.streams = [HEARTBEAT + event(1) + event(2), event(2) + event(3)]
+    done = wxctl("events", "--json", "-n", "3")
+    ids = [json.loads(line)["event"]["id"] for line in done.stdout.splitlines()]
+    assert ids == ["5f3a9c01-1", "5f3a9c01-2", "5f3a9c01-3"]
+    assert server.cursors[1] == "100.alice=5f3a9c01-2"
+    assert "trying again" in done.stderr
+
+
+def test_a_cursor_is_kept_in_a_file(wxctl: Wxctl, server: Controller, tmp_path: Path) -> None:
+    server.streams = [HEARTBEAT + event(1) + event(2), event(3)]
+    for count, last in (("2", "2"), ("1", "3")):
+        assert wxctl("events", "--cursor-file", "cursor", "-n", count).returncode == 0
+        assert (tmp_path / "cursor").read_text() == f"100.alice=5f3a9c01-{last}\n"
+    assert server.cursors[1] == "100.alice=5f3a9c01-2"
+
+
+def test_from_a_time_on(wxctl: Wxctl, server: Controller) -> None:
+    server.streams = [event(1)] * 2
+    assert wxctl("events", "--since", "2026-11-25T08:00+00:00", "-n", "1").returncode == 0
+    assert server.cursors == ["1795593600000000"]
+    assert wxctl("events", "--after", "5.alice=5f3a9c01-7", "-n", "1").returncode == 0
+    assert server.cursors[1] == "5.alice=5f3a9c01-7"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--since", "soon"), ("--after", "x y"), ("--since", "1h", "--after", "5"), ("-n", "0"), (".x",)],
+)
+def test_what_makes_no_sense(wxctl: Wxctl, server: Controller, arguments: tuple[str, ...]) -> None:
+    assert wxctl("events", *arguments).returncode == 2
+    assert server.cursors == []
+
+
+def test_who_is_not_let_in_is_told_and_not_waited_for(wxctl: Wxctl, server: Controller) -> None:
+    server.tokens = {"T"}
+    assert wxctl("events").returncode == 7

@@ -1,0 +1,86 @@
+"""add, show, set, logout: what is asked of the controller, and what is said."""
+
+import json
+
+import pytest
+
+from tests.unit.cli.conftest import Wxctl
+from tests.unit.cli.standin import RUNNING, Controller
+from wxcontroller.core.jsontypes import JsonValue
+
+
+def test_an_account_is_added_once(wxctl: Wxctl, server: Controller) -> None:
+    done = wxctl("add", "小店", "-o", "send_interval=5", "--post-api", "http://127.0.0.1:8080/in")
+    assert done.returncode == 0
+    assert done.stdout == "小店 is registered, with port 3000; start it: wxctl start 小店\n"
+    options: JsonValue = {"send_interval": "5", "post_api": "http://127.0.0.1:8080/in"}
+    assert server.asked[-1] == ("POST", "/v1/accounts", {"name": "小店", "options": options})
+    again = wxctl("add", "小店")
+    assert (again.returncode, again.stdout) == (8, "")
+    assert "there is an account 小店" in again.stderr
+
+
+def test_a_name_that_can_not_be_is_not_asked_for(wxctl: Wxctl, server: Controller) -> None:
+    assert wxctl("add", ".x").returncode == 2
+    assert wxctl("add", "x", "-o", "lang").returncode == 2
+    assert server.asked == []
+
+
+def test_options_are_shown_with_their_origin(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice")
+    server.options = {
+        "lang": {"value": "en_US", "default": "zh_CN", "from": "settings"},
+        "post_api": {"value": "http://h/in?key=…", "default": "", "from": "request"},
+        "send_interval": {"value": "3", "default": "3", "from": "default"},
+    }
+    rows = [line.split() for line in wxctl("show", "alice").stdout.splitlines()]
+    assert rows == [
+        ["OPTION", "VALUE", "FROM"],
+        ["lang", "en_US", "settings"],
+        ["post_api", "http://h/in?key=…", "request"],
+    ]
+    assert "send_interval  3" in wxctl("show", "alice", "--all").stdout
+    assert json.loads(wxctl("show", "alice", "--json").stdout)["options"] == server.options
+    server.options = {}
+    assert "no options but the defaults" in wxctl("show", "alice").stderr
+
+
+def test_options_are_stored_and_given_up(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", note="the options are stored and count from the next start")
+    done = wxctl("set", "alice", "send_interval=5", "proxy=@-", "--unset", "lang", stdin="socks5://u:p@h:1\n")
+    assert done.returncode == 0
+    changes: JsonValue = {"send_interval": "5", "proxy": "socks5://u:p@h:1", "lang": None}
+    assert server.asked[-1] == ("PATCH", "/v1/accounts/alice/options", changes)
+    assert done.stdout == "alice: lang, proxy, send_interval stored\n"
+    assert "count from the next start" in done.stderr
+    assert "wxctl restart alice" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("lang",), ("nonsense=1",), ("--unset", "nonsense")])
+def test_what_is_no_option_is_refused_here(wxctl: Wxctl, server: Controller, arguments: tuple[str, ...]) -> None:
+    server.add("alice")
+    assert wxctl("set", "alice", *arguments).returncode == 2
+    assert server.asked == []
+
+
+def test_a_logout_wants_a_yes(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    refused = wxctl("logout", "alice")
+    assert (refused.returncode, "not logged out: nobody is there" in refused.stderr) == (2, True)
+    done = wxctl("logout", "alice", "--yes")
+    assert (done.returncode, done.stdout) == (0, "alice is logged out and stopped; the next start needs a scan\n")
+    assert ("POST", "/v1/accounts/alice/logout", None) in server.asked
+    assert wxctl("logout", "bob", "-y").returncode == 4
+
+
+def test_what_fails_is_json_too(wxctl: Wxctl, server: Controller, nobody: str) -> None:
+    for arguments, code, word in (
+        (("show", "alice", "--json"), 4, "unknown"),
+        (("--json", "set", "alice"), 2, "usage"),
+        (("start", "--json"), 2, "usage"),
+        (("list", "--json", "--url", nobody.replace("127.0.0.1", "127.0.0.2")), 3, "unreachable"),
+    ):
+        done = wxctl(*arguments)
+        error = json.loads(done.stderr.splitlines()[-1])["error"]
+        assert (done.returncode, error["exit_code"], error["code"]) == (code, code, word), arguments
+        assert error["message"]

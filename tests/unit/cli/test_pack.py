@@ -1,0 +1,157 @@
+"""An account as an archive: all of it, nothing of others, and nothing that a strange archive sneaks in."""
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.cli.transfer.pack import Unpacked, pack, secret_file, unpack
+from wxcontroller.cli.transfer.seal import Locked
+from wxcontroller.core.account import Account
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+
+ACCOUNT = Account(parse_name("小店"), 3000, parameters={"lang": "en_US", "post_api": "http://h/in?key=1"})
+INSTANCE = ACCOUNT.name.instance
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    found = Paths(tmp_path / "root")
+    state = found.private_state(INSTANCE)
+    (state / "media/2026").mkdir(parents=True)
+    (state / "events.db").write_bytes(b"SQLite" * 50_000)
+    (state / "empty").touch()
+    (state / "media/2026/图.jpg").write_bytes(b"jpeg")
+    found.cookie_file(INSTANCE)
+    (state / found.cookie_file(INSTANCE).name).write_text("{}")
+    return found
+
+
+def packed(paths: Paths, media: bool = True) -> bytes:
+    out = io.BytesIO()
+    pack(out, ACCOUNT, paths, 1795600000, media)
+    return out.getvalue()
+
+
+def unpacked(content: bytes, tmp_path: Path) -> Unpacked:
+    staging = tmp_path / f"staging-{len(list(tmp_path.iterdir()))}"
+    staging.mkdir()
+    return unpack(io.BytesIO(content), staging)
+
+
+def files(place: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(place)): file.read_bytes() for file in place.rglob("*") if file.is_file()}
+
+
+def test_all_of_it_comes_back(paths: Paths, tmp_path: Path) -> None:
+    for file, content in (
+        (paths.override_file(INSTANCE), b"A=1\n"),
+        (secret_file(paths, INSTANCE, "proxy"), b"socks5://h:1\n"),
+        (secret_file(paths, "other", "proxy"), b"not this one"),
+    ):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    os.utime(paths.private_state(INSTANCE) / "events.db", (1_700_000_000, 1_700_000_000))
+    found = unpacked(packed(paths), tmp_path)
+    assert found.manifest.name == ACCOUNT.name
+    assert found.manifest.parameters == ACCOUNT.parameters
+    assert (found.manifest.exported, found.manifest.media) == (1795600000, True)
+    assert (found.override, found.secrets) == (b"A=1\n", {"proxy": b"socks5://h:1\n"})
+    assert files(found.state) == files(paths.private_state(INSTANCE))
+    assert (found.state / "events.db").stat().st_mtime == 1_700_000_000
+    modes = {file.stat().st_mode & 0o777 for file in found.state.rglob("*")}
+    assert modes == {0o600, 0o700}
+
+
+def test_without_media(paths: Paths, tmp_path: Path) -> None:
+    found = unpacked(packed(paths, media=False), tmp_path)
+    assert not (found.state / "media").exists()
+    assert (found.state / "events.db").exists()
+
+
+def test_an_account_that_never_ran(tmp_path: Path) -> None:
+    found = unpacked(packed(Paths(tmp_path / "nothing")), tmp_path)
+    assert files(found.state) == {}
+
+
+def test_links_pipes_and_other_peoples_files_are_left_out(paths: Paths, tmp_path: Path) -> None:
+    state, secret = paths.private_state(INSTANCE), tmp_path / "secret"
+    secret.write_text("not yours")
+    (state / "soft").symlink_to(secret)
+    (state / "media/hard").hardlink_to(secret)
+    (state / "dir").symlink_to(tmp_path)
+    os.mkfifo(state / "pipe")
+    (state / "foreign").write_text("x")
+    os.chown(state / "foreign", 4711, 4711)
+    out = io.BytesIO()
+    told = pack(out, ACCOUNT, paths, 0, media=True)
+    assert sorted(told.left_out) == ["state/dir", "state/foreign", "state/media/hard", "state/pipe", "state/soft"]
+    assert told.files == 4
+    assert b"not yours" not in out.getvalue()
+    assert told.login_file
+
+
+def archive(*members: tuple[str, bytes | str | None]) -> bytes:
+    """Make an archive of files (bytes), links (str: to where) and directories (None), after a right manifest."""
+    out = io.BytesIO()
+    manifest = {"format": 1, "name": "alice", "parameters": {}, "version": "2", "exported": 1, "media": True}
+    with tarfile.open(fileobj=out, mode="w") as made:
+        for name, content in (("account.json", json.dumps(manifest).encode()), *members):
+            member = tarfile.TarInfo(name)
+            if isinstance(content, bytes):
+                member.size = len(content)
+                made.addfile(member, io.BytesIO(content))
+            else:
+                member.type = tarfile.DIRTYPE if content is None else tarfile.SYMTYPE
+                member.linkname = content or ""
+                made.addfile(member)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        ("state/../../etc/passwd", b"x"),
+        ("/etc/passwd", b"x"),
+        ("state//etc/../../../x", b"x"),
+        ("etc/passwd", b"x"),
+        ("credentials/tokens", b"x"),
+        ("credentials/proxy/more", b"x"),
+        ("state", b"x"),
+        ("state/link", "/etc/passwd"),
+        ("state/dir", None),
+        ("state/" + "d/" * 30 + "x", b"x"),
+        ("override.env", b"x" * 2_000_000),
+    ],
+)
+def test_what_an_archive_must_not_hold(tmp_path: Path, member: tuple[str, bytes | str | None]) -> None:
+    with pytest.raises(Locked, match="strange"):
+        unpacked(archive(("state/good", b"1"), member), tmp_path)
+    outside = [file for file in tmp_path.rglob("*") if file.is_file() and file.name != "good"]
+    assert outside == []
+
+
+def test_one_file_comes_once(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError):
+        unpacked(archive(("state/a", b"1"), ("state/a", b"2")), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5000, b"\0" * 10240])
+def test_what_is_no_archive(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(Locked):
+        unpacked(content, tmp_path)
+
+
+def test_a_later_form_is_told(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as made:
+        content = json.dumps({"format": 2, "name": "alice", "version": "9.0"}).encode()
+        member = tarfile.TarInfo("account.json")
+        member.size = len(content)
+        made.addfile(member, io.BytesIO(content))
+    with pytest.raises(Locked, match=r"exported by version 9\.0"):
+        unpacked(out.getvalue(), tmp_path)

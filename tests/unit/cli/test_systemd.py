@@ -1,0 +1,87 @@
+"""start, stop and restart while the controller is away: systemd does it, and what it can not do is said."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Wxctl, program
+
+SYSTEMCTL = """
+case "$*" in
+    *Listen*) echo "Listen=127.0.0.1:$PORT (Stream)" ;;
+    *" show "*|*"show --timestamp"*) printf 'Id=%s\\nActiveState=active\\nSubState=running\\n' "$1" ;;
+    *) echo "$@" >> "$CALLS" ;;
+esac
+"""
+
+
+@pytest.fixture
+def calls(wxctl: Wxctl, stand_in_program: Path, nobody: str, tmp_path: Path) -> Path:
+    """What systemctl was told to do; the controller is away."""
+    program(stand_in_program, "systemctl", SYSTEMCTL)
+    wxctl.url = nobody
+    wxctl.environment["PORT"] = nobody.rpartition(":")[2]
+    wxctl.environment["CALLS"] = str(tmp_path / "calls")
+    return tmp_path / "calls"
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "note"),
+    [
+        ("start", "systemd has started", "as it was asked for last"),
+        ("stop", "systemd has stopped", "after a reboot it comes back if it was wanted"),
+        ("restart", "systemd has restarted", "by the options it has"),
+    ],
+)
+def test_systemd_does_it(wxctl: Wxctl, calls: Path, verb: str, words: str, note: str) -> None:
+    done = wxctl(verb, "小店")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"the controller does not answer; {words} wxclient@x-" in done.stderr
+    assert note in done.stderr
+    [call] = calls.read_text().splitlines()
+    assert call.startswith(f"--no-pager --no-ask-password {verb} -- wxclient@x-")
+
+
+def test_in_json_it_is_the_unit(wxctl: Wxctl, calls: Path) -> None:
+    told = json.loads(wxctl("stop", "alice", "--json").stdout)
+    assert (told["unit"], told["unit_state"]) == ("wxclient@alice.service", "active")
+
+
+def test_options_need_the_controller(wxctl: Wxctl, calls: Path) -> None:
+    done = wxctl("start", "alice", "-o", "lang=en_US")
+    assert (done.returncode, "it alone stores options" in done.stderr) == (3, True)
+    assert not calls.exists()
+
+
+def test_what_systemd_refuses_is_told(wxctl: Wxctl, calls: Path, stand_in_program: Path) -> None:
+    refusing = SYSTEMCTL.replace('echo "$@" >> "$CALLS"', 'echo "Access denied" >&2; exit 4')
+    program(stand_in_program, "systemctl", refusing)
+    done = wxctl("stop", "alice")
+    assert done.returncode == 3
+    assert "Access denied" in done.stderr
+
+
+def test_the_beginning_of_a_tunnel_is_not_this_machine(wxctl: Wxctl, calls: Path) -> None:
+    wxctl.environment["PORT"] = "2000"
+    done = wxctl("stop", "alice")
+    assert (done.returncode, "systemd has" in done.stderr) == (3, False)
+    assert not calls.exists()
+
+
+def test_a_port_that_is_open_and_silent_is_a_controller_that_is_away(wxctl: Wxctl, calls: Path) -> None:
+    """systemd holds the socket while the controller does not come up."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        wxctl.environment["PORT"] = str(port)
+        done = wxctl("stop", "alice", "--url", f"http://127.0.0.1:{port}")
+    assert (done.returncode, "systemd has stopped" in done.stderr) == (0, True)
+
+
+def test_another_machines_accounts_are_not_looked_for_here(wxctl: Wxctl, calls: Path) -> None:
+    for verb in ("stop", "list", "status"):
+        done = wxctl(verb, *(["alice"] if verb == "stop" else []), "--url", "http://192.0.2.1:9")
+        assert done.returncode == 3
+        assert "systemd" not in done.stdout + done.stderr
+    assert not calls.exists()

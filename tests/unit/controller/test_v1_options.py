@@ -1,0 +1,128 @@
+"""/v1: adding an account, its options, logging out."""
+
+from dataclasses import replace
+
+from tests.unit.controller.machine import Machine
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject, field, obj
+from wxcontroller.core.materialise import Registry
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.states import Desired
+from wxcontroller.core.tokens import TokenFile, minted
+
+
+async def test_an_account_is_added_and_does_not_run(host: Machine) -> None:
+    status, account = await host.v1("POST", "accounts", {"name": "小店", "options": {"send_interval": 7}})
+    assert (status, account["name"], account["desired"], account["unit_state"]) == (201, "小店", "stopped", "absent")
+    assert host.units.calls == []
+    known = Registry(host.paths).load(str(account["instance"]))
+    assert (known.desired, known.options["send_interval"]) == (Desired.STOPPED, "7")
+    _, started = await host.v1("POST", "accounts/小店/start")
+    assert started["port"] == account["port"]
+    assert Registry(host.paths).load(known.name.instance).options["send_interval"] == "7"
+
+
+async def test_what_can_not_be_added(host: Machine) -> None:
+    body: JsonObject = {"name": "alice"}
+    assert (await host.v1("POST", "accounts", body))[0] == 201
+    wrongs: list[tuple[JsonObject, str]] = [
+        (body, "account-exists"),
+        ({"name": ".x"}, "bad-name"),
+        ({}, "bad-name"),
+        ({"name": "bob", "options": ["lang"]}, "bad-request"),
+        ({"name": "bob", "options": {"load": "x"}}, "bad-option"),
+        ({"name": "bob", "port": 1}, "bad-request"),
+    ]
+    for wrong, code in wrongs:
+        status, answer = await host.v1("POST", "accounts", wrong)
+        assert (status, field(answer["error"], "code")) == (409 if code == "account-exists" else 400, code)
+    assert Registry(host.paths).instances() == ["alice"]
+
+
+async def test_options_are_shown_with_where_they_come_from(host: Machine) -> None:
+    host.accounts.settings = replace(host.settings, client={"lang": "en_US"})
+    url, proxy = "https://u:p@h.example/in?key=secret", "socks5://u:pass@127.0.0.1:1080"
+    await host.v1(
+        "POST", "accounts", {"name": "alice", "options": {"post_api": url, "proxy": proxy, "post_event": False}}
+    )
+    status, shown = await host.v1("GET", "accounts/alice/options")
+    options = obj(shown["options"])
+    assert (status, shown["account"]) == (200, "alice")
+    assert set(options) == {option.name for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
+    assert options["post_api"] == {"value": "https://h.example/in?key=…", "default": "", "from": "request"}
+    assert options["proxy"] == {"value": "socks5://127.0.0.1:1080", "default": "", "from": "request"}
+    assert options["lang"] == {"value": "en_US", "default": "zh_CN", "from": "settings"}
+    assert options["send_interval"] == {"value": "3", "default": "3", "from": "default"}
+    assert field(options["plugin_openwx_post_event"], "from") == "request"
+
+
+async def test_options_are_changed_one_by_one(host: Machine) -> None:
+    await host.v1("POST", "accounts", {"name": "alice", "options": {"send_interval": 7, "post_event": 0}})
+    status, answer = await host.v1(
+        "PATCH", "accounts/alice/options", {"send_interval": None, "lang": "en_US", "plugin_openwx_post_event": 1}
+    )
+    assert (status, "note" in answer) == (200, False)
+    known = Registry(host.paths).load("alice")
+    assert "send_interval" not in known.options
+    assert (known.options["lang"], known.options["plugin_openwx_post_event"]) == ("en_US", "1")
+    assert known.desired is Desired.STOPPED
+    await host.v1("POST", "accounts/alice/start")
+    assert Registry(host.paths).load("alice").options == known.options
+    _, answer = await host.v1("PATCH", "accounts/alice/options", {"send_interval": "9"})
+    assert "next start" in str(answer["note"])
+    assert Registry(host.paths).load("alice").desired is Desired.STARTED
+
+
+async def test_a_wrong_option_changes_nothing(host: Machine) -> None:
+    await host.v1("POST", "accounts", {"name": "alice", "options": {"send_interval": 7}})
+    before = host.paths.account_file("alice").read_bytes()
+    wrongs: list[JsonObject] = [
+        {"lang": "xx"},
+        {"nothing": None},
+        {"server": "http://127.0.0.1:1"},
+        {"lang": ["en_US"]},
+    ]
+    for wrong in wrongs:
+        status, answer = await host.v1("PATCH", "accounts/alice/options", {"send_interval": "9", **wrong})
+        assert (status, field(answer["error"], "code")) == (400, "bad-option")
+    assert host.paths.account_file("alice").read_bytes() == before
+    assert (await host.v1("PATCH", "accounts/bob/options", {}))[0] == 404
+    assert (await host.v1("GET", "accounts/bob/options"))[0] == 404
+
+
+async def test_a_logout_is_asked_of_the_account_which_then_stops(host: Machine) -> None:
+    process = await host.start("alice")
+    status, account = await host.v1("POST", "accounts/alice/logout")
+    assert (status, account["desired"], account["unit_state"]) == (200, "stopped", "absent")
+    assert "POST /v1/logout" in process.requests
+    status, answer = await host.v1("POST", "accounts/alice/logout")
+    assert (status, field(answer["error"], "code")) == (409, "not-running")
+
+
+async def test_a_program_that_knows_no_logout_goes_on(host: Machine) -> None:
+    process = await host.start("alice")
+    process.knows_logout = False
+    status, answer = await host.v1("POST", "accounts/alice/logout")
+    assert (status, field(answer["error"], "code")) == (502, "not-answering")
+    assert "alice: answers 404" in str(field(answer["error"], "message"))
+    assert "alice" in host.units.processes
+
+
+async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> None:
+    shown, made = minted("bound", Scope.CONTROL, ("alice",), None)
+    TokenFile(host.paths.tokens_file).add(made)
+    headers = {"Authorization": f"Bearer {shown}"}
+    for name, status in (("bob", 403), ("alice", 201)):
+        async with host.http.post("/v1/accounts", json={"name": name}, headers=headers) as answer:
+            assert answer.status == status
+    assert Registry(host.paths).instances() == ["alice"]
+
+
+async def test_whether_systemd_does_what_it_is_asked_to_is_tried_on_nobody(host: Machine) -> None:
+    await host.start("alice")
+    assert await host.v1("GET", "health/units") == (200, {"may_act": True, "reason": None})
+    assert host.units.calls[-1] == "stop wxclient@x-aaaaaaaaaaaaaaa.service"
+    assert "alice" in host.units.processes
+    host.units.forbidden = "Interactive authentication required"
+    _, told = await host.v1("GET", "health/units")
+    assert told == {"may_act": False, "reason": "a unit: stop failed: Interactive authentication required"}

@@ -1,0 +1,52 @@
+"""The verb config: what is configured, looked through before it is used."""
+
+from pathlib import Path
+
+import click
+
+from wxcontroller.cli.context import Session, json_option
+from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.paths import Paths
+
+
+@click.group(short_help="Check the settings and the accounts' files.")
+def config() -> None:
+    """Look through what is configured on this machine. Needs no controller."""
+
+
+@config.command(
+    short_help="Find all that is wrong in settings and accounts' files.",
+    epilog="Examples: wxctl config check · wxctl config check --strict --json",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is good.")
+@click.option("--strict", is_flag=True, help="End with 78 for warnings, too.")
+@click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
+@json_option
+@click.pass_obj
+def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
+    """Check the settings with their drop-ins, the template, the accounts' files and overrides, tokens, credentials.
+
+    Each thing that is wrong is a line with file, line and key, and what to do. Ends with 78 when something could not
+    be used, 0 otherwise: fit for ExecStartPre=. Run it as root, or as the user wxcontroller, which can't see
+    credentials.
+    """
+    from wxcontroller.core.check import Level, check_configuration  # much to import, for this verb alone
+
+    paths = Paths(root)
+    try:
+        found = check_configuration(paths)
+    except OSError as problem:
+        raise WxError(
+            f"{problem.filename} can't be looked at: {problem.strerror}",
+            "run it as root, where wxcontroller is installed",
+        ) from None
+    if session.json:
+        session.emit([one.as_json() for one in found])
+    for one in found if not session.json else ():
+        click.echo(f"{one.level}: {one.place}: {one.message}")
+        if one.remedy:
+            click.echo(f"    {one.remedy}")
+    if not found and not quiet and not session.json:
+        click.echo("all that is configured is good")
+    if any(one.level is Level.FAIL or strict for one in found):
+        raise click.exceptions.Exit(BadSettings.exit_code)

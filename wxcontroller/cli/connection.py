@@ -1,0 +1,236 @@
+"""Requests to one controller: its address, the token, and what an answer that tells a failure means.
+
+http.client and not aiohttp: a command must be there before one notices that it starts. It also takes no proxy from
+the environment, which would be wrong for loopback.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from ipaddress import ip_address
+from urllib.parse import urlencode, urlsplit
+
+from wxcontroller.cli.credential import Finder
+from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.core.account import redacted
+from wxcontroller.core.errors import (
+    AccountExists,
+    ControllerUnreachable,
+    NotAllowed,
+    UnitFailed,
+    UnknownAccount,
+    WxError,
+)
+from wxcontroller.core.jsontypes import JsonValue, field, one_line, read_json, text
+from wxcontroller.core.names import AccountName
+from wxcontroller.openwx.replies import REFUSED
+
+_CONNECT = 5.0
+ANSWER = 30.0
+_HOW = (
+    "give one by --token-file FILE, $WXCTL_TOKEN, $WXCTL_TOKEN_FILE or ~/.config/wxctl/token; root on the "
+    "controller's machine needs none, and makes one by: wxctl token create NAME"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is sent with a request: its type, its length, and a way to get it, again if need be."""
+
+    kind: str
+    length: int
+    pieces: Callable[[], Iterable[bytes]]
+
+
+def json_body(value: JsonValue) -> Body:
+    content = json.dumps(value).encode()
+    return Body("application/json", len(content), lambda: (content,))
+
+
+def form_body(form: Mapping[str, str]) -> Body:
+    content = urlencode(form).encode()
+    return Body("application/x-www-form-urlencoded", len(content), lambda: (content,))
+
+
+class Connection:
+    """One controller, by the URL of its root. Every method raises WxError with what to do about it."""
+
+    def __init__(self, url: str, finder: Finder | None = None, insecure: bool = False) -> None:
+        """Raises BadUsage for a URL that is none, or one to which a secret would go where others can read it."""
+        wrong = BadUsage("--url (or WXCTL_URL) is not a controller's URL", "give one like http://127.0.0.1:2000")
+        try:
+            parts = urlsplit(url)
+            self._host, self._port = parts.hostname or "", parts.port
+        except ValueError:
+            raise wrong from None
+        if parts.scheme not in ("http", "https") or not self._host:
+            raise wrong
+        self._secure = parts.scheme == "https"
+        self._base = parts.path.rstrip("/")
+        self._headers = {"Accept": "application/json", "Connection": "close"}
+        if parts.username is not None:
+            login = f"{parts.username}:{parts.password or ''}"
+            self._headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+        self.shown = redacted(url)
+        self._finder = finder or Finder()
+        self._address = (self._host, self._port or (443 if self._secure else 80))
+        self._token = self._finder.token(*self._address)
+        self.port = self._address[1]
+        self.is_local = is_loopback(self._host)
+        exposed = not (self._secure or self.is_local or insecure)
+        if exposed and self._token and self._token != self._finder.roots(*self._address):
+            raise self._exposed("the token")
+        if exposed and parts.password:
+            raise self._exposed("the password of --url")
+
+    def _exposed(self, what: str) -> BadUsage:
+        return BadUsage(
+            f"{what} would go to {self._host} without encryption, for everybody on the way to read",
+            "use https://, or a tunnel: ssh -NL 2000:127.0.0.1:2000 HOST; --insecure sends it all the same",
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        about: AccountName | None = None,
+        wait: float = ANSWER,
+    ) -> JsonValue:
+        """Do a request and return its JSON. Raises WxError for an answer that tells a failure."""
+        status, content = self._exchange(method, path, body, wait)
+        answer = self._read(status, content)
+        if _not_let_in(status, answer) and self._renewed():
+            status, content = self._exchange(method, path, body, wait)
+            answer = self._read(status, content)
+        if status >= 400:
+            raise _problem(status, answer, about)
+        return answer
+
+    @contextmanager
+    def stream(self, path: str, headers: Mapping[str, str], silence: float) -> Iterator[HTTPResponse]:
+        """Open a stream; a silence of so many seconds ends it with ControllerUnreachable. Raises WxError."""
+        for again in (True, False):
+            with self._request("GET", path, None, headers, silence) as response:
+                if response.status == 401 and again and self._renewed():
+                    continue
+                if response.status != 200:
+                    answer = self._read(response.status, response.read())
+                    if response.status >= 400:
+                        raise _problem(response.status, answer, None)
+                    raise ControllerUnreachable(
+                        f"{self.shown} answered {response.status} instead of a stream", "is it this version's?"
+                    )
+                yield response
+                return
+
+    def _renewed(self) -> bool:
+        """Whether there is another of root's tokens: the controller was restarted, and did not do what it refused."""
+        fresh = self._finder.roots(*self._address)
+        if not fresh or not self._token or fresh == self._token:
+            return False
+        self._token = fresh
+        return True
+
+    def _read(self, status: int, content: bytes) -> JsonValue:
+        try:
+            answer = read_json(content) if content else {}
+        except ValueError:
+            raise ControllerUnreachable(
+                f"{self.shown} answered {status}, but not as wxcontroller does",
+                "check --url or WXCTL_URL: another program may listen there",
+            ) from None
+        return answer
+
+    def _authority(self) -> dict[str, str]:
+        """Return the header with the token; Authorization may be a reverse proxy's."""
+        if not self._token:
+            return {}
+        if "Authorization" in self._headers:
+            return {"X-Auth-Token": self._token}
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _exchange(self, method: str, path: str, body: Body | None, wait: float) -> tuple[int, bytes]:
+        with self._request(method, path, body, {}, wait) as response:
+            return response.status, response.read()
+
+    @contextmanager
+    def _request(
+        self, method: str, path: str, body: Body | None, more: Mapping[str, str], wait: float
+    ) -> Iterator[HTTPResponse]:
+        kind = HTTPSConnection if self._secure else HTTPConnection
+        connection, connected = kind(self._host, self._port, timeout=_CONNECT), False
+        headers = {**self._headers, **self._authority(), **more}
+        if body is not None:
+            headers |= {"Content-Type": body.kind, "Content-Length": str(body.length)}
+        try:
+            connection.connect()
+            connected = True
+            connection.sock.settimeout(wait)
+            connection.request(method, self._base + path, body.pieces() if body else None, headers)
+            yield connection.getresponse()
+        except TimeoutError:
+            words = f"the controller at {self.shown} did not answer in time", "see: systemctl status wxcontroller"
+            raise (Unanswered(*words, exit_code=3) if connected else ControllerUnreachable(*words)) from None
+        except WxError:
+            raise
+        except (OSError, HTTPException) as problem:
+            if connected:
+                raise Unanswered(
+                    f"the controller at {self.shown} broke off the connection",
+                    "see: systemctl status wxcontroller",
+                    exit_code=3,
+                ) from None
+            why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+            raise ControllerUnreachable(
+                f"the controller at {self.shown} can't be reached: {why or type(problem).__name__}",
+                "start it with 'systemctl start wxcontroller.socket', or give another --url",
+            ) from None
+        finally:
+            connection.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host in a URL is this machine's loopback."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _not_let_in(status: int, answer: JsonValue) -> bool:
+    """Say whether an answer may mean that the token is not good (any more); the old API has one for all refusals."""
+    return status == 401 or (status == 403 and field(answer, "code") == REFUSED)
+
+
+def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxError:
+    """Turn an error answer into the exception with the right exit code."""
+    error = field(answer, "error")
+    code, remedy = text(field(error, "code")), one_line(field(error, "remedy"))
+    # The openwx endpoints' errors have the old shape.
+    old = one_line(field(answer, "reason")) or one_line(field(answer, "status"))
+    message = one_line(field(error, "message")) or old or f"HTTP status {status}"
+    if status == 401 or code == "no-token":
+        return NotAllowed(f"the controller lets nobody in without a token: {message}", _HOW)
+    if status in (403, 429) and (code in ("not-allowed", "too-many-failures") or field(answer, "code") == REFUSED):
+        return NotAllowed(message, remedy)
+    if about is not None and about.name not in message and about.instance not in message:
+        message = f"{about.name}: {message}"
+    if code == "unknown-account":
+        return UnknownAccount(message, "wxctl list shows the accounts")
+    if code == "no-such-event":
+        return UnknownAccount(message, remedy)
+    if code == "account-exists":
+        return AccountExists(message, remedy)
+    if code == "unit-failed":
+        return UnitFailed(message, remedy)
+    if status in (502, 504):  # the account's part of it; the controller has passed it on
+        return Unanswered(message, remedy)
+    if status in (400, 413, 422):
+        return BadUsage(message, remedy)
+    return WxError(message, remedy)

@@ -1,0 +1,110 @@
+"""The accounts: who is down, parked, unheard; whose reports do not get through; who runs old code."""
+
+import time
+from collections.abc import Iterator
+
+from wxcontroller import __version__
+from wxcontroller.cli.account import Condition
+from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
+from wxcontroller.cli.follow import verdict
+from wxcontroller.cli.hints import command
+from wxcontroller.cli.terminal import ago
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import field, integer, items, obj, text
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.states import Desired
+
+_LATE = 3600
+
+
+def conditions(patient: Patient) -> Iterator[Result]:
+    """Each account that is not as it was asked for."""
+    if patient.away is not None:
+        return
+    well = 0
+    for view in patient.views:
+        words = f": {view.words}" if view.words else ""
+        problem = verdict(view) if view.desired is Desired.STARTED else None
+        if problem is not None:
+            yield fail("account", problem.message, problem.remedy)
+        elif view.condition is Condition.OFFLINE:
+            yield warn(
+                "account", f"{view.name} does not hear WeChat{words}", "it tries on; see the lines about WeChat"
+            )
+        elif view.condition is Condition.SCANNING:
+            yield warn("account", f"{view.name} waits for a scan{words}", command("qr", view.name))
+        else:
+            well += 1
+    if well == len(patient.views):
+        yield ok(
+            "account", f"{well} accounts, all as was asked for" if well else "there are none yet: wxctl start NAME"
+        )
+
+
+def programs(patient: Patient) -> Iterator[Result]:
+    """Whether the running accounts' own programs answer, and are of this version."""
+    if patient.away is not None:
+        return
+    asked, old = 0, []
+    for view in patient.views:
+        if not view.unit_state.has_process:
+            continue
+        try:
+            told = patient.api.account(parse_name(view.name)).raw
+        except WxError as problem:
+            yield warn("program", problem.message, problem.remedy)
+            continue
+        asked += 1
+        reason = text(told.get("client_reason"))
+        if told.get("client") is None and "client" in told and reason:
+            yield warn("program", f"{view.name}: {reason}", f"see: journalctl -u {view.unit}")
+        version = text(field(told.get("client"), "version"))
+        if version and version != __version__:
+            old.append(view.name)
+    for name in old:
+        yield warn("program", f"{name} still runs another version than is installed", command("restart", name))
+    if asked and not old:
+        yield ok("program", f"{asked} running accounts answer")
+
+
+def deliveries(patient: Patient) -> Iterator[Result]:
+    """Dead letters, late reports, and what can't be stored."""
+    if patient.away is not None:
+        return
+    try:
+        found = items(field(patient.api.all_deliveries(), "accounts"))
+    except WxError as problem:
+        yield warn("reports", problem.message, problem.remedy)
+        return
+    before = 0
+    for row in map(obj, found):
+        name, why = text(row.get("account")), text(row.get("last_error"))
+        oldest = integer(row.get("oldest_since"))
+        if trouble := text(row.get("trouble")):
+            yield fail("reports", f"{name} can't store what arrives: {trouble}", "see the lines about disks")
+        if dead := integer(row.get("dead")):
+            yield warn("reports", f"{name} has {dead} dead letters: {why}", command("deliveries list", name))
+        if oldest and time.time() - oldest > _LATE:
+            words = f"{name}: reports wait for {ago(oldest)}: {why}"
+            yield warn("reports", words, f"see to {text(row.get('to')) or 'the webhook'}")
+        elif not trouble and not dead:
+            before += 1
+    if before == len(found):
+        yield ok("reports", "none is late or dead")
+
+
+def alerts(patient: Patient) -> Iterator[Result]:
+    """Whether alerts get to somebody, by each way that is set up."""
+    if patient.away is not None:
+        return
+    try:
+        channels = obj(patient.api.alerts().get("channels"))
+    except WxError as problem:
+        yield warn("alerts", problem.message, problem.remedy)
+        return
+    broken = {name: error for name, told in channels.items() if (error := text(field(field(told, "last"), "error")))}
+    for name, error in broken.items():
+        yield fail("alerts", f"the last one did not get through by {name}: {error}", "wxctl alert test")
+    if not broken:
+        ways = " and ".join(channels)
+        yield ok("alerts", f"go by {ways}" if ways else "nobody is told of trouble: no way is set up in [alerts]")

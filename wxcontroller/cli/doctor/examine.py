@@ -1,0 +1,96 @@
+"""What the doctor looks at, in which order."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.doctor import accounts, machine, network, services
+from wxcontroller.cli.doctor.result import Check, Patient, Result, fail, ok, warn
+from wxcontroller.core.check import check_configuration
+from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.materialise import Registry
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import load_settings
+
+
+def configuration(patient: Patient) -> Iterator[Result]:
+    """Settings, template, accounts' files, tokens and credentials."""
+    try:
+        found = check_configuration(patient.paths)
+    except OSError as problem:
+        yield warn("configuration", f"{problem.filename} can't be looked at: {problem.strerror}", "run it as root")
+        return
+    for one in found:
+        yield Result(one.level, "configuration", f"{one.place}: {one.message}", one.remedy)
+    if not found:
+        yield ok("configuration", "settings, template and accounts' files are good")
+
+
+def controller(patient: Patient) -> Iterator[Result]:
+    """Whether the controller answers."""
+    if patient.away is not None:
+        yield fail("controller", patient.away.message, patient.away.remedy)
+        return
+    try:
+        health = patient.api.health()
+    except WxError as problem:
+        yield fail("controller", problem.message, problem.remedy)
+        return
+    if health.get("status") == "ok":
+        yield ok("controller", f"answers at {patient.api.shown}, version {health.get('version')}")
+    else:
+        yield fail(
+            "controller", f"is {health.get('status')}: {health.get('reason')}", "see: journalctl -u wxcontroller"
+        )
+
+
+_EVERYWHERE: tuple[Check, ...] = (
+    controller,
+    services.polkit,
+    accounts.conditions,
+    accounts.programs,
+    accounts.deliveries,
+    accounts.alerts,
+)
+# Only on the controller's machine.
+_HERE: tuple[Check, ...] = (
+    configuration,
+    services.units,
+    services.polkit,
+    services.drop_ins,
+    services.boot,
+    services.credentials,
+    machine.disks,
+    network.ports,
+    controller,
+    network.wechat,
+    accounts.conditions,
+    accounts.programs,
+    accounts.deliveries,
+    accounts.alerts,
+)
+
+
+def results(api: Api, paths: Paths) -> Iterator[Result]:
+    """Look at everything that can be looked at from here, and yield what was found, as it is found."""
+    patient = _examined(api, paths)
+    for check in _HERE if api.is_local else _EVERYWHERE:
+        yield from check(patient)
+
+
+def _examined(api: Api, paths: Paths) -> Patient:
+    patient = Patient(api, paths, is_root=os.geteuid() == 0)
+    try:
+        patient.views = patient.api.accounts()
+    except WxError as problem:
+        patient.away = problem
+    if patient.api.is_local:
+        with suppress(BadSettings):  # told by the check of the configuration, as what follows
+            patient.settings = load_settings(paths).settings
+        with suppress(OSError):
+            registry = Registry(paths)
+            for instance in registry.instances():
+                with suppress(WxError, OSError):
+                    patient.registered.append(registry.load(instance))
+    return patient

@@ -1,0 +1,64 @@
+"""The machine itself: disks."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from wxcontroller.cli.client import size
+from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
+
+_FULL, _TIGHT = 50_000_000, 500_000_000  # bytes that are free
+_FEW = 200  # files that may still be made
+
+
+def disks(patient: Patient) -> Iterator[Result]:
+    """Space where accounts and controller write, each file system once."""
+    root = patient.paths.root
+    places = (
+        (root / "var/lib/private/wxclient", "the accounts' state"),
+        (patient.paths.accounts, "the register of accounts"),
+        (patient.paths.client_runtime, "what accounts show of themselves"),
+        (root / "var/log/journal", "the journal"),
+    )
+    seen: set[int] = set()
+    for place, what in places:
+        directory = _existing(place)
+        try:
+            device, found = directory.stat().st_dev, os.statvfs(directory)
+        except OSError as problem:
+            yield warn("disk", f"{directory}, for {what}, can't be looked at: {problem.strerror}", "run it as root")
+            continue
+        if device in seen:
+            continue
+        seen.add(device)
+        free, total = found.f_bavail * found.f_frsize, max(1, found.f_blocks * found.f_frsize)
+        words = f"{directory}, for {what}: {size(free)} of {size(total)} free"
+        if found.f_flag & os.ST_RDONLY:
+            yield fail(
+                "disk", f"{directory}, for {what}, is read-only", f"see dmesg; mount -o remount,rw {directory}"
+            )
+        elif found.f_files and found.f_favail < _FEW:
+            yield fail(
+                "disk", f"{words}, but no more files can be made", "remove files; df -i shows how many there are"
+            )
+        # A small one, as /run, is not full because it is small.
+        elif free < min(_FULL, total // 20):
+            yield fail(
+                "disk", f"{words}: messages wait at WeChat, sends are refused", f"free some: du -xsh {directory}/*"
+            )
+        elif free < min(_TIGHT, total // 10):
+            yield warn("disk", words, f"free some before it is full: du -xsh {directory}/*")
+        else:
+            yield ok("disk", words)
+
+
+def _existing(place: Path) -> Path:
+    """Return the place, or what it would be made in."""
+    while place != place.parent:
+        try:
+            if place.exists():
+                return place
+        except OSError:
+            return place
+        place = place.parent
+    return place

@@ -1,0 +1,56 @@
+"""What a look at one thing has shown, and what the looks share."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from wxcontroller.cli.account import AccountView
+from wxcontroller.cli.api import Api
+from wxcontroller.core.account import Account
+from wxcontroller.core.check import Level
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line. ``remedy`` is for what is not ok."""
+
+    level: Level
+    what: str
+    message: str
+    remedy: str = ""
+
+    def as_json(self) -> JsonObject:
+        """Return it for programs."""
+        return {"level": self.level.value, "check": self.what, "message": self.message, "remedy": self.remedy}
+
+
+def ok(what: str, message: str) -> Result:
+    return Result(Level.OK, what, message)
+
+
+def warn(what: str, message: str, remedy: str) -> Result:
+    return Result(Level.WARN, what, message, remedy)
+
+
+def fail(what: str, message: str, remedy: str) -> Result:
+    return Result(Level.FAIL, what, message, remedy)
+
+
+@dataclass(slots=True)
+class Patient:
+    """The machine, as far as it could be seen. ``away``: why the controller does not answer, if it does not."""
+
+    api: Api
+    paths: Paths = Paths()
+    settings: Settings = field(default_factory=Settings)
+    away: WxError | None = None
+    views: list[AccountView] = field(default_factory=list)
+    registered: list[Account] = field(default_factory=list)
+    is_root: bool = True
+
+
+Check: TypeAlias = Callable[[Patient], Iterator[Result]]

@@ -1,0 +1,204 @@
+"""systemd's side: units that are down, a rule that is missing, drop-ins that take protection away, the boot."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
+from wxcontroller.cli.local import settings_of, show
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import text
+from wxcontroller.core.names import unit_of
+
+_RULE = "polkit-1/rules.d/50-wxcontroller.rules"
+_RULE_PLACES = ("etc", "run", "usr/local/share", "usr/share")
+_STATES = ("LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NeedDaemonReload")
+_BOOT_SECONDS = 600
+# What systemctl tells of a unit that is as shipped. A drop-in that changes one of them gives an intruder more.
+GUARDS: Mapping[str, str] = {
+    "NoNewPrivileges": "yes",
+    "CapabilityBoundingSet": "",
+    "AmbientCapabilities": "",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateDevices": "yes",
+    "PrivateUsers": "yes",
+    "PrivateIPC": "yes",
+    "ProtectClock": "yes",
+    "ProtectControlGroups": "yes",
+    "ProtectHostname": "yes",
+    "ProtectKernelLogs": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelTunables": "yes",
+    "ProtectProc": "invisible",
+    "LockPersonality": "yes",
+    "MemoryDenyWriteExecute": "yes",
+    "RestrictRealtime": "yes",
+    "RestrictSUIDSGID": "yes",
+    "KeyringMode": "private",
+}
+_GUARDS_OF_ACCOUNTS: Mapping[str, str] = {**GUARDS, "DynamicUser": "yes"}
+_DROP_INS = "DropInPaths"
+_NO_SYSTEMD = "run it on the accounts' machine"
+
+
+def units(patient: Patient) -> Iterator[Result]:
+    """The units that must be up, and whether systemd knows today's files."""
+    wanted = ("wxcontroller.service", "wxcontroller.socket", "dbus.service", "polkit.service")
+    try:
+        found = show(_STATES, *wanted)
+    except WxError as problem:
+        yield fail("services", problem.message, _NO_SYSTEMD)
+        return
+    good = True
+    for unit, told in found.items():
+        for result in _unit(unit, told):
+            good = False
+            yield result
+    if good:
+        yield ok("services", "controller, its socket, D-Bus and polkit are there")
+
+
+def _unit(unit: str, told: Mapping[str, str]) -> Iterator[Result]:
+    load, active = told.get("LoadState", ""), told.get("ActiveState", "")
+    ours = unit.startswith("wxcontroller")
+    if load == "not-found":
+        package = "wxcontroller" if ours else unit.partition(".")[0] + ("d" if unit.startswith("polkit") else "")
+        yield fail("services", f"{unit} is not installed", f"apt install --reinstall {package}")
+    elif load == "masked":
+        yield fail("services", f"{unit} is masked", f"systemctl unmask {unit}")
+    elif active == "failed":
+        yield fail("services", f"{unit} has failed ({told.get('Result')})", f"journalctl -b -u {unit}")
+    elif unit == "wxcontroller.socket" and active != "active":
+        yield fail("services", f"{unit} is {active}: nobody reaches the controller", f"systemctl start {unit}")
+    elif unit == "dbus.service" and active != "active":
+        yield fail("services", f"{unit} is {active}: the controller can't ask systemd", f"systemctl start {unit}")
+    elif unit == "wxcontroller.service" and active not in ("active", "reloading", "activating"):
+        yield warn("services", f"{unit} is {active}; the next request starts it", f"systemctl start {unit}")
+    if ours and load == "loaded" and told.get("UnitFileState") == "disabled":
+        yield warn("services", f"{unit} is not started at boot", f"systemctl enable {unit}")
+    if told.get("NeedDaemonReload") == "yes":
+        yield warn("services", f"the file of {unit} is newer than what systemd knows", "systemctl daemon-reload")
+
+
+def polkit(patient: Patient) -> Iterator[Result]:
+    """Whether the controller may start and stop accounts: it is asked to try."""
+    remedy = "apt install --reinstall wxcontroller; systemctl restart polkit"
+    if patient.api.is_local:
+        places = [patient.paths.root / place / _RULE for place in _RULE_PLACES]
+        directories = [place.parent for place in places if _is_there(place.parent)]
+        hidden = any(not os.access(directory, os.R_OK | os.X_OK) for directory in directories)
+        if not hidden and not any(map(_is_there, places)):
+            yield fail("polkit", "the rule that lets the controller start accounts is missing", remedy)
+            return
+    if patient.away is not None:
+        return
+    try:
+        told = patient.api.may_act()
+    except WxError as problem:
+        yield warn("polkit", problem.message, problem.remedy)
+        return
+    if told.get("may_act") is True:
+        yield ok("polkit", "the controller may start and stop accounts")
+    else:
+        words = f"the controller may not start and stop accounts: {text(told.get('reason'))}"
+        yield fail("polkit", words, f"is another rule before {_RULE}? {remedy}")
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether a path can be seen to be there."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def drop_ins(patient: Patient) -> Iterator[Result]:
+    """Protection that a drop-in takes away."""
+    accounts = [unit_of(account.name.instance) for account in patient.registered]
+    good = True
+    for guards, several in ((GUARDS, ["wxcontroller.service"]), (_GUARDS_OF_ACCOUNTS, accounts)):
+        if not several:
+            continue
+        try:
+            found = show((*guards, _DROP_INS, "LoadState"), *several)
+        except WxError:
+            return  # told before
+        for unit, told in found.items():
+            changed = [f"{key}={told[key]}" for key, value in guards.items() if told.get(key, value) != value]
+            if changed and told.get("LoadState") == "loaded":
+                good = False
+                by = told.get(_DROP_INS) or "its unit file"
+                yield warn(
+                    "sandbox", f"{unit} is less protected, by {by}: {', '.join(changed)}", f"systemctl edit {unit}"
+                )
+    if good:
+        yield ok("sandbox", "the units are protected as shipped")
+
+
+def boot(patient: Patient) -> Iterator[Result]:
+    """Whether the accounts that were wanted were brought up after the boot."""
+    try:
+        told = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
+    except WxError:
+        return  # told before
+    since = told.get("ActiveEnterTimestamp", "").removeprefix("@")
+    if told.get("ActiveState") != "active" or not since.isdecimal():
+        return
+    try:
+        done = (patient.paths.controller_runtime / "accounts-started").exists()
+    except OSError:
+        return  # not for us to see
+    age = time.time() - int(since)
+    if done:
+        yield ok("boot", "the accounts that were wanted have been started since the boot")
+    elif age > _BOOT_SECONDS:
+        yield warn(
+            "boot",
+            f"the start of the wanted accounts after the boot is not done after {age / 60:.0f} min",
+            "journalctl -b -u wxcontroller says which fail; systemctl restart wxcontroller tries again at once",
+        )
+    else:
+        yield ok("boot", "the accounts that were wanted are being started")
+
+
+def credentials(patient: Patient) -> Iterator[Result]:
+    """Credentials that the settings or the unit name, and that are not there."""
+    try:
+        named = settings_of("wxcontroller.service", "LoadCredential")
+    except WxError:
+        return  # told before
+    loaded = dict(pair.partition(":")[::2] for pair in named)
+    good = True
+    for name, path in loaded.items():
+        if path.startswith("/") and patient.is_root and not Path(path).exists():
+            good = False
+            yield fail(
+                "credentials",
+                f"wxcontroller.service has the credential {name} from {path}, which is not there",
+                "put it there, or: systemctl edit wxcontroller",
+            )
+    for option in ("tls_certificate", "tls_key"):
+        value = getattr(patient.settings, option)
+        if value and not value.startswith("/") and value not in loaded:
+            good = False
+            yield fail(
+                "credentials",
+                f"{option} names the credential {value}, which the unit does not have",
+                f"systemctl edit wxcontroller, with LoadCredential={value}:/path/to/it",
+            )
+    place = patient.paths.root / "etc/wxcontroller/credentials"
+    try:
+        mode = place.stat().st_mode & 0o777
+    except FileNotFoundError:
+        good = False
+        yield fail("credentials", f"{place} is missing", "systemd-tmpfiles --create wxcontroller.conf")
+    except OSError:
+        pass  # not for us to see
+    else:
+        if mode & 0o077:
+            good = False
+            yield fail("credentials", f"{place} can be read by others (mode {mode:04o})", f"chmod 700 {place}")
+    if good:
+        yield ok("credentials", "those that are named are there")

@@ -1,0 +1,179 @@
+"""The verb events: what happens to accounts, as it happens, or on from where one was."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+
+import click
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session, complete_name, global_options
+from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.core.errors import ControllerUnreachable, WxError
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
+from wxcontroller.core.names import AccountName
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_MOST_LINE = 32 * 1024 * 1024
+_CURSOR = re.compile(r"[0-9]{1,18}([.][A-Za-z0-9_-]+=[0-9a-f]{8}-[0-9]+)*")
+
+
+@click.command(
+    short_help="Show what happens, as it happens.",
+    epilog="Examples: wxctl events · wxctl events alice --type friend_message · wxctl events --since 1h --json · "
+    "wxctl events --json --cursor-file /var/lib/bot/cursor",
+)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_name)
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only of this type; may be repeated.")
+@click.option("--since", metavar="WHEN", help="Begin with what happened then: 30s, 10m, 2h, 7d ago, or a date.")
+@click.option("--after", metavar="CURSOR", help="Go on after this cursor, as --json shows it.")
+@click.option(
+    "--cursor-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Go on after the cursor in FILE, if there is one, and keep it there.",
+)
+@click.option("-n", "--count", type=click.IntRange(1), metavar="N", help="End after N events.")
+@global_options
+@click.pass_obj
+def events(
+    session: Session,
+    names: tuple[str, ...],
+    types: tuple[str, ...],
+    since: str | None,
+    after: str | None,
+    cursor_file: Path | None,
+    count: int | None,
+) -> None:
+    """Show events of all accounts or of those named, until Ctrl-C: messages, changes of state, and all else.
+
+    With --json each is a line: an object with the event, and the cursor after it. When the controller goes away, it
+    is waited for, and nothing is missed. Message texts are shown.
+    """
+    if sum(each is not None for each in (since, after, cursor_file)) > 1:
+        raise BadUsage("--since, --after and --cursor-file exclude each other", "give one of them")
+    api = session.api()
+    accounts = [api.resolve(name) for name in names]
+    cursor = _cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
+    if cursor and not _CURSOR.fullmatch(cursor):
+        raise BadUsage("the cursor is none that a stream has given", "begin without one, or with --since")
+    if not cursor:
+        cursor = str(int(time.time() * 1e6))  # from now on, also when the first connection is late
+    for shown, event in enumerate(_following(api, accounts, types, cursor), 1):
+        if session.json:
+            session.emit_line({"cursor": event.cursor, "event": event.body})
+        else:
+            click.echo(words_of(event.body))
+        if cursor_file:
+            _keep(cursor_file, event.cursor)
+        if count is not None and shown >= count:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    body: JsonObject
+    cursor: str  # to go on after it; that of an earlier one where the stream gave none
+
+
+def _following(api: Api, accounts: list[AccountName], types: tuple[str, ...], cursor: str) -> Iterator[_Event]:
+    """Yield events, over breaks of the connection. Raises WxError for what no other try can mend."""
+    pause, seen = _FIRST_PAUSE, ""
+    while True:
+        try:
+            with api.events(accounts, types, cursor) as response:
+                for place, kind, data in _server_sent(response):
+                    cursor, pause = place or cursor, _FIRST_PAUSE
+                    if kind == "heartbeat" or not kind:
+                        continue
+                    body = obj(read_json(data))
+                    event_id = f"{text(body.get('account'))}/{text(body.get('id'))}"
+                    if event_id != seen:  # the last one comes again where its cursor was not told
+                        seen = event_id
+                        yield _Event(body, cursor)
+            lost = "the stream has ended"
+        except (ControllerUnreachable, Unanswered) as problem:
+            lost = problem.message
+        except WxError:  # some are OSErrors and ValueErrors besides
+            raise
+        except (OSError, HTTPException, ValueError) as problem:
+            lost = str(problem) or type(problem).__name__
+        click.echo(f"wxctl: {lost}; trying again", err=True)
+        time.sleep(pause)
+        pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+def _server_sent(response: HTTPResponse) -> Iterator[tuple[str, str, str]]:
+    """Yield id, type and data of server-sent events."""
+    place = kind = data = ""
+    while line := response.readline(_MOST_LINE):
+        content = line.decode("utf-8", "replace").rstrip("\r\n")
+        name, _, value = content.partition(": ")
+        if not content:
+            if kind:
+                yield place, kind, data
+            place = kind = data = ""
+        elif name == "id":
+            place = value
+        elif name == "event":
+            kind = value
+        elif name == "data":
+            data = value
+
+
+def words_of(event: JsonObject) -> str:
+    """Return an event as a line: when, whose, what, and the words of it."""
+    moment = event.get("time")
+    clock = time.strftime("%m-%d %H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else "-"
+    report = obj(event.get("report"))
+    return " ".join((clock, text(event.get("account")), text(event.get("type")), _content(report))).rstrip()
+
+
+def _content(report: JsonObject) -> str:
+    if text(report.get("post_type")) == "event":
+        params = [
+            text(one) or text(field(one, "displayname")) or text(field(one, "name"))
+            for one in items(report.get("params"))
+        ]
+        return _line(" ".join(word for word in params if word))
+    sender, receiver = text(report.get("sender")), text(report.get("group")) or text(report.get("receiver"))
+    return _line(f"{sender} → {receiver}: {text(report.get('content'))}")
+
+
+def _line(words: str) -> str:
+    """One line, without what a terminal would obey: messages are written by others."""
+    return "".join(c if c.isprintable() else " " for c in words)
+
+
+def _cursor_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadUsage(f"--cursor-file {path} can't be read: {problem}", "name a file of your own") from None
+
+
+def _keep(path: Path, cursor: str) -> None:
+    try:
+        replace_file(path, f"{cursor}\n".encode())
+    except OSError as problem:
+        raise WxError(
+            f"the cursor can't be kept in {path}: {problem.strerror}", "what was shown last is shown again next time"
+        ) from None
+
+
+def _moment(when: str) -> int:
+    """Return a time as microseconds since 1970. Raises BadUsage."""
+    if found := re.fullmatch(r"([0-9]{1,6})([smhd])", when):
+        return int((time.time() - int(found[1]) * _UNITS[found[2]]) * 1e6)
+    try:
+        return max(0, int(datetime.fromisoformat(when).astimezone().timestamp() * 1e6))
+    except (ValueError, OverflowError):
+        raise BadUsage(f"--since {when} is no time", "write it like 30s, 10m, 2h, 7d or 2026-01-31T08:00") from None

@@ -1,0 +1,46 @@
+"""A form with a file in it, read from the disk as it is sent."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from wxcontroller.cli.connection import Body
+from wxcontroller.cli.errors import BadUsage
+
+_PIECE = 256 * 1024
+_ESCAPED = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+
+
+def file_body(fields: Mapping[str, str], name: str, path: Path) -> Body:
+    """Return a form of texts and, under ``name``, a file's content. Raises BadUsage when it can't be read."""
+    boundary = secrets.token_hex(16)
+    head = b"".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+        for key, value in fields.items()
+    )
+    shown = path.name.translate(_ESCAPED)
+    head += (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{shown}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode("utf-8", "replace")
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    try:
+        with path.open("rb"):
+            size = path.stat().st_size
+    except OSError as problem:
+        raise BadUsage(f"{path} can't be read: {problem.strerror}", "name a file that you may read") from None
+    if not size:
+        raise BadUsage(f"{path} is empty", "nothing is sent then")
+
+    def pieces() -> Iterator[bytes]:
+        yield head
+        left = size
+        with path.open("rb") as stream:
+            while left and (piece := stream.read(min(_PIECE, left))):
+                left -= len(piece)
+                yield piece
+        if left:
+            raise OSError(f"{path} became shorter while it was sent")
+        yield tail
+
+    return Body(f"multipart/form-data; boundary={boundary}", len(head) + size + len(tail), pieces)

@@ -1,0 +1,87 @@
+"""The verbs about an account's options: show and set."""
+
+import click
+
+from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
+from wxcontroller.cli.lifecycle import option_pairs, tell_notes
+from wxcontroller.core.jsontypes import field, obj, text
+from wxcontroller.core.options import OPTIONS
+
+
+@click.command(
+    short_help="Show the options of an account.",
+    epilog="Examples: wxctl show alice · wxctl show alice --all · wxctl show alice --json | jq .options.lang",
+)
+@name_argument
+@click.option("--all", "all_", is_flag=True, help="Those with their default value, too.")
+@global_options
+@click.pass_obj
+def show(session: Session, name: str, all_: bool) -> None:
+    """Show the options that an account starts with, and where each comes from.
+
+    request: stored with the account, by start, add or set. settings: from [client] of the settings, the template or
+    /etc/wxcontroller/clients. Passwords and queries of addresses are not shown.
+    """
+    api = session.api()
+    account = api.resolve(name)
+    found = api.options(account)
+    if session.json:
+        session.emit(found)
+        return
+    rows = [
+        (option, text(field(entry, "value")), text(field(entry, "from")))
+        for option, entry in sorted(obj(found.get("options")).items())
+        if all_ or field(entry, "from") != "default"
+    ]
+    if not rows:
+        click.echo(
+            f"{account.name} has no options but the defaults: {command('show', account.name, '--all')}", err=True
+        )
+        return
+    from rich.table import Table
+
+    from wxcontroller.cli.terminal import console, print_table
+
+    target = console()
+    table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
+    for title in ("OPTION", "VALUE", "FROM"):
+        table.add_column(title, no_wrap=title != "VALUE")
+    for row in rows:
+        table.add_row(*row)
+    print_table(table, target)
+
+
+@click.command(
+    "set",
+    short_help="Store options with an account.",
+    epilog="Examples: wxctl set alice send_interval=5 · wxctl set alice post_api=@url.txt · "
+    "wxctl set alice --unset proxy",
+)
+@name_argument
+@click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--unset", multiple=True, metavar="KEY", help="Give this option its default again; may be repeated.")
+@global_options
+@click.pass_obj
+def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, ...]) -> None:
+    """Store options with an account; those that are not named stay as they are. They count from its next start.
+
+    KEY=@FILE takes the value from a file, KEY=@- from standard input: what holds a password should not be seen in
+    ps(1).
+    """
+    changes: dict[str, str | None] = {**option_pairs(pairs), **dict.fromkeys(unset)}
+    if not changes:
+        raise BadUsage("no option is named", "give KEY=VALUE or --unset KEY; wxclient(8) lists the options")
+    if wrong := [key for key in changes if key not in OPTIONS]:
+        raise BadUsage(f"unknown option {wrong[0]}", "wxclient(8) lists the options")
+    api = session.api()
+    account = api.resolve(name)
+    changed = api.change_options(account, changes)
+    if session.json:
+        session.emit(changed.raw)
+        return
+    tell_notes(changed)
+    click.echo(f"{account.name}: {', '.join(sorted(changes))} stored")
+    if field(changed.raw, "note"):
+        click.echo(f"  now: {command('restart', account.name)}", err=True)

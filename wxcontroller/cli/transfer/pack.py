@@ -1,0 +1,251 @@
+"""An account as a tar archive: what is in it, read from and written to the accounts' own directories.
+
+Those belong to the accounts' programs, which may have been taken over: no link in them is followed, and what is no
+plain file of the account's own is left out.
+"""
+
+import io
+import json
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol
+
+from wxcontroller import __version__
+from wxcontroller.cli.transfer.seal import Locked
+from wxcontroller.core.account import Account
+from wxcontroller.core.credentials import PLACE
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.paths import Paths
+
+CREDENTIALS = ("proxy", "webhook-secret")
+_FORMAT = 1
+_MANIFEST, _OVERRIDE, _STATE, _SECRETS = "account.json", "override.env", "state", "credentials"
+_SMALL = 1024 * 1024
+_LATEST = float(1 << 33)  # no file is from after that
+_PIECE = 1024 * 1024
+_DEEP = 8
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Writable(Protocol):
+    """What an archive is written to."""
+
+    def write(self, content: bytes, /) -> int: ...
+
+
+class Readable(Protocol):
+    """What an archive is read from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle says of itself: whose it is, and the options that were stored with the account."""
+
+    name: AccountName
+    parameters: dict[str, str]
+    version: str
+    exported: int
+    media: bool
+
+    def as_json(self) -> JsonObject:
+        return {
+            "format": _FORMAT,
+            "name": self.name.name,
+            "parameters": dict(self.parameters),
+            "version": self.version,
+            "exported": self.exported,
+            "media": self.media,
+        }
+
+
+@dataclass(slots=True)
+class Packed:
+    """What was put into a bundle."""
+
+    files: int = 0
+    content: int = 0
+    left_out: list[str] = field(default_factory=list)
+    login_file: bool = False
+
+
+def secret_file(paths: Paths, instance: str, name: str) -> Path:
+    return paths.root / PLACE.relative_to("/") / f"{instance}.{name}"
+
+
+def pack(out: Writable, account: Account, paths: Paths, now: int, media: bool) -> Packed:
+    """Write an account's bundle. Raises OSError, and WxError for a file that changes meanwhile."""
+    instance, packed = account.name.instance, Packed()
+    manifest = Manifest(account.name, dict(account.parameters), __version__, now, media)
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
+        _add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
+        if override := _small(paths.override_file(instance)):
+            _add(archive, _OVERRIDE, override)
+        for name in CREDENTIALS:
+            if secret := _small(secret_file(paths, instance, name)):
+                _add(archive, f"{_SECRETS}/{name}", secret)
+        place = paths.private_state(instance)
+        try:
+            top = os.open(place, _READ | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return packed  # it never ran
+        try:
+            owner = os.fstat(top).st_uid
+            _directory(archive, top, _STATE, owner, packed, () if media else ("media",))
+        finally:
+            os.close(top)
+        packed.login_file = (place / paths.cookie_file(instance).name).is_file()
+    return packed
+
+
+def _directory(
+    archive: tarfile.TarFile, opened: int, name: str, owner: int, packed: Packed, without: tuple[str, ...]
+) -> None:
+    with os.scandir(opened) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        inner = f"{name}/{entry.name}"
+        facts = entry.stat(follow_symlinks=False)
+        if entry.name in without:
+            continue
+        if stat.S_ISDIR(facts.st_mode) and inner.count("/") < _DEEP:
+            below = os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=opened)
+            try:
+                _directory(archive, below, inner, owner, packed, ())
+            finally:
+                os.close(below)
+        elif stat.S_ISREG(facts.st_mode):
+            with os.fdopen(os.open(entry.name, _READ, dir_fd=opened), "rb") as stream:
+                facts = os.fstat(stream.fileno())
+                # A file of somebody else's that was linked in here.
+                if facts.st_uid != owner or facts.st_nlink != 1 or not stat.S_ISREG(facts.st_mode):
+                    packed.left_out.append(inner)
+                    continue
+                member = tarfile.TarInfo(inner)
+                member.size, member.mtime, member.mode = facts.st_size, int(facts.st_mtime), 0o600
+                try:
+                    archive.addfile(member, stream)
+                except OSError as problem:
+                    if problem.errno is None:
+                        raise WxError(f"{inner} became shorter while it was read", "export it again") from None
+                    raise
+                packed.files += 1
+                packed.content += facts.st_size
+        else:
+            packed.left_out.append(inner)
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    archive.addfile(member, io.BytesIO(content))
+
+
+def _small(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_SMALL)
+    except FileNotFoundError:
+        return b""
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """A bundle, read into a directory of its own: ``state`` there, the rest in memory."""
+
+    manifest: Manifest
+    state: Path
+    override: bytes = b""
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    files: int = 0
+
+
+def unpack(source: Readable, staging: Path) -> Unpacked:
+    """Read a bundle into an empty directory. Raises Locked for one that is none of ours, and OSError."""
+    state = staging / _STATE
+    state.mkdir(mode=0o700)
+    found: Unpacked | None = None
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as archive:  # type: ignore[call-overload]
+            for member in archive:
+                content = archive.extractfile(member) if member.isreg() else None
+                if content is None:
+                    raise _strange(member.name)
+                if found is None:
+                    found = Unpacked(_manifest(member, content), state)
+                else:
+                    _take(found, member, content)
+    except (tarfile.TarError, ValueError):  # also: names that can't be one
+        raise _strange("the archive") from None
+    if found is None:
+        raise _strange("nothing")
+    return found
+
+
+def _take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
+    parts = PurePosixPath(member.name).parts
+    if parts == (_OVERRIDE,):
+        found.override = _bounded(member, content)
+    elif len(parts) == 2 and parts[0] == _SECRETS and parts[1] in CREDENTIALS:
+        found.secrets[parts[1]] = _bounded(member, content)
+    elif parts[0] == _STATE and 1 < len(parts) <= _DEEP + 1 and not {"..", ".", "/"} & set(parts):
+        target = found.state.joinpath(*parts[1:])
+        for depth in range(1, len(parts) - 1):
+            found.state.joinpath(*parts[1 : depth + 1]).mkdir(mode=0o700, exist_ok=True)
+        with os.fdopen(os.open(target, _NEW, 0o600), "wb") as stream:
+            for piece in _pieces(content):
+                stream.write(piece)
+            stream.flush()
+            os.fsync(stream.fileno())
+        moment = min(max(0.0, float(member.mtime)), _LATEST)
+        os.utime(target, (moment, moment))
+        found.files += 1
+    else:
+        raise _strange(member.name)
+
+
+def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
+    if member.name != _MANIFEST:
+        raise _strange(member.name)
+    try:
+        told = obj(read_json(_bounded(member, content)))
+        name = parse_name(text(told.get("name")))
+    except ValueError:  # BadName is one
+        raise _strange(member.name) from None
+    if told.get("format") != _FORMAT:
+        raise Locked(
+            f"the account was exported by version {text(told.get('version'))}, in a form that this one does not know",
+            "upgrade wxcontroller here",
+        )
+    parameters = {key: text(value) for key, value in obj(told.get("parameters")).items()}
+    exported = told.get("exported")
+    return Manifest(
+        name,
+        parameters,
+        text(told.get("version")),
+        exported if isinstance(exported, int) else 0,
+        told.get("media") is True,
+    )
+
+
+def _bounded(member: tarfile.TarInfo, content: IO[bytes]) -> bytes:
+    if member.size > _SMALL:
+        raise _strange(member.name)
+    return content.read()
+
+
+def _pieces(content: IO[bytes]) -> Iterator[bytes]:
+    while piece := content.read(_PIECE):
+        yield piece
+
+
+def _strange(what: str) -> Locked:
+    return Locked(f"the exported account holds something strange: {what[:100]!r}", "nothing was imported")

@@ -1,0 +1,59 @@
+"""Having an account stand still while it is copied, and after it."""
+
+import os
+from dataclasses import dataclass
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.local import act, show
+from wxcontroller.core.errors import ControllerUnreachable, WxError
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.names import AccountName
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import load_settings
+from wxcontroller.core.states import Desired
+
+_QUIET = ("inactive", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """An account's unit at one moment."""
+
+    active: str
+    invocation: str
+
+    @property
+    def quiet(self) -> bool:
+        return self.active in _QUIET
+
+
+def look(name: AccountName) -> Rest:
+    """Raises WxError when there is no systemd to ask."""
+    told = show(("ActiveState", "InvocationID"), name.unit)[name.unit]
+    return Rest(told.get("ActiveState", ""), told.get("InvocationID", ""))
+
+
+def drop_ins_of(name: AccountName) -> list[str]:
+    """Return the drop-ins of this account's unit alone, which do not go with it."""
+    told = show(("DropInPaths",), name.unit)[name.unit].get("DropInPaths", "")
+    return [path for path in told.split() if f"/{name.unit}.d/" in path]
+
+
+def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
+    """Stop an account and have it stay so, over a reboot too. Raises WxError."""
+    try:
+        api.probe()
+        api.stop(name)
+        return
+    except ControllerUnreachable:
+        pass  # systemd and the register can do without it
+    act("stop", name.unit)
+    file = paths.account_file(name.instance)
+    before = file.stat()
+    try:
+        Materialiser(paths, load_settings(paths).settings).desire(name.instance, Desired.STOPPED)
+        os.chown(file, before.st_uid, before.st_gid)  # the controller must be able to read it
+    except OSError as problem:
+        raise WxError(
+            f"{name}: that it shall stay stopped can't be recorded: {problem.strerror}", f"see to {file}"
+        ) from None

@@ -1,0 +1,126 @@
+"""Encryption of a stream by a passphrase: nothing of it is readable, changeable or cut short without being noticed.
+
+scrypt makes the key. The content goes in pieces through ChaCha20-Poly1305; a piece's nonce holds its number and
+whether it is the last (the STREAM construction), and the header is authenticated with each. So pieces can't be
+swapped, repeated or left out, and one reads no piece before it is known to be genuine.
+"""
+
+import hashlib
+import os
+import struct
+from typing import IO
+
+from wxcontroller.core.errors import WxError
+
+MAGIC = b"wxaccount 1\n"
+_COST = 17  # log2 of scrypt's n: 128 MiB, about half a second
+_MOST_COST = 20  # of a file that somebody else has made
+_SALT, _PREFIX, _TAG = 16, 7, 16
+_PIECE = 64 * 1024
+_HEADER = struct.Struct(f"!{len(MAGIC)}sB{_SALT}s{_PREFIX}s")
+
+
+class Locked(WxError):
+    """An exported account that can't be opened."""
+
+    exit_code = 9
+
+
+def _key(passphrase: bytes, salt: bytes, cost: int) -> bytes:
+    return hashlib.scrypt(
+        passphrase, salt=salt, n=1 << cost, r=8, p=1, maxmem=(1 << cost) * 1024 + (1 << 26), dklen=32
+    )
+
+
+def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
+    return prefix + struct.pack("!IB", number, last)
+
+
+class Sealer:
+    """Something to write to: what is written goes encrypted to ``out``. ``close`` is part of it."""
+
+    def __init__(self, out: IO[bytes], passphrase: bytes, cost: int = _COST) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # takes its time
+
+        salt, self._prefix = os.urandom(_SALT), os.urandom(_PREFIX)
+        self._cipher = ChaCha20Poly1305(_key(passphrase, salt, cost))
+        self._header = _HEADER.pack(MAGIC, cost, salt, self._prefix)
+        self._out = out
+        self._buffer = bytearray()
+        self._number = 0
+        self.written = out.write(self._header)
+
+    def write(self, content: bytes) -> int:
+        self._buffer += content
+        while len(self._buffer) > _PIECE:  # one full piece stays: it may be the last
+            self._emit(bytes(self._buffer[:_PIECE]), last=False)
+            del self._buffer[:_PIECE]
+        return len(content)
+
+    def close(self) -> None:
+        """Write the last piece. Without it the whole can't be opened."""
+        self._emit(bytes(self._buffer), last=True)
+        self._buffer.clear()
+
+    def _emit(self, piece: bytes, last: bool) -> None:
+        nonce = _nonce(self._prefix, self._number, last)
+        self.written += self._out.write(self._cipher.encrypt(nonce, piece, self._header))
+        self._number += 1
+
+
+class Opener:
+    """Something to read from: the content of what a Sealer wrote to ``source``. Raises Locked at any doubt."""
+
+    def __init__(self, source: IO[bytes], passphrase: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+        self._header = _whole(source, _HEADER.size)
+        if len(self._header) < _HEADER.size or not self._header.startswith(MAGIC):
+            raise Locked("this is no account that wxctl has exported", "name a file made by: wxctl export")
+        _, cost, salt, self._prefix = _HEADER.unpack(self._header)
+        if cost > _MOST_COST:
+            raise Locked("the file asks for more memory than any that wxctl makes", "get it anew")
+        self._cipher = ChaCha20Poly1305(_key(passphrase, salt, cost))
+        self._source = source
+        self._number = 0
+        self._ahead = _whole(source, _PIECE + _TAG)
+        self._buffer = b""
+        self.ended = False
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+        while len(self._buffer) < size and not self.ended:
+            self._buffer += self._piece()
+        found, self._buffer = self._buffer[:size], self._buffer[size:]
+        return found
+
+    def finish(self) -> None:
+        """Read to the end, so that what was cut off is noticed."""
+        while self.read(_PIECE):
+            pass
+
+    def _piece(self) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
+        sealed, self._ahead = self._ahead, _whole(self._source, _PIECE + _TAG)
+        last = not self._ahead
+        try:
+            piece = self._cipher.decrypt(_nonce(self._prefix, self._number, last), sealed, self._header)
+        except (InvalidTag, ValueError):
+            why = (
+                "the passphrase is wrong, or the file damaged"
+                if self._number == 0
+                else "the file is damaged or cut off"
+            )
+            raise Locked(f"the exported account can't be opened: {why}", "nothing was imported") from None
+        self._number += 1
+        self.ended = last
+        return piece
+
+
+def _whole(source: IO[bytes], size: int) -> bytes:
+    """Read so many bytes, fewer only at the end: pipes give what they have."""
+    found = bytearray()
+    while len(found) < size and (piece := source.read(size - len(found))):
+        found += piece
+    return bytes(found)

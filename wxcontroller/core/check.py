@@ -1,0 +1,254 @@
+"""Everything that is configured, looked through: settings, template, accounts' files, tokens, credentials.
+
+Nothing is changed, and all that is wrong is found, not only the first.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from wxcontroller.core import account as names
+from wxcontroller.core.account import Account, account_from
+from wxcontroller.core.credentials import PLACE
+from wxcontroller.core.envfile import parse
+from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.materialise import Registry, render_account
+from wxcontroller.core.names import is_instance, parse_name
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings, load_settings, problems_in
+from wxcontroller.core.tokens import TokenFile
+
+_OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
+_LINE = re.compile(r"\bline (\d+),? column")
+_UNCLOSED = re.compile(r"the value of (\w+) has")
+_CREDENTIALS = ("proxy", "webhook-secret")
+# What accounts' files hold beside options.
+_OTHER = frozenset(
+    {
+        *(names.NAME, names.PORT, names.POST_API, names.POLL_API, names.INSTANCE, names.DESIRED, names.PARAMETERS),
+        *(f"MOJO_WEIXIN_{word}_PATH" for word in ("STATE", "QRCODE", "PID", "COOKIE")),
+        *("MOJO_WEIXIN_TMPDIR", "MOJO_WEIXIN_MEDIA_DIR", "WXCLIENT_WEBHOOK_SECRET"),
+    }
+)
+
+
+class Level(StrEnum):
+    """How bad something is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong in a file. ``line`` 0 and ``key`` "": with the file as a whole."""
+
+    level: Level
+    file: Path
+    message: str
+    remedy: str
+    key: str = ""
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """File, line and key as people write them."""
+        return str(self.file) + (f":{self.line}" if self.line else "") + (f": {self.key}" if self.key else "")
+
+    def as_json(self) -> JsonObject:
+        """Return it for programs."""
+        where: JsonObject = {"file": str(self.file), "line": self.line or None, "key": self.key or None}
+        return {"level": self.level.value, **where, "message": self.message, "remedy": self.remedy}
+
+
+def check_configuration(paths: Paths) -> list[Finding]:
+    """Return all that is wrong, files in order. Raises OSError for a directory that can't be looked at."""
+    found = list(_settings(paths))
+    settings = Settings()
+    if not found:
+        try:
+            loaded = load_settings(paths)
+        except BadSettings as problem:
+            found.append(_finding(paths.settings_file, problem))
+        else:
+            settings = loaded.settings
+            found += [_notice(paths, notice) for notice in loaded.notices]
+            found += _template(paths, settings)
+    found += _accounts(paths, settings)
+    found += _tokens(paths)
+    found += _credentials(paths)
+    return found
+
+
+def _settings(paths: Paths) -> Iterator[Finding]:
+    for file in (paths.settings_file, *sorted(paths.settings_dropins.glob("*.toml"))):
+        for key, problem in problems_in(file):
+            yield _finding(file, problem, key)
+
+
+def _notice(paths: Paths, notice: str) -> Finding:
+    file, _, words = notice.partition(": ")
+    key = words.partition(" ")[0]
+    path = Path(file)
+    return Finding(Level.WARN, path, words, "remove it", key, _line_of(path, key))
+
+
+def _template(paths: Paths, settings: Settings) -> Iterator[Finding]:
+    example = Account(parse_name("example"), settings.backend_start_port, options=settings.client)
+    try:
+        render_account(example, paths, settings.template_path)
+    except WxError as problem:
+        yield _finding(settings.template_path, problem)
+
+
+def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
+    registry, ports = Registry(paths), defaultdict[int, list[str]](list)
+    instances = registry.instances()
+    for instance in instances:
+        file, override = paths.account_file(instance), paths.override_file(instance)
+        own = yield from _variables(file)
+        more = yield from _variables(override)
+        if own is None or more is None:
+            continue
+        try:
+            known = account_from({**own, **more}, str(file))
+        except BadEnvironmentFile as problem:
+            yield _finding(file, problem)
+            continue
+        ports[known.port].append(instance)
+        if not settings.backend_start_port <= known.port <= settings.backend_end_port:
+            yield Finding(
+                Level.WARN,
+                file,
+                f"the port {known.port} is outside {settings.backend_start_port} to {settings.backend_end_port}",
+                f"stop the account and start it again: it gets another one; wxctl stop {known.name.name}",
+                names.PORT,
+                _line_of(file, names.PORT),
+            )
+    for port, several in ports.items():
+        for instance in several[1:]:
+            file = paths.account_file(instance)
+            yield Finding(
+                Level.FAIL,
+                file,
+                f"the port {port} is also that of {several[0]}",
+                "give one of them another: remove the line from the override file, or the account",
+                names.PORT,
+                _line_of(file, names.PORT),
+            )
+    if paths.overrides.is_dir():
+        group = paths.overrides.stat().st_gid  # the controller's
+        for file in sorted(paths.overrides.glob("*.env")):
+            facts = file.stat()
+            if not facts.st_mode & (0o044 if facts.st_gid == group else 0o004):
+                yield Finding(
+                    Level.FAIL, file, "the controller can't read it", f"chgrp wxcontroller {file}; chmod 640 {file}"
+                )
+            if file.stem not in instances:
+                # Before an account's first start that is as it should be.
+                if not is_instance(file.stem):
+                    yield Finding(
+                        Level.FAIL,
+                        file,
+                        "its name is no account's id, it is never read",
+                        "wxctl list --json tells ids",
+                    )
+                elif (yield from _variables(file)) is not None:
+                    yield Finding(Level.WARN, file, "no account has this id", "remove it, or start the account")
+
+
+def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
+    """Yield what is wrong in one file of variables; return them, None when they can't be read."""
+    try:
+        content = file.read_text(encoding="utf-8")
+        found = parse(content, str(file))
+    except FileNotFoundError:
+        return {}
+    except PermissionError:
+        yield Finding(
+            Level.FAIL, file, "can't be read: Permission denied", f"chgrp wxcontroller {file}; chmod 640 {file}"
+        )
+        return None
+    except UnicodeDecodeError:
+        yield Finding(Level.FAIL, file, "is not UTF-8 text", "save it as UTF-8")
+        return None
+    except BadEnvironmentFile as problem:
+        unclosed = _UNCLOSED.search(problem.message)
+        yield _finding(file, problem, unclosed[1] if unclosed else "")
+        return None
+    by_variable = {option.variable: option for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
+    for name, value in found.items():
+        option, line = by_variable.get(name), _line_of(file, name)
+        if option is not None:
+            try:
+                option.check(value)
+            except ValueError as problem:
+                yield Finding(Level.FAIL, file, str(problem), f"it is: {option.meaning}", name, line)
+        elif _OURS.match(name) and name not in _OTHER and not name.startswith("MOJO_WEIXIN_CONTROLLER"):
+            yield Finding(Level.WARN, file, "is no variable of ours", "wxclient(8) lists them", name, line)
+    for number, text in enumerate(content.split("\n"), 1):
+        stripped = text.strip()
+        if stripped and stripped[0] not in "#;" and "=" not in stripped and content.count('"') == 0:
+            yield Finding(
+                Level.WARN, file, "the line has no = and is passed over", "write it as NAME=value", "", number
+            )
+    return found
+
+
+def _tokens(paths: Paths) -> Iterator[Finding]:
+    try:
+        TokenFile(paths.tokens_file).read()
+    except BadSettings as problem:
+        yield _finding(paths.tokens_file, problem)
+
+
+def _credentials(paths: Paths) -> Iterator[Finding]:
+    place = paths.root / PLACE.relative_to("/")
+    try:
+        files = sorted(place.iterdir())
+    except (FileNotFoundError, PermissionError):  # they are root's
+        return
+    instances = set(Registry(paths).instances())
+    for file in files:
+        instance, dot, name = file.name.rpartition(".")
+        if name == "cred":  # encrypted, for a drop-in of the admin's
+            continue
+        if name not in _CREDENTIALS:
+            yield Finding(
+                Level.WARN, file, "is none that an account's unit asks for", f"it is {' or '.join(_CREDENTIALS)}"
+            )
+            continue
+        if dot and instance not in instances:
+            yield Finding(Level.WARN, file, f"there is no account {instance}", "remove it, or start the account")
+        try:
+            if file.stat().st_mode & 0o077:
+                yield Finding(Level.FAIL, file, "others can read it", f"chmod 600 {file}")
+            value = file.read_text(encoding="utf-8").strip()
+            if name == "proxy" and value:
+                OPTIONS["proxy"].check(value)
+        except (UnicodeDecodeError, ValueError) as problem:
+            words = "is not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else str(problem)
+            yield Finding(Level.FAIL, file, words, "correct it")
+
+
+def _finding(file: Path, problem: WxError, key: str = "") -> Finding:
+    message = problem.message.removeprefix(f"{file}: ")
+    line = _LINE.search(message)
+    number = int(line[1]) if line else _line_of(file, key) if key else 0
+    return Finding(Level.FAIL, file, message.removeprefix(f"{key} ") if key else message, problem.remedy, key, number)
+
+
+def _line_of(file: Path, key: str) -> int:
+    """Return the number of the line on which a key stands, 0 when it is not found."""
+    pattern = re.compile(rf"\s*(?:\[\s*)?{re.escape(key)}\s*[=\].]")
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((number for number, line in enumerate(lines, 1) if pattern.match(line)), 0)
