@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from wxcontroller.cli import errors as cli_errors
+from wxcontroller.cli.exits import EXITS
 from wxcontroller.client.reporting import _EVENTS, _FOR_CHECK_EVENT, DEFAULT_EVENTS
 from wxcontroller.controller.errors import KINDS
 from wxcontroller.core.alertsettings import AlertSettings
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Listen, Settings
@@ -197,22 +196,15 @@ def journal() -> str:
 
 
 def exit_codes() -> str:
-    found: dict[int, list[str]] = {0: ["Done."]}
-    for error in sorted(subclasses(WxError), key=lambda each: each.__name__):
-        if error.__module__ in ("wxcontroller.core.errors", cli_errors.__name__):
-            found.setdefault(error.exit_code, []).append(first_line(error))
-    found[1] = ["Anything else that failed."]
-    found[130] = ["Interrupted, or a question was answered with no."]
     return document(
         "# Exit codes",
-        "Of wxctl; `wxcontroller` and the accounts' programs end with those of them that apply. systemd does not try "
-        "again after 2 and 78.",
-        table(["code", "what it says"], [(str(number), " ".join(said)) for number, said in sorted(found.items())]),
+        "Of wxctl, which with `--json` tells the word too; `wxcontroller` and the accounts' programs end with those "
+        "of them that apply. systemd does not try again after 2 and 78.",
+        table(
+            ["code", "word", "what it says"],
+            [(str(number), code(word), said) for number, (word, said) in sorted(EXITS.items())],
+        ),
     )
-
-
-def subclasses(of: type[WxError]) -> set[type[WxError]]:
-    return set(of.__subclasses__()).union(*(subclasses(each) for each in of.__subclasses__()))
 
 
 def first_line(of: type) -> str:

@@ -53,6 +53,20 @@ def write_to_reader(stage: Stage) -> None:
     write(stage)
 
 
+def write_until_seen(stage: Stage) -> None:
+    """Write again until a reader of whom nothing is seen before has told something."""
+
+    def seen() -> bool:
+        write(stage)
+        return bool(stage.host.run("cat", "/tmp/endless", check=False).stdout)
+
+    until(seen, 20, "a reader")
+
+
+def a_file_to_send(stage: Stage) -> None:
+    stage.host.write("/root/checkout/report.pdf", b"%PDF-1.7\n" + bytes(1000))
+
+
 def first_start(stage: Stage) -> None:
     stage.host.run("wxctl", "remove", "alice", "--yes", check=False)
 
@@ -135,6 +149,7 @@ def stand_in(stage: Stage) -> None:
 
 PLAYS = [
     Play("README.md", "wxctl start alice\n", beside=scan),
+    Play("README.md", "report.pdf", before=a_file_to_send, beside=write_until_seen),
     Play("README.md", "start_client", before=first_start),
     Play("README.md", "check_client", before=scanned_and_in_a_group_called_home),
     Play("README.md", "check_event", beside=write),
@@ -143,11 +158,13 @@ PLAYS = [
     Play("docs/howto/egress-proxies.md", "/root/alice.proxy\nwxctl start", before=proxies, beside=scan),
     Play("docs/howto/backup-and-move.md", "umask 077\ntar", before=logged_in),
     Play("docs/howto/backup-and-move.md", "tar -C / -xpf /root/wx.tar", before=empty_machine),
+    Play("docs/howto/backup-and-move.md", "wxctl import", before=first_start),
     Play("docs/howto/migrate-from-perl.md", "wxctl start alice", beside=scan),
     Play("docs/howto/perl-client.md", "wxclient.pl <<", before=stand_in),
 ]
 # Commands that are ended by Ctrl-C, and what is seen of them before.
 ENDLESS: Mapping[str, str] = {
+    "wxctl events alice": "are you there",
     "wxctl logs alice -f": "running",
     "curl -sN 'http://127.0.0.1:2000/v1/events?account=alice'": "are you there",
 }
@@ -166,7 +183,7 @@ TOLD: Mapping[tuple[str, str], str] = {
     ("docs/howto/alerts.md", "-u 'wxcontroller-alert@*'"): "urgent: ",
     ("docs/howto/alerts.md", "chmod 640"): "webhook: delivered",
     ("docs/howto/backup-and-move.md", "-xpf /root/wx.tar"): "alice is running",
-    ("docs/howto/backup-and-move.md", "-xpf /root/alice.tar"): "alice is running",
+    ("docs/howto/backup-and-move.md", "wxctl import"): "alice is running",
     ("docs/howto/migrate-from-perl.md", "send_friend_message"): '"state":"running"',
     ("docs/howto/perl-client.md", "check_client"): "the stand-in runs at log level debug",
 }
