@@ -8,11 +8,11 @@ PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
 
 TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools \
-	lintian scdoc iproute2 mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
+	lintian scdoc iproute2 mypy python3-venv gettext chromium chromium-driver python3-selenium fonts-noto-cjk python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
 	python3-pytest-timeout python3-hypothesis python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
 	python3-segno python3-prometheus-client prometheus python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts autopkgtest unzip
 
-.PHONY: help deps deb run test lint test-unit test-system bench clean
+.PHONY: help deps deb run test lint test-unit test-page test-system bench clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: deps ## style, types, import layers, units
 
 test-unit: deps ## what needs no booted host
 	exec $(PYTEST) $(wildcard tests/lint tests/unit tests/contract) </dev/null
+
+test-page: deb ## the dashboard in Chromium; screenshots are kept in build/page
+	exec $(PYTEST) tests/page </dev/null
 
 test-system: deb ## what runs in the booted host
 	exec $(PYTEST) tests/system </dev/null

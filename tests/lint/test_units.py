@@ -24,6 +24,7 @@ THRESHOLDS = {
     "wxclient@.service": 12,
     "wxclient-prepare@.service": 15,
     "wxclient-purge@.service": 25,
+    "wxclient-journal@.service": 12,
     "wxcontroller-alert@.service": 15,
     "wxcontroller-sandbox.service": 20,
 }

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.system.host import Host
 
@@ -15,16 +15,29 @@ def forwarding(host: Host, *ports: int) -> Iterator[None]:
 
     Raises OSError when a port is taken here.
     """
+    with _listening(host, [(port, port) for port in ports]):
+        yield
+
+
+@contextlib.contextmanager
+def forwarded(host: Host, port: int) -> Iterator[int]:
+    """The same at a port that is free here; yields it."""
+    with _listening(host, [(0, port)]) as [own]:
+        yield own
+
+
+@contextlib.contextmanager
+def _listening(host: Host, ports: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     listeners = []
-    for port in ports:
-        listener = socket.create_server(("127.0.0.1", port), reuse_port=False)
+    for here, inside in ports:
+        listener = socket.create_server(("127.0.0.1", here), reuse_port=False)
         listener.setblocking(False)
-        listeners.append((listener, port))
+        listeners.append((listener, inside))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run, args=(loop, host, listeners), daemon=True)
     thread.start()
     try:
-        yield
+        yield [listener.getsockname()[1] for listener, _ in listeners]
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=5)

@@ -212,6 +212,7 @@ ACCOUNT = (
     Try("start a unit: D-Bus", "bus_start", "wxclient@victim.service", HIDDEN),
     Try("start a unit of its own: D-Bus", "bus_transient", "evil.service", HIDDEN),
     Try("reach D-Bus", "unix_connect", "/run/dbus/system_bus_socket", HIDDEN),
+    Try("ask for an account's journal", "unix_connect", "/run/wxclient-journal.sock", HIDDEN),
     *(
         Try(f"listen outside its range: {address}", attack, address)
         for attack, addresses in (

@@ -109,7 +109,7 @@ def test_a_wheel_is_made_and_works(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "wxcontroller", "pyproject.toml", "README.md", "LICENSE"],
+        ["git", "ls-files", "-z", "wxcontroller", "pyproject.toml", "setup.py", "README.md", "LICENSE"],
         cwd=ROOT,
         capture_output=True,
         check=True,
@@ -126,5 +126,6 @@ def test_a_wheel_is_made_and_works(tmp_path: Path) -> None:
     for command in ("wxctl", "wxcontroller", "wxclient", "wxsandbox"):
         assert "Usage" in run(tmp_path / "venv/bin" / command, "--help").replace("usage", "Usage")
     shipped = set(re.findall(r"wxcontroller/\S+", run("unzip", "-Z1", wheel)))
-    sources = {name for name in listed.stdout.decode().split("\0") if name.startswith("wxcontroller/")}
+    names = listed.stdout.decode().split("\0")
+    sources = {re.sub(r"\.po$", ".mo", name) for name in names if name.startswith("wxcontroller/")}
     assert sources - shipped == set()

@@ -22,6 +22,8 @@ UNITS = (
     "wxclient@x.service",
     "wxclient-prepare@x.service",
     "wxclient-purge@x.service",
+    "wxclient-journal@x.service",
+    "wxclient-journal.socket",
     "wxclient.slice",
     "wxclient.target",
     "wxcontroller-alert@webhook.service",
@@ -36,6 +38,7 @@ EXPOSURE = {
     "wxclient@x.service": 1.2,
     "wxclient-prepare@x.service": 1.5,
     "wxclient-purge@x.service": 2.5,
+    "wxclient-journal@x.service": 1.2,
     "wxcontroller-alert@webhook.service": 1.5,
     "wxcontroller-alert@command.service": 1.5,
     # It runs what is setuid or setgid; see its drop-in.
@@ -52,6 +55,7 @@ FOREIGN = (
         "wxclient.target",
         "multi-user.target",
     ),
+    *("wxclient-journal.socket", "wxclient-journal@x.service"),
     *("wxcontroller-sandbox.service", "system.slice", "tmp.mount", "getty@tty1.service", "user@0.service"),
 )
 LOOKALIKES = (

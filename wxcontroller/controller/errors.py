@@ -59,6 +59,10 @@ class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
 
+class NoJournal(WxError):
+    """The accounts' journals can't be read."""
+
+
 class NoAlerts(WxError):
     """Nobody is to be told of anything."""
 
@@ -86,6 +90,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (NotRunning, Kind(409, "not-running")),
     (TooManyReaders, Kind(503, "too-many-readers")),
     (NotAnswering, Kind(502, "not-answering")),
+    (NoJournal, Kind(503, "no-journal")),
     (NoAlerts, Kind(409, "no-alerts")),
     (TooManyTests, Kind(429, "too-many-tests")),
     (TooManyAccounts, Kind(409, "max-clients")),
@@ -118,6 +123,13 @@ def error_response(problem: WxError) -> web.Response:
     """Return /v1's answer for an expected failure."""
     kind = kind_of(problem)
     return json_response(error_object(kind.code, problem.message, problem.remedy), kind.status)
+
+
+def error_of(problem: WxError | OSError) -> JsonObject:
+    """Return the ``error`` object that tells a failure."""
+    said = disk_problem(problem) if isinstance(problem, OSError) and not isinstance(problem, WxError) else problem
+    assert isinstance(said, WxError)
+    return {"code": kind_of(said).code, "message": said.message, "remedy": said.remedy}
 
 
 def refusal(request: web.Request, problem: Refused) -> web.Response:

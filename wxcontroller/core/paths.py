@@ -60,6 +60,11 @@ class Paths:
         return self.root / "run/wxcontroller"
 
     @property
+    def journal_socket(self) -> Path:
+        """Where accounts' journals are asked for (wxclient-journal.socket)."""
+        return self.root / "run/wxclient-journal.sock"
+
+    @property
     def alerts_state(self) -> Path:
         """What was told to whom, and what is wrong: so that a restart tells nothing twice."""
         return self.root / "var/lib/wxcontroller/alerts.json"

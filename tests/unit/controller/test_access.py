@@ -16,6 +16,8 @@ import yarl
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine, raw
 from wxcontroller.controller.access import PASSED_ON
 from wxcontroller.controller.app import application
+from wxcontroller.controller.page.assets import Bundle
+from wxcontroller.controller.page.language import LANGUAGES
 from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.watchtokens import warnings_of
 from wxcontroller.core import access
@@ -34,6 +36,9 @@ def token(host: Machine, scope: Scope, *accounts: str, expires: int | None = Non
 
 def bearer(shown: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {shown}"}
+
+
+ASSETS = Bundle(LANGUAGES)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,8 @@ CASES = [
 
 
 def target(endpoint: Endpoint, account: str) -> str:
-    path = endpoint.path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "page")
+    path = endpoint.path.replace("{digest}/{file}", f"{ASSETS.digest}/main.js")
+    path = path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "page")
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 
 
@@ -507,7 +513,7 @@ async def test_pages_are_pages_and_nothing_else_is(host: Machine) -> None:
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert not {"Set-Cookie", "Clear-Site-Data", "Service-Worker-Allowed"} & set(headers), path
-    for path in ("/", "/page/dashboard.js"):
+    for path in ("/", f"/page/{ASSETS.digest}/main.js"):
         headers = (await ask(host, "GET", path)).headers
         policy = headers["Content-Security-Policy"]
         for rule in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"):

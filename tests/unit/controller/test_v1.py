@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -232,26 +231,3 @@ async def test_a_bug_is_a_number_for_the_caller_and_a_trace_for_the_journal(
     assert "secret" not in message
     assert message.rpartition(" ")[2] in caplog.text
     assert "ZeroDivisionError" in caplog.text
-
-
-async def test_the_page(host: Machine) -> None:
-    async with host.http.get("/") as answer:
-        policy = answer.headers["Content-Security-Policy"]
-        page = await answer.text()
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    for asset, kind in (
-        ("dashboard.js", "text/javascript"),
-        ("dashboard.css", "text/css"),
-        ("login.css", "text/css"),
-        ("icon.svg", "image/svg+xml"),
-    ):
-        assert f'"page/{asset}"' in page
-        async with host.http.get(f"/page/{asset}") as answer:
-            assert answer.status == 200
-            assert answer.headers["Content-Type"].startswith(kind)
-    async with host.http.get("/page/dashboard.js") as answer:
-        assert 'from "./login.js"' in await answer.text()
-    async with host.http.get("/page/login.js") as answer:
-        assert answer.headers["Content-Type"].startswith("text/javascript")
-    assert re.search(r"<[^>]*\s(on\w+|style)=|<script>|<style>", page) is None  # the policy would not let it run

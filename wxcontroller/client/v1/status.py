@@ -1,5 +1,8 @@
 """GET /v1/status: how the account is at the moment, from what its parts have in memory. Nothing is looked up."""
 
+import resource
+from pathlib import Path
+
 from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.inbox import Inbox, Kept
@@ -55,6 +58,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         },
         "last_message_time": {"received": session.last_received or None, "sent": parts.outgoing.last_sent or None},
         "last_sync_time": session.last_sync or None,
+        "memory": _memory(),
     }
 
 
@@ -79,6 +83,15 @@ def queue_of(outgoing: Outgoing) -> JsonObject:
         "interval": pacing.interval,
         "jitter": pacing.jitter,
     }
+
+
+def _memory() -> int | None:
+    """Return the bytes of memory that are this process' own and in use."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
+    except OSError:
+        return None
+    return (int(pages[1]) - int(pages[2])) * resource.getpagesize()
 
 
 def _media(kept: Kept) -> JsonObject:

@@ -1,44 +1,48 @@
-"""The dashboard at ``/``: one page, one script, one style sheet, nothing inline and nothing from elsewhere."""
+"""The dashboard at ``/``: a page in two languages, small modules, nothing inline and nothing from elsewhere."""
 
-from importlib.resources import files
-
-import jinja2
 from aiohttp import web
 
-from wxcontroller import __version__
+from wxcontroller.controller.page.assets import Bundle, Served
+from wxcontroller.controller.page.language import LANGUAGES, chosen_language, chosen_theme
+from wxcontroller.controller.page.render import pages
 
-_HERE = __package__ or "wxcontroller.controller.page"
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": _CSP,
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-cache",
 }
-_ASSETS = {
-    "dashboard.js": "text/javascript; charset=utf-8",
-    "dashboard.css": "text/css; charset=utf-8",
-    "login.js": "text/javascript; charset=utf-8",
-    "login.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
+# The address of an asset has a digest of all of them in it: what is under it never changes.
+_FOR_GOOD = "public, max-age=31536000, immutable"
 
 
 def add_routes(app: web.Application) -> None:
-    """Render the page once and serve it from memory."""
-    here = files(_HERE)
-    loader = jinja2.FunctionLoader(lambda name: (here / name).read_text(encoding="utf-8"))
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.get_template("dashboard.html.j2").render(version=__version__)
-    _add(app, "/", page.encode(), "text/html; charset=utf-8")
-    for name, kind in _ASSETS.items():
-        _add(app, f"/page/{name}", (here / name).read_bytes(), kind)
+    """Render everything once and serve it from memory."""
+    bundle = Bundle(LANGUAGES)
+    rendered = pages(bundle)
+
+    async def dashboard(request: web.Request) -> web.Response:
+        page = rendered[chosen_language(request), chosen_theme(request)]
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Accept-Language, Cookie"}
+        return _answer(request, page, headers)
+
+    async def asset(request: web.Request) -> web.Response:
+        served = bundle.files.get(request.match_info["file"])
+        if served is None or request.match_info["digest"] != bundle.digest:
+            raise web.HTTPNotFound
+        return _answer(request, served, {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"})
+
+    app.router.add_get("/", dashboard)
+    app.router.add_get("/page/{digest}/{file}", asset)
 
 
-def _add(app: web.Application, path: str, content: bytes, kind: str) -> None:
-    async def serve(_: web.Request) -> web.Response:
-        return web.Response(body=content, headers={**_HEADERS, "Content-Type": kind})
-
-    app.router.add_get(path, serve)
+def _answer(request: web.Request, served: Served, headers: dict[str, str]) -> web.Response:
+    headers = {**_HEADERS, **headers, "Content-Type": served.kind, "ETag": served.etag}
+    if request.headers.get("If-None-Match") == served.etag:
+        return web.Response(status=304, headers=headers)
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        return web.Response(body=served.packed, headers={**headers, "Content-Encoding": "gzip"})
+    return web.Response(body=served.content, headers=headers)

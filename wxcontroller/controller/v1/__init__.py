@@ -2,13 +2,17 @@
 
 from aiohttp import web
 
+from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.stream import serve
-from wxcontroller.controller.v1 import accounts, alerts, deliveries, health, options, qr
+from wxcontroller.controller.v1 import accounts, alerts, deliveries, health, journal, options, qr, watching
+from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.controller.v1.passing import passed_on
 
 
 def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
+    app[BOARD] = Board(app[CONTEXT])
+    watching.setup(app)
     router = app.router
     router.add_get("/v1/health", health.health)
     router.add_get("/v1/health/units", health.may_act)
@@ -23,8 +27,10 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/v1/accounts/{name}/options", options.shown)
     router.add_patch("/v1/accounts/{name}/options", options.change)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
+    router.add_get("/v1/accounts/{name}/journal", journal.journal)
     router.add_get("/v1/events", serve.events)
     router.add_get("/v1/deliveries", deliveries.summary)
+    router.add_get("/v1/accounts/{name}/events", passed_on)
     router.add_get("/v1/accounts/{name}/deliveries", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/replay", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/purge", passed_on)

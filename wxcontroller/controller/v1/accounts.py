@@ -11,6 +11,7 @@ from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.v1 import client
 from wxcontroller.controller.v1.passing import told_to
+from wxcontroller.controller.v1.watching import wants_stream, watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadOption
@@ -21,8 +22,10 @@ from wxcontroller.core.options import check_options
 _MOST_BODY = 64 * 1024
 
 
-async def all_accounts(request: web.Request) -> web.Response:
-    """GET /v1/accounts: every account that has a file and is the caller's, by id."""
+async def all_accounts(request: web.Request) -> web.StreamResponse:
+    """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream to who asks for one."""
+    if wants_stream(request):
+        return await watch(request)
     who, views = caller(request), await context(request).accounts.views()
     accounts: list[JsonValue] = [account_json(view) for view in views if who.may_see(view.instance)]
     return json_response({"accounts": accounts})

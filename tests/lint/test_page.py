@@ -1,0 +1,35 @@
+"""The page's scripts and styles: nothing that makes markup or code from text, nothing from elsewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+STATIC = Path(__file__).parents[2] / "wxcontroller/controller/page/static"
+SCRIPTS = sorted(STATIC.glob("*.js"))
+_FORBIDDEN = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|\beval\b|"
+    r"new Function|srcdoc|setTimeout\(\s*[\"'`]|javascript:|localStorage|https?://"
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_texts_stay_texts(script: Path) -> None:
+    assert _FORBIDDEN.findall(script.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_one_idea(script: Path) -> None:
+    content = script.read_text(encoding="utf-8")
+    assert content.startswith("// ")
+    assert len(content.splitlines()) < 250
+    for imported in re.findall(r'from "(.*?)"', content):
+        assert (STATIC / imported).is_file(), imported
+    used = content.replace("import", "", 1)
+    for names in re.findall(r"^import \{ (.*?) \} from", content, re.MULTILINE):
+        for name in names.split(", "):
+            assert len(re.findall(rf"\b{re.escape(name)}\b|{re.escape(name)}\(", used)) > 1, f"{name} is not used"
+
+
+def test_the_style_sheet_loads_nothing() -> None:
+    assert re.findall(r"url\(|@import|expression", (STATIC / "dashboard.css").read_text(encoding="utf-8")) == []

@@ -1,0 +1,162 @@
+"""Somebody with a browser: real Chromium, driven by selenium, that sees, clicks and types as people do."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+# Screenshots are kept to be looked at; git ignores them.
+ARTEFACTS = Path(__file__).parents[2] / "build/page"
+_DRIVER = "/usr/bin/chromedriver"
+_SECONDS = 20.0
+# Chromium as root has no sandbox of its own, and shall not call home.
+_SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+# The page says by these who did something that its policy forbids.
+_WATCH = """
+window.addEventListener("securitypolicyviolation", (event) => {
+  (window.violations ??= []).push(event.violatedDirective + " " + event.blockedURI + " " + event.sample);
+});
+"""
+T = TypeVar("T")
+
+
+@dataclass
+class Browser:
+    """One window on the page at ``address``."""
+
+    driver: webdriver.Chrome
+    address: str
+
+    def open(self, path: str = "") -> None:
+        self.driver.get(f"{self.address}/{path}")
+
+    def until(self, condition: Callable[[], T], what: str, seconds: float = _SECONDS) -> T:
+        """Look again and again until the answer is true; fail with what the page shows."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(StaleElementReferenceException):
+                if found := condition():
+                    return found
+            if time.monotonic() > deadline:
+                self.picture("failed")
+                shown = self.driver.find_element(By.TAG_NAME, "body").text
+                raise AssertionError(f"{what} did not happen within {seconds} s; the page shows:\n{shown[:3000]}")
+            time.sleep(0.05)
+
+    def find(self, selector: str, text: str = "") -> WebElement:
+        """Wait for something visible that fits a CSS selector and holds a text."""
+
+        def visible() -> WebElement | None:
+            for each in self.driver.find_elements(By.CSS_SELECTOR, selector):
+                if each.is_displayed() and text in each.text:
+                    return each
+            return None
+
+        return self.until(visible, f"{selector!r} with {text!r}")  # type: ignore[return-value]  # never None
+
+    def gone(self, selector: str, text: str = "") -> None:
+        """Wait until nothing visible fits any more."""
+
+        def away() -> bool:
+            found = self.driver.find_elements(By.CSS_SELECTOR, selector)
+            return not any(each.is_displayed() and text in each.text for each in found)
+
+        self.until(away, f"no {selector!r} with {text!r}")
+
+    def click(self, selector: str, text: str = "") -> None:
+        """Click with the mouse on what ``find`` finds, once it can be clicked."""
+
+        def clicked() -> bool:
+            element = self.find(selector, text)
+            if not element.is_enabled():
+                return False
+            element.click()
+            return True
+
+        self.until(clicked, f"a click on {selector!r}")
+
+    def type(self, selector: str, text: str) -> None:
+        element = self.find(selector)
+        element.clear()
+        element.send_keys(text)
+
+    def press(self, *keys: str) -> None:
+        """Press keys wherever the focus is."""
+        self.driver.switch_to.active_element.send_keys(*keys)
+
+    def text(self, selector: str) -> str:
+        return str(self.find(selector).text)
+
+    def script(self, source: str, *arguments: object) -> Any:
+        return self.driver.execute_script(source, *arguments)  # type: ignore[no-untyped-call]
+
+    def size(self, width: int, height: int = 800) -> None:
+        """Have a viewport of this size, also one that is narrower than a window may be."""
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+
+    def colours(self, theme: str) -> None:
+        """Be a system with light or dark colours."""
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+        )
+
+    def picture(self, name: str) -> Path:
+        """Keep a screenshot."""
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        path = ARTEFACTS / f"{name}.png"
+        self.driver.save_screenshot(str(path))
+        return path
+
+    def complaints(self) -> list[str]:
+        """What is in the console since the last look that should not be, and breaches of the page's policy."""
+        said = [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+        return [*said, *(self.script("return window.violations ?? []"))]
+
+
+@contextlib.contextmanager
+def browsing(address: str, language: str = "en") -> Iterator[Browser]:
+    """Start a browser whose user reads ``language``."""
+    profile = tempfile.mkdtemp(prefix="wx-chromium-")
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for switch in (*_SWITCHES, f"--user-data-dir={profile}", f"--accept-lang={language}", f"--lang={language}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    environment = {**os.environ, "LANGUAGE": language.replace("-", "_"), "HOME": profile}
+    driver = webdriver.Chrome(options=options, service=Service(_DRIVER, env=environment))
+    try:
+        driver.set_script_timeout(30)
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _WATCH})
+        yield Browser(driver, address)
+    finally:
+        driver.quit()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+__all__ = ["ARTEFACTS", "Browser", "Keys", "browsing"]

@@ -1,0 +1,222 @@
+"""For everybody: on a phone, in the dark, with the keyboard alone, by ear, with a token, and when the line is cut."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.page.browser import Browser
+from tests.system.actors import Caller, Phone, Webhook, log_in
+from tests.system.host import Host
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+TABS = ("events", "people", "deliveries", "journal", "options")
+HERE = Path(__file__).parent
+# Controls without a name for a screen reader, and text that is hard to read on what is behind it.
+UNNAMED, PALE = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js"))
+INSIDE = ("#events li", "#people li", "#deliveries li", "#journal li", "#options dt")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def accounts(host: Host, caller: Caller, phone: Phone, address: str) -> Iterator[None]:
+    """One of each kind."""
+    with Webhook(host) as hook:
+        uin = phone.account("小红", friends=30, groups=4)
+        log_in(caller, phone, "runs", uin, post_api=hook.address)
+        caller.openwx("start_client", client="waits")
+        caller.openwx("start_client", client="小店")
+        caller.openwx("stop_client", client="小店")
+        caller.openwx("start_client", client="a-rather-long-name-of-bot-1")
+        host.run("systemctl", "stop", "wxclient@a-rather-long-name-of-bot-1")
+        hook.answer = lambda report: 410 if report.get("content") == "dead" else 200
+        friend = phone.friend(uin)
+        phone.write(uin, friend, "dead")
+        phone.write(uin, friend, "x" * 300)
+        hook.wait_for(lambda report: report.get("content") == "x" * 300)
+        yield
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_readable_on_every_screen(browser: Browser, width: int, theme: str, language: str) -> None:
+    browser.size(width)
+    browser.colours(theme)
+    tag = f"{language.lower()}-{width}-{theme}"
+
+    def looked_at(what: str) -> None:
+        wide = browser.script("return document.scrollingElement.scrollWidth")
+        assert wide <= width, f"{what} is {wide} pixels wide"
+        assert browser.script(PALE) == [], what
+        assert browser.script(UNNAMED) == [], what
+        browser.picture(f"{tag}-{what}")
+
+    browser.open()
+    browser.find("#rows [data-account=runs] .state.good")
+    browser.find("#rows [data-account=waits] .state.attention")
+    browser.until(lambda: "MB" in browser.text("#rows [data-account=runs]"), "memory")
+    looked_at("list")
+    browser.click("#open-add")
+    looked_at("add")
+    browser.click("#add [data-close]")
+    browser.click("#rows [data-account=waits] [data-action=scan]")
+    browser.until(lambda: browser.script("return document.querySelector('#scan img').naturalWidth") > 0, "the code")
+    looked_at("scan")
+    browser.click("#scan [data-close]")
+    browser.click("#rows [data-account=runs] a")
+    for tab, inside in zip(
+        TABS, ("#events li", "#people li", "#deliveries li", "#journal li", "#options dt"), strict=True
+    ):
+        browser.click(f"#tab-{tab}")
+        browser.find(inside)
+        looked_at(tab)
+    browser.click("#account-actions [data-action=remove]")
+    looked_at("confirm")
+    browser.click("#confirm-no")
+    assert browser.complaints() == []
+
+
+def focused(browser: Browser) -> str:
+    """The id of what has the focus, else its action or what it says."""
+    return str(
+        browser.script("const one = document.activeElement; return one.id || one.dataset.action || one.textContent")
+    )
+
+
+def tab_to(browser: Browser, wanted: str) -> None:
+    """Press Tab until something has the focus."""
+    for _ in range(60):
+        if focused(browser) == wanted:
+            return
+        browser.press(Keys.TAB)
+    raise AssertionError(f"{wanted} can't be reached by Tab")
+
+
+def test_with_the_keyboard_alone(browser: Browser) -> None:
+    browser.open()
+    browser.find("#rows [data-account=runs] .state.good")
+    tab_to(browser, "open-add")
+    browser.press(Keys.ENTER)
+    browser.find("#add")
+    assert browser.script("return document.activeElement.name") == "name"
+    browser.press("runs", Keys.ENTER)  # a name that is taken
+    assert "already" in browser.text("#add-problem")
+    browser.press(Keys.ESCAPE)
+    browser.gone("#add")
+    assert focused(browser) == "open-add"
+    tab_to(browser, "runs")
+    browser.press(Keys.ENTER)
+    browser.find("#account-name", "runs")
+    assert focused(browser) == "account-name"
+    tab_to(browser, "tab-events")
+    browser.press(Keys.ARROW_RIGHT)
+    assert focused(browser) == "tab-people"
+    browser.find("#people li")
+    browser.press(Keys.END)
+    assert focused(browser) == "tab-options"
+    browser.find("#options dt")
+    browser.press(Keys.ARROW_RIGHT)
+    assert focused(browser) == "tab-events"
+    browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
+    assert focused(browser) == "remove"
+    browser.press(Keys.ENTER)
+    browser.find("#confirm")
+    assert focused(browser) == "confirm-no"  # Enter by mistake does no harm
+    browser.press(Keys.ENTER)
+    browser.gone("#confirm")
+    assert focused(browser) == "remove"
+
+
+def test_switches_are_remembered(browser: Browser) -> None:
+    browser.open()
+    browser.click("#language", "中文")
+    browser.find("#list-title", "帐号")
+    browser.click("#theme")
+    browser.click("#theme")
+    assert browser.script("return document.documentElement.dataset.theme") == "dark"
+    browser.open()
+    browser.find("#list-title", "帐号")
+    assert browser.script("return document.documentElement.dataset.theme") == "dark"
+    browser.click("#language", "English")
+    browser.find("#list-title", "Accounts")
+    assert browser.complaints() == []
+
+
+def test_failures_are_told_in_words(browser: Browser, host: Host) -> None:
+    browser.open()
+    browser.click("#open-add")
+    browser.type("#add [name=name]", "a/b")
+    browser.click("#add-form .main")
+    said = browser.text("#add-problem")
+    assert "This name can't be used." in said
+    assert "Letters and digits" in said
+    browser.click("#add [data-close]")
+    host.run("systemctl", "stop", "wxclient-journal.socket")
+    browser.click("#rows [data-account=runs] a")
+    browser.click("#tab-journal")
+    assert "systemctl start wxclient-journal.socket" in browser.find("#journal-note", "can't be read").text
+    host.run("systemctl", "start", "wxclient-journal.socket")
+    browser.find("#journal li")
+
+
+def test_a_cut_line_is_told_and_mends_itself(browser: Browser, host: Host, caller: Caller) -> None:
+    browser.open()
+    browser.find("#rows [data-account=runs] .state.good")
+    host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
+    browser.find("#connection", "systemctl status wxcontroller")
+    host.run("systemctl", "start", "wxcontroller.socket")
+    browser.gone("#connection")
+    caller.v1("POST", "/accounts/waits/stop")
+    browser.find("#rows [data-account=waits] .state.off")
+    caller.v1("POST", "/accounts/waits/start")
+    browser.find("#rows [data-account=waits] .state.attention")
+
+
+def test_a_restart_of_the_controller_is_not_noticed(browser: Browser, host: Host, caller: Caller) -> None:
+    browser.open()
+    browser.find("#rows [data-account=runs] .state.good")
+    browser.script(
+        "new MutationObserver(() => { window.shown ||= !document.getElementById('connection').hidden })"
+        ".observe(document.getElementById('connection'), { attributes: true })"
+    )
+    host.run("systemctl", "restart", "wxcontroller.service")
+    caller.v1("POST", "/accounts/waits/stop")
+    browser.find("#rows [data-account=waits] .state.off")
+    assert not browser.script("return window.shown ?? false")
+    caller.v1("POST", "/accounts/waits/start")
+    browser.find("#rows [data-account=waits] .state.attention")
+    assert browser.complaints() == []
+
+
+def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
+    tokens = {
+        scope: host.run("wxctl", "token", "create", scope, "--scope", scope).stdout.decode().strip()
+        for scope in ("read", "admin")
+    }
+    try:
+        browser.open()
+        browser.find("#login")
+        assert not browser.driver.find_element("css selector", "#list").is_displayed()
+        browser.picture("login")
+        browser.type("#login [name=token]", "wxc_00000000_" + "0" * 64 + Keys.ENTER)
+        browser.find("#login-problem", "not valid")
+        browser.type("#login [name=token]", tokens["read"] + Keys.ENTER)
+        browser.find("#rows [data-account=runs] .state.good")
+        browser.click("#rows [data-account=runs] [data-action=stop]")
+        browser.find("#notices .bad", "Your token does not allow this.")
+        browser.picture("not-allowed")
+        browser.driver.refresh()
+        browser.find("#rows [data-account=runs] .state.good")
+        browser.click("#leave")
+        browser.find("#login")
+        browser.type("#login [name=token]", tokens["admin"] + Keys.ENTER)
+        browser.click("#rows [data-account=waits] [data-action=scan]")
+        browser.until(lambda: browser.script("return document.querySelector('#scan img').naturalWidth") > 0, "a code")
+        browser.click("#scan [data-close]")
+        host.run("wxctl", "token", "revoke", "admin")
+        browser.find("#login")
+        assert browser.script("return window.violations ?? []") == []
+        assert not any("wxc_" in entry for entry in browser.complaints())
+    finally:
+        host.run("sh", "-c", "wxctl token revoke read; wxctl token revoke admin", check=False)

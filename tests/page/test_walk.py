@@ -1,0 +1,178 @@
+"""The whole way of an account by clicks, in both languages: added, scanned, running, written to, stopped, removed."""
+
+import base64
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from selenium.common.exceptions import WebDriverException
+
+from tests.page.browser import Browser
+from tests.page.texts import compiled
+from tests.system.actors import Caller, Phone, Webhook, until
+from wxcontroller.controller.page.language import translations
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+MARKUP = "<img src=x onerror=\"document.title='owned'\"> & <b>fett</b> 你好"
+
+
+def scanned(browser: Browser, selector: str, folder: Path) -> str:
+    """Read the QR code on the screen as a phone does, and return what it says."""
+    picture = folder / "code.png"
+    try:
+        picture.write_bytes(base64.b64decode(browser.find(selector).screenshot_as_base64))
+    except WebDriverException:  # it is being exchanged
+        return ""
+    read = subprocess.run(["zbarimg", "-q", "--raw", picture], capture_output=True, text=True, check=False)
+    return read.stdout.strip()
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_the_whole_way_by_clicks(
+    browser: Browser, caller: Caller, phone: Phone, hook: Webhook, language: str, tmp_path: Path
+) -> None:
+    compiled()
+    said: Callable[[str], str] = translations(language).gettext
+    name, tag = f"shop-{language}", language.lower()
+    uin = phone.account("小红", friends=30, groups=4)
+
+    # Nothing is there: the page says what to do first.
+    browser.open()
+    assert said("No account yet") in browser.text("#empty")
+    browser.picture(f"{tag}-1-empty")
+    browser.click("#empty-add")
+    browser.type("#add [name=name]", name)
+    browser.type("#add [name=post_api]", hook.address)
+    browser.click("#add summary")
+    browser.picture(f"{tag}-2-add")
+    browser.click("#add-form .main", said("Add and start"))
+
+    # The code is there, and is what WeChat waits for.
+    link = browser.until(lambda: scanned(browser, "#add .code img", tmp_path), "a code that can be read")
+    assert link == caller.v1("GET", f"/accounts/{name}/qr")[1]["link"]
+    assert said("Scan the code with WeChat on the phone") in browser.text("#add li[aria-current=step]")
+    browser.picture(f"{tag}-3-scan")
+    uuid = phone.login_of(link)
+    phone.scan(uuid, uin)
+    browser.find("#add li[data-step=confirm][aria-current=step]")
+    browser.picture(f"{tag}-4-confirm")
+    phone.confirm(uuid)
+    browser.find("#add li[data-step=run].done")
+    assert "小红" in browser.text("#add [role=status]")
+    browser.click("#add-login [data-close]")
+
+    # Running, and what only its program knows is there too.
+    row = f"#rows [data-account='{name}']"
+    browser.find(f"{row} .state.good", said("Running"))
+    browser.until(lambda: "MB" in browser.text(f"{row} td:nth-of-type(7)"), "memory in the row")
+    browser.picture(f"{tag}-5-list")
+    browser.click(f"{row} a", name)
+    browser.find("#events li", said("Logged in by a scan"))
+
+    # Send: found by search, chosen, written.
+    friend = next(one for one in phone.world(uin)["contacts"] if one["kind"] == "friend")
+    browser.click("#tab-people")
+    browser.find("#people li")
+    browser.type("#people-search", friend["name"][:2])
+    browser.click("#people button", friend["remark"] or friend["name"])
+    browser.type("#send textarea", MARKUP)
+    browser.click("#send .main")
+    browser.find("#send-result.good")
+    assert [one["text"] for one in phone.sent(uin)] == [MARKUP]
+    browser.picture(f"{tag}-6-send")
+
+    # Receive: it comes by itself, hidden until asked for, and is text whatever it says.
+    browser.click("#tab-events")
+    browser.find("#events li", "→")
+    phone.write(uin, friend["name"], MARKUP)
+    browser.find("#events li", "←")
+    assert MARKUP not in browser.text("#events")
+    browser.picture(f"{tag}-7-events")
+    browser.click("#events li:first-child button", said("Show text"))
+    assert browser.text("#events li:first-child .text") == MARKUP
+    assert browser.script("return document.querySelectorAll('#events img, #events b b').length") == 0
+    hook.wait_for(lambda report: report.get("content") == MARKUP and report.get("class") == "recv")
+
+    # A webhook that refuses for good leaves a dead letter, which is sent again by a click.
+    hook.answer = lambda report: 410 if report.get("content") == "later" else 200
+    phone.write(uin, friend["name"], "later")
+    browser.click("#tab-deliveries")
+    browser.find("#deliveries .state.bad", said("dead letter"))
+    browser.find("#account-advice")
+    browser.picture(f"{tag}-8-deliveries")
+    hook.answer = lambda _: 200
+    browser.click("#deliveries [data-action=replay]")
+    hook.wait_for(lambda report: report.get("content") == "later")
+    browser.gone("#deliveries li")
+    browser.gone("#account-advice")
+
+    browser.click("#tab-journal")
+    browser.find("#journal li", "running: logged in as 小红")
+    browser.picture(f"{tag}-9-journal")
+    browser.click("#tab-options")
+    browser.find("#options dt", "post_api")
+    assert browser.text("#options").count("/hook") == 1
+    browser.picture(f"{tag}-a-options")
+
+    # Restart, stop and start need no scan.
+    pid = caller.account(name)["pid"]
+    browser.click("#account-actions [data-action=restart]")
+    until(lambda: caller.account(name)["pid"] not in (pid, None), what="another process")
+    browser.find("#account-state.good")
+    browser.click("#account-actions [data-action=stop]")
+    browser.find("#account-state.off", said("Stopped"))
+    assert caller.account(name)["unit_state"] in ("absent", "inactive")
+    browser.picture(f"{tag}-b-stopped")
+    browser.click("#account-actions [data-action=start]")
+    browser.find("#account-state.good")
+
+    # Log out: not by mistake, and then for good.
+    browser.click("#account-actions [data-action=logout]")
+    browser.find("#confirm-title", name)
+    browser.picture(f"{tag}-c-confirm")
+    browser.click("#confirm-no")
+    assert caller.state(name) == "running"
+    browser.click("#account-actions [data-action=logout]")
+    browser.click("#confirm-yes", said("Log out"))
+    browser.find("#account-state.off")
+    browser.click("#account-actions [data-action=start]")
+    browser.find("#account-login .code img")
+    browser.find("#account-state.attention", said("Scan the code"))
+
+    # Remove.
+    browser.click("#account-actions [data-action=remove]")
+    browser.click("#confirm-yes", said("Remove"))
+    browser.find("#empty")
+    assert caller.v1("GET", "/accounts")[1]["accounts"] == []
+    assert browser.complaints() == []
+
+
+def test_the_code_is_renewed_when_it_expires_and_when_the_phone_says_no(
+    browser: Browser, caller: Caller, phone: Phone, tmp_path: Path
+) -> None:
+    uin = phone.account("小明")
+    caller.openwx("start_client", client="waits")
+    browser.open()
+    browser.click("#rows [data-action=scan]")
+    first = browser.until(lambda: scanned(browser, "#scan .code img", tmp_path), "a code")
+    phone.act(phone.login_of(first), "expire")
+
+    def another(than: str) -> str:
+        found = scanned(browser, "#scan .code img", tmp_path)
+        return found if found != than else ""
+
+    second = browser.until(lambda: another(first), "another code")
+    phone.scan(phone.login_of(second), uin)
+    browser.find("#scan li[data-step=confirm][aria-current=step]")
+    phone.act(phone.login_of(second), "cancel")
+    browser.find("#scan li[data-step=scan][aria-current=step]")
+    third = browser.until(lambda: another(second), "a third code")
+    phone.scan(phone.login_of(third), uin)
+    phone.confirm(phone.login_of(third))
+    browser.find("#scan li[data-step=run].done")
+    browser.click("#scan [data-close]")
+    browser.gone("#rows [data-action=scan]")
+    caller.v1("DELETE", "/accounts/waits")
+    browser.find("#empty")
+    assert browser.complaints() == []

@@ -1,0 +1,97 @@
+"""The dashboard as it is served: both languages, colours, a policy without exceptions, assets that can be kept."""
+
+import gzip
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from tests.page.texts import compiled
+from tests.unit.controller.machine import Machine
+
+
+@pytest.fixture(autouse=True, scope="module")
+def catalogs() -> None:
+    """As the package's build does, before the page is rendered."""
+    compiled()
+
+
+async def page(host: Machine, headers: Mapping[str, str] | None = None) -> str:
+    async with host.http.get("/", headers=headers) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        return await answer.text()
+
+
+async def test_nothing_is_inline_and_nothing_from_elsewhere(host: Machine) -> None:
+    async with host.http.get("/") as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        text = await answer.text()
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "://" not in policy
+    assert re.search(r"<[^>]*\s(on\w+|style)=|<script>|<style>", text) is None  # the policy would not let it run
+    for address in re.findall(r'(?:src|href)="([^"]*)"', text):
+        assert re.fullmatch(r"page/[0-9a-f]{16}/[\w.-]+|#[\w/]*", address), address
+
+
+async def test_every_asset_that_the_page_names_is_there_for_good(host: Machine) -> None:
+    named = re.findall(r'"(page/[0-9a-f]+/[\w.-]+)"', await page(host))
+    assert {each.rpartition(".")[2] for each in named} == {"js", "css", "svg"}
+    for address in named:
+        async with host.http.get(f"/{address}") as answer:
+            assert answer.status == 200
+            assert "immutable" in answer.headers["Cache-Control"]
+            kind = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[address.rpartition(".")[2]]
+            assert answer.headers["Content-Type"].startswith(kind)
+            content = await answer.text()
+        for imported in re.findall(r'from "\./([\w.-]+)"', content):
+            assert f"{address.rpartition('/')[0]}/{imported}" in named, f"{address} imports {imported}: not preloaded"
+
+
+async def test_an_asset_of_another_version_is_not_mistaken_for_this_one(host: Machine) -> None:
+    async with host.http.get("/page/0123456789abcdef/main.js") as answer:
+        assert answer.status == 403
+    [digest] = set(re.findall(r"page/([0-9a-f]+)/", await page(host)))
+    for name in ("nothing.js", "..%2f__init__.py", "%2e%2e", "messages-fr.js"):
+        async with host.http.get(f"/page/{digest}/{name}") as answer:
+            assert answer.status in (403, 404), name
+
+
+@pytest.mark.parametrize(
+    ("headers", "language"),
+    [
+        ({}, "en"),
+        ({"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}, "zh-CN"),
+        ({"Accept-Language": "zh-TW"}, "zh-CN"),
+        ({"Accept-Language": "en-GB,zh;q=0.5"}, "en"),
+        ({"Accept-Language": "fr;q=1, zh;q=0.9, en;q=0.1"}, "zh-CN"),
+        ({"Accept-Language": "zh;q=0, en;q=0.1"}, "en"),
+        ({"Accept-Language": "zh;q=x;;,,=, "}, "en"),
+        ({"Accept-Language": "zh-CN", "Cookie": "wx-language=en"}, "en"),
+        ({"Cookie": "wx-language=zh-CN"}, "zh-CN"),
+        ({"Cookie": 'wx-language="><script>'}, "en"),
+    ],
+)
+async def test_the_language_is_the_readers(host: Machine, headers: dict[str, str], language: str) -> None:
+    text = await page(host, headers)
+    assert f'<html lang="{language}"' in text
+    assert (">帐号</h1>" in text) == (language == "zh-CN")
+    assert f"messages-{language}.js" in text
+
+
+async def test_the_colours_are_those_chosen(host: Machine) -> None:
+    assert 'data-theme="auto"' in await page(host)
+    assert 'data-theme="dark"' in await page(host, {"Cookie": "wx-theme=dark"})
+    assert 'data-theme="auto"' in await page(host, {"Cookie": "wx-theme=evil"})
+
+
+async def test_packed_for_who_can_unpack_and_not_sent_twice(host: Machine) -> None:
+    plain = await page(host, {"Accept-Encoding": "identity"})
+    async with host.http.get("/", headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        tag = answer.headers["ETag"]
+        assert await answer.text() == plain  # unpacked by the client
+        assert int(answer.headers["Content-Length"]) < len(gzip.compress(plain.encode())) * 1.2
+    async with host.http.get("/", headers={"If-None-Match": tag}) as answer:
+        assert (answer.status, await answer.read()) == (304, b"")

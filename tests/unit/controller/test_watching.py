@@ -1,0 +1,178 @@
+"""GET /v1/accounts as a stream: all rows first, then what changes, for as many as look."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.unit.controller.machine import Machine, machine
+from wxcontroller.controller.v1 import watching
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.states import LoginState
+from wxcontroller.core.tokens import TokenFile, minted
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+class Stream:
+    """The reader's end."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+        self.names: set[str] = set()
+
+    async def next(self, wanted: str = "accounts") -> JsonObject:
+        """Return the data of the next event of a kind."""
+        kind = ""
+        async with asyncio.timeout(10):
+            async for line in self._answer.content:
+                if line.startswith(b"event: "):
+                    kind = line[7:].decode().strip()
+                elif line.startswith(b"data: ") and kind == wanted:
+                    return obj(json.loads(line[6:]))
+        raise AssertionError("the stream has ended")
+
+    async def row(self, name: str, **wanted: object) -> JsonObject:
+        """Return the first row of an account that has these values."""
+        while True:
+            for each in items((await self.next())["accounts"]):
+                found = obj(each)
+                if found["name"] == name and wanted.items() <= found.items():
+                    return found
+
+    async def end(self) -> None:
+        async with asyncio.timeout(10):
+            while await self._answer.content.readany():
+                pass
+
+
+@contextlib.asynccontextmanager
+async def watched(host: Machine, headers: dict[str, str] | None = None) -> AsyncIterator[Stream]:
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with host.http.get("/v1/accounts", headers={**STREAM, **(headers or {})}, timeout=timeout) as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        yield Stream(answer)
+
+
+def names(event: JsonObject) -> list[str]:
+    return [text(obj(each)["name"]) for each in items(event["accounts"])]
+
+
+async def test_all_rows_come_first_and_then_only_those_that_change(host: Machine) -> None:
+    await host.start("alice")
+    await host.start("小店")
+    async with watched(host) as stream:
+        first = await stream.next()
+        assert first["all"] is True
+        assert sorted(names(first)) == ["alice", "小店"]
+        host.process("小店").say(LoginState.RUNNING, user={"id": "@1", "name": "小明"})
+        changed = await stream.next()
+        assert names(changed) == ["小店"]
+        assert "all" not in changed
+        _, account = await host.v1("GET", "accounts/小店")
+        row = obj(items(changed["accounts"])[0])
+        assert row["login_state"] == "running"
+        assert {key: account[key] for key in row if key != "activity"} == {
+            key: value for key, value in row.items() if key != "activity"
+        }
+
+
+async def test_accounts_come_and_go(host: Machine) -> None:
+    async with watched(host) as stream:
+        assert (await stream.next())["accounts"] == []
+        await host.start("bob")
+        await stream.row("bob", unit_state="active")
+        await host.v1("POST", "accounts/bob/stop")
+        await stream.row("bob", unit_state="absent", desired="stopped")
+        await host.v1("DELETE", "accounts/bob")
+        while not (gone := (await stream.next())["gone"]):
+            pass
+        assert gone == ["bob"]
+
+
+async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(host: Machine) -> None:
+    process = await host.start("alice")
+    process.status = json.dumps(
+        {
+            "instance": "alice",
+            "last_message_time": {"received": 1_700_000_100, "sent": 1_700_000_200},
+            "queue": {"waiting": 2, "in_flight": 1, "held": False},
+            "reports": {"waiting": 5, "dead": 4},
+            "memory": 30_000_000,
+        }
+    ).encode()
+    async with watched(host) as stream:
+        row = await stream.row(
+            "alice",
+            activity={
+                "last_message": 1_700_000_200,
+                "queued": 3,
+                "undelivered": 5,
+                "dead": 4,
+                "memory": 30_000_000,
+            },
+        )
+        assert row["unit_state"] == "active"
+        process.status = None
+        await stream.row("alice", activity=None)
+
+
+async def test_trouble_is_said_and_its_end_too(host: Machine) -> None:
+    await host.start("alice")
+    async with watched(host) as stream:
+        await stream.next()
+        host.units.broken = True
+        error = obj((await stream.next("trouble"))["error"])
+        assert error["code"] == "unit-failed"
+        assert error["remedy"]
+        host.units.broken = False
+        assert (await stream.next("trouble"))["error"] is None
+
+
+async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: Machine) -> None:
+    await host.start("alice")
+    await host.start("bob")
+    shown, token = minted("t", Scope.READ, ("alice",), None)
+    TokenFile(host.paths.tokens_file).add(token)
+    async with watched(host, {"X-Auth-Token": shown}) as stream:
+        assert names(await stream.next()) == ["alice"]
+        host.process("bob").say(LoginState.RUNNING)
+        host.process("alice").say(LoginState.RUNNING)
+        assert names(await stream.next()) == ["alice"]
+        TokenFile(host.paths.tokens_file).revoke(token.id)
+        host.process("alice").say(LoginState.OFFLINE)
+        await stream.end()
+
+
+async def test_a_controller_that_ends_lets_its_readers_go(host: Machine) -> None:
+    async with watched(host) as stream:
+        await stream.next()
+        host.shared.draining.set()
+        await stream.end()
+
+
+async def test_readers_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "MOST_WATCHERS", 1)
+    async with machine(tmp_path) as host, watched(host) as stream:
+        await stream.next()
+        async with host.http.get("/v1/accounts", headers=STREAM) as answer:
+            assert answer.status == 503
+            assert obj(obj(await answer.json())["error"])["code"] == "too-many-readers"
+
+
+async def test_a_look_that_fails_ends_the_stream_and_the_next_one_begins_anew(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.start("alice")
+    async with watched(host) as stream:
+        await stream.next()
+        with monkeypatch.context() as broken:
+            broken.setattr(host.units, "snapshot", None)
+            await stream.end()
+        async with watched(host) as another:
+            assert names(await another.next()) == ["alice"]

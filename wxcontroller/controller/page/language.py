@@ -1,0 +1,52 @@
+"""Which language a reader gets, which colours, and the catalog of the texts."""
+
+import gettext
+from pathlib import Path
+
+from aiohttp import web
+
+# As browsers call them; the catalog of the first is the texts themselves.
+LANGUAGES = ("en", "zh-CN")
+THEMES = ("auto", "light", "dark")
+# Set by the page's switches. They hold no more than this, and are not sent on to accounts.
+LANGUAGE_COOKIE = "wx-language"
+THEME_COOKIE = "wx-theme"
+_LOCALE = Path(__file__).parent / "locale"
+
+
+def translations(language: str) -> gettext.NullTranslations:
+    """Return the catalog of a language; texts that it lacks stay English."""
+    return gettext.translation("dashboard", _LOCALE, [language.replace("-", "_")], fallback=True)
+
+
+def chosen_language(request: web.Request) -> str:
+    """Return what the reader has switched to, else what the browser asks for first."""
+    asked = [request.cookies.get(LANGUAGE_COOKIE, ""), *_preferred(request.headers.get("Accept-Language", ""))]
+    for each in asked:
+        if each in LANGUAGES:
+            return each
+        main = each.partition("-")[0].lower()
+        for language in LANGUAGES:
+            if main == language.partition("-")[0]:
+                return language
+    return LANGUAGES[0]
+
+
+def chosen_theme(request: web.Request) -> str:
+    """Return the colours the reader has switched to; ``auto`` are those of the system."""
+    found = request.cookies.get(THEME_COOKIE, "")
+    return found if found in THEMES else THEMES[0]
+
+
+def _preferred(accept: str) -> list[str]:
+    """Return the languages of an Accept-Language header, the one wanted most first."""
+    weighted: list[tuple[float, str]] = []
+    for part in accept.split(",")[:20]:
+        name, _, quality = part.strip().partition(";")
+        try:
+            weight = float(quality.strip().removeprefix("q=")) if quality else 1.0
+        except ValueError:
+            weight = 0.0
+        if name and weight > 0:
+            weighted.append((weight, name))
+    return [name for _, name in sorted(weighted, key=lambda each: -each[0])]

@@ -1,0 +1,47 @@
+"""The page itself, rendered once for each language and choice of colours."""
+
+from itertools import product
+
+import jinja2
+
+from wxcontroller import __version__
+from wxcontroller.controller.page.assets import Bundle, Served, served
+from wxcontroller.controller.page.language import LANGUAGES, THEMES, translations
+
+# Routes to WeChat that an account can take (core/options has the check).
+_DRIVERS = ("web",)
+
+
+def pages(bundle: Bundle) -> dict[tuple[str, str], Served]:
+    """Return the page by language and theme."""
+    found: dict[tuple[str, str], Served] = {}
+    for language, theme in product(LANGUAGES, THEMES):
+        text = (
+            _environment(language)
+            .get_template("dashboard.html.j2")
+            .render(
+                language=language,
+                theme=theme,
+                root=f"page/{bundle.digest}",
+                scripts=[*bundle.scripts, f"messages-{language}.js"],
+                version=__version__,
+                drivers=_DRIVERS,
+            )
+        )
+        found[language, theme] = served(text.encode(), "text/html; charset=utf-8")
+    return found
+
+
+def _environment(language: str) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("wxcontroller.controller.page"),
+        extensions=["jinja2.ext.i18n"],
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    catalog = translations(language)
+    # The extension has added this method.
+    environment.install_gettext_callables(catalog.gettext, catalog.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    return environment

@@ -1,0 +1,95 @@
+// What can be done to an account, with a question before what can't be undone.
+
+import { call, pathOf } from "./api.js";
+import { $ } from "./dom.js";
+import { t } from "./i18n.js";
+import { complain, tell } from "./notices.js";
+import { isUp } from "./states.js";
+
+const busy = new Set();
+const watchers = new Set();
+
+export const isBusy = (name) => busy.has(name);
+
+// watcher(name) when an account becomes busy or is not any more.
+export function onBusy(watcher) {
+  watchers.add(watcher);
+}
+
+const ACTIONS = {
+  start: { method: "POST", rest: "start", done: (name) => t("{name} is started.", { name }) },
+  stop: { method: "POST", rest: "stop", done: (name) => t("{name} is stopped.", { name }) },
+  restart: { method: "POST", rest: "restart", done: (name) => t("{name} is restarted.", { name }) },
+  logout: {
+    method: "POST",
+    rest: "logout",
+    done: (name) => t("{name} is logged out.", { name }),
+    ask: (name) => ({
+      title: t("Log out {name}?", { name }),
+      text: t("Its WeChat session is ended for good and the account is stopped. The next start needs a scan. Settings and messages stay."),
+      yes: t("Log out"),
+    }),
+  },
+  remove: {
+    method: "DELETE",
+    rest: "",
+    done: (name) => t("{name} is removed.", { name }),
+    ask: (name) => ({
+      title: t("Remove {name}?", { name }),
+      text: t("It is stopped, and its session, messages and media are deleted. There is no way back."),
+      yes: t("Remove"),
+    }),
+  },
+};
+
+// What makes sense for an account as it is.
+export function possible(account) {
+  const up = isUp(account);
+  const parked = account.login_state === "parked";
+  return {
+    start: !up || parked,
+    stop: up || account.desired === "started",
+    restart: up && !parked,
+    logout: up && ["running", "offline", "updating"].includes(account.login_state),
+    remove: true,
+  };
+}
+
+// Returns whether it was done.
+export async function act(name, action) {
+  const { method, rest, done, ask } = ACTIONS[action];
+  if (busy.has(name) || (ask && !(await confirmed(ask(name))))) return false;
+  mark(name, true);
+  try {
+    await call(method, pathOf(name, rest));
+    tell(done(name));
+    return true;
+  } catch (problem) {
+    complain(problem);
+    return false;
+  } finally {
+    mark(name, false);
+  }
+}
+
+function mark(name, on) {
+  if (on) busy.add(name);
+  else busy.delete(name);
+  for (const watcher of watchers) watcher(name);
+}
+
+// The focus is on Cancel: Enter by mistake does no harm. Closing gives it back to where it was.
+function confirmed({ title, text, yes }) {
+  const dialog = $("confirm");
+  $("confirm-title").textContent = title;
+  $("confirm-text").textContent = text;
+  $("confirm-yes").textContent = yes;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((answer) => dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true }));
+}
+
+export function setUpConfirm() {
+  $("confirm-no").addEventListener("click", () => $("confirm").close("no"));
+  $("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
+}

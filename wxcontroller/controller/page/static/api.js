@@ -1,0 +1,111 @@
+// The one way to the controller: calls and streams, failures as Problems, and a sign-in where a token is needed.
+
+import { t } from "./i18n.js";
+
+// In this tab's storage and not in a cookie: cookies go to every port of a host, and behind another one may be a
+// program that should not have it. Never in an address.
+const TOKEN = "wxcontroller-token";
+let token = sessionStorage.getItem(TOKEN);
+let askForToken = null;
+let asking = null;
+
+export class Problem extends Error {
+  constructor(code, message, remedy = "", status = 0) {
+    super(message);
+    this.code = code;
+    this.remedy = remedy;
+    this.status = status;
+  }
+}
+
+// ask(refused) shows the sign-in and resolves with a token.
+export function onTokenNeeded(ask) {
+  askForToken = ask;
+}
+
+export const signedIn = () => token !== null;
+
+export function signOut() {
+  token = null;
+  sessionStorage.removeItem(TOKEN);
+  location.reload();
+}
+
+export const pathOf = (name, rest = "") => `v1/accounts/${encodeURIComponent(name)}${rest && "/" + rest}`;
+
+// options: json or form (an object) as the body, headers, signal.
+export async function call(method, path, options = {}) {
+  const response = await request(method, path, options);
+  return response.json().catch(() => ({}));
+}
+
+export async function picture(path, signal) {
+  return (await request("GET", path, { signal })).blob();
+}
+
+// Yields { type, data, id } of a stream until it ends. Not EventSource: that sends no headers, so no token.
+export async function* stream(path, { signal, lastId } = {}) {
+  const headers = { Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) };
+  const response = await request("GET", path, { headers, signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let buffer = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const parts = (buffer + value).split("\n\n");
+    buffer = parts.pop();
+    for (const part of parts) {
+      const event = { type: "message", data: "", id: "" };
+      for (const line of part.split("\n")) {
+        const [name, content] = [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).replace(/^ /, "")];
+        if (name === "event") event.type = content;
+        else if (name === "data") event.data += content;
+        else if (name === "id") event.id = content;
+      }
+      if (event.data) yield { ...event, data: JSON.parse(event.data) };
+    }
+  }
+}
+
+async function request(method, path, { json, form, headers = {}, signal } = {}) {
+  for (;;) {
+    const sent = token;
+    const response = await send(method, path, { json, form, headers, signal }, sent);
+    if (response.status === 401 && askForToken) {
+      // Several calls may find out at once: one of them asks.
+      if (sent === token) asking ??= ask(sent !== null);
+      await asking;
+      continue;
+    }
+    if (!response.ok) throw await problemOf(response);
+    return response;
+  }
+}
+
+async function send(method, path, { json, form, headers, signal }, sent) {
+  const body = json ? JSON.stringify(json) : form ? new URLSearchParams(form) : undefined;
+  const kind = json ? { "Content-Type": "application/json" } : {};
+  const who = sent ? { "X-Auth-Token": sent } : {}; // Authorization may be a reverse proxy's
+  try {
+    return await fetch(path, { method, body, signal, cache: "no-store", headers: { ...kind, ...headers, ...who } });
+  } catch (problem) {
+    if (problem.name === "AbortError") throw problem;
+    throw new Problem("unreachable", t("The controller does not answer."), t("Is it running? systemctl status wxcontroller"));
+  }
+}
+
+async function ask(refused) {
+  try {
+    token = await askForToken(refused);
+    sessionStorage.setItem(TOKEN, token);
+  } finally {
+    asking = null;
+  }
+}
+
+async function problemOf(response) {
+  const answer = await response.json().catch(() => ({}));
+  const { code = "", message, remedy = "" } = answer.error ?? {};
+  const said = message ?? answer.status ?? t("The controller answered {status}.", { status: response.status });
+  return new Problem(code, said, remedy, response.status);
+}

@@ -1,0 +1,93 @@
+// Reports that wait for the webhook or were refused by it, and sending them again.
+
+import { call, pathOf } from "./api.js";
+import { $, h, setHidden, setText } from "./dom.js";
+import { t } from "./i18n.js";
+import { complain, tell } from "./notices.js";
+import { isUp } from "./states.js";
+import { accounts, listen, once } from "./store.js";
+import { exactly, moment, wordsOf } from "./words.js";
+
+const MOST = 100;
+const STATES = {
+  held: () => ["busy", t("its media is being fetched")],
+  pending: () => ["attention", t("waits")],
+  dead: () => ["bad", t("dead letter")],
+};
+
+export function deliveriesTab(name) {
+  const ending = new AbortController();
+  const { signal } = ending;
+  let counts = null;
+
+  async function load() {
+    try {
+      const answer = await call("GET", pathOf(name, `deliveries?limit=${MOST}`), { signal });
+      show(answer);
+    } catch (problem) {
+      if (problem.name === "AbortError") return;
+      const { headline, remedy } = wordsOf(problem);
+      setText($("deliveries-note"), [headline, remedy].filter(Boolean).join(" "));
+      setHidden($("replay-dead"), true);
+      $("deliveries").replaceChildren();
+    }
+  }
+
+  function show({ to, held, pending, dead, last_error: error, deliveries }) {
+    const words = to
+      ? t("To {to}: {pending} wait, {dead} are dead letters.", { to, pending: pending + held, dead })
+      : t("The account has no webhook: nothing is delivered.");
+    setText($("deliveries-note"), error && pending ? `${words} ${t("Last failure: {error}", { error })}` : words);
+    setHidden($("replay-dead"), !dead);
+    $("deliveries").replaceChildren(...deliveries.map(item));
+  }
+
+  function item({ id, time, type, state, attempts, last_error: error }) {
+    const [tone, word] = STATES[state]?.() ?? ["off", state];
+    const again = h("button", { type: "button", "data-action": "replay" }, t("Send again"));
+    again.addEventListener("click", () => replay({ ids: [id] }, again));
+    return h(
+      "li",
+      {},
+      h("time", { title: exactly(time) }, moment(time)),
+      h("span", { className: "what" }, type, " ", h("span", { className: `state ${tone}` }, word)),
+      again,
+      h("small", {}, [t("Tries: {n}", { n: attempts }), error].filter(Boolean).join(" · ")),
+    );
+  }
+
+  async function replay(which, button) {
+    button.disabled = true;
+    try {
+      const { replayed } = await call("POST", pathOf(name, "deliveries/replay"), { json: which, signal });
+      tell(t("{n} are sent again.", { n: replayed }));
+      await load();
+    } catch (problem) {
+      if (problem.name !== "AbortError") complain(problem);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  $("deliveries").replaceChildren();
+  setHidden($("replay-dead"), true);
+  setText($("deliveries-note"), t("Its deliveries are told once the account runs."));
+  $("replay-dead").addEventListener("click", () => replay({ state: "dead" }, $("replay-dead")), { signal });
+  // The stream tells that there is something new; what it is is asked for.
+  const stop = listen(({ names }) => {
+    if (!names.has(name) || counts === null) return;
+    const { undelivered, dead } = accounts.get(name).activity ?? {};
+    const now = `${undelivered} ${dead}`;
+    if (now !== counts && isUp(accounts.get(name))) load();
+    counts = now;
+  });
+  const waiting = once(name, isUp, () => {
+    counts = "";
+    load();
+  });
+  return () => {
+    ending.abort();
+    waiting();
+    stop();
+  };
+}

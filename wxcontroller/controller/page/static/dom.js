@@ -1,0 +1,28 @@
+// Making and finding elements. Texts only ever get in as text nodes.
+
+export const $ = (id) => document.getElementById(id);
+
+// h("td", { className: "number", "data-x": 1 }, "text", element, …): properties by name, attributes with a dash or role.
+export function h(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.includes("-") || name === "role" || name === "for") made.setAttribute(name, value);
+    else made[name] = value;
+  }
+  made.append(...children.filter((child) => child !== "" && child !== null && child !== undefined));
+  return made;
+}
+
+// Writes only what is different: the browser then lays out only what changed.
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function setHidden(element, hidden) {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}
+
+export function setClass(element, name) {
+  if (element.className !== name) element.className = name;
+}

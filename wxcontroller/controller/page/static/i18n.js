@@ -1,0 +1,9 @@
+// Texts in the reader's language. The English text is the key; what the catalog lacks stays English.
+
+export const language = document.documentElement.lang;
+const { default: messages } = await import(`./messages-${language}.js`);
+
+// A second argument { name } puts its value in where the text says {name}: as text, never as markup.
+export function t(text, values = {}) {
+  return (messages[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+}

@@ -1,0 +1,58 @@
+// Times, sizes and failures in words.
+
+import { language, t } from "./i18n.js";
+
+const hours = { hourCycle: "h23" };
+const clock = new Intl.DateTimeFormat(language, { ...hours, timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(language, { ...hours, dateStyle: "medium", timeStyle: "short" });
+
+// "5 min": how long ago some seconds since 1970 were.
+export function ago(since) {
+  if (!since) return "–";
+  const seconds = Math.max(0, Date.now() / 1000 - since);
+  if (seconds < 60) return t("now");
+  if (seconds < 3600) return t("{n} min", { n: Math.floor(seconds / 60) });
+  if (seconds < 86400) return t("{n} h", { n: Math.floor(seconds / 3600) });
+  return t("{n} d", { n: Math.floor(seconds / 86400) });
+}
+
+export const exactly = (since) => (since ? day.format(since * 1000) : "");
+
+// The time of day for today, the date before that.
+export function moment(since) {
+  const date = new Date(since * 1000);
+  return date.toDateString() === new Date().toDateString() ? clock.format(date) : day.format(date);
+}
+
+export function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
+  if (bytes < 1024 * 1024) return `${Math.ceil(bytes / 1024)} KB`;
+  return `${(bytes / 1024 / 1024).toFixed(bytes < 100 * 1024 * 1024 ? 1 : 0)} MB`;
+}
+
+export const count = (number) => (number === null || number === undefined ? "–" : String(number));
+
+// A failure in the reader's words: what the code means and what to do, then what the controller said.
+const FAILURES = {
+  "bad-name": () => [t("This name can't be used."), t("Letters and digits of any script, spaces inside, _ . - @; up to 64 characters.")],
+  "account-exists": () => [t("There is an account of this name already."), t("Choose another name.")],
+  "bad-option": () => [t("Something that was entered can't be used."), ""],
+  "unknown-account": () => [t("There is no such account."), t("It may have been removed.")],
+  "not-running": () => [t("The account does not run."), t("Start it first.")],
+  "not-answering": () => [t("The account's program does not answer."), t("Look into its journal; a restart may help.")],
+  "max-clients": () => [t("No more accounts may run at a time."), t("Stop one, or raise max_clients in the settings.")],
+  "no-port": () => [t("No port is left for another account."), t("Remove one, or widen the range of ports in the settings.")],
+  "unit-failed": () => [t("systemd did not do it."), t("The journal of the account says why.")],
+  "no-qrcode": () => [t("There is no code to scan at the moment."), ""],
+  "not-allowed": () => [t("Your token does not allow this."), t("Root can make one with a wider scope: wxctl token create")],
+  "no-webhook": () => [t("The account has no webhook."), t("Start it with one: wxctl start NAME --post-api URL")],
+  "too-many-readers": () => [t("Too many pages are open."), t("Close some.")],
+  disk: () => [t("The disk can't be written."), t("Free some space on /var.")],
+  "no-journal": () => [t("The journal can't be read."), ""],
+};
+
+export function wordsOf(problem) {
+  const [headline, remedy] = FAILURES[problem.code]?.() ?? [problem.message, problem.remedy];
+  const details = headline === problem.message ? "" : [problem.message, problem.remedy].filter(Boolean).join(" · ");
+  return { headline: headline || problem.message, remedy: remedy || (headline === problem.message ? problem.remedy : ""), details };
+}

@@ -1,0 +1,170 @@
+"""All accounts as those see them who watch: a row is made anew when it changes, and only then.
+
+While nobody watches nothing is done. What only an account's program knows is asked for in turn, a few at a time.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.errors import error_of
+from wxcontroller.controller.v1.client import Told, ask
+from wxcontroller.controller.view import View, account_json
+from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
+from wxcontroller.openwx.replies import to_bytes
+
+# Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
+_LOOK_SECONDS = 0.5
+# Between two rounds of asking the accounts' programs, and how many are asked at a time.
+_ASK_SECONDS = 3.0
+# A process that has come up is asked soon, and together with others that come up at the same time.
+_SETTLE_SECONDS = 0.5
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An account's row. ``version`` grows with every change of any row."""
+
+    version: int
+    view: View
+    activity: JsonObject | None
+    body: bytes
+
+
+class Board:
+    """The rows of all accounts, kept up to date while somebody watches."""
+
+    def __init__(self, shared: Context) -> None:
+        self._shared = shared
+        self._rows: dict[str, Row] = {}
+        self._told: dict[str, JsonObject] = {}
+        self._watchers = 0
+        self._work: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._new_processes = asyncio.Event()
+        self.version = 0
+        self.known = asyncio.Event()  # set once the first look is done
+        self.trouble: JsonObject | None = None  # why the rows may be old
+
+    @property
+    def rows(self) -> Iterable[Row]:
+        return self._rows.values()
+
+    @contextlib.asynccontextmanager
+    async def watched(self) -> "AsyncIterator[asyncio.Task[None]]":
+        """Keep the rows up to date during a block. Yields what does that: it ends by itself only when it fails."""
+        self._watchers += 1
+        if self._work is None or self._work.done():
+            self._work = asyncio.create_task(self._keep_up())
+        try:
+            yield self._work
+        finally:
+            self._watchers -= 1
+            if not self._watchers and self._work is not None:
+                work, self._work = self._work, None
+                self.known.clear()
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+    def news(self) -> asyncio.Event:
+        """Return what is set at the next change."""
+        return self._news
+
+    async def _keep_up(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            _ = group.create_task(self._look())
+            _ = group.create_task(self._ask())
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                views = await self._shared.accounts.views()
+            except (UnitFailed, OSError) as problem:
+                self._say_trouble(error_of(problem))
+            else:
+                self._take(views)
+                self._say_trouble(None)
+            self.known.set()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _say_trouble(self, trouble: JsonObject | None) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._changed()
+
+    def _take(self, views: list[View]) -> None:
+        """Make the rows of what is there now."""
+        present = {view.instance for view in views}
+        changed = [self._rows.pop(instance) for instance in list(self._rows) if instance not in present]
+        for view in views:
+            old = self._rows.get(view.instance)
+            if old is None or old.view.pid != view.pid:  # another process, or none: what the last one said is over
+                self._told.pop(view.instance, None)
+                self._new_processes.set()
+            activity = self._told.get(view.instance)
+            if old is None or old.activity != activity or old.view != view:
+                self._rows[view.instance] = row = self._row(view, activity)
+                changed.append(row)
+        if changed:
+            self._changed()
+
+    def _row(self, view: View, activity: JsonObject | None) -> Row:
+        content: JsonObject = {**account_json(view), "activity": activity}
+        return Row(self.version + 1, view, activity, to_bytes(content))
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _ask(self) -> None:
+        """Ask every program again and again; the next look takes over what they said."""
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(view: View) -> None:
+            async with turns:
+                told = await ask(
+                    self._shared.upstream, view, self._shared.port_secrets.headers(view.instance, Scope.READ)
+                )
+            activity = _activity(told)
+            if activity is not None:
+                self._told[view.instance] = activity
+            else:
+                self._told.pop(view.instance, None)
+
+        await self.known.wait()
+        while True:
+            views = [row.view for row in self.rows if row.view.unit.has_process]
+            self._new_processes.clear()
+            await asyncio.gather(*map(one, views))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_SECONDS):
+                    await self._new_processes.wait()
+            await asyncio.sleep(_SETTLE_SECONDS)
+
+
+BOARD = web.AppKey("board", Board)
+
+
+def _activity(told: Told) -> JsonObject | None:
+    """Return what a row shows of a program's own word, None when it told nothing."""
+    status = told.status
+    if status is None:
+        return None
+    times, queue, reports = obj(status.get("last_message_time")), obj(status.get("queue")), obj(status.get("reports"))
+    last = max(integer(times.get("received")), integer(times.get("sent")))
+    memory = field(status, "memory")
+    return {
+        "last_message": last or None,
+        "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
+        "undelivered": integer(reports.get("waiting")),
+        "dead": integer(reports.get("dead")),
+        "memory": memory if isinstance(memory, int) else None,
+    }

@@ -1,0 +1,74 @@
+"""/v1/accounts/{name}/journal: the end of an account's journal.
+
+The controller can't read the journal, which is the whole machine's: it asks wxclient-journal.socket, behind which a
+program reads what the account's units have said, and nothing else.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+
+from aiohttp import web
+
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+
+MOST_LINES = 1000
+_DEFAULT_LINES = 100
+_SECONDS = 15.0
+_MOST_BYTES = 8 * 1024 * 1024
+_INFO = 6  # what systemd takes a line for that tells no priority
+
+
+async def journal(request: web.Request) -> web.Response:
+    """GET /v1/accounts/{name}/journal?lines=100: the newest lines, the oldest of them first. Raises NoJournal."""
+    shared = context(request)
+    view = await shared.accounts.the(request.match_info["name"])
+    wanted = request.query.get("lines", str(_DEFAULT_LINES))
+    if not wanted.isascii() or not wanted.isdecimal() or not 1 <= int(wanted[:9]) <= MOST_LINES:
+        raise BadRequest("lines is no such number", f"give one from 1 to {MOST_LINES}")
+    said = await _asked(
+        shared.accounts.paths.journal_socket, f"{view.instance} {int(wanted)}\n", view.account.name.unit
+    )
+    lines: list[JsonValue] = [line for each in said.splitlines() if (line := _line(each))]
+    return json_response({"account": view.account.name.name, "lines": lines})
+
+
+async def _asked(socket: Path, question: str, unit: str) -> bytes:
+    """Ask, and return all of the answer."""
+    try:
+        async with asyncio.timeout(_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(str(socket))
+            try:
+                writer.write(question.encode())
+                content = b""
+                while (piece := await reader.read(1 << 16)) and len(content) < _MOST_BYTES:
+                    content += piece
+                return content
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as problem:
+        why = "it takes too long" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
+        raise NoJournal(
+            f"the journal can't be read through {socket}: {why}",
+            f"systemctl start wxclient-journal.socket, or look there: journalctl -u {unit}",
+        ) from None
+
+
+def _line(raw: bytes) -> JsonObject | None:
+    """Return one line as the page shows it, None for what is none."""
+    try:
+        found = obj(json.loads(raw))
+    except ValueError:
+        return None
+    message = found.get("MESSAGE")
+    if isinstance(message, list):  # bytes that are no text
+        message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
+    return {
+        "cursor": text(found.get("__CURSOR")),
+        "time": integer(found.get("__REALTIME_TIMESTAMP")) / 1e6,
+        "priority": integer(found.get("PRIORITY"), _INFO),
+        "message": text(message),
+        "event": text(found.get("WX_EVENT")) or None,
+    }
