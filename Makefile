@@ -3,16 +3,26 @@ PYTHON = /usr/bin/python3
 VENV = .cache/venv
 RUFF = $(VENV)/bin/ruff
 RUFF_VERSION = 0.17.6
+# For make torture alone.
+TORTURE_VENV = .cache/torture
+TORTURE_TOOLS = atheris==3.1.0 schemathesis==4.32.5
+TORTURE_INPUTS = 1000000
+TORTURE_EXAMPLES = 400
+TORTURE_MESSAGES = 10000
+TORTURE_RESTARTS = 200
+TORTURE_SEED =
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
 
 TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools \
-	lintian scdoc iproute2 mypy python3-venv gettext chromium chromium-driver python3-selenium fonts-noto-cjk python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
-	python3-pytest-timeout python3-hypothesis python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
-	python3-segno python3-prometheus-client prometheus python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts autopkgtest unzip
+	lintian scdoc iproute2 mypy python3-venv gettext python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
+	python3-pytest-timeout python3-hypothesis python3-openapi-spec-validator python3-aiohttp python3-aiohttp-socks \
+	python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify python3-segno python3-prometheus-client prometheus \
+	python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts \
+	autopkgtest unzip chromium chromium-driver python3-selenium fonts-noto-cjk
 
-.PHONY: help deps deb run test lint test-unit test-page test-system bench clean
+.PHONY: help deps deb run test lint test-unit test-page test-system torture bench clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,13 +43,19 @@ lint: deps ## style, types, import layers, units
 	exec $(PYTEST) tests/lint </dev/null
 
 test-unit: deps ## what needs no booted host
-	exec $(PYTEST) $(wildcard tests/lint tests/unit tests/contract) </dev/null
+	exec $(PYTEST) $(wildcard tests/lint tests/unit tests/contract tests/fuzz tests/openapi) </dev/null
 
 test-page: deb ## the dashboard in Chromium; screenshots are kept in build/page
 	exec $(PYTEST) tests/page </dev/null
 
 test-system: deb ## what runs in the booted host
 	exec $(PYTEST) tests/system </dev/null
+
+torture: deb ## long runs: a million inputs, 10,000 messages while all breaks, 200 restarts (TORTURE_INPUTS=, …; 0: not)
+	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)
+	@exec $(PYTHON) -m tests.torture.everything --tools $(TORTURE_VENV) --inputs $(TORTURE_INPUTS) \
+		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) \
+		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
 
 bench: deb ## figures of one account in a booted host
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null

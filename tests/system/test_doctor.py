@@ -63,7 +63,7 @@ def test_what_is_well_is_said(world: World) -> None:
     checks = {line.split()[1].rstrip(":") for line in told}
     for check in ("configuration", "services", "polkit", "sandbox", "boot", "credentials", "disk", "ports"):
         assert check in checks
-    for check in ("controller", "WeChat", "clock", "account", "program", "reports"):
+    for check in ("controller", "WeChat", "clock", "account", "program", "reports", "alerts"):
         assert check in checks
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TypeVar
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, text
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 _E = TypeVar("_E", bound=StrEnum)
@@ -95,23 +95,23 @@ def account_view(value: JsonValue) -> AccountView:
     found = obj(value)
     user = field(found, "user")
     return AccountView(
-        name=text(field(found, "name")),
-        instance=text(field(found, "instance")),
-        unit=text(field(found, "unit")),
-        driver=text(field(found, "driver")),
+        name=one_line(field(found, "name")),
+        instance=one_line(field(found, "instance")),
+        unit=one_line(field(found, "unit")),
+        driver=one_line(field(found, "driver")),
         desired=_word(Desired, field(found, "desired")),
         unit_state=_word(UnitState, field(found, "unit_state")) or UnitState.ABSENT,
-        unit_sub=text(field(found, "unit_sub")),
+        unit_sub=one_line(field(found, "unit_sub")),
         login_state=_word(LoginState, field(found, "login_state")),
-        status=text(field(found, "status")),
+        status=one_line(field(found, "status")),
         since=_whole(field(found, "since")),
-        reason=text(field(found, "reason")),
+        reason=one_line(field(found, "reason")),
         pid=integer(field(found, "pid")),
         port=integer(field(found, "port")),
-        post_api=text(field(found, "post_api")),
-        proxy=text(field(found, "proxy")),
+        post_api=one_line(field(found, "post_api")),
+        proxy=one_line(field(found, "proxy")),
         qrcode=field(found, "qrcode") is True,
-        user=text(field(user, "name")) or text(field(user, "id")),
+        user=one_line(field(user, "name")) or one_line(field(user, "id")),
         raw=found,
     )
 

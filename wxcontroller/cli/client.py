@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 from wxcontroller.cli.terminal import ago
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line
 
 
 def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
@@ -13,7 +13,7 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     if "client" not in account:
         return
     if account["client"] is None:
-        if (reason := text(account.get("client_reason"))) and reason != "it does not run":
+        if (reason := one_line(account.get("client_reason"))) and reason != "it does not run":
             yield "queue", f"not known: {reason}"
         return
     now = time.time()
@@ -52,7 +52,7 @@ def queue_words(queue: JsonObject, now: float) -> str:
         words.append(
             f"one every {interval:g} s" if not jitter else f"one every {interval:g} to {interval + jitter:g} s"
         )
-    if error := text(queue.get("last_error")):
+    if error := one_line(queue.get("last_error")):
         words.append(f"the last one failed: {error}")
     return ", ".join(words)
 
@@ -63,7 +63,7 @@ def reports_words(reports: JsonObject) -> str:
     words = f"{waiting:,} reports" if waiting else "none"
     if waiting and (oldest := integer(reports.get("oldest_since"))):
         words += f", oldest {ago(oldest)} old"
-    if waiting and (why := text(reports.get("last_error"))):
+    if waiting and (why := one_line(reports.get("last_error"))):
         words += f": {why}"
     for key, what in (("dead", "dead letters (wxctl deliveries list)"), ("dropped", "lost, as too many waited")):
         if count := integer(reports.get(key)):

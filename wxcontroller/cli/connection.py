@@ -24,7 +24,7 @@ from wxcontroller.core.errors import (
     UnknownAccount,
     WxError,
 )
-from wxcontroller.core.jsontypes import JsonValue, field, text
+from wxcontroller.core.jsontypes import JsonValue, field, one_line, read_json, text
 from wxcontroller.core.names import AccountName
 from wxcontroller.openwx.replies import REFUSED
 
@@ -137,7 +137,7 @@ class Connection:
 
     def _read(self, status: int, content: bytes) -> JsonValue:
         try:
-            answer: JsonValue = json.loads(content) if content else {}
+            answer = read_json(content) if content else {}
         except ValueError:
             raise ControllerUnreachable(
                 f"{self.shown} answered {status}, but not as wxcontroller does",
@@ -211,10 +211,10 @@ def _not_let_in(status: int, answer: JsonValue) -> bool:
 def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxError:
     """Turn an error answer into the exception with the right exit code."""
     error = field(answer, "error")
-    code, remedy = text(field(error, "code")), text(field(error, "remedy"))
+    code, remedy = text(field(error, "code")), one_line(field(error, "remedy"))
     # The openwx endpoints' errors have the old shape.
-    old = text(field(answer, "reason")) or text(field(answer, "status"))
-    message = text(field(error, "message")) or old or f"HTTP status {status}"
+    old = one_line(field(answer, "reason")) or one_line(field(answer, "status"))
+    message = one_line(field(error, "message")) or old or f"HTTP status {status}"
     if status == 401 or code == "no-token":
         return NotAllowed(f"the controller lets nobody in without a token: {message}", _HOW)
     if status in (403, 429) and (code in ("not-allowed", "too-many-failures") or field(answer, "code") == REFUSED):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -16,6 +17,8 @@ from wxcontroller.core.jsontypes import JsonValue
 
 DEFAULT_URL = "http://127.0.0.1:2000"
 _F = TypeVar("_F", bound=Callable[..., object])
+# What JSON takes as it is, and a terminal obeys; halves of characters, which nobody can write.
+_ACTING = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -33,11 +36,16 @@ class Session:
 
     def emit(self, value: JsonValue) -> None:
         """Write the result of ``--json`` to standard output: an object, for a list an array."""
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
+        click.echo(printable(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)))
 
     def emit_line(self, value: JsonValue) -> None:
         """Write one of many results of ``--json``, of which nobody knows when they end: one line each."""
-        click.echo(json.dumps(value, ensure_ascii=False, sort_keys=True))
+        click.echo(printable(json.dumps(value, ensure_ascii=False, sort_keys=True)))
+
+
+def printable(written: str) -> str:
+    """Return JSON that says the same and can be shown anywhere."""
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def _session(context: click.Context) -> Session:

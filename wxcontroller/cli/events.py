@@ -1,6 +1,5 @@
 """The verb events: what happens to accounts, as it happens, or on from where one was."""
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from wxcontroller.cli.context import Session, complete_name, global_options
 from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
 from wxcontroller.core.names import AccountName
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -93,7 +92,7 @@ def _following(api: Api, accounts: list[AccountName], types: tuple[str, ...], cu
                     cursor, pause = place or cursor, _FIRST_PAUSE
                     if kind == "heartbeat" or not kind:
                         continue
-                    body = obj(json.loads(data))
+                    body = obj(read_json(data))
                     event_id = f"{text(body.get('account'))}/{text(body.get('id'))}"
                     if event_id != seen:  # the last one comes again where its cursor was not told
                         seen = event_id

@@ -14,7 +14,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.systemd import without_controller
 from wxcontroller.core.errors import ControllerUnreachable
-from wxcontroller.core.jsontypes import field, items, text
+from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.names import AccountName, parse_name
 
 _TIMEOUT = click.option(
@@ -229,10 +229,10 @@ def _value(key: str, value: str) -> str:
 
 def tell_notes(account: AccountView) -> None:
     """Tell what the controller adds to its success: options without effect, or that count later."""
-    ignored = [text(name) for name in items(field(account.raw, "ignored"))]
+    ignored = [one_line(name) for name in items(field(account.raw, "ignored"))]
     if ignored:
         click.echo(f"wxctl: {account.name}: without effect: {', '.join(ignored)}", err=True)
-    if note := text(field(account.raw, "note")):
+    if note := one_line(field(account.raw, "note")):
         click.echo(f"wxctl: {account.name}: {note}", err=True)
 
 

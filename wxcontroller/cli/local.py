@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from wxcontroller.core.errors import UnitFailed, WxError
-from wxcontroller.core.jsontypes import JsonValue, field, items, text
+from wxcontroller.core.jsontypes import JsonValue, field, items, one_line, text
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.paths import Paths
 
@@ -57,7 +57,7 @@ def show_unit(unit: str) -> LocalUnit:
         unit,
         found.get("ActiveState", ""),
         found.get("SubState", ""),
-        found.get("StatusText", ""),
+        one_line(found.get("StatusText", "")),
         _number(found.get("MainPID", "")),
         found.get("Result", ""),
         _number(found.get("StateChangeTimestamp", "").removeprefix("@")),
@@ -180,7 +180,8 @@ def _run(*arguments: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[s
         ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=wait,
         check=False,
     )

@@ -16,7 +16,7 @@ from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.multipart import file_body
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj
+from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj, one_line
 from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.names import AccountName
 
@@ -109,7 +109,7 @@ def send(
     if session.json:
         session.emit(answer)
     elif queued:
-        click.echo(f"not sent yet, but it will be: {json_text(field(answer, 'status'))}")
+        click.echo(f"not sent yet, but it will be: {one_line(field(answer, 'status'))}")
     else:
         click.echo(f"sent to {recipient}")
 
@@ -180,7 +180,7 @@ def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...]
         answer = api.openwx(endpoint, account, {key: to})
         if isinstance(answer, list):
             matches = [
-                Recipient(json_text(field(one, "id")), json_text(field(one, "displayname")) or to, group)
+                Recipient(json_text(field(one, "id")), one_line(field(one, "displayname")) or to, group)
                 for one in items(answer)
                 if json_text(field(one, "id"))
             ]
@@ -193,15 +193,15 @@ def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...]
 
 def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: str) -> None:
     """Raise for an answer of the old shape whose code is not 0."""
-    code, why = field(answer, "code"), json_text(field(answer, "status")) or "no reason given"
+    code, why = field(answer, "code"), one_line(field(answer, "status")) or "no reason given"
     if code is None or integer(code) == 0:
         return
     if why in ("client not exists", "client not found"):
         # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
         known = api.account(account)
         raise WxError(f"{account.name} is {known.condition.value}", f"start it: {command('start', account.name)}")
-    why = json_text(field(answer, "reason")) or why
-    state = json_text(field(answer, "state"))
+    why = one_line(field(answer, "reason")) or why
+    state = one_line(field(answer, "state"))
     raise WxError(
         f"{account.name}: {what}: {why}" + (f" (state {state})" if state else "") + f", code {json_text(code)}",
         f"see: {command('status', account.name)}",

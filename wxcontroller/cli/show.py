@@ -11,7 +11,7 @@ from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.local import known_units, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
-from wxcontroller.core.jsontypes import field, items, text
+from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.names import is_derived, parse_name, unit_of
 from wxcontroller.core.states import Desired
 
@@ -95,11 +95,11 @@ def _overview(session: Session) -> None:
     if session.json:
         session.emit({"health": health, "accounts": [account.raw for account in accounts]})
         return
-    version = text(field(health, "version"))
+    version = one_line(field(health, "version"))
     click.echo(f"controller: answers at {api.shown}" + (f", version {version}" if version else ""))
     for notice in items(field(health, "notices")):
-        click.echo(f"settings:   {text(notice)}")
-    if error := text(field(field(health, "settings"), "error")):
+        click.echo(f"settings:   {one_line(notice)}")
+    if error := one_line(field(field(health, "settings"), "error")):
         click.echo(f"settings:   not reloaded, the ones before are in use: {error}")
     counts = Counter(account.condition.value for account in accounts)
     several = ", ".join(f"{count} {word}" for word, count in counts.most_common())

@@ -90,7 +90,11 @@ def moment(since: int) -> str:
     """Return a moment in local time and how long ago it was."""
     if not since:
         return "-"
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since)) + f" ({ago(since)} ago)"
+    try:
+        told = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+    except (OverflowError, ValueError, OSError):  # no year that a calendar has
+        return "-"
+    return f"{told} ({ago(since)} ago)"
 
 
 def too_small(code: Text, target: Console, below: int) -> str:

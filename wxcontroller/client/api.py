@@ -13,7 +13,10 @@ from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
+from wxcontroller.client.room import ROOM, Room
 from wxcontroller.client.sending import Sending
+from wxcontroller.openwx.connection import sensible_heads
+from wxcontroller.openwx.load import Busy
 from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
@@ -25,9 +28,10 @@ _OPTIONS_HEADERS = {
 }
 
 
-def application(parts: Parts, sending: Sending, inbox: Inbox, guard: Guard) -> web.Application:
+def application(parts: Parts, sending: Sending, inbox: Inbox, room: Room, guard: Guard) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
-    app = web.Application(middlewares=[_errors, web.middleware(guard)])
+    app = web.Application(middlewares=[_errors, sensible_heads, room.let_in, web.middleware(guard)])
+    app[ROOM] = room
     app[_DIRECTORY] = parts.config.media_dir
     app.on_response_prepare.append(no_page)
     jsonp = parts.config.flag("jsonp")
@@ -79,12 +83,29 @@ async def _errors(
         return await handler(request)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return web.Response(status=403, body=b"api not found", headers={"Content-Type": "text/html;charset=UTF-8"})
-    except web.HTTPRequestEntityTooLarge:
-        return json_answer({"code": -1, "status": f"the request is larger than {bodies.MOST} bytes"}, 413)
+    except bodies.TooLarge as problem:
+        return _refused(request, 413, "too-large", f"the request is larger than {problem.most} bytes")
+    except web.HTTPUnsupportedMediaType:
+        return _refused(request, 415, "packed", "the body is packed, send it without Content-Encoding")
+    except web.HTTPRequestHeaderFieldsTooLarge:
+        return _refused(request, 431, "too-many-headers", "the request has too many headers")
+    except web.HTTPVersionNotSupported:
+        return _refused(request, 505, "bad-version", "this version of HTTP is not spoken here")
+    except Busy as problem:
+        answer = _refused(request, 503, "busy", f"{problem.words}; try again in a moment")
+        answer.headers["Retry-After"] = "1"
+        return answer
     except BadParameter as problem:
-        return json_answer({"code": -1, "status": str(problem)}, 400)
-    except web.HTTPException:
+        return _refused(request, 400, "bad-request", str(problem))
+    except (web.HTTPException, ConnectionError):  # also: the caller is gone
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return json_answer({"code": -1, "status": "internal error, see the journal of this account"}, 500)
+
+
+def _refused(request: web.Request, status: int, code: str, words: str) -> web.Response:
+    """Return a refusal in the form of the path's API."""
+    if request.path.startswith("/v1/"):
+        return json_answer({"error": {"code": code, "message": words, "remedy": ""}}, status)
+    return json_answer({"code": -1, "status": words}, status)

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import mmap
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -14,7 +14,6 @@ from aiohttp import web
 
 from wxcontroller.openwx.parameters import Body
 
-MOST = 64 * 1024 * 1024
 # As long as the controller gives a whole request.
 SECONDS = 120.0
 _IN_MEMORY = 1024 * 1024
@@ -41,45 +40,56 @@ class Attached:
         return data
 
 
-async def take(request: web.Request, most: int) -> bytes:
+class TooLarge(web.HTTPRequestEntityTooLarge):
+    """A body of more than ``most`` bytes."""
+
+    def __init__(self, most: int, size: int) -> None:
+        super().__init__(most, size)
+        self.most = most
+
+
+async def take(request: web.Request, most: int, hold: Callable[[int], None]) -> bytes:
     """Read a request's body of at most ``most`` bytes, and leave it for whoever reads it after.
 
-    Raises HTTPRequestEntityTooLarge, RequestPayloadError, and TimeoutError for a body that stalls.
+    ``hold`` hears of each piece. Raises as ``body_of``, but for OSError.
     """
     taken: bytes | None = request.get(_TAKEN)
     if taken is None:
         content = bytearray()
+        _refuse(request, most)
         async with asyncio.timeout(SECONDS):
             async for piece in request.content.iter_chunked(_PIECE):
+                hold(len(piece))
                 content += piece
                 if len(content) > most:
-                    raise web.HTTPRequestEntityTooLarge(most, len(content))
+                    raise TooLarge(most, len(content))
         taken = request[_TAKEN] = bytes(content)
     return taken
 
 
 @contextlib.asynccontextmanager
-async def body_of(request: web.Request, directory: Path) -> AsyncIterator[Body]:
+async def body_of(
+    request: web.Request, directory: Path, most: int, hold: Callable[[int], None]
+) -> AsyncIterator[Body]:
     """Read a request's body; a large one is mapped from a file in ``directory`` for the duration of the block.
 
-    Raises HTTPRequestEntityTooLarge, RequestPayloadError, TimeoutError for a body that stalls, and OSError when it
-    can't be written.
+    ``hold`` hears of each piece. Raises TooLarge, HTTPUnsupportedMediaType for one that is packed,
+    RequestPayloadError, TimeoutError for a body that stalls, OSError when it can't be written, and as ``hold``.
     """
     taken: bytes | None = request.get(_TAKEN)
     if taken is not None:
         yield taken
         return
-    announced = request.content_length or 0
-    if announced > MOST:  # not waited for
-        raise web.HTTPRequestEntityTooLarge(MOST, announced)
+    _refuse(request, most)
     small, size = bytearray(), 0
     with contextlib.ExitStack() as stack:
         large: IO[bytes] | None = None
         async with asyncio.timeout(SECONDS):
             async for piece in request.content.iter_chunked(_PIECE):
+                hold(len(piece))
                 size += len(piece)
-                if size > MOST:
-                    raise web.HTTPRequestEntityTooLarge(MOST, size)
+                if size > most:
+                    raise TooLarge(most, size)
                 if large is None and size > _IN_MEMORY:
                     large = stack.enter_context(_nameless(directory))
                     large.write(small)
@@ -94,6 +104,15 @@ async def body_of(request: web.Request, directory: Path) -> AsyncIterator[Body]:
         large.flush()
         with mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ) as mapped:
             yield mapped
+
+
+def _refuse(request: web.Request, most: int) -> None:
+    """Refuse what need not be waited for."""
+    announced = request.content_length or 0
+    if announced > most:
+        raise TooLarge(most, announced)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType  # some bytes of it could become any number
 
 
 def _nameless(directory: Path) -> IO[bytes]:

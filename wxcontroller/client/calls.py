@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from wxcontroller.client.bodies import Attached, body_of
+from wxcontroller.client.bodies import Attached
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
@@ -20,6 +20,7 @@ from wxcontroller.client.idempotency import KEY_HEADER, KEY_PARAMETER, Requests,
 from wxcontroller.client.mediaout import MediaOut
 from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.room import ROOM
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.session import Session
 from wxcontroller.client.tasks import Tasks
@@ -116,11 +117,11 @@ class Parts:
 async def read_call(request: web.Request, directory: Path) -> Call:
     """Read query and form; ``directory`` is where a large one is put aside meanwhile.
 
-    Raises BadParameter, and as ``body_of``.
+    Raises BadParameter, and as ``Room.body_of``.
     """
     query, content_type = parameters.query_of(request.raw_path), request.headers.get("Content-Type", "")
     if request.method == "POST" and parameters.is_form(content_type):
-        async with body_of(request, directory) as body:
+        async with request.app[ROOM].body_of(request, directory) as body:
             raw = dict(parameters.raw_pairs(query, content_type, body))
     else:
         raw = dict(parameters.raw_pairs(query))

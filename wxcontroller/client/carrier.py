@@ -14,7 +14,7 @@ from wxcontroller.client.parcel import Parcel
 from wxcontroller.client.people import send_chat
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
-from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.jsontypes import kept_json
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import Driver
 from wxcontroller.openwx import reports
@@ -91,7 +91,7 @@ class Carrier:
         """Tell how a send ended, see Reporter.sent; ``sides`` are what ``sides`` returned once, "" to look anew."""
         body = reports.sent(result, send_chat(self.roster, result.is_group, result.target))
         if sides:
-            body.update(obj(json.loads(sides)))
+            body.update(kept_json(sides))
         return self.reporter.sent(body, within)
 
     def tidy(self, kept: frozenset[Path]) -> None:

@@ -1,5 +1,6 @@
 """What a client is started with: its environment, checked."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     if name.instance != instance:
         raise BadSettings(f"account {instance}: {NAME} says {name.name!r}, which has the id {name.instance}", remedy)
     port = environ.get(PORT, "")
-    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+    if not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise BadSettings(f"account {name}: {PORT} is {port!r}, not a port", remedy)
     given: dict[str, str] = {}
     for option in OPTIONS.values():

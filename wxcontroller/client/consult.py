@@ -1,7 +1,6 @@
 """Waiting for somebody's answer to a message (openwx-api 2.4, consult)."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Selection
 from wxcontroller.client.job import Job
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, kept_json
 from wxcontroller.core.model import Direction, Message
 
 _AT_ONCE = 100  # events looked at in one go
@@ -56,7 +55,7 @@ async def reply_after(log: EventLog, target: str, event: int) -> JsonObject | No
     """
     while found := await log.shown(Selection(types=("friend_message",), after=event), _AT_ONCE):
         for entry in found:
-            report = obj(json.loads(entry.body))
+            report = kept_json(entry.body)
             if report.get("post_type") == "receive_message" and report.get("sender_id") == target:
                 return {"id": report.get("id"), "reply": report.get("content"), "code": 0, "status": "success"}
         event = found[-1].seq

@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -29,6 +29,12 @@ _STUCK_SECONDS = 120.0
 # What passes by itself or by an operator's hand; other errors are the statement's own.
 _PASSING = ("FULL", "IOERR", "READONLY", "CANTOPEN", "BUSY", "LOCKED", "NOMEM", "PERM", "PROTOCOL")
 _DAMAGED = ("CORRUPT", "NOTADB")
+
+
+class _Unreadable(sqlite3.DatabaseError):
+    """The file is damaged such that SQLite does not say so."""
+
+    sqlite_errorname = "SQLITE_CORRUPT"
 
 
 class Unavailable(WxError):
@@ -124,11 +130,12 @@ class Database:
                     self._reader = sqlite3.connect(
                         self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
                     )
+                    self._reader.text_factory = _text
                     self._reader.execute("PRAGMA query_only=1")
                     self._reader.execute("PRAGMA cache_size=-256")
                 with self._vitals.within(_STUCK_SECONDS, "reading the event log"):
                     return work(self._reader)
-            except sqlite3.DatabaseError as problem:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
                 raise Unavailable(f"the event log can't be read: {problem}", "see to the disk") from None
 
     # -- the writer, in its thread
@@ -150,7 +157,7 @@ class Database:
                     break
                 waiting, ending = self._next()
             try:
-                with self._vitals.within(_STUCK_SECONDS, "writing the event log"):
+                with self._vitals.within(_STUCK_SECONDS, "writing the event log"), _as_damage():
                     if connection is None:
                         connection = self._connected()
                         self._opened.set()
@@ -190,6 +197,7 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
+            connection.text_factory = _text
             self._path.chmod(0o600)
             # Small: this is multiplied by hundreds of accounts.
             connection.execute("PRAGMA cache_size=-512")
@@ -200,6 +208,8 @@ class Database:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             for number, statements in enumerate(self._schema[version:], version + 1):
                 connection.executescript(f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version={number}; COMMIT")
+            if version <= len(self._schema) and not _tables(self._schema) <= _made(connection):
+                raise _Unreadable("its tables are not all there")
         except OSError as problem:
             connection.close()
             raise sqlite3.OperationalError(str(problem)) from None
@@ -220,7 +230,16 @@ class Database:
                 with contextlib.suppress(sqlite3.DatabaseError):
                     connection.execute("ROLLBACK")
             raise
-        self._tell(jobs, self._after(connection))
+        self._tell(jobs, self._looked(connection))
+
+    def _looked(self, connection: sqlite3.Connection) -> Callable[[], None]:
+        """Call ``after``: what it reads is there in every file that is whole."""
+        try:
+            return self._after(connection)
+        except sqlite3.OperationalError as problem:
+            if _is(problem, "ERROR"):  # no such table, no such column
+                raise _Unreadable(str(problem)) from None
+            raise
 
     def _do(self, connection: sqlite3.Connection, job: _Job[object]) -> None:
         job.problem = None
@@ -276,6 +295,31 @@ class Database:
                 log.error("the damaged event log can't be set aside: %s", problem)
                 return
         log.error("the event log was damaged; it is kept as %s, and a new one begins", aside)
+
+
+def _tables(schema: Sequence[str]) -> set[tuple[str, str]]:
+    """Return what a file of this schema consists of: names and definitions."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as model:
+        for statements in schema:
+            model.executescript(statements)
+        return _made(model)
+
+
+def _made(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def _text(kept: bytes) -> str:
+    return kept.decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _as_damage() -> Iterator[None]:
+    """Take a schema or message of SQLite's that is no UTF-8 for what it is."""
+    try:
+        yield
+    except UnicodeDecodeError as problem:
+        raise _Unreadable(str(problem)) from None
 
 
 def _is(problem: Exception, *names: str) -> bool:

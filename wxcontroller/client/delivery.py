@@ -5,7 +5,6 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,7 +21,7 @@ from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.jsontypes import kept_json
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.media import MOST_DATA
@@ -222,7 +221,7 @@ class Delivery:
         if not entry.media or not self.receiver.with_data:
             return entry.body
         data = await asyncio.to_thread(content_of, entry.media)
-        return to_bytes({**obj(json.loads(entry.body)), "media_data": data}) if data else entry.body
+        return to_bytes({**kept_json(entry.body), "media_data": data}) if data else entry.body
 
     async def _hear(self, entry: Entry, answer: aiohttp.ClientResponse) -> None:
         """Pass on a JSON answer (openwx-api 3.4). The report is delivered, whatever becomes of its answer."""
@@ -272,5 +271,5 @@ def _lighter(entry: Entry) -> bytes | None:
     """Return the body without its content when that is large, else None: nothing is to be changed."""
     if len(entry.body) <= _HEAVY:
         return None
-    report = obj(json.loads(entry.body))
+    report = kept_json(entry.body)
     return to_bytes({**report, "media_data": ""}) if report.get("media_data") else None

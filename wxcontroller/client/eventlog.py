@@ -19,7 +19,7 @@ from wxcontroller.client import eventtables as tables
 from wxcontroller.client.database import Database
 from wxcontroller.client.eventtables import Counts, Entry, Limits, Selection, State, Swept
 from wxcontroller.client.schema import SCHEMA
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.replies import to_bytes
 
@@ -144,7 +144,7 @@ class EventLog:
     async def held(self) -> list[Held]:
         """Return what an earlier process left held. Ask before anything is held in this one."""
         return [
-            Held(Place(seq), obj(json.loads(body)), obj(json.loads(source)))
+            Held(Place(seq), kept_json(body), kept_json(source))
             for seq, body, source in await self.write(tables.held)
         ]
 

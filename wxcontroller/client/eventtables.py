@@ -7,7 +7,9 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wxcontroller.client.rows import raw, real, whole
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import integer
 
 SCHEMA = (
     """
@@ -64,6 +66,9 @@ class State(StrEnum):
     DEAD = "dead"  # the receiver said never, or it was tried for too long: kept for a human
     KEPT = "kept"  # not for the webhook: there is none, or it does not want this one
     PURGED = "purged"  # taken out of the delivery by a human
+
+
+_STATES = {state.value: state for state in State}
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +290,7 @@ def first(db: sqlite3.Connection) -> int:
 def held(db: sqlite3.Connection) -> list[tuple[int, bytes, str]]:
     """Return sequence, body and source of what is held."""
     return [
-        (int(seq), bytes(body), str(source))
+        (whole(seq), raw(body), str(source))
         for seq, body, source in db.execute("SELECT seq, body, source FROM events WHERE state = 'held' ORDER BY seq")
     ]
 
@@ -298,19 +303,21 @@ def media_in_use(db: sqlite3.Connection) -> frozenset[str]:
 
 def counts(db: sqlite3.Connection) -> Counts:
     """Look at what the log holds."""
-    tally = {state: (number, size) for state, number, size in db.execute("SELECT state, number, bytes FROM tally")}
+    tally = dict.fromkeys(State, (0, 0))
+    for state, number, size in db.execute("SELECT state, number, bytes FROM tally"):
+        tally[state] = whole(number), whole(size)
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
     oldest = [
-        float(found[0])
+        real(found[0])
         for state in ("held", "pending")
         if (found := db.execute("SELECT time FROM events WHERE state = ? ORDER BY seq LIMIT 1", (state,)).fetchone())
     ]
     return Counts(
-        name=meta["name"],
+        name=str(meta.get("name", "")),
         held=tally["held"][0],
         pending=tally["pending"][0],
         dead=tally["dead"][0],
-        dropped=int(meta["dropped"]),
+        dropped=integer(meta.get("dropped")),
         oldest=min(oldest, default=0.0),
         bytes=sum(size for _, size in tally.values()),
         pending_bytes=tally["pending"][1] + tally["held"][1],
@@ -333,7 +340,7 @@ def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
     dropped = 0
     if limits.most_bytes:
         (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
-        excess = int(size or 0) - limits.most_bytes
+        excess = int(real(size)) - limits.most_bytes
         number, excess = _shrink(db, ("delivered", "kept", "purged"), excess)
         forgotten += number
         number, excess = _shrink(db, ("dead",), excess)
@@ -368,35 +375,27 @@ def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int) -> tup
         if excess <= 0:
             break
         gone.append(seq)
-        excess -= size
+        excess -= max(0, whole(size))
     db.executemany("DELETE FROM events WHERE seq = ?", ((seq,) for seq in gone))
     return len(gone), excess
 
 
 def _entry(name: str, row: tuple[object, ...]) -> Entry:
+    """Return an entry as it is in a row, or what is left of it when the file is damaged."""
     seq, stamp, when, kind, state, attempts, next_at, error, status, settled_at, size, media, body = row
-    assert isinstance(seq, int)
-    assert isinstance(stamp, int)
-    assert isinstance(when, float)
-    assert isinstance(attempts, int)
-    assert isinstance(next_at, float)
-    assert isinstance(status, int)
-    assert isinstance(settled_at, float)
-    assert isinstance(size, int)
-    assert isinstance(body, bytes)
     return Entry(
         id=f"{name}-{seq}",
-        seq=seq,
-        stamp=stamp,
-        time=when,
+        seq=whole(seq),
+        stamp=whole(stamp),
+        time=real(when),
         type=str(kind),
-        state=State(str(state)),
-        attempts=attempts,
-        next_at=next_at,
+        state=_STATES.get(str(state), State.DEAD),
+        attempts=whole(attempts),
+        next_at=real(next_at),
         error=str(error),
-        status=status,
-        settled_at=settled_at,
-        size=size,
+        status=whole(status),
+        settled_at=real(settled_at),
+        size=whole(size),
         media=str(media),
-        body=body,
+        body=raw(body),
     )

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from wxcontroller.client import bodies
 from wxcontroller.client.calls import json_answer
+from wxcontroller.client.room import ROOM
 from wxcontroller.core import access
 from wxcontroller.core.access import Scope
 from wxcontroller.core.files import replace_file
@@ -56,8 +56,10 @@ class Guard:
         if _is_foreign(request):
             words = f"web pages may not call an account's own port; {_WHERE}"
             return json_answer(replies.reply(replies.REFUSED, words), 403)
-        scope = await self._scope(request)
         needed = _scope_for(request)
+        if needed is None:
+            return await handler(request)
+        scope = await self._scope(request)
         if scope is None or not scope.covers(needed):
             return self._refused(request, scope, needed)
         return await handler(request)
@@ -98,13 +100,16 @@ class Guard:
         return answer
 
 
-def _scope_for(request: web.Request) -> Scope:
-    """Return what a request needs by the table: of /v1 by its route, of the calls by the path as it was sent."""
+def _scope_for(request: web.Request) -> Scope | None:
+    """Return what a request needs by the table: of /v1 by its route, of the calls by the path as it was sent.
+
+    None: nothing.
+    """
     path = request.raw_path.partition("#")[0].partition("?")[0]
     resource = request.match_info.route.resource
     if path.startswith("/v1/") and resource is not None:
-        return access.of_own_port(request.method, resource.canonical).scope or Scope.READ
-    return access.of_call(path).scope or Scope.READ
+        return access.of_own_port(request.method, resource.canonical).scope
+    return access.of_call(path).scope
 
 
 def _is_foreign(request: web.Request) -> bool:
@@ -129,8 +134,8 @@ async def _presented(request: web.Request) -> str | None:
     length = request.content_length or 0
     if token is None and request.can_read_body and parameters.is_form(kind) and length <= credentials.LONGEST_FORM:
         try:
-            body = await bodies.take(request, credentials.LONGEST_FORM)
-        except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge):
+            body = await request.app[ROOM].take(request, credentials.LONGEST_FORM)
+        except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType):
             return None
         token = credentials.from_form(kind, body)
     return token

@@ -11,6 +11,7 @@ from yarl import URL
 from wxcontroller.client.outbound import NotATarget, TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.targets import Targets
+from wxcontroller.core.urls import url_of
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 def command_of(location: str, port: int) -> URL | None:
     """Return a redirect's target when it is a call of the account's own API, else None."""
     try:
-        url = URL(location)
+        url = url_of(location)
         ours = url.scheme == "http" and url.host in _OWN_HOSTS and url.port == port
     except ValueError:
         return None

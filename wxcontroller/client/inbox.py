@@ -21,9 +21,6 @@ from wxcontroller.openwx.formats import unfetched
 from wxcontroller.openwx.media import MediaFacts
 
 log = logging.getLogger(__name__)
-AT_ONCE = 4
-# Reports that come after wait for it.
-FETCH_SECONDS = 120.0
 _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
 # Sends may wait long for their turn.
@@ -53,9 +50,12 @@ class Inbox:
     driver: Driver
     kept: Kept = Kept()
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _turns: asyncio.Semaphore = field(init=False)
     too_much: asyncio.Event = field(default_factory=asyncio.Event)  # more is kept than media_keep_bytes
     _begun: float = field(default_factory=lambda: time.time() - 1)  # the clock of files is a little behind
+
+    def __post_init__(self) -> None:
+        self._turns = asyncio.Semaphore(self.config.number("media_fetch_parallel"))
 
     def take(self, message: Message, done: Callable[[MediaFacts], None]) -> None:
         """Fetch a message's media; ``done`` gets what is known of them afterwards, with the error if it failed."""
@@ -93,12 +93,12 @@ class Inbox:
             log.info("%d received media files were deleted by age or size", swept.removed)
 
     async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
-        facts, error = None, ""
+        facts, error, longest = None, "", self.config.seconds("media_fetch_seconds")
         try:
-            async with self._turns, asyncio.timeout(FETCH_SECONDS):
+            async with self._turns, asyncio.timeout(longest):
                 facts = await self._fetched(message, content)
         except TimeoutError:
-            error = f"not complete within {FETCH_SECONDS:g} s"
+            error = f"not complete within {longest:g} s"
         except (WxError, OSError) as problem:
             error = str(problem)
         except Exception:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 import time
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class Keeping:
         while True:
             try:
                 await self._sweep(limits)
-            except (Unavailable, OSError) as problem:
+            except (Unavailable, OSError, sqlite3.DatabaseError) as problem:
                 log.error("what is too old can't be deleted: %s", problem)
             await self._pause()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import SessionStore, Uploaded
 
@@ -35,8 +35,8 @@ class MediaBook:
 
     def __post_init__(self) -> None:
         try:
-            kept = obj(json.loads(self.store.load() or b"{}"))
-        except (OSError, ValueError, RecursionError) as problem:
+            kept = obj(read_json(self.store.load() or b"{}"))
+        except (OSError, ValueError) as problem:
             log.error("ids of media of the last run can't be read: %s", problem)
             return
         _restore(self._uploaded, kept.get("uploaded"), upload_from_json)

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yarl import URL
-
 from wxcontroller.client import urlfetch
 from wxcontroller.client.bodies import Attached
 from wxcontroller.client.config import ClientConfig
@@ -21,12 +19,15 @@ from wxcontroller.client.mediapath import confinement
 from wxcontroller.client.parcel import Parcel, discarding
 from wxcontroller.core.files import sync
 from wxcontroller.core.model import Media, Message, MessageKind
+from wxcontroller.core.urls import url_of
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
 _TEMPORARY = ".out."
 _KEPT = ".send."  # of sends that have not ended; the store of sends knows which
+# Characters of a media_path: longer than any path, or any address that servers take.
+MOST_ADDRESS = 8000
 _WORDS = {kind.value: kind for kind in media.CODES}
 _SENDABLE_AS = {
     MessageKind.IMAGE: ("image/", "image/jpeg"),
@@ -133,6 +134,10 @@ class MediaOut:
                 raise BadMedia("invaild media", _NOT_REMEMBERED, _facts(given))
             return self._by_id(given)
         label = given.get("media_path", "")
+        if len(label) > MOST_ADDRESS:
+            raise BadMedia(
+                "invaild media_path", f"it is longer than {MOST_ADDRESS} characters", MediaFacts(MessageKind.FILE)
+            )
         if data:
             return await self._of_file(given, label, *self._written(given, data.take()))
         if label.startswith(("http://", "https://")):
@@ -366,7 +371,7 @@ def _shown(label: str) -> str:
     if not label.startswith(("http://", "https://")):
         return label
     with contextlib.suppress(ValueError):
-        return str(URL(label).with_user(None))
+        return str(url_of(label).with_user(None))
     return ""
 
 

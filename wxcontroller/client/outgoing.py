@@ -25,6 +25,7 @@ from wxcontroller.client.waiting import Waiting
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
+from wxcontroller.openwx.media import MediaFacts
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000
@@ -61,6 +62,7 @@ class Outgoing:
     tasks: Tasks
     keep_seconds: float
     resting: Resting
+    most: int = MOST_WAITING  # that wait
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: str = ""  # why the last try failed, "" when it did not
@@ -81,7 +83,7 @@ class Outgoing:
     @property
     def full(self) -> bool:
         """Whether so much waits that more would only wait for hours."""
-        return len(self) + self._placing >= MOST_WAITING
+        return len(self) + self._placing >= self.most
 
     @property
     def refusal(self) -> str:
@@ -368,6 +370,9 @@ class Outgoing:
             return
         log.info("%d sends of the last run are queued again", len(left.sends))
         self.pacing.sent()  # whenever the last one was
+        # Of content that is not there any more, the file was damaged: it is told when its turn comes.
+        lost = {row.parcel: Parcel(MediaFacts(MessageKind.FILE), id=row.parcel) for row in left.sends if row.parcel}
+        parcels = {**lost, **parcels}
         self._queue(job_of(row, parcels[row.parcel] if row.parcel else None) for row in left.sends)
 
     async def _close(self) -> None:

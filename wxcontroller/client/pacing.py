@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import integer, obj
+from wxcontroller.core.jsontypes import integer, obj, read_json
 
 log = logging.getLogger(__name__)
 BURST_SECONDS = 60.0
@@ -81,10 +81,10 @@ class Pacing:
         if self.store is None:
             return
         try:
-            kept = obj(json.loads(self.store.read_bytes()))
+            kept = obj(read_json(self.store.read_bytes()))
         except (OSError, ValueError):
             return
-        self._counts = {day: integer(count) for day, count in kept.items()}
+        self._counts = {day: max(0, integer(count)) for day, count in kept.items()}
 
     def _keep(self) -> None:
         if self.store is None:

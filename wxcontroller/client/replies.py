@@ -1,6 +1,5 @@
 """What a webhook answers to a report: a reply to send (openwx-api 3.4)."""
 
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -8,9 +7,10 @@ from dataclasses import dataclass
 
 from wxcontroller.client.eventtables import Entry
 from wxcontroller.client.roster import Roster
-from wxcontroller.core.jsontypes import JsonObject, field, obj, text
+from wxcontroller.core.jsontypes import JsonObject, field, kept_json, obj, read_json, text
 
 log = logging.getLogger(__name__)
+_ADDRESS = re.compile("https?://[^\ud800-\udfff]{1,8000}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
     # Half of a character, which JSON can spell but nobody can send.
     content = re.sub("[\ud800-\udfff]", "\ufffd", text(answer.get("reply")))
     address = answer.get("media")
-    wanted = address if isinstance(address, str) and address.startswith(("http://", "https://")) else ""
+    wanted = address if isinstance(address, str) and _ADDRESS.fullmatch(address) else ""
     kind = report.get("post_type")
     is_group = report.get("type") == "group_message"
     if kind == "send_message":
@@ -60,13 +60,13 @@ class Replies:
     async def answered(self, entry: Entry, answer: bytes) -> None:
         """Take a webhook's JSON answer to an event. It may come more than once: so may the report."""
         try:
-            parsed = json.loads(answer)
-        except (ValueError, RecursionError):
+            parsed = read_json(answer)
+        except ValueError:
             log.warning("the webhook's answer says it is JSON and is not")
             return
         if field(parsed, "reply") is None and field(parsed, "media") is None:
             return
-        reply = reply_of(obj(json.loads(entry.body)), obj(parsed))
+        reply = reply_of(kept_json(entry.body), obj(parsed))
         if reply is None:
             return
         people = self.roster.groups if reply.is_group else self.roster.contacts

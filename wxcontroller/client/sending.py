@@ -26,7 +26,6 @@ from wxcontroller.openwx.formats import shape
 SEND_WAIT_SECONDS = 100.0
 CALL_SECONDS = 60.0
 CONSULT_SECONDS = 30.0
-_MOST_CONSULT_SECONDS = 3600.0
 # A disk that takes longer than this is not waited for.
 STORE_SECONDS = 5.0
 _FRIEND_KEYS = ("id", "account", "displayname", "markname")
@@ -70,7 +69,7 @@ class Sending:
 
     async def consult(self, call: Call, request: Request | None = None) -> JsonObject:
         """Send, and wait for the next message of that friend; ``timeout`` always holds (5.5 no. 73)."""
-        seconds = _seconds(call.get("timeout"))
+        seconds = self._seconds(call)
         if refusal := self._unsendable(call):
             return refusal
         if seconds is None:
@@ -257,6 +256,15 @@ class Sending:
 
         return answer
 
+    def _seconds(self, call: Call) -> float | None:
+        """Return how long a call may wait, None when what it says of it is no time."""
+        given, most = call.get("timeout"), self.parts.config.seconds("consult_max")
+        try:
+            value = float(given) if given else CONSULT_SECONDS
+        except ValueError:
+            return None
+        return min(value, most) if math.isfinite(value) and value > 0 else None
+
     async def _again(self, _: Call, known: RequestRow) -> JsonObject:
         if known.answer is not None:
             return known.answer
@@ -267,7 +275,7 @@ class Sending:
         """Wait for the reply once more: that of the first caller may have come when nobody waited."""
         if known.answer is not None:
             return known.answer
-        latest, seconds = _latest(), _seconds(call.get("timeout"))
+        latest, seconds = _latest(), self._seconds(call)
         jobs, ended = await self._parts_of(known)
         with self.parts.consults.asked(known.target, jobs[0] if jobs else None) as reply:
             sent = await self._outcome(jobs, ended, latest)
@@ -315,13 +323,3 @@ def _now() -> float:
 def _latest() -> float:
     """When a call that begins now is to be answered, by the loop's time."""
     return _now() + SEND_WAIT_SECONDS
-
-
-def _seconds(given: str) -> float | None:
-    if not given:
-        return CONSULT_SECONDS
-    try:
-        value = float(given)
-    except ValueError:
-        return None
-    return min(value, _MOST_CONSULT_SECONDS) if math.isfinite(value) and value > 0 else None

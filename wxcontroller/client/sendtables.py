@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.client.rows import real, whole
+from wxcontroller.core.jsontypes import JsonObject, kept_json
 
 SENDS = """
     CREATE TABLE sends (
@@ -227,12 +228,12 @@ def pack(db: sqlite3.Connection, parcel: ParcelRow) -> None:
 def left(db: sqlite3.Connection) -> Left:
     """Return everything that is stored of sends that have not ended."""
     parcels = [
-        ParcelRow(obj(json.loads(given)), str(file), _object(facts), _object(uploaded), int(number))
+        ParcelRow(kept_json(given), str(file), kept_json(facts), kept_json(uploaded), whole(number))
         for number, given, file, facts, uploaded in db.execute("SELECT id, given, file, facts, uploaded FROM parcels")
     ]
     sends = [_send(row) for row in db.execute(f"SELECT {_SENDS} FROM sends ORDER BY place, seq")]
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
-    return Left(sends, parcels, max([float(alive), *(one.time for one in sends)]))
+    return Left(sends, parcels, max([real(alive), *(one.time for one in sends)]))
 
 
 # -- requests with keys
@@ -252,9 +253,9 @@ def request_of(db: sqlite3.Connection, key: str) -> RequestRow | None:
         fingerprint=str(fingerprint),
         call=str(call),
         target=str(target),
-        parts={part: _object(outcome) for part, outcome in ended.items() if outcome is not None},
-        answer=None if answer is None else obj(json.loads(answer)),
-        event=int(event),
+        parts={part: _outcome(outcome) for part, outcome in ended.items() if outcome is not None},
+        answer=_outcome(answer) or None,
+        event=whole(event),
     )
 
 
@@ -290,27 +291,25 @@ def _text(value: JsonObject) -> str:
     return json.dumps(value) if value else ""
 
 
-def _object(kept: object) -> JsonObject:
-    return obj(json.loads(kept)) if isinstance(kept, str) and kept else {}
+def _outcome(kept: object) -> JsonObject:
+    """Return how a message ended; empty, as of one that has not, when that can't be read."""
+    found = kept_json(kept)
+    return found if isinstance(found.get("code"), int) else {}
 
 
 def _send(row: tuple[object, ...]) -> SendRow:
     seq, when, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request = row
-    assert isinstance(seq, int)
-    assert isinstance(when, float)
-    assert isinstance(tried, float)
-    assert isinstance(attempts_left, int)
     return SendRow(
-        seq=seq,
-        time=when,
-        tried=tried,
+        seq=whole(seq),
+        time=real(when),
+        tried=real(tried),
         login=str(login),
         target=str(target),
         is_group=bool(is_group),
         content=str(content),
         client_id=str(client_id),
-        attempts_left=attempts_left,
+        attempts_left=whole(attempts_left),
         origin=str(origin),
-        parcel=parcel if isinstance(parcel, int) else 0,
+        parcel=whole(parcel),
         request=str(request) if request else "",
     )

@@ -36,6 +36,7 @@ from wxcontroller.client.replies import Replies, Reply
 from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.rests import Resting, Rests
 from wxcontroller.client.resuming import Resuming, with_media
+from wxcontroller.client.room import ROOM, Room
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sending import Sending
 from wxcontroller.client.sendstore import SendStore
@@ -136,7 +137,8 @@ class Client:
         store = SendStore(events)
         carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"), vitals)
         keep = config.seconds("send_keep_seconds")
-        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, Resting(self.rests))
+        most = config.number("send_queue_max")
+        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, Resting(self.rests), most)
         logins = Logins(session, outgoing)
         parts = Parts(
             config=config,
@@ -169,7 +171,7 @@ class Client:
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
-        async with listening(application(parts, sending, inbox, guard), config, guard):
+        async with listening(application(parts, sending, inbox, Room(config), guard), config, guard):
             notifier.ready()
             events.open()
             # What an earlier process left, before anything is written by this one.
@@ -233,7 +235,7 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    http, loop = runner.server, asyncio.get_running_loop()
+    http, loop, room = runner.server, asyncio.get_running_loop(), app[ROOM]
     assert http is not None
     sockets: asyncio.Server | None = None
     try:
@@ -242,7 +244,9 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", config.port))
             guard.tell_controller()
-            sockets = await loop.create_server(lambda: PatientConnection(http, loop, SERVER), sock=listener)
+            sockets = await loop.create_server(
+                lambda: PatientConnection(http, loop, SERVER, room.crowd), sock=listener
+            )
         except OSError as problem:
             listener.close()
             raise PortTaken(

@@ -17,6 +17,7 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.urls import url_of
 from wxcontroller.drivers.base import Sink
 
 MOST_REDIRECTS = 5
@@ -99,7 +100,7 @@ async def fetch(url: str, sink: Sink, most: int, private: bool, agent: str) -> S
                 auto_decompress=False,
             ) as web,
         ):
-            return await _follow(web, _address(url, private), sink, most, private)
+            return await _follow(web, target(url, private), sink, most, private)
     except TimeoutError:
         raise BadSource(f"no complete answer within {_SECONDS:g} s") from None
     except aiohttp.ClientConnectorDNSError as problem:
@@ -113,12 +114,7 @@ async def _follow(web: aiohttp.ClientSession, url: URL, sink: Sink, most: int, p
     for _ in range(MOST_REDIRECTS + 1):
         async with web.get(url, allow_redirects=False) as answer:
             if answer.status in (301, 302, 303, 307, 308):
-                target = answer.headers.get("Location", "")
-                try:
-                    joined = url.join(URL(target))
-                except ValueError:
-                    raise BadSource("the server redirects to something that is no address") from None
-                url = _address(str(joined), private)
+                url = redirected(url, answer.headers.get("Location", ""), private)
                 continue
             if answer.status != 200:
                 raise BadSource(f"the server answers {answer.status}")
@@ -146,11 +142,20 @@ class TooLarge(BadSource):
         super().__init__(f"media size exceed, maximum size is {most} bytes")
 
 
-def _address(given: str, private: bool) -> URL:
+def redirected(url: URL, location: str, private: bool) -> URL:
+    """Return where a redirect leads. Raises BadSource as ``target`` does."""
     try:
-        url = URL(given)
+        joined = str(url.join(url_of(location)))
+    except ValueError:
+        raise BadSource("the server redirects to something that is no address") from None
+    return target(joined, private)
+
+
+def target(given: str, private: bool) -> URL:
+    """Return an address that may be fetched. Raises BadSource for others, as far as can be seen without DNS."""
+    try:
+        url = url_of(given)
         host = url.raw_host  # what the connection is made to
-        _ = url.port
     except ValueError:
         raise BadSource("it is no address") from None
     if url.scheme not in ("http", "https") or not host:

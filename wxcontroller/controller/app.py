@@ -4,19 +4,31 @@ from aiohttp import web
 
 from wxcontroller.controller import metrics, openwx, page, proxy, v1
 from wxcontroller.controller.access import let_in
+from wxcontroller.controller.busy import not_too_much
 from wxcontroller.controller.connection import no_upgrades
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.errors import json_errors, json_response
 from wxcontroller.controller.headers import harden
 from wxcontroller.controller.metrics.serve import FIGURES, Figures
 from wxcontroller.controller.origin import mark_allowed, no_foreign_pages
+from wxcontroller.openwx.connection import sensible_heads
 from wxcontroller.openwx.replies import API_NOT_FOUND
 
 
 def application(shared: Context) -> web.Application:
     """Build the application around what its handlers share."""
     figures = Figures()
-    app = web.Application(middlewares=[figures.requests.count, json_errors, no_foreign_pages, no_upgrades, let_in])
+    app = web.Application(
+        middlewares=[
+            figures.requests.count,
+            json_errors,
+            sensible_heads,
+            not_too_much,
+            no_foreign_pages,
+            no_upgrades,
+            let_in,
+        ]
+    )
     app.on_response_prepare.append(mark_allowed)
     app.on_response_prepare.append(harden)
     app[CONTEXT] = shared

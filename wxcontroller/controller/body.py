@@ -1,4 +1,4 @@
-"""Reading request bodies, bounded in size and in silence."""
+"""Reading request bodies, bounded in size, in time, and in what all of them take together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,28 +16,31 @@ def has_body(request: web.Request) -> bool:
 
 
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """Give a body as it comes, or the one that was taken.
+    """Give a body as it comes, to be held until the request is answered; or the one that was taken.
 
-    Raises HTTPRequestTimeout when nothing comes for ua_inactivity_timeout seconds.
+    Raises HTTPRequestTimeout when nothing comes for ua_inactivity_timeout seconds or the whole takes longer than
+    ua_request_timeout, and Busy when there is no room for it.
     """
     taken: bytes | None = request.get(_TAKEN)
     if taken is not None:
         yield taken
         return
-    silence = context(request).settings.ua_inactivity_timeout
+    shared, loop = context(request), asyncio.get_running_loop()
+    latest = loop.time() + shared.settings.ua_request_timeout
     while True:
         try:
-            async with asyncio.timeout(silence):
+            async with asyncio.timeout_at(min(latest, loop.time() + shared.settings.ua_inactivity_timeout)):
                 chunk = await request.content.readany()
         except TimeoutError:
             raise web.HTTPRequestTimeout from None
         if not chunk:
             return
+        shared.load.hold(request, len(chunk), shared.settings.max_bodies)
         yield chunk
 
 
 async def whole(request: web.Request, most: int) -> bytes:
-    """Read a body of at most ``most`` bytes; raises HTTPRequestEntityTooLarge or HTTPRequestTimeout."""
+    """Read a body of at most ``most`` bytes; raises HTTPRequestEntityTooLarge, and as ``chunks``."""
     body = bytearray()
     async for chunk in chunks(request):
         body += chunk

@@ -1,15 +1,14 @@
-"""One connection of a caller, as the controller serves it: bodies pass through."""
+"""One connection of a caller, as the controller serves it."""
 
 import asyncio
-import select
 
 from aiohttp import web
 
 from wxcontroller.controller.errors import Handler
 from wxcontroller.openwx.connection import PatientConnection, refusal
+from wxcontroller.openwx.crowd import Crowd
 
 SERVER = "wxcontroller"
-_KEEPALIVE = 75.0
 
 
 @web.middleware
@@ -31,20 +30,9 @@ class Connection(PatientConnection):
 
     __slots__ = ()
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
-        # Bodies pass through as they came.
-        super().__init__(server, loop, SERVER, auto_decompress=False, keepalive_timeout=_KEEPALIVE)
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, crowd: Crowd) -> None:
+        super().__init__(server, loop, SERVER, crowd)
 
     def drop_rest(self) -> None:
         """Forget what followed a request with ``Upgrade:``; aiohttp would take it for the next request."""
         self._message_tail = b""
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing has arrived that the event loop has not seen yet."""
-        transport = self.transport
-        if transport is None:
-            return True
-        poll = select.poll()
-        poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)

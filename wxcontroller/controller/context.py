@@ -12,6 +12,7 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.core.settings import Settings
+from wxcontroller.openwx.load import Load
 
 if TYPE_CHECKING:  # it uses what needs the context
     from wxcontroller.controller.alerts.watch import AlertWatch
@@ -37,6 +38,7 @@ class Context:
     settings_error: str = ""
     warnings: tuple[str, ...] = ()
     readers: int = 0  # of events
+    load: Load = field(default_factory=Load)
     alerts: "AlertWatch | None" = None
     port_secrets: PortSecrets = field(init=False)
 

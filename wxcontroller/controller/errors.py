@@ -20,6 +20,7 @@ from wxcontroller.core.errors import (
     WxError,
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.openwx.load import Busy
 from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, reply, to_bytes
 
@@ -173,6 +174,14 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return _answer(request, 413, "too-large", "the request body is too large", "see max_body in the settings")
     except web.HTTPRequestTimeout:
         return _answer(request, 408, "too-slow", "the request body did not arrive", "send it without long pauses")
+    except web.HTTPRequestHeaderFieldsTooLarge:
+        return _answer(request, 431, "too-many-headers", "the request has too many headers", "send fewer")
+    except web.HTTPVersionNotSupported:
+        return _answer(request, 505, "bad-version", "this version of HTTP is not spoken here", "use HTTP/1.1")
+    except Busy as problem:
+        response = _answer(request, 503, "busy", problem.words, "try again in a moment")
+        response.headers["Retry-After"] = "1"
+        return response
     except web.HTTPException:
         raise
     except OSError as problem:

@@ -66,6 +66,8 @@ _NOT_SENT_BACK = _HOP_BY_HOP | NOT_FROM_ACCOUNTS
 # How old a look at the units may be before an account is told to be down. Starts of our own are always seen.
 _JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
+# The library's word for methods that its parser takes and it can't pass on, as QUERY.
+_UNKNOWN = "<unknown>"
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
 
@@ -92,6 +94,8 @@ def add_routes(app: web.Application) -> None:
 
 async def proxy(request: web.Request) -> web.StreamResponse:
     """Pass a request on to the account that ``client`` names, in its query or in a form body."""
+    if request.method == _UNKNOWN:
+        return json_response(replies.API_NOT_FOUND, 403)
     shared = context(request)
     query = parameters.query_of(request.raw_path)
     # The query is passed on as it came; only its client is read here.

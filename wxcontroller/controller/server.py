@@ -14,10 +14,12 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from wxcontroller.controller.busy import limits_of
 from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.tls import HANDSHAKE_SECONDS
 from wxcontroller.core.addresses import is_loopback
+from wxcontroller.openwx.crowd import Crowd, Limits
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,9 @@ class Server:
         self._sockets = list(sockets)
         self._accepting: set[socket.socket] = set()
         self._arriving: set[asyncio.Task[object]] = set()
+        self._granted = limits_of(self._shared.settings)
+        self._granted_by = self._shared.settings
+        self._crowd = Crowd(self._limits)
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
@@ -53,6 +58,13 @@ class Server:
     @property
     def connections(self) -> int:
         return len(self._open())
+
+    def _limits(self) -> Limits:
+        """Return what callers are granted, by the settings of today."""
+        settings = self._shared.settings
+        if settings is not self._granted_by:
+            self._granted, self._granted_by = limits_of(settings), settings
+        return self._granted
 
     async def drain(self) -> None:
         """Stop accepting and end when every connection is served, or after drain_timeout of the settings."""
@@ -107,6 +119,9 @@ class Server:
                 self._stop_accepting(listening)
                 asyncio.get_running_loop().call_later(_BREATHER, self._accept_again, listening)
                 return
+            if len(self._arriving) >= self._shared.settings.max_connections:
+                connection.close()  # those that only shake hands are connections too
+                continue
             connection.setblocking(False)
             task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._serve(connection))
             self._arriving.add(task)
@@ -127,7 +142,7 @@ class Server:
             tls = None
         try:
             await loop.connect_accepted_socket(
-                lambda: Connection(server, loop),
+                lambda: Connection(server, loop, self._crowd),
                 connection,
                 ssl=tls,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if tls else None,

@@ -57,7 +57,7 @@ class Spool:
 async def spooled(request: web.Request, most: int) -> AsyncIterator[Spool]:
     """Read a body of at most ``most`` bytes; the file is gone after the block.
 
-    Raises HTTPRequestEntityTooLarge, or HTTPRequestTimeout when nothing comes for long.
+    Raises HTTPRequestEntityTooLarge, and as ``chunks``.
     """
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as stream:
         size = 0

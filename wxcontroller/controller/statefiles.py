@@ -6,8 +6,6 @@ accounts, so nothing in them is followed, waited for or read without bound.
 
 import errno
 import hashlib
-import json
-import math
 import os
 import stat
 import time
@@ -17,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from wxcontroller.core.jsontypes import JsonValue, field, integer, obj, text
+from wxcontroller.core.jsontypes import JsonValue, field, integer, obj, one_line, read_json, text
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.replies import to_bytes
@@ -152,12 +150,12 @@ class StateFiles:
                 return f"{path}: {problem.strerror or problem}"
             raise
         try:
-            content = foreign_json(raw)
-        except (ValueError, RecursionError):
+            content = read_json(raw)
+        except ValueError:
             return f"{path}: is not JSON"
         if not isinstance(content, dict):
             return f"{path}: holds no JSON object"
-        return _state(content, stamp)
+        return state_of(content, stamp)
 
 
 def read_foreign(path: Path, most: int) -> bytes:
@@ -172,13 +170,8 @@ def read_foreign(path: Path, most: int) -> bytes:
     return content
 
 
-def foreign_json(raw: bytes) -> JsonValue:
-    """Parse what another user wrote, such that it can be written as JSON again. Raises ValueError, RecursionError."""
-    content: JsonValue = json.loads(raw, parse_constant=_no_constant, parse_float=_finite)
-    return content
-
-
-def _state(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
+def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
+    """Return what a state file says whose content is ``content``, whatever that is."""
     try:
         login = LoginState(text(field(content, "login_state")))
     except ValueError:
@@ -188,15 +181,15 @@ def _state(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
     return ClientState(
         fields=MappingProxyType({key: value for key, value in content.items() if key != _SECRET}),
         login=login,
-        word=text(field(content, "state")),
-        status=text(field(content, "status")),
-        reason=text(field(content, "reason")),
+        word=one_line(field(content, "state")),
+        status=one_line(field(content, "status")),
+        reason=one_line(field(content, "reason")),
         since=_seconds(field(content, "state_since")),
         pid=integer(field(content, "pid")),
         start_time=_seconds(field(content, "start_time")),
         qrcode_link=link,
         qrcode_number=integer(number) if number is not None else _number_of(link, stamp),
-        user={"id": text(field(user, "id")), "name": text(field(user, "name"))} if user else None,
+        user={"id": one_line(field(user, "id")), "name": one_line(field(user, "name"))} if user else None,
         stamp=stamp,
         heard=_uptime(field(content, "last_sync_uptime")),
     )
@@ -222,14 +215,3 @@ def _number_of(link: str, stamp: Stamp) -> int:
 
 def _seconds(value: JsonValue) -> int:
     return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):  # 1e999: it could not be written as JSON again
-        raise ValueError(f"{digits[:32]} is beyond all numbers")
-    return number
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")

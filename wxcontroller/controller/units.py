@@ -6,7 +6,6 @@ more in parallel brings nothing. Every call has a timeout.
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -15,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonValue, field, items, text
+from wxcontroller.core.jsontypes import field, items, read_json, text
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import UnitState
 
@@ -215,7 +214,7 @@ async def _process(command: list[str], environment: Mapping[str, str]) -> AsyncI
 def parse_list(output: bytes) -> dict[str, UnitRecord]:
     """Read the answer of ``list-units --output=json``. Raises UnitFailed when it is not that."""
     try:
-        listed: JsonValue = json.loads(output or b"[]")
+        listed = read_json(output or b"[]")
     except ValueError:
         raise UnitFailed("systemctl list-units gave no JSON", "check the version of systemd (≥ 246)") from None
     found: dict[str, UnitRecord] = {}

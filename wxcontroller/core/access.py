@@ -60,7 +60,7 @@ def _own(call: str, scope: Scope, about: About, meaning: str) -> Endpoint:
     return Endpoint(("GET",), f"/openwx/{call}", scope, about, meaning)
 
 
-def _v1(method: str, path: str, scope: Scope, about: About, meaning: str) -> Endpoint:
+def _v1(method: str, path: str, scope: Scope | None, about: About, meaning: str) -> Endpoint:
     return Endpoint((method,), f"/v1/{path}", scope, about, meaning)
 
 
@@ -71,11 +71,13 @@ def _call(name: str, scope: Scope, meaning: str) -> Endpoint:
 # What the controller answers itself, by the paths of its router.
 CONTROLLER: tuple[Endpoint, ...] = (
     _page("/", "the dashboard; it asks for a token where one is needed"),
+    _page("/page/api", "the API, to read"),
     _page("/page/{digest}/{file}", "its scripts, style sheet, icon and texts"),
     _own("check_client", Scope.READ, About.OWN, "the state of one account, or of all"),
     _own("get_qrcode", Scope.CONTROL, About.CLIENT, "the QR code to scan: who has it can begin a login"),
     _own("start_client", Scope.CONTROL, About.CLIENT, "start an account"),
     _own("stop_client", Scope.CONTROL, About.CLIENT, "stop an account"),
+    _v1("GET", "openapi.json", None, About.NOTHING, "what this API is"),
     _v1("GET", "health", Scope.READ, About.OWN, "how the controller is"),
     _v1("GET", "health/units", Scope.READ, About.OWN, "whether systemd does what the controller asks"),
     _v1("GET", "accounts", Scope.READ, About.OWN, "all accounts, also as a stream"),
@@ -133,6 +135,7 @@ ACCOUNT: tuple[Endpoint, ...] = (
 
 # What it answers at its own port only.
 OWN_PORT: tuple[Endpoint, ...] = (
+    _v1("GET", "openapi.json", None, About.NOTHING, "what this API is"),
     _v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
     _v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),
     _v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),
@@ -140,7 +143,7 @@ OWN_PORT: tuple[Endpoint, ...] = (
     _v1("POST", "logout", Scope.CONTROL, About.NOTHING, "end its session for good"),
     _v1("POST", "deliveries/replay", Scope.CONTROL, About.NOTHING, "send some again"),
     _v1("POST", "deliveries/purge", Scope.ADMIN, About.NOTHING, "give some up"),
-    _v1("GET", "media/{name}", Scope.READ, About.NOTHING, "content that it received"),
+    _v1("GET", "media/{file}", Scope.READ, About.NOTHING, "content that it received"),
 )
 
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}

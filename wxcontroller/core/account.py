@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote_plus, urlsplit, urlunsplit
+from urllib.parse import quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from wxcontroller.core.errors import BadEnvironmentFile, WxError
-from wxcontroller.core.jsontypes import obj, text
+from wxcontroller.core.jsontypes import obj, read_json, text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.paths import Paths
@@ -117,7 +117,10 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
     }
     for name_of, merged in _MERGED.items():
         if name_of not in options and variables.get(merged):
-            options[name_of] = without_client(variables[merged])
+            try:
+                options[name_of] = without_client(variables[merged])
+            except ValueError:
+                raise BadEnvironmentFile(f"{origin}: {merged} is no URL", "correct it, or start again") from None
     return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")))
 
 
@@ -125,7 +128,7 @@ def _parameters(stored: str) -> dict[str, str]:
     if not stored:
         return {}
     try:
-        return {key: text(value) for key, value in obj(json.loads(stored)).items()}
+        return {key: text(value) for key, value in obj(read_json(stored)).items()}
     except ValueError:
         return {}  # only an echo: never a reason to refuse the account
 
@@ -142,5 +145,12 @@ def redacted(address: str) -> str:
     if not parts.netloc:
         return "…"
     host = parts.netloc.rpartition("@")[2]
-    query = "&".join(f"{quote_plus(key)}=…" for key, _ in parse_qsl(parts.query, keep_blank_values=True))
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+    # What stands there alone may be a secret itself, and so may what a path has before an @.
+    pairs = (pair.partition("=") for pair in parts.query.split("&") if pair)
+    query = "&".join(f"{_key(key)}=…" if equals else "…" for key, equals, _ in pairs)
+    path = "/…" if "@" in parts.path else parts.path
+    return urlunsplit((parts.scheme, host, path, query, ""))
+
+
+def _key(encoded: str) -> str:
+    return quote_plus(unquote_plus(encoded), errors="replace")

@@ -12,6 +12,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, o
 # WeChat takes a code back after two minutes.
 QRCODE_SECONDS = 120.0
 _MOST_WORDS = 500
+_LATEST = 1 << 33  # no clock of ours is further
 
 
 class Kind(StrEnum):
@@ -179,7 +180,8 @@ def _item_from(given: JsonObject) -> Item:
         except binascii.Error:
             raise ValueError("its picture is not base64") from None
         mime = "image/png" if code.get("type") == "image/png" else "image/jpeg"
-        picture = Picture(mime, content, float(integer(code.get("made"))))
+        made = min(max(0, integer(code.get("made"))), _LATEST)
+        picture = Picture(mime, content, float(made))
     return Item(
         Kind(text(given.get("kind"))),
         text(given.get("account")),

@@ -14,7 +14,7 @@ from pathlib import Path
 from wxcontroller.core.alerts import Alert, alert_from
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, kept_json, obj, read_json, text
 from wxcontroller.core.paths import Paths
 
 # Readable for the group that the directory hands down: who delivers. It holds a code that begins a login.
@@ -63,11 +63,7 @@ class Waiting:
             content = stream.read(_MOST + 1)
         if len(content) > _MOST:
             raise ValueError("it is too large for an alert")
-        try:
-            parsed: JsonValue = json.loads(content)
-        except RecursionError:
-            raise ValueError("it is no alert") from None
-        return alert_from(parsed)
+        return alert_from(read_json(content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +105,10 @@ class Spool:
             # Written by another user, into a directory that is not ours alone.
             descriptor = os.open(self._state_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
-                content = obj(json.loads(stream.read(_MOST)))
-        except (OSError, ValueError, RecursionError):
+                content = stream.read(_MOST)
+        except OSError:
             return State()
-        last = obj(content.get("last"))
-        return State(
-            {key: integer(count) for key, count in obj(content.get("tries")).items()},
-            Outcome(text(last.get("id")), text(last.get("error")), integer(last.get("time"))) if last else None,
-        )
+        return state_of(content)
 
     def note(self, state: State) -> None:
         """Keep what the deliverer has noted. Raises OSError."""
@@ -131,3 +123,13 @@ class Spool:
     @property
     def _state_path(self) -> Path:
         return self.paths.alerts_runtime(self.channel) / _STATE
+
+
+def state_of(raw: bytes) -> State:
+    """Return what a deliverer has noted, whatever that is."""
+    content = kept_json(raw)
+    last = obj(content.get("last"))
+    return State(
+        {key: integer(count) for key, count in obj(content.get("tries")).items()},
+        Outcome(text(last.get("id")), text(last.get("error")), integer(last.get("time"))) if last else None,
+    )

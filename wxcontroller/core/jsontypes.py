@@ -1,10 +1,84 @@
 """What JSON from outside may be, and how to narrow it without trusting it."""
 
-from collections.abc import Mapping
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 JsonValue: TypeAlias = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject: TypeAlias = dict[str, JsonValue]
+# Nothing that anybody means is nested more deeply, and whatever walks over it must not run out of stack.
+DEEPEST = 64
+_MOST_DIGITS = 40
+# What a terminal obeys or turns round, what ends a line, and halves of characters.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def read_json(raw: bytes | str) -> JsonValue:
+    """Parse JSON from outside such that it can be walked over, compared and written again.
+
+    Raises ValueError for what is no JSON, for NaN and numbers beyond all measure, and for what is nested more deeply
+    than DEEPEST.
+    """
+    try:
+        value: JsonValue = json.loads(raw, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    # Counting is fast, and mostly enough.
+    brackets = raw.count(b"[") + raw.count(b"{") if isinstance(raw, bytes) else raw.count("[") + raw.count("{")
+    if brackets > DEEPEST and _depth(value) > DEEPEST:
+        raise ValueError("is nested too deeply")
+    return value
+
+
+def kept_json(kept: object) -> JsonObject:
+    """Return an object that we wrote ourselves, an empty one when the file it was in is damaged."""
+    try:
+        return obj(read_json(kept)) if isinstance(kept, str | bytes) else {}
+    except ValueError:
+        return {}
+
+
+def _depth(value: JsonValue) -> int:
+    deepest, open_ones = 0, [_inside(value)]
+    while open_ones:
+        deepest = max(deepest, len(open_ones) - 1)
+        for entry in open_ones[-1]:
+            if isinstance(entry, list | dict):
+                open_ones.append(_inside(entry))
+                break
+        else:
+            open_ones.pop()
+    return deepest
+
+
+def _inside(value: JsonValue) -> Iterator[JsonValue]:
+    if isinstance(value, dict):
+        return iter(value.values())
+    return iter(value if isinstance(value, list) else ())
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # 1e999: it could not be written as JSON again
+        raise ValueError(f"{digits[:32]} is beyond all numbers")
+    return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"{digits[:32]}… is beyond all numbers")
+    return int(digits)
+
+
+def one_line(value: object) -> str:
+    """Return a text for people, on one line: nothing in it acts on a terminal, each unfit character is a space."""
+    return _UNFIT.sub(" ", text(value))
 
 
 def obj(value: object) -> JsonObject:

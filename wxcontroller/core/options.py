@@ -47,10 +47,12 @@ _OWN = {
     for name in (
         *("driver", "desktop", "proxy", "server", "ca_file"),
         *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
+        *("media_fetch_seconds", "media_fetch_parallel"),
         *("send_jitter", "send_daily_max", "send_burst_max", "send_keep_seconds", "idempotency_keep_seconds"),
-        *("stop_drain", "jsonp", "public_url", "webhook_targets"),
+        *("send_queue_max", "consult_max", "stop_drain", "jsonp", "public_url", "webhook_targets"),
         *("webhook_retry_first", "webhook_retry_longest", "webhook_give_up_days", "webhook_final", "webhook_timeout"),
         *("event_keep_days", "event_keep_bytes", "dead_keep_days"),
+        *("api_connections_max", "api_long_polls_max", "api_body_max", "api_bodies_max"),
     )
 }
 # Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
@@ -67,31 +69,54 @@ def flag(value: str) -> str:
     raise ValueError("must be 0 or 1")
 
 
-def integer(low: int, high: int) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if not re.fullmatch(r"[0-9]{1,12}", value) or not low <= int(value) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A check for whole numbers from ``low`` to ``high``."""
+
+    low: int
+    high: int
+
+    def __call__(self, value: str) -> str:
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not self.low <= int(value) <= self.high:
+            raise ValueError(f"must be a whole number from {self.low} to {self.high}")
         return str(int(value))
 
-    return check
 
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A check for durations from ``low`` to ``high``."""
 
-def seconds(low: float, high: float) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not low <= float(value) <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
+    low: float
+    high: float
+
+    def __call__(self, value: str) -> str:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not self.low <= float(value) <= self.high:
+            raise ValueError(f"must be a number of seconds from {self.low:g} to {self.high:g}")
         return value
 
-    return check
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A check for one of a few words."""
 
-def choice(*allowed: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed))
+    allowed: tuple[str, ...]
+
+    def __call__(self, value: str) -> str:
+        if value not in self.allowed:
+            raise ValueError("must be one of " + ", ".join(self.allowed))
         return value
 
-    return check
+
+def integer(low: int, high: int) -> Whole:
+    return Whole(low, high)
+
+
+def seconds(low: float, high: float) -> Seconds:
+    return Seconds(low, high)
+
+
+def choice(*allowed: str) -> Choice:
+    return Choice(allowed)
 
 
 def url(value: str) -> str:
@@ -236,6 +261,8 @@ OPTIONS: Mapping[str, Option] = {
             "an Idempotency-Key is remembered for so long",
         ),
         Option("stop_drain", "15", seconds(0, 300), "what is queued to be sent gets so long at a stop, not more"),
+        Option("send_queue_max", "10000", integer(1, 100000), "most sends that wait; more are refused"),
+        Option("consult_max", "3600", seconds(1, 86400), "longest wait of consult for an answer"),
         Option("qrcode_count_max", "10", integer(1, 1000), "QR codes shown in a row before giving up"),
         Option("stop_with_mobile", "0", flag, "stop when the phone ends the web session, instead of a new login"),
         Option(
@@ -257,6 +284,8 @@ OPTIONS: Mapping[str, Option] = {
         Option("is_update_all_friend", "1", flag, "follow the paging of the contact list"),
         Option("download_media", "1", flag, "fetch received media"),
         Option("media_fetch_max", "104857600", integer(1, 1 << 34), "largest received media in bytes"),
+        Option("media_fetch_seconds", "120", seconds(1, 3600), "longest time for fetching received media"),
+        Option("media_fetch_parallel", "4", integer(1, 64), "received media that are fetched at a time"),
         Option("media_keep_days", "7", integer(0, 36500), "received media are deleted after so many days; 0: never"),
         Option("media_keep_bytes", "2147483648", integer(0, 1 << 39), "received media kept, in bytes; 0: any amount"),
         Option("media_size_max", "20971520", integer(1, 1 << 30), "largest upload in bytes"),
@@ -282,6 +311,10 @@ OPTIONS: Mapping[str, Option] = {
         Option(
             "webhook_targets", "", targets, "where reports and heartbeats may go; empty: anywhere", Origin.SETTINGS
         ),
+        Option("api_connections_max", "512", integer(8, 4000), "connections to the account's port", Origin.SETTINGS),
+        Option("api_long_polls_max", "256", integer(1, 4000), "check_event and consult at a time", Origin.SETTINGS),
+        Option("api_body_max", "67108864", integer(1024, 1 << 30), "largest body of a request", Origin.SETTINGS),
+        Option("api_bodies_max", "134217728", integer(1024, 1 << 32), "bytes of bodies at a time", Origin.SETTINGS),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),
@@ -310,7 +343,8 @@ def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST)
     for name, value in pairs:
         option = OPTIONS.get(name)
         if option is None:
-            raise BadOption(f"unknown option: {name[:64]}", "wxclient(8) lists the options")
+            shown = name[:64].encode("utf-8", "replace").decode()
+            raise BadOption(f"unknown option: {shown}", "wxclient(8) lists the options")
         # What can't stand in an environment file is refused here, before anything changes.
         _one_line(name, value)
         if option.origin is Origin.IGNORED:

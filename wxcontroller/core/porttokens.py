@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import Tokens, digest
@@ -91,8 +91,8 @@ def port_book(paths: Paths) -> Watched[PortTokens]:
 def _parse(content: bytes) -> PortTokens:
     wrong = BadSettings("the accounts' file of tokens can't be read", "systemctl restart wxcontroller writes it anew")
     try:
-        parsed: JsonValue = json.loads(content)
-    except (ValueError, RecursionError):
+        parsed = read_json(content)
+    except ValueError:
         raise wrong from None
     closed, listed = member(parsed, "closed"), member(parsed, "tokens")
     if not isinstance(closed, bool) or not isinstance(listed, list):

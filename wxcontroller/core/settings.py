@@ -163,6 +163,19 @@ class Settings:
     stop_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to end")
     drain_timeout: float = _setting(15, _number(0, 3600), "longest wait for requests under way at an end")
     max_body: int = _setting(64 * 1024 * 1024, _whole(1024, 1 << 32), "largest request body in bytes")
+    max_bodies: int = _setting(256 << 20, _whole(1 << 20, 1 << 36), "bytes of request bodies that are held at a time")
+    max_connections: int = _setting(4096, _whole(16, 65536), "callers' connections at a time")
+    max_connections_per_peer: int = _setting(2048, _whole(8, 65536), "of them from one address")
+    max_requests: int = _setting(1024, _whole(8, 65536), "requests at work at a time, long polls aside")
+    max_long_polls: int = _setting(1024, _whole(8, 65536), "check_event, consult and streams of events at a time")
+    max_readers: int = _setting(32, _whole(1, 4096), "readers of events at a time")
+    max_headers: int = _setting(100, _whole(20, 1000), "headers of a request")
+    max_head: int = _setting(64 * 1024, _whole(8192, 1 << 20), "bytes of a request's head")
+    idle_timeout: float = _setting(75, _number(1, 3600), "longest pause of a connection without a request")
+    header_timeout: float = _setting(20, _number(0.1, 600), "longest time for the head of a request")
+    send_timeout: float = _setting(
+        60, _number(0.1, 3600), "longest time in which a caller takes nothing of an answer"
+    )
     unknown_options: str = _setting(
         "refuse", _word("refuse", "ignore"), "what to do with a start parameter that is no option"
     )
@@ -288,6 +301,8 @@ def _read(path: Path) -> dict[str, object] | None:
         raise BadSettings(f"{path}: not TOML: {problem}", "correct that line; wxcontroller.toml(5)") from None
     except UnicodeDecodeError as problem:
         raise BadSettings(f"{path}: is not UTF-8 text: {problem.reason}", "save it as UTF-8") from None
+    except (ValueError, RecursionError):
+        raise BadSettings(f"{path}: holds a number or a nesting beyond all measure", "take it out") from None
     except OSError as problem:
         raise BadSettings(f"{path}: can't be read: {problem}", "make it readable for user wxcontroller") from None
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from yarl import URL
 
 from wxcontroller.core.errors import BadOption
+from wxcontroller.core.urls import url_of
 
 SETTING = "webhook_targets"
 
@@ -25,7 +26,7 @@ class Target:
     def parse(cls, word: str) -> "Target":
         """Raises ValueError with the reason, for a list in the settings."""
         try:
-            url = URL(word)
+            url = url_of(word)
             good = url.scheme in ("http", "https") and bool(url.raw_host) and bool(url.port)
         except ValueError:
             good, url = False, URL()
@@ -69,7 +70,7 @@ class Targets:
         if isinstance(address, str) and "\\" in address:
             return False  # read in two ways
         try:
-            url = URL(address) if isinstance(address, str) else address
+            url = url_of(address) if isinstance(address, str) else address
             return any(target.covers(url) for target in self.entries)
         except ValueError:
             return False

@@ -21,7 +21,7 @@ from pathlib import Path
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadName, BadSettings, WxError
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.watched import Watched, read_small
@@ -135,14 +135,14 @@ def parse(content: bytes, origin: str) -> Tokens:
     if not content.strip():
         return Tokens()
     try:
-        listed = member(json.loads(content), "tokens")
+        listed = member(read_json(content), "tokens")
         if not isinstance(listed, list):
             raise ValueError("holds no list of tokens")
         found = [_token(entry) for entry in items(listed)]
         by_id = {token.id: token for token in found}
         if len(by_id) != len(found):
             raise ValueError("holds two tokens with one id")
-    except (ValueError, RecursionError, BadName) as problem:
+    except (ValueError, BadName) as problem:
         raise BadSettings(f"{origin}: {problem}", "restore the file, or remove it and create tokens anew") from None
     return Tokens(by_id)
 

@@ -169,7 +169,8 @@ def mime_of(name: str, kind: MessageKind | None = None, said: str = "") -> str:
         said = ""
     if said not in ("", "application/octet-stream", "text/plain"):
         return said
-    guessed = mimetypes.guess_type(name)[0]
+    ending = re.search(r"(?:\.[A-Za-z0-9_+-]{1,15}){1,2}\Z", name[-40:])
+    guessed = mimetypes.guess_type(f"x{ending[0]}")[0] if ending else None  # a whole name would be read as a URL
     if guessed:
         return guessed
     return _BY_KIND[kind][0] if kind in _BY_KIND else said or "application/octet-stream"

@@ -179,9 +179,11 @@ def _usable(boundary: bytes) -> bytes:
 
 def _form(content_type: str) -> tuple[str, bytes]:
     message = Message()
-    # What is no ASCII is no type and no boundary, and half a character breaks the reader.
-    message["Content-Type"] = re.sub(r"[^\x00-\x7f]", "\ufffd", re.sub(r"[\r\n]", " ", content_type))
-    boundary = message.get_boundary("")
+    message["Content-Type"] = re.sub(r"[^ -~]", "?", content_type)
+    try:
+        boundary = message.get_boundary("")
+    except (ValueError, LookupError):  # an encoding of RFC 2231 that is none
+        boundary = ""
     # RFC 2046 5.1.1: at most 70 characters.
     usable = 0 < len(boundary) <= 70 and boundary.isascii()
     return message.get_content_type() if content_type else "", boundary.encode() if usable else b""

@@ -103,18 +103,20 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
     from wxcontroller.cli.doctor.examine import results
     from wxcontroller.core.paths import Paths
 
+    server.alerts = [{"channels": {"mail": {"last": {"error": "no mail program"}}, "webhook": {"last": None}}}]
     api = Api(server.url)
     api._line.is_local = False
     found = [
         (one.level.value, one.what, one.message, one.remedy) for one in results(api, Paths(Path("/nonexistent")))
     ]
     checks = [one[1] for one in found]
-    assert set(checks) == {"controller", "polkit", "account", "program", "reports"}
+    assert set(checks) == {"controller", "polkit", "account", "program", "reports", "alerts"}
     told = {one[2]: one for one in found}
     assert any("given-up has given up" in words and one[0] == "fail" for words, one in told.items())
     assert any("down should be up" in words and one[3] for words, one in told.items())
     assert any("waits waits for a scan" in words and one[0] == "warn" for words, one in told.items())
     assert told["well has 2 dead letters: it answers 410"][3] == "wxctl deliveries list well"
+    assert told["the last one did not get through by mail: no mail program"][3] == "wxctl alert test"
     assert any("down: reports wait for 2 h" in words for words in told)
 
 

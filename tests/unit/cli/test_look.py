@@ -289,3 +289,17 @@ def test_help_and_usage(wxctl: Wxctl) -> None:
         done = wxctl(*wrong)
         assert done.returncode == 2, wrong
         assert "Traceback" not in done.stderr
+
+
+def test_nothing_that_an_account_says_acts_on_the_terminal(wxctl: Wxctl, server: Controller) -> None:
+    said = "\x1b]0;owned\x07\u009b2J\u202eb\ud800"
+    running = {key: value for key, value in RUNNING.items() if key not in ("status", "user")}
+    server.add("alice", **running, status=said, user={"id": "@a", "name": said}, since=10**30)
+    for arguments in (["list"], ["status", "alice"], ["status", "alice", "--json"], ["list", "--json"]):
+        done = wxctl(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert not [c for c in done.stdout + done.stderr if ord(c) < 32 and c not in "\n\t"]
+        assert not {"\x9b", "\u202e"} & set(done.stdout)
+        if "--json" in arguments:
+            shown = json.loads(done.stdout)
+            assert (shown.get("accounts") or [shown])[0]["status"] == said

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -19,13 +20,14 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
-from wxcontroller.client import bodies
+from wxcontroller.client import bodies, room
 from wxcontroller.client.config import read_config
 from wxcontroller.core.account import Account, account_from, variables_of
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
+from wxcontroller.openwx.crowd import Limits
 
 Start = Callable[..., RunningClient]
 
@@ -134,12 +136,39 @@ async def test_chinese_text_may_be_typed_into_an_address_as_it_is(start: Start) 
 
 
 @pytest.mark.parametrize(
-    "sent", [b"\x00\x01\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/9\r\n\r\n"]
+    "sent",
+    [
+        b"\x00\x01\r\n\r\n",
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+        b"GET http://[::1/ HTTP/1.1\r\n\r\n",
+        b"GET http://[]/openwx/get_user_info HTTP/1.1\r\n\r\n",
+    ],
 )
 async def test_what_is_no_http_gets_json_that_repeats_nothing(start: Start, sent: bytes) -> None:
     client = await running(start)
     status, body = await raw(client, sent)
     assert (status, body) == (400, b'{"code":-1,"status":"the request can\'t be read as HTTP"}')
+
+
+async def test_a_packed_body_that_nobody_reads_is_no_matter_for_the_journal(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await running(start)
+    head = b"POST /openwx/get_client_info HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Encoding: gzip\r\n"
+    status, body = await raw(client, head + b"Content-Length: 5\r\n\r\nhello")
+    assert (status, obj(json.loads(body))["code"]) == (200, 0)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize(
+    "path", ["http://[]/", "https://example.com:x/", "http://" + "例え." * 3000, "/" + "a" * 9000]
+)
+async def test_media_at_no_address_are_refused_in_words(start: Start, path: str) -> None:
+    client = await running(start)
+    answer = obj(await client.post("send_friend_message", id="@ann", media_path=path))
+    assert (answer["code"], answer["status"]) == (-1, "invaild media_path")
+    assert client.driver.media_sends == []
 
 
 FORM = (
@@ -157,7 +186,7 @@ async def test_bodies_that_are_too_large_do_not_come_or_can_not_be_read(
         (b"Content-Length: 99999999999\r\n\r\nid=", 413),
         (b"Content-Length: 100\r\n\r\nid=", 408),
         (b"Transfer-Encoding: chunked\r\n\r\n3\r\nid=\r\n", 408),
-        (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nid=ab", 400),
+        (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nid=ab", 415),
     ):
         status, body = await raw(client, FORM + end)
         assert (status, obj(json.loads(body))["code"]) == (expected, -1)
@@ -333,7 +362,7 @@ def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: P
 
 
 async def test_who_sends_no_request_is_hung_up_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wxcontroller.openwx.connection.FIRST_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(room, "Limits", partial(Limits, idle=0.2))
     client = start()
     await client.until_state("loading")
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)

@@ -180,8 +180,10 @@ async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPa
     scopes: list[Scope] = list(Scope)
     tokens = dict(zip(scopes, close(client, *((scope, ("alice",)) for scope in scopes)), strict=True))
     for endpoint in table:
-        assert endpoint.scope is not None
         path, method = re.sub("[{}]", "", endpoint.path), endpoint.methods[-1]
+        if endpoint.scope is None:
+            assert await ask(client, path, method=method) == (200, None)
+            continue
         for scope, shown in tokens.items():
             if not scope.covers(endpoint.scope):
                 status, code = await ask(client, path, {"X-Auth-Token": shown}, method=method)

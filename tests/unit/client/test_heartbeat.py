@@ -141,6 +141,7 @@ HOSTILE = [
     "file:///openwx/stop_client",
     "javascript:alert(1)",
     "http://[",
+    "http://[]/openwx/stop_client",
     "http://127.0.0.1:99999/openwx/stop_client",
     "http://127.0.0.1:PORTx/openwx/stop_client",
     "\x00",

@@ -66,7 +66,7 @@ async def test_contents_that_wait_are_not_in_memory(start: Start, listener: List
     assert len(unfinished(client.paths.media("alice"))) == NUMBER  # for the next start
     again = start(**{POST_API: listener.address})
     await again.login()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while unfinished(client.paths.media("alice")):
             await asyncio.sleep(0.05)
     assert [len(content) for _, content in again.driver.uploads] == [SIZE + 4] * NUMBER

@@ -9,7 +9,6 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
-from wxcontroller.client import outgoing
 from wxcontroller.client.outgoing import MOST_WAITING
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
@@ -86,6 +85,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "jitter": 0,
     }
     assert (told["last_message_time"], told["last_sync_time"]) == ({"received": None, "sent": None}, None)
+    assert 1 << 20 < int(str(told["memory"])) < 1 << 30
 
 
 async def test_what_has_happened_is_told(start: Start) -> None:
@@ -270,11 +270,8 @@ async def fill(client: RunningClient) -> None:
         pass
 
 
-async def test_a_reply_that_is_too_much_is_reported_as_not_sent(
-    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outgoing, "MOST_WAITING", 2)
-    client = start(**{POST_API: webhook.address, INTERVAL: "60"})
+async def test_a_reply_that_is_too_much_is_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "60", "WXCLIENT_SEND_QUEUE_MAX": "2"})
     webhook.answer = lambda report: b'{"reply":"x"}' if report["post_type"] == "receive_message" else b"{}"
     await client.login()
     # A message to all may pass the limit: it is taken while there is a place.

@@ -120,6 +120,8 @@ async def test_bad_requests_change_nothing(start: Start, webhook: Webhook) -> No
         ("POST", "deliveries/replay", {"ids": [1]}, 404),
         ("POST", "deliveries/replay", {"ids": ["a-1"]}, 404),
         ("POST", "deliveries/replay", {"state": 1}, 400),
+        ("POST", "deliveries/purge", {"state": ""}, 400),
+        ("POST", "deliveries/replay", {"state": ",", "all": False}, 400),
         ("POST", "deliveries/replay", {"state": "strange"}, 400),
         ("POST", "deliveries/replay", {"al": True}, 400),
         ("POST", "deliveries/purge", {"all": False}, 400),

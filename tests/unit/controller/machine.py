@@ -154,7 +154,10 @@ class Process:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         self.streams.append(request.headers.get(PORT_HEADER, ""))
-        return await Events(self.log, self.account.name.name).get(request)
+        try:
+            return await Events(self.log, self.account.name.name).get(request)
+        except ConnectionError:  # the reader is gone
+            return web.Response()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")
@@ -320,9 +323,10 @@ class Machine:
         template.parent.mkdir(parents=True, exist_ok=True)
         template.write_text(TEMPLATE.read_text())
         self.paths.accounts.mkdir(parents=True)
+        ports = {"backend_start_port": FIRST_PORT, "backend_end_port": FIRST_PORT + 99}
         self.settings = replace(
-            Settings(template_path=template, backend_start_port=FIRST_PORT, backend_end_port=FIRST_PORT + 99),
-            **settings,  # type: ignore[arg-type]
+            Settings(template_path=template),
+            **{**ports, **settings},  # type: ignore[arg-type]
         )
         self.units = StandInUnits(self.paths)
         self.stack = contextlib.AsyncExitStack()

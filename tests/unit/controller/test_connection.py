@@ -11,7 +11,6 @@ import pytest
 
 from tests.unit.controller.machine import Machine, machine, raw
 from wxcontroller.core.settings import Settings
-from wxcontroller.openwx import connection
 
 
 async def test_a_target_with_scheme_and_host(host: Machine) -> None:
@@ -69,11 +68,8 @@ async def test_errors_dont_tell_what_we_are_made_of(host: Machine, sent: bytes) 
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /openwx/check_client HTTP/1.1\r\nHost: local"])
-async def test_who_sends_no_request_is_hung_up_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
-    monkeypatch.setattr(connection, "FIRST_REQUEST_SECONDS", 0.2)
-    async with machine(tmp_path) as host:
+async def test_who_sends_no_request_is_hung_up_on(tmp_path: Path, sent: bytes) -> None:
+    async with machine(tmp_path, idle_timeout=0.2, header_timeout=0.2) as host:
         process = await host.start("alice")
         patient = asyncio.create_task(
             raw(host, b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -98,9 +94,8 @@ async def test_a_body_that_stalls_is_given_up(tmp_path: Path, path: str) -> None
         writer.close()
 
 
-async def test_who_does_not_read_an_answer_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.3)
-    async with machine(tmp_path) as host:
+async def test_who_does_not_read_an_answer_is_hung_up_on(tmp_path: Path) -> None:
+    async with machine(tmp_path, send_timeout=0.3) as host:
         process = await host.start("alice")
         with socket.create_connection(host.address) as caller:
             caller.sendall(b"GET /openwx/stream?client=alice&bytes=100000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -108,9 +103,8 @@ async def test_who_does_not_read_an_answer_is_hung_up_on(tmp_path: Path, monkeyp
             await asyncio.wait_for(process.hung_up.wait(), 5)
 
 
-async def test_a_slow_reader_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.4)
-    async with machine(tmp_path) as host:
+async def test_a_slow_reader_gets_everything(tmp_path: Path) -> None:
+    async with machine(tmp_path, send_timeout=0.4) as host:
         await host.start("alice")
         reader, writer = await asyncio.open_connection(*host.address, limit=1024)
         writer.write(b"GET /openwx/stream?client=alice&bytes=20000000 HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -138,3 +132,35 @@ def test_systemd_waits_longer_than_the_drain_takes() -> None:
     unit = (Path(__file__).parents[3] / "systemd/wxcontroller.service").read_text()
     [seconds] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert Settings().drain_timeout + 10 < int(seconds)
+
+
+@pytest.mark.parametrize("target", ["http://[]/openwx/check_client", "http://[::1/"])
+async def test_a_target_that_is_no_address_is_refused(
+    host: Machine, caplog: pytest.LogCaptureFixture, target: str
+) -> None:
+    status, answer = await raw(host, f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert status == 400
+    assert b"can't be read as HTTP" in answer
+    assert [record.message for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/form-data; boundary=ϐ".encode() + b"\xff",
+        b"multipart/form-data; boundary*=utf-9'x'b",
+        b"multipart/form-data; boundary*=utf-16'x'b",
+    ],
+)
+@pytest.mark.parametrize("path", ["/openwx/check_client", "/openwx/send_friend_message"])
+async def test_a_content_type_in_no_form_is_no_error_of_ours(host: Machine, path: str, kind: bytes) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: ".encode() + kind
+    status, answer = await raw(host, head + b"\r\nContent-Length: 1\r\n\r\nx")
+    assert status < 500, answer
+
+
+@pytest.mark.parametrize("path", ["/openwx/echo?client=alice", "/openwx/check_client", "/v1/accounts", "/"])
+async def test_a_method_that_the_library_has_no_word_for(host: Machine, path: str) -> None:
+    await host.start("alice")
+    head = f"QUERY {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert (await raw(host, head.encode()))[0] == (405 if path.startswith("/v1") else 403)

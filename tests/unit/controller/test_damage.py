@@ -141,3 +141,24 @@ def no_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_what_an_account_says_of_itself_acts_on_no_terminal(host: Machine) -> None:
+    process = await host.start("alice")
+    said = "\x1b]0;owned\x07 a\u009b2J\u202eb\nc \ud800"
+    process.say(LoginState.RUNNING, status=said, reason=said, user={"id": "@a", "name": said})
+    _, account = await host.v1("GET", "accounts/alice")
+    shown = " ]0;owned  a 2J b c  "
+    assert (account["status"], account["reason"]) == (shown, shown)
+    assert account["user"] == {"id": "@a", "name": shown}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, '{"a":' * 70 + "1" + "}" * 70, '{"pid": ' + "9" * 50 + "}"],
+    ids=["brackets", "depth", "digits"],
+)
+async def test_a_state_file_beyond_all_measure_is_unreadable(host: Machine, content: str) -> None:
+    process = await host.start("alice")
+    process.write(content.encode())
+    assert (await host.get("check_client", client="alice"))["status"] == "client state file read error"

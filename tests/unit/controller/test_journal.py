@@ -9,10 +9,11 @@ import pytest
 
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.paths import Paths
 
 
 @contextlib.asynccontextmanager
-async def helper(host: Machine, answer: bytes) -> AsyncIterator[list[str]]:
+async def helper(paths: Paths, answer: bytes) -> AsyncIterator[list[str]]:
     """Listen where systemd would; yields the questions."""
     questions: list[str] = []
 
@@ -22,10 +23,11 @@ async def helper(host: Machine, answer: bytes) -> AsyncIterator[list[str]]:
         await writer.drain()
         writer.close()
 
-    host.paths.journal_socket.parent.mkdir(parents=True, exist_ok=True)
-    server = await asyncio.start_unix_server(serve, str(host.paths.journal_socket))
+    paths.journal_socket.parent.mkdir(parents=True, exist_ok=True)
+    server = await asyncio.start_unix_server(serve, str(paths.journal_socket))
     async with server:
         yield questions
+    paths.journal_socket.unlink(missing_ok=True)
 
 
 def line(message: object, **more: object) -> bytes:
@@ -37,7 +39,7 @@ async def test_lines_with_time_priority_and_event(host: Machine) -> None:
     await host.start("小店")
     instance = host.process("小店").instance
     said = line("logged in", PRIORITY="6", WX_EVENT="login") + b"no JSON\n" + line([104, 105, 255], PRIORITY="3")
-    async with helper(host, said) as questions:
+    async with helper(host.paths, said) as questions:
         status, answer = await host.v1("GET", "accounts/小店/journal?lines=20")
     assert status == 200
     assert questions == [f"{instance} 20\n"]

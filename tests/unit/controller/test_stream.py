@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
@@ -226,17 +227,17 @@ async def test_a_cursor_that_is_none(host: Machine, cursor: str) -> None:
     assert (status, obj(answer["error"])["code"]) == (400, "bad-request")
 
 
-async def test_no_more_readers_than_are_served(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "MOST_READERS", 1)
-    await host.start("alice")
-    async with reading(host, Reader()):
-        status, answer = await host.v1("GET", "events")
-        assert (status, obj(answer["error"])["code"]) == (503, "too-many-readers")
-    async with asyncio.timeout(5):
-        while host.shared.readers:
-            await asyncio.sleep(0.01)
-    async with reading(host, Reader()):
-        pass
+async def test_no_more_readers_than_are_served(tmp_path: Path) -> None:
+    async with Machine(tmp_path, max_readers=1) as host:
+        await host.start("alice")
+        async with reading(host, Reader()):
+            status, answer = await host.v1("GET", "events")
+            assert (status, obj(answer["error"])["code"]) == (503, "too-many-readers")
+        async with asyncio.timeout(5):
+            while host.shared.readers:
+                await asyncio.sleep(0.01)
+        async with reading(host, Reader()):
+            pass
 
 
 def test_a_cursor_names_who_spoke_and_fits_into_a_header() -> None:

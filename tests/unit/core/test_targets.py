@@ -4,6 +4,7 @@ import pytest
 
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.targets import Targets
+from wxcontroller.core.urls import url_of
 
 LIST = Targets.parse(
     ["https://bots.example/", "http://127.0.0.1:8080/in/", "http://[::1]:9000/a", "http://bücher.example"]
@@ -96,3 +97,12 @@ def test_what_is_no_target(word: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         Targets.parse([word])
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["http://[]/", "http://[::99999]/", "http://[::1", "http://h:port/"])
+def test_what_is_no_address_is_let_nowhere(address: str) -> None:
+    assert not LIST.allow(address)
+    with pytest.raises(ValueError, match="a target is like"):
+        Targets.parse([address])
+    with pytest.raises(ValueError):
+        url_of(address)

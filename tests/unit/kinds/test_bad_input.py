@@ -67,6 +67,34 @@ async def test_malformed_xml_of_every_type_is_reported(stage: Stage, content: st
     assert left(stage) == []
 
 
+async def test_a_file_with_a_name_like_an_address_arrives(stage: Stage) -> None:
+    report = await receive(stage, kind="file", name="//[x.pdf", size=500)
+    assert "media_error" not in report
+    assert len(stored(report)[0]) == 500
+    assert report["media_mime"] == "application/pdf"
+
+
+async def test_a_message_made_to_take_long_is_read_in_no_time(stage: Stage) -> None:
+    """A file's message full of beginnings of a tag, in a comment."""
+    inside = "&lt;!-- " + "&lt;attachid&gt;" * 16_000 + " --&gt;"
+    content = f"&lt;msg&gt;&lt;appmsg appid='x'&gt;&lt;type&gt;6&lt;/type&gt;{inside}&lt;/appmsg&gt;&lt;/msg&gt;"
+    began = time.process_time()
+    fields: JsonObject = {"AppMsgType": 6, "MediaId": "@crypt_x", "FileName": "a.txt", "FileSize": "5"}
+    report = await receive(stage, kind="raw", msg_type=49, text=content, fields=fields)
+    assert report["media_type"] == "file"
+    assert time.process_time() - began < 2
+
+
+async def test_a_message_made_to_take_much_memory_takes_little(stage: Stage) -> None:
+    """Two thousand elements inside one whose name is long: each is known by its place."""
+    name = "a" * 150_000
+    content = f"&lt;{name}&gt;" + "&lt;b/&gt;" * 2000 + f"&lt;/{name}&gt;"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report = await receive(stage, kind="raw", msg_type=49, text=content, fields={})
+    assert report["format"] == "app"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # of 300 MB
+
+
 @pytest.mark.parametrize(
     "fields",
     [

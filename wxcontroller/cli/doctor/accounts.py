@@ -91,3 +91,20 @@ def deliveries(patient: Patient) -> Iterator[Result]:
             before += 1
     if before == len(found):
         yield ok("reports", "none is late or dead")
+
+
+def alerts(patient: Patient) -> Iterator[Result]:
+    """Whether alerts get to somebody, by each way that is set up."""
+    if patient.away is not None:
+        return
+    try:
+        channels = obj(patient.api.alerts().get("channels"))
+    except WxError as problem:
+        yield warn("alerts", problem.message, problem.remedy)
+        return
+    broken = {name: error for name, told in channels.items() if (error := text(field(field(told, "last"), "error")))}
+    for name, error in broken.items():
+        yield fail("alerts", f"the last one did not get through by {name}: {error}", "wxctl alert test")
+    if not broken:
+        ways = " and ".join(channels)
+        yield ok("alerts", f"go by {ways}" if ways else "nobody is told of trouble: no way is set up in [alerts]")

@@ -51,6 +51,7 @@ _EVERYWHERE: tuple[Check, ...] = (
     accounts.conditions,
     accounts.programs,
     accounts.deliveries,
+    accounts.alerts,
 )
 # Only on the controller's machine.
 _HERE: tuple[Check, ...] = (
@@ -67,6 +68,7 @@ _HERE: tuple[Check, ...] = (
     accounts.conditions,
     accounts.programs,
     accounts.deliveries,
+    accounts.alerts,
 )
 
 

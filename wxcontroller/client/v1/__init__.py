@@ -45,9 +45,10 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_get("/v1/deliveries", _told(deliveries.listed))
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
-    app.router.add_get("/v1/deliveries/{id}", _told(deliveries.one))
+    app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", _told(deliveries.one))
     app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
-    app.router.add_get("/v1/media/{name}", _told(MediaFiles(parts.config).get))
+    app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
+    app.router.add_get("/v1/openapi.json", _openapi)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)
 
@@ -62,10 +63,20 @@ def _told(handler: _Handler) -> _Handler:
             return refusal(problem)
         except Unavailable as problem:
             return refusal(Refused(503, "unavailable", problem.message, problem.remedy))
+        except web.RequestPayloadError:
+            return refusal(
+                Refused(400, "bad-request", "the request's body can't be read", "send it whole and as it says")
+            )
         except TimeoutError:
             return refusal(Refused(408, "too-slow", "the request's body did not arrive", "send it without pauses"))
 
     return answer
+
+
+async def _openapi(_: web.Request) -> web.StreamResponse:
+    from wxcontroller.client.v1.described import openapi  # memory: hardly anybody asks an account for it
+
+    return json_answer(openapi())
 
 
 async def _no_such_path(request: web.Request) -> web.StreamResponse:

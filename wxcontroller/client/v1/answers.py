@@ -1,11 +1,9 @@
 """Answers of the account's /v1: values as JSON, failures as ``error`` with a remedy."""
 
-import json
-
 from aiohttp import web
 
 from wxcontroller.client.calls import json_answer
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, kept_json
 
 # Whoever reads messages shall not be able to log in by the way: the picture is at get_qrcode.
 _SECRET_PARAMS = {"input_qrcode": 1}
@@ -27,7 +25,7 @@ def refusal(problem: Refused) -> web.StreamResponse:
 
 def report_of(kind: str, body: bytes) -> JsonObject:
     """Return a stored report as it is shown to who may read."""
-    report = obj(json.loads(body))
+    report = kept_json(body)
     params = report.get("params")
     if kind in _SECRET_PARAMS and isinstance(params, list):
         report["params"] = params[: _SECRET_PARAMS[kind]]

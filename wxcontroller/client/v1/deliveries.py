@@ -4,17 +4,17 @@ import asyncio
 
 from aiohttp import web
 
-from wxcontroller.client.bodies import take
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.eventtables import Entry, Selection, State
+from wxcontroller.client.room import ROOM
 from wxcontroller.client.v1.answers import Refused, report_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 _MOST = 1000
+_MOST_BODY = 1024 * 1024  # small enough to stay in memory
 _BODY_SECONDS = 10.0
-_MOST_BODY = 1024 * 1024
 
 
 class Deliveries:
@@ -28,12 +28,11 @@ class Deliveries:
         query = request.query
         states = states_of(query.get("state", "held,pending,dead"))
         after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, _MOST)
+        counts = self._counts()  # first: what is counted as settled is not listed as pending
         found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1)
         more = len(found) > most
         shown: list[JsonValue] = [_shown(entry) for entry in found[:most]]
-        return json_answer(
-            {**self._counts(), "deliveries": shown, "next": found[most - 1].seq if more and most else None}
-        )
+        return json_answer({**counts, "deliveries": shown, "next": found[most - 1].seq if more and most else None})
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """GET one with its report, as readers of events get it."""
@@ -49,9 +48,10 @@ class Deliveries:
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
+        body = await self._body(request)
         if not self._parts.delivery.address:
             raise Refused(409, "no-webhook", "the account has no post_api", "start it with one")
-        where = await chosen(self._parts.log, await _body(request))
+        where = await chosen(self._parts.log, body)
         if not where.states and not where.seqs:
             where = Selection((State.DEAD,))
         number = await self._parts.log.replay(where)
@@ -60,10 +60,15 @@ class Deliveries:
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
-        where = await chosen(self._parts.log, await _body(request))
+        where = await chosen(self._parts.log, await self._body(request))
         number = await self._parts.log.purge(where)
         self._parts.delivery.again()
         return json_answer({"purged": number, **self._counts()})
+
+    async def _body(self, request: web.Request) -> bytes:
+        room, directory = request.app[ROOM], self._parts.config.media_dir
+        async with asyncio.timeout(_BODY_SECONDS), room.body_of(request, directory, _MOST_BODY) as body:
+            return bytes(body)
 
     def _counts(self) -> JsonObject:
         counts, delivery = self._parts.log.counts, self._parts.delivery
@@ -94,8 +99,3 @@ def _shown(entry: Entry) -> JsonObject:
         "settled_at": round(entry.settled_at, 3) or None,
         "bytes": entry.size,
     }
-
-
-async def _body(request: web.Request) -> bytes:
-    async with asyncio.timeout(_BODY_SECONDS):
-        return await take(request, _MOST_BODY)

@@ -30,7 +30,7 @@ class MediaFiles:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """GET a file, or a part of it (Range)."""
-        name = request.match_info["name"]
+        name = request.match_info["file"]
         path = self._directory / name
         if not _NAME.fullmatch(name) or not path.is_file():
             raise Refused(

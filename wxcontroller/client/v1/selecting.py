@@ -1,12 +1,11 @@
 """Which entries of the event log a request means: its query or its JSON body, checked."""
 
-import json
 from collections.abc import Mapping
 
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Selection, State
 from wxcontroller.client.v1.answers import Refused
-from wxcontroller.core.jsontypes import JsonValue, obj
+from wxcontroller.core.jsontypes import obj, read_json
 
 _MOST_IDS = 1000
 _STATES = ", ".join(state.value for state in State)
@@ -39,18 +38,18 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
     An empty body means nothing and is refused, so that nobody sends everything anew by mistake.
     """
     try:
-        given: JsonValue = json.loads(body or b"null")
-    except (ValueError, RecursionError):
+        given = read_json(body or b"null")
+    except ValueError:
         raise bad("the body is not JSON", 'send {"ids": ["…"]} or {"state": "dead"}') from None
     found = obj(given)
     if unknown := sorted(found.keys() - {"ids", "state", "all"}):
         raise bad(f"unknown key {unknown[0][:64]}", "ids, state and all are known")
     ids, state, everything = found.get("ids"), found.get("state"), found.get("all")
-    if ids is None and state is None and everything is not True:
-        raise bad("nothing is chosen", 'send {"ids": ["…"]}, {"state": "dead"} or {"all": true}')
     if state is not None and not isinstance(state, str):
         raise bad("state is no text", f"use some of: {_STATES}")
     states = states_of(state or "")
+    if ids is None and not states and everything is not True:
+        raise bad("nothing is chosen", 'send {"ids": ["…"]}, {"state": "dead"} or {"all": true}')
     if ids is None:
         return Selection(states)
     if not isinstance(ids, list) or not ids or len(ids) > _MOST_IDS:

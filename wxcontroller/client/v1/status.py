@@ -6,7 +6,7 @@ from pathlib import Path
 from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.inbox import Inbox, Kept
-from wxcontroller.client.outgoing import MOST_WAITING, Outgoing
+from wxcontroller.client.outgoing import Outgoing
 from wxcontroller.client.session import Session
 from wxcontroller.core import egress
 from wxcontroller.core.account import redacted
@@ -76,7 +76,7 @@ def queue_of(outgoing: Outgoing) -> JsonObject:
         "oldest_since": _second(outgoing.oldest_since),
         "next_send_at": None if next_at is None else round(next_at, 3),
         "last_error": outgoing.last_error,
-        "most_waiting": MOST_WAITING,
+        "most_waiting": outgoing.most,
         "sent_today": pacing.today,
         "daily_limit": pacing.daily,
         "burst_limit": pacing.burst,

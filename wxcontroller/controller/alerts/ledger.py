@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from wxcontroller.controller.alerts.findings import Closed, Finding, Track, Verdict, Well
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.alertsettings import AlertSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 
 # Least time between two alerts: what becomes wrong together is told together, the first at once.
 SPACING = 30.0
@@ -132,10 +132,7 @@ class Ledger:
 
     def load(self, content: bytes) -> None:
         """Take over what was kept. Raises ValueError when it can't be used."""
-        try:
-            kept = obj(json.loads(content))
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+        kept = obj(read_json(content))
         if kept.get("version") != _VERSION:
             raise ValueError("it is of another version")
         self._sent = [float(each) for each in items(kept.get("sent")) if isinstance(each, int | float)]

@@ -1,10 +1,12 @@
 """The dashboard at ``/``: a page in two languages, small modules, nothing inline and nothing from elsewhere."""
 
+from functools import cache
+
 from aiohttp import web
 
-from wxcontroller.controller.page.assets import Bundle, Served
+from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import LANGUAGES, chosen_language, chosen_theme
-from wxcontroller.controller.page.render import pages
+from wxcontroller.controller.page.render import environment, pages
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -30,12 +32,22 @@ def add_routes(app: web.Application) -> None:
         return _answer(request, page, headers)
 
     async def asset(request: web.Request) -> web.Response:
-        served = bundle.files.get(request.match_info["file"])
-        if served is None or request.match_info["digest"] != bundle.digest:
+        found = bundle.files.get(request.match_info["file"])
+        if found is None or request.match_info["digest"] != bundle.digest:
             raise web.HTTPNotFound
-        return _answer(request, served, {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"})
+        return _answer(request, found, {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"})
+
+    @cache
+    def api() -> Served:
+        from wxcontroller.controller.page.api import rendered as api_page  # only who asks pays for it
+
+        return served(api_page(environment("en"), bundle.digest), "text/html; charset=utf-8")
+
+    async def api_as_a_page(request: web.Request) -> web.Response:
+        return _answer(request, api(), {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"})
 
     app.router.add_get("/", dashboard)
+    app.router.add_get("/page/api", api_as_a_page)
     app.router.add_get("/page/{digest}/{file}", asset)
 
 

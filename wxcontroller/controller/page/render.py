@@ -17,7 +17,7 @@ def pages(bundle: Bundle) -> dict[tuple[str, str], Served]:
     found: dict[tuple[str, str], Served] = {}
     for language, theme in product(LANGUAGES, THEMES):
         text = (
-            _environment(language)
+            environment(language)
             .get_template("dashboard.html.j2")
             .render(
                 language=language,
@@ -32,8 +32,9 @@ def pages(bundle: Bundle) -> dict[tuple[str, str], Served]:
     return found
 
 
-def _environment(language: str) -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment(language: str) -> jinja2.Environment:
+    """Return what renders templates in a language."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("wxcontroller.controller.page"),
         extensions=["jinja2.ext.i18n"],
         autoescape=True,
@@ -43,5 +44,5 @@ def _environment(language: str) -> jinja2.Environment:
     )
     catalog = translations(language)
     # The extension has added this method.
-    environment.install_gettext_callables(catalog.gettext, catalog.ngettext, newstyle=True)  # type: ignore[attr-defined]
-    return environment
+    made.install_gettext_callables(catalog.gettext, catalog.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    return made

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import re
 import time
@@ -14,11 +13,10 @@ import aiohttp
 
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import Caller
-from wxcontroller.controller.statefiles import foreign_json
 from wxcontroller.controller.stream.cursor import Cursor
 from wxcontroller.controller.view import View
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
@@ -189,7 +187,4 @@ async def _events(content: aiohttp.StreamReader) -> "AsyncIterator[tuple[str, by
 
 
 def _object(data: bytes) -> JsonObject:
-    try:
-        return obj(foreign_json(data))
-    except (json.JSONDecodeError, RecursionError):
-        raise ValueError("not JSON") from None
+    return obj(read_json(data))

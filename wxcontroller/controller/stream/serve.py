@@ -18,8 +18,6 @@ from wxcontroller.core.jsontypes import JsonObject
 HEARTBEAT_SECONDS = 15.0
 # A reader that takes nothing for so long is cut off; it comes back with its cursor and misses nothing.
 STALL_SECONDS = 30.0
-# Each costs a connection to every account.
-MOST_READERS = 32
 _MOST_NAMES = 1000
 _FEW = 20
 
@@ -34,7 +32,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     """
     shared = context(request)
     feed = Feed(shared, _wanted(request), caller(request), _begin(request))
-    if shared.readers >= MOST_READERS:
+    if shared.readers >= shared.settings.max_readers:
         raise TooManyReaders(
             f"{shared.readers} readers of events are connected", "end some, or read with filters through one of them"
         )

@@ -1,10 +1,20 @@
-"""The API for what the original has no word for: /v1."""
+"""The API for what the original has no word for: /v1. ``described`` has an entry for each of its routes."""
 
 from aiohttp import web
 
 from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.stream import serve
-from wxcontroller.controller.v1 import accounts, alerts, deliveries, health, journal, options, qr, watching
+from wxcontroller.controller.v1 import (
+    accounts,
+    alerts,
+    deliveries,
+    health,
+    journal,
+    openapi,
+    options,
+    qr,
+    watching,
+)
 from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.controller.v1.passing import passed_on
 
@@ -14,6 +24,7 @@ def add_routes(app: web.Application) -> None:
     app[BOARD] = Board(app[CONTEXT])
     watching.setup(app)
     router = app.router
+    router.add_get("/v1/openapi.json", openapi.openapi)
     router.add_get("/v1/health", health.health)
     router.add_get("/v1/health/units", health.may_act)
     router.add_get("/v1/accounts", accounts.all_accounts)
@@ -34,7 +45,7 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/v1/accounts/{name}/deliveries", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/replay", passed_on)
     router.add_post("/v1/accounts/{name}/deliveries/purge", passed_on)
-    router.add_get("/v1/accounts/{name}/deliveries/{id}", passed_on)
+    router.add_get("/v1/accounts/{name}/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", passed_on)
     router.add_get("/v1/accounts/{name}/media/{file}", passed_on)
     router.add_get("/v1/alerts", alerts.alerts)
     router.add_post("/v1/alerts/test", alerts.test)

@@ -1,7 +1,5 @@
 """/v1/accounts: seeing, starting, stopping, restarting and removing accounts."""
 
-import json
-
 from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
@@ -15,7 +13,7 @@ from wxcontroller.controller.v1.watching import wants_stream, watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadOption
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
 
@@ -116,8 +114,8 @@ async def json_object(request: web.Request, remedy: str) -> JsonObject:
     if not body.strip():
         return {}
     try:
-        content: JsonValue = json.loads(body)
-    except (ValueError, RecursionError):
+        content = read_json(body)
+    except ValueError:
         raise BadRequest("the body is not JSON", remedy) from None
     if not isinstance(content, dict):
         raise BadRequest("the body is not a JSON object", remedy)

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
-from wxcontroller.controller.statefiles import foreign_json
 from wxcontroller.controller.view import View
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, read_json
 
 PATIENCE = 2.0
 _MOST = 64 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=PATIENCE)
 # What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
-_SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time")
+_SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]
     if answer.status != 200:
         return Told(reason=f"the program at port {port} does not tell: it answers {answer.status} to /v1/status")
     try:
-        status = obj(foreign_json(content))
-    except (ValueError, RecursionError):
+        status = obj(read_json(content))
+    except ValueError:
         return Told(reason=f"the program at port {port} answers /v1/status with something else than JSON")
     if status.get("instance") != view.instance:
         return Told(reason=f"another program answers at port {port}: see ss -ltnp 'sport = :{port}'")

@@ -12,11 +12,10 @@ from wxcontroller.controller.access import caller, looks_for_token
 from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NotAnswering, NotRunning
-from wxcontroller.controller.statefiles import foreign_json
 from wxcontroller.controller.view import View
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, obj, one_line, read_json
 from wxcontroller.openwx import credentials
 
 _MOST_BODY = 1024 * 1024
@@ -97,17 +96,25 @@ async def _asked(shared: Context, view: View, path: str) -> JsonObject:
             asyncio.timeout(_PATIENCE),
             shared.upstream.get(url, headers=headers, allow_redirects=False, timeout=_SOON) as answer,
         ):
-            content = await answer.content.read(_MOST_ANSWER) if answer.status == 200 else b""
-            while answer.status == 200 and not answer.content.at_eof() and len(content) < _MOST_ANSWER:
-                content += await answer.content.read(_MOST_ANSWER - len(content))
+            content = await _bounded(answer, _MOST_ANSWER) if answer.status == 200 else b""
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except (aiohttp.ClientError, OSError):
         raise _silent(view, "can't be reached") from None
     try:
-        return obj(foreign_json(content))
-    except (ValueError, RecursionError):
+        return obj(read_json(content))
+    except ValueError:
         raise _silent(view, f"answers {answer.status} and no JSON") from None
+
+
+async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read an answer, no more than ``most`` bytes of it: what is cut off is not JSON any more."""
+    content = b""
+    async for piece in answer.content.iter_any():
+        content += piece
+        if len(content) > most:
+            return content[:most]
+    return content
 
 
 async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonObject:
@@ -119,19 +126,19 @@ async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonO
             allow_redirects=False,
             timeout=_timeout(shared),
         ) as answer:
-            content, status = await answer.content.read(_MOST_BODY), answer.status
+            content, status = await _bounded(answer, _MOST_BODY), answer.status
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except (aiohttp.ClientError, OSError):
         raise _silent(view, "can't be reached") from None
     try:
-        found = obj(foreign_json(content))
-    except (ValueError, RecursionError):
+        found = obj(read_json(content))
+    except ValueError:
         found = {}
     if status != 200:
         error = obj(found.get("error"))
-        words = text(error.get("message")) or f"answers {status}"
-        raise NotAnswering(f"account {view.account.name}: {words}", text(error.get("remedy")))
+        words = one_line(error.get("message")) or f"answers {status}"
+        raise NotAnswering(f"account {view.account.name}: {words}", one_line(error.get("remedy")))
     return found
 
 

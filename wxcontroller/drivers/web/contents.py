@@ -41,7 +41,8 @@ _SEXES = {1: Sex.MALE, 2: Sex.FEMALE}
 _COORDINATES = re.compile(r"coord=(-?\d{1,3}(?:\.\d{1,12})?)(?:,|%2C)(-?\d{1,3}(?:\.\d{1,12})?)")
 _DEGREES = re.compile(r"-?\d{1,3}(?:\.\d{1,12})?")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
-_ATTACHMENT = re.compile(r"<attachid>.*?</attachid>|<attachid ?/>", re.DOTALL)
+# Looks no further than the next tag: a message can be full of beginnings without an end.
+_ATTACHMENT = re.compile(r"<attachid>(?:<!\[CDATA\[)?[^<\]]{0,2000}(?:\]\]>)?</attachid>|<attachid ?/>")
 _PLACEHOLDER = re.compile(r"\$([A-Za-z_]{1,40})\$")
 _LARGE = 26_214_400  # bytes above which a file can be sent by its content only (5.9)
 _MOST_REFERENCE = 1 << 13  # characters of XML that are kept for sending something again
@@ -142,7 +143,7 @@ def file_key(key: str) -> FileKey | None:
     except (ValueError, RecursionError):
         return None
     if isinstance(found, list) and len(found) == 4 and all(isinstance(part, str) for part in found):
-        return FileKey(*found)
+        return FileKey(*(part.encode("utf-8", "replace").decode() for part in found))
     return None
 
 

@@ -4,6 +4,7 @@ Written by hand because WeChat's values contain ``/`` and ``+``, which must go b
 the quotes that the standard library puts around them (weixin-web-protocol 1.5).
 """
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from wxcontroller.drivers.web.hosts import within
 
 _LONGEST = 4096  # characters of a cookie
 _MOST = 200  # cookies
+_FAR = 1e12  # seconds since 1970 that stand for "without end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _restored(entry: JsonObject) -> Cookie | None:
         domain,
         exact=entry.get("exact") is not False,
         path=text(entry.get("path")) or "/",
-        expires=float(expires) if isinstance(expires, int | float) and abs(expires) < 1e12 else 0.0,
+        expires=float(expires) if isinstance(expires, int | float) and abs(expires) <= _FAR else 0.0,
         secure=entry.get("secure") is True,
     )
 
@@ -157,10 +159,10 @@ def parse(header: str, host: str, now: float) -> Cookie | None:
 
 def _expiry(attributes: dict[str, str], now: float) -> float:
     age = attributes.get("max-age", "")
-    if age.lstrip("-").isdecimal() and len(age) < 12:
+    if re.fullmatch(r"-?[0-9]{1,11}", age):
         return now + int(age) if int(age) > 0 else 1.0
     date = attributes.get("expires", "")
-    return when(date) if date else 0.0
+    return min(when(date), _FAR) if date else 0.0
 
 
 def when(date: str) -> float:

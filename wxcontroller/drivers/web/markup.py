@@ -21,6 +21,7 @@ _ATTRIBUTE = r"""(?<![\w:.-]){}\s{{0,20}}=\s{{0,20}}(?:"([^"]*)"|'([^']*)')"""
 _LONGEST = 1 << 18  # characters that are looked at
 _DEEPEST = 50
 _MOST = 2000  # places
+_LONGEST_NAME = 100  # characters of an element's name: it is in the places of all that are inside it
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ def _parse(found: Markup) -> None:
             self.pieces: list[list[str]] = []
 
         def startElement(self, name: str, attrs: "AttributesImpl") -> None:  # noqa: N802
-            if len(self.path) >= _DEEPEST or len(found._elements) >= _MOST:
+            if len(self.path) >= _DEEPEST or len(found._elements) >= _MOST or len(name) > _LONGEST_NAME:
                 raise xml.sax.SAXException("more than a message needs")
             element = _Element(f"{self.path[-1].place}/{name}" if self.path else name, dict(attrs.items()))
             self.path.append(element)

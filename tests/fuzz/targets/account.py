@@ -1,0 +1,204 @@
+"""What comes to an account from webhooks, poll_api and addresses of media, and what it reads from its own disk."""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import tempfile
+from pathlib import Path
+
+from tests.fuzz.corpus import recorded
+from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
+from tests.unit.drivers.kit import Store
+from wxcontroller.client import urlfetch
+from wxcontroller.client.config import read_config
+from wxcontroller.client.eventtables import Entry, State
+from wxcontroller.client.heartbeat import command_of
+from wxcontroller.client.mediabook import MediaBook
+from wxcontroller.client.pacing import Pacing
+from wxcontroller.client.replies import Replies, Reply, reply_of
+from wxcontroller.client.roster import Roster
+from wxcontroller.core.envfile import parse
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.model import Contact
+from wxcontroller.core.paths import Paths
+from wxcontroller.openwx import media
+
+WEBHOOK = "the receiver of an account's reports, and whoever can stand in for it"
+POLLED = "the server behind poll_api"
+SERVER = "any web server that media_path or a reply names"
+CALLER = "whoever may call the API"
+DISK = "the account's own state directory"
+_CLIENT = "wxcontroller.client"
+_PLACE = Path(tempfile.gettempdir())
+
+
+def _command(data: bytes) -> None:
+    command = command_of(data.decode("utf-8", "surrogateescape"), 3000)
+    if command is not None:
+        assert (command.scheme, command.host, command.port, command.user) == ("http", "127.0.0.1", 3000, None)
+        assert command.raw_path.startswith("/openwx/")
+        assert not set(command.raw_path_qs) & set(" \r\n")
+
+
+_LOOP = asyncio.new_event_loop()
+
+
+def _entry(body: bytes) -> Entry:
+    return Entry("0badcafe-1", 1, 0, 0.0, "friend_message", State.PENDING, 0, 0.0, "", 0, 0.0, len(body), "", body)
+
+
+def _reply(data: bytes) -> None:
+    answer, report = parts(data, 2)
+    roster, sent = Roster(contacts={"@ann": Contact("@ann", "Ann")}), list[Reply]()
+
+    def send(reply: Reply, event: int) -> None:
+        assert event == 1
+        sent.append(reply)
+
+    try:
+        known = obj(json_of(report))
+    except NotJson:
+        known = {"post_type": "receive_message", "type": "friend_message", "sender_id": "@ann"}
+    _LOOP.run_until_complete(Replies(roster, send).answered(_entry(json.dumps(known).encode()), answer))
+    for reply in sent:
+        fit(reply)
+        assert reply.target == "@ann"
+        assert reply.media == "" or reply.media.startswith(("http://", "https://"))
+    with contextlib.suppress(NotJson):
+        asked = reply_of(known, obj(json_of(answer)))
+        fit([asked.content, asked.media] if asked else None)
+
+
+def _media_address(data: bytes) -> None:
+    given, location = texts(data, 2)
+    for private in (False, True):
+        url = urlfetch.target(given, private)
+        _checked(url.raw_host or "", private)
+        _checked(urlfetch.redirected(url, location, private).raw_host or "", private)
+
+
+def _checked(host: str, private: bool) -> None:
+    assert host
+    with contextlib.suppress(ValueError):
+        assert private or ipaddress.ip_address(host).is_global, "a private address got through"
+
+
+def _media_names(data: bytes) -> None:
+    name, mime, key = texts(data, 3)
+    kind = media.split_id(key)[1]
+    found = media.mime_of(name, kind, mime)
+    assert not set(found) & set("\r\n ;")
+    assert media.kind_of(found) in media.CODES
+    ext = media.extension(name, mime, kind)
+    assert ext.isascii() and ext.isalnum() and len(ext) <= 12
+    safe = media.safe_name(name)
+    assert len(safe) <= 120 and not set(safe) & set("/\\\0\r\n\x1b") and not safe.startswith(".")
+    media.sniff(data)
+    media.media_id(key, media.kind_of(found))
+
+
+def _book(data: bytes) -> None:
+    store = Store(data)
+    book = MediaBook(store)
+    book.received("1")
+    book.keep()
+    again = MediaBook(Store(store.content))
+    assert again.upload("@crypt_x") == book.upload("@crypt_x")
+
+
+def _pacing(data: bytes) -> None:
+    path = _PLACE / f"fuzz-pacing-{id(_LOOP)}.json"
+    path.write_bytes(data)
+    try:
+        pacing = Pacing(0, daily=5, store=path)
+        assert pacing.today >= 0
+        pacing.pause()
+        with contextlib.suppress(WxError):
+            pacing.claim()
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _config(data: bytes) -> None:
+    content = data.decode("utf-8", "surrogateescape")
+    environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000", **parse(content)}
+    config = read_config("alice", environ, Paths())
+    assert 0 < config.port < 65536
+    config.seconds("send_interval")
+    config.number("media_size_max")
+
+
+_ENVIRONMENT = b"""MOJO_WEIXIN_ACCOUNT="alice"
+MOJO_WEIXIN_PLUGIN_OPENWX_PORT="3001"
+MOJO_WEIXIN_PLUGIN_OPENWX_POST_API="http://h:8080/in?key=k&client=alice"
+MOJO_WEIXIN_POST_API="https://u:p@h/"
+MOJO_WEIXIN_SEND_INTERVAL="3.5"
+MOJO_WEIXIN_MEDIA_SIZE_MAX="1000"
+WXCLIENT_PROXY="socks5://u:p%20@proxy.example:1080"
+MOJO_WEIXIN_POST_EVENT_LIST="login,stop"
+MOJO_WEIXIN_POST_MESSAGE_FILTER="type=group_message&format=text"
+WXCLIENT_MEDIA_PATHS="/srv/a:/srv/b"
+"""
+
+TARGETS = (
+    Target(
+        "commands of poll_api",
+        POLLED,
+        _command,
+        (
+            b"http://127.0.0.1:3000/openwx/send_friend_message?id=@a&content=hi%20there",
+            b"http://localhost:3000/openwx/get_user_info",
+            b"http://u:p@127.0.0.1:3000/openwx/../v1/x",
+        ),
+        (f"{_CLIENT}.heartbeat",),
+        (),
+        weight=2,
+    ),
+    Target(
+        "replies of webhooks",
+        WEBHOOK,
+        _reply,
+        (
+            *(joined(b'{"reply":"x"}', report) for report in recorded()["report"]),
+            joined(b'{"reply": 4.5, "media": "https://x.invalid/a.jpg", "code": 0}', b""),
+        ),
+        (f"{_CLIENT}.replies",),
+        (NotJson,),
+        tokens=(b'"reply":', b'"media":', b"https://"),
+    ),
+    Target(
+        "addresses of media",
+        SERVER,
+        _media_address,
+        (
+            joined("https://example.com/a.jpg?x=1", "/b.jpg"),
+            joined("http://93.184.216.34:8080/a", "https://[2606:2800:220:1::1]/x"),
+            joined("http://例え.テスト/", "//10.0.0.1/"),
+        ),
+        (f"{_CLIENT}.urlfetch", "wxcontroller.core.urls"),
+        weight=2,
+        longest=1 << 13,
+    ),
+    Target(
+        "names, types and ids of media",
+        CALLER,
+        _media_names,
+        (joined("报告 & 数据.pdf", "application/pdf; charset=x", "@crypt_x:6"), joined("../../a.JPG", "", "1:3")),
+        ("wxcontroller.openwx.media",),
+        (),
+        weight=2,
+    ),
+    Target("remembered media", DISK, _book, recorded()["media book"], (f"{_CLIENT}.mediabook",), (), weight=2),
+    Target("count of the day's sends", DISK, _pacing, recorded()["sent today"], (f"{_CLIENT}.pacing",), (), weight=1),
+    Target(
+        "environment of an account",
+        "the admin",
+        _config,
+        (_ENVIRONMENT,),
+        (f"{_CLIENT}.config",),
+        weight=2,
+        longest=1 << 14,
+    ),
+)

@@ -1,0 +1,411 @@
+"""What callers send: parameters, heads, whole requests to the controller's and to an account's port."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from aiohttp import web
+
+from tests.fuzz.target import Target, joined, texts
+from tests.unit.client.scripted import ScriptedDriver, logged_in
+from tests.unit.controller.machine import Machine
+from wxcontroller.client import service
+from wxcontroller.client.config import ClientConfig, read_config
+from wxcontroller.client.guard import Guard
+from wxcontroller.client.room import ROOM
+from wxcontroller.client.service import Client
+from wxcontroller.controller.connection import Connection
+from wxcontroller.controller.origin import _host_of_target
+from wxcontroller.controller.proxy import _ascii, _target
+from wxcontroller.core.paths import Paths
+from wxcontroller.openwx.callers import foreign_origin, own_host
+from wxcontroller.openwx.connection import PatientConnection, escaped
+from wxcontroller.openwx.crowd import Crowd
+from wxcontroller.openwx.parameters import (
+    BadParameter,
+    form_pairs,
+    is_form,
+    merged,
+    query_of,
+    query_pairs,
+    raw_pairs,
+    text_of,
+)
+from wxcontroller.openwx.replies import to_bytes
+
+CALLER = "whoever reaches a port"
+PAGE = "any web page in a browser that reaches a port"
+
+
+def _parameters(data: bytes) -> None:
+    target, kind, body = data.split(b"\x1e", 2) if data.count(b"\x1e") > 1 else (data[:200], b"", data)
+    query = query_of(target.decode("utf-8", "surrogateescape"))
+    content_type = kind[:8190].decode("utf-8", "surrogateescape")  # longer ones don't get through the parser of heads
+    is_form(content_type)
+    refused: BadParameter | None = None
+    readers: tuple[Callable[[], list[tuple[str, str]]], ...] = (
+        lambda: query_pairs(query),
+        lambda: form_pairs(content_type, body),
+        lambda: form_pairs(content_type, body, "client"),
+        lambda: [(n, text_of(n, v)) for n, v in raw_pairs(query, content_type, body) if n != "media_data"],
+    )
+    for read in readers:
+        try:
+            to_bytes(merged(read()))
+        except BadParameter as problem:
+            refused = problem
+    if refused:
+        raise refused
+
+
+def _callers(data: bytes) -> None:
+    origin, site, host, allowed = texts(data, 4)
+    foreign_origin(origin, site, host, allowed.split(","))
+    if own_host(host, ()):
+        name = re.sub(r":\d+\Z", "", host).removesuffix(".").lower()
+        assert name in ("localhost", "[::1]") or host.startswith("127.")
+        assert not set(host) & set("@/\\?# \n\t")
+    own_host(host, allowed.split(","))
+
+
+def _target_line(data: bytes) -> None:
+    sent = escaped(data)
+    assert sent.isascii()
+    raw = data.decode("utf-8", "surrogateescape")
+    assert _ascii(_target(raw)).isascii()
+    query_of(raw)
+
+    class Said:
+        raw_path = raw
+
+    _host_of_target(Said())  # type: ignore[arg-type]
+
+
+class _Wire(asyncio.Transport):
+    """A connection in memory: keeps what is written; the peer reads at once."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.protocol = protocol
+        self.sent = bytearray()
+        self.gone = False
+
+    def write(self, data: Any) -> None:
+        self.sent += data
+
+    def writelines(self, pieces: Any) -> None:
+        for piece in pieces:
+            self.sent += piece
+
+    def close(self) -> None:
+        if not self.gone:
+            self.gone = True
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.gone
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def can_write_eof(self) -> bool:
+        return False
+
+
+_TICKS = 60
+_ANSWER = re.compile(rb"HTTP/\d\.\d ([1-5]\d\d) ")
+
+
+class Port:
+    """A port in memory: made once in a process, fed with one connection's bytes after the other."""
+
+    def __init__(self, make: Callable[[], "asyncio.Future[Callable[[], PatientConnection]]"]) -> None:
+        self._make = make
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._protocol: Callable[[], PatientConnection] | None = None
+
+    def __call__(self, data: bytes) -> None:
+        if self._loop is None:
+            logging.getLogger().addHandler(_Complaints.here)
+            self._loop = asyncio.new_event_loop()
+            self._protocol = self._loop.run_until_complete(self._make())
+        self._loop.run_until_complete(self._feed(data))
+        _Complaints.here.raise_them()
+
+    async def _feed(self, data: bytes) -> None:
+        assert self._protocol is not None
+        protocol = self._protocol()
+        wire = _Wire(protocol)
+        protocol.connection_made(wire)
+        cut = data.find(b"\r\n", len(data) // 2) + 1  # in two pieces, as the network likes it
+        for piece in (data[:cut], data[cut:]):
+            if piece and not wire.gone:
+                protocol.data_received(piece)
+                await asyncio.sleep(0)
+        for _ in range(_TICKS):
+            if wire.gone or protocol.idle:
+                break
+            await asyncio.sleep(0)
+        task = protocol._task_handler
+        if not wire.gone:
+            wire.close()
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task}, timeout=5)
+            assert task.done(), "a request does not end when its caller is gone"
+        for _ in range(3):
+            await asyncio.sleep(0)
+        _well_formed(bytes(wire.sent))
+
+
+def _well_formed(sent: bytes) -> None:
+    if not sent:
+        return
+    found = _ANSWER.match(sent)
+    assert found, sent[:100]
+    assert found[1] != b"500", sent[:400]
+    assert b"Traceback" not in sent
+
+
+class _Complaints(logging.Handler):
+    """What is logged as an error with a trace, or by asyncio: things that must not happen."""
+
+    here: "_Complaints"
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info or record.name == "asyncio":
+            formatted = logging.Formatter().format(record)
+            self._found.append(formatted)
+
+    def raise_them(self) -> None:
+        found, self._found = self._found, []
+        assert not found, "\n".join(found)
+
+
+_Complaints.here = _Complaints()
+
+
+async def _controller() -> Callable[[], PatientConnection]:
+    place = tempfile.TemporaryDirectory(prefix="wxfuzz-")
+    # Ports of its own: it lives as long as the process.
+    first = 18_000 + os.getpid() % 100 * 10
+    host = Machine(Path(place.name), max_clients=8, backend_start_port=first, backend_end_port=first + 9)
+    await host.__aenter__()
+    await host.start("alice")
+    await host.start("小店")
+    host.units.refuse = "no more"
+    _running.extend((host, place))
+    http = host.server._runner.server
+    assert http is not None
+    return lambda: Connection(http, asyncio.get_running_loop(), host.server._crowd)
+
+
+async def _account() -> Callable[[], PatientConnection]:
+    directory = tempfile.TemporaryDirectory(prefix="wxfuzz-")
+    place = Paths(Path(directory.name))
+    place.runtime("alice").mkdir(parents=True)
+    place.state("alice").mkdir(parents=True)
+    environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000", "MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_JSONP": "1"}
+    driver = ScriptedDriver()
+    served: asyncio.Future[tuple[web.Server, Crowd]] = asyncio.get_running_loop().create_future()
+
+    @contextlib.asynccontextmanager
+    async def listening(app: web.Application, _: ClientConfig, _guard: Guard) -> Any:
+        runner = web.AppRunner(app, handler_cancellation=True)
+        await runner.setup()
+        assert runner.server is not None
+        served.set_result((runner.server, app[ROOM].crowd))
+        yield
+
+    with mock.patch.object(service, "listening", listening):
+        client = Client(read_config("alice", environ, place), driver.make, paths=place)
+        running = asyncio.ensure_future(client.run(asyncio.Event()))
+        driver.play(logged_in())
+        http, crowd = await served
+    _running.extend((running, directory))
+    return lambda: PatientConnection(http, asyncio.get_running_loop(), "wxclient", crowd)
+
+
+_running: list[object] = []  # what must not be collected while its port is used
+
+
+def _get(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""]).encode()
+
+
+def _post(path: str, kind: str, body: bytes, *headers: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+_FORM = "application/x-www-form-urlencoded"
+_MULTIPART = (
+    b'--b\r\nContent-Disposition: form-data; name="client"\r\n\r\nalice\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="media_data"; filename="a\\"b.png"\r\n'
+    b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\x1a\n\r\n--b--\r\n"
+)
+_HTTP = (
+    *(
+        b"QUERY ",
+        b"PROPFIND ",
+        b"GET ",
+        b"POST ",
+        b"PUT ",
+        b"DELETE ",
+        b"OPTIONS ",
+        b"HEAD ",
+        b" HTTP/1.1\r\n",
+        b" HTTP/1.0\r\n",
+        b"\r\n\r\n",
+    ),
+    *(b"Host: evil.example\r\n", b"Origin: null\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n"),
+    *(b"Connection: upgrade\r\nUpgrade: x\r\n", b"Expect: 100-continue\r\n", b"Content-Encoding: gzip\r\n"),
+    *(b"5\r\nhello\r\n0\r\n\r\n", b"Range: bytes=0-\r\n", b"If-None-Match: *\r\n", b"Cookie: a=b\r\n", "好".encode()),
+    *(b"Sec-Fetch-Site: cross-site\r\n", b"Access-Control-Request-Method: GET\r\n", b"Content-Length: -1\r\n"),
+)
+_OPENWX = (
+    b"/openwx/",
+    b"start_client",
+    b"check_client",
+    b"stop_client",
+    b"get_qrcode",
+    b"?client=alice",
+    b"&callback=f",
+)
+_CALLS = (
+    "get_user_info get_friend_info get_group_info get_group_basic_info search_friend search_group get_avatar "
+    "send_friend_message send_group_message consult revoke_message upload_media check_event get_client_info "
+    "create_group invite_friend kick_group_member set_group_displayname stick set_markname make_friend "
+    "accept_friend_request"
+).split()
+
+TARGETS = (
+    Target(
+        "parameters of requests",
+        CALLER,
+        _parameters,
+        (
+            joined("/openwx/x?client=%E5%B0%8F&a=b+c&d", _FORM, b"content=%ff&id=@a&=&a=1"),
+            joined("/x", "multipart/form-data; boundary=b", _MULTIPART),
+            joined("/x", "multipart/form-data; boundary*0*=utf-8''%62; boundary*1=c", _MULTIPART),
+            joined("/x?a", 'multipart/form-data; charset="x"; boundary="b"', b"x\r\n" + _MULTIPART),
+        ),
+        ("wxcontroller.openwx.parameters",),
+        (BadParameter,),
+        tokens=(
+            *(b"boundary=", b"boundary*=utf-8'x'", b"boundary*0*=", b"--b", b"--b--", b"\r\n\r\n", b"filename*=x"),
+            *(b"Content-Disposition: form-data; ", b'name="', b"name*=utf-8''%ff", b"multipart/form-data; "),
+        ),
+    ),
+    Target(
+        "who calls",
+        PAGE,
+        _callers,
+        (
+            joined("https://a.example", "same-origin", "127.0.0.1:2000", "wx.example,*"),
+            joined("null", "", "[::1]", ""),
+        ),
+        ("wxcontroller.openwx.callers",),
+        (),
+        weight=1,
+    ),
+    Target(
+        "request lines",
+        CALLER,
+        _target_line,
+        ("GET /openwx/x?client=安&a=%zz HTTP/1.1".encode(), b"http://127.0.0.1:2000/openwx/x?y", b"*"),
+        ("wxcontroller.openwx.connection", "wxcontroller.controller.proxy", "wxcontroller.controller.origin"),
+        (),
+        weight=1,
+    ),
+    Target(
+        "requests to the controller",
+        CALLER,
+        Port(_controller),  # type: ignore[arg-type]
+        (
+            _get("/openwx/check_client"),
+            _get("/openwx/start_client?client=bob&send_interval=5&_=1"),
+            _get("/openwx/stop_client?client=alice", "Connection: close"),
+            _get("/v1/accounts", "Origin: http://127.0.0.1"),
+            _get("/v1/accounts/alice/qr?format=svg"),
+            _get("/v1/health", "Accept: */*") + _get("/"),
+            _post("/v1/accounts/alice/start", "application/json", b'{"send_interval": 3, "download_media": false}'),
+            _post("/openwx/start_client", _FORM, b"client=carol&lang=en_US"),
+            _get("/v1/deliveries"),
+            _get("/v1/events?account=nobody&types=login&cursor=1000"),
+            _get("/v1/events?cursor=x", "Last-Event-ID: 1.alice=0badcafe-1"),
+            _get("/v1/accounts/nobody/deliveries?state=dead&limit=5"),
+            _get("/v1/accounts/nobody/media/x.jpg", "Range: bytes=0-9"),
+            _post("/v1/accounts/nobody/deliveries/replay", "application/json", b'{"all": true}'),
+            _post("/openwx/send_friend_message?client=nobody", "multipart/form-data; boundary=b", _MULTIPART),
+            b"DELETE /v1/accounts/nobody HTTP/1.1\r\nHost: [::1]:2000\r\n\r\n",
+        ),
+        (
+            "wxcontroller.controller.connection",
+            "wxcontroller.controller.openwx",
+            "wxcontroller.controller.proxy",
+            "wxcontroller.controller.v1.accounts",
+            "wxcontroller.controller.v1.passing",
+            "wxcontroller.controller.v1.qr",
+            "wxcontroller.controller.errors",
+        ),
+        (),
+        (*_HTTP, *_OPENWX, b"/v1/accounts/", b"/start", b"/restart", b"/stop", b"/qr?format="),
+        weight=6,
+    ),
+    Target(
+        "requests to an account",
+        CALLER,
+        Port(_account),  # type: ignore[arg-type]
+        (
+            *(
+                _get(f"/openwx/{call}?id=@ann&content=hi&timeout=0.1&async=1")
+                for call in _CALLS
+                if call != "check_event"
+            ),
+            *(
+                _post(f"/openwx/{call}", _FORM, b"id=%40ann&content=%E4%BD%A0&media_path=/etc/passwd")
+                for call in _CALLS[6:12]
+            ),
+            _get("/v1/status"),
+            _get("/v1/deliveries?state=held,pending,dead&after=0&limit=5"),
+            _get("/v1/deliveries/0badcafe-1"),
+            _get("/v1/events?after=0badcafe-1&types=login,x&limit=5"),
+            _get("/v1/media/mojo_weixin_media_20260101000000_0000000000000000.jpg", "Range: bytes=0-9"),
+            _post("/v1/deliveries/purge", "application/json", b'{"ids": ["0badcafe-1"]}'),
+            _post("/v1/deliveries/replay", "application/json", b'{"state": "dead"}'),
+            _get("/openwx/send_friend_message?id=@ann&content=x", "Idempotency-Key: 0f5c8a52"),
+            _get("/openwx/get_user_info?datatype=jsonp&callback=f"),
+            _post("/openwx/upload_media", "multipart/form-data; boundary=b", _MULTIPART),
+            b"OPTIONS /openwx/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        ),
+        (
+            "wxcontroller.client.api",
+            "wxcontroller.client.calls",
+            "wxcontroller.client.reading",
+            "wxcontroller.client.sending",
+            "wxcontroller.client.mediaout",
+            "wxcontroller.client.contacts",
+        ),
+        (),
+        (*_HTTP, *(call.encode() for call in _CALLS), b"media_data=", b"media_id=1:3", b"id=@all", b"friends=@ben,"),
+        weight=6,
+    ),
+)

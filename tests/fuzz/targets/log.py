@@ -1,0 +1,387 @@
+"""The event log: damaged files of it, what is asked of it, and the streams that accounts make of it."""
+
+import asyncio
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import aiohttp
+
+from tests.fuzz.corpus import recorded
+from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
+from wxcontroller.client import eventtables, sendtables
+from wxcontroller.client.consult import reply_after
+from wxcontroller.client.database import _text
+from wxcontroller.client.delivery import _lighter
+from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.eventtables import Entry, Limits, Selection, State
+from wxcontroller.client.idempotency import fingerprint_of, key_of
+from wxcontroller.client.job import Job, job_of
+from wxcontroller.client.mediabook import media_from_json
+from wxcontroller.client.parcel import Parcel, parcel_of
+from wxcontroller.client.schema import SCHEMA
+from wxcontroller.client.sendtables import SendRow
+from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.deliveries import _shown
+from wxcontroller.client.v1.events import Events
+from wxcontroller.client.v1.selecting import chosen, number_of, states_of
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.gate import ANYBODY
+from wxcontroller.controller.stream.cursor import LONGEST, BadCursor
+from wxcontroller.controller.stream.cursor import parse as parse_cursor
+from wxcontroller.controller.stream.feed import Feed, Wanted, _events
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.controller.v1.deliveries import _row
+from wxcontroller.controller.v1.passing import Said
+from wxcontroller.controller.view import View
+from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import JsonObject, kept_json, obj, read_json
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.states import UnitState
+from wxcontroller.core.targets import Targets
+from wxcontroller.core.urls import url_of
+from wxcontroller.openwx.parameters import BadParameter
+from wxcontroller.openwx.replies import to_bytes
+
+CALLER = "whoever may call the API"
+DISK = "the account's own state directory"
+PROGRAM = "an account's program, ours or another"
+ADMIN = "the admin, and whoever starts an account"
+_CLIENT, _CONTROLLER = "wxcontroller.client", "wxcontroller.controller"
+_LOOP = asyncio.new_event_loop()
+_TABLES = ("events", "sends", "parcels", "requests", "meta", "tally")
+_NAME = "0badcafe"
+
+
+class _Read(EventLog):
+    """A log of which only what readers ask is there."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        super().__init__(Path("nowhere"))
+        self._db = db
+
+    async def shown(self, where: Selection, most: int) -> list[Entry]:
+        return eventtables.shown(self._db, where, most)
+
+    async def seqs(self, entry_ids: Sequence[str]) -> list[int]:
+        return [eventtables.seq_of(self._db, one) for one in entry_ids]
+
+
+def _empty() -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.execute("PRAGMA page_size=512")
+    for statements in SCHEMA:
+        db.executescript(statements)
+    db.execute("UPDATE meta SET value = ? WHERE name = 'name'", (_NAME,))
+    return db
+
+
+def _filled(rows: Sequence[Sequence[object]]) -> sqlite3.Connection:
+    """A log with rows as they are given: a table, a row's number, a column and its value."""
+    db = _empty()
+    eventtables.insert(db, "friend_message", "1", _REPORT, State.PENDING, "/a/b", "{}")
+    eventtables.insert(db, "friend_message", "2", _REPORT, State.HELD, source='{"kind": "image", "id": "7"}')
+    request = sendtables.RequestRow("key", "f", "send_friend_message", "@ann", {sendtables.Part.TEXT: {}}, None)
+    one = SendRow("@me", "@ann", False, "hi", "17", 5, "api", "key", '{"receiver": "Ann"}', parcel=-1)
+    parcel = sendtables.ParcelRow({"media_path": "/a"}, "/a", {"kind": "image", "has_file": True}, {})
+    sendtables.add(db, [one, one], parcel, request, 0)
+    for row in rows[:50]:
+        table, number, column, value = row
+        if table in _TABLES and re.fullmatch("[a-z_]{1,20}", str(column)):
+            kept = bytes.fromhex(value[2:]) if isinstance(value, str) and value.startswith("x:") else value
+            rowid = "name" if table == "meta" else "state" if table == "tally" else "rowid"
+            rowid = "key" if table == "requests" else rowid
+            db.execute(f"UPDATE {table} SET {column} = ? WHERE {rowid} = ?", (kept, number))
+    return db
+
+
+def _look(db: sqlite3.Connection) -> None:
+    """Read everything, as an account does from its start on."""
+    counts = eventtables.counts(db)
+    fit(counts)
+    json.dumps([counts.waiting, counts.oldest, counts.bytes], allow_nan=False)
+    shower = Events(_Read(db), "alice")
+    for entry in (*eventtables.select(db, Selection(), 100), *eventtables.shown(db, Selection(), 100)):
+        to_bytes(_shown(entry))
+        to_bytes(shower._shown(entry))
+        shower._event(entry)
+        _lighter(entry)
+    for _, body, source in eventtables.held(db):
+        kept_json(body)
+        media_from_json(kept_json(source))
+    _LOOP.run_until_complete(reply_after(_Read(db), "@ann", 0))
+    left = sendtables.left(db)
+    parcels = {row.id: parcel_of(row) for row in left.parcels}
+    for row in left.sends:
+        job = _LOOP.run_until_complete(_as_job(row, parcels.get(row.parcel)))
+        job.row("")
+        kept_json(sendtables.sides_of(db, row.seq))
+    found = sendtables.request_of(db, "key")
+    for outcome in found.parts.values() if found else ():
+        assert not outcome or isinstance(outcome["code"], int)
+    readers: tuple[Callable[[sqlite3.Connection], object], ...] = (
+        *(eventtables.first, eventtables.last_shown, eventtables.media_in_use, eventtables.name_of),
+    )
+    for read in readers:
+        read(db)
+    eventtables.before(db, 5)
+    eventtables.seq_of(db, f"{_NAME}-1")
+    # And what is done to it.
+    eventtables.replay(db, Selection((State.DEAD,)))
+    with contextlib.suppress(sqlite3.IntegrityError):  # a size beyond all numbers; Keeping says so, and goes on
+        eventtables.sweep(db, Limits(1.0, 1.0, 1.0, 10), 1e10)
+    sendtables.forget(db, 5.0, 0)
+
+
+async def _as_job(row: SendRow, parcel: Parcel | None) -> Job:
+    return job_of(row, parcel)
+
+
+def _damaged_rows(data: bytes) -> None:
+    rows = json_of(data)
+    if not isinstance(rows, list):
+        raise NotJson
+    good = [row for row in rows if isinstance(row, list) and len(row) == 4]
+    try:
+        db = _filled(good)
+    except (sqlite3.Error, ValueError, OverflowError):  # what cannot be in a file
+        raise NotJson from None
+    with contextlib.closing(db):
+        _look(db)
+
+
+def _damaged_file(data: bytes) -> None:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.text_factory = _text
+        try:
+            db.deserialize(data)
+        except MemoryError:  # of nothing at all
+            raise NotJson from None
+        _look(db)
+
+
+_REPORT = b'{"post_type":"receive_message","type":"friend_message","sender_id":"@ann","content":"hi"}'
+_ROWS = (
+    ["events", 1, "body", '{"media_data": "aaaa"}'],
+    ["events", 1, "body", "x:7b7d"],
+    ["events", 1, "state", "delivered"],
+    ["events", 2, "source", '{"kind": "image"}'],
+    ["events", 1, "time", "then"],
+    ["events", 1, "size", 1e300],
+    ["sends", 1, "parcel", 77],
+    ["sends", 1, "attempts_left", "many"],
+    ["sends", 2, "time", 1e18],
+    ["parcels", 1, "given", '{"media_path": 5}'],
+    ["parcels", 1, "facts", "["],
+    ["parcels", 1, "uploaded", '{"key": "@crypt_x", "kind": "image", "size": "1"}'],
+    ["requests", "key", "answer", '{"code": 0}'],
+    ["requests", "key", "text", '{"code": "0"}'],
+    ["requests", "key", "event", "x"],
+    ["meta", "dropped", "value", "none"],
+    ["tally", "dead", "number", "x"],
+)
+
+
+def _file() -> bytes:
+    with contextlib.closing(_filled(())) as db:
+        return bytes(db.serialize())
+
+
+def _asked(data: bytes) -> None:
+    body, states, number = parts(data, 3)
+    with contextlib.closing(_filled(())) as db:
+        found = _LOOP.run_until_complete(_told(chosen(_Read(db), body)))
+        assert found.states or found.seqs or obj(read_json(body)).get("all") is True
+        eventtables.select(db, found, 5)
+        states_of(states.decode("utf-8", "surrogateescape"))
+        assert 0 <= number_of({"n": number.decode("utf-8", "surrogateescape")}, "n", 1, 1000) <= 1000
+
+
+async def _told(asked: Awaitable[Selection]) -> Selection:
+    try:
+        return await asked
+    except Refused as problem:
+        to_bytes({"error": problem.error})
+        raise
+
+
+def _key(data: bytes) -> None:
+    headers, parameter = texts(data, 2)
+    key = key_of(headers.split(",") if headers else [], parameter)
+    assert len(key) <= 255
+    assert key.isascii()
+    fingerprint_of("consult", {headers: parameter}, data)
+
+
+def _stream(data: bytes) -> None:
+    _LOOP.run_until_complete(_read_stream(data))
+
+
+class _Nobody(aiohttp.base_protocol.BaseProtocol):
+    """Whom a stream in memory asks to slow down."""
+
+
+async def _read_stream(data: bytes) -> None:
+    reader = aiohttp.StreamReader(_Nobody(_LOOP), 1 << 20, loop=_LOOP)
+    for at in range(0, len(data), 1000):
+        reader.feed_data(data[at : at + 1000])
+    reader.feed_eof()
+    feed = Feed(cast("Context", None), Wanted(), ANYBODY)
+    feed._queue = asyncio.Queue()
+    try:
+        async for kind, body in _events(reader):
+            await feed._take(_ALICE, kind, body)
+    finally:
+        while not feed._queue.empty():
+            fed = await feed.next()
+            assert b"\n" not in fed.body
+            event = json.loads(fed.body)
+            assert event["account"] == "alice"
+            assert re.fullmatch("[a-z_]{1,64}", fed.type)
+            parse_cursor(str(feed.cursor))
+
+
+def _summary(data: bytes) -> None:
+    try:
+        answer: JsonObject = obj(read_json(data))
+    except ValueError:
+        raise NotJson from None
+    to_bytes(_row(Said(_ALICE, answer)))
+
+
+def _cursor(data: bytes) -> None:
+    cursor = parse_cursor(data.decode("utf-8", "surrogateescape"))
+    assert len(str(cursor)) <= LONGEST
+    assert parse_cursor(str(cursor)) == cursor
+
+
+def _webhook_targets(data: bytes) -> None:
+    listed, address = texts(data, 2)
+    with contextlib.suppress(ValueError):
+        Targets.parse(["https://bots.example/in"]).allow(address)
+    targets = Targets.parse(listed.split())
+    fit(str(targets))
+    assert str(Targets.parse(str(targets).split())) == str(targets)
+    if targets.entries and targets.allow(address):
+        url = url_of(address)
+        assert any(
+            (one.url.scheme, one.url.raw_host, one.url.port) == (url.scheme, url.raw_host, url.port)
+            for one in targets.entries
+        )
+
+
+_ALICE = View(Account(parse_name("alice"), 3000), UnitRecord("alice", UnitState.ACTIVE, "running"))
+_OPEN = b'event: open\ndata: {"account":"alice","first":1,"last":2,"log":"0badcafe"}\n\n'
+_EVENT = (
+    b'id: 0badcafe-1\nevent: friend_message\ndata: {"id":"0badcafe-1","seq":1,"stamp":5,"account":"alice",'
+    b'"time":5.0,"type":"friend_message","report":' + _REPORT + b"}\n\n"
+)
+
+TARGETS = (
+    Target(
+        "rows of the event log",
+        DISK,
+        _damaged_rows,
+        (
+            json.dumps(_ROWS).encode(),
+            *(json.dumps([row]).encode() for row in _ROWS),
+            json.dumps([["events", 1, "body", f"x:{recorded()['report'][0].hex()}"]]).encode(),
+        ),
+        (
+            *(f"{_CLIENT}.{name}" for name in ("eventtables", "sendtables", "rows", "parcel", "job", "mediabook")),
+            *(f"{_CLIENT}.{name}" for name in ("eventlog", "consult", "delivery", "carrier", "replies")),
+            *(f"{_CLIENT}.v1.{name}" for name in ("events", "deliveries", "answers")),
+        ),
+        (NotJson,),
+        tokens=tuple(
+            f'"{word}"'.encode()
+            for word in (*_TABLES, "body", "state", "time", "size", "source", "parcel", "given", "facts", "answer")
+        ),
+        weight=2,
+        longest=1 << 14,
+    ),
+    Target(
+        "files of the event log",
+        DISK,
+        _damaged_file,
+        (_file(),),
+        (f"{_CLIENT}.database", f"{_CLIENT}.schema"),
+        (NotJson, sqlite3.Error, UnicodeDecodeError),  # as Database takes them
+        weight=1,
+        longest=1 << 16,
+    ),
+    Target(
+        "choices of deliveries",
+        CALLER,
+        _asked,
+        (
+            joined(b'{"ids": ["0badcafe-1"]}', "dead,pending", "5"),
+            joined(b'{"all": true}', "", "0"),
+            joined(b'{"state": "dead"}', "held", "999999999999999999"),
+        ),
+        (f"{_CLIENT}.v1.selecting",),
+        (Refused,),
+        tokens=(b'"ids"', b'"state"', b'"all"', b"0badcafe-"),
+        weight=2,
+        longest=1 << 14,
+    ),
+    Target(
+        "keys of requests",
+        CALLER,
+        _key,
+        (joined('"0f5c8a52-7a8e-4b1a"', ""), joined("", "a b"), joined("a,a", "a")),
+        (f"{_CLIENT}.idempotency",),
+        (BadParameter,),
+        weight=1,
+        longest=1 << 12,
+    ),
+    Target(
+        "streams of accounts",
+        PROGRAM,
+        _stream,
+        (_OPEN + _EVENT, _OPEN + b"event: here\ndata: {}\n\n" + _EVENT * 2),
+        (f"{_CONTROLLER}.stream.feed", f"{_CONTROLLER}.stream.serve"),
+        (ValueError,),
+        tokens=(b"event: ", b"data: ", b"id: ", b"\n\n"),
+        weight=2,
+    ),
+    Target(
+        "counts that accounts tell",
+        PROGRAM,
+        _summary,
+        (
+            b'{"account":"alice","to":null,"held":0,"pending":1,"dead":2,"dropped":0,"oldest_since":5,"deliveries":[]}',
+        ),
+        (f"{_CONTROLLER}.v1.passing", f"{_CONTROLLER}.v1.deliveries"),
+        (NotJson,),
+        weight=1,
+    ),
+    Target(
+        "cursors",
+        CALLER,
+        _cursor,
+        (b"1000", b"1764000000000000.alice=0badcafe-12.x-abc=00000000-1"),
+        (f"{_CONTROLLER}.stream.cursor",),
+        (BadCursor,),
+        weight=1,
+        longest=1 << 13,
+    ),
+    Target(
+        "webhook targets",
+        ADMIN,
+        _webhook_targets,
+        (
+            joined("https://bots.example/in http://127.0.0.1:8080/", "https://bots.example/in/a?b=c"),
+            joined("http://[::1]:80/a/b/", "http://[::1]/a/b/../c"),
+            joined("https://bots.example/", "http://[]/"),
+        ),
+        ("wxcontroller.core.targets", "wxcontroller.core.urls"),
+        (ValueError,),
+        weight=2,
+        longest=1 << 13,
+    ),
+)

@@ -1,0 +1,103 @@
+"""What wxctl shows of a controller's answers: on a terminal, which obeys what it is sent."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import NoReturn
+from unittest import mock
+
+from click.testing import CliRunner
+
+from tests.fuzz.target import Target, joined, parts
+from wxcontroller.cli import show
+from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.api import Api
+from wxcontroller.core.errors import WxError
+
+_CLI = "wxcontroller.cli"
+
+
+@contextlib.contextmanager
+def _answering(status: int, content: bytes) -> Iterator[None]:
+    def nobody(*_: object) -> NoReturn:
+        raise WxError("systemctl can't be asked", "x")
+
+    with (
+        mock.patch.object(Api, "_exchange", lambda *_: (status, content)),
+        mock.patch.object(show, "list_units", nobody),
+        mock.patch.object(show, "show_unit", nobody),
+    ):
+        yield
+
+
+def _shown(data: bytes) -> None:
+    verb, content = parts(data, 2)
+    arguments = {b"l": ["list"], b"s": ["status", "alice"], b"o": ["status"]}.get(verb[:1], ["list"])
+    try:
+        with _answering(500 if verb[1:2] == b"5" else 200, content):
+            done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    except WxError as problem:  # what main() prints
+        _harmless(f"{problem.message}\n{problem.remedy}")
+        raise
+    assert done.exit_code in range(8), done.exit_code
+    _harmless(done.output)
+
+
+def _harmless(shown: str) -> None:
+    strange = {c for c in shown if (ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0}
+    assert not strange, f"a terminal would obey {strange}"
+
+
+_ACCOUNT = {
+    "name": "alice",
+    "instance": "alice",
+    "unit": "wxclient@alice.service",
+    "driver": "web",
+    "desired": "started",
+    "unit_state": "active",
+    "unit_sub": "running",
+    "login_state": "running",
+    "state": "running",
+    "status": "is running",
+    "since": 1700000000,
+    "reason": "",
+    "pid": 7,
+    "port": 3000,
+    "post_api": "http://h/",
+    "proxy": "",
+    "qrcode": False,
+    "qrcode_number": None,
+    "user": {"id": "@a", "name": "小明"},
+    "start_time": 1600000000,
+    "client": {"version": "2", "pid": 7},
+    "client_reason": "",
+    "queue": {"waiting": 3, "in_flight": 1, "oldest_since": 1700000000, "next_send_at": 1700000000.5, "interval": 3},
+    "reports": {"to": "http://h/", "waiting": 2, "last_error": "it answers 500", "refused": 1, "dropped": 0},
+    "media": {"files": 3, "bytes": 12345},
+    "roster": {"contacts": 3, "groups": 4, "members": 5},
+    "last_message_time": {"received": 1700000000, "sent": None},
+    "last_sync_time": 1700000000,
+}
+_HEALTH = {
+    "status": "ok",
+    "version": "2",
+    "notices": ["x"],
+    "settings": {"read_at": 1, "error": "bad"},
+    "accounts": [_ACCOUNT],
+}
+
+TARGETS = (
+    Target(
+        "answers to wxctl",
+        "whatever listens where wxctl looks for the controller, and an account's program through it",
+        _shown,
+        (
+            joined(b"l", json.dumps({"accounts": [_ACCOUNT]})),
+            joined(b"s", json.dumps(_ACCOUNT)),
+            joined(b"o", json.dumps(_HEALTH)),
+            joined(b"s5", json.dumps({"error": {"code": "unit-failed", "message": "m", "remedy": "r"}})),
+        ),
+        (f"{_CLI}.api", f"{_CLI}.account", f"{_CLI}.client", f"{_CLI}.terminal"),
+        weight=1,
+    ),
+)

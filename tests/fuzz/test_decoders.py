@@ -1,0 +1,114 @@
+"""The short run of the fuzzers: the same inputs each time, over every decoder, and all that was ever found."""
+
+import ast
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.corpus import FINDINGS, findings, slug
+from tests.fuzz.mutate import Mutator
+from tests.fuzz.target import Target
+from tests.fuzz.targets import TARGETS
+from tests.fuzz.trial import Trial
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "wxcontroller"
+NAMES = sorted(TARGETS)
+# Inputs for each part of a decoder's weight: some fifteen seconds in all.
+_INPUTS = 200
+_LONG_ONES = 3
+
+
+def feed(target: Target, inputs: list[bytes], tmp_path: Path) -> Trial:
+    trial = Trial(target, tmp_path)
+    for data in inputs:
+        trial.attempt(data)
+    assert not trial.found, "\n".join(trial.found.values())
+    return trial
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recorded_traffic_is_understood(name: str, tmp_path: Path) -> None:
+    target = TARGETS[name]
+    assert target.seeds
+    assert feed(target, list(target.seeds), tmp_path).taken
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_found_once_is_taken_well_now(name: str, tmp_path: Path) -> None:
+    feed(TARGETS[name], list(findings(name).values()), tmp_path)
+
+
+def test_every_finding_belongs_to_a_decoder() -> None:
+    assert {path.name for path in FINDINGS.iterdir()} <= {slug(name) for name in TARGETS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_comes_is_a_value_or_a_refusal(name: str, tmp_path: Path) -> None:
+    target = TARGETS[name]
+    mutator = Mutator((*target.seeds, *findings(name).values()), random.Random(4711), target.tokens)
+    inputs = [mutator.next() for _ in range(_INPUTS * target.weight)]
+    inputs += [mutator.stretched(target.longest) for _ in range(_LONG_ONES)]
+    trial = feed(target, inputs, tmp_path)
+    assert trial.inputs == len(inputs)
+    assert len(set(inputs)) > len(inputs) // 2
+
+
+# Calls that read bytes or texts which may come from elsewhere.
+_READERS = frozenset(
+    {
+        *(
+            "json.loads",
+            "read_json",
+            "kept_json",
+            "tomllib.load",
+            "urlsplit",
+            "parse_qsl",
+            "url_of",
+            "URL",
+            "b64decode",
+        ),
+        *(
+            "raw_decode",
+            "parseString",
+            "parsedate_tz",
+            "unquote_to_bytes",
+            "guess_type",
+            "get_boundary",
+            "markup.read",
+        ),
+    }
+)
+# Modules that call one of these on what is their own, with the reason.
+_OWN: dict[str, str] = {
+    "wxcontroller.cli.api": "its answers are in 'answers to wxctl'; the URL is typed by the user",
+    "wxcontroller.cli.credential": "root's own file, read as root alone",
+    "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
+    "wxcontroller.client.resuming": "names a file that was fetched just now",
+    "wxcontroller.client.reporting": "the option post_message_filter, checked by 'options'",
+    "wxcontroller.controller.v1.client": "read as in 'state files'",
+    "wxcontroller.drivers.web.transport": "the option server, checked by 'options'",
+    "wxcontroller.controller.proxy": "the address of an account on this machine, made here",
+}
+
+
+def test_every_module_that_reads_foreign_bytes_has_a_target() -> None:
+    covered = {module for target in TARGETS.values() for module in target.covers}
+    readers = {name for path in PACKAGE.rglob("*.py") if _reads(path) and "sandbox" not in (name := _module(path))}
+    assert readers - covered - _OWN.keys() == set()
+    assert covered <= {_module(path) for path in PACKAGE.rglob("*.py")}
+    assert _OWN.keys() <= readers, "an exception that is none any more"
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _reads(path: Path) -> bool:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in _READERS or called.rpartition(".")[2] in _READERS:
+                return True
+    return False

@@ -1,0 +1,443 @@
+"""Every described route is called, on a controller with accounts that are logged in at the sandbox; the answers are
+as they are described, good ones and bad ones.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+from tests.openapi.validating import Judge
+from tests.openapi.world import PATIENCE, World, world
+from tests.unit.controller.test_alerts import Watched
+from tests.unit.controller.test_journal import helper, line
+from wxcontroller.client.v1.described import openapi as of_account
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.controller.v1.described import openapi as of_controller
+from wxcontroller.core.jsontypes import JsonValue, items, obj, text
+from wxcontroller.core.states import UnitState
+from wxcontroller.sandbox import samples
+from wxcontroller.sandbox.account import Account
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Caller:
+    """Calls by method and path as they are described, and has the answers judged."""
+
+    made: World
+    web: aiohttp.ClientSession
+    judge: Judge
+    alice: Account
+    friend: str = ""
+    group: str = ""
+    member: str = ""
+    port: int = 0
+    own: Judge = field(default_factory=lambda: Judge(of_account()))
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes | JsonValue | Mapping[str, str] | aiohttp.FormData = None,
+        headers: Mapping[str, str] | None = None,
+        own_port: bool = False,
+        **parts: str,
+    ) -> tuple[int, JsonValue]:
+        base = f"http://127.0.0.1:{self.port}" if own_port else self.made.url
+        url = URL(base).with_path(path.format(**parts)).with_query(query or {})
+        as_json = path.startswith("/v1") and body is not None and not isinstance(body, bytes)
+        data = json.dumps(body) if as_json else body
+        async with self.web.request(method, url, data=data, headers=headers) as answer:
+            content, kind = await answer.read(), answer.headers.get("Content-Type", "")
+        (self.own if own_port else self.judge).judge(method, path, answer.status, kind, content)
+        value: JsonValue = json.loads(content) if "json" in kind else None
+        return answer.status, value
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Caller]:
+    place = tmp_path_factory.mktemp("world")
+    async with world(place, max_clients=4) as made, aiohttp.ClientSession() as web:
+        found = Caller(made, web, Judge(of_controller()), await made.account("alice"))
+        friends = items((await found.call("GET", "/openwx/get_friend_info", {"client": "alice"}))[1])
+        groups = items((await found.call("GET", "/openwx/get_group_info", {"client": "alice"}))[1])
+        found.friend = next(text(obj(one)["id"]) for one in friends if text(obj(one)["id"]).startswith("@"))
+        found.group = text(obj(groups[0])["id"])
+        found.member = text(obj(items(obj(groups[0])["member"])[-1])["id"])
+        found.port = made.accounts.known.all()["alice"].port
+        yield found
+
+
+# -- /v1
+
+
+async def test_accounts_are_seen_started_and_stopped(caller: Caller) -> None:
+    assert (await caller.call("GET", "/v1/openapi.json"))[0] == 200
+    assert (await caller.call("GET", "/v1/health"))[0] == 200
+    assert (await caller.call("POST", "/v1/accounts/{name}/start", body={"lang": "en_US"}, name="bob"))[0] == 200
+    assert (await caller.call("POST", "/v1/accounts/{name}/start", name="bob"))[0] == 200
+    for name in ("alice", "bob"):
+        assert (await caller.call("GET", "/v1/accounts/{name}", name=name))[0] == 200
+    async with asyncio.timeout(PATIENCE):
+        while (await caller.call("GET", "/v1/accounts/{name}/qr", name="bob"))[0] == 404:  # it waits for its code
+            await asyncio.sleep(0.05)
+    for form in ("json", "svg", "png", "txt"):
+        status, _ = await caller.call("GET", "/v1/accounts/{name}/qr", {"format": form}, name="bob")
+        assert status == 200
+    assert (await caller.call("POST", "/v1/accounts/{name}/restart", name="bob"))[0] == 200
+    assert (await caller.call("POST", "/v1/accounts/{name}/stop", name="bob"))[0] == 200
+    assert (await caller.call("GET", "/v1/accounts"))[0] == 200
+    assert (await caller.call("DELETE", "/v1/accounts/{name}", name="bob"))[0] == 200
+
+
+@pytest.mark.parametrize("name", ["nobody", ".bad", "x-abcdefghijklmno"])
+async def test_accounts_that_are_not_there(caller: Caller, name: str) -> None:
+    for method, path in caller.judge.operations():
+        if "{name}" in path and not path.endswith("/start"):
+            status, answer = await caller.call(method, path, name=name, id="0badcafe-1", file="x")
+            assert status in (400, 404)
+            assert obj(obj(answer)["error"])["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        ([1], 400),
+        ({"no_such_option": "1"}, 400),
+        ({"send_interval": "soon"}, 400),
+        ({"server": "http://127.0.0.1:1"}, 400),
+        (b"[" * 60_000, 400),
+        (b" " * 70_000, 413),
+    ],
+    ids=["half", "list", "unknown", "type", "admin's", "deep", "long"],
+)
+async def test_starts_that_are_refused(caller: Caller, body: bytes | JsonValue, status: int) -> None:
+    assert (await caller.call("POST", "/v1/accounts/{name}/start", body=body, name="carol"))[0] == status
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}])
+async def test_foreign_callers(caller: Caller, headers: Mapping[str, str]) -> None:
+    for path in ("/v1/accounts", "/openwx/check_client", "/openwx/get_user_info"):
+        assert (await caller.call("GET", path, {"client": "alice"}, headers=headers))[0] == 403
+
+
+async def test_too_many_headers(caller: Caller) -> None:
+    headers = {f"X-{number}": "y" for number in range(110)}
+    for path in ("/v1/accounts", "/openwx/check_client", "/openwx/get_user_info"):
+        assert (await caller.call("GET", path, headers=headers))[0] == 431
+
+
+async def test_systemd_that_does_not_answer(caller: Caller) -> None:
+    caller.made.units.broken = True
+    try:
+        assert (await caller.call("GET", "/v1/health"))[0] == 503
+        assert (await caller.call("GET", "/v1/accounts"))[0] == 502
+        assert (await caller.call("GET", "/v1/accounts/{name}", name="alice"))[0] == 502
+    finally:
+        caller.made.units.broken = False
+
+
+# -- the event log
+
+
+async def first_of(caller: Caller, path: str, query: Mapping[str, str], own_port: bool = False) -> bytes:
+    """Open a stream and return its beginning."""
+    base = f"http://127.0.0.1:{caller.port}" if own_port else caller.made.url
+    url = URL(base).with_path(path).with_query(query)
+    async with asyncio.timeout(PATIENCE), caller.web.get(url, headers={"Accept": "text/event-stream"}) as answer:
+        kind, begun = answer.headers["Content-Type"], await answer.content.readuntil(b"\n\n")
+        (caller.own if own_port else caller.judge).judge("GET", path, answer.status, kind, begun)
+        return begun
+
+
+async def test_events_as_a_stream_and_as_pages(caller: Caller) -> None:
+    assert b"event: open" in await first_of(caller, "/v1/events", {}, own_port=True)
+    assert await first_of(caller, "/v1/events", {"account": "alice", "types": "friend_message"})
+    for query in ({}, {"limit": "1"}, {"after": "0", "types": "login"}, {"since": "1"}):
+        assert (await caller.call("GET", "/v1/events", query, own_port=True))[0] == 200
+    for refused in ({"limit": "many"}, {"after": "x"}, {"since": "-1"}):
+        assert (await caller.call("GET", "/v1/events", refused, own_port=True))[0] == 400
+    assert (await caller.call("GET", "/v1/events", {"cursor": "none"}))[0] == 400
+    assert (await caller.call("GET", "/v1/events", {"account": ".bad"}))[0] == 400
+
+
+async def test_an_accounts_events_through_the_controller(caller: Caller) -> None:
+    path = "/v1/accounts/{name}/events"
+    for query in ({}, {"limit": "1"}, {"after": "0"}):
+        assert (await caller.call("GET", path, query, name="alice"))[0] == 200
+    assert (await caller.call("GET", path, {"after": "x"}, name="alice"))[0] == 400
+    assert (await caller.call("GET", path, name="nobody"))[0] == 404
+
+
+async def test_accounts_as_a_stream(caller: Caller) -> None:
+    assert b"retry: " in await first_of(caller, "/v1/accounts", {})
+
+
+async def test_the_end_of_a_journal(caller: Caller) -> None:
+    path = "/v1/accounts/{name}/journal"
+    assert (await caller.call("GET", path, name="alice"))[0] == 503  # nobody reads it here
+    async with helper(caller.made.paths, line("logged in", PRIORITY="6", WX_EVENT="login")):
+        assert (await caller.call("GET", path, {"lines": "5"}, name="alice"))[0] == 200
+        assert (await caller.call("GET", path, {"lines": "many"}, name="alice"))[0] == 400
+    assert (await caller.call("GET", path, name="nobody"))[0] == 404
+
+
+CHOICES: list[tuple[bytes | JsonValue, int]] = [
+    ({"all": True}, 200),
+    ({"state": "dead"}, 200),
+    ({"ids": ["no-such"]}, 404),
+    ({"state": "lively"}, 400),
+    ({"no_such": 1}, 400),
+    (b"{", 400),
+    (b"", 400),
+    (b" " * 1_100_000, 413),
+]
+
+
+@pytest.mark.parametrize("own_port", [False, True], ids=["controller", "account"])
+async def test_deliveries_are_seen_replayed_and_purged(caller: Caller, own_port: bool) -> None:
+    async with refusing() as address:
+        await caller.call("GET", "/openwx/start_client", {"client": "vera", "post_api": address})
+        port = caller.made.accounts.known.all()["vera"].port
+        other = replace(caller, port=port, judge=caller.judge, own=caller.own)
+        root = "/v1" if own_port else "/v1/accounts/{name}"
+
+        async def ask(method: str, rest: str, **more: Any) -> tuple[int, JsonValue]:
+            return await other.call(method, f"{root}/deliveries{rest}", own_port=own_port, name="vera", **more)
+
+        async with asyncio.timeout(PATIENCE):
+            while not (dead := items(obj((await ask("GET", "", query={"state": "dead"}))[1])["deliveries"])):
+                await asyncio.sleep(0.05)
+        assert (await ask("GET", "/{id}", id=text(obj(dead[0])["id"])))[0] == 200
+        assert (await ask("GET", "/{id}", id="0badcafe-1"))[0] == 404
+        assert (await ask("GET", "", query={"limit": "0"}))[0] == 200
+        assert (await ask("GET", "", query={"state": "lively"}))[0] == 400
+        for body, status in CHOICES:
+            for verb in ("/replay", "/purge"):
+                assert (await ask("POST", verb, body=body))[0] == status
+        assert (await caller.call("GET", "/v1/deliveries"))[0] == 200
+    await caller.call("DELETE", "/v1/accounts/{name}", name="vera")
+    every: JsonValue = {"all": True}
+    status, _ = await caller.call("POST", "/v1/accounts/{name}/deliveries/replay", body=every, name="alice")
+    assert status == 409  # no post_api
+
+
+@contextlib.asynccontextmanager
+async def refusing() -> AsyncIterator[str]:
+    """A webhook that wants nothing, ever."""
+
+    async def never(_: web.Request) -> web.Response:
+        return web.Response(status=410)
+
+    app = web.Application()
+    app.router.add_post("/", never)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
+
+
+async def test_received_media(caller: Caller) -> None:
+    place = caller.made.units.running["alice"].client.config.media_dir
+    place.mkdir(parents=True, exist_ok=True)
+    name = f"mojo_weixin_media_20260101000000_{'0' * 16}.jpg"
+    (place / name).write_bytes(b"\xff\xd8\xff" + bytes(100))
+    known = formatdate(time.time() + 60, usegmt=True)
+    headers: list[tuple[dict[str, str], int]] = [
+        ({}, 200),
+        ({"Range": "bytes=0-9"}, 206),
+        ({"Range": "bytes=900-"}, 416),
+        ({"If-Modified-Since": known}, 304),
+    ]
+    path = "/v1/accounts/{name}/media/{file}"
+    for given, status in headers:
+        assert (await caller.call("GET", "/v1/media/{file}", headers=given, own_port=True, file=name))[0] == status
+        assert (await caller.call("GET", path, headers=given, name="alice", file=name))[0] == status
+    for other in ("x", "cookies.json"):
+        assert (await caller.call("GET", path, name="alice", file=other))[0] == 404
+
+
+async def test_requests_with_a_key(caller: Caller) -> None:
+    query, headers = {"client": "alice"}, {"Idempotency-Key": "one"}
+    for content, status in (("hello", 200), ("hello", 200), ("other", 422)):
+        form = {"id": caller.friend, "content": content}
+        answer = await caller.call("POST", "/openwx/send_friend_message", query, form, headers)
+        assert answer[0] == status
+        answer = await caller.call("GET", "/openwx/send_friend_message", {**query, **form}, headers=headers)
+        assert answer[0] == status
+    bad = {"client": "alice", "id": caller.friend, "content": "x", "idempotency_key": "é"}
+    assert (await caller.call("GET", "/openwx/send_friend_message", bad))[0] == 400
+
+
+# -- alerts
+
+
+async def test_alerts_are_told_and_tried(caller: Caller) -> None:
+    for method, path in (("GET", "/v1/alerts"), ("POST", "/v1/alerts/test")):
+        assert (await caller.call(method, path))[0] == (200 if method == "GET" else 409)
+    host = caller.made
+    settings = host.accounts.settings
+    watched = Watched(host)
+    host.shared.alerts = watched.watch
+    try:
+        await caller.call("GET", "/openwx/start_client", {"client": "otto"})
+        await host.units.kill("otto", UnitRecord("otto", UnitState.FAILED, "failed"))
+        await watched.live(900)
+        status, answer = await caller.call("GET", "/v1/alerts")
+        assert status == 200
+        assert items(obj(answer)["problems"])
+        assert (await caller.call("POST", "/v1/alerts/test"))[0] == 200
+    finally:
+        host.accounts.settings, host.shared.alerts = settings, None
+        await caller.call("DELETE", "/v1/accounts/{name}", name="otto")
+
+
+# -- the controller's own calls of the old API
+
+
+async def test_the_controllers_calls(caller: Caller) -> None:
+    for query in ({"client": "dora", "send_interval": "5"}, {"client": "dora", "no_such": "1"}, {}, {"client": "."}):
+        await caller.call("GET", "/openwx/start_client", query)
+    for query in ({}, {"client": "dora"}, {"client": "nobody"}):
+        await caller.call("GET", "/openwx/check_client", query)
+        await caller.call("GET", "/openwx/get_qrcode", query)
+        await caller.call("GET", "/openwx/stop_client", query)
+    await caller.call("DELETE", "/v1/accounts/{name}", name="dora")
+
+
+async def test_no_more_than_so_many_accounts(caller: Caller) -> None:
+    codes = []
+    for number in range(5):
+        _, answer = await caller.call("GET", "/openwx/start_client", {"client": f"n{number}"})
+        codes.append(obj(answer)["code"])
+    assert (await caller.call("POST", "/v1/accounts/{name}/start", name="n9"))[0] == 409
+    assert codes[-1] == 5
+    for number in range(5):
+        await caller.call("DELETE", "/v1/accounts/{name}", name=f"n{number}")
+
+
+# -- calls of an account
+
+
+async def test_calls_that_read(caller: Caller) -> None:
+    caller.made.wechat.hear(caller.alice, "news")  # for check_event
+    reads = (
+        *("get_user_info", "get_friend_info", "get_group_info", "get_group_basic_info", "get_client_info"),
+        "check_event",
+    )
+    for name in reads:
+        assert (await caller.call("GET", f"/openwx/{name}", {"client": "alice"}))[0] == 200
+    for name, wanted in (("search_friend", caller.friend), ("search_group", caller.group)):
+        for query in ({"id": wanted}, {"id": "@nobody"}, {"no_such": "1"}):
+            assert (await caller.call("GET", f"/openwx/{name}", {"client": "alice", **query}))[0] == 200
+            assert (await caller.call("POST", f"/openwx/{name}", {"client": "alice"}, query))[0] == 200
+    for person in ({"id": caller.friend}, {"id": caller.group}, {"id": "@nobody"}):
+        await caller.call("GET", "/openwx/get_avatar", {"client": "alice", **person})
+        await caller.call("POST", "/openwx/get_avatar", {"client": "alice"}, person)
+
+
+def picture() -> aiohttp.FormData:
+    form = aiohttp.FormData({"media_name": "a.png"})
+    form.add_field("media_data", samples.png("x"), filename="a.png")
+    return form
+
+
+async def test_calls_that_send(caller: Caller) -> None:
+    friend, group = {"id": caller.friend}, {"id": caller.group}
+    sent: list[tuple[str, Mapping[str, str]]] = [
+        ("send_friend_message", {**friend, "content": "hello"}),
+        ("send_friend_message", {**friend, "content": "hello", "async": "1"}),
+        ("send_friend_message", {"id": "@nobody", "content": "hello"}),
+        ("send_friend_message", {**friend}),
+        ("send_friend_message", {**friend, "media_path": "/etc/passwd"}),
+        ("send_group_message", {**group, "content": "hello"}),
+        ("consult", {**friend, "content": "?", "timeout": "0.1"}),
+        ("consult", {**friend, "content": "?", "timeout": "never"}),
+        ("upload_media", {}),
+        ("upload_media", {"media_path": "http://127.0.0.1:1/a"}),
+        ("revoke_message", {"id": "1:@nobody"}),
+        ("revoke_message", {}),
+        ("create_group", {"friends": caller.friend, "displayname": "Club"}),
+        ("create_group", {"friends": ""}),
+        ("invite_friend", {**group, "friends": caller.friend}),
+        ("invite_friend", {"id": "@@nobody", "friends": caller.friend}),
+        ("kick_group_member", {**group, "members": "@nobody"}),
+        ("kick_group_member", {**group, "members": caller.member}),
+        ("set_group_displayname", {**group, "new_displayname": "Name"}),
+        ("set_group_displayname", group),
+        ("stick", {**friend, "op": "1"}),
+        ("set_markname", {**friend, "new_markname": "Ann"}),
+        ("set_friend_markname", {**friend, "new_markname": "Ann"}),
+        ("make_friend", {"id": caller.member, "verify": "hi"}),
+        ("accept_friend_request", {"id": "@x", "displayname": "x", "ticket": "t"}),
+    ]
+    for name, parameters in sent:
+        assert (await caller.call("GET", f"/openwx/{name}", {"client": "alice", **parameters}))[0] == 200
+        assert (await caller.call("POST", f"/openwx/{name}", {"client": "alice"}, parameters))[0] == 200
+    for name in ("upload_media", "send_friend_message"):
+        assert (await caller.call("POST", f"/openwx/{name}", {"client": "alice", **friend}, picture()))[0] == 200
+
+
+@pytest.mark.parametrize("client", ["", "nobody", ".", None])
+async def test_calls_to_nobody(caller: Caller, client: str | None) -> None:
+    query = {} if client is None else {"client": client}
+    for method, path in caller.judge.operations():
+        if path.startswith("/openwx/") and not path.endswith("start_client"):
+            assert (await caller.call(method, path, query))[0] == 200
+
+
+async def test_calls_that_can_not_be_understood(caller: Caller) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    for method, path in caller.judge.operations():
+        if path.startswith("/openwx/") and method == "POST":
+            status, _ = await caller.call(method, path, {"client": "alice"}, b"id=%ff", headers=headers)
+            assert status == 400, path
+
+
+async def test_an_account_that_does_not_answer(caller: Caller) -> None:
+    await caller.call("GET", "/openwx/start_client", {"client": "erna"})
+    record = caller.made.units.records["erna"]
+    await caller.made.units.kill("erna", record)
+    passed_on = {one for one in caller.own.operations() if one[1].startswith("/openwx/")}
+    passed_on -= {("GET", "/openwx/stop_client")}  # that is the controller's own
+    for method, path in caller.judge.operations():
+        if (method, path) in passed_on:
+            assert (await caller.call(method, path, {"client": "erna"}))[0] == 502
+    await caller.call("DELETE", "/v1/accounts/{name}", name="erna")
+
+
+# -- an account's own port
+
+
+async def test_an_accounts_own_port(caller: Caller) -> None:
+    assert (await caller.call("GET", "/v1/status", own_port=True))[0] == 200
+    assert (await caller.call("GET", "/v1/openapi.json", own_port=True))[0] == 200
+    for name in ("get_user_info", "get_client_info", "get_friend_info", "get_group_info", "get_group_basic_info"):
+        assert (await caller.call("GET", f"/openwx/{name}", own_port=True))[0] == 200
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
+    for method, path in caller.own.operations():
+        parts: dict[str, Any] = {"id": "0badcafe-1", "file": "x"}
+        foreign = await caller.call(method, path, headers={"Origin": "https://evil.example"}, own_port=True, **parts)
+        assert foreign[0] == 403
+        many = {f"X-{number}": "y" for number in range(110)}
+        assert (await caller.call(method, path, headers=many, own_port=True, **parts))[0] == 431
+        if method == "POST":
+            assert (await caller.call(method, path, body=b"x", headers=headers, own_port=True))[0] == 415
+
+
+async def test_every_operation_was_seen_to_work(caller: Caller) -> None:
+    """Comes last: what was called above."""
+    assert [one for one in caller.judge.operations() if 200 not in caller.judge.statuses(*one)] == []

@@ -1,0 +1,146 @@
+"""The OpenAPI documents: valid, and about the routes, parameters and codes that there are."""
+
+import json
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from aiohttp import web
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+from tests.contract.document import Row, rows
+from tests.openapi.validating import Judge, plain_path
+from tests.unit.controller.machine import Machine
+from wxcontroller.client import api
+from wxcontroller.client.calls import Parts
+from wxcontroller.client.config import read_config
+from wxcontroller.client.guard import Guard
+from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.room import Room
+from wxcontroller.client.sending import Sending
+from wxcontroller.client.v1.described import openapi as of_account
+from wxcontroller.controller.app import application
+from wxcontroller.controller.errors import KINDS
+from wxcontroller.controller.v1.described import openapi as of_controller
+from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.paths import Paths
+
+DOCUMENTS = {"controller": of_controller, "account": of_account}
+# Routes that answer what is not there, or a browser's question before a call.
+NOT_CALLS = {
+    *(("*", path) for path in ("/openwx", "/openwx/", "/openwx/{rest}")),
+    ("OPTIONS", "/{path}"),
+    *((method, "/v1/{rest}") for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
+}
+
+
+@pytest.fixture(params=DOCUMENTS)
+def document(request: pytest.FixtureRequest) -> JsonObject:
+    written: JsonObject = json.loads(json.dumps(DOCUMENTS[request.param]()))
+    return written
+
+
+def test_it_is_valid(document: JsonObject) -> None:
+    validate(cast("Mapping[Hashable, object]", document), cls=OpenAPIV31SpecValidator)
+
+
+def test_every_operation_has_a_name_of_its_own_and_a_meaning(document: JsonObject) -> None:
+    judge = Judge(document)
+    found = [judge.operation(*one) for one in judge.operations()]
+    assert len({text(one["operationId"]) for one in found}) == len(found)
+    assert all(one["summary"] for one in found)
+    for one in found:
+        assert all(field(each, "description") for each in items(one["parameters"])), one["operationId"]
+
+
+def routes(app: web.Application) -> Iterator[tuple[str, str]]:
+    """Yield method and path of every route that is a call. HEAD comes with GET."""
+    paths = {plain_path(resource.canonical) for resource in app.router.resources()}
+    for route in app.router.routes():
+        assert route.resource is not None
+        path = plain_path(route.resource.canonical)
+        if path.startswith("/openwx/") and path.rstrip("/") in paths:
+            path = path.rstrip("/")  # a slash at the end makes no other call
+        found = (route.method, path)
+        if route.method != "HEAD" and found not in NOT_CALLS:
+            yield found
+
+
+async def test_the_controllers_routes_are_those_described(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as host:
+        made = {found for found in routes(application(host.shared)) if found[1].startswith(("/v1", "/openwx"))}
+    described = set(Judge(of_controller()).operations())
+    assert made - described == set(), "described nowhere: give them an entry in controller/v1/described.py"
+    passed_on = described - made
+    # What is passed on is what accounts answer.
+    assert passed_on <= {found for found in Judge(of_account()).operations() if found[1].startswith("/openwx/")}
+    assert {path for _, path in described} >= {path for _, path in account_routes(tmp_path) if "openwx" in path}
+
+
+def account_routes(place: Path) -> set[tuple[str, str]]:
+    """The routes of an account's port. Nothing is called: what the calls would work on is not there."""
+    config = read_config("alice", {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}, Paths(place))
+    nothing = SimpleNamespace(config=config, log=None)
+    parts, inbox = cast("Parts", nothing), cast("Inbox", nothing)
+    return set(routes(api.application(parts, Sending(parts), inbox, Room(config), Guard("alice", Paths(place)))))
+
+
+def test_an_accounts_routes_are_those_described(tmp_path: Path) -> None:
+    made, described = account_routes(tmp_path), set(Judge(of_account()).operations())
+    assert made - described == set(), "described nowhere: give them an entry in client/v1/described.py"
+    assert described - made == set(), "described, and not there"
+
+
+def test_every_option_of_a_start_is_described() -> None:
+    settable = {option.name for option in OPTIONS.values() if option.origin is Origin.REQUEST}
+    judge = Judge(of_controller())
+    start = judge.operation("GET", "/openwx/start_client")
+    assert {text(field(each, "name")) for each in items(start["parameters"])} == settable | {"client"}
+    schemas = obj(obj(judge.document["components"])["schemas"])
+    options = obj(obj(schemas["Options"])["properties"])
+    assert options.keys() == settable
+    for name in options:
+        default = OPTIONS[name].default
+        judge.fits(default, f"urn:document#/components/schemas/Options/properties/{name}", f"default of {name}")
+
+
+def test_every_kind_of_failure_is_described() -> None:
+    written = json.dumps(of_controller())
+    assert [kind.code for _, kind in KINDS if f'"{kind.code}"' not in written] == []
+
+
+# Parameters of the original's that are taken and mean nothing here.
+MEANINGLESS = {"_check_remote", "*"}
+
+
+@pytest.mark.parametrize("row", [row for row in rows() if not row.is_rule], ids=lambda row: f"{row.scope} {row.path}")
+def test_every_row_of_the_contract_is_described(row: Row) -> None:
+    judge = Judge(of_controller() if row.scope == "controller" else of_account())
+    for method in set(row.methods) - {"HEAD"}:
+        operation = judge.operation(method, row.path)
+        named = {text(field(each, "name")) for each in items(operation["parameters"])}
+        for content in obj(obj(operation.get("requestBody")).get("content")).values():
+            named |= obj(obj(field(content, "schema"))["properties"]).keys()
+        assert row.parameter_names - MEANINGLESS <= named
+
+
+async def test_it_is_served(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as host:
+        assert await host.v1("GET", "openapi.json") == (200, json.loads(json.dumps(of_controller())))
+
+
+async def test_it_is_a_page_to_read(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as host, host.http.get("/page/api") as answer:
+        page = await answer.text()
+        assert (answer.status, answer.content_type) == (200, "text/html")
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "<script" not in page
+    assert " style=" not in page
+    judge = Judge(of_controller())
+    for method, path in judge.operations():
+        assert f'<section id="{text(judge.operation(method, path)["operationId"])}">' in page
+    for name in obj(obj(judge.document["components"])["schemas"]):
+        assert f'<section id="schema-{name}">' in page

@@ -1,0 +1,156 @@
+"""The whole product in one process, for tests of its HTTP API: a controller, accounts that it starts, and WeChat's
+sandbox. Only systemd is a stand-in, as in the tests of the controller; all that is HTTP is real.
+
+``python3 -m tests.openapi.world PLACE`` runs it, tells its address and serves until it is interrupted.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from tests.unit.controller.machine import Machine, StandInUnits
+from tests.unit.drivers.kit import HURRY, Wechat, wechat
+from wxcontroller.client import reading
+from wxcontroller.client.config import read_config
+from wxcontroller.client.service import Client
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.envfile import parse
+from wxcontroller.core.errors import UnitFailed, WxError
+from wxcontroller.core.names import unit_of
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import UnitState
+from wxcontroller.drivers.web.driver import WebDriver
+from wxcontroller.sandbox.account import Account
+
+PATIENCE = 20.0
+
+
+@dataclass
+class Running:
+    """An account's program: the client itself, in this process."""
+
+    client: Client
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[int] | None" = None
+
+    async def begin(self) -> None:
+        """Start it; done when its port answers. Raises WxError."""
+        self.task = asyncio.create_task(self.client.run(self.stopping))
+        async with asyncio.timeout(PATIENCE):
+            while not self.task.done():
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.client.config.port)
+                except OSError:
+                    await asyncio.sleep(0.01)
+                else:
+                    writer.close()
+                    return
+        self.task.result()  # it has not come up: why
+
+    async def end(self) -> None:
+        self.stopping.set()
+        if self.task is not None:
+            async with asyncio.timeout(PATIENCE):
+                with contextlib.suppress(WxError):
+                    await self.task
+
+
+class ClientUnits(StandInUnits):
+    """The seam to systemd, starting the real program in place of a small server."""
+
+    def __init__(self, paths: Paths) -> None:
+        super().__init__(paths)
+        self.running: dict[str, Running] = {}
+
+    async def _start(self, instance: str) -> None:
+        if instance in self.running:
+            return
+        environ = parse(self.paths.account_file(instance).read_text(encoding="utf-8"))
+        for place in (self.paths.runtime(instance), self.paths.state(instance)):
+            place.mkdir(parents=True, exist_ok=True)
+        self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")
+        running = Running(
+            Client(
+                read_config(instance, environ, self.paths),
+                lambda context: WebDriver(context, HURRY),
+                paths=self.paths,
+            )
+        )
+        try:
+            await running.begin()
+        except WxError as problem:
+            self.records[instance] = UnitRecord(instance, UnitState.FAILED, "failed")
+            raise UnitFailed(f"{unit_of(instance)}: start failed: {problem.message}", problem.remedy) from None
+        self.running[instance] = running
+        self.records[instance] = UnitRecord(instance, UnitState.ACTIVE, "running")
+
+    async def kill(self, instance: str, then: UnitRecord | None = None) -> None:
+        running = self.running.pop(instance, None)
+        if running is not None:
+            await running.end()
+            self.paths.state_file(instance).unlink(missing_ok=True)  # as its RuntimeDirectory goes with it
+        if then is not None:
+            self.records[instance] = then
+
+
+class World(Machine):
+    """A controller whose accounts are real."""
+
+    units: ClientUnits
+
+    def __init__(self, root: Path, wechat: Wechat, **settings: object) -> None:
+        quick = {"send_interval": "0", "synccheck_interval": "0", "consult_max": "1", "qrcode_count_max": "1000"}
+        super().__init__(root, client={"server": wechat.url, **quick}, **settings)
+        self.wechat = wechat
+        self.units = ClientUnits(self.paths)
+
+    async def __aexit__(self, *details: object) -> None:
+        for instance in list(self.units.running):
+            await self.units.kill(instance)
+        await super().__aexit__(*details)
+
+    async def account(self, name: str) -> Account:
+        """Start an account and log it in as somebody new."""
+        person = self.wechat.sandbox.add_account(name)
+        before = {login.uuid for login in self.wechat.sandbox.logins.newest_first()}
+        await self.get("start_client", client=name)
+        logins = self.wechat.sandbox.logins
+        async with asyncio.timeout(PATIENCE):
+            while not (new := [one for one in logins.newest_first() if one.uuid not in before and one.uin is None]):
+                await asyncio.sleep(0.01)
+            logins.scan(new[0], person.uin)
+            logins.confirm(new[0])
+            while (await self.states(client=name))[0]["state"] != "running":
+                await asyncio.sleep(0.02)
+        return person
+
+
+@contextlib.asynccontextmanager
+async def world(root: Path, **settings: object) -> AsyncIterator[World]:
+    async with wechat() as sandbox:
+        made = World(root, sandbox, **settings)
+        async with made:
+            yield made
+
+
+async def serve(root: Path) -> None:
+    """Run a world with two accounts that are logged in and one that waits for a scan. Nothing takes long in it."""
+    reading.CHECK_EVENT_SECONDS = 0.05
+    async with world(root, max_clients=20) as made:
+        await made.account("alice")
+        await made.account("小店")
+        await made.get("start_client", client="waiting")
+        async with aiohttp.ClientSession() as web, web.get(f"{made.url}/v1/openapi.json") as answer:
+            assert answer.status == 200
+        print(made.url, flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(Path(sys.argv[1])))

@@ -1,0 +1,62 @@
+"""A row of the event log that is damaged ends no account: what can be read of it is shown, the rest goes on."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import logged_in, message
+from tests.unit.client.test_v1_deliveries import call, until
+from wxcontroller.core.jsontypes import items, obj
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+DAMAGE = [
+    "UPDATE events SET body = 'no json', attempts = 'often', status = x'00' WHERE type = 'friend_message'",
+    "UPDATE events SET body = CAST(x'7bff7d' AS TEXT), error = CAST(x'ff' AS TEXT), time = 'then'",
+    "UPDATE events SET size = 'large', settled_at = 'x', next_at = 'x', stamp = 'x'",
+    "UPDATE events SET state = 'no state'",
+    "UPDATE meta SET value = 'many' WHERE name = 'dropped'",
+    "DELETE FROM meta WHERE name = 'dropped'",
+    "UPDATE tally SET number = 'x', bytes = 'x'",
+    "UPDATE sends SET parcel = 99, attempts_left = 'x', tried = 'x', time = 'x'",
+    "UPDATE sends SET content = CAST(x'ff' AS TEXT), sides = 'no json'",
+    "UPDATE requests SET text = '{}', media = 'no json', answer = 'no json', event = 'x'",
+    "UPDATE events SET size = 1e999",
+    *(GONE := ["DROP TABLE tally", "DROP TABLE sends", "ALTER TABLE requests DROP COLUMN answer"]),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_an_account_goes_on(start: Start, webhook: Webhook, damage: str) -> None:
+    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_SEND_INTERVAL": "60", "WXCLIENT_STOP_DRAIN": "0"})
+    await client.login()
+    client.driver.play([message("before")])
+    await webhook.messages(1)
+    for content in ("sent", "waits"):
+        key = {"idempotency_key": content, "async": "1"}
+        assert obj(await client.get("send_friend_message", id="@ann", content=content, **key))["code"] == 0
+    await webhook.messages(2)
+    assert await client.stop() == 0
+    with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db, db:
+        db.execute(damage)
+    again = start(**{POST_API: webhook.address})
+    again.driver.play(logged_in())
+    await again.until_state("running")
+    again.driver.play([message("after")])
+    await webhook.until(lambda reports: any(report.get("content") == "after" for report in reports))
+    assert obj(await again.get("send_friend_message", id="@ann", content="new"))["code"] == 0
+    for page in ("deliveries?state=held,pending,delivered,dead,kept,purged", "events", "status"):
+        assert (await call(again, "GET", page))[0] == 200
+    for one in items((await call(again, "GET", "events"))[1]["events"]):
+        assert (await call(again, "GET", f"deliveries/{obj(one)['id']}"))[0] == 200
+    repeated = {"content": "sent", "idempotency_key": "sent", "async": "1"}
+    # Of an outcome that can't be read it is not known that it is one: it is never sent again.
+    assert obj(await again.get("send_friend_message", id="@ann", **repeated))["code"] in (0, -7)
+    assert [text for _, text, _ in (*client.driver.sends, *again.driver.sends)].count("sent") == (
+        2 if damage in GONE else 1  # a new file begins
+    )
+    await until(again, pending=0)
+    assert await again.stop() == 0

@@ -1,0 +1,283 @@
+"""What a caller may take of the controller: who goes beyond is refused, and the others are served all the same."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.unit.controller.machine import Machine, Process, machine, raw
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.states import LoginState
+
+NEVER = b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POLL = b"GET /openwx/check_event?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
+SMALL = b"GET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def connected(host: Machine, sent: bytes = b"", address: str = "127.0.0.1") -> "Peer":
+    reader, writer = await asyncio.open_connection(*host.address, local_addr=(address, 0))
+    writer.write(sent)
+    await writer.drain()
+    return Peer(reader, writer)
+
+
+class Peer:
+    """A caller's connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def answer(self) -> tuple[int, JsonObject]:
+        """Read one answer: its status and its JSON."""
+        async with asyncio.timeout(5):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            length = next(int(line[16:]) for line in head.split("\r\n") if line.startswith("Content-Length: "))
+            return int(head.split()[1]), obj(json.loads(await self.reader.readexactly(length)))
+
+    async def ask(self, sent: bytes) -> tuple[int, JsonObject]:
+        self.writer.write(sent)
+        return await self.answer()
+
+    async def closed(self, seconds: float = 5) -> bytes:
+        """Wait until the other side hangs up; return what came before."""
+        got = b""
+        async with asyncio.timeout(seconds):
+            with contextlib.suppress(ConnectionError):
+                while piece := await self.reader.read(65536):
+                    got += piece
+        return got
+
+
+@contextlib.asynccontextmanager
+async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0.1") -> AsyncIterator[Process]:
+    """Have these requests at work at an account that does not answer."""
+    process = host.units.processes.get("alice") or await host.start("alice")
+    peers = []
+    for request in requests:
+        process.reached.clear()
+        peers.append(await connected(host, request, address))
+        await asyncio.wait_for(process.reached.wait(), 5)
+    yield process
+    for peer in peers:
+        peer.writer.close()
+
+
+# -- heads
+
+
+async def test_a_head_that_is_too_long_is_refused(host: Machine) -> None:
+    flood = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(90))
+    status, answer = await raw(host, SMALL[:-2] + flood)
+    assert status == 431
+    assert b"the head of the request is too long" in answer
+    assert b"\r\nServer: wxcontroller\r\n" in answer
+    assert (await host.get("check_client"))["code"] == 0
+
+
+@pytest.mark.parametrize(("path", "key"), [("/openwx/check_client", "status"), ("/v1/accounts", "error")])
+async def test_too_many_headers_are_refused(host: Machine, path: str, key: str) -> None:
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n" + "".join(f"X-{number}: y\r\n" for number in range(100))
+    peer = await connected(host)
+    status, answer = await peer.ask(f"{head}\r\n".encode())
+    assert (status, set(answer) & {"status", "error"}) == (431, {key})
+    assert (await peer.ask(SMALL))[0] == 200  # the connection is as good as before
+
+
+@pytest.mark.parametrize("version", ["0.9", "2.0"])
+async def test_other_versions_of_http_are_not_spoken(host: Machine, version: str) -> None:
+    sent = f"GET /openwx/check_client HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert (await raw(host, sent.encode()))[0] in (400, 505)
+
+
+async def test_a_head_that_comes_bit_by_bit_has_an_end(tmp_path: Path) -> None:
+    async with machine(tmp_path, header_timeout=0.3) as host:
+        peer = await connected(host)
+        for _ in range(2):  # the first request of a connection and every other one
+            assert (await peer.ask(SMALL))[0] == 200
+        gone = asyncio.create_task(peer.closed())
+        peer.writer.write(b"GET / HTTP/1.1\r\nX: ")
+        with contextlib.suppress(ConnectionError):
+            while not gone.done():
+                peer.writer.write(b"y")
+                await peer.writer.drain()
+                await asyncio.sleep(0.05)
+        assert await gone == b""
+
+
+async def test_a_pause_between_two_requests_may_be_longer_than_a_head(tmp_path: Path) -> None:
+    async with machine(tmp_path, header_timeout=0.1) as host:
+        peer = await connected(host)
+        await asyncio.sleep(0.3)
+        assert (await peer.ask(SMALL))[0] == 200
+        await asyncio.sleep(0.3)
+        assert (await peer.ask(SMALL))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000,
+    ],
+    ids=["one endless head", "requests"],
+)
+async def test_nothing_is_piled_up_behind_a_request_at_work(host: Machine, flood: bytes) -> None:
+    process = await host.start("alice")
+    peer = await connected(host, NEVER)
+    await asyncio.wait_for(process.reached.wait(), 5)
+    with contextlib.suppress(ConnectionError):
+        peer.writer.write(flood)
+        await peer.writer.drain()
+    assert await peer.closed() == b""
+    await asyncio.wait_for(process.hung_up.wait(), 5)
+    assert (await host.get("check_client"))["code"] == 0
+
+
+async def test_nothing_is_piled_up_for_another_protocol(host: Machine) -> None:
+    process = await host.start("alice")
+    peer = await connected(host, NEVER[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+    await asyncio.wait_for(process.reached.wait(), 5)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(20):
+            peer.writer.write(b"x" * 10_000)
+            await peer.writer.drain()
+    assert await peer.closed() == b""
+
+
+# -- answers
+
+
+async def test_a_caller_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+    async with machine(tmp_path, send_timeout=0.3) as host:
+        process = await host.start("alice")
+        target = b"/openwx/stream?client=alice&bytes=100000000"
+        peer = await connected(host, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await asyncio.wait_for(process.hung_up.wait(), 5)  # the account is free again
+        assert len(await peer.closed()) < 100_000_000
+
+
+async def test_a_caller_that_takes_its_time_gets_everything(tmp_path: Path) -> None:
+    async with machine(tmp_path, send_timeout=0.5) as host:
+        await host.start("alice")
+        peer = await connected(host)
+        peer.writer.write(b"GET /openwx/stream?client=alice&bytes=8000000 HTTP/1.1\r\nHost: localhost\r\n")
+        peer.writer.write(b"Connection: close\r\n\r\n")
+        got = 0
+        while piece := await asyncio.wait_for(peer.reader.read(400_000), 5):
+            got += len(piece)
+            await asyncio.sleep(0.05)
+        assert got > 8_000_000
+
+
+async def test_what_is_left_of_an_answer_is_not_kept_for_ever(tmp_path: Path) -> None:
+    """The answer is made, and less is left of it than makes the server wait: closing would."""
+    async with machine(tmp_path, send_timeout=0.3) as host:
+        (await host.start("alice")).say(LoginState.RUNNING, reason="x" * 50_000)
+        for listening in host.server._sockets:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        narrow.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(narrow, host.address)
+        sent = SMALL[:-2] + b"Connection: close\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(narrow, sent)
+        async with asyncio.timeout(5):
+            while host.server.connections < 2:  # with that of the start
+                await asyncio.sleep(0.001)
+            while host.server.connections > 1:
+                await asyncio.sleep(0.01)
+        narrow.close()
+
+
+# -- connections
+
+
+async def test_a_full_house_closes_who_has_been_idle_for_longest(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_connections=3) as host, busy(host, [NEVER]):
+        first, second = await connected(host), await connected(host)
+        assert (await first.ask(SMALL))[0] == 200  # now it is the second that has been silent for longer
+        third = await connected(host)
+        assert (await third.ask(SMALL))[0] == 200
+        assert await second.closed() == b""
+        assert (await first.ask(SMALL))[0] == 200
+
+
+async def test_when_all_are_at_work_one_more_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with machine(tmp_path, max_connections=3) as host:
+        async with busy(host, [NEVER] * 3):
+            for _ in range(3):
+                peer = await connected(host)
+                status, answer = await peer.answer()
+                assert (status, answer["code"]) == (503, -1)
+                assert await peer.closed() == b""
+            assert len([r for r in caplog.records if "is refused: 3 are open" in r.getMessage()]) == 1
+        async with asyncio.timeout(5):
+            while host.server.connections:
+                await asyncio.sleep(0.01)
+        assert (await (await connected(host)).ask(SMALL))[0] == 200
+
+
+async def test_one_address_leaves_room_for_the_others(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_connections_per_peer=2) as host, busy(host, [NEVER] * 2):
+        assert (await (await connected(host)).answer())[0] == 503
+        other = await connected(host, address="127.0.0.2")
+        assert (await other.ask(SMALL))[0] == 200
+
+
+# -- requests
+
+
+async def test_requests_and_long_polls_have_room_of_their_own(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_requests=2, max_long_polls=1) as host:
+        async with busy(host, [NEVER, NEVER, POLL]):
+            for request in (SMALL, POLL, b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+                peer = await connected(host, request)
+                head = await asyncio.wait_for(peer.reader.readuntil(b"\r\n\r\n"), 5)
+                assert head.startswith(b"HTTP/1.1 503 ")
+                assert b"\r\nRetry-After: 1\r\n" in head
+        async with asyncio.timeout(5):
+            while host.shared.load.requests or host.shared.load.long_polls:
+                await asyncio.sleep(0.01)
+        assert (await (await connected(host)).ask(SMALL))[0] == 200
+
+
+def form(size: int) -> bytes:
+    body = b"client=alice&content=" + b"x" * size
+    return (
+        b"POST /openwx/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(body)
+    ) + body
+
+
+async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_bodies=100_000) as host:
+        await host.start("alice")
+        held = await connected(host, form(80_000)[:-1])  # it is not complete
+        async with asyncio.timeout(5):
+            while host.shared.load.held < 79_000:
+                await asyncio.sleep(0.01)
+        status, answer = await (await connected(host)).ask(form(30_000))
+        assert status == 503
+        assert "take all the room" in str(answer["status"])
+        assert (await (await connected(host)).ask(form(1000)))[0] == 200
+        assert (await held.ask(b"x"))[0] == 200
+        assert host.shared.load.held == 0
+        assert (await (await connected(host)).ask(form(90_000)))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/openwx/check_client", "/openwx/echo", "/v1/accounts/alice/start"])
+async def test_a_body_that_comes_bit_by_bit_has_an_end(tmp_path: Path, path: str) -> None:
+    async with machine(tmp_path, ua_request_timeout=0.4) as host:
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+        peer = await connected(host, f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\n".encode())
+        answer = asyncio.create_task(peer.answer())
+        while not answer.done():
+            peer.writer.write(b"x")
+            await asyncio.sleep(0.05)
+        assert (await answer)[0] == 408
+        peer.writer.close()

@@ -1,0 +1,50 @@
+"""docs/limits.md says what the code has."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.settings import Settings
+
+PAGE = (Path(__file__).parents[3] / "docs/limits.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The rows of the table under a heading, without its head."""
+    section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize("row", rows("Fixed limits"), ids=lambda row: row[0])
+def test_fixed_limits_are_the_codes(row: list[str]) -> None:
+    _, limit, where = row
+    if where == "aiohttp":
+        return
+    module, _, name = where.strip("`").rpartition(".")
+    assert float(limit) == getattr(importlib.import_module(f"wxcontroller.{module}"), name)
+
+
+@pytest.mark.parametrize("row", rows("At the controller's port"), ids=lambda row: row[1])
+def test_settings_have_these_defaults(row: list[str]) -> None:
+    names = re.findall(r"`(\w+)`", row[1])
+    assert [float(value) for value in row[2].split(",")] == [getattr(Settings(), name) for name in names]
+
+
+@pytest.mark.parametrize("row", rows("At an account"), ids=lambda row: row[1])
+def test_options_have_these_defaults(row: list[str]) -> None:
+    names = re.findall(r"`(\w+)`", row[1])
+    assert [float(value) for value in row[2].split(",")] == [float(OPTIONS[name].default) for name in names]
+
+
+def test_every_limit_that_can_be_set_is_on_the_page() -> None:
+    settings = [name for name in Settings.__dataclass_fields__ if re.search(r"^max_|_timeout$", name)]
+    options = [
+        name
+        for name in OPTIONS
+        if re.search(r"_max$|^api_|_keep_|^webhook_.*(timeout|first|longest|days)$|_drain$", name)
+    ]
+    assert [name for name in (*settings, *options) if f"`{name}`" not in PAGE] == ["drain_timeout"]

@@ -1,0 +1,18 @@
+"""Values of the account's SQLite file. What is damaged in it becomes nothing: nobody's end depends on it."""
+
+import math
+
+
+def whole(value: object) -> int:
+    """Return a whole number, 0 for what is none."""
+    return value if isinstance(value, int) else 0
+
+
+def real(value: object) -> float:
+    """Return a number, 0 for what is none."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
+def raw(value: object) -> bytes:
+    """Return bytes, of another value its text."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")

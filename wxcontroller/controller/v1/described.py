@@ -1,0 +1,330 @@
+"""The controller's API, described: one entry for each route of /v1 and for its own calls under /openwx.
+
+A test walks the router and compares; another one calls every route and holds the answers to these schemas.
+"""
+
+from collections.abc import Mapping
+
+from wxcontroller import __version__
+from wxcontroller.controller.errors import KINDS
+from wxcontroller.core import access
+from wxcontroller.core.access import MEANINGS, Scope
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
+from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.openwx import described, described_log
+from wxcontroller.openwx.describing import (
+    ANYTHING,
+    JSON,
+    NUMBER,
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Content,
+    Parameter,
+    Route,
+    Schema,
+    document,
+    either,
+    listing,
+    maybe,
+    record,
+    ref,
+    word,
+)
+
+_ABOUT = (
+    "Runs many WeChat accounts, each a unit of systemd, behind one HTTP API. /v1 tells failures as {error}, with a "
+    "remedy; /openwx is the API of the original controller, which tells most of them with status 200 and a code "
+    "other than 0. HEAD is answered wherever GET is. Once there are tokens each call needs one, of the scope that it "
+    "names or a wider one: " + "; ".join(f"{scope}: {meaning}" for scope, meaning in MEANINGS.items()) + "."
+)
+# What any request may be answered, whatever it asks for.
+_ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
+_NAME = Parameter("name", "the account's name or its instance id", place="path")
+_STATES = maybe(word(*(state.value for state in LoginState)))
+
+
+def _option(option: Option) -> Schema:
+    """Return the schema of an option's value: as text, or as what it is."""
+    check, schema = option.check, either(TEXT, NUMBER, SWITCH)
+    if check is flag:
+        schema = either(SWITCH, word("0", "1"), {"enum": [0, 1]})
+    elif isinstance(check, Choice):
+        schema = word(*check.allowed)
+    elif isinstance(check, Whole):
+        schema = either({"type": "integer", "minimum": check.low, "maximum": check.high}, _digits("[0-9]{1,12}"))
+    elif isinstance(check, Seconds):
+        number: Schema = {"type": "number", "minimum": check.low, "maximum": check.high}
+        schema = either(number, _digits(r"[0-9]{1,9}(\.[0-9]{1,6})?"))
+    return {**schema, "description": option.meaning, "default": option.default}
+
+
+def _digits(pattern: str) -> Schema:
+    return {"type": "string", "pattern": f"^{pattern}$"}
+
+
+_SETTABLE: JsonObject = {
+    option.name: _option(option) for option in OPTIONS.values() if option.origin is Origin.REQUEST
+}
+_CODES = (
+    *(kind.code for _, kind in KINDS),
+    *("bad-request", "busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
+    *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
+    *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures"),
+    *described_log.CODES,  # as the account's own program says them
+)
+
+SCHEMAS: Mapping[str, Schema] = {
+    **described.SCHEMAS,
+    **described_log.SCHEMAS,
+    "Error": either(
+        record({"error": record({"code": word(*dict.fromkeys(_CODES)), "message": TEXT, "remedy": TEXT})}),
+        ref("Failure"),  # of what can't be read as HTTP
+    ),
+    "Options": {
+        "type": "object",
+        "properties": _SETTABLE,
+        "description": "options of an account, as wxclient(8) lists them; others are refused",
+    },
+    "Account": record(
+        {
+            **dict.fromkeys(("name", "instance", "unit", "driver", "unit_sub", "status", "reason"), TEXT),
+            "desired": word(*(desired.value for desired in Desired)),
+            "unit_state": word(*(state.value for state in UnitState)),
+            "login_state": _STATES,
+            "state": maybe(TEXT),
+            "since": maybe(WHOLE),
+            "pid": maybe(WHOLE),
+            "port": WHOLE,
+            "post_api": TEXT,
+            "proxy": TEXT,
+            "qrcode": SWITCH,
+            "qrcode_number": maybe(WHOLE),
+            "user": maybe(record({"id": TEXT, "name": TEXT})),
+            "start_time": maybe(WHOLE),
+        },
+        meaning="an account: its file, its unit and its program's word, kept apart",
+    ),
+    "Told": record(
+        {
+            "client": maybe(record({"version": ANYTHING, "pid": ANYTHING})),
+            "client_reason": TEXT,
+            "queue": maybe(ref("Queue")),
+            "reports": ANYTHING,
+            "media": ANYTHING,
+            "roster": ANYTHING,
+            "last_message_time": ANYTHING,
+            "last_sync_time": maybe(WHOLE),
+            "memory": maybe(WHOLE),
+        },
+        ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory"),
+        "what the account's program says of itself at the moment",
+    ),
+    "Queue": record(
+        {
+            **dict.fromkeys(
+                ("waiting", "in_flight", "most_waiting", "sent_today", "daily_limit", "burst_limit"), WHOLE
+            ),
+            "oldest_since": maybe(WHOLE),
+            "next_send_at": maybe(NUMBER),
+            "held": SWITCH,
+            "last_error": TEXT,
+            "interval": NUMBER,
+            "jitter": NUMBER,
+        }
+    ),
+    "Health": record(
+        {
+            "status": word("ok", "degraded"),
+            "version": TEXT,
+            "uptime": WHOLE,
+            "draining": SWITCH,
+            "notices": listing(TEXT),
+            "settings": record({"read_at": WHOLE, "error": maybe(TEXT)}),
+            "reason": TEXT,
+            "accounts": record(
+                {"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}},
+            ),
+        },
+        ("reason", "accounts"),
+    ),
+    "Started": record(
+        {"account": TEXT, "client": TEXT, "pid": maybe(WHOLE), "port": WHOLE, "code": WHOLE, "status": TEXT},
+        meaning="what the account was started with, and what it is now",
+    ),
+    "State": record({"account": TEXT, "state": TEXT}, meaning="the account's state file, with its port"),
+}
+
+
+def _v1(
+    method: str,
+    path: str,
+    meaning: str,
+    answer: Schema | Content,
+    failures: tuple[int, ...] = (),
+    parameters: tuple[Parameter, ...] = (),
+    body: Schema | None = None,
+    troubled: Schema | None = None,
+) -> Route:
+    """Describe a route of /v1; ``troubled`` is what it answers with 503 besides an error."""
+    about = (_NAME,) if "{name}" in path else ()
+    answers = {200: answer, **({503: either(troubled, ref("Error"))} if troubled else {})}
+    failed = (*_ALWAYS, *((404,) if about else ()), *failures)
+    return Route(method, f"/v1/{path}", meaning, answers, (*about, *parameters), body, failures=failed, tag="v1")
+
+
+def _and(*schemas: Schema) -> Schema:
+    return {"allOf": list(schemas)}
+
+
+_DONE = _and(
+    ref("Account"), record({"result": TEXT, "note": TEXT, "ignored": listing(TEXT)}, ("result", "note", "ignored"))
+)
+_ROW = record(
+    {
+        **dict.fromkeys(("account", "instance"), TEXT),
+        **dict.fromkeys(("held", "pending", "dead", "dropped", "oldest_since"), maybe(WHOLE)),
+        **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
+    }
+)
+_PROBLEM = record(
+    {
+        **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
+        "since": WHOLE,
+        "told": SWITCH,
+    }
+)
+_LINE = record({"cursor": TEXT, "time": NUMBER, "priority": WHOLE, "message": TEXT, "event": maybe(TEXT)})
+_QR = Content(
+    {
+        JSON: record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
+        "image/svg+xml": ANYTHING,
+        "image/png": ANYTHING,
+        "text/plain": ANYTHING,
+    }
+)
+
+# What may be answered to what only the account's program knows.
+_PASSED_ON = (*_ALWAYS, 404, 409, 415, 504)
+
+V1: tuple[Route, ...] = (
+    _v1("GET", "openapi.json", "this document", {"type": "object"}),
+    _v1("GET", "health", "how the controller is", ref("Health"), troubled=ref("Health")),
+    _v1(
+        "GET",
+        "accounts",
+        "all accounts; with Accept: text/event-stream all of them, and then those that change",
+        Content({JSON: record({"accounts": listing(ref("Account"))}), described_log.STREAM: TEXT}),
+    ),
+    _v1("GET", "accounts/{name}", "one account", _and(ref("Account"), ref("Told"))),
+    _v1(
+        "DELETE",
+        "accounts/{name}",
+        "stop and delete it",
+        record({"name": TEXT, "instance": TEXT, "removed": SWITCH}),
+    ),
+    _v1(
+        "POST",
+        "accounts/{name}/start",
+        "start it, registering it when it is new; options are stored over those it has",
+        _DONE,
+        (409,),
+        body=ref("Options"),
+    ),
+    _v1("POST", "accounts/{name}/stop", "stop it", _DONE),
+    _v1("POST", "accounts/{name}/restart", "stop and start it", _DONE, (409,)),
+    _v1(
+        "GET",
+        "accounts/{name}/qr",
+        "the QR code to scan: whoever has it can begin a login",
+        _QR,
+        parameters=(Parameter("format", "json, or drawn", word("json", "svg", "png", "txt")),),
+    ),
+    _v1(
+        "GET",
+        "accounts/{name}/journal",
+        "the end of its journal",
+        record({"account": TEXT, "lines": listing(_LINE)}),
+        parameters=(Parameter("lines", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),),
+    ),
+    _v1(
+        "GET",
+        "events",
+        "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
+        Content({described_log.STREAM: TEXT}),
+        (400, 404),
+        (
+            Parameter("account", "names of accounts, separated by commas; none: all"),
+            described_log.TYPES,
+            Parameter("cursor", "the id of the last event, to go on after it"),
+            Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
+        ),
+    ),
+    _v1(
+        "GET",
+        "deliveries",
+        "how many reports wait, and how many are dead letters, of every account",
+        record({"accounts": listing(_ROW)}),
+    ),
+    _v1(
+        "GET",
+        "alerts",
+        "what is wrong, and by which ways humans are told",
+        record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
+    ),
+    _v1(
+        "POST",
+        "alerts/test",
+        "tell them, as a test",
+        record({"id": TEXT, "channels": listing(TEXT)}),
+        (409, 429),
+    ),
+    *described_log.routes("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
+    described_log.events("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
+)
+
+
+def _own(name: str, meaning: str, answer: Schema | Content, *parameters: Parameter) -> Route:
+    answers: dict[int, Schema | Content] = {200: answer}
+    if name == "get_qrcode":
+        answers[404] = Content({"text/html": TEXT})
+    client = Parameter("client", "name of the account", required=name != "check_client")
+    return Route(
+        *("GET", f"/openwx/{name}", meaning, answers, (client, *parameters)),
+        failures=_ALWAYS,
+        failure="Failure",
+        tag="the controller",
+    )
+
+
+_START = tuple(
+    Parameter(option.name, option.meaning, TEXT) for option in OPTIONS.values() if option.origin is Origin.REQUEST
+)
+_OR_REPLY = (ref("Failure"),)
+OWN: tuple[Route, ...] = (
+    _own("start_client", "start an account with these options", either(ref("Started"), *_OR_REPLY), *_START),
+    _own("stop_client", "stop an account", either(ref("Started"), *_OR_REPLY)),
+    _own(
+        "check_client",
+        "the state of one account, or of all that are wanted or run",
+        either(
+            record({"code": WHOLE, "client": listing(ref("State")), "unreadable": listing(TEXT)}, ("unreadable",)),
+            *_OR_REPLY,
+        ),
+    ),
+    _own("get_qrcode", "the QR code to scan", Content({"image/jpg": ANYTHING, JSON: ref("Failure")})),
+)
+_CLIENT = Parameter("client", "name of the account that is to answer", required=True)
+ROUTES = (*V1, *OWN, *described.calls((_CLIENT,), (502, 504)))
+
+
+def openapi() -> JsonObject:
+    """Return the document that /v1/openapi.json gives."""
+    routes = {(route.method, route.path): route for route in reversed(ROUTES)}  # stop_client is the controller's own
+    return document("wxcontroller", __version__, _ABOUT, reversed(routes.values()), SCHEMAS, _scope_of)
+
+
+def _scope_of(route: Route) -> Scope | None:
+    own = route in V1 or route in OWN
+    return (access.of_controller(route.method, route.path) if own else access.of_call(route.path)).scope

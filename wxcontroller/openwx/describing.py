@@ -1,0 +1,171 @@
+"""Describing an HTTP API: one entry for each route, and an OpenAPI 3.1 document made of them.
+
+Schemas are JSON Schema as JSON objects. They are open: a field that is not named may be there.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+
+Schema: TypeAlias = JsonObject
+JSON = "application/json"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+TEXT: Schema = {"type": "string"}
+WHOLE: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+SWITCH: Schema = {"type": "boolean"}
+ANYTHING: Schema = {}
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to one of the document's schemas."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def word(*allowed: str) -> Schema:
+    return {"type": "string", "enum": list[JsonValue](allowed)}
+
+
+def maybe(schema: Schema) -> Schema:
+    """Return the schema of what may also be null."""
+    return either(schema, {"type": "null"})
+
+
+def either(*schemas: Schema) -> Schema:
+    return {"anyOf": list(schemas)}
+
+
+def listing(schema: Schema) -> Schema:
+    return {"type": "array", "items": schema}
+
+
+def record(fields: Mapping[str, Schema], optional: Iterable[str] = (), meaning: str = "") -> Schema:
+    """Return the schema of an object that has these fields, all but the ``optional`` always."""
+    required = list[JsonValue](sorted(fields.keys() - set(optional)))
+    found: Schema = {"type": "object", "properties": dict(fields), "required": required}
+    return {**found, "description": meaning} if meaning else found
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in the query, or with ``place`` path or header elsewhere."""
+
+    name: str
+    meaning: str
+    schema: Schema = field(default_factory=lambda: TEXT)
+    required: bool = False
+    place: str = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An answer that is not (only) JSON: schemas by media type."""
+
+    kinds: Mapping[str, Schema]
+
+
+Answer: TypeAlias = Schema | Content
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route, as its callers see it.
+
+    ``answers`` are by status. ``failures`` are statuses whose answer is ``failure``, a schema. ``body`` is the schema
+    of a JSON body; with ``form`` the parameters of the query may be sent as a form too.
+    """
+
+    method: str
+    path: str
+    meaning: str
+    answers: Mapping[int, Answer]
+    parameters: tuple[Parameter, ...] = ()
+    body: Schema | None = None
+    form: tuple[Parameter, ...] = ()
+    failures: tuple[int, ...] = ()
+    failure: str = "Error"
+    tag: str = ""
+
+
+# Where a token may stand. The last one: while there are no tokens, programs on the machine need none.
+SCHEMES: Mapping[str, JsonObject] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer TOKEN"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+    "parameter": {
+        **{"type": "apiKey", "in": "query", "name": "token"},
+        "description": "for scripts that can't set headers; also in a form",
+    },
+}
+ScopeOf: TypeAlias = Callable[[Route], Scope | None]
+
+
+def document(
+    title: str,
+    version: str,
+    about: str,
+    routes: Iterable[Route],
+    schemas: Mapping[str, Schema],
+    scope_of: ScopeOf,
+) -> JsonObject:
+    """Return an OpenAPI document. ``schemas`` are those that ``ref`` names; ``scope_of`` says what routes need."""
+    paths: dict[str, JsonValue] = {}
+    for route in routes:
+        operations = paths.setdefault(route.path, {})
+        assert isinstance(operations, dict)
+        operations[route.method.lower()] = _operation(route, scope_of(route))
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": about},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": dict(schemas), "securitySchemes": dict(SCHEMES)},
+    }
+
+
+def _operation(route: Route, scope: Scope | None) -> JsonObject:
+    responses: dict[str, JsonValue] = {str(status): _response(answer) for status, answer in route.answers.items()}
+    refusals = () if scope is None else (401, 403, 429) if route.path.startswith("/v1/") else (403, 429)
+    for status in (*route.failures, *refusals):
+        responses.setdefault(str(status), _response(ref(route.failure), "why not"))
+    operation: JsonObject = {
+        "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
+        "summary": route.meaning,
+        "tags": [route.tag] if route.tag else [],
+        "parameters": [_parameter(each) for each in route.parameters],
+        "responses": dict(sorted(responses.items())),
+        "security": [] if scope is None else _shown_tokens(scope),
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"required": False, "content": {JSON: {"schema": route.body}}}
+    if route.form:
+        schema = record({each.name: {**each.schema, "description": each.meaning} for each in route.form})
+        schema["required"] = [each.name for each in route.form if each.required]
+        content: JsonObject = {kind: {"schema": schema} for kind in FORMS}
+        operation["requestBody"] = {"required": any(each.required for each in route.form), "content": content}
+    return operation
+
+
+def _shown_tokens(scope: Scope) -> list[JsonValue]:
+    ways: list[JsonValue] = [{name: [scope.value]} for name in SCHEMES]
+    return [*ways, {}]
+
+
+def _parameter(one: Parameter) -> JsonObject:
+    required = one.required or one.place == "path"
+    return {
+        "name": one.name,
+        "in": one.place,
+        "description": one.meaning,
+        "required": required,
+        "schema": one.schema,
+    }
+
+
+def _response(answer: Answer, words: str = "") -> JsonObject:
+    kinds = answer.kinds if isinstance(answer, Content) else {JSON: answer}
+    content: JsonObject = {kind: {"schema": schema} if schema else {} for kind, schema in kinds.items()}
+    return {"description": words or "the answer", "content": content}
