@@ -82,7 +82,10 @@ _READERS = frozenset(
 )
 # Modules that call one of these on what is their own, with the reason.
 _OWN: dict[str, str] = {
-    "wxcontroller.cli.api": "its answers are in 'answers to wxctl'; the URL is typed by the user",
+    "wxcontroller.cli.connection": "its answers are in 'answers to wxctl'; the URL is typed by the user",
+    "wxcontroller.cli.events": "the controller's own stream, read as in 'streams of accounts'",
+    "wxcontroller.cli.doctor.network": "the option server, checked by 'options'",
+    "wxcontroller.controller.v1.options": "options as they are stored, checked by 'options'",
     "wxcontroller.cli.credential": "root's own file, read as root alone",
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
     "wxcontroller.client.resuming": "names a file that was fetched just now",

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from tests.fuzz.target import Target, joined, parts
 from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection import Connection
+from wxcontroller.cli.context import Session
 from wxcontroller.core.errors import WxError
 
 _CLI = "wxcontroller.cli"
@@ -23,8 +24,8 @@ def _answering(status: int, content: bytes) -> Iterator[None]:
         raise WxError("systemctl can't be asked", "x")
 
     with (
-        mock.patch.object(Api, "_exchange", lambda *_: (status, content)),
-        mock.patch.object(show, "list_units", nobody),
+        mock.patch.object(Connection, "_exchange", lambda *_: (status, content)),
+        mock.patch.object(show, "known_units", nobody),
         mock.patch.object(show, "show_unit", nobody),
     ):
         yield
@@ -35,7 +36,7 @@ def _shown(data: bytes) -> None:
     arguments = {b"l": ["list"], b"s": ["status", "alice"], b"o": ["status"]}.get(verb[:1], ["list"])
     try:
         with _answering(500 if verb[1:2] == b"5" else 200, content):
-            done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+            done = CliRunner().invoke(cli, arguments, obj=Session(), catch_exceptions=False)
     except WxError as problem:  # what main() prints
         _harmless(f"{problem.message}\n{problem.remedy}")
         raise

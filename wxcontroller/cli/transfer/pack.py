@@ -19,7 +19,7 @@ from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.core.account import Account
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 
@@ -27,6 +27,7 @@ CREDENTIALS = ("proxy", "webhook-secret")
 _FORMAT = 1
 _MANIFEST, _OVERRIDE, _STATE, _SECRETS = "account.json", "override.env", "state", "credentials"
 _SMALL = 1024 * 1024
+_LATEST = float(1 << 33)  # no file is from after that
 _PIECE = 1024 * 1024
 _DEEP = 8
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -182,7 +183,7 @@ def unpack(source: Readable, staging: Path) -> Unpacked:
                     found = Unpacked(_manifest(member, content), state)
                 else:
                     _take(found, member, content)
-    except tarfile.TarError:
+    except (tarfile.TarError, ValueError):  # also: names that can't be one
         raise _strange("the archive") from None
     if found is None:
         raise _strange("nothing")
@@ -204,7 +205,8 @@ def _take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
                 stream.write(piece)
             stream.flush()
             os.fsync(stream.fileno())
-        os.utime(target, (member.mtime, member.mtime))
+        moment = min(max(0.0, float(member.mtime)), _LATEST)
+        os.utime(target, (moment, moment))
         found.files += 1
     else:
         raise _strange(member.name)
@@ -214,7 +216,7 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
     if member.name != _MANIFEST:
         raise _strange(member.name)
     try:
-        told = obj(json.loads(_bounded(member, content)))
+        told = obj(read_json(_bounded(member, content)))
         name = parse_name(text(told.get("name")))
     except ValueError:  # BadName is one
         raise _strange(member.name) from None

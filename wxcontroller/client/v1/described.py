@@ -67,6 +67,12 @@ def _v1(method: str, path: str, meaning: str, answer: Schema) -> Route:
 V1: tuple[Route, ...] = (
     _v1("GET", "openapi.json", "this document", {"type": "object"}),
     _v1("GET", "status", "how the account is: its queue, reports, media and times", ref("Status")),
+    Route(
+        *("POST", "/v1/logout", "end its session for good; the process stays, parked, until it is stopped"),
+        {200: record({"account": TEXT, "logged_out": SWITCH})},
+        failures=(*_ALWAYS, 504),
+        tag="v1",
+    ),
     *described_log.routes("/v1", (), _ALWAYS),
     described_log.events("/v1", (), _ALWAYS),
 )

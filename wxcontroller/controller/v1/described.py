@@ -188,6 +188,9 @@ _ROW = record(
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
     }
 )
+_IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
+_MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
+_OPTIONS_SHOWN = record({"account": TEXT, "options": {"type": "object"}})
 _PROBLEM = record(
     {
         **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
@@ -218,6 +221,23 @@ V1: tuple[Route, ...] = (
         Content({JSON: record({"accounts": listing(ref("Account"))}), described_log.STREAM: TEXT}),
     ),
     _v1("GET", "accounts/{name}", "one account", _and(ref("Account"), ref("Told"))),
+    _v1("GET", "health/units", "whether systemd does what the controller asks", _MAY_ACT),
+    Route(
+        *("POST", "/v1/accounts", "add one, without a start", {201: _and(ref("Account"), _IGNORED)}),
+        body=record({"name": TEXT, "options": ref("Options")}, ("options",)),
+        failures=(*_ALWAYS, 409),
+        tag="v1",
+    ),
+    _v1("POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"), (409, 504)),
+    _v1("GET", "accounts/{name}/options", "its options, without secrets", _OPTIONS_SHOWN),
+    _v1(
+        "PATCH",
+        "accounts/{name}/options",
+        "store other options, null gives one its default again; they count from the next start",
+        _and(ref("Account"), record({"options": {"type": "object"}, "note": TEXT}, ("note",)), _IGNORED),
+        (409,),
+        body={"type": "object"},
+    ),
     _v1(
         "DELETE",
         "accounts/{name}",
