@@ -22,7 +22,7 @@ TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyprojec
 	python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts \
 	autopkgtest unzip chromium chromium-driver python3-selenium fonts-noto-cjk
 
-.PHONY: help deps deb run test lint test-unit test-page test-system torture bench clean
+.PHONY: help deps deb run docs test lint test-unit test-page test-system torture bench clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ deb: deps ## build the packages into dist/
 
 run: deb ## see it work: a booted host, the packages installed, a narrated walk-through (RUN_ARGS=--exit: then leave)
 	@exec $(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
+
+docs: ## write docs/reference from the code's own tables
+	$(PYTHON) -m tests.reference
 
 test: deb ## everything: lint, unit, contract and system tests
 	exec $(PYTEST) tests --durations=10 </dev/null

@@ -129,6 +129,8 @@ def test_both_readmes_say_the_same() -> None:
     assert re.findall(r"^(?:-|\|)", theirs, re.MULTILINE) == re.findall(r"^(?:-|\|)", ours, re.MULTILINE)
     links = re.compile(r"\]\(([^)\s]+)\)|<(http\S+)>")
     other = {READMES[0].name, READMES[1].name}
+    # What is there in Chinese is linked to in Chinese.
+    theirs = theirs.replace("](docs/zh/", "](docs/")
     found, wanted = ([link for link in links.findall(text) if link[0] not in other] for text in (theirs, ours))
     assert sorted(found) == sorted(wanted)
     literal = re.compile(r"`([^`\n]+)`")

@@ -381,9 +381,9 @@ def certificates(host: Host, place: Path) -> Path:
     return certificate
 
 
-def block(language: str, beginning: str) -> str:
-    """Return the block of code of docs/access.md that begins so."""
-    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/access.md").read_text(), re.DOTALL)
+def block(language: str, beginning: str, page: str = "docs/access.md") -> str:
+    """Return the block of code of a page that begins so."""
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     [found] = [each for each in blocks if each.startswith(beginning)]
     return found
 
@@ -424,7 +424,8 @@ def test_nginx_as_the_document_says(host: Host, far: Far, tmp_path: Path) -> Non
     certificate = certificates(host, tmp_path)
     port = started(host, "alice")
     shown = token(host, "panel", "send")
-    host.write("/etc/nginx/conf.d/wxcontroller.conf", block("nginx", "# /etc/nginx/conf.d").encode())
+    configuration = block("nginx", "# /etc/nginx/conf.d", "docs/howto/reverse-proxy.md")
+    host.write("/etc/nginx/conf.d/wxcontroller.conf", configuration.encode())
     host.write(SETTINGS, f'allow_hosts = ["{NAME}"]\n'.encode())
     host.run("systemctl", "reload", "wxcontroller.service")
     host.run("systemctl", "start", "nginx.service")

@@ -27,7 +27,7 @@ from wxcontroller.core.targets import Targets
 ROOT = Path(__file__).parents[3]
 MAN = ROOT / "docs/man"
 PAGES = sorted(str(path.relative_to(MAN)).removesuffix(".scd") for path in MAN.rglob("*.scd"))
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def source(page: str) -> str:

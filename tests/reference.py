@@ -1,0 +1,273 @@
+"""Writes docs/reference from the tables that the code itself goes by; `make docs`.
+
+tests/unit/cli/test_reference.py holds the pages to what this makes.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from wxcontroller.cli.exits import EXITS
+from wxcontroller.client.reporting import _EVENTS, _FOR_CHECK_EVENT, DEFAULT_EVENTS
+from wxcontroller.controller.errors import KINDS
+from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.settings import OBSOLETE, Listen, Settings
+from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.core.targets import Targets
+
+ROOT = Path(__file__).resolve().parents[1]
+_WRAPPER = textwrap.TextWrapper(118, break_long_words=False, break_on_hyphens=False)
+PLACE = ROOT / "docs/reference"
+_MADE = "<!-- Made from the code by `make docs`: change it there. -->"
+# What reports of events have in `params`, and when they come.
+EVENTS: Mapping[str, tuple[str, str]] = {
+    "login": (
+        "[1], [0], [-1, words]",
+        "logged in by the phone (1) or by what was stored (0); refused (-1)",
+    ),
+    "stop": ("[]", "the account's program ends in an orderly way"),
+    "state_change": ("[old, new]", "the state is another one"),
+    "input_qrcode": ("[file, base64 of the JPEG]", "there is a QR code to scan"),
+    "new_friend": ("[FRIEND]", "somebody is a contact who was none"),
+    "lose_friend": ("[FRIEND]", "somebody is no contact any more"),
+    "new_group": ("[GROUP]", "a group is known that was not"),
+    "lose_group": ("[GROUP]", "a group was left, or is gone"),
+    "new_group_member": ("[MEMBER, GROUP]", "somebody is in a group"),
+    "lose_group_member": ("[MEMBER, GROUP]", "somebody is not in a group any more"),
+    "friend_request": ("[id, displayname, words, ticket]", "somebody asks to be a friend; for accept_friend_request"),
+    "friend_property_change": ("[FRIEND, property, old, new]", "something about a contact is different"),
+    "group_property_change": ("[GROUP, property, old, new]", "something about a group is different"),
+    "group_member_property_change": ("[MEMBER, property, old, new]", "something about a member is different"),
+    "user_property_change": ("[USER, property, old, new]", "something about the account itself is different"),
+    "update_user": ("[USER]", "the account itself was loaded, after a login"),
+    "update_friend": ("[FRIEND, …]", "the contacts were loaded, after a login"),
+    "update_group": ("[GROUP, …]", "the groups were loaded, after a login"),
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
+
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    head = list(head)
+    return "\n".join([line(head), line("---" for _ in head), *(line(row) for row in rows)])
+
+
+def document(*parts: str) -> str:
+    """Return the parts of a page, one below the other, with paragraphs in lines."""
+    kept = ("#", "|")
+    return "\n\n".join(part if part.startswith(kept) else _WRAPPER.fill(part) for part in parts)
+
+
+def code(text: object) -> str:
+    return f"`{text}`" if str(text) else ""
+
+
+def settings() -> str:
+    def rows(of: type[Settings] | type[AlertSettings]) -> list[tuple[str, ...]]:
+        shown = [entry for entry in fields(of) if entry.name not in ("alerts", "client")]
+        return [(code(each.name), code(toml(getattr(of(), each.name))), each.metadata["doc"]) for each in shown]
+
+    return document(
+        "# Settings",
+        "Keys of `/etc/wxcontroller/wxcontroller.toml` and the files in `wxcontroller.toml.d` beside it, which "
+        "win. [wxcontroller.toml(5)](../man/wxcontroller.toml.5.scd) explains each at length. Durations are in "
+        "seconds.",
+        table(["key", "default", "what it is"], rows(Settings)),
+        "The table `[client]` has defaults of the accounts' [options](options.md).",
+        "## The table [alerts]",
+        table(["key", "default", "what it is"], rows(AlertSettings)),
+        "## Without effect",
+        "Options of the original controller that are accepted and said to do nothing:",
+        table(["key", "why"], [(code(name), why) for name, why in OBSOLETE.items()]),
+    )
+
+
+def toml(value: object) -> str:
+    """Return a default as it would stand in the file."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return f"{value:g}" if isinstance(value, float) else str(value)
+        case Targets():
+            return "[]"
+        case tuple():
+            return "[" + ", ".join(toml(each) for each in value) + "]"
+        case Listen():
+            return f'{{ host = "{value.host}", port = {value.port} }}'
+        case _:
+            return f'"{value}"'
+
+
+def options() -> str:
+    def rows(origin: Origin) -> list[tuple[str, ...]]:
+        chosen = [option for option in OPTIONS.values() if option.origin is origin]
+        return [(code(one.name), code(one.default), one.meaning, code(one.variable)) for one in chosen]
+
+    head = ["option", "default", "what it is", "variable"]
+    ignored = [code(one.name) for one in OPTIONS.values() if one.origin is Origin.IGNORED]
+    return document(
+        "# Options of accounts",
+        "Given at a start (`wxctl start alice --option send_interval=5`, parameters of `/openwx/start_client`), "
+        "under `[client]` in the [settings](settings.md), or as variables in "
+        "`/etc/wxcontroller/clients/INSTANCE.env`. [wxclient(8)](../man/wxclient.8.scd) explains each at length.",
+        "## For requests and settings",
+        table(head, rows(Origin.REQUEST)),
+        "## For settings only",
+        "No request can set these.",
+        table(head, rows(Origin.SETTINGS)),
+        "## Without effect",
+        "The original's, accepted from old scripts: " + ", ".join(ignored) + ".",
+    )
+
+
+def states() -> str:
+    words = comments(LoginState)
+    login = [(code(state), code(state.word), words[state.name]) for state in LoginState]
+    return document(
+        "# States",
+        "An account has three: what is wanted, what its unit is in, and where its login is.",
+        "## Login",
+        "`login_state` under `/v1` and in wxctl; `state` under `/openwx`, in reports and in the state file, where "
+        "words are the original's.",
+        table(["login_state", "state", "what it is"], login),
+        "## Unit",
+        "systemd's ActiveState; `absent`: it has not loaded the unit.",
+        table(
+            ["unit_state", "has a process"],
+            [(code(state), "yes" if state.has_process else "no") for state in UnitState],
+        ),
+        "## Wanted",
+        "What somebody asked for; it outlasts reboots: " + ", ".join(code(each) for each in Desired) + ".",
+    )
+
+
+def comments(of: type) -> Mapping[str, str]:
+    """Return what is said behind each member of an enum."""
+    return dict(re.findall(r'^ +([A-Z_]+) = "\w+"  # (.*)$', inspect.getsource(of), re.MULTILINE))
+
+
+def events() -> str:
+    assert set(EVENTS) == _EVENTS, "this list and that of the code are different"
+    rows = [
+        (code(name), code(params), when, yes(name in DEFAULT_EVENTS), yes(name in _FOR_CHECK_EVENT))
+        for name, (params, when) in EVENTS.items()
+    ]
+    return document(
+        "# Events",
+        'Reports with `"post_type": "event"`: `event` is the name, `params` a list. Those that are not reported by '
+        "default are when the option `post_event_list` names them. What `check_event` hands out is marked. "
+        "`receive_message` and `send_message` are in [kinds of messages](../messages.md); how all of them arrive "
+        "is in [events and their delivery](../deliveries.md).",
+        table(["event", "params", "when", "by default", "check_event"], rows),
+    )
+
+
+def yes(is_so: bool) -> str:
+    return "yes" if is_so else ""
+
+
+def journal() -> str:
+    catalog = (ROOT / "systemd/wxcontroller.catalog").read_text(encoding="utf-8")
+    parts = []
+    for event in Event:
+        entry = catalog.partition(f"-- {MESSAGE_IDS[event]}\n")[2].partition("\n-- ")[0]
+        head, _, words = entry.partition("\n\n")
+        subject = re.search(r"^Subject: (.*)$", head, re.MULTILINE)
+        assert subject, f"{event} is not in the catalog"
+        told = subject[1].replace("@WX_ACCOUNT@", "NAME").replace("@WX_STATE@", "STATE")
+        parts.append(f"## {event}\n\n{told}. `MESSAGE_ID={MESSAGE_IDS[event]}`\n\n{words.strip()}")
+    return document(
+        "# Journal",
+        "Lines that matter have the field `WX_EVENT`, with one of the words below: `journalctl WX_EVENT=parked`, "
+        "and with `-x` the explanation too. `WX_ACCOUNT` is the account, `WX_STATE` its state. Levels of "
+        "`log_level`, from the most to the least: " + ", ".join(LEVELS) + ".",
+        *parts,
+    )
+
+
+def exit_codes() -> str:
+    return document(
+        "# Exit codes",
+        "Of wxctl, which with `--json` tells the word too; `wxcontroller` and the accounts' programs end with those "
+        "of them that apply. systemd does not try again after 2 and 78.",
+        table(
+            ["code", "word", "what it says"],
+            [(str(number), code(word), said) for number, (word, said) in sorted(EXITS.items())],
+        ),
+    )
+
+
+def first_line(of: type) -> str:
+    return (
+        inspect.cleandoc(of.__doc__ or "")
+        .partition("\n\n")[0]
+        .replace("\n", " ")
+        .replace(" ``", " `")
+        .replace("``", "`")
+    )
+
+
+def errors() -> str:
+    known = {kind.code: (kind.status, first_line(error)) for error, kind in reversed(KINDS)}
+    rows = [(str(status), code(word), said) for word, (status, said) in known.items()]
+    others = sorted(set(raised()) - set(known))
+    return document(
+        "# Errors of /v1",
+        'A failure is `{"error": {"code": …, "message": …, "remedy": …}}`: the word for programs, what failed and '
+        "what to do for people. Those of `/openwx` are in [compatibility](../compatibility.md) and "
+        "[sends](../sends.md).",
+        table(["status", "code", "what it says"], sorted(rows)),
+        "Told where they happen, outside of that table: " + ", ".join(code(word) for word in others) + ".",
+        "Anything else that is expected to fail is status 500, code `failed`. What is not expected is `internal`, "
+        "with a number that the journal has too.",
+    )
+
+
+def raised() -> Iterable[str]:
+    """Yield the words for failures that stand in calls which answer with one."""
+    makers = ("Refused", "error_object", "_answer", "_refused", "refuse")
+    for path in [*(ROOT / "wxcontroller/controller").rglob("*.py"), *(ROOT / "wxcontroller/client/v1").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+                name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                words = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                told = [word for word in words if isinstance(word, str) and re.fullmatch(r"[a-z]+(-[a-z]+)*", word)]
+                if name in makers:
+                    yield from told[:1]
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings": settings,
+    "options": options,
+    "states": states,
+    "events": events,
+    "journal": journal,
+    "exit-codes": exit_codes,
+    "errors": errors,
+}
+
+
+def page(name: str) -> str:
+    """Return a page's whole text."""
+    return f"{_MADE}\n\n{PAGES[name]()}\n"
+
+
+def main() -> None:
+    PLACE.mkdir(exist_ok=True)
+    for name in PAGES:
+        (PLACE / f"{name}.md").write_text(page(name), encoding="utf-8")
+        print(f"docs/reference/{name}.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The documents' blocks of code, and a reader who does what they say. As a command it lists what is run and what not:
+
+/usr/bin/python3 -m tests.system.pages
+"""
+
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.system.host import ENVIRONMENT, Host
+
+ROOT = Path(__file__).resolve().parents[2]
+# The tutorial comes first: it installs.
+PAGES = [
+    "docs/tutorial.md",
+    "README.md",
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/howto").glob("*.md")),
+]
+TRANSLATED = [*sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/zh").rglob("*.md")), "README.zh-CN.md"]
+_BLOCK = re.compile(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = "no-test: "
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of code of a page. ``reason``: why it can't be run in a test host, "" when it can."""
+
+    page: str
+    line: int
+    language: str
+    reason: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        """The file that the block says it is, by its first line; "" for none."""
+        found = re.match(r"# (/\S+)", self.text)
+        return found[1] if found and self.language != "sh" else ""
+
+    @property
+    def unit(self) -> str:
+        """The unit that the block is a drop-in for, by its first line."""
+        found = re.match(r"# systemctl edit (\S+)\n", self.text)
+        return found[1] if found and self.language == "ini" else ""
+
+    @property
+    def done(self) -> bool:
+        """Whether a reader does something with it."""
+        return self.language == "sh" or bool(self.file or self.unit)
+
+
+def blocks(page: str) -> list[Block]:
+    """Return what is between fences, in order."""
+    source = (ROOT / page).read_text(encoding="utf-8")
+    found = []
+    for match in _BLOCK.finditer(source):
+        remark = match[2] or ""
+        assert not remark or remark.startswith(NOT_RUN), f"{page}: what does {remark!r} mean?"
+        line = source.count("\n", 0, match.start()) + 1
+        found.append(Block(page, line, match[1], remark.removeprefix(NOT_RUN), match[3]))
+    return found
+
+
+@dataclass(eq=False)
+class Shell:
+    """One shell of root's in the host, as the reader of a page has it open: what a block sets, the next one sees."""
+
+    process: "subprocess.Popen[str]"
+    _lines: list[str] = field(default_factory=list)
+    _news: threading.Condition = field(default_factory=threading.Condition)
+    _ended: bool = False
+
+    @classmethod
+    @contextmanager
+    def open(cls, host: Host, directory: str) -> Iterator["Shell"]:
+        host.run("mkdir", "-p", directory)
+        enter = ["nsenter", "-a", "-r", "-w", "-t", str(host.leader), "--"]
+        process = subprocess.Popen(
+            [*enter, "bash", "--norc", "-o", "errexit", "-o", "pipefail"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=ENVIRONMENT,
+            text=True,
+        )
+        shell = cls(process)
+        threading.Thread(target=shell._read, daemon=True).start()
+        try:
+            shell._tell(f"cd {directory}")
+            yield shell
+        finally:
+            process.kill()
+            process.wait()
+
+    def do(self, block: str, seconds: float = 60) -> str:
+        """Run what stands in a block, and return what it prints. Fails when a command of it does."""
+        begin = len(self._lines)
+        self._tell(f"source /dev/stdin </dev/stdin <<'THE-END-OF-THE-BLOCK'\n{block}\nTHE-END-OF-THE-BLOCK")
+        self._tell("printf '\\n%s\\n' --block-done--")
+        with self._news:
+            ended = self._news.wait_for(lambda: self._ended or "--block-done--\n" in self._lines[begin:], seconds)
+            told = "".join(self._lines[begin:])
+        assert ended, f"not done after {seconds} s:\n{block}\n--- it printed:\n{told}"
+        assert "--block-done--\n" in self._lines[begin:], f"a command failed:\n{block}\n--- it printed:\n{told}"
+        return told.removesuffix("--block-done--\n")
+
+    def _tell(self, line: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            with self._news:
+                self._lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+
+def until_told(command: str, told: str) -> str:
+    """Return a command that goes on until Ctrl-C as one that ends when it has told something."""
+    return f"""{command} >/tmp/endless 2>&1 & endless=$!
+until grep -q -- '{told}' /tmp/endless; do kill -0 $endless; sleep 0.1; done
+kill $endless; wait $endless || true; cat /tmp/endless; rm /tmp/endless"""
+
+
+def original(page: str) -> str:
+    """Return the page that a page is the Chinese of."""
+    return "README.md" if page == "README.zh-CN.md" else page.replace("docs/zh/", "docs/")
+
+
+def main() -> None:
+    for page in PAGES:
+        for block in blocks(page):
+            if block.done:
+                what = f"not run: {block.reason}" if block.reason else "run"
+                print(f"{page}:{block.line}: {what}")
+                print("\n".join(f"    {line}" for line in block.text.splitlines()))
+
+
+if __name__ == "__main__":
+    main()

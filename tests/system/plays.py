@@ -1,0 +1,189 @@
+"""What readers of the documents do beside the commands, with the phone mostly, and what they see."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.certificates import self_signed
+from tests.system.actors import Caller, Phone, until
+from tests.system.host import Host
+
+UIN = "1234567001"
+EXAMPLE_NAMES = "127.0.0.1 proxy.example wx.example hooks.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where plays take place."""
+
+    host: Host
+    phone: Phone
+    caller: Caller
+
+
+Act = Callable[[Stage], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What is done before a block of a page, the one with ``text``, and while it runs."""
+
+    page: str
+    text: str
+    before: Act | None = None
+    beside: Act | None = None
+
+
+def scan(stage: Stage) -> None:
+    """Scan the code that waits and confirm."""
+    uuid = stage.phone.waiting_login(60)
+    stage.phone.scan(uuid, UIN)
+    stage.phone.confirm(uuid)
+
+
+def write(stage: Stage) -> None:
+    stage.phone.write(UIN, "同事小明", "are you there?")
+
+
+def write_to_reader(stage: Stage) -> None:
+    """Write when somebody reads the stream."""
+    until(lambda: b"heartbeat" in stage.host.run("cat", "/tmp/endless", check=False).stdout, 20, "a reader")
+    write(stage)
+
+
+def write_until_seen(stage: Stage) -> None:
+    """Write again until a reader of whom nothing is seen before has told something."""
+
+    def seen() -> bool:
+        write(stage)
+        return bool(stage.host.run("cat", "/tmp/endless", check=False).stdout)
+
+    until(seen, 20, "a reader")
+
+
+def a_file_to_send(stage: Stage) -> None:
+    stage.host.write("/root/checkout/report.pdf", b"%PDF-1.7\n" + bytes(1000))
+
+
+def first_start(stage: Stage) -> None:
+    stage.host.run("wxctl", "remove", "alice", "--yes", check=False)
+
+
+def logged_in(stage: Stage) -> None:
+    """Have alice running, as in the pages that are about something else."""
+    starting = threading.Thread(target=stage.host.run, args=("wxctl", "start", "alice"))
+    starting.start()
+    scan(stage)
+    starting.join(60)
+    stage.caller.until_state("alice", "running")
+
+
+def scanned_and_in_a_group_called_home(stage: Stage) -> None:
+    scan(stage)
+    stage.caller.until_state("alice", "running")
+    group = stage.phone.world(UIN)["groups"][0]["wxid"]
+    stage.phone.call("POST", f"/accounts/{UIN}/change", {"who": group, "name": "家人"})
+    until(lambda: stage.caller.openwx("search_group", client="alice", displayname="家人"), 20, "the group's name")
+
+
+def certificate(stage: Stage) -> None:
+    """Be certbot, and a machine that trusts who signed."""
+    with tempfile.TemporaryDirectory() as place:
+        made, key = self_signed(Path(place), "wx.example")
+        stage.host.write("/etc/letsencrypt/live/wx.example/fullchain.pem", made.read_bytes())
+        stage.host.write("/etc/letsencrypt/live/wx.example/privkey.pem", key.read_bytes(), 0o600)
+        stage.host.write("/usr/local/share/ca-certificates/wx.example.crt", made.read_bytes())
+    stage.host.run("update-ca-certificates")
+
+
+def proxies(stage: Stage) -> None:
+    """Have the proxies of the page on this machine."""
+    lines = ("Port 3128", "Listen 127.0.0.1", "Allow 127.0.0.0/8", "BasicAuth user password", "ConnectPort 2100")
+    stage.host.write("/etc/page-proxy.conf", "\n".join([*lines, ""]).encode())
+    run = ("systemd-run", "--collect")
+    stage.host.run(*run, "--unit=page-http", "tinyproxy", "-d", "-c", "/etc/page-proxy.conf")
+    stage.host.run(
+        *(*run, "--unit=page-socks", "microsocks", "-i", "127.0.0.1", "-p", "1080", "-u", "user", "-P", "password")
+    )
+
+
+def empty_machine(stage: Stage) -> None:
+    """Make the machine the new one, on which nothing is."""
+    stage.host.run("systemctl", "stop", "wxclient.target", "wxcontroller.service")
+    stage.host.run(
+        "sh", "-c", "rm -rf /var/lib/wxcontroller/* /var/lib/private/wxclient/* /etc/wxcontroller/clients/*"
+    )
+    stage.host.run("sh", "-c", "rm -rf /etc/wxcontroller/wxcontroller.toml.d/* /etc/wxcontroller/clients/*")
+    stage.host.run("systemd-tmpfiles", "--create", "wxcontroller.conf")
+
+
+# In the place of Mojo-Weixin: it says that it runs, and answers.
+MOJO_WEIXIN = r"""
+package Mojo::Weixin;
+use IO::Socket::INET;
+sub new { return bless {}, shift }
+sub load { my ($self, $plugin, %given) = @_; $self->{port} = $given{data}{listen}[0]{port} }
+sub run {
+    my $self = shift;
+    open(my $file, ">", $ENV{MOJO_WEIXIN_STATE_PATH}) or die "state: $!";
+    print $file qq({"account":"$ENV{MOJO_WEIXIN_ACCOUNT}","state":"running","port":$self->{port},"pid":$$});
+    close($file);
+    print STDERR "the stand-in runs at log level $ENV{MOJO_WEIXIN_LOG_LEVEL}\n";
+    my $here = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $self->{port}, Listen => 5)
+        or die "port: $!";
+    while (my $caller = $here->accept) {
+        while (my $line = <$caller>) { last if $line =~ /^\s*$/ }
+        print $caller "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{}";
+        close($caller);
+    }
+}
+1;
+"""
+
+
+def stand_in(stage: Stage) -> None:
+    stage.host.write("/usr/local/share/perl/lib/perl5/Mojo/Weixin.pm", MOJO_WEIXIN.encode())
+
+
+PLAYS = [
+    Play("README.md", "wxctl start alice\n", beside=scan),
+    Play("README.md", "report.pdf", before=a_file_to_send, beside=write_until_seen),
+    Play("README.md", "start_client", before=first_start),
+    Play("README.md", "check_client", before=scanned_and_in_a_group_called_home),
+    Play("README.md", "check_event", beside=write),
+    Play("docs/tutorial.md", "curl -sN", beside=write_to_reader),
+    Play("docs/howto/reverse-proxy.md", "nginx -t", before=certificate),
+    Play("docs/howto/egress-proxies.md", "/root/alice.proxy\nwxctl start", before=proxies, beside=scan),
+    Play("docs/howto/backup-and-move.md", "umask 077\ntar", before=logged_in),
+    Play("docs/howto/backup-and-move.md", "tar -C / -xpf /root/wx.tar", before=empty_machine),
+    Play("docs/howto/backup-and-move.md", "wxctl import", before=first_start),
+    Play("docs/howto/migrate-from-perl.md", "wxctl start alice", beside=scan),
+    Play("docs/howto/perl-client.md", "wxclient.pl <<", before=stand_in),
+]
+# Commands that are ended by Ctrl-C, and what is seen of them before.
+ENDLESS: Mapping[str, str] = {
+    "wxctl events alice": "are you there",
+    "wxctl logs alice -f": "running",
+    "curl -sN 'http://127.0.0.1:2000/v1/events?account=alice'": "are you there",
+}
+# What blocks must have told, besides that no command failed and no answer was a refusal.
+TOLD: Mapping[tuple[str, str], str] = {
+    ("docs/tutorial.md", "wxctl status alice"): "login: running",
+    ("docs/tutorial.md", 'receive 1234567001 小明 "are you there?"'): "you said: are you there?",
+    ("docs/tutorial.md", "journalctl -u echo-bot"): '"content": "are you there?"',
+    ("docs/tutorial.md", "python3 - <<"): "or at nine",
+    ("docs/tutorial.md", "journalctl -x"): '"scan": with a QR code',
+    ("docs/tutorial.md", "systemctl kill"): "you said: still there?",
+    ("docs/howto/reverse-proxy.md", "%{http_code}"): "401",
+    ("docs/howto/reverse-proxy.md", "curl -fsS"): '{"accounts":',
+    ("docs/howto/egress-proxies.md", "wxctl status alice"): "http://proxy.example:3128",
+    ("docs/howto/alerts.md", "page-ops"): "",
+    ("docs/howto/alerts.md", "-u 'wxcontroller-alert@*'"): "urgent: ",
+    ("docs/howto/alerts.md", "chmod 640"): "webhook: delivered",
+    ("docs/howto/backup-and-move.md", "-xpf /root/wx.tar"): "alice is running",
+    ("docs/howto/backup-and-move.md", "wxctl import"): "alice is running",
+    ("docs/howto/migrate-from-perl.md", "send_friend_message"): '"state":"running"',
+    ("docs/howto/perl-client.md", "check_client"): "the stand-in runs at log level debug",
+}
