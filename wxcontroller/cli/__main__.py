@@ -15,6 +15,7 @@ from wxcontroller.cli.doctor import doctor
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short, word_of
+from wxcontroller.cli.language import speak
 from wxcontroller.cli.lifecycle import add, logout, remove, restart, start, stop
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.options import set_, show
@@ -71,6 +72,7 @@ for _verb in (
 def main() -> int:
     """Run one command and return its exit code; expected failures are told in words on standard error."""
     session = Session()
+    speak(cli)
     try:
         result = cli.main(prog_name="wxctl", standalone_mode=False, obj=session)
     except WxError as problem:

@@ -281,7 +281,11 @@ class Sending:
             sent = await self._outcome(jobs, ended, latest)
             if sent["code"] != 0 or Part.MEDIA in known.parts or seconds is None:
                 return sent
-            found = await reply_after(self.parts.log, known.target, known.event) if not jobs else None
+            found = None
+            if not jobs:
+                # What was heard just before is on its way to the log, where it is looked for.
+                await self.parts.log.settled(STORE_SECONDS)
+                found = await reply_after(self.parts.log, known.target, known.event)
             answer = found or await self._replied(sent, reply, seconds, latest)
         return await self._kept(Request(known.key, known.fingerprint, known.call), answer)
 

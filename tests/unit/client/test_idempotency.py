@@ -217,6 +217,31 @@ async def test_a_reply_that_came_when_nobody_waited_any_more_is_found(start: Sta
     assert again.driver.sends == []
 
 
+async def test_a_reply_that_is_still_on_its_way_to_the_disk_is_found(start: Start) -> None:
+    question = {**ANN, "timeout": "3"}
+    client = start()
+    await client.login()
+    asked = asyncio.create_task(ask(client, question, "consult"))
+    await until(lambda: len(client.driver.sends) == 1)
+    assert (await ask(client, ANN, key="second"))[1]["code"] == 0
+    await client.stop()
+    with contextlib.suppress(aiohttp.ClientError):
+        await asked
+    again = start()
+    await again.login()
+    busy = sqlite3.connect(again.paths.state("alice") / "events.db", isolation_level=None)
+    with contextlib.closing(busy):
+        busy.execute("BEGIN IMMEDIATE")  # nothing can be written meanwhile
+        again.driver.play([message("yes", id="42")])
+        await until(again.driver.script.empty)
+        reply = asyncio.create_task(ask(again, question, "consult"))
+        _, pending = await asyncio.wait({reply}, timeout=0.5)
+        assert pending
+        busy.execute("ROLLBACK")
+    expected = {"id": "42", "reply": "yes", "code": 0, "status": "success"}
+    assert (await reply)[1] == expected
+
+
 @pytest.mark.parametrize("key", ["ü", "a\tb", "x" * 256])
 async def test_a_key_that_is_none_is_refused(start: Start, key: str) -> None:
     client = start()

@@ -22,6 +22,7 @@ STATUS: JsonObject = {
         **{"delivered": 40, "failed": 5, "refused": 2, "dropped": 0, "last_error": "it answers 500"},
     },
     "messages": {"received": {"text": 12, "image": 1}, "sent": {"text": 4}, "sent_elsewhere": {}, "not_sent": 1},
+    "memory": 31_000_000,
     "media": {"files": 1, "bytes": 900},
     "roster": {"contacts": 5, "groups": 1, "members": 9},
     "user": {"id": "@secret", "name": "a chat's name"},
@@ -74,6 +75,7 @@ async def test_an_account_is_told_in_figures(host: Machine) -> None:
     assert of(found, "wxclient_sends_waiting", account="alice") == 3
     assert of(found, "wxclient_deliveries_waiting", account="alice") == 7
     assert of(found, "wxclient_deliveries_dead", account="alice") == 2
+    assert of(found, "wxclient_memory_bytes", account="alice") == 31_000_000
     by_result = {"delivered": 40, "failed": 5, "dead": 2, "dropped": 0}
     for result, count in by_result.items():
         assert of(found, "wxclient_deliveries_total", account="alice", result=result) == count

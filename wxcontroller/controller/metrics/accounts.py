@@ -20,11 +20,8 @@ DIRECTIONS = ("received", "sent", "sent_elsewhere")
 # Where an account's status has the figure, and what it is.
 _GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("start_time_seconds", ("start_time",), "When the account's program began, seconds since 1970."),
-    (
-        "last_sync_timestamp_seconds",
-        ("last_sync_time",),
-        "When WeChat was heard last, since 1970; 0: not yet.",
-    ),
+    ("memory_bytes", ("memory",), "Memory that is the account's program's own."),
+    ("last_sync_timestamp_seconds", ("last_sync_time",), "When WeChat was heard last, since 1970; 0: not yet."),
     ("sends_waiting", ("queue", "waiting"), "Messages that wait to be sent."),
     (
         "sends_oldest_timestamp_seconds",

@@ -1,0 +1,119 @@
+"""The help in the reader's language, by gettext: LANGUAGE, LC_ALL, LC_MESSAGES and LANG say which.
+
+What wxctl tells of accounts, and errors, are the words of the controller and stay English.
+"""
+
+import gettext
+import inspect
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import click
+
+LOCALE = Path(__file__).parent / "locale"
+# The domain in which click looks for its own words.
+DOMAIN = "messages"
+_EXAMPLES = re.compile(r"(Examples?:)( wxctl .*)")
+# A line may end at a Chinese character, but not before a comma or closing bracket, nor behind an opening one.
+_OPENING, _CLOSING = "（“《", "，。；：、）”》！？…"
+_WIDE = "\u3000-\u303f\u4e00-\u9fff\uff00-\uffef"
+_PIECE = re.compile(
+    rf"[{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}{_OPENING}{_CLOSING}]+)[{_CLOSING}]*|[{_OPENING}{_CLOSING}]+|\s+"
+)
+
+
+def speak(command: click.Command) -> None:
+    """Translate a command, and what is below it, when there is a catalog of the reader's language."""
+    catalog = gettext.translation(DOMAIN, LOCALE, fallback=True)
+    if isinstance(catalog, gettext.GNUTranslations):
+        gettext.bindtextdomain(DOMAIN, str(LOCALE))
+        _translate(command, catalog.gettext)
+
+
+def texts(command: click.Command) -> Iterator[str]:
+    """Yield what a catalog has to have of a command and what is below it."""
+    for text in (command.help, command.short_help, command.epilog, *(each.help for each in _options(command))):
+        for paragraph in _paragraphs(text):
+            yield _key(paragraph)[0]
+    for inner in _inner(command):
+        yield from texts(inner)
+
+
+def _translate(command: click.Command, said: Callable[[str], str]) -> None:
+    def whole(text: str | None) -> str | None:
+        keys = [_key(paragraph) for paragraph in _paragraphs(text)]
+        return "\n\n".join(said(key) + rest for key, rest in keys) if text else text
+
+    command.context_class = _Context
+    command.help, command.epilog = whole(command.help), whole(command.epilog)
+    # click would take an English sentence's end for it.
+    command.short_help = whole(command.short_help) or "".join((command.help or "").partition("。")[:2])
+    for option in _options(command):
+        option.help = whole(option.help)
+    for inner in _inner(command):
+        _translate(inner, said)
+
+
+def _options(command: click.Command) -> list[click.Option]:
+    return [each for each in command.params if isinstance(each, click.Option)]
+
+
+def _inner(command: click.Command) -> list[click.Command]:
+    return list(command.commands.values()) if isinstance(command, click.Group) else []
+
+
+def _paragraphs(text: str | None) -> list[str]:
+    return inspect.cleandoc(text).split("\n\n") if text else []
+
+
+def _key(paragraph: str) -> tuple[str, str]:
+    """Return what of a paragraph is translated, and what follows: examples are the same in all languages."""
+    if paragraph.startswith("\b"):
+        return paragraph, ""
+    words = " ".join(paragraph.split())
+    examples = _EXAMPLES.fullmatch(words)
+    return (examples[1], examples[2]) if examples else (words, "")
+
+
+def columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of a paragraph; one that begins with a backspace has its own."""
+    if text.startswith("\b\n"):
+        return text[2:].splitlines()
+    lines = [""]
+    for piece in _PIECE.findall(" ".join(text.split())):
+        if columns(lines[-1] + piece.rstrip()) > width and lines[-1]:
+            lines[-1] = lines[-1].rstrip()
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return lines
+
+
+class _Formatter(click.HelpFormatter):
+    """click's, but by columns of a terminal, of which a Chinese character takes two."""
+
+    def write_text(self, text: str) -> None:
+        indent = " " * self.current_indent
+        blocks = [wrapped(each, self.width - self.current_indent) for each in text.split("\n\n")]
+        self.write("\n\n".join("\n".join(indent + line for line in block) for block in blocks) + "\n")
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        first = min(max(columns(term) for term, _ in rows), col_max) + col_spacing
+        margin = " " * (self.current_indent + first)
+        for term, text in rows:
+            lines = wrapped(text, max(self.width - len(margin), 10))
+            head = " " * self.current_indent + term
+            if columns(term) > first - col_spacing:
+                self.write(f"{head}\n")
+                head = ""
+            self.write(f"{head:{len(margin)}}{lines[0]}".rstrip() + "\n")
+            self.write("".join(f"{margin}{line}\n" for line in lines[1:]))
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
