@@ -14,10 +14,12 @@ TORTURE_SEED =
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
+# System tests mostly wait. Each file stays in one process, with a booted host of its own.
+SIDE_BY_SIDE = -n 3 --dist loadfile --no-loadscope-reorder
 
 TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools \
 	lintian scdoc iproute2 mypy python3-venv gettext python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
-	python3-pytest-timeout python3-hypothesis python3-openapi-spec-validator python3-aiohttp python3-aiohttp-socks \
+	python3-pytest-timeout python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator python3-aiohttp python3-aiohttp-socks \
 	python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify python3-segno python3-prometheus-client prometheus \
 	python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts \
 	autopkgtest unzip chromium chromium-driver python3-selenium fonts-noto-cjk
@@ -40,7 +42,7 @@ docs: ## write docs/reference from the code's own tables
 	$(PYTHON) -m tests.reference
 
 test: deb ## everything: lint, unit, contract and system tests
-	exec $(PYTEST) tests --durations=10 </dev/null
+	exec $(PYTEST) tests $(SIDE_BY_SIDE) --durations=15 </dev/null
 
 lint: deps ## style, types, import layers, units
 	exec $(PYTEST) tests/lint </dev/null
@@ -52,7 +54,7 @@ test-page: deb ## the dashboard in Chromium; screenshots are kept in build/page
 	exec $(PYTEST) tests/page </dev/null
 
 test-system: deb ## what runs in the booted host
-	exec $(PYTEST) tests/system </dev/null
+	exec $(PYTEST) tests/system $(SIDE_BY_SIDE) </dev/null
 
 torture: deb ## long runs: a million inputs, 10,000 messages while all breaks, 200 restarts (TORTURE_INPUTS=, …; 0: not)
 	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.terminal import TerminalReporter
 
 from tests.system.host import Host
 
 ROOT = Path(__file__).parents[2]
-# Lines for the end of a run.
-TABLES = pytest.StashKey[list[str]]()
 _JOURNAL_UNITS = ("wxcontroller.service", "wxclient@*.service", "wxclient-prepare@*.service")
 
 
@@ -39,14 +36,6 @@ def bare_host(request: pytest.FixtureRequest) -> Iterator[Host]:
     """A booted host that has never seen the product."""
     with Host.up(_name(request) + "-bare") as booted:
         yield booted
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """Print what tests have counted."""
-    if lines := config.stash.get(TABLES, []):
-        terminalreporter.section("requests of the contract's tests")
-        for line in lines:
-            terminalreporter.write_line(line)
 
 
 def _name(request: pytest.FixtureRequest) -> str:

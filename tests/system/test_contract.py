@@ -11,12 +11,12 @@ from functools import partial
 
 import pytest
 
+from tests.conftest import TABLES
 from tests.contract.document import CONTRACT, Failure, Parameter, Row, rows
 from tests.system import contract_checks as checks
 from tests.system import contract_controller as controller
 from tests.system import contract_errors as errors
 from tests.system import contract_states as states
-from tests.system.conftest import TABLES
 from tests.system.contract_checks import How, Request
 from tests.system.contract_tally import Asked
 from tests.system.contract_world import LOGGED_OUT, WITH_PROCESS, WITHOUT_PROCESS, Form, State, Way, World, made
