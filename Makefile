@@ -15,7 +15,7 @@ TORTURE_SEED =
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
 # System tests mostly wait. Each file stays in one process, with a booted host of its own.
-SIDE_BY_SIDE = -n 3 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE = -n 3 --dist loadfile
 
 TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools \
 	lintian scdoc iproute2 mypy python3-venv gettext python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
