@@ -86,6 +86,7 @@ _OWN: dict[str, str] = {
     "wxcontroller.cli.events": "the controller's own stream, read as in 'streams of accounts'",
     "wxcontroller.cli.doctor.network": "the option server, checked by 'options'",
     "wxcontroller.controller.v1.options": "options as they are stored, checked by 'options'",
+    "wxcontroller.controller.page.assets": "texts in its own scripts",
     "wxcontroller.cli.credential": "root's own file, read as root alone",
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
     "wxcontroller.client.resuming": "names a file that was fetched just now",

@@ -49,7 +49,7 @@ def write(stage: Stage) -> None:
 
 def write_to_reader(stage: Stage) -> None:
     """Write when somebody reads the stream."""
-    until(lambda: b"heartbeat" in stage.host.run("cat", "/tmp/endless", check=False).stdout, 20, "a reader")
+    until(lambda: b"heartbeat" in stage.host.run("cat", "/tmp/endless", check=False).stdout, 60, "a reader")
     write(stage)
 
 
@@ -60,7 +60,7 @@ def write_until_seen(stage: Stage) -> None:
         write(stage)
         return bool(stage.host.run("cat", "/tmp/endless", check=False).stdout)
 
-    until(seen, 20, "a reader")
+    until(seen, 60, "a reader")
 
 
 def a_file_to_send(stage: Stage) -> None:

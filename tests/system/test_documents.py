@@ -61,7 +61,7 @@ def follow(stage: Stage, shell: Shell, block: Block) -> None:
         each.start()
     told = shell.do(runnable(block.text))
     for each in beside:
-        each.join(60)
+        each.join(90)
     assert not failed, f"{block.page}:{block.line}: {failed}"
     for line in told.splitlines():
         refused = re.match(r'\{.*"code": ?(-?[1-9]\d*)|\{"error"', line)

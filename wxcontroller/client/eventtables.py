@@ -139,13 +139,14 @@ class Limits:
     """How long entries are kept, in seconds, and how many bytes of them; 0 is no limit.
 
     What is pending for longer than ``give_up`` is dead; the dead stay for ``keep_dead``. Beyond ``most_bytes`` first
-    what is done with goes, then the dead, and at last what is pending: that is lost, and counted.
+    what is done with goes, then the dead, and at last what is pending, if ``lose``: that is lost, and counted.
     """
 
     keep: float
     keep_dead: float
     give_up: float
     most_bytes: int
+    lose: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +342,14 @@ def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
     if limits.most_bytes:
         (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
         excess = int(real(size)) - limits.most_bytes
+        # Nothing goes while there is something left that may go before it: at the next call, if not at this one.
         number, excess = _shrink(db, ("delivered", "kept", "purged"), excess)
         forgotten += number
-        number, excess = _shrink(db, ("dead",), excess)
-        dead_forgotten += number
-        dropped, _ = _shrink(db, ("pending",), excess)
+        if number < _AT_ONCE:
+            number, excess = _shrink(db, ("dead",), excess)
+            dead_forgotten += number
+        if number < _AT_ONCE and limits.lose:
+            dropped, _ = _shrink(db, ("pending",), excess)
     if dropped:
         db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
     if forgotten or dead_forgotten or dropped:

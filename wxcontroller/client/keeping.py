@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.database import Unavailable
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 600.0
 # Between two looks when there is too much already: a look goes through the whole directory.
 SWEEP_PAUSE = 5.0
-# The log is looked at before its time when it has grown by so many bytes.
+# The log is looked at before its time when it has grown by so many bytes, or by a tenth of what it may have.
 _GROWTH = 16 * 1024 * 1024
 _DAY = 86400.0
 # Of the age or size at which something will be given up or lost.
@@ -45,6 +45,7 @@ class Keeping:
     log: EventLog
     inbox: Inbox
     sends: SendStore
+    _warned: bool = False  # that what is pending will be lost for its size
 
     async def run(self) -> None:
         limits = limits_of(self.config)
@@ -53,19 +54,21 @@ class Keeping:
                 await self._sweep(limits)
             except (Unavailable, OSError, sqlite3.DatabaseError) as problem:
                 log.error("what is too old can't be deleted: %s", problem)
-            await self._pause()
+            await self._pause(min(_GROWTH, limits.most_bytes // 10 or _GROWTH))
 
-    async def _pause(self) -> None:
-        """Wait until it is time, or until there is too much before."""
+    async def _pause(self, growth: int) -> None:
+        """Wait until it is time, or until the log has grown by so many bytes or there are too many media before."""
         await asyncio.sleep(SWEEP_PAUSE)
         size, end = self.log.counts.bytes, time.monotonic() + SWEEP_SECONDS
-        while (left := end - time.monotonic()) > 0 and self.log.counts.bytes - size < _GROWTH:
+        while (left := end - time.monotonic()) > 0 and self.log.counts.bytes - size < growth:
             if not await either(self.log.news, self.inbox.too_much, left) or self.inbox.too_much.is_set():
                 return
 
     async def _sweep(self, limits: Limits) -> None:
-        self._warn(limits)
-        swept = await self.log.sweep(limits)
+        warned = self._warn(limits)
+        # Nothing is lost at the look that is the first to tell of it.
+        swept = await self.log.sweep(replace(limits, lose=self._warned))
+        self._warned = warned
         where = redacted(self.config.post_api) or "nobody"
         if swept.given_up:
             log.error(
@@ -89,10 +92,10 @@ class Keeping:
                 "received media can't be looked through: %s; see to %s", problem.strerror, self.config.media_dir
             )
 
-    def _warn(self, limits: Limits) -> None:
-        """Tell what is about to be given up or lost."""
+    def _warn(self, limits: Limits) -> bool:
+        """Tell what is about to be given up or lost; returns whether it is about to be lost for its size."""
         counts = self.log.counts
-        full = limits.most_bytes and counts.pending_bytes > _WARN_AT * limits.most_bytes
+        full = limits.most_bytes > 0 and counts.pending_bytes > _WARN_AT * limits.most_bytes
         late = limits.give_up and counts.oldest and time.time() - counts.oldest > _WARN_AT * limits.give_up
         if full or late:
             log.error(
@@ -105,3 +108,4 @@ class Keeping:
                 else f"after {limits.give_up / _DAY:g} days they are dead letters",
                 extra=fields(Event.DELIVERY_LATE),
             )
+        return full

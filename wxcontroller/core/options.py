@@ -314,7 +314,7 @@ OPTIONS: Mapping[str, Option] = {
         Option("api_connections_max", "512", integer(8, 4000), "connections to the account's port", Origin.SETTINGS),
         Option("api_long_polls_max", "256", integer(1, 4000), "check_event and consult at a time", Origin.SETTINGS),
         Option("api_body_max", "67108864", integer(1024, 1 << 30), "largest body of a request", Origin.SETTINGS),
-        Option("api_bodies_max", "134217728", integer(1024, 1 << 32), "bytes of bodies at a time", Origin.SETTINGS),
+        Option("api_bodies_max", "536870912", integer(1024, 1 << 32), "bytes of bodies at a time", Origin.SETTINGS),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),

@@ -12,6 +12,7 @@ from tests.unit.controller.machine import TEMPLATE
 from wxcontroller.controller.openwx import start_options
 from wxcontroller.controller.statefiles import state_of
 from wxcontroller.controller.units import parse_list
+from wxcontroller.controller.v1.journal import line_of
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client, without_client
 from wxcontroller.core.envfile import MOST, parse, quote
@@ -46,6 +47,13 @@ def _state_file(data: bytes) -> None:
     for words in (state.status, state.reason, state.word, *(state.user or {}).values()):
         fit(words)
         assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in words)
+
+
+def _journal(data: bytes) -> None:
+    for raw in data.splitlines():
+        if (line := line_of(raw)) is not None:
+            json.dumps(line, allow_nan=False)
+            fit(str(line["message"]))
 
 
 def _units(data: bytes) -> None:
@@ -170,6 +178,17 @@ TARGETS = (
         ),
         ("wxcontroller.controller.statefiles", f"{_CORE}.jsontypes"),
         (NotJson,),
+    ),
+    Target(
+        "lines of the journal",
+        PROGRAM,
+        _journal,
+        (
+            b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795623697352121","PRIORITY":"4","MESSAGE":"m","WX_EVENT":"state"}',
+            b'{"MESSAGE":[104,105,255],"PRIORITY":null}\n{"__REALTIME_TIMESTAMP":"9"}',
+        ),
+        ("wxcontroller.controller.v1.journal",),
+        weight=1,
     ),
     Target("list of units", "systemd", _units, (_UNITS,), ("wxcontroller.controller.units",), weight=1),
     Target(

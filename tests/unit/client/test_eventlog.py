@@ -180,6 +180,23 @@ async def test_age_and_size_let_go_in_the_right_order(opened: "Callable[..., Eve
     assert await log.last() == 7
 
 
+async def test_nothing_is_lost_while_much_is_there_that_nobody_waits_for(opened: "Callable[..., EventLog]") -> None:
+    """More than one step of a sweep deletes."""
+    log = opened()
+    for number in range(2500):
+        log.append(report(number, content="x" * 100), deliver=False)
+    for number in range(20):
+        log.append(report(number, content="y" * 100), deliver=True)
+    await log.settled(10)
+    for entry in (await log.shown(Selection((State.PENDING,)), 100))[:10]:
+        log.died(entry, "it answers 410", 410)
+    await log.settled(10)
+    swept = await log.sweep(Limits(0, 0, 0, most_bytes=log.counts.bytes * 3 // 10))
+    assert (swept.dead_forgotten, swept.dropped) == (0, 0)
+    assert 1600 < swept.forgotten < 1900
+    assert (log.counts.pending, log.counts.dead) == (10, 10)
+
+
 async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: "Callable[..., EventLog]") -> None:
     log = opened()
     log.append(report(1), deliver=True)

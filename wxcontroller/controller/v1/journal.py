@@ -5,19 +5,19 @@ program reads what the account's units have said, and nothing else.
 """
 
 import asyncio
-import json
 from pathlib import Path
 
 from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 
 MOST_LINES = 1000
 _DEFAULT_LINES = 100
 _SECONDS = 15.0
 _MOST_BYTES = 8 * 1024 * 1024
+_LATEST = 1 << 62
 _INFO = 6  # what systemd takes a line for that tells no priority
 
 
@@ -31,7 +31,7 @@ async def journal(request: web.Request) -> web.Response:
     said = await _asked(
         shared.accounts.paths.journal_socket, f"{view.instance} {int(wanted)}\n", view.account.name.unit
     )
-    lines: list[JsonValue] = [line for each in said.splitlines() if (line := _line(each))]
+    lines: list[JsonValue] = [line for each in said.splitlines() if (line := line_of(each))]
     return json_response({"account": view.account.name.name, "lines": lines})
 
 
@@ -56,19 +56,24 @@ async def _asked(socket: Path, question: str, unit: str) -> bytes:
         ) from None
 
 
-def _line(raw: bytes) -> JsonObject | None:
+def line_of(raw: bytes) -> JsonObject | None:
     """Return one line as the page shows it, None for what is none."""
     try:
-        found = obj(json.loads(raw))
+        found = obj(read_json(raw))
     except ValueError:
         return None
     message = found.get("MESSAGE")
     if isinstance(message, list):  # bytes that are no text
         message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
     return {
-        "cursor": text(found.get("__CURSOR")),
-        "time": integer(found.get("__REALTIME_TIMESTAMP")) / 1e6,
+        "cursor": _shown(found.get("__CURSOR")),
+        "time": min(integer(found.get("__REALTIME_TIMESTAMP")), _LATEST) / 1e6,
         "priority": integer(found.get("PRIORITY"), _INFO),
-        "message": text(message),
-        "event": text(found.get("WX_EVENT")) or None,
+        "message": _shown(message),
+        "event": _shown(found.get("WX_EVENT")) or None,
     }
+
+
+def _shown(value: JsonValue) -> str:
+    """Return a text without halves of characters, which nobody can write."""
+    return text(value).encode("utf-8", "replace").decode()
