@@ -15,11 +15,12 @@ TORTURE_SEED =
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
 # System tests mostly wait. Each file stays in one process, with a booted host of its own.
-SIDE_BY_SIDE = -n 3 --dist loadfile
+# One that fails gets a second try: three processes on two cores are a rough place. The summary counts them.
+SIDE_BY_SIDE = -n 3 --dist loadfile --reruns 1
 
 TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools \
 	lintian scdoc iproute2 mypy python3-venv gettext python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
-	python3-pytest-timeout python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator python3-aiohttp python3-aiohttp-socks \
+	python3-pytest-timeout python3-pytest-xdist python3-pytest-rerunfailures python3-hypothesis python3-openapi-spec-validator python3-aiohttp python3-aiohttp-socks \
 	python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify python3-segno python3-prometheus-client prometheus \
 	python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts \
 	autopkgtest unzip chromium chromium-driver python3-selenium fonts-noto-cjk

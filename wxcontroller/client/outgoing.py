@@ -75,6 +75,7 @@ class Outgoing:
     _since: float = field(default_factory=time.time)  # they can't go out, when there is no login
     _look: bool = False  # whether there may be some that never can
     _closed: bool = False
+    _taken_up: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __len__(self) -> int:
@@ -176,6 +177,7 @@ class Outgoing:
         """Send what an earlier process has left, and what is queued, until cancelled; the rest stays for the next."""
         try:
             self._take_up(await left)
+            self._taken_up.set()
             while True:
                 self._news.clear()
                 await self._end_what_never_can()
@@ -186,7 +188,12 @@ class Outgoing:
                 else:
                     await self._attempt(self._waiting.line[0])
         finally:
+            self._taken_up.set()
             await self._close()
+
+    async def until_taken_up(self) -> None:
+        """Wait until what an earlier process has left is in the queue."""
+        await self._taken_up.wait()
 
     async def _attempt(self, job: Job) -> None:
         if job.unsure and (job.attempts_left <= 0 or abs(time.time() - job.tried) > AGAIN_SECONDS):

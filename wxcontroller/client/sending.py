@@ -1,6 +1,7 @@
 """Calls that send: texts, media, consult, upload, revoke (openwx-api 2.4)."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -291,6 +292,10 @@ class Sending:
 
     async def _parts_of(self, known: RequestRow) -> tuple[list[Job], Mapping[Part, JsonObject]]:
         """Return what of a request has not ended, and how the rest has."""
+        # A process that has just begun does not have what the last one left at once.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STORE_SECONDS):
+                await self.parts.outgoing.until_taken_up()
         jobs = self.parts.outgoing.of(known.key)
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
         return jobs, found.parts if found else {}

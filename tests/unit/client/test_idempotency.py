@@ -16,6 +16,7 @@ from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.idempotency import fingerprint_of, key_of
 from wxcontroller.client.job import Request
 from wxcontroller.client.sendstore import SendStore
+from wxcontroller.client.sendtables import Left
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.openwx.parameters import BadParameter
@@ -142,6 +143,38 @@ async def test_it_is_known_after_a_restart_before_and_after_it_was_sent(start: S
     assert [content_id for _, _, content_id in again.driver.sends] == ["1001"]
     status, _ = await ask(again, {**ANN, "content": "ho"})
     assert status == 422
+
+
+async def test_it_is_known_before_the_queue_is_taken_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = start(**SLOW)
+    await client.login()
+    await ask(client, ANN)
+    waiting = asyncio.create_task(ask(client, ANN, key="k2"))
+    async with asyncio.timeout(5):
+        while obj(await client.get("get_client_info"))["queued"] != 1:
+            await asyncio.sleep(0.01)
+    await client.stop()
+    await waiting
+    gate, left = asyncio.Event(), SendStore.left
+
+    def later(store: SendStore) -> "asyncio.Future[Left]":
+        found = left(store)
+
+        async def gated() -> Left:
+            await gate.wait()
+            return await found
+
+        return asyncio.ensure_future(gated())
+
+    monkeypatch.setattr(SendStore, "left", later)
+    again = start()
+    await again.until_state("loading")
+    second = asyncio.create_task(ask(again, ANN, key="k2"))
+    await again.login()
+    done, _ = await asyncio.wait({second}, timeout=0.3)
+    assert not done  # nobody can say yet how it ended
+    gate.set()
+    assert (await second)[1]["code"] == 0
 
 
 async def test_what_was_refused_before_anything_was_done_may_be_asked_again(start: Start) -> None:
