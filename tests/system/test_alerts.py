@@ -6,7 +6,6 @@ import email.policy
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
+from tests.system.units import dropin
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/alerts.toml"
@@ -80,18 +80,6 @@ def world(host: Host) -> Iterator[World]:
     host.run("systemctl", "daemon-reload")
     with Webhook(host, port=8950) as hook:
         yield World(host, Caller(host), Phone(host), hook)
-
-
-@contextmanager
-def dropin(host: Host, unit: str, content: str) -> Iterator[None]:
-    place = f"/run/systemd/system/{unit}.d"
-    host.write(f"{place}/test.conf", content.encode())
-    host.run("systemctl", "daemon-reload")
-    try:
-        yield
-    finally:
-        host.run("rm", "-r", place)
-        host.run("systemctl", "daemon-reload")
 
 
 def places(world: World, kind: str) -> list[str]:

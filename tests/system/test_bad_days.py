@@ -330,6 +330,30 @@ def test_a_flagged_account_is_parked_and_asks_nobody(world: World) -> None:
     world.caller.openwx("stop_client", client="flagged")
 
 
+@pytest.mark.timeout(400)
+def test_a_disk_that_was_read_only_when_the_account_began_holds_it_up_only_for_so_long(world: World) -> None:
+    """Its process can never write there; when the disk is well again, another one takes its place."""
+    uin, place = world.phone.account("只读"), "/var/lib/private/wxclient/shut"
+    with Webhook(world.host) as hook:
+        world.host.run("mkdir", "-p", "-m", "0700", place)
+        world.host.run("mount", "-t", "tmpfs", "-o", "size=20m,mode=0700", "tmpfs", place)
+        try:
+            log_in(world.caller, world.phone, "shut", uin, post_api=hook.address)
+            world.caller.openwx("stop_client", client="shut")
+            world.host.run("mount", "-o", "remount,ro", place)
+            world.caller.openwx("start_client", client="shut", post_api=hook.address)
+            until(lambda: "Read-only" in world.host.journal("wxclient@shut.service"), 20, "trouble with the disk")
+            world.phone.write(uin, world.phone.friend(uin), "came meanwhile")
+            world.host.run("mount", "-o", "remount,rw", place)
+            hook.wait_for(lambda report: report.get("content") == "came meanwhile", 200, "the message")
+            assert sum(report.get("content") == "came meanwhile" for report in hook.reports) == 1
+            assert "read-only when the process began" in world.host.journal("wxclient@shut.service", lines=400)
+            world.caller.openwx("stop_client", client="shut")
+        finally:
+            world.host.run("systemctl", "stop", "wxclient@shut")
+            world.host.run("umount", place)
+
+
 def test_an_account_that_wechat_refuses_says_so_and_tries_again_when_told(world: World) -> None:
     uin = world.phone.account("拒绝", web_login="refused")
     with Webhook(world.host) as hook:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from wxcontroller.client.mounts import left_behind
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.vitals import Vitals
 
@@ -273,6 +274,8 @@ class Database:
         if not self.trouble:
             log.error("the event log can't be written: %s; what arrives waits. Free space on the disk?", problem)
         self.trouble = str(problem)
+        if left_behind(self._path.parent):
+            self._vitals.failed("being shut out of a disk that was read-only when the process began")
         if not _is(problem, *_DAMAGED):
             return connection
         if connection is not None:

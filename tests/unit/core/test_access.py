@@ -106,7 +106,7 @@ def test_no_token_gets_into_the_log(capsys: pytest.CaptureFixture[str], tmp_path
     secret = "0123456789abcdef" * 4
     try:
         setup_logging("test")
-        log = logging.getLogger("some.library")
+        log = logging.getLogger("some.dependency")
         log.warning("GET /openwx/x?token=%s failed", f"wxc_12345678_{secret}")
         try:
             raise ValueError(f"bad URL http://h/?token=wxc_12345678_{secret}")

@@ -1,0 +1,40 @@
+"""Which mounts of a process stay read-only although their file system is not any more."""
+
+from pathlib import Path
+
+import pytest
+
+from wxcontroller.client.mounts import left_behind
+
+ROOT = "24 1 8:1 / / ro,relatime - ext4 /dev/sda1 rw"
+STATE = "280 270 0:59 / /srv/alice {mount},nosuid,idmapped shared:166 master:88 - tmpfs tmpfs {system},size=20480k"
+
+
+def table(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("mount", "system", "expected"),
+    [("ro", "rw", True), ("ro", "ro", False), ("rw", "rw", False), ("rw", "ro", False)],
+)
+def test_only_a_mount_that_differs_from_its_file_system(mount: str, system: str, expected: bool) -> None:
+    lines = table(ROOT, STATE.format(mount=mount, system=system))
+    assert left_behind(Path("/srv/alice"), lines) is expected
+    assert left_behind(Path("/srv/alice/media"), lines) is expected
+
+
+def test_the_mount_that_counts_is_the_nearest_and_latest() -> None:
+    writable, shut = STATE.format(mount="rw", system="rw"), STATE.format(mount="ro", system="rw")
+    assert not left_behind(Path("/srv/alice"), table(ROOT, shut, writable))
+    assert left_behind(Path("/srv/alice"), table(ROOT, writable, shut))
+    assert left_behind(Path("/srv/alice2"), table(ROOT, writable))  # a name that only begins the same: the root's
+
+
+@pytest.mark.parametrize("lines", ["", "garbage", "1 2 3\n - \n", "a b c d / ro - x"])
+def test_a_table_that_tells_nothing(lines: str) -> None:
+    assert not left_behind(Path("/srv/alice"), lines)
+
+
+def test_here_nothing_is(tmp_path: Path) -> None:
+    assert not left_behind(tmp_path)

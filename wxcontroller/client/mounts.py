@@ -1,0 +1,28 @@
+"""Whether this process is shut out from a disk that others can write."""
+
+from pathlib import Path
+
+_TABLE = Path("/proc/self/mountinfo")
+
+
+def left_behind(directory: Path, table: str | None = None) -> bool:
+    """Say whether ``directory`` is read-only for this process alone: its file system can be written.
+
+    A unit's own mounts are made when it starts. Of a file system that was read-only then they stay so, whatever
+    becomes of it: only another process gets out of that. ``table`` is what to look at, as in proc_pid_mountinfo(5).
+    """
+    try:
+        lines = (table if table is not None else _TABLE.read_text("utf-8", "replace")).splitlines()
+        real = directory.resolve()
+    except OSError:
+        return False
+    longest, found = -1, False
+    for line in lines:
+        mount, _, rest = line.partition(" - ")
+        fields, behind = mount.split(" "), rest.split(" ")
+        if len(fields) < 6 or len(behind) < 3 or not real.is_relative_to(fields[4]):
+            continue
+        if len(fields[4]) >= longest:  # of two at one place the later one covers the other
+            longest = len(fields[4])
+            found = "ro" in fields[5].split(",") and "rw" in behind[2].split(",")
+    return found
