@@ -53,6 +53,7 @@ SCHEMA = (
 _COLUMNS = "seq, stamp, time, type, state, attempts, next_at, error, status, settled_at, size, media, body"
 # Readers see what is before the first entry that is held.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
+_LATEST = 1 << 40  # what is later in a file is damaged
 # So many are deleted in one go: the writer has other things to do.
 _AT_ONCE = 1000
 
@@ -98,13 +99,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies."""
+    """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
+
+    ``dropped`` were lost, since there is this log; the last of them at ``dropped_at``, 0 when that is not known.
+    """
 
     name: str = ""  # random, part of every id: sequences begin anew with a new log
     held: int = 0
     pending: int = 0
     dead: int = 0
     dropped: int = 0
+    dropped_at: float = 0.0
     oldest: float = 0.0
     bytes: int = 0
     pending_bytes: int = 0
@@ -319,6 +324,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         pending=tally["pending"][0],
         dead=tally["dead"][0],
         dropped=integer(meta.get("dropped")),
+        dropped_at=float(min(integer(meta.get("dropped_at")), _LATEST)),
         oldest=min(oldest, default=0.0),
         bytes=sum(size for _, size in tally.values()),
         pending_bytes=tally["pending"][1] + tally["held"][1],
@@ -352,6 +358,7 @@ def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
             dropped, _ = _shrink(db, ("pending",), excess)
     if dropped:
         db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
     if forgotten or dead_forgotten or dropped:
         db.execute("PRAGMA incremental_vacuum(1000)")
     return Swept(given_up, forgotten, dead_forgotten, dropped)

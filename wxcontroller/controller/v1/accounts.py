@@ -7,7 +7,7 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
-from wxcontroller.controller.v1 import client
+from wxcontroller.controller.told import ask
 from wxcontroller.controller.v1.passing import told_to
 from wxcontroller.controller.v1.watching import wants_stream, watch
 from wxcontroller.controller.view import account_json
@@ -33,7 +33,7 @@ async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
-    told = await client.ask(shared.upstream, view, shared.port_secrets.headers(view.instance, Scope.READ))
+    told = await ask(shared.upstream, view, shared.port_secrets.headers(view.instance, Scope.READ))
     return json_response({**account_json(view), **told.as_json()})
 
 

@@ -184,7 +184,7 @@ _DONE = _and(
 _ROW = record(
     {
         **dict.fromkeys(("account", "instance"), TEXT),
-        **dict.fromkeys(("held", "pending", "dead", "dropped", "oldest_since"), maybe(WHOLE)),
+        **dict.fromkeys(("held", "pending", "dead", "dropped", "dropped_at", "oldest_since"), maybe(WHOLE)),
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
     }
 )
