@@ -207,6 +207,8 @@ def _token(entry: JsonValue) -> Token:
     identity, sha256, name = (text(member(entry, key)) for key in ("id", "sha256", "name"))
     if not re.fullmatch(r"[0-9a-f]{8}", identity) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError("holds a token without id or sha256")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"token {identity} has a name that can't be one")
     try:
         scope = Scope(text(member(entry, "scope")))
     except ValueError:
