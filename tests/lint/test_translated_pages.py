@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lint.test_translations import CHINESE as WRITING
 from tests.lint.test_translations import SPOKEN
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,7 @@ _COMMENT = re.compile(r"(^|[ \t]+)#(?! (?:/|systemctl )).*$", re.MULTILINE)
 _HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)|<(http[^>\s]+)>")
 _CELL = re.compile(r"(?<!\\)\|")
+_WORDS = {"yes": "是", "no": "否", "none": "无"}
 # What the two versions of a page call each other.
 _OTHER = ("English", "中文")
 
@@ -104,6 +106,21 @@ def test_a_chinese_page_has_what_the_english_one_has(page: str) -> None:
         (count, one - other) for count, (one, other) in enumerate(zip(our_numbers, their_numbers, strict=True))
     ]
     assert [(count, sorted(numbers)) for count, numbers in missing if numbers] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_cells_without_chinese_are_those_of_the_english_table(page: str) -> None:
+    """A scope, a number, a status that another one stands for in English."""
+    chinese = CHINESE / page
+    for ours, theirs in zip(rows(original(chinese)), rows(chinese), strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            if not WRITING.search(other) or one in _WORDS or other in _WORDS.values():
+                assert other == _WORDS.get(one, one), theirs
+
+
+def rows(page: Path) -> list[list[str]]:
+    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    return [[cell.strip() for cell in _CELL.split(line)] for line in text.splitlines() if line.startswith("|")]
 
 
 @pytest.mark.parametrize("page", PAGES)
