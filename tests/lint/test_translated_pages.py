@@ -96,6 +96,11 @@ def numbers_of(text: str) -> set[str]:
     return set(re.findall(r"(?<![A-Za-z0-9_.,/-])\d(?:[\d.,:]*\d)?", bare))
 
 
+def test_each_page_is_there_in_chinese() -> None:
+    english = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if CHINESE not in path.parents}
+    assert english - set(PAGES) == set()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_chinese_page_has_what_the_english_one_has(page: str) -> None:
     chinese = CHINESE / page
