@@ -48,7 +48,7 @@ ERRORS: Mapping[str, str] = {
     "bad-account-file": "帐号的环境文件读不回来。",
     "bad-name": "不能用作帐号名的名称。",
     "bad-option": "启动选项不存在、类型不对，或不可由请求设置。",
-    "bad-request": "查询串或正文不能作为参数读取。",
+    "bad-request": "查询字符串或正文不能作为参数读取。",
     "max-clients": "已有 max_clients 个帐号在运行。",
     "no-alerts": "没有设置任何告警渠道。",
     "no-journal": "读不到帐号的日志。",
