@@ -71,10 +71,14 @@ def code(text: object) -> str:
     return f"`{text}`" if str(text) else ""
 
 
+def keys(of: type[Settings] | type[AlertSettings]) -> Mapping[str, str]:
+    """Return what is said of each key that is no table itself."""
+    return {entry.name: entry.metadata["doc"] for entry in fields(of) if entry.name not in ("alerts", "client")}
+
+
 def settings() -> str:
     def rows(of: type[Settings] | type[AlertSettings]) -> list[tuple[str, ...]]:
-        shown = [entry for entry in fields(of) if entry.name not in ("alerts", "client")]
-        return [(code(each.name), code(toml(getattr(of(), each.name))), each.metadata["doc"]) for each in shown]
+        return [(code(name), code(toml(getattr(of(), name))), said) for name, said in keys(of).items()]
 
     return document(
         "# Settings",

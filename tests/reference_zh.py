@@ -5,7 +5,6 @@ tests/unit/cli/test_reference.py holds the pages to what this makes.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
 
 from tests import reference
@@ -98,10 +97,8 @@ _SAID = "…"
 
 def settings() -> str:
     def keys(of: type[Settings] | type[AlertSettings]) -> Iterable[tuple[str, ...]]:
-        shown = [entry.name for entry in fields(of) if entry.name not in ("alerts", "client")]
-        return rows(
-            "wxcontroller.toml.5", [(name, code(reference.toml(getattr(of(), name))), _SAID) for name in shown]
-        )
+        defaults = {name: code(reference.toml(getattr(of(), name))) for name in reference.keys(of)}
+        return rows("wxcontroller.toml.5", [(*one, _SAID) for one in defaults.items()])
 
     return document(
         "# 设置",
