@@ -129,6 +129,13 @@ def rows(page: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_emphasis_is_shown_as_such(page: str) -> None:
+    """By Markdown's rules stars between a full-width comma or stop and a word end nothing."""
+    text = re.sub(r"`[^`\n]*`", "x", _BLOCK.sub("", (CHINESE / page).read_text(encoding="utf-8")))
+    assert re.findall(r"(?<![*\w])\*{1,2}[^*\s][^*\n]*[，。；：、！？）”]\*{1,2}\w", text) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_what_is_there_in_chinese_is_linked_to_in_chinese(page: str) -> None:
     chinese = CHINESE / page
     text = _BLOCK.sub("", chinese.read_text(encoding="utf-8"))
