@@ -39,8 +39,9 @@ deb: deps ## build the packages into dist/
 run: deb ## see it work: a booted host, the packages installed, a narrated walk-through (RUN_ARGS=--exit: then leave)
 	@exec $(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
 
-docs: ## write docs/reference from the code's own tables
+docs: ## write docs/reference and docs/zh/reference from the code's own tables
 	$(PYTHON) -m tests.reference
+	$(PYTHON) -m tests.reference_zh
 
 test: deb ## everything: lint, unit, contract and system tests
 	exec $(PYTEST) tests $(SIDE_BY_SIDE) --durations=15 </dev/null
