@@ -226,6 +226,11 @@ def test_every_verb_works_with_a_token(world: World) -> None:
         assert sent["md5"] == hashlib.md5(picture).hexdigest()
         assert wxctl("deliveries", "list").startswith("ACCOUNT")
         wxctl("deliveries", "list", NAME)
+        # Who may not read the journal gets it from the controller.
+        assert "logged in" in wxctl("logs", NAME)
+        [entry] = [json.loads(line) for line in wxctl("logs", NAME, "--json", "-n", "1").splitlines()]
+        assert {"MESSAGE", "PRIORITY", "__CURSOR", "__REALTIME_TIMESTAMP"} <= entry.keys()
+        assert wxctl("logs", NAME, "--since", "1h", "-n", "1") == wxctl("logs", NAME, "-n", "1")
         lines = wxctl("events", NAME, "--since", "1h", "--json", "--count", "3").splitlines()
         assert [json.loads(line)["event"]["account"] for line in lines] == [NAME] * 3
         assert (
@@ -239,6 +244,35 @@ def test_every_verb_works_with_a_token(world: World) -> None:
         assert (refused.returncode, b"without encryption" in refused.stderr) == (2, True)
     finally:
         host.run("wxctl", "token", "revoke", "bo")
+
+
+def test_a_journal_is_followed_from_elsewhere_over_a_restart_of_the_controller(world: World) -> None:
+    host = world.host
+    follow = "exec wxctl logs mover -f -n 1 > /var/tmp/followed 2>&1"
+    host.run(
+        "systemd-run",
+        "--unit=logs",
+        "--collect",
+        "-p",
+        "DynamicUser=yes",
+        "-p",
+        "ReadWritePaths=/var/tmp",
+        "bash",
+        "-c",
+        follow,
+    )
+    try:
+        until(lambda: host.read("/var/tmp/followed"), 20, "the newest line")
+        world.wxctl("stop", NAME)
+        stopped = b"Stopped wxclient@mover.service"
+        until(lambda: stopped in host.read("/var/tmp/followed"), 20, "its end")
+        host.run("systemctl", "restart", "wxcontroller.service")
+        world.wxctl("start", NAME)
+        until(lambda: b"logged in" in host.read("/var/tmp/followed").partition(stopped)[2], 40, "the next login")
+        seen = host.read("/var/tmp/followed").decode().splitlines()
+        assert sum("Stopped wxclient@mover.service" in line for line in seen) == 1
+    finally:
+        host.run("systemctl", "stop", "logs", check=False)
 
 
 def test_events_are_followed_over_a_restart_of_everything(world: World) -> None:
