@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from wxcontroller.controller.page.language import translations
+from wxcontroller.controller.page.language import spoken, translations
 
 _KINDS = {
     "js": "text/javascript; charset=utf-8",
@@ -70,4 +70,7 @@ def texts_of(contents: Mapping[str, bytes]) -> list[str]:
 def _messages(language: str, texts: Iterable[str]) -> bytes:
     catalog = translations(language)
     translated = {text: said for text in texts if (said := catalog.gettext(text)) != text}
-    return f"export default {json.dumps(translated, ensure_ascii=False, indent=0)};\n".encode()
+    return (
+        f"export default {json.dumps(translated, ensure_ascii=False, indent=0)};\n"
+        f"export const said = {json.dumps(sorted(spoken(language).items()), ensure_ascii=False, indent=0)};\n"
+    ).encode()

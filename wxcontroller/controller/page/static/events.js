@@ -3,6 +3,7 @@
 import { call, pathOf, stream } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { t } from "./i18n.js";
+import { say } from "./said.js";
 import { DOWN, isUp, stateWord } from "./states.js";
 import { accounts, once, untilVisible } from "./store.js";
 import { exactly, moment, wordsOf } from "./words.js";
@@ -117,7 +118,7 @@ function message(report) {
     h("b", {}, sent ? "→ " : "← ", h("span", { className: "unseen" }, sent ? t("sent to") : t("received from"), " ")),
     who ?? "",
     report.format && report.format !== "text" ? h("small", { className: "kind" }, ` ${report.format}`) : "",
-    failed ? h("small", { className: "bad" }, ` ${t("not sent")}`) : "",
+    failed ? h("small", { className: "bad" }, ` ${report.info ? t("Not sent: {why}", { why: say(report.info) }) : t("not sent")}`) : "",
   );
   const text = h("span", { className: "text" }, report.content ?? "");
   const open = h("button", { type: "button", className: "plain", "aria-expanded": "false" }, t("Show text"));

@@ -1,7 +1,10 @@
 // Texts in the reader's language. The English text is the key; what the catalog lacks stays English.
 
 export const language = document.documentElement.lang;
-const { default: messages } = await import(`./messages-${language}.js`);
+const { default: messages, said } = await import(`./messages-${language}.js`);
+
+// What programs say in English, and how it is said in the reader's language: [sentence, translation], see said.js.
+export { said };
 
 // A second argument { name } puts its value in where the text says {name}: as text, never as markup.
 export function t(text, values = {}) {
