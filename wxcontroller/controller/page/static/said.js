@@ -4,6 +4,7 @@
 import { said } from "./i18n.js";
 
 const JOINTS = [["; ", "；"], [": ", "："]];
+const MOST_PARTS = 8;
 const MOST_REMEMBERED = 500;
 const remembered = new Map();
 const whole = new Map();
@@ -19,7 +20,7 @@ export function say(text) {
   if (!said.length || !text) return text;
   let words = remembered.get(text);
   if (words === undefined) {
-    words = whole.get(text) ?? parted(text, (part) => whole.has(part)) ?? matched(text) ?? parted(text, known) ?? text;
+    words = whole.get(text) ?? best([matched(text), ...parted(text), text]);
     if (remembered.size >= MOST_REMEMBERED) remembered.clear();
     remembered.set(text, words);
   }
@@ -40,17 +41,21 @@ function formOf(sentence) {
   return new RegExp(`^${escaped.replace(/\{\d\}/g, "(.*?)")}$`, "s");
 }
 
-const known = (text) => whole.has(text) || matched(text) !== null;
-
 // "What failed; what to do", "whom it is about: what": one of the parts is a sentence of its own.
-function parted(text, isSentence) {
+function* parted(text) {
   for (const [joint, translated] of JOINTS) {
+    if (text.split(joint).length > MOST_PARTS) continue; // nothing of ours
     for (let at = text.indexOf(joint); at >= 0; at = text.indexOf(joint, at + 1)) {
-      const [before, after] = [text.slice(0, at), text.slice(at + joint.length)];
-      if (isSentence(after) || isSentence(before)) return say(before) + translated + say(after);
+      const [before, after] = [say(text.slice(0, at)), say(text.slice(at + joint.length))];
+      if (before.length + joint.length + after.length !== text.length || !text.endsWith(after)) yield before + translated + after;
     }
   }
-  return null;
+}
+
+// The one that leaves the fewest words as they were: a sentence may take the next one for a value.
+function best(ways) {
+  const left = (words) => words.match(/[a-z']{2,}(?= [a-z]{2})/g)?.length ?? 0;
+  return ways.filter((words) => words !== null).reduce((one, other) => (left(other) < left(one) ? other : one));
 }
 
 // With a capital, where it begins with a common word.
