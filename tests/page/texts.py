@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 
 from tests.page.said import sentences
+from wxcontroller.controller.page.api import meanings
 from wxcontroller.controller.page.assets import texts_of
 
 PAGE = Path(__file__).parents[2] / "wxcontroller/controller/page"
@@ -17,8 +18,14 @@ CATALOGS = sorted(PAGE.glob("locale/*/LC_MESSAGES/*.po"))
 
 
 def wanted(catalog: Path) -> list[str]:
-    """Return what has to be in a catalog, in a fixed order: the page's own texts, or what programs say."""
-    return sentences() if catalog.stem == "said" else texts()
+    """Return what has to be in a catalog, in a fixed order."""
+    match catalog.stem:
+        case "said":  # by programs
+            return sentences()
+        case "described":  # in the document of the API
+            return sorted(meanings())
+        case _:
+            return texts()
 
 
 def texts() -> list[str]:

@@ -15,9 +15,9 @@ THEME_COOKIE = "wx-theme"
 _LOCALE = Path(__file__).parent / "locale"
 
 
-def translations(language: str) -> gettext.NullTranslations:
+def translations(language: str, domain: str = "dashboard") -> gettext.NullTranslations:
     """Return the catalog of a language; texts that it lacks stay English."""
-    return gettext.translation("dashboard", _LOCALE, [language.replace("-", "_")], fallback=True)
+    return gettext.translation(domain, _LOCALE, [language.replace("-", "_")], fallback=True)
 
 
 def spoken(language: str) -> Mapping[str, str]:
@@ -33,8 +33,9 @@ def spoken(language: str) -> Mapping[str, str]:
 
 
 def chosen_language(request: web.Request) -> str:
-    """Return what the reader has switched to, else what the browser asks for first."""
-    asked = [request.cookies.get(LANGUAGE_COOKIE, ""), *_preferred(request.headers.get("Accept-Language", ""))]
+    """Return what the reader has switched to, here or before, else what the browser asks for first."""
+    here, before = request.query.get("language", ""), request.cookies.get(LANGUAGE_COOKIE, "")
+    asked = [here, before, *_preferred(request.headers.get("Accept-Language", ""))]
     for each in asked:
         if each in LANGUAGES:
             return each
