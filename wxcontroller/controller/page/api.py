@@ -1,4 +1,4 @@
-"""The API as a page to read: the OpenAPI document in words and tables, in the reader's language, without any script."""
+"""The API as a page to read: the OpenAPI document in words and tables, in both languages, without any script."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ _ORDER = ("accounts", "happened", "alerts", "itself", "original")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a value is: a schema of its own (``name``), one of several or all of them, a list, an object, or a word."""
+    """What a value is: a schema with a name, one of several or all of them, a list, an object, or a word."""
 
     name: str = ""
     joint: str = ""
@@ -162,9 +162,7 @@ def _call(method: str, path: str, operation: JsonObject) -> Call:
         if content_type == "application/json":
             body = _kind(schema)
         elif body is None:
-            parameters += [
-                one for one in _fields(schema, "form") if one.name not in {each.name for each in parameters}
-            ]
+            parameters += _fields(schema, "form")
     return Call(
         (text(operation["operationId"]),),
         (method,),
@@ -210,5 +208,5 @@ def _kind(schema: JsonValue) -> Kind:
     if found.get("type") == "array":
         return Kind(joint="list", parts=(_kind(found.get("items")),))
     if fields := obj(found.get("properties")):
-        return Kind(joint="fields", words=tuple(fields))
+        return Kind(joint="fields", words=tuple(fields), parts=tuple(map(_kind, fields.values())))
     return Kind(words=(text(found.get("type"), ""),))
