@@ -264,9 +264,18 @@ V1: tuple[Route, ...] = (
     _v1(
         "GET",
         "accounts/{name}/journal",
-        "the end of its journal",
-        record({"account": TEXT, "lines": listing(_LINE)}),
-        parameters=(Parameter("lines", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),),
+        "the end of its journal; with Accept: text/event-stream that, and then each line as it is written",
+        Content({JSON: record({"account": TEXT, "lines": listing(_LINE)}), described_log.STREAM: TEXT}),
+        parameters=(
+            Parameter(
+                "lines",
+                "how many at most; 0, in a stream: only those that come",
+                {"type": "integer", "minimum": 0, "maximum": 1000},
+            ),
+            Parameter("since", "lines from then on, in seconds since 1970", WHOLE),
+            Parameter("after", "the cursor of a line, to go on after it"),
+            Parameter("Last-Event-ID", "the same, as browsers send it for a stream; it wins", place="header"),
+        ),
     ),
     _v1(
         "GET",
