@@ -35,6 +35,7 @@ _SPEAKERS = (
     "controller/units.py",
     "controller/v1/accounts.py",
     "controller/v1/journal.py",
+    "controller/v1/journalstream.py",
     "controller/v1/options.py",
     "controller/v1/passing.py",
     "controller/v1/qr.py",

@@ -39,7 +39,7 @@ def test_every_link_leads_somewhere(browser: Browser) -> None:
     browser.open("page/api")
     assert (
         browser.script(
-            "return [...document.querySelectorAll('a[href^=\"#\"]')].map((link) => link.getAttribute('href').slice(1))"
+            "return [...document.querySelectorAll('a[href^=\"#\"]')].map((link) => link.hash.slice(1))"
             ".filter((id) => !document.getElementById(id))"
         )
         == []
