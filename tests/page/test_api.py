@@ -67,3 +67,11 @@ def test_by_keyboard_and_back(browser: Browser) -> None:
     browser.click(".switches a", "Dashboard")
     browser.find("#list-title")
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_what_has_no_meaning_says_none(browser: Browser) -> None:
+    """A field without a description is not described by the catalog's own head."""
+    browser.open("page/api")
+    assert "string" in browser.find("#schema-Account").text
+    assert "Content-Type:" not in browser.text("main")

@@ -1,9 +1,11 @@
 """The API as a page to read: the OpenAPI document in words and tables, in both languages, without any script."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
+from wxcontroller import __version__
 from wxcontroller.controller.page.language import translations
 from wxcontroller.controller.page.render import environment
 from wxcontroller.controller.v1.described import openapi
@@ -22,6 +24,8 @@ _PARTS = (
     ("/v1", "itself"),
     ("/openwx", "original"),
 )
+# What a sentence may begin with in a capital; not the name of a parameter.
+_COMMON_WORD = re.compile(r"^[a-z](?=[a-z']*([ ;,:]|$))")
 _ORDER = ("accounts", "happened", "alerts", "itself", "original")
 
 
@@ -81,11 +85,19 @@ class Shape:
     fields: tuple[Named, ...]
     kind: Kind
 
+    @property
+    def explained(self) -> bool:
+        return any(one.meaning for one in self.fields)
+
 
 def rendered(language: str, theme: str, root: str) -> bytes:
     """Return the page; its assets are under ``root``."""
-    document = openapi()
-    calls = _calls()
+    calls, catalog = _calls(), translations(language, "described")
+
+    def say(words: str) -> str:
+        said = catalog.gettext(words) if words else ""
+        return said if catalog.info() else _COMMON_WORD.sub(lambda first: first[0].upper(), said)
+
     return (
         environment(language)
         .get_template("api.html.j2")
@@ -93,11 +105,11 @@ def rendered(language: str, theme: str, root: str) -> bytes:
             language=language,
             theme=theme,
             root=root,
-            version=text(field(document["info"], "version")),
+            version=__version__,
             groups={part: [call for call in calls if _part(call.path) == part] for part in _ORDER},
             schemas=_shapes(),
             scopes=MEANINGS,
-            say=translations(language, "described").gettext,
+            say=say,
         )
         .encode()
     )
