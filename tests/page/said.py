@@ -1,7 +1,7 @@
 """What the controller and the accounts' programs say to people, read from their code: sentences with {1}, … in them.
 
-A sentence is a text of two words or more that is neither a documentation string nor written to the journal. What
-programs say arrives on the page as it is, in English; the page finds the sentence, and its translation in a catalog.
+A sentence is a text of two words or more that is neither a documentation string nor written to the journal. What options
+mean is among them. What programs say arrives on the page as it is, in English; the page finds the sentence, and its translation in a catalog.
 """
 
 import ast
@@ -10,6 +10,8 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from wxcontroller.core.options import OPTIONS, Origin
 
 ROOT = Path(__file__).parents[2] / "wxcontroller"
 # Where what is said may get into an answer that the page shows, or into the state of an account.
@@ -115,7 +117,7 @@ _MORE = (
 
 def sentences() -> list[str]:
     """Return all of them, in a fixed order."""
-    found = set(_MORE)
+    found = {*_MORE, *(option.meaning for option in OPTIONS.values() if option.origin is not Origin.IGNORED)}
     for name in _SPEAKERS:
         found.update(_spoken(ast.parse((ROOT / name).read_text(encoding="utf-8"))))
     for name in _RAISERS:

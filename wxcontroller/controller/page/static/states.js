@@ -51,7 +51,7 @@ export function groupOf(account) {
 export function adviceOf(account) {
   const { name, unit } = account;
   if (account.unit_sub.startsWith("auto-restart")) {
-    return t("Its program ended unexpectedly. systemd starts it again by itself; why it ended is in the journal below.");
+    return t("Its program ended unexpectedly. systemd starts it again by itself; why it ended is in its journal.");
   }
   if (!isUp(account) && account.desired === "started") {
     return t("It should run, and does not. Start it; if that does not help, the journal says why: journalctl -u {unit}", { unit });
@@ -66,6 +66,14 @@ export function adviceOf(account) {
   if (isUp(account) && account.login_state === null) {
     return t("The program of {name} does not say how it is. Its journal may tell more.", { name });
   }
+  return "";
+}
+
+// Where on the account's page that is told, as the id of a tab; "" for nowhere.
+export function adviceTab(account) {
+  if (!isUp(account) && account.desired === "started") return "journal"; // restarting after a failure, too
+  if (isUp(account) && account.login_state === null) return "journal";
+  if (account.activity?.dead && account.login_state !== "parked" && account.login_state !== "offline") return "deliveries";
   return "";
 }
 
