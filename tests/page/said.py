@@ -1,7 +1,8 @@
 """What the controller and the accounts' programs say to people, read from their code: sentences with {1}, … in them.
 
-A sentence is a text of two words or more that is neither a documentation string nor written to the journal. What options
-mean is among them. What programs say arrives on the page as it is, in English; the page finds the sentence, and its translation in a catalog.
+A sentence is a text of two words or more that is neither a documentation string nor written to the journal; what
+options mean are sentences, too. They arrive on the page as they are, in English; the page finds the sentence, and its
+translation in a catalog.
 """
 
 import ast

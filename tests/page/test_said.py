@@ -8,6 +8,7 @@ import pytest
 from tests.page.browser import Browser
 from tests.page.said import sentences
 from tests.system.actors import Caller, Phone, Webhook, log_in
+from tests.system.host import Host
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 SAY = """
@@ -128,3 +129,55 @@ def test_refusals_of_the_controller_and_of_a_program(browser: Browser, caller: C
     )
     browser.picture("zh-cn-add-problem")
     assert json.dumps(caller.v1("GET", "/accounts")[1]).count('"hooked"') == 0
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_why_an_account_has_given_up(browser: Browser, caller: Caller, phone: Phone, language: str) -> None:
+    name = f"unscanned-{language.lower()}"
+    caller.openwx("start_client", client=name, qrcode_count_max="1")
+    caller.until_state(name, "scaning")
+    phone.act(phone.login_of(caller.v1("GET", f"/accounts/{name}/qr")[1]["link"]), "expire")
+    browser.open()
+    row, whole = {
+        "en": ("No phone scanned any of the QR codes", "none of 1 QR codes led to a login; start the account again"),
+        "zh-CN": ("没有手机扫描二维码", "1 个二维码都没有完成登录；再次启动帐号可得到新的二维码"),
+    }[language]
+    browser.find(f"#rows [data-account={name}] small", row)
+    browser.picture(f"{language.lower()}-given-up-list")
+    browser.click(f"#rows [data-account={name}] a")
+    browser.find("#account-advice", whole)
+    browser.picture(f"{language.lower()}-given-up")
+    caller.v1("DELETE", f"/accounts/{name}")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_what_keeps_an_account_offline_is_told(
+    browser: Browser, host: Host, caller: Caller, phone: Phone, language: str
+) -> None:
+    """Its disk is full: it is not WeChat that is out of reach."""
+    name = f"full-{language.lower()}"
+    place = f"/var/lib/private/wxclient/{name}"
+    uin = phone.account("满", friends=3, groups=1)
+    log_in(caller, phone, name, uin)
+    caller.v1("POST", f"/accounts/{name}/stop")
+    host.run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place)
+    try:
+        log_in(caller, phone, name, uin)
+        host.run("sh", "-c", f"head -c 2M /dev/zero > {place}/filler; true")
+        phone.write(uin, phone.friend(uin), "does not fit")
+        browser.open()
+        state, why = {
+            "en": ("Offline", "What arrives can't be stored: database or disk is full; see to the disk"),
+            "zh-CN": ("离线", "收到的内容无法保存：数据库或磁盘已满；请检查状态目录所在的磁盘"),
+        }[language]
+        browser.find(f"#rows [data-account={name}] .state.bad", state)
+        browser.find(f"#rows [data-account={name}] small", why)
+        browser.click(f"#rows [data-account={name}] a")
+        browser.find("#account-advice", why)
+        browser.picture(f"{language.lower()}-disk-full")
+        host.run("rm", f"{place}/filler")
+        browser.find("#account-state.good")
+    finally:
+        caller.v1("POST", f"/accounts/{name}/stop")
+        host.run("umount", place)
+    assert browser.complaints() == []
