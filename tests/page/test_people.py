@@ -77,6 +77,41 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_options_say_what_they_mean(browser: Browser, language: str) -> None:
+    browser.open("#/a/runs")
+    browser.click("#tab-options")
+    meaning = {"en": "Where reports are posted", "zh-CN": "上报推送到哪里"}[language]
+    assert meaning in browser.find("#options div", "post_api").text
+    browser.click("#all-options")
+    browser.find("#options div", "qrcode_count_max")
+    silent = "return [...document.querySelectorAll('#options .meaning')].filter((one) => !one.textContent).length"
+    assert browser.script(silent) == 0
+
+
+def test_advice_leads_to_the_tab_it_speaks_of(browser: Browser) -> None:
+    browser.open("#/a/runs")
+    browser.click("#account-advice button", "Deliveries")
+    browser.find("#deliveries .state.bad", "dead letter")
+    assert focused(browser) == "tab-deliveries"
+    browser.open("#/a/a-rather-long-name-of-bot-1")
+    browser.click("#account-advice button", "Journal")
+    browser.find("#journal li", "Stopped wxclient@")
+    assert focused(browser) == "tab-journal"
+    assert browser.complaints() == []
+
+
+def test_on_a_phone_numbers_stand_under_their_labels(browser: Browser) -> None:
+    browser.size(360)
+    browser.open()
+    browser.until(lambda: "MB" in browser.text("#rows [data-account=runs]"), "memory")
+    sides = browser.script(
+        "return [...document.querySelectorAll('#rows [data-account=runs] td[data-label]')]"
+        ".filter((cell) => cell.checkVisibility()).map((cell) => getComputedStyle(cell).textAlign)"
+    )
+    assert set(sides) == {"left"}
+
+
 def focused(browser: Browser) -> str:
     """The id of what has the focus, else its action or what it says."""
     return str(

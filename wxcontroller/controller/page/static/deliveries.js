@@ -4,6 +4,7 @@ import { call, pathOf } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
+import { say } from "./said.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
 import { exactly, moment, wordsOf } from "./words.js";
@@ -35,9 +36,9 @@ export function deliveriesTab(name) {
 
   function show({ to, held, pending, dead, last_error: error, deliveries }) {
     const words = to
-      ? t("To {to}: {pending} wait, {dead} are dead letters.", { to, pending: pending + held, dead })
+      ? t("To {to}. Waiting: {pending}, dead letters: {dead}.", { to, pending: pending + held, dead })
       : t("The account has no webhook: nothing is delivered.");
-    setText($("deliveries-note"), error && pending ? `${words} ${t("Last failure: {error}", { error })}` : words);
+    setText($("deliveries-note"), error && pending ? `${words} ${t("Last failure: {error}", { error: say(error) })}` : words);
     setHidden($("replay-dead"), !dead);
     $("deliveries").replaceChildren(...deliveries.map(item));
   }
@@ -52,7 +53,7 @@ export function deliveriesTab(name) {
       h("time", { title: exactly(time) }, moment(time)),
       h("span", { className: "what" }, type, " ", h("span", { className: `state ${tone}` }, word)),
       again,
-      h("small", {}, [t("Tries: {n}", { n: attempts }), error].filter(Boolean).join(" · ")),
+      h("small", {}, [t("Tries: {n}", { n: attempts }), say(error)].filter(Boolean).join(" · ")),
     );
   }
 
