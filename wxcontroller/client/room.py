@@ -21,7 +21,7 @@ class Room:
 
     def __init__(self, config: ClientConfig) -> None:
         connections = config.number("api_connections_max")
-        self._limits = Limits(connections=connections, per_peer=connections)
+        self._limits = Limits(connections=connections, per_peer=connections, requests=config.limits.requests)
         self._load = Load()
         self._long_polls = config.number("api_long_polls_max")
         self._bodies = config.number("api_bodies_max")

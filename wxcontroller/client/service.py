@@ -158,7 +158,7 @@ class Client:
             consults=consults,
         )
         sending = Sending(parts)
-        guard = Guard(config.name.instance, self.paths)
+        guard = Guard(config.name.instance, self.paths, config.limits.requests)
         heartbeat = Heartbeat(
             config.poll_api,
             config.seconds("plugin_openwx_poll_interval"),

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wxcontroller.core.limits import DEFAULTS
+
 # So many failures at once, then one each so many seconds.
 BURST = 20
 SECONDS_EACH = 3.0
 _LOG_EACH = 10.0
-_MOST_PEERS = 4096
 
 
 @dataclass(slots=True)
@@ -38,9 +39,12 @@ class Failure:
 
 
 class FailureLimiter:
-    """A bucket for each caller, by whatever tells them apart."""
+    """A bucket for each caller, by whatever tells them apart; of ``most`` at a time, those that failed last."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, most: int = DEFAULTS.requests.token_failure_addresses
+    ) -> None:
+        self.most = most
         self._clock = clock
         self._peers: dict[str, _Peer] = {}
 
@@ -49,7 +53,7 @@ class FailureLimiter:
         now = self._clock()
         peer = self._peers.pop(key, None) or _Peer(BURST, now)
         self._peers[key] = peer  # the newest is last
-        if len(self._peers) > _MOST_PEERS:
+        while len(self._peers) > self.most:
             del self._peers[next(iter(self._peers))]
         peer.left = min(BURST, peer.left + (now - peer.at) / SECONDS_EACH)
         peer.at = now

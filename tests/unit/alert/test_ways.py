@@ -173,15 +173,14 @@ async def test_a_command_that_does_not_read_is_no_trouble(tmp_path: Path) -> Non
     await command.tell([program(tmp_path / "tell", "exit 0")], big)
 
 
-async def test_a_command_that_fails_or_hangs_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_command_that_fails_or_hangs_is_final(tmp_path: Path) -> None:
     with pytest.raises(Trouble, match="ended with 3") as trouble:
         await command.tell([program(tmp_path / "tell", "exit 3")], alert())
     assert trouble.value.final
-    monkeypatch.setattr(command, "_SECONDS", 0.3)
     # What it has started ends with it.
     hanging = program(tmp_path / "hang", f"sleep 60 & echo $! >{tmp_path}/child; wait")
     with pytest.raises(Trouble, match="did not end") as trouble:
-        await command.tell([hanging], alert())
+        await command.tell([hanging], alert(), seconds=0.3)
     assert trouble.value.final
     child = int((tmp_path / "child").read_text())
     async with asyncio.timeout(5):

@@ -21,9 +21,9 @@ from wxcontroller.client.guard import Guard
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Scope
 from wxcontroller.core.limiter import BURST
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.porttokens import publish
 from wxcontroller.core.tokens import Tokens, minted
-from wxcontroller.openwx import credentials
 from wxcontroller.openwx.credentials import PORT_HEADER
 
 __all__ = ["commander"]
@@ -200,7 +200,7 @@ async def test_a_form_with_a_token_is_read_whole_and_no_longer_than_a_token_may_
     client = start()
     await client.login()
     [own] = close(client, (Scope.CONTROL, ("alice",)))
-    path, most = "/openwx/send_friend_message", credentials.LONGEST_FORM
+    path, most = "/openwx/send_friend_message", DEFAULTS.requests.token_form_bytes
     head = f"token={own}&id=@ann&content=".encode()
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     assert await ask(client, path, kind, head + b"x" * (most - len(head))) == (200, None)

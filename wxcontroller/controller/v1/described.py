@@ -190,7 +190,7 @@ _ROW = record(
 )
 _IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
 _MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
-_OPTIONS_SHOWN = record({"account": TEXT, "options": {"type": "object"}})
+_OPTIONS_SHOWN = record({"account": TEXT, "options": {"type": "object"}, "limits": {"type": "object"}})
 _PROBLEM = record(
     {
         **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
