@@ -14,7 +14,7 @@ from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.limits import DEFAULTS, Alerts
+from wxcontroller.core.limits import DEFAULTS, AlertLimits
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings, read_settings
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 AGAIN = 75
 
 
-def way(channel: Channel, settings: AlertSettings, limits: Alerts = DEFAULTS.alerts) -> Deliver:
+def way(channel: Channel, settings: AlertSettings, limits: AlertLimits = DEFAULTS.alerts) -> Deliver:
     """Return how to deliver. Only the chosen way is imported."""
     match channel:
         case Channel.WEBHOOK if settings.webhook:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.alertspool import Outcome, Spool, State, Waiting
-from wxcontroller.core.limits import DEFAULTS, Alerts
+from wxcontroller.core.limits import DEFAULTS, AlertLimits
 
 log = logging.getLogger(__name__)
 # In the place of a number of tries: delivered, but a disk that became read-only keeps the file.
@@ -26,7 +26,7 @@ class Trouble(Exception):
 Deliver = Callable[[Alert], Awaitable[None]]
 
 
-async def deliver_all(spool: Spool, deliver: Deliver, limits: Alerts = DEFAULTS.alerts) -> bool:
+async def deliver_all(spool: Spool, deliver: Deliver, limits: AlertLimits = DEFAULTS.alerts) -> bool:
     """Deliver all alerts that wait, the oldest first. Returns whether none is left to be tried again.
 
     ``deliver`` raises Trouble.
@@ -62,7 +62,7 @@ class _Round:
     """One pass over the spool; ``left`` are the ids that have had their turn and stay."""
 
     spool: Spool
-    limits: Alerts
+    limits: AlertLimits
     left: set[str] = field(default_factory=set)
     _tries: dict[str, int] = field(init=False)
 

@@ -19,7 +19,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
-from wxcontroller.core.limits import DEFAULTS, Requests
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.openwx import callers, credentials, parameters, replies
@@ -33,7 +33,7 @@ _HOW = f"a token that is bound to this account alone is needed here; {_WHERE}, w
 class Guard:
     """Lets requests in, or answers them."""
 
-    def __init__(self, instance: str, paths: Paths, limits: Requests = DEFAULTS.requests) -> None:
+    def __init__(self, instance: str, paths: Paths, limits: RequestLimits = DEFAULTS.requests) -> None:
         self._instance = instance
         self._limits = limits
         self._secret = secrets.token_hex(32)
@@ -127,7 +127,7 @@ def _is_foreign(request: web.Request) -> bool:
     return foreign or not all(callers.own_host(host, allowed=()) for host in hosts)
 
 
-async def _presented(request: web.Request, limits: Requests) -> str | None:
+async def _presented(request: web.Request, limits: RequestLimits) -> str | None:
     headers = request.headers
     token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
     if token is None:

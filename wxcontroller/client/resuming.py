@@ -78,7 +78,7 @@ def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> J
     Where the report brings no content, ``media_url`` says where it is.
     """
     known = {**report, **media.fields(facts, own=False), "content": media.content_of(facts)}
-    if config.flag("plugin_openwx_post_media_data") and facts.size <= media.MOST_DATA:
+    if config.flag("plugin_openwx_post_media_data") and facts.size <= config.limits.media.report_media_bytes:
         return known
     return {**known, "media_url": url_of(config, facts.path)}
 

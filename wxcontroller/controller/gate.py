@@ -13,7 +13,7 @@ from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
-from wxcontroller.core.limits import DEFAULTS, Requests
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import Tokens, minted_for_root, token_book
 
@@ -51,7 +51,7 @@ class Gate:
     """
 
     def __init__(
-        self, paths: Paths, exposed: bool = False, local: str = "", limits: Requests = DEFAULTS.requests
+        self, paths: Paths, exposed: bool = False, local: str = "", limits: RequestLimits = DEFAULTS.requests
     ) -> None:
         self.exposed = exposed
         self._local = local
@@ -61,14 +61,14 @@ class Gate:
         self._complaint = ""
         self.go_by(limits)
 
-    def go_by(self, limits: Requests) -> None:
+    def go_by(self, limits: RequestLimits) -> None:
         """Go by other limits from now on."""
         self._book.most = limits.tokens_file_bytes
         self._failures.most = self._denials.most = limits.token_failure_addresses
         self._how = (
             "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a "
-            f"form of up to {limits.token_form_bytes} bytes); root on the controller's machine makes one: wxctl token "
-            "create NAME"
+            f"form of up to {limits.token_form_bytes} bytes); root on the controller's machine makes one: "
+            "wxctl token create NAME"
         )
 
     @property

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import field, items, read_json, text
-from wxcontroller.core.limits import DEFAULTS, Control
+from wxcontroller.core.limits import DEFAULTS, ControlLimits
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import UnitState
 
@@ -90,7 +90,7 @@ async def record(units: Units, instance: str, max_age: float = MAX_AGE) -> UnitR
 class Systemd:
     """``systemctl`` as a subprocess. Use as an async context manager; it owns a look in progress."""
 
-    def __init__(self, systemctl: str = "systemctl", limits: Control = DEFAULTS.control) -> None:
+    def __init__(self, systemctl: str = "systemctl", limits: ControlLimits = DEFAULTS.control) -> None:
         self._systemctl = systemctl
         self._look_seconds = limits.systemd_look_seconds
         self._slots = asyncio.Semaphore(limits.systemctl_at_a_time)

@@ -64,7 +64,7 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True)
-class Requests(Area):
+class RequestLimits(Area):
     """What both the controller and the accounts' ports take of a caller."""
 
     title: ClassVar = "Requests, at the controller's port and at the accounts'"
@@ -88,7 +88,7 @@ class Requests(Area):
 
 
 @dataclass(frozen=True, slots=True)
-class Control(Area):
+class ControlLimits(Area):
     """What the controller takes of callers, of accounts' programs and files, and of systemd."""
 
     title: ClassVar = "The controller"
@@ -118,7 +118,7 @@ class Control(Area):
 
 
 @dataclass(frozen=True, slots=True)
-class Streams(Area):
+class StreamLimits(Area):
     """Streams of all accounts' events, at the controller's port."""
 
     title: ClassVar = "Streams of events, at the controller's port"
@@ -132,7 +132,7 @@ class Streams(Area):
 
 
 @dataclass(frozen=True, slots=True)
-class Alerts(Area):
+class AlertLimits(Area):
     """Telling people that an account dropped."""
 
     title: ClassVar = "Alerts"
@@ -150,7 +150,7 @@ class Alerts(Area):
 
 
 @dataclass(frozen=True, slots=True)
-class Calls(Area):
+class CallLimits(Area):
     """Calls to an account's port."""
 
     title: ClassVar = "Calls to an account"
@@ -174,7 +174,7 @@ class Calls(Area):
 
 
 @dataclass(frozen=True, slots=True)
-class Media(Area):
+class MediaLimits(Area):
     """Media that are sent, received and reported."""
 
     title: ClassVar = "Media"
@@ -194,7 +194,7 @@ class Media(Area):
 
 
 @dataclass(frozen=True, slots=True)
-class Webhooks(Area):
+class WebhookLimits(Area):
     """Answers of webhooks."""
 
     title: ClassVar = "Webhooks"
@@ -205,7 +205,7 @@ class Webhooks(Area):
 
 
 @dataclass(frozen=True, slots=True)
-class WeChat(Area):
+class WeChatLimits(Area):
     """What WeChat sends."""
 
     title: ClassVar = "What WeChat sends"
@@ -238,14 +238,14 @@ class WeChat(Area):
 class Limits:
     """All limits that can be set, by area."""
 
-    requests: Requests = Requests()
-    control: Control = Control()
-    streams: Streams = Streams()
-    alerts: Alerts = Alerts()
-    calls: Calls = Calls()
-    media: Media = Media()
-    webhooks: Webhooks = Webhooks()
-    wechat: WeChat = WeChat()
+    requests: RequestLimits = RequestLimits()
+    control: ControlLimits = ControlLimits()
+    streams: StreamLimits = StreamLimits()
+    alerts: AlertLimits = AlertLimits()
+    calls: CallLimits = CallLimits()
+    media: MediaLimits = MediaLimits()
+    webhooks: WebhookLimits = WebhookLimits()
+    wechat: WeChatLimits = WeChatLimits()
 
     def with_numbers(self, given: Mapping[str, float]) -> "Limits":
         """Return these limits with others for the names that are ``given``; they are checked already."""

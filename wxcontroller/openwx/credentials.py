@@ -7,7 +7,7 @@ scripts that can't send headers. What stands first is the token, even if it is a
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
-from wxcontroller.core.limits import DEFAULTS, Requests
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.parameters import Body
 
@@ -25,12 +25,12 @@ def from_headers(authorization: str | None, x_auth_token: str | None) -> str | N
     return x_auth_token.strip() if x_auth_token else None
 
 
-def from_query(query: str, limits: Requests = DEFAULTS.requests) -> str | None:
+def from_query(query: str, limits: RequestLimits = DEFAULTS.requests) -> str | None:
     """Return the token in a query as it was sent; the last one counts. Raises BadParameter."""
     return _last(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), NAME, limits))
 
 
-def from_form(content_type: str, body: Body, limits: Requests = DEFAULTS.requests) -> str | None:
+def from_form(content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests) -> str | None:
     """Return the token in a form body. Raises BadParameter."""
     return _last(parameters.form_pairs(content_type, body, NAME, limits))
 
@@ -44,7 +44,9 @@ def without_token(target: str) -> str:
     return f"{path}?{'&'.join(kept)}" if kept else path
 
 
-def spans_without_token(content_type: str, body: Body, limits: Requests = DEFAULTS.requests) -> list[tuple[int, int]]:
+def spans_without_token(
+    content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests
+) -> list[tuple[int, int]]:
     """Return the parts of a form body, from and to, that are left without its tokens. Raises BadParameter."""
     left: list[tuple[int, int]] = []
     at = 0
@@ -55,7 +57,7 @@ def spans_without_token(content_type: str, body: Body, limits: Requests = DEFAUL
     return [(start, end) for start, end in left if end > start]
 
 
-def _token_spans(content_type: str, body: Body, limits: Requests) -> Iterator[tuple[int, int]]:
+def _token_spans(content_type: str, body: Body, limits: RequestLimits) -> Iterator[tuple[int, int]]:
     for name, start, end in parameters.form_spans(content_type, body, limits):
         if name == _RAW_NAME:
             yield start, end

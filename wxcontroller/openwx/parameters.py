@@ -12,7 +12,7 @@ from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.limits import DEFAULTS, Requests
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
 
 Pair: TypeAlias = tuple[str, str]
 # A body may be a mapped file, so that 20 MB of upload need not be in memory to find one small field.
@@ -37,7 +37,7 @@ def query_of(target: str) -> str:
     return target.partition("#")[0].partition("?")[2]
 
 
-def query_pairs(query: str, limits: Requests = DEFAULTS.requests) -> list[Pair]:
+def query_pairs(query: str, limits: RequestLimits = DEFAULTS.requests) -> list[Pair]:
     """Return the pairs of a query string as it came over the wire.
 
     ``query`` may hold bytes that are no UTF-8 as surrogate escapes (aiohttp's raw path). A ``%`` without two hex
@@ -47,7 +47,7 @@ def query_pairs(query: str, limits: Requests = DEFAULTS.requests) -> list[Pair]:
 
 
 def form_pairs(
-    content_type: str, body: Body, only: str | None = None, limits: Requests = DEFAULTS.requests
+    content_type: str, body: Body, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
 ) -> list[Pair]:
     """Return the pairs of a form body, none for every other content type (JSON included).
 
@@ -69,7 +69,7 @@ def is_form(content_type: str) -> bool:
 
 
 def raw_pairs(
-    query: str, content_type: str = "", body: Body = b"", limits: Requests = DEFAULTS.requests
+    query: str, content_type: str = "", body: Body = b"", limits: RequestLimits = DEFAULTS.requests
 ) -> list[tuple[str, bytes]]:
     """Return the pairs of a query string, then of a form body, with values as bytes; uploaded files are among them.
 
@@ -89,14 +89,16 @@ def text_of(name: str, value: bytes) -> str:
     return _text(value, f"parameter {name[:64]}")
 
 
-def urlencoded_pairs(body: Body, only: str | None = None, limits: Requests = DEFAULTS.requests) -> Iterator[Pair]:
+def urlencoded_pairs(
+    body: Body, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
+) -> Iterator[Pair]:
     """Yield the pairs of ``a=1&b=2``; raises as ``query_pairs``."""
     for name, value in _urlencoded(body, only, limits):
         yield name, _text(value, f"parameter {name[:64]}")
 
 
 def multipart_pairs(
-    body: Body, boundary: bytes, only: str | None = None, limits: Requests = DEFAULTS.requests
+    body: Body, boundary: bytes, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
 ) -> Iterator[Pair]:
     """Yield the fields of a multipart/form-data body (RFC 7578); parts with a file name are passed over.
 
@@ -107,7 +109,7 @@ def multipart_pairs(
 
 
 def form_spans(
-    content_type: str, body: Body, limits: Requests = DEFAULTS.requests
+    content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests
 ) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name of each field of a form body, files included, and where it stands: from, to with its separator.
 
@@ -124,7 +126,7 @@ def form_spans(
                 yield name.encode(), start, end
 
 
-def _urlencoded(body: Body, only: str | None, limits: Requests) -> Iterator[tuple[str, bytes]]:
+def _urlencoded(body: Body, only: str | None, limits: RequestLimits) -> Iterator[tuple[str, bytes]]:
     for start, name_end, end in _urlencoded_spans(body, limits.parameters):
         if name_end - start <= limits.parameter_name_bytes:
             name = _text(_decoded(body[start:name_end]), "a parameter's name")
@@ -148,7 +150,7 @@ def _urlencoded_spans(body: Body, most: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _multipart(
-    body: Body, boundary: bytes, only: str | None, limits: Requests, files: bool
+    body: Body, boundary: bytes, only: str | None, limits: RequestLimits, files: bool
 ) -> Iterator[tuple[str, bytes]]:
     for _, end, head, content in _multipart_spans(body, boundary, limits):
         name = _field_name(head, files)
@@ -156,7 +158,7 @@ def _multipart(
             yield name, body[content : end - 2]
 
 
-def _multipart_spans(body: Body, boundary: bytes, limits: Requests) -> Iterator[tuple[int, int, bytes, int]]:
+def _multipart_spans(body: Body, boundary: bytes, limits: RequestLimits) -> Iterator[tuple[int, int, bytes, int]]:
     """Yield where each part begins and ends, delimiter to delimiter, its head, and where its content begins."""
     delimiter = b"--" + boundary
     at = 0 if body[: len(delimiter)] == delimiter else body.find(b"\r\n" + delimiter)

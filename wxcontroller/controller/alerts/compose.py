@@ -10,13 +10,13 @@ from wxcontroller.controller.statefiles import StateFiles
 from wxcontroller.controller.v1.qr import drawn
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, plain
-from wxcontroller.core.limits import DEFAULTS, Alerts
+from wxcontroller.core.limits import DEFAULTS, AlertLimits
 
 
 class Composer:
     """Makes alerts."""
 
-    def __init__(self, state_files: StateFiles, limits: Callable[[], Alerts] = lambda: DEFAULTS.alerts) -> None:
+    def __init__(self, state_files: StateFiles, limits: Callable[[], AlertLimits] = lambda: DEFAULTS.alerts) -> None:
         self._state_files = state_files
         self._limits = limits
 

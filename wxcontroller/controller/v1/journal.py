@@ -12,7 +12,7 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
-from wxcontroller.core.limits import Control
+from wxcontroller.core.limits import ControlLimits
 
 _DEFAULT_LINES = 100
 _LATEST = 1 << 62
@@ -34,7 +34,7 @@ async def journal(request: web.Request) -> web.Response:
     return json_response({"account": view.account.name.name, "lines": lines})
 
 
-async def _asked(socket: Path, question: str, unit: str, limits: Control) -> bytes:
+async def _asked(socket: Path, question: str, unit: str, limits: ControlLimits) -> bytes:
     """Ask, and return all of the answer."""
     try:
         async with asyncio.timeout(limits.journal_seconds):
