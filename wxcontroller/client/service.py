@@ -96,6 +96,7 @@ class Client:
                 FileStore(config.cookie_path, config.flag("keep_cookie")),
                 FileStore(private / "identities.json", config.flag("keep_cookie")),
                 vitals,
+                config.limits.wechat,
             )
         )
 

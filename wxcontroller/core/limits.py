@@ -220,7 +220,6 @@ class WeChatLimits(Area):
     xml_name_length: int = _count(100, 20, 1000, "characters of an element's name")
     push_articles: int = _count(20, 1, 1000, "articles of a push")
     notice_length: int = _count(1000, 20, 1 << 16, "characters that fill one place of a notice")
-    person_id_length: int = _count(256, 80, 4096, "characters of the id of a person or group")
     cookie_length: int = _count(4096, 512, 1 << 16, "characters of a cookie")
     cookies: int = _count(200, 20, 10_000, "cookies of an account")
     contact_pages: int = _count(16, 1, 1000, "pages of an address book")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.base import (
     Accepted,
     DriverContext,
@@ -156,11 +157,16 @@ class Wechat:
 
     @contextlib.asynccontextmanager
     async def drive(
-        self, store: Store | None = None, timing: Timing | None = None, **options: str
+        self,
+        store: Store | None = None,
+        timing: Timing | None = None,
+        limits: WeChatLimits = DEFAULTS.wechat,
+        **options: str,
     ) -> AsyncIterator[Drive]:
         """Run a driver; it is stopped at the end of the block if it still runs."""
         given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
-        context = DriverContext("alice", given, store if store is not None else Store(), self.identities)
+        kept = store if store is not None else Store()
+        context = DriverContext("alice", given, kept, self.identities, limits=limits)
         drive = Drive(WebDriver(context, timing or HURRY))
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.drivers.web.extspam import EXTSPAM
 from wxcontroller.drivers.web.hosts import QR_HOST, hosts_of
 from wxcontroller.drivers.web.timing import Timing
@@ -16,7 +17,6 @@ from wxcontroller.drivers.web.transport import Answer, Received, Request, Transp
 CGI = "/cgi-bin/mmwebwx-bin/"
 _APPID = "wx782c26e4c19acffb"
 _JSON = {"Content-Type": "application/json; charset=UTF-8"}
-_MANY = 32 << 20  # bytes of an answer that holds an address book or a page of messages
 
 # (Key, Val) pairs, opaque, sent back as they came.
 SyncKey = tuple[tuple[int, int], ...]
@@ -42,7 +42,11 @@ class Session:
 class Calls:
     """The protocol's requests over one transport."""
 
-    def __init__(self, transport: Transport, timing: Timing, lang: str) -> None:
+    def __init__(
+        self, transport: Transport, timing: Timing, lang: str, many: int = DEFAULTS.wechat.wechat_answer_bytes
+    ) -> None:
+        """``many`` bytes may be in an answer that holds an address book or a page of messages."""
+        self._many = many
         self._transport = transport
         self._timing = timing
         self._lang = lang
@@ -89,7 +93,7 @@ class Calls:
 
     async def init(self, session: Session) -> Answer:
         """Open or reopen the session (5.1)."""
-        return await self.post("webwxinit", session, query_of(r=_not_now()), {}, limit=_MANY)
+        return await self.post("webwxinit", session, query_of(r=_not_now()), {}, limit=self._many)
 
     async def status_notify(self, session: Session, code: int, to: str) -> Answer:
         """Tell the phone that the session is there (code 3) or that a chat was read (1) (5.2)."""
@@ -121,7 +125,14 @@ class Calls:
         query = query_of(r=now_ms(), seq=seq, skey=session.skey, pass_ticket=session.pass_ticket, lang=self._lang)
         timeout = self._timing.contacts
         return await self.get(
-            "webwxgetcontact", session.domain, CGI + "webwxgetcontact", query, session.domain, timeout, _MANY, True
+            "webwxgetcontact",
+            session.domain,
+            CGI + "webwxgetcontact",
+            query,
+            session.domain,
+            timeout,
+            self._many,
+            True,
         )
 
     async def batch_contacts(self, session: Session, ids: Iterable[tuple[str, str]]) -> Answer:
@@ -130,7 +141,7 @@ class Calls:
         body: JsonObject = {"Count": len(entries), "List": entries}
         query = query_of(type="ex", r=now_ms())
         timeout = self._timing.contacts
-        return await self.post("webwxbatchgetcontact", session, query, body, timeout, _MANY, patient=True)
+        return await self.post("webwxbatchgetcontact", session, query, body, timeout, self._many, patient=True)
 
     # -- messages
 
@@ -155,7 +166,7 @@ class Calls:
         pairs: list[JsonValue] = [{"Key": key, "Val": value} for key, value in session.sync_key]
         body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": _not_now()}
         query = query_of(sid=session.sid, skey=session.skey)
-        return await self.post("webwxsync", session, query, body, limit=_MANY)
+        return await self.post("webwxsync", session, query, body, limit=self._many)
 
     async def send(
         self,
