@@ -154,19 +154,16 @@ class Wechat:
     sandbox: Sandbox
     url: str
     identities: Store | None = None  # of the drivers
+    limits: WeChatLimits = DEFAULTS.wechat
 
     @contextlib.asynccontextmanager
     async def drive(
-        self,
-        store: Store | None = None,
-        timing: Timing | None = None,
-        limits: WeChatLimits = DEFAULTS.wechat,
-        **options: str,
+        self, store: Store | None = None, timing: Timing | None = None, **options: str
     ) -> AsyncIterator[Drive]:
         """Run a driver; it is stopped at the end of the block if it still runs."""
         given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
         kept = store if store is not None else Store()
-        context = DriverContext("alice", given, kept, self.identities, limits=limits)
+        context = DriverContext("alice", given, kept, self.identities, limits=self.limits)
         drive = Drive(WebDriver(context, timing or HURRY))
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:

@@ -71,7 +71,8 @@ async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
     world: Wechat, alice: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Asked for again they would be as many: they are given up, aloud, and what comes after them is heard."""
-    async with world.drive(limits=WeChatLimits(wechat_answer_bytes=200_000)) as drive:
+    world.limits = WeChatLimits(wechat_answer_bytes=200_000)
+    async with world.drive() as drive:
         await world.enter(drive, alice)
         for number in range(4):
             world.hear(alice, f"{number}{'长' * 30_000}")
