@@ -53,6 +53,7 @@ class Feed:
     wanted: Wanted
     caller: Caller
     begin: Cursor | None = None
+    limits: Limits = DEFAULTS
     _from: int = 0
     _got: dict[str, str] = field(default_factory=dict)  # the latest id by instance, who spoke last comes last
     _read: dict[str, str] = field(default_factory=dict)  # the same, of what has come and may still wait here
@@ -61,11 +62,7 @@ class Feed:
     _known: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._queue = asyncio.Queue(maxsize=self._limits.streams.stream_waiting_events)
-
-    @property
-    def _limits(self) -> Limits:
-        return self.shared.settings.limits
+        self._queue = asyncio.Queue(maxsize=self.limits.streams.stream_waiting_events)
 
     @contextlib.asynccontextmanager
     async def open(self) -> "AsyncIterator[Feed]":
@@ -77,7 +74,7 @@ class Feed:
         looking = asyncio.create_task(self._look())
         try:
             with contextlib.suppress(TimeoutError):  # systemd can't be asked: accounts are found when it can
-                await asyncio.wait_for(self._known.wait(), self._limits.streams.stream_silence_seconds)
+                await asyncio.wait_for(self._known.wait(), self.limits.streams.stream_silence_seconds)
             yield self
         finally:
             looking.cancel()
@@ -88,7 +85,7 @@ class Feed:
     @property
     def cursor(self) -> Cursor:
         """Where the reader is, having had all that ``next`` gave."""
-        return Cursor(self._from, self._got, self._limits.streams.cursor_length)
+        return Cursor(self._from, self._got, self.limits.streams.cursor_length)
 
     async def next(self) -> Fed:
         """Return the next event. The order of each account is kept."""
@@ -128,7 +125,7 @@ class Feed:
         if self.wanted.types:
             query["types"] = ",".join(sorted(self.wanted.types))
         url = f"http://127.0.0.1:{view.account.port}/v1/events?{urlencode(query)}"
-        limits = self._limits.streams
+        limits = self.limits.streams
         # Accounts say every 10 s that they are there.
         silence = limits.stream_silence_seconds
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=silence)
@@ -149,7 +146,7 @@ class Feed:
             log.debug("the events of %s: %s", view.instance, type(problem).__name__)
 
     async def _take(self, view: View, kind: str, data: bytes) -> None:
-        limits = self._limits.requests
+        limits = self.limits.requests
         found = obj(read_json(data, limits.json_depth, limits.json_digits))
         name = view.account.name.name
         if kind == "open" and text(found.get("account")) != name:

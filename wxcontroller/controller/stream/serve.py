@@ -28,7 +28,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     caller's token becomes worthless. Raises BadRequest, Refused, TooManyReaders.
     """
     shared = context(request)
-    feed = Feed(shared, _wanted(request), caller(request), _begin(request))
+    feed = Feed(shared, _wanted(request), caller(request), _begin(request), shared.settings.limits)
     if shared.readers >= shared.settings.max_readers:
         raise TooManyReaders(
             f"{shared.readers} readers of events are connected", "end some, or read with filters through one of them"
@@ -125,7 +125,7 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
     """Send what the feed gives until the reader goes, takes nothing, the controller is to end, or the
     reader's token is worthless."""
     ending = asyncio.create_task(shared.draining.wait())
-    stall = shared.settings.limits.requests.stream_stall_seconds
+    stall = feed.limits.requests.stream_stall_seconds
     try:
         async with feed.open():
             await _bounded(send(None, feed.cursor), stall)
