@@ -29,7 +29,7 @@ def way(channel: Channel, settings: AlertSettings, limits: AlertLimits = DEFAULT
         case Channel.WEBHOOK if settings.webhook:
             from wxcontroller.alert.webhook import post
 
-            return lambda alert: post(settings.webhook, alert)
+            return lambda alert: post(settings.webhook, alert, limits.alert_webhook_seconds)
         case Channel.MAIL if settings.mail:
             from wxcontroller.alert.mail import send
 

@@ -39,7 +39,7 @@ class Guard:
         self._secret = secrets.token_hex(32)
         self._path = paths.port_secret(self._instance)
         self._book = port_book(paths, limits.tokens_file_bytes)
-        self._limiter = FailureLimiter(most=limits.token_failure_addresses)
+        self._limiter = FailureLimiter(limits=limits)
 
     def tell_controller(self) -> None:
         """Put the secret where the controller finds it: once the port is ours, and nobody else can be asked there."""

@@ -172,6 +172,7 @@ class Client:
             lambda: session.state is LoginState.RUNNING,
             config.targets,
             vitals,
+            limits.calls,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)

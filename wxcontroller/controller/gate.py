@@ -64,7 +64,7 @@ class Gate:
     def go_by(self, limits: RequestLimits) -> None:
         """Go by other limits from now on."""
         self._book.most = limits.tokens_file_bytes
-        self._failures.most = self._denials.most = limits.token_failure_addresses
+        self._failures.limits = self._denials.limits = limits
         self._how = (
             "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a "
             f"form of up to {limits.token_form_bytes} bytes); root on the controller's machine makes one: "

@@ -82,6 +82,8 @@ class RequestLimits(Area):
     token_failure_addresses: int = _count(
         4096, 16, 1 << 20, "addresses whose failures with tokens are remembered at a time"
     )
+    token_failures: int = _count(20, 1, 10_000, "failures with tokens of one address that are answered at once")
+    token_failure_seconds: float = _seconds(3, 0.1, 3600, "until one more of them is")
     tokens_file_bytes: int = _count(4 << 20, 64 << 10, 1 << 30, "bytes of the file of tokens")
     credential_bytes: int = _count(64 << 10, 4096, 1 << 20, "bytes of a credential")
     stream_stall_seconds: float = _seconds(30, 0.1, 3600, "in which a reader of events takes none")
@@ -112,6 +114,7 @@ class ControlLimits(Area):
     systemctl_at_a_time: int = _count(4, 1, 64, "systemctl processes for starts, and for stops, at a time")
     systemd_look_seconds: float = _seconds(10, 1, 60, "in which systemd lists the units")
     watchers: int = _count(64, 1, 4096, "pages that are told of changes at a time")
+    poll_answer_seconds: float = _seconds(120, 0.1, 3600, "for an answer to the controller's heartbeat")
     journal_lines: int = _count(1000, 10, 100_000, "lines of the journal in one answer")
     journal_bytes: int = _count(8 << 20, 64 << 10, 256 << 20, "bytes of them")
     journal_seconds: float = _seconds(15, 1, 300, "for reading them")
@@ -144,6 +147,7 @@ class AlertLimits(Area):
     alert_picture_bytes: int = _count(256 << 10, 4096, 4 << 20, "bytes of such a code that a program has made")
     alert_addresses: int = _count(20, 1, 1000, "addresses that alerts are mailed to")
     alert_arguments: int = _count(100, 1, 1000, "words of the command that tells an alert")
+    alert_webhook_seconds: float = _seconds(30, 0.1, 3600, "for the answer of a webhook that is told an alert")
     alert_program_seconds: float = _seconds(60, 0.1, 3600, "for a mail, or a command, that tells an alert")
     alert_refusals: int = _count(3, 1, 1000, "times that an alert is tried which is refused")
     alert_keep_seconds: float = _seconds(86400, 60, 31 * 86400, "for which an alert is tried")
@@ -169,6 +173,9 @@ class CallLimits(Area):
     account_body_bytes: int = _count(1 << 20, 4096, 1 << 20, "bytes of a body to /v1 of an account's port")
     account_body_seconds: float = _seconds(10, 0.1, 600, "for it")
     selected_ids: int = _count(1000, 1, 100_000, "ids in a request to replay or purge")
+    logout_seconds: float = _seconds(20, 0.1, 600, "for a logout")
+    heartbeat_answer_seconds: float = _seconds(35, 0.1, 600, "for an answer to an account's heartbeat")
+    heartbeat_command_seconds: float = _seconds(120, 0.1, 3600, "for a command that it brings")
     idempotency_keys: int = _count(50_000, 100, 10_000_000, "keys of requests that are remembered")
     send_tries: int = _count(5, 1, 100, "tries to send a message")
 
@@ -183,6 +190,9 @@ class MediaLimits(Area):
     media_path_length: int = _count(8000, 100, 1 << 20, "characters of a media_path")
     media_url_seconds: float = _seconds(60, 0.1, 3600, "for fetching media from an address")
     media_url_redirects: int = _count(5, 0, 50, "redirects on the way")
+    media_resume_seconds: float = _seconds(
+        120, 0.1, 3600, "after a start until media of the last run are given up for want of a login"
+    )
     media_ids: int = _count(1000, 10, 100_000, "media that can be sent on by their id, of each kind")
     report_media_bytes: int = _count(
         10 << 20, 0, 256 << 20, "bytes of media that a report carries; larger ones are reported with their path"
@@ -214,11 +224,19 @@ class WeChatLimits(Area):
     wechat_answer_bytes: int = _count(
         32 << 20, 64 << 10, 1 << 30, "bytes of an answer of WeChat with people or messages"
     )
+    wechat_short_answer_bytes: int = _count(
+        1 << 20, 64 << 10, 64 << 20, "bytes of any other answer of WeChat, media aside"
+    )
+    host_moves: int = _count(3, 1, 100, "hosts in a row to which WeChat sends the account on")
+    vain_scans: int = _count(4, 1, 100, "confirmed scans in a row that come to nothing")
     xml_length: int = _count(1 << 18, 1024, 1 << 24, "characters of a message's XML that are looked at")
     xml_depth: int = _count(50, 10, 500, "levels of it")
     xml_elements: int = _count(2000, 50, 100_000, "elements of it")
     xml_name_length: int = _count(100, 20, 1000, "characters of an element's name")
     push_articles: int = _count(20, 1, 1000, "articles of a push")
+    reference_length: int = _count(
+        8192, 0, 1 << 20, "characters of XML that are kept for sending something again, of each media"
+    )
     notice_length: int = _count(1000, 20, 1 << 16, "characters that fill one place of a notice")
     cookie_length: int = _count(4096, 512, 1 << 16, "characters of a cookie")
     cookies: int = _count(200, 20, 10_000, "cookies of an account")

@@ -22,7 +22,7 @@ from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.watchtokens import warnings_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
-from wxcontroller.core.limiter import BURST
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.tokens import TokenFile, minted
 
 
@@ -429,8 +429,10 @@ async def test_failures_are_held_up_and_a_good_token_is_not(host: Machine, caplo
     caplog.set_level(logging.INFO)
     shown = token(host, Scope.READ, "alice")
     wrong = "wxc_12345678_" + "5" * 64
-    answers = [await ask(host, "GET", "/v1/accounts", bearer(wrong)) for _ in range(BURST + 3)]
-    assert [answer.status for answer in answers] == [401] * BURST + [429] * 3
+    answers = [
+        await ask(host, "GET", "/v1/accounts", bearer(wrong)) for _ in range(DEFAULTS.requests.token_failures + 3)
+    ]
+    assert [answer.status for answer in answers] == [401] * DEFAULTS.requests.token_failures + [429] * 3
     assert answers[-1].code == "too-many-failures"
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 3
     old = await ask(host, "GET", f"/openwx/check_client?token={wrong}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.web.extspam import EXTSPAM
 from wxcontroller.drivers.web.hosts import QR_HOST, hosts_of
 from wxcontroller.drivers.web.timing import Timing
@@ -43,10 +43,10 @@ class Calls:
     """The protocol's requests over one transport."""
 
     def __init__(
-        self, transport: Transport, timing: Timing, lang: str, many: int = DEFAULTS.wechat.wechat_answer_bytes
+        self, transport: Transport, timing: Timing, lang: str, limits: WeChatLimits = DEFAULTS.wechat
     ) -> None:
-        """``many`` bytes may be in an answer that holds an address book or a page of messages."""
-        self._many = many
+        self._many = limits.wechat_answer_bytes
+        self._few = limits.wechat_short_answer_bytes
         self._transport = transport
         self._timing = timing
         self._lang = lang
@@ -57,7 +57,7 @@ class Calls:
         """Ask for a uuid (3.1)."""
         page = f"https://{domain}{CGI}webwxnewloginpage" + ("?mod=desktop" if desktop else "")
         query = query_of(appid=_APPID, redirect_uri=page, fun="new", lang=self._lang, _=now_ms())
-        return await self.get("jslogin", hosts_of(domain).login, "/jslogin", query, limit=1 << 16)
+        return await self.get("jslogin", hosts_of(domain).login, "/jslogin", query)
 
     async def qrcode(self, uuid: str) -> Answer:
         """Fetch the JPEG of a QR code (3.2)."""
@@ -68,7 +68,7 @@ class Calls:
         query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=_not_now(), _=now_ms())
         host = hosts_of(domain).login
         timeout = self._timing.poll
-        return await self.get("login", host, CGI + "login", query, timeout=timeout, limit=4 << 20, patient=True)
+        return await self.get("login", host, CGI + "login", query, timeout=timeout, patient=True)
 
     async def push_login(self, domain: str, uin: int, desktop: bool) -> Answer:
         """Ask the phone of a former session for its consent (3.4)."""
@@ -87,7 +87,13 @@ class Calls:
                 "extspam": EXTSPAM,
             }
         request = Request(
-            "webwxnewloginpage", host, path, f"{query}&{more}" if query else more, headers=headers, timeout=10.0
+            "webwxnewloginpage",
+            host,
+            path,
+            f"{query}&{more}" if query else more,
+            headers=headers,
+            timeout=10.0,
+            limit=self._few,
         )
         return await self._transport.send(request)
 
@@ -115,6 +121,7 @@ class Calls:
                 "Referer": f"https://{session.domain}/",
             },
             timeout=10.0,
+            limit=self._few,
         )
         return await self._transport.send(request)
 
@@ -197,13 +204,13 @@ class Calls:
         query: str,
         referer: str = "",
         timeout: float = 0.0,
-        limit: int = 1 << 20,
+        limit: int = 0,
         patient: bool = False,
     ) -> Answer:
-        """Carry a GET; ``timeout`` 0 is the usual one. ``patient``: the server needs its time."""
+        """Carry a GET; ``timeout`` and ``limit`` 0 are the usual ones. ``patient``: the server needs its time."""
         headers = {"Referer": f"https://{referer}/"} if referer else {}
         timeout = timeout or self._timing.call
-        request = Request(call, host, path, query, "GET", None, headers, timeout, limit, patient)
+        request = Request(call, host, path, query, "GET", None, headers, timeout, limit or self._few, patient)
         return await self._transport.send(request)
 
     async def post(
@@ -213,7 +220,7 @@ class Calls:
         query: str,
         body: JsonObject,
         timeout: float = 0.0,
-        limit: int = 1 << 20,
+        limit: int = 0,
         patient: bool = False,
     ) -> Answer:
         """Carry a POST of JSON to the session's own host, with what every such request has (4)."""
@@ -227,7 +234,7 @@ class Calls:
             body=minimal_json({"BaseRequest": base_request(session), **body}),
             headers={**_JSON, "Referer": f"https://{session.domain}/"},
             timeout=timeout or self._timing.call,
-            limit=limit,
+            limit=limit or self._few,
             patient=patient,
         )
         return await self._transport.send(request)
@@ -257,7 +264,7 @@ class Calls:
         }
         host, path = hosts_of(session.domain).file, CGI + "webwxuploadmedia"
         timeout = self._timing.upload
-        request = Request("webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, patient=True)
+        request = Request("webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, self._few, True)
         return await self._transport.send(request)
 
 

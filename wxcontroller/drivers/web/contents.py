@@ -46,7 +46,6 @@ _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _ATTACHMENT = re.compile(r"<attachid>(?:<!\[CDATA\[)?[^<\]]{0,2000}(?:\]\]>)?</attachid>|<attachid ?/>")
 _PLACEHOLDER = re.compile(r"\$([A-Za-z_]{1,40})\$")
 _LARGE = 26_214_400  # bytes above which a file can be sent by its content only (5.9)
-_MOST_REFERENCE = 1 << 13  # characters of XML that are kept for sending something again
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +95,16 @@ def content_of(
     if kind == SYSMSG:
         return _sysmsg(markup.read(content, emoji_names, limits), limits)
     if kind in _MEDIA:
-        return _media(raw, markup.read(content, emoji_names, limits), _MEDIA[kind], message_id, str(kind))
+        return _media(raw, markup.read(content, emoji_names, limits), _MEDIA[kind], message_id, str(kind), limits)
     return Content(MessageKind.OTHER, _UNSUPPORTED, str(kind))
 
 
 # -- media
 
 
-def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str) -> Content:
+def _media(
+    raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str, limits: WeChatLimits
+) -> Content:
     words = _WORDS[kind]
     if kind is MessageKind.EMOTICON and integer(raw.get("HasProductId")) != 0:
         # From WeChat's store: the web gets nothing but that there was one (7.5).
@@ -124,12 +125,12 @@ def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw
         md5 = xml.attribute(place, "md5") or xml.text("appattach/emoticonmd5")
         reference = md5 if _MD5.fullmatch(md5) else ""
     elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice can't be sent
-        reference = _reference(xml.source)
+        reference = _reference(xml.source, limits.reference_length)
     return Content(kind, words, raw_kind, media=Media(kind, message_id, "", size, seconds, reference=reference))
 
 
-def _reference(xml: str) -> str:
-    return xml.strip() if len(xml) <= _MOST_REFERENCE else ""
+def _reference(xml: str, most: int) -> str:
+    return xml.strip() if len(xml) <= most else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def file_key(key: str) -> FileKey | None:
     return None
 
 
-def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Content:
+def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool, limits: WeChatLimits) -> Content:
     name = plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title")
     media_id = text(raw.get("MediaId")) or xml.text("appattach/attachid")
     parts = [text(raw.get("FromUserName")), media_id, text(raw.get("EncryFileName")), name]
@@ -165,7 +166,7 @@ def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Con
     if xml.whole and 0 < size <= _LARGE and xml.attribute("appmsg", "appid", "sdkver"):
         # The sender's own handle is no use to anybody else (5.11).
         replaced, number = _ATTACHMENT.subn(lambda _: f"<attachid>{escape(media_id)}</attachid>", xml.source)
-        reference = _reference(replaced) if number == 1 else ""
+        reference = _reference(replaced, limits.reference_length) if number == 1 else ""
     key = json.dumps(parts, ensure_ascii=False)
     media = Media(MessageKind.FILE, key, name, size, public=media_id, reference=reference)
     return Content(MessageKind.FILE, words, raw_kind, media=media)
@@ -179,11 +180,11 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool, limit
     app_type = _count(xml.text("appmsg/type")) or _count(raw.get("AppMsgType"))
     raw_kind = f"{APP}/{app_type}"
     if app_type == _APP_FILE:
-        return _file(raw, xml, raw_kind, emoji_names)
+        return _file(raw, xml, raw_kind, emoji_names, limits)
     if app_type == _APP_IMAGE:
-        return _media(raw, xml, MessageKind.IMAGE, message_id, raw_kind)
+        return _media(raw, xml, MessageKind.IMAGE, message_id, raw_kind, limits)
     if app_type == _APP_EMOTICON:
-        return _media(raw, xml, MessageKind.EMOTICON, message_id, raw_kind)
+        return _media(raw, xml, MessageKind.EMOTICON, message_id, raw_kind, limits)
     description = xml.text("appmsg/des")
     if app_type == _APP_TRANSFER:
         return Content(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)

@@ -86,6 +86,8 @@ class WebDriver:
         self._login_options = LoginOptions(
             desktop={"on": True, "off": False}.get(option.text("desktop")),
             qrcodes=int(option.text("qrcode_count_max")),
+            moves=context.limits.host_moves,
+            scans=context.limits.vain_scans,
         )
         self._saved = Saved(context.store, option.text("domain"), option.flag("keep_cookie"), context.limits)
         self._transport = Transport(
@@ -98,7 +100,7 @@ class WebDriver:
             proxy=option.text("proxy"),
             vitals=context.vitals,
         )
-        self._calls = Calls(self._transport, self._timing, option.text("lang"), context.limits.wechat_answer_bytes)
+        self._calls = Calls(self._transport, self._timing, option.text("lang"), context.limits)
         self._chunk = int(option.text("media_chunk_size"))
         self._identities = Identities(context.identities, context.limits.identity_marks)
         self._vitals = context.vitals

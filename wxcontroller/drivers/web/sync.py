@@ -28,7 +28,6 @@ from wxcontroller.drivers.web.transport import Answer
 
 log = logging.getLogger(__name__)
 _REASONS = {1100: LossReason.LOGGED_OUT, 1101: LossReason.KICKED, 1102: LossReason.COOKIE}
-_MOVES = 3  # from host to host in a row that are believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +306,11 @@ class Listener:
     async def _silence(self, problem: WeChatError, pause: bool = True) -> None:
         """Note that nothing useful came, and wait before the next try."""
         log.debug("%s", problem.message)
-        if isinstance(problem, Moved) and self._moves < _MOVES and self._saved.memory.move(problem.domain):
+        if (
+            isinstance(problem, Moved)
+            and self._moves < self._limits.host_moves
+            and self._saved.memory.move(problem.domain)
+        ):
             self._moves += 1
             return
         self._trouble = str(problem)
