@@ -77,7 +77,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         limits = DEFAULTS.with_numbers(limits_in(environ))
     except ValueError as problem:
         raise BadSettings(f"account {name}: {problem}", _LIMITS_REMEDY.replace("INSTANCE", instance)) from None
-    proxy = read_credential("proxy", environ, limits.requests.credential_bytes)
+    proxy = read_credential("proxy", environ, limits.calls.credential_bytes)
     if proxy is not None:  # the admin's: no request changes the way out of such an account
         try:
             given["proxy"] = OPTIONS["proxy"].check(proxy)
@@ -109,7 +109,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         cookie_path=path("MOJO_WEIXIN_COOKIE_PATH", paths.cookie_file(instance)),
         tmpdir=path("MOJO_WEIXIN_TMPDIR", paths.runtime(instance)),
         media_dir=path("MOJO_WEIXIN_MEDIA_DIR", paths.media(instance)),
-        webhook_secrets=_secrets(environ, limits.requests.credential_bytes),
+        webhook_secrets=_secrets(environ, limits.calls.credential_bytes),
         limits=limits,
     )
 

@@ -21,12 +21,22 @@ class Room:
 
     def __init__(self, config: ClientConfig) -> None:
         connections = config.number("api_connections_max")
-        self._limits = Limits(connections=connections, per_peer=connections, requests=config.limits.requests)
+        limits = config.limits.calls
+        self._limits = Limits(
+            idle=limits.port_idle_seconds,
+            head=limits.port_head_seconds,
+            unread=limits.port_send_seconds,
+            head_bytes=limits.port_head_bytes,
+            headers=limits.port_headers,
+            connections=connections,
+            per_peer=connections,
+            requests=config.limits.requests,
+        )
         self._load = Load()
         self._long_polls = config.number("api_long_polls_max")
         self._bodies = config.number("api_bodies_max")
         self._most_body = config.number("api_body_max")
-        self._body_seconds = config.limits.calls.body_seconds
+        self._body_seconds = limits.body_seconds
         self.crowd = Crowd(lambda: self._limits)
 
     @web.middleware

@@ -18,7 +18,7 @@ _COMMON = "common."
 
 
 def read_credential(
-    name: str, environ: Mapping[str, str] = os.environ, most: int = DEFAULTS.requests.credential_bytes
+    name: str, environ: Mapping[str, str] = os.environ, most: int = DEFAULTS.calls.credential_bytes
 ) -> str | None:
     """Return a credential without the white space around it: the account's own, else that for all, else None.
 

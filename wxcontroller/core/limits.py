@@ -77,15 +77,14 @@ class RequestLimits(Area):
     parameter_name_bytes: int = _count(1000, 64, 1 << 16, "bytes of a parameter's name; longer ones are passed over")
     part_head_bytes: int = _count(16 << 10, 1024, 1 << 20, "bytes of the head of a part of a form")
     json_depth: int = _count(64, 16, 200, "levels of JSON from outside, WeChat's aside")
-    json_digits: int = _count(40, 20, 4000, "digits of a whole number in it")
+    json_digits: int = _count(40, 20, 4000, "digits of a whole number in JSON from outside")
     token_form_bytes: int = _count(1 << 20, 1024, 64 << 20, "bytes of a form that is looked through for a token")
     token_failure_addresses: int = _count(
         4096, 16, 1 << 20, "addresses whose failures with tokens are remembered at a time"
     )
     token_failures: int = _count(20, 1, 10_000, "failures with tokens of one address that are answered at once")
-    token_failure_seconds: float = _seconds(3, 0.1, 3600, "until one more of them is")
+    token_failure_seconds: float = _seconds(3, 0.1, 3600, "until one more failure of that address is")
     tokens_file_bytes: int = _count(4 << 20, 64 << 10, 1 << 30, "bytes of the file of tokens")
-    credential_bytes: int = _count(64 << 10, 4096, 1 << 20, "bytes of a credential")
     stream_stall_seconds: float = _seconds(30, 0.1, 3600, "in which a reader of events takes none")
 
 
@@ -106,18 +105,22 @@ class ControlLimits(Area):
     webhook_targets_length: int = _count(8000, 100, 50_000, "characters of all webhook_targets")
     passed_body_bytes: int = _count(1 << 20, 4096, 64 << 20, "bytes of a body that is passed on to an account's /v1")
     account_answer_bytes: int = _count(32 << 20, 64 << 10, 1 << 30, "bytes of an account's answer when all are asked")
-    account_answer_seconds: float = _seconds(10, 0.1, 600, "for it")
+    account_answer_seconds: float = _seconds(10, 0.1, 600, "for an account's answer when all are asked")
     program_answer_bytes: int = _count(64 << 10, 4096, 16 << 20, "bytes of what an account's program says of itself")
-    program_answer_seconds: float = _seconds(2, 0.1, 60, "that it has for that")
+    program_answer_seconds: float = _seconds(2, 0.1, 60, "that an account's program has to say it")
     state_file_bytes: int = _count(256 << 10, 16 << 10, 64 << 20, "bytes of an account's state file")
     qrcode_file_bytes: int = _count(4 << 20, 16 << 10, 64 << 20, "bytes of an account's QR image")
-    systemctl_at_a_time: int = _count(4, 1, 64, "systemctl processes for starts, and for stops, at a time")
-    systemd_look_seconds: float = _seconds(10, 1, 60, "in which systemd lists the units")
+    systemctl_at_a_time: int = _count(
+        4, 1, 64, "systemctl processes for starts, and for stops, at a time; from the controller's next start on"
+    )
+    systemd_look_seconds: float = _seconds(
+        10, 1, 60, "in which systemd lists the units; from the controller's next start on"
+    )
     watchers: int = _count(64, 1, 4096, "pages that are told of changes at a time")
     poll_answer_seconds: float = _seconds(120, 0.1, 3600, "for an answer to the controller's heartbeat")
     journal_lines: int = _count(1000, 10, 100_000, "lines of the journal in one answer")
-    journal_bytes: int = _count(8 << 20, 64 << 10, 256 << 20, "bytes of them")
-    journal_seconds: float = _seconds(15, 1, 300, "for reading them")
+    journal_bytes: int = _count(8 << 20, 64 << 10, 256 << 20, "bytes of the journal in one answer")
+    journal_seconds: float = _seconds(15, 1, 300, "for reading the journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,9 @@ class AlertLimits(Area):
     alert_bytes: int = _count(8 << 20, 64 << 10, 256 << 20, "bytes of an alert that waits")
     alert_problems: int = _count(30, 1, 1000, "problems in one alert; more are counted")
     alert_qrcodes: int = _count(8, 0, 100, "codes to scan in one alert")
-    alert_picture_bytes: int = _count(256 << 10, 4096, 4 << 20, "bytes of such a code that a program has made")
+    alert_picture_bytes: int = _count(
+        256 << 10, 4096, 4 << 20, "bytes of a code to scan that a program has drawn, in an alert"
+    )
     alert_addresses: int = _count(20, 1, 1000, "addresses that alerts are mailed to")
     alert_arguments: int = _count(100, 1, 1000, "words of the command that tells an alert")
     alert_webhook_seconds: float = _seconds(30, 0.1, 3600, "for the answer of a webhook that is told an alert")
@@ -155,27 +160,33 @@ class AlertLimits(Area):
 
 @dataclass(frozen=True, slots=True)
 class CallLimits(Area):
-    """Calls to an account's port."""
+    """What an account's program takes of callers and of its own log, and how long it works for them."""
 
-    title: ClassVar = "Calls to an account"
+    title: ClassVar = "An account's port and program"
     of: ClassVar = (False, True)
 
+    port_idle_seconds: float = _seconds(75, 1, 3600, "without a request on a connection to an account's port")
+    port_head_seconds: float = _seconds(20, 0.1, 600, "for the head of a request to it")
+    port_send_seconds: float = _seconds(60, 0.1, 3600, "in which its caller takes nothing of an answer")
+    port_head_bytes: int = _count(64 << 10, 8192, 1 << 20, "bytes of the head of a request to it")
+    port_headers: int = _count(100, 20, 1000, "headers of a request to it")
+    credential_bytes: int = _count(64 << 10, 4096, 1 << 20, "bytes of a credential")
     body_seconds: float = _seconds(120, 0.1, 3600, "for the body of a request at an account's port")
     send_answer_seconds: float = _seconds(100, 0.1, 3600, "in which a send is answered, media included")
     recall_answer_seconds: float = _seconds(60, 0.1, 600, "in which a recall is answered")
     contacts_answer_seconds: float = _seconds(100, 0.1, 600, "in which a call about people and groups is answered")
     check_event_seconds: float = _seconds(30, 0.05, 3600, "that check_event waits")
     avatar_seconds: float = _seconds(3, 0.1, 60, "for a picture of somebody")
-    avatar_bytes: int = _count(5 << 20, 1024, 64 << 20, "bytes of it")
+    avatar_bytes: int = _count(5 << 20, 1024, 64 << 20, "bytes of a picture of somebody")
     log_read_seconds: float = _seconds(30, 1, 600, "for a question to the event log")
     page_deliveries: int = _count(1000, 10, 100_000, "entries on a page of deliveries")
     page_events: int = _count(1000, 10, 100_000, "events on a page of events")
     account_body_bytes: int = _count(1 << 20, 4096, 1 << 20, "bytes of a body to /v1 of an account's port")
-    account_body_seconds: float = _seconds(10, 0.1, 600, "for it")
+    account_body_seconds: float = _seconds(10, 0.1, 600, "for a body to /v1 of an account's port")
     selected_ids: int = _count(1000, 1, 100_000, "ids in a request to replay or purge")
     logout_seconds: float = _seconds(20, 0.1, 600, "for a logout")
     heartbeat_answer_seconds: float = _seconds(35, 0.1, 600, "for an answer to an account's heartbeat")
-    heartbeat_command_seconds: float = _seconds(120, 0.1, 3600, "for a command that it brings")
+    heartbeat_command_seconds: float = _seconds(120, 0.1, 3600, "for a command that an account's heartbeat brings")
     idempotency_keys: int = _count(50_000, 100, 10_000_000, "keys of requests that are remembered")
     send_tries: int = _count(5, 1, 100, "tries to send a message")
 
@@ -189,7 +200,7 @@ class MediaLimits(Area):
 
     media_path_length: int = _count(8000, 100, 1 << 20, "characters of a media_path")
     media_url_seconds: float = _seconds(60, 0.1, 3600, "for fetching media from an address")
-    media_url_redirects: int = _count(5, 0, 50, "redirects on the way")
+    media_url_redirects: int = _count(5, 0, 50, "redirects on the way to media at an address")
     media_resume_seconds: float = _seconds(
         120, 0.1, 3600, "after a start until media of the last run are given up for want of a login"
     )
@@ -211,7 +222,7 @@ class WebhookLimits(Area):
     of: ClassVar = (False, True)
 
     webhook_answer_bytes: int = _count(256 << 10, 1024, 64 << 20, "bytes of a webhook's answer that are read")
-    webhook_answer_seconds: float = _seconds(10, 0.1, 600, "in which it is read")
+    webhook_answer_seconds: float = _seconds(10, 0.1, 600, "in which a webhook's answer is read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +241,9 @@ class WeChatLimits(Area):
     host_moves: int = _count(3, 1, 100, "hosts in a row to which WeChat sends the account on")
     vain_scans: int = _count(4, 1, 100, "confirmed scans in a row that come to nothing")
     xml_length: int = _count(1 << 18, 1024, 1 << 24, "characters of a message's XML that are looked at")
-    xml_depth: int = _count(50, 10, 500, "levels of it")
-    xml_elements: int = _count(2000, 50, 100_000, "elements of it")
-    xml_name_length: int = _count(100, 20, 1000, "characters of an element's name")
+    xml_depth: int = _count(50, 10, 500, "levels of a message's XML")
+    xml_elements: int = _count(2000, 50, 100_000, "elements of a message's XML")
+    xml_name_length: int = _count(100, 20, 1000, "characters of the name of an element of that XML")
     push_articles: int = _count(20, 1, 1000, "articles of a push")
     reference_length: int = _count(
         8192, 0, 1 << 20, "characters of XML that are kept for sending something again, of each media"

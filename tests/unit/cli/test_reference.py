@@ -12,6 +12,11 @@ def test_the_page_is_what_make_docs_would_write(name: str) -> None:
     assert there == reference.page(name), "out of date: make docs"
 
 
+@pytest.mark.parametrize("name", reference.WITHIN)
+def test_a_list_within_a_page_is_what_make_docs_would_write(name: str) -> None:
+    assert (reference.ROOT / name).read_text(encoding="utf-8") == reference.filled(name), "out of date: make docs"
+
+
 def test_there_is_no_page_that_nothing_makes() -> None:
     assert {path.stem for path in reference.PLACE.glob("*.md")} == set(reference.PAGES)
 
