@@ -18,9 +18,6 @@ from wxcontroller.controller.view import View
 from wxcontroller.openwx.replies import to_bytes
 
 HEARTBEAT_SECONDS = 15.0
-# A reader that takes nothing for so long is cut off; it comes back with its cursor and misses nothing.
-STALL_SECONDS = 30.0
-_MOST_LINE = 1 << 20
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
 _ID = re.compile("[0-9a-z=;]{1,256}")
@@ -37,15 +34,16 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     """
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
-    asked = question(request, view.instance, follow=True)
+    limits = shared.settings.limits
+    asked = question(request, view.instance, limits.control, follow=True)
     if shared.readers >= shared.settings.max_readers:
         raise TooManyReaders(f"{shared.readers} readers of events and journals are connected", "end some")
     shared.readers += 1
     try:
-        async with answering(shared.accounts.paths.journal_socket, asked, view) as reader:
+        async with answering(shared.accounts.paths.journal_socket, asked, view, limits.control) as reader:
             response = web.StreamResponse(headers=_HEADERS)
             await response.prepare(request)
-            await _bounded(response, b"retry: 1000\n\n" + _HEARTBEAT)
+            await _bounded(response, b"retry: 1000\n\n" + _HEARTBEAT, limits.requests.stream_stall_seconds)
             await _follow(response, reader, _Reader(shared, caller(request), view))
             return response
     finally:
@@ -67,22 +65,23 @@ class _Reader:
 
 async def _follow(response: web.StreamResponse, lines: asyncio.StreamReader, who: _Reader) -> None:
     ending = asyncio.create_task(who.shared.draining.wait())
-    reading, rest = _next(lines), b""
+    reading, rest, limits = _next(lines), b"", who.shared.settings.limits
+    stall = limits.requests.stream_stall_seconds
     try:
         while True:
             await asyncio.wait({reading, ending}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if ending.done() or not who.may_go_on():
                 return
             if not reading.done():
-                await _bounded(response, _HEARTBEAT)
+                await _bounded(response, _HEARTBEAT, stall)
                 continue
             if not (piece := reading.result()):
                 return
             reading = _next(lines)
             *whole, rest = (rest + piece).split(b"\n")
-            rest = rest if len(rest) <= _MOST_LINE else b""  # its end is no line then
+            rest = rest if len(rest) <= limits.control.journal_line_bytes else b""  # its end is no line then
             if events := b"".join(map(_event, whole)):
-                await _bounded(response, events)
+                await _bounded(response, events, stall)
     finally:
         for task in (ending, reading):
             task.cancel()
@@ -111,9 +110,10 @@ def _event(raw: bytes) -> bytes:
     return b"%bevent: line\ndata: %b\n\n" % (place, to_bytes(line))
 
 
-async def _bounded(response: web.StreamResponse, content: bytes) -> None:
+async def _bounded(response: web.StreamResponse, content: bytes, stall: float) -> None:
+    """Write. A reader that takes nothing for so long is cut off; it comes back with its cursor and misses nothing."""
     try:
-        async with asyncio.timeout(STALL_SECONDS):
+        async with asyncio.timeout(stall):
             await response.write(content)
     except TimeoutError:
         raise ConnectionResetError("the reader takes nothing") from None
