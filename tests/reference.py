@@ -1,4 +1,6 @@
-"""Writes docs/reference from the tables that the code itself goes by; `make docs`. In Chinese: tests/reference_zh.py.
+"""Writes docs/reference, and lists within other pages, from the tables that the code itself goes by; `make docs`.
+
+What is in Chinese is in tests/reference_zh.py.
 
 tests/unit/cli/test_reference.py holds the pages to what this makes.
 """
@@ -16,6 +18,7 @@ from wxcontroller.client.reporting import _EVENTS, _FOR_CHECK_EVENT, DEFAULT_EVE
 from wxcontroller.controller.errors import KINDS
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
+from wxcontroller.core.limits import LIMITS, Area, Limit, Limits, shown
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Listen, Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -73,7 +76,8 @@ def code(text: object) -> str:
 
 def keys(of: type[Settings] | type[AlertSettings]) -> Mapping[str, str]:
     """Return what is said of each key that is no table itself."""
-    return {entry.name: entry.metadata["doc"] for entry in fields(of) if entry.name not in ("alerts", "client")}
+    tables = ("alerts", "client", "limits")
+    return {entry.name: entry.metadata["doc"] for entry in fields(of) if entry.name not in tables}
 
 
 def settings() -> str:
@@ -86,13 +90,95 @@ def settings() -> str:
         "win. [wxcontroller.toml(5)](../man/wxcontroller.toml.5.scd) explains each at length. Durations are in "
         "seconds.",
         table(["key", "default", "what it is"], rows(Settings)),
-        "The table `[client]` has defaults of the accounts' [options](options.md).",
+        "The table `[client]` has defaults of the accounts' [options](options.md), and `[limits]` has the "
+        "[limits](limits.md) of what comes from outside.",
         "## The table [alerts]",
         table(["key", "default", "what it is"], rows(AlertSettings)),
         "## Without effect",
         "Options of the original controller that are accepted and said to do nothing:",
         table(["key", "why"], [(code(name), why) for name, why in OBSOLETE.items()]),
     )
+
+
+def areas() -> Iterable[tuple[Area, list[Limit]]]:
+    """Yield the areas of the table of limits, each with its limits."""
+    for area in fields(Limits):
+        of: Area = getattr(Limits(), area.name)
+        yield of, [limit for limit in LIMITS.values() if limit.area == area.name]
+
+
+def limits() -> str:
+    parts = []
+    for area, listed in areas():
+        rows = [
+            (code(one.name), code(shown(one.default)), f"{shown(one.low)} to {shown(one.high)}", one.meaning)
+            for one in listed
+        ]
+        parts += [f"## {area.title}", whose(area), table(["key", "default", "from, to", "what it limits"], rows)]
+    return document(
+        "# Limits",
+        "Keys of the table `[limits]` of the [settings](settings.md). [The page of limits](../limits.md) says how "
+        "they are set for one account alone, which belong together, and what else there is.",
+        *parts,
+    )
+
+
+def whose(area: Area) -> str:
+    """Say who goes by the limits of an area, and from when on."""
+    match area.of:
+        case (True, True):
+            return "The controller goes by them from a reload on, accounts from their next start on."
+        case (True, False):
+            return "The controller goes by them from a reload on."
+        case _:
+            return "Accounts go by them from their next start on."
+
+
+def conffile() -> str:
+    """Return what the shipped settings file has of limits."""
+    lines = ["#[limits]"]
+    for area, listed in areas():
+        lines += ["", f"# {area.title}"]
+        lines += [f"#{one.name} = {shown(one.default)}  # {one.meaning}" for one in listed]
+    return "\n".join(lines)
+
+
+def manual() -> str:
+    """Return what the manual page of the settings has of limits."""
+    parts = ["*[limits]*\n\tA table: " + _TABLE]
+    for area, listed in areas():
+        parts += [f"## {area.title}", whose(area)]
+        for one in listed:
+            numbers = f"From {shown(one.low)} to {shown(one.high)}."
+            parts.append(
+                f"*{one.name}* = {shown(one.default)}\n\t{one.meaning[0].upper()}{one.meaning[1:]}. {numbers}"
+            )
+    return "\n\n".join(parts)
+
+
+_TABLE = """how large, many, deep and long may be what comes from outside. An unknown key, and a number out of its
+	range, is refused. The controller writes them into the accounts' files; one account may have its own: variables in
+	_/etc/wxcontroller/clients/INSTANCE.env_ that are *WXCLIENT_LIMIT_* and the key in capitals, as
+	*WXCLIENT_LIMIT_COOKIES*=300. *wxctl show* lists those of an account that are not the default. Which belong
+	together is in _/usr/share/doc/wxcontroller/limits.md_."""
+
+
+# What is made within a page that is written by hand: from the first of these words to the second.
+WITHIN: Mapping[str, tuple[str, str, Callable[[], str]]] = {
+    "etc/wxcontroller.toml": ("#[limits]", "\n\n## Defaults of the accounts' own options", conffile),
+    "docs/man/wxcontroller.toml.5.scd": ("*[limits]*\n", "\n\n# DEFAULTS FOR ACCOUNTS", manual),
+}
+
+
+def filled(name: str) -> str:
+    """Return a page that is written by hand with what is made within it."""
+    first, last, make = WITHIN[name]
+    content = (ROOT / name).read_text(encoding="utf-8")
+    head, begin, rest = content.partition(first)
+    assert begin, f"{name} has no {first!r}"
+    _, end, tail = rest.partition(last)
+    assert end, f"{name} has no {last!r}"
+    return head + make() + end + tail
 
 
 def toml(value: object) -> str:
@@ -258,6 +344,7 @@ def raised() -> Iterable[str]:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings": settings,
+    "limits": limits,
     "options": options,
     "states": states,
     "events": events,
@@ -278,6 +365,9 @@ def main() -> None:
     for name in PAGES:
         (PLACE / f"{name}.md").write_text(page(name), encoding="utf-8")
         print(f"docs/reference/{name}.md")
+    for name in WITHIN:
+        (ROOT / name).write_text(filled(name), encoding="utf-8")
+        print(name)
 
 
 if __name__ == "__main__":

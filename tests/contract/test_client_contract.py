@@ -15,7 +15,6 @@ import pytest
 from tests.contract.document import CONTRACT, covers, shape
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import ANN, BEN, TEAM, message
-from wxcontroller.client import reading
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.drivers.base import RosterLoaded
@@ -246,11 +245,7 @@ async def too_large(client: RunningClient, endpoint: JsonObject) -> Reply:
 
 async def nothing_happens(client: RunningClient, endpoint: JsonObject) -> Reply:
     await ask(client, name_of(endpoint), {})  # what there was
-    reading.CHECK_EVENT_SECONDS, before = 0.1, reading.CHECK_EVENT_SECONDS
-    try:
-        return await ask(client, name_of(endpoint), {})
-    finally:
-        reading.CHECK_EVENT_SECONDS = before
+    return await ask(client, name_of(endpoint), {})
 
 
 async def unknown_path(client: RunningClient, _: JsonObject) -> Reply:
@@ -296,7 +291,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("endpoint", "error"), ERRORS)
 async def test_every_error_of_the_contract(start: Start, endpoint: JsonObject, error: JsonObject) -> None:
-    client, expected = await running(start), error["body"]
+    client, expected = await running(start, WXCLIENT_LIMIT_CHECK_EVENT_SECONDS="0.1"), error["body"]
     answer = await SCENES[text(error["when"])](client, endpoint)
     assert answer.status == error["http_status"]
     if isinstance(expected, str):

@@ -15,12 +15,12 @@ import aiohttp
 
 from tests.unit.controller.machine import Machine, StandInUnits
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
-from wxcontroller.client import reading
 from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import UnitFailed, WxError
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import UnitState
@@ -140,8 +140,8 @@ async def world(root: Path, **settings: object) -> AsyncIterator[World]:
 
 async def serve(root: Path) -> None:
     """Run a world with two accounts that are logged in and one that waits for a scan. Nothing takes long in it."""
-    reading.CHECK_EVENT_SECONDS = 0.05
-    async with world(root, max_clients=20) as made:
+    limits = DEFAULTS.with_numbers({"check_event_seconds": 0.05})
+    async with world(root, max_clients=20, limits=limits) as made:
         await made.account("alice")
         await made.account("小店")
         await made.get("start_client", client="waiting")

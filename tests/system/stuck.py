@@ -76,5 +76,5 @@ Delivery._post = post_or_hang  # type: ignore[method-assign, assignment]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
 # What each of them may take are minutes; the watchdog's own time is as it is shipped.
 carrier.STUCK_SECONDS = database._STUCK_SECONDS = 20.0
-delivery._OVERTIME = 20.0 - delivery.Policy().timeout - delivery._ANSWER_SECONDS
+delivery._OVERTIME = 20.0 - delivery.Policy().timeout - delivery.Policy().answer_seconds
 sys.exit(program.main())

@@ -14,29 +14,30 @@ from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.limits import DEFAULTS, AlertLimits
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import load_settings, read_settings
+from wxcontroller.core.settings import Settings, load_settings, read_settings
 
 log = logging.getLogger(__name__)
 # EX_TEMPFAIL: systemd starts us again.
 AGAIN = 75
 
 
-def way(channel: Channel, settings: AlertSettings) -> Deliver:
+def way(channel: Channel, settings: AlertSettings, limits: AlertLimits = DEFAULTS.alerts) -> Deliver:
     """Return how to deliver. Only the chosen way is imported."""
     match channel:
         case Channel.WEBHOOK if settings.webhook:
             from wxcontroller.alert.webhook import post
 
-            return lambda alert: post(settings.webhook, alert)
+            return lambda alert: post(settings.webhook, alert, limits.alert_webhook_seconds)
         case Channel.MAIL if settings.mail:
             from wxcontroller.alert.mail import send
 
-            return lambda alert: send(settings.mail, alert)
+            return lambda alert: send(settings.mail, alert, limits.alert_program_seconds)
         case Channel.COMMAND if settings.command:
             from wxcontroller.alert.command import tell
 
-            return lambda alert: tell(settings.command, alert)
+            return lambda alert: tell(settings.command, alert, limits.alert_program_seconds)
     return _nowhere
 
 
@@ -45,13 +46,13 @@ async def _nowhere(alert: Alert) -> None:
     log.warning("nobody is told any more by this way: %s", alert.subject)
 
 
-def alert_settings(paths: Paths) -> AlertSettings:
-    """Return the table [alerts], from the credentials that systemd hands over where it does. Raises BadSettings."""
+def settings_for(paths: Paths) -> Settings:
+    """Return the settings, from the credentials that systemd hands over where it does. Raises BadSettings."""
     given = os.environ.get("CREDENTIALS_DIRECTORY")
     if not given:
-        return load_settings(paths).settings.alerts
+        return load_settings(paths).settings
     place = Path(given)
-    return read_settings([place / "settings", *sorted(place.glob("dropins_*.toml"))]).settings.alerts
+    return read_settings([place / "settings", *sorted(place.glob("dropins_*.toml"))]).settings
 
 
 def main() -> int:
@@ -67,7 +68,10 @@ def main() -> int:
     setup_logging("wxcontroller-alert")
     paths, channel = Paths(arguments.root), Channel(arguments.channel)
     try:
-        done = asyncio.run(deliver_all(Spool(paths, channel), way(channel, alert_settings(paths))))
+        settings = settings_for(paths)
+        limits = settings.limits.alerts
+        spool = Spool(paths, channel, limits.alert_bytes)
+        done = asyncio.run(deliver_all(spool, way(channel, settings.alerts, limits), limits))
     except WxError as problem:
         log.error("%s", problem)
         return problem.exit_code

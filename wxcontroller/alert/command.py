@@ -10,11 +10,10 @@ from wxcontroller.alert.deliver import Trouble
 from wxcontroller.alert.program import Hung, run
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.jsontypes import JsonValue, items, obj
+from wxcontroller.core.limits import DEFAULTS
 
-_SECONDS = 60.0
 
-
-async def tell(argv: Sequence[str], alert: Alert) -> None:
+async def tell(argv: Sequence[str], alert: Alert, seconds: float = DEFAULTS.alerts.alert_program_seconds) -> None:
     """Run the program for an alert. Raises Trouble when it does not end with 0."""
     # In memory where systemd gives such a place: the code is nobody's business, and the disk may be full.
     with tempfile.TemporaryDirectory(prefix="alert.", dir=os.environ.get("RUNTIME_DIRECTORY")) as directory:
@@ -32,7 +31,7 @@ async def tell(argv: Sequence[str], alert: Alert) -> None:
             "WXALERT_QRCODE": next((path for path in pictures if path), ""),
         }
         try:
-            code = await run(argv, json.dumps(content, ensure_ascii=False).encode(), _SECONDS, environment)
+            code = await run(argv, json.dumps(content, ensure_ascii=False).encode(), seconds, environment)
         except Hung as hung:
             raise Trouble(hung.words, final=True) from None  # it may have told somebody
     if code:

@@ -6,17 +6,17 @@ from email.utils import formatdate
 from wxcontroller.alert.deliver import Trouble
 from wxcontroller.alert.program import run
 from wxcontroller.core.alerts import Alert
+from wxcontroller.core.limits import DEFAULTS
 
 SENDMAIL = "/usr/sbin/sendmail"
-_SECONDS = 60.0
 _TEMPORARY = 75  # EX_TEMPFAIL
 
 
-async def send(addresses: str, alert: Alert) -> None:
+async def send(addresses: str, alert: Alert, seconds: float = DEFAULTS.alerts.alert_program_seconds) -> None:
     """Send an alert to addresses, separated by commas. Raises Trouble."""
     receivers = [each.strip() for each in addresses.split(",")]
     # -i: a line with a single dot is no end.
-    code = await run([SENDMAIL, "-i", *receivers], message(addresses, alert), _SECONDS)
+    code = await run([SENDMAIL, "-i", *receivers], message(addresses, alert), seconds)
     if code:
         raise Trouble(f"{SENDMAIL} ended with {code}", final=code != _TEMPORARY)
 

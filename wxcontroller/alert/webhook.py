@@ -7,22 +7,23 @@ import aiohttp
 from wxcontroller import __version__
 from wxcontroller.alert.deliver import Trouble
 from wxcontroller.core.alerts import Alert
+from wxcontroller.core.limits import DEFAULTS
 
-_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 # What a receiver says that is overloaded or away for a moment.
 _PASSING = frozenset({408, 425, 429})
 
 
-async def post(url: str, alert: Alert) -> None:
+async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alerts.alert_webhook_seconds) -> None:
     """Post an alert. Raises Trouble."""
     headers = {"User-Agent": f"wxcontroller/{__version__}", "X-Wx-Alert": alert.id}
+    timeout = aiohttp.ClientTimeout(total=seconds, connect=10)
     body = json.dumps(alert.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
     headers["Content-Type"] = "application/json"
     try:
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as web,
             # Not followed: it would be another receiver than the one that was set.
-            web.post(url, data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False) as answer,
+            web.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer,
         ):
             status = answer.status
     except TimeoutError:

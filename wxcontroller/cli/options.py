@@ -19,7 +19,7 @@ from wxcontroller.core.options import OPTIONS
 @global_options
 @click.pass_obj
 def show(session: Session, name: str, all_: bool) -> None:
-    """Show the options that an account starts with, and where each comes from.
+    """Show the options and limits that an account starts with, and where each comes from.
 
     request: stored with the account, by start, add or set. settings: from [client] of the settings, the template or
     /etc/wxcontroller/clients. Passwords and queries of addresses are not shown.
@@ -31,8 +31,9 @@ def show(session: Session, name: str, all_: bool) -> None:
         session.emit(found)
         return
     rows = [
-        (option, text(field(entry, "value")), text(field(entry, "from")))
-        for option, entry in sorted(obj(found.get("options")).items())
+        (f"{prefix}{option}", text(field(entry, "value")), text(field(entry, "from")))
+        for kind, prefix in (("options", ""), ("limits", "limits."))
+        for option, entry in sorted(obj(found.get(kind)).items())
         if all_ or field(entry, "from") != "default"
     ]
     if not rows:

@@ -14,8 +14,6 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.openwx.media import sniff
 
 log = logging.getLogger(__name__)
-SECONDS = 3.0
-_MOST = 5 * 1024 * 1024
 _AGE = 3600
 
 
@@ -34,12 +32,12 @@ class Avatars:
         found = self._whom(call)
         if found is None:
             return NOT_FOUND_ID
-        picture = io.BytesIO()
+        picture, limits = io.BytesIO(), self.parts.config.limits.calls
         try:
-            async with asyncio.timeout(SECONDS):
-                await self.parts.driver.avatar(*found, picture, _MOST)
+            async with asyncio.timeout(limits.avatar_seconds):
+                await self.parts.driver.avatar(*found, picture, limits.avatar_bytes)
         except TimeoutError:
-            log.info("a picture can't be had within %g s", SECONDS)
+            log.info("a picture can't be had within %g s", limits.avatar_seconds)
             return _nothing()
         except WxError as problem:
             log.info("a picture can't be had: %s", problem)

@@ -14,8 +14,6 @@ from aiohttp import web
 
 from wxcontroller.openwx.parameters import Body
 
-# As long as the controller gives a whole request.
-SECONDS = 120.0
 _IN_MEMORY = 1024 * 1024
 _PIECE = 256 * 1024
 _TAKEN = "body that was taken"
@@ -48,8 +46,8 @@ class TooLarge(web.HTTPRequestEntityTooLarge):
         self.most = most
 
 
-async def take(request: web.Request, most: int, hold: Callable[[int], None]) -> bytes:
-    """Read a request's body of at most ``most`` bytes, and leave it for whoever reads it after.
+async def take(request: web.Request, most: int, seconds: float, hold: Callable[[int], None]) -> bytes:
+    """Read a request's body of at most ``most`` bytes in ``seconds``, and leave it for whoever reads it after.
 
     ``hold`` hears of each piece. Raises as ``body_of``, but for OSError.
     """
@@ -57,7 +55,7 @@ async def take(request: web.Request, most: int, hold: Callable[[int], None]) -> 
     if taken is None:
         content = bytearray()
         _refuse(request, most)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             async for piece in request.content.iter_chunked(_PIECE):
                 hold(len(piece))
                 content += piece
@@ -69,12 +67,13 @@ async def take(request: web.Request, most: int, hold: Callable[[int], None]) -> 
 
 @contextlib.asynccontextmanager
 async def body_of(
-    request: web.Request, directory: Path, most: int, hold: Callable[[int], None]
+    request: web.Request, directory: Path, most: int, seconds: float, hold: Callable[[int], None]
 ) -> AsyncIterator[Body]:
     """Read a request's body; a large one is mapped from a file in ``directory`` for the duration of the block.
 
     ``hold`` hears of each piece. Raises TooLarge, HTTPUnsupportedMediaType for one that is packed,
-    RequestPayloadError, TimeoutError for a body that stalls, OSError when it can't be written, and as ``hold``.
+    RequestPayloadError, TimeoutError for a body that is not there after ``seconds``, OSError when it can't be
+    written, and as ``hold``.
     """
     taken: bytes | None = request.get(_TAKEN)
     if taken is not None:
@@ -84,7 +83,7 @@ async def body_of(
     small, size = bytearray(), 0
     with contextlib.ExitStack() as stack:
         large: IO[bytes] | None = None
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             async for piece in request.content.iter_chunked(_PIECE):
                 hold(len(piece))
                 size += len(piece)

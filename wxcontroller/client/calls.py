@@ -25,6 +25,7 @@ from wxcontroller.client.roster import Roster
 from wxcontroller.client.session import Session
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver
 from wxcontroller.openwx import credentials, parameters
@@ -114,7 +115,7 @@ class Parts:
         return self.session.state in (LoginState.RUNNING, LoginState.OFFLINE) and bool(self.roster.contacts)
 
 
-async def read_call(request: web.Request, directory: Path) -> Call:
+async def read_call(request: web.Request, directory: Path, limits: RequestLimits = DEFAULTS.requests) -> Call:
     """Read query and form; ``directory`` is where a large one is put aside meanwhile.
 
     Raises BadParameter, and as ``Room.body_of``.
@@ -122,9 +123,9 @@ async def read_call(request: web.Request, directory: Path) -> Call:
     query, content_type = parameters.query_of(request.raw_path), request.headers.get("Content-Type", "")
     if request.method == "POST" and parameters.is_form(content_type):
         async with request.app[ROOM].body_of(request, directory) as body:
-            raw = dict(parameters.raw_pairs(query, content_type, body))
+            raw = dict(parameters.raw_pairs(query, content_type, body, limits))
     else:
-        raw = dict(parameters.raw_pairs(query))
+        raw = dict(parameters.raw_pairs(query, limits=limits))
     data = raw.pop("media_data", b"")
     raw.pop(credentials.NAME, None)  # who calls was checked; it is no part of what is asked for
     given = {name: parameters.text_of(name, value) for name, value in raw.items()}

@@ -85,7 +85,8 @@ class Carrier:
         """Return what a report is to bring of content, as base64; "" for nothing."""
         if not self.with_data or parcel.kept is None:
             return ""
-        return await asyncio.to_thread(content_of, str(parcel.kept))
+        most = self.media_out.config.limits.media.report_media_bytes
+        return await asyncio.to_thread(content_of, str(parcel.kept), most)
 
     def report(self, result: SendResult, sides: str, within: Within) -> "asyncio.Future[object]":
         """Tell how a send ended, see Reporter.sent; ``sides`` are what ``sides`` returned once, "" to look anew."""

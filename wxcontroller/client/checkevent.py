@@ -4,15 +4,18 @@ import asyncio
 from collections import deque
 
 from wxcontroller.core.jsontypes import JsonObject, text
-
-# Characters of texts and media. Beyond this the media of older reports are let go, their path stays; then the oldest.
-MOST_HELD = 32 * 1024 * 1024
+from wxcontroller.core.limits import DEFAULTS
 
 
 class EventRing:
-    """The newest ``size`` reports not fetched yet. ``dropped`` counts those that fell out unread."""
+    """The newest ``size`` reports not fetched yet. ``dropped`` counts those that fell out unread.
 
-    def __init__(self, size: int) -> None:
+    Beyond ``most`` characters of texts and media those of older reports are let go, their path stays; then the
+    oldest go.
+    """
+
+    def __init__(self, size: int, most: int = DEFAULTS.media.check_event_media_bytes) -> None:
+        self._most = most
         self._queue: deque[JsonObject] = deque()
         self._held = 0
         self._size = size
@@ -28,15 +31,15 @@ class EventRing:
             return
         self._queue.append(report)
         self._held += _weight(report)
-        if self._held > MOST_HELD:
+        if self._held > self._most:
             self._lighten()
-        while len(self._queue) > self._size or (self._held > MOST_HELD and len(self._queue) > 1):
+        while len(self._queue) > self._size or (self._held > self._most and len(self._queue) > 1):
             self._held -= _weight(self._queue.popleft())
             self.dropped += 1
 
     def _lighten(self) -> None:
         for at, report in enumerate(self._queue):
-            if self._held <= MOST_HELD or at == len(self._queue) - 1:
+            if self._held <= self._most or at == len(self._queue) - 1:
                 return
             if data := text(report.get("media_data")):
                 self._queue[at] = {**report, "media_data": ""}

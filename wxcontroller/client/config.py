@@ -8,12 +8,14 @@ from pathlib import Path
 from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
 from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.limits import DEFAULTS, Limits, limits_in
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.targets import Targets
 
 _REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
+_LIMITS_REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or [limits] in the settings; wxcontroller.toml(5)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class ClientConfig:
     tmpdir: Path
     media_dir: Path
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    limits: Limits = DEFAULTS
 
     @property
     def targets(self) -> Targets:
@@ -70,7 +73,11 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             given[option.name] = option.check(value)
         except ValueError as problem:
             raise BadSettings(f"account {name}: {option.variable} {problem}", remedy) from None
-    proxy = read_credential("proxy", environ)
+    try:
+        limits = DEFAULTS.with_numbers(limits_in(environ))
+    except ValueError as problem:
+        raise BadSettings(f"account {name}: {problem}", _LIMITS_REMEDY.replace("INSTANCE", instance)) from None
+    proxy = read_credential("proxy", environ, limits.calls.credential_bytes)
     if proxy is not None:  # the admin's: no request changes the way out of such an account
         try:
             given["proxy"] = OPTIONS["proxy"].check(proxy)
@@ -102,16 +109,17 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         cookie_path=path("MOJO_WEIXIN_COOKIE_PATH", paths.cookie_file(instance)),
         tmpdir=path("MOJO_WEIXIN_TMPDIR", paths.runtime(instance)),
         media_dir=path("MOJO_WEIXIN_MEDIA_DIR", paths.media(instance)),
-        webhook_secrets=_secrets(environ),
+        webhook_secrets=_secrets(environ, limits.calls.credential_bytes),
+        limits=limits,
     )
 
 
-def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+def _secrets(environ: Mapping[str, str], most: int) -> tuple[str, ...]:
     """Return what signs reports, the new secret first while two are in use; none: they are not signed.
 
     From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET; separated by blanks or lines.
     """
-    found = read_credential("webhook-secret", environ) or environ.get("WXCLIENT_WEBHOOK_SECRET") or ""
+    found = read_credential("webhook-secret", environ, most) or environ.get("WXCLIENT_WEBHOOK_SECRET") or ""
     return tuple(found.split())
 
 

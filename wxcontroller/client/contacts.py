@@ -12,7 +12,6 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Group
 
 log = logging.getLogger(__name__)
-CALL_SECONDS = 100.0
 # WeChat tells all of a new group soon after it was made.
 KNOWN_SECONDS = 3.0
 _SUCCESS: JsonObject = {"code": 0, "status": "success"}
@@ -49,7 +48,7 @@ class Contacts:
         async def create() -> None:
             made.append(await self.parts.driver.create_group(people, call.get("displayname")))
 
-        failure = await _done(create())
+        failure = await self._done(create())
         if failure:
             return {**failure, "id": None}
         # Whoever made a group wants to write to it at once: it is known when the call is answered.
@@ -67,7 +66,7 @@ class Contacts:
         people = _ids(call.get("friends"))
         if refusal := self._no_friends(people):
             return refusal
-        return await _done(self.parts.driver.invite(group.id, people)) or _SUCCESS
+        return await self._done(self.parts.driver.invite(group.id, people)) or _SUCCESS
 
     async def kick_group_member(self, call: Call) -> Answer:
         group = self._group(call)
@@ -80,7 +79,7 @@ class Contacts:
         for person in people:
             if person not in known:
                 return {"code": 100, "status": f"member id {person[:100]} not found"}
-        if failure := await _done(self.parts.driver.kick(group.id, people)):
+        if failure := await self._done(self.parts.driver.kick(group.id, people)):
             return failure
         current = self.parts.roster.groups.get(group.id)
         if current:
@@ -94,7 +93,7 @@ class Contacts:
             return NOT_FOUND
         if not name.strip():
             return {"code": -1, "status": "new_displayname is empty"}
-        if failure := await _done(self.parts.driver.rename_group(group.id, name)):
+        if failure := await self._done(self.parts.driver.rename_group(group.id, name)):
             return failure
         if current := self.parts.roster.groups.get(group.id):
             self._take_over(group=replace(current, name=name))
@@ -105,7 +104,7 @@ class Contacts:
         if chat not in self.parts.roster.contacts and chat not in self.parts.roster.groups:
             return NOT_FOUND
         on = call.parameters.get("op", "1") not in ("0", "")
-        return await _done(self.parts.driver.pin(chat, on)) or _SUCCESS
+        return await self._done(self.parts.driver.pin(chat, on)) or _SUCCESS
 
     async def set_markname(self, call: Call) -> Answer:
         group_id = call.get("group_id")
@@ -116,14 +115,14 @@ class Contacts:
         member = self.parts.roster.member(group_id, call.get("id"))
         if member is None:
             return NOT_FOUND
-        return await _done(self.parts.driver.set_remark(member.id, call.get("new_markname"))) or _SUCCESS
+        return await self._done(self.parts.driver.set_remark(member.id, call.get("new_markname"))) or _SUCCESS
 
     async def set_friend_markname(self, call: Call) -> Answer:
         found = self.parts.roster.find_contacts(call.whom("id", "account", "displayname", "markname"))
         if not found:
             return NOT_FOUND
         remark = call.get("new_markname")
-        if failure := await _done(self.parts.driver.set_remark(found[0].id, remark)):
+        if failure := await self._done(self.parts.driver.set_remark(found[0].id, remark)):
             return failure
         if current := self.parts.roster.contacts.get(found[0].id):
             self._take_over(contact=replace(current, markname=remark))
@@ -137,13 +136,13 @@ class Contacts:
             return {"code": 101, "status": "already a friend"}
         if not any(member.id == person for group in roster.groups.values() for member in group.members):
             return NOT_FOUND
-        return await _done(self.parts.driver.ask_friend(person, call.get("verify"))) or _SUCCESS
+        return await self._done(self.parts.driver.ask_friend(person, call.get("verify"))) or _SUCCESS
 
     async def accept_friend_request(self, call: Call) -> Answer:
         echo: JsonObject = {name: call.parameters.get(name) for name in ("id", "displayname", "ticket")}
         if not call.get("id") or not call.get("ticket"):
             return {**echo, "code": -1, "status": "failure", "reason": "id or ticket is missing"}
-        failure = await _done(self.parts.driver.accept_friend(call.get("id"), call.get("ticket")))
+        failure = await self._done(self.parts.driver.accept_friend(call.get("id"), call.get("ticket")))
         return {**echo, **failure, "code": -1} if failure else {**echo, **_SUCCESS}
 
     def _at_work(self, handler: Callable[[Call], Awaitable[Answer]]) -> Handler:
@@ -164,24 +163,24 @@ class Contacts:
                 return {"code": 100, "status": f"friend id {person[:100]} not found"}
         return None
 
+    async def _done(self, work: Awaitable[None]) -> JsonObject | None:
+        """Wait for WeChat to do something; return the contract's failure with our reason, None when it is done."""
+        seconds = self.parts.config.limits.calls.contacts_answer_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await work
+        except TimeoutError:
+            return _unknown(f"WeChat did not answer within {seconds:g} s")
+        except WxError as problem:
+            if isinstance(problem, WeChatError) and problem.unsure:
+                return _unknown(str(problem))
+            log.warning("WeChat did not do it: %s", problem)
+            return {"code": 201, "status": "failure", "reason": str(problem)}
+        return None
+
     def _take_over(self, contact: Contact | None = None, group: Group | None = None) -> None:
         told = self.parts.roster.update([contact] if contact else [], [group] if group else [], ())
         self.parts.reporter.events(told)
-
-
-async def _done(work: Awaitable[None]) -> JsonObject | None:
-    """Wait for WeChat to do something; return the contract's failure with our reason, None when it is done."""
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            await work
-    except TimeoutError:
-        return _unknown(f"WeChat did not answer within {CALL_SECONDS:g} s")
-    except WxError as problem:
-        if isinstance(problem, WeChatError) and problem.unsure:
-            return _unknown(str(problem))
-        log.warning("WeChat did not do it: %s", problem)
-        return {"code": 201, "status": "failure", "reason": str(problem)}
-    return None
 
 
 def _unknown(why: str) -> JsonObject:

@@ -17,13 +17,13 @@ from typing import Generic, TypeVar
 
 from wxcontroller.client.mounts import left_behind
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 RETRY_SECONDS = 1.0
-_READ_SECONDS = 30.0
 _BUSY_SECONDS = 5.0
 # Neither reading nor one try to write takes longer, even on a slow disk, unless it hangs.
 _STUCK_SECONDS = 120.0
@@ -63,7 +63,9 @@ class Database:
         schema: Sequence[str],
         after: Callable[[sqlite3.Connection], Callable[[], None]],
         vitals: Vitals | None = None,
+        read_seconds: float = DEFAULTS.calls.log_read_seconds,
     ) -> None:
+        self._read_seconds = read_seconds
         self._path = path
         self._schema = schema
         self._after = after
@@ -101,7 +103,7 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Return what ``work`` reads from what is committed. Raises Unavailable."""
         try:
-            async with asyncio.timeout(_READ_SECONDS):
+            async with asyncio.timeout(self._read_seconds):
                 return await asyncio.to_thread(self._read, work)
         except TimeoutError:
             raise Unavailable("the event log does not answer", "look at the disk of the state directory") from None

@@ -22,9 +22,9 @@ from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import kept_json
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.vitals import Vitals
-from wxcontroller.openwx.media import MOST_DATA
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,6 @@ _AT_ONCE = 32  # entries read from the log in one go
 _CONNECT_SECONDS = 10.0
 # The log does not keep the content of what was delivered: reports of own sends bring theirs along.
 _HEAVY = 64 * 1024
-# Answers of the receiver are replies, not downloads.
-_MOST_ANSWER = 256 * 1024
-_ANSWER_SECONDS = 10.0
 # So much longer than its own limits no post takes, unless something is wrong with the waiting.
 _OVERTIME = 60.0
 # Failures in the journal: the first of a row, then so many seconds apart.
@@ -43,12 +40,17 @@ _TELL_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How hard it is tried: pauses double from ``first`` to ``longest`` seconds; ``final`` statuses say never."""
+    """How hard it is tried: pauses double from ``first`` to ``longest`` seconds; ``final`` statuses say never.
+
+    Answers are replies, not downloads: so many bytes of one are read, in so many seconds.
+    """
 
     first: float = 5.0
     longest: float = 300.0
     final: frozenset[int] = frozenset({400, 410, 413, 415, 422})
     timeout: float = 35.0
+    answer_bytes: int = DEFAULTS.webhooks.webhook_answer_bytes
+    answer_seconds: float = DEFAULTS.webhooks.webhook_answer_seconds
 
 
 _ANYWHERE = Targets()
@@ -63,6 +65,7 @@ class Receiver:
     secrets: Sequence[str] = field(default=(), repr=False)
     with_data: bool = True
     targets: Targets = _ANYWHERE
+    most_media: int = DEFAULTS.media.report_media_bytes
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -156,7 +159,7 @@ class Delivery:
 
     async def _deliver(self, web: aiohttp.ClientSession, entry: Entry) -> bool:
         """Deliver one entry or find that it can't be; False after a pause: the world may be another."""
-        with self._vitals.within(self._policy.timeout + _ANSWER_SECONDS + _OVERTIME, "posting a report"):
+        with self._vitals.within(self._policy.timeout + self._policy.answer_seconds + _OVERTIME, "posting a report"):
             error, status = await self._post(web, entry)
         if not error:
             self.delivered += 1
@@ -220,7 +223,7 @@ class Delivery:
     async def _body(self, entry: Entry) -> bytes:
         if not entry.media or not self.receiver.with_data:
             return entry.body
-        data = await asyncio.to_thread(content_of, entry.media)
+        data = await asyncio.to_thread(content_of, entry.media, self.receiver.most_media)
         return to_bytes({**kept_json(entry.body), "media_data": data}) if data else entry.body
 
     async def _hear(self, entry: Entry, answer: aiohttp.ClientResponse) -> None:
@@ -229,11 +232,11 @@ class Delivery:
             return
         content = b""
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(self._policy.answer_seconds):
                 async for piece in answer.content.iter_chunked(16 * 1024):
                     content += piece
-                    if len(content) > _MOST_ANSWER:
-                        log.warning("the webhook's answer is larger than %d bytes and is not read", _MOST_ANSWER)
+                    if len(content) > (most := self._policy.answer_bytes):
+                        log.warning("the webhook's answer is larger than %d bytes and is not read", most)
                         return
         except (TimeoutError, aiohttp.ClientError, OSError):
             log.warning("the webhook's answer can't be read to its end")
@@ -257,14 +260,14 @@ class Delivery:
         )
 
 
-def content_of(path: str) -> str:
+def content_of(path: str, most: int) -> str:
     """Return a media file as base64 in lines of 76 (openwx-api 3.2), "" when it is gone or too large."""
     try:
         with Path(path).open("rb") as stream:
-            content = stream.read(MOST_DATA + 1)
+            content = stream.read(most + 1)
     except OSError:
         return ""
-    return "" if len(content) > MOST_DATA else base64.encodebytes(content).decode("ascii")
+    return "" if len(content) > most else base64.encodebytes(content).decode("ascii")
 
 
 def _lighter(entry: Entry) -> bytes | None:

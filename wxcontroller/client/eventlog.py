@@ -20,6 +20,7 @@ from wxcontroller.client.database import Database
 from wxcontroller.client.eventtables import Counts, Entry, Limits, Selection, State, Swept
 from wxcontroller.client.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.replies import to_bytes
 
@@ -53,8 +54,10 @@ def type_of(report: JsonObject) -> str:
 class EventLog:
     """The log in ``path``. Writing never waits; ``settled`` does. Reading sees what is on disk."""
 
-    def __init__(self, path: Path, vitals: Vitals | None = None) -> None:
-        self._database = Database(path, SCHEMA, self._look, vitals)
+    def __init__(
+        self, path: Path, vitals: Vitals | None = None, read_seconds: float = DEFAULTS.calls.log_read_seconds
+    ) -> None:
+        self._database = Database(path, SCHEMA, self._look, vitals, read_seconds)
         self._news = asyncio.Event()
         self._unwritten = 0
         self.counts = Counts()

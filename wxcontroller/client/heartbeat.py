@@ -10,15 +10,14 @@ from yarl import URL
 
 from wxcontroller.client.outbound import NotATarget, TargetConnector
 from wxcontroller.core.account import redacted
+from wxcontroller.core.limits import DEFAULTS, CallLimits
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.urls import url_of
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
-_TIMEOUT = aiohttp.ClientTimeout(total=35, connect=10)
-_COMMAND_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
-# Both together take no longer, unless something is wrong with the waiting.
-_STUCK_SECONDS = 200.0
+# So much longer than both together nothing takes, unless something is wrong with the waiting.
+_OVERTIME = 45.0
 # The first beat comes with the login, however long the pause between two is.
 _LOOK_SECONDS = 1.0
 _CALL = re.compile(r"/openwx/[a-z_]+")
@@ -56,6 +55,7 @@ class Heartbeat:
         running: Callable[[], bool],
         targets: Targets = _ANYWHERE,
         vitals: Vitals | None = None,
+        limits: CallLimits = DEFAULTS.calls,
     ) -> None:
         self._address = address
         self._targets = targets
@@ -65,6 +65,7 @@ class Heartbeat:
         self._own = own
         self._running = running
         self._vitals = vitals or Vitals()
+        self._limits = limits
         self._failed = False
 
     async def run(self) -> None:
@@ -72,16 +73,19 @@ class Heartbeat:
         if not self._address:
             return
         headers = {"User-Agent": self._agent}
-        jar = aiohttp.DummyCookieJar()
+        jar, limits = aiohttp.DummyCookieJar(), self._limits
+        timeout = aiohttp.ClientTimeout(total=limits.heartbeat_answer_seconds, connect=10)
+        command_timeout = aiohttp.ClientTimeout(total=limits.heartbeat_command_seconds, connect=10)
+        longest = limits.heartbeat_answer_seconds + limits.heartbeat_command_seconds + _OVERTIME
         async with (
             aiohttp.ClientSession(
-                connector=TargetConnector(self._targets), timeout=_TIMEOUT, headers=headers, cookie_jar=jar
+                connector=TargetConnector(self._targets), timeout=timeout, headers=headers, cookie_jar=jar
             ) as web,
-            aiohttp.ClientSession(timeout=_COMMAND_TIMEOUT, headers=headers, cookie_jar=jar) as own,
+            aiohttp.ClientSession(timeout=command_timeout, headers=headers, cookie_jar=jar) as own,
         ):
             while True:
                 if self._running():
-                    with self._vitals.within(_STUCK_SECONDS, "the heartbeat"):
+                    with self._vitals.within(longest, "the heartbeat"):
                         await self._beat(web, own)
                     await asyncio.sleep(self._interval)
                 else:

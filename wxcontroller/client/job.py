@@ -9,11 +9,10 @@ from wxcontroller.client.outcomes import End
 from wxcontroller.client.parcel import Parcel
 from wxcontroller.client.sendtables import Part, RequestRow, SendRow
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.reports import SendResult
-
-ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Job:
     seq: int = 0
     queued_at: float = field(default_factory=time.time)
     tried: float = 0.0
-    attempts_left: int = ATTEMPTS
+    attempts_left: int = DEFAULTS.calls.send_tries
     unsure: bool = False
     never: str = ""  # why it can't go out any more, "" while it may
     ended: bool = False

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import SessionStore, Uploaded
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-MOST = 1000  # of each are remembered
 MEDIA_KINDS = {kind.value: kind for kind in MessageKind if kind.is_media}
 
 
@@ -27,9 +27,10 @@ class Received:
 
 @dataclass(slots=True)
 class MediaBook:
-    """Remembers the latest of both, over an orderly stop too: the session goes on, and so do the ids."""
+    """Remembers the latest ``most`` of both, over an orderly stop too: the session goes on, and so do the ids."""
 
     store: SessionStore
+    most: int = DEFAULTS.media.media_ids
     _uploaded: OrderedDict[str, Uploaded] = field(default_factory=OrderedDict)
     _received: OrderedDict[str, Received] = field(default_factory=OrderedDict)
 
@@ -39,8 +40,8 @@ class MediaBook:
         except (OSError, ValueError) as problem:
             log.error("ids of media of the last run can't be read: %s", problem)
             return
-        _restore(self._uploaded, kept.get("uploaded"), upload_from_json)
-        _restore(self._received, kept.get("received"), _received_of)
+        _restore(self._uploaded, self.most, kept.get("uploaded"), upload_from_json)
+        _restore(self._received, self.most, kept.get("received"), _received_of)
 
     def upload(self, key: str) -> Uploaded | None:
         """What was uploaded under an id without its code."""
@@ -51,10 +52,10 @@ class MediaBook:
         return self._received.get(key)
 
     def add_upload(self, content: Uploaded) -> None:
-        _add(self._uploaded, content.key, content)
+        _add(self._uploaded, self.most, content.key, content)
 
     def add_received(self, content: Media, path: str) -> None:
-        _add(self._received, content.id, Received(content, path))
+        _add(self._received, self.most, content.id, Received(content, path))
 
     def keep(self) -> None:
         """Write everything to the store. Raises nothing: what can't be kept is logged."""
@@ -68,17 +69,19 @@ class MediaBook:
             log.error("ids of media are lost: %s", problem)
 
 
-def _add(book: OrderedDict[str, T], key: str, one: T) -> None:
+def _add(book: OrderedDict[str, T], most: int, key: str, one: T) -> None:
     book[key] = one
     book.move_to_end(key)
-    while len(book) > MOST:
+    while len(book) > most:
         book.popitem(last=False)
 
 
-def _restore(book: OrderedDict[str, T], kept: JsonValue, read: Callable[[JsonObject], tuple[str, T] | None]) -> None:
+def _restore(
+    book: OrderedDict[str, T], most: int, kept: JsonValue, read: Callable[[JsonObject], tuple[str, T] | None]
+) -> None:
     for entry in items(kept):
         if found := read(obj(entry)):
-            _add(book, *found)
+            _add(book, most, *found)
 
 
 def upload_to_json(one: Uploaded) -> JsonObject:

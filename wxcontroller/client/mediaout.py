@@ -26,8 +26,6 @@ from wxcontroller.openwx.media import MediaFacts
 
 _TEMPORARY = ".out."
 _KEPT = ".send."  # of sends that have not ended; the store of sends knows which
-# Characters of a media_path: longer than any path, or any address that servers take.
-MOST_ADDRESS = 8000
 _WORDS = {kind.value: kind for kind in media.CODES}
 _SENDABLE_AS = {
     MessageKind.IMAGE: ("image/", "image/jpeg"),
@@ -39,7 +37,7 @@ _SENDABLE_AS = {
 
 
 _NOT_REMEMBERED = (
-    "no media of this id are remembered (the last 1000 received are): "
+    "no media of this id are remembered (the last {most} received are): "
     "send the content itself, by media_data or media_path"
 )
 _NOT_HERE = (
@@ -125,19 +123,18 @@ class MediaOut:
 
     async def parcel(self, given: Mapping[str, str], data: Attached | None = None) -> Parcel:
         """Return a parcel for ``media_*`` parameters; ``data`` is media_data, taken to disk. Raises BadMedia."""
+        limits = self.config.limits.media
         if given.get("media_id"):
             key, kind = media.split_id(given["media_id"])
             found = self.book.received(key)
             if found is not None:
                 return await self._again(given, kind or found.content.kind, found)
             if key.isascii() and key.isdecimal() and self.book.upload(key) is None:  # no upload is called so
-                raise BadMedia("invaild media", _NOT_REMEMBERED, _facts(given))
+                raise BadMedia("invaild media", _NOT_REMEMBERED.format(most=limits.media_ids), _facts(given))
             return self._by_id(given)
         label = given.get("media_path", "")
-        if len(label) > MOST_ADDRESS:
-            raise BadMedia(
-                "invaild media_path", f"it is longer than {MOST_ADDRESS} characters", MediaFacts(MessageKind.FILE)
-            )
+        if len(label) > (most := limits.media_path_length):
+            raise BadMedia("invaild media_path", f"it is longer than {most} characters", MediaFacts(MessageKind.FILE))
         if data:
             return await self._of_file(given, label, *self._written(given, data.take()))
         if label.startswith(("http://", "https://")):
@@ -211,6 +208,7 @@ class MediaOut:
                     self.config.number("media_size_max"),
                     self.config.flag("media_private_urls"),
                     self.agent,
+                    self.config.limits.media,
                 )
         except urlfetch.BadSource as problem:
             path.unlink(missing_ok=True)

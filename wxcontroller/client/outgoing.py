@@ -302,9 +302,10 @@ class Outgoing:
 
     def _jobs(self, order: Order) -> tuple[Job, ...]:
         loop, login = asyncio.get_running_loop(), order.login or self.carrier.login()
-        key = order.request.key if order.request else ""
+        key, tries = order.request.key if order.request else "", self.resting.tries
         return tuple(
-            Job(item, login, self.carrier.new_id(), loop.create_future(), order.origin, key) for item in order.items
+            Job(item, login, self.carrier.new_id(), loop.create_future(), order.origin, key, attempts_left=tries)
+            for item in order.items
         )
 
     def _at_once(self, job: Job) -> bool:

@@ -9,7 +9,6 @@ from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, a
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx import objects
 
-CHECK_EVENT_SECONDS = 30.0
 BAD_ATTRIBUTE = 102
 _STOP_SECONDS = 3
 # Sent along by scripts, the controller and browsers; never attributes of a person.
@@ -69,7 +68,7 @@ class Reading:
         return array([objects.group(each, roster.own) for each in found]) if found else NOT_FOUND
 
     async def check_event(self, _: Call) -> Answer:
-        return array(await self.parts.events.take(CHECK_EVENT_SECONDS))
+        return array(await self.parts.events.take(self.parts.config.limits.calls.check_event_seconds))
 
     async def get_client_info(self, _: Call) -> Answer:
         facts, options = self.parts.facts, self.parts.config.options

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.eventlog import EventLog, Place, Within
 from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.limits import DEFAULTS
 
 log = logging.getLogger(__name__)
 # Those of the original's default post_event_list (3.3).
@@ -28,7 +29,6 @@ _FOR_CHECK_EVENT = frozenset(
     }
 )
 # Characters of media in reports that wait for their turn; beyond it check_event gets them without, the path stays.
-MOST_HELD = 32 * 1024 * 1024
 _EVENTS = _FOR_CHECK_EVENT | {*DEFAULT_EVENTS, "update_user", "update_friend", "update_group"}
 
 
@@ -66,6 +66,7 @@ class Reporter:
     webhook: bool
     log: EventLog
     ring: Ring
+    most_held: int = DEFAULTS.media.waiting_media_bytes  # of media that wait for their turn
     _order: deque[Slot] = field(default_factory=deque)
     _held: int = 0  # characters of media in it
 
@@ -118,7 +119,7 @@ class Reporter:
     def _wait(self, slot: Slot, report: JsonObject | None) -> None:
         """Keep a report for its turn, with its media as far as there is room. The next one in turn does not wait."""
         if report is not None:
-            if slot is not self._order[0] and self._held + _weight(report) > MOST_HELD:
+            if slot is not self._order[0] and self._held + _weight(report) > self.most_held:
                 report = {**report, "media_data": ""}
             self._held += _weight(report)
         slot.report, slot.filled = report, True
@@ -171,4 +172,5 @@ def reporter_of(config: ClientConfig, events: EventLog, ring: Ring) -> Reporter:
         webhook=bool(config.post_api),
         log=events,
         ring=ring,
+        most_held=config.limits.media.waiting_media_bytes,
     )

@@ -3,9 +3,10 @@
 import logging
 from dataclasses import dataclass, field
 
-from wxcontroller.client.job import ATTEMPTS, Job
+from wxcontroller.client.job import Job
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.limits import DEFAULTS
 
 log = logging.getLogger(__name__)
 # WeChat's "system error": may pass. Everything else is an answer and is not asked for again (protocol 9.5).
@@ -16,7 +17,7 @@ _TOO_FREQUENT = 1205
 @dataclass(frozen=True, slots=True)
 class Rests:
     """Seconds that the whole queue rests, first and longest: when the ``line`` to WeChat fails, longer after each try
-    of a message, so that five of them outlast a moment of trouble; and when WeChat says that sends are too
+    of a message, so that all of them outlast a moment of trouble; and when WeChat says that sends are too
     ``frequent``, longer until it takes one, as more of them only prolong it."""
 
     line: tuple[float, float] = (1.0, 15.0)
@@ -28,6 +29,7 @@ class Resting:
     """How long the next rest is."""
 
     rests: Rests
+    tries: int = DEFAULTS.calls.send_tries  # of a message
     _frequent: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,7 +44,7 @@ class Resting:
         if problem.ret not in (None, TRANSIENT) or job.attempts_left <= 0:
             return 0.0
         first, longest = self.rests.line
-        return float(min(longest, first * 2.0 ** (ATTEMPTS - 1 - job.attempts_left)))
+        return float(min(longest, first * 2.0 ** (self.tries - 1 - job.attempts_left)))
 
     def taken(self) -> None:
         """WeChat takes sends (again)."""

@@ -17,8 +17,6 @@ from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
 log = logging.getLogger(__name__)
-# What came after them waits so long for the account to be back.
-PATIENCE_SECONDS = 120.0
 
 
 @dataclass(slots=True)
@@ -36,7 +34,8 @@ class Resuming:
             return
         log.info("%d messages of the last run still want their media", len(found))
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            # What came after them waits for the account to be back.
+            async with asyncio.timeout(self.inbox.config.limits.media.media_resume_seconds):
                 await self.running.wait()
         except TimeoutError:
             for one in found:
@@ -78,7 +77,7 @@ def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> J
     Where the report brings no content, ``media_url`` says where it is.
     """
     known = {**report, **media.fields(facts, own=False), "content": media.content_of(facts)}
-    if config.flag("plugin_openwx_post_media_data") and facts.size <= media.MOST_DATA:
+    if config.flag("plugin_openwx_post_media_data") and facts.size <= config.limits.media.report_media_bytes:
         return known
     return {**known, "media_url": url_of(config, facts.path)}
 

@@ -21,11 +21,22 @@ class Room:
 
     def __init__(self, config: ClientConfig) -> None:
         connections = config.number("api_connections_max")
-        self._limits = Limits(connections=connections, per_peer=connections)
+        limits = config.limits.calls
+        self._limits = Limits(
+            idle=limits.port_idle_seconds,
+            head=limits.port_head_seconds,
+            unread=limits.port_send_seconds,
+            head_bytes=limits.port_head_bytes,
+            headers=limits.port_headers,
+            connections=connections,
+            per_peer=connections,
+            requests=config.limits.requests,
+        )
         self._load = Load()
         self._long_polls = config.number("api_long_polls_max")
         self._bodies = config.number("api_bodies_max")
         self._most_body = config.number("api_body_max")
+        self._body_seconds = limits.body_seconds
         self.crowd = Crowd(lambda: self._limits)
 
     @web.middleware
@@ -42,11 +53,11 @@ class Room:
     ) -> AbstractAsyncContextManager[Body]:
         """Read a request's body as ``bodies.body_of`` does. Raises also Busy."""
         longest = self._most_body if most is None else min(most, self._most_body)
-        return body_of(request, directory, longest, partial(self._hold, request))
+        return body_of(request, directory, longest, self._body_seconds, partial(self._hold, request))
 
     async def take(self, request: web.Request, most: int) -> bytes:
         """Read a small body and leave it for others, as ``bodies.take`` does. Raises also Busy."""
-        return await take(request, min(most, self._most_body), partial(self._hold, request))
+        return await take(request, min(most, self._most_body), self._body_seconds, partial(self._hold, request))
 
     def _hold(self, request: web.Request, size: int) -> None:
         self._load.hold(request, size, self._bodies)

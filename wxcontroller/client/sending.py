@@ -18,14 +18,13 @@ from wxcontroller.client.replies import Reply
 from wxcontroller.client.sendtables import Part, RequestRow
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.limits import CallLimits
 from wxcontroller.core.model import Message
 from wxcontroller.openwx import media
 from wxcontroller.openwx.formats import shape
 
 # A call is answered within this, fetching and uploading included: shorter than the controller's request timeout
 # (120 s), so that the caller hears it from us.
-SEND_WAIT_SECONDS = 100.0
-CALL_SECONDS = 60.0
 CONSULT_SECONDS = 30.0
 # A disk that takes longer than this is not waited for.
 STORE_SECONDS = 5.0
@@ -80,7 +79,7 @@ class Sending:
             return NOT_FOUND_ID
         if call.has_media:
             return await self._send([found[0].id], False, call, request)
-        latest = _latest()
+        latest = self._latest()
         ticket = self.parts.outgoing.place(Order((Item(found[0].id, False, call.get("content")),), request=request))
         with self.parts.consults.asked(found[0].id, ticket.jobs[0]) as reply:
             if refusal := await self._not_stored(ticket):
@@ -95,10 +94,10 @@ class Sending:
         nothing: JsonObject = {f"media_{name}": None for name in _UPLOAD_FIELDS}
         if not self.parts.at_work:
             return {**nothing, **self.parts.not_running()}
-        latest = _latest()
+        latest = self._latest()
         too_slow: JsonObject = {
             "code": FAILED,
-            "status": f"media upload failure: not done in {SEND_WAIT_SECONDS:g} s",
+            "status": f"media upload failure: not done in {self._limits.send_answer_seconds:g} s",
         }
         try:
             async with asyncio.timeout_at(latest):
@@ -134,11 +133,11 @@ class Sending:
         reason = "the id is not one that a send has answered"
         if message_id.isdecimal() and target:
             try:
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(self._limits.recall_answer_seconds):
                     await self.parts.driver.revoke(message_id, target)
                 return {"id": handle, "code": 0, "status": "revoke success"}
             except TimeoutError:
-                reason = f"it may be revoked: WeChat did not answer within {CALL_SECONDS:g} s"
+                reason = f"it may be revoked: WeChat did not answer within {self._limits.recall_answer_seconds:g} s"
             except WeChatError as problem:
                 reason = f"it may be revoked: {problem}" if problem.unsure else str(problem)
             except Unsupported as problem:
@@ -169,7 +168,7 @@ class Sending:
         at_once: JsonObject | None = None,
     ) -> JsonObject:
         """Queue a text, media or both. ``at_once`` is the answer where it does not tell how they end."""
-        latest, parcel = _latest(), None
+        latest, parcel = self._latest(), None
         if at_once is None and call.get("async") not in ("", "0"):
             at_once = _ACCEPTED
         try:
@@ -270,13 +269,13 @@ class Sending:
         if known.answer is not None:
             return known.answer
         jobs, ended = await self._parts_of(known)
-        return await self._outcome(jobs, ended, _latest())
+        return await self._outcome(jobs, ended, self._latest())
 
     async def _consult_again(self, call: Call, known: RequestRow) -> JsonObject:
         """Wait for the reply once more: that of the first caller may have come when nobody waited."""
         if known.answer is not None:
             return known.answer
-        latest, seconds = _latest(), self._seconds(call)
+        latest, seconds = self._latest(), self._seconds(call)
         jobs, ended = await self._parts_of(known)
         with self.parts.consults.asked(known.target, jobs[0] if jobs else None) as reply:
             sent = await self._outcome(jobs, ended, latest)
@@ -300,11 +299,19 @@ class Sending:
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
         return jobs, found.parts if found else {}
 
+    def _latest(self) -> float:
+        """When a call that begins now is to be answered, by the loop's time."""
+        return _now() + self._limits.send_answer_seconds
+
+    @property
+    def _limits(self) -> CallLimits:
+        return self.parts.config.limits.calls
+
     async def _replied(
         self, sent: JsonObject, reply: "asyncio.Future[Message]", seconds: float, latest: float
     ) -> JsonObject:
         until = _now() + seconds
-        if seconds <= SEND_WAIT_SECONDS:  # who asks for more can wait for more
+        if seconds <= self._limits.send_answer_seconds:  # who asks for more can wait for more
             until = min(until, latest)
         try:
             async with asyncio.timeout_at(until):
@@ -327,8 +334,3 @@ def _unsent(words: str) -> JsonObject:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _latest() -> float:
-    """When a call that begins now is to be answered, by the loop's time."""
-    return _now() + SEND_WAIT_SECONDS

@@ -11,16 +11,17 @@ from wxcontroller.client.eventlog import EventLog, Within
 from wxcontroller.client.job import Job
 from wxcontroller.client.sendtables import Added, Left, ParcelRow, Replied, RequestRow, SendRow
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.limits import DEFAULTS
 
 # Requests whose keys are remembered; about 300 bytes each.
-MOST_REQUESTS = 50_000
 
 
 class SendStore:
     """What is written is on disk when the future is done; nobody has to wait for it. Reading raises Unavailable."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, most_requests: int = DEFAULTS.calls.idempotency_keys) -> None:
         self._log = log
+        self._most_requests = most_requests
 
     @property
     def trouble(self) -> str:
@@ -71,7 +72,8 @@ class SendStore:
 
     async def sweep(self, seconds: float) -> int:
         """Forget requests that are older, and the oldest of too many; return how many."""
-        return await self._log.write(lambda db: tables.forget(db, time.time() - seconds, MOST_REQUESTS))
+        most = self._most_requests
+        return await self._log.write(lambda db: tables.forget(db, time.time() - seconds, most))
 
 
 def _end(db: sqlite3.Connection, report: Callable[[], int], seq: int, part: tables.Part, outcome: JsonObject) -> None:

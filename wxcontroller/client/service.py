@@ -96,17 +96,20 @@ class Client:
                 FileStore(config.cookie_path, config.flag("keep_cookie")),
                 FileStore(private / "identities.json", config.flag("keep_cookie")),
                 vitals,
+                config.limits.wechat,
             )
         )
 
         def send_reply(reply: Reply, event: int) -> None:
             sending.reply(reply, event)
 
-        tasks, events = Tasks(), EventLog(private / "events.db", vitals)
-        replies = Replies(roster, send_reply)
+        limits = config.limits
+        tasks, events = Tasks(), EventLog(private / "events.db", vitals, limits.calls.log_read_seconds)
+        replies = Replies(roster, send_reply, limits.requests)
         delivery = Delivery(receiver_of(config, agent), policy_of(config), events, replies.answered, vitals)
-        media_book = MediaBook(FileStore(private / "media.json", config.flag("keep_cookie")))
-        ring = EventRing(config.number("check_event_list_max_size"))
+        media_store = FileStore(private / "media.json", config.flag("keep_cookie"))
+        media_book = MediaBook(media_store, limits.media.media_ids)
+        ring = EventRing(config.number("check_event_list_max_size"), limits.media.check_event_media_bytes)
         reporter = reporter_of(config, events, ring)
         consults, inbox, media_out = Consults(), Inbox(config, driver), MediaOut(config, agent, media_book)
 
@@ -134,11 +137,12 @@ class Client:
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, watchdog, reporter, take_message)
         resuming = Resuming(reporter, inbox, session.running)
-        store = SendStore(events)
+        store = SendStore(events, limits.calls.idempotency_keys)
         carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"), vitals)
         keep = config.seconds("send_keep_seconds")
         most = config.number("send_queue_max")
-        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, Resting(self.rests), most)
+        resting = Resting(self.rests, limits.calls.send_tries)
+        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, resting, most)
         logins = Logins(session, outgoing)
         parts = Parts(
             config=config,
@@ -158,7 +162,7 @@ class Client:
             consults=consults,
         )
         sending = Sending(parts)
-        guard = Guard(config.name.instance, self.paths)
+        guard = Guard(config.name.instance, self.paths, config.limits.requests)
         heartbeat = Heartbeat(
             config.poll_api,
             config.seconds("plugin_openwx_poll_interval"),
@@ -168,6 +172,7 @@ class Client:
             lambda: session.state is LoginState.RUNNING,
             config.targets,
             vitals,
+            limits.calls,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
@@ -295,7 +300,8 @@ def pacing_of(config: ClientConfig) -> Pacing:
 def receiver_of(config: ClientConfig, agent: str) -> Receiver:
     """Return who gets this account's reports."""
     with_data = config.flag("plugin_openwx_post_media_data")
-    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets)
+    most = config.limits.media.report_media_bytes
+    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, most)
 
 
 def policy_of(config: ClientConfig) -> Policy:
@@ -305,4 +311,6 @@ def policy_of(config: ClientConfig) -> Policy:
         longest=config.seconds("webhook_retry_longest"),
         final=frozenset(int(status) for status in config.options["webhook_final"].split(",") if status),
         timeout=config.seconds("webhook_timeout"),
+        answer_bytes=config.limits.webhooks.webhook_answer_bytes,
+        answer_seconds=config.limits.webhooks.webhook_answer_seconds,
     )

@@ -17,11 +17,10 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.limits import DEFAULTS, MediaLimits
 from wxcontroller.core.urls import url_of
 from wxcontroller.drivers.base import Sink
 
-MOST_REDIRECTS = 5
-_SECONDS = 60.0
 _PIECE = 64 * 1024
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Called global by the library, or by some versions of it, and nobody's to ask all the same.
@@ -82,7 +81,9 @@ def may_be_asked(address: str) -> bool:
             return True  # no way there; the connection will say so
 
 
-async def fetch(url: str, sink: Sink, most: int, private: bool, agent: str) -> Source:
+async def fetch(
+    url: str, sink: Sink, most: int, private: bool, agent: str, limits: MediaLimits = DEFAULTS.media
+) -> Source:
     """Write what ``url`` gives into ``sink``, at most ``most`` bytes.
 
     ``private`` allows addresses of private networks. Raises BadSource, OSError of the sink.
@@ -91,7 +92,7 @@ async def fetch(url: str, sink: Sink, most: int, private: bool, agent: str) -> S
     headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
     try:
         async with (
-            asyncio.timeout(_SECONDS),
+            asyncio.timeout(limits.media_url_seconds),
             aiohttp.ClientSession(
                 connector=connector,
                 headers=headers,
@@ -100,9 +101,9 @@ async def fetch(url: str, sink: Sink, most: int, private: bool, agent: str) -> S
                 auto_decompress=False,
             ) as web,
         ):
-            return await _follow(web, target(url, private), sink, most, private)
+            return await _follow(web, target(url, private), sink, most, private, limits.media_url_redirects)
     except TimeoutError:
-        raise BadSource(f"no complete answer within {_SECONDS:g} s") from None
+        raise BadSource(f"no complete answer within {limits.media_url_seconds:g} s") from None
     except aiohttp.ClientConnectorDNSError as problem:
         reason = str(problem.os_error) if isinstance(problem.os_error, _Private) else "the host name is not known"
         raise BadSource(reason) from None
@@ -110,8 +111,10 @@ async def fetch(url: str, sink: Sink, most: int, private: bool, agent: str) -> S
         raise BadSource(f"the server can't be read ({type(problem).__name__})") from None
 
 
-async def _follow(web: aiohttp.ClientSession, url: URL, sink: Sink, most: int, private: bool) -> Source:
-    for _ in range(MOST_REDIRECTS + 1):
+async def _follow(
+    web: aiohttp.ClientSession, url: URL, sink: Sink, most: int, private: bool, redirects: int
+) -> Source:
+    for _ in range(redirects + 1):
         async with web.get(url, allow_redirects=False) as answer:
             if answer.status in (301, 302, 303, 307, 308):
                 url = redirected(url, answer.headers.get("Location", ""), private)
@@ -132,7 +135,7 @@ async def _follow(web: aiohttp.ClientSession, url: URL, sink: Sink, most: int, p
             disposition = answer.content_disposition
             name = (disposition.filename if disposition else None) or url.name
             return Source(answer.content_type if "Content-Type" in answer.headers else "", name)
-    raise BadSource(f"more than {MOST_REDIRECTS} redirects")
+    raise BadSource(f"more than {redirects} redirects")
 
 
 class TooLarge(BadSource):

@@ -95,22 +95,23 @@ def looks_for_token(request: web.Request) -> bool:
     return (
         "Content-Type" in request.headers
         and is_form(request.headers["Content-Type"])
-        and (request.content_length or 0) <= credentials.LONGEST_FORM
+        # A longer form is not looked through: its caller is nobody yet.
+        and (request.content_length or 0) <= context(request).settings.limits.requests.token_form_bytes
         and not context(request).gate.is_open
     )
 
 
 async def _presented(request: web.Request) -> str | None:
-    headers = request.headers
+    headers, limits = request.headers, context(request).settings.limits.requests
     token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
     if token is None:
-        token = credentials.from_query(query_of(request.raw_path))
+        token = credentials.from_query(query_of(request.raw_path), limits)
     if token is None and has_body(request) and looks_for_token(request):
         try:
-            body = await take(request, credentials.LONGEST_FORM)
+            body = await take(request, limits.token_form_bytes)
         except web.HTTPRequestEntityTooLarge:
             return None
-        token = credentials.from_form(headers.get("Content-Type", ""), body)
+        token = credentials.from_form(headers.get("Content-Type", ""), body, limits)
     return token
 
 

@@ -68,7 +68,7 @@ class Accounts:
         self.paths = paths
         self.units = units
         self.known = KnownAccounts(paths)
-        self.state_files = StateFiles(paths)
+        self.state_files = StateFiles(paths, lambda: self.settings.limits)
         self._materialiser = Materialiser(paths, settings)
         self._locks = Locks()
         self._starting: set[str] = set()
@@ -148,7 +148,7 @@ class Accounts:
     # What shall be
 
     async def govern(self) -> None:
-        """Bring the settings' webhook_targets into all accounts' files. What can't be written is logged."""
+        """Bring what the settings say for all accounts into their files. What can't be written is logged."""
         try:
             changed = await asyncio.to_thread(self._materialiser.govern)
         except OSError as problem:
@@ -156,7 +156,8 @@ class Accounts:
             return
         for instance in changed:
             self.known.forget(instance)
-            log.info("account %s: its webhook_targets are new, and count from its next start", self._name(instance))
+            words = "account %s: the settings' webhook_targets or limits are new, and count from its next start"
+            log.info(words, self._name(instance))
 
     async def start(
         self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool = False

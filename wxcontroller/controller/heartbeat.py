@@ -10,7 +10,6 @@ from wxcontroller.core.account import redacted
 from wxcontroller.core.settings import Settings
 
 log = logging.getLogger(__name__)
-_LONGEST = 120.0
 _IDLE = 5.0
 
 
@@ -26,7 +25,7 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
             try:
                 # Any answer will do; redirects are not followed, or that server could send us anywhere.
                 async with (
-                    asyncio.timeout(_LONGEST),
+                    asyncio.timeout(now.limits.control.poll_answer_seconds),
                     session.get(now.poll_api, allow_redirects=False, timeout=_timeout(now)) as answer,
                 ):
                     await answer.release()
@@ -41,4 +40,6 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
 
 
 def _timeout(settings: Settings) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=_LONGEST, sock_connect=settings.ua_connect_timeout)
+    return aiohttp.ClientTimeout(
+        total=settings.limits.control.poll_answer_seconds, sock_connect=settings.ua_connect_timeout
+    )

@@ -16,12 +16,12 @@ from wxcontroller.core import egress
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.options import OPTIONS, Checked, check_options
 from wxcontroller.openwx import parameters, replies
 from wxcontroller.openwx.replies import CLIENT, OK, START_FAILED, record_reply, reply
 
 log = logging.getLogger(__name__)
-_MOST_FORM = 1024 * 1024
 # Sent along by scripts and browsers to every endpoint; they were never options.
 _PASSED_OVER = frozenset({"client", "datatype", "callback"})
 NO_QRCODE_TYPE = "text/html;charset=UTF-8"
@@ -40,10 +40,10 @@ async def start_client(request: web.Request) -> web.Response:
     client = given.get("client", "")
     if is_missing(client):
         return json_response(replies.CLIENT_MISSING)
-    accounts = context(request).accounts
+    accounts, settings = context(request).accounts, context(request).settings
     try:
         name = accounts.known.name_of(client)
-        wanted = start_options(given, context(request).settings.unknown_options == "ignore")
+        wanted = start_options(given, settings.unknown_options == "ignore", settings.limits.control.option_length)
         started = await accounts.start(name, wanted.checked.given, wanted.echo)
     except BadName as problem:
         return json_response(reply(CLIENT, f"client name invalid: {problem}"))
@@ -137,10 +137,12 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
 
     Raises BadParameter, and Refused when it is about an account that is not the caller's.
     """
-    given = parameters.query_pairs(parameters.query_of(request.raw_path))
+    limits = context(request).settings.limits
+    given = parameters.query_pairs(parameters.query_of(request.raw_path), limits.requests)
     kind = request.headers.get("Content-Type", "")
     if has_body(request) and parameters.is_form(kind):
-        given += parameters.form_pairs(kind, await whole(request, _MOST_FORM))
+        body = await whole(request, limits.control.control_form_bytes)
+        given += parameters.form_pairs(kind, body, limits=limits.requests)
     found = parameters.merged(given)
     found.pop("token", None)
     if "client" in found:
@@ -161,11 +163,14 @@ class StartOptions:
     echo: Mapping[str, str]
 
 
-def start_options(given: Mapping[str, str], ignore_unknown: bool) -> StartOptions:
+def start_options(
+    given: Mapping[str, str], ignore_unknown: bool, longest: int = DEFAULTS.control.option_length
+) -> StartOptions:
     """Sort the parameters of start_client. Raises BadOption."""
     options = {name: value for name, value in given.items() if name not in _PASSED_OVER and not name.startswith("_")}
     unknown = [name for name in options if name not in OPTIONS] if ignore_unknown else []
-    checked = check_options((name, value) for name, value in options.items() if name not in unknown)
+    known = [(name, value) for name, value in options.items() if name not in unknown]
+    checked = check_options(known, longest=longest)
     passed_over = [name for name in given if name in ("datatype", "callback")]
     ignored = (*checked.ignored, *unknown, *passed_over)
     echo = {name: value for name, value in given.items() if not name.startswith("_")}

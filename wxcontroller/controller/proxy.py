@@ -99,8 +99,9 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     shared = context(request)
     query = parameters.query_of(request.raw_path)
     # The query is passed on as it came; only its client is read here.
-    client = dict(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), "client")).get("client")
-    most = shared.settings.max_body
+    most, limits = shared.settings.max_body, shared.settings.limits.requests
+    raw = query.encode("utf-8", "surrogateescape")
+    client = dict(parameters.urlencoded_pairs(raw, "client", limits)).get("client")
     if has_body(request) and (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     kind = request.headers.get("Content-Type", "")
@@ -109,9 +110,9 @@ async def proxy(request: web.Request) -> web.StreamResponse:
         async with spooled(request, most) as spool:
             with spool.view() as body:
                 if client is None:
-                    client = dict(parameters.form_pairs(kind, body, "client")).get("client")
+                    client = dict(parameters.form_pairs(kind, body, "client", limits)).get("client")
                 if look_for_token:
-                    spool.keep(credentials.spans_without_token(kind, body))
+                    spool.keep(credentials.spans_without_token(kind, body, limits))
             return await _to_account(request, shared, client, spool)
     return await _to_account(request, shared, client, None)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wxcontroller.controller.accounts import Accounts, StoppedMeanwhile, TooManyAccounts
-from wxcontroller.controller.units import IN_FLIGHT
 from wxcontroller.controller.view import View
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import UnknownAccount, WxError
@@ -96,7 +95,7 @@ class _Outcome(StrEnum):
 
 
 async def _start_all(accounts: Accounts, missing: Sequence[View]) -> dict[str, _Outcome]:
-    slots = asyncio.Semaphore(IN_FLIGHT)
+    slots = asyncio.Semaphore(accounts.settings.limits.control.systemctl_at_a_time)
     outcomes: dict[str, _Outcome] = {}
 
     async def start(view: View) -> _Outcome:

@@ -17,7 +17,6 @@ from aiohttp import web
 from wxcontroller.controller.busy import limits_of
 from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
-from wxcontroller.controller.tls import HANDSHAKE_SECONDS
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.openwx.crowd import Crowd, Limits
 
@@ -140,12 +139,13 @@ class Server:
         # Programs on this machine go on without: nobody can listen to them.
         if tls is not None and is_loopback(connection.getsockname()):
             tls = None
+        seconds = self._shared.settings.limits.control.tls_handshake_seconds
         try:
             await loop.connect_accepted_socket(
                 lambda: Connection(server, loop, self._crowd),
                 connection,
                 ssl=tls,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if tls else None,
+                ssl_handshake_timeout=seconds if tls else None,
             )
         except OSError as problem:
             log.debug("a connection went away at once: %s", problem)

@@ -9,19 +9,18 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
 from wxcontroller.core.jsontypes import JsonValue, field, integer, obj, one_line, read_json, text
+from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.replies import to_bytes
 
-_MOST_STATE = 256 * 1024
-_MOST_QRCODE = 4 * 1024 * 1024
 # Whoever scans it owns the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
 # A client that says "running" has heard WeChat within 45 s, and tells when at most 10 s later. One that hangs goes on
@@ -93,8 +92,9 @@ class Unreadable(Exception):
 class StateFiles:
     """All accounts' state files, remembered by their stamps."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, limits: Callable[[], Limits] = lambda: DEFAULTS) -> None:
         self._paths = paths
+        self._limits = limits
         self._known: dict[str, ClientState | str] = {}  # a text says why it is unreadable
         self._stamps: dict[str, Stamp] = {}
         self._rendered: dict[str, tuple[Stamp, int, bytes]] = {}
@@ -133,7 +133,7 @@ class StateFiles:
     def qrcode(self, instance: str) -> bytes | None:
         """Return the JPEG that WeChat serves for the phone to scan, None when there is none at the moment."""
         try:
-            return read_foreign(self._paths.qrcode_file(instance), _MOST_QRCODE)
+            return read_foreign(self._paths.qrcode_file(instance), self._limits().control.qrcode_file_bytes)
         except OSError:
             return None
 
@@ -143,14 +143,15 @@ class StateFiles:
         self._rendered.pop(instance, None)
 
     def _read(self, path: Path, stamp: Stamp) -> ClientState | str:
+        limits = self._limits()
         try:
-            raw = read_foreign(path, _MOST_STATE)
+            raw = read_foreign(path, limits.control.state_file_bytes)
         except OSError as problem:
             if problem.errno is None or problem.errno == errno.ELOOP:  # not a plain file: that does not pass
                 return f"{path}: {problem.strerror or problem}"
             raise
         try:
-            content = read_json(raw)
+            content = read_json(raw, limits.requests.json_depth, limits.requests.json_digits)
         except ValueError:
             return f"{path}: is not JSON"
         if not isinstance(content, dict):

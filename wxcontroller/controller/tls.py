@@ -9,8 +9,6 @@ from pathlib import Path
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.settings import Settings
 
-HANDSHAKE_SECONDS = 10.0
-
 
 def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext | None:
     """Return what the settings' certificate and key make, None without any. Raises BadSettings."""

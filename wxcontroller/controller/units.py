@@ -15,15 +15,14 @@ from typing import Protocol
 
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import field, items, read_json, text
+from wxcontroller.core.limits import DEFAULTS, ControlLimits
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import UnitState
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 4
 # A look costs 11 ms for 300 units: nobody needs a fresher one than this, except after an action of ours.
 MAX_AGE = 1.0
-_LOOK_TIMEOUT = 10.0
 _KILL_TIMEOUT = 5.0
 _MOST_WORDS = 400
 _MOST_LOOKS = 3
@@ -91,11 +90,12 @@ async def record(units: Units, instance: str, max_age: float = MAX_AGE) -> UnitR
 class Systemd:
     """``systemctl`` as a subprocess. Use as an async context manager; it owns a look in progress."""
 
-    def __init__(self, systemctl: str = "systemctl") -> None:
+    def __init__(self, systemctl: str = "systemctl", limits: ControlLimits = DEFAULTS.control) -> None:
         self._systemctl = systemctl
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._look_seconds = limits.systemd_look_seconds
+        self._slots = asyncio.Semaphore(limits.systemctl_at_a_time)
         # Stops have slots of their own: they must not wait until starts that hang are given up.
-        self._stop_slots = asyncio.Semaphore(IN_FLIGHT)
+        self._stop_slots = asyncio.Semaphore(limits.systemctl_at_a_time)
         self._seen: Mapping[str, UnitRecord] = {}
         self._seen_at = float("-inf")
         self._look: asyncio.Task[Mapping[str, UnitRecord]] | None = None
@@ -130,7 +130,8 @@ class Systemd:
         units = [unit_of(instance) for instance in instances]
         if not units:
             return {}
-        code, output, complaint = await self._run(["show", "--property=Id,NRestarts", "--", *units], _LOOK_TIMEOUT)
+        asked = ["show", "--property=Id,NRestarts", "--", *units]
+        code, output, complaint = await self._run(asked, self._look_seconds)
         if code != 0:
             raise UnitFailed(
                 f"systemd can't be asked for restarts: {_first_words(complaint)}", "see: journalctl -u wxcontroller"
@@ -158,7 +159,8 @@ class Systemd:
         for _ in range(_MOST_LOOKS):
             began, actions = loop.time(), self._actions
             code, output, complaint = await self._run(
-                ["list-units", "--all", "--full", "--no-pager", "--output=json", "wxclient@*.service"], _LOOK_TIMEOUT
+                ["list-units", "--all", "--full", "--no-pager", "--output=json", "wxclient@*.service"],
+                self._look_seconds,
             )
             if code != 0:
                 raise UnitFailed(

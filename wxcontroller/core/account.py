@@ -7,6 +7,7 @@ from urllib.parse import quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from wxcontroller.core.errors import BadEnvironmentFile, WxError
 from wxcontroller.core.jsontypes import obj, read_json, text
+from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.paths import Paths
@@ -30,7 +31,8 @@ class Account:
     """One registered account.
 
     ``options`` are canonical texts by option name (core.options), ``parameters`` the start request's pairs as
-    they were sent, echoed by the HTTP contract (openwx-api 1.3).
+    they were sent, echoed by the HTTP contract (openwx-api 1.3). ``limits`` are those that are not the default's, as
+    text by name (core.limits).
     """
 
     name: AccountName
@@ -38,6 +40,7 @@ class Account:
     desired: Desired = Desired.STARTED
     options: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def driver(self) -> str:
@@ -85,6 +88,7 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
         # Their merged form stands above. The plain variable stays free for the admin's file, where it wins.
         if name not in _MERGED:
             variables[OPTIONS[name].variable] = value
+    variables.update({LIMITS[name].variable: value for name, value in account.limits.items()})
     variables[INSTANCE] = instance
     variables[DESIRED] = account.desired.value
     if account.parameters:
@@ -121,7 +125,8 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                 options[name_of] = without_client(variables[merged])
             except ValueError:
                 raise BadEnvironmentFile(f"{origin}: {merged} is no URL", "correct it, or start again") from None
-    return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")))
+    limits = {limit.name: variables[limit.variable] for limit in LIMITS.values() if limit.variable in variables}
+    return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")), limits)
 
 
 def _parameters(stored: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.materialise import Registry, render_account
 from wxcontroller.core.names import is_instance, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
@@ -102,7 +103,7 @@ def _notice(paths: Paths, notice: str) -> Finding:
 def _template(paths: Paths, settings: Settings) -> Iterator[Finding]:
     example = Account(parse_name("example"), settings.backend_start_port, options=settings.client)
     try:
-        render_account(example, paths, settings.template_path)
+        render_account(example, paths, settings.template_path, settings.limits)
     except WxError as problem:
         yield _finding(settings.template_path, problem)
 
@@ -183,6 +184,7 @@ def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
         yield _finding(file, problem, unclosed[1] if unclosed else "")
         return None
     by_variable = {option.variable: option for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
+    limits = {limit.variable: limit for limit in LIMITS.values() if limit.for_accounts}
     for name, value in found.items():
         option, line = by_variable.get(name), _line_of(file, name)
         if option is not None:
@@ -190,6 +192,11 @@ def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
                 option.check(value)
             except ValueError as problem:
                 yield Finding(Level.FAIL, file, str(problem), f"it is: {option.meaning}", name, line)
+        elif limit := limits.get(name):
+            try:
+                limit.read(value)
+            except ValueError as problem:
+                yield Finding(Level.FAIL, file, str(problem), f"it is: {limit.meaning}", name, line)
         elif _OURS.match(name) and name not in _OTHER and not name.startswith("MOJO_WEIXIN_CONTROLLER"):
             yield Finding(Level.WARN, file, "is no variable of ours", "wxclient(8) lists them", name, line)
     for number, text in enumerate(content.split("\n"), 1):

@@ -4,13 +4,12 @@ import re
 from enum import Enum, auto
 
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
+from wxcontroller.core.limits import DEFAULTS
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Inside double quotes systemd undoes a backslash before these four only.
 _ESCAPED = '"\\`$'
 _SPACE = " \t\r\n"
-# Far below what exec takes in one variable (128 KiB), far above what anybody means.
-MOST = 16 * 1024
 
 
 def printable(character: str) -> bool:
@@ -19,14 +18,14 @@ def printable(character: str) -> bool:
     return not (code < 32 or 0x7F <= code < 0xA0 or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE)
 
 
-def quote(value: str) -> str:
-    """Return ``value`` as a double-quoted word that systemd reads back as the same string.
+def quote(value: str, most: int = DEFAULTS.control.file_value_length) -> str:
+    """Return ``value``, of ``most`` characters, as a double-quoted word that systemd reads back as the same string.
 
     Raises BadOption for what no environment variable of a unit can hold: newlines, NUL and other control
     characters (systemd drops such assignments silently), and text that is not valid Unicode.
     """
-    if len(value) > MOST:
-        raise BadOption(f"a value has {len(value)} characters, at most {MOST} are allowed", "shorten it")
+    if len(value) > most:
+        raise BadOption(f"a value has {len(value)} characters, at most {most} are allowed", "shorten it")
     for character in value:
         if character != "\t" and not printable(character):
             raise BadOption(

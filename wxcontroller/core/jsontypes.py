@@ -4,30 +4,36 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TypeAlias
+
+from wxcontroller.core.limits import DEFAULTS, LIMITS
 
 JsonValue: TypeAlias = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject: TypeAlias = dict[str, JsonValue]
-# Nothing that anybody means is nested more deeply, and whatever walks over it must not run out of stack.
-DEEPEST = 64
-_MOST_DIGITS = 40
+# What was taken once is read again, whatever the limits are now.
+_ANY = int(LIMITS["json_depth"].high), int(LIMITS["json_digits"].high)
 # What a terminal obeys or turns round, what ends a line, and halves of characters.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def read_json(raw: bytes | str) -> JsonValue:
+def read_json(
+    raw: bytes | str, depth: int = DEFAULTS.requests.json_depth, digits: int = DEFAULTS.requests.json_digits
+) -> JsonValue:
     """Parse JSON from outside such that it can be walked over, compared and written again.
 
     Raises ValueError for what is no JSON, for NaN and numbers beyond all measure, and for what is nested more deeply
-    than DEEPEST.
+    than ``depth``: whatever walks over it must not run out of stack.
     """
     try:
-        value: JsonValue = json.loads(raw, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
+        value: JsonValue = json.loads(
+            raw, parse_constant=_no_constant, parse_float=_finite, parse_int=partial(_whole, most=digits)
+        )
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     # Counting is fast, and mostly enough.
     brackets = raw.count(b"[") + raw.count(b"{") if isinstance(raw, bytes) else raw.count("[") + raw.count("{")
-    if brackets > DEEPEST and _depth(value) > DEEPEST:
+    if brackets > depth and _depth(value) > depth:
         raise ValueError("is nested too deeply")
     return value
 
@@ -35,7 +41,7 @@ def read_json(raw: bytes | str) -> JsonValue:
 def kept_json(kept: object) -> JsonObject:
     """Return an object that we wrote ourselves, an empty one when the file it was in is damaged."""
     try:
-        return obj(read_json(kept)) if isinstance(kept, str | bytes) else {}
+        return obj(read_json(kept, *_ANY)) if isinstance(kept, str | bytes) else {}
     except ValueError:
         return {}
 
@@ -70,8 +76,8 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
+def _whole(digits: str, most: int) -> int:
+    if len(digits) > most:
         raise ValueError(f"{digits[:32]}… is beyond all numbers")
     return int(digits)
 

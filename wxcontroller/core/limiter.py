@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# So many failures at once, then one each so many seconds.
-BURST = 20
-SECONDS_EACH = 3.0
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
+
 _LOG_EACH = 10.0
-_MOST_PEERS = 4096
 
 
 @dataclass(slots=True)
@@ -38,26 +36,32 @@ class Failure:
 
 
 class FailureLimiter:
-    """A bucket for each caller, by whatever tells them apart."""
+    """A bucket for each caller, by whatever tells them apart: some failures at once, then one each some seconds.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    Of too many callers those that failed last are remembered.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, limits: RequestLimits = DEFAULTS.requests
+    ) -> None:
+        self.limits = limits
         self._clock = clock
         self._peers: dict[str, _Peer] = {}
 
     def failed(self, key: str) -> Failure:
         """Count a failure of a caller."""
         now = self._clock()
-        peer = self._peers.pop(key, None) or _Peer(BURST, now)
+        peer = self._peers.pop(key, None) or _Peer(self.limits.token_failures, now)
         self._peers[key] = peer  # the newest is last
-        if len(self._peers) > _MOST_PEERS:
+        while len(self._peers) > self.limits.token_failure_addresses:
             del self._peers[next(iter(self._peers))]
-        peer.left = min(BURST, peer.left + (now - peer.at) / SECONDS_EACH)
+        peer.left = min(self.limits.token_failures, peer.left + (now - peer.at) / self.limits.token_failure_seconds)
         peer.at = now
         wait = 0
         if peer.left >= 1:
             peer.left -= 1
         else:
-            wait = math.ceil((1 - peer.left) * SECONDS_EACH)
+            wait = math.ceil((1 - peer.left) * self.limits.token_failure_seconds)
         if now - peer.logged_at < _LOG_EACH:
             peer.unlogged += 1
             return Failure(wait, False, peer.unlogged)

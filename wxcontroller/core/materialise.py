@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -32,6 +33,7 @@ from wxcontroller.core.errors import (
     WxError,
 )
 from wxcontroller.core.files import replace_file
+from wxcontroller.core.limits import DEFAULTS, LIMITS, Limits, shown
 from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, check_options
 from wxcontroller.core.paths import Paths
@@ -46,6 +48,8 @@ _MODE = 0o640
 # Writing an account's file takes milliseconds, on a bad disk a second.
 LOCK_SECONDS = 15.0
 _LOOK_SECONDS = 0.02
+# A limit that was lowered since holds for what is new.
+_ANY_LENGTH = int(LIMITS["option_length"].high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,7 @@ class Materialiser:
             _aside(path).unlink(missing_ok=True)
 
     def govern(self) -> list[str]:
-        """Bring today's webhook_targets into all accounts' files; return the ids of those that had others.
+        """Bring today's webhook_targets and limits into all accounts' files; return the ids of those that had others.
 
         A file that can't be read or written is logged and left as it is.
         """
@@ -214,11 +218,15 @@ class Materialiser:
             for instance in self.registry.instances():
                 try:
                     account = self.registry.load(instance, overrides=False)
-                    if account.options.get(TARGETS, "") != str(self.settings.webhook_targets):
+                    governed = self._governed(account)
+                    if governed != account:
+                        before = self.paths.account_file(instance).read_bytes()
                         self._write(account)
-                        changed.append(instance)
+                        # The template may have limits of its own.
+                        if self.paths.account_file(instance).read_bytes() != before:
+                            changed.append(instance)
                 except (WxError, OSError) as problem:
-                    log.error("account %s keeps the %s it has: %s", instance, TARGETS, problem)
+                    log.error("account %s keeps the %s and limits it has: %s", instance, TARGETS, problem)
         return changed
 
     def _check_targets(self, name: AccountName, options: Mapping[str, str]) -> None:
@@ -251,13 +259,21 @@ class Materialiser:
             return None
 
     def _write(self, account: Account) -> Account:
-        """Write an account's file and return the account as it stands there: with today's webhook_targets."""
-        targets = str(self.settings.webhook_targets)
-        options = {name: value for name, value in account.options.items() if name != TARGETS}
-        account = replace(account, options={**options, TARGETS: targets} if targets else options)
-        content = render_account(account, self.paths, self.settings.template_path)
+        """Write an account's file and return the account as it stands there: governed."""
+        account = self._governed(account)
+        content = render_account(account, self.paths, self.settings.template_path, self.settings.limits)
         replace_file(self.paths.account_file(account.name.instance), content.encode(), _MODE, durable=True)
         return account
+
+    def _governed(self, account: Account) -> Account:
+        """Return an account with what today's settings say for all accounts: webhook_targets and limits."""
+        targets, limits = str(self.settings.webhook_targets), self.settings.limits.for_accounts()
+        options = {name: value for name, value in account.options.items() if name != TARGETS}
+        return replace(
+            account,
+            options={**options, TARGETS: targets} if targets else options,
+            limits={name: shown(number) for name, number in limits.items()},
+        )
 
     def _in_range(self, port: int) -> bool:
         return self.settings.backend_start_port <= port <= self.settings.backend_end_port
@@ -293,14 +309,15 @@ class Materialiser:
             yield
 
 
-def render_account(account: Account, paths: Paths, template: Path) -> str:
+def render_account(account: Account, paths: Paths, template: Path, limits: Limits = DEFAULTS) -> str:
     """Render an account through the admin's template and check that the result is one.
 
     Raises TemplateError, naming the template and what is wrong, when it can't be rendered or when what it gives is
     not this account any more, and BadOption for a value that no environment file can hold.
     """
     variables = variables_of(account, paths)
-    quoted = {key: quote(value) for key, value in variables.items()}
+    fit = partial(quote, most=limits.control.file_value_length)
+    quoted = {key: fit(value) for key, value in variables.items()}
     try:
         source = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
@@ -315,7 +332,7 @@ def render_account(account: Account, paths: Paths, template: Path) -> str:
         lstrip_blocks=True,
         autoescape=False,
     )
-    environment.filters["quote"] = quote
+    environment.filters["quote"] = fit
     try:
         rendered = environment.from_string(source).render(
             account=account, name=account.name.name, instance=account.name.instance, variables=quoted
@@ -356,7 +373,7 @@ def _asked_for(parameters: Mapping[str, str]) -> dict[str, str]:
     for name, value in parameters.items():
         if name in OPTIONS:
             try:
-                found.update(check_options([(name, value)]).given)
+                found.update(check_options([(name, value)], longest=_ANY_LENGTH).given)
             except BadOption as problem:
                 log.warning("a stored option counts no more: %s", problem)
     return found

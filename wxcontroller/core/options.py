@@ -14,8 +14,7 @@ from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.envfile import printable
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.journal import LEVELS
-
-_LONGEST = 2048
+from wxcontroller.core.limits import DEFAULTS
 
 
 class Origin(Enum):
@@ -332,8 +331,12 @@ class Checked:
     ignored: tuple[str, ...]
 
 
-def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST) -> Checked:
-    """Check options given by ``by`` (REQUEST or SETTINGS).
+def check_options(
+    pairs: Iterable[tuple[str, str]],
+    by: Origin = Origin.REQUEST,
+    longest: int = DEFAULTS.control.option_length,
+) -> Checked:
+    """Check options given by ``by`` (REQUEST or SETTINGS), none longer than ``longest`` characters.
 
     The last value of a repeated name wins (openwx-api 5.2 no. 18), also of two names for one option. Raises
     BadOption for an unknown name, a name that requests may not set, or a value of the wrong type.
@@ -346,7 +349,7 @@ def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST)
             shown = name[:64].encode("utf-8", "replace").decode()
             raise BadOption(f"unknown option: {shown}", "wxclient(8) lists the options")
         # What can't stand in an environment file is refused here, before anything changes.
-        _one_line(name, value)
+        _one_line(name, value, longest)
         if option.origin is Origin.IGNORED:
             ignored.append(name)
             continue
@@ -359,8 +362,8 @@ def check_options(pairs: Iterable[tuple[str, str]], by: Origin = Origin.REQUEST)
     return Checked(given, tuple(dict.fromkeys(ignored)))
 
 
-def _one_line(name: str, value: str) -> None:
-    if len(value) > _LONGEST:
-        raise BadOption(f"option {name} has {len(value)} characters, at most {_LONGEST} are allowed", "shorten it")
+def _one_line(name: str, value: str, longest: int) -> None:
+    if len(value) > longest:
+        raise BadOption(f"option {name} has {len(value)} characters, at most {longest} are allowed", "shorten it")
     if not all(printable(c) for c in value):
         raise BadOption(f"option {name} contains a line break or another character that is no text", "remove it")

@@ -7,7 +7,7 @@ reported as without effect.
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from wxcontroller.core.addresses import parse_ip
 from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
 from wxcontroller.core.errors import BadOption, BadSettings
 from wxcontroller.core.journal import LEVELS
+from wxcontroller.core.limits import DEFAULTS, LIMITS, Limits, parse_limits
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.parsers import Parser
 from wxcontroller.core.parsers import number as _number
@@ -26,8 +27,8 @@ from wxcontroller.core.targets import SETTING as TARGETS
 from wxcontroller.core.targets import Targets
 
 T = TypeVar("T")
-# They have to fit into a variable of each account's environment.
-_MOST_TARGETS = 8000
+# The limits hold for what requests give, and for the admin's once all files are read (_within_limits).
+_ANY_LENGTH = int(LIMITS["option_length"].high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,7 @@ def _hosts(value: object) -> object:
 def _targets(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]')
-    found = Targets.parse(value)
-    if len(str(found)) > _MOST_TARGETS:
-        raise ValueError(f"has more than {_MOST_TARGETS} characters")
-    return found
+    return Targets.parse(value)
 
 
 def _client(value: object) -> object:
@@ -123,7 +121,7 @@ def _client(value: object) -> object:
             raise ValueError(f"option {name} must be text, a number, true or false")
         pairs.append((str(name), str(given)))
     try:
-        return dict(check_options(pairs, Origin.SETTINGS).given)
+        return dict(check_options(pairs, Origin.SETTINGS, _ANY_LENGTH).given)
     except BadOption as problem:
         raise ValueError(str(problem)) from None
 
@@ -188,6 +186,7 @@ class Settings:
     alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: who is told when an account drops")
     tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
     tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")
+    limits: Limits = _setting(DEFAULTS, parse_limits, "[limits]: what is taken from outside")
     client: Mapping[str, str] = _table(_client, "[client]: defaults of account options")
 
 
@@ -250,6 +249,8 @@ def read_settings(files: Iterable[Path]) -> Loaded:
             values[key] = parsed
     if isinstance(alerts := values.get("alerts"), dict):
         values["alerts"] = AlertSettings(**alerts)
+    if isinstance(limits := values.get("limits"), dict):
+        values["limits"] = DEFAULTS.with_numbers(limits)
     settings = Settings(**values)  # type: ignore[arg-type]  # each value went through its field's parser
     if settings.backend_end_port < settings.backend_start_port:
         where = origin.get("backend_end_port") or origin.get("backend_start_port") or files[0]
@@ -258,6 +259,8 @@ def read_settings(files: Iterable[Path]) -> Loaded:
             f"backend_start_port {settings.backend_start_port}",
             "make the range hold at least one port, and allow it in wxclient.slice (SocketBindAllow=)",
         )
+    for key, words in _beyond_limits(settings):
+        raise BadSettings(f"{origin[key]}: {words}", "make that less, or the limit under [limits] higher")
     for option, address in (
         ("post_api", settings.post_api),
         *((option, settings.client.get(option, "")) for option in ("post_api", "poll_api")),
@@ -273,6 +276,25 @@ def read_settings(files: Iterable[Path]) -> Loaded:
             f"{where}: of tls_certificate and tls_key only one is set", "set both, or none; wxcontroller.toml(5)"
         )
     return Loaded(settings, tuple(notices), tuple(read))
+
+
+def _beyond_limits(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the keys whose values are beyond the limits of the same settings, with words for each."""
+    limits, alerts = settings.limits, settings.alerts
+    # They have to fit into a variable of each account's environment.
+    longest = min(limits.control.webhook_targets_length, limits.control.file_value_length)
+    if len(str(settings.webhook_targets)) > longest:
+        yield TARGETS, f"{TARGETS} has more than {longest} characters"
+    if alerts.mail.count(",") >= (most := limits.alerts.alert_addresses):
+        yield "alerts", f"alerts key mail must name at most {most} addresses"
+    if len(alerts.command) > (most := limits.alerts.alert_arguments):
+        yield "alerts", f"alerts key command must have at most {most} words"
+    # A reader of events comes back with it in a header.
+    if (longest := limits.streams.cursor_length) + 100 > (most := limits.requests.request_line_bytes):
+        yield "limits", f"limits key cursor_length {longest} needs a request_line_bytes of 100 more; it is {most}"
+    for name, value in settings.client.items():
+        if len(value) > (most := limits.control.option_length):
+            yield "client", f"client option {name} has {len(value)} characters, at most {most} are allowed"
 
 
 def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
@@ -309,7 +331,7 @@ def _read(path: Path) -> dict[str, object] | None:
 
 _FIELDS = {entry.name: entry for entry in fields(Settings)}
 # Merged key by key over the files.
-_TABLES = ("alerts", "client")
+_TABLES = ("alerts", "client", "limits")
 
 
 def _parse(path: Path, key: str, value: object) -> object:

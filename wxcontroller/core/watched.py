@@ -6,20 +6,30 @@ from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.limits import DEFAULTS, LIMITS
 
 T = TypeVar("T")
 Stamp: TypeAlias = tuple[int, int, int]
-MOST = 4 * 1024 * 1024
+# For root's own tools, which are to put right what has become too large.
+ANY_SIZE = int(LIMITS["tokens_file_bytes"].high)
 
 
 class Watched(Generic[T]):
     """What a file says at this moment.
 
     ``parse`` raises WxError for content that can't be used. That, and a file that can't be read, gives what
-    ``broken`` makes of the reason; no file at all gives ``missing``.
+    ``broken`` makes of the reason; no file at all gives ``missing``. ``most`` bytes of it are read.
     """
 
-    def __init__(self, path: Path, parse: Callable[[bytes], T], missing: T, broken: Callable[[str], T]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        parse: Callable[[bytes], T],
+        missing: T,
+        broken: Callable[[str], T],
+        most: int = DEFAULTS.requests.tokens_file_bytes,
+    ) -> None:
+        self.most = most
         self._path = path
         self._name = str(path)
         self._parse = parse
@@ -46,15 +56,15 @@ class Watched(Generic[T]):
 
     def _read(self) -> T:
         try:
-            return self._parse(read_small(self._path))
+            return self._parse(read_small(self._path, self.most))
         except WxError as problem:
             return self._broken(str(problem))
 
 
-def read_small(path: Path) -> bytes:
-    """Read a file of at most MOST bytes. Raises OSError, also for a larger one."""
+def read_small(path: Path, most: int = ANY_SIZE) -> bytes:
+    """Read a file of at most ``most`` bytes. Raises OSError, also for a larger one."""
     with path.open("rb") as stream:
-        content = stream.read(MOST + 1)
-    if len(content) > MOST:
-        raise OSError(f"it is larger than {MOST} bytes")
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"it is larger than {most} bytes")
     return content

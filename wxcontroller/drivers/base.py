@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import Contact, FriendRequest, Group, Media, Message, MessageKind
 from wxcontroller.core.vitals import Vitals
 
@@ -352,7 +353,8 @@ class Driver(Protocol):
 class DriverContext:
     """What a driver is made from: ``options`` are texts by option name with all defaults filled in.
 
-    ``identities`` keeps what tells who is who after a new login. ``vitals`` hears of work that has to end.
+    ``identities`` keeps what tells who is who after a new login. ``vitals`` hears of work that has to end. ``limits``
+    are those of what WeChat sends.
     """
 
     account: str
@@ -360,6 +362,7 @@ class DriverContext:
     store: SessionStore
     identities: SessionStore | None = None
     vitals: Vitals = field(default_factory=Vitals)
+    limits: WeChatLimits = DEFAULTS.wechat
 
 
 DriverFactory: TypeAlias = Callable[[DriverContext], Driver]

@@ -16,10 +16,6 @@ from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOT_HTTP = "the request can't be read as HTTP"
-# Requests that may wait on a connection while one is answered.
-MOST_PIPELINED = 64
-# What is left of a body after the answer is taken for so long, so that the answer arrives.
-LINGER_SECONDS = 2.0
 
 
 class PatientConnection(RequestHandler):
@@ -38,7 +34,10 @@ class PatientConnection(RequestHandler):
             # Bodies pass through, or are refused, as they came.
             auto_decompress=False,
             keepalive_timeout=crowd.limits.idle,
-            lingering_time=LINGER_SECONDS,
+            # What is left of a body after the answer is taken for so long, so that the answer arrives.
+            lingering_time=crowd.limits.requests.linger_seconds,
+            max_line_size=crowd.limits.requests.request_line_bytes,
+            max_field_size=crowd.limits.requests.request_line_bytes,
         )
         self._crowd = crowd
         self._program = program
@@ -132,7 +131,7 @@ class PatientConnection(RequestHandler):
         self._body = self._messages[-1][1]
         self._head = 0
         self._wait(0)
-        if len(self._messages) > MOST_PIPELINED:
+        if len(self._messages) > self.limits.requests.pipelined_requests:
             self._give_up("more requests came at once than are kept")
 
     def _more_of_a_head(self, size: int) -> None:

@@ -7,13 +7,12 @@ scripts that can't send headers. What stands first is the token, even if it is a
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.parameters import Body
 
 NAME = "token"
 _RAW_NAME = NAME.encode()
-# A longer form is not looked through for a token: its caller is nobody yet.
-LONGEST_FORM = 1024 * 1024
 # What the controller shows to an account: the caller's scope, and the secret of the account's port.
 PORT_HEADER = "X-Wxcontroller"
 
@@ -26,14 +25,14 @@ def from_headers(authorization: str | None, x_auth_token: str | None) -> str | N
     return x_auth_token.strip() if x_auth_token else None
 
 
-def from_query(query: str) -> str | None:
+def from_query(query: str, limits: RequestLimits = DEFAULTS.requests) -> str | None:
     """Return the token in a query as it was sent; the last one counts. Raises BadParameter."""
-    return _last(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), NAME))
+    return _last(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), NAME, limits))
 
 
-def from_form(content_type: str, body: Body) -> str | None:
+def from_form(content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests) -> str | None:
     """Return the token in a form body. Raises BadParameter."""
-    return _last(parameters.form_pairs(content_type, body, NAME))
+    return _last(parameters.form_pairs(content_type, body, NAME, limits))
 
 
 def without_token(target: str) -> str:
@@ -45,19 +44,21 @@ def without_token(target: str) -> str:
     return f"{path}?{'&'.join(kept)}" if kept else path
 
 
-def spans_without_token(content_type: str, body: Body) -> list[tuple[int, int]]:
+def spans_without_token(
+    content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests
+) -> list[tuple[int, int]]:
     """Return the parts of a form body, from and to, that are left without its tokens. Raises BadParameter."""
     left: list[tuple[int, int]] = []
     at = 0
-    for start, end in _token_spans(content_type, body):
+    for start, end in _token_spans(content_type, body, limits):
         left.append((at, start))
         at = end
     left.append((at, len(body)))
     return [(start, end) for start, end in left if end > start]
 
 
-def _token_spans(content_type: str, body: Body) -> Iterator[tuple[int, int]]:
-    for name, start, end in parameters.form_spans(content_type, body):
+def _token_spans(content_type: str, body: Body, limits: RequestLimits) -> Iterator[tuple[int, int]]:
+    for name, start, end in parameters.form_spans(content_type, body, limits):
         if name == _RAW_NAME:
             yield start, end
 

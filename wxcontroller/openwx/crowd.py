@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
+
 log = logging.getLogger(__name__)
 _COMPLAIN_SECONDS = 60.0
 
@@ -22,6 +24,7 @@ class Limits:
     headers: int = 100  # of a request
     connections: int = 4096
     per_peer: int = 2048  # connections of one address
+    requests: RequestLimits = DEFAULTS.requests
 
 
 class Member(Protocol):

@@ -5,6 +5,7 @@ They are answered at the account's own port, and by the controller for the accou
 
 from collections.abc import Mapping
 
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.openwx.describing import (
     ANYTHING,
     JSON,
@@ -55,16 +56,20 @@ SCHEMAS: Mapping[str, Schema] = {
     "Choice": {
         "type": "object",
         "properties": {
-            "ids": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1000},
+            "ids": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": DEFAULTS.calls.selected_ids},
             "state": {**TEXT, "description": "states, separated by commas"},
             "all": SWITCH,
         },
         "additionalProperties": False,
-        "description": "which reports: some of ids and state, or all",
+        "description": "which reports: some of ids and state, or all; [limits] may say another maximum of ids",
     },
 }
 _AFTER = Parameter("after", "the number of the last that is known", WHOLE)
-_LIMIT = Parameter("limit", "how many at most", {"type": "integer", "minimum": 0, "maximum": 1000})
+_LIMIT = Parameter(
+    "limit",
+    "how many at most; [limits] may say another maximum",
+    {"type": "integer", "minimum": 0, "maximum": DEFAULTS.calls.page_events},
+)
 TYPES = Parameter("types", "only events of these types, separated by commas")
 BAD = (400,)
 _BODY = (400, 404, 408, 413, 415)

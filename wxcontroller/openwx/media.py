@@ -9,7 +9,6 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
 
 # Reports carry content up to here, in bytes; larger ones have the path only.
-MOST_DATA = 10 * 1024 * 1024
 CODES = {
     MessageKind.IMAGE: 3,
     MessageKind.FILE: 6,

@@ -12,14 +12,12 @@ from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
 
 Pair: TypeAlias = tuple[str, str]
 # A body may be a mapped file, so that 20 MB of upload need not be in memory to find one small field.
 Body: TypeAlias = bytes | mmap
 
-MAX_PAIRS = 2000
-_MAX_KEY = 1000
-_MAX_PART_HEAD = 16 * 1024
 _REMEDY = "send parameters as percent-encoded UTF-8"
 
 
@@ -39,16 +37,18 @@ def query_of(target: str) -> str:
     return target.partition("#")[0].partition("?")[2]
 
 
-def query_pairs(query: str) -> list[Pair]:
+def query_pairs(query: str, limits: RequestLimits = DEFAULTS.requests) -> list[Pair]:
     """Return the pairs of a query string as it came over the wire.
 
     ``query`` may hold bytes that are no UTF-8 as surrogate escapes (aiohttp's raw path). A ``%`` without two hex
     digits stands for itself. Raises BadParameter for what is not UTF-8 once decoded, and for too many pairs.
     """
-    return list(urlencoded_pairs(query.encode("utf-8", "surrogateescape")))
+    return list(urlencoded_pairs(query.encode("utf-8", "surrogateescape"), limits=limits))
 
 
-def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[Pair]:
+def form_pairs(
+    content_type: str, body: Body, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
+) -> list[Pair]:
     """Return the pairs of a form body, none for every other content type (JSON included).
 
     With ``only`` the other fields are passed over without being decoded. Uploaded files (parts with a file name) are
@@ -57,9 +57,9 @@ def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[P
     """
     kind, boundary = _form(content_type)
     if kind == "application/x-www-form-urlencoded":
-        return list(urlencoded_pairs(body, only))
+        return list(urlencoded_pairs(body, only, limits))
     if kind == "multipart/form-data":
-        return list(multipart_pairs(body, _usable(boundary), only))
+        return list(multipart_pairs(body, _usable(boundary), only, limits))
     return []
 
 
@@ -68,17 +68,19 @@ def is_form(content_type: str) -> bool:
     return _form(content_type)[0] in ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def raw_pairs(query: str, content_type: str = "", body: Body = b"") -> list[tuple[str, bytes]]:
+def raw_pairs(
+    query: str, content_type: str = "", body: Body = b"", limits: RequestLimits = DEFAULTS.requests
+) -> list[tuple[str, bytes]]:
     """Return the pairs of a query string, then of a form body, with values as bytes; uploaded files are among them.
 
     For what may carry content that is no text (media_data). Raises BadParameter as the others, for names only.
     """
-    found = list(_urlencoded(query.encode("utf-8", "surrogateescape"), None))
+    found = list(_urlencoded(query.encode("utf-8", "surrogateescape"), None, limits))
     kind, boundary = _form(content_type)
     if kind == "application/x-www-form-urlencoded":
-        found += _urlencoded(body, None)
+        found += _urlencoded(body, None, limits)
     elif kind == "multipart/form-data":
-        found += _multipart(body, _usable(boundary), None, files=True)
+        found += _multipart(body, _usable(boundary), None, limits, files=True)
     return found
 
 
@@ -87,46 +89,52 @@ def text_of(name: str, value: bytes) -> str:
     return _text(value, f"parameter {name[:64]}")
 
 
-def urlencoded_pairs(body: Body, only: str | None = None) -> Iterator[Pair]:
+def urlencoded_pairs(
+    body: Body, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
+) -> Iterator[Pair]:
     """Yield the pairs of ``a=1&b=2``; raises as ``query_pairs``."""
-    for name, value in _urlencoded(body, only):
+    for name, value in _urlencoded(body, only, limits):
         yield name, _text(value, f"parameter {name[:64]}")
 
 
-def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Iterator[Pair]:
+def multipart_pairs(
+    body: Body, boundary: bytes, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
+) -> Iterator[Pair]:
     """Yield the fields of a multipart/form-data body (RFC 7578); parts with a file name are passed over.
 
     A body that is cut short yields what is complete. Raises as ``query_pairs``.
     """
-    for name, value in _multipart(body, boundary, only, files=False):
+    for name, value in _multipart(body, boundary, only, limits, files=False):
         yield name, _text(value, f"field {name[:64]}")
 
 
-def form_spans(content_type: str, body: Body) -> Iterator[tuple[bytes, int, int]]:
+def form_spans(
+    content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests
+) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name of each field of a form body, files included, and where it stands: from, to with its separator.
 
     Raises BadParameter for too many fields and for a multipart body without its boundary.
     """
     kind, boundary = _form(content_type)
     if kind == "application/x-www-form-urlencoded":
-        for start, name_end, end in _urlencoded_spans(body):
+        for start, name_end, end in _urlencoded_spans(body, limits.parameters):
             yield _decoded(body[start:name_end]), start, min(end + 1, len(body))
     elif kind == "multipart/form-data":
-        for start, end, head, _ in _multipart_spans(body, _usable(boundary)):
+        for start, end, head, _ in _multipart_spans(body, _usable(boundary), limits):
             name = _field_name(head, files=True)
             if name is not None:
                 yield name.encode(), start, end
 
 
-def _urlencoded(body: Body, only: str | None) -> Iterator[tuple[str, bytes]]:
-    for start, name_end, end in _urlencoded_spans(body):
-        if name_end - start <= _MAX_KEY:
+def _urlencoded(body: Body, only: str | None, limits: RequestLimits) -> Iterator[tuple[str, bytes]]:
+    for start, name_end, end in _urlencoded_spans(body, limits.parameters):
+        if name_end - start <= limits.parameter_name_bytes:
             name = _text(_decoded(body[start:name_end]), "a parameter's name")
             if only is None or name == only:
                 yield name, _decoded(body[name_end + 1 : end])
 
 
-def _urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
+def _urlencoded_spans(body: Body, most: int) -> Iterator[tuple[int, int, int]]:
     """Yield where each ``name=value`` begins, where its name ends and where it ends."""
     start, count, length = 0, 0, len(body)
     while start < length:
@@ -135,40 +143,42 @@ def _urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
         equals = body.find(b"=", start, end)
         if end > start:
             count += 1
-            if count > MAX_PAIRS:
-                raise BadParameter(f"more than {MAX_PAIRS} parameters", "send fewer")
+            if count > most:
+                raise BadParameter(f"more than {most} parameters", "send fewer")
             yield start, end if equals < 0 else equals, end
         start = end + 1
 
 
-def _multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> Iterator[tuple[str, bytes]]:
-    for _, end, head, content in _multipart_spans(body, boundary):
+def _multipart(
+    body: Body, boundary: bytes, only: str | None, limits: RequestLimits, files: bool
+) -> Iterator[tuple[str, bytes]]:
+    for _, end, head, content in _multipart_spans(body, boundary, limits):
         name = _field_name(head, files)
         if name is not None and (only is None or name == only):
             yield name, body[content : end - 2]
 
 
-def _multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+def _multipart_spans(body: Body, boundary: bytes, limits: RequestLimits) -> Iterator[tuple[int, int, bytes, int]]:
     """Yield where each part begins and ends, delimiter to delimiter, its head, and where its content begins."""
     delimiter = b"--" + boundary
     at = 0 if body[: len(delimiter)] == delimiter else body.find(b"\r\n" + delimiter)
     if at < 0:
         return
     at += len(delimiter) if at == 0 and body[:2] != b"\r\n" else 2 + len(delimiter)
-    for _ in range(MAX_PAIRS):
+    for _ in range(limits.parameters):
         if body[at : at + 2] == b"--":
             return
         head_start = body.find(b"\r\n", at)
         if head_start < 0:
             return
-        head_end = body.find(b"\r\n\r\n", head_start, head_start + _MAX_PART_HEAD)
+        head_end = body.find(b"\r\n\r\n", head_start, head_start + limits.part_head_bytes)
         end = body.find(b"\r\n" + delimiter, max(head_end, head_start))
         if end < 0:
             return
         if head_end >= 0:
             yield at - len(delimiter), end + 2, body[head_start + 2 : head_end], head_end + 4
         at = end + 2 + len(delimiter)
-    raise BadParameter(f"more than {MAX_PAIRS} fields in the form", "send fewer")
+    raise BadParameter(f"more than {limits.parameters} fields in the form", "send fewer")
 
 
 def _usable(boundary: bytes) -> bytes:

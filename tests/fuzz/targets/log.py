@@ -31,7 +31,7 @@ from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import ANYBODY
-from wxcontroller.controller.stream.cursor import LONGEST, BadCursor
+from wxcontroller.controller.stream.cursor import BadCursor
 from wxcontroller.controller.stream.cursor import parse as parse_cursor
 from wxcontroller.controller.stream.feed import Feed, Wanted, _events
 from wxcontroller.controller.units import UnitRecord
@@ -40,6 +40,7 @@ from wxcontroller.controller.v1.passing import Said
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, kept_json, obj, read_json
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import UnitState
 from wxcontroller.core.targets import Targets
@@ -255,7 +256,7 @@ def _summary(data: bytes) -> None:
 
 def _cursor(data: bytes) -> None:
     cursor = parse_cursor(data.decode("utf-8", "surrogateescape"))
-    assert len(str(cursor)) <= LONGEST
+    assert len(str(cursor)) <= DEFAULTS.streams.cursor_length
     assert parse_cursor(str(cursor)) == cursor
 
 

@@ -15,9 +15,10 @@ from wxcontroller.controller.units import parse_list
 from wxcontroller.controller.v1.journal import line_of
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client, without_client
-from wxcontroller.core.envfile import MOST, parse, quote
+from wxcontroller.core.envfile import parse, quote
 from wxcontroller.core.errors import BadName, BadOption, TemplateError
 from wxcontroller.core.jsontypes import read_json
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import instance_of, is_instance, parse_name, unit_of
 from wxcontroller.core.options import OPTIONS, Origin, check_options
@@ -66,7 +67,7 @@ def _environment_file(data: bytes) -> None:
     found = parse(data.decode("utf-8", "surrogateescape"))
     for key, value in found.items():
         assert "\x00" not in key
-        if len(value) <= MOST:
+        if len(value) <= DEFAULTS.control.file_value_length:
             with contextlib.suppress(BadOption):
                 assert parse(f"A={quote(value)}\n") == {"A": value}
     account = account_from(found, "x")

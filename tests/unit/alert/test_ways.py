@@ -10,7 +10,6 @@ from email.message import EmailMessage
 from email.policy import Policy
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -78,15 +77,14 @@ async def test_what_a_webhook_says_decides_what_becomes_of_it(hook: Hook, status
     assert len(hook.bodies) == 1
 
 
-async def test_a_webhook_that_is_away_or_silent_tells_no_secret(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_webhook_that_is_away_or_silent_tells_no_secret(hook: Hook) -> None:
     with pytest.raises(Trouble, match="can't be reached") as trouble:
         await post("http://127.0.0.1:1/alert?key=secret", alert())
     assert "secret" not in trouble.value.words
     assert not trouble.value.final
-    monkeypatch.setattr("wxcontroller.alert.webhook._TIMEOUT", aiohttp.ClientTimeout(total=0.2))
     hook.silent = True
     with pytest.raises(Trouble, match="in time"):
-        await post(hook.url, alert())
+        await post(hook.url, alert(), seconds=0.2)
 
 
 # -- mail
@@ -173,15 +171,14 @@ async def test_a_command_that_does_not_read_is_no_trouble(tmp_path: Path) -> Non
     await command.tell([program(tmp_path / "tell", "exit 0")], big)
 
 
-async def test_a_command_that_fails_or_hangs_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_command_that_fails_or_hangs_is_final(tmp_path: Path) -> None:
     with pytest.raises(Trouble, match="ended with 3") as trouble:
         await command.tell([program(tmp_path / "tell", "exit 3")], alert())
     assert trouble.value.final
-    monkeypatch.setattr(command, "_SECONDS", 0.3)
     # What it has started ends with it.
     hanging = program(tmp_path / "hang", f"sleep 60 & echo $! >{tmp_path}/child; wait")
     with pytest.raises(Trouble, match="did not end") as trouble:
-        await command.tell([hanging], alert())
+        await command.tell([hanging], alert(), seconds=0.3)
     assert trouble.value.final
     child = int((tmp_path / "child").read_text())
     async with asyncio.timeout(5):

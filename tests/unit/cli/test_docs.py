@@ -19,6 +19,7 @@ from wxcontroller.core.access import Endpoint
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import Event
+from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import LoginState
@@ -47,9 +48,11 @@ def test_scdoc_accepts_the_page(page: str) -> None:
 
 def test_every_setting_has_its_default_in_the_page() -> None:
     page = source("wxcontroller.toml.5")
-    shown = [(entry.name, getattr(Settings(), entry.name)) for entry in fields(Settings) if entry.name != "alerts"]
+    tables = ("alerts", "limits")
+    shown = [(entry.name, getattr(Settings(), entry.name)) for entry in fields(Settings) if entry.name not in tables]
     shown += [(entry.name, getattr(AlertSettings(), entry.name)) for entry in fields(AlertSettings)]
-    assert "*[alerts]*" in page
+    shown += [(limit.name, limit.default) for limit in LIMITS.values()]
+    assert all(f"*[{table}]*" in page for table in tables)
     for name, default in shown:
         if name == "client":
             assert "*[client]*" in page
@@ -64,7 +67,7 @@ def test_every_setting_has_its_default_in_the_page() -> None:
 
 
 def test_the_page_has_no_setting_that_the_code_has_not() -> None:
-    known = {entry.name for table in (Settings, AlertSettings) for entry in fields(table)}
+    known = {entry.name for table in (Settings, AlertSettings) for entry in fields(table)} | set(LIMITS)
     assert set(re.findall(r"^\*(\w+)\* = ", source("wxcontroller.toml.5"), re.MULTILINE)) <= known
 
 

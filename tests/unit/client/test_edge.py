@@ -20,7 +20,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
-from wxcontroller.client import bodies, room
+from wxcontroller.client import room
 from wxcontroller.client.config import read_config
 from wxcontroller.core.account import Account, account_from, variables_of
 from wxcontroller.core.jsontypes import obj
@@ -177,11 +177,8 @@ FORM = (
 )
 
 
-async def test_bodies_that_are_too_large_do_not_come_or_can_not_be_read(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bodies, "SECONDS", 0.2)
-    client = await running(start)
+async def test_bodies_that_are_too_large_do_not_come_or_can_not_be_read(start: Start) -> None:
+    client = await running(start, WXCLIENT_LIMIT_BODY_SECONDS="0.2")
     for end, expected in (
         (b"Content-Length: 99999999999\r\n\r\nid=", 413),
         (b"Content-Length: 100\r\n\r\nid=", 408),

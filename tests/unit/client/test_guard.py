@@ -20,10 +20,9 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.guard import Guard
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Scope
-from wxcontroller.core.limiter import BURST
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.porttokens import publish
 from wxcontroller.core.tokens import Tokens, minted
-from wxcontroller.openwx import credentials
 from wxcontroller.openwx.credentials import PORT_HEADER
 
 __all__ = ["commander"]
@@ -200,7 +199,7 @@ async def test_a_form_with_a_token_is_read_whole_and_no_longer_than_a_token_may_
     client = start()
     await client.login()
     [own] = close(client, (Scope.CONTROL, ("alice",)))
-    path, most = "/openwx/send_friend_message", credentials.LONGEST_FORM
+    path, most = "/openwx/send_friend_message", DEFAULTS.requests.token_form_bytes
     head = f"token={own}&id=@ann&content=".encode()
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     assert await ask(client, path, kind, head + b"x" * (most - len(head))) == (200, None)
@@ -231,12 +230,12 @@ async def test_failures_are_held_up_and_logged_without_the_token(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    client = start()
+    client = start(WXCLIENT_LIMIT_TOKEN_FAILURES="3")
     await client.login()
     [own] = close(client, (Scope.READ, ("alice",)))
     wrong = "wxc_12345678_" + "5" * 64
-    statuses = [(await ask(client, f"/v1/status?token={wrong}"))[0] for _ in range(BURST + 2)]
-    assert statuses == [401] * BURST + [429] * 2
+    statuses = [(await ask(client, f"/v1/status?token={wrong}"))[0] for _ in range(5)]
+    assert statuses == [401] * 3 + [429] * 2
     assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (200, None)
     assert await ask(client, f"/openwx/stop_client?token={own}") == (403, -6)
     said = [record for record in caplog.records if getattr(record, "WX_EVENT", "") == "access-refused"]

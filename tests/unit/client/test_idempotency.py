@@ -11,7 +11,6 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import sending
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.idempotency import fingerprint_of, key_of
 from wxcontroller.client.job import Request
@@ -102,10 +101,8 @@ async def test_who_asks_again_meanwhile_waits_for_the_same(start: Start) -> None
     assert len(client.driver.sends) == 1
 
 
-async def test_one_that_hung_up_and_one_that_was_still_queued_get_the_answer_later(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = start()
+async def test_one_that_hung_up_and_one_that_was_still_queued_get_the_answer_later(start: Start) -> None:
+    client = start(WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="1")
     client.driver.send_gate = asyncio.Event()
     await client.login()
     gone = asyncio.create_task(ask(client, ANN))
@@ -114,10 +111,8 @@ async def test_one_that_hung_up_and_one_that_was_still_queued_get_the_answer_lat
             await asyncio.sleep(0.01)
     gone.cancel()
     await asyncio.wait([gone])
-    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 0.2)
     assert (await ask(client, ANN, key="k2"))[1]["code"] == -7
     assert (await ask(client, ANN, key="k2"))[1]["code"] == -7
-    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 10)
     client.driver.send_gate.set()
     assert (await ask(client, ANN))[1]["id"] == "771000:@ann"
     assert (await ask(client, ANN, key="k2"))[1]["id"] == "771001:@ann"
@@ -308,9 +303,7 @@ def test_what_is_the_same_request() -> None:
     assert len({base, *others}) == 5
 
 
-async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(start: Start) -> None:
     client = start(**SLOW)
     await client.login()
     for number in range(5):
@@ -328,7 +321,7 @@ async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(
     assert await store.request("k1") is not None
     for number in range(10):
         await store.keep(Request(f"n{number}", "f", "upload_media", {"code": 0}).row())
-    monkeypatch.setattr("wxcontroller.client.sendstore.MOST_REQUESTS", 6)
+    store = SendStore(log, most_requests=6)
     assert await store.sweep(1000) == 8
     kept = [f"n{number}" for number in range(10) if await store.request(f"n{number}") is not None]
     assert kept == ["n8", "n9"]

@@ -10,10 +10,9 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import delivery, room
+from wxcontroller.client import room
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Media, MessageKind
-from wxcontroller.openwx import media
 from wxcontroller.openwx.crowd import Limits
 
 Start = Callable[..., RunningClient]
@@ -132,12 +131,10 @@ async def test_media_are_fetched_as_long_as_the_option_says(start: Start, webhoo
     assert report["media_error"] == "not complete within 1 s"
 
 
-async def test_reports_carry_media_up_to_a_size(
-    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(media, "MOST_DATA", 10)
-    monkeypatch.setattr(delivery, "MOST_DATA", 10)
-    client = await running(start, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
+async def test_reports_carry_media_up_to_a_size(start: Start, webhook: Webhook) -> None:
+    client = await running(
+        start, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address, WXCLIENT_LIMIT_REPORT_MEDIA_BYTES="10"
+    )
     for number, size in enumerate((10, 11)):
         client.driver.contents[f"m{number}"] = b"\xff\xd8\xff" + bytes(size - 3)
         content = Media(MessageKind.IMAGE, f"m{number}")

@@ -1,8 +1,5 @@
 """What check_event keeps: so many reports, and so much of their contents."""
 
-import pytest
-
-from wxcontroller.client import checkevent
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.core.jsontypes import JsonObject
 
@@ -15,9 +12,8 @@ async def kept(ring: EventRing) -> list[JsonObject]:
     return await ring.take(0.01)
 
 
-async def test_older_media_lose_their_content_and_keep_their_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkevent, "MOST_HELD", 100)
-    ring = EventRing(20)
+async def test_older_media_lose_their_content_and_keep_their_path() -> None:
+    ring = EventRing(20, most=100)
     for number in range(5):
         ring.put(report(number, "[图片]", "x" * 40))
     found = await kept(ring)
@@ -30,9 +26,8 @@ async def test_older_media_lose_their_content_and_keep_their_path(monkeypatch: p
     assert [len(str(one["media_data"])) for one in await kept(ring)] == [90, 0]
 
 
-async def test_of_texts_too_long_to_be_kept_the_oldest_go_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkevent, "MOST_HELD", 100)
-    ring = EventRing(20)
+async def test_of_texts_too_long_to_be_kept_the_oldest_go_and_are_counted() -> None:
+    ring = EventRing(20, most=100)
     for number in range(5):
         ring.put(report(number, "长" * 40))
     assert [one["id"] for one in await kept(ring)] == ["3", "4"]

@@ -8,7 +8,6 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
-from wxcontroller.client import reading, sending
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.drivers.base import LossReason, SessionLost
 
@@ -37,9 +36,8 @@ async def queued(client: RunningClient) -> None:
     assert obj(await client.get("send_friend_message", id="@ben", content="first"))["code"] == 0
 
 
-async def test_a_send_that_waits_too_long_says_that_it_goes_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 0.3)
-    client = start(**SLOW)
+async def test_a_send_that_waits_too_long_says_that_it_goes_on(start: Start) -> None:
+    client = start(**SLOW, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="0.3")
     await queued(client)
     for call in ("send_friend_message", "consult"):
         answer = obj(await client.get(call, id="@ann", content="x"))
@@ -48,11 +46,8 @@ async def test_a_send_that_waits_too_long_says_that_it_goes_on(start: Start, mon
     assert obj(await client.get("get_client_info"))["queued"] == 2
 
 
-async def test_fetching_and_waiting_together_take_no_longer(
-    start: Start, silent: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 0.3)
-    client = start(WXCLIENT_MEDIA_PRIVATE_URLS="1", **SLOW)
+async def test_fetching_and_waiting_together_take_no_longer(start: Start, silent: str) -> None:
+    client = start(WXCLIENT_MEDIA_PRIVATE_URLS="1", WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="0.3", **SLOW)
     await queued(client)
     began = time.monotonic()
     answer = obj(await client.get("send_friend_message", id="@ann", content="x", media_path=silent))
@@ -63,11 +58,8 @@ async def test_fetching_and_waiting_together_take_no_longer(
     assert time.monotonic() - began < 2
 
 
-async def test_a_question_is_answered_in_time_however_late_it_went_out(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sending, "SEND_WAIT_SECONDS", 1.0)
-    client = start(MOJO_WEIXIN_SEND_INTERVAL="0.6")
+async def test_a_question_is_answered_in_time_however_late_it_went_out(start: Start) -> None:
+    client = start(MOJO_WEIXIN_SEND_INTERVAL="0.6", WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="1.0")
     await queued(client)
     began = time.monotonic()
     answer = obj(await client.get("consult", id="@ann", content="?", timeout="0.9"))
@@ -124,11 +116,8 @@ async def test_many_who_wait_for_an_event_get_it_and_those_gone_hold_nothing_up(
         assert [obj(r)["content"] for r in items(await asyncio.wait_for(one, 2))] == ["for all"]
 
 
-async def test_no_event_in_time_is_an_empty_list_and_the_next_is_kept(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "CHECK_EVENT_SECONDS", 0.1)
-    client = start()
+async def test_no_event_in_time_is_an_empty_list_and_the_next_is_kept(start: Start) -> None:
+    client = start(WXCLIENT_LIMIT_CHECK_EVENT_SECONDS="0.1")
     await client.login()
     assert await client.get("check_event") == []
     client.driver.play([message("kept")])

@@ -88,7 +88,8 @@ async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
         await asyncio.Event().wait()
         return "", 0
 
-    monkeypatch.setattr(delivery, "_OVERTIME", 0.1 - delivery.Policy().timeout - delivery._ANSWER_SECONDS)
+    policy = delivery.Policy()
+    monkeypatch.setattr(delivery, "_OVERTIME", 0.1 - policy.timeout - policy.answer_seconds)
     monkeypatch.setattr(delivery.Delivery, "_post", hang)
     client = start(**{POST_API: webhook.address})
     client.driver.play([*logged_in(), message("never posted")])

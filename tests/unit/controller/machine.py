@@ -32,6 +32,7 @@ from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
@@ -357,6 +358,12 @@ class Machine:
             await self.units.kill(instance)
         await self.server.drain()
         await self.stack.aclose()
+
+    def limit(self, **numbers: float) -> None:
+        """Reload the settings with other limits."""
+        self.settings = replace(self.accounts.settings, limits=DEFAULTS.with_numbers(numbers))
+        self.accounts.settings = self.settings
+        self.gate.go_by(self.settings.limits.requests)
 
     async def get(self, path: str, **params: str) -> JsonObject:
         """GET a JSON object of the old API and check what all of them have in common."""

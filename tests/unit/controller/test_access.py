@@ -22,7 +22,7 @@ from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.watchtokens import warnings_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
-from wxcontroller.core.limiter import BURST
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.tokens import TokenFile, minted
 
 
@@ -398,7 +398,7 @@ async def test_a_long_form_is_not_looked_through_for_a_token(host: Machine) -> N
     large = {"token": shown, "content": "x" * (1 << 20)}
     answer = await ask(host, "POST", "/openwx/echo?client=alice", data=large)
     assert answer.code == -6
-    assert b"1 MiB" in answer.body
+    assert b"up to 1048576 bytes" in answer.body
 
     async def chunked() -> AsyncIterator[bytes]:
         yield b"content=" + b"x" * (1 << 20)
@@ -409,6 +409,8 @@ async def test_a_long_form_is_not_looked_through_for_a_token(host: Machine) -> N
     assert process.requests == []
     answer = await ask(host, "POST", "/openwx/echo?client=alice", bearer(shown), data=large)
     assert answer.status == 200
+    host.limit(token_form_bytes=2 << 20)
+    assert (await ask(host, "POST", "/openwx/echo?client=alice", data=large)).status == 200
 
 
 async def test_a_start_neither_tells_nor_keeps_its_token(host: Machine) -> None:
@@ -427,8 +429,10 @@ async def test_failures_are_held_up_and_a_good_token_is_not(host: Machine, caplo
     caplog.set_level(logging.INFO)
     shown = token(host, Scope.READ, "alice")
     wrong = "wxc_12345678_" + "5" * 64
-    answers = [await ask(host, "GET", "/v1/accounts", bearer(wrong)) for _ in range(BURST + 3)]
-    assert [answer.status for answer in answers] == [401] * BURST + [429] * 3
+    answers = [
+        await ask(host, "GET", "/v1/accounts", bearer(wrong)) for _ in range(DEFAULTS.requests.token_failures + 3)
+    ]
+    assert [answer.status for answer in answers] == [401] * DEFAULTS.requests.token_failures + [429] * 3
     assert answers[-1].code == "too-many-failures"
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 3
     old = await ask(host, "GET", f"/openwx/check_client?token={wrong}")

@@ -16,8 +16,9 @@ from tests.unit.controller.machine import Machine, Process
 from wxcontroller.client import eventtables
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller.stream import feed, serve
-from wxcontroller.controller.stream.cursor import LONGEST, BadCursor, Cursor, parse
+from wxcontroller.controller.stream.cursor import BadCursor, Cursor, parse
 from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.limits import DEFAULTS
 
 
 @pytest.fixture(autouse=True)
@@ -190,10 +191,8 @@ async def test_by_websocket(host: Machine) -> None:
         assert got["event"]["report"]["content"] == "two"
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
-    host: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serve, "STALL_SECONDS", 0.5)
+async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(host: Machine) -> None:
+    host.limit(stream_stall_seconds=0.5)
     alice = await host.start("alice")
     slow_reader, slow_writer = await asyncio.open_connection(*host.address)
     slow_writer.write(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -246,7 +245,7 @@ def test_a_cursor_names_who_spoke_and_fits_into_a_header() -> None:
     cursor = Cursor(1000, places)
     assert parse(str(cursor)) == cursor
     many = Cursor(1000, {f"account-{number}": f"{number:08x}-{number}" for number in range(1000)})
-    assert len(str(many)) <= LONGEST
+    assert len(str(many)) <= DEFAULTS.streams.cursor_length
     kept = parse(str(many)).places
     assert list(kept) == list(many.places)[-len(kept) :]  # who spoke last stays
     with pytest.raises(BadCursor):

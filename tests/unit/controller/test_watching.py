@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 
 from tests.unit.controller.machine import Machine, machine
-from wxcontroller.controller.v1 import watching
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.states import LoginState
@@ -156,9 +155,9 @@ async def test_a_controller_that_ends_lets_its_readers_go(host: Machine) -> None
         await stream.end()
 
 
-async def test_readers_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "MOST_WATCHERS", 1)
+async def test_readers_are_bounded(tmp_path: Path) -> None:
     async with machine(tmp_path) as host, watched(host) as stream:
+        host.limit(watchers=1)
         await stream.next()
         async with host.http.get("/v1/accounts", headers=STREAM) as answer:
             assert answer.status == 503

@@ -10,7 +10,8 @@ from wxcontroller.core import access
 from wxcontroller.core.access import About, Scope
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.limiter import BURST, SECONDS_EACH, FailureLimiter, caller_of
+from wxcontroller.core.limiter import FailureLimiter, caller_of
+from wxcontroller.core.limits import DEFAULTS
 
 
 def test_each_scope_includes_those_before_it() -> None:
@@ -36,6 +37,9 @@ def test_what_is_not_in_the_table_needs_the_highest() -> None:
     assert access.of_controller("GET", "/openwx/start_client/").scope is Scope.CONTROL
     assert access.of_controller("GET", "/v1/accounts/").scope is Scope.ADMIN
     assert access.of_call("/openwx/get_user_info/").scope is Scope.READ
+
+
+BURST, SECONDS_EACH = DEFAULTS.requests.token_failures, DEFAULTS.requests.token_failure_seconds
 
 
 class TestLimiter:

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.core.envfile import MOST, parse, printable, quote
+from wxcontroller.core.envfile import parse, printable, quote
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
+from wxcontroller.core.limits import DEFAULTS
 
+MOST = DEFAULTS.control.file_value_length
 _VALUES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]).filter(printable))
 
 
@@ -19,7 +21,19 @@ def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["a\nb", "a\rb", "\0", "\x1b[0m", "\x7f", "\ud800", "\ufffe", "\U0010ffff", "\x9b", "x" * (MOST + 1)]
+    "value",
+    [
+        "a\nb",
+        "a\rb",
+        "\0",
+        "\x1b[0m",
+        "\x7f",
+        "\ud800",
+        "\ufffe",
+        "\U0010ffff",
+        "\x9b",
+        "x" * (DEFAULTS.control.file_value_length + 1),
+    ],
 )
 def test_what_no_variable_can_hold_is_refused(value: str) -> None:
     with pytest.raises(BadOption):

@@ -1,4 +1,4 @@
-"""docs/limits.md says what the code has."""
+"""docs/limits.md says what the code has. docs/reference/limits.md is made from the table."""
 
 import importlib
 import re
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.settings import Settings
 
@@ -19,13 +20,25 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-@pytest.mark.parametrize("row", rows("Fixed limits"), ids=lambda row: row[0])
-def test_fixed_limits_are_the_codes(row: list[str]) -> None:
-    _, limit, where = row
-    if where == "aiohttp":
-        return
+@pytest.mark.parametrize("row", rows("What can't be set"), ids=lambda row: row[0])
+def test_what_can_not_be_set_is_the_codes(row: list[str]) -> None:
+    _, limit, why, where = row
+    assert why
     module, _, name = where.strip("`").rpartition(".")
-    assert float(limit) == getattr(importlib.import_module(f"wxcontroller.{module}"), name)
+    if name.isupper():
+        assert float(limit) == getattr(importlib.import_module(f"wxcontroller.{module}"), name)
+    else:
+        importlib.import_module(f"wxcontroller.{module}.{name}")
+
+
+def test_hardly_anything_can_not_be_set() -> None:
+    assert len(rows("What can't be set")) < 10
+
+
+def test_the_page_leads_to_the_list() -> None:
+    assert "(reference/limits.md)" in PAGE
+    for name in re.findall(r"WXCLIENT_LIMIT_([A-Z_]+)=", PAGE) + re.findall(r"^([a-z_]+) = ", PAGE, re.MULTILINE):
+        assert name.lower() in LIMITS, name
 
 
 @pytest.mark.parametrize("row", rows("At the controller's port"), ids=lambda row: row[1])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.base import (
     Accepted,
     DriverContext,
@@ -153,6 +154,7 @@ class Wechat:
     sandbox: Sandbox
     url: str
     identities: Store | None = None  # of the drivers
+    limits: WeChatLimits = DEFAULTS.wechat
 
     @contextlib.asynccontextmanager
     async def drive(
@@ -160,7 +162,8 @@ class Wechat:
     ) -> AsyncIterator[Drive]:
         """Run a driver; it is stopped at the end of the block if it still runs."""
         given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
-        context = DriverContext("alice", given, store if store is not None else Store(), self.identities)
+        kept = store if store is not None else Store()
+        context = DriverContext("alice", given, kept, self.identities, limits=self.limits)
         drive = Drive(WebDriver(context, timing or HURRY))
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.drivers.kit import Drive, Store, Wechat, friend, hurried, wechat
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.limits import WeChatLimits
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
@@ -24,7 +25,6 @@ from wxcontroller.drivers.base import (
     RosterLoaded,
     SessionLost,
 )
-from wxcontroller.drivers.web import calls
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
@@ -68,10 +68,10 @@ async def test_a_text_in_a_group(world: Wechat, alice: Account) -> None:
 
 
 async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
-    world: Wechat, alice: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: Wechat, alice: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Asked for again they would be as many: they are given up, aloud, and what comes after them is heard."""
-    monkeypatch.setattr(calls, "_MANY", 200_000)
+    world.limits = WeChatLimits(wechat_answer_bytes=200_000)
     async with world.drive() as drive:
         await world.enter(drive, alice)
         for number in range(4):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.unit.kinds.stage import Stage, staged
-from wxcontroller.client.mediabook import MOST, MediaBook
+from wxcontroller.client.mediabook import MediaBook
 from wxcontroller.client.store import FileStore
 from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.core.model import Media, MessageKind
@@ -39,18 +39,18 @@ def private(path: Path) -> bool:
 
 
 def test_the_latest_are_remembered(tmp_path: Path) -> None:
-    store = FileStore(tmp_path / "media.json")
-    book = MediaBook(store)
+    store, most = FileStore(tmp_path / "media.json"), 20
+    book = MediaBook(store, most)
     upload = Uploaded(MessageKind.FILE, "@up", "a", 5, "sig", "ref")
     book.add_upload(upload)
-    for number in range(MOST + 1):
+    for number in range(most + 1):
         book.add_received(Media(MessageKind.FILE, f"key{number}", "n", 7, public=f"id{number}", reference="x"), "/p")
     book.keep()
-    again = MediaBook(store)
+    again = MediaBook(store, most)
     assert again.upload("@up") == upload
     assert again.received("id0") is None
-    assert again.received(f"id{MOST}") == book.received(f"id{MOST}")
-    assert again.received(f"key{MOST}") is None
+    assert again.received(f"id{most}") == book.received(f"id{most}")
+    assert again.received(f"key{most}") is None
 
 
 def test_a_damaged_store_is_an_empty_one(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.status import status_of
 
-_LOGOUT_SECONDS = 20.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -30,7 +29,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     async def logout(_: web.Request) -> web.StreamResponse:
         """POST: end the session for good. The process stays, parked, until it is stopped."""
         try:
-            async with asyncio.timeout(_LOGOUT_SECONDS):
+            async with asyncio.timeout(parts.config.limits.calls.logout_seconds):
                 await parts.driver.logout()
         except TimeoutError:
             raise Refused(504, "too-slow", "the logout was not done in time", "try it again") from None
@@ -46,7 +45,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
     app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", _told(deliveries.one))
-    app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
+    app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name, parts.config.limits).get))
     app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
     app.router.add_get("/v1/openapi.json", _openapi)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):

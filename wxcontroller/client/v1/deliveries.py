@@ -12,10 +12,6 @@ from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
-_MOST = 1000
-_MOST_BODY = 1024 * 1024  # small enough to stay in memory
-_BODY_SECONDS = 10.0
-
 
 class Deliveries:
     """The calls. ``parts`` are the running account's."""
@@ -27,7 +23,8 @@ class Deliveries:
         """GET: entries of some states (by default what waits and what is dead), oldest first, after ``after``."""
         query = request.query
         states = states_of(query.get("state", "held,pending,dead"))
-        after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, _MOST)
+        largest = self._parts.config.limits.calls.page_deliveries
+        after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, largest)
         counts = self._counts()  # first: what is counted as settled is not listed as pending
         found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1)
         more = len(found) > most
@@ -51,7 +48,7 @@ class Deliveries:
         body = await self._body(request)
         if not self._parts.delivery.address:
             raise Refused(409, "no-webhook", "the account has no post_api", "start it with one")
-        where = await chosen(self._parts.log, body)
+        where = await chosen(self._parts.log, body, self._parts.config.limits)
         if not where.states and not where.seqs:
             where = Selection((State.DEAD,))
         number = await self._parts.log.replay(where)
@@ -60,14 +57,16 @@ class Deliveries:
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
-        where = await chosen(self._parts.log, await self._body(request))
+        where = await chosen(self._parts.log, await self._body(request), self._parts.config.limits)
         number = await self._parts.log.purge(where)
         self._parts.delivery.again()
         return json_answer({"purged": number, **self._counts()})
 
     async def _body(self, request: web.Request) -> bytes:
         room, directory = request.app[ROOM], self._parts.config.media_dir
-        async with asyncio.timeout(_BODY_SECONDS), room.body_of(request, directory, _MOST_BODY) as body:
+        limits = self._parts.config.limits.calls
+        whole = room.body_of(request, directory, limits.account_body_bytes)
+        async with asyncio.timeout(limits.account_body_seconds), whole as body:
             return bytes(body)
 
     def _counts(self) -> JsonObject:

@@ -14,19 +14,18 @@ from wxcontroller.client.eventtables import Entry, Selection
 from wxcontroller.client.v1.answers import report_of
 from wxcontroller.client.v1.selecting import number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.openwx.replies import to_bytes
 
-_MOST = 1000
 _AT_ONCE = 100
 HEARTBEAT_SECONDS = 10.0
-# A reader that takes nothing for so long has gone, or is of no use.
-_STALL_SECONDS = 30.0
 
 
 class Events:
     """The call, for the ``log`` of ``account``."""
 
-    def __init__(self, log: EventLog, account: str) -> None:
+    def __init__(self, log: EventLog, account: str, limits: Limits = DEFAULTS) -> None:
+        self._limits = limits
         self._log = log
         self._account = account
 
@@ -41,7 +40,7 @@ class Events:
         types = tuple(word for word in query.get("types", "").split(",") if word)
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await self._stream(request, await self._start(query, await self._log.last()), types)
-        most = max(1, number_of(query, "limit", 100, _MOST))
+        most = max(1, number_of(query, "limit", 100, self._limits.calls.page_events))
         found = await self._log.shown(Selection(after=await self._start(query, 0), types=types), most + 1)
         events: list[JsonValue] = [self._shown(entry) for entry in found[:most]]
         return json_answer({**await self._bounds(), "events": events, "more": len(found) > most})
@@ -68,12 +67,12 @@ class Events:
         log = self._log
         # ``after``: where the stream begins, for a reader that goes before anything has happened.
         opening: JsonObject = {**await self._bounds(), "after": f"{log.counts.name}-{after}"}
-        await _send(response, b"event: open\ndata: " + to_bytes(opening) + b"\n\n")
+        await self._send(response, b"event: open\ndata: " + to_bytes(opening) + b"\n\n")
         while True:
             news = log.news
             found = await log.shown(Selection(after=after, types=types), _AT_ONCE)
             for entry in found:
-                await _send(response, self._event(entry))
+                await self._send(response, self._event(entry))
                 after = entry.seq
             if len(found) == _AT_ONCE:
                 continue
@@ -83,7 +82,15 @@ class Events:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await news.wait()
             except TimeoutError:
-                await _send(response, b"event: here\ndata: {}\n\n")
+                await self._send(response, b"event: here\ndata: {}\n\n")
+
+    async def _send(self, response: web.StreamResponse, content: bytes) -> None:
+        """Write, and end the stream of a reader that takes nothing for too long: it has gone, or is of no use."""
+        try:
+            async with asyncio.timeout(self._limits.requests.stream_stall_seconds):
+                await response.write(content)
+        except TimeoutError:
+            raise ConnectionResetError("the reader takes nothing") from None
 
     def _event(self, entry: Entry) -> bytes:
         return b"id: %b\nevent: %b\ndata: %b\n\n" % (
@@ -102,12 +109,3 @@ class Events:
             "type": entry.type,
             "report": report_of(entry.type, entry.body),
         }
-
-
-async def _send(response: web.StreamResponse, content: bytes) -> None:
-    """Write, and end the stream of a reader that takes nothing."""
-    try:
-        async with asyncio.timeout(_STALL_SECONDS):
-            await response.write(content)
-    except TimeoutError:
-        raise ConnectionResetError("the reader takes nothing") from None

@@ -6,8 +6,8 @@ from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Selection, State
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.limits import DEFAULTS, Limits
 
-_MOST_IDS = 1000
 _STATES = ", ".join(state.value for state in State)
 
 
@@ -32,13 +32,13 @@ def number_of(query: Mapping[str, str], name: str, default: int, most: int) -> i
     return min(int(given), most)
 
 
-async def chosen(log: EventLog, body: bytes) -> Selection:
+async def chosen(log: EventLog, body: bytes, limits: Limits = DEFAULTS) -> Selection:
     """Return what ``{"ids": […]}`` or ``{"state": "dead"}``, both or ``{"all": true}`` mean. Raises Refused.
 
     An empty body means nothing and is refused, so that nobody sends everything anew by mistake.
     """
     try:
-        given = read_json(body or b"null")
+        given = read_json(body or b"null", limits.requests.json_depth, limits.requests.json_digits)
     except ValueError:
         raise bad("the body is not JSON", 'send {"ids": ["…"]} or {"state": "dead"}') from None
     found = obj(given)
@@ -52,8 +52,9 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
         raise bad("nothing is chosen", 'send {"ids": ["…"]}, {"state": "dead"} or {"all": true}')
     if ids is None:
         return Selection(states)
-    if not isinstance(ids, list) or not ids or len(ids) > _MOST_IDS:
-        raise bad(f"ids is no list of 1 to {_MOST_IDS} ids", "GET /v1/deliveries tells them")
+    most = limits.calls.selected_ids
+    if not isinstance(ids, list) or not ids or len(ids) > most:
+        raise bad(f"ids is no list of 1 to {most} ids", "GET /v1/deliveries tells them")
     texts = [one if isinstance(one, str) else "" for one in ids]
     seqs = await log.seqs(texts)
     for given_id, seq in zip(texts, seqs, strict=True):

@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from wxcontroller.controller.alerts.findings import Finding
 from wxcontroller.controller.alerts.ledger import Due
@@ -10,31 +10,27 @@ from wxcontroller.controller.statefiles import StateFiles
 from wxcontroller.controller.v1.qr import drawn
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, plain
-
-# An alert is to be read by a person.
-_MOST_ITEMS = 30
-_MOST_CODES = 8
-# WeChat's own are a tenth of it. What an alert is read from has a bound, too.
-_MOST_PICTURE = 256 * 1024
+from wxcontroller.core.limits import DEFAULTS, AlertLimits
 
 
 class Composer:
     """Makes alerts."""
 
-    def __init__(self, state_files: StateFiles) -> None:
+    def __init__(self, state_files: StateFiles, limits: Callable[[], AlertLimits] = lambda: DEFAULTS.alerts) -> None:
         self._state_files = state_files
+        self._limits = limits
 
     def alert(self, event: Happening, dues: Sequence[Due], views: Mapping[str, View], now: float) -> Alert:
         """Return one alert about all of ``dues``."""
-        codes = 0
+        codes, limits = 0, self._limits()
         found: list[Item] = []
-        for due in dues[:_MOST_ITEMS]:
+        for due in dues[: limits.alert_problems]:
             what, instance = due.what, due.key[0]
             code: Picture | None = None
             if isinstance(what, Finding):
                 view = views.get(instance)
-                if what.kind is Kind.SCAN and view is not None and codes < _MOST_CODES:
-                    code = self._code(view)
+                if what.kind is Kind.SCAN and view is not None and codes < limits.alert_qrcodes:
+                    code = self._code(view, limits.alert_picture_bytes)
                     codes += code is not None
                 since = now - due.age
                 found.append(Item(due.kind, what.account, instance, since, what.message, what.remedy, code))
@@ -49,7 +45,7 @@ class Composer:
         item = Item(Kind.TEST, "", "test", now, message, "The code says nothing. Real ones are for WeChat.", code)
         return Alert(secrets.token_hex(10), Happening.TEST, now, host(), (item,))
 
-    def _code(self, view: View) -> Picture | None:
+    def _code(self, view: View, most: int) -> Picture | None:
         """Return the code that waits to be scanned: drawn by us, or as the program shows it."""
         if view.live is None or not view.has_qrcode:
             return None
@@ -60,7 +56,7 @@ class Composer:
             except ValueError:  # more than a code can hold: no link of WeChat's
                 return None
         image = self._state_files.qrcode(view.instance)
-        return Picture("image/jpeg", image, made) if image and len(image) <= _MOST_PICTURE else None
+        return Picture("image/jpeg", image, made) if image and len(image) <= most else None
 
 
 def host() -> str:

@@ -71,7 +71,7 @@ class AlertWatch:
 
     def __post_init__(self) -> None:
         self._secrets = PortSecrets(self.accounts.paths)
-        self._composer = Composer(self.accounts.state_files)
+        self._composer = Composer(self.accounts.state_files, lambda: self.accounts.settings.limits.alerts)
         self._crashes = Crashes(self.accounts.units)
         self._load()
 

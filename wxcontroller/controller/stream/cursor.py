@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-# What fits into a header. Beyond it those that have been silent for longest are left out: a reader that comes back
-# gets their events since its beginning again, and misses none.
-LONGEST = 7000
+from wxcontroller.core.limits import DEFAULTS
+
 _CURSOR = re.compile(r"(?P<stamp>[0-9]{1,18})(?P<places>(?:[.][A-Za-z0-9_-]{1,27}=[0-9a-f]{8}-[0-9]{1,18})*)")
 
 
@@ -21,24 +20,29 @@ class BadCursor(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """``stamp``: microseconds since 1970. ``places`` are the ids of the last events by instance."""
+    """``stamp``: microseconds since 1970. ``places`` are the ids of the last events by instance.
+
+    As text it has at most ``longest`` characters, what fits into a header. Beyond it those that have been silent for
+    longest are left out: a reader that comes back gets their events since its beginning again, and misses none.
+    """
 
     stamp: int
     places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    longest: int = DEFAULTS.streams.cursor_length
 
     def __str__(self) -> str:
         text = str(self.stamp)
         for instance, event_id in reversed(list(self.places.items())):
             place = f".{instance}={event_id}"
-            if len(text) + len(place) > LONGEST:
+            if len(text) + len(place) > self.longest:
                 break
             text += place
         return text
 
 
-def parse(text: str) -> Cursor:
+def parse(text: str, longest: int = DEFAULTS.streams.cursor_length) -> Cursor:
     """Read a cursor. Raises BadCursor."""
-    found = _CURSOR.fullmatch(text) if len(text) <= LONGEST else None
+    found = _CURSOR.fullmatch(text) if len(text) <= longest else None
     if found is None:
         raise BadCursor("it is not one that a stream has given")
     pairs = [place.partition("=") for place in found["places"].split(".")[1:]]

@@ -16,16 +16,13 @@ from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.stream.cursor import Cursor
 from wxcontroller.controller.view import View
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
+from wxcontroller.core.jsontypes import obj, read_json, text
+from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 # Between two looks for accounts that have come up.
 _LOOK_SECONDS = 1.0
-# Accounts say every 10 s that they are there.
-_SILENCE_SECONDS = 30.0
-_MOST_LINE = 16 * 1024 * 1024
-_WAITING = 100
 _ID = re.compile(r"[0-9a-f]{8}-[0-9]{1,18}")
 _TYPE = re.compile(r"[a-z_]{1,64}")
 
@@ -56,12 +53,16 @@ class Feed:
     wanted: Wanted
     caller: Caller
     begin: Cursor | None = None
+    limits: Limits = DEFAULTS
     _from: int = 0
     _got: dict[str, str] = field(default_factory=dict)  # the latest id by instance, who spoke last comes last
     _read: dict[str, str] = field(default_factory=dict)  # the same, of what has come and may still wait here
     _readers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _queue: asyncio.Queue[Fed] = field(default_factory=lambda: asyncio.Queue(maxsize=_WAITING))
+    _queue: asyncio.Queue[Fed] = field(init=False)
     _known: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._queue = asyncio.Queue(maxsize=self.limits.streams.stream_waiting_events)
 
     @contextlib.asynccontextmanager
     async def open(self) -> "AsyncIterator[Feed]":
@@ -73,7 +74,7 @@ class Feed:
         looking = asyncio.create_task(self._look())
         try:
             with contextlib.suppress(TimeoutError):  # systemd can't be asked: accounts are found when it can
-                await asyncio.wait_for(self._known.wait(), _SILENCE_SECONDS)
+                await asyncio.wait_for(self._known.wait(), self.limits.streams.stream_silence_seconds)
             yield self
         finally:
             looking.cancel()
@@ -84,7 +85,7 @@ class Feed:
     @property
     def cursor(self) -> Cursor:
         """Where the reader is, having had all that ``next`` gave."""
-        return Cursor(self._from, self._got)
+        return Cursor(self._from, self._got, self.limits.streams.cursor_length)
 
     async def next(self) -> Fed:
         """Return the next event. The order of each account is kept."""
@@ -124,7 +125,10 @@ class Feed:
         if self.wanted.types:
             query["types"] = ",".join(sorted(self.wanted.types))
         url = f"http://127.0.0.1:{view.account.port}/v1/events?{urlencode(query)}"
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=_SILENCE_SECONDS)
+        limits = self.limits.streams
+        # Accounts say every 10 s that they are there.
+        silence = limits.stream_silence_seconds
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=silence)
         headers = {"Accept": "text/event-stream"}
         headers.update(self.shared.port_secrets.headers(view.instance, self.caller.scope))
         try:
@@ -134,15 +138,16 @@ class Feed:
                 if answer.status == 401:  # started anew in this moment, with another secret
                     return
                 if answer.status != 200 or answer.content_type != "text/event-stream":
-                    await asyncio.sleep(_SILENCE_SECONDS)  # a program that has no events: not asked all the time
+                    await asyncio.sleep(silence)  # a program that has no events: not asked all the time
                     return
-                async for kind, data in _events(answer.content):
+                async for kind, data in _events(answer.content, limits.stream_event_bytes):
                     await self._take(view, kind, data)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
             log.debug("the events of %s: %s", view.instance, type(problem).__name__)
 
     async def _take(self, view: View, kind: str, data: bytes) -> None:
-        found = _object(data)
+        limits = self.limits.requests
+        found = obj(read_json(data, limits.json_depth, limits.json_digits))
         name = view.account.name.name
         if kind == "open" and text(found.get("account")) != name:
             raise ValueError("another program answers")
@@ -164,7 +169,9 @@ class Feed:
             self._read.setdefault(instance, event_id)
 
 
-async def _events(content: aiohttp.StreamReader) -> "AsyncIterator[tuple[str, bytes]]":
+async def _events(
+    content: aiohttp.StreamReader, most: int = DEFAULTS.streams.stream_event_bytes
+) -> "AsyncIterator[tuple[str, bytes]]":
     """Yield type and data of server-sent events as our accounts write them: one line of data each."""
     kind, data = "", b""
     buffer = b""
@@ -173,7 +180,7 @@ async def _events(content: aiohttp.StreamReader) -> "AsyncIterator[tuple[str, by
         if not piece:
             return
         buffer += piece
-        if len(buffer) > _MOST_LINE:
+        if len(buffer) > most:
             raise ValueError("an event is too long")
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
@@ -184,7 +191,3 @@ async def _events(content: aiohttp.StreamReader) -> "AsyncIterator[tuple[str, by
             elif not line and kind:
                 yield kind, data
                 kind, data = "", b""
-
-
-def _object(data: bytes) -> JsonObject:
-    return obj(read_json(data))

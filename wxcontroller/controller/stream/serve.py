@@ -16,9 +16,6 @@ from wxcontroller.controller.stream.feed import Fed, Feed, Wanted
 from wxcontroller.core.jsontypes import JsonObject
 
 HEARTBEAT_SECONDS = 15.0
-# A reader that takes nothing for so long is cut off; it comes back with its cursor and misses nothing.
-STALL_SECONDS = 30.0
-_MOST_NAMES = 1000
 _FEW = 20
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -31,7 +28,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     caller's token becomes worthless. Raises BadRequest, Refused, TooManyReaders.
     """
     shared = context(request)
-    feed = Feed(shared, _wanted(request), caller(request), _begin(request))
+    feed = Feed(shared, _wanted(request), caller(request), _begin(request), shared.settings.limits)
     if shared.readers >= shared.settings.max_readers:
         raise TooManyReaders(
             f"{shared.readers} readers of events are connected", "end some, or read with filters through one of them"
@@ -46,11 +43,11 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 def _wanted(request: web.Request) -> Wanted:
-    known = context(request).accounts.known
+    known, most = context(request).accounts.known, context(request).settings.limits.streams.stream_names
     names = [name for each in request.query.getall("account", []) for name in each.split(",") if name]
     types = [name for each in request.query.getall("types", []) for name in each.split(",") if name]
-    if len(names) > _MOST_NAMES or len(types) > _MOST_NAMES:
-        raise BadRequest("too many names", f"give at most {_MOST_NAMES} accounts or types")
+    if len(names) > most or len(types) > most:
+        raise BadRequest("too many names", f"give at most {most} accounts or types")
     for name in names:
         hold_to_accounts(request, name)
     return Wanted(frozenset(known.resolve(name) for name in names), frozenset(types))
@@ -61,7 +58,7 @@ def _begin(request: web.Request) -> Cursor | None:
     if not given:
         return None
     try:
-        return parse(given)
+        return parse(given, context(request).settings.limits.streams.cursor_length)
     except BadCursor as problem:
         raise BadRequest(
             f"the cursor can't be used: {problem}", "begin without one, and keep the id of the last event"
@@ -128,9 +125,10 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
     """Send what the feed gives until the reader goes, takes nothing, the controller is to end, or the
     reader's token is worthless."""
     ending = asyncio.create_task(shared.draining.wait())
+    stall = feed.limits.requests.stream_stall_seconds
     try:
         async with feed.open():
-            await _bounded(send(None, feed.cursor))
+            await _bounded(send(None, feed.cursor), stall)
             following: asyncio.Task[Fed] | None = None
             try:
                 while not ending.done():
@@ -142,9 +140,9 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
                         return
                     if following.done():
                         fed, following = following.result(), None
-                        await _bounded(send(fed, feed.cursor))
+                        await _bounded(send(fed, feed.cursor), stall)
                     elif not ending.done():
-                        await _bounded(send(None, feed.cursor))
+                        await _bounded(send(None, feed.cursor), stall)
             finally:
                 if following is not None:
                     following.cancel()
@@ -152,9 +150,10 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
         ending.cancel()
 
 
-async def _bounded(sending: Awaitable[None]) -> None:
+async def _bounded(sending: Awaitable[None], stall: float) -> None:
+    """Send; cut off a reader that takes nothing for so long: it comes back with its cursor and misses nothing."""
     try:
-        async with asyncio.timeout(STALL_SECONDS):
+        async with asyncio.timeout(stall):
             await sending
     except TimeoutError:
         raise ConnectionResetError("the reader takes nothing") from None

@@ -17,8 +17,6 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
 
-_MOST_BODY = 64 * 1024
-
 
 async def all_accounts(request: web.Request) -> web.StreamResponse:
     """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream to who asks for one."""
@@ -33,7 +31,12 @@ async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
-    told = await client.ask(shared.upstream, view, shared.port_secrets.headers(view.instance, Scope.READ))
+    told = await client.ask(
+        shared.upstream,
+        view,
+        shared.port_secrets.headers(view.instance, Scope.READ),
+        shared.settings.limits,
+    )
     return json_response({**account_json(view), **told.as_json()})
 
 
@@ -49,7 +52,7 @@ async def add(request: web.Request) -> web.Response:
     if not isinstance(options, dict):
         raise BadRequest("options is no object", 'send {"option": "value"}')
     given = texts(options)
-    checked = check_options(given.items())
+    checked = check_options(given.items(), longest=accounts.settings.limits.control.option_length)
     view = await accounts.add(name, checked.given, given)
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
     return json_response({**account_json(view), **ignored}, 201)
@@ -69,7 +72,7 @@ async def start(request: web.Request) -> web.Response:
     accounts = context(request).accounts
     name = accounts.known.name_of(request.match_info["name"])
     given = await _options(request)
-    checked = check_options(given.items())
+    checked = check_options(given.items(), longest=accounts.settings.limits.control.option_length)
     started = await accounts.start(name, checked.given, given, keep=True)
     answer: JsonObject = {
         **account_json(started.view),
@@ -110,11 +113,12 @@ async def _options(request: web.Request) -> dict[str, str]:
 
 async def json_object(request: web.Request, remedy: str) -> JsonObject:
     """Return the JSON object that a body is, an empty one for no body. Raises BadRequest with this remedy."""
-    body = await whole(request, _MOST_BODY)
+    limits = context(request).settings.limits
+    body = await whole(request, limits.control.control_body_bytes)
     if not body.strip():
         return {}
     try:
-        content = read_json(body)
+        content = read_json(body, limits.requests.json_depth, limits.requests.json_digits)
     except ValueError:
         raise BadRequest("the body is not JSON", remedy) from None
     if not isinstance(content, dict):

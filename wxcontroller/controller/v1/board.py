@@ -131,7 +131,10 @@ class Board:
         async def one(view: View) -> None:
             async with turns:
                 told = await ask(
-                    self._shared.upstream, view, self._shared.port_secrets.headers(view.instance, Scope.READ)
+                    self._shared.upstream,
+                    view,
+                    self._shared.port_secrets.headers(view.instance, Scope.READ),
+                    self._shared.settings.limits,
                 )
             activity = _activity(told)
             if activity is not None:

@@ -12,10 +12,8 @@ from yarl import URL
 
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, read_json
+from wxcontroller.core.limits import DEFAULTS, Limits
 
-PATIENCE = 2.0
-_MOST = 64 * 1024
-_TIMEOUT = aiohttp.ClientTimeout(total=PATIENCE)
 # What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
 
@@ -37,23 +35,25 @@ class Told:
         return {"client": client, "client_reason": "", **{key: self.status.get(key) for key in _SHOWN}, **way}
 
 
-async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]) -> Told:
+async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str], limits: Limits = DEFAULTS) -> Told:
     """Ask an account's program how it is; ``headers`` tell it who asks.
 
-    Takes PATIENCE seconds at most and raises nothing: see Told.
+    Takes program_answer_seconds at most and raises nothing: see Told.
     """
     if not view.unit.has_process:
         return Told(reason="it does not run")
-    port = view.account.port
+    port, patience = view.account.port, limits.control.program_answer_seconds
+    timeout = aiohttp.ClientTimeout(total=patience)
     url = URL.build(scheme="http", host="127.0.0.1", port=port, path="/v1/status")
     try:
         async with (
-            asyncio.timeout(PATIENCE),
-            web.get(url, headers=headers, allow_redirects=False, timeout=_TIMEOUT) as answer,
+            asyncio.timeout(patience),
+            web.get(url, headers=headers, allow_redirects=False, timeout=timeout) as answer,
         ):
-            content = await _bounded(answer) if answer.status == 200 else b""
+            most = limits.control.program_answer_bytes
+            content = await _bounded(answer, most) if answer.status == 200 else b""
     except TimeoutError:
-        return Told(reason=f"it did not answer within {PATIENCE:g} s at port {port}")
+        return Told(reason=f"it did not answer within {patience:g} s at port {port}")
     except aiohttp.ClientConnectorError:
         starting = "; it is starting" if view.starting else ""
         return Told(reason=f"nobody listens at its port {port}{starting}")
@@ -62,7 +62,7 @@ async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]
     if answer.status != 200:
         return Told(reason=f"the program at port {port} does not tell: it answers {answer.status} to /v1/status")
     try:
-        status = obj(read_json(content))
+        status = obj(read_json(content, limits.requests.json_depth, limits.requests.json_digits))
     except ValueError:
         return Told(reason=f"the program at port {port} answers /v1/status with something else than JSON")
     if status.get("instance") != view.instance:
@@ -70,11 +70,11 @@ async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]
     return Told(status)
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer, no more than _MOST bytes of it: what is cut off is not JSON any more."""
+async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read an answer, no more than ``most`` bytes of it: what is cut off is not JSON any more."""
     content = b""
     async for piece in answer.content.iter_any():
         content += piece
-        if len(content) > _MOST:
-            return content[:_MOST]
+        if len(content) > most:
+            return content[:most]
     return content

@@ -10,6 +10,7 @@ from wxcontroller.controller.errors import KINDS
 from wxcontroller.core import access
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
 from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.openwx import described, described_log
@@ -190,7 +191,8 @@ _ROW = record(
 )
 _IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
 _MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
-_OPTIONS_SHOWN = record({"account": TEXT, "options": {"type": "object"}})
+_LINES: Schema = {"type": "integer", "minimum": 1, "maximum": DEFAULTS.control.journal_lines}
+_OPTIONS_SHOWN = record({"account": TEXT, "options": {"type": "object"}, "limits": {"type": "object"}})
 _PROBLEM = record(
     {
         **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
@@ -266,7 +268,7 @@ V1: tuple[Route, ...] = (
         "accounts/{name}/journal",
         "the end of its journal",
         record({"account": TEXT, "lines": listing(_LINE)}),
-        parameters=(Parameter("lines", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),),
+        parameters=(Parameter("lines", "how many at most; [limits] may say another maximum", _LINES),),
     ),
     _v1(
         "GET",

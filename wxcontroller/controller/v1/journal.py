@@ -12,11 +12,9 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
+from wxcontroller.core.limits import ControlLimits
 
-MOST_LINES = 1000
 _DEFAULT_LINES = 100
-_SECONDS = 15.0
-_MOST_BYTES = 8 * 1024 * 1024
 _LATEST = 1 << 62
 _INFO = 6  # what systemd takes a line for that tells no priority
 
@@ -24,26 +22,27 @@ _INFO = 6  # what systemd takes a line for that tells no priority
 async def journal(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}/journal?lines=100: the newest lines, the oldest of them first. Raises NoJournal."""
     shared = context(request)
+    limits = shared.settings.limits.control
     view = await shared.accounts.the(request.match_info["name"])
     wanted = request.query.get("lines", str(_DEFAULT_LINES))
-    if not wanted.isascii() or not wanted.isdecimal() or not 1 <= int(wanted[:9]) <= MOST_LINES:
-        raise BadRequest("lines is no such number", f"give one from 1 to {MOST_LINES}")
+    if not wanted.isascii() or not wanted.isdecimal() or not 1 <= int(wanted[:9]) <= limits.journal_lines:
+        raise BadRequest("lines is no such number", f"give one from 1 to {limits.journal_lines}")
     said = await _asked(
-        shared.accounts.paths.journal_socket, f"{view.instance} {int(wanted)}\n", view.account.name.unit
+        shared.accounts.paths.journal_socket, f"{view.instance} {int(wanted)}\n", view.account.name.unit, limits
     )
     lines: list[JsonValue] = [line for each in said.splitlines() if (line := line_of(each))]
     return json_response({"account": view.account.name.name, "lines": lines})
 
 
-async def _asked(socket: Path, question: str, unit: str) -> bytes:
+async def _asked(socket: Path, question: str, unit: str, limits: ControlLimits) -> bytes:
     """Ask, and return all of the answer."""
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(limits.journal_seconds):
             reader, writer = await asyncio.open_unix_connection(str(socket))
             try:
                 writer.write(question.encode())
                 content = b""
-                while (piece := await reader.read(1 << 16)) and len(content) < _MOST_BYTES:
+                while (piece := await reader.read(1 << 16)) and len(content) < limits.journal_bytes:
                     content += piece
                 return content
             finally:

@@ -1,5 +1,6 @@
 """/v1/accounts/{name}/options: what an account runs by, and storing other options."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -12,11 +13,13 @@ from wxcontroller.core import egress
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.limits import LIMITS
+from wxcontroller.core.limits import shown as written
 from wxcontroller.core.options import OPTIONS, SAME, Origin, check_options
 
 
 async def shown(request: web.Request) -> web.Response:
-    """GET: every option with its value, its default, and where it comes from. No passwords, no queries of URLs.
+    """GET: every option and limit with value, default, and where it comes from. No passwords, no queries of URLs.
 
     ``from`` is ``request`` (stored with the account), ``settings`` ([client] of the settings, the template or the
     admin's file for this account) or ``default``. They are what the next start runs by.
@@ -36,7 +39,7 @@ async def change(request: web.Request) -> web.Response:
         if name not in OPTIONS:
             raise BadOption(f"option {name[:64]} is not known", "wxclient(8) lists all options")
     given = texts({name: value for name, value in body.items() if value is not None})
-    checked = check_options(given.items())
+    checked = check_options(given.items(), longest=accounts.settings.limits.control.option_length)
     view = await accounts.change(request.match_info["name"], given, unset)
     answer: JsonObject = {**account_json(view), "options": _options(view)["options"]}
     if checked.ignored:
@@ -58,7 +61,17 @@ def _options(view: View) -> JsonObject:
         entry: JsonObject = {"value": _fit(option.name, value), "default": option.default, "from": origin}
         found[option.name] = entry
     name: JsonValue = account.name.name
-    return {"account": name, "options": found}
+    return {"account": name, "options": found, "limits": _limits(account.limits)}
+
+
+def _limits(given: Mapping[str, str]) -> JsonObject:
+    """Return the limits of an account's process; only the admin can set them."""
+    found: JsonObject = {}
+    for limit in LIMITS.values():
+        if limit.for_accounts:
+            default, origin = written(limit.default), "settings" if limit.name in given else "default"
+            found[limit.name] = {"value": given.get(limit.name, default), "default": default, "from": origin}
+    return found
 
 
 def _fit(name: str, value: str) -> str:

@@ -18,8 +18,6 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, one_line, read_json
 from wxcontroller.openwx import credentials
 
-_MOST_BODY = 1024 * 1024
-_MOST_ANSWER = 32 * 1024 * 1024
 _ASKED = ("Accept", "Content-Type", "Range", "If-Range", "If-Modified-Since", "If-None-Match")
 _ANSWERED = (
     *("Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "Content-Disposition"),
@@ -29,8 +27,6 @@ _ANSWERED = (
 _HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
 # Accounts that are asked at a time when all are.
 _AT_ONCE = 16
-_PATIENCE = 10.0
-_SOON = aiohttp.ClientTimeout(total=_PATIENCE)
 
 
 async def passed_on(request: web.Request) -> web.StreamResponse:
@@ -58,10 +54,11 @@ async def _body(request: web.Request) -> bytes | None:
     """Return what is to be passed on: the body as it came, but for the caller's token in a form."""
     if not has_body(request):
         return None
-    content = await whole(request, _MOST_BODY)
+    limits = context(request).settings.limits
+    content = await whole(request, limits.control.passed_body_bytes)
     if not looks_for_token(request):
         return content
-    spans = credentials.spans_without_token(request.headers.get("Content-Type", ""), content)
+    spans = credentials.spans_without_token(request.headers.get("Content-Type", ""), content, limits.requests)
     return b"".join(content[start:end] for start, end in spans)
 
 
@@ -90,19 +87,21 @@ async def ask_all(shared: Context, views: list[View], path: str) -> list[Said]:
 
 async def _asked(shared: Context, view: View, path: str) -> JsonObject:
     url = URL(f"{_root(view)}{path}", encoded=True)
-    headers = shared.port_secrets.headers(view.instance, Scope.READ)
+    headers, limits = shared.port_secrets.headers(view.instance, Scope.READ), shared.settings.limits
+    soon = aiohttp.ClientTimeout(total=limits.control.account_answer_seconds)
     try:
         async with (
-            asyncio.timeout(_PATIENCE),
-            shared.upstream.get(url, headers=headers, allow_redirects=False, timeout=_SOON) as answer,
+            asyncio.timeout(limits.control.account_answer_seconds),
+            shared.upstream.get(url, headers=headers, allow_redirects=False, timeout=soon) as answer,
         ):
-            content = await _bounded(answer, _MOST_ANSWER) if answer.status == 200 else b""
+            most = limits.control.account_answer_bytes
+            content = await _bounded(answer, most) if answer.status == 200 else b""
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except (aiohttp.ClientError, OSError):
         raise _silent(view, "can't be reached") from None
     try:
-        return obj(read_json(content))
+        return obj(read_json(content, limits.requests.json_depth, limits.requests.json_digits))
     except ValueError:
         raise _silent(view, f"answers {answer.status} and no JSON") from None
 
@@ -119,6 +118,7 @@ async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
 
 async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonObject:
     """POST ``path`` of an account's port and return the answer. Raises WxError with the account's own words."""
+    limits = shared.settings.limits
     try:
         async with shared.upstream.post(
             URL(f"{_root(view)}{path}", encoded=True),
@@ -126,13 +126,13 @@ async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonO
             allow_redirects=False,
             timeout=_timeout(shared),
         ) as answer:
-            content, status = await _bounded(answer, _MOST_BODY), answer.status
+            content, status = await _bounded(answer, limits.control.passed_body_bytes), answer.status
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except (aiohttp.ClientError, OSError):
         raise _silent(view, "can't be reached") from None
     try:
-        found = obj(read_json(content))
+        found = obj(read_json(content, limits.requests.json_depth, limits.requests.json_digits))
     except ValueError:
         found = {}
     if status != 200:

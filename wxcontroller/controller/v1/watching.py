@@ -18,9 +18,6 @@ from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 15.0
-# A reader that takes nothing for so long is cut off; it comes back and gets what is then.
-STALL_SECONDS = 30.0
-MOST_WATCHERS = 64
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _WATCHERS = web.AppKey("watchers", set[object])
 
@@ -42,14 +39,15 @@ async def watch(request: web.Request) -> web.StreamResponse:
     of them; ``trouble`` says why rows may be old.
     """
     watchers, board = request.app[_WATCHERS], request.app[BOARD]
-    if len(watchers) >= MOST_WATCHERS:
+    limits = context(request).settings.limits
+    if len(watchers) >= limits.control.watchers:
         raise TooManyReaders(f"{len(watchers)} readers watch the accounts", "close some")
     me = object()
     watchers.add(me)
     try:
         response = web.StreamResponse(headers=_HEADERS)
         await response.prepare(request)
-        await _bounded(response, b"retry: 1000\n\n")
+        await _bounded(response, b"retry: 1000\n\n", limits.requests.stream_stall_seconds)
         async with board.watched() as work:
             await _follow(response, board, work, _Reader(caller(request)), context(request))
         return response
@@ -91,6 +89,7 @@ async def _follow(
     response: web.StreamResponse, board: Board, work: "asyncio.Task[None]", reader: _Reader, shared: Context
 ) -> None:
     ending = asyncio.create_task(shared.draining.wait())
+    stall = shared.settings.limits.requests.stream_stall_seconds
     try:
         known = asyncio.create_task(board.known.wait())
         await asyncio.wait({known, ending, work}, return_when=asyncio.FIRST_COMPLETED)
@@ -99,7 +98,7 @@ async def _follow(
             news = asyncio.create_task(board.news().wait())
             try:
                 if events := reader.news(board):
-                    await _bounded(response, events)
+                    await _bounded(response, events, stall)
                 done, _ = await asyncio.wait(
                     {news, ending, work}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -109,14 +108,15 @@ async def _follow(
                 log.error("the accounts can't be watched", exc_info=work.exception())
                 return
             if not done:
-                await _bounded(response, b"event: heartbeat\ndata: {}\n\n")
+                await _bounded(response, b"event: heartbeat\ndata: {}\n\n", stall)
     finally:
         ending.cancel()
 
 
-async def _bounded(response: web.StreamResponse, content: bytes) -> None:
+async def _bounded(response: web.StreamResponse, content: bytes, stall: float) -> None:
+    """Send this; cut off a reader that takes nothing for so long: it comes back and gets what is then."""
     try:
-        async with asyncio.timeout(STALL_SECONDS):
+        async with asyncio.timeout(stall):
             await response.write(content)
     except TimeoutError:
         raise ConnectionResetError("the reader takes nothing") from None

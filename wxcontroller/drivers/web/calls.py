@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.web.extspam import EXTSPAM
 from wxcontroller.drivers.web.hosts import QR_HOST, hosts_of
 from wxcontroller.drivers.web.timing import Timing
@@ -16,7 +17,6 @@ from wxcontroller.drivers.web.transport import Answer, Received, Request, Transp
 CGI = "/cgi-bin/mmwebwx-bin/"
 _APPID = "wx782c26e4c19acffb"
 _JSON = {"Content-Type": "application/json; charset=UTF-8"}
-_MANY = 32 << 20  # bytes of an answer that holds an address book or a page of messages
 
 # (Key, Val) pairs, opaque, sent back as they came.
 SyncKey = tuple[tuple[int, int], ...]
@@ -42,7 +42,11 @@ class Session:
 class Calls:
     """The protocol's requests over one transport."""
 
-    def __init__(self, transport: Transport, timing: Timing, lang: str) -> None:
+    def __init__(
+        self, transport: Transport, timing: Timing, lang: str, limits: WeChatLimits = DEFAULTS.wechat
+    ) -> None:
+        self._many = limits.wechat_answer_bytes
+        self._few = limits.wechat_short_answer_bytes
         self._transport = transport
         self._timing = timing
         self._lang = lang
@@ -53,7 +57,7 @@ class Calls:
         """Ask for a uuid (3.1)."""
         page = f"https://{domain}{CGI}webwxnewloginpage" + ("?mod=desktop" if desktop else "")
         query = query_of(appid=_APPID, redirect_uri=page, fun="new", lang=self._lang, _=now_ms())
-        return await self.get("jslogin", hosts_of(domain).login, "/jslogin", query, limit=1 << 16)
+        return await self.get("jslogin", hosts_of(domain).login, "/jslogin", query)
 
     async def qrcode(self, uuid: str) -> Answer:
         """Fetch the JPEG of a QR code (3.2)."""
@@ -64,7 +68,7 @@ class Calls:
         query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=_not_now(), _=now_ms())
         host = hosts_of(domain).login
         timeout = self._timing.poll
-        return await self.get("login", host, CGI + "login", query, timeout=timeout, limit=4 << 20, patient=True)
+        return await self.get("login", host, CGI + "login", query, timeout=timeout, patient=True)
 
     async def push_login(self, domain: str, uin: int, desktop: bool) -> Answer:
         """Ask the phone of a former session for its consent (3.4)."""
@@ -83,13 +87,19 @@ class Calls:
                 "extspam": EXTSPAM,
             }
         request = Request(
-            "webwxnewloginpage", host, path, f"{query}&{more}" if query else more, headers=headers, timeout=10.0
+            "webwxnewloginpage",
+            host,
+            path,
+            f"{query}&{more}" if query else more,
+            headers=headers,
+            timeout=10.0,
+            limit=self._few,
         )
         return await self._transport.send(request)
 
     async def init(self, session: Session) -> Answer:
         """Open or reopen the session (5.1)."""
-        return await self.post("webwxinit", session, query_of(r=_not_now()), {}, limit=_MANY)
+        return await self.post("webwxinit", session, query_of(r=_not_now()), {}, limit=self._many)
 
     async def status_notify(self, session: Session, code: int, to: str) -> Answer:
         """Tell the phone that the session is there (code 3) or that a chat was read (1) (5.2)."""
@@ -111,6 +121,7 @@ class Calls:
                 "Referer": f"https://{session.domain}/",
             },
             timeout=10.0,
+            limit=self._few,
         )
         return await self._transport.send(request)
 
@@ -121,7 +132,14 @@ class Calls:
         query = query_of(r=now_ms(), seq=seq, skey=session.skey, pass_ticket=session.pass_ticket, lang=self._lang)
         timeout = self._timing.contacts
         return await self.get(
-            "webwxgetcontact", session.domain, CGI + "webwxgetcontact", query, session.domain, timeout, _MANY, True
+            "webwxgetcontact",
+            session.domain,
+            CGI + "webwxgetcontact",
+            query,
+            session.domain,
+            timeout,
+            self._many,
+            True,
         )
 
     async def batch_contacts(self, session: Session, ids: Iterable[tuple[str, str]]) -> Answer:
@@ -130,7 +148,7 @@ class Calls:
         body: JsonObject = {"Count": len(entries), "List": entries}
         query = query_of(type="ex", r=now_ms())
         timeout = self._timing.contacts
-        return await self.post("webwxbatchgetcontact", session, query, body, timeout, _MANY, patient=True)
+        return await self.post("webwxbatchgetcontact", session, query, body, timeout, self._many, patient=True)
 
     # -- messages
 
@@ -155,7 +173,7 @@ class Calls:
         pairs: list[JsonValue] = [{"Key": key, "Val": value} for key, value in session.sync_key]
         body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": _not_now()}
         query = query_of(sid=session.sid, skey=session.skey)
-        return await self.post("webwxsync", session, query, body, limit=_MANY)
+        return await self.post("webwxsync", session, query, body, limit=self._many)
 
     async def send(
         self,
@@ -186,13 +204,13 @@ class Calls:
         query: str,
         referer: str = "",
         timeout: float = 0.0,
-        limit: int = 1 << 20,
+        limit: int = 0,
         patient: bool = False,
     ) -> Answer:
-        """Carry a GET; ``timeout`` 0 is the usual one. ``patient``: the server needs its time."""
+        """Carry a GET; ``timeout`` and ``limit`` 0 are the usual ones. ``patient``: the server needs its time."""
         headers = {"Referer": f"https://{referer}/"} if referer else {}
         timeout = timeout or self._timing.call
-        request = Request(call, host, path, query, "GET", None, headers, timeout, limit, patient)
+        request = Request(call, host, path, query, "GET", None, headers, timeout, limit or self._few, patient)
         return await self._transport.send(request)
 
     async def post(
@@ -202,7 +220,7 @@ class Calls:
         query: str,
         body: JsonObject,
         timeout: float = 0.0,
-        limit: int = 1 << 20,
+        limit: int = 0,
         patient: bool = False,
     ) -> Answer:
         """Carry a POST of JSON to the session's own host, with what every such request has (4)."""
@@ -216,7 +234,7 @@ class Calls:
             body=minimal_json({"BaseRequest": base_request(session), **body}),
             headers={**_JSON, "Referer": f"https://{session.domain}/"},
             timeout=timeout or self._timing.call,
-            limit=limit,
+            limit=limit or self._few,
             patient=patient,
         )
         return await self._transport.send(request)
@@ -246,7 +264,7 @@ class Calls:
         }
         host, path = hosts_of(session.domain).file, CGI + "webwxuploadmedia"
         timeout = self._timing.upload
-        request = Request("webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, patient=True)
+        request = Request("webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, self._few, True)
         return await self._transport.send(request)
 
 

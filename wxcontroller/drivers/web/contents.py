@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import AppShare, Article, Card, Media, MessageKind, Place, Sex
 from wxcontroller.drivers.web import markup
 from wxcontroller.drivers.web.markup import Markup
@@ -45,9 +46,6 @@ _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _ATTACHMENT = re.compile(r"<attachid>(?:<!\[CDATA\[)?[^<\]]{0,2000}(?:\]\]>)?</attachid>|<attachid ?/>")
 _PLACEHOLDER = re.compile(r"\$([A-Za-z_]{1,40})\$")
 _LARGE = 26_214_400  # bytes above which a file can be sent by its content only (5.9)
-_MOST_REFERENCE = 1 << 13  # characters of XML that are kept for sending something again
-_MOST_ARTICLES = 20
-_MOST_WORDS = 1000  # characters that one place of a template is filled with
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +64,20 @@ class Content:
     own: bool = False
 
 
-def content_of(raw: JsonObject, kind: int, message_id: str, content: str, emoji_names: bool) -> Content:
+def content_of(
+    raw: JsonObject,
+    kind: int,
+    message_id: str,
+    content: str,
+    emoji_names: bool,
+    limits: WeChatLimits = DEFAULTS.wechat,
+) -> Content:
     """Read an entry of AddMsgList whose Content, rid of a group's prefix, is ``content``; ``kind`` is its MsgType."""
     if kind == TEXT:
         if integer(raw.get("SubMsgType")) == PLACE or _shown_as_place(raw, content):
-            return _place(raw, content.partition(":<br/>")[0], emoji_names)
+            return _place(raw, content.partition(":<br/>")[0], emoji_names, limits)
         if text(raw.get("FromUserName")) == "newsapp":
-            return _news(markup.read(content, emoji_names))
+            return _news(markup.read(content, emoji_names, limits), limits)
         words = plain(content, emoji_names)
         if not words and integer(raw.get("AppMsgType")) == _APP_RED_PACKET:
             words = _RED_PACKET
@@ -82,22 +87,24 @@ def content_of(raw: JsonObject, kind: int, message_id: str, content: str, emoji_
     if kind in (50, 53):
         return Content(MessageKind.OTHER, _CALL, str(kind))
     if kind == PLACE:
-        return _place(raw, "", emoji_names, content)
+        return _place(raw, "", emoji_names, limits, content)
     if kind == CARD:
-        return _card(raw, markup.read(content, emoji_names), emoji_names)
+        return _card(raw, markup.read(content, emoji_names, limits), emoji_names)
     if kind == APP:
-        return _app(raw, markup.read(content, emoji_names), message_id, emoji_names)
+        return _app(raw, markup.read(content, emoji_names, limits), message_id, emoji_names, limits)
     if kind == SYSMSG:
-        return _sysmsg(markup.read(content, emoji_names))
+        return _sysmsg(markup.read(content, emoji_names, limits), limits)
     if kind in _MEDIA:
-        return _media(raw, markup.read(content, emoji_names), _MEDIA[kind], message_id, str(kind))
+        return _media(raw, markup.read(content, emoji_names, limits), _MEDIA[kind], message_id, str(kind), limits)
     return Content(MessageKind.OTHER, _UNSUPPORTED, str(kind))
 
 
 # -- media
 
 
-def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str) -> Content:
+def _media(
+    raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str, limits: WeChatLimits
+) -> Content:
     words = _WORDS[kind]
     if kind is MessageKind.EMOTICON and integer(raw.get("HasProductId")) != 0:
         # From WeChat's store: the web gets nothing but that there was one (7.5).
@@ -118,12 +125,12 @@ def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw
         md5 = xml.attribute(place, "md5") or xml.text("appattach/emoticonmd5")
         reference = md5 if _MD5.fullmatch(md5) else ""
     elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice can't be sent
-        reference = _reference(xml.source)
+        reference = _reference(xml.source, limits.reference_length)
     return Content(kind, words, raw_kind, media=Media(kind, message_id, "", size, seconds, reference=reference))
 
 
-def _reference(xml: str) -> str:
-    return xml.strip() if len(xml) <= _MOST_REFERENCE else ""
+def _reference(xml: str, most: int) -> str:
+    return xml.strip() if len(xml) <= most else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +154,7 @@ def file_key(key: str) -> FileKey | None:
     return None
 
 
-def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Content:
+def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool, limits: WeChatLimits) -> Content:
     name = plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title")
     media_id = text(raw.get("MediaId")) or xml.text("appattach/attachid")
     parts = [text(raw.get("FromUserName")), media_id, text(raw.get("EncryFileName")), name]
@@ -159,7 +166,7 @@ def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Con
     if xml.whole and 0 < size <= _LARGE and xml.attribute("appmsg", "appid", "sdkver"):
         # The sender's own handle is no use to anybody else (5.11).
         replaced, number = _ATTACHMENT.subn(lambda _: f"<attachid>{escape(media_id)}</attachid>", xml.source)
-        reference = _reference(replaced) if number == 1 else ""
+        reference = _reference(replaced, limits.reference_length) if number == 1 else ""
     key = json.dumps(parts, ensure_ascii=False)
     media = Media(MessageKind.FILE, key, name, size, public=media_id, reference=reference)
     return Content(MessageKind.FILE, words, raw_kind, media=media)
@@ -168,24 +175,24 @@ def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Con
 # -- shared things
 
 
-def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> Content:
+def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool, limits: WeChatLimits) -> Content:
     # The XML's type is newer than the JSON's (7.4).
     app_type = _count(xml.text("appmsg/type")) or _count(raw.get("AppMsgType"))
     raw_kind = f"{APP}/{app_type}"
     if app_type == _APP_FILE:
-        return _file(raw, xml, raw_kind, emoji_names)
+        return _file(raw, xml, raw_kind, emoji_names, limits)
     if app_type == _APP_IMAGE:
-        return _media(raw, xml, MessageKind.IMAGE, message_id, raw_kind)
+        return _media(raw, xml, MessageKind.IMAGE, message_id, raw_kind, limits)
     if app_type == _APP_EMOTICON:
-        return _media(raw, xml, MessageKind.EMOTICON, message_id, raw_kind)
+        return _media(raw, xml, MessageKind.EMOTICON, message_id, raw_kind, limits)
     description = xml.text("appmsg/des")
     if app_type == _APP_TRANSFER:
         return Content(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)
     if app_type == _APP_QUOTE and not description:
         # What is answered; it is escaped once more (8.2).
-        quoted = unescape(xml.text("refermsg/content"))[:_MOST_WORDS]
+        quoted = unescape(xml.text("refermsg/content"))[: limits.notice_length]
         description = "：".join(part for part in (xml.text("refermsg/displayname"), quoted) if part)
-    articles = _articles(xml)
+    articles = _articles(xml, limits.push_articles)
     first = articles[0] if articles else Article("")
     # An address is escaped once more than everything else (8.2).
     app = AppShare(
@@ -212,18 +219,18 @@ def _shared(app: AppShare, in_full: bool) -> str:
     return "\n".join(f"[应用分享]{name}：{value or _NOT_KNOWN}" for name, value in lines)
 
 
-def _articles(xml: Markup) -> tuple[Article, ...]:
+def _articles(xml: Markup, most: int) -> tuple[Article, ...]:
     """Return the articles that an official account pushed together (7.4)."""
     items = xml.each("category/item") or xml.each("category/newitem")
     return tuple(
         Article(item.text("title"), unescape(item.text("url")), item.text("digest"), unescape(item.text("cover")))
-        for item in items[:_MOST_ARTICLES]
+        for item in items[:most]
     )
 
 
-def _news(xml: Markup) -> Content:
+def _news(xml: Markup, limits: WeChatLimits) -> Content:
     """Read what WeChat's own news account sends: a text that is XML."""
-    articles = _articles(xml)
+    articles = _articles(xml, limits.push_articles)
     if not articles:
         return Content(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")
     first = articles[0]
@@ -261,9 +268,9 @@ def _shown_as_place(raw: JsonObject, content: str) -> bool:
     return "pictype=location" in content and bool(text(raw.get("Url")) or text(raw.get("OriContent")))
 
 
-def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> Content:
+def _place(raw: JsonObject, name: str, emoji_names: bool, limits: WeChatLimits, content: str = "") -> Content:
     # OriContent is the XML itself; in Content it is escaped like everything there.
-    xml = markup.read(text(raw.get("OriContent")) or content, emoji_names)
+    xml = markup.read(text(raw.get("OriContent")) or content, emoji_names, limits)
     url = unescape(plain(text(raw.get("Url")), emoji_names))
     latitude, longitude = xml.attribute("location", "x"), xml.attribute("location", "y")
     if not (_DEGREES.fullmatch(latitude) and _DEGREES.fullmatch(longitude)):
@@ -278,7 +285,7 @@ def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> 
 # -- WeChat's own words
 
 
-def _sysmsg(xml: Markup) -> Content:
+def _sysmsg(xml: Markup, limits: WeChatLimits) -> Content:
     kind = xml.attribute("sysmsg", "type")
     words = xml.text("revokemsg/replacemsg")
     if kind == "revokemsg" or words:
@@ -291,19 +298,22 @@ def _sysmsg(xml: Markup) -> Content:
             own=words.startswith(_OWN_RECALLS) or revoked == "0",
         )
     words = next((found for name in ("template", "plain", "content", "text") if (found := xml.text(name))), "")
-    words = _filled(words, xml)
+    words = _filled(words, xml, limits.notice_length)
     raw_kind = f"{SYSMSG}/{kind[:40]}" if kind else str(SYSMSG)
     return Content(MessageKind.NOTICE if words else MessageKind.OTHER, words or _UNSUPPORTED, raw_kind)
 
 
-def _filled(template: str, xml: Markup) -> str:
-    """Put the people and words of a template's link_list into it; what the list does not name stays as it is."""
+def _filled(template: str, xml: Markup, most: int) -> str:
+    """Put the people and words of a template's link_list into it, ``most`` characters in each place.
+
+    What the list does not name stays as it is.
+    """
     values: dict[str, str] = {}
     for link in xml.each("link_list/link"):
         names = [one.text("nickname") or one.text("username") for one in link.each("memberlist/member")]
         shown = (link.text("separator") or "、").join(name for name in names if name)
         shown = shown or link.text("title") or link.text("link/plain")
-        values.setdefault(link.attribute("link", "name"), shown[:_MOST_WORDS])
+        values.setdefault(link.attribute("link", "name"), shown[:most])
     for _ in range(2 if values else 0):  # the words of one link may name another
         template = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template, count=50)
     return template

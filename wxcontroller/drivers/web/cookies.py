@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.web.hosts import within
 
-_LONGEST = 4096  # characters of a cookie
-_MOST = 200  # cookies
 _FAR = 1e12  # seconds since 1970 that stand for "without end"
 
 
@@ -40,7 +39,8 @@ class Cookie:
 class Jar:
     """The cookies of one account."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: WeChatLimits = DEFAULTS.wechat) -> None:
+        self._limits = limits
         self._cookies: dict[tuple[str, str, str], Cookie] = {}
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class Jar:
         now = 0.0
         for header in headers:
             now = now or (when(date) if date else 0.0) or time.time()
-            cookie = parse(header, host, now)
+            cookie = parse(header, host, now, self._limits.cookie_length)
             if cookie is None:
                 continue
             if cookie.expires and cookie.expires <= now:
@@ -68,7 +68,7 @@ class Jar:
         key = (cookie.domain, cookie.path, cookie.name)
         self._cookies.pop(key, None)
         self._cookies[key] = cookie
-        if len(self._cookies) > _MOST:
+        if len(self._cookies) > self._limits.cookies:
             del self._cookies[next(iter(self._cookies))]
 
     def move(self, old: str, new: str) -> None:
@@ -129,9 +129,9 @@ def _restored(entry: JsonObject) -> Cookie | None:
     )
 
 
-def parse(header: str, host: str, now: float) -> Cookie | None:
+def parse(header: str, host: str, now: float, longest: int = DEFAULTS.wechat.cookie_length) -> Cookie | None:
     """Read one ``Set-Cookie`` header of an answer from ``host``; None for one that can't be taken."""
-    if len(header) > _LONGEST or not _clean(header):
+    if len(header) > longest or not _clean(header):
         return None
     first, *rest = header.split(";")
     name, equals, value = first.partition("=")

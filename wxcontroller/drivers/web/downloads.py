@@ -6,6 +6,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.web.calls import CGI, Calls, Session, query_of
@@ -18,8 +19,6 @@ from wxcontroller.drivers.web.text import is_group
 
 _TRIES = 3  # in a row that bring nothing; ...
 _LINE_TRIES = 5  # ... because the line is broken: that passes, sometimes in a few seconds
-_MOST_TRIES = 12  # that fail altogether
-_MOST_PARTS = 1000  # a server that gives everything in crumbs is not asked for ever
 _EMPTY_TRIES = 3  # pictures of people often come empty at first
 _PATH = re.compile(re.escape(CGI) + r"[a-z]{1,40}\?[!-~]{0,2000}")
 
@@ -28,7 +27,13 @@ class Downloads:
     """Fetches for one session."""
 
     def __init__(
-        self, calls: Calls, session: Session, roster: Roster, data_ticket: Callable[[], str], pause: float
+        self,
+        calls: Calls,
+        session: Session,
+        roster: Roster,
+        data_ticket: Callable[[], str],
+        pause: float,
+        limits: WeChatLimits = DEFAULTS.wechat,
     ) -> None:
         """``pause``: seconds before the second try of a request that failed."""
         self._calls = calls
@@ -36,6 +41,7 @@ class Downloads:
         self._roster = roster
         self._data_ticket = data_ticket
         self._pause = pause
+        self._limits = limits
 
     async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
         """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes.
@@ -69,7 +75,7 @@ class Downloads:
         self, intake: Intake, call: str, host: str, path_and_query: str, most: int, ranged: bool
     ) -> Fetched:
         failed, in_vain = 0, 0
-        for _ in range(_MOST_PARTS):
+        for _ in range(self._limits.download_parts):  # a server that gives it in crumbs is not asked for ever
             before, start = intake.got, intake.resume_at
             part = f"bytes={start}-" if start or ranged else ""
             try:
@@ -86,7 +92,7 @@ class Downloads:
                 why = problem.message.removeprefix(f"{call}: ")
                 tries = _LINE_TRIES if isinstance(problem, NoAnswer) else _TRIES
             in_vain = 0 if intake.got > before else in_vain + 1
-            if in_vain >= tries or failed >= _MOST_TRIES:
+            if in_vain >= tries or failed >= self._limits.download_tries:
                 raise intake.broken(why)
             if in_vain:
                 await asyncio.sleep(self._pause * in_vain)

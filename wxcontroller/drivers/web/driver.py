@@ -58,7 +58,7 @@ class WebDriver:
 
     def __init__(self, context: DriverContext, timing: Timing = DEFAULT) -> None:
         """Raises BadOption for a ``ca_file`` that can't be used."""
-        option = _Options(context)
+        option, self._limits = _Options(context), context.limits
         self._timing = replace(
             timing,
             connect=option.seconds("ua_connect_timeout"),
@@ -86,8 +86,10 @@ class WebDriver:
         self._login_options = LoginOptions(
             desktop={"on": True, "off": False}.get(option.text("desktop")),
             qrcodes=int(option.text("qrcode_count_max")),
+            moves=context.limits.host_moves,
+            scans=context.limits.vain_scans,
         )
-        self._saved = Saved(context.store, option.text("domain"), option.flag("keep_cookie"))
+        self._saved = Saved(context.store, option.text("domain"), option.flag("keep_cookie"), context.limits)
         self._transport = Transport(
             self._saved.memory.jar,
             self._timing,
@@ -98,9 +100,9 @@ class WebDriver:
             proxy=option.text("proxy"),
             vitals=context.vitals,
         )
-        self._calls = Calls(self._transport, self._timing, option.text("lang"))
+        self._calls = Calls(self._transport, self._timing, option.text("lang"), context.limits)
         self._chunk = int(option.text("media_chunk_size"))
-        self._identities = Identities(context.identities)
+        self._identities = Identities(context.identities, context.limits.identity_marks)
         self._vitals = context.vitals
         self._session: _Live | None = None  # while it is alive
         self._leave, self._left = asyncio.Event(), asyncio.Event()
@@ -183,11 +185,26 @@ class WebDriver:
         """Load the contacts and listen until the session is lost."""
         session = entered.session
         roster = Roster(
-            self._calls, session, pulse, self._timing, self._emoji_names, self._roster_options, self._identities
+            self._calls,
+            session,
+            pulse,
+            self._timing,
+            self._emoji_names,
+            self._roster_options,
+            self._identities,
+            self._limits,
         )
         roster.begin(entered.init)
         listener = Listener(
-            self._calls, session, self._saved, roster, pulse, self._timing, self._emoji_names, self._media_loop
+            self._calls,
+            session,
+            self._saved,
+            roster,
+            pulse,
+            self._timing,
+            self._emoji_names,
+            self._media_loop,
+            self._limits,
         )
         return await beside(self._listen(entered, pulse, roster, listener), roster.work())
 
@@ -209,7 +226,7 @@ class WebDriver:
             session,
             listener,
             Uploads(self._calls, session, ticket, self._chunk),
-            Downloads(self._calls, session, roster, ticket, self._timing.retry_first),
+            Downloads(self._calls, session, roster, ticket, self._timing.retry_first, self._limits),
             Commands(self._calls, session, roster),
         )
 

@@ -18,12 +18,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wxcontroller.core.jsontypes import integer, items, obj
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
 from wxcontroller.drivers.base import SessionStore
 
 log = logging.getLogger(__name__)
 _VERSION = 1
-_MOST = 100_000  # marks that are kept; the oldest go first
 _PORTION = 500  # people between two breaths of the loop
 _SEQ = re.compile(r"[?&]seq=([1-9]\d{0,18})(?:&|$)")
 _LEAST_CREW = 3  # named members of a group that are a mark
@@ -75,9 +75,10 @@ def marks_of(one: Contact | Group) -> Marks:
 
 
 class Identities:
-    """The marks of an account's people and groups, over all its logins."""
+    """The marks of an account's people and groups, over all its logins; beyond ``most`` the oldest go first."""
 
-    def __init__(self, store: SessionStore | None) -> None:
+    def __init__(self, store: SessionStore | None, most: int = DEFAULTS.wechat.identity_marks) -> None:
+        self._most = most
         self._store = store
         self._numbers: dict[int, int] = {}  # mark → number
         self._changed = False
@@ -123,7 +124,7 @@ class Identities:
                 self._changed = True
             self._numbers.pop(mark, None)
             self._numbers[mark] = number
-        while len(self._numbers) > _MOST:
+        while len(self._numbers) > self._most:
             del self._numbers[next(iter(self._numbers))]
 
 

@@ -9,6 +9,7 @@ from typing import NoReturn, TypeAlias, TypeVar
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.drivers.base import (
     Accepted,
     Ended,
@@ -39,8 +40,6 @@ T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Coroutine[None, None, T]]
 _QR_LINK = "https://login.weixin.qq.com/l/"
 _NOT_ALLOWED = 1203
-_MOVES = 3  # from host to host in a row that are believed
-_SCANS = 4  # confirmed scans that came to nothing: more would only make a ban longer
 # System, logic, parameter and session errors: the login is begun once more (3.5).
 _ONCE_MORE = frozenset({-1, -2, 1, 1200}) | SESSION_OVER
 
@@ -51,6 +50,8 @@ class LoginOptions:
 
     desktop: bool | None
     qrcodes: int
+    moves: int = DEFAULTS.wechat.host_moves  # from host to host in a row that are believed
+    scans: int = DEFAULTS.wechat.vain_scans  # that came to nothing: more would only make a ban longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,11 @@ class Login:
             except WeChatError as problem:
                 if tries or not isinstance(problem, Overloaded):
                     in_vain += 1
-                if isinstance(problem, Moved) and in_vain <= _MOVES and self._saved.memory.move(problem.domain):
+                if (
+                    isinstance(problem, Moved)
+                    and in_vain <= self._options.moves
+                    and self._saved.memory.move(problem.domain)
+                ):
                     continue
                 transient = isinstance(problem, Unreadable) or problem.ret in (-1, waits_for)
                 if not transient or in_vain >= (tries or self._timing.login_tries):
@@ -227,7 +232,7 @@ class Login:
                 return await self._redeem(answer, desktop, LoginWay.SCAN)
             except _Again:
                 in_vain += 1
-                if in_vain >= _SCANS:
+                if in_vain >= self._options.scans:
                     raise _Over(
                         EndReason.RETRIES_USED_UP,
                         f"{in_vain} confirmed logins came to nothing; start the account again later",
@@ -341,7 +346,7 @@ class Login:
 
     async def _page(self, redirect: Redirect, desktop: bool) -> LoginPage:
         memory = self._saved.memory
-        for _ in range(_MOVES):  # from host to host
+        for _ in range(self._options.moves):  # from host to host
             memory.domain = hosts_of(redirect.host).base
 
             async def once(at: Redirect = redirect) -> LoginPage:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.web.text import plain_emoji, unescape
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = re.compile(r"\A<\?xml[^>]{0,200}\?>")
 _ATTRIBUTE = r"""(?<![\w:.-]){}\s{{0,20}}=\s{{0,20}}(?:"([^"]*)"|'([^']*)')"""
-_LONGEST = 1 << 18  # characters that are looked at
-_DEEPEST = 50
-_MOST = 2000  # places
-_LONGEST_NAME = 100  # characters of an element's name: it is in the places of all that are inside it
 
 
 @dataclass(slots=True)
@@ -97,24 +94,24 @@ class Markup:
         return None
 
 
-def read(raw: str, emoji_names: bool) -> Markup:
+def read(raw: str, emoji_names: bool, limits: WeChatLimits = DEFAULTS.wechat) -> Markup:
     """Read a message's Content without its group prefix. Never fails; what is no XML has no places.
 
     ``emoji_names`` as in ``text.plain``. Emoji become text before anything else: as spans they would be elements.
     """
     if not raw:
         return Markup(whole=True)
-    source = _BREAK.sub("\n", raw[:_LONGEST])
+    source = _BREAK.sub("\n", raw[: limits.xml_length])
     source = unescape(plain_emoji(source, emoji_names, escape=True))
     source = _ILLEGAL.sub("", source[max(0, source.find("<")) :])
     source = _DECLARATION.sub("", source).lstrip()
     found = Markup(source)
     if source.startswith("<"):
-        _parse(found)
+        _parse(found, limits)
     return found
 
 
-def _parse(found: Markup) -> None:
+def _parse(found: Markup, limits: WeChatLimits) -> None:
     # Imported here: most messages are texts, and most accounts never need it.
     import xml.sax
 
@@ -128,7 +125,8 @@ def _parse(found: Markup) -> None:
             self.pieces: list[list[str]] = []
 
         def startElement(self, name: str, attrs: "AttributesImpl") -> None:  # noqa: N802
-            if len(self.path) >= _DEEPEST or len(found._elements) >= _MOST or len(name) > _LONGEST_NAME:
+            deep, many = len(self.path) >= limits.xml_depth, len(found._elements) >= limits.xml_elements
+            if deep or many or len(name) > limits.xml_name_length:  # it is in the places of all that are inside it
                 raise xml.sax.SAXException("more than a message needs")
             element = _Element(f"{self.path[-1].place}/{name}" if self.path else name, dict(attrs.items()))
             self.path.append(element)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import FILE_HELPER, Contact, ContactKind, Group
 from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web import contacts as people
@@ -28,9 +29,7 @@ from wxcontroller.drivers.web.text import is_group
 from wxcontroller.drivers.web.timing import Timing
 
 log = logging.getLogger(__name__)
-_PAGES = 16  # of the address book, as the page allows itself
 _One = TypeVar("_One", Contact, Group)
-_STRANGERS = 1000  # remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,9 @@ class Roster:
         emoji_names: bool,
         options: RosterOptions,
         identities: Identities,
+        limits: WeChatLimits = DEFAULTS.wechat,
     ) -> None:
+        self._limits = limits
         self._calls = calls
         self._session = session
         self._pulse = pulse
@@ -126,7 +127,7 @@ class Roster:
     async def _address_book(self) -> bool:
         """Read all pages; False when some are missing: they are asked for again, later."""
         seq, read = 0, {0}
-        for _ in range(_PAGES if self._options.all_pages else 1):
+        for _ in range(self._limits.contact_pages if self._options.all_pages else 1):
             following = await self._page(seq)
             if following is None:
                 self._again = max(self._again, time.monotonic() + self._later.next())
@@ -297,7 +298,7 @@ class Roster:
         """Remember which message told of somebody: their picture is shown to who names it (5.13)."""
         if stranger:
             self._strangers[stranger] = message_id
-        while len(self._strangers) > _STRANGERS:
+        while len(self._strangers) > self._limits.strangers:
             self._strangers.popitem(last=False)
 
     def met_in(self, stranger: str) -> str:

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.base import SessionStore
 from wxcontroller.drivers.web.calls import Session, SyncKey
 from wxcontroller.drivers.web.cookies import Jar
@@ -14,14 +15,14 @@ from wxcontroller.drivers.web.hosts import hosts_of
 
 log = logging.getLogger(__name__)
 _VERSION = 1
-_REMEMBERED = 10_000  # message ids (7.10)
 _STORED = 1_000  # of them in the file: a stored SyncKey can only bring back the last few pages
 
 
 class Seen:
-    """Ids of messages that were reported already; the oldest are forgotten."""
+    """Ids of messages that were reported already (7.10), the latest ``most`` of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = DEFAULTS.wechat.message_ids) -> None:
+        self._most = most
         self._ids: dict[str, None] = {}
 
     def __contains__(self, message_id: str) -> bool:
@@ -37,7 +38,7 @@ class Seen:
     def add(self, message_id: str) -> None:
         self._ids.pop(message_id, None)
         self._ids[message_id] = None
-        if len(self._ids) > _REMEMBERED:
+        if len(self._ids) > self._most:
             del self._ids[next(iter(self._ids))]
 
     def latest(self) -> list[JsonValue]:
@@ -72,7 +73,7 @@ class Memory:
 class Saved:
     """Reads and writes a Memory through the SessionStore. A full disk is survived: the next change tries again."""
 
-    def __init__(self, store: SessionStore, domain: str, keep: bool) -> None:
+    def __init__(self, store: SessionStore, domain: str, keep: bool, limits: WeChatLimits = DEFAULTS.wechat) -> None:
         self._store = store
         self._keep = keep
         self._failing = False
@@ -80,7 +81,7 @@ class Saved:
         self._writing = threading.Lock()
         self._number = 0  # of the latest content
         self._written = 0
-        self.memory = Memory(domain)
+        self.memory = Memory(domain, Jar(limits), seen=Seen(limits.message_ids))
 
     def load(self) -> None:
         """Take over what was stored; what can't be read is left aside."""
