@@ -1,6 +1,6 @@
 """Writes docs/reference, and lists within other pages, from the tables that the code itself goes by; `make docs`.
 
-In Chinese: tests/reference_zh.py.
+What is in Chinese is in tests/reference_zh.py.
 
 tests/unit/cli/test_reference.py holds the pages to what this makes.
 """
@@ -76,9 +76,8 @@ def code(text: object) -> str:
 
 def keys(of: type[Settings] | type[AlertSettings]) -> Mapping[str, str]:
     """Return what is said of each key that is no table itself."""
-    return {
-        entry.name: entry.metadata["doc"] for entry in fields(of) if entry.name not in ("alerts", "client", "limits")
-    }
+    tables = ("alerts", "client", "limits")
+    return {entry.name: entry.metadata["doc"] for entry in fields(of) if entry.name not in tables}
 
 
 def settings() -> str:

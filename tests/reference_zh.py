@@ -14,6 +14,7 @@ from wxcontroller.client.reporting import _FOR_CHECK_EVENT, DEFAULT_EVENTS
 from wxcontroller.controller.errors import KINDS
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
+from wxcontroller.core.limits import shown
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -105,12 +106,29 @@ def settings() -> str:
         "`/etc/wxcontroller/wxcontroller.toml` 以及旁边 `wxcontroller.toml.d` 中各文件的键，后者优先。详细说明见 "
         "[wxcontroller.toml(5)](../../man/zh_CN/wxcontroller.toml.5.scd)。时长以秒为单位。",
         table(["键", "默认值", "是什么"], keys(Settings)),
-        "表 `[client]` 里是帐号[选项](options.md)的默认值。",
+        "表 `[client]` 里是帐号[选项](options.md)的默认值，`[limits]` 里是对外来内容的[限额](limits.md)。",
         "## 表 [alerts]",
         table(["键", "默认值", "是什么"], keys(AlertSettings)),
         "## 不起作用的",
         "原控制器的选项，可以写，会说明不起作用：",
         table(["键", "理由"], rows("wxcontroller.toml.5", [(name, _SAID) for name in OBSOLETE])),
+    )
+
+
+def limits() -> str:
+    source = (_MAN / "wxcontroller.toml.5.scd").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (.+)\n\n(.+)$", source.partition("*[limits]*")[2], re.MULTILINE)
+    parts = []
+    for (_, listed), (title, whose) in zip(reference.areas(), sections, strict=True):
+        keys = [
+            (one.name, code(shown(one.default)), f"{shown(one.low)} 到 {shown(one.high)}", _SAID) for one in listed
+        ]
+        parts += [f"## {title}", whose, table(["键", "默认值", "范围", "是什么"], rows("wxcontroller.toml.5", keys))]
+    return document(
+        "# 限额",
+        "[设置](settings.md)中表 `[limits]` 的键。怎样只为一个帐号设置，哪些彼此相关，还有哪些限额，"
+        "见[限额](../limits.md)一页。",
+        *parts,
     )
 
 
@@ -218,6 +236,7 @@ def errors() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings": settings,
+    "limits": limits,
     "options": options,
     "states": states,
     "events": events,
