@@ -45,6 +45,7 @@ ENVIRONMENT = {
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,python3,python3-aiohttp,"
     "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,"
+    "bash-completion,zsh,fish,"
     "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography"
 )
 # A base tree that nobody has booted for so long goes when another is made.

@@ -9,7 +9,7 @@ import click
 
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import Session, complete_option, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.systemd import without_controller
@@ -34,6 +34,7 @@ _OPTIONS = click.option(
     "pairs",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=complete_option,
     help="An account option, see wxclient(8); may be repeated. KEY=@FILE: the value is in FILE, or - for stdin.",
 )
 _POST_API = click.option(
