@@ -18,10 +18,11 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short, word_of
 from wxcontroller.cli.language import speak
-from wxcontroller.cli.lifecycle import add, logout, remove, restart, start, stop
+from wxcontroller.cli.lifecycle import add, logout, restart, start, stop
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.options import set_, show
 from wxcontroller.cli.qr import qr
+from wxcontroller.cli.remove import remove
 from wxcontroller.cli.send import send
 from wxcontroller.cli.show import list_, status
 from wxcontroller.cli.transfer import export, import_

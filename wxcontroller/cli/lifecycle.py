@@ -1,4 +1,4 @@
-"""The verbs that change an account: start, stop, restart, remove."""
+"""The verbs that change an account: add, start, stop, restart, logout."""
 
 import sys
 from collections.abc import Iterator
@@ -163,7 +163,7 @@ def logout(session: Session, name: str, yes: bool) -> None:
     api = session.api()
     account = api.resolve(name)
     if not yes:
-        _confirm(api, account, f"Log {account.name} out? It needs a scan then.", "logged out")
+        confirm(api, account, f"Log {account.name} out? It needs a scan then.", "logged out")
     ended = api.logout(account)
     if session.json:
         session.emit(ended.raw)
@@ -171,25 +171,7 @@ def logout(session: Session, name: str, yes: bool) -> None:
         click.echo(f"{account.name} is logged out and stopped; the next start needs a scan")
 
 
-@click.command(short_help="Stop an account and delete it.", epilog="Example: wxctl remove alice --yes")
-@name_argument
-@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@global_options
-@click.pass_obj
-def remove(session: Session, name: str, yes: bool) -> None:
-    """Stop an account and delete it: its options, its login, all it has stored."""
-    api = session.api()
-    account = api.resolve(name)
-    if not yes:
-        _confirm(api, account, f"Remove {account.name} with its login and all it has stored?", "removed")
-    removed = api.remove(account)
-    if session.json:
-        session.emit(removed)
-    else:
-        click.echo(f"{account.name} is removed")
-
-
-def _confirm(api: Api, account: AccountName, question: str, done: str) -> None:
+def confirm(api: Api, account: AccountName, question: str, done: str) -> None:
     api.account(account)  # an unknown account is not worth a question
     if not sys.stdin.isatty():
         raise BadUsage(f"{account.name} is not {done}: nobody is there to be asked", "add --yes")

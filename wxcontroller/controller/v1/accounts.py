@@ -97,10 +97,12 @@ async def restart(request: web.Request) -> web.Response:
 
 async def remove(request: web.Request) -> web.Response:
     """DELETE /v1/accounts/{name}: stops it, deletes its session and media, forgets it."""
-    removed = await context(request).accounts.remove(request.match_info["name"])
-    return json_response(
-        {"name": removed.account.name.name, "instance": removed.instance, "removed": True},
-    )
+    shared = context(request)
+    removed = await shared.accounts.remove(request.match_info["name"])
+    name = removed.account.name.name
+    # Their file is root's. What is said here is who would be let in to the next account of that name.
+    bound: list[JsonValue] = [token.name for token in shared.gate.tokens.bound_to(name)]
+    return json_response({"name": name, "instance": removed.instance, "removed": True, "tokens": bound})
 
 
 async def _options(request: web.Request) -> dict[str, str]:

@@ -184,7 +184,7 @@ _DONE = _and(
 _ROW = record(
     {
         **dict.fromkeys(("account", "instance"), TEXT),
-        **dict.fromkeys(("held", "pending", "dead", "dropped", "oldest_since"), maybe(WHOLE)),
+        **dict.fromkeys(("held", "pending", "dead", "dropped", "dropped_at", "oldest_since"), maybe(WHOLE)),
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
     }
 )
@@ -242,7 +242,7 @@ V1: tuple[Route, ...] = (
         "DELETE",
         "accounts/{name}",
         "stop and delete it",
-        record({"name": TEXT, "instance": TEXT, "removed": SWITCH}),
+        record({"name": TEXT, "instance": TEXT, "removed": SWITCH, "tokens": listing(TEXT)}),
     ),
     _v1(
         "POST",
