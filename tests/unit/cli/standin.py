@@ -175,7 +175,7 @@ class Controller:
         if verb in ("stop", "logout"):
             self.accounts[name].update(GONE)
         elif method == "DELETE":
-            return 200, {"removed": self.accounts.pop(name)}
+            return 200, {"removed": self.accounts.pop(name), **self.notes}
         elif method == "GET" and self.script:
             self.accounts[name] = account(name, **self.script[0])
             if len(self.script) > 1:

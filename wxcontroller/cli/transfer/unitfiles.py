@@ -14,7 +14,7 @@ from wxcontroller.core.paths import Paths
 
 NAME = re.compile(r"[\w:.\\@-]{1,200}\.conf", re.ASCII)
 MOST = 1024 * 1024
-_PATH = re.compile(r"(?:^|[\s:+!@|\"'-])(/[^\s:\"';]+)")
+_PATH = re.compile(r"(?:^|[\s:=+!@|\"'-])(/[^\s:\"';]+)")
 # The system's own, the same on every machine that has the package, or gone at the next boot anyway.
 _EVERYWHERE = ("/usr/", "/bin/", "/sbin/", "/lib", "/proc", "/sys/", "/dev", "/run/", "/tmp/", "/var/tmp/")  # noqa: S108
 _OURS = ("/var/lib/wxcontroller", "/var/lib/wxclient", "/var/lib/private/wxclient", "/etc/wxcontroller/clients")
