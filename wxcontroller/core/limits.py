@@ -165,7 +165,7 @@ class CallLimits(Area):
     title: ClassVar = "An account's port and program"
     of: ClassVar = (False, True)
 
-    port_idle_seconds: float = _seconds(75, 1, 3600, "without a request on a connection to an account's port")
+    port_idle_seconds: float = _seconds(75, 0.1, 3600, "without a request on a connection to an account's port")
     port_head_seconds: float = _seconds(20, 0.1, 600, "for the head of a request to it")
     port_send_seconds: float = _seconds(60, 0.1, 3600, "in which its caller takes nothing of an answer")
     port_head_bytes: int = _count(64 << 10, 8192, 1 << 20, "bytes of the head of a request to it")
