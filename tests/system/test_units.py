@@ -393,6 +393,40 @@ def test_the_settings_of_one_account_come_last_and_win(host: Host) -> None:
     assert environment["MOJO_WEIXIN_ACCOUNT"] == "special"
 
 
+def test_limits_of_the_settings_reach_all_accounts_and_those_of_one_win(host: Host) -> None:
+    place, own = "/etc/wxcontroller/wxcontroller.toml.d/limits.toml", "/etc/wxcontroller/clients/limited.env"
+
+    def takes(instance: str, headers: int) -> bool:
+        url = f"http://127.0.0.1:{port_of(host, instance)}/openwx/get_client_info"
+        more = {f"X-{number}": "x" for number in range(headers)}
+        return host.http("GET", url, headers=more)[0] == 200
+
+    host.run("systemctl", "start", "wxclient@one", "wxclient@limited")
+    assert takes("one", 60)
+    host.write(place, b"[limits]\nport_headers = 40\ncookies = 300\n")
+    host.write(own, b"WXCLIENT_LIMIT_PORT_HEADERS=80\n", 0o640)
+    host.run("wxctl", "config", "check")
+    host.run("systemctl", "reload", "wxcontroller")
+    host.run("systemctl", "restart", "wxclient@one", "wxclient@limited")
+    assert not takes("one", 60)
+    assert takes("one", 20)
+    assert takes("limited", 60)
+    shown = host.text("wxctl", "show", "limited")
+    assert "limits.port_headers" in shown
+    assert "limits.cookies" in shown
+    # A number that can't be changes nothing, and is named.
+    host.write(place, b"[limits]\nport_headers = 4\n")
+    wrong = host.run("wxctl", "config", "check", check=False)
+    assert wrong.returncode != 0
+    assert b"key port_headers must be a whole number from 20 to 1000" in wrong.stdout + wrong.stderr
+    host.run("systemctl", "reload", "wxcontroller")
+    assert b'WXCLIENT_LIMIT_PORT_HEADERS="40"' in host.read("/var/lib/wxcontroller/clients/one.env")
+    host.run("rm", place, own)
+    host.run("systemctl", "reload", "wxcontroller")
+    assert b"LIMIT" not in host.read("/var/lib/wxcontroller/clients/one.env")
+    host.run("systemctl", "stop", "wxclient@one", "wxclient@limited")
+
+
 def test_another_program_runs_under_the_unit_as_its_head_says(host: Host) -> None:
     program = """#!/usr/bin/perl
     open(my $file, ">", $ENV{MOJO_WEIXIN_STATE_PATH}) or die "state: $!";

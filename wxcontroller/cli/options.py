@@ -21,8 +21,8 @@ from wxcontroller.core.options import OPTIONS
 def show(session: Session, name: str, all_: bool) -> None:
     """Show the options and limits that an account starts with, and where each comes from.
 
-    request: stored with the account, by start, add or set. settings: from [client] of the settings, the template or
-    /etc/wxcontroller/clients. Passwords and queries of addresses are not shown.
+    request: stored with the account, by start, add or set. settings: from [client] and [limits] of the settings, the
+    template or /etc/wxcontroller/clients. Passwords and queries of addresses are not shown.
     """
     api = session.api()
     account = api.resolve(name)

@@ -2,7 +2,8 @@
 
 They are set in the table ``[limits]`` of the settings. Those that concern an account's process reach it as variables
 of its environment (core.materialise); the admin's file for one account may have others. Whoever goes by a limit is
-handed it, as part of ``Limits`` or as a number.
+handed it, as part of ``Limits`` or as a number. The most that each may be leaves in peace the watchdogs and systemd's
+units, which have times of their own.
 """
 
 import re
@@ -105,23 +106,23 @@ class ControlLimits(Area):
     webhook_targets_length: int = _count(8000, 100, 50_000, "characters of all webhook_targets")
     passed_body_bytes: int = _count(1 << 20, 4096, 64 << 20, "bytes of a body that is passed on to an account's /v1")
     account_answer_bytes: int = _count(32 << 20, 64 << 10, 1 << 30, "bytes of an account's answer when all are asked")
-    account_answer_seconds: float = _seconds(10, 0.1, 600, "for an account's answer when all are asked")
+    account_answer_seconds: float = _seconds(10, 0.1, 60, "for an account's answer when all are asked")
     program_answer_bytes: int = _count(64 << 10, 4096, 16 << 20, "bytes of what an account's program says of itself")
-    program_answer_seconds: float = _seconds(2, 0.1, 60, "that an account's program has to say it")
+    program_answer_seconds: float = _seconds(2, 0.1, 10, "that an account's program has to say it")
     state_file_bytes: int = _count(256 << 10, 16 << 10, 64 << 20, "bytes of an account's state file")
     qrcode_file_bytes: int = _count(4 << 20, 16 << 10, 64 << 20, "bytes of an account's QR image")
     systemctl_at_a_time: int = _count(
         4, 1, 64, "systemctl processes for starts, and for stops, at a time; from the controller's next start on"
     )
     systemd_look_seconds: float = _seconds(
-        10, 1, 60, "in which systemd lists the units; from the controller's next start on"
+        10, 1, 30, "in which systemd lists the units; from the controller's next start on"
     )
     watchers: int = _count(64, 1, 4096, "pages that are told of changes at a time")
     poll_answer_seconds: float = _seconds(120, 0.1, 3600, "for an answer to the controller's heartbeat")
-    journal_lines: int = _count(1000, 10, 100_000, "lines of the journal in one answer")
+    journal_lines: int = _count(1000, 10, 9999, "lines of the journal in one answer")
     journal_bytes: int = _count(8 << 20, 64 << 10, 256 << 20, "bytes of the journal in one answer")
     journal_line_bytes: int = _count(1 << 20, 4096, 64 << 20, "bytes of a line of the journal, as a stream")
-    journal_seconds: float = _seconds(15, 1, 300, "for reading the journal")
+    journal_seconds: float = _seconds(15, 1, 15, "for reading the journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,8 @@ class AlertLimits(Area):
     )
     alert_addresses: int = _count(20, 1, 1000, "addresses that alerts are mailed to")
     alert_arguments: int = _count(100, 1, 1000, "words of the command that tells an alert")
-    alert_webhook_seconds: float = _seconds(30, 0.1, 3600, "for the answer of a webhook that is told an alert")
-    alert_program_seconds: float = _seconds(60, 0.1, 3600, "for a mail, or a command, that tells an alert")
+    alert_webhook_seconds: float = _seconds(30, 0.1, 1500, "for the answer of a webhook that is told an alert")
+    alert_program_seconds: float = _seconds(60, 0.1, 1500, "for a mail, or a command, that tells an alert")
     alert_refusals: int = _count(3, 1, 1000, "times that an alert is tried which is refused")
     alert_keep_seconds: float = _seconds(86400, 60, 31 * 86400, "for which an alert is tried")
 
@@ -166,7 +167,7 @@ class CallLimits(Area):
     title: ClassVar = "An account's port and program"
     of: ClassVar = (False, True)
 
-    port_idle_seconds: float = _seconds(75, 1, 3600, "without a request on a connection to an account's port")
+    port_idle_seconds: float = _seconds(75, 0.1, 3600, "without a request on a connection to an account's port")
     port_head_seconds: float = _seconds(20, 0.1, 600, "for the head of a request to it")
     port_send_seconds: float = _seconds(60, 0.1, 3600, "in which its caller takes nothing of an answer")
     port_head_bytes: int = _count(64 << 10, 8192, 1 << 20, "bytes of the head of a request to it")
@@ -179,7 +180,7 @@ class CallLimits(Area):
     check_event_seconds: float = _seconds(30, 0.05, 3600, "that check_event waits")
     avatar_seconds: float = _seconds(3, 0.1, 60, "for a picture of somebody")
     avatar_bytes: int = _count(5 << 20, 1024, 64 << 20, "bytes of a picture of somebody")
-    log_read_seconds: float = _seconds(30, 1, 600, "for a question to the event log")
+    log_read_seconds: float = _seconds(30, 1, 100, "for a question to the event log")
     page_deliveries: int = _count(1000, 10, 100_000, "entries on a page of deliveries")
     page_events: int = _count(1000, 10, 100_000, "events on a page of events")
     account_body_bytes: int = _count(1 << 20, 4096, 1 << 20, "bytes of a body to /v1 of an account's port")
@@ -200,7 +201,7 @@ class MediaLimits(Area):
     of: ClassVar = (False, True)
 
     media_path_length: int = _count(8000, 100, 1 << 20, "characters of a media_path")
-    media_url_seconds: float = _seconds(60, 0.1, 3600, "for fetching media from an address")
+    media_url_seconds: float = _seconds(60, 0.1, 600, "for fetching media from an address")
     media_url_redirects: int = _count(5, 0, 50, "redirects on the way to media at an address")
     media_resume_seconds: float = _seconds(
         120, 0.1, 3600, "after a start until media of the last run are given up for want of a login"

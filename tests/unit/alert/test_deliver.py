@@ -251,6 +251,22 @@ def test_it_says_that_it_is_to_be_started_again(tmp_path: Path, spool: Spool, ru
     assert len(spool.waiting()) == 1
 
 
+def test_it_goes_by_the_limits_of_the_settings(tmp_path: Path, spool: Spool, run: Run) -> None:
+    settings = Paths(tmp_path).settings_file
+    settings.parent.mkdir(parents=True)
+    alerts = (
+        f'[alerts]\ncommand = "{program(tmp_path / "tell", "sleep 60")}"\n[limits]\nalert_program_seconds = 0.2\n'
+    )
+    settings.write_text(alerts)
+    put(spool, 1)
+    assert run("command").returncode == AGAIN
+    settings.write_text(alerts + "alert_refusals = 2\n")
+    done = run("command")
+    assert (done.returncode, spool.waiting()) == (0, [])
+    assert "did not end within 0.2 s" in done.stderr
+    assert "given up after 2 tries" in done.stderr
+
+
 def test_it_ends_when_told_to(tmp_path: Path, spool: Spool) -> None:
     settings = Paths(tmp_path).settings_file
     settings.parent.mkdir(parents=True)

@@ -80,6 +80,7 @@ class Controller:
     refuse: tuple[int, JsonObject] | None = None
     deliveries: JsonObject = field(default_factory=dict)
     options: JsonObject = field(default_factory=dict)
+    limits: JsonObject = field(default_factory=dict)
     # What each reader of events gets in turn: lines of server-sent events, then its connection ends.
     streams: list[str] = field(default_factory=list)
     cursors: list[str] = field(default_factory=list)  # with which readers came
@@ -171,7 +172,8 @@ class Controller:
         if verb == "journal":
             return 200, {"account": name, "lines": self.journal or []}
         if verb == "options":
-            return 200, {"account": name, "options": self.options} if method == "GET" else self.accounts[name]
+            shown: JsonObject = {"account": name, "options": self.options, "limits": self.limits}
+            return 200, shown if method == "GET" else self.accounts[name]
         if verb in ("stop", "logout"):
             self.accounts[name].update(GONE)
         elif method == "DELETE":

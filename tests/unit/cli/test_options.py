@@ -39,6 +39,15 @@ def test_options_are_shown_with_their_origin(wxctl: Wxctl, server: Controller) -
         ["lang", "en_US", "settings"],
         ["post_api", "http://h/in?key=…", "request"],
     ]
+    server.limits = {
+        "cookies": {"value": "300", "default": "200", "from": "settings"},
+        "xml_depth": {"value": "50", "default": "50", "from": "default"},
+    }
+    shown = wxctl("show", "alice").stdout
+    assert shown.splitlines()[-1].split() == ["limits.cookies", "300", "settings"]
+    assert "xml_depth" not in shown
+    assert "limits.xml_depth" in wxctl("show", "alice", "--all").stdout
+    server.limits = {}
     assert "send_interval  3" in wxctl("show", "alice", "--all").stdout
     assert json.loads(wxctl("show", "alice", "--json").stdout)["options"] == server.options
     server.options = {}

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -20,14 +19,12 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
-from wxcontroller.client import room
 from wxcontroller.client.config import read_config
 from wxcontroller.core.account import Account, account_from, variables_of
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
-from wxcontroller.openwx.crowd import Limits
 
 Start = Callable[..., RunningClient]
 
@@ -358,9 +355,8 @@ def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: P
         client.wait()
 
 
-async def test_who_sends_no_request_is_hung_up_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "Limits", partial(Limits, idle=0.2))
-    client = start()
+async def test_who_sends_no_request_is_hung_up_on(start: Start) -> None:
+    client = start(WXCLIENT_LIMIT_PORT_IDLE_SECONDS="0.2")
     await client.until_state("loading")
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     async with asyncio.timeout(5):

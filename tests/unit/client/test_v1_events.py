@@ -96,6 +96,16 @@ async def test_a_stream_goes_on_where_its_reader_was(start: Start) -> None:
         assert obj(event["report"])["content"] == "four"
 
 
+async def test_how_long_a_page_may_be_is_a_limit(start: Start) -> None:
+    client = start(WXCLIENT_LIMIT_PAGE_EVENTS="10")
+    await client.login()
+    client.driver.play([message(f"{number}", id=f"m{number}") for number in range(15)])
+    async with asyncio.timeout(10):
+        while (found := await page(client, "?limit=1000&types=friend_message"))["more"] is False:
+            await asyncio.sleep(0.01)
+    assert len(items(found["events"])) == 10
+
+
 async def test_a_silent_stream_says_that_it_is_there(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
     client = start()

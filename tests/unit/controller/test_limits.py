@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.controller.machine import Machine, Process, machine, raw
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.states import LoginState
 
 NEVER = b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -281,3 +281,46 @@ async def test_a_body_that_comes_bit_by_bit_has_an_end(tmp_path: Path, path: str
             await asyncio.sleep(0.05)
         assert (await answer)[0] == 408
         peer.writer.close()
+
+
+# -- the table [limits]
+
+
+async def test_a_changed_limit_counts_with_the_reload(host: Machine) -> None:
+    """One of each kind: a number, a size, a depth."""
+    many = {f"x{number}": "1" for number in range(60)}
+    assert (await host.get("check_client", **many))["code"] == 0
+    host.limit(parameters=50)
+    assert "more than 50 parameters" in str((await host.get("check_client", **many))["status"])
+
+    body: JsonObject = {"name": "alice", "options": {"post_message_filter": "a=" + "x" * 1500}}
+    host.limit(option_length=1000)
+    assert await refused(host, body) == "bad-option"
+    host.limit(option_length=2000, control_body_bytes=4096)
+    assert await refused(host, {**body, "more": "x" * 4096}) == "too-large"
+    assert await refused(host, body) == ""
+
+    deep: JsonValue = 1
+    for _ in range(70):
+        deep = [deep]
+    assert await refused(host, {"name": "bob", "more": deep}) == "bad-request: the body is not JSON"
+    host.limit(json_depth=80)
+    assert await refused(host, {"name": "bob", "more": deep}) == "bad-request: unknown key more"
+
+
+async def refused(host: Machine, body: JsonObject) -> str:
+    """Add an account; return the code of the refusal, with its words where it is a common one, "" for none."""
+    status, answer = await host.v1("POST", "accounts", body)
+    if status == 201:
+        return ""
+    error = obj(answer["error"])
+    return f"bad-request: {error['message']}" if error["code"] == "bad-request" else str(error["code"])
+
+
+async def test_a_line_of_a_head_may_be_made_longer_or_shorter(host: Machine) -> None:
+    line = b"GET /openwx/check_client?x=%b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % (b"x" * 9000)
+    assert (await raw(host, line))[0] == 400
+    host.limit(request_line_bytes=10_000)
+    assert (await raw(host, line))[0] == 200
+    host.limit(request_line_bytes=8000)
+    assert (await raw(host, line.replace(b"x" * 1000, b"", 1)))[0] == 400

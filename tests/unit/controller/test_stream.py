@@ -250,3 +250,11 @@ def test_a_cursor_names_who_spoke_and_fits_into_a_header() -> None:
     assert list(kept) == list(many.places)[-len(kept) :]  # who spoke last stays
     with pytest.raises(BadCursor):
         parse("1" + ".a=00000000-1" * 2000)
+
+
+async def test_how_many_accounts_a_reader_may_name_is_a_limit(host: Machine) -> None:
+    host.limit(stream_names=10)
+    names = ",".join(f"a{number}" for number in range(11))
+    async with host.http.get("/v1/events", params={"account": names}) as answer:
+        assert answer.status == 400
+        assert obj((await answer.json())["error"])["remedy"] == "give at most 10 accounts or types"

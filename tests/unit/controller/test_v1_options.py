@@ -5,6 +5,7 @@ from dataclasses import replace
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, field, obj
+from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.states import Desired
@@ -54,6 +55,21 @@ async def test_options_are_shown_with_where_they_come_from(host: Machine) -> Non
     assert options["lang"] == {"value": "en_US", "default": "zh_CN", "from": "settings"}
     assert options["send_interval"] == {"value": "3", "default": "3", "from": "default"}
     assert field(options["plugin_openwx_post_event"], "from") == "request"
+
+
+async def test_limits_are_shown_and_no_request_sets_them(host: Machine) -> None:
+    host.limit(cookies=300, watchers=5)
+    host.paths.override_file("alice").parent.mkdir(parents=True, exist_ok=True)
+    host.paths.override_file("alice").write_text("WXCLIENT_LIMIT_BODY_SECONDS=7.5\n")
+    await host.v1("POST", "accounts", {"name": "alice"})
+    _, shown = await host.v1("GET", "accounts/alice/options")
+    limits = obj(shown["limits"])
+    assert set(limits) == {limit.name for limit in LIMITS.values() if limit.for_accounts}
+    assert limits["cookies"] == {"value": "300", "default": "200", "from": "settings"}
+    assert limits["body_seconds"] == {"value": "7.5", "default": "120", "from": "settings"}
+    assert limits["xml_depth"] == {"value": "50", "default": "50", "from": "default"}
+    for name in ("cookies", "limits", "limits.cookies"):
+        assert (await host.v1("PATCH", "accounts/alice/options", {name: "400"}))[0] == 400
 
 
 async def test_options_are_changed_one_by_one(host: Machine) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.drivers.kit import HURRY, Store
 from wxcontroller.core.errors import BadOption, WeChatError
+from wxcontroller.core.limits import WeChatLimits
 from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.web.calls import minimal_json
 from wxcontroller.drivers.web.cookies import Jar, parse
@@ -64,6 +65,16 @@ def test_a_jar_survives_storing() -> None:
     assert copy.stored() == jar.stored()
     copy.restore([None, {"name": "x"}, {"name": "x", "value": "a\nb", "domain": "y"}, 7])
     assert copy.stored() == jar.stored()
+
+
+def test_how_many_cookies_and_how_long_are_limits() -> None:
+    jar = Jar(WeChatLimits(cookies=20, cookie_length=512))
+    jar.take("wx.qq.com", [f"c{number}=x" for number in range(25)])
+    assert len(jar) == 20
+    assert jar.value("c24") == "x"
+    assert jar.value("c4") == ""
+    jar.take("wx.qq.com", ["long=" + "x" * 600])
+    assert jar.value("long") == ""
 
 
 @given(st.text(), st.sampled_from(["wx.qq.com", "127.0.0.1"]))

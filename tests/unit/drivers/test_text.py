@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wxcontroller.core.limits import WeChatLimits
 from wxcontroller.drivers.web.emoji import character_of, name_of
 from wxcontroller.drivers.web.markup import read
 from wxcontroller.drivers.web.text import is_group, plain, plain_name, split_sender, unescape
@@ -172,3 +173,14 @@ def test_much_nonsense_takes_no_time(piece: str) -> None:
 
 def test_a_name_can_not_act_on_a_terminal() -> None:
     assert plain_name("A&amp;B\x1b[2J\x9b1m<br/>\x07", emoji_names=False) == "A&B[2J1m"
+
+
+def test_how_deep_long_and_rich_xml_may_be_are_limits() -> None:
+    deep = "<a>" * 60 + "x" + "</a>" * 60
+    assert not read(deep, True).whole
+    assert read(deep, True, WeChatLimits(xml_depth=60)).whole
+    assert read(deep, True, WeChatLimits(xml_depth=60, xml_length=60)).text("a") == ""
+    rich = "<a>" + "<b/>" * 60 + "</a>"
+    assert read(rich, True).whole
+    assert not read(rich, True, WeChatLimits(xml_elements=60)).whole
+    assert not read("<abcdefghijklmnopqrstuvwxyz/>", True, WeChatLimits(xml_name_length=20)).whole

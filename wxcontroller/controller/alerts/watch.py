@@ -124,7 +124,8 @@ class AlertWatch:
 
         async def hear(view: View) -> None:
             async with turns:
-                told = await ask(self.upstream, view, self._secrets.headers(view.instance, Scope.READ))
+                headers = self._secrets.headers(view.instance, Scope.READ)
+                told = await ask(self.upstream, view, headers, self.accounts.settings.limits)
             if told.status is not None:
                 for track, verdict in reports_of(view, told.status, settings, self.clock.wall()).items():
                     found[(view.instance, track)] = verdict
