@@ -10,7 +10,7 @@ from wxcontroller.controller.page.language import translations
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 HERE = Path(__file__).parent
-UNNAMED, PALE = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js"))
+UNNAMED, PALE, SPILT = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js", "spilt.js"))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -28,6 +28,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
     assert browser.script("return document.scrollingElement.scrollWidth") <= width
     assert browser.script(PALE) == []
     assert browser.script(UNNAMED) == []
+    assert browser.script(SPILT) == []
     browser.picture(f"api-{language.lower()}-{width}-{theme}")
     for part in ("post_v1_accounts_name_start", "get_openwx_send_friend_message", "schema-Account"):
         browser.script("document.getElementById(arguments[0]).scrollIntoView()", part)

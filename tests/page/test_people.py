@@ -13,8 +13,8 @@ from tests.system.host import Host
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 TABS = ("events", "people", "deliveries", "journal", "options")
 HERE = Path(__file__).parent
-# Controls without a name for a screen reader, and text that is hard to read on what is behind it.
-UNNAMED, PALE = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js"))
+# Controls without a name for a screen reader, text that is hard to read on what is behind it, or stands on another.
+UNNAMED, PALE, SPILT = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js", "spilt.js"))
 INSIDE = ("#events li", "#people li", "#deliveries li", "#journal li", "#options dt")
 
 
@@ -50,6 +50,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
         assert wide <= width, f"{what} is {wide} pixels wide"
         assert browser.script(PALE) == [], what
         assert browser.script(UNNAMED) == [], what
+        assert browser.script(SPILT) == [], what
         browser.picture(f"{tag}-{what}")
 
     browser.open()
@@ -153,6 +154,8 @@ def test_with_the_keyboard_alone(browser: Browser) -> None:
     browser.find("#options dt")
     browser.press(Keys.ARROW_RIGHT)
     assert focused(browser) == "tab-events"
+    browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
+    assert focused(browser) == "Deliveries"  # where the advice leads
     browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
     assert focused(browser) == "remove"
     browser.press(Keys.ENTER)

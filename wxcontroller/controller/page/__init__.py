@@ -43,7 +43,8 @@ def add_routes(app: web.Application) -> None:
         return served(api_page(language, theme, bundle.digest), "text/html; charset=utf-8")
 
     async def api_as_a_page(request: web.Request) -> web.Response:
-        return _answer(request, api(chosen_language(request), chosen_theme(request)), _BY_READER)
+        language = chosen_language(request, request.query.get("language", ""))  # a link: the page has no script
+        return _answer(request, api(language, chosen_theme(request)), _BY_READER)
 
     app.router.add_get("/", dashboard)
     app.router.add_get("/page/api", api_as_a_page)

@@ -32,10 +32,9 @@ def spoken(language: str) -> Mapping[str, str]:
     return {text: translated for text, translated in entries.items() if text}
 
 
-def chosen_language(request: web.Request) -> str:
-    """Return what the reader has switched to, here or before, else what the browser asks for first."""
-    here, before = request.query.get("language", ""), request.cookies.get(LANGUAGE_COOKIE, "")
-    asked = [here, before, *_preferred(request.headers.get("Accept-Language", ""))]
+def chosen_language(request: web.Request, here: str = "") -> str:
+    """Return what the reader has asked for ``here`` or switched to before, else what the browser asks for first."""
+    asked = [here, request.cookies.get(LANGUAGE_COOKIE, ""), *_preferred(request.headers.get("Accept-Language", ""))]
     for each in asked:
         if each in LANGUAGES:
             return each

@@ -16,6 +16,17 @@ const STATES = {
   dead: () => ["bad", t("dead letter")],
 };
 
+// What is reported most; other types are shown by their names, as reports have them.
+const TYPES = {
+  friend_message: () => t("Message of a friend"),
+  group_message: () => t("Message in a group"),
+  login: () => t("Login"),
+  state_change: () => t("Another state"),
+  input_qrcode: () => t("QR code"),
+  friend_request: () => t("Friend request"),
+  stop: () => t("Stopped"),
+};
+
 export function deliveriesTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
@@ -36,9 +47,9 @@ export function deliveriesTab(name) {
 
   function show({ to, held, pending, dead, last_error: error, deliveries }) {
     const words = to
-      ? t("To {to}. Waiting: {pending}, dead letters: {dead}.", { to, pending: pending + held, dead })
+      ? t("Waiting: {pending}, dead letters: {dead}. They go to {to}", { to, pending: pending + held, dead })
       : t("The account has no webhook: nothing is delivered.");
-    setText($("deliveries-note"), error && pending ? `${words} ${t("Last failure: {error}", { error: say(error) })}` : words);
+    setText($("deliveries-note"), error && pending ? `${t("Last failure: {error}", { error: say(error) })} · ${words}` : words);
     setHidden($("replay-dead"), !dead);
     $("deliveries").replaceChildren(...deliveries.map(item));
   }
@@ -51,7 +62,7 @@ export function deliveriesTab(name) {
       "li",
       {},
       h("time", { title: exactly(time) }, moment(time)),
-      h("span", { className: "what" }, type, " ", h("span", { className: `state ${tone}` }, word)),
+      h("span", { className: "what" }, TYPES[type]?.() ?? type, " ", h("span", { className: `state ${tone}` }, word)),
       again,
       h("small", {}, [t("Tries: {n}", { n: attempts }), say(error)].filter(Boolean).join(" · ")),
     );

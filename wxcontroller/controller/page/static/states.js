@@ -81,7 +81,8 @@ export function adviceTab(account) {
 // Without a process it is systemd that knows, and adviceOf says where.
 export function reasonOf(account) {
   if (!isUp(account)) return "";
-  return sentence(say(account.reason || (account.login_state === "offline" ? account.status : "")));
+  const busy = account.login_state === "offline" || account.unit_state === "deactivating";
+  return sentence(say(account.reason || (busy ? account.status : "")));
 }
 
 export function badge(account) {
