@@ -75,7 +75,7 @@ _SPEAKERS = (
 # Of these only what is raised: their tables are explained elsewhere.
 _RAISERS = ("core/options.py",)
 # Two words, where {1} is one too.
-_SENTENCE = re.compile(r"[a-z]['a-z]+[ ,:;]+[a-z('{]|\{\d\}[ ,]+[a-z]{2}")
+SENTENCE = re.compile(r"[a-z]['a-z]+[ ,:;]+[a-z('{]|\{\d\}[ ,]+[a-z]{2}")
 # Two words in the code that nobody is shown.
 _UNSPOKEN = re.compile(
     "|".join(
@@ -131,7 +131,7 @@ def sentences() -> list[str]:
 
 def _spoken(tree: ast.AST) -> Iterator[str]:
     for text in _texts(tree):
-        if _SENTENCE.search(text) and not _UNSPOKEN.search(text):
+        if SENTENCE.search(text) and not _UNSPOKEN.search(text):
             yield text
 
 

@@ -17,7 +17,7 @@ from wxcontroller.cli.doctor import doctor
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short, word_of
-from wxcontroller.cli.language import speak
+from wxcontroller.cli.language import speak, tell
 from wxcontroller.cli.lifecycle import add, logout, restart, start, stop
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.options import set_, show
@@ -94,7 +94,7 @@ def main() -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nwxctl: interrupted; nothing more was done", err=True)
+        tell("\nwxctl: interrupted; nothing more was done", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has seen enough; the interpreter must not complain about it when it ends.
@@ -108,9 +108,9 @@ def _tell(session: Session, problem: WxError) -> None:
         told = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
         click.echo(json.dumps({"error": {**told, "exit_code": problem.exit_code}}, ensure_ascii=False), err=True)
         return
-    click.echo(f"wxctl: {problem.message}", err=True)
+    tell(f"wxctl: {problem.message}", err=True)
     if problem.remedy:
-        click.echo(f"  {problem.remedy}", err=True)
+        tell(f"  {problem.remedy}", err=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options
+from wxcontroller.cli.language import say, tell
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 
@@ -44,7 +45,7 @@ def test(session: Session, timeout: float) -> None:
         session.emit({"id": number, "channels": {one.channel: one.error or None for one in results}})
     else:
         for one in results:
-            click.echo(f"{one.channel}: {one.error or 'delivered'}")
+            click.echo(f"{one.channel}: {say(one.error or 'delivered')}")
     failed = [one.channel for one in results if one.error]
     if failed:
         raise WxError(
@@ -65,12 +66,12 @@ def status(session: Session) -> None:
         return
     channels = obj(found.get("channels"))
     if not channels:
-        click.echo("nobody is told: no way is set up in the table [alerts] of the settings", err=True)
+        tell("nobody is told: no way is set up in the table [alerts] of the settings", err=True)
     for name, channel in channels.items():
         click.echo(f"{name}: {_words(obj(channel))}")
     for problem in map(obj, items(found.get("problems"))):
-        told = "" if problem.get("told") else " (not told yet)"
-        click.echo(f"{text(problem.get('message'))}{told}")
+        told = "" if problem.get("told") else say(" (not told yet)")
+        click.echo(say(text(problem.get("message"))) + told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def _outcomes(api: Api, number: str, channels: list[str], timeout: float) -> lis
 
 
 def _words(channel: JsonObject) -> str:
+    from wxcontroller.cli.client import enumerated
     from wxcontroller.cli.terminal import ago
 
     last, waiting = obj(channel.get("last")), integer(channel.get("waiting"))
@@ -104,4 +106,4 @@ def _words(channel: JsonObject) -> str:
     if last:
         error = text(last.get("error"))
         words.append(f"last {ago(integer(last.get('time')))} ago: {error or 'delivered'}")
-    return ", ".join(words) or "nothing sent yet"
+    return enumerated(words or ["nothing sent yet"])

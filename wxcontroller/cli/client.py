@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from wxcontroller.cli.language import say
 from wxcontroller.cli.terminal import ago
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line
 
@@ -14,7 +15,7 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
         return
     if account["client"] is None:
         if (reason := one_line(account.get("client_reason"))) and reason != "it does not run":
-            yield "queue", f"not known: {reason}"
+            yield "queue", say(f"not known: {reason}")
         return
     now = time.time()
     if queue := obj(account.get("queue")):
@@ -22,9 +23,9 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     if (reports := obj(account.get("reports"))) and reports.get("to"):
         yield "undelivered", reports_words(reports)
     if roster := obj(account.get("roster")):
-        yield "knows", f"{_count(roster, 'contacts')} contacts, {_count(roster, 'groups')} groups"
+        yield "knows", say(f"{_count(roster, 'contacts')} contacts, {_count(roster, 'groups')} groups")
     if media := obj(account.get("media")):
-        yield "media", f"{_count(media, 'files')} files, {size(integer(media.get('bytes')))}"
+        yield "media", say(f"{_count(media, 'files')} files, {size(integer(media.get('bytes')))}")
     yield "heard", heard_words(account)
 
 
@@ -54,20 +55,22 @@ def queue_words(queue: JsonObject, now: float) -> str:
         )
     if error := one_line(queue.get("last_error")):
         words.append(f"the last one failed: {error}")
-    return ", ".join(words)
+    return enumerated(words)
 
 
 def reports_words(reports: JsonObject) -> str:
     """Return how many reports wait for their receiver, since when, and why."""
     waiting = integer(reports.get("waiting"))
-    words = f"{waiting:,} reports" if waiting else "none"
+    parts = [f"{waiting:,} reports" if waiting else "none"]
     if waiting and (oldest := integer(reports.get("oldest_since"))):
-        words += f", oldest {ago(oldest)} old"
+        parts.append(f"oldest {ago(oldest)} old")
+    words = enumerated(parts)
     if waiting and (why := one_line(reports.get("last_error"))):
-        words += f": {why}"
-    for key, what in (("dead", "dead letters (wxctl deliveries list)"), ("dropped", "lost, as too many waited")):
-        if count := integer(reports.get(key)):
-            words += f"; {count:,} {what}"
+        words += say(": ") + say(why)
+    if dead := integer(reports.get("dead")):
+        words += say("; ") + say(f"{dead:,} dead letters (wxctl deliveries list)")
+    if lost := integer(reports.get("dropped")):
+        words += say("; ") + say(f"{lost:,} lost, as too many waited")
     return words
 
 
@@ -82,7 +85,12 @@ def heard_words(account: JsonObject) -> str:
     ):
         if seconds := integer(moment):
             found.append(f"{what} {ago(seconds)} ago")
-    return ", ".join(found) or "nothing yet"
+    return enumerated(found or ["nothing yet"])
+
+
+def enumerated(words: Iterable[str]) -> str:
+    """Return several words of the reader's language after each other."""
+    return say(", ").join(map(say, words))
 
 
 def size(count: int) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.context import Session, json_option
+from wxcontroller.cli.language import say, tell
 from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.paths import Paths
 
@@ -43,10 +44,10 @@ def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
     if session.json:
         session.emit([one.as_json() for one in found])
     for one in found if not session.json else ():
-        click.echo(f"{one.level}: {one.place}: {one.message}")
+        click.echo(f"{say(one.level)}: {one.place}: {say(one.message)}")
         if one.remedy:
-            click.echo(f"    {one.remedy}")
+            tell(f"    {one.remedy}")
     if not found and not quiet and not session.json:
-        click.echo("all that is configured is good")
+        tell("all that is configured is good")
     if any(one.level is Level.FAIL or strict for one in found):
         raise click.exceptions.Exit(BadSettings.exit_code)

@@ -11,6 +11,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument, optional_name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
 from wxcontroller.core.names import AccountName
 
@@ -66,16 +67,16 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
                     text(row.get("id")),
                     _when(row.get("time")),
                     text(row.get("type")),
-                    text(row.get("state")),
+                    say(text(row.get("state"))),
                     text(row.get("attempts")),
-                    _in(row.get("next_at")),
-                    text(row.get("last_error")),
+                    say(_in(row.get("next_at"))),
+                    say(text(row.get("last_error"))),
                 )
                 for row in rows
             ],
         )
     if following := field(found, "next"):
-        click.echo(f"more: {command('deliveries list', account.name, '--after', text(following))}")
+        tell(f"more: {command('deliveries list', account.name, '--after', text(following))}")
 
 
 @deliveries.command(short_help="Show one with its report.")
@@ -92,7 +93,8 @@ def show(session: Session, name: str, delivery_id: str) -> None:
         return
     for key in ("id", "time", "type", "state", "attempts", "last_error", "last_status"):
         value = field(found, key)
-        click.echo(f"{key:>12}: {_when(value) if key == 'time' else '-' if value is None else text(value)}")
+        shown = _when(value) if key == "time" else "-" if value is None else text(value)
+        click.echo(f"{padded(key, 12)}: {say(shown) if key in ('state', 'last_error') else shown}")
     click.echo(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True))
 
 
@@ -153,8 +155,8 @@ def _do(session: Session, api: Api, name: AccountName, verb: str, chosen: JsonOb
         session.emit(answer)
         return
     number = integer(field(answer, key))
-    click.echo(f"{number} {'report' if number == 1 else 'reports'} of {name.name} {words}")
-    click.echo(f"now {integer(field(answer, 'pending'))} wait, {integer(field(answer, 'dead'))} are dead letters")
+    tell(f"{number} {'report' if number == 1 else 'reports'} of {name.name} {words}")
+    tell(f"now {integer(field(answer, 'pending'))} wait, {integer(field(answer, 'dead'))} are dead letters")
 
 
 def _overview(session: Session, api: Api) -> None:
@@ -164,12 +166,12 @@ def _overview(session: Session, api: Api) -> None:
         return
     rows = [obj(one) for one in found]
     if not rows:
-        click.echo("no accounts yet; begin with: wxctl start NAME", err=True)
+        tell("no accounts yet; begin with: wxctl start NAME", err=True)
         return
     _print(
         ("ACCOUNT", "PENDING", "DEAD", "LOST", "OLDEST", "TO", "LAST ERROR"),
         [
-            (text(row.get("account")), "-", "-", "-", "", "", text(row.get("error")))
+            (text(row.get("account")), "-", "-", "-", "", "", say(text(row.get("error"))))
             if row.get("error")
             else (
                 text(row.get("account")),
@@ -177,8 +179,8 @@ def _overview(session: Session, api: Api) -> None:
                 text(row.get("dead")),
                 text(row.get("dropped")),
                 _when(row.get("oldest_since")),
-                text(row.get("to")) or "nowhere",
-                text(row.get("trouble")) or text(row.get("last_error")),
+                text(row.get("to")) or say("nowhere"),
+                say(text(row.get("trouble")) or text(row.get("last_error"))),
             )
             for row in rows
         ],
@@ -187,13 +189,13 @@ def _overview(session: Session, api: Api) -> None:
 
 def _describe(name: AccountName, found: JsonObject) -> None:
     to = text(found.get("to"))
-    click.echo(
+    tell(
         f"{name.name} → {to or 'nowhere (no post_api)'}: {integer(found.get('pending'))} wait, "
         f"{integer(found.get('dead'))} dead, {integer(found.get('dropped'))} lost"
     )
     for key in ("trouble", "last_error"):
         if words := text(found.get(key)):
-            click.echo(f"  {words}")
+            tell(f"  {words}")
 
 
 def _print(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -204,7 +206,7 @@ def _print(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     target = console()
     table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
     for title in titles:
-        table.add_column(title, no_wrap=True)
+        table.add_column(say(title), no_wrap=True)
     for row in rows:
         table.add_row(*row)
     print_table(table, target)

@@ -12,6 +12,7 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, complete_name, global_options
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.language import say
 from wxcontroller.cli.serversent import followed
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
@@ -101,8 +102,9 @@ def words_of(event: JsonObject) -> str:
 
 def _content(report: JsonObject) -> str:
     if text(report.get("post_type")) == "event":
+        said = say if report.get("event") == "state_change" else str
         params = [
-            text(one) or text(field(one, "displayname")) or text(field(one, "name"))
+            said(text(one)) or text(field(one, "displayname")) or text(field(one, "name"))
             for one in items(report.get("params"))
         ]
         return _line(" ".join(word for word in params if word))

@@ -1,6 +1,8 @@
-"""The help in the reader's language, by gettext: LANGUAGE, LC_ALL, LC_MESSAGES and LANG say which.
+"""All that wxctl tells people, in their language, by gettext: LANGUAGE, LC_ALL, LC_MESSAGES and LANG say which.
 
-What wxctl tells of accounts, and errors, are the words of the controller and stay English.
+Help and usage are in the catalog ``messages``, where click looks too. What the verbs say is English in the code, and
+becomes the reader's where it is shown: its sentences are in the catalog ``told``, those of controller and accounts in
+core's ``said``. JSON is for programs, and English.
 """
 
 import gettext
@@ -8,13 +10,19 @@ import inspect
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import click
 
+from wxcontroller.core.said import LOCALE as SAID
+from wxcontroller.core.said import Sayer, entries
+
 LOCALE = Path(__file__).parent / "locale"
 # The domain in which click looks for its own words.
 DOMAIN = "messages"
+# Before what is said: who says it, a place in the line.
+_MARGIN = re.compile(r"\s*(wxctl: )?")
 _EXAMPLES = re.compile(r"(Examples?:)( wxctl .*)")
 # A line may end at a Chinese character, but not before a comma or closing bracket, nor behind an opening one.
 _OPENING, _CLOSING = "（“《", "，。；：、）”》！？…"
@@ -22,6 +30,41 @@ _WIDE = "\u3000-\u303f\u4e00-\u9fff\uff00-\uffef"
 _PIECE = re.compile(
     rf"[{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}{_OPENING}{_CLOSING}]+)[{_CLOSING}]*|[{_OPENING}{_CLOSING}]+|\s+"
 )
+
+
+@cache
+def _sayer() -> Sayer:
+    return Sayer({**entries("said", SAID), **entries("told", LOCALE)})
+
+
+def say(text: str) -> str:
+    """Return what is said to people, in their language, line by line."""
+    if (whole := _sayer().whole.get(text)) is not None:
+        return whole
+    return "\n".join(_said(line) for line in text.split("\n"))
+
+
+def _said(line: str) -> str:
+    found = _MARGIN.match(line)
+    margin = found[0] if found else ""
+    return margin + _sayer().say(line[len(margin) :])
+
+
+def tell(words: str, *, err: bool = False) -> None:
+    """Write what is said to people."""
+    click.echo(say(words), err=err)
+
+
+def padded(word: str, width: int) -> str:
+    """Return a word of the reader's language, right-aligned in so many columns."""
+    shown = say(word)
+    return " " * max(0, width - columns(shown)) + shown
+
+
+def left_aligned(word: str, width: int) -> str:
+    """Return a word of the reader's language, left-aligned in so many columns."""
+    shown = say(word)
+    return shown + " " * max(0, width - columns(shown))
 
 
 def speak(command: click.Command) -> None:

@@ -12,6 +12,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, complete_option, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.systemd import without_controller
 from wxcontroller.core.errors import ControllerUnreachable
 from wxcontroller.core.jsontypes import field, items, one_line
@@ -60,7 +61,7 @@ def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | Non
     if session.json:
         session.emit(added.raw)
     else:
-        click.echo(f"{added.name} is registered, with port {added.port}; start it: {command('start', added.name)}")
+        tell(f"{added.name} is registered, with port {added.port}; start it: {command('start', added.name)}")
 
 
 @click.command(
@@ -124,7 +125,7 @@ def stop(session: Session, name: str) -> None:
     if session.json:
         session.emit(stopped.raw)
     else:
-        click.echo(f"{account.name} is stopped")
+        tell(f"{account.name} is stopped")
 
 
 @click.command(short_help="Restart an account and follow it until it runs.", epilog="Example: wxctl restart alice")
@@ -168,14 +169,14 @@ def logout(session: Session, name: str, yes: bool) -> None:
     if session.json:
         session.emit(ended.raw)
     else:
-        click.echo(f"{account.name} is logged out and stopped; the next start needs a scan")
+        tell(f"{account.name} is logged out and stopped; the next start needs a scan")
 
 
 def confirm(api: Api, account: AccountName, question: str, done: str) -> None:
     api.account(account)  # an unknown account is not worth a question
     if not sys.stdin.isatty():
         raise BadUsage(f"{account.name} is not {done}: nobody is there to be asked", "add --yes")
-    click.confirm(question, abort=True, err=True)
+    click.confirm(say(question), abort=True, err=True)
 
 
 def _given(pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> dict[str, str]:
@@ -214,9 +215,9 @@ def tell_notes(account: AccountView) -> None:
     """Tell what the controller adds to its success: options without effect, or that count later."""
     ignored = [one_line(name) for name in items(field(account.raw, "ignored"))]
     if ignored:
-        click.echo(f"wxctl: {account.name}: without effect: {', '.join(ignored)}", err=True)
+        tell(f"wxctl: {account.name}: without effect: {', '.join(ignored)}", err=True)
     if note := one_line(field(account.raw, "note")):
-        click.echo(f"wxctl: {account.name}: {note}", err=True)
+        tell(f"wxctl: {account.name}: {note}", err=True)
 
 
 @contextmanager
@@ -225,7 +226,7 @@ def _left_alone(name: AccountName) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(
+        tell(
             f"\nwxctl: no longer following {name.name}; the account is left as it is\n"
             f"  see it: {command('status', name.name)}   stop it: {command('stop', name.name)}",
             err=True,
@@ -245,6 +246,6 @@ def _finish(session: Session, api: Api, account: AccountView, name: AccountName,
     if session.json:
         session.emit(account.raw)
     elif timeout:
-        click.echo(f"{name.name} is running" + (f" as {account.user}" if account.user else ""))
+        tell(f"{name.name} is running" + (f" as {account.user}" if account.user else ""))
     else:
-        click.echo(f"{name.name}: its unit is up; see: {command('status', name.name)}")
+        tell(f"{name.name}: its unit is up; see: {command('status', name.name)}")

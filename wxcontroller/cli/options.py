@@ -5,6 +5,7 @@ import click
 from wxcontroller.cli.context import Session, complete_key, complete_option, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.lifecycle import option_pairs, tell_notes
 from wxcontroller.core.jsontypes import field, obj, text
 from wxcontroller.core.options import OPTIONS
@@ -31,13 +32,13 @@ def show(session: Session, name: str, all_: bool) -> None:
         session.emit(found)
         return
     rows = [
-        (f"{prefix}{option}", text(field(entry, "value")), text(field(entry, "from")))
+        (f"{prefix}{option}", text(field(entry, "value")), say(text(field(entry, "from"))))
         for kind, prefix in (("options", ""), ("limits", "limits."))
         for option, entry in sorted(obj(found.get(kind)).items())
         if all_ or field(entry, "from") != "default"
     ]
     if not rows:
-        click.echo(
+        tell(
             f"{account.name} has no options but the defaults: {command('show', account.name, '--all')}", err=True
         )
         return
@@ -48,7 +49,7 @@ def show(session: Session, name: str, all_: bool) -> None:
     target = console()
     table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
     for title in ("OPTION", "VALUE", "FROM"):
-        table.add_column(title, no_wrap=title != "VALUE")
+        table.add_column(say(title), no_wrap=title != "VALUE")
     for row in rows:
         table.add_row(*row)
     print_table(table, target)
@@ -89,6 +90,6 @@ def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, 
         session.emit(changed.raw)
         return
     tell_notes(changed)
-    click.echo(f"{account.name}: {', '.join(sorted(changes))} stored")
+    tell(f"{account.name}: {', '.join(sorted(changes))} stored")
     if field(changed.raw, "note"):
-        click.echo(f"  now: {command('restart', account.name)}", err=True)
+        tell(f"  now: {command('restart', account.name)}", err=True)

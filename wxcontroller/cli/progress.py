@@ -12,6 +12,7 @@ from rich.text import Text
 
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import say
 from wxcontroller.cli.terminal import qr_text, too_small
 
 _STEPS = (Condition.LOADING, Condition.SCANNING, Condition.CONFIRMING, Condition.UPDATING, Condition.RUNNING)
@@ -59,19 +60,19 @@ class LiveDisplay:
                 parts.append(code)
             elif small := too_small(code, self._console, below=2):
                 call = command("qr", account.name, "--output", "qr.svg")
-                lines = (fill(words, self._console.width) for words in (f"{small}; enlarge it, or:", call))
+                lines = (fill(words, self._console.width) for words in (say(f"{small}; enlarge it, or:"), call))
                 parts.extend(Text(line) for line in lines)
             elif link != self._printed:
                 self._live.console.print(code)
                 self._printed = link
         parts.append(_steps(account))
         words = account.words or _WORDS.get(account.condition, account.condition.value)
-        self._spinner.update(text=Text(f"{account.name}: {words}"))
+        self._spinner.update(text=Text(account.name + say(": ") + say(words)))
         parts.append(self._spinner)
         self._live.update(Group(*parts), refresh=True)
 
     def say(self, words: str) -> None:
-        self._spinner.update(text=Text(words))
+        self._spinner.update(text=Text(say(words)))
 
 
 class LineDisplay:
@@ -93,18 +94,19 @@ class LineDisplay:
 
     def show(self, account: AccountView, link: str) -> None:
         words = account.words or _WORDS.get(account.condition, "")
-        state = f"{account.name}: {account.condition.value}" + (f": {words}" if words else "")
+        parts = account.name, say(account.condition.value), *([say(words)] if words else [])
+        state = say(": ").join(parts)
         if state != self._state:
             self._line(state)
             self._state = state
         if link and link != self._link:
             # Not the link itself: lines like these end in logs, and who has it can start a login.
-            self._line(f"{account.name}: a QR code is ready; show it with: {command('qr', account.name)}")
+            self._line(say(f"{account.name}: a QR code is ready; show it with: {command('qr', account.name)}"))
         self._link = link or self._link
 
     def say(self, words: str) -> None:
         if words != self._remark:
-            self._line(words)
+            self._line(say(words))
             self._remark = words
 
     def _line(self, words: str) -> None:
@@ -118,9 +120,9 @@ def _steps(account: AccountView) -> Text:
         if position:
             line.append("  ")
         if position < at:
-            line.append(f"✔ {step.value}", "green")
+            line.append(f"✔ {say(step.value)}", "green")
         elif position == at:
-            line.append(f"● {step.value}", "bold")
+            line.append(f"● {say(step.value)}", "bold")
         else:
-            line.append(f"○ {step.value}", "dim")
+            line.append(f"○ {say(step.value)}", "dim")
     return line

@@ -8,6 +8,7 @@ import click
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import tell
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 
@@ -46,7 +47,7 @@ def qr(session: Session, name: str, output: Path | None) -> None:
     if session.json:
         session.emit({"link": link})
     elif output is not None:
-        click.echo(f"wrote the QR code of {account.name} to {output}")
+        tell(f"wrote the QR code of {account.name} to {output}")
     else:
         from wxcontroller.cli.terminal import console, qr_text, too_small
 
@@ -59,7 +60,7 @@ def qr(session: Session, name: str, output: Path | None) -> None:
             )
         target.print(code, end="")
         if target.is_terminal:
-            click.echo(f"scan it with WeChat on the phone of {account.name}", err=True)
+            tell(f"scan it with WeChat on the phone of {account.name}", err=True)
 
 
 def _image(link: str, kind: str) -> bytes:

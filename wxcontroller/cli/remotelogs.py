@@ -11,6 +11,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import tell
 from wxcontroller.cli.serversent import followed
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json, text
 from wxcontroller.core.names import AccountName
@@ -42,7 +43,7 @@ def show(session: Session, api: Api, name: AccountName, lines: int | None, follo
     for line in found:
         put(session, obj(line))
     if lines is None and len(found) >= MOST:
-        click.echo(
+        tell(
             f"wxctl: these are the newest {MOST} lines; all are shown on the controller's own machine", err=True
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.language import tell
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.systemd import is_this_machines
 from wxcontroller.core.credentials import PLACE
@@ -44,10 +45,10 @@ def remove(session: Session, name: str, yes: bool, keep_tokens: bool) -> None:
     if session.json:
         session.emit({**removed, **_as_json(unbound), "left": [str(file) for file in left]})
     else:
-        click.echo(f"{account.name} is removed")
+        tell(f"{account.name} is removed")
     _tell(account, unbound, [one_line(each) for each in items(field(removed, "tokens"))])
     for file in left:
-        click.echo(f"wxctl: {file} is left, for the next account {account.name}", err=True)
+        tell(f"wxctl: {file} is left, for the next account {account.name}", err=True)
 
 
 def _unbound(account: AccountName) -> Unbound:
@@ -76,19 +77,19 @@ def _as_json(unbound: Unbound | None) -> JsonObject:
 def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> None:
     if unbound is None:
         for each in kept:
-            click.echo(
+            tell(
                 f"wxctl: the token {each} is still good for the next account {account.name}\n"
                 f"  on the controller's machine: wxctl token revoke {each}",
                 err=True,
             )
         return
     for token in unbound.ended:
-        click.echo(
+        tell(
             f"wxctl: the token {token.name} ({token.id}) was for {account.name} alone, and has ended", err=True
         )
     for token in unbound.narrowed:
         others = ", ".join(each for each in token.accounts if each != account.name)
-        click.echo(f"wxctl: the token {token.name} ({token.id}) is for {others} only now", err=True)
+        tell(f"wxctl: the token {token.name} ({token.id}) is for {others} only now", err=True)
 
 
 def _admins_files(account: AccountName) -> list[Path]:

@@ -14,6 +14,7 @@ from wxcontroller.cli.connection import Body
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import tell
 from wxcontroller.cli.multipart import file_body
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj, one_line
@@ -109,9 +110,9 @@ def send(
     if session.json:
         session.emit(answer)
     elif queued:
-        click.echo(f"not sent yet, but it will be: {one_line(field(answer, 'status'))}")
+        tell(f"not sent yet, but it will be: {one_line(field(answer, 'status'))}")
     else:
-        click.echo(f"sent to {recipient}")
+        tell(f"sent to {recipient}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from io import BufferedIOBase
 
-import click
-
 from wxcontroller.cli.errors import Unanswered
+from wxcontroller.cli.language import tell
 from wxcontroller.core.errors import ControllerUnreachable, WxError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
@@ -50,7 +49,7 @@ def followed(
             raise
         except (OSError, HTTPException, ValueError) as problem:
             lost = str(problem) or type(problem).__name__
-        click.echo(f"wxctl: {lost}; trying again", err=True)
+        tell(f"wxctl: {lost}; trying again", err=True)
         time.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 2)
 

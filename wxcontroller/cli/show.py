@@ -9,6 +9,7 @@ from wxcontroller.cli.context import Session, global_options, optional_name_argu
 from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import left_aligned, padded, say, tell
 from wxcontroller.cli.local import known_units, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
@@ -38,7 +39,7 @@ def list_(session: Session) -> None:
         session.emit([account.raw for account in accounts])
         return
     if not accounts:
-        click.echo("no accounts yet; begin with: wxctl start NAME", err=True)
+        tell("no accounts yet; begin with: wxctl start NAME", err=True)
         return
     from wxcontroller.cli.terminal import account_table, console, print_table
 
@@ -82,6 +83,8 @@ def status(session: Session, name: str | None) -> None:
 
 
 def _overview(session: Session) -> None:
+    from wxcontroller.cli.client import enumerated
+
     api = session.api()
     try:
         api.probe()
@@ -96,19 +99,23 @@ def _overview(session: Session) -> None:
         session.emit({"health": health, "accounts": [account.raw for account in accounts]})
         return
     version = one_line(field(health, "version"))
-    click.echo(f"controller: answers at {api.shown}" + (f", version {version}" if version else ""))
-    for notice in items(field(health, "notices")):
-        click.echo(f"settings:   {one_line(notice)}")
+    answers = say(f"answers at {api.shown}, version {version}" if version else f"answers at {api.shown}")
+    notices = [one_line(notice) for notice in items(field(health, "notices"))]
     if error := one_line(field(field(health, "settings"), "error")):
-        click.echo(f"settings:   not reloaded, the ones before are in use: {error}")
+        notices.append(f"not reloaded, the ones before are in use: {error}")
     counts = Counter(account.condition.value for account in accounts)
-    several = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-    click.echo(f"accounts:   {len(accounts)}" + (f" ({several})" if several else ""))
+    several = enumerated(f"{count} {word}" for word, count in counts.most_common())
+    for title, words in (
+        ("controller:", answers),
+        *(("settings:", say(notice)) for notice in notices),
+        ("accounts:", f"{len(accounts)}" + (f" ({several})" if several else "")),
+    ):
+        click.echo(left_aligned(title, 11) + f" {words}")
     troubled = [
         problem for account in accounts if (problem := verdict(account)) and account.desired is Desired.STARTED
     ]
     for problem in troubled:
-        click.echo(f"  {problem.message}\n    {problem.remedy}")
+        tell(f"  {problem.message}\n    {problem.remedy}")
 
 
 def _describe(account: AccountView) -> None:
@@ -122,31 +129,32 @@ def _describe(account: AccountView) -> None:
     heading = Text(account.name, "bold")
     if account.name != account.instance:
         heading.append(f" ({account.instance})", "dim")
-    heading.append(" is ").append(condition.value, condition.style)
+    heading.append(say(" is ")).append(say(condition.value), condition.style)
     target.print(heading)
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
-        ("status", account.status or "-"),
-        ("reason", account.reason if account.reason != account.status else ""),
-        ("login", login),
-        ("since", moment(account.since)),
+        ("status", say(account.status or "-")),
+        ("reason", say(account.reason) if account.reason != account.status else ""),
+        ("login", say(login)),
+        ("since", say(moment(account.since))),
         ("user", account.user or "-"),
         (
             "unit",
-            f"{account.unit}: {account.unit_state.value}" + (f" ({account.unit_sub})" if account.unit_sub else ""),
+            f"{account.unit}: {say(account.unit_state.value)}"
+            + (f" ({say(account.unit_sub)})" if account.unit_sub else ""),
         ),
-        ("wanted", account.desired.value if account.desired else "-"),
+        ("wanted", say(account.desired.value) if account.desired else "-"),
         ("pid", str(account.pid or "-")),
         ("port", str(account.port or "-")),
         ("route", account.driver or "-"),
-        ("reports", account.post_api or "nowhere (no post_api)"),
+        ("reports", account.post_api or say("nowhere (no post_api)")),
         ("proxy", account.proxy),
         *lines(account.raw),
     ):
         if value:
-            target.print(f"{title:>11}: {value}")
+            target.print(f"{padded(title, 11)}: {value}")
     if account.condition is Condition.SCANNING:
-        target.print(f"             scan the code: {command('qr', account.name)}")
+        target.print(" " * 13 + say(f"scan the code: {command('qr', account.name)}"))
 
 
 def _without_controller(session: Session, unit: str | None, why: ControllerUnreachable) -> None:
@@ -158,9 +166,10 @@ def _without_controller(session: Session, unit: str | None, why: ControllerUnrea
     if session.json:
         session.emit([one.as_json() for one in units] if unit is None else units[0].as_json())
         return
-    click.echo("The controller does not answer; this is what systemd knows:")
+    tell("The controller does not answer; this is what systemd knows:")
     for one in units:
         name = f"{one.account}, " if one.account and one.account not in one.unit else ""
-        click.echo(f"  {name}{one.unit}: {one.active} ({one.sub})" + (f": {one.status}" if one.status else ""))
+        status = f": {say(one.status)}" if one.status else ""
+        click.echo(f"  {name}{one.unit}: {say(one.active)} ({say(one.sub)}){status}")
     if not units:
-        click.echo("  no account is up")
+        tell("  no account is up")

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-import click
-
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
+from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import act, controllers_ports, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.names import is_derived, parse_name, unit_of
@@ -57,4 +56,4 @@ def without_controller(
         session.emit(found.as_json())
     done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]
     words = f"wxctl: the controller does not answer; systemd has {done} {unit}"
-    click.echo(f"{words} ({found.active})\n  {_NOTES[verb]}", err=True)
+    tell(f"{words} ({found.active})\n  {_NOTES[verb]}", err=True)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wxcontroller.cli.account import AccountView
+from wxcontroller.cli.language import say
 from wxcontroller.core.tokens import Token
 
 _BLACK, _WHITE = "color(16)", "color(231)"  # the two that colour schemes leave alone
@@ -30,17 +31,17 @@ def account_table(accounts: list[AccountView], bounded: bool) -> Table:
     """Return the table of ``wxctl list``. ``bounded``: the status column gives way when the terminal is narrow."""
     table = Table(box=None, pad_edge=False, header_style="bold" if bounded else "")
     for title in ("NAME", "STATE", "SINCE", "PORT", "USER"):
-        table.add_column(title, no_wrap=True, justify="right" if title == "PORT" else "left")
-    table.add_column("STATUS", no_wrap=True, overflow="ellipsis" if bounded else "ignore")
+        table.add_column(say(title), no_wrap=True, justify="right" if title == "PORT" else "left")
+    table.add_column(say("STATUS"), no_wrap=True, overflow="ellipsis" if bounded else "ignore")
     for account in accounts:
         condition = account.condition
         table.add_row(
             account.name,
-            Text(condition.value, condition.style),
-            ago(account.since),
+            Text(say(condition.value), condition.style),
+            say(ago(account.since)),
             str(account.port or ""),
             account.user,
-            account.words,
+            say(account.words),
         )
     return table
 
@@ -57,16 +58,16 @@ def token_table(tokens: list[Token], now: float) -> Table:
     """Return the table of ``wxctl token list``."""
     table = Table(box=None, pad_edge=False)
     for title in ("ID", "NAME", "SCOPE", "ACCOUNTS", "CREATED", "EXPIRES"):
-        table.add_column(title, no_wrap=True)
+        table.add_column(say(title), no_wrap=True)
     for token in tokens:
-        expires = "never" if token.expires is None else _day(token.expires)
+        expires = say("never") if token.expires is None else _day(token.expires)
         table.add_row(
             token.id,
             token.name,
             token.scope.value,
-            ", ".join(token.accounts) or "all",
+            ", ".join(token.accounts) or say("all"),
             _day(token.created),
-            Text(f"{expires}, expired", "red") if token.expired(now) else expires,
+            Text(say(f"{expires}, expired"), "red") if token.expired(now) else expires,
         )
     return table
 

@@ -12,6 +12,7 @@ import click
 
 from wxcontroller.cli.context import Session, complete_name, json_option
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.language import tell
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
@@ -71,9 +72,9 @@ def create(
         session.emit({**_public(made), "token": shown})
     else:
         click.echo(shown)
-        click.echo(f"wxctl: token {made.name} ({made.id}): {_words(made)}; it is not shown again", err=True)
+        tell(f"wxctl: token {made.name} ({made.id}): {_words(made)}; it is not shown again", err=True)
     if len(tokens.by_id) == 1:
-        click.echo(
+        tell(
             "wxctl: it is the first one: from now on every caller needs a token, programs on this machine too",
             err=True,
         )
@@ -92,7 +93,7 @@ def list_(session: Session, root: Path) -> None:
         session.emit([_public(each) for each in tokens.by_id.values()])
         return
     if not tokens.by_id:
-        click.echo("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)
+        tell("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)
         return
     from wxcontroller.cli.terminal import console, print_table, token_table
 
@@ -122,9 +123,9 @@ def revoke(session: Session, which: str, root: Path) -> None:
     if session.json:
         session.emit(_public(gone[0]))
     else:
-        click.echo(f"token {gone[0].name} ({gone[0].id}) is revoked")
+        tell(f"token {gone[0].name} ({gone[0].id}) is revoked")
     if not tokens.by_id:
-        click.echo(
+        tell(
             "wxctl: it was the last one: every program on this machine may call the API now, and a controller that "
             "others reach lets nobody in",
             err=True,

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.context import Session, global_options
+from wxcontroller.cli.language import left_aligned, say, tell
 
 
 @click.command(
@@ -32,10 +33,10 @@ def doctor(session: Session, quiet: bool, root: Path) -> None:
         if session.json or (one.level is Level.OK and quiet):
             continue
         colour = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}[one.level]
-        click.echo(click.style(f"{one.level:<5}", fg=colour, bold=one.level is Level.FAIL), nl=False)
-        click.echo(f" {one.what}: {one.message}")
+        click.echo(click.style(left_aligned(one.level, 5), fg=colour, bold=one.level is Level.FAIL), nl=False)
+        click.echo(f" {say(one.what)}{say(': ')}{say(one.message)}")
         if one.level is not Level.OK and one.remedy:
-            click.echo(f"        {one.remedy}")
+            tell(f"        {one.remedy}")
     if session.json:
         session.emit([one.as_json() for one in found if one.level is not Level.OK or not quiet])
     if any(one.level is Level.FAIL for one in found):

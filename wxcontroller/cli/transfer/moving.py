@@ -10,12 +10,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import click
-
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
 from wxcontroller.cli.transfer.pack import CREDENTIALS as SECRETS
 from wxcontroller.cli.transfer.pack import Packed, Unpacked, pack, secret_file, unpack
@@ -93,10 +92,10 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
         return
     name = found.manifest.name.name
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.manifest.exported))
-    click.echo(
+    tell(
         f"{name} is imported as it was at {when}, with port {account.get('port')}; start it: {command('start', name)}"
     )
-    click.echo("  it must not run on its former machine any more, or both lose the login", err=True)
+    tell("  it must not run on its former machine any more, or both lose the login", err=True)
 
 
 def _at_home(session: Session) -> Api:
@@ -204,7 +203,7 @@ def _take_back_what_was_left(api: Api) -> None:
                 if begun.left_account(_PATHS):
                     api.remove(begun.name)
                 _forget_drop_ins(begun.name, files)
-                click.echo(f"wxctl: an import of {begun.name} that was broken off is taken back", err=True)
+                tell(f"wxctl: an import of {begun.name} that was broken off is taken back", err=True)
     except OSError as problem:
         raise _disk(str(_PATHS.private_state("x").parent), problem) from None
 
@@ -232,14 +231,14 @@ def _tell_missing(unit: UnitFiles) -> None:
     name = unit.name.name
     for each in unit.encrypted(_PATHS):
         if not each.startswith("/") or not Path(each).exists():
-            click.echo(
+            tell(
                 f"wxctl: {name}: its encrypted credential {each} did not move with it: encrypt it here, by "
                 "systemd-creds(1), before the account is started",
                 err=True,
             )
     for each in unit.named():
         if not Path(each).exists():
-            click.echo(f"wxctl: {name}: a drop-in of its unit names {each}, which is not here", err=True)
+            tell(f"wxctl: {name}: a drop-in of its unit names {each}, which is not here", err=True)
 
 
 def _refuse_existing(api: Api, found: Unpacked) -> None:
@@ -307,7 +306,7 @@ def _options(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the options among what an account was started with; scripts also say other things, as client=NAME."""
     kept = {key: value for key, value in parameters.items() if key in OPTIONS}
     if lost := sorted(parameters.keys() - kept.keys() - {"client"}):
-        click.echo(f"wxctl: without effect, as they are no options here: {', '.join(lost)}", err=True)
+        tell(f"wxctl: without effect, as they are no options here: {', '.join(lost)}", err=True)
     return kept
 
 
@@ -352,7 +351,7 @@ def _tell_exported(session: Session, unit: UnitFiles, file: str, packed: Packed,
         )
 
     def warn(words: str) -> None:
-        click.echo(f"wxctl: {name}: {words}", err=True)
+        tell(f"wxctl: {name}: {words}", err=True)
 
     for each in packed.left_out:
         warn(f"{each} is no plain file of the account's own, and is left out")
@@ -377,8 +376,8 @@ def _tell_exported(session: Session, unit: UnitFiles, file: str, packed: Packed,
         if file != "-"
         else f"{name} is exported: {packed.files} files{drop_ins}"
     )
-    click.echo(words, err=file == "-")
-    click.echo(
+    tell(words, err=file == "-")
+    tell(
         "  it stays stopped here: run it on one machine only, or both lose the login; "
         f"when it runs there: {command('remove', name.name)}",
         err=True,

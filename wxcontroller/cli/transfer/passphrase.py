@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.language import say
 
 _LEAST = 8
 
@@ -17,7 +18,7 @@ def passphrase(file: str | None, anew: bool) -> bytes:
     if file is not None:
         found = _read(file)
     elif sys.stdin.isatty() or _has_terminal():
-        found = click.prompt("Passphrase", hide_input=True, confirmation_prompt=anew, err=True)
+        found = click.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=anew, err=True)
     else:
         raise BadUsage(
             "nobody is there to be asked for the passphrase", "give --passphrase-file FILE, - for standard input"

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from wxcontroller.controller.page.language import spoken, translations
+from wxcontroller.controller.page.language import translations
 from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.said import spoken
 
 _KINDS = {
     "js": "text/javascript; charset=utf-8",

@@ -1,7 +1,6 @@
 """Which language a reader gets, which colours, and the catalog of the texts."""
 
 import gettext
-from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -18,18 +17,6 @@ _LOCALE = Path(__file__).parent / "locale"
 def translations(language: str, domain: str = "dashboard") -> gettext.NullTranslations:
     """Return the catalog of a language; texts that it lacks stay English."""
     return gettext.translation(domain, _LOCALE, [language.replace("-", "_")], fallback=True)
-
-
-def spoken(language: str) -> Mapping[str, str]:
-    """Return what the controller and the accounts' programs say in English, with its translation."""
-    place = gettext.find("said", _LOCALE, [language.replace("-", "_")])
-    if place is None:
-        return {}
-    with Path(place).open("rb") as file:
-        catalog = gettext.GNUTranslations(file)
-    # There is no other way to ask a catalog what is in it.
-    entries: Mapping[str, str] = vars(catalog)["_catalog"]
-    return {text: translated for text, translated in entries.items() if text}
 
 
 def chosen_language(request: web.Request, here: str = "") -> str:
