@@ -1,4 +1,4 @@
-"""The texts of the page, and the catalogs that translate them. As a program it brings the catalogs up to date:
+"""The texts of page and wxctl, and the catalogs that translate them. As a program it brings the catalogs up to date:
 
 /usr/bin/python3 -m tests.page.texts      # then translate what is empty in the .po files
 """
@@ -10,11 +10,14 @@ from pathlib import Path
 import jinja2
 
 from tests.page.said import sentences
+from tests.page.told import told
 from wxcontroller.controller.page.api import meanings
 from wxcontroller.controller.page.assets import texts_of
 
-PAGE = Path(__file__).parents[2] / "wxcontroller/controller/page"
-CATALOGS = sorted(PAGE.glob("locale/*/LC_MESSAGES/*.po"))
+PACKAGE = Path(__file__).parents[2] / "wxcontroller"
+PAGE = PACKAGE / "controller/page"
+# The help of wxctl, in messages.po, is looked after by tests/unit/cli/test_language.py.
+CATALOGS = sorted(set(PACKAGE.rglob("locale/*/LC_MESSAGES/*.po")) - set(PACKAGE.rglob("messages.po")))
 
 
 def wanted(catalog: Path) -> list[str]:
@@ -22,6 +25,8 @@ def wanted(catalog: Path) -> list[str]:
     match catalog.stem:
         case "said":  # by programs
             return sentences()
+        case "told":  # by wxctl
+            return told()
         case "described":  # in the document of the API
             return sorted(meanings())
         case _:

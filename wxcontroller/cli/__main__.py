@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from importlib import import_module
+from itertools import takewhile
 
 import click
 
@@ -76,8 +77,9 @@ for _verb in (
 
 def main() -> int:
     """Run one command and return its exit code; expected failures are told in words on standard error."""
-    session = Session()
-    speak(cli)
+    session = Session(json="--json" in takewhile(lambda word: word != "--", sys.argv[1:]))
+    if not session.json:  # JSON is for programs, and English
+        speak(cli)
     if _COMPLETE in os.environ:
         import_module("wxcontroller.cli.completion")  # makes itself known
     try:
@@ -87,7 +89,9 @@ def main() -> int:
         return problem.exit_code
     except click.ClickException as problem:
         if session.json:
-            _tell(session, BadUsage(problem.format_message(), "see: wxctl --help"))
+            context = problem.ctx if isinstance(problem, click.UsageError) else None
+            verb = context.command_path if context else "wxctl"
+            _tell(session, BadUsage(problem.format_message(), f"see: {verb} --help"))
         else:
             problem.show()
         return problem.exit_code

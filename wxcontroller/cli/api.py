@@ -77,7 +77,7 @@ class Api:
 
     def accounts(self, wait: float = ANSWER) -> list[AccountView]:
         found = items(field(self._line.call("GET", "/v1/accounts", wait=wait), "accounts"))
-        return [account_view(one) for one in found]
+        return sorted((account_view(one) for one in found), key=lambda account: account.name)
 
     def account(self, name: AccountName, wait: float = ANSWER) -> AccountView:
         return account_view(self._line.call("GET", _path(name), about=name, wait=wait))

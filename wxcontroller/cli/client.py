@@ -44,8 +44,8 @@ def queue_words(queue: JsonObject, now: float) -> str:
         words.append(f"next in {_seconds(next_at - now)}" if next_at > now else "next now")
     if waiting > 1 and (oldest := integer(queue.get("oldest_since"))):
         words.append(f"oldest {ago(oldest)} old")
-    today = f"{_count(queue, 'sent_today')} of {daily:,}" if daily else _count(queue, "sent_today")
-    words.append(f"{today} sent today")
+    today = _count(queue, "sent_today")
+    words.append(f"{today} of {daily:,} sent today" if daily else f"{today} sent today")
     if burst := integer(queue.get("burst_limit")):
         words.append(f"at most {burst:,} a minute")
     interval, jitter = (_number(queue.get(key)) or 0.0 for key in ("interval", "jitter"))

@@ -146,6 +146,15 @@ class Connection:
             ) from None
         return answer
 
+    def _see_to_it(self, here: str = "see: systemctl status wxcontroller") -> str:
+        """Return what to do about a controller that does not answer; ``here``: when it is this machine's."""
+        if self.is_local:
+            return here
+        return (
+            f"on {self._host}: systemctl status wxcontroller.socket wxcontroller; it must listen to others, and no "
+            "firewall be in the way; or give another --url"
+        )
+
     def _authority(self) -> dict[str, str]:
         """Return the header with the token; Authorization may be a reverse proxy's."""
         if not self._token:
@@ -174,7 +183,7 @@ class Connection:
             connection.request(method, self._base + path, body.pieces() if body else None, headers)
             yield connection.getresponse()
         except TimeoutError:
-            words = f"the controller at {self.shown} did not answer in time", "see: systemctl status wxcontroller"
+            words = f"the controller at {self.shown} did not answer in time", self._see_to_it()
             raise (Unanswered(*words, exit_code=3) if connected else ControllerUnreachable(*words)) from None
         except WxError:
             raise
@@ -182,13 +191,13 @@ class Connection:
             if connected:
                 raise Unanswered(
                     f"the controller at {self.shown} broke off the connection",
-                    "see: systemctl status wxcontroller",
+                    self._see_to_it(),
                     exit_code=3,
                 ) from None
             why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
             raise ControllerUnreachable(
                 f"the controller at {self.shown} can't be reached: {why or type(problem).__name__}",
-                "start it with 'systemctl start wxcontroller.socket', or give another --url",
+                self._see_to_it("start it with 'systemctl start wxcontroller.socket', or give another --url"),
             ) from None
         finally:
             connection.close()

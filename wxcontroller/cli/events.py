@@ -14,7 +14,7 @@ from wxcontroller.cli.context import Session, complete_name, global_options
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say
 from wxcontroller.cli.serversent import followed
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
 from wxcontroller.core.names import AccountName
@@ -123,7 +123,8 @@ def _cursor_of(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as problem:
-        raise BadUsage(f"--cursor-file {path} can't be read: {problem}", "name a file of your own") from None
+        why = reason_of(problem)
+        raise BadUsage(f"--cursor-file {path} can't be read: {why}", "name a file of your own") from None
 
 
 def _keep(path: Path, cursor: str) -> None:

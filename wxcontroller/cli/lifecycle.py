@@ -13,8 +13,8 @@ from wxcontroller.cli.context import Session, complete_option, global_options, n
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.systemd import without_controller
-from wxcontroller.core.errors import ControllerUnreachable
+from wxcontroller.cli.systemd import tell_new, without_controller
+from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
 from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.names import AccountName, parse_name
 
@@ -96,11 +96,14 @@ def start(
         api.probe()
         account = api.resolve(name)
         with _left_alone(account):
+            new = _is_new(api, account)
             started = api.start(account, options)
     except ControllerUnreachable as away:
         without_controller(session, api, name, "start", away, options)
         return
     with _left_alone(account):
+        if new:
+            tell_new(account.name)
         tell_notes(started)
         if started.condition is Condition.PARKED:  # up, but it has given up: that is not what was asked for
             started = api.restart(account)
@@ -172,6 +175,18 @@ def logout(session: Session, name: str, yes: bool) -> None:
         tell(f"{account.name} is logged out and stopped; the next start needs a scan")
 
 
+def _is_new(api: Api, account: AccountName) -> bool:
+    try:
+        api.account(account)
+    except UnknownAccount:
+        return True
+    except ControllerUnreachable:
+        raise
+    except WxError:  # what the start has to say as well
+        pass
+    return False
+
+
 def confirm(api: Api, account: AccountName, question: str, done: str) -> None:
     api.account(account)  # an unknown account is not worth a question
     if not sys.stdin.isatty():
@@ -207,7 +222,8 @@ def _value(key: str, value: str) -> str:
     try:
         content = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise BadUsage(f"option {key}={value} can't be read: {problem}", "name a file of UTF-8 text") from None
+        why = reason_of(problem)
+        raise BadUsage(f"option {key}={value} can't be read: {why}", "name a file of UTF-8 text") from None
     return content.removesuffix("\n")
 
 
@@ -246,6 +262,6 @@ def _finish(session: Session, api: Api, account: AccountView, name: AccountName,
     if session.json:
         session.emit(account.raw)
     elif timeout:
-        tell(f"{name.name} is running" + (f" as {account.user}" if account.user else ""))
+        tell(f"{name.name} is running as {account.user}" if account.user else f"{name.name} is running")
     else:
         tell(f"{name.name}: its unit is up; see: {command('status', name.name)}")

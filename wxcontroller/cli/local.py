@@ -4,13 +4,14 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from wxcontroller.core.errors import UnitFailed, WxError
+from wxcontroller.core.errors import UnitFailed, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonValue, field, items, one_line, text
-from wxcontroller.core.names import instance_of, unit_of
+from wxcontroller.core.names import instance_of, is_derived, unit_of
 from wxcontroller.core.paths import Paths
 
 _SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
@@ -51,16 +52,18 @@ class LocalUnit:
 
 def show_unit(unit: str) -> LocalUnit:
     """Ask systemd for one unit. Raises WxError when there is no systemd to ask."""
-    out = _systemctl("show", "--timestamp=unix", f"--property={','.join(_SHOWN)}", "--", unit)
-    found = dict(line.partition("=")[::2] for line in out.splitlines() if "=" in line)
+    return _local_unit(unit, show(_SHOWN, unit).get(unit, {}))
+
+
+def _local_unit(unit: str, told: Mapping[str, str]) -> LocalUnit:
     return LocalUnit(
         unit,
-        found.get("ActiveState", ""),
-        found.get("SubState", ""),
-        one_line(found.get("StatusText", "")),
-        _number(found.get("MainPID", "")),
-        found.get("Result", ""),
-        _number(found.get("StateChangeTimestamp", "").removeprefix("@")),
+        told.get("ActiveState", ""),
+        told.get("SubState", ""),
+        one_line(told.get("StatusText", "")),
+        _number(told.get("MainPID", "")),
+        told.get("Result", ""),
+        _number(told.get("StateChangeTimestamp", "").removeprefix("@")),
     )
 
 
@@ -109,8 +112,10 @@ def act(verb: str, unit: str) -> None:
     """Have systemd start, stop or restart a unit. Raises UnitFailed, or WxError when there is no systemd to ask."""
     try:
         done = _run(verb, "--", unit, wait=_ACT)
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise WxError(f"systemctl can't be asked either: {problem}") from None
+    except subprocess.TimeoutExpired:
+        raise WxError("systemctl can't be asked either: it does not answer") from None
+    except OSError as problem:
+        raise WxError(f"systemctl can't be asked either: {reason_of(problem)}") from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UnitFailed(
@@ -131,16 +136,32 @@ def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
     """
     from wxcontroller.core.materialise import Registry  # with what renders templates
 
-    loaded = {unit.unit: unit for unit in list_units()}
+    names = dict.fromkeys((unit.unit for unit in list_units()), "")
     registry = Registry(paths)
     with suppress(OSError):
         for instance in registry.instances():
-            unit = unit_of(instance)
-            found = loaded.get(unit) or LocalUnit(unit, "inactive", "dead")
+            names[unit_of(instance)] = ""
             with suppress(WxError, OSError):
-                found = replace(found, account=registry.load(instance).name.name)
-            loaded[unit] = found
-    return [loaded[unit] for unit in sorted(loaded)]
+                names[unit_of(instance)] = registry.load(instance).name.name
+    told = show(_SHOWN, *names) if names else {}
+    found = [replace(_local_unit(unit, told.get(unit, {})), account=names[unit] or _plain(unit)) for unit in names]
+    return sorted(found, key=lambda one: one.account or one.unit)
+
+
+def known_unit(unit: str, paths: Paths = _PATHS) -> LocalUnit:
+    """Return one account's unit, with the account's name where it can be read. Raises WxError as known_units."""
+    from wxcontroller.core.materialise import Registry
+
+    name = _plain(unit)
+    with suppress(WxError, OSError):
+        name = Registry(paths).load(instance_of(unit) or "").name.name
+    return replace(show_unit(unit), account=name)
+
+
+def _plain(unit: str) -> str:
+    """Return the name that a unit's instance is, "" where that is derived from it."""
+    instance = instance_of(unit) or ""
+    return "" if is_derived(instance) else instance
 
 
 def any_seen(units: list[str]) -> bool:
@@ -159,6 +180,21 @@ def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
         return None
 
 
+def is_time(when: str) -> bool:
+    """Say whether journalctl takes a time; yes, too, where that can't be found out."""
+    try:
+        tried = subprocess.run(  # noqa: S603 - fixed program
+            ["journalctl", "--quiet", "--lines=0", f"--since={when}"],  # noqa: S607 - as the admin's PATH has it
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_WAIT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    return b"parse timestamp" not in tried.stderr
+
+
 def exec_journalctl(
     units: list[str], lines: int | None, follow: bool, since: str | None, as_json: bool = False
 ) -> NoReturn:
@@ -167,7 +203,7 @@ def exec_journalctl(
     if follow:
         command.append("--follow")
     if as_json:
-        command.append("--output=json")
+        command += ["--output=json", "--quiet"]  # no hints for people among the objects
     if lines is not None:
         command.append(f"--lines={lines}")
     if since is not None:
@@ -195,8 +231,10 @@ def _run(*arguments: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[s
 def _systemctl(*arguments: str) -> str:
     try:
         done = _run(*arguments)
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise WxError(f"systemctl can't be asked either: {problem}") from None
+    except subprocess.TimeoutExpired:
+        raise WxError("systemctl can't be asked either: it does not answer") from None
+    except OSError as problem:
+        raise WxError(f"systemctl can't be asked either: {reason_of(problem)}") from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise WxError(f"systemctl can't be asked either: {reason[-1] if reason else done.returncode}")

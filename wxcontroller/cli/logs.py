@@ -3,12 +3,14 @@
 import os
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from wxcontroller.cli import remotelogs
 from wxcontroller.cli.context import Session, global_options, name_argument
-from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered, is_time
 from wxcontroller.cli.systemd import is_this_machines
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.names import is_derived, parse_name, unit_of
@@ -45,7 +47,7 @@ def logs(session: Session, name: str, follow: bool, lines: int | None, since: st
     units = [unit, unit.replace("wxclient@", "wxclient-prepare@", 1)]
     if is_this_machines(api) and _may_read_the_journal():
         _raise_if_unknown(session, name, instance, units)
-        exec_journalctl(units, lines, follow, _in_journalctls_words(since), session.json)
+        _journalctl(session, units, lines, follow, since)
     try:
         remotelogs.show(session, api, api.resolve(name), lines, follow, since)
     except ControllerUnreachable as away:
@@ -53,7 +55,14 @@ def logs(session: Session, name: str, follow: bool, lines: int | None, since: st
             raise ControllerUnreachable(
                 away.message, f"{away.remedy}; on its machine: journalctl -u {unit}"
             ) from None
-        exec_journalctl(units, lines, follow, _in_journalctls_words(since), session.json)
+        _journalctl(session, units, lines, follow, since)
+
+
+def _journalctl(session: Session, units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
+    when = _in_journalctls_words(since)
+    if when is not None and not is_time(when):
+        raise BadUsage(f"--since {since} is no time", "write it like 30s, 10m, 2h, 7d, today or '2026-01-31 08:00'")
+    exec_journalctl(units, lines, follow, when, session.json)
 
 
 def _in_journalctls_words(since: str | None) -> str | None:

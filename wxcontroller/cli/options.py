@@ -38,9 +38,7 @@ def show(session: Session, name: str, all_: bool) -> None:
         if all_ or field(entry, "from") != "default"
     ]
     if not rows:
-        tell(
-            f"{account.name} has no options but the defaults: {command('show', account.name, '--all')}", err=True
-        )
+        tell(f"{account.name} has no options but the defaults: {command('show', account.name, '--all')}", err=True)
         return
     from rich.table import Table
 

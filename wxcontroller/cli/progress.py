@@ -12,7 +12,7 @@ from rich.text import Text
 
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.hints import command
-from wxcontroller.cli.language import say
+from wxcontroller.cli.language import say, wrapped
 from wxcontroller.cli.terminal import qr_text, too_small
 
 _STEPS = (Condition.LOADING, Condition.SCANNING, Condition.CONFIRMING, Condition.UPDATING, Condition.RUNNING)
@@ -35,13 +35,17 @@ def display_for(target: Console) -> "LiveDisplay | LineDisplay":
 
 
 class LiveDisplay:
-    """Steps, a spinner with the words of the moment, and the QR code while there is one; redrawn in place."""
+    """Steps, a spinner with the words of the moment, and the QR code while there is one; redrawn in place.
+
+    Beside a code nothing turns: it would be drawn anew at each turn, which flickers over a slow line.
+    """
 
     def __init__(self, target: Console) -> None:
         self._console = target
-        self._live = Live(console=target, transient=True, refresh_per_second=8)
+        self._live = Live(console=target, transient=True, auto_refresh=False)
         self._spinner = Spinner("dots", text="")
         self._printed = ""  # the link of a code that was too tall to be redrawn in place
+        self._shown: tuple[str, ...] = ()  # what stands there since the last drawing
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -53,6 +57,11 @@ class LiveDisplay:
         self._live.__exit__(kind, value, trace)
 
     def show(self, account: AccountView, link: str) -> None:
+        words = account.words or _WORDS.get(account.condition, account.condition.value)
+        state = link, account.condition.value, words, str(self._console.size)
+        if link and state == self._shown:
+            return
+        self._shown = state
         parts: list[RenderableType] = []
         if link:
             code = qr_text(link, self._console.color_system is not None)
@@ -60,19 +69,20 @@ class LiveDisplay:
                 parts.append(code)
             elif small := too_small(code, self._console, below=2):
                 call = command("qr", account.name, "--output", "qr.svg")
-                lines = (fill(words, self._console.width) for words in (say(f"{small}; enlarge it, or:"), call))
-                parts.extend(Text(line) for line in lines)
+                lines = wrapped(say(f"{small}; enlarge it, or:"), self._console.width)
+                parts.extend(map(Text, [*lines, fill(call, self._console.width)]))
             elif link != self._printed:
                 self._live.console.print(code)
                 self._printed = link
         parts.append(_steps(account))
-        words = account.words or _WORDS.get(account.condition, account.condition.value)
         self._spinner.update(text=Text(account.name + say(": ") + say(words)))
         parts.append(self._spinner)
         self._live.update(Group(*parts), refresh=True)
 
     def say(self, words: str) -> None:
         self._spinner.update(text=Text(say(words)))
+        self._shown = ()
+        self._live.refresh()
 
 
 class LineDisplay:

@@ -43,9 +43,7 @@ def show(session: Session, api: Api, name: AccountName, lines: int | None, follo
     for line in found:
         put(session, obj(line))
     if lines is None and len(found) >= MOST:
-        tell(
-            f"wxctl: these are the newest {MOST} lines; all are shown on the controller's own machine", err=True
-        )
+        tell(f"wxctl: these are the newest {MOST} lines; all are shown on the controller's own machine", err=True)
 
 
 def _following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[JsonObject]:

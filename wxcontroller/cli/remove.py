@@ -11,7 +11,7 @@ from wxcontroller.cli.language import tell
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.systemd import is_this_machines
 from wxcontroller.core.credentials import PLACE
-from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
@@ -59,7 +59,7 @@ def _unbound(account: AccountName) -> Unbound:
         unbound = TokenFile(_PATHS.tokens_file, group).unbind(account.name)
         publish(_PATHS, unbound.tokens, group)
     except (OSError, KeyError) as problem:
-        raise WxError(f"{_PATHS.tokens_file}: {problem}", again) from None
+        raise WxError(f"{_PATHS.tokens_file}: {reason_of(problem)}", again) from None
     except BadSettings as problem:
         raise WxError(problem.message, f"{problem.remedy}; {again}") from None
     return unbound
@@ -84,9 +84,7 @@ def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> Non
             )
         return
     for token in unbound.ended:
-        tell(
-            f"wxctl: the token {token.name} ({token.id}) was for {account.name} alone, and has ended", err=True
-        )
+        tell(f"wxctl: the token {token.name} ({token.id}) was for {account.name} alone, and has ended", err=True)
     for token in unbound.narrowed:
         others = ", ".join(each for each in token.accounts if each != account.name)
         tell(f"wxctl: the token {token.name} ({token.id}) is for {others} only now", err=True)

@@ -203,7 +203,8 @@ def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: str) -> 
         raise WxError(f"{account.name} is {known.condition.value}", f"start it: {command('start', account.name)}")
     why = one_line(field(answer, "reason")) or why
     state = one_line(field(answer, "state"))
+    told = f"{why} (state {state}), code {json_text(code)}" if state else f"{why}, code {json_text(code)}"
     raise WxError(
-        f"{account.name}: {what}: {why}" + (f" (state {state})" if state else "") + f", code {json_text(code)}",
+        f"{account.name}: {what}: {told}",
         f"see: {command('status', account.name)}",
     )

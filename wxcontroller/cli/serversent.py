@@ -31,11 +31,11 @@ def followed(
 
     Without ``at_first`` the first connection has to come about. Raises WxError for what no other try can mend.
     """
-    pause, patient = _FIRST_PAUSE, at_first
+    pause, patient, told = _FIRST_PAUSE, at_first, ""
     while True:
         try:
             with connect(cursor) as response:
-                patient = True
+                patient, told = True, ""
                 for place, kind, data in server_sent(response):
                     cursor, pause = place or cursor, _FIRST_PAUSE
                     if kind and kind != "heartbeat":
@@ -49,7 +49,9 @@ def followed(
             raise
         except (OSError, HTTPException, ValueError) as problem:
             lost = str(problem) or type(problem).__name__
-        tell(f"wxctl: {lost}; trying again", err=True)
+        if lost != told:  # once, not at each try
+            tell(f"wxctl: {lost}; trying again", err=True)
+        told = lost
         time.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 2)
 

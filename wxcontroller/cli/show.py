@@ -10,10 +10,10 @@ from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import left_aligned, padded, say, tell
-from wxcontroller.cli.local import known_units, show_unit
-from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
+from wxcontroller.cli.local import is_registered, known_unit, known_units
+from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
-from wxcontroller.core.names import is_derived, parse_name, unit_of
+from wxcontroller.core.names import instance_of, is_derived, parse_name, unit_of
 from wxcontroller.core.states import Desired
 
 
@@ -83,8 +83,6 @@ def status(session: Session, name: str | None) -> None:
 
 
 def _overview(session: Session) -> None:
-    from wxcontroller.cli.client import enumerated
-
     api = session.api()
     try:
         api.probe()
@@ -104,7 +102,7 @@ def _overview(session: Session) -> None:
     if error := one_line(field(field(health, "settings"), "error")):
         notices.append(f"not reloaded, the ones before are in use: {error}")
     counts = Counter(account.condition.value for account in accounts)
-    several = enumerated(f"{count} {word}" for word, count in counts.most_common())
+    several = say(", ").join(f"{count} {say(word)}" for word, count in counts.most_common())
     for title, words in (
         ("controller:", answers),
         *(("settings:", say(notice)) for notice in notices),
@@ -141,7 +139,7 @@ def _describe(account: AccountView) -> None:
         (
             "unit",
             f"{account.unit}: {say(account.unit_state.value)}"
-            + (f" ({say(account.unit_sub)})" if account.unit_sub else ""),
+            + (say(f" ({account.unit_sub})") if account.unit_sub else ""),
         ),
         ("wanted", say(account.desired.value) if account.desired else "-"),
         ("pid", str(account.pid or "-")),
@@ -160,9 +158,11 @@ def _describe(account: AccountView) -> None:
 def _without_controller(session: Session, unit: str | None, why: ControllerUnreachable) -> None:
     """Show what systemd knows; raise ``why`` with systemd's trouble added when it can't be asked."""
     try:
-        units = [show_unit(unit)] if unit else known_units()
+        units = [known_unit(unit)] if unit else known_units()
     except WxError as problem:
         raise ControllerUnreachable(f"{why.message}; {problem.message}", why.remedy) from None
+    if unit and units[0].active in ("", "inactive") and is_registered(instance_of(unit) or "") is False:
+        raise UnknownAccount(f"there is no account {units[0].account or unit}", "wxctl list shows the accounts")
     if session.json:
         session.emit([one.as_json() for one in units] if unit is None else units[0].as_json())
         return
@@ -170,6 +170,6 @@ def _without_controller(session: Session, unit: str | None, why: ControllerUnrea
     for one in units:
         name = f"{one.account}, " if one.account and one.account not in one.unit else ""
         status = f": {say(one.status)}" if one.status else ""
-        click.echo(f"  {name}{one.unit}: {say(one.active)} ({say(one.sub)}){status}")
+        click.echo(f"  {name}{one.unit}: {say(one.active)} {say(f'({one.sub})')}{status}")
     if not units:
         tell("  no account is up")

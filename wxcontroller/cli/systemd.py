@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
+from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.local import act, controllers_ports, show_unit
+from wxcontroller.cli.local import act, controllers_ports, is_registered, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.names import is_derived, parse_name, unit_of
+from wxcontroller.core.names import instance_of, is_derived, parse_name, unit_of
 
 _NOTES = {
     "start": "whether it comes back after a reboot is as it was asked for last",
@@ -42,11 +43,9 @@ def without_controller(
     unit = unit_of(name) if is_derived(name) else parse_name(name).unit
     if options:
         raise ControllerUnreachable(f"{away.message}; it alone stores options", away.remedy)
-    if verb != "start" and show_unit(unit).active in ("", "inactive"):
-        from wxcontroller.cli.local import is_registered
-
-        if is_registered(unit.removeprefix("wxclient@").removesuffix(".service")) is False:
-            raise UnknownAccount(f"there is no account {name}", "wxctl list shows the accounts")
+    new = is_registered(instance_of(unit) or "") is False and show_unit(unit).active in ("", "inactive")
+    if new and verb != "start":
+        raise UnknownAccount(f"there is no account {name}", "wxctl list shows the accounts")
     try:
         act(verb, unit)
     except WxError as problem:
@@ -55,5 +54,12 @@ def without_controller(
     if session.json:
         session.emit(found.as_json())
     done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]
-    words = f"wxctl: the controller does not answer; systemd has {done} {unit}"
-    tell(f"{words} ({found.active})\n  {_NOTES[verb]}", err=True)
+    tell(f"wxctl: the controller does not answer; systemd has {done} {unit} ({found.active})", err=True)
+    tell(f"  {_NOTES[verb]}", err=True)
+    if new:
+        tell_new(name)
+
+
+def tell_new(name: str) -> None:
+    """Tell that a start has made an account: its name may have been meant otherwise."""
+    tell(f"wxctl: {name} is a new account; if that was a slip: {command('remove', name)}", err=True)

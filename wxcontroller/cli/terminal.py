@@ -114,18 +114,19 @@ def qr_text(link: str, colour: bool) -> Text:
     """Draw a QR code with half blocks, two modules a character.
 
     With ``colour`` black on white is set explicitly, so the code is right on dark and light terminals. Without, the
-    characters themselves are the white modules: right on the usual dark terminal.
+    characters themselves are the white modules: right on the usual dark terminal. A line is of one style: each change
+    of style is some ten bytes, which a slow line would show.
     """
     rows = [list(row) for row in segno.make(link, error="l", micro=False).matrix_iter(border=_BORDER)]
     if len(rows) % 2:
         rows.append([0] * len(rows[0]))
     drawn = Text(no_wrap=True, end="")
     for upper, lower in zip(rows[::2], rows[1::2], strict=True):
-        for top, bottom in zip(upper, lower, strict=True):
-            if colour:
-                style = Style(color=_BLACK if top else _WHITE, bgcolor=_BLACK if bottom else _WHITE)
-                drawn.append("▀", style)
-            else:
-                drawn.append(" ▄▀█"[2 * (not top) + (not bottom)])
+        pairs = zip(upper, lower, strict=True)
+        if colour:
+            black = "".join(" ▄▀█"[2 * bool(top) + bool(bottom)] for top, bottom in pairs)
+            drawn.append(black, Style(color=_BLACK, bgcolor=_WHITE))
+        else:
+            drawn.append("".join(" ▄▀█"[2 * (not top) + (not bottom)] for top, bottom in pairs))
         drawn.append("\n")
     return drawn

@@ -177,7 +177,7 @@ def _public(kept: Token) -> JsonObject:
 
 def _words(kept: Token) -> str:
     bound = ", ".join(kept.accounts)
-    return f"scope {kept.scope}" + (f", for {bound} only" if bound else ", for all accounts")
+    return f"scope {kept.scope}, for {bound} only" if bound else f"scope {kept.scope}, for all accounts"
 
 
 def _expiry(given: str | None) -> int | None:

@@ -1,6 +1,13 @@
 """Expected failures. Each says what failed and what to do about it; secrets never get in here."""
 
 
+def reason_of(problem: Exception) -> str:
+    """Return why something could not be read, as people say it: not as Python shows its exceptions."""
+    if isinstance(problem, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (problem.strerror if isinstance(problem, OSError) else "") or str(problem) or type(problem).__name__
+
+
 class WxError(Exception):
     """Base of everything that is expected to go wrong.
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from wxcontroller.core.addresses import parse_ip
 from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
-from wxcontroller.core.errors import BadOption, BadSettings
+from wxcontroller.core.errors import BadOption, BadSettings, reason_of
 from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.limits import DEFAULTS, LIMITS, Limits, parse_limits
 from wxcontroller.core.options import Origin, check_options
@@ -326,7 +326,8 @@ def _read(path: Path) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         raise BadSettings(f"{path}: holds a number or a nesting beyond all measure", "take it out") from None
     except OSError as problem:
-        raise BadSettings(f"{path}: can't be read: {problem}", "make it readable for user wxcontroller") from None
+        why = reason_of(problem)
+        raise BadSettings(f"{path}: can't be read: {why}", "make it readable for user wxcontroller") from None
 
 
 _FIELDS = {entry.name: entry for entry in fields(Settings)}

@@ -21,6 +21,7 @@ from wxcontroller.core.options import OPTIONS
 
 _WAIT = 8.0
 _PROBE = 2.0
+_SOMEBODY = "another program"
 _NOTICED, _HARMFUL = 30.0, 300.0  # seconds that the clock is off
 
 
@@ -38,7 +39,7 @@ def ports(patient: Patient) -> Iterator[Result]:
                 good = False
                 yield fail(
                     "ports",
-                    f"the controller's port {port} is taken{_who(port)}",
+                    f"the controller's port {port} is taken by {_who(port)}",
                     "end that, or give it another: systemctl edit wxcontroller.socket",
                 )
     instances = {unit_of(account.name.instance): account for account in patient.registered}
@@ -49,7 +50,7 @@ def ports(patient: Patient) -> Iterator[Result]:
             good = False
             override = patient.paths.override_file(account.name.instance)
             remedy = f"end that, or give the account another port: {PORT} in {override}"
-            yield fail("ports", f"port {account.port} of {account.name} is taken{_who(account.port)}", remedy)
+            yield fail("ports", f"port {account.port} of {account.name} is taken by {_who(account.port)}", remedy)
     if good:
         yield ok("ports", "no port is taken by another program")
 
@@ -74,9 +75,9 @@ def _who(port: int) -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
+        return _SOMEBODY
     found = re.search(r'\(\("([^"]+)",pid=(\d+)', done.stdout)
-    return f" by {found[1]} (pid {found[2]})" if found else ""
+    return f"{found[1]} (pid {found[2]})" if found else _SOMEBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def _direct(way: _Way) -> Iterator[Result]:
         yield warn("clock", f"{way} does not tell the time", "compare it by hand: timedatectl")
         return
     off = middle - theirs
-    words = f"the clock is {abs(off):.0f} s {'ahead' if off > 0 else 'behind'} of {way}"
+    words = f"the clock is {off:.0f} s ahead of {way}" if off > 0 else f"the clock is {-off:.0f} s behind {way}"
     remedy = "let it be set by the network: timedatectl set-ntp true"
     if abs(off) > _HARMFUL:
         yield fail("clock", words, remedy)

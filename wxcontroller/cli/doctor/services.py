@@ -53,14 +53,14 @@ def units(patient: Patient) -> Iterator[Result]:
         return
     good = True
     for unit, told in found.items():
-        for result in _unit(unit, told):
+        for result in _unit(unit, told, found["wxcontroller.socket"].get("ActiveState") == "active"):
             good = False
             yield result
     if good:
         yield ok("services", "controller, its socket, D-Bus and polkit are there")
 
 
-def _unit(unit: str, told: Mapping[str, str]) -> Iterator[Result]:
+def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[Result]:
     load, active = told.get("LoadState", ""), told.get("ActiveState", "")
     ours = unit.startswith("wxcontroller")
     if load == "not-found":
@@ -75,7 +75,8 @@ def _unit(unit: str, told: Mapping[str, str]) -> Iterator[Result]:
     elif unit == "dbus.service" and active != "active":
         yield fail("services", f"{unit} is {active}: the controller can't ask systemd", f"systemctl start {unit}")
     elif unit == "wxcontroller.service" and active not in ("active", "reloading", "activating"):
-        yield warn("services", f"{unit} is {active}; the next request starts it", f"systemctl start {unit}")
+        words = f"{unit} is {active}; the next request starts it" if listens else f"{unit} is {active}"
+        yield warn("services", words, f"systemctl start {unit}")
     if ours and load == "loaded" and told.get("UnitFileState") == "disabled":
         yield warn("services", f"{unit} is not started at boot", f"systemctl enable {unit}")
     if told.get("NeedDaemonReload") == "yes":

@@ -70,9 +70,9 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
         raise BadUsage("both the account and the passphrase can't come from standard input", "name a file for one")
     api.health()  # it has to be there
     _take_back_what_was_left(api)
-    secret = passphrase(passphrase_file, anew=False)
+    # The file first: nobody is asked for the passphrase of one that is not there.
     with _source(file) as source, _staging() as place:
-        opener = Opener(source, secret)
+        opener = Opener(source, passphrase(passphrase_file, anew=False))
         try:
             found = unpack(opener, place)
             opener.finish()
@@ -221,7 +221,7 @@ def _forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
 def _refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
     if unit.files and wanted is None:
         raise BadUsage(
-            f"{unit.name} has drop-ins of its unit, which systemd obeys as root: " + "; ".join(unit.shown()),
+            f"{unit.name} has drop-ins of its unit, which systemd obeys as root: {'; '.join(unit.shown())}",
             "add --drop-ins to put them in place, or --no-drop-ins to leave them out",
         )
 

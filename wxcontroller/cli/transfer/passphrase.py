@@ -9,6 +9,7 @@ import click
 
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say
+from wxcontroller.core.errors import reason_of
 
 _LEAST = 8
 
@@ -42,7 +43,7 @@ def _read(file: str) -> str:
             return stream.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as problem:
         raise BadUsage(
-            f"the passphrase can't be read from {path}: {problem}", "its first line is the passphrase"
+            f"the passphrase can't be read from {path}: {reason_of(problem)}", "its first line is the passphrase"
         ) from None
 
 
