@@ -71,9 +71,8 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
         raise BadUsage("both the account and the passphrase can't come from standard input", "name a file for one")
     api.health()  # it has to be there
     _take_back_what_was_left(api)
-    secret = passphrase(passphrase_file, anew=False)
     with _source(file) as source, _staging() as place:
-        opener = Opener(source, secret)
+        opener = Opener(source, passphrase(passphrase_file, anew=False))
         try:
             found = unpack(opener, place)
             opener.finish()
