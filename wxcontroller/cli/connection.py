@@ -79,6 +79,7 @@ class Connection:
         self._finder = finder or Finder()
         self._address = (self._host, self._port or (443 if self._secure else 80))
         self._token = self._finder.token(*self._address)
+        self.is_roots = bool(self._finder.roots(*self._address))
         self.port = self._address[1]
         self.is_local = is_loopback(self._host)
         exposed = not (self._secure or self.is_local or insecure)

@@ -75,6 +75,17 @@ def test_a_tunnel_that_is_down_is_not_answered_with_this_machines_accounts(
         assert (done.returncode, done.stdout) == (3, ""), verb
 
 
+def test_accounts_move_on_their_own_machine_only(wxctl: Wxctl, server: Controller, stand_in_program: Path) -> None:
+    """At the end of a tunnel another machine's account would be stopped for the copy of this one's."""
+    program(stand_in_program, "systemctl", "echo 'Listen=127.0.0.1:1 (Stream)'\n")
+    server.add("alice", **RUNNING)
+    for verb in (["export", "alice", "out", "--stop"], ["import", "in"]):
+        done = wxctl(*verb, "--passphrase-file", "x")
+        assert done.returncode == 2, verb
+        assert "is not this machine's controller" in done.stderr
+    assert server.asked == []
+
+
 def test_https_where_nobody_speaks_it(wxctl: Wxctl, server: Controller) -> None:
     done = wxctl("list", "--url", server.url.replace("http://", "https://"))
     assert done.returncode == 3
@@ -96,7 +107,10 @@ def test_a_short_answer_into_a_closed_pipe(wxctl: Wxctl) -> None:
     assert json.loads(wxctl("list", "--json").stdout) == []
 
 
-def test_an_import_looks_for_its_file_before_it_asks(wxctl: Wxctl) -> None:
+def test_an_import_looks_for_its_file_before_it_asks(
+    wxctl: Wxctl, server: Controller, stand_in_program: Path
+) -> None:
+    program(stand_in_program, "systemctl", f"echo 'Listen=127.0.0.1:{server.port} (Stream)'\n")
     done = wxctl("import", "/nonexistent", "--passphrase-file", "/nonexistent-too")
     if os.geteuid() == 0:
         assert "/nonexistent can't be read: No such file or directory" in done.stderr
