@@ -58,6 +58,7 @@ def events(
     """
     if sum(each is not None for each in (since, after, cursor_file)) > 1:
         raise BadUsage("--since, --after and --cursor-file exclude each other", "give one of them")
+    began = int(time.time() * 1e6)
     api = session.api()
     accounts = [_known(api, name) for name in names]
     cursor = _cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
@@ -66,7 +67,7 @@ def events(
     if cursor and not _CURSOR.fullmatch(cursor):
         raise BadUsage("the cursor is none that a stream has given", "begin without one, or with --since")
     if not cursor:
-        cursor = str(int(time.time() * 1e6))  # from now on, also when the first connection is late
+        cursor = str(began)  # from then on, also when the first connection is late
     for shown, event in enumerate(_following(api, accounts, types, cursor), 1):
         if session.json:
             session.emit_line({"cursor": event.cursor, "event": event.body})
