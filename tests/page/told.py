@@ -42,7 +42,7 @@ _HELP = {"command", "group", "option", "argument", "version_option", "ArgumentPa
 _UNSPOKEN = re.compile(
     "|".join(
         (
-            r"^%|^text/|^Bearer |^bold |^must be one of$|Iterator|^(limits|\{1\}) key \{1\}$|^wxctl alert test$",
+            r"^%|^text/|^Bearer |^bold |^must be one of$|Iterator|^(limits|\{1\}) key \{1\}$|^(wxctl alert test|config check)$",
             r"^(a look|deliveries list|wxcontroller on|seconds \{1\}$|client option)|^event of \{1\}$",
             r"^systemctl (daemon-reload|(edit|enable|start|unmask) \{1\})$|has lost \{2\} \{3\}",
             r"systemd has \{1\} \{2\}|^, the last|^wxcontroller-alert|^journalctl -b -u \{1\}$",
@@ -97,9 +97,14 @@ def told() -> list[str]:
 
 def _lines(text: str) -> Iterator[str]:
     for line in text.split("\n"):
-        numbers: dict[str, int] = {}
-        words = line.strip().removeprefix("wxctl: ")
-        yield re.sub(r"\{(\d)\}", lambda found: f"{{{numbers.setdefault(found[1], len(numbers) + 1)}}}", words)
+        yield _numbered(line.strip().removeprefix("wxctl: "))
+
+
+def _numbered(line: str) -> str:
+    """Return a line of several with its own values numbered from 1."""
+    for number, given in enumerate(dict.fromkeys(re.findall(r"\{\d\}", line)), 1):
+        line = line.replace(given, f"{{{number}}}")
+    return line
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
