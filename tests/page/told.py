@@ -4,6 +4,8 @@ With it go the modules of core that only wxctl passes on: they look through file
 """
 
 import ast
+import errno
+import os
 import re
 from collections.abc import Iterator
 
@@ -42,7 +44,8 @@ _HELP = {"command", "group", "option", "argument", "version_option", "ArgumentPa
 _UNSPOKEN = re.compile(
     "|".join(
         (
-            r"^%|^text/|^Bearer |^bold |^must be one of$|Iterator|^(limits|\{1\}) key \{1\}$|^(wxctl alert test|config check)$",
+            r"^%|^text/|^Bearer |^bold |^must be one of$|Iterator|^(limits|\{1\}) key \{1\}$",
+            r"^(wxctl alert test|config check)$",
             r"^(a look|deliveries list|wxcontroller on|seconds \{1\}$|client option)|^event of \{1\}$",
             r"^systemctl (daemon-reload|(edit|enable|start|unmask) \{1\})$|has lost \{2\} \{3\}",
             r"systemd has \{1\} \{2\}|^, the last|^wxcontroller-alert|^journalctl -b -u \{1\}$",
@@ -61,6 +64,9 @@ _MORE = (
     *("queue", "undelivered", "knows", "media", "heard", "controller:", "settings:", "accounts:"),
     *("id", "time", "type", "state", "attempts", "last_error", "last_status"),
     *("pending", "held", "dead", "delivered", "purged", "dropped", "kept", "expired", "nowhere"),
+    *(os.strerror(each) for each in (errno.EEXIST, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EISDIR, errno.ENOTDIR)),
+    *(os.strerror(each) for each in (errno.ENETUNREACH, errno.ETIMEDOUT, errno.EPIPE, errno.ENAMETOOLONG)),
+    *("Name or service not known", "Temporary failure in name resolution"),
     *("ok", "warn", "fail", "account", "program", "alerts", "configuration", "controller", "services", "sandbox"),
     *("boot", "credentials", "disk", "ports", "WeChat", "clock", "scaning", "stop", "Passphrase"),
     *("none", "empty", "{1} s", "{1} min", "{1} h", "{1} d", "{1} ago", "in {1} s"),

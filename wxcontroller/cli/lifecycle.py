@@ -177,7 +177,7 @@ def logout(session: Session, name: str, yes: bool) -> None:
 
 def _is_new(api: Api, account: AccountName) -> bool:
     try:
-        api.account(account)
+        api.options(account)  # its own program need not be asked
     except UnknownAccount:
         return True
     except ControllerUnreachable:

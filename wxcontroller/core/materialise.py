@@ -31,6 +31,7 @@ from wxcontroller.core.errors import (
     TemplateError,
     UnknownAccount,
     WxError,
+    reason_of,
 )
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.limits import DEFAULTS, LIMITS, Limits, shown
@@ -322,7 +323,7 @@ def render_account(account: Account, paths: Paths, template: Path, limits: Limit
         source = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise TemplateError(
-            f"account {account.name}: the template {template} can't be read: {problem}",
+            f"account {account.name}: the template {template} can't be read: {reason_of(problem)}",
             "restore it from the package, or set template_path",
         ) from None
     environment = jinja2.sandbox.SandboxedEnvironment(

@@ -47,7 +47,12 @@ def patient(**options: str) -> Patient:
 
 @pytest.mark.parametrize(
     ("ahead", "level", "words"),
-    [(0, Level.OK, "right"), (50, Level.WARN, "behind"), (-50, Level.WARN, "ahead"), (4000, Level.FAIL, "behind")],
+    [
+        (0, Level.OK, "right"),
+        (50, Level.WARN, "s behind http"),
+        (-50, Level.WARN, "s ahead of http"),
+        (4000, Level.FAIL, "s behind http"),
+    ],
 )
 def test_the_clock_by_wechats(ahead: float, level: Level, words: str) -> None:
     with wechat(ahead) as url:

@@ -1,12 +1,19 @@
 """events: what is shown, how it goes on after a break, and where a reader was."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import RUNNING, Controller
+from wxcontroller.cli.serversent import followed
+from wxcontroller.core.errors import ControllerUnreachable
 from wxcontroller.core.jsontypes import JsonObject
 
 HEARTBEAT = "id: 100\nevent: heartbeat\ndata: {}\n\n"
@@ -54,6 +61,22 @@ def test_after_a_break_it_goes_on_where_it_was(wxctl: Wxctl, server: Controller)
     assert ids == ["5f3a9c01-1", "5f3a9c01-2", "5f3a9c01-3"]
     assert server.cursors[1] == "100.alice=5f3a9c01-2"
     assert "trying again" in done.stderr
+
+
+def test_a_break_is_told_once_and_not_at_each_try(capsys: pytest.CaptureFixture[str]) -> None:
+    tries = iter((False, False, False, True, False, True))
+
+    @contextmanager
+    def connect(_: str) -> Iterator[HTTPResponse]:
+        if not next(tries):
+            raise ControllerUnreachable("the controller is away")
+        yield cast(HTTPResponse, BytesIO(f"{event(1)}{event(2)}".encode()))
+
+    sent = followed(connect, "")
+    assert [next(sent).kind for _ in range(3)]
+    told = capsys.readouterr().err.splitlines()
+    away, ended = "wxctl: the controller is away; trying again", "wxctl: the stream has ended; trying again"
+    assert told == [away, ended, away]
 
 
 def test_a_cursor_is_kept_in_a_file(wxctl: Wxctl, server: Controller, tmp_path: Path) -> None:

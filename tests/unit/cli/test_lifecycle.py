@@ -33,12 +33,13 @@ def test_start_sends_options(wxctl: Wxctl, server: Controller) -> None:
         "--post-api", "http://127.0.0.1:1/in?x=1", "--driver", "web",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert server.asked[0] == (
+    [asked] = [each for each in server.asked if each[0] == "POST"]
+    assert asked == (
         "POST",
         "/v1/accounts/alice/start",
         {"send_interval": "5", "http_agent": "a=b c", "post_api": "http://127.0.0.1:1/in?x=1", "driver": "web"},
     )
-    assert len(server.asked) == 1  # --no-wait does not look again
+    assert server.asked[-1] == asked  # --no-wait does not look again
 
 
 def test_an_options_value_can_come_from_a_file_or_stdin(wxctl: Wxctl, server: Controller) -> None:
@@ -48,7 +49,7 @@ def test_an_options_value_can_come_from_a_file_or_stdin(wxctl: Wxctl, server: Co
         server.asked.clear()
         done = wxctl("start", "alice", "--no-wait", "-o", given, stdin=stdin)
         assert done.returncode == 0, done.stderr
-        assert server.asked[0][2] == {"proxy": "http://u:p@h:3128"}
+        assert server.asked[-1][2] == {"proxy": "http://u:p@h:3128"}
     done = wxctl("start", "alice", "-o", "proxy=@/nonexistent")
     assert done.returncode == 2
     assert "/nonexistent" in done.stderr
@@ -143,7 +144,9 @@ def test_chinese_name_is_percent_encoded(wxctl: Wxctl, server: Controller) -> No
     server.script = [RUNNING]
     done = wxctl("start", "小店 一号")
     assert done.returncode == 0, done.stderr
-    assert server.asked[0][1] == "/v1/accounts/%E5%B0%8F%E5%BA%97%20%E4%B8%80%E5%8F%B7/start"
+    assert [path for method, path, _ in server.asked if method == "POST"] == [
+        "/v1/accounts/%E5%B0%8F%E5%BA%97%20%E4%B8%80%E5%8F%B7/start"
+    ]
     assert "小店 一号 is running" in done.stdout
 
 
@@ -268,8 +271,28 @@ def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, server: Controller
     terminal.until("alice is running as 爱丽丝")
     assert terminal.end() == 0
     # Black on white whatever the terminal's own colours are.
-    assert "\x1b[38;5;231;48;5;231m▀" in terminal.seen
+    assert "\x1b[38;5;16;48;5;231m  " in terminal.seen
     assert "● scanning" in re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen)
+
+
+def test_a_code_that_waits_to_be_scanned_is_not_drawn_again_and_again(wxctl: Wxctl, server: Controller) -> None:
+    """Over a slow line it would flicker."""
+    server.script = [SCANNING] * 12 + [RUNNING]
+    terminal = Terminal(wxctl, "start", "alice")
+    terminal.until("alice is running")
+    assert terminal.end() == 0
+    assert sum(method == "GET" and path.endswith("/alice") for method, path, _ in server.asked) >= 12
+    assert len(terminal.seen.encode()) < 12_000  # the code twice, and the rest
+
+
+def test_start_says_that_an_account_is_new(wxctl: Wxctl, server: Controller) -> None:
+    """Its name may be a slip of the hand."""
+    server.add("alice", **GONE)
+    assert "new account" not in wxctl("start", "alice", "--no-wait").stderr
+    assert (
+        "alcie is a new account; if that was a slip: wxctl remove alcie"
+        in wxctl("start", "alcie", "--no-wait").stderr
+    )
 
 
 @pytest.mark.parametrize("size", [(50, 30), (12, 100)])

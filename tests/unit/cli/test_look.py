@@ -21,6 +21,7 @@ def _width(text: str) -> int:
 
 
 def test_list_aligns_chinese_names(wxctl: Wxctl, server: Controller) -> None:
+    # As the controller lists them: by instance, which the last one's name is not.
     server.add("alice", **RUNNING)
     server.add("我的小店", **SCANNING)
     server.add("b", **GONE)
@@ -29,7 +30,7 @@ def test_list_aligns_chinese_names(wxctl: Wxctl, server: Controller) -> None:
     head, *rows = done.stdout.splitlines()
     assert head.split() == ["NAME", "STATE", "SINCE", "PORT", "USER", "STATUS"]
     columns = {
-        _width(row[: row.index(word)]) for row, word in zip(rows, ("running", "scanning", "stopped"), strict=True)
+        _width(row[: row.index(word)]) for row, word in zip(rows, ("running", "stopped", "scanning"), strict=True)
     }
     assert columns == {_width(head[: head.index("STATE")])}
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())
@@ -160,6 +161,8 @@ def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: 
         stand_in_program,
         "systemctl",
         f"case \"$*\" in *=Listen*) echo 'Listen={nobody.removeprefix('http://')} (Stream)';; "
+        "*show*wxclient@bob.service*) echo ActiveState=failed; echo SubState=failed; echo StatusText=gone; "
+        "echo StateChangeTimestamp=@1700000000;; "
         "*show*wxclient@alice.service*) echo ActiveState=active; echo SubState=running; "
         "echo StatusText=running as 爱丽丝; echo MainPID=99;; *list-units*) "
         'echo \'[{"unit":"wxclient@bob.service","active":"failed","sub":"failed"}]\';; *) exit 1;; esac\n',
@@ -169,7 +172,10 @@ def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: 
     assert "wxclient@alice.service: active (running): running as 爱丽丝" in done.stdout
     assert "can't be reached" in done.stderr
     done = wxctl("status", "--json")
-    assert json.loads(done.stdout)[0]["unit_state"] == "failed"
+    [bob] = json.loads(done.stdout)
+    assert (bob["name"], bob["unit_state"], bob["status"], bob["since"]) == ("bob", "failed", "gone", 1700000000)
+    alice = json.loads(wxctl("status", "alice", "--json").stdout)
+    assert (alice["name"], alice["pid"]) == ("alice", 99)
     assert done.returncode == 3
     program(stand_in_program, "systemctl", "echo 'System has not been booted with systemd' >&2; exit 1\n")
     done = wxctl("status", "alice")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import RUNNING, Controller
+from wxcontroller.cli.connection import Connection
+from wxcontroller.cli.errors import Unanswered
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,24 @@ def test_other_words_for_verbs(wxctl: Wxctl, typed: str, meant: str) -> None:
     assert done.returncode == 2
     assert f"No such command '{typed}'. Did you mean {meant}?" in done.stderr
     assert "Did you mean" not in wxctl("qqqqqq").stderr
+
+
+def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> None:
+    for arguments in (["--json", "list", "--bogus"], ["list", "--bogus", "--json"], ["list", "--json", "--bogus"]):
+        done = wxctl(*arguments)
+        error = json.loads(done.stderr)["error"]
+        assert (done.returncode, error["code"], error["remedy"]) == (2, "usage", "see: wxctl list --help")
+    assert "see: wxctl token create --help" in wxctl("token", "create", "--json").stderr
+    assert "{" not in wxctl("send", "alice", "--", "--json").stderr
+
+
+def test_another_machines_controller_is_not_started_here(wxctl: Wxctl) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as silent:
+        connection = Connection(f"http://127.0.0.2:{silent.getsockname()[1]}")
+        connection.is_local = False  # as an address of another machine
+        with pytest.raises(Unanswered) as told:
+            connection.call("GET", "/v1/health", wait=0.2)
+    assert told.value.remedy.startswith("on 127.0.0.2: systemctl status wxcontroller.socket")
 
 
 def test_help_is_help(wxctl: Wxctl) -> None:

@@ -1,0 +1,171 @@
+"""What wxctl tells people is Chinese where they read Chinese; what it tells programs is English everywhere."""
+
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.page.said import sentences
+from tests.page.texts import compiled
+from tests.page.told import told
+from tests.unit.cli.conftest import Wxctl, program
+from tests.unit.cli.standin import DOWN, PARKED, RUNNING, SCANNING, Controller
+from wxcontroller.cli.language import LOCALE, columns
+from wxcontroller.core.said import LOCALE as SAID
+from wxcontroller.core.said import Sayer, entries
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+# Two English words in a row that are no name, option, command or address: something was left as it was.
+ENGLISH = re.compile(r"(?<![\w/.:=\"'-])[a-z]{2,} [a-z]{2,}(?![\w/.:=@-])")
+COMMAND = re.compile(r"(wxctl|systemctl|journalctl) [^；。，）\n]*")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def catalogs() -> None:
+    compiled()
+    for catalog in LOCALE.rglob("messages.po"):
+        subprocess.run(["msgfmt", "--check", "-o", catalog.with_suffix(".mo"), catalog], check=True)
+
+
+@pytest.fixture
+def chinese(wxctl: Wxctl) -> Wxctl:
+    wxctl.environment["LC_ALL"] = "zh_CN.UTF-8"
+    return wxctl
+
+
+def left(words: str) -> list[str]:
+    return ENGLISH.findall(COMMAND.sub("", words))
+
+
+@pytest.fixture(scope="module")
+def sayer() -> Sayer:
+    return Sayer({**entries("said", SAID, ["zh_CN"]), **entries("told", LOCALE, ["zh_CN"])})
+
+
+def test_each_sentence_is_known_again_with_its_values(sayer: Sayer) -> None:
+    for english in [*told(), *sentences()]:
+        given = re.sub(r"\{(\d)\}", r"VALUE\1", english)
+        shown = sayer.say(given)
+        assert sorted(re.findall(r"VALUE\d", shown)) == sorted(re.findall(r"VALUE\d", given)), shown
+        if CHINESE.search(sayer.say(english)):
+            assert CHINESE.search(shown), given
+
+
+@pytest.mark.parametrize(
+    ("english", "shown"),
+    [
+        (
+            "no phone scanned any of the QR codes: none of 10 QR codes led to a login; start the account again to get "
+            "new ones",
+            "没有手机扫描二维码：10 个二维码都没有完成登录；再次启动帐号可得到新的二维码",
+        ),
+        ("the moon is in the way", "the moon is in the way"),  # not ours: it is shown as it came
+        ("tides: the moon is in the way", "tides: the moon is in the way"),
+        ("", ""),
+    ],
+)
+def test_sentences_in_sentences(sayer: Sayer, english: str, shown: str) -> None:
+    assert sayer.say(english) == shown
+
+
+def test_list_is_chinese_and_aligned(chinese: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    server.add("bob", **PARKED)
+    server.add("我的小店", **SCANNING)
+    done = chinese("list")
+    assert done.returncode == 0
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == ["名称", "状态", "持续", "端口", "用户", "说明"]
+    places = {
+        columns(row[: row.index(word)]) for row, word in zip(rows, ("运行中", "已放弃", "等待扫码"), strict=True)
+    }
+    assert places == {columns(head[: head.index("状态")])}
+    assert "5 分钟" in rows[0]
+    assert left("\n".join(rows)) == []
+
+
+def test_status_is_chinese_with_the_remedy(chinese: Wxctl, server: Controller) -> None:
+    server.add("bob", **PARKED)
+    done = chinese("status", "bob")
+    assert done.returncode == 6
+    assert done.stdout.startswith("bob：已放弃\n")
+    colons = {columns(line[: line.index(": ")]) for line in done.stdout.splitlines()[1:] if ": " in line}
+    assert colons == {11}
+    assert left(done.stdout) == []
+    assert chinese("status").stdout.splitlines()[-1].strip() == "解决后：wxctl start bob"
+
+
+def test_what_is_wrong_is_told_in_chinese(chinese: Wxctl, server: Controller, nobody: str) -> None:
+    unknown = chinese("stop", "nobody")
+    assert (unknown.returncode, unknown.stderr) == (4, "wxctl: 没有帐号 nobody\n  wxctl list 显示所有帐号\n")
+    bad = chinese("add", "a/b")
+    assert bad.returncode == 2
+    assert left(bad.stderr) == []
+    misspelt = chinese("strat", "alice")
+    assert "没有命令 'strat'。是否指 start？" in misspelt.stderr
+    away = chinese("events", "--since", "nonsense")
+    assert away.stderr.startswith("wxctl: --since nonsense 不是时间\n")
+    gone = chinese("send", "alice", "x", "y", "--url", nobody)
+    assert f"无法连接 {nobody} 的控制器：连接被拒绝" in gone.stderr
+    assert left(gone.stderr) == []
+
+
+def test_a_start_is_told_in_chinese(chinese: Wxctl, server: Controller) -> None:
+    server.script = [SCANNING, RUNNING]
+    done = chinese("start", "alice")
+    assert done.returncode == 0
+    assert "alice：等待扫码" in done.stdout
+    assert "alice：二维码已就绪；显示它：wxctl qr alice" in done.stdout
+    assert done.stdout.splitlines()[-1] == "alice 运行中，用户 爱丽丝"
+    assert left(done.stdout + done.stderr) == []
+    assert chinese("stop", "alice").stdout == "alice 已停止\n"
+    assert chinese("set", "alice", "lang=zh_CN").stdout == "alice：已保存 lang\n"
+
+
+def test_deliveries_alerts_and_doctor_are_chinese(chinese: Wxctl, server: Controller, stand_in_program: Path) -> None:
+    server.add("alice", **RUNNING)
+    server.add("bob", **DOWN)
+    server.deliveries = {
+        "deliveries": [
+            {"id": "5f-1", "time": 1, "type": "receive_message", "state": "dead", "attempts": 3, "last_error": ""}
+        ],
+        "accounts": [{"account": "alice", "pending": 1, "dead": 2, "dropped": 3, "dropped_at": int(time.time())}],
+        "dead": 1,
+    }
+    found = chinese("deliveries", "list", "alice")
+    assert found.stdout.splitlines()[0] == "alice → 不发送（没有 post_api）：0 条等待，1 条死信，0 条丢失"
+    assert found.stdout.splitlines()[1].split() == ["ID", "时间", "类型", "状态", "次数", "下次", "最近的错误"]
+    assert "死信" in found.stdout.splitlines()[2]
+    assert chinese("deliveries", "list").stdout.split()[:7] == [
+        *("帐号", "等待", "死信", "丢失", "最早的", "发往", "最近的错误")
+    ]
+    server.alerts = [{"channels": {"mail": {"waiting": 0, "last": None}}, "problems": []}]
+    assert chinese("alert", "status").stdout == "mail: 还没有发送过\n"
+    program(stand_in_program, "systemctl", "exit 1\n")
+    doctor = chinese("doctor").stdout
+    assert "故障  帐号：bob 应在运行，却没有" in doctor
+    assert (
+        "alice 丢失了 3 条上报，最近一次在 0 秒前" in doctor or "alice 丢失了 3 条上报，最近一次在 1 秒前" in doctor
+    )
+    assert "正常  程序：1 个运行中的帐号有应答" in doctor
+
+
+def test_json_is_english(chinese: Wxctl, server: Controller, nobody: str) -> None:
+    server.add("bob", **PARKED)
+    for arguments in (["list"], ["status", "bob"], ["doctor"]):
+        assert not CHINESE.search(re.sub("爱丽丝|小店", "", chinese(*arguments, "--json").stdout)), arguments
+    for arguments in (["stop", "nobody"], ["list", "--bogus"], ["list", "--url", nobody], ["start"]):
+        failed = chinese(*arguments, "--json")
+        error = json.loads(failed.stderr)["error"]
+        assert error["exit_code"] == failed.returncode
+        assert not CHINESE.search(failed.stderr), arguments
+
+
+@pytest.mark.parametrize("language", ["C.UTF-8", "fr_FR.UTF-8"])
+def test_others_are_told_in_english(chinese: Wxctl, server: Controller, language: str) -> None:
+    chinese.environment["LC_ALL"] = language
+    server.add("bob", **PARKED)
+    assert not CHINESE.search(chinese("status", "bob").stdout + chinese("stop", "nobody").stderr)
