@@ -14,7 +14,12 @@ from wxcontroller.core.names import parse_name
 
 LINK = "https://login.weixin.qq.com/l/AbCdEfGhIj=="
 _START = {"unit_state": "active", "unit_sub": "running"}
-SCANNING: JsonObject = {**_START, "login_state": "scanning", "qrcode": True, "status": "scan the QR code, 1 of 10"}
+SCANNING: JsonObject = {
+    **_START,
+    "login_state": "scanning",
+    "qrcode": True,
+    "status": "waiting for a scan of QR code 1 of 10",
+}
 CONFIRMING: JsonObject = {**_START, "login_state": "confirming", "status": "confirm on the phone"}
 RUNNING: JsonObject = {
     **_START,

@@ -19,7 +19,7 @@ def test_start_follows_the_states_until_running(wxctl: Wxctl, server: Controller
     server.script = [SCANNING, SCANNING, CONFIRMING, RUNNING]
     done = wxctl("start", "alice")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("alice: scanning: scan the QR code, 1 of 10") == 1
+    assert done.stdout.count("alice: scanning: waiting for a scan of QR code 1 of 10") == 1
     assert "alice: confirming" in done.stdout
     assert done.stdout.endswith("alice is running as 爱丽丝\n")
     assert LINK not in done.stdout + done.stderr  # lines without a terminal end in logs
