@@ -39,8 +39,9 @@ deb: deps ## build the packages into dist/
 run: deb ## see it work: a booted host, the packages installed, a narrated walk-through (RUN_ARGS=--exit: then leave)
 	@exec $(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
 
-docs: ## write docs/reference from the code's own tables
+docs: ## write docs/reference and docs/zh/reference from the code's own tables
 	$(PYTHON) -m tests.reference
+	$(PYTHON) -m tests.reference_zh
 
 test: deb ## everything: lint, unit, contract and system tests
 	exec $(PYTEST) tests $(SIDE_BY_SIDE) --durations=15 </dev/null
@@ -63,9 +64,10 @@ torture: deb ## long runs: a million inputs, 10,000 messages while all breaks, 2
 		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) \
 		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
 
-bench: deb ## figures of one account in a booted host
+bench: deb ## figures in a booted host: of one account, and of the page with 300
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null
 	$(PYTHON) -m bench.load dist/*.deb </dev/null
+	$(PYTHON) -m bench.page dist/*.deb </dev/null
 
 clean: ## remove what was built and cached here, and the test host's base tree
 	@running=$$($(PYTHON) -m tests.system.host list); [ -z "$$running" ] || \

@@ -1,5 +1,7 @@
 """Writes docs/reference, and lists within other pages, from the tables that the code itself goes by; `make docs`.
 
+What is in Chinese is in tests/reference_zh.py.
+
 tests/unit/cli/test_reference.py holds the pages to what this makes.
 """
 
@@ -25,7 +27,7 @@ from wxcontroller.core.targets import Targets
 ROOT = Path(__file__).resolve().parents[1]
 _WRAPPER = textwrap.TextWrapper(118, break_long_words=False, break_on_hyphens=False)
 PLACE = ROOT / "docs/reference"
-_MADE = "<!-- Made from the code by `make docs`: change it there. -->"
+MADE = "<!-- Made from the code by `make docs`: change it there. -->"
 # What reports of events have in `params`, and when they come.
 EVENTS: Mapping[str, tuple[str, str]] = {
     "login": (
@@ -72,10 +74,15 @@ def code(text: object) -> str:
     return f"`{text}`" if str(text) else ""
 
 
+def keys(of: type[Settings] | type[AlertSettings]) -> Mapping[str, str]:
+    """Return what is said of each key that is no table itself."""
+    tables = ("alerts", "client", "limits")
+    return {entry.name: entry.metadata["doc"] for entry in fields(of) if entry.name not in tables}
+
+
 def settings() -> str:
     def rows(of: type[Settings] | type[AlertSettings]) -> list[tuple[str, ...]]:
-        shown = [entry for entry in fields(of) if entry.name not in ("alerts", "client", "limits")]
-        return [(code(each.name), code(toml(getattr(of(), each.name))), each.metadata["doc"]) for each in shown]
+        return [(code(name), code(toml(getattr(of(), name))), said) for name, said in keys(of).items()]
 
     return document(
         "# Settings",
@@ -218,7 +225,7 @@ def states() -> str:
     login = [(code(state), code(state.word), words[state.name]) for state in LoginState]
     return document(
         "# States",
-        "An account has three: what is wanted, what its unit is in, and where its login is.",
+        "An account has three states: what is wanted, that of its unit, and that of its login.",
         "## Login",
         "`login_state` under `/v1` and in wxctl; `state` under `/openwx`, in reports and in the state file, where "
         "words are the original's.",
@@ -247,10 +254,10 @@ def events() -> str:
     ]
     return document(
         "# Events",
-        'Reports with `"post_type": "event"`: `event` is the name, `params` a list. Those that are not reported by '
-        "default are when the option `post_event_list` names them. What `check_event` hands out is marked. "
-        "`receive_message` and `send_message` are in [kinds of messages](../messages.md); how all of them arrive "
-        "is in [events and their delivery](../deliveries.md).",
+        'Reports with `"post_type": "event"`: `event` is the name, `params` a list. Those without a "yes" under "by '
+        'default" are reported when the option `post_event_list` names them. The last column marks what '
+        "`check_event` hands out. `receive_message` and `send_message` are in [kinds of messages](../messages.md); "
+        "how all of them arrive is in [events and their delivery](../deliveries.md).",
         table(["event", "params", "when", "by default", "check_event"], rows),
     )
 
@@ -260,15 +267,10 @@ def yes(is_so: bool) -> str:
 
 
 def journal() -> str:
-    catalog = (ROOT / "systemd/wxcontroller.catalog").read_text(encoding="utf-8")
-    parts = []
-    for event in Event:
-        entry = catalog.partition(f"-- {MESSAGE_IDS[event]}\n")[2].partition("\n-- ")[0]
-        head, _, words = entry.partition("\n\n")
-        subject = re.search(r"^Subject: (.*)$", head, re.MULTILINE)
-        assert subject, f"{event} is not in the catalog"
-        told = subject[1].replace("@WX_ACCOUNT@", "NAME").replace("@WX_STATE@", "STATE")
-        parts.append(f"## {event}\n\n{told}. `MESSAGE_ID={MESSAGE_IDS[event]}`\n\n{words.strip()}")
+    parts = [
+        f"## {event}\n\n{told}. `MESSAGE_ID={MESSAGE_IDS[event]}`\n\n{words}"
+        for event, told, words in explained("wxcontroller.catalog")
+    ]
     return document(
         "# Journal",
         "Lines that matter have the field `WX_EVENT`, with one of the words below: `journalctl WX_EVENT=parked`, "
@@ -278,11 +280,22 @@ def journal() -> str:
     )
 
 
+def explained(catalog: str) -> Iterable[tuple[Event, str, str]]:
+    """Yield what a catalog says of each event: its subject and its words."""
+    text = (ROOT / "systemd" / catalog).read_text(encoding="utf-8")
+    for event in Event:
+        entry = text.partition(f"-- {MESSAGE_IDS[event]}\n")[2].partition("\n-- ")[0]
+        head, _, words = entry.partition("\n\n")
+        subject = re.search(r"^Subject: (.*)$", head, re.MULTILINE)
+        assert subject, f"{event} is not in the catalog"
+        yield event, subject[1].replace("@WX_ACCOUNT@", "NAME").replace("@WX_STATE@", "STATE"), words.strip()
+
+
 def exit_codes() -> str:
     return document(
         "# Exit codes",
-        "Of wxctl, which with `--json` tells the word too; `wxcontroller` and the accounts' programs end with those "
-        "of them that apply. systemd does not try again after 2 and 78.",
+        "These are wxctl's; with `--json` it tells the word, too. `wxcontroller` and the accounts' programs end with "
+        "those of them that apply. systemd does not try again after 2 and 78.",
         table(
             ["code", "word", "what it says"],
             [(str(number), code(word), said) for number, (word, said) in sorted(EXITS.items())],
@@ -310,7 +323,7 @@ def errors() -> str:
         "what to do for people. Those of `/openwx` are in [compatibility](../compatibility.md) and "
         "[sends](../sends.md).",
         table(["status", "code", "what it says"], sorted(rows)),
-        "Told where they happen, outside of that table: " + ", ".join(code(word) for word in others) + ".",
+        "There are others, which are told where they happen: " + ", ".join(code(word) for word in others) + ".",
         "Anything else that is expected to fail is status 500, code `failed`. What is not expected is `internal`, "
         "with a number that the journal has too.",
     )
@@ -343,7 +356,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def page(name: str) -> str:
     """Return a page's whole text."""
-    return f"{_MADE}\n\n{PAGES[name]()}\n"
+    head, _, rest = PAGES[name]().partition("\n\n")
+    return f"{MADE}\n\n{head}\n\n[中文](../zh/reference/{name}.md)\n\n{rest}\n"
 
 
 def main() -> None:

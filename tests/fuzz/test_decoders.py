@@ -88,10 +88,11 @@ _OWN: dict[str, str] = {
     "wxcontroller.controller.v1.options": "options as they are stored, checked by 'options'",
     "wxcontroller.controller.page.assets": "texts in its own scripts",
     "wxcontroller.cli.credential": "root's own file, read as root alone",
+    "wxcontroller.cli.transfer.staging": "root's own file, in a directory that root alone can enter",
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
     "wxcontroller.client.resuming": "names a file that was fetched just now",
     "wxcontroller.client.reporting": "the option post_message_filter, checked by 'options'",
-    "wxcontroller.controller.v1.client": "read as in 'state files'",
+    "wxcontroller.controller.told": "read as in 'state files'",
     "wxcontroller.drivers.web.transport": "the option server, checked by 'options'",
     "wxcontroller.controller.proxy": "the address of an account on this machine, made here",
 }

@@ -1,6 +1,7 @@
 """The tree keeps to the plan's layers: a package imports from itself and from what its line names."""
 
 import ast
+import graphlib
 import re
 import sys
 import tomllib
@@ -66,6 +67,24 @@ def test_packages_keep_to_their_layer() -> None:
             if name.split(".")[0] == "wxcontroller" and layer(name) not in allowed:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert wrong == []
+
+
+def module_of(name: str) -> str:
+    """The module of ours that an imported name is or stands in, "" for what is not ours."""
+    parts = name.split(".") if name.startswith("wxcontroller.") else []
+    for end in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:end])
+        if place.with_suffix(".py").is_file() or (place / "__init__.py").is_file():
+            return ".".join(parts[:end])
+    return ""
+
+
+def test_no_module_comes_round_to_itself() -> None:
+    graph = {}
+    for path in modules():
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {module_of(one) for _, one in imports(path)} - {name, ""}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_routes_to_wechat_know_nothing_of_each_other() -> None:

@@ -35,7 +35,8 @@ def roff(page: Path) -> str:
 
 def content(page: Path) -> list[str]:
     """What has to be the same in both languages, section by section, a line each."""
-    text = roff(page).replace("\\&", "")
+    # A document that is there in Chinese is named in Chinese.
+    text = roff(page).replace("\\&", "").replace("/doc/wxcontroller/zh/", "/doc/wxcontroller/")
     parts = re.split(r"^\.SH .*\n", text, flags=re.MULTILINE)[1:]
     return [
         f"section {number}, {line}" for number, part in enumerate(parts, 1) for line in ("begins", *section(part))

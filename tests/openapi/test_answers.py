@@ -155,10 +155,12 @@ async def test_systemd_that_does_not_answer(caller: Caller) -> None:
 # -- the event log
 
 
-async def first_of(caller: Caller, path: str, query: Mapping[str, str], own_port: bool = False) -> bytes:
+async def first_of(
+    caller: Caller, path: str, query: Mapping[str, str], own_port: bool = False, **parts: str
+) -> bytes:
     """Open a stream and return its beginning."""
     base = f"http://127.0.0.1:{caller.port}" if own_port else caller.made.url
-    url = URL(base).with_path(path).with_query(query)
+    url = URL(base).with_path(path.format(**parts)).with_query(query)
     async with asyncio.timeout(PATIENCE), caller.web.get(url, headers={"Accept": "text/event-stream"}) as answer:
         kind, begun = answer.headers["Content-Type"], await answer.content.readuntil(b"\n\n")
         (caller.own if own_port else caller.judge).judge("GET", path, answer.status, kind, begun)
@@ -194,6 +196,7 @@ async def test_the_end_of_a_journal(caller: Caller) -> None:
     async with helper(caller.made.paths, line("logged in", PRIORITY="6", WX_EVENT="login")):
         assert (await caller.call("GET", path, {"lines": "5"}, name="alice"))[0] == 200
         assert (await caller.call("GET", path, {"lines": "many"}, name="alice"))[0] == 400
+        assert b"retry: " in await first_of(caller, path, {"lines": "0"}, name="alice")
     assert (await caller.call("GET", path, name="nobody"))[0] == 404
 
 

@@ -141,6 +141,6 @@ async def test_it_is_a_page_to_read(tmp_path: Path) -> None:
     assert " style=" not in page
     judge = Judge(of_controller())
     for method, path in judge.operations():
-        assert f'<section id="{text(judge.operation(method, path)["operationId"])}">' in page
+        assert f' id="{text(judge.operation(method, path)["operationId"])}"' in page
     for name in obj(obj(judge.document["components"])["schemas"]):
-        assert f'<section id="schema-{name}">' in page
+        assert f'<section id="schema-{name}" class="card">' in page

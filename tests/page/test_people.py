@@ -13,8 +13,8 @@ from tests.system.host import Host
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 TABS = ("events", "people", "deliveries", "journal", "options")
 HERE = Path(__file__).parent
-# Controls without a name for a screen reader, and text that is hard to read on what is behind it.
-UNNAMED, PALE = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js"))
+# Controls without a name for a screen reader, text that is hard to read on what is behind it, or stands on another.
+UNNAMED, PALE, SPILT = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js", "spilt.js"))
 INSIDE = ("#events li", "#people li", "#deliveries li", "#journal li", "#options dt")
 
 
@@ -50,6 +50,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
         assert wide <= width, f"{what} is {wide} pixels wide"
         assert browser.script(PALE) == [], what
         assert browser.script(UNNAMED) == [], what
+        assert browser.script(SPILT) == [], what
         browser.picture(f"{tag}-{what}")
 
     browser.open()
@@ -75,6 +76,41 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
     looked_at("confirm")
     browser.click("#confirm-no")
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_options_say_what_they_mean(browser: Browser, language: str) -> None:
+    browser.open("#/a/runs")
+    browser.click("#tab-options")
+    meaning = {"en": "Where reports are posted", "zh-CN": "上报推送到哪里"}[language]
+    assert meaning in browser.find("#options div", "post_api").text
+    browser.click("#all-options")
+    browser.find("#options div", "qrcode_count_max")
+    silent = "return [...document.querySelectorAll('#options .meaning')].filter((one) => !one.textContent).length"
+    assert browser.script(silent) == 0
+
+
+def test_advice_leads_to_the_tab_it_speaks_of(browser: Browser) -> None:
+    browser.open("#/a/runs")
+    browser.click("#account-advice button", "Deliveries")
+    browser.find("#deliveries .state.bad", "dead letter")
+    assert focused(browser) == "tab-deliveries"
+    browser.open("#/a/a-rather-long-name-of-bot-1")
+    browser.click("#account-advice button", "Journal")
+    browser.find("#journal li", "Stopped wxclient@")
+    assert focused(browser) == "tab-journal"
+    assert browser.complaints() == []
+
+
+def test_on_a_phone_numbers_stand_under_their_labels(browser: Browser) -> None:
+    browser.size(360)
+    browser.open()
+    browser.until(lambda: "MB" in browser.text("#rows [data-account=runs]"), "memory")
+    sides = browser.script(
+        "return [...document.querySelectorAll('#rows [data-account=runs] td[data-label]')]"
+        ".filter((cell) => cell.checkVisibility()).map((cell) => getComputedStyle(cell).textAlign)"
+    )
+    assert set(sides) == {"left"}
 
 
 def focused(browser: Browser) -> str:
@@ -118,6 +154,8 @@ def test_with_the_keyboard_alone(browser: Browser) -> None:
     browser.find("#options dt")
     browser.press(Keys.ARROW_RIGHT)
     assert focused(browser) == "tab-events"
+    browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
+    assert focused(browser) == "Deliveries"  # where the advice leads
     browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
     assert focused(browser) == "remove"
     browser.press(Keys.ENTER)

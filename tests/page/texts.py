@@ -9,10 +9,23 @@ from pathlib import Path
 
 import jinja2
 
+from tests.page.said import sentences
+from wxcontroller.controller.page.api import meanings
 from wxcontroller.controller.page.assets import texts_of
 
 PAGE = Path(__file__).parents[2] / "wxcontroller/controller/page"
 CATALOGS = sorted(PAGE.glob("locale/*/LC_MESSAGES/*.po"))
+
+
+def wanted(catalog: Path) -> list[str]:
+    """Return what has to be in a catalog, in a fixed order."""
+    match catalog.stem:
+        case "said":  # by programs
+            return sentences()
+        case "described":  # in the document of the API
+            return sorted(meanings())
+        case _:
+            return texts()
 
 
 def texts() -> list[str]:
@@ -29,10 +42,10 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def template() -> str:
-    """Return a .pot file."""
+def template(catalog: Path) -> str:
+    """Return a .pot file for a catalog."""
     head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
-    return head + "".join(f'\nmsgid {quoted(text)}\nmsgstr ""\n' for text in texts())
+    return head + "".join(f'\nmsgid {quoted(text)}\nmsgstr ""\n' for text in wanted(catalog))
 
 
 def compiled() -> None:
@@ -42,10 +55,10 @@ def compiled() -> None:
 
 
 def main() -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".pot", encoding="utf-8") as pot:
-        pot.write(template())
-        pot.flush()
-        for path in CATALOGS:
+    for path in CATALOGS:
+        with tempfile.NamedTemporaryFile("w", suffix=".pot", encoding="utf-8") as pot:
+            pot.write(template(path))
+            pot.flush()
             command = [
                 "msgmerge",
                 "-q",

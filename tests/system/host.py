@@ -44,7 +44,8 @@ ENVIRONMENT = {
 # serves before and after they are built.
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,python3,python3-aiohttp,"
-    "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,"
+    "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,caddy,exim4-daemon-light,"
+    "bash-completion,zsh,fish,"
     "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography"
 )
 # A base tree that nobody has booted for so long goes when another is made.
@@ -357,8 +358,8 @@ def make_base() -> Path:
         making = WORK / f"making-{key}"
         shutil.rmtree(making, ignore_errors=True)
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}"]
-        # Only started by the tests that put it in front.
-        command += ["--customize-hook=chroot $1 systemctl disable nginx.service"]
+        # Only started by the tests that need them.
+        command += ["--customize-hook=chroot $1 systemctl disable nginx caddy exim4"]
         command += ["--aptopt=Acquire::Languages none", "trixie", str(making)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode != 0:

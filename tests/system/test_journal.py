@@ -1,8 +1,13 @@
 """The reader of accounts' journals: the controller gets what accounts' units have said, and nobody anything else."""
 
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+
 import pytest
 
-from tests.system.actors import Caller, Phone, use_sandbox
+from tests.system.actors import Caller, Json, Phone, until, use_sandbox
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
@@ -30,6 +35,25 @@ def account(host: Host) -> None:
 
 def asked(host: Host, question: str, user: str = "wxcontroller") -> str:
     return host.run("/usr/bin/python3", "-c", ASK, SOCKET, question, user=user, check=False).stdout.decode()
+
+
+@contextlib.contextmanager
+def followed(host: Host, query: str, headers: dict[str, str] | None = None) -> Iterator[Iterator[Json]]:
+    """Follow alice's journal; yields its lines as they come."""
+    connection = host.connection(timeout=30)
+    accept = {"Accept": "text/event-stream", **(headers or {})}
+    connection.request("GET", f"/v1/accounts/alice/journal{query}", headers=accept)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    try:
+        yield (
+            json.loads(raw[6:])
+            for raw in iter(answer.readline, b"")
+            if raw.startswith(b"data: ") and raw != b"data: {}\n"
+        )
+    finally:
+        answer.close()
+        connection.close()
 
 
 def test_an_accounts_lines_and_no_more_than_asked_for(host: Host) -> None:
@@ -67,11 +91,49 @@ def test_an_accounts_lines_and_no_more_than_asked_for(host: Host) -> None:
         "\n",
         "alice\n",
         "alice 10",
+        "alice 10 more\n",
+        "alice 10 after=s=1\n",
+        "alice 10 once since=yesterday\n",
+        "alice 10 once since=\n",
+        "alice 10 once since=1 --unit=init.scope\n",
+        "alice 10 follow --unit=init.scope\n",
+        "alice 10 follow after=$(id)\n",
+        "alice 10 follow after=s=1' --unit=*\n",
+        f"alice 10 follow after={'0' * 300}\n",
         "",
     ],
 )
 def test_other_questions_get_no_answer(host: Host, question: str) -> None:
     assert asked(host, question) == ""
+
+
+def test_those_after_a_line_or_from_a_time_on(host: Host) -> None:
+    lines = [json.loads(line) for line in asked(host, "alice 100\n").splitlines()]
+    cursors = [line["__CURSOR"] for line in lines]
+    assert len(cursors) > 4
+    after = asked(host, f"alice 2 once after={cursors[1]}\n").splitlines()
+    assert [json.loads(line)["__CURSOR"] for line in after] == cursors[2:4]
+    since = [json.loads(line)["__CURSOR"] for line in asked(host, "alice 2 once since=1\n").splitlines()]
+    assert since == cursors[-2:]
+    assert asked(host, f"alice 2 once since={int(time.time()) + 3600}\n") == ""
+
+
+def test_lines_are_followed_as_they_are_written_and_nothing_is_left_behind(host: Host) -> None:
+    caller = Caller(host)
+    *_, known = asked(host, "alice 1000\n").splitlines()
+    with followed(host, "?lines=1") as events:
+        assert next(events)["message"] == json.loads(known)["MESSAGE"]
+        told = json.loads(known)["__CURSOR"]
+        caller.openwx("stop_client", client="alice")
+        seen = [next(events)]
+        while not seen[-1]["message"].startswith("Stopped wxclient@alice.service"):
+            seen.append(next(events))
+    # Who was cut off after the first line gets the same ones again.
+    with followed(host, "", {"Last-Event-ID": told}) as events:
+        assert [next(events) for _ in seen] == seen
+    shown = ("systemctl", "list-units", "--plain", "--no-legend", "wxclient-journal@*")
+    until(lambda: not host.text(*shown), 20, "no program that reads")
+    assert caller.openwx("start_client", client="alice")["code"] == 0
 
 
 def test_another_accounts_line_with_this_ones_name_is_not_taken_for_its_own(host: Host) -> None:

@@ -67,6 +67,19 @@ def columns(line: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
 
 
+def test_documents_that_are_named_are_installed_by_that_name(debs: list[Path], tmp_path: Path) -> None:
+    """In documents and man pages of both languages, in units and in what the programs say."""
+    for deb in debs:
+        run("dpkg-deb", "-x", deb, tmp_path)
+    named = set()
+    for pattern in ("*.md", "docs/**/*.md", "docs/man/**/*.scd", "systemd/*", "debian/*", "wxcontroller/**/*.p[yo]"):
+        for path in filter(Path.is_file, ROOT.glob(pattern)):
+            text = path.read_text(encoding="utf-8")
+            named |= set(re.findall(r"/usr/share/doc/wxcontroller[\w./-]*[A-Za-z0-9]", text, re.ASCII))
+    assert len(named) > 5
+    assert [name for name in sorted(named) if not (tmp_path / name[1:]).exists()] == []
+
+
 def test_two_builds_are_equal_byte_by_byte(debs: list[Path], tmp_path: Path) -> None:
     place = tmp_path / "again"
     other = {"TZ": "Pacific/Auckland", "LANG": "zh_CN.UTF-8", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}

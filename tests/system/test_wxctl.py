@@ -174,6 +174,114 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
     assert world.leftovers() == before
 
 
+def test_drop_ins_move_and_what_cannot_is_named(world: World) -> None:
+    host = world.host
+    unit = "wxclient@other.service"
+    place = f"/etc/systemd/system/{unit}.d"
+    cred = "/etc/wxcontroller/credentials/other.proxy.cred"
+    world.wxctl("add", "other")
+    host.run("mkdir", "-p", place)
+    host.write(f"{place}/10-nice.conf", b"[Service]\nNice=3\nEnvironmentFile=-/etc/other-%i.env\n")
+    host.write(f"{place}/20-proxy.conf", f"[Service]\nLoadCredentialEncrypted=proxy:{cred}\n".encode())
+    host.run("ln", "-s", "/dev/null", f"{place}/30-link.conf")
+    host.run("sh", "-c", f"echo http://127.0.0.1:1 | systemd-creds encrypt --with-key=host --name=proxy - {cred}")
+    host.run("systemctl", "daemon-reload")
+    try:
+        told = world.wxctl("export", "other", "/root/dropped", "--passphrase-file", KEY)
+        assert "2 drop-ins of its unit" in told
+        assert f"THE ENCRYPTED CREDENTIAL {cred} IS NOT IN IT" in told
+        assert "names /etc/other-other.env, which is not in it" in told
+        assert "30-link.conf is no plain drop-in" in told
+        world.wxctl("remove", "other", "-y")
+        host.run("rm", "-r", place, cred)
+        host.run("systemctl", "daemon-reload")
+        refused = world.wxctl("import", "/root/dropped", "--passphrase-file", KEY, code=2)
+        assert "Nice=3" in refused
+        assert "--no-drop-ins" in refused
+        assert world.caller.v1("GET", "/accounts/other")[0] == 404
+        world.wxctl("import", "/root/dropped", "--no-drop-ins", "--passphrase-file", KEY)
+        assert host.run("test", "-e", place, check=False).returncode == 1
+        world.wxctl("remove", "other", "-y")
+        told = world.wxctl("import", "/root/dropped", "--drop-ins", "--passphrase-file", KEY)
+        assert f"its encrypted credential {cred} did not move with it" in told
+        assert "names /etc/other-other.env, which is not here" in told
+        assert host.text("systemctl", "show", "-P", "Nice", unit).strip() == "3"
+        assert host.text("stat", "-c", "%a %U:%G", f"{place}/10-nice.conf").strip() == "644 root:root"
+        world.wxctl("remove", "other", "-y")
+        # What is there is not overwritten.
+        assert "10-nice.conf is there already" in world.wxctl(
+            "import", "/root/dropped", "--drop-ins", "--passphrase-file", KEY, code=8
+        )
+    finally:
+        host.run("rm", "-rf", place, cred, "/root/dropped")
+        host.run("systemctl", "daemon-reload")
+
+
+KILL = """
+import os, pathlib, signal, subprocess, sys, time
+delay, watched, bundle = float(sys.argv[1]), sys.argv[2].strip("/"), sys.argv[3]
+given = open(bundle, "rb")
+importing = subprocess.Popen(["wxctl", "import", "-", "--passphrase-file", "/root/key"], stdin=subprocess.PIPE)
+importing.stdin.write(given.read(int(sys.argv[4])))
+importing.stdin.flush()
+if sys.argv[4] == "-1":
+    importing.stdin.close()
+while importing.poll() is None and not any(pathlib.Path("/").glob(watched)):
+    time.sleep(0.0005)
+time.sleep(delay)
+importing.kill()
+importing.wait()
+"""
+
+
+def test_an_import_that_was_killed_leaves_nothing_to_the_next(world: World) -> None:
+    host = world.host
+    world.wxctl("add", "other", "--option", "lang=en_US")
+    host.write("/etc/wxcontroller/clients/other.env", b'MOJO_WEIXIN_LANG="en_US"\n', 0o644)
+    host.run("mkdir", "-p", "-m", "700", "/var/lib/private/wxclient/other")
+    host.write("/var/lib/private/wxclient/other/file", b"x" * 300_000)
+    world.wxctl("export", "other", "/root/killed", "--passphrase-file", KEY)
+    world.wxctl("remove", "other", "-y")
+    host.run("rm", "/etc/wxcontroller/clients/other.env")
+    before = world.leftovers()
+
+    def killed(delay: float, watched: str, count: int = -1) -> None:
+        arguments = (str(delay), watched, "/root/killed", str(count))
+        host.run("/usr/bin/python3", "-c", KILL, *arguments, check=False)
+
+    # While it reads, with a login lying there in part.
+    killed(0, "/var/lib/private/wxclient/.import-*/state/file", 250_000)
+    [left] = set(world.leftovers()) - set(before)
+    assert "/.import-" in left
+    world.wxctl("import", "/root/killed", "--passphrase-file", KEY)
+    world.wxctl("remove", "other", "-y")
+    host.run("rm", "/etc/wxcontroller/clients/other.env")
+    assert world.leftovers() == before
+    # While it puts things in place.
+    for delay in (0, 0.002, 0.01, 0.05):
+        killed(delay, "/etc/wxcontroller/clients/other.env")
+        if "/var/lib/private/wxclient/other" not in world.leftovers():
+            assert set(world.leftovers()) > set(before)
+            told = world.wxctl("import", "/root/killed", "--passphrase-file", KEY)
+            assert "an import of other that was broken off is taken back" in told
+        assert host.read("/var/lib/private/wxclient/other/file") == b"x" * 300_000
+        world.wxctl("remove", "other", "-y")
+        host.run("rm", "/etc/wxcontroller/clients/other.env")
+    # What an admin has made of it since is his.
+    killed(0, "/etc/wxcontroller/clients/other.env")
+    host.write("/etc/wxcontroller/clients/other.env", b"A=1\n", 0o644)
+    told = world.wxctl("import", "/root/killed", "--passphrase-file", KEY, code=8)
+    assert host.read("/etc/wxcontroller/clients/other.env") == b"A=1\n"
+    host.run("rm", "/etc/wxcontroller/clients/other.env")
+    host.run("wxctl", "remove", "other", "-y", check=False)
+    assert world.leftovers() == before
+    # At boot logins go, too.
+    killed(0, "/var/lib/private/wxclient/.import-*/state/file", 250_000)
+    host.run("systemd-tmpfiles", "--remove", "--boot", "wxcontroller.conf")
+    assert host.text("sh", "-c", "find /var/lib/private/wxclient/.import-* -type f").strip() == ""
+    host.run("sh", "-c", "rm -r /var/lib/private/wxclient/.import-*")
+
+
 def test_a_link_that_an_account_has_planted_is_not_followed(world: World) -> None:
     host = world.host
     world.wxctl("add", "planter")
@@ -226,6 +334,11 @@ def test_every_verb_works_with_a_token(world: World) -> None:
         assert sent["md5"] == hashlib.md5(picture).hexdigest()
         assert wxctl("deliveries", "list").startswith("ACCOUNT")
         wxctl("deliveries", "list", NAME)
+        # Who may not read the journal gets it from the controller.
+        assert "logged in" in wxctl("logs", NAME)
+        [entry] = [json.loads(line) for line in wxctl("logs", NAME, "--json", "-n", "1").splitlines()]
+        assert {"MESSAGE", "PRIORITY", "__CURSOR", "__REALTIME_TIMESTAMP"} <= entry.keys()
+        assert wxctl("logs", NAME, "--since", "1h", "-n", "1") == wxctl("logs", NAME, "-n", "1")
         lines = wxctl("events", NAME, "--since", "1h", "--json", "--count", "3").splitlines()
         assert [json.loads(line)["event"]["account"] for line in lines] == [NAME] * 3
         assert (
@@ -239,6 +352,25 @@ def test_every_verb_works_with_a_token(world: World) -> None:
         assert (refused.returncode, b"without encryption" in refused.stderr) == (2, True)
     finally:
         host.run("wxctl", "token", "revoke", "bo")
+
+
+def test_a_journal_is_followed_from_elsewhere_over_a_restart_of_the_controller(world: World) -> None:
+    host = world.host
+    host.run("install", "-o", "nobody", "/dev/null", "/var/tmp/followed")
+    follow = "exec wxctl logs mover -f -n 1 > /var/tmp/followed 2>&1"
+    host.run("systemd-run", "--unit=logs", "--collect", "--uid=nobody", "bash", "-c", follow)
+    try:
+        until(lambda: host.read("/var/tmp/followed"), 20, "the newest line")
+        world.wxctl("stop", NAME)
+        stopped = b"Stopped wxclient@mover.service"
+        until(lambda: stopped in host.read("/var/tmp/followed"), 20, "its end")
+        host.run("systemctl", "restart", "wxcontroller.service")
+        world.wxctl("start", NAME)
+        until(lambda: b"logged in" in host.read("/var/tmp/followed").partition(stopped)[2], 40, "the next login")
+        seen = host.read("/var/tmp/followed").decode().splitlines()
+        assert sum("Stopped wxclient@mover.service" in line for line in seen) == 1
+    finally:
+        host.run("systemctl", "stop", "logs", check=False)
 
 
 def test_events_are_followed_over_a_restart_of_everything(world: World) -> None:
@@ -258,17 +390,6 @@ def test_events_are_followed_over_a_restart_of_everything(world: World) -> None:
     host.run("bash", "-c", f"{follow} 1", timeout=30)
     [event] = [json.loads(line)["event"] for line in host.read("/root/got").splitlines()]
     assert event["report"]["content"] == "three"
-
-
-def test_shells_complete_names_and_verbs(world: World) -> None:
-    completed = (
-        "source /usr/share/bash-completion/completions/wxctl; COMP_WORDS=(wxctl {}); COMP_CWORD={}; "
-        '_wxctl_completion wxctl; echo "${{COMPREPLY[@]}}"'
-    )
-    assert world.host.text("bash", "-c", completed.format("stop mo", 2)).split() == [NAME]
-    assert "doctor" in world.host.text("bash", "-c", completed.format("do", 1)).split()
-    for file in ("zsh/vendor-completions/_wxctl", "fish/vendor_completions.d/wxctl.fish"):
-        assert b"_WXCTL_COMPLETE" in world.host.read(f"/usr/share/{file}")
 
 
 def test_without_the_controller_systemd_answers(world: World) -> None:

@@ -1,7 +1,9 @@
 """wxctl: accounts of wxcontroller from the command line."""
 
 import json
+import os
 import sys
+from importlib import import_module
 
 import click
 
@@ -16,14 +18,17 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short, word_of
 from wxcontroller.cli.language import speak
-from wxcontroller.cli.lifecycle import add, logout, remove, restart, start, stop
+from wxcontroller.cli.lifecycle import add, logout, restart, start, stop
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.options import set_, show
 from wxcontroller.cli.qr import qr
+from wxcontroller.cli.remove import remove
 from wxcontroller.cli.send import send
 from wxcontroller.cli.show import list_, status
 from wxcontroller.cli.transfer import export, import_
 from wxcontroller.core.errors import WxError
+
+_COMPLETE = "_WXCTL_COMPLETE"  # how a shell asks for completions
 
 
 class _InOrder(click.Group):
@@ -73,8 +78,10 @@ def main() -> int:
     """Run one command and return its exit code; expected failures are told in words on standard error."""
     session = Session()
     speak(cli)
+    if _COMPLETE in os.environ:
+        import_module("wxcontroller.cli.completion")  # makes itself known
     try:
-        result = cli.main(prog_name="wxctl", standalone_mode=False, obj=session)
+        result = cli.main(prog_name="wxctl", complete_var=_COMPLETE, standalone_mode=False, obj=session)
     except WxError as problem:
         _tell(session, problem)
         return problem.exit_code

@@ -138,6 +138,17 @@ class Api:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
         return self._line.stream("/v1/events?" + urlencode(query), headers, _SILENCE)
 
+    def journal(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
+        """Return lines of an account's journal; ``query`` as GET /v1/accounts/NAME/journal takes it."""
+        return obj(self._line.call("GET", _path(name, "journal") + "?" + urlencode(query), about=name))
+
+    def journal_stream(
+        self, name: AccountName, query: Mapping[str, str], cursor: str
+    ) -> AbstractContextManager[HTTPResponse]:
+        """Open the stream of the same, after ``cursor`` ("": as ``query`` says)."""
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
+        return self._line.stream(_path(name, "journal") + "?" + urlencode(query), headers, _SILENCE)
+
     def qr_link(self, name: AccountName) -> str:
         """Return what the account's present QR code says. Raises WxError when it shows none."""
         answer = self._line.call("GET", _path(name, "qr"), about=name)

@@ -117,7 +117,8 @@ class Connection:
             with self._request("GET", path, None, headers, silence) as response:
                 if response.status == 401 and again and self._renewed():
                     continue
-                if response.status != 200:
+                streams = response.getheader("Content-Type", "").startswith("text/event-stream")
+                if response.status != 200 or not streams:
                     answer = self._read(response.status, response.read())
                     if response.status >= 400:
                         raise _problem(response.status, answer, None)

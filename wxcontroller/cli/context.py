@@ -16,6 +16,7 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue
 
 DEFAULT_URL = "http://127.0.0.1:2000"
+FILE = click.Path(allow_dash=True)  # shells complete it by files
 _F = TypeVar("_F", bound=Callable[..., object])
 # What JSON takes as it is, and a terminal obeys; halves of characters, which nobody can write.
 _ACTING = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -92,6 +93,7 @@ def global_options(command: _F) -> _F:
         click.option(
             "--token-file",
             metavar="FILE",
+            type=FILE,
             expose_value=False,
             callback=_remember_file,
             help="File with the API's token, - for standard input [default: $WXCTL_TOKEN, or one that is found].",
@@ -129,11 +131,30 @@ def complete_name(context: click.Context, _: click.Parameter, incomplete: str) -
     return [CompletionItem(name, help=words) for name, words in found.items() if name.startswith(incomplete)]
 
 
+def complete_option(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer what a request may set of an account: KEY, as the beginning of KEY=VALUE where values are given."""
+    from wxcontroller.core.options import OPTIONS, Choice, Origin
+
+    key, given, begun = incomplete.partition("=")
+    if given:
+        check = OPTIONS[key].check if key in OPTIONS else None
+        values = check.allowed if isinstance(check, Choice) else ()
+        return [CompletionItem(f"{key}={value}") for value in values if value.startswith(begun)]
+    settable = [option for option in OPTIONS.values() if option.origin is Origin.REQUEST]
+    return [CompletionItem(f"{o.name}=", help=o.meaning) for o in settable if o.name.startswith(incomplete)]
+
+
+def complete_key(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the same without a value."""
+    found = complete_option(context, parameter, incomplete.partition("=")[0])
+    return [CompletionItem(str(each.value).rstrip("="), help=each.help) for each in found]
+
+
 def _known_to_systemd() -> dict[str, str]:
-    from wxcontroller.cli.local import list_units
+    from wxcontroller.cli.local import known_units
     from wxcontroller.core.names import instance_of
 
     try:
-        return {instance_of(unit.unit) or "": unit.active for unit in list_units()}
+        return {unit.account or instance_of(unit.unit) or "": unit.active for unit in known_units()}
     except WxError:
         return {}  # no place for a message

@@ -5,22 +5,20 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, complete_name, global_options
-from wxcontroller.cli.errors import BadUsage, Unanswered
-from wxcontroller.core.errors import ControllerUnreachable, WxError
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.serversent import followed
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
 from wxcontroller.core.names import AccountName
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
-_MOST_LINE = 32 * 1024 * 1024
 _CURSOR = re.compile(r"[0-9]{1,18}([.][A-Za-z0-9_-]+=[0-9a-f]{8}-[0-9]+)*")
 
 
@@ -84,47 +82,13 @@ class _Event:
 
 def _following(api: Api, accounts: list[AccountName], types: tuple[str, ...], cursor: str) -> Iterator[_Event]:
     """Yield events, over breaks of the connection. Raises WxError for what no other try can mend."""
-    pause, seen = _FIRST_PAUSE, ""
-    while True:
-        try:
-            with api.events(accounts, types, cursor) as response:
-                for place, kind, data in _server_sent(response):
-                    cursor, pause = place or cursor, _FIRST_PAUSE
-                    if kind == "heartbeat" or not kind:
-                        continue
-                    body = obj(read_json(data))
-                    event_id = f"{text(body.get('account'))}/{text(body.get('id'))}"
-                    if event_id != seen:  # the last one comes again where its cursor was not told
-                        seen = event_id
-                        yield _Event(body, cursor)
-            lost = "the stream has ended"
-        except (ControllerUnreachable, Unanswered) as problem:
-            lost = problem.message
-        except WxError:  # some are OSErrors and ValueErrors besides
-            raise
-        except (OSError, HTTPException, ValueError) as problem:
-            lost = str(problem) or type(problem).__name__
-        click.echo(f"wxctl: {lost}; trying again", err=True)
-        time.sleep(pause)
-        pause = min(_LONGEST_PAUSE, pause * 2)
-
-
-def _server_sent(response: HTTPResponse) -> Iterator[tuple[str, str, str]]:
-    """Yield id, type and data of server-sent events."""
-    place = kind = data = ""
-    while line := response.readline(_MOST_LINE):
-        content = line.decode("utf-8", "replace").rstrip("\r\n")
-        name, _, value = content.partition(": ")
-        if not content:
-            if kind:
-                yield place, kind, data
-            place = kind = data = ""
-        elif name == "id":
-            place = value
-        elif name == "event":
-            kind = value
-        elif name == "data":
-            data = value
+    seen = ""
+    for sent in followed(lambda place: api.events(accounts, types, place), cursor):
+        body = obj(read_json(sent.data))
+        event_id = f"{text(body.get('account'))}/{text(body.get('id'))}"
+        if event_id != seen:  # the last one comes again where its cursor was not told
+            seen = event_id
+            yield _Event(body, sent.cursor)
 
 
 def words_of(event: JsonObject) -> str:

@@ -1,4 +1,4 @@
-"""The verbs that change an account: start, stop, restart, remove."""
+"""The verbs that change an account: add, start, stop, restart, logout."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import click
 
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import Session, complete_option, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.systemd import without_controller
@@ -34,6 +34,7 @@ _OPTIONS = click.option(
     "pairs",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=complete_option,
     help="An account option, see wxclient(8); may be repeated. KEY=@FILE: the value is in FILE, or - for stdin.",
 )
 _POST_API = click.option(
@@ -162,7 +163,7 @@ def logout(session: Session, name: str, yes: bool) -> None:
     api = session.api()
     account = api.resolve(name)
     if not yes:
-        _confirm(api, account, f"Log {account.name} out? It needs a scan then.", "logged out")
+        confirm(api, account, f"Log {account.name} out? It needs a scan then.", "logged out")
     ended = api.logout(account)
     if session.json:
         session.emit(ended.raw)
@@ -170,25 +171,7 @@ def logout(session: Session, name: str, yes: bool) -> None:
         click.echo(f"{account.name} is logged out and stopped; the next start needs a scan")
 
 
-@click.command(short_help="Stop an account and delete it.", epilog="Example: wxctl remove alice --yes")
-@name_argument
-@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@global_options
-@click.pass_obj
-def remove(session: Session, name: str, yes: bool) -> None:
-    """Stop an account and delete it: its options, its login, all it has stored."""
-    api = session.api()
-    account = api.resolve(name)
-    if not yes:
-        _confirm(api, account, f"Remove {account.name} with its login and all it has stored?", "removed")
-    removed = api.remove(account)
-    if session.json:
-        session.emit(removed)
-    else:
-        click.echo(f"{account.name} is removed")
-
-
-def _confirm(api: Api, account: AccountName, question: str, done: str) -> None:
+def confirm(api: Api, account: AccountName, question: str, done: str) -> None:
     api.account(account)  # an unknown account is not worth a question
     if not sys.stdin.isatty():
         raise BadUsage(f"{account.name} is not {done}: nobody is there to be asked", "add --yes")

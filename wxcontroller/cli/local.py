@@ -119,6 +119,11 @@ def act(verb: str, unit: str) -> None:
         )
 
 
+def reload_units() -> None:
+    """Have systemd read its units anew. Raises WxError."""
+    _systemctl("daemon-reload")
+
+
 def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
     """Return all accounts' units: those that systemd knows, and those of the register, as far as it can be read.
 

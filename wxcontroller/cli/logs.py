@@ -1,38 +1,70 @@
 """The verb logs: the journal of one account."""
 
+import os
+import re
+from pathlib import Path
+
 import click
 
+from wxcontroller.cli import remotelogs
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered
-from wxcontroller.core.errors import UnknownAccount, WxError
+from wxcontroller.cli.systemd import is_this_machines
+from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.names import is_derived, parse_name, unit_of
 
 _WAIT = 3.0  # logs are wanted most when the controller does not answer
+_JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 
 
 @click.command(
     short_help="Show the journal of an account.",
-    epilog="Examples: wxctl logs alice · wxctl logs alice -f · wxctl logs alice --since -1h",
+    epilog="Examples: wxctl logs alice · wxctl logs alice -f · wxctl logs alice --since 1h · "
+    "wxctl logs alice -f --url https://bots.example.org",
 )
 @name_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), metavar="N", help="The newest N lines [default: all, with -f 10]."
 )
-@click.option("--since", metavar="WHEN", help="Lines since WHEN, in the words of journalctl(1).")
+@click.option("--since", metavar="WHEN", help="Lines since WHEN: 30s, 10m, 2h, 7d ago, today, or a date.")
 @global_options
 @click.pass_obj
 def logs(session: Session, name: str, follow: bool, lines: int | None, since: str | None) -> None:
-    """Show the journal of an account, by journalctl(1). Works without the controller, on the accounts' machine.
+    """Show the journal of an account, until Ctrl-C with --follow.
+
+    On the accounts' machine journalctl(1) shows it, and no controller is needed. Of another machine (--url), and to
+    who may not read the journal, the controller tells it: the newest 1000 lines at most.
 
     With --json each entry is a line, an object of the journal's own fields.
     """
+    api = session.api()
     instance = name if is_derived(name) else parse_name(name).instance
     unit = unit_of(instance)
     # What prevented a start is said by the unit that prepares it.
     units = [unit, unit.replace("wxclient@", "wxclient-prepare@", 1)]
-    _raise_if_unknown(session, name, instance, units)
-    exec_journalctl(units, lines, follow, since, session.json)
+    if is_this_machines(api) and _may_read_the_journal():
+        _raise_if_unknown(session, name, instance, units)
+        exec_journalctl(units, lines, follow, _in_journalctls_words(since), session.json)
+    try:
+        remotelogs.show(session, api, api.resolve(name), lines, follow, since)
+    except ControllerUnreachable as away:
+        if not is_this_machines(api):
+            raise ControllerUnreachable(
+                away.message, f"{away.remedy}; on its machine: journalctl -u {unit}"
+            ) from None
+        exec_journalctl(units, lines, follow, _in_journalctls_words(since), session.json)
+
+
+def _in_journalctls_words(since: str | None) -> str | None:
+    """Take 2h for 2h ago, which journalctl does not."""
+    return f"-{since}" if since and re.fullmatch(r"[0-9]+ ?[a-z]+", since) else since
+
+
+def _may_read_the_journal() -> bool:
+    """Say whether journalctl would show another user's lines. Where there is no journal, it says so itself."""
+    files = [file for place in _JOURNALS for file in place.glob("*/system.journal")]
+    return not files or any(os.access(file, os.R_OK) for file in files)
 
 
 def _raise_if_unknown(session: Session, name: str, instance: str, units: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import Session, complete_key, complete_option, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.lifecycle import option_pairs, tell_notes
@@ -61,8 +61,14 @@ def show(session: Session, name: str, all_: bool) -> None:
     "wxctl set alice --unset proxy",
 )
 @name_argument
-@click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--unset", multiple=True, metavar="KEY", help="Give this option its default again; may be repeated.")
+@click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_option)
+@click.option(
+    "--unset",
+    multiple=True,
+    metavar="KEY",
+    shell_complete=complete_key,
+    help="Give this option its default again; may be repeated.",
+)
 @global_options
 @click.pass_obj
 def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ _NOTES = {
 }
 
 
-def _is_this_machines(api: Api) -> bool:
+def is_this_machines(api: Api) -> bool:
     """Say whether this is the address of this machine's own controller, not the beginning of a tunnel to another."""
     try:
         return api.is_local and api.port in controllers_ports()
@@ -38,7 +38,7 @@ def without_controller(
     Raises ``away`` where this is another machine, or what is asked for needs the controller, and WxError with
     systemd's words when it fails.
     """
-    if not _is_this_machines(api):
+    if not is_this_machines(api):
         raise away
     unit = unit_of(name) if is_derived(name) else parse_name(name).unit
     if options:

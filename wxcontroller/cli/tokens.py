@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from wxcontroller.cli.context import Session, json_option
+from wxcontroller.cli.context import Session, complete_name, json_option
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.errors import WxError
@@ -50,7 +50,12 @@ def token() -> None:
     help="What it is good for: " + "; ".join(f"{scope}: {words}" for scope, words in MEANINGS.items()) + ".",
 )
 @click.option(
-    "--account", "accounts", multiple=True, metavar="NAME", help="Bind it to this account; may be repeated."
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_name,
+    help="Bind it to this account; may be repeated.",
 )
 @click.option("--expires", metavar="WHEN", help="After a time (12h, 30d, 8w, 1y), or at a date (2030-01-31).")
 @_ROOT

@@ -180,7 +180,7 @@ class Delivery:
             )
             return True
         backoff = Backoff(self._policy.first, self._policy.longest)
-        backoff.tries = entry.attempts
+        backoff.tries = max(0, entry.attempts - entry.replayed)
         pause = backoff.next()
         self.failed += 1
         self._log.failed(entry, error, status, time.time() + pause)

@@ -50,9 +50,12 @@ SCHEMA = (
     INSERT INTO meta VALUES ('name', lower(hex(randomblob(4)))), ('dropped', '0')
     """,
 )
-_COLUMNS = "seq, stamp, time, type, state, attempts, next_at, error, status, settled_at, size, media, body"
+# Attempts before it was replayed last: pauses begin anew then, the count does not.
+REPLAYED = "ALTER TABLE events ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0"
+_COLUMNS = "seq, stamp, time, type, state, attempts, replayed, next_at, error, status, settled_at, size, media, body"
 # Readers see what is before the first entry that is held.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
+_LATEST = 1 << 40  # what is later in a file is damaged
 # So many are deleted in one go: the writer has other things to do.
 _AT_ONCE = 1000
 
@@ -77,7 +80,8 @@ class Entry:
 
     ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
     since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never goes back when the clock does.
-    ``status`` is the receiver's last HTTP status, 0 for none.
+    ``status`` is the receiver's last HTTP status, 0 for none. Of all ``attempts`` so many as ``replayed`` were made
+    before it was replayed last.
     """
 
     id: str
@@ -87,6 +91,7 @@ class Entry:
     type: str
     state: State
     attempts: int
+    replayed: int
     next_at: float
     error: str
     status: int
@@ -98,13 +103,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies."""
+    """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
+
+    ``dropped`` were lost, since there is this log; the last of them at ``dropped_at``, 0 when that is not known.
+    """
 
     name: str = ""  # random, part of every id: sequences begin anew with a new log
     held: int = 0
     pending: int = 0
     dead: int = 0
     dropped: int = 0
+    dropped_at: float = 0.0
     oldest: float = 0.0
     bytes: int = 0
     pending_bytes: int = 0
@@ -215,8 +224,8 @@ def replay(db: sqlite3.Connection, where: Selection) -> int:
     """Make entries pending again that are not; return how many."""
     condition, values = where.where()
     return db.execute(
-        "UPDATE events SET state = 'pending', attempts = 0, next_at = 0, error = '', status = 0, settled_at = 0 "
-        f"WHERE state IN ('dead', 'delivered', 'purged', 'kept') AND {condition}",
+        "UPDATE events SET state = 'pending', replayed = attempts, next_at = 0, error = '', status = 0, "
+        f"settled_at = 0 WHERE state IN ('dead', 'delivered', 'purged', 'kept') AND {condition}",
         values,
     ).rowcount
 
@@ -319,6 +328,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         pending=tally["pending"][0],
         dead=tally["dead"][0],
         dropped=integer(meta.get("dropped")),
+        dropped_at=float(min(integer(meta.get("dropped_at")), _LATEST)),
         oldest=min(oldest, default=0.0),
         bytes=sum(size for _, size in tally.values()),
         pending_bytes=tally["pending"][1] + tally["held"][1],
@@ -352,6 +362,7 @@ def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
             dropped, _ = _shrink(db, ("pending",), excess)
     if dropped:
         db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
     if forgotten or dead_forgotten or dropped:
         db.execute("PRAGMA incremental_vacuum(1000)")
     return Swept(given_up, forgotten, dead_forgotten, dropped)
@@ -386,7 +397,7 @@ def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int) -> tup
 
 def _entry(name: str, row: tuple[object, ...]) -> Entry:
     """Return an entry as it is in a row, or what is left of it when the file is damaged."""
-    seq, stamp, when, kind, state, attempts, next_at, error, status, settled_at, size, media, body = row
+    seq, stamp, when, kind, state, attempts, replayed, next_at, error, status, settled_at, size, media, body = row
     return Entry(
         id=f"{name}-{seq}",
         seq=whole(seq),
@@ -395,6 +406,7 @@ def _entry(name: str, row: tuple[object, ...]) -> Entry:
         type=str(kind),
         state=_STATES.get(str(state), State.DEAD),
         attempts=whole(attempts),
+        replayed=whole(replayed),
         next_at=real(next_at),
         error=str(error),
         status=whole(status),

@@ -65,8 +65,8 @@ class Heartbeat:
         self._own = own
         self._running = running
         self._vitals = vitals or Vitals()
+        self._complaint = ""  # each trouble is told once, until all is well again
         self._limits = limits
-        self._failed = False
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -97,17 +97,15 @@ class Heartbeat:
             async with web.get(self._address, allow_redirects=False) as answer:
                 location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
-            if not self._failed:
-                reason = str(problem) if isinstance(problem, NotATarget) else type(problem).__name__
-                log.warning("the heartbeat of %s fails: %s", redacted(self._address), reason)
-            self._failed = True
+            reason = str(problem) if isinstance(problem, NotATarget) else type(problem).__name__
+            self._complain(f"the heartbeat of {redacted(self._address)} fails: {reason}")
             return
-        self._failed = False
-        if not location:
+        command = command_of(location, self._port) if location else None
+        if location and command is None:
+            self._complain("poll_api redirects to something that is not this account's API; it is not followed")
             return
-        command = command_of(location, self._port)
+        self._complaint = ""
         if command is None:
-            log.warning("poll_api redirects to something that is not this account's API; it is not followed")
             return
         log.info("poll_api commands %s", command.path)
         try:
@@ -115,3 +113,8 @@ class Heartbeat:
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             log.warning("a command of poll_api had no answer: %s", type(problem).__name__)
+
+    def _complain(self, words: str) -> None:
+        if words != self._complaint:
+            log.warning("%s", words)
+        self._complaint = words

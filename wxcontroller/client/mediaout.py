@@ -19,7 +19,7 @@ from wxcontroller.client.mediapath import confinement
 from wxcontroller.client.parcel import Parcel, discarding
 from wxcontroller.core.files import sync
 from wxcontroller.core.model import Media, Message, MessageKind
-from wxcontroller.core.urls import url_of
+from wxcontroller.core.urls import is_web_address, url_of
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
@@ -137,7 +137,7 @@ class MediaOut:
             raise BadMedia("invaild media_path", f"it is longer than {most} characters", MediaFacts(MessageKind.FILE))
         if data:
             return await self._of_file(given, label, *self._written(given, data.take()))
-        if label.startswith(("http://", "https://")):
+        if is_web_address(label):
             return await self._by_url(given, label)
         if label:
             return await self._by_path(given, label)
@@ -366,7 +366,7 @@ def _facts(given: Mapping[str, str]) -> MediaFacts:
 
 def _shown(label: str) -> str:
     """Return a path or URL without the password in it."""
-    if not label.startswith(("http://", "https://")):
+    if not is_web_address(label):
         return label
     with contextlib.suppress(ValueError):
         return str(url_of(label).with_user(None))

@@ -2,4 +2,4 @@
 
 from wxcontroller.client import eventtables, sendtables
 
-SCHEMA = (*eventtables.SCHEMA, sendtables.SENDS)
+SCHEMA = (*eventtables.SCHEMA, sendtables.SENDS, eventtables.REPLAYED)

@@ -4,18 +4,15 @@ import asyncio
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession, web
 
 from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.load import Load
-
-if TYPE_CHECKING:  # it uses what needs the context
-    from wxcontroller.controller.alerts.watch import AlertWatch
 
 
 @dataclass(slots=True)
@@ -39,7 +36,7 @@ class Context:
     warnings: tuple[str, ...] = ()
     readers: int = 0  # of events
     load: Load = field(default_factory=Load)
-    alerts: "AlertWatch | None" = None
+    alerts: AlertWatch | None = None
     port_secrets: PortSecrets = field(init=False)
 
     def __post_init__(self) -> None:

@@ -91,7 +91,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _v1("GET", "accounts/{name}/options", Scope.READ, About.NAME, "its options, without secrets"),
     _v1("PATCH", "accounts/{name}/options", Scope.CONTROL, About.NAME, "store other options"),
     _v1("DELETE", "accounts/{name}", Scope.ADMIN, About.NAME, "stop and delete it"),
-    _v1("GET", "accounts/{name}/journal", Scope.READ, About.NAME, "the end of its journal"),
+    _v1("GET", "accounts/{name}/journal", Scope.READ, About.NAME, "the end of its journal, also as a stream"),
     _v1("GET", "accounts/{name}/events", Scope.READ, About.NAME, "its events, by pages or as a stream"),
     Endpoint(("GET",), "/metrics", Scope.READ, About.OWN, "figures for Prometheus"),
     _v1("GET", "alerts", Scope.READ, About.OWN, "what is wrong, and how humans are told"),

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     OFFLINE = "offline"  # it does not hear WeChat, or does not come up
     DELIVERY = "delivery"  # its reports wait for their receiver
     DEAD = "dead"  # its reports were refused for good
+    LOST = "lost"  # its reports were deleted before they were delivered: the log was full
     DISK = "disk"
     SYSTEMD = "systemd"  # the controller can't look at the accounts
     TEST = "test"
@@ -124,6 +125,7 @@ _TITLES: Mapping[Kind, str] = {
     Kind.OFFLINE: "is offline",
     Kind.DELIVERY: "its reports wait",
     Kind.DEAD: "its reports are refused",
+    Kind.LOST: "its reports are lost",
     Kind.DISK: "disk",
     Kind.SYSTEMD: "systemd can't be asked",
     Kind.TEST: "test",

@@ -4,6 +4,7 @@ Nothing is changed, and all that is wrong is found, not only the first.
 """
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -209,10 +210,55 @@ def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
 
 
 def _tokens(paths: Paths) -> Iterator[Finding]:
+    file = paths.tokens_file
+    yield from _whose_tokens(paths)
     try:
-        TokenFile(paths.tokens_file).read()
+        tokens = TokenFile(file).read()
     except BadSettings as problem:
-        yield _finding(paths.tokens_file, problem)
+        yield _finding(file, problem)
+        return
+    except PermissionError:
+        return  # whoever may not read it has been told, or is somebody else
+    known, now = {account.name.name for account in Registry(paths).all()}, time.time()
+    for token in tokens.by_id.values():
+        for name in () if token.expired(now) else token.accounts:
+            if name not in known:
+                yield Finding(
+                    Level.WARN,
+                    file,
+                    f"the token {token.name} is for the account {name}, which is not there: "
+                    "it is good for the next one of that name",
+                    f"wxctl token revoke {token.id}, unless that is to come",
+                )
+
+
+def _whose_tokens(paths: Paths) -> Iterator[Finding]:
+    """Who may write the file lets in whom he likes; the controller has to read it, and nobody else."""
+    file = paths.tokens_file
+    try:
+        facts, place = file.stat(), file.parent.stat()
+    except OSError:
+        return
+    # In a copied system whoever made the copy is in root's place.
+    root = 0 if paths.root == Path("/") else place.st_uid
+    group = paths.overrides.stat().st_gid if paths.overrides.is_dir() else facts.st_gid  # the controller's
+    mode = facts.st_mode & 0o777
+    right = f"chown root:wxcontroller {file}; chmod 640 {file}"
+    if facts.st_uid != root or mode & 0o022:
+        who = "others" if mode & 0o022 else f"user {facts.st_uid}"
+        yield Finding(
+            Level.FAIL,
+            file,
+            f"{who} can write it (mode {mode:04o}), and let in anybody",
+            f"{right}; wxctl token list",
+        )
+    if mode & 0o007:
+        yield Finding(Level.FAIL, file, f"everybody can read it (mode {mode:04o})", right)
+    if facts.st_gid != group or not mode & 0o040:
+        yield Finding(Level.FAIL, file, f"the controller can't read it (mode {mode:04o}): nobody gets in", right)
+    if place.st_mode & 0o022:
+        words = f"others can write it (mode {place.st_mode & 0o777:04o}), and put a file of theirs there"
+        yield Finding(Level.FAIL, file.parent, words, f"chown root:root {file.parent}; chmod 755 {file.parent}")
 
 
 def _credentials(paths: Paths) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,12 +94,26 @@ class Tokens:
         same = hmac.compare_digest(digest(presented), known.sha256 if known else _NOTHING)
         return known if same else None
 
+    def bound_to(self, account: str) -> list[Token]:
+        """Return those that are bound to an account, by its name, and have not expired."""
+        now = time.time()
+        return [token for token in self.by_id.values() if account in token.accounts and not token.expired(now)]
+
     def named(self, given: str) -> Token:
         """Return a token by its id or name. Raises UnknownToken."""
         for token in self.by_id.values():
             if given in (token.id, token.name):
                 return token
         raise UnknownToken(f"there is no token {given}", "wxctl token list shows them")
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """What became of an account's tokens: those that have ended, and those that are for others only, as they were."""
+
+    tokens: Tokens
+    ended: tuple[Token, ...] = ()
+    narrowed: tuple[Token, ...] = ()
 
 
 def digest(token: str) -> str:
@@ -190,6 +204,25 @@ class TokenFile:
             left = {identity: token for identity, token in tokens.by_id.items() if identity != gone.id}
             return gone, self._write(Tokens(left))
 
+    def unbind(self, account: str) -> "Unbound":
+        """Have no token be good for an account that is removed. Raises BadSettings or OSError.
+
+        One for it alone ends now, and stays: without any token the API would be open.
+        """
+        now = int(time.time())
+        with self._locked():
+            tokens = self.read()
+            ended = {token.id: token for token in tokens.bound_to(account) if token.accounts == (account,)}
+            narrowed = {token.id: token for token in tokens.bound_to(account) if token.id not in ended}
+            if not ended and not narrowed:
+                return Unbound(tokens)
+            changed = {identity: replace(token, expires=now) for identity, token in ended.items()} | {
+                identity: replace(token, accounts=tuple(each for each in token.accounts if each != account))
+                for identity, token in narrowed.items()
+            }
+            left = self._write(Tokens({**tokens.by_id, **changed}))
+            return Unbound(left, tuple(ended.values()), tuple(narrowed.values()))
+
     def _write(self, tokens: Tokens) -> Tokens:
         replace_file(self.path, rendered(tokens), _MODE, durable=True, group=self.group)
         return tokens
@@ -208,6 +241,8 @@ def _token(entry: JsonValue) -> Token:
     identity, sha256, name = (text(member(entry, key)) for key in ("id", "sha256", "name"))
     if not re.fullmatch(r"[0-9a-f]{8}", identity) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError("holds a token without id or sha256")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"token {identity} has a name that can't be one")
     try:
         scope = Scope(text(member(entry, "scope")))
     except ValueError:

@@ -5,6 +5,11 @@ import ipaddress
 from yarl import URL
 
 
+def is_web_address(given: str) -> bool:
+    """Return whether text begins as an address of the web does; the scheme has no case (RFC 3986, 3.1)."""
+    return given[:8].lower().startswith(("http://", "https://"))
+
+
 def url_of(given: str) -> URL:
     """Return an address as a URL. Raises ValueError for what is none."""
     try:

@@ -29,7 +29,7 @@ CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _COUNTED: Mapping[str, Schema] = {
     **dict.fromkeys(("held", "pending", "dead", "dropped"), WHOLE),
     "to": maybe(TEXT),
-    "oldest_since": maybe(WHOLE),
+    **dict.fromkeys(("oldest_since", "dropped_at"), maybe(WHOLE)),
     **dict.fromkeys(("last_error", "trouble"), TEXT),
 }
 _DELIVERY: Mapping[str, Schema] = {

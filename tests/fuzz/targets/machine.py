@@ -13,6 +13,7 @@ from wxcontroller.controller.openwx import start_options
 from wxcontroller.controller.statefiles import state_of
 from wxcontroller.controller.units import parse_list
 from wxcontroller.controller.v1.journal import line_of
+from wxcontroller.controller.v1.journalstream import _event
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client, without_client
 from wxcontroller.core.envfile import parse, quote
@@ -55,6 +56,7 @@ def _journal(data: bytes) -> None:
         if (line := line_of(raw)) is not None:
             json.dumps(line, allow_nan=False)
             fit(str(line["message"]))
+            _event(raw).decode()
 
 
 def _units(data: bytes) -> None:
@@ -188,7 +190,7 @@ TARGETS = (
             b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795623697352121","PRIORITY":"4","MESSAGE":"m","WX_EVENT":"state"}',
             b'{"MESSAGE":[104,105,255],"PRIORITY":null}\n{"__REALTIME_TIMESTAMP":"9"}',
         ),
-        ("wxcontroller.controller.v1.journal",),
+        ("wxcontroller.controller.v1.journal", "wxcontroller.controller.v1.journalstream"),
         weight=1,
     ),
     Target("list of units", "systemd", _units, (_UNITS,), ("wxcontroller.controller.units",), weight=1),

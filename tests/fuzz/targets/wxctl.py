@@ -1,6 +1,7 @@
 """What wxctl shows of a controller's answers: on a terminal, which obeys what it is sent."""
 
 import contextlib
+import io
 import json
 from collections.abc import Iterator
 from typing import NoReturn
@@ -13,7 +14,10 @@ from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.context import Session
+from wxcontroller.cli.remotelogs import put
+from wxcontroller.cli.serversent import server_sent
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import obj, read_json
 
 _CLI = "wxcontroller.cli"
 
@@ -42,6 +46,16 @@ def _shown(data: bytes) -> None:
         raise
     assert done.exit_code in range(8), done.exit_code
     _harmless(done.output)
+
+
+def _stream(data: bytes) -> None:
+    runner = CliRunner()
+    for as_json in (False, True):
+        with runner.isolation() as (shown, *_):
+            for _, _, sent in server_sent(io.BytesIO(data)):
+                with contextlib.suppress(ValueError):
+                    put(Session(json=as_json), obj(read_json(sent)))
+            _harmless(shown.getvalue().decode())
 
 
 def _harmless(shown: str) -> None:
@@ -87,6 +101,8 @@ _HEALTH = {
     "accounts": [_ACCOUNT],
 }
 
+_LINE = {"cursor": "s=1", "time": 1700000000.5, "priority": 3, "message": "a\x1b[2J\nb", "event": "login"}
+
 TARGETS = (
     Target(
         "answers to wxctl",
@@ -99,6 +115,18 @@ TARGETS = (
             joined(b"s5", json.dumps({"error": {"code": "unit-failed", "message": "m", "remedy": "r"}})),
         ),
         (f"{_CLI}.api", f"{_CLI}.account", f"{_CLI}.client", f"{_CLI}.terminal"),
+        weight=1,
+    ),
+    Target(
+        "lines of a journal to wxctl",
+        "whatever listens where wxctl looks for the controller",
+        _stream,
+        (
+            b"retry: 1\n\nid: s=1\nevent: line\ndata: "
+            + json.dumps(_LINE).encode()
+            + b"\n\nevent: heartbeat\ndata: {}\n\n",
+        ),
+        (f"{_CLI}.serversent", f"{_CLI}.remotelogs"),
         weight=1,
     ),
 )

@@ -84,6 +84,9 @@ class Controller:
     # What each reader of events gets in turn: lines of server-sent events, then its connection ends.
     streams: list[str] = field(default_factory=list)
     cursors: list[str] = field(default_factory=list)  # with which readers came
+    # After the last stream nobody is let in any more.
+    refuse_streams: bool = False
+    journal: list[JsonValue] | None = None  # lines of each account's; None: there are streams
     bodies: list[bytes] = field(default_factory=list)  # of forms with files
     # Answers to GET /v1/alerts, one for each question; the last one stays.
     alerts: list[JsonObject] = field(default_factory=lambda: [{"channels": {}, "problems": []}])
@@ -166,13 +169,15 @@ class Controller:
             return 200, {"link": self.links.pop(0) if len(self.links) > 1 else self.links[0]}
         if verb == "start":
             return 200, {**self.accounts[name], **self.notes}
+        if verb == "journal":
+            return 200, {"account": name, "lines": self.journal or []}
         if verb == "options":
             shown: JsonObject = {"account": name, "options": self.options, "limits": self.limits}
             return 200, shown if method == "GET" else self.accounts[name]
         if verb in ("stop", "logout"):
             self.accounts[name].update(GONE)
         elif method == "DELETE":
-            return 200, {"removed": self.accounts.pop(name)}
+            return 200, {"removed": self.accounts.pop(name), **self.notes}
         elif method == "GET" and self.script:
             self.accounts[name] = account(name, **self.script[0])
             if len(self.script) > 1:
@@ -199,16 +204,20 @@ def controller() -> Iterator[Controller]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             old = self.path.startswith("/openwx/")
             answer: tuple[int, JsonValue] | None = (403, _AUTH_FAILURE) if old else (401, _BAD_TOKEN)
-            events = urlsplit(self.path).path == "/v1/events"
+            journal = self.path.partition("?")[0].endswith("/journal") and state.journal is None
+            events = urlsplit(self.path).path == "/v1/events" or journal
             if state.lets_in(dict(self.headers)):
                 answer = None if events else state.answer(self.command, self.path, body)
             if answer is None and events and state.streams:
+                state.asked.append(("GET", self.path, None))
                 state.cursors.append(self.headers.get("Last-Event-ID", ""))
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")
                 self.end_headers()
                 self.wfile.write(state.streams.pop(0).encode())
                 self.close_connection = True
+                if not state.streams and state.refuse_streams:
+                    state.tokens = {"another"}
                 return
             if answer is None:
                 self.close_connection = True

@@ -1,15 +1,18 @@
 """wxctl config check: each fault with its file, line and key; and what is fine is called fine."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.conftest import ROOT, Wxctl
+from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
+from wxcontroller.core.tokens import TokenFile, minted
 
 
 @pytest.fixture
@@ -87,6 +90,40 @@ def test_accounts_with_one_port_and_files_that_are_no_accounts(wxctl: Wxctl, pat
     other.write_text("")
     [line] = check(wxctl, paths, 78)
     assert line == f"fail: {other}: MOJO_WEIXIN_ACCOUNT is missing"
+
+
+def test_who_may_write_or_read_the_tokens(wxctl: Wxctl, paths: Paths) -> None:
+    file = paths.tokens_file
+    TokenFile(file).add(minted("bot", Scope.READ, ("alice",), None)[1])
+    assert check(wxctl, paths, 0) == ["all that is configured is good"]
+    for mode, words in (
+        (0o660, "others can write it (mode 0660), and let in anybody"),
+        (0o644, "everybody can read it (mode 0644)"),
+        (0o600, "the controller can't read it (mode 0600): nobody gets in"),
+    ):
+        file.chmod(mode)
+        [line] = check(wxctl, paths, 78)
+        assert line == f"fail: {file}: {words}"
+        told = wxctl("config", "check", "--root", str(paths.root)).stdout
+        assert f"chown root:wxcontroller {file}; chmod 640 {file}" in told
+    file.chmod(0o640)
+    file.parent.chmod(0o777)
+    [line] = check(wxctl, paths, 78)
+    assert "others can write it (mode 0777)" in line
+    file.parent.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(file, 1234, -1)
+        [line] = check(wxctl, paths, 78)
+        assert "user 1234 can write it" in line
+
+
+def test_tokens_for_accounts_that_are_not_there(wxctl: Wxctl, paths: Paths) -> None:
+    file = TokenFile(paths.tokens_file)
+    file.add(minted("old", Scope.SEND, ("gone", "alice"), None)[1])
+    file.add(minted("over", Scope.SEND, ("gone",), 1)[1])
+    [line] = check(wxctl, paths, 0)
+    assert "the token old is for the account gone, which is not there" in line
+    check(wxctl, paths, 78, "--strict")
 
 
 def test_an_encrypted_credential_is_the_admins(wxctl: Wxctl, paths: Paths) -> None:

@@ -98,6 +98,8 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
         "accounts": [
             {"account": "well", "dead": 2, "last_error": "it answers 410", "oldest_since": None},
             {"account": "down", "dead": 0, "oldest_since": int(time.time()) - 9000, "to": "http://h/in"},
+            {"account": "waits", "dropped": 7, "dropped_at": int(time.time()) - 7200, "to": "http://h/in"},
+            {"account": "given-up", "dropped": 1},
         ]
     }
     from wxcontroller.cli.doctor.examine import results
@@ -117,6 +119,13 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
     assert any("waits waits for a scan" in words and one[0] == "warn" for words, one in told.items())
     assert told["well has 2 dead letters: it answers 410"][3] == "wxctl deliveries list well"
     assert told["the last one did not get through by mail: no mail program"][3] == "wxctl alert test"
+    lost = told["waits has lost 7 reports, the last 2 h ago: too many waited for its webhook"]
+    assert (lost[0], "see to http://h/in" in lost[3], "wxctl set waits event_keep_bytes=" in lost[3]) == (
+        "fail",
+        True,
+        True,
+    )
+    assert told["given-up has lost 1 report: too many waited for its webhook"][0] == "warn"
     assert any("down: reports wait for 2 h" in words for words in told)
 
 

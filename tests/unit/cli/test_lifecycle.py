@@ -189,6 +189,15 @@ def test_remove_asks_or_is_told_not_to(wxctl: Wxctl, server: Controller) -> None
     assert server.accounts == {}
 
 
+def test_tokens_of_a_removed_account_are_named(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice")
+    server.notes = {"tokens": ["panel"]}
+    done = wxctl("remove", "alice", "--yes")
+    assert (done.returncode, done.stdout) == (0, "alice is removed\n")
+    assert "the token panel is still good for the next account alice" in done.stderr
+    assert "wxctl token revoke panel" in done.stderr
+
+
 def test_unreachable(wxctl: Wxctl, nobody: str) -> None:
     for verb in (["list"], ["start", "alice"], ["send", "alice", "x", "y"]):
         done = wxctl("--url", nobody, *verb)

@@ -226,6 +226,7 @@ def test_qr_when_there_is_none(wxctl: Wxctl, server: Controller) -> None:
 def test_logs_become_journalctl(wxctl: Wxctl, server: Controller, stand_in_program: Path) -> None:
     server.add("小店", **RUNNING)
     program(stand_in_program, "journalctl", 'printf "%s\\n" "$@"; exit 7\n')
+    program(stand_in_program, "systemctl", f"echo 'Listen=127.0.0.1:{server.port} (Stream)'\n")
     done = wxctl("logs", "小店", "-f", "-n", "20")
     assert done.returncode == 7  # it is journalctl's own end
     arguments = done.stdout.splitlines()
@@ -237,18 +238,19 @@ def test_logs_become_journalctl(wxctl: Wxctl, server: Controller, stand_in_progr
     assert "--output=json" in wxctl("logs", "小店", "--json").stdout.splitlines()
 
 
-def test_logs_of_nobody(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
+def test_logs_of_nobody(wxctl: Wxctl, server: Controller, stand_in_program: Path, nobody: str) -> None:
     program(stand_in_program, "journalctl", "echo lines\n")
-    program(stand_in_program, "systemctl", "echo ActiveState=inactive\n")
+    mine = f"echo 'Listen=127.0.0.1:{server.port} (Stream)'\n"
+    program(stand_in_program, "systemctl", mine + "echo ActiveState=inactive\n")
     done = wxctl("logs", "nobody")
     assert (done.returncode, done.stdout) == (4, "")
     assert "there is no account nobody" in done.stderr
     assert "journalctl -u wxclient@nobody.service" in done.stderr  # of one that was removed
     assert wxctl("logs", "x-aaaaaaaaaaaaaaa").returncode == 4
     # A unit that failed before anybody registered it has something to say.
-    program(stand_in_program, "systemctl", 'case "$*" in *prepare*) echo ActiveState=failed;; esac\n')
+    program(stand_in_program, "systemctl", mine + 'case "$*" in *prepare*) echo ActiveState=failed;; esac\n')
     assert wxctl("logs", "nobody").stdout == "lines\n"
-    program(stand_in_program, "systemctl", "exit 1\n")
+    program(stand_in_program, "systemctl", mine.replace(f":{server.port} ", f":{nobody.rpartition(':')[2]} "))
     done = wxctl("logs", "nobody", "--url", nobody)
     if is_registered("nobody") is None:  # nobody can tell
         assert done.stdout == "lines\n"

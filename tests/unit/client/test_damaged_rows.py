@@ -20,6 +20,7 @@ DAMAGE = [
     "UPDATE events SET state = 'no state'",
     "UPDATE meta SET value = 'many' WHERE name = 'dropped'",
     "DELETE FROM meta WHERE name = 'dropped'",
+    f"INSERT INTO meta VALUES ('dropped_at', '{'9' * 400}')",
     "UPDATE tally SET number = 'x', bytes = 'x'",
     "UPDATE sends SET parcel = 99, attempts_left = 'x', tried = 'x', time = 'x'",
     "UPDATE sends SET content = CAST(x'ff' AS TEXT), sides = 'no json'",

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,8 @@ from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
-from wxcontroller.core.jsontypes import obj
+from tests.unit.client.test_v1_deliveries import call, until
+from wxcontroller.core.jsontypes import items, obj
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -89,6 +91,23 @@ async def test_ids_and_attempts_go_on_after_a_restart(start: Start, receiver: Re
     (first, _), (second, _) = await receiver.until(2)
     assert first["X-Wx-Delivery"] == second["X-Wx-Delivery"]
     assert (first["X-Wx-Attempt"], second["X-Wx-Attempt"]) == ("1", "2")
+
+
+async def test_a_replay_goes_on_counting_and_begins_its_pauses_anew(start: Start, receiver: Receiver) -> None:
+    receiver.statuses["one"] = [500] * 5
+    client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "20"})
+    await client.login()
+    client.driver.play([message("one")])
+    for number in range(1, 5):
+        await receiver.until(number)
+        [found] = items((await until(client, pending=1))["deliveries"])
+        while (one := obj(found))["attempts"] != number:
+            [found] = items((await until(client, pending=1))["deliveries"])
+        assert float(str(one["next_at"])) - time.time() < 20 * 1.2  # the first pause each time
+        await call(client, "POST", "deliveries/purge", {"all": True})
+        await call(client, "POST", "deliveries/replay", {"ids": [one["id"]]})
+    await receiver.until(5)
+    assert [headers["X-Wx-Attempt"] for headers, _ in receiver.got] == ["1", "2", "3", "4", "5"]
 
 
 @pytest.mark.parametrize("secrets", [["one"], ["new", "old"]])

@@ -153,9 +153,11 @@ def test_other_redirects_are_no_commands(location: str) -> None:
     assert command_of(location.replace("PORT", "3000").replace("TRAP", "3001"), 3000) is None
 
 
-async def test_redirects_elsewhere_are_not_followed(commander: Commander, start: Start) -> None:
+async def test_redirects_elsewhere_are_not_followed(
+    commander: Commander, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     client = beating(start, commander)
-    sendable = [each for each in HOSTILE if each.isprintable()]
+    sendable = [each for each in HOSTILE if each.strip() and each.isprintable()]
     commander.locations = [
         each.replace("PORT", str(client.port)).replace("TRAP", str(commander.port)) for each in sendable
     ]
@@ -166,6 +168,10 @@ async def test_redirects_elsewhere_are_not_followed(commander: Commander, start:
     await asyncio.sleep(0.1)
     assert obj(await client.get("get_client_info"))["state"] == "running"
     assert not client.stopping.is_set()
+    # Told once: it would go on so all day long.
+    assert [record.getMessage() for record in caplog.records].count(
+        "poll_api redirects to something that is not this account's API; it is not followed"
+    ) == 1
 
 
 async def test_a_heartbeat_that_redirects_to_itself_is_one_request_a_beat(commander: Commander, start: Start) -> None:

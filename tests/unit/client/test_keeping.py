@@ -9,7 +9,7 @@ from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from tests.unit.client.test_status import POST_API, Start
 from wxcontroller.client import keeping
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, integer, obj
 
 
 async def counts(client: RunningClient) -> JsonObject:
@@ -33,3 +33,5 @@ async def test_a_loss_is_told_before_it_happens(
     [warned] = [when for words, when in first.items() if "reports wait for" in words]
     [lost] = [when for words, when in first.items() if "that were never delivered are lost" in words]
     assert lost - warned >= 0.2  # a look earlier
+    told = await counts(client)
+    assert abs(integer(told["dropped_at"]) - lost) <= 1

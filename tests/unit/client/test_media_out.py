@@ -93,6 +93,13 @@ async def test_a_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook
     assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
 
 
+async def test_a_scheme_may_be_written_in_capitals(start: Start, files: Files) -> None:
+    client = start(**PRIVATE)
+    await client.login()
+    address = files.address("a.png").replace("http://", "HTTP://")
+    assert obj(await client.get("send_friend_message", id="@ann", media_path=address))["code"] == 0
+
+
 @pytest.mark.parametrize("path", ["missing", "round", "file", "endless", "huge", "packed"])
 async def test_urls_that_give_no_media(start: Start, files: Files, path: str) -> None:
     client = start(MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000", **PRIVATE)

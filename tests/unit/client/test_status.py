@@ -65,6 +65,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "failed": 0,
         "refused": 0,
         "dropped": 0,
+        "dropped_at": None,
         "dead": 0,
         "bytes": obj(told["reports"])["bytes"],
         "trouble": "",

@@ -378,9 +378,11 @@ class Machine:
         assert answer["code"] == 0, answer
         return [obj(each) for each in items(answer["client"])]
 
-    async def v1(self, method: str, path: str, body: JsonValue = None) -> tuple[int, JsonObject]:
+    async def v1(
+        self, method: str, path: str, body: JsonValue = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, JsonObject]:
         data = None if body is None else json.dumps(body)
-        async with self.http.request(method, f"/v1/{path}", data=data) as answer:
+        async with self.http.request(method, f"/v1/{path}", data=data, headers=headers) as answer:
             content: JsonObject = json.loads(await answer.read())
             return answer.status, content
 

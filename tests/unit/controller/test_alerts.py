@@ -125,6 +125,8 @@ async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Wa
     process = await watched.host.start("alice")
     process.show_qrcode()
     assert await watched.live(1200) == []
+    [finding] = [record.finding for record in watched.watch.ledger.records.values() if record.finding]
+    assert finding.message == "Account alice waits for a login and needs a scan."
     process.say(LoginState.PARKED, reason="none of 10 QR codes led to a login\nBcc: x@y")
     [alert] = await watched.live()
     assert kinds([alert]) == ["problem alice parked"]
@@ -327,6 +329,27 @@ async def test_dead_letters_are_told_and_more_of_them_too(watched: Watched) -> N
     assert "5 reports" in alert.text
     await watched.live(60)
     assert kinds(await reports(watched, dead=0)) == ["recovery alice dead"]
+
+
+async def test_lost_reports_are_told_and_what_is_lost_on_top_of_them(watched: Watched) -> None:
+    await watched.running("alice")
+    watched.set(interval=0)
+    now = int(watched.watch.clock.wall())
+    [alert] = await reports(watched, dropped=2, dropped_at=now - 60)
+    assert kinds([alert]) == ["problem alice lost"]
+    assert "Reports of account alice are lost, 2 so far" in alert.text
+    assert "event_keep_bytes" in alert.text
+    await watched.live(60)
+    assert await reports(watched, dropped=2, dropped_at=now - 60) == []
+    assert kinds(await reports(watched, dropped=5, dropped_at=now)) == ["problem alice lost"]
+    await watched.live(60)
+    assert kinds(await reports(watched, dropped=5, dropped_at=now - 86400)) == ["recovery alice lost"]
+
+
+async def test_a_loss_of_long_ago_is_no_news(watched: Watched) -> None:
+    await watched.running("alice")
+    assert await reports(watched, dropped=2, dropped_at=int(watched.watch.clock.wall()) - 90_000) == []
+    assert await reports(watched, dropped=2, dropped_at=None) == []
 
 
 async def test_an_account_that_tells_nothing_of_its_reports_is_not_judged_by_them(watched: Watched) -> None:

@@ -95,3 +95,18 @@ async def test_packed_for_who_can_unpack_and_not_sent_twice(host: Machine) -> No
         assert int(answer.headers["Content-Length"]) < len(gzip.compress(plain.encode())) * 1.2
     async with host.http.get("/", headers={"If-None-Match": tag}) as answer:
         assert (answer.status, await answer.read()) == (304, b"")
+
+
+async def test_the_api_is_read_in_the_language_that_a_link_asks_for(host: Machine) -> None:
+    for path, headers, language in (
+        ("/page/api", {}, "en"),
+        ("/page/api", {"Accept-Language": "zh"}, "zh-CN"),
+        ("/page/api?language=zh-CN", {"Cookie": "wx-language=en"}, "zh-CN"),
+        ("/page/api?language=%22%3E%3Cscript%3E", {}, "en"),
+        ("/?language=zh-CN", {}, "en"),  # the dashboard has a switch, and remembers
+    ):
+        async with host.http.get(path, headers=headers) as answer:
+            text = await answer.text()
+        assert f'<html lang="{language}"' in text, path
+        assert "<script>" not in text
+    assert "停止并删除它。" in await (await host.http.get("/page/api?language=zh-CN")).text()

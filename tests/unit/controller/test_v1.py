@@ -10,9 +10,11 @@ import yarl
 
 from tests.unit.controller.machine import FIRST_PORT, Machine, machine
 from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.tokens import TokenFile, minted
 
 LINK = "https://login.weixin.qq.com/l/AbC"
 
@@ -79,11 +81,22 @@ async def test_options_for_a_running_account_wait_for_its_next_start(host: Machi
     assert Registry(host.paths).load("alice").options["send_interval"] == "9"
 
 
+async def test_tokens_that_are_still_good_for_a_removed_account_are_named(host: Machine) -> None:
+    await host.start("alice")
+    shown, root = minted("root", Scope.ADMIN, (), None)
+    file = TokenFile(host.paths.tokens_file)
+    file.add(root)
+    for name, account, expires in (("a", "alice", None), ("b", "bob", None), ("over", "alice", 1)):
+        file.add(minted(name, Scope.READ, (account,), expires)[1])
+    _, answer = await host.v1("DELETE", "accounts/alice", headers={"X-Auth-Token": shown})
+    assert answer["tokens"] == ["a"]
+
+
 async def test_remove(host: Machine) -> None:
     await host.start("alice")
     assert await host.v1("DELETE", "accounts/alice") == (
         200,
-        {"name": "alice", "instance": "alice", "removed": True},
+        {"name": "alice", "instance": "alice", "removed": True, "tokens": []},
     )
     assert host.units.calls[-2:] == ["stop wxclient@alice.service", "start wxclient-purge@alice.service"]
     assert (await host.v1("GET", "accounts/alice"))[0] == 404

@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,31 @@ def test_finding_and_revoking(tmp_path: Path) -> None:
     assert (gone, left.required, left.find(shown)) == (bot, False, None)
     file.add(bot)
     assert file.revoke(bot.id)[0] == bot
+
+
+def test_tokens_of_a_removed_account_end_and_the_door_stays_closed(tmp_path: Path) -> None:
+    file = TokenFile(tmp_path / "tokens")
+    (own, alone), (both, shared), (free, everywhere) = (
+        minted(name, Scope.SEND, bound, None)
+        for name, bound in (("a", ("alice",)), ("b", ("alice", "bob")), ("c", ()))
+    )
+    for token in (alone, shared, everywhere):
+        file.add(token)
+    unbound = file.unbind("alice")
+    assert (unbound.ended, unbound.narrowed) == ((alone,), (shared,))
+    left = file.read()
+    assert left == unbound.tokens
+    now = time.time()
+    found = [left.find(shown) for shown in (own, both, free)]
+    assert [token is not None and token.expired(now) for token in found] == [True, False, False]
+    assert [token and token.accounts for token in found] == [("alice",), ("bob",), ()]
+    before = file.path.stat().st_ino
+    assert file.unbind("alice").ended == ()  # it has ended already
+    assert file.unbind("nobody").tokens == left
+    assert file.path.stat().st_ino == before
+    for token in (shared, everywhere):
+        file.revoke(token.id)
+    assert file.read().required
 
 
 def test_an_expired_token_is_known_and_still_keeps_the_door_closed() -> None:

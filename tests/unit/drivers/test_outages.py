@@ -95,7 +95,6 @@ async def test_what_is_wrong_with_a_certificate(
         failed = await failure(port, str(tmp_path / "ca.pem") if trusted else "")
     assert failed.message == f"synccheck: the certificate of wx.qq.com is not to be trusted: it {reason}"
     assert remedy in failed.remedy
-    assert "tried again" in failed.remedy
 
 
 async def test_a_handshake_that_is_reset() -> None:
@@ -103,7 +102,7 @@ async def test_a_handshake_that_is_reset() -> None:
         failed = await failure(port)
     assert not failed.malformed
     assert "wx.qq.com" in failed.message
-    assert "tried again" in failed.remedy
+    assert "tried again" not in str(failed)  # that depends on what was asked for
 
 
 async def test_a_server_that_speaks_no_tls() -> None:

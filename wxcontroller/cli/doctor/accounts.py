@@ -10,11 +10,12 @@ from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.terminal import ago
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import field, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, field, integer, items, obj, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired
 
 _LATE = 3600
+_NEWS = 7 * 86400  # what was lost longer ago is told, but no more what ails the machine
 
 
 def conditions(patient: Patient) -> Iterator[Result]:
@@ -84,13 +85,32 @@ def deliveries(patient: Patient) -> Iterator[Result]:
             yield fail("reports", f"{name} can't store what arrives: {trouble}", "see the lines about disks")
         if dead := integer(row.get("dead")):
             yield warn("reports", f"{name} has {dead} dead letters: {why}", command("deliveries list", name))
+        lost = _lost(row)
+        if lost is not None:
+            yield lost
         if oldest and time.time() - oldest > _LATE:
             words = f"{name}: reports wait for {ago(oldest)}: {why}"
             yield warn("reports", words, f"see to {text(row.get('to')) or 'the webhook'}")
-        elif not trouble and not dead:
+        elif not trouble and not dead and lost is None:
             before += 1
     if before == len(found):
-        yield ok("reports", "none is late or dead")
+        yield ok("reports", "none is late, dead or lost")
+
+
+def _lost(row: JsonObject) -> Result | None:
+    """Tell of reports that were deleted undelivered, as the log was full: for good, so a failure while it is news."""
+    name, number, at = text(row.get("account")), integer(row.get("dropped")), integer(row.get("dropped_at"))
+    if not number:
+        return None
+    when = f", the last {ago(at)} ago" if at else ""
+    words = (
+        f"{name} has lost {number} {'report' if number == 1 else 'reports'}{when}: too many waited for its webhook"
+    )
+    remedy = (
+        f"see to {text(row.get('to')) or 'the webhook'}; the messages are on the phone only. Room for more: "
+        f"{command('set', name, 'event_keep_bytes=BYTES')}. When they happened: journalctl WX_EVENT=delivery-dropped"
+    )
+    return (fail if at and time.time() - at < _NEWS else warn)("reports", words, remedy)
 
 
 def alerts(patient: Patient) -> Iterator[Result]:

@@ -1,12 +1,12 @@
 """Moving an account: out of this machine into a file, and from a file into this machine."""
 
+import errno
 import os
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -16,10 +16,14 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
+from wxcontroller.cli.local import reload_units
+from wxcontroller.cli.transfer.pack import CREDENTIALS as SECRETS
 from wxcontroller.cli.transfer.pack import Packed, Unpacked, pack, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
-from wxcontroller.cli.transfer.rest import drop_ins_of, lay_down, look
+from wxcontroller.cli.transfer.rest import lay_down, look, other_drop_ins
 from wxcontroller.cli.transfer.seal import Opener, Sealer
+from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
+from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of, unit_files
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.files import sync
@@ -50,33 +54,42 @@ def exported(session: Session, name: str, file: str, stop_it: bool, media: bool,
     with _new_file(file) as out:
         sealer = Sealer(out, secret)
         try:
-            packed = pack(sealer, _registered(name), _PATHS, int(time.time()), media)
+            unit = unit_files(_PATHS, account.name)
+            packed = pack(sealer, _registered(name), _PATHS, int(time.time()), media, unit)
         except OSError as problem:
             raise _disk(file, problem) from None
         sealer.close()
         if look(account.name) != before:
             raise WxError(f"{account.name} was started meanwhile", "export it again while nobody starts it")
-    _tell_exported(session, account.name, file, packed, sealer.written)
+    _tell_exported(session, unit, file, packed, sealer.written)
 
 
-def imported(session: Session, file: str, passphrase_file: str | None) -> None:
-    """Do what wxctl import is for. Raises WxError."""
+def imported(session: Session, file: str, passphrase_file: str | None, drop_ins: bool | None) -> None:
+    """Do what wxctl import is for; ``drop_ins``: whether those of the account's unit are wanted. Raises WxError."""
     api = _at_home(session)
     if file == "-" and passphrase_file == "-":  # noqa: S105 - a file's name
         raise BadUsage("both the account and the passphrase can't come from standard input", "name a file for one")
     api.health()  # it has to be there
+    _take_back_what_was_left(api)
     secret = passphrase(passphrase_file, anew=False)
-    with _source(file) as source, _staging() as staging:
+    with _source(file) as source, _staging() as place:
         opener = Opener(source, secret)
         try:
-            found = unpack(opener, staging)
+            found = unpack(opener, place)
             opener.finish()
         except OSError as problem:
-            raise _disk(str(staging), problem) from None
+            raise _disk(str(place), problem) from None
+        unit = UnitFiles(found.manifest.name, found.drop_ins)
+        _refuse_undecided(unit, drop_ins)
+        if not drop_ins:
+            found.drop_ins = {}
         _refuse_existing(api, found)
-        account = _taken_in(api, found)
+        account = _taken_in(api, found, place)
+    if drop_ins:
+        _tell_missing(unit)
     if session.json:
-        session.emit({**account, "files": found.files, "exported": found.manifest.exported})
+        told: JsonObject = {"files": found.files, "exported": found.manifest.exported, "drop_ins": [*found.drop_ins]}
+        session.emit({**account, **told})
         return
     name = found.manifest.name.name
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.manifest.exported))
@@ -121,8 +134,7 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
         return
     path = Path(file)
     try:
-        # Readable by its owner only.
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, temporary = _temporary(path)
     except OSError as problem:
         raise _disk(file, problem) from None
     try:
@@ -130,7 +142,8 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.link(temporary, path)  # unlike a rename it overwrites nothing
+            # Unlike a rename it overwrites nothing. With a directory, which does not matter, it follows the link.
+            os.link(temporary or f"/proc/self/fd/{stream.fileno()}", path, src_dir_fd=stream.fileno())
         sync(path.parent)
     except WxError:  # some are OSErrors besides
         raise
@@ -139,8 +152,22 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
     except OSError as problem:
         raise _disk(file, problem) from None
     finally:
-        with suppress(OSError):
-            Path(temporary).unlink()
+        if temporary:
+            with suppress(OSError):
+                Path(temporary).unlink()
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """Open a new file beside ``path``, for its owner only: without a name, of which a killed export leaves nothing.
+
+    Where the file system has no such files it has one.
+    """
+    try:
+        return os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600), ""
+    except OSError as problem:
+        if problem.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+        return tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
 
 
 @contextmanager
@@ -158,18 +185,61 @@ def _source(file: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _staging() -> Iterator[Path]:
-    """Give a directory beside the accounts' own, on their file system, which is gone after the block."""
-    parent = _PATHS.private_state("x").parent
-    try:
-        parent.parent.mkdir(mode=0o700, exist_ok=True)  # as systemd makes it
-        parent.mkdir(mode=0o755, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=".import-", dir=parent))
-    except OSError as problem:
-        raise _disk(str(parent), problem) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            place = stack.enter_context(staging(_PATHS))
+        except OSError as problem:
+            raise _disk(str(_PATHS.private_state("x").parent), problem) from None
         yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+
+
+def _take_back_what_was_left(api: Api) -> None:
+    """Undo what imports had begun that were killed."""
+    try:
+        with abandoned(_PATHS) as left:
+            for begun in left:
+                files = begun.left_files()
+                for file in files:
+                    file.unlink()
+                if begun.left_account(_PATHS):
+                    api.remove(begun.name)
+                _forget_drop_ins(begun.name, files)
+                click.echo(f"wxctl: an import of {begun.name} that was broken off is taken back", err=True)
+    except OSError as problem:
+        raise _disk(str(_PATHS.private_state("x").parent), problem) from None
+
+
+def _forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
+    """Have systemd know that drop-ins have gone."""
+    place = place_of(_PATHS, name)
+    if any(file.parent == place for file in gone):
+        with suppress(OSError):
+            place.rmdir()
+        with suppress(WxError):
+            reload_units()
+
+
+def _refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
+    if unit.files and wanted is None:
+        raise BadUsage(
+            f"{unit.name} has drop-ins of its unit, which systemd obeys as root: " + "; ".join(unit.shown()),
+            "add --drop-ins to put them in place, or --no-drop-ins to leave them out",
+        )
+
+
+def _tell_missing(unit: UnitFiles) -> None:
+    """Say what the drop-ins of an imported account name and that is not here."""
+    name = unit.name.name
+    for each in unit.encrypted(_PATHS):
+        if not each.startswith("/") or not Path(each).exists():
+            click.echo(
+                f"wxctl: {name}: its encrypted credential {each} did not move with it: encrypt it here, by "
+                "systemd-creds(1), before the account is started",
+                err=True,
+            )
+    for each in unit.named():
+        if not Path(each).exists():
+            click.echo(f"wxctl: {name}: a drop-in of its unit names {each}, which is not here", err=True)
 
 
 def _refuse_existing(api: Api, found: Unpacked) -> None:
@@ -182,10 +252,7 @@ def _refuse_existing(api: Api, found: Unpacked) -> None:
         raise AccountExists(
             f"there is an account {name} already", f"remove it before: {command('remove', name.name)}"
         )
-    files = [_PATHS.private_state(name.instance)]
-    files += [_PATHS.override_file(name.instance)] if found.override else []
-    files += [secret_file(_PATHS, name.instance, each) for each in found.secrets]
-    for file in files:
+    for file in (_PATHS.private_state(name.instance), *_to_put(found)):
         if file.exists() or file.is_symlink():
             raise AccountExists(
                 f"{file} is there already, of an earlier {name}",
@@ -193,23 +260,40 @@ def _refuse_existing(api: Api, found: Unpacked) -> None:
             )
 
 
-def _taken_in(api: Api, found: Unpacked) -> JsonObject:
+def _to_put(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
+    """Return the files that are put in place, with their modes."""
+    name = found.manifest.name
+    files = dict[Path, tuple[bytes, int]]()
+    if found.override:
+        files[_PATHS.override_file(name.instance)] = (found.override, 0o640)
+    for each, secret in found.secrets.items():
+        files[secret_file(_PATHS, name.instance, each)] = (secret, 0o600)
+    for each, content in found.drop_ins.items():
+        files[place_of(_PATHS, name) / each] = (content, 0o644)
+    return files
+
+
+def _taken_in(api: Api, found: Unpacked, place: Path) -> JsonObject:
     """Put everything where it belongs, or nothing. systemd gives the state to the account's user at its start."""
     name, made = found.manifest.name, list[Path]()
+    files, options = _to_put(found), _options(found.manifest.parameters)
     registered = False
     try:
-        if found.override:
-            _put(_PATHS.override_file(name.instance), found.override, 0o640, made)
-        for each, secret in found.secrets.items():
-            _put(secret_file(_PATHS, name.instance, each), secret, 0o600, made)
-        account = api.add(name, _options(found.manifest.parameters)).raw
+        Begun(name, {str(file): digest(content) for file, (content, _) in files.items()}, digest(options)).note(place)
+        for file, (content, mode) in files.items():
+            _put(file, content, mode, made)
+        if found.drop_ins:
+            reload_units()
+        account = api.add(name, options).raw
         registered = True
         os.rename(found.state, _PATHS.private_state(name.instance))  # noqa: PTH104 - it must not be a copy
         sync(_PATHS.private_state(name.instance).parent)
+        finished(place)
     except BaseException as problem:
         for file in made:
             with suppress(OSError):
                 file.unlink()
+        _forget_drop_ins(name, made)
         if registered:
             with suppress(WxError):
                 api.remove(name)
@@ -229,6 +313,7 @@ def _options(parameters: Mapping[str, str]) -> dict[str, str]:
 
 def _put(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
     """Write a new file, with its directory's group."""
+    path.parent.mkdir(mode=0o755, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     made.append(path)
     with os.fdopen(descriptor, "wb") as stream:
@@ -245,7 +330,12 @@ def _disk(place: str, problem: OSError) -> WxError:
     )
 
 
-def _tell_exported(session: Session, name: AccountName, file: str, packed: Packed, written: int) -> None:
+def _tell_exported(session: Session, unit: UnitFiles, file: str, packed: Packed, written: int) -> None:
+    name = unit.name
+    encrypted, named = (
+        unit.encrypted(_PATHS),
+        unit.named(str(secret_file(_PATHS, name.instance, each)) for each in SECRETS),
+    )
     if session.json and file != "-":
         session.emit(
             {
@@ -255,20 +345,37 @@ def _tell_exported(session: Session, name: AccountName, file: str, packed: Packe
                 "files": packed.files,
                 "login_file": packed.login_file,
                 "left_out": list(packed.left_out),
+                "drop_ins": list(unit.files),
+                "encrypted_credentials": list(encrypted),
+                "named_files": list(named),
             }
         )
+
+    def warn(words: str) -> None:
+        click.echo(f"wxctl: {name}: {words}", err=True)
+
     for each in packed.left_out:
-        click.echo(f"wxctl: {name}: {each} is no plain file of the account's own, and is left out", err=True)
-    for each in drop_ins_of(name):
-        click.echo(f"wxctl: {name}: its unit's {each} is not in it", err=True)
+        warn(f"{each} is no plain file of the account's own, and is left out")
+    for each in unit.odd:
+        warn(f"{each} is no plain drop-in, and is left out")
+    for each in other_drop_ins(name, place_of(_PATHS, name)):
+        warn(f"its unit's {each} is not in it")
+    for each in named:
+        warn(f"a drop-in of its unit names {each}, which is not in it: take it along")
+    for each in encrypted:
+        warn(
+            f"THE ENCRYPTED CREDENTIAL {each} IS NOT IN IT: no other machine can open it. Encrypt it anew there, by "
+            "systemd-creds(1), before the account is started, or it runs without"
+        )
     if not packed.login_file:
-        click.echo(f"wxctl: {name} has stored no login: it needs a scan where it is imported", err=True)
+        warn("it has stored no login: it needs a scan where it is imported")
     if session.json:
         return
+    drop_ins = f", {len(unit.files)} drop-ins of its unit" if unit.files else ""
     words = (
-        f"{name} is exported to {file}: {packed.files} files"
+        f"{name} is exported to {file}: {packed.files} files{drop_ins}"
         if file != "-"
-        else f"{name} is exported: {packed.files} files"
+        else f"{name} is exported: {packed.files} files{drop_ins}"
     )
     click.echo(words, err=file == "-")
     click.echo(

@@ -16,6 +16,8 @@ from typing import IO, Protocol
 
 from wxcontroller import __version__
 from wxcontroller.cli.transfer.seal import Locked
+from wxcontroller.cli.transfer.unitfiles import NAME as DROP_IN
+from wxcontroller.cli.transfer.unitfiles import UnitFiles
 from wxcontroller.core.account import Account
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import WxError
@@ -25,7 +27,7 @@ from wxcontroller.core.paths import Paths
 
 CREDENTIALS = ("proxy", "webhook-secret")
 _FORMAT = 1
-_MANIFEST, _OVERRIDE, _STATE, _SECRETS = "account.json", "override.env", "state", "credentials"
+_MANIFEST, _OVERRIDE, _STATE, _SECRETS, _DROP_INS = "account.json", "override.env", "state", "credentials", "drop-ins"
 _SMALL = 1024 * 1024
 _LATEST = float(1 << 33)  # no file is from after that
 _PIECE = 1024 * 1024
@@ -81,7 +83,9 @@ def secret_file(paths: Paths, instance: str, name: str) -> Path:
     return paths.root / PLACE.relative_to("/") / f"{instance}.{name}"
 
 
-def pack(out: Writable, account: Account, paths: Paths, now: int, media: bool) -> Packed:
+def pack(
+    out: Writable, account: Account, paths: Paths, now: int, media: bool, unit: UnitFiles | None = None
+) -> Packed:
     """Write an account's bundle. Raises OSError, and WxError for a file that changes meanwhile."""
     instance, packed = account.name.instance, Packed()
     manifest = Manifest(account.name, dict(account.parameters), __version__, now, media)
@@ -92,6 +96,8 @@ def pack(out: Writable, account: Account, paths: Paths, now: int, media: bool) -
         for name in CREDENTIALS:
             if secret := _small(secret_file(paths, instance, name)):
                 _add(archive, f"{_SECRETS}/{name}", secret)
+        for name, content in unit.files.items() if unit else ():
+            _add(archive, f"{_DROP_INS}/{name}", content)
         place = paths.private_state(instance)
         try:
             top = os.open(place, _READ | os.O_DIRECTORY)
@@ -165,6 +171,7 @@ class Unpacked:
     state: Path
     override: bytes = b""
     secrets: dict[str, bytes] = field(default_factory=dict)
+    drop_ins: dict[str, bytes] = field(default_factory=dict)
     files: int = 0
 
 
@@ -196,6 +203,8 @@ def _take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
         found.override = _bounded(member, content)
     elif len(parts) == 2 and parts[0] == _SECRETS and parts[1] in CREDENTIALS:
         found.secrets[parts[1]] = _bounded(member, content)
+    elif len(parts) == 2 and parts[0] == _DROP_INS and DROP_IN.fullmatch(parts[1]):
+        found.drop_ins[parts[1]] = _bounded(member, content)
     elif parts[0] == _STATE and 1 < len(parts) <= _DEEP + 1 and not {"..", ".", "/"} & set(parts):
         target = found.state.joinpath(*parts[1:])
         for depth in range(1, len(parts) - 1):

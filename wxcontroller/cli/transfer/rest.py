@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.local import act, show
@@ -33,10 +34,10 @@ def look(name: AccountName) -> Rest:
     return Rest(told.get("ActiveState", ""), told.get("InvocationID", ""))
 
 
-def drop_ins_of(name: AccountName) -> list[str]:
-    """Return the drop-ins of this account's unit alone, which do not go with it."""
+def other_drop_ins(name: AccountName, carried: Path) -> list[str]:
+    """Return the drop-ins of an account's unit that do not go with it: those of this boot, and of all accounts."""
     told = show(("DropInPaths",), name.unit)[name.unit].get("DropInPaths", "")
-    return [path for path in told.split() if f"/{name.unit}.d/" in path]
+    return [path for path in told.split() if Path(path).parent != carried and not path.startswith("/usr/lib/")]
 
 
 def lay_down(api: Api, name: AccountName, paths: Paths) -> None:

@@ -78,6 +78,7 @@ class Deliveries:
             "pending": counts.pending,
             "dead": counts.dead,
             "dropped": counts.dropped,
+            "dropped_at": int(counts.dropped_at) or None,
             "oldest_since": int(counts.oldest) or None,
             "last_error": delivery.last_error,
             "trouble": self._parts.log.trouble,

@@ -48,7 +48,7 @@ SCHEMAS: Mapping[str, Schema] = {
                     "to": maybe(TEXT),
                     **dict.fromkeys(("waiting", "delivered", "refused", "dropped", "dead", "bytes"), WHOLE),
                     **dict.fromkeys(("last_error", "trouble"), TEXT),
-                    "oldest_since": maybe(WHOLE),
+                    **dict.fromkeys(("oldest_since", "dropped_at"), maybe(WHOLE)),
                 }
             ),
             "media": record({"files": WHOLE, "bytes": WHOLE}),

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from wxcontroller.controller.alerts.findings import Finding
 from wxcontroller.controller.alerts.ledger import Due
+from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.statefiles import StateFiles
-from wxcontroller.controller.v1.qr import drawn
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, plain
 from wxcontroller.core.limits import DEFAULTS, AlertLimits

@@ -12,6 +12,8 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 
 # A phone that was asked without a code is mostly answered at once.
 _CONFIRM_SECONDS = 20.0
+# What is lost stays lost: it is wrong for so long, and news when more is.
+_LOST_SECONDS = 86400
 _MOST = 1 << 40
 
 
@@ -21,6 +23,7 @@ class Track(StrEnum):
     LOGIN = "login"
     WAITING = "waiting"  # reports
     DEAD = "dead"
+    LOST = "lost"
     DISK = "disk"
     SYSTEMD = "systemd"
 
@@ -83,6 +86,7 @@ def login_of(view: View, loops: bool, booting: bool, patience: float) -> Verdict
         return Finding(Kind.FAILED, name, f"Account {name} does not come up after the boot.", remedy, patience)
     # A process that has heard WeChat once had been let in: it is logged out now.
     first = view.live is None or not view.live.heard
+    waits = "waits for a login" if first else "is logged out"
     match _login(view):
         case None:
             return None
@@ -94,9 +98,9 @@ def login_of(view: View, loops: bool, booting: bool, patience: float) -> Verdict
             return Finding(Kind.PARKED, name, f"Account {name} has given up: {why}.", remedy)
         case LoginState.SCANNING:
             remedy = f"Scan the code within two minutes, or a newer one: wxctl qr {name}"
-            return Finding(Kind.SCAN, name, f"Account {name} is logged out and needs a scan.", remedy, first=first)
+            return Finding(Kind.SCAN, name, f"Account {name} {waits} and needs a scan.", remedy, first=first)
         case LoginState.CONFIRMING:
-            message = f"Account {name} is logged out and asks its phone to confirm."
+            message = f"Account {name} {waits} and asks its phone to confirm."
             remedy = "Confirm the login on the phone; without that a code to scan follows."
             return Finding(Kind.CONFIRM, name, message, remedy, _CONFIRM_SECONDS, first=first)
         case state:
@@ -129,7 +133,7 @@ def reports_of(view: View, status: JsonObject, settings: AlertSettings, now: flo
     """Judge what waits for an account's receiver, by what its program says of itself."""
     name = view.account.name.name
     if view.account.desired is not Desired.STARTED:
-        return {Track.WAITING: Closed(), Track.DEAD: Closed()}
+        return {Track.WAITING: Closed(), Track.DEAD: Closed(), Track.LOST: Closed()}
     reports = obj(status.get("reports"))
     waiting, dead = _bounded(reports.get("waiting")), _bounded(reports.get("dead"))
     oldest, error = _bounded(reports.get("oldest_since")), plain(text(reports.get("last_error")))
@@ -146,7 +150,13 @@ def reports_of(view: View, status: JsonObject, settings: AlertSettings, now: flo
         message = f"{dead} reports of account {name} were refused by their receiver and are kept as dead letters."
         remedy = f"Mend the receiver, then send them again or give them up: wxctl deliveries list {name} --state dead"
         refused = Finding(Kind.DEAD, name, message, remedy, level=dead)
-    return {Track.WAITING: late, Track.DEAD: refused}
+    lost: Verdict = Well(name, f"No report of account {name} was lost for a day.")
+    dropped, when = _bounded(reports.get("dropped")), _bounded(reports.get("dropped_at"))
+    if dropped and now - when < _LOST_SECONDS:
+        message = f"Reports of account {name} are lost, {dropped} so far: too many waited for their receiver."
+        remedy = f"Mend the receiver, or let the log be larger (option event_keep_bytes); see: wxctl status {name}"
+        lost = Finding(Kind.LOST, name, message, remedy, level=dropped)
+    return {Track.WAITING: late, Track.DEAD: refused, Track.LOST: lost}
 
 
 def _bounded(value: JsonValue) -> int:

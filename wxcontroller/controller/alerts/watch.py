@@ -18,7 +18,7 @@ from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
 from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.controller.v1 import client
+from wxcontroller.controller.told import ask
 from wxcontroller.controller.view import View
 from wxcontroller.core.access import Scope
 from wxcontroller.core.alerts import Alert, Happening
@@ -122,15 +122,15 @@ class AlertWatch:
             return found
         turns = asyncio.Semaphore(_AT_ONCE)
 
-        async def ask(view: View) -> None:
+        async def hear(view: View) -> None:
             async with turns:
                 headers = self._secrets.headers(view.instance, Scope.READ)
-                told = await client.ask(self.upstream, view, headers, self.accounts.settings.limits)
+                told = await ask(self.upstream, view, headers, self.accounts.settings.limits)
             if told.status is not None:
                 for track, verdict in reports_of(view, told.status, settings, self.clock.wall()).items():
                     found[(view.instance, track)] = verdict
 
-        await asyncio.gather(*map(ask, views))
+        await asyncio.gather(*map(hear, views))
         return found
 
     async def test(self) -> tuple[str, tuple[Channel, ...]]:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import LANGUAGES, chosen_language, chosen_theme
-from wxcontroller.controller.page.render import environment, pages
+from wxcontroller.controller.page.render import pages
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -19,6 +19,7 @@ _HEADERS = {
 }
 # The address of an asset has a digest of all of them in it: what is under it never changes.
 _FOR_GOOD = "public, max-age=31536000, immutable"
+_BY_READER = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Accept-Language, Cookie"}
 
 
 def add_routes(app: web.Application) -> None:
@@ -27,9 +28,7 @@ def add_routes(app: web.Application) -> None:
     rendered = pages(bundle)
 
     async def dashboard(request: web.Request) -> web.Response:
-        page = rendered[chosen_language(request), chosen_theme(request)]
-        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Accept-Language, Cookie"}
-        return _answer(request, page, headers)
+        return _answer(request, rendered[chosen_language(request), chosen_theme(request)], _BY_READER)
 
     async def asset(request: web.Request) -> web.Response:
         found = bundle.files.get(request.match_info["file"])
@@ -38,13 +37,14 @@ def add_routes(app: web.Application) -> None:
         return _answer(request, found, {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"})
 
     @cache
-    def api() -> Served:
+    def api(language: str, theme: str) -> Served:
         from wxcontroller.controller.page.api import rendered as api_page  # only who asks pays for it
 
-        return served(api_page(environment("en"), bundle.digest), "text/html; charset=utf-8")
+        return served(api_page(language, theme, bundle.digest), "text/html; charset=utf-8")
 
     async def api_as_a_page(request: web.Request) -> web.Response:
-        return _answer(request, api(), {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"})
+        language = chosen_language(request, request.query.get("language", ""))  # a link: the page has no script
+        return _answer(request, api(language, chosen_theme(request)), _BY_READER)
 
     app.router.add_get("/", dashboard)
     app.router.add_get("/page/api", api_as_a_page)

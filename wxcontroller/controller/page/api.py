@@ -1,11 +1,42 @@
-"""The API as a page to read: the OpenAPI document in words and tables, without any script."""
+"""The API as a page to read: the OpenAPI document in words and tables, in both languages, without any script."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
 
-import jinja2
-
+from wxcontroller import __version__
+from wxcontroller.controller.page.language import translations
+from wxcontroller.controller.page.render import environment
 from wxcontroller.controller.v1.described import openapi
+from wxcontroller.core.access import MEANINGS
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
+
+# Under which heading the calls of /v1 stand, by how their path begins; the template has the words.
+_PARTS = (
+    ("/v1/accounts/{name}/deliveries", "happened"),
+    ("/v1/accounts/{name}/events", "happened"),
+    ("/v1/accounts/{name}/media", "happened"),
+    ("/v1/deliveries", "happened"),
+    ("/v1/events", "happened"),
+    ("/v1/accounts", "accounts"),
+    ("/v1/alerts", "alerts"),
+    ("/v1", "itself"),
+    ("/openwx", "original"),
+)
+# What a sentence may begin with in a capital; not the name of a parameter.
+_COMMON_WORD = re.compile(r"^[a-z](?=[a-z']*([ ;,:]|$))")
+_ORDER = ("accounts", "happened", "alerts", "itself", "original")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value is: a schema with a name, one of several or all of them, a list, an object, or a word."""
+
+    name: str = ""
+    joint: str = ""
+    parts: tuple["Kind", ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,21 +47,33 @@ class Named:
     place: str
     required: bool
     meaning: str
-    kind: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The HTTP statuses that bring the same."""
+
+    statuses: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+
+    @property
+    def good(self) -> bool:
+        return self.statuses[0] < "400"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation."""
+    """What can be asked for at a path, by one method or by several that do the same; ``ids`` are its anchors."""
 
-    id: str
-    method: str
+    ids: tuple[str, ...]
+    methods: tuple[str, ...]
     path: str
     summary: str
     scope: str
     parameters: tuple[Named, ...]
-    body: str
-    answers: tuple[tuple[str, str], ...]
+    body: Kind | None
+    answers: tuple[Answers, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +83,75 @@ class Shape:
     name: str
     meaning: str
     fields: tuple[Named, ...]
-    kind: str
+    kind: Kind
+
+    @property
+    def explained(self) -> bool:
+        return any(one.meaning for one in self.fields)
 
 
-def rendered(environment: jinja2.Environment, root: str) -> bytes:
+def rendered(language: str, theme: str, root: str) -> bytes:
     """Return the page; its assets are under ``root``."""
-    document = openapi()
-    groups: dict[str, list[Call]] = {}
-    for path, operations in obj(document["paths"]).items():
+    calls, catalog = _calls(), translations(language, "described")
+
+    def say(words: str) -> str:
+        said = catalog.gettext(words) if words else ""
+        return said if catalog.info() else _COMMON_WORD.sub(lambda first: first[0].upper(), said)
+
+    return (
+        environment(language)
+        .get_template("api.html.j2")
+        .render(
+            language=language,
+            theme=theme,
+            root=root,
+            version=__version__,
+            groups={part: [call for call in calls if _part(call.path) == part] for part in _ORDER},
+            schemas=_shapes(),
+            scopes=MEANINGS,
+            say=say,
+        )
+        .encode()
+    )
+
+
+def meanings() -> set[str]:
+    """Return the document's texts that the page shows."""
+    named: list[Named] = []
+    found = set(MEANINGS.values())
+    for call in _calls():
+        found.add(call.summary)
+        named += call.parameters
+    for shape in _shapes():
+        found.add(shape.meaning)
+        named += shape.fields
+    return (found | {one.meaning for one in named}) - {""}
+
+
+@cache
+def _calls() -> tuple[Call, ...]:
+    found: dict[tuple[str, str], Call] = {}
+    for path, operations in obj(openapi()["paths"]).items():
         for method, operation in obj(operations).items():
-            tag = text((items(field(operation, "tags")) or ["other"])[0])
-            groups.setdefault(tag, []).append(_call(method.upper(), path, obj(operation)))
-    schemas = [_shape(name, obj(schema)) for name, schema in obj(obj(document["components"])["schemas"]).items()]
-    template = environment.get_template("api.html.j2")
-    return template.render(root=root, info=document["info"], groups=groups, schemas=schemas).encode()
+            call = _call(method.upper(), path, obj(operation))
+            before = found.get((path, call.summary))
+            if before:  # the original's calls can be posted, too: with the same parameters as a form
+                call = replace(before, ids=before.ids + call.ids, methods=before.methods + call.methods)
+            found[path, call.summary] = call
+    return tuple(found.values())
+
+
+@cache
+def _shapes() -> tuple[Shape, ...]:
+    schemas = obj(obj(openapi()["components"])["schemas"])
+    return tuple(
+        Shape(name, text(field(schema, "description")), tuple(_fields(obj(schema), "")), _kind(schema))
+        for name, schema in sorted(schemas.items())
+    )
+
+
+def _part(path: str) -> str:
+    return next(part for beginning, part in _PARTS if path.startswith(beginning))
 
 
 def _call(method: str, path: str, operation: JsonObject) -> Call:
@@ -70,58 +168,57 @@ def _call(method: str, path: str, operation: JsonObject) -> Call:
         )
         for one in items(operation.get("parameters"))
     ]
-    body = ""
+    body = None
     for content_type, content in obj(field(operation.get("requestBody"), "content")).items():
         schema = obj(field(content, "schema"))
         if content_type == "application/json":
             body = _kind(schema)
-        elif not body:
+        elif body is None:
             parameters += _fields(schema, "form")
-    answers = tuple((status, _answer(response)) for status, response in obj(operation["responses"]).items())
     return Call(
-        text(operation["operationId"]),
-        method,
+        (text(operation["operationId"]),),
+        (method,),
         path,
         text(operation["summary"]),
         scopes[0] if scopes else "",
         tuple(parameters),
         body,
-        answers,
+        tuple(_answers(obj(operation["responses"]))),
     )
 
 
-def _answer(response: JsonValue) -> str:
-    kinds = obj(field(response, "content"))
-    shown = [
-        _kind(field(content, "schema")) if kind == "application/json" else kind for kind, content in kinds.items()
-    ]
-    return " or ".join(dict.fromkeys(shown))
+def _answers(responses: JsonObject) -> Iterator[Answers]:
+    by_kind: dict[tuple[Kind, ...], list[str]] = {}
+    for status, response in responses.items():
+        by_kind.setdefault(tuple(dict.fromkeys(_contents(response))), []).append(status)
+    for kinds, statuses in by_kind.items():
+        yield Answers(tuple(statuses), kinds)
 
 
-def _shape(name: str, schema: JsonObject) -> Shape:
-    return Shape(name, text(schema.get("description")), tuple(_fields(schema, "")), _kind(schema))
+def _contents(response: JsonValue) -> Iterator[Kind]:
+    for content_type, content in obj(field(response, "content")).items():
+        yield _kind(field(content, "schema")) if content_type == "application/json" else Kind(words=(content_type,))
 
 
-def _fields(schema: JsonObject, place: str) -> list[Named]:
+def _fields(schema: JsonObject, place: str) -> Iterator[Named]:
     required = {text(one) for one in items(schema.get("required"))}
-    return [
-        Named(name, place, name in required, text(field(one, "description")), _kind(one))
-        for name, one in obj(schema.get("properties")).items()
-    ]
+    for name, one in obj(schema.get("properties")).items():
+        yield Named(name, place, name in required, text(field(one, "description")), _kind(one))
 
 
-def _kind(schema: JsonValue) -> str:
-    """Say a schema in a few words."""
+def _kind(schema: JsonValue) -> Kind:
+    """Say a schema in few words."""
     found = obj(schema)
     if reference := text(found.get("$ref")):
-        return reference.rpartition("/")[2]
-    for word, joint in (("anyOf", " or "), ("allOf", " with ")):
+        return Kind(name=reference.rpartition("/")[2])
+    for word, joint in (("anyOf", "or"), ("allOf", "with")):
         if listed := items(found.get(word)):
-            return joint.join(dict.fromkeys(_kind(one) for one in listed))
+            parts = tuple(dict.fromkeys(_kind(one) for one in listed))
+            return Kind(joint=joint, parts=parts) if len(parts) > 1 else parts[0]
     if allowed := items(found.get("enum")):
-        return " | ".join(text(one) for one in allowed)
+        return Kind(joint="words", words=tuple(text(one) or str(one) for one in allowed))
     if found.get("type") == "array":
-        return f"list of {_kind(found.get('items'))}"
+        return Kind(joint="list", parts=(_kind(found.get("items")),))
     if fields := obj(found.get("properties")):
-        return "{" + ", ".join(fields) + "}"
-    return text(found.get("type"), "anything")
+        return Kind(joint="fields", words=tuple(fields), parts=tuple(map(_kind, fields.values())))
+    return Kind(words=(text(found.get("type"), ""),))

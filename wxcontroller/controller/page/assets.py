@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from wxcontroller.controller.page.language import translations
+from wxcontroller.controller.page.language import spoken, translations
+from wxcontroller.core.options import OPTIONS
 
 _KINDS = {
     "js": "text/javascript; charset=utf-8",
@@ -68,6 +69,12 @@ def texts_of(contents: Mapping[str, bytes]) -> list[str]:
 
 
 def _messages(language: str, texts: Iterable[str]) -> bytes:
-    catalog = translations(language)
+    """Return a module with the page's own texts, what programs say, and what options mean."""
+    catalog, sentences = translations(language), spoken(language)
+    meanings = {option.name: sentences.get(option.meaning, option.meaning) for option in OPTIONS.values()}
     translated = {text: said for text in texts if (said := catalog.gettext(text)) != text}
-    return f"export default {json.dumps(translated, ensure_ascii=False, indent=0)};\n".encode()
+    return (
+        f"export default {json.dumps(translated, ensure_ascii=False, indent=0)};\n"
+        f"export const said = {json.dumps(sorted(sentences.items()), ensure_ascii=False, indent=0)};\n"
+        f"export const meanings = {json.dumps(meanings, ensure_ascii=False, indent=0)};\n"
+    ).encode()

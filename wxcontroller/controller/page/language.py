@@ -1,6 +1,7 @@
 """Which language a reader gets, which colours, and the catalog of the texts."""
 
 import gettext
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -14,14 +15,26 @@ THEME_COOKIE = "wx-theme"
 _LOCALE = Path(__file__).parent / "locale"
 
 
-def translations(language: str) -> gettext.NullTranslations:
+def translations(language: str, domain: str = "dashboard") -> gettext.NullTranslations:
     """Return the catalog of a language; texts that it lacks stay English."""
-    return gettext.translation("dashboard", _LOCALE, [language.replace("-", "_")], fallback=True)
+    return gettext.translation(domain, _LOCALE, [language.replace("-", "_")], fallback=True)
 
 
-def chosen_language(request: web.Request) -> str:
-    """Return what the reader has switched to, else what the browser asks for first."""
-    asked = [request.cookies.get(LANGUAGE_COOKIE, ""), *_preferred(request.headers.get("Accept-Language", ""))]
+def spoken(language: str) -> Mapping[str, str]:
+    """Return what the controller and the accounts' programs say in English, with its translation."""
+    place = gettext.find("said", _LOCALE, [language.replace("-", "_")])
+    if place is None:
+        return {}
+    with Path(place).open("rb") as file:
+        catalog = gettext.GNUTranslations(file)
+    # There is no other way to ask a catalog what is in it.
+    entries: Mapping[str, str] = vars(catalog)["_catalog"]
+    return {text: translated for text, translated in entries.items() if text}
+
+
+def chosen_language(request: web.Request, here: str = "") -> str:
+    """Return what the reader has asked for ``here`` or switched to before, else what the browser asks for first."""
+    asked = [here, request.cookies.get(LANGUAGE_COOKIE, ""), *_preferred(request.headers.get("Accept-Language", ""))]
     for each in asked:
         if each in LANGUAGES:
             return each

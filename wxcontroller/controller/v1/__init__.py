@@ -9,7 +9,7 @@ from wxcontroller.controller.v1 import (
     alerts,
     deliveries,
     health,
-    journal,
+    journalstream,
     openapi,
     options,
     qr,
@@ -38,7 +38,7 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/v1/accounts/{name}/options", options.shown)
     router.add_patch("/v1/accounts/{name}/options", options.change)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
-    router.add_get("/v1/accounts/{name}/journal", journal.journal)
+    router.add_get("/v1/accounts/{name}/journal", journalstream.page_or_stream)
     router.add_get("/v1/events", serve.events)
     router.add_get("/v1/deliveries", deliveries.summary)
     router.add_get("/v1/accounts/{name}/events", passed_on)

@@ -7,7 +7,7 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
-from wxcontroller.controller.v1 import client
+from wxcontroller.controller.told import ask
 from wxcontroller.controller.v1.passing import told_to
 from wxcontroller.controller.v1.watching import wants_stream, watch
 from wxcontroller.controller.view import account_json
@@ -31,12 +31,8 @@ async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
-    told = await client.ask(
-        shared.upstream,
-        view,
-        shared.port_secrets.headers(view.instance, Scope.READ),
-        shared.settings.limits,
-    )
+    secrets = shared.port_secrets.headers(view.instance, Scope.READ)
+    told = await ask(shared.upstream, view, secrets, shared.settings.limits)
     return json_response({**account_json(view), **told.as_json()})
 
 
@@ -100,10 +96,12 @@ async def restart(request: web.Request) -> web.Response:
 
 async def remove(request: web.Request) -> web.Response:
     """DELETE /v1/accounts/{name}: stops it, deletes its session and media, forgets it."""
-    removed = await context(request).accounts.remove(request.match_info["name"])
-    return json_response(
-        {"name": removed.account.name.name, "instance": removed.instance, "removed": True},
-    )
+    shared = context(request)
+    removed = await shared.accounts.remove(request.match_info["name"])
+    name = removed.account.name.name
+    # Their file is root's. What is said here is who would be let in to the next account of that name.
+    bound: list[JsonValue] = [token.name for token in shared.gate.tokens.bound_to(name)]
+    return json_response({"name": name, "instance": removed.instance, "removed": True, "tokens": bound})
 
 
 async def _options(request: web.Request) -> dict[str, str]:

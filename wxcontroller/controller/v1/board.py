@@ -12,7 +12,7 @@ from aiohttp import web
 
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.errors import error_of
-from wxcontroller.controller.v1.client import Told, ask
+from wxcontroller.controller.told import Told, ask
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import UnitFailed

@@ -185,13 +185,13 @@ _DONE = _and(
 _ROW = record(
     {
         **dict.fromkeys(("account", "instance"), TEXT),
-        **dict.fromkeys(("held", "pending", "dead", "dropped", "oldest_since"), maybe(WHOLE)),
+        **dict.fromkeys(("held", "pending", "dead", "dropped", "dropped_at", "oldest_since"), maybe(WHOLE)),
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
     }
 )
 _IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
 _MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
-_LINES: Schema = {"type": "integer", "minimum": 1, "maximum": DEFAULTS.control.journal_lines}
+_LINES: Schema = {"type": "integer", "minimum": 0, "maximum": DEFAULTS.control.journal_lines}
 _OPTIONS_SHOWN = record({"account": TEXT, "options": {"type": "object"}, "limits": {"type": "object"}})
 _PROBLEM = record(
     {
@@ -244,7 +244,7 @@ V1: tuple[Route, ...] = (
         "DELETE",
         "accounts/{name}",
         "stop and delete it",
-        record({"name": TEXT, "instance": TEXT, "removed": SWITCH}),
+        record({"name": TEXT, "instance": TEXT, "removed": SWITCH, "tokens": listing(TEXT)}),
     ),
     _v1(
         "POST",
@@ -266,9 +266,18 @@ V1: tuple[Route, ...] = (
     _v1(
         "GET",
         "accounts/{name}/journal",
-        "the end of its journal",
-        record({"account": TEXT, "lines": listing(_LINE)}),
-        parameters=(Parameter("lines", "how many at most; [limits] may say another maximum", _LINES),),
+        "the end of its journal; with Accept: text/event-stream that, and then each line as it is written",
+        Content({JSON: record({"account": TEXT, "lines": listing(_LINE)}), described_log.STREAM: TEXT}),
+        parameters=(
+            Parameter(
+                "lines",
+                "how many at most; 0, in a stream: only those that come; [limits] may say another maximum",
+                _LINES,
+            ),
+            Parameter("since", "lines from then on, in seconds since 1970", WHOLE),
+            Parameter("after", "the cursor of a line, to go on after it"),
+            Parameter("Last-Event-ID", "the same, as browsers send it for a stream; it wins", place="header"),
+        ),
     ),
     _v1(
         "GET",

@@ -5,18 +5,23 @@ program reads what the account's units have said, and nothing else.
 """
 
 import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
+from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 from wxcontroller.core.limits import ControlLimits
 
 _DEFAULT_LINES = 100
 _LATEST = 1 << 62
 _INFO = 6  # what systemd takes a line for that tells no priority
+_CURSOR = re.compile(r"[a-z]=[0-9a-f]{1,32}(;[a-z]=[0-9a-f]{1,32}){0,6}")
 
 
 async def journal(request: web.Request) -> web.Response:
@@ -24,35 +29,74 @@ async def journal(request: web.Request) -> web.Response:
     shared = context(request)
     limits = shared.settings.limits.control
     view = await shared.accounts.the(request.match_info["name"])
-    wanted = request.query.get("lines", str(_DEFAULT_LINES))
-    if not wanted.isascii() or not wanted.isdecimal() or not 1 <= int(wanted[:9]) <= limits.journal_lines:
-        raise BadRequest("lines is no such number", f"give one from 1 to {limits.journal_lines}")
-    said = await _asked(
-        shared.accounts.paths.journal_socket, f"{view.instance} {int(wanted)}\n", view.account.name.unit, limits
-    )
-    lines: list[JsonValue] = [line for each in said.splitlines() if (line := line_of(each))]
+    asked = question(request, view.instance, limits, follow=False)
+    content = b""
+    try:
+        async with (
+            asyncio.timeout(limits.journal_seconds),
+            answering(shared.accounts.paths.journal_socket, asked, view, limits) as reader,
+        ):
+            while (piece := await reader.read(1 << 16)) and len(content) < limits.journal_bytes:
+                content += piece
+    except OSError as problem:  # a TimeoutError is one
+        raise unreadable(shared.accounts.paths.journal_socket, view, problem) from None
+    lines: list[JsonValue] = [line for each in content.splitlines() if (line := line_of(each))]
     return json_response({"account": view.account.name.name, "lines": lines})
 
 
-async def _asked(socket: Path, question: str, unit: str, limits: ControlLimits) -> bytes:
-    """Ask, and return all of the answer."""
+def question(request: web.Request, instance: str, limits: ControlLimits, follow: bool) -> str:
+    """Return what is to be asked for a request. Raises BadRequest.
+
+    ``lines``: how many of the newest; or those after a line that the caller has had (``after``, for a stream
+    ``Last-Event-ID``), or from a second on (``since``).
+    """
+    query, least = request.query, 0 if follow else 1
+    wanted = query.get("lines", str(_DEFAULT_LINES))
+    if not _is_number(wanted) or not least <= int(wanted[:9]) <= limits.journal_lines:
+        raise BadRequest("lines is no such number", f"give one from {least} to {limits.journal_lines}")
+    where = ""
+    after = (request.headers.get("Last-Event-ID") if follow else None) or query.get("after")
+    since = query.get("since")
+    if after:
+        if not _CURSOR.fullmatch(after):
+            raise BadRequest("the cursor is none that a line of a journal has", "begin without one")
+        where = f" after={after}"
+    elif since:
+        if not _is_number(since) or len(since) > 10:
+            raise BadRequest("since is no such number", "give seconds since 1970")
+        where = f" since={since}"
+    how = " follow" if follow else " once" if where else ""
+    return f"{instance} {int(wanted)}{how}{where}\n"
+
+
+def _is_number(given: str) -> bool:
+    return given.isascii() and given.isdecimal()
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    socket: Path, asked: str, view: View, limits: ControlLimits
+) -> AsyncIterator[asyncio.StreamReader]:
+    """Ask; the block reads the answer. Raises NoJournal when nobody can be asked."""
     try:
         async with asyncio.timeout(limits.journal_seconds):
             reader, writer = await asyncio.open_unix_connection(str(socket))
-            try:
-                writer.write(question.encode())
-                content = b""
-                while (piece := await reader.read(1 << 16)) and len(content) < limits.journal_bytes:
-                    content += piece
-                return content
-            finally:
-                writer.close()
-    except (OSError, TimeoutError) as problem:
-        why = "it takes too long" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
-        raise NoJournal(
-            f"the journal can't be read through {socket}: {why}",
-            f"systemctl start wxclient-journal.socket, or look there: journalctl -u {unit}",
-        ) from None
+    except OSError as problem:
+        raise unreadable(socket, view, problem) from None
+    try:
+        writer.write(asked.encode())
+        yield reader
+    finally:
+        writer.close()
+
+
+def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
+    """Return what tells a caller that there is no answer."""
+    why = "it takes too long" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
+    return NoJournal(
+        f"the journal can't be read through {socket}: {why}",
+        f"systemctl start wxclient-journal.socket, or look there: journalctl -u {view.account.name.unit}",
+    )
 
 
 def line_of(raw: bytes) -> JsonObject | None:

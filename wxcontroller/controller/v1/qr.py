@@ -1,12 +1,12 @@
 """/v1/accounts/{name}/qr: the code that waits to be scanned, as data or drawn by us."""
 
 import base64
-import io
 
 from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoQrcode, json_response
+from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonValue
 
@@ -36,23 +36,6 @@ async def qrcode(request: web.Request) -> web.Response:
             "use /openwx/get_qrcode for the picture",
         )
     return web.Response(body=drawn(view.qrcode_link, wanted), headers={**_HEADERS, "Content-Type": _TYPES[wanted]})
-
-
-def drawn(link: str, form: str) -> bytes:
-    """Draw a link as a QR code: ``svg``, ``png`` or ``txt`` (block characters for a terminal)."""
-    import segno  # only who looks at a code pays for it
-
-    code = segno.make_qr(link, error="m")
-    if form == "txt":
-        text = io.StringIO()
-        code.terminal(text, compact=True, border=2)
-        return text.getvalue().encode()
-    out = io.BytesIO()
-    if form == "svg":
-        code.save(out, kind="svg", scale=8, border=4, light="#ffffff", dark="#000000", xmldecl=False)
-    else:
-        code.save(out, kind="png", scale=8, border=4)
-    return out.getvalue()
 
 
 def _none(view: View) -> NoQrcode:

@@ -2,7 +2,7 @@
 
 from wxcontroller.core.errors import WeChatError
 
-_WAIT = "WeChat may be down or the network interrupted; it is tried again"
+_WAIT = "WeChat may be down or the network interrupted"
 # weixin-web-protocol 10.1: what a reader can do about a code.
 _REMEDIES = {
     -1: "WeChat's own trouble; try again later",
@@ -78,6 +78,11 @@ class TooLong(Unreadable):
     def __init__(self, call: str, most: int) -> None:
         super().__init__(call, f"the content is longer than {most} bytes")
         self.remedy = "it is not taken; of media a larger limit can be set"
+
+
+def tried_again(what: object) -> str:
+    """Return what to tell of trouble that ends nothing. An error itself does not say so: a send may end with it."""
+    return f"{what}; it is tried again"
 
 
 def refusal(call: str, ret: int) -> WeChatError:

@@ -29,7 +29,15 @@ from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.cookies import Cookie
 from wxcontroller.drivers.web.decode import Init, LoginPage, Redirect
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, Overloaded, Unreadable
+from wxcontroller.drivers.web.failures import (
+    SESSION_OVER,
+    TOO_FREQUENT,
+    Moved,
+    NoAnswer,
+    Overloaded,
+    Unreadable,
+    tried_again,
+)
 from wxcontroller.drivers.web.hosts import hosts_of
 from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.saved import Saved
@@ -167,7 +175,7 @@ class Login:
                 failure = problem
             pause = frequent.next() if failure.ret == TOO_FREQUENT else backoff.next()
             if backoff.tries >= 2:  # once may happen
-                await self._pulse.emit(Hindered(str(failure)))
+                await self._pulse.emit(Hindered(tried_again(failure)))
             log.debug("%s; next try in %.0f s", failure.message, pause)
             await self._pulse.pause(pause)
 

@@ -10,13 +10,13 @@ import aiohttp
 
 from wxcontroller.drivers.web.failures import NoAnswer
 
-_CLOCK = "see whether this machine's clock is right (timedatectl); it is tried again"
+_CLOCK = "see whether this machine's clock is right (timedatectl)"
 _INTERCEPTED = (
     "something in between may answer in WeChat's place: see the network and its proxies, install ca-certificates or "
-    "name your own authority with the option ca_file; it is tried again"
+    "name your own authority with the option ca_file"
 )
-_NAMES = "see whether this machine can resolve names (resolvectl query HOST); it is tried again"
-_BLOCKED = "a firewall or the network may be in the way; it is tried again"
+_NAMES = "see whether this machine can resolve names (resolvectl query HOST)"
+_BLOCKED = "a firewall or the network may be in the way"
 # X509_V_ERR_*: what is wrong with a certificate, and what to do.
 _CERTIFICATES = {
     9: ("is not valid yet", _CLOCK),
@@ -30,8 +30,8 @@ _CERTIFICATES = {
 }
 _CONNECTING = {
     errno.ECONNREFUSED: ("nobody listens there", _BLOCKED),
-    errno.ENETUNREACH: ("there is no way to that network", "see this machine's network; it is tried again"),
-    errno.EHOSTUNREACH: ("there is no way to that host", "see this machine's network; it is tried again"),
+    errno.ENETUNREACH: ("there is no way to that network", "see this machine's network"),
+    errno.EHOSTUNREACH: ("there is no way to that host", "see this machine's network"),
     errno.ECONNRESET: ("the connection is reset at once", _BLOCKED),
 }
 

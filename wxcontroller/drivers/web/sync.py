@@ -17,7 +17,7 @@ from wxcontroller.drivers.base import Checkpoint, FriendAsked, LossReason, Messa
 from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, TooLong
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, TooLong, tried_again
 from wxcontroller.drivers.web.guard import Guard, MediaLoop
 from wxcontroller.drivers.web.pulse import Pulse, beside
 from wxcontroller.drivers.web.roster import Roster
@@ -320,7 +320,7 @@ class Listener:
 
     async def _offline(self, why: str) -> None:
         self._online, self._silent = False, True
-        await self._pulse.emit(Offline(why))
+        await self._pulse.emit(Offline(tried_again(why)))
 
     async def _code(self, ret: int, at_sync: bool) -> Lost | None:
         """Act on a code other than 0 from synccheck or webwxsync (9.3, 10)."""

@@ -217,9 +217,7 @@ class Transport:
         except _Taker as taker:
             raise taker.problem from None
         except TunnelFailed as problem:
-            failure = NoAnswer(
-                request.call, problem.what, remedy=f"{problem.remedy}; it is tried again", unsure=False
-            )
+            failure = NoAnswer(request.call, problem.what, remedy=problem.remedy, unsure=False)
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:
             failure = no_answer(request.call, request.host, problem)
         log.log(self._level, "%s", failure.message)

@@ -9,7 +9,7 @@ import { journalTab } from "./journal.js";
 import { loginView } from "./login-view.js";
 import { optionsTab } from "./options.js";
 import { peopleTab } from "./people.js";
-import { adviceOf, badge, desiredWord, isUp, reasonOf, unitWord } from "./states.js";
+import { adviceOf, adviceTab, badge, desiredWord, isUp, reasonOf, unitWord } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { setUpTabs } from "./tabs.js";
 import { ago, count, exactly, size } from "./words.js";
@@ -80,11 +80,21 @@ function show() {
 
 function showAdvice(account) {
   const [advice, reason] = [adviceOf(account), reasonOf(account)];
-  const content = [advice, reason].filter(Boolean).join("\n");
+  const where = adviceTab(account);
+  const content = [advice, reason, where].filter(Boolean).join("\n");
   setHidden($("account-advice"), !content);
   if ($("account-advice").dataset.content === content) return;
   $("account-advice").dataset.content = content;
-  $("account-advice").replaceChildren(advice ? h("p", {}, advice) : "", reason ? h("p", { className: "faint" }, reason) : "");
+  $("account-advice").replaceChildren(advice ? h("p", {}, advice) : "", where ? wayTo(where) : "", reason ? h("p", {}, reason) : "");
+}
+
+function wayTo(where) {
+  const button = h("button", { type: "button" }, $(`tab-${where}`).textContent);
+  button.addEventListener("click", () => {
+    chooseTab(where);
+    $(`tab-${where}`).focus();
+  });
+  return button;
 }
 
 function showLogin(account) {

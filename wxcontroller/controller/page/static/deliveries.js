@@ -4,6 +4,7 @@ import { call, pathOf } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
+import { say } from "./said.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
 import { exactly, moment, wordsOf } from "./words.js";
@@ -13,6 +14,17 @@ const STATES = {
   held: () => ["busy", t("its media is being fetched")],
   pending: () => ["attention", t("waits")],
   dead: () => ["bad", t("dead letter")],
+};
+
+// What is reported most; other types are shown by their names, as reports have them.
+const TYPES = {
+  friend_message: () => t("Message of a friend"),
+  group_message: () => t("Message in a group"),
+  login: () => t("Login"),
+  state_change: () => t("Another state"),
+  input_qrcode: () => t("QR code"),
+  friend_request: () => t("Friend request"),
+  stop: () => t("Stopped"),
 };
 
 export function deliveriesTab(name) {
@@ -35,9 +47,9 @@ export function deliveriesTab(name) {
 
   function show({ to, held, pending, dead, last_error: error, deliveries }) {
     const words = to
-      ? t("To {to}: {pending} wait, {dead} are dead letters.", { to, pending: pending + held, dead })
+      ? t("Waiting: {pending}, dead letters: {dead}. They go to {to}", { to, pending: pending + held, dead })
       : t("The account has no webhook: nothing is delivered.");
-    setText($("deliveries-note"), error && pending ? `${words} ${t("Last failure: {error}", { error })}` : words);
+    setText($("deliveries-note"), error && pending ? `${t("Last failure: {error}", { error: say(error) })} · ${words}` : words);
     setHidden($("replay-dead"), !dead);
     $("deliveries").replaceChildren(...deliveries.map(item));
   }
@@ -50,9 +62,9 @@ export function deliveriesTab(name) {
       "li",
       {},
       h("time", { title: exactly(time) }, moment(time)),
-      h("span", { className: "what" }, type, " ", h("span", { className: `state ${tone}` }, word)),
+      h("span", { className: "what" }, TYPES[type]?.() ?? type, " ", h("span", { className: `state ${tone}` }, word)),
       again,
-      h("small", {}, [t("Tries: {n}", { n: attempts }), error].filter(Boolean).join(" · ")),
+      h("small", {}, [t("Tries: {n}", { n: attempts }), say(error)].filter(Boolean).join(" · ")),
     );
   }
 

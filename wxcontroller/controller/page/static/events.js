@@ -1,15 +1,16 @@
 // What happens to an account, the newest first. Texts of messages are hidden until somebody asks for them.
 
-import { call, pathOf, stream } from "./api.js";
+import { call, pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
+import { followed } from "./following.js";
 import { t } from "./i18n.js";
+import { say } from "./said.js";
 import { DOWN, isUp, stateWord } from "./states.js";
-import { accounts, once, untilVisible } from "./store.js";
+import { accounts, once } from "./store.js";
 import { exactly, moment, wordsOf } from "./words.js";
 
 const HISTORY = 50;
 const MOST = 200;
-const PAUSE_SECONDS = 3;
 
 export function eventsTab(name) {
   const ending = new AbortController();
@@ -36,27 +37,14 @@ export function eventsTab(name) {
     setText($("events-note"), events.length || seen.size ? "" : t("Nothing has happened yet."));
   }
 
-  async function follow() {
-    let lastId = "";
-    while (!signal.aborted) {
-      try {
-        await untilVisible();
-        let known = false;
-        for await (const { type, data, id } of stream(`v1/events?account=${encodeURIComponent(name)}`, { signal, lastId })) {
-          lastId = id || lastId;
-          if (type !== "heartbeat") add(data);
-          if (!known) {
-            known = true;
-            beginning();
-            beginning = once(name, isUp, () => history().catch(explain));
-          }
-          if (seen.size) setText($("events-note"), "");
-        }
-      } catch (problem) {
-        explain(problem);
-      }
-      await new Promise((done) => setTimeout(done, PAUSE_SECONDS * 1000));
-    }
+  function take({ type, data }) {
+    if (type !== "heartbeat") add(data);
+    if (seen.size) setText($("events-note"), "");
+  }
+
+  function opened() {
+    beginning();
+    beginning = once(name, isUp, () => history().catch(explain));
   }
 
   function explain(problem) {
@@ -72,7 +60,7 @@ export function eventsTab(name) {
   const toggle = () => $("events").classList.toggle("open", $("show-texts").checked);
   toggle();
   $("show-texts").addEventListener("change", toggle, { signal });
-  follow();
+  followed(`v1/events?account=${encodeURIComponent(name)}`, { signal, opened, take, explain });
   return () => {
     ending.abort();
     beginning();
@@ -117,7 +105,7 @@ function message(report) {
     h("b", {}, sent ? "→ " : "← ", h("span", { className: "unseen" }, sent ? t("sent to") : t("received from"), " ")),
     who ?? "",
     report.format && report.format !== "text" ? h("small", { className: "kind" }, ` ${report.format}`) : "",
-    failed ? h("small", { className: "bad" }, ` ${t("not sent")}`) : "",
+    failed ? h("small", { className: "bad" }, ` ${report.info ? t("Not sent: {why}", { why: say(report.info) }) : t("not sent")}`) : "",
   );
   const text = h("span", { className: "text" }, report.content ?? "");
   const open = h("button", { type: "button", className: "plain", "aria-expanded": "false" }, t("Show text"));

@@ -1,52 +1,52 @@
-// The end of an account's journal, as systemd keeps it.
+// The end of an account's journal, as systemd keeps it, and each line as it is written.
 
-import { call, pathOf } from "./api.js";
+import { pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
+import { followed } from "./following.js";
 import { t } from "./i18n.js";
-import { untilVisible } from "./store.js";
 import { exactly, moment, wordsOf } from "./words.js";
 
 const LINES = 200;
-const PAUSE_SECONDS = 3;
+const NEAR = 40;
 // syslog's: 3 and below are errors, 4 warnings.
 const TONES = { 0: "bad", 1: "bad", 2: "bad", 3: "bad", 4: "attention" };
 
 export function journalTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
-  let last = "";
+  const place = $("journal");
+  let fresh = [];
 
-  async function follow() {
-    while (!signal.aborted) {
-      await untilVisible();
-      try {
-        const { lines } = await call("GET", pathOf(name, `journal?lines=${LINES}`), { signal });
-        show(lines);
-      } catch (problem) {
-        if (signal.aborted) return;
-        const { headline, remedy, details } = wordsOf(problem);
-        setText($("journal-note"), [headline, remedy, details].filter(Boolean).join(" "));
-      }
-      await new Promise((done) => setTimeout(done, PAUSE_SECONDS * 1000));
-    }
+  function take({ type, data }) {
+    if (type !== "line") return;
+    if (!fresh.length) requestAnimationFrame(show); // the first ones come all at once
+    fresh.push(data);
   }
 
   // Only what is new is added, at the end; who reads further up is left where he is.
-  function show(lines) {
-    const place = $("journal");
-    setText($("journal-note"), lines.length ? t("The last {n} lines.", { n: lines.length }) : t("The journal has no line of this account."));
-    const known = lines.findLastIndex((line) => line.cursor === last);
-    if (known < 0) place.replaceChildren();
-    const atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < 40;
-    place.append(...lines.slice(known + 1).map(item));
+  function show() {
+    if (signal.aborted) return;
+    const atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < NEAR;
+    place.append(...fresh.slice(-LINES).map(item));
+    fresh = [];
     while (place.children.length > LINES) place.firstElementChild.remove();
     if (atEnd) place.scrollTop = place.scrollHeight;
-    last = lines.at(-1)?.cursor ?? "";
+    note();
   }
 
-  $("journal").replaceChildren();
+  function note() {
+    const lines = place.children.length;
+    setText($("journal-note"), lines ? t("The last {n} lines; new ones appear as they are written.", { n: lines }) : t("The journal has no line of this account."));
+  }
+
+  function explain(problem) {
+    const { headline, remedy, details } = wordsOf(problem);
+    setText($("journal-note"), [headline, remedy, details].filter(Boolean).join(" "));
+  }
+
+  place.replaceChildren();
   setText($("journal-note"), t("Loading…"));
-  follow();
+  followed(pathOf(name, `journal?lines=${LINES}`), { signal, opened: () => fresh.length || note(), take, explain });
   return () => ending.abort();
 }
 

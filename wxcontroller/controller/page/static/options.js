@@ -2,7 +2,8 @@
 
 import { call, pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
-import { t } from "./i18n.js";
+import { meanings, t } from "./i18n.js";
+import { sentence } from "./said.js";
 import { wordsOf } from "./words.js";
 
 const ORIGINS = {
@@ -22,7 +23,7 @@ export function optionsTab(name) {
     setText($("options-note"), chosen.length ? "" : t("All options have their defaults."));
     $("options").replaceChildren(
       ...chosen.map(([option, { value, from }]) =>
-        h("div", {}, h("dt", {}, option), h("dd", {}, h("code", {}, value === "" ? "–" : value), h("small", {}, (ORIGINS[from] ?? (() => from))()))),
+        h("div", {}, h("dt", {}, option), h("dd", {}, h("code", {}, value === "" ? "–" : value), h("small", {}, (ORIGINS[from] ?? (() => from))())), h("dd", { className: "meaning" }, sentence(meanings[option] ?? ""))),
       ),
     );
   }

@@ -83,14 +83,14 @@ export function peopleTab(name) {
       const endpoint = chosen.kind === "group" ? "send_group_message" : "send_friend_message";
       const headers = { "Idempotency-Key": randomKey() };
       const answer = await call("POST", openwx(name, endpoint), { form: { id: chosen.id, content }, headers, signal });
-      if (answer.code !== 0) throw new Problem("not-sent", answer.info || answer.status || "");
+      if (answer.code !== 0) throw unsent(answer);
       $("send").reset();
       $("send-result").className = "good";
       setText($("send-result"), t("Sent to {who}.", { who: chosen.label }));
     } catch (problem) {
       if (problem.name === "AbortError") return;
       $("send-result").className = "bad";
-      explain($("send-result"), new Problem(problem.code, t("Not sent: {why}", { why: problem.message }), problem.remedy));
+      explain($("send-result"), problem);
     } finally {
       if (!signal.aborted) {
         enable(true);
@@ -113,6 +113,15 @@ export function peopleTab(name) {
     ending.abort();
     stop();
   };
+}
+
+// What became of a send that is not known to be done: the numbers and words of the contract.
+const STILL_QUEUED = -7;
+const NOBODY_KNOWS = "unknown data";
+
+function unsent({ code, status = "", reason }) {
+  const what = code === STILL_QUEUED ? "queued" : status === NOBODY_KNOWS ? "unsure" : "not-sent";
+  return new Problem(what, reason || status);
 }
 
 function entryOf({ id, displayname, name, markname, account }, kind) {

@@ -1,6 +1,7 @@
 // What an account's three states (desired, unit, login) come to, in one word and one colour, and what to do about it.
 
 import { t } from "./i18n.js";
+import { say, sentence } from "./said.js";
 
 const UP = new Set(["active", "activating", "reloading", "refreshing", "deactivating"]);
 
@@ -12,7 +13,7 @@ const LOGINS = {
   confirming: () => ["attention", t("Confirm on the phone")],
   updating: () => ["busy", t("Loading contacts")],
   running: () => ["good", t("Running")],
-  offline: () => ["bad", t("WeChat out of reach")],
+  offline: () => ["bad", t("Offline")],
   parked: () => ["bad", t("Needs you")],
   stopped: () => ["off", t("Stopped")],
 };
@@ -50,7 +51,7 @@ export function groupOf(account) {
 export function adviceOf(account) {
   const { name, unit } = account;
   if (account.unit_sub.startsWith("auto-restart")) {
-    return t("Its program ended unexpectedly. systemd starts it again by itself; why it ended is in the journal below.");
+    return t("Its program ended unexpectedly. systemd starts it again by itself; why it ended is in its journal.");
   }
   if (!isUp(account) && account.desired === "started") {
     return t("It should run, and does not. Start it; if that does not help, the journal says why: journalctl -u {unit}", { unit });
@@ -58,7 +59,7 @@ export function adviceOf(account) {
   if (account.login_state === "parked") {
     return t("It has given up and waits for you. When the cause is gone, start it: it then shows a new code.");
   }
-  if (account.login_state === "offline") return t("WeChat has not answered for a while. It goes on trying by itself.");
+  if (account.login_state === "offline") return t("It does not work at the moment, and goes on trying by itself.");
   if (account.activity?.dead) {
     return t("The webhook refused some reports for good. See Deliveries: they can be sent again.");
   }
@@ -68,24 +69,21 @@ export function adviceOf(account) {
   return "";
 }
 
-// Why, as the account's program says it. Its fixed sentences are in the catalog, the rest stays as it is.
+// Where on the account's page that is told, as the id of a tab; "" for nowhere.
+export function adviceTab(account) {
+  if (!isUp(account) && account.desired === "started") return "journal"; // restarting after a failure, too
+  if (isUp(account) && account.login_state === null) return "journal";
+  if (account.activity?.dead && account.login_state !== "parked" && account.login_state !== "offline") return "deliveries";
+  return "";
+}
+
+// Why, as the account's program says it: while it works on it, and when it has given up.
 // Without a process it is systemd that knows, and adviceOf says where.
 export function reasonOf(account) {
   if (!isUp(account)) return "";
-  const reason = account.reason || "";
-  const [first, ...rest] = reason.split(": ");
-  const known = KNOWN[first];
-  return known ? [known(), ...rest].join(": ") : reason;
+  const busy = account.login_state === "offline" || account.unit_state === "deactivating";
+  return sentence(say(account.reason || (busy ? account.status : "")));
 }
-
-const KNOWN = {
-  "no phone scanned any of the QR codes": () => t("No phone scanned any of the QR codes"),
-  "WeChat refuses this account on this route": () => t("WeChat refuses this account on this route"),
-  "WeChat ended the session right after the login": () => t("WeChat ended the session right after the login"),
-  "the session was ended on the phone": () => t("The session was ended on the phone"),
-  "logging in failed again and again": () => t("Logging in failed again and again"),
-  "logged out": () => t("Logged out"),
-};
 
 export function badge(account) {
   const { tone, word } = stateOf(account);

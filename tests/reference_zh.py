@@ -1,0 +1,263 @@
+"""Writes docs/zh/reference: the tables of tests/reference.py with what the Chinese man pages and catalog say.
+
+tests/unit/cli/test_reference.py holds the pages to what this makes.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from tests import reference
+from tests.reference import EVENTS, MADE, ROOT, code, table
+from wxcontroller.cli.exits import EXITS
+from wxcontroller.client.reporting import _FOR_CHECK_EVENT, DEFAULT_EVENTS
+from wxcontroller.controller.errors import KINDS
+from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
+from wxcontroller.core.limits import shown
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.settings import OBSOLETE, Settings
+from wxcontroller.core.states import Desired, LoginState, UnitState
+
+PLACE = ROOT / "docs/zh/reference"
+_MAN = ROOT / "docs/man/zh_CN"
+# When reports of events come.
+WHEN: Mapping[str, str] = {
+    "login": "用手机登录（1），或用保存的会话登录（0）；被拒绝（-1）",
+    "stop": "帐号的程序正常结束",
+    "state_change": "状态变了",
+    "input_qrcode": "有二维码待扫描",
+    "new_friend": "有人成为联系人",
+    "lose_friend": "有人不再是联系人",
+    "new_group": "新知道一个群",
+    "lose_group": "退出了群，或者群没有了",
+    "new_group_member": "有人在群里了",
+    "lose_group_member": "有人不在群里了",
+    "friend_request": "有人请求加为好友；用于 accept_friend_request",
+    "friend_property_change": "联系人的某项资料变了",
+    "group_property_change": "群的某项资料变了",
+    "group_member_property_change": "群成员的某项资料变了",
+    "user_property_change": "帐号自己的某项资料变了",
+    "update_user": "登录之后，载入了帐号自己的资料",
+    "update_friend": "登录之后，载入了联系人",
+    "update_group": "登录之后，载入了群",
+}
+# What errors of /v1 say.
+ERRORS: Mapping[str, str] = {
+    "account-exists": "已经登记了同名帐号。",
+    "bad-account-file": "帐号的环境文件读不回来。",
+    "bad-name": "不能用作帐号名的名称。",
+    "bad-option": "启动选项不存在、类型不对，或不可由请求设置。",
+    "bad-request": "查询字符串或正文不能作为参数读取。",
+    "max-clients": "已有 max_clients 个帐号在运行。",
+    "no-alerts": "没有设置任何告警渠道。",
+    "no-journal": "读不到帐号的日志。",
+    "no-port": "帐号的端口范围里没有空余的端口。",
+    "no-qrcode": "此刻没有二维码可扫。",
+    "not-answering": "帐号的程序在运行，但没有应答。",
+    "not-running": "只有运行中的帐号才有的东西。",
+    "template": "帐号的模板不能生成，或者结果里缺少帐号所需的内容。",
+    "too-many-readers": "事件的接收者超出同时服务的数目。",
+    "too-many-tests": "一小时内的测试告警已达上限。",
+    "unit-failed": "systemd 没有完成所要求的操作。",
+    "unknown-account": "没有登记这个名称的帐号。",
+}
+
+
+def document(*parts: str) -> str:
+    return "\n\n".join(parts)
+
+
+def entries(page: str) -> Mapping[str, str]:
+    """Return what a man page says of each key: the first sentence, and those that explain a value."""
+    found: dict[str, str] = {}
+    source = (_MAN / f"{page}.scd").read_text(encoding="utf-8")
+    for heads, words in re.findall(r"^(\*\w+\*[^\n]*)\n\t([^\n\t]+)$", source, re.MULTILINE):
+        first, *others = re.findall(r"[^。]+。", plain(words)) or [plain(words)]
+        for name in re.findall(r"(?:^|, )\*(\w+)\*", heads):
+            said = "".join([first, *(one for one in others if re.match(r"\d：", one))])
+            found.setdefault(name, said.removesuffix("。"))
+    return found
+
+
+def plain(text: str) -> str:
+    """Return words of a man page without its marks."""
+    text = re.sub(r"(?<=[A-Za-z0-9])_(?=[A-Za-z0-9])", r"\\_", text)
+    return re.sub(r"\\(.)|[*_]", r"\1", text)
+
+
+def rows(page: str, names: Iterable[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+    """Yield rows: a key, its other cells, and in the place of None what the man page says of it."""
+    said = entries(page)
+    for name, *cells in names:
+        yield (code(name), *(said[name] if cell == _SAID else cell for cell in cells))
+
+
+_SAID = "…"
+
+
+def settings() -> str:
+    def keys(of: type[Settings] | type[AlertSettings]) -> Iterable[tuple[str, ...]]:
+        defaults = {name: code(reference.toml(getattr(of(), name))) for name in reference.keys(of)}
+        return rows("wxcontroller.toml.5", [(*one, _SAID) for one in defaults.items()])
+
+    return document(
+        "# 设置",
+        "`/etc/wxcontroller/wxcontroller.toml` 以及旁边 `wxcontroller.toml.d` 中各文件的键，后者优先。详细说明见 "
+        "[wxcontroller.toml(5)](../../man/zh_CN/wxcontroller.toml.5.scd)。时长以秒为单位。",
+        table(["键", "默认值", "是什么"], keys(Settings)),
+        "表 `[client]` 里是帐号[选项](options.md)的默认值，`[limits]` 里是对外来内容的[限额](limits.md)。",
+        "## 表 [alerts]",
+        table(["键", "默认值", "是什么"], keys(AlertSettings)),
+        "## 不起作用的",
+        "原控制器的选项，可以写，会说明不起作用：",
+        table(["键", "理由"], rows("wxcontroller.toml.5", [(name, _SAID) for name in OBSOLETE])),
+    )
+
+
+def limits() -> str:
+    source = (_MAN / "wxcontroller.toml.5.scd").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (.+)\n\n(.+)$", source.partition("*[limits]*")[2], re.MULTILINE)
+    parts = []
+    for (_, listed), (title, whose) in zip(reference.areas(), sections, strict=True):
+        keys = [
+            (one.name, code(shown(one.default)), f"{shown(one.low)} 到 {shown(one.high)}", _SAID) for one in listed
+        ]
+        parts += [f"## {title}", whose, table(["键", "默认值", "范围", "是什么"], rows("wxcontroller.toml.5", keys))]
+    return document(
+        "# 限额",
+        "[设置](settings.md)中表 `[limits]` 的键。怎样只为一个帐号设置，哪些彼此相关，还有哪些限额，"
+        "见[限额](../limits.md)一页。",
+        *parts,
+    )
+
+
+def options() -> str:
+    def keys(origin: Origin) -> Iterable[tuple[str, ...]]:
+        chosen = [option for option in OPTIONS.values() if option.origin is origin]
+        return rows("wxclient.8", [(one.name, code(one.default), _SAID, code(one.variable)) for one in chosen])
+
+    head = ["选项", "默认值", "是什么", "变量"]
+    ignored = [code(one.name) for one in OPTIONS.values() if one.origin is Origin.IGNORED]
+    return document(
+        "# 帐号的选项",
+        "在启动时给出（`wxctl start alice --option send_interval=5`，或 `/openwx/start_client` 的参数），写在[设置]"
+        "(settings.md)的 `[client]` 下，或作为变量写在 `/etc/wxcontroller/clients/INSTANCE.env` 里。详细说明见 "
+        "[wxclient(8)](../../man/zh_CN/wxclient.8.scd)。",
+        "## 请求和设置都可以设的",
+        table(head, keys(Origin.REQUEST)),
+        "## 只能由设置来设的",
+        "任何请求都不能设置这些。",
+        table(head, keys(Origin.SETTINGS)),
+        "## 不起作用的",
+        "原来的选项，为旧脚本而接受：" + "、".join(ignored) + "。",
+    )
+
+
+def states() -> str:
+    source = (_MAN / "wxclient.8.scd").read_text(encoding="utf-8")
+    words = dict(re.findall(r"^\|  \w+\n:  (\w+)\n:  (.*)$", source, re.MULTILINE))
+    login = [(code(state), code(state.word), plain(words[state.value])) for state in LoginState]
+    return document(
+        "# 状态",
+        "一个帐号有三种状态：期望状态，单元的状态，登录的状态。",
+        "## 登录",
+        "`login_state` 用于 `/v1` 和 wxctl；`state` 用于 `/openwx`、上报和状态文件，那里用的是原来的状态名。",
+        table(["login_state", "state", "是什么"], login),
+        "## 单元",
+        "systemd 的 ActiveState；`absent`：它没有载入该单元。",
+        table(["unit_state", "有进程"], [(code(one), "是" if one.has_process else "否") for one in UnitState]),
+        "## 期望",
+        "有人要求的状态，机器重启后仍有效：" + "、".join(code(each) for each in Desired) + "。",
+    )
+
+
+def events() -> str:
+    told = [
+        (code(name), code(params), WHEN[name], yes(name in DEFAULT_EVENTS), yes(name in _FOR_CHECK_EVENT))
+        for name, (params, _) in EVENTS.items()
+    ]
+    return document(
+        "# 事件",
+        '`"post_type": "event"` 的上报：`event` 是名称，`params` 是列表。“默认”一列没有“是”的，写进选项 '
+        "`post_event_list` 才会上报；最后一列标出 `check_event` 给出哪些。`receive_message` 和 `send_message` 见"
+        "[消息种类](../messages.md)；它们怎样送达，见[事件与投递](../deliveries.md)。",
+        table(["事件", "params", "何时", "默认", "check_event"], told),
+    )
+
+
+def yes(is_so: bool) -> str:
+    return "是" if is_so else ""
+
+
+def journal() -> str:
+    parts = [
+        f"## {event}\n\n{told}。`MESSAGE_ID={MESSAGE_IDS[event]}`\n\n{words}"
+        for event, told, words in reference.explained("wxcontroller.zh_CN.catalog")
+    ]
+    assert len(parts) == len(Event)
+    return document(
+        "# 日志",
+        "重要的行带有字段 `WX_EVENT`，值为下列之一：`journalctl WX_EVENT=parked`；加上 `-x` 还会显示说明。"
+        "`WX_ACCOUNT` 是帐号，`WX_STATE` 是它的状态。日志行本身是英文。`log_level` 的级别，从最详细到最简略："
+        f"{'、'.join(LEVELS)}。",
+        *parts,
+    )
+
+
+def exit_codes() -> str:
+    source = (_MAN / "wxctl.1.scd").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^\*(\d+)\* \([\w-]+\)\n\t(.*)$", source, re.MULTILINE))
+    return document(
+        "# 退出码",
+        "这是 wxctl 的；加上 `--json`，它也给出所列的词。`wxcontroller` 和帐号的程序以其中适用的退出。以 2 和 78 "
+        "退出之后，systemd 不再尝试。",
+        table(
+            ["退出码", "词", "含义"],
+            [(str(number), code(word), plain(said[str(number)])) for number, (word, _) in sorted(EXITS.items())],
+        ),
+    )
+
+
+def errors() -> str:
+    statuses = {kind.code: kind.status for _, kind in reversed(KINDS)}
+    assert set(ERRORS) == set(statuses), "this list and that of the code are different"
+    told = sorted((str(status), code(word), ERRORS[word]) for word, status in statuses.items())
+    others = sorted(set(reference.raised()) - set(statuses))
+    return document(
+        "# /v1 的错误",
+        '失败是 `{"error": {"code": …, "message": …, "remedy": …}}`：给程序看的词，以及给人看的什么失败了、该怎么办，'
+        "后两者是英文。`/openwx` 的失败见[兼容性](../compatibility.md)和[发送](../sends.md)。",
+        table(["状态码", "code", "含义"], told),
+        "表外还有这些，在发生之处给出：" + "、".join(code(word) for word in others) + "。",
+        "其他预料之中的失败，状态码为 500，code 为 `failed`。预料之外的是 `internal`，附有一个编号，日志里也有。",
+    )
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings": settings,
+    "limits": limits,
+    "options": options,
+    "states": states,
+    "events": events,
+    "journal": journal,
+    "exit-codes": exit_codes,
+    "errors": errors,
+}
+
+
+def page(name: str) -> str:
+    """Return a page's whole text."""
+    head, _, rest = PAGES[name]().partition("\n\n")
+    return f"{MADE}\n\n{head}\n\n[English](../../reference/{name}.md)\n\n{rest}\n"
+
+
+def main(place: Path = PLACE) -> None:
+    place.mkdir(exist_ok=True)
+    for name in PAGES:
+        (place / f"{name}.md").write_text(page(name), encoding="utf-8")
+        print(f"docs/zh/reference/{name}.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""What imports leave behind that were killed, and what the next one makes of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import ROOT
+from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned, digest, finished, staging
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.states import Desired
+
+NAME = parse_name("alice")
+# An import that is killed: it locks its directory, writes what it is about to do, and waits.
+KILLED = """
+import sys, pathlib
+from wxcontroller.cli.transfer.staging import Begun, digest, finished, staging
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+with staging(Paths(pathlib.Path(sys.argv[1]))) as place:
+    (place / "state").mkdir()
+    files = {sys.argv[2]: digest(b"mine")}
+    Begun(parse_name("alice"), files, digest({"lang": "en_US"})).note(place)
+    if sys.argv[3] == "finished":
+        finished(place)
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    found = Paths(tmp_path)
+    for place in (found.accounts, found.overrides, found.private_state("x").parent):
+        place.mkdir(parents=True)
+    return found
+
+
+def importing(paths: Paths, how: str = "begun") -> "subprocess.Popen[str]":
+    file = str(paths.override_file("alice"))
+    command = [sys.executable, "-c", KILLED, str(paths.root), file, how]
+    running = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "ready\n"
+    return running
+
+
+def kill(running: "subprocess.Popen[str]") -> None:
+    running.kill()
+    running.communicate()
+
+
+def left(paths: Paths) -> list[Path]:
+    return list(paths.private_state("x").parent.glob(f"{PREFIX}*"))
+
+
+def test_one_that_ends_leaves_nothing(paths: Paths) -> None:
+    with staging(paths) as place:
+        (place / "state").mkdir()
+        assert left(paths) == [place]
+        with abandoned(paths) as begun:
+            assert begun == []
+        assert left(paths) == [place]  # it is alive
+    assert left(paths) == []
+
+
+def test_one_that_lives_is_left_alone_and_one_that_was_killed_is_taken_away(paths: Paths) -> None:
+    running = importing(paths)
+    with abandoned(paths) as begun:
+        assert begun == []
+    [place] = left(paths)
+    kill(running)
+    with abandoned(paths) as begun:
+        [found] = begun
+        assert found.name == NAME
+        assert left(paths) == [place]
+    assert left(paths) == []
+
+
+def test_what_fails_while_it_is_taken_back_is_taken_back_the_next_time(paths: Paths) -> None:
+    kill(importing(paths))
+    with pytest.raises(OSError, match="no"), abandoned(paths):
+        raise OSError("no")
+    with abandoned(paths) as begun:
+        assert len(begun) == 1
+
+
+def test_one_that_had_all_in_place_is_not_taken_back(paths: Paths) -> None:
+    kill(importing(paths, "finished"))
+    with abandoned(paths) as begun:
+        assert begun == []
+    kill(importing(paths))
+    paths.private_state("alice").mkdir()  # killed right after that
+    with abandoned(paths) as begun:
+        assert begun == []
+    assert left(paths) == []
+
+
+def test_only_what_is_as_it_was_put_there_is_its_own(paths: Paths) -> None:
+    begun = Begun(NAME, {str(paths.override_file("alice")): digest(b"mine")}, digest({"lang": "en_US"}))
+    assert (begun.left_files(), begun.left_account(paths)) == ([], False)
+    paths.override_file("alice").write_bytes(b"mine")
+    materialiser = Materialiser(paths, Settings(template_path=ROOT / "etc/client.env.j2"))
+    materialiser.add(NAME, {"lang": "en_US"}, {"lang": "en_US"})
+    assert (begun.left_files(), begun.left_account(paths)) == ([paths.override_file("alice")], True)
+    paths.override_file("alice").write_bytes(b"changed")
+    materialiser.desire("alice", Desired.STARTED)
+    assert (begun.left_files(), begun.left_account(paths)) == ([], False)
+    paths.override_file("alice").unlink()
+    paths.override_file("alice").symlink_to("/dev/null")
+    assert begun.left_files() == []
+
+
+def test_a_note_that_is_damaged_is_none(paths: Paths) -> None:
+    for content in (b"", b"{", b'{"name": "..", "files": {}}', b"[]"):
+        place = paths.private_state("x").parent / f"{PREFIX}x"
+        place.mkdir()
+        (place / "begun.json").write_bytes(content)
+        with abandoned(paths) as begun:
+            assert begun == []
+        assert left(paths) == []
+
+
+def test_finished_can_be_said_twice(tmp_path: Path) -> None:
+    finished(tmp_path)
+    finished(tmp_path)

@@ -1,0 +1,253 @@
+"""/v1/accounts/{name}/journal as a stream: each line as it is written, for as many as may read."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.test_journal import helper, line
+from wxcontroller.controller.v1 import journalstream
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.tokens import TokenFile, minted
+
+STREAM = {"Accept": "text/event-stream"}
+CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
+
+
+class Journal:
+    """What stands where systemd's socket is: it says what a test wants, when it wants it."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._socket = paths.journal_socket
+        self.questions: list[str] = []
+        self._asked = asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.left = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["Journal"]:
+        self._socket.parent.mkdir(parents=True, exist_ok=True)
+        async with await asyncio.start_unix_server(self._serve, str(self._socket)):
+            yield self
+            self.end()
+        self._socket.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.questions.append((await reader.readline()).decode())
+        self._writers.append(writer)
+        self._asked.set()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        self.left.set()
+        writer.close()
+
+    async def say(self, content: bytes) -> None:
+        async with asyncio.timeout(10):
+            await self._asked.wait()
+            for writer in self._writers:
+                writer.write(content)
+                await writer.drain()
+
+    def end(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+class Stream:
+    """The reader's end."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    async def next(self) -> tuple[str, str, JsonObject]:
+        """Return id, kind and data of the next event."""
+        place = kind = ""
+        async with asyncio.timeout(10):
+            async for raw in self._answer.content:
+                name, _, value = raw.decode().strip().partition(": ")
+                if name == "id":
+                    place = value
+                elif name == "event":
+                    kind = value
+                elif name == "data":
+                    return place, kind, obj(json.loads(value))
+        raise AssertionError("the stream has ended")
+
+    async def message(self) -> object:
+        while (found := await self.next())[1] != "line":
+            pass
+        return found[2]["message"]
+
+    async def end(self) -> None:
+        async with asyncio.timeout(10):
+            while await self._answer.content.readany():
+                pass
+
+
+@contextlib.asynccontextmanager
+async def followed(
+    host: Machine, query: str = "", headers: Mapping[str, str] | None = None, name: str = "alice"
+) -> AsyncIterator[Stream]:
+    timeout = aiohttp.ClientTimeout(total=60)
+    path = f"/v1/accounts/{name}/journal{query}"
+    async with host.http.get(path, headers={**STREAM, **(headers or {})}, timeout=timeout) as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        yield Stream(answer)
+
+
+async def test_lines_come_as_they_are_written_each_with_its_cursor(host: Machine) -> None:
+    await host.start("小店")
+    instance = host.process("小店").instance
+    async with Journal(host.paths).open() as journal, followed(host, "?lines=5", name="小店") as stream:
+        assert await stream.next() == ("", "heartbeat", {})
+        first = line("old", PRIORITY="6", WX_EVENT="login", __CURSOR=CURSOR)
+        await journal.say(first + b"no JSON\n" + line("next")[:20])
+        assert await stream.next() == (
+            CURSOR,
+            "line",
+            {"cursor": CURSOR, "time": 1700000000.5, "priority": 6, "message": "old", "event": "login"},
+        )
+        await journal.say(line("next")[20:] + line("last\ndata: x", __CURSOR="a=1\nevent: forged"))
+        assert await stream.message() == "next"
+        place, kind, found = await stream.next()
+        assert (place, kind, found["message"]) == ("", "line", "last\ndata: x")
+    assert journal.questions == [f"{instance} 5 follow\n"]
+
+
+async def test_a_reader_that_goes_ends_what_reads_the_journal(host: Machine) -> None:
+    await host.start("alice")
+    async with Journal(host.paths).open() as journal:
+        async with followed(host) as stream:
+            await stream.next()
+            await journal.say(line("one"))
+            assert await stream.message() == "one"
+        async with asyncio.timeout(10):
+            await journal.left.wait()
+    assert host.shared.readers == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "asked"),
+    [
+        ("", {}, "alice 100 follow\n"),
+        ("?lines=0", {}, "alice 0 follow\n"),
+        ("?since=1700000000", {}, "alice 100 follow since=1700000000\n"),
+        (f"?after={CURSOR}", {}, f"alice 100 follow after={CURSOR}\n"),
+        ("?after=s=1", {"Last-Event-ID": CURSOR}, f"alice 100 follow after={CURSOR}\n"),
+    ],
+)
+async def test_where_it_begins(host: Machine, query: str, headers: dict[str, str], asked: str) -> None:
+    await host.start("alice")
+    async with Journal(host.paths).open() as journal:
+        async with followed(host, query.replace(";", "%3B"), headers) as stream:
+            await journal.say(line("one"))
+            assert await stream.message() == "one"
+        assert journal.questions == [asked]
+
+
+@pytest.mark.parametrize("query", ["lines=1001", "lines=-1", "since=yesterday", "since=99999999999", "after=x"])
+@pytest.mark.parametrize("headers", [{}, STREAM])
+async def test_other_beginnings_are_refused(host: Machine, query: str, headers: dict[str, str]) -> None:
+    await host.start("alice")
+    async with helper(host.paths, b"") as questions:
+        status, answer = await host.v1("GET", f"accounts/alice/journal?{query}", headers=headers)
+    assert (status, obj(answer["error"])["code"], questions) == (400, "bad-request", [])
+
+
+async def test_a_page_can_begin_after_a_line_or_at_a_time(host: Machine) -> None:
+    await host.start("alice")
+    async with helper(host.paths, b"") as questions:
+        await host.v1("GET", f"accounts/alice/journal?lines=3&after={CURSOR.replace(';', '%3B')}")
+        await host.v1("GET", "accounts/alice/journal?lines=3&since=1700000000")
+    assert questions == [f"alice 3 once after={CURSOR}\n", "alice 3 once since=1700000000\n"]
+
+
+async def test_a_silent_journal_has_heartbeats(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journalstream, "HEARTBEAT_SECONDS", 0.05)
+    await host.start("alice")
+    async with Journal(host.paths).open(), followed(host) as stream:
+        assert [(await stream.next())[1] for _ in range(4)] == ["heartbeat"] * 4
+
+
+async def test_it_ends_with_what_reads_the_journal_the_controller_and_the_account(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journalstream, "HEARTBEAT_SECONDS", 0.1)
+    await host.start("alice")
+    async with Journal(host.paths).open() as journal, followed(host) as stream:
+        await journal.say(line("one"))
+        journal.end()
+        await stream.end()
+    async with Journal(host.paths).open():
+        async with followed(host) as stream:
+            await stream.next()
+            await host.v1("POST", "accounts/alice/stop")
+            await host.v1("DELETE", "accounts/alice")
+            await stream.end()
+        await host.start("alice")
+        async with followed(host) as stream:
+            await stream.next()
+            host.shared.draining.set()
+            await stream.end()
+
+
+async def test_a_token_that_is_revoked_ends_it_and_one_bound_to_another_account_gets_nothing(host: Machine) -> None:
+    await host.start("alice")
+    shown, token = minted("t", Scope.READ, ("alice",), None)
+    other, bound = minted("o", Scope.READ, ("bob",), None)
+    for each in (token, bound):
+        TokenFile(host.paths.tokens_file).add(each)
+    async with Journal(host.paths).open() as journal:
+        path = "/v1/accounts/alice/journal"
+        async with host.http.get(path, headers={**STREAM, "X-Auth-Token": other}) as refused:
+            assert refused.status == 403
+        async with followed(host, headers={"X-Auth-Token": shown}) as stream:
+            await journal.say(line("one"))
+            assert await stream.message() == "one"
+            TokenFile(host.paths.tokens_file).revoke(token.id)
+            await journal.say(line("two"))
+            await stream.end()
+
+
+async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_before_it_begins(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_readers=1) as host:
+        await host.start("alice")
+        path = "/v1/accounts/alice/journal"
+        async with host.http.get(path, headers=STREAM) as answer:
+            assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "no-journal")
+        async with Journal(host.paths).open(), followed(host) as stream:
+            await stream.next()
+            async with host.http.get(path, headers=STREAM) as answer:
+                assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "too-many-readers")
+        assert (await host.v1("GET", "accounts/nobody/journal", headers=STREAM))[0] == 404
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journalstream, "STALL_SECONDS", 0.3)
+    await host.start("alice")
+    async with Journal(host.paths).open() as journal:
+        reader, writer = await asyncio.open_connection(*host.address, limit=1024)
+        writer.write(
+            b"GET /v1/accounts/alice/journal HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+        )
+        await reader.readuntil(b"heartbeat")
+        flood = asyncio.create_task(_flood(journal))
+        async with asyncio.timeout(20):
+            await journal.left.wait()
+        flood.cancel()
+        await asyncio.gather(flood, return_exceptions=True)
+        assert host.shared.readers == 0
+        writer.close()
+
+
+async def _flood(journal: Journal) -> None:
+    many = line("x" * 1000) * 200
+    while True:
+        await journal.say(many)

@@ -1,0 +1,110 @@
+"""An account's journal as its controller tells it: of another machine, or where one may not read the journal."""
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import click
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
+from wxcontroller.cli.serversent import followed
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json, text
+from wxcontroller.core.names import AccountName
+
+MOST = 1000  # lines that a controller gives at once
+_FOLLOWED = 10  # as journalctl --follow does
+_ERROR, _WARNING, _INFO = 3, 4, 6
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DAYS = {"today": 0, "yesterday": 1}
+
+
+def show(session: Session, api: Api, name: AccountName, lines: int | None, follow: bool, since: str | None) -> None:
+    """Show the lines; raises WxError."""
+    if lines is not None and lines > MOST:
+        raise BadUsage(
+            f"--lines {lines}: a controller tells the newest {MOST} lines at most",
+            f"on its own machine journalctl(1) shows all: {command('logs', name.name)}",
+        )
+    query = {"since": str(moment(since))} if since is not None else {}
+    if follow:
+        few = MOST if since is not None else _FOLLOWED
+        for new in _following(api, name, {**query, "lines": str(few if lines is None else lines)}):
+            put(session, new)
+        return
+    if lines == 0:
+        return
+    wanted = MOST if lines is None else lines
+    found = items(api.journal(name, {**query, "lines": str(wanted)}).get("lines"))
+    for line in found:
+        put(session, obj(line))
+    if lines is None and len(found) >= MOST:
+        click.echo(
+            f"wxctl: these are the newest {MOST} lines; all are shown on the controller's own machine", err=True
+        )
+
+
+def _following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[JsonObject]:
+    last = ""
+    for sent in followed(lambda cursor: api.journal_stream(name, query, cursor), "", at_first=False):
+        line = obj(read_json(sent.data))
+        if sent.kind == "line" and (text(line.get("cursor")) != last or not last):
+            last = text(line.get("cursor"))
+            yield line
+
+
+def put(session: Session, line: JsonObject) -> None:
+    """Show one line."""
+    if session.json:
+        session.emit_line(_as_the_journal(line))
+        return
+    level = integer(line.get("priority"), _INFO)
+    stamp = time.strftime("%b %d %H:%M:%S", time.localtime(_seconds(line)))
+    indent = "\n" + " " * (len(stamp) + 1)
+    words = "".join(c if c.isprintable() or c == "\n" else " " for c in text(line.get("message"))).strip()
+    shown = f"{stamp} {words.replace(chr(10), indent)}"
+    bold, colour = level <= _ERROR, "red" if level <= _ERROR else "yellow" if level == _WARNING else None
+    click.secho(shown, fg=colour, bold=bold or None)
+
+
+def _as_the_journal(line: JsonObject) -> JsonObject:
+    """Return a line with the journal's own names of fields, as journalctl's JSON has them."""
+    event = text(line.get("event"))
+    return {
+        "__CURSOR": text(line.get("cursor")),
+        "__REALTIME_TIMESTAMP": str(round(_seconds(line) * 1e6)),
+        "PRIORITY": str(integer(line.get("priority"), _INFO)),
+        "MESSAGE": text(line.get("message")),
+        **({"WX_EVENT": event} if event else {}),
+    }
+
+
+def _seconds(line: JsonObject) -> float:
+    """Return when it was written, a time that can be shown."""
+    found = line.get("time")
+    return min(max(0.0, found), 1e11) if isinstance(found, int | float) else 0.0
+
+
+def moment(when: str) -> int:
+    """Return a time in the words of journalctl, those that matter, as seconds since 1970. Raises BadUsage."""
+    now = datetime.now().astimezone()
+    given = when.strip()
+    if found := re.fullmatch(r"-?([0-9]{1,6}) ?(s|m|min|h|d|w)( ago)?", given):
+        return max(0, int(now.timestamp()) - int(found[1]) * _UNITS[found[2]])
+    if given in _DAYS:
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=_DAYS[given])
+        return int(midnight.timestamp())
+    try:
+        if found := re.fullmatch(r"@([0-9]{1,10})", given):
+            return int(found[1])
+        if re.fullmatch(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", given):
+            given = f"{now:%Y-%m-%d}T{given}"
+        return max(0, int(datetime.fromisoformat(given).timestamp()))
+    except (ValueError, OverflowError):
+        raise BadUsage(
+            f"--since {when} is no time that another machine's journal can be asked for",
+            "write it like 30s, 10m, 2h, 7d, today, yesterday, 08:00 or '2026-01-31 08:00'",
+        ) from None

@@ -1,0 +1,99 @@
+"""The verb remove: an account goes, and with it what was good for it alone."""
+
+import grp
+import os
+from pathlib import Path
+
+import click
+
+from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.lifecycle import confirm
+from wxcontroller.cli.systemd import is_this_machines
+from wxcontroller.core.credentials import PLACE
+from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line
+from wxcontroller.core.names import AccountName
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.porttokens import publish
+from wxcontroller.core.tokens import TokenFile, Unbound
+
+_PATHS = Paths()
+
+
+@click.command(short_help="Stop an account and delete it.", epilog="Example: wxctl remove alice --yes")
+@name_argument
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@click.option("--keep-tokens", is_flag=True, help="Leave tokens that are bound to it, for the next of its name.")
+@global_options
+@click.pass_obj
+def remove(session: Session, name: str, yes: bool, keep_tokens: bool) -> None:
+    """Stop an account and delete it: its options, its login, all it has stored.
+
+    Tokens that are bound to it alone end, by root on the controller's machine, and those for others too are for the
+    others only: an account of that name that is made later is none of theirs. From elsewhere they are named. Files
+    of an admin in /etc stay, and are named.
+    """
+    api = session.api()
+    account = api.resolve(name)
+    if not yes:
+        confirm(api, account, f"Remove {account.name} with its login and all it has stored?", "removed")
+    removed = api.remove(account)
+    is_roots = os.geteuid() == 0 and is_this_machines(api)
+    unbound = _unbound(account) if is_roots and not keep_tokens else None
+    left = _admins_files(account) if is_roots else []
+    if session.json:
+        session.emit({**removed, **_as_json(unbound), "left": [str(file) for file in left]})
+    else:
+        click.echo(f"{account.name} is removed")
+    _tell(account, unbound, [one_line(each) for each in items(field(removed, "tokens"))])
+    for file in left:
+        click.echo(f"wxctl: {file} is left, for the next account {account.name}", err=True)
+
+
+def _unbound(account: AccountName) -> Unbound:
+    """Take the account from its tokens. Raises WxError: it is removed all the same."""
+    again = f"{account.name} is removed; wxctl token list shows who is let in to the next account of that name"
+    try:
+        group = grp.getgrnam("wxcontroller").gr_gid
+        unbound = TokenFile(_PATHS.tokens_file, group).unbind(account.name)
+        publish(_PATHS, unbound.tokens, group)
+    except (OSError, KeyError) as problem:
+        raise WxError(f"{_PATHS.tokens_file}: {problem}", again) from None
+    except BadSettings as problem:
+        raise WxError(problem.message, f"{problem.remedy}; {again}") from None
+    return unbound
+
+
+def _as_json(unbound: Unbound | None) -> JsonObject:
+    """Return which tokens are still good for the name, and what became of others."""
+    if unbound is None:
+        return {}
+    ended: list[JsonValue] = [token.name for token in unbound.ended]
+    narrowed: list[JsonValue] = [token.name for token in unbound.narrowed]
+    return {"tokens": [], "tokens_ended": ended, "tokens_for_others": narrowed}
+
+
+def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> None:
+    if unbound is None:
+        for each in kept:
+            click.echo(
+                f"wxctl: the token {each} is still good for the next account {account.name}\n"
+                f"  on the controller's machine: wxctl token revoke {each}",
+                err=True,
+            )
+        return
+    for token in unbound.ended:
+        click.echo(
+            f"wxctl: the token {token.name} ({token.id}) was for {account.name} alone, and has ended", err=True
+        )
+    for token in unbound.narrowed:
+        others = ", ".join(each for each in token.accounts if each != account.name)
+        click.echo(f"wxctl: the token {token.name} ({token.id}) is for {others} only now", err=True)
+
+
+def _admins_files(account: AccountName) -> list[Path]:
+    """Return what an admin has put there for the account, which is not removed with it."""
+    instance, unit = account.instance, account.unit
+    found = [_PATHS.override_file(instance), *sorted(PLACE.glob(f"{instance}.*"))]
+    found += sorted(Path("/etc/systemd/system").glob(f"{unit}.d/*"))
+    return [file for file in found if file.exists()]

@@ -1,0 +1,73 @@
+"""A stream of server-sent events that goes on over breaks of the connection."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from io import BufferedIOBase
+
+import click
+
+from wxcontroller.cli.errors import Unanswered
+from wxcontroller.core.errors import ControllerUnreachable, WxError
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_MOST_LINE = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One event: its type and data, and the cursor to go on after it, an earlier one's where the stream gave none."""
+
+    kind: str
+    data: str
+    cursor: str
+
+
+def followed(
+    connect: Callable[[str], AbstractContextManager[HTTPResponse]], cursor: str, at_first: bool = True
+) -> Iterator[Sent]:
+    """Yield all events but heartbeats, going on after the last cursor when the connection breaks.
+
+    Without ``at_first`` the first connection has to come about. Raises WxError for what no other try can mend.
+    """
+    pause, patient = _FIRST_PAUSE, at_first
+    while True:
+        try:
+            with connect(cursor) as response:
+                patient = True
+                for place, kind, data in server_sent(response):
+                    cursor, pause = place or cursor, _FIRST_PAUSE
+                    if kind and kind != "heartbeat":
+                        yield Sent(kind, data, cursor)
+            lost = "the stream has ended"
+        except (ControllerUnreachable, Unanswered) as problem:
+            if not patient:
+                raise
+            lost = problem.message
+        except WxError:  # some are OSErrors and ValueErrors besides
+            raise
+        except (OSError, HTTPException, ValueError) as problem:
+            lost = str(problem) or type(problem).__name__
+        click.echo(f"wxctl: {lost}; trying again", err=True)
+        time.sleep(pause)
+        pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+def server_sent(response: BufferedIOBase) -> Iterator[tuple[str, str, str]]:
+    """Yield id, type and data of server-sent events."""
+    place = kind = data = ""
+    while line := response.readline(_MOST_LINE):
+        content = line.decode("utf-8", "replace").rstrip("\r\n")
+        name, _, value = content.partition(": ")
+        if not content:
+            if kind:
+                yield place, kind, data
+            place = kind = data = ""
+        elif name == "id":
+            place = value
+        elif name == "event":
+            kind = value
+        elif name == "data":
+            data = value

@@ -1,0 +1,148 @@
+"""Where an import stands until all of it is there: a directory beside the accounts' own, on their file system.
+
+It goes with the import. One that was killed leaves it behind, with nobody holding its lock: the next import takes it
+away, and back what had been put in place already.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.files import replace_file, sync
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
+from wxcontroller.core.materialise import Registry
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import Desired
+
+PREFIX = ".import-"
+_BEGUN = "begun.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What an import is about to put in place: ``files`` with their digests, and an account with ``parameters``."""
+
+    name: AccountName
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    parameters: str = ""  # their digest
+
+    def note(self, staging: Path) -> None:
+        """Write it down, before the first of it is done. Raises OSError."""
+        content: JsonObject = {"name": self.name.name, "files": dict(self.files), "parameters": self.parameters}
+        replace_file(staging / _BEGUN, json.dumps(content).encode(), 0o600, durable=True)
+
+    def left_files(self) -> list[Path]:
+        """Return those that are there, as they were put there: what was changed since is somebody's."""
+        return [Path(path) for path, wanted in self.files.items() if _digest_of(Path(path)) == wanted]
+
+    def left_account(self, paths: Paths) -> bool:
+        """Say whether the account was registered and got nothing: nobody has started it or changed it since."""
+        instance = self.name.instance
+        if paths.private_state(instance).exists():
+            return False
+        try:
+            account = Registry(paths).load(instance, overrides=False)
+        except (WxError, OSError):
+            return False
+        return account.desired is Desired.STOPPED and digest(dict(account.parameters)) == self.parameters
+
+
+def digest(content: bytes | Mapping[str, str]) -> str:
+    """Return what stands for a file's content, or an account's parameters."""
+    plain = content if isinstance(content, bytes) else json.dumps(dict(sorted(content.items()))).encode()
+    return hashlib.sha256(plain).hexdigest()
+
+
+@contextmanager
+def staging(paths: Paths) -> Iterator[Path]:
+    """Give a directory that is gone after the block. Raises OSError."""
+    parent = _parent(paths)
+    parent.parent.mkdir(mode=0o700, exist_ok=True)  # as systemd makes it
+    parent.mkdir(mode=0o755, exist_ok=True)
+    place, lock = _locked(parent)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(lock)
+
+
+def finished(staging: Path) -> None:
+    """All is in place: nothing is to be taken back any more. Raises OSError."""
+    (staging / _BEGUN).unlink(missing_ok=True)
+
+
+@contextmanager
+def abandoned(paths: Paths) -> Iterator[list[Begun]]:
+    """Give what killed imports had begun and not finished; their directories are gone after the block.
+
+    Raises OSError.
+    """
+    dead, begun = list[tuple[Path, int]](), list[Begun]()
+    try:
+        for place in sorted(_parent(paths).glob(f"{PREFIX}*")):
+            if (lock := _lock(place)) is not None:
+                dead.append((place, lock))
+                if (found := _begun(place)) and not paths.private_state(found.name.instance).exists():
+                    begun.append(found)
+        yield begun
+        for place, _ in dead:
+            shutil.rmtree(place)
+        if dead:
+            sync(_parent(paths))
+    finally:
+        for _, lock in dead:
+            os.close(lock)
+
+
+def _parent(paths: Paths) -> Path:
+    return paths.private_state("x").parent
+
+
+def _locked(parent: Path) -> tuple[Path, int]:
+    while True:
+        place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        lock = _lock(place)
+        if lock is not None and os.fstat(lock).st_nlink:
+            return place, lock
+        if lock is not None:  # another import took it for a dead one's, before it was locked
+            os.close(lock)
+
+
+def _lock(place: Path) -> int | None:
+    """Lock a directory; None when somebody holds it, or it has gone."""
+    try:
+        opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(opened)
+        return None
+    return opened
+
+
+def _begun(place: Path) -> Begun | None:
+    try:
+        told = obj(read_json((place / _BEGUN).read_bytes()))
+        files = {path: text(value) for path, value in obj(told.get("files")).items()}
+        return Begun(parse_name(text(told.get("name"))), files, text(told.get("parameters")))
+    except (OSError, ValueError):  # BadName is one; killed before it had put anything anywhere
+        return None
+
+
+def _digest_of(path: Path) -> str:
+    with suppress(OSError):
+        if path.is_file() and not path.is_symlink():
+            return digest(path.read_bytes())
+    return ""

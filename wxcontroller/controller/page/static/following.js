@@ -1,0 +1,37 @@
+// A stream that is followed while somebody looks: opened again wherever it ends, after the last id that came.
+
+import { stream } from "./api.js";
+import { untilVisible } from "./store.js";
+
+const PAUSE = 1000;
+const PAUSE_AFTER_FAILURE = 3000;
+
+// opened() at the first event of each connection, take({ type, data, id }) for each, explain(problem) when one fails.
+export async function followed(path, { signal, opened = () => {}, take, explain }) {
+  let lastId = "";
+  while (!signal.aborted) {
+    await untilVisible();
+    // A hidden tab would hold one of the few connections that a browser makes to one host.
+    const hiding = new AbortController();
+    const hide = () => document.hidden && hiding.abort();
+    document.addEventListener("visibilitychange", hide);
+    let pause = PAUSE;
+    try {
+      let known = false;
+      for await (const event of stream(path, { signal: AbortSignal.any([signal, hiding.signal]), lastId })) {
+        lastId = event.id || lastId;
+        take(event);
+        if (!known) opened();
+        known = true;
+      }
+    } catch (problem) {
+      if (problem.name !== "AbortError") {
+        pause = PAUSE_AFTER_FAILURE;
+        explain(problem);
+      }
+    } finally {
+      document.removeEventListener("visibilitychange", hide);
+    }
+    if (!signal.aborted) await new Promise((done) => setTimeout(done, pause));
+  }
+}
