@@ -156,10 +156,8 @@ class Accounts:
             return
         for instance in changed:
             self.known.forget(instance)
-            log.info(
-                "account %s: the webhook_targets or limits of the settings are new, and count from its next start",
-                self._name(instance),
-            )
+            words = "account %s: the settings' webhook_targets or limits are new, and count from its next start"
+            log.info(words, self._name(instance))
 
     async def start(
         self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool = False
