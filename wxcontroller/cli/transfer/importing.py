@@ -97,6 +97,8 @@ def _take_back_what_was_left(api: Api) -> None:
                     api.remove(begun.name)
                 _forget_drop_ins(begun.name, files)
                 click.echo(f"wxctl: an import of {begun.name} that was broken off is taken back", err=True)
+    except WxError:  # some are OSErrors besides
+        raise
     except OSError as problem:
         raise disk_problem(str(PATHS.private_state("x").parent), problem) from None
 
