@@ -24,7 +24,7 @@ _CERTIFICATES = {
     64: "belongs to another host",
 }
 _OF_THE_CLOCK = frozenset({9, 10})
-_NUMBERS = re.compile(r"\[Errno (\d+)\]")
+_NUMBERS = re.compile(r"\[Errno\s(\d+)\]")
 
 
 def unreached(problem: Exception) -> str:
