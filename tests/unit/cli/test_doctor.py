@@ -141,8 +141,8 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
     )
     assert told["given-up has lost 1 report: too many waited for its webhook"][0] == "warn"
     assert "down: a report waits for its webhook, since 2 h" in told
-    words = "fails: 19 reports wait for its webhook, since 2 min: nobody listens at 127.0.0.1:8080; see whether it is running"
-    level, _, _, remedy = told[words]
+    why = "nobody listens at 127.0.0.1:8080; see whether it is running"
+    level, _, _, remedy = told[f"fails: 19 reports wait for its webhook, since 2 min: {why}"]
     assert (level, "http://127.0.0.1:8080/in" in remedy, "wxctl set fails post_api=URL" in remedy) == (
         "warn",
         True,
