@@ -107,16 +107,22 @@ def distributions(entries: list[str]) -> set[str]:
     return found.union(*(COME_WITH.get(name, set()) for name in found))
 
 
-@pytest.mark.parametrize("part", ["sandbox", "everything else"])
+def _part(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first if first in ("cli", "sandbox") else "services"
+
+
+@pytest.mark.parametrize("part", ["cli", "sandbox", "services"])
 def test_only_declared_dependencies_are_imported(part: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     allowed = {"wxcontroller", *sys.stdlib_module_names, *distributions(project["dependencies"])}
-    if part == "sandbox":
-        allowed |= distributions(project["optional-dependencies"]["sandbox"])
+    extra = {"sandbox": "sandbox", "services": "service"}.get(part)
+    if extra:
+        allowed |= distributions(project["optional-dependencies"][extra])
     undeclared = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in modules()
-        if (path.relative_to(PACKAGE).parts[0] == "sandbox") == (part == "sandbox")
+        if _part(path) == part
         for line, name in imports(path)
         if name.split(".")[0] not in allowed
     ]

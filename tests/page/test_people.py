@@ -211,6 +211,24 @@ def test_a_cut_line_is_told_and_mends_itself(browser: Browser, host: Host, calle
     browser.find("#rows [data-account=waits] .state.attention")
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_that_systemd_can_not_be_asked_is_told_with_why(browser: Browser, host: Host, language: str) -> None:
+    browser.open()
+    browser.find("#rows [data-account=runs] .state.good")
+    why = {
+        "en": "systemctl can't be run: Permission denied. Install",
+        "zh-CN": "无法运行 systemctl：权限不够。请安装",
+    }[language]
+    host.run("chmod", "700", "/usr/bin/systemctl")
+    try:
+        assert {"en": "Install systemd", "zh-CN": "请安装 systemd"}[language] in browser.find("#connection", why).text
+        browser.picture(f"{language.lower()}-trouble")
+    finally:
+        host.run("chmod", "755", "/usr/bin/systemctl")
+    browser.gone("#connection")
+    assert browser.complaints() == []
+
+
 def test_a_restart_of_the_controller_is_not_noticed(browser: Browser, host: Host, caller: Caller) -> None:
     browser.open()
     browser.find("#rows [data-account=runs] .state.good")

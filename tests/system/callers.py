@@ -23,6 +23,12 @@ def token(host: Host, name: str, scope: str = "admin", *accounts: str) -> str:
     return host.run("wxctl", "token", "create", name, "--scope", scope, *bound).stdout.decode().strip()
 
 
+def forget_tokens(host: Host) -> None:
+    """Take all tokens away; everything is open again when this returns."""
+    host.run("rm", "-f", "/etc/wxcontroller/tokens")
+    host.run("wxctl", "token", "list")
+
+
 def ask(
     host: Host, path: str, shown: str = "", method: str = "GET", port: int = 2000, body: bytes | None = None
 ) -> tuple[int, object]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.actors import CONTROLLER, until
-from tests.system.callers import SETTINGS, ask, started, token
+from tests.system.callers import SETTINGS, ask, forget_tokens, started, token
 from tests.system.host import Host
 from tests.system.test_units import probe_in_account
 from tests.system.units import show
@@ -20,8 +20,7 @@ pytestmark = pytest.mark.system
 @pytest.fixture(autouse=True)
 def no_tokens_are_left(host: Host) -> Iterator[None]:
     yield
-    host.run("rm", "-f", "/etc/wxcontroller/tokens")
-    host.run("wxctl", "token", "list")
+    forget_tokens(host)
 
 
 def test_the_first_token_closes_every_door_and_the_last_one_opens_them(host: Host) -> None:

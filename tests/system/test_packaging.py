@@ -117,10 +117,14 @@ def test_autopkgtest(results: dict[str, str], name: str) -> None:
     assert results.get(name) == "PASS"
 
 
-def test_a_wheel_is_made_and_works(tmp_path: Path) -> None:
-    """For those who have no Debian: with Debian's own packages as its dependencies here, to need no network."""
-    source = tmp_path / "source"
-    source.mkdir()
+OFFLINE = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--disable-pip-version-check"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, made of a copy of the tree; without a network, so with Debian's own setuptools."""
+    directory = tmp_path_factory.mktemp("wheel")
+    source = directory / "source"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "wxcontroller", "pyproject.toml", "setup.py", "README.md", "LICENSE"],
         cwd=ROOT,
@@ -130,15 +134,43 @@ def test_a_wheel_is_made_and_works(tmp_path: Path) -> None:
     for name in listed.stdout.decode().rstrip("\0").split("\0"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
-    python = tmp_path / "venv/bin/python"
+    run("/usr/bin/python3", "-m", "venv", "--system-site-packages", directory / "venv")
+    run(directory / "venv/bin/python", "-m", "pip", "wheel", *OFFLINE, "--wheel-dir", directory / "made", source)
+    [made] = (directory / "made").glob("wxcontroller-*-py3-none-any.whl")
+    return made
+
+
+def test_a_wheel_is_made_and_works(wheel: Path, tmp_path: Path) -> None:
+    """For those who have no Debian: with Debian's own packages as its dependencies here, to need no network."""
     run("/usr/bin/python3", "-m", "venv", "--system-site-packages", tmp_path / "venv")
-    offline = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--disable-pip-version-check"]
-    run(python, "-m", "pip", "wheel", *offline, "--wheel-dir", tmp_path / "made", source)
-    [wheel] = (tmp_path / "made").glob("wxcontroller-*-py3-none-any.whl")
-    run(python, "-m", "pip", "install", *offline[:2], wheel)
+    run(tmp_path / "venv/bin/python", "-m", "pip", "install", *OFFLINE[:2], wheel)
     for command in ("wxctl", "wxcontroller", "wxclient", "wxsandbox"):
         assert "Usage" in run(tmp_path / "venv/bin" / command, "--help").replace("usage", "Usage")
     shipped = set(re.findall(r"wxcontroller/\S+", run("unzip", "-Z1", wheel)))
-    names = listed.stdout.decode().split("\0")
+    names = run("git", "ls-files", "wxcontroller").splitlines()
     sources = {re.sub(r"\.po$", ".mo", name) for name in names if name.startswith("wxcontroller/")}
     assert sources - shipped == set()
+
+
+def test_wxctl_of_the_wheel_needs_nothing_of_systemds(wheel: Path, tmp_path: Path) -> None:
+    """On another machine nothing is compiled: what of its dependencies has no wheel is for the services alone."""
+    wanted = re.findall(r"^Requires-Dist: ([\w-]+)(.*)$", run("unzip", "-p", wheel, "*/METADATA"), re.MULTILINE)
+    assert [more.split(";")[1].strip() for name, more in wanted if name == "systemd-python"] == ['extra == "service"']
+    needed = {name for name, more in wanted if "extra" not in more}
+    run("/usr/bin/python3", "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv/bin/python"
+    run(python, "-m", "pip", "install", *OFFLINE[:2], wheel)
+    # In place of downloads: what Debian has of them, without systemd's.
+    [site] = (tmp_path / "venv/lib").glob("python3*/site-packages")
+    for package in Path("/usr/lib/python3/dist-packages").iterdir():
+        if not package.name.startswith(("systemd", "pip", "setuptools", "wxcontroller")):
+            (site / package.name).symlink_to(package)
+    assert "ModuleNotFoundError" in run("sh", "-c", f"{python} -I -c 'import systemd' 2>&1 || true")
+    assert needed >= {"click", "rich", "segno"}
+    for name in needed:
+        run(python, "-I", "-c", f"import importlib.metadata as found; found.version({name!r})")
+    wxctl = tmp_path / "venv/bin/wxctl"
+    assert "Usage" in run(wxctl, "--help")
+    said = run("sh", "-c", f"{wxctl} --url http://127.0.0.1:9 list; echo ended with $?", JOURNAL_STREAM="8:1")
+    assert "http://127.0.0.1:9 can't be reached" in said
+    assert "ended with 3" in said

@@ -20,6 +20,7 @@ from tests.system.callers import (
     ask,
     block,
     certificates,
+    forget_tokens,
     started,
     token,
 )
@@ -32,8 +33,7 @@ pytestmark = pytest.mark.system
 @pytest.fixture(autouse=True)
 def no_tokens_are_left(host: Host) -> Iterator[None]:
     yield
-    host.run("rm", "-f", "/etc/wxcontroller/tokens")
-    host.run("wxctl", "token", "list")
+    forget_tokens(host)
 
 
 @pytest.fixture(scope="module")

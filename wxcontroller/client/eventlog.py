@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from wxcontroller.client import eventtables as tables
 from wxcontroller.client.database import Database
-from wxcontroller.client.eventtables import Counts, Entry, Limits, Selection, State, Swept
+from wxcontroller.client.eventtables import Counts, Entry, Limits, Moved, Selection, State, Swept
 from wxcontroller.client.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
@@ -49,6 +49,10 @@ class Place:
 def type_of(report: JsonObject) -> str:
     """The type by which events are filtered: an event's name, or friend_message, group_message, group_notice."""
     return text(report.get("event")) if report.get("post_type") == "event" else text(report.get("type"))
+
+
+def _is_received(report: JsonObject) -> bool:
+    return report.get("post_type") == "receive_message"
 
 
 class EventLog:
@@ -96,8 +100,13 @@ class EventLog:
         ``media`` is the file whose content belongs into the report.
         """
         state = State.PENDING if deliver else State.KEPT
-        kind, body = type_of(report), to_bytes(report)
-        self._leave(lambda db: tables.insert(db, kind, key, body, state, media))
+        kind, body, received = type_of(report), to_bytes(report), _is_received(report)
+
+        def work(db: sqlite3.Connection) -> None:
+            if tables.insert(db, kind, key, body, state, media) and received:
+                tables.note_message(db, Moved.RECEIVED)
+
+        self._leave(work)
 
     def append_within(self, report: JsonObject, deliver: bool, within: Within) -> "asyncio.Future[object]":
         """Add an event together with something else, in one transaction; done when that is on disk.
@@ -111,9 +120,12 @@ class EventLog:
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> Place:
         """Add a message whose media are still to come: ``report`` is what is told should they never come."""
         place, kind, body, wanted = Place(), type_of(report), to_bytes(report), json.dumps(source)
+        received = _is_received(report)
 
         def work(db: sqlite3.Connection) -> None:
             place.seq = tables.insert(db, kind, key, body, State.HELD, source=wanted)
+            if place.seq and received:
+                tables.note_message(db, Moved.RECEIVED)
 
         self._leave(work)
         return place

@@ -71,6 +71,13 @@ class State(StrEnum):
     PURGED = "purged"  # taken out of the delivery by a human
 
 
+class Moved(StrEnum):
+    """Which way a message went; the name under which the moment is kept."""
+
+    RECEIVED = "received_at"
+    SENT = "sent_at"
+
+
 _STATES = {state.value: state for state in State}
 
 
@@ -106,6 +113,7 @@ class Counts:
     """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
 
     ``dropped`` were lost, since there is this log; the last of them at ``dropped_at``, 0 when that is not known.
+    ``received`` and ``sent`` are when that last happened to a message, 0 for not since there is this log.
     """
 
     name: str = ""  # random, part of every id: sequences begin anew with a new log
@@ -117,6 +125,8 @@ class Counts:
     oldest: float = 0.0
     bytes: int = 0
     pending_bytes: int = 0
+    received: int = 0
+    sent: int = 0
 
     @property
     def waiting(self) -> int:
@@ -190,6 +200,11 @@ def insert(
         (int(now * 1e6), now, kind, key or None, body, len(body), media, source, state),
     )
     return done.lastrowid or 0 if done.rowcount > 0 else 0
+
+
+def note_message(db: sqlite3.Connection, what: Moved) -> None:
+    """Note that a message was received or sent just now: that outlives the entry, and the process."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (what, str(int(time.time()))))
 
 
 def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: State, media: str) -> None:
@@ -332,6 +347,8 @@ def counts(db: sqlite3.Connection) -> Counts:
         oldest=min(oldest, default=0.0),
         bytes=sum(size for _, size in tally.values()),
         pending_bytes=tally["pending"][1] + tally["held"][1],
+        received=min(integer(meta.get(Moved.RECEIVED)), _LATEST),
+        sent=min(integer(meta.get(Moved.SENT)), _LATEST),
     )
 
 

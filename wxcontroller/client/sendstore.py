@@ -8,6 +8,7 @@ from functools import partial
 
 from wxcontroller.client import sendtables as tables
 from wxcontroller.client.eventlog import EventLog, Within
+from wxcontroller.client.eventtables import Moved, note_message
 from wxcontroller.client.job import Job
 from wxcontroller.client.sendtables import Added, Left, ParcelRow, Replied, RequestRow, SendRow
 from wxcontroller.core.jsontypes import JsonObject
@@ -78,3 +79,5 @@ class SendStore:
 
 def _end(db: sqlite3.Connection, report: Callable[[], int], seq: int, part: tables.Part, outcome: JsonObject) -> None:
     tables.end(db, seq, part, outcome, report)
+    if outcome.get("code") == 0:
+        note_message(db, Moved.SENT)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import time
@@ -40,6 +41,8 @@ _LOOK_STUCK = 120.0
 
 def inherited_sockets() -> list[socket.socket]:
     """Return the listening sockets that systemd passed to this process; none without socket activation."""
+    if "LISTEN_FDS" not in os.environ:
+        return []
     from systemd.daemon import listen_fds
 
     # The environment is cleared: what we start must not think the sockets are its own.

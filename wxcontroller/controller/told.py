@@ -51,7 +51,7 @@ async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]
             web.get(url, headers=headers, allow_redirects=False, timeout=timeout) as answer,
         ):
             most = limits.control.program_answer_bytes
-            content = await _bounded(answer, most) if answer.status == 200 else b""
+            content = await bounded(answer, most) if answer.status == 200 else b""
     except TimeoutError:
         return Told(reason=f"it did not answer within {patience:g} s at port {port}")
     except aiohttp.ClientConnectorError:
@@ -70,7 +70,7 @@ async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]
     return Told(status)
 
 
-async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
+async def bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """Read an answer, no more than ``most`` bytes of it: what is cut off is not JSON any more."""
     content = b""
     async for piece in answer.content.iter_any():

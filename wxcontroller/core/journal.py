@@ -97,8 +97,10 @@ def _without_tokens(record: logging.LogRecord) -> bool:
 
 
 def _journal(identifier: str, account: str) -> logging.Handler:
-    from systemd.journal import JournalHandler  # 2.8 MiB: not for processes outside systemd
-
+    try:
+        from systemd.journal import JournalHandler  # 2.8 MiB: not for processes outside systemd
+    except ImportError:  # not there with wxctl alone; what is on standard error gets into the journal all the same
+        return _plain(identifier)
     extra = {"SYSLOG_IDENTIFIER": identifier}
     if account:
         extra["WX_ACCOUNT"] = account

@@ -21,6 +21,8 @@ DAMAGE = [
     "UPDATE meta SET value = 'many' WHERE name = 'dropped'",
     "DELETE FROM meta WHERE name = 'dropped'",
     f"INSERT INTO meta VALUES ('dropped_at', '{'9' * 400}')",
+    f"UPDATE meta SET value = '{'9' * 400}' WHERE name IN ('received_at', 'sent_at')",
+    "UPDATE meta SET value = x'ff' WHERE name IN ('received_at', 'sent_at')",
     "UPDATE tally SET number = 'x', bytes = 'x'",
     "UPDATE sends SET parcel = 99, attempts_left = 'x', tried = 'x', time = 'x'",
     "UPDATE sends SET content = CAST(x'ff' AS TEXT), sides = 'no json'",

@@ -109,6 +109,27 @@ async def test_what_has_happened_is_told(start: Start) -> None:
     assert told["messages"] == counts
 
 
+async def test_when_the_last_messages_were_is_known_after_a_restart(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.play([message("hello")])
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    before = obj((await status(client))["last_message_time"])
+    assert all(before.values())
+    assert await client.stop() == 0
+    again = start()
+    await again.until_state("loading")
+    async with asyncio.timeout(5):  # its log is read meanwhile
+        while None in (after := obj((await status(again))["last_message_time"])).values():
+            await asyncio.sleep(0.01)
+    assert all(abs(int(str(after[key])) - int(str(before[key]))) <= 1 for key in before)
+    await again.login()
+    again.driver.play([message("from the phone", direction=Direction.SENT_ELSEWHERE)])
+    again.driver.outcomes.append(WeChatError("refused", ret=1101))
+    assert obj(await again.get("send_friend_message", id="@ann", content="x"))["code"] == 1101
+    assert obj((await status(again))["last_message_time"]) == after  # neither was received, or sent by it
+
+
 async def test_messages_from_the_phone_and_those_that_were_not_sent_are_counted(start: Start) -> None:
     client = start()
     await client.login()

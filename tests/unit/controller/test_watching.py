@@ -101,7 +101,7 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
             "instance": "alice",
             "last_message_time": {"received": 1_700_000_100, "sent": 1_700_000_200},
             "queue": {"waiting": 2, "in_flight": 1, "held": False},
-            "reports": {"waiting": 5, "dead": 4},
+            "reports": {"waiting": 5, "dead": 4, "last_error": "nobody listens at 127.0.0.1:1"},
             "memory": 30_000_000,
         }
     ).encode()
@@ -112,6 +112,7 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
                 "last_message": 1_700_000_200,
                 "queued": 3,
                 "undelivered": 5,
+                "delivery_error": "nobody listens at 127.0.0.1:1",
                 "dead": 4,
                 "memory": 30_000_000,
             },

@@ -15,6 +15,7 @@ from wxcontroller.client.v1.answers import report_of
 from wxcontroller.client.v1.selecting import number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.limits import DEFAULTS, Limits
+from wxcontroller.openwx import eventstream
 from wxcontroller.openwx.replies import to_bytes
 
 _AT_ONCE = 100
@@ -62,12 +63,12 @@ class Events:
         return {"account": self._account, "log": self._log.counts.name, "first": first, "last": last}
 
     async def _stream(self, request: web.Request, after: int, types: tuple[str, ...]) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        response = web.StreamResponse(headers=eventstream.HEADERS)
         await response.prepare(request)
         log = self._log
         # ``after``: where the stream begins, for a reader that goes before anything has happened.
         opening: JsonObject = {**await self._bounds(), "after": f"{log.counts.name}-{after}"}
-        await self._send(response, b"event: open\ndata: " + to_bytes(opening) + b"\n\n")
+        await self._send(response, eventstream.event("open", to_bytes(opening)))
         while True:
             news = log.news
             found = await log.shown(Selection(after=after, types=types), _AT_ONCE)
@@ -82,22 +83,13 @@ class Events:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await news.wait()
             except TimeoutError:
-                await self._send(response, b"event: here\ndata: {}\n\n")
+                await self._send(response, eventstream.event("here"))
 
     async def _send(self, response: web.StreamResponse, content: bytes) -> None:
-        """Write, and end the stream of a reader that takes nothing for too long: it has gone, or is of no use."""
-        try:
-            async with asyncio.timeout(self._limits.requests.stream_stall_seconds):
-                await response.write(content)
-        except TimeoutError:
-            raise ConnectionResetError("the reader takes nothing") from None
+        await eventstream.within(self._limits.requests.stream_stall_seconds, response.write(content))
 
     def _event(self, entry: Entry) -> bytes:
-        return b"id: %b\nevent: %b\ndata: %b\n\n" % (
-            entry.id.encode(),
-            entry.type.encode("ascii", "replace"),
-            to_bytes(self._shown(entry)),
-        )
+        return eventstream.event(entry.type, to_bytes(self._shown(entry)), entry.id)
 
     def _shown(self, entry: Entry) -> JsonObject:
         return {

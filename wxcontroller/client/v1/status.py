@@ -57,7 +57,10 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "groups": len(roster.groups),
             "members": sum(len(group.members) for group in roster.groups.values()),
         },
-        "last_message_time": {"received": session.last_received or None, "sent": parts.outgoing.last_sent or None},
+        "last_message_time": {
+            "received": session.last_received or parts.log.counts.received or None,
+            "sent": parts.outgoing.last_sent or parts.log.counts.sent or None,
+        },
         "last_sync_time": session.last_sync or None,
         "memory": _memory(),
     }

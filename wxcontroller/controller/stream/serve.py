@@ -14,6 +14,8 @@ from wxcontroller.controller.errors import BadRequest, TooManyReaders
 from wxcontroller.controller.stream.cursor import BadCursor, Cursor, parse
 from wxcontroller.controller.stream.feed import Fed, Feed, Wanted
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.openwx import eventstream
+from wxcontroller.openwx.eventstream import within
 
 HEARTBEAT_SECONDS = 15.0
 _FEW = 20
@@ -66,9 +68,7 @@ def _begin(request: web.Request) -> Cursor | None:
 
 
 async def _server_sent(request: web.Request, shared: Context, feed: Feed) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+    response = web.StreamResponse(headers=eventstream.HEADERS)
     await response.prepare(request)
     await response.write(b"retry: 2000\n\n")
 
@@ -76,14 +76,12 @@ async def _server_sent(request: web.Request, shared: Context, feed: Feed) -> web
 
     async def send(fed: Fed | None, cursor: Cursor) -> None:
         nonlocal told
-        now, place = time.monotonic(), b""
+        now, place = time.monotonic(), ""
         # A long one does not come with each of many events: the browser keeps the last.
         if fed is None or len(cursor.places) < _FEW or now - told > 1.0:
-            told, place = now, b"id: %b\n" % str(cursor).encode()
-        if fed is None:
-            await response.write(place + b"event: heartbeat\ndata: {}\n\n")
-        else:
-            await response.write(b"%bevent: %b\ndata: %b\n\n" % (place, fed.type.encode(), fed.body))
+            told, place = now, str(cursor)
+        kind, data = ("heartbeat", b"{}") if fed is None else (fed.type, fed.body)
+        await response.write(eventstream.event(kind, data, place))
 
     await _serve(shared, feed, send)
     return response
@@ -128,7 +126,7 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
     stall = feed.limits.requests.stream_stall_seconds
     try:
         async with feed.open():
-            await _bounded(send(None, feed.cursor), stall)
+            await within(stall, send(None, feed.cursor))
             following: asyncio.Task[Fed] | None = None
             try:
                 while not ending.done():
@@ -140,20 +138,11 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
                         return
                     if following.done():
                         fed, following = following.result(), None
-                        await _bounded(send(fed, feed.cursor), stall)
+                        await within(stall, send(fed, feed.cursor))
                     elif not ending.done():
-                        await _bounded(send(None, feed.cursor), stall)
+                        await within(stall, send(None, feed.cursor))
             finally:
                 if following is not None:
                     following.cancel()
     finally:
         ending.cancel()
-
-
-async def _bounded(sending: Awaitable[None], stall: float) -> None:
-    """Send; cut off a reader that takes nothing for so long: it comes back with its cursor and misses nothing."""
-    try:
-        async with asyncio.timeout(stall):
-            await sending
-    except TimeoutError:
-        raise ConnectionResetError("the reader takes nothing") from None

@@ -16,7 +16,7 @@ from wxcontroller.controller.told import Told, ask
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
+from wxcontroller.core.jsontypes import JsonObject, field, integer, obj, one_line
 from wxcontroller.openwx.replies import to_bytes
 
 # Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
@@ -163,11 +163,12 @@ def _activity(told: Told) -> JsonObject | None:
         return None
     times, queue, reports = obj(status.get("last_message_time")), obj(status.get("queue")), obj(status.get("reports"))
     last = max(integer(times.get("received")), integer(times.get("sent")))
-    memory = field(status, "memory")
+    memory, waiting = field(status, "memory"), integer(reports.get("waiting"))
     return {
         "last_message": last or None,
         "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
-        "undelivered": integer(reports.get("waiting")),
+        "undelivered": waiting,
+        "delivery_error": one_line(reports.get("last_error")) if waiting else "",
         "dead": integer(reports.get("dead")),
         "memory": memory if isinstance(memory, int) else None,
     }

@@ -15,11 +15,10 @@ from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.v1.journal import answering, journal, line_of, question
 from wxcontroller.controller.v1.watching import wants_stream
 from wxcontroller.controller.view import View
+from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, within
 from wxcontroller.openwx.replies import to_bytes
 
 HEARTBEAT_SECONDS = 15.0
-_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-_HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
 _ID = re.compile("[0-9a-z=;]{1,256}")
 
 
@@ -41,9 +40,9 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     shared.readers += 1
     try:
         async with answering(shared.accounts.paths.journal_socket, asked, view, limits.control) as reader:
-            response = web.StreamResponse(headers=_HEADERS)
+            response = web.StreamResponse(headers=HEADERS)
             await response.prepare(request)
-            await _bounded(response, b"retry: 1000\n\n" + _HEARTBEAT, limits.requests.stream_stall_seconds)
+            await within(limits.requests.stream_stall_seconds, response.write(b"retry: 1000\n\n" + HEARTBEAT))
             await _follow(response, reader, _Reader(shared, caller(request), view))
             return response
     finally:
@@ -73,7 +72,7 @@ async def _follow(response: web.StreamResponse, lines: asyncio.StreamReader, who
             if ending.done() or not who.may_go_on():
                 return
             if not reading.done():
-                await _bounded(response, _HEARTBEAT, stall)
+                await within(stall, response.write(HEARTBEAT))
                 continue
             if not (piece := reading.result()):
                 return
@@ -81,7 +80,7 @@ async def _follow(response: web.StreamResponse, lines: asyncio.StreamReader, who
             *whole, rest = (rest + piece).split(b"\n")
             rest = rest if len(rest) <= limits.control.journal_line_bytes else b""  # its end is no line then
             if events := b"".join(map(_event, whole)):
-                await _bounded(response, events, stall)
+                await within(stall, response.write(events))
     finally:
         for task in (ending, reading):
             task.cancel()
@@ -106,14 +105,4 @@ def _event(raw: bytes) -> bytes:
     if line is None:
         return b""
     cursor = str(line["cursor"])
-    place = b"id: %b\n" % cursor.encode() if _ID.fullmatch(cursor) else b""
-    return b"%bevent: line\ndata: %b\n\n" % (place, to_bytes(line))
-
-
-async def _bounded(response: web.StreamResponse, content: bytes, stall: float) -> None:
-    """Write. A reader that takes nothing for so long is cut off; it comes back with its cursor and misses nothing."""
-    try:
-        async with asyncio.timeout(stall):
-            await response.write(content)
-    except TimeoutError:
-        raise ConnectionResetError("the reader takes nothing") from None
+    return event("line", to_bytes(line), cursor if _ID.fullmatch(cursor) else "")

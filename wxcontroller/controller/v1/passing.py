@@ -12,6 +12,7 @@ from wxcontroller.controller.access import caller, looks_for_token
 from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NotAnswering, NotRunning
+from wxcontroller.controller.told import bounded
 from wxcontroller.controller.view import View
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
@@ -95,7 +96,7 @@ async def _asked(shared: Context, view: View, path: str) -> JsonObject:
             shared.upstream.get(url, headers=headers, allow_redirects=False, timeout=soon) as answer,
         ):
             most = limits.control.account_answer_bytes
-            content = await _bounded(answer, most) if answer.status == 200 else b""
+            content = await bounded(answer, most) if answer.status == 200 else b""
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except (aiohttp.ClientError, OSError):
@@ -104,16 +105,6 @@ async def _asked(shared: Context, view: View, path: str) -> JsonObject:
         return obj(read_json(content, limits.requests.json_depth, limits.requests.json_digits))
     except ValueError:
         raise _silent(view, f"answers {answer.status} and no JSON") from None
-
-
-async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """Read an answer, no more than ``most`` bytes of it: what is cut off is not JSON any more."""
-    content = b""
-    async for piece in answer.content.iter_any():
-        content += piece
-        if len(content) > most:
-            return content[:most]
-    return content
 
 
 async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonObject:
@@ -126,7 +117,7 @@ async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonO
             allow_redirects=False,
             timeout=_timeout(shared),
         ) as answer:
-            content, status = await _bounded(answer, limits.control.passed_body_bytes), answer.status
+            content, status = await bounded(answer, limits.control.passed_body_bytes), answer.status
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except (aiohttp.ClientError, OSError):

@@ -14,11 +14,11 @@ from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import TooManyReaders
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.v1.board import BOARD, Board
+from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, within
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 15.0
-_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _WATCHERS = web.AppKey("watchers", set[object])
 
 
@@ -45,9 +45,9 @@ async def watch(request: web.Request) -> web.StreamResponse:
     me = object()
     watchers.add(me)
     try:
-        response = web.StreamResponse(headers=_HEADERS)
+        response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
-        await _bounded(response, b"retry: 1000\n\n", limits.requests.stream_stall_seconds)
+        await within(limits.requests.stream_stall_seconds, response.write(b"retry: 1000\n\n"))
         async with board.watched() as work:
             await _follow(response, board, work, _Reader(caller(request)), context(request))
         return response
@@ -77,11 +77,11 @@ class _Reader:
         if fresh or gone or self.first:
             rows = b",".join(row.body for row in fresh)
             whole = b',"all":true' if self.first else b""
-            events = b'event: accounts\ndata: {"accounts":[%b],"gone":%b%b}\n\n' % (rows, to_bytes(list(gone)), whole)
+            events = event("accounts", b'{"accounts":[%b],"gone":%b%b}' % (rows, to_bytes(list(gone)), whole))
             self.first = False
         if board.trouble != self.trouble:
             self.trouble = board.trouble
-            events += b"event: trouble\ndata: %b\n\n" % to_bytes({"error": board.trouble})
+            events += event("trouble", to_bytes({"error": board.trouble}))
         return events
 
 
@@ -98,7 +98,7 @@ async def _follow(
             news = asyncio.create_task(board.news().wait())
             try:
                 if events := reader.news(board):
-                    await _bounded(response, events, stall)
+                    await within(stall, response.write(events))
                 done, _ = await asyncio.wait(
                     {news, ending, work}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -108,15 +108,6 @@ async def _follow(
                 log.error("the accounts can't be watched", exc_info=work.exception())
                 return
             if not done:
-                await _bounded(response, b"event: heartbeat\ndata: {}\n\n", stall)
+                await within(stall, response.write(HEARTBEAT))
     finally:
         ending.cancel()
-
-
-async def _bounded(response: web.StreamResponse, content: bytes, stall: float) -> None:
-    """Send this; cut off a reader that takes nothing for so long: it comes back and gets what is then."""
-    try:
-        async with asyncio.timeout(stall):
-            await response.write(content)
-    except TimeoutError:
-        raise ConnectionResetError("the reader takes nothing") from None

@@ -7,7 +7,7 @@ import { complain, tell } from "./notices.js";
 import { say } from "./said.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
-import { exactly, moment, wordsOf } from "./words.js";
+import { exactly, inWords, moment } from "./words.js";
 
 const MOST = 100;
 const STATES = {
@@ -38,8 +38,7 @@ export function deliveriesTab(name) {
       show(answer);
     } catch (problem) {
       if (problem.name === "AbortError") return;
-      const { headline, remedy } = wordsOf(problem);
-      setText($("deliveries-note"), [headline, remedy].filter(Boolean).join(" "));
+      setText($("deliveries-note"), inWords(problem));
       setHidden($("replay-dead"), true);
       $("deliveries").replaceChildren();
     }

@@ -7,7 +7,7 @@ import { t } from "./i18n.js";
 import { say } from "./said.js";
 import { DOWN, isUp, stateWord } from "./states.js";
 import { accounts, once } from "./store.js";
-import { exactly, moment, wordsOf } from "./words.js";
+import { exactly, inWords, moment } from "./words.js";
 
 const HISTORY = 50;
 const MOST = 200;
@@ -50,8 +50,7 @@ export function eventsTab(name) {
   function explain(problem) {
     if (problem.name === "AbortError" || signal.aborted) return;
     if (seen.size) return; // what is shown is still true
-    const { headline, remedy } = wordsOf(problem);
-    setText($("events-note"), [headline, remedy].filter(Boolean).join(" "));
+    setText($("events-note"), inWords(problem));
   }
 
   $("events").replaceChildren();

@@ -4,7 +4,7 @@ import { pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { followed } from "./following.js";
 import { t } from "./i18n.js";
-import { exactly, moment, wordsOf } from "./words.js";
+import { exactly, inWords, moment } from "./words.js";
 
 const LINES = 200;
 const NEAR = 40;
@@ -40,8 +40,7 @@ export function journalTab(name) {
   }
 
   function explain(problem) {
-    const { headline, remedy, details } = wordsOf(problem);
-    setText($("journal-note"), [headline, remedy, details].filter(Boolean).join(" "));
+    setText($("journal-note"), inWords(problem));
   }
 
   place.replaceChildren();

@@ -4,6 +4,7 @@ import { picture, pathOf } from "./api.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain } from "./notices.js";
+import { say, sentence } from "./said.js";
 import { adviceOf, isUp, reasonOf } from "./states.js";
 import { accounts, listen } from "./store.js";
 
@@ -89,7 +90,10 @@ function hintOf(account, up) {
   if (!up) return account.desired === "started" ? adviceOf(account) : t("It is stopped.");
   switch (account.login_state) {
     case "scanning":
-      return t("A code is good for some minutes; a new one comes by itself. It is code number {n}.", { n: account.qrcode_number ?? 1 });
+      // Why another scan is needed, and the number that wxctl and the journal say.
+      return [reasonOf(account), sentence(say(account.status)), t("A code is good for some minutes; a new one comes by itself.")]
+        .filter(Boolean)
+        .join(" · ");
     case "confirming":
       return t("Scanned. Tap Log in on the phone.");
     case "updating":

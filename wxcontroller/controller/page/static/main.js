@@ -11,7 +11,7 @@ import { setUpLogin } from "./login.js";
 import { bringBack } from "./notices.js";
 import { follow } from "./store.js";
 import { setUpSwitches } from "./switches.js";
-import { wordsOf } from "./words.js";
+import { inWords } from "./words.js";
 
 let signingIn = false;
 let known = false;
@@ -45,10 +45,8 @@ function connection(problem) {
     known = true;
     route();
   }
-  const words = problem && wordsOf(problem);
-  const text = words ? [words.headline, words.remedy].filter(Boolean).join(" ") : "";
   setHidden($("connection"), !problem);
-  setText($("connection"), problem ? `${text} ${t("What is shown may be old; trying again…")}`.trim() : "");
+  setText($("connection"), problem ? `${inWords(problem)} ${t("What is shown may be old; trying again…")}`.trim() : "");
 }
 
 setUpConfirm();

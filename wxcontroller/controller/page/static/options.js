@@ -4,7 +4,7 @@ import { call, pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { meanings, t } from "./i18n.js";
 import { sentence } from "./said.js";
-import { wordsOf } from "./words.js";
+import { inWords } from "./words.js";
 
 const ORIGINS = {
   request: () => t("stored with the account"),
@@ -35,8 +35,7 @@ export function optionsTab(name) {
       show();
     } catch (problem) {
       if (problem.name === "AbortError") return;
-      const { headline, remedy } = wordsOf(problem);
-      setText($("options-note"), [headline, remedy].filter(Boolean).join(" "));
+      setText($("options-note"), inWords(problem));
     }
   }
 

@@ -5,7 +5,7 @@ import { $, h, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./notices.js";
 import { once } from "./store.js";
-import { wordsOf } from "./words.js";
+import { inWords } from "./words.js";
 
 const MOST = 100;
 const openwx = (name, endpoint) => `openwx/${endpoint}?client=${encodeURIComponent(name)}`;
@@ -35,8 +35,7 @@ export function peopleTab(name) {
       show();
     } catch (problem) {
       if (problem.name === "AbortError") return;
-      const { headline, remedy } = wordsOf(problem);
-      setText($("people-note"), [headline, remedy].filter(Boolean).join(" "));
+      setText($("people-note"), inWords(problem));
     }
   }
 

@@ -4,6 +4,7 @@ import { act, isBusy, possible } from "./actions.js";
 import { h, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { openScan } from "./login-view.js";
+import { say } from "./said.js";
 import { badge, desiredWord, groupOf, reasonOf, unitWord } from "./states.js";
 import { ago, count, exactly, size } from "./words.js";
 
@@ -62,9 +63,11 @@ export function rowOf(account) {
     setText(reason, reasonOf(now));
     setText(unit, unitWord(now));
     setText(desired, desiredWord(now));
-    const { queued: waiting, undelivered: late, dead: lost, memory: bytes } = now.activity ?? {};
+    const { queued: waiting, undelivered: late, dead: lost, memory: bytes, delivery_error: error } = now.activity ?? {};
     setText(queued, count(waiting));
     setText(undelivered, count(late));
+    setClass(undelivered, error ? "late" : "");
+    undelivered.title = error ? say(error) : "";
     setText(dead, lost ? t("{n} dead", { n: lost }) : "");
     setText(memory, size(bytes));
     setClass(queued.parentElement, waiting ? "number" : "number none");

@@ -63,6 +63,10 @@ export function adviceOf(account) {
   if (account.activity?.dead) {
     return t("The webhook refused some reports for good. See Deliveries: they can be sent again.");
   }
+  if (account.activity?.delivery_error) {
+    const error = say(account.activity.delivery_error);
+    return t("The webhook does not take its reports: {error}. They are kept and tried again; see Deliveries.", { error });
+  }
   if (isUp(account) && account.login_state === null) {
     return t("The program of {name} does not say how it is. Its journal may tell more.", { name });
   }
@@ -73,7 +77,8 @@ export function adviceOf(account) {
 export function adviceTab(account) {
   if (!isUp(account) && account.desired === "started") return "journal"; // restarting after a failure, too
   if (isUp(account) && account.login_state === null) return "journal";
-  if (account.activity?.dead && account.login_state !== "parked" && account.login_state !== "offline") return "deliveries";
+  const { dead, delivery_error: error } = account.activity ?? {};
+  if ((dead || error) && account.login_state !== "parked" && account.login_state !== "offline") return "deliveries";
   return "";
 }
 

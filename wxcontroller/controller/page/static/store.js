@@ -57,7 +57,7 @@ export async function follow(say) {
         good = Date.now();
         if (type === "accounts") take(data);
         if (type === "accounts" || type === "heartbeat") say(null);
-        if (type === "trouble" && data.error) say(new Problem(data.error.code, data.error.message, data.error.remedy));
+        if (type === "trouble" && data.error) say(new Problem("", data.error.message, data.error.remedy));
         if (type === "trouble" && !data.error) say(null);
       }
       // A controller that is restarted ends its streams, and is back before anybody needs to know.

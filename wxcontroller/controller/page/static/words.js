@@ -62,3 +62,13 @@ export function wordsOf({ code, message, remedy }) {
   if (!ours) return { headline: sentence(said), remedy: sentence(todo), details: "" };
   return { headline: ours[0], remedy: ours[1], details: [said, todo].filter(Boolean).join(" · ") };
 }
+
+const CHINESE = language.startsWith("zh");
+
+// All of that in one line, each with its full stop.
+export const inWords = (problem) => Object.values(wordsOf(problem)).filter(Boolean).map(closed).join(CHINESE ? "" : " ");
+
+function closed(text) {
+  if (/[.!?…。！？]$/.test(text)) return text;
+  return text + (CHINESE ? "。" : ".");
+}

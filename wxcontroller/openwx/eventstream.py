@@ -1,0 +1,31 @@
+"""Server-sent events (WHATWG HTML, 9.2), and readers that have stopped reading."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+
+HEADERS: Mapping[str, str] = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx passes on what it gets
+}
+
+
+def event(kind: str, data: bytes = b"{}", place: str = "") -> bytes:
+    """Return one event; ``data`` is JSON on one line, ``place`` what a reader may come back with."""
+    line = b"id: %b\n" % place.encode() if place else b""
+    return b"%bevent: %b\ndata: %b\n\n" % (line, kind.encode("ascii", "replace"), data)
+
+
+HEARTBEAT = event("heartbeat")
+
+
+async def within(stall: float, sending: Awaitable[None]) -> None:
+    """Send; cut off a reader that takes nothing for ``stall`` seconds: it comes back and goes on where it was.
+
+    Raises ConnectionResetError.
+    """
+    try:
+        async with asyncio.timeout(stall):
+            await sending
+    except TimeoutError:
+        raise ConnectionResetError("the reader takes nothing") from None
