@@ -56,7 +56,7 @@ _UNSPOKEN = re.compile(
 # Labels, states, and what is put together in the code.
 _MORE = (
     *(" is ", ", ", ": ", "; "),
-    *(f"({sub})" for sub in ("dead", "running", "exited", "failed", "auto-restart", "start", "start-pre")),
+    *(f" ({sub})" for sub in ("dead", "running", "exited", "failed", "auto-restart", "start", "start-pre")),
     *("NAME", "STATE", "SINCE", "PORT", "USER", "STATUS", "ID", "WHEN", "TYPE", "TRIES", "NEXT", "LAST ERROR"),
     *("ACCOUNT", "PENDING", "DEAD", "LOST", "OLDEST", "TO", "OPTION", "VALUE", "FROM"),
     *("SCOPE", "ACCOUNTS", "CREATED", "EXPIRES", "never", "all", "request", "settings", "default"),

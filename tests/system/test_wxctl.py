@@ -459,6 +459,13 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
         assert f"{UNIT}: active (running)" in told
         assert "静静, wxclient@x-" in told
         assert "this is what systemd knows" in world.wxctl("status", NAME, code=3)
+        asked = host.run("wxctl", "list", "--json", check=False)
+        [listed] = [each for each in json.loads(asked.stdout) if each["unit"] == UNIT]
+        pid = host.text("systemctl", "show", "--property=MainPID", "--value", UNIT).strip()
+        assert (listed["name"], str(listed["pid"]), listed["status"]) == (NAME, pid, "running")
+        assert json.loads(host.run("wxctl", "status", NAME, "--json", check=False).stdout) == listed
+        chinese = host.text("env", "LC_ALL=zh_CN.UTF-8", "wxctl", "list", check=False)
+        assert f"{UNIT}: 活动（运行中）：运行中" in chinese.replace(": 运行中", "：运行中")
         assert "systemd has stopped" in world.wxctl("stop", NAME)
         assert host.text("systemctl", "is-active", UNIT, check=False).strip() == "inactive"
         assert "it alone stores options" in world.wxctl("start", NAME, "-o", "lang=en_US", code=3)
@@ -467,6 +474,8 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
         assert "systemd has restarted" in world.wxctl("restart", NAME)
         assert "logged in" in world.wxctl("logs", NAME)
         assert "there is no account nobody" in world.wxctl("stop", "nobody", code=4)
+        assert "there is no account nobody" in world.wxctl("status", "nobody", code=4)
+        assert "slip is a new account" in world.wxctl("start", "slip")
         refused = host.run("wxctl", "stop", NAME, user="nobody", check=False)
         assert (refused.returncode, b"authentication" in refused.stderr) == (3, True)
         # An account can leave a machine whose controller is broken.
@@ -479,6 +488,7 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
     assert world.caller.account(NAME)["desired"] == "stopped"
     world.wxctl("start", NAME)
     world.wxctl("remove", "静静", "-y")
+    world.wxctl("remove", "slip", "-y")
 
 
 def test_a_controller_that_does_not_come_up_is_away(world: World) -> None:

@@ -172,6 +172,6 @@ def _without_controller(session: Session, api: Api, unit: str | None, why: Contr
     for one in units:
         name = f"{one.account}, " if one.account and one.account not in one.unit else ""
         status = f": {say(one.status)}" if one.status else ""
-        click.echo(f"  {name}{one.unit}: {say(one.active)} {say(f'({one.sub})')}{status}")
+        click.echo(f"  {name}{one.unit}: {say(one.active)}{say(f' ({one.sub})')}{status}")
     if not units:
         tell("  no account is up")
