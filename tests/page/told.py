@@ -37,14 +37,14 @@ _SPEAKERS = (
     "core/settings.py",
     "core/tokens.py",
 )
-_SILENT = {"cli/completion.py", "cli/exits.py", "cli/multipart.py", "alert/__main__.py"}
+_SILENT = {"cli/completion.py", "cli/exits.py", "alert/__main__.py"}
 # Calls whose words are help, or nothing that is shown.
 _HELP = {"command", "group", "option", "argument", "version_option", "ArgumentParser", "add_argument", "compile"}
 # Two words in the code that nobody is shown, and what is too little to know it again: _MORE has all of it.
 _UNSPOKEN = re.compile(
     "|".join(
         (
-            r"^%|^text/|^Bearer |^bold |^must be one of$|Iterator|^(limits|\{1\}) key \{1\}$",
+            r"^%|^text/|^Content-|^multipart/|^Bearer |^bold |^must be one of$|Iterator|^(limits|\{1\}) key \{1\}$",
             r"^(wxctl alert test|config check)$",
             r"^(a look|deliveries list|wxcontroller on|seconds \{1\}$|client option)|^event of \{1\}$",
             r"^systemctl (daemon-reload|(edit|enable|start|unmask) \{1\})$|has lost \{2\} \{3\}",
@@ -67,6 +67,7 @@ _MORE = (
     *(os.strerror(each) for each in (errno.EEXIST, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EISDIR, errno.ENOTDIR)),
     *(os.strerror(each) for each in (errno.ENETUNREACH, errno.ETIMEDOUT, errno.EPIPE, errno.ENAMETOOLONG)),
     *("Name or service not known", "Temporary failure in name resolution"),
+    *("add --yes", "removed", "logged out", "{1}: not TOML: {2}"),
     *("ok", "warn", "fail", "account", "program", "alerts", "configuration", "controller", "services", "sandbox"),
     *("boot", "credentials", "disk", "ports", "WeChat", "clock", "scaning", "stop", "Passphrase"),
     *("none", "empty", "{1} s", "{1} min", "{1} h", "{1} d", "{1} ago", "in {1} s"),

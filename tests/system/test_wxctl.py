@@ -462,10 +462,11 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
         asked = host.run("wxctl", "list", "--json", check=False)
         [listed] = [each for each in json.loads(asked.stdout) if each["unit"] == UNIT]
         pid = host.text("systemctl", "show", "--property=MainPID", "--value", UNIT).strip()
-        assert (listed["name"], str(listed["pid"]), listed["status"]) == (NAME, pid, "running")
+        assert (listed["name"], str(listed["pid"])) == (NAME, pid)
+        assert "running" in listed["status"]
         assert json.loads(host.run("wxctl", "status", NAME, "--json", check=False).stdout) == listed
         chinese = host.text("env", "LC_ALL=zh_CN.UTF-8", "wxctl", "list", check=False)
-        assert f"{UNIT}: 活动（运行中）：运行中" in chinese.replace(": 运行中", "：运行中")
+        assert f"{UNIT}: 活动（运行中）" in chinese
         assert "systemd has stopped" in world.wxctl("stop", NAME)
         assert host.text("systemctl", "is-active", UNIT, check=False).strip() == "inactive"
         assert "it alone stores options" in world.wxctl("start", NAME, "-o", "lang=en_US", code=3)
