@@ -144,3 +144,14 @@ async def test_it_is_a_page_to_read(tmp_path: Path) -> None:
         assert f' id="{text(judge.operation(method, path)["operationId"])}"' in page
     for name in obj(obj(judge.document["components"])["schemas"]):
         assert f'<section id="schema-{name}" class="card">' in page
+
+
+@pytest.mark.parametrize("document", [of_controller(), of_account()], ids=["controller", "account"])
+def test_every_field_of_a_schema_says_what_it_means(document: JsonObject) -> None:
+    silent = [
+        f"{name}.{named}"
+        for name, schema in obj(obj(document["components"])["schemas"]).items()
+        for named, kind in obj(obj(schema).get("properties")).items()
+        if not text(field(kind, "description")) and name != "Error"
+    ]
+    assert silent == []

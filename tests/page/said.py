@@ -81,7 +81,7 @@ _UNSPOKEN = re.compile(
     "|".join(
         (
             r"^ |^/|^text/|^bytes |^with(out)? (a|the) |^send \{|^must be one of $",
-            r"realm=|Basic|^sandbox;|^[\w-]+: \{1\}$",
+            r"realm=|Basic|^sandbox;|^[\w-]+: \{1\}$|%s",
             r"\b(SELECT|INSERT|UPDATE|CREATE|PRAGMA)\b|held,pending",
             r"on this machine$|environment file|comes first$|that lead nowhere|the reader takes nothing",
             r"(ing|reading|writing) (a report|the event log)$",

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.openwx.meanings import explained
 
 Schema: TypeAlias = JsonObject
 JSON = "application/json"
@@ -122,7 +123,10 @@ def document(
         "info": {"title": title, "version": version, "description": about},
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": dict(schemas), "securitySchemes": dict(SCHEMES)},
+        "components": {
+            "schemas": {name: explained(name, schema) for name, schema in schemas.items()},
+            "securitySchemes": dict(SCHEMES),
+        },
     }
 
 

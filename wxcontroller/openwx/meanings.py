@@ -1,0 +1,189 @@
+"""What the fields of the described schemas mean, for the OpenAPI documents and the page made of them."""
+
+from collections.abc import Mapping
+
+from wxcontroller.core.jsontypes import JsonObject, obj
+
+_PERSON: Mapping[str, str] = {
+    "account": "account name, where WeChat tells one",
+    "city": "city, as written in the profile",
+    "display": "name to show, where WeChat tells one",
+    "displayname": "what to show: remark, nickname or name",
+    "id": "for calls; another one after the next login",
+    "markname": "remark; of a member the nickname in the group",
+    "name": "name that the person has chosen",
+    "province": "province, as written in the profile",
+    "sex": "empty where it is not told",
+    "signature": "line under the name",
+    "uid": "number that outlasts logins, where WeChat tells one",
+}
+_GROUP: Mapping[str, str] = {
+    "id": "for calls; another one after the next login",
+    "uid": "number that outlasts logins, where WeChat tells one",
+    "owner_uid": "uid of its owner",
+    "name": "its name",
+    "displayname": "what to show: its name, or its members",
+}
+_DONE: Mapping[str, str] = {
+    "code": "0 when it was done",
+    "status": "success, or why not",
+}
+_PROGRAM: Mapping[str, str] = {
+    **_DONE,
+    "account": "name of the account",
+    "pid": "number of the process",
+    "starttime": "when it began, in seconds since 1970",
+    "runtime": "seconds since then",
+}
+_ACCOUNT: Mapping[str, str] = {
+    "name": "its name, for people and calls",
+    "instance": "its id: the name, where that is plain",
+    "unit": "its unit of systemd",
+    "driver": "route to WeChat",
+    "desired": "what somebody asked for; it outlasts reboots",
+    "unit_state": "what systemd says of the unit; absent: it has not loaded it",
+    "unit_sub": "what systemd says of it more closely",
+    "login_state": "where the login is; null: a running program does not tell",
+    "state": "the same in the original's word",
+    "status": "what is going on, in words",
+    "since": "since when the login is there, in seconds since 1970",
+    "reason": "why it waits, hangs or has given up, in words",
+    "pid": "number of its process",
+    "port": "its own port on 127.0.0.1",
+    "post_api": "where reports are posted, without secrets",
+    "proxy": "proxy for all traffic with WeChat, without secrets",
+    "qrcode": "whether a QR code waits to be scanned",
+    "qrcode_number": "which one it is since the process began",
+    "user": "who is logged in",
+    "start_time": "when its process began, in seconds since 1970",
+}
+_TOLD: Mapping[str, str] = {
+    "client": "its program; null when it does not answer",
+    "client_reason": "why it does not answer",
+    "queue": "what is to be sent",
+    "reports": "what is to be posted, and what became of it",
+    "media": "what is kept of received media",
+    "roster": "how many people and groups are known",
+    "last_message_time": "when a message came or went last, in seconds since 1970",
+    "last_sync_time": "when WeChat was heard last, in seconds since 1970",
+    "memory": "bytes that the process holds",
+}
+_MEANINGS: Mapping[str, Mapping[str, str]] = {
+    "Reply": {**_DONE, "reason": "more about why not"},
+    "Failure": {"code": "not 0", "status": "why not"},
+    "User": _PERSON,
+    "Friend": {**_PERSON, "category": "what it is: friend, official account or WeChat's own, in Chinese"},
+    "Member": _PERSON,
+    "Group": {**_GROUP, "member": "everybody in it"},
+    "GroupWithoutMembers": _GROUP,
+    "Sent": {**_DONE, "id": "of the message", "media_id": "to send the same again", "reason": "more about why not"},
+    "Answered": {
+        **_DONE,
+        "id": "of the message that was sent",
+        "reply": "what came back",
+        "reply_status": "success, or why nothing came back",
+    },
+    "Media": {
+        **_DONE,
+        "media_code": "kind by its number",
+        "media_ext": "extension",
+        "media_id": "to send it by",
+        "media_mime": "type",
+        "media_mtime": "seconds since 1970",
+        "media_name": "file name",
+        "media_path": "where it came from",
+        "media_size": "size in bytes",
+        "media_type": "kind",
+    },
+    "Report": {"post_type": "what it is about; the other fields are those of its kind"},
+    "ClientInfo": {
+        **_PROGRAM,
+        "log_level": "how much goes to the journal",
+        "os": "system that it runs on",
+        "queued": "sends that wait",
+        "state": "where the login is, in the original's word",
+        "version": "version of the program",
+    },
+    "Stopping": _PROGRAM,
+    "Counts": {
+        "account": "name of the account",
+        "held": "reports whose media is being fetched",
+        "pending": "reports that wait to be taken",
+        "dead": "dead letters",
+        "dropped": "reports that were lost, as the log was full",
+        "to": "where they go; null: nowhere",
+        "oldest_since": "since when the oldest waits, in seconds since 1970",
+        "last_error": "why the last try failed; empty: it did not",
+        "trouble": "why nothing can be written; empty: it can",
+    },
+    "Delivery": {
+        "id": "the event's id",
+        "type": "type of the event",
+        "last_error": "why the last try failed; empty: it did not",
+        "seq": "number of the event, growing",
+        "attempts": "how often it was tried",
+        "bytes": "size of its report",
+        "time": "when it happened, in seconds since 1970",
+        "state": "held, pending, delivered, dead, kept or purged",
+        "next_at": "when it is tried again, in seconds since 1970",
+        "last_status": "HTTP status of the last try",
+        "settled_at": "when it was taken or given up, in seconds since 1970",
+    },
+    "Event": {
+        "id": "the same at every delivery",
+        "account": "name of the account",
+        "type": "name of the event, or friend_message, group_message, group_notice",
+        "seq": "number of the event, growing",
+        "stamp": "when it was stored, in microseconds since 1970; no two are the same",
+        "time": "when it happened, in seconds since 1970",
+        "report": "as post_api gets it",
+    },
+    "Choice": {"ids": "ids of events", "all": "all that are in these states"},
+    "Account": _ACCOUNT,
+    "Told": _TOLD,
+    "Status": {**_ACCOUNT, **_TOLD, "version": "version of the program"},
+    "Queue": {
+        "waiting": "sends that wait",
+        "in_flight": "sends that are on their way",
+        "most_waiting": "most sends that wait; more are refused",
+        "sent_today": "how many were sent today",
+        "daily_limit": "most sends in a day; 0: any number",
+        "burst_limit": "most sends in a minute; 0: any number",
+        "oldest_since": "since when the oldest waits, in seconds since 1970",
+        "next_send_at": "when the next may go, in seconds since 1970",
+        "held": "whether it waits for the login",
+        "last_error": "why the last try failed; empty: it did not",
+        "interval": "smallest pause between two sends, in seconds",
+        "jitter": "what is added to it at most, at random",
+    },
+    "Health": {
+        "status": "degraded: systemd does not answer",
+        "version": "version of the controller",
+        "uptime": "seconds since it began",
+        "draining": "whether it is about to end",
+        "notices": "what its administrator should know, in words",
+        "settings": "when the settings were read, and what is wrong with them now",
+        "reason": "why it is degraded",
+        "accounts": "how many there are, by what they are",
+    },
+    "Started": {
+        **_DONE,
+        "account": "name of the account",
+        "client": "name of the account",
+        "pid": "number of its process",
+        "port": "its own port on 127.0.0.1",
+    },
+    "State": {"account": "name of the account", "state": "where the login is, in the original's word"},
+}
+
+
+def explained(name: str, schema: JsonObject) -> JsonObject:
+    """Return a schema with what its fields mean, where they don't say so themselves."""
+    meanings = _MEANINGS.get(name)
+    if not meanings:
+        return schema
+    properties: JsonObject = {
+        field: {"description": meanings[field], **obj(kind)} if field in meanings else kind
+        for field, kind in obj(schema.get("properties")).items()
+    }
+    return {**schema, "properties": properties}
