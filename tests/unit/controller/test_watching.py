@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -96,12 +97,20 @@ async def test_accounts_come_and_go(host: Machine) -> None:
 
 async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(host: Machine) -> None:
     process = await host.start("alice")
+    since = int(time.time()) - 40
     process.status = json.dumps(
         {
             "instance": "alice",
             "last_message_time": {"received": 1_700_000_100, "sent": 1_700_000_200},
             "queue": {"waiting": 2, "in_flight": 1, "held": False},
-            "reports": {"waiting": 5, "dead": 4},
+            "reports": {
+                "waiting": 5,
+                "dead": 4,
+                "oldest_since": int(time.time()) - 40,
+                "last_error": "it answers 500",
+                "failed": 6,
+            },
+            "roster": {"contacts": 3, "groups": 1, "members": 9, "changes": 2},
             "memory": 30_000_000,
         }
     ).encode()
@@ -114,6 +123,9 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
                 "undelivered": 5,
                 "dead": 4,
                 "memory": 30_000_000,
+                "webhook_failure": "it answers 500",
+                "people": 2,
+                "tries": 6,
             },
         )
         assert row["unit_state"] == "active"

@@ -5,6 +5,7 @@ While nobody watches nothing is done. What only an account's program knows is as
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from wxcontroller.controller.told import Told, ask
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
+from wxcontroller.core.jsontypes import JsonObject, field, integer, obj, text
 from wxcontroller.openwx.replies import to_bytes
 
 # Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
@@ -26,6 +27,8 @@ _ASK_SECONDS = 3.0
 # A process that has come up is asked soon, and together with others that come up at the same time.
 _SETTLE_SECONDS = 0.5
 _AT_ONCE = 8
+# So long a report waits for a webhook that fails before somebody is to look: a restart of a bot takes less.
+_FAILING_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +167,15 @@ def _activity(told: Told) -> JsonObject | None:
     times, queue, reports = obj(status.get("last_message_time")), obj(status.get("queue")), obj(status.get("reports"))
     last = max(integer(times.get("received")), integer(times.get("sent")))
     memory = field(status, "memory")
+    oldest = integer(reports.get("oldest_since"))
+    failing = oldest and time.time() - oldest > _FAILING_SECONDS
     return {
         "last_message": last or None,
         "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
         "undelivered": integer(reports.get("waiting")),
         "dead": integer(reports.get("dead")),
+        "webhook_failure": text(reports.get("last_error")) if failing else "",
+        "tries": integer(reports.get("failed")),
+        "people": integer(obj(status.get("roster")).get("changes")),
         "memory": memory if isinstance(memory, int) else None,
     }

@@ -5,13 +5,13 @@ import { setUpConfirm } from "./actions.js";
 import { openAdd, setUpAdd } from "./add.js";
 import { signedIn } from "./api.js";
 import { $, setHidden, setText } from "./dom.js";
+import { wordsOf } from "./failures.js";
 import { t } from "./i18n.js";
 import { setUpList } from "./list.js";
 import { setUpLogin } from "./login.js";
-import { bringBack } from "./notices.js";
+import { bringBack, cured } from "./notices.js";
 import { follow } from "./store.js";
 import { setUpSwitches } from "./switches.js";
-import { wordsOf } from "./words.js";
 
 let signingIn = false;
 let known = false;
@@ -45,6 +45,7 @@ function connection(problem) {
     known = true;
     route();
   }
+  if (!problem) cured("unreachable");
   const words = problem && wordsOf(problem);
   const text = words ? [words.headline, words.remedy].filter(Boolean).join(" ") : "";
   setHidden($("connection"), !problem);
