@@ -354,6 +354,64 @@ def test_every_verb_works_with_a_token(world: World) -> None:
         host.run("wxctl", "token", "revoke", "bo")
 
 
+def test_no_token_is_good_for_the_next_account_of_a_removed_ones_name(world: World) -> None:
+    host = world.host
+
+    def sees(token: str, name: str) -> int:
+        return host.run("env", f"WXCTL_TOKEN={token}", "wxctl", "status", name, check=False, user="nobody").returncode
+
+    world.wxctl("add", "other")
+    own, both = (
+        host.run("wxctl", "token", "create", name, *(word for each in bound for word in ("--account", each)))
+        .stdout.decode()
+        .strip()
+        for name, bound in (("own", ("other",)), ("both", ("other", NAME)))
+    )
+    try:
+        assert [sees(own, "other"), sees(both, "other")] == [0, 0]
+        host.write("/etc/wxcontroller/clients/other.env", b"", 0o644)
+        told = world.wxctl("remove", "other", "-y")
+        assert "the token own" in told
+        assert "was for other alone, and has ended" in told
+        assert f"is for {NAME} only now" in told
+        assert "/etc/wxcontroller/clients/other.env is left" in told
+        world.wxctl("add", "other")
+        assert [sees(own, "other"), sees(both, "other"), sees(both, NAME)] == [7, 7, 0]
+        # From elsewhere, and where that is wanted, they stay.
+        host.run("wxctl", "token", "revoke", "own")
+        own = host.run("wxctl", "token", "create", "own", "--account", "other").stdout.decode().strip()
+        world.wxctl("remove", "other", "-y", "--keep-tokens")
+        world.wxctl("add", "other")
+        assert sees(own, "other") == 0
+        admin = host.run("wxctl", "token", "create", "admin", "--scope", "admin").stdout.decode().strip()
+        elsewhere = ("env", f"WXCTL_TOKEN={admin}", "wxctl", "remove", "other", "-y")
+        told = host.run(*elsewhere, user="nobody").stderr.decode()
+        assert "the token own is still good for the next account other" in told
+        assert "for the account other, which is not there" in world.wxctl("config", "check")
+    finally:
+        host.run("rm", "-f", "/etc/wxcontroller/clients/other.env")
+        for name in ("own", "both", "admin"):
+            host.run("wxctl", "token", "revoke", name, check=False)
+
+
+def test_who_may_write_the_tokens_is_looked_at(world: World) -> None:
+    host = world.host
+    host.run("wxctl", "token", "create", "looked")
+    file = "/etc/wxcontroller/tokens"
+    try:
+        assert host.text("stat", "-c", "%a %U:%G", file).strip() == "640 root:wxcontroller"
+        assert "all that is configured is good" in world.wxctl("config", "check")
+        host.run("chgrp", "root", file)
+        assert f"chown root:wxcontroller {file}; chmod 640 {file}" in world.wxctl("config", "check", code=78)
+        host.run("chown", "wxcontroller:wxcontroller", file)
+        told = world.wxctl("doctor", "--quiet", code=1)
+        assert f"{file}: user " in told
+        assert "can write it" in told
+    finally:
+        host.run("chown", "root:wxcontroller", file)
+        host.run("wxctl", "token", "revoke", "looked")
+
+
 def test_a_journal_is_followed_from_elsewhere_over_a_restart_of_the_controller(world: World) -> None:
     host = world.host
     host.run("install", "-o", "nobody", "/dev/null", "/var/tmp/followed")

@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from wxcontroller import __version__
 from wxcontroller.cli import tokens
@@ -31,11 +32,45 @@ from wxcontroller.core.errors import WxError
 _COMPLETE = "_WXCTL_COMPLETE"  # how a shell asks for completions
 
 
+# What other programs call it.
+_OTHER_WORDS = {
+    **dict.fromkeys(("ls", "ps", "accounts"), "list"),
+    **dict.fromkeys(("rm", "delete", "del", "purge"), "remove"),
+    **dict.fromkeys(("log", "journal", "tail"), "logs"),
+    **dict.fromkeys(("login", "run", "up"), "start"),
+    **dict.fromkeys(("create", "new"), "add"),
+    **dict.fromkeys(("down", "kill"), "stop"),
+    **dict.fromkeys(("info", "state"), "status"),
+    **dict.fromkeys(("get", "options"), "show"),
+    **dict.fromkeys(("unset", "edit"), "set"),
+    **dict.fromkeys(("tokens",), "token"),
+    **dict.fromkeys(("check",), "config check"),
+}
+
+
 class _InOrder(click.Group):
     """A group that lists its verbs as they were added: by use, not by alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "help" and "help" not in self.commands:
+            args = [*args[1:2], "--help"]
+            if args == ["--help"]:
+                click.echo(ctx.get_help(), color=ctx.color)
+                ctx.exit()
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from difflib import get_close_matches  # for this alone
+
+            like = _OTHER_WORDS.get(args[0]) or next(iter(get_close_matches(args[0], self.commands)), None)
+            if like is None:
+                raise
+            ctx.fail(f"No such command '{args[0]}'. Did you mean {like}?")
 
 
 _EXAMPLES = f"""
@@ -76,6 +111,16 @@ for _verb in (
 
 def main() -> int:
     """Run one command and return its exit code; expected failures are told in words on standard error."""
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough; the interpreter must not complain about it when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run() -> int:
     session = Session()
     speak(cli)
     if _COMPLETE in os.environ:
@@ -96,10 +141,10 @@ def main() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nwxctl: interrupted; nothing more was done", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough; the interpreter must not complain about it when it ends.
-        sys.stdout = None
-        return 0
+    except SystemExit:
+        if isinstance(sys.stdout, PacifyFlushWrapper):  # click's word for a pipe whose reader has gone
+            return 0
+        raise
     return result if isinstance(result, int) else 0
 
 

@@ -42,6 +42,11 @@ class Api:
         """Whether it is on this machine, as far as the URL tells."""
         return self._line.is_local
 
+    @property
+    def is_roots(self) -> bool:
+        """Whether this machine's controller listens there, as it has left word for root; False also to others."""
+        return self._line.is_roots
+
     def resolve(self, given: str, wait: float = ANSWER) -> AccountName:
         """Return the account that ``given`` means: a name, or a generated id (x-…) as the journal shows it."""
         if is_derived(given):

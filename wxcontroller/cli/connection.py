@@ -6,6 +6,7 @@ the environment, which would be wrong for loopback.
 
 import base64
 import json
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class Connection:
         self._finder = finder or Finder()
         self._address = (self._host, self._port or (443 if self._secure else 80))
         self._token = self._finder.token(*self._address)
+        self.is_roots = bool(self._finder.roots(*self._address))
         self.port = self._address[1]
         self.is_local = is_loopback(self._host)
         exposed = not (self._secure or self.is_local or insecure)
@@ -91,6 +93,19 @@ class Connection:
             f"{what} would go to {self._host} without encryption, for everybody on the way to read",
             "use https://, or a tunnel: ssh -NL 2000:127.0.0.1:2000 HOST; --insecure sends it all the same",
         )
+
+    def _unreachable(self, problem: Exception) -> ControllerUnreachable:
+        """Return what to say of a connection that did not come about."""
+        words, remedy = _words(problem), "check --url or WXCTL_URL, and the way there"
+        if isinstance(problem, ssl.SSLCertVerificationError):
+            words = f"its certificate is not good: {problem.verify_message}"
+            remedy = "if it is its own, name the file of who signed it: SSL_CERT_FILE=ca.pem wxctl …"
+        elif isinstance(problem, ssl.SSLError):
+            words = f"it speaks no TLS ({problem.reason})"
+            remedy = "give --url http://…, if that is meant"
+        elif self.is_local:
+            remedy = "start it with 'systemctl start wxcontroller.socket', or give another --url"
+        return ControllerUnreachable(f"the controller at {self.shown} can't be reached: {words}", remedy)
 
     def call(
         self,
@@ -185,13 +200,13 @@ class Connection:
                     "see: systemctl status wxcontroller",
                     exit_code=3,
                 ) from None
-            why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
-            raise ControllerUnreachable(
-                f"the controller at {self.shown} can't be reached: {why or type(problem).__name__}",
-                "start it with 'systemctl start wxcontroller.socket', or give another --url",
-            ) from None
+            raise self._unreachable(problem) from None
         finally:
             connection.close()
+
+
+def _words(problem: Exception) -> str:
+    return (problem.strerror if isinstance(problem, OSError) else "") or str(problem) or type(problem).__name__
 
 
 def is_loopback(host: str) -> bool:

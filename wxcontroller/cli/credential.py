@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, reason
 from wxcontroller.core.jsontypes import JsonValue, integer, items, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.paths import Paths
@@ -75,7 +75,8 @@ class Finder:
                 return stream.read().strip()
         except (OSError, UnicodeDecodeError) as problem:
             raise BadUsage(
-                f"the token can't be read from {path}: {problem}", f"name a file that holds one; without, {_WHERE}"
+                f"the token can't be read from {path}: {reason(problem)}",
+                f"name a file that holds one; without, {_WHERE}",
             ) from None
 
 

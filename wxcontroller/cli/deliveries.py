@@ -143,7 +143,9 @@ def purge(session: Session, name: str, ids: tuple[str, ...], dead: bool, pending
 
 
 def _need(ids: tuple[str, ...], many: bool, remedy: str) -> None:
-    if bool(ids) == many:
+    if ids and many:
+        raise BadUsage("IDs and a switch that stands for many exclude each other", "give either")
+    if not ids and not many:
         raise BadUsage("give IDs, or a switch that stands for many", remedy)
 
 

@@ -3,6 +3,11 @@
 from wxcontroller.core.errors import WxError
 
 
+def reason(problem: OSError | UnicodeDecodeError) -> str:
+    """Return why a file can't be read, in words."""
+    return (problem.strerror or str(problem)) if isinstance(problem, OSError) else "it is no UTF-8 text"
+
+
 class BadUsage(WxError, ValueError):
     """Arguments that make no sense together, or a request that the controller finds malformed."""
 

@@ -1,8 +1,10 @@
 """The verb events: what happens to accounts, as it happens, or on from where one was."""
 
+import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +13,9 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, complete_name, global_options
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, Unanswered, reason
 from wxcontroller.cli.serversent import followed
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
 from wxcontroller.core.names import AccountName
@@ -56,13 +58,16 @@ def events(
     """
     if sum(each is not None for each in (since, after, cursor_file)) > 1:
         raise BadUsage("--since, --after and --cursor-file exclude each other", "give one of them")
+    began = int(time.time() * 1e6)
     api = session.api()
-    accounts = [api.resolve(name) for name in names]
+    accounts = [_known(api, name) for name in names]
     cursor = _cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
+    if cursor_file and not os.access(cursor_file.parent, os.W_OK):
+        raise BadUsage(f"no cursor can be kept in {cursor_file}", "name a file in a directory of your own")
     if cursor and not _CURSOR.fullmatch(cursor):
         raise BadUsage("the cursor is none that a stream has given", "begin without one, or with --since")
     if not cursor:
-        cursor = str(int(time.time() * 1e6))  # from now on, also when the first connection is late
+        cursor = str(began)  # from then on, also when the first connection is late
     for shown, event in enumerate(_following(api, accounts, types, cursor), 1):
         if session.json:
             session.emit_line({"cursor": event.cursor, "event": event.body})
@@ -72,6 +77,14 @@ def events(
             _keep(cursor_file, event.cursor)
         if count is not None and shown >= count:
             return
+
+
+def _known(api: Api, given: str) -> AccountName:
+    """Return an account that events are wanted of. Raises UnknownAccount, if the controller is there to say so."""
+    name = api.resolve(given)
+    with suppress(ControllerUnreachable, Unanswered):  # it is waited for
+        api.account(name)
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +134,7 @@ def _cursor_of(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as problem:
-        raise BadUsage(f"--cursor-file {path} can't be read: {problem}", "name a file of your own") from None
+        raise BadUsage(f"--cursor-file {path} can't be read: {reason(problem)}", "name a file of your own") from None
 
 
 def _keep(path: Path, cursor: str) -> None:

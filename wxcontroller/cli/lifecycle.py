@@ -10,7 +10,7 @@ import click
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, complete_option, global_options, name_argument
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, reason
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.systemd import without_controller
 from wxcontroller.core.errors import ControllerUnreachable
@@ -206,7 +206,9 @@ def _value(key: str, value: str) -> str:
     try:
         content = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise BadUsage(f"option {key}={value} can't be read: {problem}", "name a file of UTF-8 text") from None
+        raise BadUsage(
+            f"option {key}={value} can't be read: {reason(problem)}", "name a file of UTF-8 text"
+        ) from None
     return content.removesuffix("\n")
 
 

@@ -81,7 +81,13 @@ def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, 
     if not changes:
         raise BadUsage("no option is named", "give KEY=VALUE or --unset KEY; wxclient(8) lists the options")
     if wrong := [key for key in changes if key not in OPTIONS]:
-        raise BadUsage(f"unknown option {wrong[0]}", "wxclient(8) lists the options")
+        from difflib import get_close_matches  # for this alone
+
+        like = get_close_matches(wrong[0], OPTIONS, 1)
+        raise BadUsage(
+            f"unknown option {wrong[0]}" + (f", did you mean {like[0]}?" if like else ""),
+            "wxclient(8) lists the options",
+        )
     api = session.api()
     account = api.resolve(name)
     changed = api.change_options(account, changes)

@@ -5,11 +5,12 @@ from collections import Counter
 import click
 
 from wxcontroller.cli.account import AccountView, Condition
+from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, optional_name_argument
 from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
-from wxcontroller.cli.local import known_units, show_unit
+from wxcontroller.cli.local import controllers_ports, known_units, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.names import is_derived, parse_name, unit_of
@@ -30,9 +31,7 @@ def list_(session: Session) -> None:
         api.probe()
         accounts = api.accounts()
     except ControllerUnreachable as unreachable:
-        if not api.is_local:
-            raise
-        _without_controller(session, None, unreachable)
+        _without_controller(session, api, None, unreachable)
         raise
     if session.json:
         session.emit([account.raw for account in accounts])
@@ -67,10 +66,8 @@ def status(session: Session, name: str | None) -> None:
         api.probe()
         account = api.account(api.resolve(name))
     except ControllerUnreachable as unreachable:
-        if not api.is_local:
-            raise
         unit = unit_of(name) if is_derived(name) else parse_name(name).unit
-        _without_controller(session, unit, unreachable)
+        _without_controller(session, api, unit, unreachable)
         raise
     if session.json:
         session.emit(account.raw)
@@ -88,9 +85,7 @@ def _overview(session: Session) -> None:
         # In this order: when systemd can't be asked, it is the accounts' answer that says so.
         accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:
-        if not api.is_local:
-            raise
-        _without_controller(session, None, unreachable)
+        _without_controller(session, api, None, unreachable)
         raise
     if session.json:
         session.emit({"health": health, "accounts": [account.raw for account in accounts]})
@@ -149,9 +144,16 @@ def _describe(account: AccountView) -> None:
         target.print(f"             scan the code: {command('qr', account.name)}")
 
 
-def _without_controller(session: Session, unit: str | None, why: ControllerUnreachable) -> None:
-    """Show what systemd knows; raise ``why`` with systemd's trouble added when it can't be asked."""
+def _without_controller(session: Session, api: Api, unit: str | None, why: ControllerUnreachable) -> None:
+    """Show what systemd knows; raise ``why`` with systemd's trouble added when it can't be asked.
+
+    Nothing of another machine, nor of this one for an address that is the beginning of a tunnel.
+    """
+    if not api.is_local:
+        return
     try:
+        if api.port not in controllers_ports():
+            return
         units = [show_unit(unit)] if unit else known_units()
     except WxError as problem:
         raise ControllerUnreachable(f"{why.message}; {problem.message}", why.remedy) from None

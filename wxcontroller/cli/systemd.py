@@ -19,8 +19,10 @@ _NOTES = {
 
 def is_this_machines(api: Api) -> bool:
     """Say whether this is the address of this machine's own controller, not the beginning of a tunnel to another."""
+    if not api.is_local or api.is_roots:
+        return api.is_local
     try:
-        return api.is_local and api.port in controllers_ports()
+        return api.port in controllers_ports()
     except WxError:
         return False
 

@@ -15,6 +15,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
 from wxcontroller.core.tokens import Token, TokenFile, Tokens, minted
@@ -72,6 +73,8 @@ def create(
     else:
         click.echo(shown)
         click.echo(f"wxctl: token {made.name} ({made.id}): {_words(made)}; it is not shown again", err=True)
+    for account in _unknown(made, root):
+        click.echo(f"wxctl: there is no account {account} yet", err=True)
     if len(tokens.by_id) == 1:
         click.echo(
             "wxctl: it is the first one: from now on every caller needs a token, programs on this machine too",
@@ -142,6 +145,12 @@ def _changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
         raise WxError(
             f"{path}: {problem.strerror or problem}", "is wxcontroller installed here, and the disk not full?"
         ) from None
+
+
+def _unknown(made: Token, root: Path) -> list[str]:
+    """Return the accounts that a token is bound to and that are not there."""
+    paths = Paths(root)
+    return [name for name in made.accounts if not paths.account_file(parse_name(name).instance).exists()]
 
 
 def _publish(tokens: Tokens, root: Path) -> None:

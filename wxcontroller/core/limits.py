@@ -119,7 +119,7 @@ class ControlLimits(Area):
     )
     watchers: int = _count(64, 1, 4096, "pages that are told of changes at a time")
     poll_answer_seconds: float = _seconds(120, 0.1, 3600, "for an answer to the controller's heartbeat")
-    journal_lines: int = _count(1000, 10, 9999, "lines of the journal in one answer")
+    journal_lines: int = _count(1000, 1000, 9999, "lines of the journal in one answer")
     journal_bytes: int = _count(8 << 20, 64 << 10, 256 << 20, "bytes of the journal in one answer")
     journal_line_bytes: int = _count(1 << 20, 4096, 64 << 20, "bytes of a line of the journal, as a stream")
     journal_seconds: float = _seconds(15, 1, 15, "for reading the journal")

@@ -30,6 +30,7 @@ def _answering(status: int, content: bytes) -> Iterator[None]:
     with (
         mock.patch.object(Connection, "_exchange", lambda *_: (status, content)),
         mock.patch.object(show, "known_units", nobody),
+        mock.patch.object(show, "controllers_ports", nobody),
         mock.patch.object(show, "show_unit", nobody),
     ):
         yield

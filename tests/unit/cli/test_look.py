@@ -159,7 +159,8 @@ def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: 
     program(
         stand_in_program,
         "systemctl",
-        'case "$*" in *show*wxclient@alice.service*) echo ActiveState=active; echo SubState=running; '
+        f"case \"$*\" in *=Listen*) echo 'Listen={nobody.removeprefix('http://')} (Stream)';; "
+        "*show*wxclient@alice.service*) echo ActiveState=active; echo SubState=running; "
         "echo StatusText=running as 爱丽丝; echo MainPID=99;; *list-units*) "
         'echo \'[{"unit":"wxclient@bob.service","active":"failed","sub":"failed"}]\';; *) exit 1;; esac\n',
     )

@@ -84,7 +84,10 @@ async def test_a_parked_account_lives(systemd: Systemd, start: Start, monkeypatc
 async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
     systemd: Systemd, start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun = asyncio.Event()
+
     async def hang(*_: object) -> tuple[str, int]:
+        begun.set()
         await asyncio.Event().wait()
         return "", 0
 
@@ -94,6 +97,7 @@ async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
     client = start(**{POST_API: webhook.address})
     client.driver.play([*logged_in(), message("never posted")])
     await client.until_state("running")
+    await begun.wait()
     await asyncio.sleep(0.2)  # until it is overdue
     systemd.forget()
     client.driver.play([Progress(heard=True), Progress(), Offline("the last event")])

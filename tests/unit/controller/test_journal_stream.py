@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -229,8 +230,10 @@ async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_bef
         assert (await host.v1("GET", "accounts/nobody/journal", headers=STREAM))[0] == 404
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journalstream, "STALL_SECONDS", 0.3)
+async def test_a_reader_that_takes_nothing_is_cut_off(host: Machine) -> None:
+    settings = host.accounts.settings
+    limits = settings.limits.with_numbers({"stream_stall_seconds": 0.3})
+    host.accounts.settings = replace(settings, limits=limits)
     await host.start("alice")
     async with Journal(host.paths).open() as journal:
         reader, writer = await asyncio.open_connection(*host.address, limit=1024)

@@ -79,15 +79,15 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
 
 
 async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    host.settings(f'listen = [{{ host = "127.0.0.1", port = {port} }}, {{ host = "0.0.0.0", port = {port + 1} }}]')
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("0.0.0.0", 0)) as other:
+        port, outside = free.getsockname()[1], other.getsockname()[1]
+    host.settings(f'listen = [{{ host = "127.0.0.1", port = {port} }}, {{ host = "0.0.0.0", port = {outside} }}]')
     command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root)]
     environment = {"PATH": f"{host.bin}:/usr/bin", "NOTIFY_SOCKET": str(host.notifications.path)}
     refused = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
     _, said = await refused.communicate()
-    assert refused.returncode == 78
-    assert f"0.0.0.0 port {port + 1}: others".encode() in said
+    assert refused.returncode == 78, said.decode()
+    assert f"0.0.0.0 port {outside}: others".encode() in said
     assert f"127.0.0.1 port {port}".encode() not in said
     checked = await asyncio.create_subprocess_exec(
         *command, "--check-config", env=environment, stdout=asyncio.subprocess.PIPE

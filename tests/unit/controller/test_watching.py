@@ -97,7 +97,6 @@ async def test_accounts_come_and_go(host: Machine) -> None:
 
 async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(host: Machine) -> None:
     process = await host.start("alice")
-    since = int(time.time()) - 40
     process.status = json.dumps(
         {
             "instance": "alice",

@@ -33,7 +33,7 @@ def export(
     credentials can't: each is named. It must not run, and stays stopped: two machines with one login lose it. Run it
     as root. FILE is never overwritten.
     """
-    from wxcontroller.cli.transfer.moving import exported  # much to import, for this verb alone
+    from wxcontroller.cli.transfer.exporting import exported  # much to import, for this verb alone
 
     exported(session, name, file, stop_it, not no_media, passphrase_file)
 
@@ -59,6 +59,6 @@ def import_(session: Session, file: str, drop_ins: bool | None, passphrase_file:
     taken in or nothing. Drop-ins of its unit, which systemd obeys as root, are put in place only with --drop-ins.
     Run it as root, with the controller running.
     """
-    from wxcontroller.cli.transfer.moving import imported
+    from wxcontroller.cli.transfer.importing import imported
 
     imported(session, file, passphrase_file, drop_ins)

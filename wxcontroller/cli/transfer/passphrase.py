@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, reason
 
 _LEAST = 8
 
@@ -41,7 +41,7 @@ def _read(file: str) -> str:
             return stream.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as problem:
         raise BadUsage(
-            f"the passphrase can't be read from {path}: {problem}", "its first line is the passphrase"
+            f"the passphrase can't be read from {path}: {reason(problem)}", "its first line is the passphrase"
         ) from None
 
 

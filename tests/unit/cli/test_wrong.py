@@ -1,0 +1,117 @@
+"""What wxctl says to arguments that are wrong, and what it does not do then."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Wxctl, program
+from tests.unit.cli.standin import RUNNING, Controller
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("strat", "start"),
+        ("ls", "list"),
+        ("rm", "remove"),
+        ("log", "logs"),
+        ("check", "config check"),
+        ("login", "start"),
+    ],
+)
+def test_other_words_for_verbs(wxctl: Wxctl, typed: str, meant: str) -> None:
+    done = wxctl(typed, "alice")
+    assert done.returncode == 2
+    assert f"No such command '{typed}'. Did you mean {meant}?" in done.stderr
+    assert "Did you mean" not in wxctl("qqqqqq").stderr
+
+
+def test_help_is_help(wxctl: Wxctl) -> None:
+    assert wxctl("help").stdout == wxctl("--help").stdout
+    assert wxctl("help", "logs").stdout == wxctl("logs", "--help").stdout
+    assert wxctl("help", "nonsense").returncode == 2
+
+
+def test_events_of_nobody_are_not_waited_for(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    done = wxctl("events", "alice", "nobody")
+    assert done.returncode == 4
+    assert "no account nobody" in done.stderr
+    done = wxctl("events", "--cursor-file", "/nonexistent/cursor")
+    assert (done.returncode, "no cursor can be kept in /nonexistent/cursor" in done.stderr) == (2, True)
+
+
+def test_options_that_are_almost_right(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    assert (
+        "unknown option send_intervall, did you mean send_interval?"
+        in wxctl("set", "alice", "send_intervall=1").stderr
+    )
+    assert "did you mean" not in wxctl("set", "alice", "qqq=1").stderr
+    assert "can't be read: No such file or directory\n" in wxctl("set", "alice", "lang=@/nonexistent").stderr
+
+
+def test_ids_and_a_switch_for_many(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **RUNNING)
+    done = wxctl("deliveries", "purge", "alice", "5f3a9c01-1", "--dead")
+    assert (done.returncode, "exclude each other" in done.stderr) == (2, True)
+    assert not any(method == "POST" for method, _, _ in server.asked)
+
+
+def test_a_tunnel_that_is_down_is_not_answered_with_this_machines_accounts(
+    wxctl: Wxctl, stand_in_program: Path, nobody: str
+) -> None:
+    program(
+        stand_in_program,
+        "systemctl",
+        "case \"$*\" in *=Listen*) echo 'Listen=127.0.0.1:1 (Stream)';; "
+        '*list-units*) echo \'[{"unit":"wxclient@bob.service","active":"failed","sub":"failed"}]\';; esac\n',
+    )
+    for verb in (["list"], ["status"], ["status", "bob"]):
+        done = wxctl(*verb, "--url", nobody)
+        assert (done.returncode, done.stdout) == (3, ""), verb
+
+
+def test_accounts_move_on_their_own_machine_only(wxctl: Wxctl, server: Controller, stand_in_program: Path) -> None:
+    """At the end of a tunnel another machine's account would be stopped for the copy of this one's."""
+    program(stand_in_program, "systemctl", "echo 'Listen=127.0.0.1:1 (Stream)'\n")
+    server.add("alice", **RUNNING)
+    for verb in (["export", "alice", "out", "--stop"], ["import", "in"]):
+        done = wxctl(*verb, "--passphrase-file", "x")
+        assert done.returncode == 2, verb
+        assert "is not this machine's controller" in done.stderr
+    assert server.asked == []
+
+
+def test_https_where_nobody_speaks_it(wxctl: Wxctl, server: Controller) -> None:
+    done = wxctl("list", "--url", server.url.replace("http://", "https://"))
+    assert done.returncode == 3
+    assert "it speaks no TLS" in done.stderr
+    assert "--url http://" in done.stderr
+    assert "_ssl.c" not in done.stderr
+
+
+def test_a_short_answer_into_a_closed_pipe(wxctl: Wxctl) -> None:
+    """Of which a buffer would know only at the end."""
+    command = [*wxctl.command, "list", "--json", "--url", wxctl.url]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command, env=wxctl.variables, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(wxctl("list", "--json").stdout) == []
+
+
+def test_an_import_looks_for_its_file_before_it_asks(
+    wxctl: Wxctl, server: Controller, stand_in_program: Path
+) -> None:
+    program(stand_in_program, "systemctl", f"echo 'Listen=127.0.0.1:{server.port} (Stream)'\n")
+    done = wxctl("import", "/nonexistent", "--passphrase-file", "/nonexistent-too")
+    if os.geteuid() == 0:
+        assert "/nonexistent can't be read: No such file or directory" in done.stderr
+        assert done.returncode == 2

@@ -1,0 +1,173 @@
+"""An account out of this machine into a file."""
+
+import errno
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import click
+
+from wxcontroller.cli.context import Session
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
+from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
+from wxcontroller.cli.transfer.pack import CREDENTIALS as SECRETS
+from wxcontroller.cli.transfer.pack import Packed, pack, secret_file
+from wxcontroller.cli.transfer.passphrase import passphrase
+from wxcontroller.cli.transfer.rest import lay_down, look, other_drop_ins
+from wxcontroller.cli.transfer.seal import Sealer
+from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of, unit_files
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
+from wxcontroller.core.files import sync
+from wxcontroller.core.materialise import Registry
+from wxcontroller.core.names import is_derived, parse_name
+
+
+def exported(session: Session, name: str, file: str, stop_it: bool, media: bool, passphrase_file: str | None) -> None:
+    """Do what wxctl export is for. Raises WxError."""
+    api = at_home(session)
+    account = _registered(name)
+    _refuse_odd_output(file)
+    before = look(account.name)
+    if not before.quiet and not stop_it:
+        raise WxError(
+            f"{account.name} is {before.active}: a copy of a living account would lose messages, and its login",
+            "add --stop to stop it first",
+        )
+    secret = passphrase(passphrase_file, anew=True)
+    lay_down(api, account.name, PATHS)
+    before = look(account.name)
+    with _new_file(file) as out:
+        sealer = Sealer(out, secret)
+        try:
+            unit = unit_files(PATHS, account.name)
+            packed = pack(sealer, _registered(name), PATHS, int(time.time()), media, unit)
+        except OSError as problem:
+            raise disk_problem(file, problem) from None
+        sealer.close()
+        if look(account.name) != before:
+            raise WxError(f"{account.name} was started meanwhile", "export it again while nobody starts it")
+    _tell_exported(session, unit, file, packed, sealer.written)
+
+
+def _registered(given: str) -> Account:
+    instance = given if is_derived(given) else parse_name(given).instance
+    try:
+        return Registry(PATHS).load(instance, overrides=False)
+    except UnknownAccount:
+        raise UnknownAccount(
+            f"there is no account {given} on this machine", "wxctl list shows the accounts"
+        ) from None
+
+
+def _refuse_odd_output(file: str) -> None:
+    if file == "-" and sys.stdout.isatty():
+        raise BadUsage("an exported account is no text for a terminal", "name a file, or send it into a pipe")
+    if file != "-" and Path(file).exists():
+        raise AccountExists(f"{file} is there already", "name another file, or remove it")
+
+
+@contextmanager
+def _new_file(file: str) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which is there under its name when the block is done, whole, or not at all."""
+    if file == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(file)
+    try:
+        descriptor, temporary = _temporary(path)
+    except OSError as problem:
+        raise disk_problem(file, problem) from None
+    try:
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+            # Unlike a rename it overwrites nothing. With a directory, which does not matter, it follows the link.
+            os.link(temporary or f"/proc/self/fd/{stream.fileno()}", path, src_dir_fd=stream.fileno())
+        sync(path.parent)
+    except WxError:  # some are OSErrors besides
+        raise
+    except FileExistsError:
+        raise AccountExists(f"{file} is there already", "name another file, or remove it") from None
+    except OSError as problem:
+        raise disk_problem(file, problem) from None
+    finally:
+        if temporary:
+            with suppress(OSError):
+                Path(temporary).unlink()
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """Open a new file beside ``path``, for its owner only: without a name, of which a killed export leaves nothing.
+
+    Where the file system has no such files it has one.
+    """
+    try:
+        return os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600), ""
+    except OSError as problem:
+        if problem.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+        return tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+
+
+def _tell_exported(session: Session, unit: UnitFiles, file: str, packed: Packed, written: int) -> None:
+    name = unit.name
+    encrypted, named = (
+        unit.encrypted(PATHS),
+        unit.named(str(secret_file(PATHS, name.instance, each)) for each in SECRETS),
+    )
+    if session.json and file != "-":
+        session.emit(
+            {
+                "name": name.name,
+                "file": file,
+                "bytes": written,
+                "files": packed.files,
+                "login_file": packed.login_file,
+                "left_out": list(packed.left_out),
+                "drop_ins": list(unit.files),
+                "encrypted_credentials": list(encrypted),
+                "named_files": list(named),
+            }
+        )
+
+    def warn(words: str) -> None:
+        click.echo(f"wxctl: {name}: {words}", err=True)
+
+    for each in packed.left_out:
+        warn(f"{each} is no plain file of the account's own, and is left out")
+    for each in unit.odd:
+        warn(f"{each} is no plain drop-in, and is left out")
+    for each in other_drop_ins(name, place_of(PATHS, name)):
+        warn(f"its unit's {each} is not in it")
+    for each in named:
+        warn(f"a drop-in of its unit names {each}, which is not in it: take it along")
+    for each in encrypted:
+        warn(
+            f"THE ENCRYPTED CREDENTIAL {each} IS NOT IN IT: no other machine can open it. Encrypt it anew there, by "
+            "systemd-creds(1), before the account is started, or it runs without"
+        )
+    if not packed.login_file:
+        warn("it has stored no login: it needs a scan where it is imported")
+    if session.json:
+        return
+    drop_ins = f", {len(unit.files)} drop-ins of its unit" if unit.files else ""
+    words = (
+        f"{name} is exported to {file}: {packed.files} files{drop_ins}"
+        if file != "-"
+        else f"{name} is exported: {packed.files} files{drop_ins}"
+    )
+    click.echo(words, err=file == "-")
+    click.echo(
+        "  it stays stopped here: run it on one machine only, or both lose the login; "
+        f"when it runs there: {command('remove', name.name)}",
+        err=True,
+    )

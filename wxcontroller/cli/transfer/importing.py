@@ -1,0 +1,216 @@
+"""An account from a file into this machine."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import click
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.hints import command
+from wxcontroller.cli.local import reload_units
+from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
+from wxcontroller.cli.transfer.pack import Unpacked, secret_file, unpack
+from wxcontroller.cli.transfer.passphrase import passphrase
+from wxcontroller.cli.transfer.seal import Opener
+from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
+from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of
+from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
+from wxcontroller.core.files import sync
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.names import AccountName
+from wxcontroller.core.options import OPTIONS
+
+
+def imported(session: Session, file: str, passphrase_file: str | None, drop_ins: bool | None) -> None:
+    """Do what wxctl import is for; ``drop_ins``: whether those of the account's unit are wanted. Raises WxError."""
+    api = at_home(session)
+    if file == "-" and passphrase_file == "-":  # noqa: S105 - a file's name
+        raise BadUsage("both the account and the passphrase can't come from standard input", "name a file for one")
+    api.health()  # it has to be there
+    _take_back_what_was_left(api)
+    with _source(file) as source, _staging() as place:
+        opener = Opener(source, passphrase(passphrase_file, anew=False))
+        try:
+            found = unpack(opener, place)
+            opener.finish()
+        except OSError as problem:
+            raise disk_problem(str(place), problem) from None
+        unit = UnitFiles(found.manifest.name, found.drop_ins)
+        _refuse_undecided(unit, drop_ins)
+        if not drop_ins:
+            found.drop_ins = {}
+        _refuse_existing(api, found)
+        account = _taken_in(api, found, place)
+    if drop_ins:
+        _tell_missing(unit)
+    if session.json:
+        told: JsonObject = {"files": found.files, "exported": found.manifest.exported, "drop_ins": [*found.drop_ins]}
+        session.emit({**account, **told})
+        return
+    name = found.manifest.name.name
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.manifest.exported))
+    click.echo(
+        f"{name} is imported as it was at {when}, with port {account.get('port')}; start it: {command('start', name)}"
+    )
+    click.echo("  it must not run on its former machine any more, or both lose the login", err=True)
+
+
+@contextmanager
+def _source(file: str) -> Iterator[IO[bytes]]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = Path(file).open("rb")  # noqa: SIM115 - what fails in the block is no fault of this file
+    except OSError as problem:
+        raise BadUsage(f"{file} can't be read: {problem.strerror}", "name a file made by: wxctl export") from None
+    with stream:
+        yield stream
+
+
+@contextmanager
+def _staging() -> Iterator[Path]:
+    with ExitStack() as stack:
+        try:
+            place = stack.enter_context(staging(PATHS))
+        except OSError as problem:
+            raise disk_problem(str(PATHS.private_state("x").parent), problem) from None
+        yield place
+
+
+def _take_back_what_was_left(api: Api) -> None:
+    """Undo what imports had begun that were killed."""
+    try:
+        with abandoned(PATHS) as left:
+            for begun in left:
+                files = begun.left_files()
+                for file in files:
+                    file.unlink()
+                if begun.left_account(PATHS):
+                    api.remove(begun.name)
+                _forget_drop_ins(begun.name, files)
+                click.echo(f"wxctl: an import of {begun.name} that was broken off is taken back", err=True)
+    except OSError as problem:
+        raise disk_problem(str(PATHS.private_state("x").parent), problem) from None
+
+
+def _forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
+    """Have systemd know that drop-ins have gone."""
+    place = place_of(PATHS, name)
+    if any(file.parent == place for file in gone):
+        with suppress(OSError):
+            place.rmdir()
+        with suppress(WxError):
+            reload_units()
+
+
+def _refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
+    if unit.files and wanted is None:
+        raise BadUsage(
+            f"{unit.name} has drop-ins of its unit, which systemd obeys as root: " + "; ".join(unit.shown()),
+            "add --drop-ins to put them in place, or --no-drop-ins to leave them out",
+        )
+
+
+def _tell_missing(unit: UnitFiles) -> None:
+    """Say what the drop-ins of an imported account name and that is not here."""
+    name = unit.name.name
+    for each in unit.encrypted(PATHS):
+        if not each.startswith("/") or not Path(each).exists():
+            click.echo(
+                f"wxctl: {name}: its encrypted credential {each} did not move with it: encrypt it here, by "
+                "systemd-creds(1), before the account is started",
+                err=True,
+            )
+    for each in unit.named():
+        if not Path(each).exists():
+            click.echo(f"wxctl: {name}: a drop-in of its unit names {each}, which is not here", err=True)
+
+
+def _refuse_existing(api: Api, found: Unpacked) -> None:
+    name = found.manifest.name
+    try:
+        api.account(name)
+    except UnknownAccount:
+        pass
+    else:
+        raise AccountExists(
+            f"there is an account {name} already", f"remove it before: {command('remove', name.name)}"
+        )
+    for file in (PATHS.private_state(name.instance), *_to_put(found)):
+        if file.exists() or file.is_symlink():
+            raise AccountExists(
+                f"{file} is there already, of an earlier {name}",
+                f"move it away; or: systemctl start wxclient-purge@{name.instance}",
+            )
+
+
+def _to_put(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
+    """Return the files that are put in place, with their modes."""
+    name = found.manifest.name
+    files = dict[Path, tuple[bytes, int]]()
+    if found.override:
+        files[PATHS.override_file(name.instance)] = (found.override, 0o640)
+    for each, secret in found.secrets.items():
+        files[secret_file(PATHS, name.instance, each)] = (secret, 0o600)
+    for each, content in found.drop_ins.items():
+        files[place_of(PATHS, name) / each] = (content, 0o644)
+    return files
+
+
+def _taken_in(api: Api, found: Unpacked, place: Path) -> JsonObject:
+    """Put everything where it belongs, or nothing. systemd gives the state to the account's user at its start."""
+    name, made = found.manifest.name, list[Path]()
+    files, options = _to_put(found), _options(found.manifest.parameters)
+    registered = False
+    try:
+        Begun(name, {str(file): digest(content) for file, (content, _) in files.items()}, digest(options)).note(place)
+        for file, (content, mode) in files.items():
+            _put(file, content, mode, made)
+        if found.drop_ins:
+            reload_units()
+        account = api.add(name, options).raw
+        registered = True
+        os.rename(found.state, PATHS.private_state(name.instance))  # noqa: PTH104 - it must not be a copy
+        sync(PATHS.private_state(name.instance).parent)
+        finished(place)
+    except BaseException as problem:
+        for file in made:
+            with suppress(OSError):
+                file.unlink()
+        _forget_drop_ins(name, made)
+        if registered:
+            with suppress(WxError):
+                api.remove(name)
+        if isinstance(problem, OSError) and not isinstance(problem, WxError):
+            raise disk_problem(str(PATHS.private_state(name.instance)), problem) from None
+        raise
+    return account
+
+
+def _options(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the options among what an account was started with; scripts also say other things, as client=NAME."""
+    kept = {key: value for key, value in parameters.items() if key in OPTIONS}
+    if lost := sorted(parameters.keys() - kept.keys() - {"client"}):
+        click.echo(f"wxctl: without effect, as they are no options here: {', '.join(lost)}", err=True)
+    return kept
+
+
+def _put(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
+    """Write a new file, with its directory's group."""
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    made.append(path)
+    with os.fdopen(descriptor, "wb") as stream:
+        os.fchown(stream.fileno(), -1, path.parent.stat().st_gid)
+        os.fchmod(stream.fileno(), mode)
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
