@@ -24,6 +24,7 @@ _SPEAKERS = (
     "core/names.py",
     "core/parsers.py",
     "core/targets.py",
+    "core/unreached.py",
     "core/urls.py",
     "controller/access.py",
     "controller/accounts.py",

@@ -72,8 +72,17 @@ def test_polkits_rule_is_missing(world: World) -> None:
     try:
         remedy = world.finds("fail", "polkit", "the rule that lets the controller start accounts is missing")
         assert "--reinstall wxcontroller" in remedy
+        world.host.run("systemctl", "restart", "polkit")  # it would notice by itself, sooner or later
+        done = world.host.run("wxctl", "start", "unruly", check=False)
+        said = done.stderr.decode()
+        assert "polkit does not let the controller start it" in said
+        assert f"is {_RULE} there" in said
+        assert "wxctl doctor" in said
+        assert "journalctl" not in said
     finally:
         world.host.run("mv", "/root/rule", _RULE)
+        world.host.run("systemctl", "restart", "polkit")
+        world.host.run("wxctl", "remove", "--yes", "unruly")
 
 
 def test_another_rule_forbids(world: World) -> None:

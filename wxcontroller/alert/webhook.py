@@ -8,6 +8,7 @@ from wxcontroller import __version__
 from wxcontroller.alert.deliver import Trouble
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.unreached import unreached
 
 # What a receiver says that is overloaded or away for a moment.
 _PASSING = frozenset({408, 425, 429})
@@ -26,9 +27,7 @@ async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alerts.alert_we
             web.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer,
         ):
             status = answer.status
-    except TimeoutError:
-        raise Trouble("it does not answer in time") from None
-    except (aiohttp.ClientError, OSError, ValueError) as problem:
-        raise Trouble(f"it can't be reached ({type(problem).__name__})") from None
+    except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
+        raise Trouble(unreached(problem)) from None
     if not 200 <= status < 300:
         raise Trouble(f"it answers {status}", final=300 <= status < 500 and status not in _PASSING)

@@ -16,7 +16,7 @@ import aiohttp
 from wxcontroller.client.database import Unavailable
 from wxcontroller.client.eventlog import EventLog
 from wxcontroller.client.eventtables import Entry, Selection, State
-from wxcontroller.client.outbound import NotATarget, TargetConnector
+from wxcontroller.client.outbound import TargetConnector
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff
@@ -24,6 +24,7 @@ from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import kept_json
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.targets import Targets
+from wxcontroller.core.unreached import unreached
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.replies import to_bytes
 
@@ -200,12 +201,8 @@ class Delivery:
                 await self._hear(entry, answer)  # first: what is not noted as delivered is answered again
                 self._log.delivered(entry, answer.status, _lighter(entry))
                 return "", answer.status
-        except TimeoutError:
-            return "it does not answer in time", 0
-        except NotATarget as problem:
-            return str(problem), 0
-        except (aiohttp.ClientError, OSError, ValueError) as problem:
-            return f"it can't be reached ({type(problem).__name__})", 0
+        except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
+            return unreached(problem), 0
 
     def _headers(self, entry: Entry, body: bytes) -> dict[str, str]:
         timestamp = str(int(time.time()))

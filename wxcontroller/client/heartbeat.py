@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 import aiohttp
 from yarl import URL
 
-from wxcontroller.client.outbound import NotATarget, TargetConnector
+from wxcontroller.client.outbound import TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS, CallLimits
 from wxcontroller.core.targets import Targets
+from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.core.vitals import Vitals
 
@@ -97,8 +98,7 @@ class Heartbeat:
             async with web.get(self._address, allow_redirects=False) as answer:
                 location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
-            reason = str(problem) if isinstance(problem, NotATarget) else type(problem).__name__
-            self._complain(f"the heartbeat of {redacted(self._address)} fails: {reason}")
+            self._complain(f"the heartbeat of {redacted(self._address)} fails: {unreached(problem)}")
             return
         command = command_of(location, self._port) if location else None
         if location and command is None:
@@ -112,7 +112,7 @@ class Heartbeat:
             async with own.get(command, headers=self._own, allow_redirects=False) as answer:
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            log.warning("a command of poll_api had no answer: %s", type(problem).__name__)
+            log.warning("a command of poll_api had no answer: %s", unreached(problem))
 
     def _complain(self, words: str) -> None:
         if words != self._complaint:

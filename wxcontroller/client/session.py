@@ -76,6 +76,7 @@ class Session:
         self._way = base.LoginWay.SCAN
         self._loaded = False
         self._heard = False
+        self._refusal = ""  # why the login is tried another way, until it succeeds
         self._write_failed = False
         self._publish()
 
@@ -147,12 +148,12 @@ class Session:
             case _:
                 assert_never(event)
 
-    def move(self, state: LoginState, status: str) -> None:
+    def move(self, state: LoginState, status: str, reason: str = "") -> None:
         """Enter a state. Raises nothing: what can't be written is logged and tried again at the next change."""
         before = self.state
         self._status = status
         if state not in (LoginState.PARKED, LoginState.STOPPED):
-            self.reason = ""
+            self.reason = reason
         if state is before:
             self._publish()
             return
@@ -224,7 +225,8 @@ class Session:
             self.config.name.instance,
             extra=fields(Event.QRCODE, self.config.name.name),
         )
-        self.move(LoginState.SCANNING, f"waiting for a scan of QR code {event.number} of {event.limit}")
+        status = f"waiting for a scan of QR code {event.number} of {event.limit}"
+        self.move(LoginState.SCANNING, status, self._refusal)
 
     def _hindered(self, event: base.Hindered) -> None:
         """Say why the login does not get on, where people look; in the journal once per reason."""
@@ -238,7 +240,7 @@ class Session:
         self._way = event.way
         self._loaded = self._heard = False
         self.roster.clear()
-        self.reason = ""
+        self.reason = self._refusal = ""
         log.info("logged in (%s)", event.way, extra=fields(Event.LOGIN, self.config.name.name))
         self.move(LoginState.UPDATING, "loading contacts and groups")
 
@@ -249,9 +251,15 @@ class Session:
             self.config.name,
             event.ret,
             event.message,
-            "not tried again" if event.final else "trying another way",
+            "not tried again" if event.final else f"trying {event.way or 'another way'}",
             extra=fields(Event.LOGIN_REFUSED, self.config.name.name),
         )
+        if not event.final:
+            said, way = event.message or "no reason given", event.way or "another way"
+            self._refusal = self._status = self.reason = (
+                f"WeChat refused the login ({event.ret}: {said}); scan the new code: it is then tried {way}"
+            )
+            self._publish()
 
     def _roster_loaded(self) -> None:
         if not self._loaded:

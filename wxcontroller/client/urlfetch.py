@@ -18,6 +18,7 @@ from yarl import URL
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS, MediaLimits
+from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.drivers.base import Sink
 
@@ -102,13 +103,12 @@ async def fetch(
             ) as web,
         ):
             return await _follow(web, target(url, private), sink, most, private, limits.media_url_redirects)
+    except aiohttp.ClientError as problem:
+        if isinstance(problem, aiohttp.ClientConnectorDNSError) and isinstance(problem.os_error, _Private):
+            raise BadSource(str(problem.os_error)) from None
+        raise BadSource(unreached(problem)) from None
     except TimeoutError:
         raise BadSource(f"no complete answer within {limits.media_url_seconds:g} s") from None
-    except aiohttp.ClientConnectorDNSError as problem:
-        reason = str(problem.os_error) if isinstance(problem.os_error, _Private) else "the host name is not known"
-        raise BadSource(reason) from None
-    except aiohttp.ClientError as problem:
-        raise BadSource(f"the server can't be read ({type(problem).__name__})") from None
 
 
 async def _follow(

@@ -8,6 +8,7 @@ import aiohttp
 
 from wxcontroller.core.account import redacted
 from wxcontroller.core.settings import Settings
+from wxcontroller.core.unreached import unreached
 
 log = logging.getLogger(__name__)
 _IDLE = 5.0
@@ -34,7 +35,7 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
                 failing = False
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as problem:  # the last: no host's name
                 if not failing:  # said once, not every five seconds
-                    log.warning("the heartbeat to %s fails: %s", redacted(now.poll_api), type(problem).__name__)
+                    log.warning("the heartbeat to %s fails: %s", redacted(now.poll_api), unreached(problem))
                 failing = True
             await asyncio.sleep(now.poll_interval)
 

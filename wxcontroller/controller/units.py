@@ -26,6 +26,9 @@ MAX_AGE = 1.0
 _KILL_TIMEOUT = 5.0
 _MOST_WORDS = 400
 _MOST_LOOKS = 3
+# systemctl's words for what polkit refuses: without a rule of ours, and by a rule of somebody else's.
+_FORBIDDEN = ("Interactive authentication required", "Access denied")
+_RULE = "/usr/share/polkit-1/rules.d/50-wxcontroller.rules"
 
 
 class Verb(StrEnum):
@@ -146,6 +149,11 @@ class Systemd:
                 self._forget()
         if code != 0:
             words = _first_words(complaint) or f"systemctl ended with {code}"
+            if any(each in words for each in _FORBIDDEN):
+                raise UnitFailed(
+                    f"{unit}: polkit does not let the controller {verb} it: {words}",
+                    f"is {_RULE} there, and no other rule before it? wxctl doctor says what is wrong",
+                )
             raise UnitFailed(f"{unit}: {verb} failed: {words}", f"see: journalctl -u {unit_of(instance)}")
 
     def _forget(self) -> None:

@@ -95,11 +95,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """WeChat refused the login after the scan. ``final``: it is not tried again."""
+    """WeChat refused the login after the scan. ``final``: it is not tried again; else ``way`` says how, in words."""
 
     ret: int
     message: str
     final: bool
+    way: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,20 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
             {"account": "down", "dead": 0, "oldest_since": int(time.time()) - 9000, "to": "http://h/in"},
             {"account": "waits", "dropped": 7, "dropped_at": int(time.time()) - 7200, "to": "http://h/in"},
             {"account": "given-up", "dropped": 1},
+            {
+                "account": "fails",
+                "pending": 19,
+                "oldest_since": int(time.time()) - 125,
+                "last_error": "nobody listens at 127.0.0.1:8080; see whether it is running",
+                "to": "http://127.0.0.1:8080/in",
+            },
+            {
+                "account": "restarting",
+                "pending": 1,
+                "oldest_since": int(time.time()) - 20,
+                "last_error": "nobody listens at 127.0.0.1:8081; see whether it is running",
+                "to": "http://127.0.0.1:8081/in",
+            },
         ]
     }
     from wxcontroller.cli.doctor.examine import results
@@ -126,7 +140,16 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
         True,
     )
     assert told["given-up has lost 1 report: too many waited for its webhook"][0] == "warn"
-    assert any("down: reports wait for 2 h" in words for words in told)
+    assert "down: a report waits for its webhook, since 2 h" in told
+    words = "fails: 19 reports wait for its webhook, since 2 min: nobody listens at 127.0.0.1:8080; see whether it is running"
+    level, _, _, remedy = told[words]
+    assert (level, "http://127.0.0.1:8080/in" in remedy, "wxctl set fails post_api=URL" in remedy) == (
+        "warn",
+        True,
+        True,
+    )
+    assert remedy.endswith("wxctl deliveries list fails")
+    assert not any(words.startswith("restarting") for words in told)
 
 
 def test_where_there_is_no_systemd_that_is_said(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:

@@ -281,6 +281,29 @@ async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webho
     assert webhook.events("stop") == [[]]
 
 
+async def test_why_a_second_scan_is_needed_is_told_until_somebody_is_in(start: Start) -> None:
+    client = start()
+    client.driver.play([QR, Scanned()])
+    await client.until_state("confirming")
+    client.driver.play([Refused(1203, "not this way", final=False, way="as a normal web login")])
+    why = "WeChat refused the login (1203: not this way); scan the new code: it is then tried as a normal web login"
+    async with asyncio.timeout(5):
+        while (state := client.state())["reason"] != why:
+            await asyncio.sleep(0.01)
+    assert (state["state"], state["status"]) == ("confirming", why)
+    client.driver.play([QR])
+    state = await client.until_state("scaning")
+    assert (state["reason"], state["status"]) == (why, "waiting for a scan of QR code 1 of 10")
+    client.driver.play([Scanned()])
+    assert (await client.until_state("confirming"))["reason"] == ""  # it is tried now
+    client.driver.play([QrReady(QR.link, QR.image, 2, 10)])  # and came to nothing
+    assert (await client.until_state("scaning"))["reason"] == why
+    client.driver.play(logged_in())
+    assert (await client.until_state("running"))["reason"] == ""
+    client.driver.play([SessionLost(LossReason.KICKED, 1101), QR])
+    assert (await client.until_state("scaning"))["reason"] == ""
+
+
 async def test_unknown_paths_are_answered_as_the_original_does(start: Start) -> None:
     client = start()
     await client.until_state("loading")

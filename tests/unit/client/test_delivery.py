@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -78,6 +79,23 @@ async def test_each_report_says_which_it_is_and_how_often_it_was_tried(start: St
     assert tries[3]["X-Wx-Delivery"] != tries[0]["X-Wx-Delivery"]
     assert int(tries[3]["X-Wx-Sequence"]) == int(tries[0]["X-Wx-Sequence"]) + 1
     assert "X-Wx-Signature" not in tries[0]
+
+
+async def test_a_webhook_where_nobody_listens_is_told_in_words(
+    start: Start, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        client = start(**{POST_API: f"http://u:hidden@127.0.0.1:{port}/in?key=secret"})
+        await client.login()
+        async with asyncio.timeout(5):
+            while not (told := (await call(client, "GET", "deliveries"))[1])["last_error"]:
+                await asyncio.sleep(0.01)
+    words = f"nobody listens at 127.0.0.1:{port}; see whether it is running"
+    assert (told["last_error"], obj(items(told["deliveries"])[0])["last_error"]) == (words, words)
+    assert words in caplog.text
+    assert not any(each in caplog.text for each in ("secret", "hidden", "ClientConnector"))
 
 
 async def test_ids_and_attempts_go_on_after_a_restart(start: Start, receiver: Receiver) -> None:

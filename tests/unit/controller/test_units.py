@@ -136,6 +136,21 @@ async def test_what_systemctl_says_is_passed_on_with_a_remedy(script: Script) ->
     assert caught.value.remedy == "see: journalctl -u wxclient@alice.service"
 
 
+@pytest.mark.parametrize("refusal", ["Interactive authentication required.", "Access denied"])
+async def test_what_polkit_refuses_is_no_matter_for_a_journal(script: Script, refusal: str) -> None:
+    words = f"Failed to start wxclient@alice.service: {refusal}\\nSee system logs and 'systemctl status' for details."
+    async with Systemd(script.does(f'printf "{words}" >&2; exit 4')) as units:
+        with pytest.raises(UnitFailed) as caught:
+            await units.act(Verb.START, "alice", 5)
+    assert caught.value.message == (
+        "wxclient@alice.service: polkit does not let the controller start it: "
+        f"Failed to start wxclient@alice.service: {refusal.rstrip('.')}"
+    )
+    assert "50-wxcontroller.rules" in caught.value.remedy
+    assert "wxctl doctor" in caught.value.remedy
+    assert "journalctl" not in caught.value.remedy
+
+
 async def test_a_systemctl_that_hangs_is_given_up_and_killed(script: Script, tmp_path: Path) -> None:
     async with Systemd(script.does(f"echo $$ >{tmp_path}/pid; exec sleep 60")) as units:
         with pytest.raises(UnitFailed) as caught:

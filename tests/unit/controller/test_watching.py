@@ -122,7 +122,7 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
                 "undelivered": 5,
                 "dead": 4,
                 "memory": 30_000_000,
-                "webhook_failure": "it answers 500",
+                "delivery_error": "it answers 500",
                 "people": 2,
                 "tries": 6,
             },

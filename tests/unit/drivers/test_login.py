@@ -113,7 +113,7 @@ async def test_refused_as_desktop_falls_back_once_and_remembers(world: Wechat) -
         world.sandbox.logins.scan(login, account.uin)
         world.sandbox.logins.confirm(login)
         refused = await drive.until(Refused)
-        assert (refused.ret, refused.final) == (1203, False)
+        assert (refused.ret, refused.final, refused.way) == (1203, False, "as a normal web login")
         assert "不允许" in refused.message
         await world.enter(drive, account)
         assert account.session is not None
@@ -132,7 +132,8 @@ async def test_refused_both_ways_is_final(world: Wechat) -> None:
         ended = await drive.end()
     assert ended.reason is EndReason.REFUSED
     assert "1203" in ended.words
-    assert [event.final for event in drive.events if isinstance(event, Refused)] == [False, True]
+    refused = [event for event in drive.events if isinstance(event, Refused)]
+    assert [(event.final, event.way) for event in refused] == [(False, "as a normal web login"), (True, "")]
     assert world.requests("jslogin") == 2
 
 

@@ -15,6 +15,8 @@ from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired
 
 _LATE = 3600
+# What fails for so long does not pass by itself: a bot that is restarted is back before.
+_FAILING = 60
 _NEWS = 7 * 86400  # what was lost longer ago is told, but no more what ails the machine
 
 
@@ -88,13 +90,25 @@ def deliveries(patient: Patient) -> Iterator[Result]:
         lost = _lost(row)
         if lost is not None:
             yield lost
-        if oldest and time.time() - oldest > _LATE:
-            words = f"{name}: reports wait for {ago(oldest)}: {why}"
-            yield warn("reports", words, f"see to {text(row.get('to')) or 'the webhook'}")
+        waits = time.time() - oldest if oldest else 0.0
+        if waits > (_FAILING if why else _LATE):
+            yield _waiting(row, ago(oldest))
         elif not trouble and not dead and lost is None:
             before += 1
     if before == len(found):
         yield ok("reports", "none is late, dead or lost")
+
+
+def _waiting(row: JsonObject, age: str) -> Result:
+    """Tell of reports that do not get through to the webhook."""
+    name, number, why = text(row.get("account")), integer(row.get("pending")), text(row.get("last_error"))
+    to = text(row.get("to"))
+    words = f"{name}: {f'{number} reports wait' if number > 1 else 'a report waits'} for its webhook, since {age}"
+    remedy = (
+        f"see to {to or 'the webhook'} (option post_api; another one: {command('set', name, 'post_api=URL')}); "
+        f"what waits: {command('deliveries list', name)}"
+    )
+    return warn("reports", f"{words}: {why}" if why else words, remedy)
 
 
 def _lost(row: JsonObject) -> Result | None:

@@ -17,7 +17,7 @@ from wxcontroller.controller.told import Told, ask
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, field, integer, obj, text
+from wxcontroller.core.jsontypes import JsonObject, field, integer, obj, one_line
 from wxcontroller.openwx.replies import to_bytes
 
 # Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
@@ -174,7 +174,7 @@ def _activity(told: Told) -> JsonObject | None:
         "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
         "undelivered": integer(reports.get("waiting")),
         "dead": integer(reports.get("dead")),
-        "webhook_failure": text(reports.get("last_error")) if failing else "",
+        "delivery_error": one_line(reports.get("last_error")) if failing else "",
         "tries": integer(reports.get("failed")),
         "people": integer(obj(status.get("roster")).get("changes")),
         "memory": memory if isinstance(memory, int) else None,

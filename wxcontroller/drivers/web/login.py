@@ -400,10 +400,11 @@ class Login:
     async def _refuse(self, page: LoginPage, desktop: bool) -> NoReturn:
         """Tell a refusal and decide what follows. Raises _Again or _Over."""
         said = page.message or "no reason given"
-        words = f"WeChat refuses the login ({page.ret}: {said})"
+        words, way = f"WeChat refuses the login ({page.ret}: {said})", "once more"
         if page.ret == _NOT_ALLOWED:
             self._refused.add(desktop)
             again = self._options.desktop is None and (not desktop) not in self._refused
+            way = "as a normal web login" if desktop else "as a desktop login"
             remedy = (
                 "neither as desktop nor as normal web login; a verified account with a bank card bound may be let in"
                 if self._options.desktop is None
@@ -416,7 +417,7 @@ class Login:
             again, remedy = False, "too many logins: wait an hour, then start the account again"
         else:
             again, remedy = False, "start the account again later"
-        await self._pulse.emit(Refused(page.ret, page.message, final=not again))
+        await self._pulse.emit(Refused(page.ret, page.message, final=not again, way=way if again else ""))
         if again:
             raise _Again
         raise _Over(EndReason.REFUSED, f"{words}; {remedy}")

@@ -4,10 +4,10 @@ Nothing here ends a session: whatever is wrong is tried again (weixin-web-protoc
 """
 
 import errno
-import ssl
 
 import aiohttp
 
+from wxcontroller.core.unreached import certificate_fault
 from wxcontroller.drivers.web.failures import NoAnswer
 
 _CLOCK = "see whether this machine's clock is right (timedatectl)"
@@ -17,17 +17,6 @@ _INTERCEPTED = (
 )
 _NAMES = "see whether this machine can resolve names (resolvectl query HOST)"
 _BLOCKED = "a firewall or the network may be in the way"
-# X509_V_ERR_*: what is wrong with a certificate, and what to do.
-_CERTIFICATES = {
-    9: ("is not valid yet", _CLOCK),
-    10: ("has expired", _CLOCK),
-    18: ("is signed by nobody but itself", _INTERCEPTED),
-    19: ("is signed by an authority that is not known here", _INTERCEPTED),
-    20: ("is signed by an authority that is not known here", _INTERCEPTED),
-    21: ("is signed by an authority that is not known here", _INTERCEPTED),
-    62: ("belongs to another host", _INTERCEPTED),
-    64: ("belongs to another host", _INTERCEPTED),
-}
 _CONNECTING = {
     errno.ECONNREFUSED: ("nobody listens there", _BLOCKED),
     errno.ENETUNREACH: ("there is no way to that network", "see this machine's network"),
@@ -65,7 +54,6 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
 
 def certificate(call: str, host: str, problem: Exception) -> NoAnswer:
     """Return what to tell of a certificate that was refused."""
-    code = problem.verify_code if isinstance(problem, ssl.SSLCertVerificationError) else 0
-    reason, remedy = _CERTIFICATES.get(code, ("is not in order", _INTERCEPTED))
-    what = f"the certificate of {host} is not to be trusted: it {reason}"
-    return NoAnswer(call, what, remedy=remedy, unsure=False)
+    fault, by_the_clock = certificate_fault(problem)
+    what = f"the certificate of {host} is not to be trusted: it {fault}"
+    return NoAnswer(call, what, remedy=_CLOCK if by_the_clock else _INTERCEPTED, unsure=False)
