@@ -114,8 +114,7 @@ def test_people_come_and_go_without_a_reload(
     browser.click("#people button", "friend")
     chosen = browser.text("#send-to")
     browser.type("#send textarea", "half a sen")
-    newcomer = phone.account("新来的")
-    phone.call("POST", f"/accounts/{uin}/befriend", {"who": newcomer})
+    phone.call("POST", f"/accounts/{uin}/befriend", {"who": "新来的"})
     browser.find("#people button", "新来的")
     assert len(browser.driver.find_elements("css selector", "#people li")) == before + 1
     assert browser.text("#send-to") == chosen

@@ -87,7 +87,8 @@ function show() {
 }
 
 function showAdvice(account) {
-  const { text, tab: where, reason } = adviceOf(account);
+  const { text, tab: where, reason: why } = adviceOf(account);
+  const reason = text || !logsIn(account) ? why : ""; // else it stands beside the code
   const place = $("account-advice");
   const content = [text, reason, where].filter(Boolean).join("\n");
   setHidden(place, !content);
@@ -107,8 +108,10 @@ function wayTo(where) {
   return button;
 }
 
+const logsIn = (account) => isUp(account) && LOGGING_IN.has(account.login_state);
+
 function showLogin(account) {
-  const wanted = isUp(account) && LOGGING_IN.has(account.login_state);
+  const wanted = logsIn(account);
   setHidden($("account-login"), !wanted);
   if (wanted && !endLogin) endLogin = loginView($("account-login"), name);
   if (!wanted && endLogin) {

@@ -71,7 +71,9 @@ export function hintOf(account) {
   if (isDown(account)) return { text: adviceOf(account).text, bad: true };
   if (!isUp(account)) return { text: t("It is stopped."), bad: false };
   if (account.login_state === "parked") return { text: said(account.reason), bad: true };
-  return { text: [stepOf(account), said(account.reason)].filter(Boolean).join("\n"), bad: false };
+  // With the number that wxctl and the journal say.
+  const which = account.login_state === "scanning" ? said(account.status) : "";
+  return { text: [said(account.reason), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
 }
 
 function stepOf(account) {
