@@ -83,8 +83,10 @@ async def test_anybody_may_ask_whether_he_is_let_in(host: Machine) -> None:
     refused = {"needed": True, "accepted": False, "scope": None}
     assert await told() == (200, refused)
     assert await told(**bearer(good)) == (200, {"needed": True, "accepted": True, "scope": "send"})
-    for _ in range(DEFAULTS.requests.token_failures + 1):
-        status, answer = await told(**{"X-Auth-Token": "wxc_00000000_" + "1" * 64})
+    wrong = {"X-Auth-Token": "wxc_00000000_" + "1" * 64}
+    for _ in range(DEFAULTS.requests.token_failures):
+        assert await told(**wrong) == (200, refused)
+    status, answer = await told(**wrong)
     assert (status, field(field(answer, "error"), "code")) == (429, "too-many-failures")
     assert await told(**bearer(good)) == (200, {"needed": True, "accepted": True, "scope": "send"})
 

@@ -4,7 +4,8 @@ import { t } from "./i18n.js";
 import { say, sentence } from "./said.js";
 import { failsAgain, isDown, isExpected, isUp, webhookFailure } from "./states.js";
 
-// The first that fits counts. `tab` is where more of it is told, `reason` what the program says of it.
+// The first that fits counts. `tab` is where more of it is told, `reason` what the program says of it, and `about`
+// what that is about, where it is not the login.
 const CASES = [
   {
     fits: failsAgain,
@@ -35,6 +36,7 @@ const CASES = [
     fits: webhookFailure,
     text: () => t("The webhook does not take the reports. They wait, and are sent again by themselves."),
     tab: "deliveries",
+    about: () => t("Webhook"),
     reason: (account) => webhookFailure(account),
   },
   {
@@ -58,8 +60,9 @@ const CASES = [
 
 // { text, tab, reason } in the reader's words, each "" when there is none.
 export function adviceOf(account) {
-  const { text, tab = "", reason = () => "" } = CASES.find(({ fits }) => fits(account));
-  return { text: text(account), tab, reason: said(reason(account)) };
+  const { text, tab = "", reason = () => "", about } = CASES.find(({ fits }) => fits(account));
+  const why = reason(account);
+  return { text: text(account), tab, reason: why && about ? `${about()}: ${say(why)}` : said(why) };
 }
 
 // Why, in few words, for the list. Without a process it is systemd that knows; its page says where to look.
