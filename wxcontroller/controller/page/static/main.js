@@ -47,7 +47,8 @@ function connection(problem) {
   }
   if (!problem) cured("unreachable");
   setHidden($("connection"), !problem);
-  setText($("connection"), problem ? `${inWords(problem)} ${t("What is shown may be old; trying again…")}`.trim() : "");
+  const text = problem ? `${inWords(problem)} ${t("What is shown may be old; trying again…")}` : "";
+  setText($("connection"), text.trim());
 }
 
 setUpConfirm();

@@ -60,4 +60,5 @@ function best(ways) {
 }
 
 // With a capital, where it begins with a common word.
-export const sentence = (text) => text.replace(/^(?!system|wxctl |journalctl )[a-z](?=[a-z']* )/, (letter) => letter.toUpperCase());
+export const sentence = (text) =>
+  text.replace(/^(?!system|wxctl |journalctl )[a-z](?=[a-z']* )/, (letter) => letter.toUpperCase());
