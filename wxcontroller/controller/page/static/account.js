@@ -79,7 +79,8 @@ function show() {
 }
 
 function showAdvice(account) {
-  const [advice, reason] = [adviceOf(account), reasonOf(account)];
+  // Beside a code to scan the reason stands already.
+  const [advice, reason] = [adviceOf(account), account.login_state === "scanning" ? "" : reasonOf(account)];
   const where = adviceTab(account);
   const content = [advice, reason, where].filter(Boolean).join("\n");
   setHidden($("account-advice"), !content);

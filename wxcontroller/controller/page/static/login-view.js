@@ -61,7 +61,8 @@ export function loginView(place, name, changed = () => {}) {
       else step.removeAttribute("aria-current");
     });
     setText(hint, hintOf(account, up));
-    setClass(hint, account.login_state === "parked" || (!up && account.desired === "started") ? "bad" : "faint");
+    const bad = account.login_state === "parked" || (!up && account.desired === "started");
+    setClass(hint, bad ? "bad" : account.login_state === "scanning" && account.reason ? "" : "faint");
     draw(account);
     changed(account);
   }
