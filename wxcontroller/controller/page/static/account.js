@@ -79,8 +79,7 @@ function show() {
 }
 
 function showAdvice(account) {
-  // Beside a code to scan the reason stands already.
-  const [advice, reason] = [adviceOf(account), account.login_state === "scanning" ? "" : reasonOf(account)];
+  const [advice, reason] = [adviceOf(account), reasonOf(account)];
   const where = adviceTab(account);
   const content = [advice, reason, where].filter(Boolean).join("\n");
   setHidden($("account-advice"), !content);

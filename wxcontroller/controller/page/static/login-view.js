@@ -61,8 +61,7 @@ export function loginView(place, name, changed = () => {}) {
       else step.removeAttribute("aria-current");
     });
     setText(hint, hintOf(account, up));
-    const bad = account.login_state === "parked" || (!up && account.desired === "started");
-    setClass(hint, bad ? "bad" : account.login_state === "scanning" && account.reason ? "" : "faint");
+    setClass(hint, account.login_state === "parked" || (!up && account.desired === "started") ? "bad" : "faint");
     draw(account);
     changed(account);
   }
