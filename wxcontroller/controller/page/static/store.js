@@ -71,7 +71,8 @@ export async function follow(say) {
         good = Date.now();
         if (type === "accounts") take(data);
         if (type === "accounts" || type === "heartbeat") say(null);
-        if (type === "trouble") say(data.error ? problemOf(data.error) : null);
+        // In the controller's own words: it is no call of the reader's that failed.
+        if (type === "trouble") say(data.error ? new Problem("", data.error.message, data.error.remedy) : null);
       }
       // A controller that is restarted ends its streams, and is back before anybody needs to know.
       failures++;
@@ -88,8 +89,6 @@ export async function follow(say) {
     if (!document.hidden) await new Promise((done) => setTimeout(done, pause));
   }
 }
-
-const problemOf = ({ code, message, remedy }) => new Problem(code, message, remedy);
 
 export async function untilVisible() {
   while (document.hidden) {
