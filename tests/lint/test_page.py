@@ -31,5 +31,12 @@ def test_a_script_is_one_idea(script: Path) -> None:
             assert len(re.findall(rf"\b{re.escape(name)}\b|{re.escape(name)}\(", used)) > 1, f"{name} is not used"
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_lines_are_short(script: Path) -> None:
+    """Except a text alone, which can't be broken."""
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 118 and not re.fullmatch(r'\s*"[^"]*",', line)] == []
+
+
 def test_the_style_sheet_loads_nothing() -> None:
     assert re.findall(r"url\(|@import|expression", (STATIC / "dashboard.css").read_text(encoding="utf-8")) == []

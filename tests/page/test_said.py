@@ -2,12 +2,14 @@
 
 import json
 import re
+from functools import partial
+from urllib.parse import quote
 
 import pytest
 
 from tests.page.browser import Browser
 from tests.page.said import sentences
-from tests.system.actors import Caller, Phone, Webhook, log_in
+from tests.system.actors import Caller, Phone, Webhook, log_in, until
 from tests.system.host import Host
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
@@ -87,21 +89,40 @@ def test_in_english_nothing_is_changed(browser: Browser) -> None:
     assert said(browser, *given) == given
 
 
+@pytest.mark.parametrize(
+    ("retcode", "why"),
+    [
+        (
+            1204,
+            {
+                "en": "WeChat answered 1204; the target is not a friend",
+                "zh-CN": "微信应答 1204；对方不是此帐号的好友",
+            },
+        ),
+        (
+            1205,
+            {"en": "too frequent: wait an hour and send more slowly", "zh-CN": "操作太频繁：请等一小时，并放慢发送"},
+        ),
+    ],
+)
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_why_something_was_not_sent_is_told_with_the_remedy(
-    browser: Browser, caller: Caller, phone: Phone, hook: Webhook, language: str
+    browser: Browser,
+    caller: Caller,
+    phone: Phone,
+    hook: Webhook,
+    language: str,
+    retcode: int,
+    why: dict[str, str],
 ) -> None:
     uin = phone.account("小红", friends=3, groups=1)
-    name = f"sends-{language.lower()}"
+    name = f"sends-{language.lower()}-{retcode}"
     log_in(caller, phone, name, uin, post_api=hook.address, send_interval="0")
-    expected = {
-        "en": ("It was not sent.", "WeChat answered 1204; the target is not a friend of the account"),
-        "zh-CN": ("未发送。", "微信应答 1204；对方不是此帐号的好友"),
-    }[language]
+    expected = {"en": "It was not sent.", "zh-CN": "未发送。"}[language], why[language]
     browser.open(f"#/a/{name}")
     browser.click("#tab-people")
     browser.click("#people button")
-    with phone.fault("webwxsendmsg", "retcode", 1204):
+    with phone.fault("webwxsendmsg", "retcode", retcode):
         browser.type("#send textarea", "hello")
         browser.click("#send .main")
         shown = browser.find("#send-result", expected[0]).text
@@ -181,3 +202,54 @@ def test_what_keeps_an_account_offline_is_told(
         caller.v1("POST", f"/accounts/{name}/stop")
         host.run("umount", place)
     assert browser.complaints() == []
+
+
+# Words in Latin letters on the page, but for commands, addresses, options, and what people call themselves.
+LATIN = """
+const apart = "code, #journal, #people, #options dt, #events b + *, #account-name, #account-user, [lang=en], footer";
+const found = [];
+const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+  const parent = node.parentElement;
+  if (!parent.closest(apart) && parent.checkVisibility()) found.push(node.textContent);
+}
+const named = /[\\x21-\\x7e]*[@/._=:-][\\x21-\\x7e]*/g;
+return found.map((text) => text.replace(named, "").match(/[A-Za-z]{3,}/g) ?? []).flat();
+"""
+NAMES = {"webhook", "Webhook", "web", "wxcontroller", "wxclient", "systemd", "journalctl", "NAME", "client", "true"}
+
+
+def another_code(caller: Caller, before: str) -> str:
+    """What the code of 店二 says that waits to be scanned, "" while it is the one before."""
+    link = str(caller.v1("GET", f"/accounts/{quote('店二')}/qr")[1].get("link", ""))
+    return "" if link == before else link
+
+
+@pytest.mark.parametrize("language", ["zh-CN"])
+def test_nothing_english_is_left_on_the_chinese_page(
+    browser: Browser, host: Host, caller: Caller, phone: Phone, language: str
+) -> None:
+    uin = phone.account("小红", friends=3, groups=1)
+    log_in(caller, phone, "店一", uin, post_api="http://127.0.0.1:9/hook")
+    phone.call("POST", f"/accounts/{uin}/befriend", {"who": "新来的"})
+    refused = phone.account("小刚", friends=2, groups=0, web_login="refused")
+    caller.openwx("start_client", client="店二")
+    link = ""
+    for _ in range(2):
+        link = until(partial(another_code, caller, link), what="a code")
+        uuid = phone.login_of(link)
+        phone.scan(uuid, refused)
+        phone.confirm(uuid)
+    browser.open()
+    browser.find("#rows .state.bad")
+    browser.until(lambda: browser.driver.find_elements("css selector", "#rows span.attention"), "a mark", seconds=60)
+    left = {"list": browser.script(LATIN)}
+    for name in ("店一", "店二"):
+        browser.open(f"#/a/{name}")
+        browser.find("#events li")
+        for tab in ("events", "people", "deliveries", "options"):
+            browser.click(f"#tab-{tab}")
+            browser.find({"people": "#people-note", "deliveries": "#deliveries-note"}.get(tab, f"#{tab} > *"))
+            left[f"{name} {tab}"] = browser.script(LATIN)
+    assert "Webhook" in left["店一 events"]
+    assert {where: set(words) - NAMES for where, words in left.items() if set(words) - NAMES} == {}

@@ -36,6 +36,7 @@ class ClientConfig:
     media_dir: Path
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = DEFAULTS
+    by_credential: tuple[str, ...] = ()  # options that a credential decides, over all that was given
 
     @property
     def targets(self) -> Targets:
@@ -111,6 +112,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         media_dir=path("MOJO_WEIXIN_MEDIA_DIR", paths.media(instance)),
         webhook_secrets=_secrets(environ, limits.calls.credential_bytes),
         limits=limits,
+        by_credential=() if proxy is None else ("proxy",),
     )
 
 

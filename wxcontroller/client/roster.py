@@ -21,6 +21,7 @@ class Roster:
     me: Contact | None = None
     contacts: dict[str, Contact] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    changes: int = 0  # how often people and groups have become others: who shows them asks again then
     _strangers: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -91,8 +92,10 @@ class Roster:
         self.contacts.clear()
         self.groups.clear()
         self._strangers.clear()
+        self.changes += 1
 
     def _told(self) -> None:
+        self.changes += 1
         self._news.set()  # for those who wait now
         self._news = asyncio.Event()
 

@@ -53,7 +53,7 @@ async def let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
     if endpoint.scope is None:
         return await handler(request)
     gate = context(request).gate
-    found = ANYBODY if gate.is_open else gate.caller(await _presented(request), _address(request))
+    found = ANYBODY if gate.is_open else gate.caller(await presented(request), address_of(request))
     if not found.scope.covers(endpoint.scope):
         raise gate.denied(
             found,
@@ -101,7 +101,8 @@ def looks_for_token(request: web.Request) -> bool:
     )
 
 
-async def _presented(request: web.Request) -> str | None:
+async def presented(request: web.Request) -> str | None:
+    """Return the token that a request shows, wherever it has it."""
     headers, limits = request.headers, context(request).settings.limits.requests
     token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
     if token is None:
@@ -115,6 +116,7 @@ async def _presented(request: web.Request) -> str | None:
     return token
 
 
-def _address(request: web.Request) -> object:
+def address_of(request: web.Request) -> object:
+    """Return whom a request comes from, as its socket gives it."""
     transport = request.transport
     return transport.get_extra_info("peername") if transport is not None else None

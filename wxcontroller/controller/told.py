@@ -35,8 +35,14 @@ class Told:
         return {"client": client, "client_reason": "", **{key: self.status.get(key) for key in _SHOWN}, **way}
 
 
-async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str], limits: Limits = DEFAULTS) -> Told:
-    """Ask an account's program how it is; ``headers`` tell it who asks.
+async def ask(
+    web: aiohttp.ClientSession,
+    view: View,
+    headers: Mapping[str, str],
+    limits: Limits = DEFAULTS,
+    path: str = "/v1/status",
+) -> Told:
+    """Ask an account's program how it is, or what else is at its port; ``headers`` tell it who asks.
 
     Takes program_answer_seconds at most and raises nothing: see Told.
     """
@@ -44,7 +50,7 @@ async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]
         return Told(reason="it does not run")
     port, patience = view.account.port, limits.control.program_answer_seconds
     timeout = aiohttp.ClientTimeout(total=patience)
-    url = URL.build(scheme="http", host="127.0.0.1", port=port, path="/v1/status")
+    url = URL.build(scheme="http", host="127.0.0.1", port=port, path=path)
     try:
         async with (
             asyncio.timeout(patience),
@@ -60,11 +66,11 @@ async def ask(web: aiohttp.ClientSession, view: View, headers: Mapping[str, str]
     except (aiohttp.ClientError, OSError):
         return Told(reason=f"it broke off its answer at port {port}")
     if answer.status != 200:
-        return Told(reason=f"the program at port {port} does not tell: it answers {answer.status} to /v1/status")
+        return Told(reason=f"the program at port {port} does not tell: it answers {answer.status} to {path}")
     try:
         status = obj(read_json(content, limits.requests.json_depth, limits.requests.json_digits))
     except ValueError:
-        return Told(reason=f"the program at port {port} answers /v1/status with something else than JSON")
+        return Told(reason=f"the program at port {port} answers {path} with something else than JSON")
     if status.get("instance") != view.instance:
         return Told(reason=f"another program answers at port {port}: see ss -ltnp 'sport = :{port}'")
     return Told(status)

@@ -78,6 +78,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _own("start_client", Scope.CONTROL, About.CLIENT, "start an account"),
     _own("stop_client", Scope.CONTROL, About.CLIENT, "stop an account"),
     _v1("GET", "openapi.json", None, About.NOTHING, "what this API is"),
+    _v1("GET", "access", None, About.NOTHING, "whether a token is needed, and this one is good"),
     _v1("GET", "health", Scope.READ, About.OWN, "how the controller is"),
     _v1("GET", "health/units", Scope.READ, About.OWN, "whether systemd does what the controller asks"),
     _v1("GET", "accounts", Scope.READ, About.OWN, "all accounts, also as a stream"),
@@ -137,6 +138,7 @@ ACCOUNT: tuple[Endpoint, ...] = (
 OWN_PORT: tuple[Endpoint, ...] = (
     _v1("GET", "openapi.json", None, About.NOTHING, "what this API is"),
     _v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
+    _v1("GET", "options", Scope.READ, About.NOTHING, "the options it runs by, without secrets"),
     _v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),
     _v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),
     _v1("GET", "deliveries/{id}", Scope.READ, About.NOTHING, "one with its report"),

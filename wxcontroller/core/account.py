@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus, unquote_plus, urlsplit, urlunsplit
 
+from wxcontroller.core import egress
 from wxcontroller.core.errors import BadEnvironmentFile, WxError
 from wxcontroller.core.jsontypes import obj, read_json, text
 from wxcontroller.core.limits import LIMITS
@@ -155,6 +156,15 @@ def redacted(address: str) -> str:
     query = "&".join(f"{_key(key)}=…" if equals else "…" for key, equals, _ in pairs)
     path = "/…" if "@" in parts.path else parts.path
     return urlunsplit((parts.scheme, host, path, query, ""))
+
+
+def presentable(option: str, value: str) -> str:
+    """Return the value of an option fit for everybody's eyes: no passwords, no queries of URLs."""
+    if option == "proxy":
+        return egress.shown(value)
+    if value.startswith(("http://", "https://")) and (urlsplit(value).query or "@" in value):
+        return redacted(value)
+    return value
 
 
 def _key(encoded: str) -> str:

@@ -111,7 +111,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "pending": "reports that wait to be taken",
         "dead": "dead letters",
         "dropped": "reports that were lost, as the log was full",
-        "dropped_at": "when one was lost last, in seconds since 1970",
+        "dropped_at": "when one was lost last, in seconds since 1970; null: never",
         "to": "where they go; null: nowhere",
         "oldest_since": "since when the oldest waits, in seconds since 1970",
         "last_error": "why the last try failed; empty: it did not",

@@ -13,6 +13,7 @@ from wxcontroller.client.outgoing import MOST_WAITING
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction, Media, MessageKind
+from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import Progress
 
 Start = Callable[..., RunningClient]
@@ -47,6 +48,23 @@ async def test_the_proxy_is_told_without_its_password(start: Start) -> None:
     client = start(WXCLIENT_PROXY="http://u:hidden@127.0.0.1:9")
     await client.until_state("loading")
     assert (await status(client))["proxy"] == "http://127.0.0.1:9"
+
+
+async def test_what_it_runs_by_is_told_without_secrets(start: Start) -> None:
+    client = start(
+        **{POST_API: "http://127.0.0.1:9/hook?key=secret&client=alice", INTERVAL: "7"},
+        WXCLIENT_PROXY="http://u:hidden@127.0.0.1:9",
+    )
+    await client.until_state("loading")
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/options") as answer:
+        told = obj(json.loads(await answer.read()))
+    options = obj(told["options"])
+    assert (told["instance"], told["credentials"]) == ("alice", [])
+    assert options["send_interval"] == "7"
+    assert options["send_jitter"] == OPTIONS["send_jitter"].default
+    assert options["proxy"] == "http://127.0.0.1:9"
+    assert options["post_api"] == "http://127.0.0.1:9/hook?key=…"
+    assert "hidden" not in json.dumps(told)
 
 
 async def test_an_account_at_rest(start: Start) -> None:
@@ -100,7 +118,7 @@ async def test_what_has_happened_is_told(start: Start) -> None:
     media = client.paths.media("alice")
     await until(lambda: media.exists() and any(path.name.startswith("mojo_") for path in media.iterdir()))
     told = await status(client)
-    assert told["roster"] == {"contacts": 3, "groups": 1, "members": 3}
+    assert told["roster"] == {"contacts": 3, "groups": 1, "members": 3, "changes": 2}
     assert told["media"] == {"files": 1, "bytes": 8}
     times = obj(told["last_message_time"])
     assert all(begun <= int(str(each)) <= time.time() for each in (*times.values(), told["last_sync_time"]))

@@ -72,6 +72,7 @@ class Process:
         self.reached = asyncio.Event()
         # What it answers to /v1/status: a body, None for a program that knows no such path.
         self.status: bytes | None = None
+        self.options: bytes | None = None  # the same for /v1/options
         self.status_gate: asyncio.Event | None = None
         self.knows_logout = True
         # What it shows the controller to be called, and what it is called with: line, headers and body.
@@ -90,6 +91,7 @@ class Process:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
+        app.router.add_get("/v1/options", self._options)
         app.router.add_get("/v1/events", self._events)
         app.router.add_post("/v1/logout", self._logout)
         app.router.add_route("*", "/v1/{rest:.*}", self._answer)
@@ -152,6 +154,11 @@ class Process:
         if self.status is None:
             raise web.HTTPNotFound
         return web.Response(body=self.status, headers={"Content-Type": "application/json"})
+
+    async def _options(self, _: web.Request) -> web.StreamResponse:
+        if self.options is None:
+            raise web.HTTPNotFound
+        return web.Response(body=self.options, headers={"Content-Type": "application/json"})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         self.streams.append(request.headers.get(PORT_HEADER, ""))

@@ -22,6 +22,7 @@ from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.watchtokens import warnings_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
+from wxcontroller.core.jsontypes import field
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.tokens import TokenFile, minted
 
@@ -70,6 +71,24 @@ async def ask(
 ) -> Answer:
     async with host.http.request(method, yarl.URL(path, encoded=True), headers=headers, **more) as answer:  # type: ignore[arg-type]
         return Answer(answer.status, answer.headers, await answer.read())
+
+
+async def test_anybody_may_ask_whether_he_is_let_in(host: Machine) -> None:
+    async def told(**headers: str) -> tuple[int, object]:
+        answer = await ask(host, "GET", "/v1/access", headers)
+        return answer.status, json.loads(answer.body)
+
+    assert await told() == (200, {"needed": False, "accepted": True, "scope": "admin"})
+    good = token(host, Scope.SEND)
+    refused = {"needed": True, "accepted": False, "scope": None}
+    assert await told() == (200, refused)
+    assert await told(**bearer(good)) == (200, {"needed": True, "accepted": True, "scope": "send"})
+    wrong = {"X-Auth-Token": "wxc_00000000_" + "1" * 64}
+    for _ in range(DEFAULTS.requests.token_failures):
+        assert await told(**wrong) == (200, refused)
+    status, answer = await told(**wrong)
+    assert (status, field(field(answer, "error"), "code")) == (429, "too-many-failures")
+    assert await told(**bearer(good)) == (200, {"needed": True, "accepted": True, "scope": "send"})
 
 
 def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """/v1: adding an account, its options, logging out."""
 
+import json
 from dataclasses import replace
 
 from tests.unit.controller.machine import Machine
@@ -50,11 +51,39 @@ async def test_options_are_shown_with_where_they_come_from(host: Machine) -> Non
     options = obj(shown["options"])
     assert (status, shown["account"]) == (200, "alice")
     assert set(options) == {option.name for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
-    assert options["post_api"] == {"value": "https://h.example/in?key=…", "default": "", "from": "request"}
-    assert options["proxy"] == {"value": "socks5://127.0.0.1:1080", "default": "", "from": "request"}
-    assert options["lang"] == {"value": "en_US", "default": "zh_CN", "from": "settings"}
-    assert options["send_interval"] == {"value": "3", "default": "3", "from": "default"}
+    rests = {"in_force": None, "default": ""}
+    assert options["post_api"] == {"value": "https://h.example/in?key=…", "from": "request", **rests}
+    assert options["proxy"] == {"value": "socks5://127.0.0.1:1080", "from": "request", **rests}
+    assert options["lang"] == {"value": "en_US", "in_force": None, "default": "zh_CN", "from": "settings"}
+    assert options["send_interval"] == {"value": "3", "in_force": None, "default": "3", "from": "default"}
+    assert (shown["waiting"], shown["program"]) == ([], "it does not run")
     assert field(options["plugin_openwx_post_event"], "from") == "request"
+
+
+async def test_what_a_program_runs_by_is_shown_beside_what_waits_for_its_next_start(host: Machine) -> None:
+    host.paths.override_file("alice").parent.mkdir(parents=True, exist_ok=True)
+    host.paths.override_file("alice").write_text("MOJO_WEIXIN_HTTP_DEBUG=true\n")
+    process = await host.start("alice")
+    await host.v1("PATCH", "accounts/alice/options", {"send_interval": 7, "proxy": "http://10.0.0.1:1"})
+    process.options = json.dumps(
+        {
+            "instance": "alice",
+            "options": {"send_interval": "3", "http_debug": "1", "proxy": "http://10.0.0.2:1", "lang": "zh_CN"},
+            "credentials": ["proxy"],
+        }
+    ).encode()
+    _, shown = await host.v1("GET", "accounts/alice/options")
+    options = obj(shown["options"])
+    assert shown["waiting"] == ["send_interval"]
+    assert options["send_interval"] == {"value": "7", "in_force": "3", "default": "3", "from": "request"}
+    assert options["http_debug"] == {"value": "1", "in_force": "1", "default": "0", "from": "settings"}
+    assert options["proxy"] == {
+        "value": "http://10.0.0.2:1",
+        "in_force": "http://10.0.0.2:1",
+        "default": "",
+        "from": "credential",
+    }
+    assert field(options["lang"], "in_force") == "zh_CN"
 
 
 async def test_limits_are_shown_and_no_request_sets_them(host: Machine) -> None:

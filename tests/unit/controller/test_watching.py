@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -101,7 +102,14 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
             "instance": "alice",
             "last_message_time": {"received": 1_700_000_100, "sent": 1_700_000_200},
             "queue": {"waiting": 2, "in_flight": 1, "held": False},
-            "reports": {"waiting": 5, "dead": 4, "last_error": "nobody listens at 127.0.0.1:1"},
+            "reports": {
+                "waiting": 5,
+                "dead": 4,
+                "oldest_since": int(time.time()) - 40,
+                "last_error": "it answers 500",
+                "failed": 6,
+            },
+            "roster": {"contacts": 3, "groups": 1, "members": 9, "changes": 2},
             "memory": 30_000_000,
         }
     ).encode()
@@ -112,9 +120,11 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
                 "last_message": 1_700_000_200,
                 "queued": 3,
                 "undelivered": 5,
-                "delivery_error": "nobody listens at 127.0.0.1:1",
                 "dead": 4,
                 "memory": 30_000_000,
+                "delivery_error": "it answers 500",
+                "people": 2,
+                "tries": 6,
             },
         )
         assert row["unit_state"] == "active"

@@ -15,6 +15,7 @@ from wxcontroller.client.v1.answers import Refused, refusal
 from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.media import MediaFiles
+from wxcontroller.client.v1.options import options_of
 from wxcontroller.client.v1.status import status_of
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,6 +26,9 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
 
     async def status(_: web.Request) -> web.StreamResponse:
         return json_answer(status_of(parts, inbox))
+
+    async def options(_: web.Request) -> web.StreamResponse:
+        return json_answer(options_of(parts.config))
 
     async def logout(_: web.Request) -> web.StreamResponse:
         """POST: end the session for good. The process stays, parked, until it is stopped."""
@@ -40,6 +44,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
 
     deliveries = Deliveries(parts)
     app.router.add_get("/v1/status", status)
+    app.router.add_get("/v1/options", options)
     app.router.add_post("/v1/logout", _told(logout))
     app.router.add_get("/v1/deliveries", _told(deliveries.listed))
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))

@@ -20,6 +20,7 @@ from wxcontroller.openwx.describing import (
     Schema,
     document,
     either,
+    listing,
     maybe,
     record,
     ref,
@@ -52,7 +53,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 }
             ),
             "media": record({"files": WHOLE, "bytes": WHOLE}),
-            "roster": record({"contacts": WHOLE, "groups": WHOLE, "members": WHOLE}),
+            "roster": record({"contacts": WHOLE, "groups": WHOLE, "members": WHOLE, "changes": WHOLE}),
             "last_message_time": record({"received": maybe(WHOLE), "sent": maybe(WHOLE)}),
             "last_sync_time": maybe(WHOLE),
         }
@@ -67,6 +68,12 @@ def _v1(method: str, path: str, meaning: str, answer: Schema) -> Route:
 V1: tuple[Route, ...] = (
     _v1("GET", "openapi.json", "this document", {"type": "object"}),
     _v1("GET", "status", "how the account is: its queue, reports, media and times", ref("Status")),
+    _v1(
+        "GET",
+        "options",
+        "the options it runs by, without secrets",
+        record({"name": TEXT, "instance": TEXT, "options": {"type": "object"}, "credentials": listing(TEXT)}),
+    ),
     Route(
         *("POST", "/v1/logout", "end its session for good; the process stays, parked, until it is stopped"),
         {200: record({"account": TEXT, "logged_out": SWITCH})},

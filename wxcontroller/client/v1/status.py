@@ -56,6 +56,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "contacts": len(roster.contacts),
             "groups": len(roster.groups),
             "members": sum(len(group.members) for group in roster.groups.values()),
+            "changes": roster.changes,
         },
         "last_message_time": {
             "received": session.last_received or parts.log.counts.received or None,

@@ -6,6 +6,7 @@ from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.stream import serve
 from wxcontroller.controller.v1 import (
     accounts,
+    admission,
     alerts,
     deliveries,
     health,
@@ -25,6 +26,7 @@ def add_routes(app: web.Application) -> None:
     watching.setup(app)
     router = app.router
     router.add_get("/v1/openapi.json", openapi.openapi)
+    router.add_get("/v1/access", admission.admission)
     router.add_get("/v1/health", health.health)
     router.add_get("/v1/health/units", health.may_act)
     router.add_get("/v1/accounts", accounts.all_accounts)

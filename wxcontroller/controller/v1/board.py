@@ -5,6 +5,7 @@ While nobody watches nothing is done. What only an account's program knows is as
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ _ASK_SECONDS = 3.0
 # A process that has come up is asked soon, and together with others that come up at the same time.
 _SETTLE_SECONDS = 0.5
 _AT_ONCE = 8
+# So long a report waits for a webhook that fails before somebody is to look: a restart of a bot takes less.
+_FAILING_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +166,16 @@ def _activity(told: Told) -> JsonObject | None:
         return None
     times, queue, reports = obj(status.get("last_message_time")), obj(status.get("queue")), obj(status.get("reports"))
     last = max(integer(times.get("received")), integer(times.get("sent")))
-    memory, waiting = field(status, "memory"), integer(reports.get("waiting"))
+    memory = field(status, "memory")
+    oldest = integer(reports.get("oldest_since"))
+    failing = oldest and time.time() - oldest > _FAILING_SECONDS
     return {
         "last_message": last or None,
         "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
-        "undelivered": waiting,
-        "delivery_error": one_line(reports.get("last_error")) if waiting else "",
+        "undelivered": integer(reports.get("waiting")),
         "dead": integer(reports.get("dead")),
+        "delivery_error": one_line(reports.get("last_error")) if failing else "",
+        "tries": integer(reports.get("failed")),
+        "people": integer(obj(status.get("roster")).get("changes")),
         "memory": memory if isinstance(memory, int) else None,
     }

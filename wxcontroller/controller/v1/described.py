@@ -192,7 +192,15 @@ _ROW = record(
 _IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
 _MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
 _LINES: Schema = {"type": "integer", "minimum": 0, "maximum": DEFAULTS.control.journal_lines}
-_OPTIONS_SHOWN = record({"account": TEXT, "options": {"type": "object"}, "limits": {"type": "object"}})
+_OPTIONS_SHOWN = record(
+    {
+        "account": TEXT,
+        "options": {"type": "object"},
+        "limits": {"type": "object"},
+        "waiting": listing(TEXT),
+        "program": maybe(TEXT),
+    }
+)
 _PROBLEM = record(
     {
         **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
@@ -215,6 +223,13 @@ _PASSED_ON = (*_ALWAYS, 404, 409, 415, 504)
 
 V1: tuple[Route, ...] = (
     _v1("GET", "openapi.json", "this document", {"type": "object"}),
+    _v1(
+        "GET",
+        "access",
+        "whether a token is needed, and whether the one that is shown is good",
+        record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*Scope))}),
+        (429,),
+    ),
     _v1("GET", "health", "how the controller is", ref("Health"), troubled=ref("Health")),
     _v1(
         "GET",
@@ -231,7 +246,12 @@ V1: tuple[Route, ...] = (
         tag="v1",
     ),
     _v1("POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"), (409, 504)),
-    _v1("GET", "accounts/{name}/options", "its options, without secrets", _OPTIONS_SHOWN),
+    _v1(
+        "GET",
+        "accounts/{name}/options",
+        "its options, without secrets: those of its next start, and those that it runs by",
+        _OPTIONS_SHOWN,
+    ),
     _v1(
         "PATCH",
         "accounts/{name}/options",

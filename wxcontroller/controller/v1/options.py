@@ -1,30 +1,33 @@
 """/v1/accounts/{name}/options: what an account runs by, and storing other options."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.told import Told, ask
 from wxcontroller.controller.v1.accounts import json_object, texts
 from wxcontroller.controller.view import View, account_json
-from wxcontroller.core import egress
-from wxcontroller.core.account import redacted
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import presentable
 from wxcontroller.core.errors import BadOption
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.limits import shown as written
-from wxcontroller.core.options import OPTIONS, SAME, Origin, check_options
+from wxcontroller.core.options import OPTIONS, SAME, Option, Origin, check_options
 
 
 async def shown(request: web.Request) -> web.Response:
     """GET: every option and limit with value, default, and where it comes from. No passwords, no queries of URLs.
 
     ``from`` is ``request`` (stored with the account), ``settings`` ([client] of the settings, the template or the
-    admin's file for this account) or ``default``. They are what the next start runs by.
+    admin's file for this account) or ``default``. ``value`` is what the next start runs by, ``in_force`` what its
+    program runs by, null where none tells; ``waiting`` are the options that a restart changes. A secret that alone is
+    another one is not told.
     """
-    return json_response(_options(await context(request).accounts.the(request.match_info["name"])))
+    view = await context(request).accounts.the(request.match_info["name"])
+    return json_response(_options(view, await _running(request, view)))
 
 
 async def change(request: web.Request) -> web.Response:
@@ -41,7 +44,8 @@ async def change(request: web.Request) -> web.Response:
     given = texts({name: value for name, value in body.items() if value is not None})
     checked = check_options(given.items(), longest=accounts.settings.limits.control.option_length)
     view = await accounts.change(request.match_info["name"], given, unset)
-    answer: JsonObject = {**account_json(view), "options": _options(view)["options"]}
+    shown = _options(view, await _running(request, view))
+    answer: JsonObject = {**account_json(view), "options": shown["options"]}
     if checked.ignored:
         answer["ignored"] = list(checked.ignored)
     if view.unit.has_process:
@@ -49,19 +53,47 @@ async def change(request: web.Request) -> web.Response:
     return json_response(answer)
 
 
-def _options(view: View) -> JsonObject:
+async def _running(request: web.Request, view: View) -> Told:
+    """Ask the account's program what it runs by."""
+    shared = context(request)
+    headers = shared.port_secrets.headers(view.instance, Scope.READ)
+    return await ask(shared.upstream, view, headers, shared.settings.limits, "/v1/options")
+
+
+def _options(view: View, told: Told) -> JsonObject:
     account = view.account
+    program = told.status or {}
+    running, decided = obj(program.get("options")), items(program.get("credentials"))
     found: JsonObject = {}
+    waiting: list[JsonValue] = []
     asked = {SAME.get(name, name) for name in account.parameters}
     for option in OPTIONS.values():
         if option.origin is Origin.IGNORED:
             continue
         value = account.options.get(option.name, option.default)
         origin = "request" if option.name in asked else "settings" if option.name in account.options else "default"
-        entry: JsonObject = {"value": _fit(option.name, value), "default": option.default, "from": origin}
+        value, in_force = presentable(option.name, _canonical(option, value)), running.get(option.name)
+        if option.name in decided:  # by a file of the admin's, also at the next start
+            value, origin = str(in_force), "credential"
+        entry: JsonObject = {"value": value, "in_force": in_force, "default": option.default, "from": origin}
         found[option.name] = entry
-    name: JsonValue = account.name.name
-    return {"account": name, "options": found, "limits": _limits(account.limits)}
+        if in_force is not None and in_force != value:
+            waiting.append(option.name)
+    return {
+        "account": account.name.name,
+        "options": found,
+        "limits": _limits(account.limits),
+        "waiting": waiting,
+        "program": told.reason or None,
+    }
+
+
+def _canonical(option: Option, value: str) -> str:
+    """Return a value as a program takes it: the admin's file may have it in another spelling."""
+    try:
+        return option.check(value)
+    except ValueError:
+        return value
 
 
 def _limits(given: Mapping[str, str]) -> JsonObject:
@@ -72,12 +104,3 @@ def _limits(given: Mapping[str, str]) -> JsonObject:
             default, origin = written(limit.default), "settings" if limit.name in given else "default"
             found[limit.name] = {"value": given.get(limit.name, default), "default": default, "from": origin}
     return found
-
-
-def _fit(name: str, value: str) -> str:
-    """Return a value fit for everybody's eyes."""
-    if name == "proxy":
-        return egress.shown(value)
-    if value.startswith(("http://", "https://")) and (urlsplit(value).query or "@" in value):
-        return redacted(value)
-    return value

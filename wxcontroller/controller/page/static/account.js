@@ -1,6 +1,7 @@
 // One account's own page: how it is, what can be done, and its tabs.
 
 import { act, isBusy, onBusy, possible } from "./actions.js";
+import { adviceOf } from "./advice.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { deliveriesTab } from "./deliveries.js";
 import { eventsTab } from "./events.js";
@@ -9,12 +10,18 @@ import { journalTab } from "./journal.js";
 import { loginView } from "./login-view.js";
 import { optionsTab } from "./options.js";
 import { peopleTab } from "./people.js";
-import { adviceOf, adviceTab, badge, desiredWord, isUp, reasonOf, unitWord } from "./states.js";
+import { badge, desiredWord, isUp, unitWords } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { setUpTabs } from "./tabs.js";
 import { ago, count, exactly, size } from "./words.js";
 
-const TABS = { events: eventsTab, people: peopleTab, deliveries: deliveriesTab, journal: journalTab, options: optionsTab };
+const TABS = {
+  events: eventsTab,
+  people: peopleTab,
+  deliveries: deliveriesTab,
+  journal: journalTab,
+  options: optionsTab,
+};
 const LOGGING_IN = new Set(["init", "loading", "scanning", "confirming", "updating"]);
 let name = null;
 let tab = "events";
@@ -67,7 +74,8 @@ function show() {
     setHidden(button, !can[button.dataset.action]);
     button.disabled = isBusy(name);
   }
-  if (focused?.parentElement === $("account-actions") && (focused.hidden || focused.disabled)) $("account-name").focus();
+  const lost = focused?.parentElement === $("account-actions") && (focused.hidden || focused.disabled);
+  if (lost) $("account-name").focus();
   if (!account) return;
   const [className, word] = badge(account);
   setClass($("account-state"), className);
@@ -79,13 +87,16 @@ function show() {
 }
 
 function showAdvice(account) {
-  const [advice, reason] = [adviceOf(account), reasonOf(account)];
-  const where = adviceTab(account);
-  const content = [advice, reason, where].filter(Boolean).join("\n");
-  setHidden($("account-advice"), !content);
-  if ($("account-advice").dataset.content === content) return;
-  $("account-advice").dataset.content = content;
-  $("account-advice").replaceChildren(advice ? h("p", {}, advice) : "", where ? wayTo(where) : "", reason ? h("p", {}, reason) : "");
+  const { text, tab: where, reason: why } = adviceOf(account);
+  const reason = text || !logsIn(account) ? why : ""; // else it stands beside the code
+  const place = $("account-advice");
+  const content = [text, reason, where].filter(Boolean).join("\n");
+  setHidden(place, !content);
+  if (place.dataset.content === content) return;
+  place.dataset.content = content;
+  place.replaceChildren(
+    ...[text && h("p", {}, text), where && wayTo(where), reason && h("p", {}, reason)].filter(Boolean),
+  );
 }
 
 function wayTo(where) {
@@ -97,8 +108,10 @@ function wayTo(where) {
   return button;
 }
 
+const logsIn = (account) => isUp(account) && LOGGING_IN.has(account.login_state);
+
 function showLogin(account) {
-  const wanted = isUp(account) && LOGGING_IN.has(account.login_state);
+  const wanted = logsIn(account);
   setHidden($("account-login"), !wanted);
   if (wanted && !endLogin) endLogin = loginView($("account-login"), name);
   if (!wanted && endLogin) {
@@ -110,7 +123,7 @@ function showLogin(account) {
 function showFacts(account) {
   const { activity } = account;
   const facts = [
-    ["unit", t("Unit"), account.unit.replace(/\.service$/, ""), `${unitWord(account)}${account.unit_sub ? ` (${account.unit_sub})` : ""}`],
+    ["unit", t("Unit"), account.unit.replace(/\.service$/, ""), unitWords(account)],
     ["desired", t("Desired"), desiredWord(account), ""],
     ["since", t("In this state since"), ago(account.since), exactly(account.since)],
     ["last", t("Last message"), ago(activity?.last_message), exactly(activity?.last_message)],

@@ -4,7 +4,9 @@ import { call, pathOf } from "./api.js";
 import { $ } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
+import { expectNothing, expectSoon, expectStart } from "./starting.js";
 import { isUp } from "./states.js";
+import { announce } from "./store.js";
 
 const busy = new Set();
 const watchers = new Set();
@@ -26,7 +28,9 @@ const ACTIONS = {
     done: (name) => t("{name} is logged out.", { name }),
     ask: (name) => ({
       title: t("Log out {name}?", { name }),
-      text: t("Its WeChat session is ended for good and the account is stopped. The next start needs a scan. Settings and messages stay."),
+      text: t(
+        "Its WeChat session is ended for good and the account is stopped. The next start needs a scan. Settings and messages stay.",
+      ),
       yes: t("Log out"),
     }),
   },
@@ -59,15 +63,20 @@ export function possible(account) {
 export async function act(name, action) {
   const { method, rest, done, ask } = ACTIONS[action];
   if (busy.has(name) || (ask && !(await confirmed(ask(name))))) return false;
+  const starts = action === "start" || action === "restart";
+  if (starts) expectStart(name);
   mark(name, true);
   try {
     await call(method, pathOf(name, rest));
+    if (starts) expectSoon(name, () => announce(name));
     tell(done(name));
     return true;
   } catch (problem) {
+    expectNothing(name);
     complain(problem);
     return false;
   } finally {
+    announce(name);
     mark(name, false);
   }
 }
@@ -86,7 +95,9 @@ function confirmed({ title, text, yes }) {
   $("confirm-yes").textContent = yes;
   dialog.returnValue = "no";
   dialog.showModal();
-  return new Promise((answer) => dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true }));
+  return new Promise((answer) => {
+    dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
+  });
 }
 
 export function setUpConfirm() {

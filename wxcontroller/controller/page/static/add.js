@@ -1,6 +1,7 @@
 // Adding an account: a few words, then its code to scan, in one dialog.
 
 import { act } from "./actions.js";
+import { hintOf } from "./advice.js";
 import { call } from "./api.js";
 import { $, setHidden } from "./dom.js";
 import { t } from "./i18n.js";
@@ -11,7 +12,7 @@ let end = () => {};
 
 export function openAdd() {
   $("add-form").reset();
-  explain($("add-problem"), null);
+  blame(null);
   setHidden($("add-form"), false);
   setHidden($("add-login"), true);
   $("add").showModal();
@@ -19,25 +20,48 @@ export function openAdd() {
 
 export function setUpAdd() {
   const form = $("add-form");
+  let adding = false;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (adding) return; // the button stays enabled: it may have the focus
+    adding = true;
     const options = Object.fromEntries([...new FormData(form)].map(([key, value]) => [key, value.trim()]));
     const { name } = options;
     delete options.name;
     for (const [key, value] of Object.entries(options)) if (!value) delete options[key];
-    form.querySelector(".main").disabled = true;
     try {
       const added = await call("POST", "v1/accounts", { json: { name, options } });
-      explain($("add-problem"), null);
+      blame(null);
       if ($("add").open) showLogin(added.name);
       act(added.name, "start");
     } catch (problem) {
-      explain($("add-problem"), problem);
+      blame(problem);
     } finally {
-      form.querySelector(".main").disabled = false;
+      adding = false;
     }
   });
   $("add").addEventListener("close", () => end());
+}
+
+const OF_THE_NAME = new Set(["bad-name", "account-exists"]);
+
+// Shows what is wrong, at the field that it is about, where the controller says so; null takes it away.
+function blame(problem) {
+  const { elements } = $("add-form");
+  for (const field of elements) {
+    if (field.dataset.hint) field.setAttribute("aria-describedby", field.dataset.hint);
+    field.removeAttribute("aria-invalid");
+  }
+  const [, option] = (problem?.code === "bad-option" && problem.message.match(/^option (\w+)/)) || [];
+  const field = problem && (OF_THE_NAME.has(problem.code) ? elements.name : elements.namedItem(option ?? ""));
+  const headline = option && field ? t("{field}: this can't be used.", { field: field.dataset.label }) : "";
+  explain($("add-problem"), problem, headline);
+  if (!field) return;
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", `add-problem ${field.dataset.hint ?? ""}`.trim());
+  const more = field.closest("details");
+  if (more) more.open = true;
+  field.focus();
 }
 
 function showLogin(name) {
@@ -47,7 +71,7 @@ function showLogin(name) {
   $("add-login-title").focus();
   const again = $("add-again");
   again.onclick = () => act(name, "start");
-  const stop = loginView($("add-login-view"), name, (account) => setHidden(again, account.login_state !== "parked"));
+  const stop = loginView($("add-login-view"), name, (account) => setHidden(again, !hintOf(account).bad));
   end = () => {
     stop();
     end = () => {};

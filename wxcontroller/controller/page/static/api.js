@@ -7,7 +7,8 @@ import { t } from "./i18n.js";
 const TOKEN = "wxcontroller-token";
 let token = sessionStorage.getItem(TOKEN);
 let askForToken = null;
-let asking = null;
+let admitted = false;
+let entering = null;
 
 export class Problem extends Error {
   constructor(code, message, remedy = "", status = 0) {
@@ -23,6 +24,7 @@ export function onTokenNeeded(ask) {
   askForToken = ask;
 }
 
+// Whether the reader is in by a token, which can be given back.
 export const signedIn = () => token !== null;
 
 export function signOut() {
@@ -57,7 +59,8 @@ export async function* stream(path, { signal, lastId } = {}) {
     for (const part of parts) {
       const event = { type: "message", data: "", id: "" };
       for (const line of part.split("\n")) {
-        const [name, content] = [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).replace(/^ /, "")];
+        const colon = line.indexOf(":");
+        const [name, content] = [line.slice(0, colon), line.slice(colon + 1).replace(/^ /, "")];
         if (name === "event") event.type = content;
         else if (name === "data") event.data += content;
         else if (name === "id") event.id = content;
@@ -69,16 +72,27 @@ export async function* stream(path, { signal, lastId } = {}) {
 
 async function request(method, path, { json, form, headers = {}, signal } = {}) {
   for (;;) {
+    // Several calls may find out at once: one of them asks.
+    if (!admitted) await (entering ??= enter().finally(() => (entering = null)));
     const sent = token;
     const response = await send(method, path, { json, form, headers, signal }, sent);
     if (response.status === 401 && askForToken) {
-      // Several calls may find out at once: one of them asks.
-      if (sent === token) asking ??= ask(sent !== null);
-      await asking;
+      if (sent === token) admitted = false; // it has been revoked since
       continue;
     }
     if (!response.ok) throw await problemOf(response);
     return response;
+  }
+}
+
+// Asks whether a token is needed and this one good: a call that is refused is in the browser's console as a failure.
+async function enter() {
+  while (!admitted) {
+    const response = await send("GET", "v1/access", {}, token);
+    if (!response.ok) throw await problemOf(response);
+    const { accepted } = await response.json();
+    if (accepted || !askForToken) admitted = true;
+    else await ask(token !== null);
   }
 }
 
@@ -90,17 +104,14 @@ async function send(method, path, { json, form, headers, signal }, sent) {
     return await fetch(path, { method, body, signal, cache: "no-store", headers: { ...kind, ...headers, ...who } });
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
-    throw new Problem("unreachable", t("The controller does not answer."), t("Is it running? systemctl status wxcontroller"));
+    const remedy = t("Is it running? systemctl status wxcontroller");
+    throw new Problem("unreachable", t("The controller does not answer."), remedy);
   }
 }
 
 async function ask(refused) {
-  try {
-    token = await askForToken(refused);
-    sessionStorage.setItem(TOKEN, token);
-  } finally {
-    asking = null;
-  }
+  token = await askForToken(refused);
+  sessionStorage.setItem(TOKEN, token);
 }
 
 async function problemOf(response) {

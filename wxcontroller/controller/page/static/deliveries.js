@@ -2,29 +2,20 @@
 
 import { call, pathOf } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
+import { inWords } from "./failures.js";
+import { reportWord } from "./happenings.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 import { say } from "./said.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
-import { exactly, inWords, moment } from "./words.js";
+import { exactly, moment } from "./words.js";
 
 const MOST = 100;
 const STATES = {
   held: () => ["busy", t("its media is being fetched")],
   pending: () => ["attention", t("waits")],
   dead: () => ["bad", t("dead letter")],
-};
-
-// What is reported most; other types are shown by their names, as reports have them.
-const TYPES = {
-  friend_message: () => t("Message of a friend"),
-  group_message: () => t("Message in a group"),
-  login: () => t("Login"),
-  state_change: () => t("Another state"),
-  input_qrcode: () => t("QR code"),
-  friend_request: () => t("Friend request"),
-  stop: () => t("Stopped"),
 };
 
 export function deliveriesTab(name) {
@@ -48,22 +39,26 @@ export function deliveriesTab(name) {
     const words = to
       ? t("Waiting: {pending}, dead letters: {dead}. They go to {to}", { to, pending: pending + held, dead })
       : t("The account has no webhook: nothing is delivered.");
-    setText($("deliveries-note"), error && pending ? `${t("Last failure: {error}", { error: say(error) })} · ${words}` : words);
+    const failure = error && pending ? t("Last failure: {error}", { error: say(error) }) : "";
+    setText($("deliveries-note"), [failure, words].filter(Boolean).join(" · "));
     setHidden($("replay-dead"), !dead);
     $("deliveries").replaceChildren(...deliveries.map(item));
   }
 
-  function item({ id, time, type, state, attempts, last_error: error }) {
+  function item({ id, time, type, state, attempts, next_at: next, last_error: error }) {
     const [tone, word] = STATES[state]?.() ?? ["off", state];
-    const again = h("button", { type: "button", "data-action": "replay" }, t("Send again"));
+    // What was never tried is not sent again, and comes by itself.
+    const again = h("button", { type: "button", "data-action": "replay", hidden: !attempts }, t("Send again"));
     again.addEventListener("click", () => replay({ ids: [id] }, again));
+    const tried = attempts ? t("Tries: {n}", { n: attempts }) : t("Not tried yet");
+    const later = next ? t("next try: {when}", { when: moment(next) }) : "";
     return h(
       "li",
       {},
       h("time", { title: exactly(time) }, moment(time)),
-      h("span", { className: "what" }, TYPES[type]?.() ?? type, " ", h("span", { className: `state ${tone}` }, word)),
+      h("span", { className: "what" }, reportWord(type), " ", h("span", { className: `state ${tone}` }, word)),
       again,
-      h("small", {}, [t("Tries: {n}", { n: attempts }), say(error)].filter(Boolean).join(" · ")),
+      h("small", {}, [tried, say(error), later].filter(Boolean).join(" · ")),
     );
   }
 
@@ -87,8 +82,8 @@ export function deliveriesTab(name) {
   // The stream tells that there is something new; what it is is asked for.
   const stop = listen(({ names }) => {
     if (!names.has(name) || counts === null) return;
-    const { undelivered, dead } = accounts.get(name).activity ?? {};
-    const now = `${undelivered} ${dead}`;
+    const { undelivered, dead, tries } = accounts.get(name).activity ?? {};
+    const now = `${undelivered} ${dead} ${tries}`;
     if (now !== counts && isUp(accounts.get(name))) load();
     counts = now;
   });

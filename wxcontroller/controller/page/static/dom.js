@@ -2,7 +2,8 @@
 
 export const $ = (id) => document.getElementById(id);
 
-// h("td", { className: "number", "data-x": 1 }, "text", element, …): properties by name, attributes with a dash or role.
+// h("td", { className: "number", "data-x": 1 }, "text", element, …): properties by name, attributes by a dash in it
+// (and role).
 export function h(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

@@ -2,12 +2,14 @@
 
 import { call, pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
+import { inWords } from "./failures.js";
 import { followed } from "./following.js";
+import { happening, kindWord } from "./happenings.js";
 import { t } from "./i18n.js";
 import { say } from "./said.js";
-import { DOWN, isUp, stateWord } from "./states.js";
+import { DOWN, isUp } from "./states.js";
 import { accounts, once } from "./store.js";
-import { exactly, inWords, moment } from "./words.js";
+import { exactly, moment } from "./words.js";
 
 const HISTORY = 50;
 const MOST = 200;
@@ -54,7 +56,8 @@ export function eventsTab(name) {
   }
 
   $("events").replaceChildren();
-  setText($("events-note"), isUp(accounts.get(name) ?? DOWN) ? t("Loading…") : t("What was before is told once the account runs."));
+  const up = isUp(accounts.get(name) ?? DOWN);
+  setText($("events-note"), up ? t("Loading…") : t("What was before is told once the account runs."));
   $("show-texts").checked = false;
   const toggle = () => $("events").classList.toggle("open", $("show-texts").checked);
   toggle();
@@ -67,30 +70,11 @@ export function eventsTab(name) {
 }
 
 function line({ seq, time, report }) {
-  const item = h("li", {}, h("time", { title: exactly(time) }, moment(time)), ...(report.post_type === "event" ? happening(report) : message(report)));
+  const isEvent = report.post_type === "event";
+  const content = isEvent ? [h("span", { className: "what" }, happening(report))] : message(report);
+  const item = h("li", {}, h("time", { title: exactly(time) }, moment(time)), ...content);
   item.dataset.seq = seq;
   return item;
-}
-
-const HAPPENINGS = {
-  login: ([how]) => ({ 1: t("Logged in by a scan"), 0: t("Logged in by the stored session"), "-1": t("WeChat refused the login") })[how],
-  stop: () => t("Stopped"),
-  state_change: ([from, to]) => t("State: {from} → {to}", { from: stateWord(from), to: stateWord(to) }),
-  input_qrcode: () => t("A QR code was shown"),
-  new_friend: ([who]) => t("New friend: {who}", { who: nameOf(who) }),
-  lose_friend: ([who]) => t("Friend lost: {who}", { who: nameOf(who) }),
-  new_group: ([which]) => t("New group: {which}", { which: nameOf(which) }),
-  lose_group: ([which]) => t("Group left: {which}", { which: nameOf(which) }),
-  new_group_member: ([who, which]) => t("{who} joined {which}", { who: nameOf(who), which: nameOf(which) }),
-  lose_group_member: ([who, which]) => t("{who} left {which}", { who: nameOf(who), which: nameOf(which) }),
-  friend_request: ([, who]) => t("{who} wants to be a friend", { who }),
-};
-
-const nameOf = (one) => one?.displayname || one?.name || "?";
-
-function happening({ event, params }) {
-  const words = HAPPENINGS[event]?.(params ?? []) ?? t("Event: {event}", { event });
-  return [h("span", { className: "what" }, words)];
 }
 
 function message(report) {
@@ -98,13 +82,16 @@ function message(report) {
   const where = report.group_id ? report.group : "";
   const who = sent ? where || report.receiver : [report.sender, where].filter(Boolean).join(" @ ");
   const failed = sent && report.code !== "" && report.code !== undefined;
+  const why = report.info ? t("Not sent: {why}", { why: say(report.info) }) : t("not sent");
+  const way = h("span", { className: "unseen" }, sent ? t("sent to") : t("received from"), " ");
+  const kind = kindWord(report.format);
   const head = h(
     "span",
     { className: "what" },
-    h("b", {}, sent ? "→ " : "← ", h("span", { className: "unseen" }, sent ? t("sent to") : t("received from"), " ")),
+    h("b", {}, sent ? "→ " : "← ", way),
     who ?? "",
-    report.format && report.format !== "text" ? h("small", { className: "kind" }, ` ${report.format}`) : "",
-    failed ? h("small", { className: "bad" }, ` ${report.info ? t("Not sent: {why}", { why: say(report.info) }) : t("not sent")}`) : "",
+    kind && h("small", { className: "kind" }, ` ${kind}`),
+    failed ? h("small", { className: "bad" }, ` ${why}`) : "",
   );
   const text = h("span", { className: "text" }, report.content ?? "");
   const open = h("button", { type: "button", className: "plain", "aria-expanded": "false" }, t("Show text"));

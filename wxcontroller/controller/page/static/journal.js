@@ -2,9 +2,10 @@
 
 import { pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
+import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { t } from "./i18n.js";
-import { exactly, inWords, moment } from "./words.js";
+import { exactly, moment } from "./words.js";
 
 const LINES = 200;
 const NEAR = 40;
@@ -35,8 +36,13 @@ export function journalTab(name) {
   }
 
   function note() {
-    const lines = place.children.length;
-    setText($("journal-note"), lines ? t("The last {n} lines; new ones appear as they are written.", { n: lines }) : t("The journal has no line of this account."));
+    const n = place.children.length;
+    setText(
+      $("journal-note"),
+      n
+        ? t("The last {n} lines; new ones appear as they are written.", { n })
+        : t("The journal has no line of this account."),
+    );
   }
 
   function explain(problem) {
@@ -50,5 +56,6 @@ export function journalTab(name) {
 }
 
 function item({ time, priority, message }) {
-  return h("li", { className: TONES[priority] ?? "" }, h("time", { title: exactly(time) }, moment(time)), " ", message);
+  const when = h("time", { title: exactly(time) }, moment(time));
+  return h("li", { className: TONES[priority] ?? "" }, when, " ", message);
 }

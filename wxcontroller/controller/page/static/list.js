@@ -55,8 +55,8 @@ function refresh() {
   let visible = 0;
   for (const row of rows.values()) {
     counts.all++;
-    counts[row.group]++;
-    const fits = (shown === "all" || row.group === shown) && row.key.includes(wanted);
+    for (const group of row.groups) counts[group]++;
+    const fits = (shown === "all" || row.groups.has(shown)) && row.key.includes(wanted);
     setHidden(row.element, !fits);
     if (fits) visible++;
   }

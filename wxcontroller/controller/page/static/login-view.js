@@ -1,11 +1,11 @@
 // Getting an account logged in: the code to scan, renewed when it expires, and the steps as the phone takes them.
 
+import { hintOf } from "./advice.js";
 import { picture, pathOf } from "./api.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain } from "./notices.js";
-import { say, sentence } from "./said.js";
-import { adviceOf, isUp, reasonOf } from "./states.js";
+import { isUp } from "./states.js";
 import { accounts, listen } from "./store.js";
 
 const STEPS = [
@@ -32,10 +32,10 @@ export function loginView(place, name, changed = () => {}) {
   async function draw(account) {
     const now = account.qrcode ? `${account.pid}-${account.qrcode_number}` : "";
     setHidden(frame, !now);
+    setClass(frame, account.login_state === "confirming" ? "code used" : "code");
     if (now === version) return;
     version = now;
     if (!now) return;
-    setClass(frame, "code fresh");
     try {
       const blob = await code(name);
       if (ended || version !== now) return;
@@ -60,8 +60,9 @@ export function loginView(place, name, changed = () => {}) {
       if (index === at) step.setAttribute("aria-current", "step");
       else step.removeAttribute("aria-current");
     });
-    setText(hint, hintOf(account, up));
-    setClass(hint, account.login_state === "parked" || (!up && account.desired === "started") ? "bad" : "faint");
+    const { text, bad } = hintOf(account);
+    setText(hint, text);
+    setClass(hint, bad ? "hint bad" : "hint faint");
     draw(account);
     changed(account);
   }
@@ -83,27 +84,6 @@ async function code(name) {
   } catch (problem) {
     if (problem.code !== "no-qrcode" || !accounts.get(name)?.qrcode) throw problem;
     return picture(`openwx/get_qrcode?client=${encodeURIComponent(name)}`);
-  }
-}
-
-function hintOf(account, up) {
-  if (!up) return account.desired === "started" ? adviceOf(account) : t("It is stopped.");
-  switch (account.login_state) {
-    case "scanning":
-      // Why another scan is needed, and the number that wxctl and the journal say.
-      return [reasonOf(account), sentence(say(account.status)), t("A code is good for some minutes; a new one comes by itself.")]
-        .filter(Boolean)
-        .join(" · ");
-    case "confirming":
-      return t("Scanned. Tap Log in on the phone.");
-    case "updating":
-      return t("Logged in. People and groups are being loaded.");
-    case "running":
-      return t("Logged in as {user}. Done.", { user: account.user?.name ?? account.name });
-    case "parked":
-      return reasonOf(account);
-    default:
-      return account.reason ? reasonOf(account) : t("One moment…");
   }
 }
 

@@ -5,13 +5,13 @@ import { setUpConfirm } from "./actions.js";
 import { openAdd, setUpAdd } from "./add.js";
 import { signedIn } from "./api.js";
 import { $, setHidden, setText } from "./dom.js";
+import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
 import { setUpList } from "./list.js";
 import { setUpLogin } from "./login.js";
-import { bringBack } from "./notices.js";
+import { bringBack, cured } from "./notices.js";
 import { follow } from "./store.js";
 import { setUpSwitches } from "./switches.js";
-import { inWords } from "./words.js";
 
 let signingIn = false;
 let known = false;
@@ -45,8 +45,10 @@ function connection(problem) {
     known = true;
     route();
   }
+  if (!problem) cured("unreachable");
   setHidden($("connection"), !problem);
-  setText($("connection"), problem ? `${inWords(problem)} ${t("What is shown may be old; trying again…")}`.trim() : "");
+  const text = problem ? `${inWords(problem)} ${t("What is shown may be old; trying again…")}` : "";
+  setText($("connection"), text.trim());
 }
 
 setUpConfirm();

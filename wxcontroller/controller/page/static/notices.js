@@ -1,19 +1,25 @@
-// Telling people what went wrong (and stays until closed) or right (and is spoken, and goes by itself).
+// Telling people what went wrong (and stays until closed, or cured) or right (and is spoken, and goes by itself).
 
 import { $, h } from "./dom.js";
+import { wordsOf } from "./failures.js";
 import { t } from "./i18n.js";
-import { wordsOf } from "./words.js";
 
 const MOST = 3;
 const SECONDS = 5;
 
 export function complain(problem) {
   const { headline, remedy, details } = wordsOf(problem);
-  const close = h("button", { type: "button", className: "plain close", "aria-label": t("Close"), textContent: "×" });
-  const text = h("div", {}, h("strong", {}, headline), remedy ? h("p", {}, remedy) : "", details ? h("small", {}, details) : "");
-  const notice = h("div", { className: "notice bad" }, text, close);
+  const close = h("button", { type: "button", className: "plain close", "aria-label": t("Close") }, "×");
+  const parts = [h("strong", {}, headline), remedy && h("p", {}, remedy), details && h("small", {}, details)];
+  const text = h("div", {}, ...parts);
+  const notice = h("div", { className: "notice bad", "data-code": problem.code ?? "" }, text, close);
   close.addEventListener("click", () => notice.remove());
   place(notice);
+}
+
+// Takes away what was told of a failure that is over by itself.
+export function cured(code) {
+  for (const each of document.querySelectorAll(`#notices [data-code="${code}"]`)) each.remove();
 }
 
 export function tell(text) {
@@ -37,11 +43,10 @@ export function bringBack() {
   if (!document.querySelector("dialog[open]")) document.body.append($("notices"));
 }
 
-// Shows a problem inside a form; null takes it away.
-export function explain(element, problem) {
+// Shows a problem inside a form, under another headline where the form knows a better one; null takes it away.
+export function explain(element, problem, headline = "") {
   const words = problem && wordsOf(problem);
-  element.replaceChildren(
-    ...(words ? [words.headline, words.remedy, words.details].filter(Boolean).map((each) => h("span", {}, each)) : []),
-  );
+  const lines = words ? [headline || words.headline, words.remedy, words.details].filter(Boolean) : [];
+  element.replaceChildren(...lines.map((each) => h("span", {}, each)));
   element.hidden = !problem;
 }

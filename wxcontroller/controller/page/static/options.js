@@ -1,14 +1,16 @@
-// The options an account runs by, and where each comes from.
+// The options of an account, where each comes from, and which of them wait for a restart.
 
 import { call, pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
+import { inWords } from "./failures.js";
 import { meanings, t } from "./i18n.js";
 import { sentence } from "./said.js";
-import { inWords } from "./words.js";
+import { accounts, listen } from "./store.js";
 
 const ORIGINS = {
   request: () => t("stored with the account"),
   settings: () => t("from the settings"),
+  credential: () => t("by a credential"),
   default: () => t("default"),
 };
 
@@ -16,22 +18,31 @@ export function optionsTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
   let found = [];
+  let waiting = new Set();
 
   function show() {
     const all = $("all-options").checked;
-    const chosen = found.filter(([, { from }]) => all || from !== "default");
-    setText($("options-note"), chosen.length ? "" : t("All options have their defaults."));
-    $("options").replaceChildren(
-      ...chosen.map(([option, { value, from }]) =>
-        h("div", {}, h("dt", {}, option), h("dd", {}, h("code", {}, value === "" ? "–" : value), h("small", {}, (ORIGINS[from] ?? (() => from))())), h("dd", { className: "meaning" }, sentence(meanings[option] ?? ""))),
-      ),
-    );
+    const chosen = found.filter(([option, { from }]) => all || from !== "default" || waiting.has(option));
+    const note = waiting.size
+      ? t("{n} of them wait for a restart.", { n: waiting.size })
+      : t("All options have their defaults.");
+    setText($("options-note"), waiting.size || !chosen.length ? note : "");
+    $("options").replaceChildren(...chosen.map(item));
+  }
+
+  function item([option, { value, in_force: now, from }]) {
+    const origin = h("small", {}, (ORIGINS[from] ?? (() => from))());
+    const meaning = h("dd", { className: "meaning" }, sentence(meanings[option] ?? ""));
+    if (!waiting.has(option)) return h("div", {}, h("dt", {}, option), h("dd", {}, shown(value), origin), meaning);
+    const then = h("span", { className: "state attention" }, t("after a restart:"), " ", shown(value));
+    return h("div", { "data-waits": option }, h("dt", {}, option), h("dd", {}, shown(now), then, origin), meaning);
   }
 
   async function load() {
     try {
-      const { options } = await call("GET", pathOf(name, "options"), { signal });
-      found = Object.entries(options).sort(([one], [other]) => (one < other ? -1 : 1));
+      const answer = await call("GET", pathOf(name, "options"), { signal });
+      found = Object.entries(answer.options).sort(([one], [other]) => (one < other ? -1 : 1));
+      waiting = new Set(answer.waiting);
       show();
     } catch (problem) {
       if (problem.name === "AbortError") return;
@@ -43,6 +54,19 @@ export function optionsTab(name) {
   setText($("options-note"), t("Loading…"));
   $("all-options").checked = false;
   $("all-options").addEventListener("change", show, { signal });
+  // Another process runs by other options, and begins to tell some time after it has begun.
+  const told = () => `${accounts.get(name)?.pid} ${Boolean(accounts.get(name)?.activity)}`;
+  let seen = told();
+  const stop = listen(() => {
+    if (told() === seen) return;
+    seen = told();
+    load();
+  });
   load();
-  return () => ending.abort();
+  return () => {
+    ending.abort();
+    stop();
+  };
 }
+
+const shown = (value) => h("code", {}, value === "" ? "–" : value);

@@ -1,11 +1,11 @@
 // One account's line in the list: made once, then changed where it differs.
 
 import { act, isBusy, possible } from "./actions.js";
+import { reasonOf } from "./advice.js";
 import { h, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { openScan } from "./login-view.js";
-import { say } from "./said.js";
-import { badge, desiredWord, groupOf, reasonOf, unitWord } from "./states.js";
+import { badge, desiredWord, groupsOf, unitWord, webhookFailure } from "./states.js";
 import { ago, count, exactly, size } from "./words.js";
 
 export function rowOf(account) {
@@ -27,7 +27,8 @@ export function rowOf(account) {
     stop: button("stop", t("Stop")),
     restart: button("restart", t("Restart")),
   };
-  const cell = (label, className, ...children) => h("td", { role: "cell", className, "data-label": label }, ...children);
+  const cell = (label, className, ...children) =>
+    h("td", { role: "cell", className, "data-label": label }, ...children);
   const element = h(
     "tr",
     { role: "row" },
@@ -42,7 +43,7 @@ export function rowOf(account) {
     h("td", { role: "cell", className: "actions" }, ...Object.values(buttons)),
   );
   element.dataset.account = account.name;
-  const row = { element, account, key: searchKey(account), group: "", update, tick, touch };
+  const row = { element, account, key: searchKey(account), groups: new Set(), update, tick, touch };
 
   function button(action, text, className = "") {
     const made = h("button", { type: "button", className, textContent: text, "data-action": action });
@@ -54,7 +55,7 @@ export function rowOf(account) {
   function update(now) {
     row.account = now;
     row.key = searchKey(now);
-    row.group = groupOf(now);
+    row.groups = groupsOf(now);
     setText(link, now.name);
     setText(user, now.user?.name ?? (now.instance === now.name ? "" : now.instance));
     const [className, word] = badge(now);
@@ -63,14 +64,13 @@ export function rowOf(account) {
     setText(reason, reasonOf(now));
     setText(unit, unitWord(now));
     setText(desired, desiredWord(now));
-    const { queued: waiting, undelivered: late, dead: lost, memory: bytes, delivery_error: error } = now.activity ?? {};
+    const { queued: waiting, undelivered: late, dead: lost, memory: bytes } = now.activity ?? {};
     setText(queued, count(waiting));
     setText(undelivered, count(late));
-    setClass(undelivered, error ? "late" : "");
-    undelivered.title = error ? say(error) : "";
     setText(dead, lost ? t("{n} dead", { n: lost }) : "");
     setText(memory, size(bytes));
     setClass(queued.parentElement, waiting ? "number" : "number none");
+    setClass(undelivered, webhookFailure(now) ? "attention" : "");
     setClass(undelivered.parentElement, late || lost ? "number" : "number none");
     setClass(memory.parentElement, bytes ? "number" : "number none");
     tick();
@@ -90,7 +90,8 @@ export function rowOf(account) {
 
   // A button that goes away under the keyboard hands the focus to its neighbour.
   function touch() {
-    const can = { ...possible(row.account), scan: row.account.qrcode };
+    // A code that was scanned is good for nothing any more: what is left is done on the phone.
+    const can = { ...possible(row.account), scan: row.account.qrcode && row.account.login_state !== "confirming" };
     const focused = Object.values(buttons).find((each) => each === document.activeElement);
     for (const [action, each] of Object.entries(buttons)) {
       setHidden(each, !can[action]);

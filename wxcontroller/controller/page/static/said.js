@@ -1,5 +1,5 @@
-// What the controller and the accounts' programs say, in the reader's language. They say it in English; the catalog has
-// their sentences, {1} and {2} standing for values. What it lacks is shown as it came, so that nothing is lost.
+// What the controller and the accounts' programs say, in the reader's language. They say it in English; the catalog
+// has their sentences, {1} and {2} standing for values. What it lacks is shown as it came, so that nothing is lost.
 
 import { said } from "./i18n.js";
 
@@ -47,7 +47,8 @@ function* parted(text) {
     if (text.split(joint).length > MOST_PARTS) continue; // nothing of ours
     for (let at = text.indexOf(joint); at >= 0; at = text.indexOf(joint, at + 1)) {
       const [before, after] = [say(text.slice(0, at)), say(text.slice(at + joint.length))];
-      if (before.length + joint.length + after.length !== text.length || !text.endsWith(after)) yield before + translated + after;
+      const unchanged = before.length + joint.length + after.length === text.length && text.endsWith(after);
+      if (!unchanged) yield before + translated + after;
     }
   }
 }
@@ -59,4 +60,5 @@ function best(ways) {
 }
 
 // With a capital, where it begins with a common word.
-export const sentence = (text) => text.replace(/^(?!system|wxctl |journalctl )[a-z](?=[a-z']* )/, (letter) => letter.toUpperCase());
+export const sentence = (text) =>
+  text.replace(/^(?!system|wxctl |journalctl )[a-z](?=[a-z']* )/, (letter) => letter.toUpperCase());

@@ -1,6 +1,7 @@
 // All accounts as they are now: filled by one stream, told to whoever listens. Not connected while nobody looks.
 
 import { Problem, stream } from "./api.js";
+import { expectSoon } from "./starting.js";
 
 export const accounts = new Map();
 const listeners = new Set();
@@ -16,13 +17,26 @@ export function listen(listener) {
 function take({ accounts: rows, gone, all }) {
   const before = all ? new Set(accounts.keys()) : new Set();
   for (const row of rows) {
-    accounts.set(row.name, row);
+    const { name, desired } = row;
+    const known = accounts.get(name);
+    // All rows at once are how things stand; one that comes, or is wanted now, has just been started.
+    const newly = known ? known.desired !== "started" : !all;
+    if (newly && desired === "started") expectSoon(name, () => announce(name));
+    accounts.set(name, row);
     before.delete(row.name);
   }
   const left = [...before, ...gone];
   for (const name of left) accounts.delete(name);
-  const change = { names: new Set(rows.map((row) => row.name)), gone: left, all: all === true };
+  tell({ names: new Set(rows.map((row) => row.name)), gone: left, all: all === true });
+}
+
+function tell(change) {
   for (const listener of [...listeners]) listener(change);
+}
+
+// Has an account shown anew of which the page itself knows something else now.
+export function announce(name) {
+  if (accounts.has(name)) tell({ names: new Set([name]), gone: [], all: false });
 }
 
 // Calls work() once an account fits, now or later; returns how to stop waiting.
@@ -57,8 +71,7 @@ export async function follow(say) {
         good = Date.now();
         if (type === "accounts") take(data);
         if (type === "accounts" || type === "heartbeat") say(null);
-        if (type === "trouble" && data.error) say(new Problem("", data.error.message, data.error.remedy));
-        if (type === "trouble" && !data.error) say(null);
+        if (type === "trouble") say(data.error ? problemOf(data.error) : null);
       }
       // A controller that is restarted ends its streams, and is back before anybody needs to know.
       failures++;
@@ -71,9 +84,12 @@ export async function follow(say) {
     } finally {
       document.removeEventListener("visibilitychange", hide);
     }
-    if (!document.hidden) await new Promise((done) => setTimeout(done, PAUSES[Math.min(failures, PAUSES.length - 1)]));
+    const pause = PAUSES[Math.min(failures, PAUSES.length - 1)];
+    if (!document.hidden) await new Promise((done) => setTimeout(done, pause));
   }
 }
+
+const problemOf = ({ code, message, remedy }) => new Problem(code, message, remedy);
 
 export async function untilVisible() {
   while (document.hidden) {

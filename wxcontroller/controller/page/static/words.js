@@ -1,7 +1,6 @@
-// Times, sizes and failures in words.
+// Times and sizes in words.
 
 import { language, t } from "./i18n.js";
-import { say, sentence } from "./said.js";
 
 const hours = { hourCycle: "h23" };
 const clock = new Intl.DateTimeFormat(language, { ...hours, timeStyle: "medium" });
@@ -32,43 +31,3 @@ export function size(bytes) {
 }
 
 export const count = (number) => (number === null || number === undefined ? "–" : String(number));
-
-// A failure in the reader's words: what the code means and what to do, then what the controller said; without a code
-// that is known here, what it said alone.
-const FAILURES = {
-  "bad-name": () => [t("This name can't be used."), t("Letters and digits of any script, spaces inside, _ . - @; up to 64 characters.")],
-  "account-exists": () => [t("There is an account of this name already."), t("Choose another name.")],
-  "bad-option": () => [t("Something that was entered can't be used."), ""],
-  "unknown-account": () => [t("There is no such account."), t("It may have been removed.")],
-  "not-running": () => [t("The account does not run."), t("Start it first.")],
-  "not-answering": () => [t("The account's program does not answer."), t("Look into its journal; a restart may help.")],
-  "max-clients": () => [t("No more accounts may run at a time."), t("Stop one, or raise max_clients in the settings.")],
-  "no-port": () => [t("No port is left for another account."), t("Remove one, or widen the range of ports in the settings.")],
-  "unit-failed": () => [t("systemd did not do it."), t("The journal of the account says why.")],
-  "no-qrcode": () => [t("There is no code to scan at the moment."), ""],
-  "not-allowed": () => [t("Your token does not allow this."), t("Root can make one with a wider scope: wxctl token create")],
-  "no-webhook": () => [t("The account has no webhook."), t("Start it with one: wxctl start NAME --post-api URL")],
-  "too-many-readers": () => [t("Too many pages are open."), t("Close some.")],
-  "not-sent": () => [t("It was not sent."), ""],
-  queued: () => [t("It waits to be sent."), t("The list of events tells when it is.")],
-  unsure: () => [t("Nobody knows whether it was sent."), t("Look on the phone before you send it again.")],
-  disk: () => [t("The disk can't be written."), t("Free some space on /var.")],
-  "no-journal": () => [t("The journal can't be read."), ""],
-};
-
-export function wordsOf({ code, message, remedy }) {
-  const ours = FAILURES[code]?.();
-  const [said, todo] = [say(message), say(remedy)];
-  if (!ours) return { headline: sentence(said), remedy: sentence(todo), details: "" };
-  return { headline: ours[0], remedy: ours[1], details: [said, todo].filter(Boolean).join(" · ") };
-}
-
-const CHINESE = language.startsWith("zh");
-
-// All of that in one line, each with its full stop.
-export const inWords = (problem) => Object.values(wordsOf(problem)).filter(Boolean).map(closed).join(CHINESE ? "" : " ");
-
-function closed(text) {
-  if (/[.!?…。！？]$/.test(text)) return text;
-  return text + (CHINESE ? "。" : ".");
-}

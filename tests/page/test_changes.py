@@ -1,0 +1,237 @@
+"""What the page shows while things change: starts, scans, people, webhooks and options."""
+
+from collections.abc import Iterator
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.page.browser import Browser
+from tests.system.actors import Caller, Phone, Webhook, log_in
+from tests.system.host import Host
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+# What is said in red, from now on, in an element.
+LISTEN = """
+const place = document.querySelector(arguments[0]);
+window.alarms = [];
+new MutationObserver(() => {
+  for (const each of place.querySelectorAll(".bad")) {
+    if (each.checkVisibility() && each.textContent) window.alarms.push(each.textContent);
+  }
+}).observe(place, { subtree: true, childList: true, characterData: true, attributes: true });
+"""
+
+
+@pytest.fixture(scope="module")
+def uin(phone: Phone, address: str) -> str:
+    return phone.account("小红", friends=8, groups=2)
+
+
+@pytest.fixture(scope="module")
+def alice(host: Host, caller: Caller, phone: Phone, uin: str) -> Iterator[str]:
+    """An account that runs, with a webhook that works."""
+    with Webhook(host) as hook:
+        log_in(caller, phone, "alice", uin, post_api=hook.address)
+        yield "alice"
+
+
+def test_no_alarm_while_an_account_begins(browser: Browser, caller: Caller) -> None:
+    browser.open()
+    browser.click("#open-add, #empty-add")
+    for number in range(3):
+        if number:
+            browser.click("#open-add")
+        browser.script(LISTEN, "body")
+        browser.type("#add [name=name]", f"begins-{number}")
+        browser.click("#add-form .main")
+        browser.until(lambda: browser.script("return document.querySelector('#add img')?.naturalWidth > 0"), "a code")
+        assert browser.script("return window.alarms") == []
+        assert "QR code 1 of 10" in browser.text("#add .hint")
+        browser.click("#add-login [data-close]")
+    browser.click("#rows [data-account=begins-0] [data-action=stop]")
+    browser.find("#rows [data-account=begins-0] .state.off")
+    browser.click("#rows [data-account=begins-0] [data-action=start]")
+    browser.find("#rows [data-account=begins-0] .state.attention")
+    browser.click("#rows [data-account=begins-0] [data-action=restart]")
+    browser.find("#notices .good")
+    browser.find("#rows [data-account=begins-0] .state.attention")
+    assert browser.script("return window.alarms") == []
+    for number in range(3):
+        caller.v1("DELETE", f"/accounts/begins-{number}")
+
+
+def test_what_ends_is_told_at_once(browser: Browser, host: Host, caller: Caller) -> None:
+    caller.openwx("start_client", client="ends")
+    browser.open()
+    browser.find("#rows [data-account=ends] .state.attention")
+    host.run("systemctl", "stop", "wxclient@ends")
+    browser.find("#rows [data-account=ends] .state.bad", "Down")
+    caller.v1("DELETE", "/accounts/ends")
+
+
+def test_a_code_that_was_scanned_is_good_for_nothing_more(browser: Browser, caller: Caller, phone: Phone) -> None:
+    other = phone.account("小明", friends=2, groups=0)
+    caller.openwx("start_client", client="scans")
+    browser.open()
+    browser.click("#rows [data-account=scans] [data-action=scan]")
+    browser.find("#scan .code")
+    uuid = phone.login_of(caller.v1("GET", "/accounts/scans/qr")[1]["link"])
+    phone.scan(uuid, other)
+    browser.find("#scan .code.used")
+    browser.find("#scan .hint", "Tap Log in on the phone")
+    browser.picture("scan-used")
+    browser.click("#scan [data-close]")
+    browser.gone("#rows [data-account=scans] [data-action=scan]")
+    phone.confirm(uuid)
+    browser.find("#rows [data-account=scans] .state.good")
+    caller.v1("DELETE", "/accounts/scans")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_a_login_that_is_refused_says_so_beside_the_new_code(
+    browser: Browser, caller: Caller, phone: Phone, language: str
+) -> None:
+    other = phone.account("小刚", friends=2, groups=0, web_login="refused")
+    name = f"refused-{language.lower()}"
+    caller.openwx("start_client", client=name)
+    browser.open(f"#/a/{name}")
+    browser.find("#account-login .code")
+    uuid = phone.login_of(caller.v1("GET", f"/accounts/{name}/qr")[1]["link"])
+    phone.scan(uuid, other)
+    phone.confirm(uuid)
+    assert "1203" in browser.find("#account-login .hint", "1203").text
+    browser.picture(f"{language.lower()}-refused")
+    caller.v1("DELETE", f"/accounts/{name}")
+
+
+def test_people_come_and_go_without_a_reload(
+    browser: Browser, caller: Caller, phone: Phone, alice: str, uin: str
+) -> None:
+    browser.open(f"#/a/{alice}")
+    browser.click("#tab-people")
+    browser.find("#people li")
+    before = len(browser.driver.find_elements("css selector", "#people li"))
+    browser.click("#people button", "friend")
+    chosen = browser.text("#send-to")
+    browser.type("#send textarea", "half a sen")
+    phone.call("POST", f"/accounts/{uin}/befriend", {"who": "新来的"})
+    browser.find("#people button", "新来的")
+    assert len(browser.driver.find_elements("css selector", "#people li")) == before + 1
+    assert browser.text("#send-to") == chosen
+    assert browser.script("return document.querySelector('#send textarea').value") == "half a sen"
+    caller.v1("POST", f"/accounts/{alice}/stop")
+    browser.find("#people-note", "known once the account runs")
+    browser.gone("#people li")
+    assert not browser.find("#send .main").is_enabled()
+    caller.v1("POST", f"/accounts/{alice}/start")
+    browser.find("#people button", "新来的")
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_a_webhook_where_nobody_listens(
+    browser: Browser, caller: Caller, phone: Phone, uin: str, language: str
+) -> None:
+    name = f"hookless-{language.lower()}"
+    other = phone.account("小李", friends=3, groups=0)
+    log_in(caller, phone, name, other, post_api="http://127.0.0.1:9/hook")
+    words = {
+        "en": ("The webhook does not take the reports", "Deliveries", "next try:", "Tries:"),
+        "zh-CN": ("webhook 收不下上报", "推送", "下次尝试：", "次数"),
+    }[language]
+    browser.open()
+    row = f"#rows [data-account={name}]"
+    browser.until(lambda: browser.driver.find_elements("css selector", f"{row} span.attention"), "a mark", seconds=60)
+    browser.find(f"{row} .state.good")
+    browser.click("#chips [data-show=attention]")
+    browser.find(f"{row} small", "9")
+    browser.picture(f"{language.lower()}-webhook-list")
+    browser.click(f"{row} a")
+    browser.find("#account-advice", words[0])
+    browser.click("#account-advice button")
+    browser.find("#deliveries small", words[2])
+    assert focused(browser) == "tab-deliveries"
+    # What was never tried waits behind what is tried.
+    for each in browser.driver.find_elements("css selector", "#deliveries li"):
+        tried = words[2] in each.text
+        assert each.find_element("css selector", "button").is_displayed() == tried
+    browser.picture(f"{language.lower()}-webhook-deliveries")
+    caller.v1("DELETE", f"/accounts/{name}")
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_options_that_wait_for_a_restart(browser: Browser, caller: Caller, alice: str, language: str) -> None:
+    value = {"en": "9", "zh-CN": "8"}[language]
+    caller.v1("POST", f"/accounts/{alice}/restart")
+    caller.until_state(alice, "running")
+    in_force = caller.v1("GET", f"/accounts/{alice}/options")[1]["options"]["send_interval"]["in_force"]
+    caller.v1("PATCH", f"/accounts/{alice}/options", {"send_interval": value})
+    browser.open(f"#/a/{alice}")
+    browser.click("#tab-options")
+    shown = browser.find("#options [data-waits=send_interval] dd").text
+    assert shown.startswith(in_force)
+    assert value in browser.text("#options [data-waits=send_interval] .attention")
+    browser.picture(f"{language.lower()}-options-wait")
+    browser.click("#account-actions [data-action=restart]")
+    browser.gone("#options [data-waits]")
+    assert value in browser.find("#options div", "send_interval").text
+    assert browser.complaints() == []
+
+
+def focused(browser: Browser) -> str:
+    return str(browser.script("const one = document.activeElement; return one.id || one.name || one.textContent"))
+
+
+def described(browser: Browser) -> str:
+    """What a screen reader says of the field that has the focus, after its name."""
+    return str(
+        browser.script(
+            "return document.activeElement.getAttribute('aria-describedby').split(' ')"
+            ".map((id) => document.getElementById(id).textContent).join(' ')"
+        )
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_what_is_entered_wrong_is_told_at_its_field(browser: Browser, alice: str, language: str) -> None:
+    browser.open()
+    browser.click("#open-add")
+    browser.press(alice, Keys.ENTER)
+    browser.find("#add-problem")
+    assert focused(browser) == "name"
+    invalid = "return [...document.querySelectorAll('#add [aria-invalid]')].map((one) => one.name)"
+    assert browser.script(invalid) == ["name"]
+    assert browser.text("#add-problem").splitlines()[0] in described(browser)
+    browser.type("#add [name=name]", "other")
+    browser.click("#add summary")
+    browser.type("#add [name=proxy]", "ftp://127.0.0.1/")
+    browser.click("#add summary")
+    browser.press(Keys.NULL)
+    browser.click("#add-form .main")
+    label = {"en": "Proxy", "zh-CN": "代理"}[language]
+    browser.find("#add-problem", f"{label}")
+    assert focused(browser) == "proxy"
+    assert browser.find("#add [name=proxy]").is_displayed()
+    assert browser.script(invalid) == ["proxy"]
+    browser.picture(f"{language.lower()}-add-wrong")
+    browser.type("#add [name=proxy]", "")
+    browser.type("#add [name=post_api]", "ftp://127.0.0.1/")
+    browser.press(Keys.ENTER)
+    browser.until(lambda: browser.script(invalid) == ["post_api"], "the webhook is marked")
+    assert focused(browser) == "post_api"
+    assert "Webhook" in browser.text("#add-problem").splitlines()[0]
+    browser.click("#add [data-close]")
+    browser.click("#open-add")
+    assert browser.script(invalid) == []
+
+
+def test_what_cures_itself_is_not_told_any_longer(browser: Browser, host: Host, alice: str) -> None:
+    browser.open()
+    browser.find(f"#rows [data-account={alice}] .state.good")
+    host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
+    browser.click(f"#rows [data-account={alice}] [data-action=restart]")
+    browser.find("#notices .bad", "The controller does not answer.")
+    host.run("systemctl", "start", "wxcontroller.socket")
+    browser.gone("#notices .bad")
+    browser.gone("#connection")

@@ -1,0 +1,19 @@
+"""GET /v1/options at the account's port: what this process runs by, whatever is stored for the next one."""
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.core.account import presentable, without_client
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.options import OPTIONS, Origin
+
+
+def options_of(config: ClientConfig) -> JsonObject:
+    """Return every option as it was given, without secrets; ``credentials`` are those that a credential decides."""
+    addresses = {"post_api": without_client(config.post_api), "poll_api": without_client(config.poll_api)}
+    given = {**addresses, **config.given}
+    shown: JsonObject = {
+        option.name: presentable(option.name, given.get(option.name, option.default))
+        for option in OPTIONS.values()
+        if option.origin is not Origin.IGNORED
+    }
+    names: list[JsonValue] = list(config.by_credential)
+    return {"name": config.name.name, "instance": config.name.instance, "options": shown, "credentials": names}

@@ -1,0 +1,29 @@
+"""GET /v1/access: whether who asks is let in. Anybody may ask; an answer is no failure, so that no page logs one."""
+
+from aiohttp import web
+
+from wxcontroller.controller.access import address_of, presented
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import Refused, json_response
+from wxcontroller.controller.gate import ANYBODY
+
+
+async def admission(request: web.Request) -> web.Response:
+    """Say whether a token is ``needed``, whether the caller is ``accepted``, and with which ``scope``.
+
+    A wrong token counts as everywhere. Raises Refused where too many were, or when the tokens can't be used.
+    """
+    gate = context(request).gate
+    if gate.is_open:
+        return json_response({"needed": False, "accepted": True, "scope": ANYBODY.scope.value})
+    refused = json_response({"needed": True, "accepted": False, "scope": None})
+    token = await presented(request)
+    if token is None:
+        return refused
+    try:
+        found = gate.caller(token, address_of(request))
+    except Refused as problem:
+        if problem.status != 401:
+            raise
+        return refused
+    return json_response({"needed": True, "accepted": True, "scope": found.scope.value})
