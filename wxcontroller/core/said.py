@@ -13,6 +13,8 @@ LOCALE = Path(__file__).parent / "locale"
 # What is joined in English, and how in Chinese, the only language there is a catalog of.
 _JOINTS = (("; ", "；"), (": ", "："))
 _MOST_PARTS = 8
+_MOST_LENGTH = 1000  # of what is looked at: ours is shorter, and what others make up takes its time
+_FEW = 3
 _VALUE = re.compile(r"\{(\d)\}")
 _LEFT = re.compile(r"[a-z']{2,}(?= [a-z]{2})")
 
@@ -48,7 +50,9 @@ class _Pattern:
         if not all(piece in text for piece in self._pieces):  # sooner found out than by an expression
             return None
         if self._form is None:
-            self._form = re.compile(_VALUE.sub("(.*?)", _escaped(self._sentence)), re.DOTALL)
+            # "{1} s" is about numbers: more would be taken for it than is.
+            value = "(.*?)" if self.fixed > _FEW else "([0-9.,]+)"
+            self._form = re.compile(_VALUE.sub(value, _escaped(self._sentence)), re.DOTALL)
         found = self._form.fullmatch(text)
         return found and ["", *found.groups()]
 
@@ -70,7 +74,7 @@ class Sayer:
 
     def say(self, text: str) -> str:
         """Return a text, or a text made of several, in the reader's language."""
-        if not text or not (self.whole or self._patterns):
+        if not text or not (self.whole or self._patterns) or len(text) > _MOST_LENGTH:
             return text
         if (words := self._remembered.get(text)) is None:
             words = self.whole.get(text)

@@ -167,3 +167,13 @@ def test_others_are_told_in_english(chinese: Wxctl, server: Controller, language
     chinese.environment["LC_ALL"] = language
     server.add("bob", **PARKED)
     assert not CHINESE.search(chinese("status", "bob").stdout + chinese("stop", "nobody").stderr)
+
+
+def test_what_others_make_up_does_not_keep_anybody_waiting(sayer: Sayer) -> None:
+    began = time.monotonic()
+    for made_up in (", for x: y of z " * 400, ", for x: y of z " * 60 + "free! free", "a: to b; " * 100):
+        assert sayer.say(made_up)
+    assert time.monotonic() - began < 5
+    # A letter is no unit without a number.
+    assert sayer.say("c: d; a h") == "c: d; a h"
+    assert sayer.say("12 d") == "12 天"
