@@ -47,7 +47,7 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "get_openwx_send_friend_message": Example(
         f"curl -d id=@2b1f… --data-urlencode 'content=你好' '{_AT}/openwx/send_friend_message?client=alice'",
-        '{"code": 0, "status": "发送成功", "id": "8160353391416301062:@2b1f…"}',
+        '{"code": 0, "status": "success", "id": "8160353391416301062:@2b1f…"}',
     ),
     "get_openwx_check_event": Example(
         f"curl '{_AT}/openwx/check_event?client=alice'",
