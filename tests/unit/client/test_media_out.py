@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import io
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -170,6 +171,19 @@ async def test_a_public_server_can_not_lead_to_a_private_one(
 )
 def test_what_a_public_address_is(address: str, public: bool) -> None:
     assert urlfetch.is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://u:secret@127.0.0.1:9/a?key=secret", "nobody listens at 127.0.0.1:9; see whether it is running"),
+        ("http://nowhere.invalid/a", "the name nowhere.invalid is not known|no resolver answers"),
+    ],
+)
+async def test_why_an_address_can_not_be_fetched_is_told_in_words(address: str, words: str) -> None:
+    with pytest.raises(urlfetch.BadSource, match=words) as caught:
+        await urlfetch.fetch(address, io.BytesIO(), 10, private=True, agent="x")
+    assert "secret" not in str(caught.value)
 
 
 async def test_files_are_sent_from_below_the_allowed_directories_only(start: Start, tmp_path: Path) -> None:
