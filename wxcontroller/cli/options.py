@@ -7,7 +7,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.lifecycle import option_pairs, tell_notes
-from wxcontroller.core.jsontypes import field, obj, text
+from wxcontroller.core.jsontypes import field, items, obj, text
 from wxcontroller.core.options import OPTIONS
 
 
@@ -31,11 +31,12 @@ def show(session: Session, name: str, all_: bool) -> None:
     if session.json:
         session.emit(found)
         return
+    waiting = [text(one) for one in items(found.get("waiting"))]
     rows = [
         (f"{prefix}{option}", text(field(entry, "value")), say(text(field(entry, "from"))))
         for kind, prefix in (("options", ""), ("limits", "limits."))
         for option, entry in sorted(obj(found.get(kind)).items())
-        if all_ or field(entry, "from") != "default"
+        if all_ or field(entry, "from") != "default" or option in waiting
     ]
     if not rows:
         tell(f"{account.name} has no options but the defaults: {command('show', account.name, '--all')}", err=True)
@@ -51,6 +52,10 @@ def show(session: Session, name: str, all_: bool) -> None:
     for row in rows:
         table.add_row(*row)
     print_table(table, target)
+    if waiting:
+        options = obj(found.get("options"))
+        now = ", ".join(f"{one}={text(field(options.get(one), 'in_force'))}" for one in waiting)
+        tell(f"until its next start it runs by {now}: {command('restart', account.name)}", err=True)
 
 
 @click.command(

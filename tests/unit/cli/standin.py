@@ -86,6 +86,7 @@ class Controller:
     deliveries: JsonObject = field(default_factory=dict)
     options: JsonObject = field(default_factory=dict)
     limits: JsonObject = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)  # options that a restart changes
     # What each reader of events gets in turn: lines of server-sent events, then its connection ends.
     streams: list[str] = field(default_factory=list)
     cursors: list[str] = field(default_factory=list)  # with which readers came
@@ -177,7 +178,10 @@ class Controller:
         if verb == "journal":
             return 200, {"account": name, "lines": self.journal or []}
         if verb == "options":
-            shown: JsonObject = {"account": name, "options": self.options, "limits": self.limits}
+            shown: JsonObject = {
+                **{"account": name, "options": self.options, "limits": self.limits},
+                **{"waiting": list(self.waiting), "program": None},
+            }
             return 200, shown if method == "GET" else self.accounts[name]
         if verb in ("stop", "logout"):
             self.accounts[name].update(GONE)

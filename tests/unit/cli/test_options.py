@@ -54,6 +54,15 @@ def test_options_are_shown_with_their_origin(wxctl: Wxctl, server: Controller) -
     assert "no options but the defaults" in wxctl("show", "alice").stderr
 
 
+def test_what_waits_for_a_restart_is_told(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice")
+    server.options = {"send_interval": {"value": "3", "in_force": "9", "default": "3", "from": "default"}}
+    server.waiting = ["send_interval"]
+    done = wxctl("show", "alice")
+    assert done.stdout.splitlines()[-1].split() == ["send_interval", "3", "default"]
+    assert "until its next start it runs by send_interval=9: wxctl restart alice" in done.stderr
+
+
 def test_options_are_stored_and_given_up(wxctl: Wxctl, server: Controller) -> None:
     server.add("alice", note="the options are stored and count from the next start")
     done = wxctl("set", "alice", "send_interval=5", "proxy=@-", "--unset", "lang", stdin="socks5://u:p@h:1\n")

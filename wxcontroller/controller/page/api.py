@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from wxcontroller import __version__
+from wxcontroller.controller.page.examples import EXAMPLES, Example
 from wxcontroller.controller.page.language import translations
 from wxcontroller.controller.page.render import environment
 from wxcontroller.controller.v1.described import openapi
@@ -74,6 +75,10 @@ class Call:
     parameters: tuple[Named, ...]
     body: Kind | None
     answers: tuple[Answers, ...]
+
+    @property
+    def example(self) -> Example | None:
+        return next((EXAMPLES[each] for each in self.ids if each in EXAMPLES), None)
 
 
 @dataclass(frozen=True, slots=True)
