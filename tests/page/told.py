@@ -59,7 +59,7 @@ _MORE = (
     *(f" ({sub})" for sub in ("dead", "running", "exited", "failed", "auto-restart", "start", "start-pre")),
     *("NAME", "STATE", "SINCE", "PORT", "USER", "STATUS", "ID", "WHEN", "TYPE", "TRIES", "NEXT", "LAST ERROR"),
     *("ACCOUNT", "PENDING", "DEAD", "LOST", "OLDEST", "TO", "OPTION", "VALUE", "FROM"),
-    *("SCOPE", "ACCOUNTS", "CREATED", "EXPIRES", "never", "all", "request", "settings", "default"),
+    *("SCOPE", "ACCOUNTS", "CREATED", "EXPIRES", "never", "all", "request", "settings", "default", "credential"),
     *("status", "reason", "login", "since", "user", "unit", "wanted", "pid", "port", "route", "reports", "proxy"),
     *("queue", "undelivered", "knows", "media", "heard", "controller:", "settings:", "accounts:"),
     *("id", "time", "type", "state", "attempts", "last_error", "last_status"),
