@@ -246,6 +246,8 @@ def test_a_restart_of_the_controller_is_not_noticed(browser: Browser, host: Host
 
 
 def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
+    host.run("wxctl", "add", "goes")
+    host.run("wxctl", "token", "create", "left", "--scope", "read", "--account", "goes")
     tokens = {
         scope: host.run("wxctl", "token", "create", scope, "--scope", scope).stdout.decode().strip()
         for scope in ("read", "admin")
@@ -271,9 +273,14 @@ def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
         browser.click("#rows [data-account=waits] [data-action=scan]")
         browser.until(lambda: browser.script("return document.querySelector('#scan img').naturalWidth") > 0, "a code")
         browser.click("#scan [data-close]")
+        browser.click("#rows [data-account=goes] a")
+        browser.click("#account-actions [data-action=remove]")
+        browser.click("#confirm-yes")
+        browser.find("#notices .bad", "There are tokens that are good for the next account of this name.")
+        browser.find("#notices .bad", "left")
         host.run("wxctl", "token", "revoke", "admin")
         browser.find("#login")
         assert browser.script("return window.violations ?? []") == []
         assert not any("wxc_" in entry for entry in browser.complaints())
     finally:
-        host.run("sh", "-c", "wxctl token revoke read; wxctl token revoke admin", check=False)
+        host.run("sh", "-c", "for each in read admin left; do wxctl token revoke $each; done", check=False)

@@ -1,6 +1,6 @@
 // What can be done to an account, with a question before what can't be undone.
 
-import { call, pathOf } from "./api.js";
+import { call, pathOf, Problem } from "./api.js";
 import { $ } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
@@ -67,9 +67,11 @@ export async function act(name, action) {
   if (starts) expectStart(name);
   mark(name, true);
   try {
-    await call(method, pathOf(name, rest));
+    const { tokens = [] } = await call(method, pathOf(name, rest));
     if (starts) expectSoon(name, () => announce(name));
     tell(done(name));
+    // Only root can write their file; wxctl remove does it where it is root's.
+    if (tokens.length) complain(new Problem("tokens-left", tokens.join(", ")));
     return true;
   } catch (problem) {
     expectNothing(name);

@@ -40,6 +40,10 @@ const FAILURES = {
   queued: () => [t("It waits to be sent."), t("The list of events tells when it is.")],
   unsure: () => [t("Nobody knows whether it was sent."), t("Look on the phone before you send it again.")],
   disk: () => [t("The disk can't be written."), t("Free some space on /var.")],
+  "tokens-left": () => [
+    t("There are tokens that are good for the next account of this name."),
+    t("If they are not meant for it, root ends each on the controller's machine: wxctl token revoke NAME"),
+  ],
   "no-journal": () => [t("The journal can't be read."), ""],
 };
 
