@@ -24,7 +24,7 @@ export function optionsTab(name) {
     const all = $("all-options").checked;
     const chosen = found.filter(([option, { from }]) => all || from !== "default" || waiting.has(option));
     const note = waiting.size
-      ? t("{n} of them wait for a restart.", { n: waiting.size })
+      ? t("Waiting for a restart: {n}", { n: waiting.size })
       : t("All options have their defaults.");
     setText($("options-note"), waiting.size || !chosen.length ? note : "");
     $("options").replaceChildren(...chosen.map(item));
