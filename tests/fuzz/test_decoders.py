@@ -85,7 +85,6 @@ _OWN: dict[str, str] = {
     "wxcontroller.cli.connection": "its answers are in 'answers to wxctl'; the URL is typed by the user",
     "wxcontroller.cli.events": "the controller's own stream, read as in 'streams of accounts'",
     "wxcontroller.cli.doctor.network": "the option server, checked by 'options'",
-    "wxcontroller.controller.v1.options": "options as they are stored, checked by 'options'",
     "wxcontroller.controller.page.assets": "texts in its own scripts",
     "wxcontroller.cli.credential": "root's own file, read as root alone",
     "wxcontroller.cli.transfer.staging": "root's own file, in a directory that root alone can enter",

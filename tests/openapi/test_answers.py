@@ -87,6 +87,7 @@ async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Call
 
 async def test_accounts_are_seen_started_and_stopped(caller: Caller) -> None:
     assert (await caller.call("GET", "/v1/openapi.json"))[0] == 200
+    assert (await caller.call("GET", "/v1/access"))[0] == 200
     assert (await caller.call("GET", "/v1/health"))[0] == 200
     assert (await caller.call("POST", "/v1/accounts/{name}/start", body={"lang": "en_US"}, name="bob"))[0] == 200
     assert (await caller.call("POST", "/v1/accounts/{name}/start", name="bob"))[0] == 200

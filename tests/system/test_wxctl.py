@@ -65,6 +65,7 @@ def world(host: Host) -> Iterator[World]:
 def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World) -> None:
     """As to another machine: nothing is left here in between but the file."""
     host = world.host
+    host.run("rm", "-f", BUNDLE)  # of a try before
     host.write(f"/etc/wxcontroller/clients/{NAME}.env", b'MOJO_WEIXIN_LANG="en_US"\n', 0o640)
     host.run("chgrp", "wxcontroller", f"/etc/wxcontroller/clients/{NAME}.env")
     host.write(f"/etc/wxcontroller/credentials/{NAME}.webhook-secret", b"s3cret-of-mover\n", 0o600)
@@ -122,7 +123,7 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
     log_name, _, last = world.got()[3]["_delivery"].partition("-")
     assert (log_name, int(last) > before[2][1]) == (before[0][0].partition("-")[0], True)
     options = json.loads(host.run("wxctl", "show", NAME, "--json").stdout)["options"]
-    assert options["lang"] == {"value": "en_US", "default": "zh_CN", "from": "settings"}
+    assert options["lang"] == {"value": "en_US", "default": "zh_CN", "from": "settings", "in_force": "en_US"}
     assert options["webhook_retry_first"]["from"] == "request"
     owner = host.text("stat", "-c", "%U", f"/var/lib/wxclient/{NAME}/events.db").strip()
     assert owner == f"wxc-{NAME}"

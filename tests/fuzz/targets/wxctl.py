@@ -31,7 +31,7 @@ def _answering(status: int, content: bytes) -> Iterator[None]:
         mock.patch.object(Connection, "_exchange", lambda *_: (status, content)),
         mock.patch.object(show, "known_units", nobody),
         mock.patch.object(show, "controllers_ports", nobody),
-        mock.patch.object(show, "show_unit", nobody),
+        mock.patch.object(show, "known_unit", nobody),
     ):
         yield
 
