@@ -9,7 +9,7 @@ import ast
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wxcontroller.core.options import OPTIONS, Origin
@@ -131,31 +131,33 @@ def sentences() -> list[str]:
 
 
 def _spoken(tree: ast.AST) -> Iterator[str]:
-    for text in _texts(tree):
+    for text in texts(tree):
         if SENTENCE.search(text) and not _UNSPOKEN.search(text):
             yield text
 
 
-def _texts(node: ast.AST) -> Iterator[str]:
-    """Yield the texts below a node."""
+def texts(node: ast.AST, passed_over: Callable[[ast.AST], bool] = lambda _: False) -> Iterator[str]:
+    """Yield the texts below a node, but for what is logged, documentation, and what is to be passed over."""
+    if passed_over(node):
+        return
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="log"))):
             return
         case ast.Expr(value=ast.Constant()):
-            return  # a documentation string
+            return
         case ast.Constant(value=str(text)):
             yield text
         case ast.JoinedStr(values=values):
-            yield template(values)
+            yield _template(values)
             for value in values:
                 if isinstance(value, ast.FormattedValue):
-                    yield from _texts(value.value)
+                    yield from texts(value.value, passed_over)
         case _:
             for child in ast.iter_child_nodes(node):
-                yield from _texts(child)
+                yield from texts(child, passed_over)
 
 
-def template(values: list[ast.expr]) -> str:
+def _template(values: list[ast.expr]) -> str:
     """Return an f-string with its values numbered: their names in the code may change, the sentence stays."""
     text, number = "", 0
     for value in values:

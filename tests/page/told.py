@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from tests.page.said import ROOT, SENTENCE, sentences, template
+from tests.page.said import ROOT, SENTENCE, sentences, texts
 from wxcontroller.cli.account import Condition
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
@@ -97,7 +97,7 @@ def told() -> list[str]:
     found = {*_MORE, *(word.value for kind in (Condition, Desired, LoginState, UnitState) for word in kind)}
     for path in sorted(path for name in _SPEAKERS for path in ROOT.glob(name)):
         if str(path.relative_to(ROOT)) not in _SILENT:
-            for text in _texts(ast.parse(path.read_text(encoding="utf-8"))):
+            for text in texts(ast.parse(path.read_text(encoding="utf-8")), _is_no_speech):
                 found.update(line for line in _lines(text) if SENTENCE.search(line) and not _UNSPOKEN.search(line))
     return sorted(found - set(sentences()))
 
@@ -114,29 +114,16 @@ def _numbered(line: str) -> str:
     return line
 
 
-def _texts(node: ast.AST) -> Iterator[str]:
-    """Yield the texts below a node."""
+def _is_no_speech(node: ast.AST) -> bool:
     match node:
-        case ast.Call(func=ast.Attribute(attr=str(called))) if called in _HELP:
-            return
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="log"))):
-            return
+        case ast.Call(func=ast.Attribute(attr=str(called))):
+            return called in _HELP
         case ast.AnnAssign(value=ast.Call()):
-            return  # a setting or limit: what it means is in the manual
-        case ast.Expr(value=ast.Constant()):
-            return  # a documentation string
+            return True  # a setting or limit: what it means is in the manual
         case ast.Assign(targets=[ast.Name(id="_EXAMPLES")]):
-            return
-        case ast.Constant(value=str(text)):
-            yield text
-        case ast.JoinedStr(values=values):
-            yield template(values)
-            for value in values:
-                if isinstance(value, ast.FormattedValue):
-                    yield from _texts(value.value)
+            return True
         case _:
-            for child in ast.iter_child_nodes(node):
-                yield from _texts(child)
+            return False
 
 
 if __name__ == "__main__":
