@@ -81,7 +81,7 @@ class TooLong(Unreadable):
 
 
 def tried_again(what: object) -> str:
-    """Return what to tell of trouble that ends nothing. An error itself does not say so: a send may end with it."""
+    """Return what to tell of an outage. An error itself does not say so: a send may end with it."""
     return f"{what}; it is tried again"
 
 

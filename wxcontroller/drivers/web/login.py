@@ -36,7 +36,6 @@ from wxcontroller.drivers.web.failures import (
     NoAnswer,
     Overloaded,
     Unreadable,
-    tried_again,
 )
 from wxcontroller.drivers.web.hosts import hosts_of
 from wxcontroller.drivers.web.pulse import Pulse
@@ -175,7 +174,7 @@ class Login:
                 failure = problem
             pause = frequent.next() if failure.ret == TOO_FREQUENT else backoff.next()
             if backoff.tries >= 2:  # once may happen
-                await self._pulse.emit(Hindered(tried_again(failure)))
+                await self._pulse.emit(Hindered(str(failure)))
             log.debug("%s; next try in %.0f s", failure.message, pause)
             await self._pulse.pause(pause)
 

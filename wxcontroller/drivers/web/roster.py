@@ -20,7 +20,7 @@ from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLo
 from wxcontroller.drivers.web import contacts as people
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import Init
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, tried_again
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT
 from wxcontroller.drivers.web.identity import Identities, Recognition
 from wxcontroller.drivers.web.inquiries import Inquiries
 from wxcontroller.drivers.web.listing import contact_page_of
@@ -163,7 +163,7 @@ class Roster:
                     self._inquiries.doubted = True
                     return None
                 if not self._told:
-                    await self._pulse.emit(Hindered(tried_again(problem)))
+                    await self._pulse.emit(Hindered(str(problem)))
                 if time.monotonic() - began > self._timing.contacts:
                     return None  # messages are not to wait for ever
             else:
