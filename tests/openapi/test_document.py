@@ -19,7 +19,7 @@ from wxcontroller.client.config import read_config
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.room import Room
-from wxcontroller.client.sending import Sending
+from wxcontroller.client.sends.sending import Sending
 from wxcontroller.client.v1.described import openapi as of_account
 from wxcontroller.controller.app import application
 from wxcontroller.controller.errors import KINDS

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from wxcontroller.client import __main__ as program
-from wxcontroller.client import carrier, database, delivery
-from wxcontroller.client.database import Database
-from wxcontroller.client.delivery import Delivery
+from wxcontroller.client.deliveries import delivery
+from wxcontroller.client.deliveries.delivery import Delivery
+from wxcontroller.client.sends import carrier
+from wxcontroller.client.store import writer as database
+from wxcontroller.client.store.writer import Database
 from wxcontroller.drivers.base import Driver, DriverContext, DriverEvent, Emit, Ended, Sent
 
 STATE = Path(os.environ["STATE_DIRECTORY"])

@@ -14,7 +14,7 @@ from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.room import ROOM, Room
-from wxcontroller.client.sending import Sending
+from wxcontroller.client.sends.sending import Sending
 from wxcontroller.core.limits import Limits
 from wxcontroller.openwx.connection import sensible_heads
 from wxcontroller.openwx.load import Busy

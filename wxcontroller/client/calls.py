@@ -14,15 +14,15 @@ from wxcontroller.client.bodies import Attached
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
-from wxcontroller.client.delivery import Delivery
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
-from wxcontroller.client.mediaout import MediaOut
-from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.room import ROOM
 from wxcontroller.client.roster import Roster
+from wxcontroller.client.sends.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
+from wxcontroller.client.sends.mediaout import MediaOut
+from wxcontroller.client.sends.outgoing import Outgoing
 from wxcontroller.client.session import Session
+from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.limits import DEFAULTS, RequestLimits

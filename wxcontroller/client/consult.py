@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.eventtables import Selection
-from wxcontroller.client.job import Job
+from wxcontroller.client.sends.job import Job
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Selection
 from wxcontroller.core.jsontypes import JsonObject, kept_json
 from wxcontroller.core.model import Direction, Message
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import aiohttp
 from yarl import URL
 
-from wxcontroller.client.outbound import TargetConnector
+from wxcontroller.client.deliveries.outbound import TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS, CallLimits
 from wxcontroller.core.targets import Targets

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.sends.outgoing import Outgoing
 from wxcontroller.client.session import Session
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base

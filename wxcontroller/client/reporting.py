@@ -9,7 +9,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.eventlog import EventLog, Place, Within
+from wxcontroller.client.store.eventlog import EventLog, Place, Within
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import DEFAULTS
 

@@ -14,34 +14,34 @@ from aiohttp import web
 from wxcontroller import __version__
 from wxcontroller.client.api import SERVER, application
 from wxcontroller.client.calls import Parts
-from wxcontroller.client.carrier import Carrier
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
-from wxcontroller.client.delivery import Delivery, Policy, Receiver
-from wxcontroller.client.drain import Drain
-from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.deliveries.delivery import Delivery, Policy, Receiver
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
-from wxcontroller.client.idempotency import Requests
 from wxcontroller.client.inbox import Inbox
-from wxcontroller.client.keeping import Keeping
 from wxcontroller.client.logins import Logins
 from wxcontroller.client.mediabook import MediaBook, media_to_json
-from wxcontroller.client.mediaout import MediaOut
-from wxcontroller.client.outgoing import Outgoing
-from wxcontroller.client.pacing import Pacing
 from wxcontroller.client.people import chat_of
-from wxcontroller.client.replies import Replies, Reply
 from wxcontroller.client.reporting import reporter_of
-from wxcontroller.client.rests import Resting, Rests
 from wxcontroller.client.resuming import Resuming, with_media
 from wxcontroller.client.room import ROOM, Room
 from wxcontroller.client.roster import Roster
-from wxcontroller.client.sending import Sending
-from wxcontroller.client.sendstore import SendStore
+from wxcontroller.client.sends.carrier import Carrier
+from wxcontroller.client.sends.drain import Drain
+from wxcontroller.client.sends.idempotency import Requests
+from wxcontroller.client.sends.mediaout import MediaOut
+from wxcontroller.client.sends.outgoing import Outgoing
+from wxcontroller.client.sends.pacing import Pacing
+from wxcontroller.client.sends.replies import Replies, Reply
+from wxcontroller.client.sends.rests import Resting, Rests
+from wxcontroller.client.sends.sending import Sending
+from wxcontroller.client.sends.sendstore import SendStore
 from wxcontroller.client.session import Session
-from wxcontroller.client.store import FileStore
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.files import FileStore
+from wxcontroller.client.store.retention import Keeping
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file

@@ -10,14 +10,14 @@ from pathlib import Path
 from tests.fuzz.corpus import recorded
 from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
 from tests.unit.drivers.kit import Store
-from wxcontroller.client import urlfetch
 from wxcontroller.client.config import read_config
-from wxcontroller.client.eventtables import Entry, State
 from wxcontroller.client.heartbeat import command_of
 from wxcontroller.client.mediabook import MediaBook
-from wxcontroller.client.pacing import Pacing
-from wxcontroller.client.replies import Replies, Reply, reply_of
 from wxcontroller.client.roster import Roster
+from wxcontroller.client.sends import urlfetch
+from wxcontroller.client.sends.pacing import Pacing
+from wxcontroller.client.sends.replies import Replies, Reply, reply_of
+from wxcontroller.client.store.events import Entry, State
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import obj
@@ -164,7 +164,7 @@ TARGETS = (
             *(joined(b'{"reply":"x"}', report) for report in recorded()["report"]),
             joined(b'{"reply": 4.5, "media": "https://x.invalid/a.jpg", "code": 0}', b""),
         ),
-        (f"{_CLIENT}.replies",),
+        (f"{_CLIENT}.sends.replies",),
         (NotJson,),
         tokens=(b'"reply":', b'"media":', b"https://"),
     ),
@@ -177,7 +177,7 @@ TARGETS = (
             joined("http://93.184.216.34:8080/a", "https://[2606:2800:220:1::1]/x"),
             joined("http://例え.テスト/", "//10.0.0.1/"),
         ),
-        (f"{_CLIENT}.urlfetch", "wxcontroller.core.urls"),
+        (f"{_CLIENT}.sends.urlfetch", "wxcontroller.core.urls"),
         weight=2,
         longest=1 << 13,
     ),
@@ -191,7 +191,15 @@ TARGETS = (
         weight=2,
     ),
     Target("remembered media", DISK, _book, recorded()["media book"], (f"{_CLIENT}.mediabook",), (), weight=2),
-    Target("count of the day's sends", DISK, _pacing, recorded()["sent today"], (f"{_CLIENT}.pacing",), (), weight=1),
+    Target(
+        "count of the day's sends",
+        DISK,
+        _pacing,
+        recorded()["sent today"],
+        (f"{_CLIENT}.sends.pacing",),
+        (),
+        weight=1,
+    ),
     Target(
         "environment of an account",
         "the admin",

@@ -13,18 +13,18 @@ import aiohttp
 
 from tests.fuzz.corpus import recorded
 from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
-from wxcontroller.client import eventtables, sendtables
 from wxcontroller.client.consult import reply_after
-from wxcontroller.client.database import _text
-from wxcontroller.client.delivery import _lighter
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.eventtables import Entry, Limits, Selection, State
-from wxcontroller.client.idempotency import fingerprint_of, key_of
-from wxcontroller.client.job import Job, job_of
+from wxcontroller.client.deliveries.delivery import _lighter
 from wxcontroller.client.mediabook import media_from_json
-from wxcontroller.client.parcel import Parcel, parcel_of
-from wxcontroller.client.schema import SCHEMA
-from wxcontroller.client.sendtables import SendRow
+from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
+from wxcontroller.client.sends.job import Job, job_of
+from wxcontroller.client.sends.parcel import Parcel, parcel_of
+from wxcontroller.client.store import events, sends
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Entry, Limits, Selection, State
+from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.client.store.sends import SendRow
+from wxcontroller.client.store.writer import _text
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.deliveries import _shown
 from wxcontroller.client.v1.events import Events
@@ -66,10 +66,10 @@ class _Read(EventLog):
         self._db = db
 
     async def shown(self, where: Selection, most: int) -> list[Entry]:
-        return eventtables.shown(self._db, where, most)
+        return events.shown(self._db, where, most)
 
     async def seqs(self, entry_ids: Sequence[str]) -> list[int]:
-        return [eventtables.seq_of(self._db, one) for one in entry_ids]
+        return [events.seq_of(self._db, one) for one in entry_ids]
 
 
 def _empty() -> sqlite3.Connection:
@@ -84,12 +84,12 @@ def _empty() -> sqlite3.Connection:
 def _filled(rows: Sequence[Sequence[object]]) -> sqlite3.Connection:
     """A log with rows as they are given: a table, a row's number, a column and its value."""
     db = _empty()
-    eventtables.insert(db, "friend_message", "1", _REPORT, State.PENDING, "/a/b", "{}")
-    eventtables.insert(db, "friend_message", "2", _REPORT, State.HELD, source='{"kind": "image", "id": "7"}')
-    request = sendtables.RequestRow("key", "f", "send_friend_message", "@ann", {sendtables.Part.TEXT: {}}, None)
+    events.insert(db, "friend_message", "1", _REPORT, State.PENDING, "/a/b", "{}")
+    events.insert(db, "friend_message", "2", _REPORT, State.HELD, source='{"kind": "image", "id": "7"}')
+    request = sends.RequestRow("key", "f", "send_friend_message", "@ann", {sends.Part.TEXT: {}}, None)
     one = SendRow("@me", "@ann", False, "hi", "17", 5, "api", "key", '{"receiver": "Ann"}', parcel=-1)
-    parcel = sendtables.ParcelRow({"media_path": "/a"}, "/a", {"kind": "image", "has_file": True}, {})
-    sendtables.add(db, [one, one], parcel, request, 0)
+    parcel = sends.ParcelRow({"media_path": "/a"}, "/a", {"kind": "image", "has_file": True}, {})
+    sends.add(db, [one, one], parcel, request, 0)
     for row in rows[:50]:
         table, number, column, value = row
         if table in _TABLES and re.fullmatch("[a-z_]{1,20}", str(column)):
@@ -102,40 +102,40 @@ def _filled(rows: Sequence[Sequence[object]]) -> sqlite3.Connection:
 
 def _look(db: sqlite3.Connection) -> None:
     """Read everything, as an account does from its start on."""
-    counts = eventtables.counts(db)
+    counts = events.counts(db)
     fit(counts)
     json.dumps([counts.waiting, counts.oldest, counts.bytes], allow_nan=False)
     shower = Events(_Read(db), "alice")
-    for entry in (*eventtables.select(db, Selection(), 100), *eventtables.shown(db, Selection(), 100)):
+    for entry in (*events.select(db, Selection(), 100), *events.shown(db, Selection(), 100)):
         to_bytes(_shown(entry))
         to_bytes(shower._shown(entry))
         shower._event(entry)
         _lighter(entry)
-    for _, body, source in eventtables.held(db):
+    for _, body, source in events.held(db):
         kept_json(body)
         media_from_json(kept_json(source))
     _LOOP.run_until_complete(reply_after(_Read(db), "@ann", 0))
-    left = sendtables.left(db)
+    left = sends.left(db)
     parcels = {row.id: parcel_of(row) for row in left.parcels}
     for row in left.sends:
         job = _LOOP.run_until_complete(_as_job(row, parcels.get(row.parcel)))
         job.row("")
-        kept_json(sendtables.sides_of(db, row.seq))
-    found = sendtables.request_of(db, "key")
+        kept_json(sends.sides_of(db, row.seq))
+    found = sends.request_of(db, "key")
     for outcome in found.parts.values() if found else ():
         assert not outcome or isinstance(outcome["code"], int)
     readers: tuple[Callable[[sqlite3.Connection], object], ...] = (
-        *(eventtables.first, eventtables.last_shown, eventtables.media_in_use, eventtables.name_of),
+        *(events.first, events.last_shown, events.media_in_use, events.name_of),
     )
     for read in readers:
         read(db)
-    eventtables.before(db, 5)
-    eventtables.seq_of(db, f"{_NAME}-1")
+    events.before(db, 5)
+    events.seq_of(db, f"{_NAME}-1")
     # And what is done to it.
-    eventtables.replay(db, Selection((State.DEAD,)))
+    events.replay(db, Selection((State.DEAD,)))
     with contextlib.suppress(sqlite3.IntegrityError):  # a size beyond all numbers; Keeping says so, and goes on
-        eventtables.sweep(db, Limits(1.0, 1.0, 1.0, 10), 1e10)
-    sendtables.forget(db, 5.0, 0)
+        events.sweep(db, Limits(1.0, 1.0, 1.0, 10), 1e10)
+    sends.forget(db, 5.0, 0)
 
 
 async def _as_job(row: SendRow, parcel: Parcel | None) -> Job:
@@ -197,7 +197,7 @@ def _asked(data: bytes) -> None:
     with contextlib.closing(_filled(())) as db:
         found = _LOOP.run_until_complete(_told(chosen(_Read(db), body)))
         assert found.states or found.seqs or obj(read_json(body)).get("all") is True
-        eventtables.select(db, found, 5)
+        events.select(db, found, 5)
         states_of(states.decode("utf-8", "surrogateescape"))
         assert 0 <= number_of({"n": number.decode("utf-8", "surrogateescape")}, "n", 1, 1000) <= 1000
 
@@ -293,8 +293,14 @@ TARGETS = (
             json.dumps([["events", 1, "body", f"x:{recorded()['report'][0].hex()}"]]).encode(),
         ),
         (
-            *(f"{_CLIENT}.{name}" for name in ("eventtables", "sendtables", "rows", "parcel", "job", "mediabook")),
-            *(f"{_CLIENT}.{name}" for name in ("eventlog", "consult", "delivery", "carrier", "replies")),
+            *(
+                f"{_CLIENT}.{name}"
+                for name in ("store.events", "store.sends", "store.values", "sends.parcel", "sends.job", "mediabook")
+            ),
+            *(
+                f"{_CLIENT}.{name}"
+                for name in ("store.eventlog", "consult", "deliveries.delivery", "sends.carrier", "sends.replies")
+            ),
             *(f"{_CLIENT}.v1.{name}" for name in ("events", "deliveries", "answers")),
         ),
         (NotJson,),
@@ -310,7 +316,7 @@ TARGETS = (
         DISK,
         _damaged_file,
         (_file(),),
-        (f"{_CLIENT}.database", f"{_CLIENT}.schema"),
+        (f"{_CLIENT}.store.writer", f"{_CLIENT}.store.schema"),
         (NotJson, sqlite3.Error, UnicodeDecodeError),  # as Database takes them
         weight=1,
         longest=1 << 16,
@@ -335,7 +341,7 @@ TARGETS = (
         CALLER,
         _key,
         (joined('"0f5c8a52-7a8e-4b1a"', ""), joined("", "a b"), joined("a,a", "a")),
-        (f"{_CLIENT}.idempotency",),
+        (f"{_CLIENT}.sends.idempotency",),
         (BadParameter,),
         weight=1,
         longest=1 << 12,

@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
-from wxcontroller.client.rests import Rests
+from wxcontroller.client.sends.rests import Rests
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.paths import Paths

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.eventtables import Limits, Selection, State
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Limits, Selection, State
 from wxcontroller.core.jsontypes import JsonObject
 
 PENDING = Selection((State.PENDING,))
@@ -225,7 +225,7 @@ def test_what_was_said_to_be_stored_outlives_a_kill(tmp_path: Path) -> None:
     program = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.store.eventlog import EventLog
 
 async def main():
     log = EventLog(Path(sys.argv[1]))

@@ -11,11 +11,11 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.idempotency import fingerprint_of, key_of
-from wxcontroller.client.job import Request
-from wxcontroller.client.sendstore import SendStore
-from wxcontroller.client.sendtables import Left
+from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
+from wxcontroller.client.sends.job import Request
+from wxcontroller.client.sends.sendstore import SendStore
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.sends import Left
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.openwx.parameters import BadParameter

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from tests.unit.client.test_status import POST_API, Start
-from wxcontroller.client import keeping
+from wxcontroller.client.store import retention
 from wxcontroller.core.jsontypes import JsonObject, integer, obj
 
 
@@ -20,8 +20,8 @@ async def counts(client: RunningClient) -> JsonObject:
 async def test_a_loss_is_told_before_it_happens(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(keeping, "SWEEP_PAUSE", 0.2)
-    monkeypatch.setattr(keeping, "SWEEP_SECONDS", 0.5)
+    monkeypatch.setattr(retention, "SWEEP_PAUSE", 0.2)
+    monkeypatch.setattr(retention, "SWEEP_SECONDS", 0.5)
     # Nobody listens there: everything waits.
     client = start(**{POST_API: "http://127.0.0.1:9/", "WXCLIENT_EVENT_KEEP_BYTES": str(1 << 20)})
     await client.login()

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, BEN, TEAM, logged_in
-from wxcontroller.client import outgoing, sending
+from wxcontroller.client.sends import outgoing, sending
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.model import Contact
@@ -345,7 +345,7 @@ async def test_a_mistake_of_ours_with_content_is_told_and_holds_nothing_up(
     async def broken(*_: object) -> None:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr("wxcontroller.client.mediaout.MediaOut.pack", broken)
+    monkeypatch.setattr("wxcontroller.client.sends.mediaout.MediaOut.pack", broken)
     client = start()
     await client.login()
     answer = obj(await client.get("send_friend_message", id="@ann", media_id="@x:3"))

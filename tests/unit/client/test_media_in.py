@@ -11,8 +11,8 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import keeping
 from wxcontroller.client.inbox import Swept, sweep
+from wxcontroller.client.store import retention
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.model import Media, Message, MessageKind
@@ -241,7 +241,7 @@ async def until_left(directory: Path, number: int) -> set[Path]:
 async def test_too_much_is_deleted_when_it_comes_and_not_later(
     start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "SWEEP_PAUSE", 0.01)
+    monkeypatch.setattr(retention, "SWEEP_PAUSE", 0.01)
     client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_KEEP_BYTES": str(2 * len(PNG))})
     client.driver.contents["55"] = PNG
     client.driver.play([*logged_in(), *(media("55", id=str(number)) for number in range(4))])

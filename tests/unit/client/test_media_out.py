@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from wxcontroller.client import urlfetch
+from wxcontroller.client.sends import urlfetch
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from wxcontroller.client import urlfetch
-from wxcontroller.client.mediapath import Confinement
+from wxcontroller.client.sends import urlfetch
+from wxcontroller.client.sends.mediapath import Confinement
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 Start = Callable[..., RunningClient]

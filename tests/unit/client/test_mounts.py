@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wxcontroller.client.mounts import left_behind
+from wxcontroller.client.store.mounts import left_behind
 
 ROOT = "24 1 8:1 / / ro,relatime - ext4 /dev/sda1 rw"
 STATE = "280 270 0:59 / /srv/alice {mount},nosuid,idmapped shared:166 master:88 - tmpfs tmpfs {system},size=20480k"

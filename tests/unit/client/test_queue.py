@@ -11,7 +11,7 @@ import pytest
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
 from tests.unit.client.test_status import queue, send, until
-from wxcontroller.client.rests import Rests
+from wxcontroller.client.sends.rests import Rests
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.drivers.base import LossReason, Offline, SessionLost

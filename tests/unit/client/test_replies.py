@@ -13,8 +13,8 @@ from aiohttp import web
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.listener import Listener, taken
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import pacing as pacing_module
-from wxcontroller.client.pacing import DailyLimit, Pacing
+from wxcontroller.client.sends import pacing as pacing_module
+from wxcontroller.client.sends.pacing import DailyLimit, Pacing
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import LoginWay

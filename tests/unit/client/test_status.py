@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
-from wxcontroller.client.outgoing import MOST_WAITING
+from wxcontroller.client.sends.outgoing import MOST_WAITING
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction, Media, MessageKind

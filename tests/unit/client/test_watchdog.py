@@ -11,8 +11,11 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import TEAM, logged_in, message
-from wxcontroller.client import carrier, database, delivery, service, session
-from wxcontroller.client.database import Database
+from wxcontroller.client import service, session
+from wxcontroller.client.deliveries import delivery
+from wxcontroller.client.sends import carrier
+from wxcontroller.client.store import writer as database
+from wxcontroller.client.store.writer import Database
 from wxcontroller.drivers.base import Checkpoint, Ended, EndReason, Offline, Progress, RosterChanged
 
 Start = Callable[..., RunningClient]

@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
-from wxcontroller.client.eventlog import EventLog
+from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.unit.controller.machine import Machine, Process
-from wxcontroller.client import eventtables
+from wxcontroller.client.store import events as event_rows
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.stream.cursor import BadCursor, Cursor, parse
@@ -148,7 +148,7 @@ async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_y
         async with asyncio.timeout(10):
             while "alice=" not in reader.cursor:
                 await asyncio.sleep(0.01)
-    monkeypatch.setattr(eventtables, "time", SimpleNamespace(time=lambda: 1_000_000.0))
+    monkeypatch.setattr(event_rows, "time", SimpleNamespace(time=lambda: 1_000_000.0))
     say(alice, "in the past")
     async with reading(host, reader):
         assert await reader.until(1) == ["in the past"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.unit.kinds.stage import Stage, staged
 from wxcontroller.client.mediabook import MediaBook
-from wxcontroller.client.store import FileStore
+from wxcontroller.client.store.files import FileStore
 from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Uploaded

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wxcontroller.client.heartbeat import command_of
-from wxcontroller.client.replies import Reply, reply_of
+from wxcontroller.client.sends.replies import Reply, reply_of
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import (

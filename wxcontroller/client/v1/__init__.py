@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.database import Unavailable
 from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.answers import Refused, refusal
 from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events

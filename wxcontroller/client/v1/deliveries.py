@@ -5,8 +5,8 @@ import asyncio
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.eventtables import Entry, Selection, State
 from wxcontroller.client.room import ROOM
+from wxcontroller.client.store.events import Entry, Selection, State
 from wxcontroller.client.v1.answers import Refused, report_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted

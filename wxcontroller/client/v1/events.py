@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from wxcontroller.client.calls import json_answer
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.eventtables import Entry, Selection
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Entry, Selection
 from wxcontroller.client.v1.answers import report_of
 from wxcontroller.client.v1.selecting import number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue

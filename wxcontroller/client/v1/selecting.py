@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.eventtables import Selection, State
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Selection, State
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.core.jsontypes import obj, read_json
 from wxcontroller.core.limits import DEFAULTS, Limits

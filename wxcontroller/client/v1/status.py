@@ -6,7 +6,7 @@ from pathlib import Path
 from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.inbox import Inbox, Kept
-from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.sends.outgoing import Outgoing
 from wxcontroller.client.session import Session
 from wxcontroller.core import egress
 from wxcontroller.core.account import redacted

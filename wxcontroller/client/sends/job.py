@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from wxcontroller.client.outcomes import End
-from wxcontroller.client.parcel import Parcel
-from wxcontroller.client.sendtables import Part, RequestRow, SendRow
+from wxcontroller.client.sends.outcomes import End
+from wxcontroller.client.sends.parcel import Parcel
+from wxcontroller.client.store.sends import Part, RequestRow, SendRow
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind

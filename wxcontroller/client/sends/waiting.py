@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from wxcontroller.client.job import Job
+from wxcontroller.client.sends.job import Job
 
 
 @dataclass(slots=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import aiohttp
 
-from wxcontroller.client.database import Unavailable
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.eventtables import Entry, Selection, State
-from wxcontroller.client.outbound import TargetConnector
+from wxcontroller.client.deliveries.outbound import TargetConnector
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Entry, Selection, State
+from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.backoff import Backoff

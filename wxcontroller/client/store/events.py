@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wxcontroller.client.rows import raw, real, whole
+from wxcontroller.client.store.values import raw, real, whole
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import integer
 
@@ -107,6 +107,11 @@ class Entry:
     media: str
     body: bytes
 
+    @property
+    def log(self) -> str:
+        """Name of the log that the sequence counts in."""
+        return self.id.rpartition("-")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -136,16 +141,24 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which entries: those of ``states``, of these only ``seqs`` when there are any, after ``after``."""
+    """Which entries: those of ``states``, of these only ``seqs`` when there are any, after ``after``.
+
+    A cursor is a log's name and a sequence: with ``log``, ``after`` counts in the log of this name only. In any other
+    log, as begins when a damaged one can't be read at all, everything comes after it.
+    """
 
     states: tuple[State, ...] = ()
     seqs: tuple[int, ...] = ()
     after: int = 0
     types: tuple[str, ...] = ()
+    log: str = ""
 
     def where(self) -> tuple[str, list[object]]:
         """Return a condition in SQL and its values."""
         clauses, values = ["seq > ?"], list[object]([self.after])
+        if self.log:
+            clauses = ["seq > CASE WHEN ? = (SELECT value FROM meta WHERE name = 'name') THEN ? ELSE 0 END"]
+            values = [self.log, self.after]
         for column, wanted in (("state", self.states), ("seq", self.seqs), ("type", self.types)):
             if wanted:
                 clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")

@@ -10,18 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from wxcontroller.client.carrier import Carrier
-from wxcontroller.client.database import Unavailable
-from wxcontroller.client.job import Job, Order, job_of
-from wxcontroller.client.mediaout import BadMedia
-from wxcontroller.client.outcomes import FAILED, NOT_SENT, TOO_MANY_TODAY, UNKNOWN, End, end_of, told
-from wxcontroller.client.pacing import DailyLimit, Pacing
-from wxcontroller.client.parcel import Parcel, parcel_of
-from wxcontroller.client.rests import TRANSIENT, Resting
-from wxcontroller.client.sendstore import SendStore
-from wxcontroller.client.sendtables import Added, Left, Replied, RequestRow
+from wxcontroller.client.sends.carrier import Carrier
+from wxcontroller.client.sends.job import Job, Order, job_of
+from wxcontroller.client.sends.mediaout import BadMedia
+from wxcontroller.client.sends.outcomes import FAILED, NOT_SENT, TOO_MANY_TODAY, UNKNOWN, End, end_of, told
+from wxcontroller.client.sends.pacing import DailyLimit, Pacing
+from wxcontroller.client.sends.parcel import Parcel, parcel_of
+from wxcontroller.client.sends.rests import TRANSIENT, Resting
+from wxcontroller.client.sends.sendstore import SendStore
+from wxcontroller.client.sends.waiting import Waiting
+from wxcontroller.client.store.sends import Added, Left, Replied, RequestRow
+from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
-from wxcontroller.client.waiting import Waiting
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind

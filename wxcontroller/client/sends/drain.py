@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from wxcontroller.client.outgoing import Outgoing
+from wxcontroller.client.sends.outgoing import Outgoing
 from wxcontroller.client.session import Session
 from wxcontroller.core.notify import Notifier
 

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from wxcontroller.client import eventtables as tables
-from wxcontroller.client.database import Database
-from wxcontroller.client.eventtables import Counts, Entry, Limits, Moved, Selection, State, Swept
-from wxcontroller.client.schema import SCHEMA
+from wxcontroller.client.store import events as tables
+from wxcontroller.client.store.events import Counts, Entry, Limits, Moved, Selection, State, Swept
+from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.client.store.writer import Database
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals

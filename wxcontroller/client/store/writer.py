@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from wxcontroller.client.mounts import left_behind
+from wxcontroller.client.store.mounts import left_behind
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals

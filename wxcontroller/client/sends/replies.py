@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wxcontroller.client.eventtables import Entry
 from wxcontroller.client.roster import Roster
+from wxcontroller.client.store.events import Entry
 from wxcontroller.core.jsontypes import JsonObject, field, kept_json, obj, read_json, text
 from wxcontroller.core.limits import DEFAULTS, RequestLimits
 

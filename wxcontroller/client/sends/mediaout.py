@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wxcontroller.client import urlfetch
 from wxcontroller.client.bodies import Attached
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.mediabook import MediaBook, Received
-from wxcontroller.client.mediapath import confinement
-from wxcontroller.client.parcel import Parcel, discarding
+from wxcontroller.client.sends import urlfetch
+from wxcontroller.client.sends.mediapath import confinement
+from wxcontroller.client.sends.parcel import Parcel, discarding
 from wxcontroller.core.files import sync
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.core.urls import is_web_address, url_of

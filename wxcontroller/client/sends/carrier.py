@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.client.delivery import content_of
-from wxcontroller.client.eventlog import Within
-from wxcontroller.client.job import Job
-from wxcontroller.client.mediaout import MediaOut
-from wxcontroller.client.parcel import Parcel
+from wxcontroller.client.deliveries.delivery import content_of
 from wxcontroller.client.people import send_chat
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
+from wxcontroller.client.sends.job import Job
+from wxcontroller.client.sends.mediaout import MediaOut
+from wxcontroller.client.sends.parcel import Parcel
+from wxcontroller.client.store.eventlog import Within
 from wxcontroller.core.jsontypes import kept_json
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import Driver

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts, json_answer
 from wxcontroller.client.consult import reply_after
-from wxcontroller.client.database import Unavailable
-from wxcontroller.client.idempotency import KEY_HEADER, OtherRequest, fingerprint_of
-from wxcontroller.client.job import Item, Job, Order, Request
-from wxcontroller.client.mediaout import BadMedia
-from wxcontroller.client.outcomes import FAILED, OTHER_REQUEST, STILL_QUEUED, UNKNOWN_WORD, upload_failure
-from wxcontroller.client.outgoing import Ticket
-from wxcontroller.client.replies import Reply
-from wxcontroller.client.sendtables import Part, RequestRow
+from wxcontroller.client.sends.idempotency import KEY_HEADER, OtherRequest, fingerprint_of
+from wxcontroller.client.sends.job import Item, Job, Order, Request
+from wxcontroller.client.sends.mediaout import BadMedia
+from wxcontroller.client.sends.outcomes import FAILED, OTHER_REQUEST, STILL_QUEUED, UNKNOWN_WORD, upload_failure
+from wxcontroller.client.sends.outgoing import Ticket
+from wxcontroller.client.sends.replies import Reply
+from wxcontroller.client.store.sends import Part, RequestRow
+from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import CallLimits

@@ -11,9 +11,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wxcontroller.client.job import Request
-from wxcontroller.client.sendstore import SendStore
-from wxcontroller.client.sendtables import RequestRow
+from wxcontroller.client.sends.job import Request
+from wxcontroller.client.sends.sendstore import SendStore
+from wxcontroller.client.store.sends import RequestRow
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx.parameters import BadParameter

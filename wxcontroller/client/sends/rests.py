@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
-from wxcontroller.client.job import Job
+from wxcontroller.client.sends.job import Job
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.limits import DEFAULTS

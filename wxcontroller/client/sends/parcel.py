@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wxcontroller.client.mediabook import MEDIA_KINDS, upload_from_json, upload_to_json
-from wxcontroller.client.sendtables import ParcelRow
+from wxcontroller.client.store.sends import ParcelRow
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, integer, text
 from wxcontroller.core.model import MessageKind

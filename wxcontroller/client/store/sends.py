@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wxcontroller.client.rows import real, whole
+from wxcontroller.client.store.values import real, whole
 from wxcontroller.core.jsontypes import JsonObject, kept_json
 
 SENDS = """

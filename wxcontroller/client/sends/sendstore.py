@@ -6,11 +6,11 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from wxcontroller.client import sendtables as tables
-from wxcontroller.client.eventlog import EventLog, Within
-from wxcontroller.client.eventtables import Moved, note_message
-from wxcontroller.client.job import Job
-from wxcontroller.client.sendtables import Added, Left, ParcelRow, Replied, RequestRow, SendRow
+from wxcontroller.client.sends.job import Job
+from wxcontroller.client.store import sends as tables
+from wxcontroller.client.store.eventlog import EventLog, Within
+from wxcontroller.client.store.events import Moved, note_message
+from wxcontroller.client.store.sends import Added, Left, ParcelRow, Replied, RequestRow, SendRow
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
 

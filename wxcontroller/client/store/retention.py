@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass, replace
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.database import Unavailable
-from wxcontroller.client.eventlog import EventLog
-from wxcontroller.client.eventtables import Limits
 from wxcontroller.client.inbox import Inbox
-from wxcontroller.client.sendstore import SendStore
+from wxcontroller.client.sends.sendstore import SendStore
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Limits
+from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields

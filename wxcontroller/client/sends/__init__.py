@@ -1,0 +1,1 @@
+"""Outgoing messages: the queue, its pacing and the calls that fill it."""

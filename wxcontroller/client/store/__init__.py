@@ -1,0 +1,1 @@
+"""The account's database: one SQLite file, one writer thread; everything durable but the login lives here."""
