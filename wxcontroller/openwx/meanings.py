@@ -112,6 +112,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "dead": "dead letters",
         "dropped": "reports that were lost, as the log was full",
         "dropped_at": "when one was lost last, in seconds since 1970; null: never",
+        "damaged_at": "when a damaged log was last replaced by a new one, in seconds since 1970; null: never",
         "to": "where they go; null: nowhere",
         "oldest_since": "since when the oldest waits, in seconds since 1970",
         "last_error": "why the last try failed; empty: it did not",

@@ -24,7 +24,7 @@ from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Limits, Selection, State
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.sends import SendRow
-from wxcontroller.client.store.writer import _text
+from wxcontroller.client.store.values import text_of
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.deliveries import _shown
 from wxcontroller.client.v1.events import Events
@@ -157,7 +157,7 @@ def _damaged_rows(data: bytes) -> None:
 
 def _damaged_file(data: bytes) -> None:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.text_factory = _text
+        db.text_factory = text_of
         try:
             db.deserialize(data)
         except MemoryError:  # of nothing at all

@@ -84,6 +84,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "refused": 0,
         "dropped": 0,
         "dropped_at": None,
+        "damaged_at": None,
         "dead": 0,
         "bytes": obj(told["reports"])["bytes"],
         "trouble": "",

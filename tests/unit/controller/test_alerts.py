@@ -352,6 +352,18 @@ async def test_a_loss_of_long_ago_is_no_news(watched: Watched) -> None:
     assert await reports(watched, dropped=2, dropped_at=None) == []
 
 
+async def test_a_damaged_event_log_is_an_alert_for_a_day_even_when_nothing_was_lost(watched: Watched) -> None:
+    await watched.running("alice")
+    watched.set(interval=0)
+    now = int(watched.watch.clock.wall())
+    [alert] = await reports(watched, dropped=0, dropped_at=None, damaged_at=now - 60)
+    assert kinds([alert]) == ["problem alice lost"]
+    await watched.live(60)
+    assert kinds(await reports(watched, dropped=0, dropped_at=None, damaged_at=now - 90_000)) == [
+        "recovery alice lost"
+    ]
+
+
 async def test_an_account_that_tells_nothing_of_its_reports_is_not_judged_by_them(watched: Watched) -> None:
     await watched.running("alice")
     watched.host.process("alice").status = b"not JSON"

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from wxcontroller.client.store import events as tables
 from wxcontroller.client.store.events import Counts, Entry, Limits, Moved, Selection, State, Swept
+from wxcontroller.client.store.recovery import Known
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.writer import Database
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
@@ -41,9 +42,15 @@ class Held:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """An entry that is written now and filled later."""
+    """An entry that is written now and filled later.
+
+    ``kind``, ``key`` and ``body`` are what it was held with: should its row be lost to damage, it is added again.
+    """
 
     seq: int = 0  # set by the writer; stays 0 when the same event is in the log already
+    kind: str = ""
+    key: str = ""
+    body: bytes = b""
 
 
 def type_of(report: JsonObject) -> str:
@@ -61,7 +68,7 @@ class EventLog:
     def __init__(
         self, path: Path, vitals: Vitals | None = None, read_seconds: float = DEFAULTS.calls.log_read_seconds
     ) -> None:
-        self._database = Database(path, SCHEMA, self._look, vitals, read_seconds)
+        self._database = Database(path, SCHEMA, self._look, vitals, read_seconds, self._known)
         self._news = asyncio.Event()
         self._unwritten = 0
         self.counts = Counts()
@@ -119,11 +126,11 @@ class EventLog:
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> Place:
         """Add a message whose media are still to come: ``report`` is what is told should they never come."""
-        place, kind, body, wanted = Place(), type_of(report), to_bytes(report), json.dumps(source)
+        place, wanted = Place(0, type_of(report), key, to_bytes(report)), json.dumps(source)
         received = _is_received(report)
 
         def work(db: sqlite3.Connection) -> None:
-            place.seq = tables.insert(db, kind, key, body, State.HELD, source=wanted)
+            place.seq = tables.insert(db, place.kind, key, place.body, State.HELD, source=wanted)
             if place.seq and received:
                 tables.note_message(db, Moved.RECEIVED)
 
@@ -134,7 +141,12 @@ class EventLog:
         """Give a held entry its report (None: the one it was held with)."""
         state = State.PENDING if deliver else State.KEPT
         body = None if report is None else to_bytes(report)
-        self._leave(lambda db: tables.fill(db, place.seq, body, state, media))
+
+        def work(db: sqlite3.Connection) -> None:
+            if place.seq and not tables.fill(db, place.seq, body, state, media) and place.body:
+                tables.insert(db, place.kind, place.key, body or place.body, state, media)
+
+        self._leave(work)
 
     def delivered(self, entry: Entry, status: int, lighter: bytes | None = None) -> None:
         """Note that the receiver took it; ``lighter`` replaces a body whose content is needed no longer."""
@@ -159,7 +171,7 @@ class EventLog:
     async def held(self) -> list[Held]:
         """Return what an earlier process left held. Ask before anything is held in this one."""
         return [
-            Held(Place(seq), kept_json(body), kept_json(source))
+            Held(Place(seq, body=body), kept_json(body), kept_json(source))
             for seq, body, source in await self.write(tables.held)
         ]
 
@@ -248,6 +260,9 @@ class EventLog:
 
     def _written(self, _: "asyncio.Future[T]") -> None:
         self._unwritten -= 1
+
+    def _known(self) -> Known:
+        return Known(self.counts.name, self.counts.last, self.counts.waiting)
 
     def _look(self, db: sqlite3.Connection) -> Callable[[], None]:
         return partial(self._seen, tables.counts(db))

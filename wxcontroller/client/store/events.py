@@ -119,6 +119,7 @@ class Counts:
 
     ``dropped`` were lost, since there is this log; the last of them at ``dropped_at``, 0 when that is not known.
     ``received`` and ``sent`` are when that last happened to a message, 0 for not since there is this log.
+    ``damaged_at`` is when a damaged file was last replaced by this one, 0 for never; ``last`` the last sequence.
     """
 
     name: str = ""  # random, part of every id: sequences begin anew with a new log
@@ -132,6 +133,8 @@ class Counts:
     pending_bytes: int = 0
     received: int = 0
     sent: int = 0
+    damaged_at: float = 0.0
+    last: int = 0
 
     @property
     def waiting(self) -> int:
@@ -220,13 +223,14 @@ def note_message(db: sqlite3.Connection, what: Moved) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (what, str(int(time.time()))))
 
 
-def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: State, media: str) -> None:
-    """Give a held entry its body (None: the one it has) and state."""
-    db.execute(
+def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: State, media: str) -> bool:
+    """Give a held entry its body (None: the one it has) and state; return whether it is there."""
+    done = db.execute(
         "UPDATE events SET body = COALESCE(?, body), size = COALESCE(?, size), media = ?, source = '', state = ? "
         "WHERE seq = ? AND state = 'held'",
         (body, None if body is None else len(body), media, state, seq),
     )
+    return done.rowcount > 0
 
 
 def settle(
@@ -306,8 +310,13 @@ def last_shown(db: sqlite3.Connection) -> int:
     (held,) = db.execute("SELECT MIN(seq) FROM events WHERE state = 'held'").fetchone()
     if held is not None:
         return int(held) - 1
+    return last(db)
+
+
+def last(db: sqlite3.Connection) -> int:
+    """Return the last sequence that was given, 0 for none."""
     found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return int(found[0]) if found else 0
+    return whole(found[0]) if found else 0
 
 
 def before(db: sqlite3.Connection, stamp: int) -> int:
@@ -315,8 +324,7 @@ def before(db: sqlite3.Connection, stamp: int) -> int:
     (found,) = db.execute("SELECT MIN(seq) FROM events WHERE stamp >= ?", (stamp,)).fetchone()
     if found is not None:
         return int(found) - 1
-    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return int(last[0]) if last else 0
+    return last(db)
 
 
 def first(db: sqlite3.Connection) -> int:
@@ -362,6 +370,8 @@ def counts(db: sqlite3.Connection) -> Counts:
         pending_bytes=tally["pending"][1] + tally["held"][1],
         received=min(integer(meta.get(Moved.RECEIVED)), _LATEST),
         sent=min(integer(meta.get(Moved.SENT)), _LATEST),
+        damaged_at=float(min(integer(meta.get("damaged_at")), _LATEST)),
+        last=last(db),
     )
 
 

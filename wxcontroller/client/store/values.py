@@ -16,3 +16,8 @@ def real(value: object) -> float:
 def raw(value: object) -> bytes:
     """Return bytes, of another value its text."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+def text_of(stored: bytes) -> str:
+    """Return a stored text; what is not UTF-8 in it is replaced. For ``sqlite3.Connection.text_factory``."""
+    return stored.decode("utf-8", "replace")

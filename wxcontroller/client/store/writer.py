@@ -1,6 +1,10 @@
-"""The account's SQLite file: one thread writes, and what came in together is committed together.
+"""The account's SQLite file: one thread writes, and jobs that arrive together are committed together.
 
-A disk that is full or gone is waited for: what was handed in stays in memory, in order, until it can be written.
+A disk that is full, read-only or gone is waited for: jobs stay in memory, in order, until they can be written. Damage
+is handled in one place, whoever meets it first: a reader that finds some reports it to the writer, and the writer
+replaces the file (see ``recovery``) and then commits the jobs that were waiting into the new one.
+
+The state of the process (a cursor, a job) may refer to rows by sequence: recovery keeps these.
 """
 
 import asyncio
@@ -9,14 +13,16 @@ import logging
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from wxcontroller.client.store.mounts import left_behind
+from wxcontroller.client.store.recovery import Known, finish_interrupted, readonly, recover
+from wxcontroller.client.store.values import text_of
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals
 
@@ -27,6 +33,8 @@ RETRY_SECONDS = 1.0
 _BUSY_SECONDS = 5.0
 # Neither reading nor one try to write takes longer, even on a slow disk, unless it hangs.
 _STUCK_SECONDS = 120.0
+# A log of the largest size that can be set, on a slow disk, row by row around the damage.
+_RECOVERY_SECONDS = 900.0
 # What passes by itself or by an operator's hand; other errors are the statement's own.
 _PASSING = ("FULL", "IOERR", "READONLY", "CANTOPEN", "BUSY", "LOCKED", "NOMEM", "PERM", "PROTOCOL")
 _DAMAGED = ("CORRUPT", "NOTADB")
@@ -36,6 +44,12 @@ class _Unreadable(sqlite3.DatabaseError):
     """The file is damaged such that SQLite does not say so."""
 
     sqlite_errorname = "SQLITE_CORRUPT"
+
+
+class _Newer(sqlite3.DatabaseError):
+    """The file is of a later version of this program, which alone knows how to write it."""
+
+    sqlite_errorname = "SQLITE_SCHEMA"
 
 
 class Unavailable(WxError):
@@ -50,11 +64,19 @@ class _Job(Generic[T]):
     problem: Exception | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """A reader met damage in a file; ``generation`` is that of the file, as another reader may have met it before."""
+
+    problem: Exception
+    generation: int
+
+
 class Database:
     """``path`` with the tables of ``schema``: statements by version, each applied once and never changed.
 
     ``after`` looks at what was committed, in the writer's thread; what it returns is called in the loop, before
-    anybody hears of the commit.
+    anybody hears of the commit. ``known`` tells what the process knows of the file's content, should it be damaged.
     """
 
     def __init__(
@@ -64,20 +86,23 @@ class Database:
         after: Callable[[sqlite3.Connection], Callable[[], None]],
         vitals: Vitals | None = None,
         read_seconds: float = DEFAULTS.calls.log_read_seconds,
+        known: Callable[[], Known] = Known,
     ) -> None:
         self._read_seconds = read_seconds
+        self._known = known
         self._path = path
         self._schema = schema
         self._after = after
         self._vitals = vitals or Vitals()
         # The queue is of jobs of any result type; None ends the thread.
-        self._queue: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Job[object] | _Damage | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._reader: sqlite3.Connection | None = None
         self._reading = threading.Lock()
         self._opened = threading.Event()
+        self._generation = 0  # of the file: damaged ones are replaced
         self.tries = 0  # to write
         self.trouble = ""  # why nothing can be written at present, "" while all is well
 
@@ -117,6 +142,12 @@ class Database:
         await asyncio.to_thread(thread.join, seconds)
         self._closing.set()
         await asyncio.to_thread(thread.join, 2 * RETRY_SECONDS)
+        # A reader on a slow disk holds the lock: it may have it, the process ends without the connection closed.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.to_thread(self._close_reader)
+
+    def _close_reader(self) -> None:
         with self._reading:
             if self._reader is not None:
                 self._reader.close()
@@ -126,19 +157,23 @@ class Database:
 
     def _read(self, work: Work[T]) -> T:
         if not self._opened.wait(_BUSY_SECONDS):
-            raise Unavailable(f"the event log can't be opened: {self.trouble}", "see to the state directory's disk")
+            raise Unavailable(
+                f"the event log can't be opened: {self.trouble}", "check the disk of the state directory"
+            )
         with self._reading:
             try:
                 if self._reader is None:
                     self._reader = sqlite3.connect(
                         self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
                     )
-                    self._reader.text_factory = _text
+                    self._reader.text_factory = text_of
                     self._reader.execute("PRAGMA query_only=1")
                     self._reader.execute("PRAGMA cache_size=-256")
                 with self._vitals.within(_STUCK_SECONDS, "reading the event log"):
                     return work(self._reader)
             except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
+                if isinstance(problem, UnicodeDecodeError) or _is(problem, *_DAMAGED):
+                    self._queue.put(_Damage(problem, self._generation))
                 raise Unavailable(f"the event log can't be read: {problem}", "see to the disk") from None
 
     # -- the writer, in its thread
@@ -155,10 +190,13 @@ class Database:
         waiting: list[_Job[object]] = []
         ending = False
         while True:
+            damage: _Damage | None = None
             if not waiting and connection is not None:
                 if ending:
                     break
-                waiting, ending = self._next()
+                waiting, damage, ending = self._next()
+            if damage is not None and damage.generation == self._generation:
+                connection = self._failed(connection, _Unreadable(str(damage.problem)))
             try:
                 with self._vitals.within(_STUCK_SECONDS, "writing the event log"), _as_damage():
                     if connection is None:
@@ -185,22 +223,31 @@ class Database:
                 job.problem = Unavailable(f"not written: {self.trouble}", "see to the disk")
             self._tell(waiting)
 
-    def _next(self) -> tuple[list[_Job[object]], bool]:
-        """Wait for a job and take all that came with it; True when the end was asked for."""
+    def _next(self) -> tuple[list[_Job[object]], _Damage | None, bool]:
+        """Wait for a job and take all that came with it: also what damage readers met, and whether to end."""
         found: list[_Job[object]] = []
+        damage: _Damage | None = None
         job = self._queue.get()
         while job is not None:
-            found.append(job)
+            if isinstance(job, _Damage):
+                damage = job
+            else:
+                found.append(job)
             try:
                 job = self._queue.get_nowait()
             except queue.Empty:
-                return found, False
-        return found, True
+                return found, damage, False
+        return found, damage, True
 
     def _connected(self) -> sqlite3.Connection:
+        try:
+            finish_interrupted(self._path)
+        except OSError as problem:
+            raise sqlite3.OperationalError(str(problem)) from None
+        self._check()
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            connection.text_factory = _text
+            connection.text_factory = text_of
             self._path.chmod(0o600)
             # Small: this is multiplied by hundreds of accounts.
             connection.execute("PRAGMA cache_size=-512")
@@ -211,7 +258,7 @@ class Database:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             for number, statements in enumerate(self._schema[version:], version + 1):
                 connection.executescript(f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version={number}; COMMIT")
-            if version <= len(self._schema) and not _tables(self._schema) <= _made(connection):
+            if not _tables(self._schema) <= _made(connection):
                 raise _Unreadable("its tables are not all there")
         except OSError as problem:
             connection.close()
@@ -220,6 +267,23 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _check(self) -> None:
+        """Look at the file without changing it. Raises DatabaseError for one that is damaged or of a later version.
+
+        A connection that may write would already overwrite the write-ahead log of a damaged file.
+        """
+        if not self._path.exists():
+            return
+        with contextlib.closing(sqlite3.connect(readonly(self._path), uri=True, timeout=_BUSY_SECONDS)) as connection:
+            connection.text_factory = text_of
+            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(self._schema):
+            raise _Newer(
+                f"it was written by a later version of wxcontroller (format {version}, this version knows "
+                f"{len(self._schema)}); install that version again, or move {self._path} away"
+            )
 
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job[object]]) -> None:
         """Do all jobs in one transaction. Raises DatabaseError, nothing done, when the disk is the trouble."""
@@ -281,25 +345,29 @@ class Database:
         if not _is(problem, *_DAMAGED):
             return connection
         if connection is not None:
-            connection.close()
-        self._set_aside()
+            with contextlib.suppress(sqlite3.DatabaseError):
+                connection.close()
+        self._replace()
         return None
 
-    def _set_aside(self) -> None:
-        """Keep what is left of a damaged file for those who can read it, and begin anew."""
-        with self._reading:
+    def _replace(self) -> None:
+        """Move what can be read of a damaged file into a new one. Failing that, the next try does it."""
+        with self._reading, self._vitals.within(_RECOVERY_SECONDS, "recovering a damaged event log"):
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
-            aside = self._path.with_name(f"{self._path.name}.damaged-{int(time.time())}")
             try:
-                for suffix in ("-wal", "-shm"):
-                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-                self._path.rename(aside)
-            except OSError as problem:
-                log.error("the damaged event log can't be set aside: %s", problem)
+                rescued = recover(self._path, self._schema, self._known())
+            except (OSError, sqlite3.DatabaseError) as problem:
+                log.error("the event log is damaged and can't be replaced yet: %s; free space on the disk?", problem)
                 return
-        log.error("the event log was damaged; it is kept as %s, and a new one begins", aside)
+            self._generation += 1
+        log.error(
+            "the event log was damaged: %d rows were moved into a new one, %d undelivered reports are lost; "
+            "the damaged file is kept as %s",
+            *(rescued.rows, rescued.lost, rescued.aside),
+            extra=fields(Event.DELIVERY_DROPPED) if rescued.lost else None,
+        )
 
 
 def _tables(schema: Sequence[str]) -> set[tuple[str, str]]:
@@ -312,10 +380,6 @@ def _tables(schema: Sequence[str]) -> set[tuple[str, str]]:
 
 def _made(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-
-
-def _text(kept: bytes) -> str:
-    return kept.decode("utf-8", "replace")
 
 
 @contextlib.contextmanager

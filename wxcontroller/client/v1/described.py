@@ -49,7 +49,7 @@ SCHEMAS: Mapping[str, Schema] = {
                     "to": maybe(TEXT),
                     **dict.fromkeys(("waiting", "delivered", "refused", "dropped", "dead", "bytes"), WHOLE),
                     **dict.fromkeys(("last_error", "trouble"), TEXT),
-                    **dict.fromkeys(("oldest_since", "dropped_at"), maybe(WHOLE)),
+                    **dict.fromkeys(("oldest_since", "dropped_at", "damaged_at"), maybe(WHOLE)),
                 }
             ),
             "media": record({"files": WHOLE, "bytes": WHOLE}),

@@ -41,6 +41,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "refused": delivery.refused,
             "dropped": parts.log.counts.dropped,
             "dropped_at": _second(parts.log.counts.dropped_at or None),
+            "damaged_at": _second(parts.log.counts.damaged_at or None),
             "dead": parts.log.counts.dead,
             "bytes": parts.log.counts.bytes,
             "trouble": parts.log.trouble,

@@ -156,6 +156,11 @@ def reports_of(view: View, status: JsonObject, settings: AlertSettings, now: flo
         message = f"Reports of account {name} are lost, {dropped} so far: too many waited for their receiver."
         remedy = f"Mend the receiver, or let the log be larger (option event_keep_bytes); see: wxctl status {name}"
         lost = Finding(Kind.LOST, name, message, remedy, level=dropped)
+    damaged = _bounded(reports.get("damaged_at"))
+    if damaged and now - damaged < _LOST_SECONDS:
+        message = f"The event log of account {name} was damaged; {dropped} undelivered reports are lost so far."
+        remedy = f"Check the disk; the damaged file is kept in /var/lib/private/wxclient; see: wxctl logs {name}"
+        lost = Finding(Kind.LOST, name, message, remedy, level=dropped + 1)
     return {Track.WAITING: late, Track.DEAD: refused, Track.LOST: lost}
 
 

@@ -1,0 +1,258 @@
+"""Damaged databases: readable rows survive, under the ids they had, and everything goes on."""
+
+import asyncio
+import contextlib
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import message
+from tests.unit.client.test_v1_deliveries import call, until
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Selection, State
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.core.jsontypes import JsonObject, integer, obj
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+PENDING = Selection((State.PENDING,))
+PAGE = 4096
+WRITER = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from wxcontroller.client.store.eventlog import EventLog
+
+async def main():
+    log = EventLog(Path(sys.argv[1]))
+    log.open()
+    for number in range(int(sys.argv[2])):
+        log.append({"post_type": "receive_message", "type": "friend_message", "id": str(number)}, True)
+    assert await log.settled(10)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def report(number: int, **more: str) -> JsonObject:
+    return {"post_type": "receive_message", "type": "friend_message", "id": str(number), **more}
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> "AsyncIterator[Callable[[], EventLog]]":
+    logs: list[EventLog] = []
+
+    def begin() -> EventLog:
+        one = EventLog(tmp_path / "events.db")
+        one.open()
+        logs.append(one)
+        return one
+
+    yield begin
+    for one in logs:
+        await one.close(2)
+
+
+async def filled(opened: "Callable[[], EventLog]", number: int) -> "tuple[str, list[str]]":
+    """Write large reports, close the log; return its name and the ids."""
+    log = opened()
+    for one in range(number):
+        log.append(report(one, content="x" * 3000), deliver=True)
+    assert await log.settled(10)
+    ids = [entry.id for entry in await log.shown(PENDING, 1000)]
+    await log.close(2)
+    return log.counts.name, ids
+
+
+async def killed_writer(path: Path, number: int) -> None:
+    """Append reports in another process, which is killed once they are committed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WRITER, str(path), str(number)), cwd=Path(__file__).parents[3]
+    )
+    assert await process.wait() == -9
+
+
+def leaf_pages_of_main(path: Path) -> list[int]:
+    """Return the leaf pages of the events table in the main file, whatever the write-ahead log has."""
+    copy = path.with_name("copy.db")
+    copy.write_bytes(path.read_bytes())
+    try:
+        return leaf_pages(copy)
+    finally:
+        for found in path.parent.glob("copy.db*"):
+            found.unlink()
+
+
+def leaf_pages(path: Path) -> list[int]:
+    """Return the numbers of the events table's leaf pages."""
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'").fetchall()
+    return [int(number) for (number,) in rows]
+
+
+def ruin(path: Path, *pages: int) -> None:
+    with path.open("r+b") as stream:
+        for page in pages:
+            stream.seek((page - 1) * PAGE)
+            stream.write(b"\xa5" * PAGE)
+
+
+def sets(directory: Path) -> list[str]:
+    return sorted(found.name for found in directory.iterdir() if ".damaged-" in found.name)
+
+
+async def waiting(client: RunningClient, number: int) -> None:
+    """Wait until at least so many reports are stored and undelivered."""
+    async with asyncio.timeout(10):
+        while integer((await call(client, "GET", "deliveries"))[1]["pending"]) < number:
+            await asyncio.sleep(0.01)
+
+
+async def test_committed_reports_in_the_write_ahead_log_survive_damage_to_the_main_file(
+    opened: "Callable[[], EventLog]", tmp_path: Path
+) -> None:
+    path = tmp_path / "events.db"
+    _, ids = await filled(opened, 40)
+    await killed_writer(path, 10)
+    assert (tmp_path / "events.db-wal").stat().st_size > 10 * PAGE
+    ruin(path, *leaf_pages_of_main(path)[2:4])
+    log = opened()
+    assert await log.settled(10)
+    with contextlib.suppress(Unavailable):  # a reader meets the damage
+        await log.shown(PENDING, 1000)
+    async with asyncio.timeout(10):
+        while log.counts.dropped == 0:
+            await log.news.wait()
+    found = await log.shown(PENDING, 1000)
+    assert [entry.body for entry in found][-10:] == [
+        b'{"id":"%d","post_type":"receive_message","type":"friend_message"}' % number for number in range(10)
+    ]
+    assert 30 <= len([entry for entry in found if entry.id in ids]) < 40
+
+
+async def test_the_write_ahead_log_is_kept_with_the_damaged_file(
+    opened: "Callable[[], EventLog]", tmp_path: Path
+) -> None:
+    path = tmp_path / "events.db"
+    await killed_writer(path, 10)
+    wal = (tmp_path / "events.db-wal").read_bytes()
+    # The log's checksums do not fit any more: its reports can't be read by SQLite, but perhaps by somebody else.
+    (tmp_path / "events.db-wal").write_bytes(wal[:24] + b"\xa5" * 8 + wal[32:])
+    path.write_bytes(b"\xa5" * PAGE)
+    log = opened()
+    log.append(report(99), deliver=True)
+    assert await log.settled(10)
+    assert log.counts.dropped >= 1
+    [aside, kept] = [name for name in sets(tmp_path) if not name.endswith("-shm")]
+    assert kept == f"{aside}-wal"
+    assert (tmp_path / kept).stat().st_size == len(wal)
+
+
+async def test_rows_around_damage_keep_ids_and_the_rest_is_counted_as_lost(
+    opened: "Callable[[], EventLog]", tmp_path: Path
+) -> None:
+    path = tmp_path / "events.db"
+    name, ids = await filled(opened, 60)
+    pages = leaf_pages(path)
+    ruin(path, *pages[20:23])
+    log = opened()
+    log.append(report(1000), deliver=True)
+    assert await log.settled(10)
+    with pytest.raises(Exception, match="can't be read"):
+        for _ in range(100):
+            await log.shown(PENDING, 1000)
+    async with asyncio.timeout(10):
+        while log.counts.dropped == 0:
+            await log.news.wait()
+    left = [entry.id for entry in await log.shown(PENDING, 1000)]
+    assert log.counts.name == name
+    assert left[:-1] == [one for one in ids if one in left]
+    assert 50 <= len(left) - 1 < 60
+    assert log.counts.dropped == 60 - (len(left) - 1)
+    assert log.counts.damaged_at > 0
+    assert left[-1] == f"{name}-61"
+
+
+async def test_sequences_never_decrease_when_nothing_can_be_read(
+    opened: "Callable[[], EventLog]", tmp_path: Path
+) -> None:
+    await filled(opened, 5)
+    (tmp_path / "events.db").write_bytes(b"no database at all" * 1000)
+    log = opened()
+    log.append(report(1), deliver=True)
+    assert await log.settled(10)
+    [entry] = await log.shown(PENDING, 10)
+    assert entry.seq > 5
+    # A cursor of the old log means nothing here: everything comes after it.
+    [same] = await log.shown(Selection(after=1 << 50, log="0ld10g00"), 10)
+    assert same == entry
+
+
+async def test_a_recovery_killed_between_its_renames_is_finished(
+    opened: "Callable[[], EventLog]", tmp_path: Path
+) -> None:
+    _, ids = await filled(opened, 5)
+    path = tmp_path / "events.db"
+    path.rename(tmp_path / "events.db.new")
+    (tmp_path / "events.db-wal").write_bytes(b"of the damaged file")
+    log = opened()
+    assert await log.settled(10)
+    assert [entry.id for entry in await log.shown(PENDING, 10)] == ids
+    assert any(name.endswith("-wal") for name in sets(tmp_path))
+
+
+async def test_a_log_of_a_later_version_is_left_alone(opened: "Callable[[], EventLog]", tmp_path: Path) -> None:
+    await filled(opened, 5)
+    path = tmp_path / "events.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA user_version = 900")
+    before = path.read_bytes()
+    log = opened()
+    log.append(report(1), deliver=True)
+    assert not await log.settled(0.5)
+    assert "later version" in log.trouble
+    await log.close(0.1)
+    assert path.read_bytes() == before
+    assert not sets(tmp_path)
+
+
+async def test_deliveries_and_stream_go_on_after_damage_that_a_reader_finds(start: Start, webhook: Webhook) -> None:
+    """Damage below the reports that wait, found by the delivery itself, with the process running."""
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    path = client.paths.state("alice") / "events.db"
+    webhook.statuses = [503] * 3
+    client.driver.play([message("x" * 3000, id=f"a{number}") for number in range(40)])
+    await waiting(client, 40)
+    # Into the main file, so that damage there is met.
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    pages = leaf_pages(path)
+    ruin(path, pages[len(pages) // 2])
+    client.driver.play([message(f"later {number}", id=f"b{number}") for number in range(30)])
+    await webhook.until(lambda reports: any(one.get("content") == "later 29" for one in reports))
+    contents = {str(one["id"]) for one in webhook.reports if one["post_type"] != "event"}
+    assert {f"b{number}" for number in range(30)} <= contents
+    status = obj((await call(client, "GET", "status"))[1]["reports"])
+    assert status["damaged_at"]
+    assert len([one for one in contents if one.startswith("a")]) + integer(status["dropped"]) >= 40
+    await until(client, pending=0)
+
+
+async def test_a_cold_start_on_a_damaged_file_delivers(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: "http://127.0.0.1:9/"})
+    await client.login()
+    client.driver.play([message(f"early {number}") for number in range(20)])
+    await waiting(client, 20)
+    assert await client.stop() == 0
+    path = client.paths.state("alice") / "events.db"
+    path.write_bytes(b"\xa5" * path.stat().st_size)
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    again.driver.play([message("after")])
+    await webhook.until(lambda reports: any(one.get("content") == "after" for one in reports))

@@ -1,0 +1,222 @@
+"""Rescue of a damaged database: its readable rows move into a new file under the same identity.
+
+Damage is rare and partial: a torn page after a power cut, a bad sector, a file system that lost a write. SQLite then
+refuses the pages concerned, and every other row is still good. So a damaged file is not thrown away:
+
+1. Its rows are copied into ``NAME.new``, table by table, in one transaction. Where a row can't be read, the ones
+   around it are looked up one by one.
+2. The old file and its write-ahead log are renamed to ``NAME.damaged-TIME`` and kept for a human. The log matters:
+   until a checkpoint it holds everything that was committed last, even when the main file is garbage.
+3. ``NAME.new`` takes the old place.
+
+A kill at any point is continued by ``finish_interrupted`` at the next start, or by finding the damage again.
+
+The new file keeps the name of the log and its sequences, so cursors of running readers, of the delivery and of
+clients stay valid, and a report that is delivered again carries the id it had. If not even the name can be read, the
+sequences continue at the present time in seconds since 1970: that is more than a log that began at 1 has reached, so
+``X-Wx-Sequence`` never decreases.
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.client.store.values import text_of, whole
+from wxcontroller.core.files import sync
+
+log = logging.getLogger(__name__)
+# Sets of damaged files that are kept. They are private copies of messages, and a bad disk could make many of them.
+_KEPT_SETS = 3
+# Rows looked up one by one around damage; beyond it the file is not worth more time.
+_LOOK_UPS = 2_000_000
+_OPEN = ("held", "pending")  # states of events that are still to be delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the process knew of the log before the damage: its name, its last sequence, and how many were open."""
+
+    name: str = ""
+    last: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """The result: where the damaged file is now, the number of rows saved, and of open events that are lost."""
+
+    aside: Path
+    rows: int
+    lost: int
+
+
+def readonly(path: Path) -> str:
+    """Return the URI that opens a database, and never changes it or its write-ahead log."""
+    quoted = os.fspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{quoted}?mode=ro"
+
+
+def finish_interrupted(path: Path) -> None:
+    """Complete a recovery that was killed between its renames. Raises OSError."""
+    fresh = _fresh(path)
+    if path.exists():
+        fresh.unlink(missing_ok=True)  # killed while it was filled; the damage is still there to be found
+        return
+    if fresh.exists():
+        stale = _beside(path, "-wal")
+        if stale.exists():
+            stale.rename(_beside(_aside(path), "-wal"))
+        fresh.rename(path)
+        sync(path.parent)
+
+
+def recover(path: Path, schema: Sequence[str], known: Known) -> Rescued:
+    """Replace the damaged database at ``path``. Nobody else may have it open.
+
+    Raises OSError or sqlite3.DatabaseError when the new file can't be written; the damaged one is untouched then.
+    """
+    fresh = _fresh(path)
+    fresh.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
+        fresh.chmod(0o600)
+        new.execute("PRAGMA synchronous=FULL")
+        new.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        for number, statements in enumerate(schema, 1):
+            new.executescript(f"BEGIN; {statements}; PRAGMA user_version={number}; COMMIT")
+        new.execute("BEGIN IMMEDIATE")
+        rows, lost = _fill(new, path, known)
+        new.execute("COMMIT")
+    aside = _aside(path)
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            _beside(path, suffix).rename(_beside(aside, suffix))
+    fresh.rename(path)
+    sync(path.parent)
+    _forget_old_sets(path)
+    return Rescued(aside, rows, lost)
+
+
+def _fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
+    """Copy what can be read; return the number of rows, and of open events that are lost."""
+    new.execute("DELETE FROM meta")
+    with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
+        old.text_factory = text_of
+        expected = max(known.waiting, _expected(old))
+        rows = sum(_copy(old, new, table, known.last) for table in _tables(new))
+        sequences = {str(name): whole(seq) for name, seq in _readable(old, "SELECT name, seq FROM sqlite_sequence")}
+    name = new.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
+    if known.name:
+        new.execute("INSERT OR REPLACE INTO meta VALUES ('name', ?)", (known.name,))
+    elif name is None:
+        new.execute("INSERT INTO meta VALUES ('name', lower(hex(randomblob(4))))")
+    new.execute("INSERT OR IGNORE INTO meta VALUES ('dropped', '0')")
+    _continue_sequences(new, sequences, known, named=bool(known.name or name))
+    marks = ", ".join("?" * len(_OPEN))
+    (saved,) = new.execute(f"SELECT COUNT(*) FROM events WHERE state IN ({marks})", _OPEN).fetchone()  # noqa: S608
+    # Of a file that tells nothing at all it is not known how much it held: something, or nobody would have it.
+    lost = max(0, expected - saved) if expected or rows else 1
+    now = str(int(time.time()))
+    new.execute("INSERT OR REPLACE INTO meta VALUES ('damaged_at', ?)", (now,))
+    if lost:
+        new.execute("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE name = 'dropped'", (lost,))
+        new.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (now,))
+    return rows, lost
+
+
+def _expected(old: sqlite3.Connection) -> int:
+    """Return how many events were open by the old file's own tally, 0 when that can't be read."""
+    tally = {str(state): whole(number) for state, number in _readable(old, "SELECT state, number FROM tally")}
+    return sum(max(0, tally.get(state, 0)) for state in _OPEN)
+
+
+def _continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Known, named: bool) -> None:
+    """Let no sequence be used twice."""
+    for table in ("events", "sends", "parcels"):
+        (highest,) = new.execute(f"SELECT COALESCE(MAX(rowid), 0) FROM {table}").fetchone()  # noqa: S608
+        last = max(whole(highest), old.get(table, 0))
+        if table == "events":
+            last = max(last, known.last, 0 if named else int(time.time()))
+        new.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        new.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
+
+
+def _tables(db: sqlite3.Connection) -> list[str]:
+    """Return the tables to copy. The tally is kept by triggers, so it is counted anew."""
+    found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
+    return [str(name) for (name,) in found if name != "tally"]
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, last: int) -> int:
+    """Copy a table's readable rows, by the columns that both have; return how many."""
+    wanted = {str(row[1]) for row in new.execute(f"PRAGMA table_info({table})")}
+    there = [str(row[1]) for row in _readable(old, f"PRAGMA table_info({table})")]
+    columns = [name for name in there if name in wanted]
+    if not columns:
+        return 0
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    by_rowid = any(True for _ in _readable(old, f"SELECT rowid FROM {table} LIMIT 1"))  # noqa: S608
+    found = _by_rowid(old, table, names, last) if by_rowid else _readable(old, f"SELECT {names} FROM {table}")  # noqa: S608
+    number = 0
+    for row in found:
+        with contextlib.suppress(sqlite3.IntegrityError):  # damaged into a duplicate, or into NULL
+            new.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608
+            number += 1
+    return number
+
+
+def _by_rowid(old: sqlite3.Connection, table: str, names: str, last: int) -> Iterator[tuple[object, ...]]:
+    """Yield the readable rows: from the front up to damage, from the back down to damage, then one by one between."""
+    low = high = 0
+    try:
+        for rowid, *values in old.execute(f"SELECT rowid, {names} FROM {table} WHERE rowid > 0 ORDER BY rowid"):  # noqa: S608
+            low = whole(rowid)
+            yield tuple(values)
+    except sqlite3.DatabaseError:
+        pass
+    else:
+        return
+    backwards = f"SELECT rowid, {names} FROM {table} WHERE rowid > ? ORDER BY rowid DESC"  # noqa: S608
+    for rowid, *values in _readable(old, backwards, low):
+        high = whole(rowid)
+        yield tuple(values)
+    if not high:
+        sequence = _readable(old, "SELECT seq FROM sqlite_sequence WHERE name = ?", table)
+        high = max([last if table == "events" else 0, *(whole(seq) for (seq,) in sequence)]) + 1
+    for rowid in range(low + 1, min(high, low + _LOOK_UPS)):
+        yield from _readable(old, f"SELECT {names} FROM {table} WHERE rowid = ?", rowid)  # noqa: S608
+
+
+def _readable(db: sqlite3.Connection, statement: str, *values: object) -> Iterator[tuple[object, ...]]:
+    """Yield a statement's rows up to the first that can't be read."""
+    with contextlib.suppress(sqlite3.DatabaseError):
+        yield from db.execute(statement, values)
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _aside(path: Path) -> Path:
+    """Return a free name for the damaged file; of two within a second the later one is counted on."""
+    stamp = int(time.time())
+    while (found := path.with_name(f"{path.name}.damaged-{stamp}")).exists():
+        stamp += 1
+    return found
+
+
+def _forget_old_sets(path: Path) -> None:
+    sets = sorted(found for found in path.parent.glob(f"{path.name}.damaged-*") if found.name[-1].isdigit())
+    for old in sets[:-_KEPT_SETS]:
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                _beside(old, suffix).unlink()
