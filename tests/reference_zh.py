@@ -56,6 +56,7 @@ ERRORS: Mapping[str, str] = {
     "no-qrcode": "此刻没有二维码可扫。",
     "not-answering": "帐号的程序在运行，但没有应答。",
     "not-running": "只有运行中的帐号才有的东西。",
+    "older-version": "帐号的程序比控制器旧，不认识某个调用。",
     "template": "帐号的模板不能生成，或者结果里缺少帐号所需的内容。",
     "too-many-readers": "事件的接收者超出同时服务的数目。",
     "too-many-tests": "一小时内的测试告警已达上限。",

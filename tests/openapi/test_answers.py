@@ -25,10 +25,10 @@ from tests.unit.controller.test_journal import helper, line
 from wxcontroller.client.v1.described import openapi as of_account
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.controller.v1.described import openapi as of_controller
-from wxcontroller.core.jsontypes import JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import UnitState
 from wxcontroller.sandbox import samples
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import Account, WebLogin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -300,6 +300,45 @@ async def test_accounts_are_added_changed_and_logged_out(caller: Caller) -> None
     await caller.call("GET", "/openwx/start_client", {"client": "ida"})
     assert (await caller.call("POST", "/v1/accounts/{name}/logout", name="ida"))[0] == 200
     await caller.call("DELETE", "/v1/accounts/{name}", name="ida")
+
+
+@pytest.mark.parametrize("own_port", [False, True])
+async def test_an_account_that_wechat_refuses_waits_for_its_owners_consent(caller: Caller, own_port: bool) -> None:
+    made, name = caller.made, "refused-own" if own_port else "refused"
+    person = made.wechat.sandbox.add_account(web_login=WebLogin.DESKTOP)
+    await caller.call("GET", "/openwx/start_client", {"client": name})
+    path, port = "/v1/accounts/{name}", made.accounts.known.all()[name].port
+    asked = replace(caller, port=port) if own_port else caller
+    answer = "/v1/input" if own_port else f"{path}/input"
+
+    async def told(question: bool) -> JsonObject:
+        async with asyncio.timeout(PATIENCE):
+            while bool((found := obj((await caller.call("GET", path, name=name))[1]))["input"]) is not question:
+                await asyncio.sleep(0.02)
+        return found
+
+    yes: JsonValue = {"id": "allow-desktop", "value": "yes"}
+    assert (await asked.call("POST", answer, body=yes, own_port=own_port, name=name))[0] == 409
+    assert not (await made.scan(name, person)).desktop
+    account = await told(question=True)
+    assert (account["login_state"], account["state"], account["qrcode"]) == ("parked", "stop", False)
+    assert "about two weeks" in text(account["reason"])
+    assert (await caller.call("GET", f"{path}/qr", name=name))[0] == 404
+    assert (await replace(caller, port=port).call("GET", "/v1/status", own_port=True))[0] == 200
+    for wrong, status in (
+        ({"id": "allow-desktop", "value": "no"}, 400),
+        ([], 400),
+        ({"id": "x", "value": "yes"}, 409),
+    ):
+        body: JsonValue = json.loads(json.dumps(wrong))
+        assert (await asked.call("POST", answer, body=body, own_port=own_port, name=name))[0] == status
+    assert (await asked.call("POST", answer, body=yes, own_port=own_port, name=name))[0] == 200
+    await told(question=False)
+    assert (await made.scan(name, person)).desktop
+    async with asyncio.timeout(PATIENCE):
+        while (await told(question=False))["state"] != "running":
+            await asyncio.sleep(0.02)
+    await caller.call("DELETE", path, name=name)
 
 
 # -- alerts

@@ -26,6 +26,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import UnitState
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.logins import Login
 
 PATIENCE = 20.0
 
@@ -117,17 +118,23 @@ class World(Machine):
     async def account(self, name: str) -> Account:
         """Start an account and log it in as somebody new."""
         person = self.wechat.sandbox.add_account(name)
-        before = {login.uuid for login in self.wechat.sandbox.logins.newest_first()}
         await self.get("start_client", client=name)
-        logins = self.wechat.sandbox.logins
+        await self.scan(name, person)
         async with asyncio.timeout(PATIENCE):
-            while not (new := [one for one in logins.newest_first() if one.uuid not in before and one.uin is None]):
-                await asyncio.sleep(0.01)
-            logins.scan(new[0], person.uin)
-            logins.confirm(new[0])
             while (await self.states(client=name))[0]["state"] != "running":
                 await asyncio.sleep(0.02)
         return person
+
+    async def scan(self, name: str, person: Account) -> Login:
+        """Scan and confirm the code that an account shows, or will show."""
+        async with asyncio.timeout(PATIENCE):
+            while not (link := (await self.v1("GET", f"accounts/{name}/qr"))[1].get("link")):
+                await asyncio.sleep(0.01)
+        login = self.wechat.sandbox.logins.get(str(link).rpartition("/")[2])
+        assert login is not None
+        self.wechat.sandbox.logins.scan(login, person.uin)
+        self.wechat.sandbox.logins.confirm(login)
+        return login
 
 
 @contextlib.asynccontextmanager

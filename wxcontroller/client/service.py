@@ -97,6 +97,7 @@ class Client:
                 FileStore(private / "identities.json", config.flag("keep_cookie")),
                 vitals,
                 config.limits.wechat,
+                FileStore(private / "decisions.json"),
             )
         )
 

@@ -23,7 +23,7 @@ from wxcontroller.core.vitals import Watchdog
 from wxcontroller.drivers import base
 from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes
-from wxcontroller.openwx.statefile import ClientFacts, Moment, render
+from wxcontroller.openwx.statefile import ClientFacts, Moment, Question, render
 
 log = logging.getLogger(__name__)
 # So long a disk may take before people hear of it.
@@ -58,6 +58,7 @@ class Session:
         self.previous: LoginState | None = None
         self.since = int(time.time())
         self.reason = ""
+        self.asks: Question | None = None  # what the driver waits for, while a person has to give it
         # Seconds since 1970, 0 for not yet: when WeChat was heard last, and when the last message came.
         self.last_sync = 0
         self._sync_uptime = self._told_uptime = 0.0
@@ -105,6 +106,8 @@ class Session:
                 self.move(LoginState.CONFIRMING, "scanned; waiting for the phone to confirm")
             case base.ScanCancelled():
                 log.info("the phone cancelled the login; a new QR code follows")
+            case base.InputRequired():
+                self.park(event.prompt, asks=event)
             case base.Accepted():
                 self._accepted(event)
             case base.Refused():
@@ -154,6 +157,7 @@ class Session:
         self._status = status
         if state not in (LoginState.PARKED, LoginState.STOPPED):
             self.reason = reason
+            self.asks = None
         if state is before:
             self._publish()
             return
@@ -180,9 +184,13 @@ class Session:
         self._status = status
         self._publish()
 
-    def park(self, reason: str, asked: bool = False) -> None:
-        """Do nothing until a human comes: the reason stays readable in the state file. ``asked``: one wanted that."""
+    def park(self, reason: str, asked: bool = False, asks: base.InputRequired | None = None) -> None:
+        """Stop trying until someone intervenes; the state file keeps the reason.
+
+        ``asked``: someone wanted that. ``asks``: the driver still runs, and goes on when this is answered.
+        """
         self.reason = reason
+        self.asks = Question(asks.id, asks.kind.value, asks.prompt, asks.digits) if asks else None
         if asked:
             log.info("account %s: %s", self.config.name, reason)
         else:
@@ -340,6 +348,7 @@ class Session:
             user_name=me.name if me else "",
             last_sync=self.last_sync,
             sync_uptime=round(self._sync_uptime, 1),
+            asks=self.asks,
         )
         self._told_uptime = self._sync_uptime
         self._write(self.config.state_path, to_bytes(render(self.facts, moment)))

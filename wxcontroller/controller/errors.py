@@ -56,6 +56,10 @@ class NotAnswering(WxError):
     """An account's program that runs and does not answer."""
 
 
+class OlderVersion(WxError):
+    """An account's program that is older than the controller and does not know a call."""
+
+
 class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
@@ -89,6 +93,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (UnknownAccount, Kind(404, "unknown-account")),
     (NoQrcode, Kind(404, "no-qrcode")),
     (NotRunning, Kind(409, "not-running")),
+    (OlderVersion, Kind(409, "older-version")),
     (TooManyReaders, Kind(503, "too-many-readers")),
     (NotAnswering, Kind(502, "not-answering")),
     (NoJournal, Kind(503, "no-journal")),

@@ -15,11 +15,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from wxcontroller.core.jsontypes import JsonValue, field, integer, obj, one_line, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, read_json, text
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.openwx.statefile import QUESTION_KINDS, Question
 
 # Whoever scans it owns the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
@@ -36,7 +37,8 @@ class ClientState:
 
     ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link. ``since`` and ``start_time`` are
     seconds since 1970, 0 when not told; ``login`` is None when a program that is not ours wrote the file.
-    ``qrcode_number`` is another one for each QR code of a process. ``heard`` is when WeChat answered last, in seconds
+    ``qrcode_number`` is another one for each QR code of a process. ``asks`` is what it waits for a person to give.
+    ``heard`` is when WeChat answered last, in seconds
     since the machine's boot, 0 when not told.
     """
 
@@ -53,6 +55,7 @@ class ClientState:
     user: Mapping[str, str] | None
     stamp: Stamp
     heard: float = 0.0
+    asks: Question | None = None
 
     def rendered(self, port: int) -> bytes:
         """Return the STATE of check_client: the file's fields with ``port``."""
@@ -193,7 +196,15 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         user={"id": one_line(field(user, "id")), "name": one_line(field(user, "name"))} if user else None,
         stamp=stamp,
         heard=_uptime(field(content, "last_sync_uptime")),
+        asks=_question(obj(field(content, "input"))),
     )
+
+
+def _question(told: JsonObject) -> Question | None:
+    kind, digits = text(told.get("kind")), integer(told.get("digits"))
+    if kind not in QUESTION_KINDS:
+        return None
+    return Question(one_line(told.get("id")), kind, one_line(told.get("prompt")), digits if 0 < digits < 100 else 0)
 
 
 def uptime() -> float:

@@ -134,6 +134,7 @@ def account_json(view: View) -> JsonObject:
         "status": view.status,
         "since": live.since or None if live else None,
         "reason": view.reason,
+        "input": live.asks.as_json() if live and live.asks else None,
         "pid": view.pid,
         "port": account.port,
         "post_api": redacted(account.options.get("post_api", "")),

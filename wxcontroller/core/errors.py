@@ -92,6 +92,16 @@ class Unsupported(WxError):
     """A thing this account's route to WeChat has no way to do."""
 
 
+class NotAsked(WxError, LookupError):
+    """An answer that the account's route does not wait for."""
+
+
+class BadAnswer(WxError, ValueError):
+    """An answer of a form that its question does not take."""
+
+    exit_code = 2
+
+
 class WeChatError(WxError):
     """WeChat answered with a refusal, or with something unreadable.
 

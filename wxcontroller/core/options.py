@@ -236,7 +236,7 @@ OPTIONS: Mapping[str, Option] = {
             "desktop",
             "auto",
             choice("auto", "on", "off"),
-            "log in as the desktop client: auto tries it first",
+            "log in as WeChat's desktop client; auto: only after a refusal and your consent",
         ),
         Option("domain", "wx.qq.com", domain, "WeChat host to begin with; the login may move the account"),
         Option("proxy", "", proxy, "proxy for all traffic with WeChat; empty: none"),

@@ -86,6 +86,27 @@ class ScanCancelled:
     """The phone said no; a new code follows."""
 
 
+class InputKind(StrEnum):
+    """What a person has to give."""
+
+    CONSENT = "consent"  # answered with "yes"
+    CODE = "code"  # digits that another device shows
+
+
+@dataclass(frozen=True, slots=True)
+class InputRequired:
+    """The driver waits for a person, and goes on when ``Driver.answer`` brings the answer to ``id``.
+
+    ``prompt`` says what is asked for, why, and what it risks. ``digits`` is the length of a code, 0 for unknown. The
+    wait is over with the next Loading, QrReady or PushOffered; asking again means that the answer was wrong.
+    """
+
+    id: str
+    kind: InputKind
+    prompt: str
+    digits: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """WeChat let the account in; profile and contacts follow."""
@@ -95,7 +116,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """WeChat refused the login after the scan. ``final``: it is not tried again; else ``way`` says how, in words."""
+    """WeChat refused the login after the scan. ``way`` says in words how it is tried again.
+
+    ``final``: it is not, or not before InputRequired was answered.
+    """
 
     ret: int
     message: str
@@ -181,6 +205,7 @@ DriverEvent: TypeAlias = (
     | PushOffered
     | Scanned
     | ScanCancelled
+    | InputRequired
     | Accepted
     | Refused
     | Profile
@@ -287,6 +312,14 @@ class Driver(Protocol):
         """
         ...
 
+    async def answer(self, input_id: str, value: str) -> None:
+        """Deliver the answer to an InputRequired.
+
+        Raises NotAsked when nothing of this id is asked for, BadAnswer for a value it does not take, and OSError when
+        an answer that must be kept can't be stored; the driver then waits on.
+        """
+        ...
+
     async def send_text(self, to: str, content: str, client_id: str) -> Sent:
         """Send a text to a contact or group id.
 
@@ -355,7 +388,7 @@ class DriverContext:
     """What a driver is made from: ``options`` are texts by option name with all defaults filled in.
 
     ``identities`` keeps what tells who is who after a new login. ``vitals`` hears of work that has to end. ``limits``
-    are those of what WeChat sends.
+    are those of what WeChat sends. ``decisions`` keeps what the account's owner decided: it outlives sessions.
     """
 
     account: str
@@ -364,6 +397,7 @@ class DriverContext:
     identities: SessionStore | None = None
     vitals: Vitals = field(default_factory=Vitals)
     limits: WeChatLimits = DEFAULTS.wechat
+    decisions: SessionStore | None = None
 
 
 DriverFactory: TypeAlias = Callable[[DriverContext], Driver]

@@ -48,6 +48,7 @@ _ACCOUNT: Mapping[str, str] = {
     "status": "what is going on, in words",
     "since": "since when the login is there, in seconds since 1970",
     "reason": "why it waits, hangs or has given up, in words",
+    "input": "what it waits for a person to give, with its risk; null for nothing",
     "pid": "number of its process",
     "port": "its own port on 127.0.0.1",
     "post_api": "where reports are posted, without secrets",

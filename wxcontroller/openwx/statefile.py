@@ -36,6 +36,22 @@ class ClientFacts:
     paths: Mapping[str, str]  # tmpdir, media_dir, cookie_path, qrcode_path, pid_path, state_path
 
 
+QUESTION_KINDS = ("consent", "code")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an account waits for a person to give: yes to a ``kind`` consent, or a code of ``digits`` (0: unknown)."""
+
+    id: str
+    kind: str
+    prompt: str
+    digits: int = 0
+
+    def as_json(self) -> JsonObject:
+        return {"id": self.id, "kind": self.kind, "prompt": self.prompt, "digits": self.digits or None}
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Where the session stands. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process.
@@ -55,6 +71,7 @@ class Moment:
     user_name: str = ""
     last_sync: int = 0
     sync_uptime: float = 0.0
+    asks: Question | None = None
 
 
 def render(facts: ClientFacts, moment: Moment) -> JsonObject:
@@ -79,6 +96,7 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "state_since": moment.since,
         "status": moment.status,
         "reason": moment.reason,
+        "input": moment.asks.as_json() if moment.asks else None,
         "qrcode_link": moment.qrcode_link,
         "qrcode_number": moment.qrcode_number,
         "last_sync_time": moment.last_sync or None,

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
+from wxcontroller.core.errors import BadAnswer, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.model import Contact, Direction, Group, Media, Member, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
@@ -15,6 +15,7 @@ from wxcontroller.drivers.base import (
     Ended,
     EndReason,
     Fetched,
+    InputRequired,
     LoginWay,
     MessageArrived,
     Online,
@@ -77,6 +78,7 @@ class ScriptedDriver:
     send_gate: asyncio.Event | None = None
     context: DriverContext | None = None
     cancelled: bool = False
+    asks: str = ""
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
 
     def make(self, context: DriverContext) -> "ScriptedDriver":
@@ -95,6 +97,7 @@ class ScriptedDriver:
                     return event
                 if isinstance(event, Exception):
                     raise event
+                self.asks = event.id if isinstance(event, InputRequired) else ""
                 await emit(event)
         except asyncio.CancelledError:
             self.cancelled = True
@@ -103,6 +106,14 @@ class ScriptedDriver:
     async def logout(self) -> None:
         self._command("logout")
         self.play([Ended(EndReason.LOGGED_OUT, "as was asked for")])
+
+    async def answer(self, input_id: str, value: str) -> None:
+        """Take what the last InputRequired of the script asks for."""
+        if self.asks != input_id:
+            raise NotAsked(f"nobody asks for {input_id}", "see what is asked")
+        if value == "no":
+            raise BadAnswer("no is no answer", "send yes")
+        self._command("answer", input_id, value)
 
     async def send_text(self, to: str, content: str, client_id: str) -> Sent:
         if self.send_gate:

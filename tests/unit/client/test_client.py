@@ -7,12 +7,15 @@ from collections.abc import Callable
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, logged_in, message
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.jsontypes import JsonValue, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
     Ended,
     EndReason,
     Hindered,
+    InputKind,
+    InputRequired,
+    Loading,
     LoginWay,
     LossReason,
     Offline,
@@ -279,6 +282,49 @@ async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webho
     assert "not allowed" in str(state["reason"])
     assert webhook.events("login") == [[-1, "not allowed"]]
     assert webhook.events("stop") == [[]]
+
+
+async def test_a_driver_that_waits_for_a_person_parks_the_account_until_the_answer(
+    start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: webhook.address})
+    prompt = "WeChat may be angry; to accept that, run: wxctl allow alice"
+    client.driver.play([QR])
+    await client.until_state("scaning")
+    client.driver.play([InputRequired("allow", InputKind.CONSENT, prompt)])
+    state = await client.until_state("stop")
+    assert (state["login_state"], state["reason"], state["qrcode_link"]) == ("parked", prompt, None)
+    assert state["input"] == {"id": "allow", "kind": "consent", "prompt": prompt, "digits": None}
+    assert not client.paths.qrcode_file("alice").exists()
+    assert await webhook.event("stop") == []
+
+    async def answer(**body: object) -> tuple[int, JsonValue]:
+        async with client.http.post(f"http://127.0.0.1:{client.port}/v1/input", json=body) as got:
+            found = obj(await got.json())
+            return got.status, obj(found.get("error")).get("code", found.get("answered"))
+
+    assert await answer(id="other", value="yes") == (409, "not-asked")
+    assert await answer(id="allow", value="no") == (400, "bad-request")
+    assert await answer(id="allow", value=True) == (400, "bad-request")
+    assert client.driver.commands == []
+    assert await answer(id="allow", value="yes") == (200, True)
+    assert client.driver.commands == [("answer", "allow", "yes")]
+    client.driver.play([Loading()])
+    state = await client.until_state("loading")
+    assert (state["input"], state["reason"]) == (None, "")
+    client.driver.play([QrReady(QR.link, QR.image, 2, 10), *logged_in()])
+    await client.until_state("running")
+
+
+async def test_what_a_driver_asked_for_is_over_when_it_ends(start: Start) -> None:
+    client = start()
+    client.driver.play([InputRequired("code", InputKind.CODE, "enter the code", 6)])
+    assert obj((await client.until_state("stop"))["input"])["digits"] == 6
+    client.driver.play([Ended(EndReason.LOGGED_OUT, "as was asked for")])
+    async with asyncio.timeout(5):
+        while client.state()["input"] is not None:
+            await asyncio.sleep(0.01)
+    assert "as was asked for" in str(client.state()["reason"])
 
 
 async def test_why_a_second_scan_is_needed_is_told_until_somebody_is_in(start: Start) -> None:

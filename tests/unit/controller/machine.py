@@ -75,6 +75,7 @@ class Process:
         self.options: bytes | None = None  # the same for /v1/options
         self.status_gate: asyncio.Event | None = None
         self.knows_logout = True
+        self.answers: list[JsonValue] | None = []  # what it was answered; None: a program that asks for nothing
         # What it shows the controller to be called, and what it is called with: line, headers and body.
         self.secret = secrets.token_hex(32)
         self.echo = False
@@ -94,6 +95,7 @@ class Process:
         app.router.add_get("/v1/options", self._options)
         app.router.add_get("/v1/events", self._events)
         app.router.add_post("/v1/logout", self._logout)
+        app.router.add_post("/v1/input", self._input)
         app.router.add_route("*", "/v1/{rest:.*}", self._answer)
         self.log.open()
         self._runner = web.AppRunner(
@@ -140,6 +142,15 @@ class Process:
         if not self.knows_logout:
             raise web.HTTPNotFound
         return web.json_response({"account": self.account.name.name, "logged_out": True})
+
+    async def _input(self, request: web.Request) -> web.StreamResponse:
+        if self.answers is None:
+            return web.json_response({"error": {"code": "no-such-path", "message": "no", "remedy": ""}}, status=404)
+        given = await request.json()
+        if given["value"] != "yes":
+            return web.json_response({"error": {"code": "bad-request", "message": "no", "remedy": "yes"}}, status=400)
+        self.answers.append(given)
+        return web.json_response({"account": self.account.name.name, "id": given["id"], "answered": True})
 
     async def _note(self, request: web.Request) -> None:
         if self.echo:

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import JsonObject, field, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
 from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.options import OPTIONS, Origin
-from wxcontroller.core.states import Desired
+from wxcontroller.core.states import Desired, LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 
 
@@ -151,6 +151,35 @@ async def test_a_program_that_knows_no_logout_goes_on(host: Machine) -> None:
     assert (status, field(answer["error"], "code")) == (502, "not-answering")
     assert "alice: answers 404" in str(field(answer["error"], "message"))
     assert "alice" in host.units.processes
+
+
+async def test_what_an_account_waits_for_is_shown_and_its_answer_passed_on(host: Machine) -> None:
+    process = await host.start("alice")
+    question: JsonObject = {"id": "allow", "kind": "consent", "prompt": "it is\na risk", "digits": None}
+    process.say(LoginState.PARKED, reason="it is a risk", input=question)
+    _, account = await host.v1("GET", "accounts/alice")
+    assert account["input"] == {**question, "prompt": "it is a risk"}
+    assert (await host.v1("POST", "accounts/alice/input", {"id": "allow", "value": "no"}))[0] == 400
+    answer: JsonObject = {"id": "allow", "value": "yes"}
+    assert await host.v1("POST", "accounts/alice/input", answer) == (
+        200,
+        {"account": "alice", "id": "allow", "answered": True},
+    )
+    assert process.answers == [answer]
+    odd: list[JsonValue] = ["yes", {"kind": "consent", "digits": "x"}, {"id": "allow", "kind": "?"}, 7]
+    for told in odd:
+        process.say(LoginState.PARKED, input=told)
+        assert (await host.v1("GET", "accounts/alice"))[0] == 200
+    process.say(LoginState.SCANNING, input=None)
+    assert (await host.v1("GET", "accounts/alice"))[1]["input"] is None
+
+
+async def test_a_program_of_an_older_version_takes_no_answer(host: Machine) -> None:
+    process = await host.start("alice")
+    process.answers = None
+    status, answer = await host.v1("POST", "accounts/alice/input", {"id": "allow", "value": "yes"})
+    assert (status, field(answer["error"], "code")) == (409, "older-version")
+    assert "wxctl restart alice" in str(field(answer["error"], "remedy"))
 
 
 async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> None:

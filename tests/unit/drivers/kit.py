@@ -18,6 +18,7 @@ from wxcontroller.drivers.base import (
     Progress,
     PushOffered,
     QrReady,
+    Refused,
 )
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.drivers.web.timing import Timing
@@ -100,7 +101,9 @@ class Drive:
 
     async def emit(self, event: DriverEvent) -> None:
         if isinstance(event, Progress):
-            self.progress += 1
+            async with self._news:
+                self.progress += 1
+                self._news.notify_all()
             return
         if self.hold is not None and self.hold(event):
             await asyncio.Event().wait()
@@ -122,6 +125,12 @@ class Drive:
         except TimeoutError:
             names = [type(event).__name__ for event in self.events]
             raise AssertionError(f"no {kind.__name__}, but {names}") from None
+
+    async def progressed(self, times: int = 1) -> None:
+        """Wait for so many more signs of life."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            wanted = self.progress + times
+            await self._news.wait_for(lambda: self.progress >= wanted)
 
     async def text(self, content: str) -> MessageArrived:
         return await self.until(MessageArrived, lambda event: event.message.text == content)
@@ -154,6 +163,7 @@ class Wechat:
     sandbox: Sandbox
     url: str
     identities: Store | None = None  # of the drivers
+    decisions: Store = field(default_factory=Store)  # of the accounts' owner
     limits: WeChatLimits = DEFAULTS.wechat
 
     @contextlib.asynccontextmanager
@@ -163,7 +173,7 @@ class Wechat:
         """Run a driver; it is stopped at the end of the block if it still runs."""
         given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
         kept = store if store is not None else Store()
-        context = DriverContext("alice", given, kept, self.identities, limits=self.limits)
+        context = DriverContext("alice", given, kept, self.identities, limits=self.limits, decisions=self.decisions)
         drive = Drive(WebDriver(context, timing or HURRY))
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:
@@ -187,6 +197,13 @@ class Wechat:
         accepted = await drive.until(Accepted)
         await drive.until(Online)
         return accepted
+
+    async def refused(self, drive: Drive, account: Account) -> Refused:
+        """Scan and confirm the next QR code; return how WeChat refused the login."""
+        login = await self.login_of(drive)
+        self.sandbox.logins.scan(login, account.uin)
+        self.sandbox.logins.confirm(login)
+        return await drive.until(Refused)
 
     async def consent(self, drive: Drive) -> Login:
         """Wait for a push login and return it."""

@@ -16,13 +16,12 @@ from wxcontroller.drivers.base import (
     Profile,
     PushOffered,
     QrReady,
-    Refused,
     RosterLoaded,
     ScanCancelled,
     Scanned,
     SessionLost,
 )
-from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, running
@@ -32,7 +31,7 @@ from wxcontroller.sandbox.tls import make_ca, server_context
 async def test_scan_and_confirm(world: Wechat, alice: Account) -> None:
     async with world.drive() as drive:
         login = await world.login_of(drive)
-        assert login.desktop
+        assert not login.desktop
         world.sandbox.logins.scan(login, alice.uin)
         scanned = await drive.until(Scanned)
         assert scanned.avatar.startswith(b"\xff\xd8")
@@ -103,51 +102,6 @@ async def test_cancelled_on_the_phone(world: Wechat, alice: Account) -> None:
         world.sandbox.logins.cancel(login)
         await drive.until(ScanCancelled)
         await world.enter(drive, alice)
-
-
-async def test_refused_as_desktop_falls_back_once_and_remembers(world: Wechat) -> None:
-    account = world.sandbox.add_account(web_login=WebLogin.NORMAL, push_login=False)
-    store = Store()
-    async with world.drive(store) as drive:
-        login = await world.login_of(drive)
-        world.sandbox.logins.scan(login, account.uin)
-        world.sandbox.logins.confirm(login)
-        refused = await drive.until(Refused)
-        assert (refused.ret, refused.final, refused.way) == (1203, False, "as a normal web login")
-        assert "不允许" in refused.message
-        await world.enter(drive, account)
-        assert account.session is not None
-        assert not account.session.desktop
-        world.sandbox.close_session(account, 1100)
-        assert not (await world.login_of(drive)).desktop  # what worked last is tried first
-
-
-async def test_refused_both_ways_is_final(world: Wechat) -> None:
-    account = world.sandbox.add_account(web_login=WebLogin.REFUSED)
-    async with world.drive() as drive:
-        for _ in range(2):
-            login = await world.login_of(drive)
-            world.sandbox.logins.scan(login, account.uin)
-            world.sandbox.logins.confirm(login)
-        ended = await drive.end()
-    assert ended.reason is EndReason.REFUSED
-    assert "1203" in ended.words
-    refused = [event for event in drive.events if isinstance(event, Refused)]
-    assert [(event.final, event.way) for event in refused] == [(False, "as a normal web login"), (True, "")]
-    assert world.requests("jslogin") == 2
-
-
-@pytest.mark.parametrize(("desktop", "lets_in"), [("on", WebLogin.NORMAL), ("off", WebLogin.DESKTOP)])
-async def test_a_chosen_mode_has_no_fallback(world: Wechat, desktop: str, lets_in: WebLogin) -> None:
-    account = world.sandbox.add_account(web_login=lets_in)
-    async with world.drive(desktop=desktop) as drive:
-        login = await world.login_of(drive)
-        assert login.desktop == (desktop == "on")
-        world.sandbox.logins.scan(login, account.uin)
-        world.sandbox.logins.confirm(login)
-        ended = await drive.end()
-    assert ended.reason is EndReason.REFUSED
-    assert world.requests("jslogin") == 1
 
 
 @pytest.mark.parametrize(("ret", "logins"), [(-1, 2), (1101, 2), (1205, 1), (7, 1)])

@@ -14,6 +14,7 @@ from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.answers import Refused, refusal
 from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events
+from wxcontroller.client.v1.inputs import Inputs
 from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.options import options_of
 from wxcontroller.client.v1.status import status_of
@@ -46,6 +47,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_get("/v1/status", status)
     app.router.add_get("/v1/options", options)
     app.router.add_post("/v1/logout", _told(logout))
+    app.router.add_post("/v1/input", _told(Inputs(parts).answer))
     app.router.add_get("/v1/deliveries", _told(deliveries.listed))
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))

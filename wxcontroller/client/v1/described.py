@@ -10,7 +10,7 @@ from wxcontroller.core import access
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import LoginState
-from wxcontroller.openwx import described, described_log
+from wxcontroller.openwx import described, described_input, described_log
 from wxcontroller.openwx.describing import (
     NUMBER,
     SWITCH,
@@ -40,6 +40,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             **dict.fromkeys(("name", "instance", "version", "driver", "state", "status", "reason"), TEXT),
             "login_state": word(*(state.value for state in LoginState)),
+            "input": maybe(described_input.INPUT),
             **dict.fromkeys(("pid", "start_time", "since"), WHOLE),
             "queue": record(
                 {"waiting": WHOLE, "in_flight": WHOLE, "most_waiting": WHOLE, "interval": NUMBER, "held": SWITCH}
@@ -80,6 +81,7 @@ V1: tuple[Route, ...] = (
         failures=(*_ALWAYS, 504),
         tag="v1",
     ),
+    described_input.route("/v1", (), _ALWAYS),
     *described_log.routes("/v1", (), _ALWAYS),
     described_log.events("/v1", (), _ALWAYS),
 )

@@ -29,6 +29,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "status": session.status,
         "since": session.since,
         "reason": session.reason,
+        "input": session.asks.as_json() if session.asks else None,
         "proxy": egress.shown(parts.config.options["proxy"]),
         "queue": queue_of(parts.outgoing),
         "reports": {

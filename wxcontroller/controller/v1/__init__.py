@@ -17,7 +17,7 @@ from wxcontroller.controller.v1 import (
     watching,
 )
 from wxcontroller.controller.v1.board import BOARD, Board
-from wxcontroller.controller.v1.passing import passed_on
+from wxcontroller.controller.v1.passing import input_passed_on, passed_on
 
 
 def add_routes(app: web.Application) -> None:
@@ -37,6 +37,7 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/v1/accounts/{name}/stop", accounts.stop)
     router.add_post("/v1/accounts/{name}/restart", accounts.restart)
     router.add_post("/v1/accounts/{name}/logout", accounts.logout)
+    router.add_post("/v1/accounts/{name}/input", input_passed_on)
     router.add_get("/v1/accounts/{name}/options", options.shown)
     router.add_patch("/v1/accounts/{name}/options", options.change)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)

@@ -13,7 +13,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
 from wxcontroller.core.states import Desired, LoginState, UnitState
-from wxcontroller.openwx import described, described_log
+from wxcontroller.openwx import described, described_input, described_log
 from wxcontroller.openwx.describing import (
     ANYTHING,
     JSON,
@@ -73,7 +73,7 @@ _CODES = (
     *("bad-request", "busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures"),
-    *described_log.CODES,  # as the account's own program says them
+    *(*described_log.CODES, *described_input.CODES),  # as the account's own program says them
 )
 
 SCHEMAS: Mapping[str, Schema] = {
@@ -94,6 +94,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "desired": word(*(desired.value for desired in Desired)),
             "unit_state": word(*(state.value for state in UnitState)),
             "login_state": _STATES,
+            "input": maybe(described_input.INPUT),
             "state": maybe(TEXT),
             "since": maybe(WHOLE),
             "pid": maybe(WHOLE),
@@ -331,6 +332,7 @@ V1: tuple[Route, ...] = (
         record({"id": TEXT, "channels": listing(TEXT)}),
         (409, 429),
     ),
+    described_input.route("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
     *described_log.routes("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
     described_log.events("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
 )

@@ -1,7 +1,10 @@
 """Calls of /v1 that only the account's own program can answer: passed on to its port, and their answers back."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import aiohttp
 from aiohttp import web
@@ -11,7 +14,7 @@ from yarl import URL
 from wxcontroller.controller.access import caller, looks_for_token
 from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.errors import NotAnswering, NotRunning
+from wxcontroller.controller.errors import NotAnswering, NotRunning, OlderVersion
 from wxcontroller.controller.told import bounded
 from wxcontroller.controller.view import View
 from wxcontroller.core.access import Scope
@@ -26,14 +29,34 @@ _ANSWERED = (
 )
 # Whatever the account's program says: what it hands out must not become a page of the controller's.
 _HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
+_Take: TypeAlias = Callable[[aiohttp.ClientResponse], Awaitable[web.StreamResponse]]
 # Accounts that are asked at a time when all are.
 _AT_ONCE = 16
 
 
 async def passed_on(request: web.Request) -> web.StreamResponse:
     """Pass /v1/accounts/{name}/REST on as /v1/REST of the account's port, and stream the answer back."""
+    view = await context(request).accounts.the(request.match_info["name"])
+    return await _passed(request, view, partial(_streamed, request))
+
+
+async def input_passed_on(request: web.Request) -> web.StreamResponse:
+    """Do the same for the answer to a question, which a program of 2.0.0 neither asks nor takes."""
+    view = await context(request).accounts.the(request.match_info["name"])
+
+    async def taken(answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        if answer.status == 404:
+            raise OlderVersion(
+                f"account {view.account.name} runs an older version, which takes no answers",
+                f"restart it: wxctl restart {view.account.name.name}",
+            )
+        return await _streamed(request, answer)
+
+    return await _passed(request, view, taken)
+
+
+async def _passed(request: web.Request, view: View, take: _Take) -> web.StreamResponse:
     shared = context(request)
-    view = await shared.accounts.the(request.match_info["name"])
     body = await _body(request)
     rest = request.rel_url.raw_path.split("/", 4)[4]  # after /v1/accounts/NAME/
     query = [(name, value) for name, value in request.rel_url.query.items() if name != credentials.NAME]
@@ -44,7 +67,7 @@ async def passed_on(request: web.Request) -> web.StreamResponse:
         async with shared.upstream.request(
             request.method, url, headers=headers, data=body, allow_redirects=False, timeout=_timeout(shared)
         ) as answer:
-            return await _streamed(request, answer)
+            return await take(answer)
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except aiohttp.ClientError:

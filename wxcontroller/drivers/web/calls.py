@@ -31,7 +31,7 @@ class Session:
     sid: str = field(repr=False)
     skey: str = field(repr=False)
     pass_ticket: str = field(repr=False)  # percent-encoded as it came: opaque (1.6)
-    desktop: bool = True
+    desktop: bool = False
     me: str = ""
     opened: float = 0.0
     sync_key: SyncKey = field(default=(), repr=False)

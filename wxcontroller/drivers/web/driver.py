@@ -34,6 +34,7 @@ from wxcontroller.drivers.base import (
 from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.commands import Commands
+from wxcontroller.drivers.web.consent import Consent
 from wxcontroller.drivers.web.downloads import Downloads
 from wxcontroller.drivers.web.failures import TOO_FREQUENT, refusal
 from wxcontroller.drivers.web.guard import MediaLoop
@@ -84,11 +85,12 @@ class WebDriver:
             later=option.flag("is_update_group_member"),
         )
         self._login_options = LoginOptions(
-            desktop={"on": True, "off": False}.get(option.text("desktop")),
             qrcodes=int(option.text("qrcode_count_max")),
             moves=context.limits.host_moves,
             scans=context.limits.vain_scans,
         )
+        desktop = {"on": True, "off": False}.get(option.text("desktop"))
+        self._consent = Consent(context.account, desktop, context.decisions)
         self._saved = Saved(context.store, option.text("domain"), option.flag("keep_cookie"), context.limits)
         self._transport = Transport(
             self._saved.memory.jar,
@@ -114,6 +116,7 @@ class WebDriver:
     async def run(self, emit: Emit) -> Ended:
         """See Driver.run. Exceptions that ``emit`` raises come out as they are."""
         self._saved.load()
+        self._consent.load()
         async with self._transport:
             working = asyncio.ensure_future(self._work(emit))
             leaving = asyncio.ensure_future(self._leave.wait())
@@ -159,10 +162,14 @@ class WebDriver:
         if self._trouble is not None:
             raise self._trouble
 
+    async def answer(self, input_id: str, value: str) -> None:
+        """See Driver.answer."""
+        await self._consent.answer(input_id, value)
+
     async def _work(self, emit: Emit) -> Ended:
         """Log in and listen, again and again."""
         pulse = Pulse(emit, self._timing, self._vitals)
-        login = Login(self._calls, self._saved, pulse, self._timing, self._login_options)
+        login = Login(self._calls, self._saved, pulse, self._timing, self._login_options, self._consent)
         losses: deque[float] = deque(maxlen=self._timing.relogins)
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
         try:

@@ -11,7 +11,7 @@ _REMEDIES = {
     1100: "the account is logged out; it logs in again by itself or by a scan",
     1101: "the session was ended by the phone or another login",
     1102: "the session is no longer accepted; it logs in again by itself or by a scan",
-    1203: "this account may not use this kind of login; try the option desktop=on or off",
+    1203: "WeChat does not let this account in by this kind of login",
     1204: "the target is not a friend of the account, or has removed it",
     1205: "too frequent: wait an hour and send more slowly (option send_interval)",
 }

@@ -27,6 +27,7 @@ from wxcontroller.drivers.base import (
 )
 from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
+from wxcontroller.drivers.web.consent import Consent, Step
 from wxcontroller.drivers.web.cookies import Cookie
 from wxcontroller.drivers.web.decode import Init, LoginPage, Redirect
 from wxcontroller.drivers.web.failures import (
@@ -53,9 +54,8 @@ _ONCE_MORE = frozenset({-1, -2, 1, 1200}) | SESSION_OVER
 
 @dataclass(frozen=True, slots=True)
 class LoginOptions:
-    """``desktop`` None: the desktop way first, the normal one if that is refused (2.3)."""
+    """Limits of the ways in."""
 
-    desktop: bool | None
     qrcodes: int
     moves: int = DEFAULTS.wechat.host_moves  # from host to host in a row that are believed
     scans: int = DEFAULTS.wechat.vain_scans  # that came to nothing: more would only make a ban longer
@@ -82,6 +82,10 @@ class _Again(Exception):
     """The login has to begin anew with another QR code."""
 
 
+class _NotThisMode(_Again):
+    """WeChat does not let the account in by this mode; another one may be left."""
+
+
 class _Over(Exception):
     """Nothing more can be done without a human."""
 
@@ -91,15 +95,17 @@ class _Over(Exception):
 
 
 class Login:
-    """The ladder of ways in. One object per process: what an account was refused is remembered."""
+    """The ladder of ways in. ``consent`` decides by which mode."""
 
-    def __init__(self, calls: Calls, saved: Saved, pulse: Pulse, timing: Timing, options: LoginOptions) -> None:
+    def __init__(
+        self, calls: Calls, saved: Saved, pulse: Pulse, timing: Timing, options: LoginOptions, consent: Consent
+    ) -> None:
         self._calls = calls
         self._saved = saved
         self._pulse = pulse
         self._timing = timing
         self._options = options
-        self._refused: set[bool] = set()  # modes
+        self._consent = consent
         self._restarted = False
 
     async def enter(self) -> Entered | Ended:
@@ -109,7 +115,6 @@ class Login:
             entered = await self._stored() or await self._push() or await self._scan()
         except _Over as over:
             return over.ended
-        self._refused.clear()
         self._restarted = False
         return entered
 
@@ -184,7 +189,9 @@ class Login:
         memory = self._saved.memory
         if not memory.uin or not memory.jar.value("webwx_auth_ticket"):
             return None
-        desktop = self._mode()
+        desktop = self._consent.push_mode(memory.desktop)
+        if desktop is None:
+            return None
         self._page_cookies()
 
         async def once() -> str:
@@ -221,7 +228,7 @@ class Login:
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
         unscanned = in_vain = 0
         while unscanned < limit:
-            desktop = self._mode()
+            desktop = await self._mode()
             uuid = await self._uuid(desktop)
             image = await self._picture(uuid)
             shown = time.monotonic()
@@ -237,6 +244,8 @@ class Login:
                 continue
             try:
                 return await self._redeem(answer, desktop, LoginWay.SCAN)
+            except _NotThisMode:
+                continue
             except _Again:
                 in_vain += 1
                 if in_vain >= self._options.scans:
@@ -340,6 +349,7 @@ class Login:
         page = await self._page(redirect, desktop)
         if page.ret != 0:
             await self._refuse(page, desktop)
+        await self._consent.let_in(desktop)
         session = self._session(page, desktop)
         memory = self._saved.memory
         memory.session, memory.uin, memory.desktop = session, session.uin, desktop
@@ -401,15 +411,8 @@ class Login:
         said = page.message or "no reason given"
         words, way = f"WeChat refuses the login ({page.ret}: {said})", "once more"
         if page.ret == _NOT_ALLOWED:
-            self._refused.add(desktop)
-            again = self._options.desktop is None and (not desktop) not in self._refused
-            way = "as a normal web login" if desktop else "as a desktop login"
-            remedy = (
-                "neither as desktop nor as normal web login; a verified account with a bank card bound may be let in"
-                if self._options.desktop is None
-                else "try the option desktop=auto"
-            )
-        elif page.ret in _ONCE_MORE:
+            await self._refuse_mode(page, desktop, words)
+        if page.ret in _ONCE_MORE:
             again, self._restarted = not self._restarted, True
             remedy = "start the account again later"
         elif page.ret == TOO_FREQUENT:
@@ -420,6 +423,15 @@ class Login:
         if again:
             raise _Again
         raise _Over(EndReason.REFUSED, f"{words}; {remedy}")
+
+    async def _refuse_mode(self, page: LoginPage, desktop: bool, words: str) -> NoReturn:
+        """Tell that WeChat refuses a mode, and decide about the other one. Raises _NotThisMode or _Over."""
+        step = await self._consent.refused(desktop)
+        way = {Step.NORMAL: "in normal mode", Step.DESKTOP: "in desktop mode"}.get(step, "")
+        await self._pulse.emit(Refused(page.ret, page.message, final=not way, way=way))
+        if step is Step.NONE:
+            raise _Over(EndReason.REFUSED, f"{words}; {self._consent.no_mode_left}")
+        raise _NotThisMode
 
     async def _not_opened(self, problem: WeChatError) -> NoReturn:
         """The login was accepted, but the session is none. Raises _Again or _Over."""
@@ -443,12 +455,18 @@ class Login:
         self._restarted = True
         raise _Again from None
 
-    def _mode(self) -> bool:
-        """Return whether the next try is the desktop way: what is not refused yet, and worked last."""
-        if self._options.desktop is not None:
-            return self._options.desktop
-        first = self._saved.memory.desktop is not False
-        return (not first) if first in self._refused else first
+    async def _mode(self) -> bool:
+        """Return whether the next code is for desktop mode, which may need the owner's consent. Raises _Over."""
+        while (step := self._consent.next_step()) is Step.ASK:
+            await self._consent.ask(self._pulse)
+            await self._pulse.emit(Loading())
+        if step is Step.NONE:
+            raise _Over(
+                EndReason.REFUSED,
+                "WeChat refused this account in normal mode and in desktop mode (1203), and more attempts make it "
+                "worse; start the account again later, at the earliest in an hour",
+            )
+        return step is Step.DESKTOP
 
 
 FLAGGED = "the account is probably flagged. Leave it alone for some days, use it on the phone, then start it again"

@@ -1,6 +1,7 @@
 """The account's heartbeat: every wait of the driver goes through here and tells that the loop is alive."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine
 from typing import TypeVar
@@ -33,6 +34,14 @@ class Pulse:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(left, self._timing.progress_every))
+            await self.progress()
+
+    async def until(self, event: asyncio.Event) -> None:
+        """Wait for something that has no time limit, such as a person's decision; tell Progress meanwhile."""
+        while not event.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.progress_every):
+                    await event.wait()
             await self.progress()
 
     async def pace(self, since: float, spacing: float) -> None:

@@ -1,0 +1,238 @@
+"""The order of login modes: normal first, desktop only after WeChat refused and the owner agreed (protocol 2.3)."""
+
+import json
+
+import pytest
+
+from tests.unit.drivers.kit import Drive, Store, Wechat, hurried
+from wxcontroller.core.errors import BadAnswer, NotAsked
+from wxcontroller.drivers.base import (
+    Accepted,
+    EndReason,
+    InputKind,
+    InputRequired,
+    LoginWay,
+    PushOffered,
+    QrReady,
+    Refused,
+    SessionLost,
+)
+from wxcontroller.sandbox.account import Account, WebLogin
+
+ASKED = "allow-desktop"
+RISK = "bar it from scanning any code for about two weeks"
+
+
+@pytest.fixture
+def refused(world: Wechat) -> Account:
+    """An account that WeChat lets in by desktop mode only."""
+    return world.sandbox.add_account(web_login=WebLogin.DESKTOP, push_login=False)
+
+
+def modes(world: Wechat) -> list[bool]:
+    """Whether each login so far, oldest first, was one of the desktop client.
+
+    The sandbox notes a violation where a login page's headers and query do not agree with what its code was for.
+    """
+    assert not [each for each in world.violations() if "refused with" not in each]
+    return [login.desktop for login in reversed(list(world.sandbox.logins.newest_first()))]
+
+
+async def asked(drive: Drive) -> InputRequired:
+    """Wait until the owner is asked."""
+    return await drive.until(InputRequired)
+
+
+async def agree(drive: Drive) -> None:
+    await asked(drive)
+    await drive.driver.answer(ASKED, "yes")
+
+
+def age(decisions: Store, seconds: float) -> None:
+    """Let the refusals be older."""
+    assert decisions.content is not None
+    stored = json.loads(decisions.content)
+    stored["refused"] = {mode: [at - seconds for at in times] for mode, times in stored["refused"].items()}
+    decisions.content = json.dumps(stored).encode()
+
+
+async def test_a_fresh_account_is_no_desktop_client_before_a_refusal_and_consent(
+    world: Wechat, refused: Account
+) -> None:
+    async with world.drive() as drive:
+        told = await world.refused(drive, refused)
+        assert (told.ret, told.final) == (1203, True)
+        question = await asked(drive)
+        assert (question.id, question.kind) == (ASKED, InputKind.CONSENT)
+        assert RISK in question.prompt
+        await drive.progressed(3)  # it waits, and is alive
+        assert drive.count(QrReady) == 1
+        assert modes(world) == [False]
+        await drive.driver.answer(ASKED, "yes")
+        await world.enter(drive, refused)
+        assert modes(world) == [False, True]
+        assert refused.session is not None
+        assert refused.session.desktop
+
+
+async def test_consent_outlives_the_session_and_its_cookies(world: Wechat, refused: Account) -> None:
+    async with world.drive(keep_cookie="0") as drive:
+        await world.refused(drive, refused)
+        await agree(drive)
+        await world.enter(drive, refused)
+        await drive.driver.logout()
+        assert (await drive.end()).reason is EndReason.LOGGED_OUT
+    async with world.drive(keep_cookie="0") as drive:
+        assert (await world.login_of(drive)).desktop
+    assert drive.count(InputRequired) == 0
+
+
+async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: Wechat, refused: Account) -> None:
+    async with world.drive() as drive:
+        await world.refused(drive, refused)
+        await asked(drive)
+        assert await drive.stop() < 0.5
+    async with world.drive() as drive:
+        await asked(drive)
+        assert drive.count(QrReady) == 0
+    age(world.decisions, 3700)
+    async with world.drive() as drive:  # what WeChat refused may have passed: "environment abnormal"
+        assert not (await world.login_of(drive)).desktop
+    assert modes(world) == [False, False]
+
+
+async def test_three_refusals_a_day_are_enough(world: Wechat, refused: Account) -> None:
+    for _ in range(3):
+        async with world.drive() as drive:
+            await world.refused(drive, refused)
+            await asked(drive)
+        age(world.decisions, 3700)
+    async with world.drive() as drive:
+        await asked(drive)
+    age(world.decisions, 86400)
+    async with world.drive() as drive:
+        await world.login_of(drive)
+
+
+async def test_what_is_not_asked_for_can_not_be_answered(world: Wechat, refused: Account) -> None:
+    async with world.drive() as drive:
+        await world.login_of(drive)
+        with pytest.raises(NotAsked):
+            await drive.driver.answer(ASKED, "yes")
+    async with world.drive() as drive:
+        await world.refused(drive, refused)
+        await asked(drive)
+        with pytest.raises(NotAsked):
+            await drive.driver.answer("verify-code", "123456")
+        with pytest.raises(BadAnswer):
+            await drive.driver.answer(ASKED, "no")
+    async with world.drive() as drive:  # neither counted
+        await asked(drive)
+
+
+async def test_a_consent_that_can_not_be_stored_does_not_count(world: Wechat, refused: Account) -> None:
+    async with world.drive() as drive:
+        await world.refused(drive, refused)
+        await asked(drive)
+        world.decisions.full = True
+        with pytest.raises(OSError, match="No space"):
+            await drive.driver.answer(ASKED, "yes")
+        world.decisions.full = False
+        await drive.driver.answer(ASKED, "yes")
+        assert (await world.login_of(drive)).desktop
+
+
+async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None:
+    account = world.sandbox.add_account(web_login=WebLogin.REFUSED)
+    async with world.drive() as drive:
+        await world.refused(drive, account)
+        await agree(drive)
+        assert (await world.refused(drive, account)).final
+        ended = await drive.end()
+    assert ended.reason is EndReason.REFUSED
+    assert "1203" in ended.words
+    async with world.drive() as drive:
+        assert (await drive.end()).reason is EndReason.REFUSED
+        assert drive.count(QrReady) == 0
+    age(world.decisions, 3700)
+    account.web_login = WebLogin.NORMAL
+    async with world.drive() as drive:
+        await world.enter(drive, account)
+    assert modes(world) == [False, True, False]
+
+
+@pytest.mark.parametrize(("desktop", "lets_in"), [("on", WebLogin.NORMAL), ("off", WebLogin.DESKTOP)])
+async def test_a_chosen_mode_is_the_only_one_and_asks_nobody(world: Wechat, desktop: str, lets_in: WebLogin) -> None:
+    account = world.sandbox.add_account(web_login=lets_in)
+    async with world.drive(desktop=desktop) as drive:
+        assert (await world.refused(drive, account)).final
+        ended = await drive.end()
+    assert ended.reason is EndReason.REFUSED
+    assert f"desktop={desktop}" in ended.words
+    assert drive.count(InputRequired) == 0
+    assert modes(world) == [desktop == "on"]
+
+
+async def test_a_desktop_session_of_an_older_version_keeps_its_mode_until_a_scan(world: Wechat) -> None:
+    account = world.sandbox.add_account()
+    store = Store()
+    async with world.drive(store, desktop="on") as drive:  # as 2.0.0 logged in by default
+        await world.enter(drive, account)
+    async with world.drive(store) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+    world.sandbox.close_session(account, 1101)
+    async with world.drive(store) as drive:
+        push = await world.consent(drive)
+        assert push.desktop
+        world.sandbox.logins.cancel(push)
+        assert not (await world.login_of(drive)).desktop
+    assert modes(world) == [True, True, False]
+
+
+async def test_a_mode_that_was_refused_is_not_offered_to_the_phone_either(world: Wechat) -> None:
+    account = world.sandbox.add_account()
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, account)
+        account.web_login = WebLogin.DESKTOP
+        world.sandbox.close_session(account, 1102)
+        world.sandbox.logins.confirm(await world.consent(drive))
+        assert (await drive.until(Refused)).final
+        await asked(drive)
+    async with world.drive(store) as drive:
+        await asked(drive)
+        assert drive.count(PushOffered) == 0
+        assert drive.count(QrReady) == 0
+
+
+@pytest.mark.parametrize("ret", [1100, 1102])
+async def test_a_desktop_login_that_is_ended_at_once_is_not_repeated(
+    world: Wechat, refused: Account, ret: int
+) -> None:
+    async with world.drive(timing=hurried(flagged_within=60.0)) as drive:
+        await world.refused(drive, refused)
+        await agree(drive)
+        await world.enter(drive, refused)
+        world.sandbox.close_session(refused, ret)
+        assert (await drive.end()).reason is EndReason.FLAGGED
+    assert drive.count(SessionLost) == 1
+    assert modes(world) == [False, True]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"version":1,"agreed":"yes","refused":{"normal":7,"desktop":[null,-1,1e99]}}',
+        b"\xff",
+        b"9",
+    ],
+)
+async def test_a_damaged_file_of_decisions_allows_nothing(world: Wechat, refused: Account, content: bytes) -> None:
+    world.decisions.content = content
+    async with world.drive() as drive:
+        await world.refused(drive, refused)
+        await asked(drive)
+    assert modes(world) == [False]

@@ -1,0 +1,56 @@
+"""POST /v1/input at the account's port: a person's answer to what the driver waits for."""
+
+import asyncio
+
+from aiohttp import web
+
+from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.room import ROOM
+from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.selecting import bad
+from wxcontroller.core.errors import BadAnswer, NotAsked
+from wxcontroller.core.jsontypes import obj, read_json
+
+_REMEDY = 'send {"id": "allow-desktop", "value": "yes"}; GET /v1/status shows in input what is asked for'
+# A driver may have to write the answer to disk before it counts.
+_SECONDS = 10.0
+
+
+class Inputs:
+    """The call. ``parts`` are the running account's."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """POST ``{"id": …, "value": …}``: the driver goes on with it."""
+        input_id, value = await self._read(request)
+        try:
+            async with asyncio.timeout(_SECONDS):
+                await self._parts.driver.answer(input_id, value)
+        except NotAsked as problem:
+            raise Refused(409, "not-asked", problem.message, problem.remedy) from None
+        except BadAnswer as problem:
+            raise Refused(400, "bad-request", problem.message, problem.remedy) from None
+        except TimeoutError:
+            raise Refused(504, "too-slow", "the answer was not taken in time", "try it again") from None
+        except OSError as problem:
+            why = f"the answer can't be stored: {problem.strerror or problem}"
+            raise Refused(500, "disk", why, "free some space in the account's state directory") from None
+        return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
+
+    async def _read(self, request: web.Request) -> tuple[str, str]:
+        """Return id and value of the body. Raises Refused."""
+        room, directory = request.app[ROOM], self._parts.config.media_dir
+        limits = self._parts.config.limits
+        whole = room.body_of(request, directory, limits.calls.account_body_bytes)
+        async with asyncio.timeout(limits.calls.account_body_seconds), whole as body:
+            content = bytes(body)
+        try:
+            given = obj(read_json(content or b"null", limits.requests.json_depth, limits.requests.json_digits))
+        except ValueError:
+            raise bad("the body is not JSON", _REMEDY) from None
+        input_id, value = given.get("id"), given.get("value")
+        if not isinstance(input_id, str) or not isinstance(value, str):
+            raise bad("id and value must be texts", _REMEDY)
+        return input_id, value

@@ -1,0 +1,180 @@
+"""Which mode the next login may use: normal or desktop mode (weixin-web-protocol 2.3).
+
+Desktop mode marks an account whatever it does afterwards: WeChat recognizes the login itself, and pacing does not
+help. With desktop=auto a login therefore starts in normal mode. Desktop mode follows only after WeChat refused normal
+mode to this account (1203) and the account's owner agreed, with the risk in the same sentence. desktop=on counts as
+the owner's agreement, desktop=off rules desktop mode out; neither ever asks.
+
+Refusals and the agreement are kept in a file of their own, which outlives the session, a logout and keep_cookie=0:
+without it a restart would cost the owner another scan that WeChat refuses.
+"""
+
+import asyncio
+import json
+import logging
+import shlex
+import time
+from enum import Enum, auto
+
+from wxcontroller.core.errors import BadAnswer, NotAsked
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.drivers.base import InputKind, InputRequired, SessionStore
+from wxcontroller.drivers.web.pulse import Pulse
+
+log = logging.getLogger(__name__)
+INPUT_ID = "allow-desktop"
+_YES = "yes"
+_VERSION = 1
+# More refused attempts than these look like an attack to WeChat; refusals with texts like "environment abnormal" pass
+# after hours (2.3).
+_HOUR = 3600.0
+_DAY = 86400.0
+_A_DAY = 3
+
+_VERIFIED = "WeChat may accept a verified account with a bank card bound"
+_NO_MODE_LEFT = {
+    None: f"neither normal mode nor desktop mode is open to this account; {_VERIFIED}",
+    True: f"desktop mode is not open to this account, and desktop=on rules out normal mode; {_VERIFIED}",
+    False: f"normal mode is not open to this account, and desktop=off rules out desktop mode; {_VERIFIED}",
+}
+
+
+class Step(Enum):
+    """What the next login attempt is."""
+
+    NORMAL = auto()
+    DESKTOP = auto()
+    ASK = auto()  # desktop mode, once the owner agrees
+    NONE = auto()
+
+
+class Consent:
+    """Remembers refusals by mode and the owner's agreement, and derives the next step.
+
+    Modes are given as ``desktop``: False is normal mode. ``choice`` is the option desktop; None is auto.
+    """
+
+    def __init__(self, account: str, choice: bool | None, store: SessionStore | None) -> None:
+        self._account = account
+        self._choice = choice
+        self._store = store
+        self._agreed = 0.0  # seconds since 1970, 0 for never
+        self._refused: dict[bool, list[float]] = {False: [], True: []}  # the latest since the mode was let in
+        self._answered: asyncio.Event | None = None  # while the owner is asked
+
+    def load(self) -> None:
+        """Read what earlier processes learned. An unreadable file counts as empty: the owner is asked again."""
+        try:
+            content = self._store.load() if self._store is not None else None
+            stored = obj(json.loads(content or b"{}"))
+        except (OSError, ValueError, RecursionError) as problem:
+            log.warning("cannot read which login modes were refused and allowed: %s", problem)
+            return
+        if stored.get("version") != _VERSION:
+            return
+        refused = obj(stored.get("refused"))
+        self._agreed = _seconds(stored.get("agreed"))
+        self._refused = {False: _times(refused.get("normal")), True: _times(refused.get("desktop"))}
+
+    def next_step(self) -> Step:
+        """Return the mode of the next QR code, or what has to happen first."""
+        if self._choice is not None:
+            return Step.DESKTOP if self._choice else Step.NORMAL
+        # An owner who agreed is not asked for a scan that WeChat refuses, as long as desktop mode works.
+        desktop_first = self._agreed and self._refused[False] and not self._refused[True]
+        if not desktop_first and not self._exhausted(desktop=False):
+            return Step.NORMAL
+        if self._exhausted(desktop=True):
+            return Step.NONE
+        return Step.DESKTOP if self._agreed else Step.ASK
+
+    @property
+    def no_mode_left(self) -> str:
+        """Why a refusal is final, and what may help, in words."""
+        return _NO_MODE_LEFT[self._choice]
+
+    def push_mode(self, stored: bool | None) -> bool | None:
+        """Return the mode of a push login with the cookies of a session in mode ``stored``; None to skip it.
+
+        The cookies keep their mode, also those of desktop sessions opened by 2.0.0 without the owner's agreement.
+        """
+        if self._choice is not None:
+            return self._choice
+        desktop = stored is True
+        return None if self._exhausted(desktop) else desktop
+
+    async def refused(self, desktop: bool) -> Step:
+        """Remember that WeChat refused a mode with 1203; return what follows."""
+        self._refused[desktop] = [*self._refused[desktop], time.time()][-_A_DAY:]
+        await self._keep()
+        # Refused in desktop mode is final once the owner agreed: nothing is left to try (3.5).
+        if self._choice is not None or (desktop and self._agreed):
+            return Step.NONE
+        return self.next_step()
+
+    async def let_in(self, desktop: bool) -> None:
+        """Forget the refusals of a mode that works."""
+        if self._refused[desktop]:
+            self._refused[desktop] = []
+            await self._keep()
+
+    async def ask(self, pulse: Pulse) -> None:
+        """Ask the owner to agree to desktop mode, and wait for that as long as it takes."""
+        self._answered = asyncio.Event()
+        prompt = (
+            "WeChat refuses normal web login to this account (1203); it may accept a login in desktop mode, but "
+            "WeChat may warn about this account's safety and bar it from scanning any code for about two weeks; "
+            f"to accept this risk, run: wxctl allow-desktop {shlex.quote(self._account)}"
+        )
+        try:
+            await pulse.emit(InputRequired(INPUT_ID, InputKind.CONSENT, prompt))
+            await pulse.until(self._answered)
+        finally:
+            self._answered = None
+
+    async def answer(self, input_id: str, value: str) -> None:
+        """See Driver.answer. The agreement is on disk when this returns."""
+        if self._answered is None or input_id != INPUT_ID:
+            raise NotAsked(
+                f"account {self._account} does not wait for an answer to {input_id[:64]}",
+                f"see what it waits for: wxctl status {shlex.quote(self._account)}",
+            )
+        if value != _YES:
+            raise BadAnswer(f"{value[:64]!r} is no consent", "send yes; to decline, stop the account")
+        answered, now = self._answered, time.time()
+        if self._store is not None:
+            await asyncio.to_thread(self._store.save, self._content(now))
+        self._agreed = now
+        answered.set()
+        log.info("the owner of account %s allows desktop mode", self._account)
+
+    def _exhausted(self, desktop: bool) -> bool:
+        """Whether a mode was refused too lately, or too often, to be tried now."""
+        now = time.time()
+        # A clock that went back must not make a refusal last longer.
+        ages = [abs(now - moment) for moment in self._refused[desktop]]
+        return any(age < _HOUR for age in ages) or sum(age < _DAY for age in ages) >= _A_DAY
+
+    async def _keep(self) -> None:
+        if self._store is None:
+            return
+        try:
+            await asyncio.to_thread(self._store.save, self._content(self._agreed))
+        except OSError as problem:
+            log.error("cannot store that WeChat refused a login mode: %s; free some space", problem.strerror)
+
+    def _content(self, agreed: float) -> bytes:
+        normal: list[JsonValue] = [*self._refused[False]]
+        desktop: list[JsonValue] = [*self._refused[True]]
+        refused: JsonObject = {"normal": normal, "desktop": desktop}
+        return json.dumps({"version": _VERSION, "agreed": agreed, "refused": refused}).encode()
+
+
+def _times(stored: JsonValue) -> list[float]:
+    return [moment for moment in map(_seconds, items(stored)) if moment][-_A_DAY:]
+
+
+def _seconds(stored: JsonValue) -> float:
+    if isinstance(stored, bool) or not isinstance(stored, int | float) or not 0 < stored < 1e12:
+        return 0.0
+    return float(stored)

@@ -1,0 +1,24 @@
+"""What an account asks a person for, over HTTP, described: at its own port, and at the controller for its path."""
+
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Route, Schema, maybe, record, word
+from wxcontroller.openwx.statefile import QUESTION_KINDS
+
+# What an answer is refused with, besides what every request may be.
+CODES = ("not-asked", "older-version")
+# ACCOUNT, STATE and STATUS have it as ``input`` while the account waits.
+INPUT: Schema = record(
+    {"id": TEXT, "kind": word(*QUESTION_KINDS), "prompt": TEXT, "digits": maybe(WHOLE)},
+    meaning="what it waits for a person to give: yes to a consent, or a code",
+)
+
+
+def route(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> Route:
+    """Return the call below ``path`` (``/v1`` or an account's there); ``first`` are the path's own parameters."""
+    return Route(
+        *("POST", f"{path}/input", "answer what it waits for: yes to a consent, or the digits of a code"),
+        {200: record({"account": TEXT, "id": TEXT, "answered": SWITCH})},
+        first,
+        record({"id": TEXT, "value": TEXT}),
+        failures=tuple(sorted({*failures, 400, 408, 409, 413, 415, 504})),
+        tag="v1",
+    )
