@@ -20,7 +20,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short, word_of
 from wxcontroller.cli.language import say, speak, tell
-from wxcontroller.cli.lifecycle import add, logout, restart, start, stop
+from wxcontroller.cli.lifecycle import add, allow_desktop, logout, restart, start, stop
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.options import set_, show
 from wxcontroller.cli.qr import qr
@@ -105,7 +105,7 @@ def cli() -> None:
 
 for _verb in (
     *(add, start, stop, restart, list_, status, qr, show, set_, logs, send, events, deliveries, alert),
-    *(logout, remove, export, import_, tokens.token, config, doctor),
+    *(allow_desktop, logout, remove, export, import_, tokens.token, config, doctor),
 ):
     cli.add_command(_verb)
 

@@ -46,7 +46,10 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """One ACCOUNT of the API. ``since`` is seconds since 1970, 0 when unknown; ``raw`` is it as it came."""
+    """One ACCOUNT of the API. ``since`` is seconds since 1970, 0 when unknown; ``raw`` is it as it came.
+
+    ``asks`` is the id of what it waits for a person to give, "" for nothing.
+    """
 
     name: str
     instance: str
@@ -65,6 +68,7 @@ class AccountView:
     proxy: str
     qrcode: bool
     user: str
+    asks: str
     raw: JsonObject
 
     @property
@@ -110,6 +114,7 @@ def account_view(value: JsonValue) -> AccountView:
         port=integer(field(found, "port")),
         post_api=one_line(field(found, "post_api")),
         proxy=one_line(field(found, "proxy")),
+        asks=text(field(field(found, "input"), "id")),
         qrcode=field(found, "qrcode") is True,
         user=one_line(field(user, "name")) or one_line(field(user, "id")),
         raw=found,

@@ -117,6 +117,11 @@ class Api:
         """End the account's WeChat session for good, and stop it."""
         return account_view(self._line.call("POST", _path(name, "logout"), about=name, wait=_PATIENCE))
 
+    def answer(self, name: AccountName, input_id: str, value: str) -> JsonObject:
+        """Answer what an account waits for."""
+        body: JsonObject = {"id": input_id, "value": value}
+        return obj(self._line.call("POST", _path(name, "input"), json_body(body), about=name))
+
     def remove(self, name: AccountName) -> JsonObject:
         return obj(self._line.call("DELETE", _path(name), about=name, wait=_PATIENCE))
 

@@ -12,6 +12,8 @@ from wxcontroller.cli.hints import command
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
 from wxcontroller.core.names import AccountName
 
+# The id of the question, and the verb that answers it.
+ALLOW_DESKTOP = "allow-desktop"
 _PAUSE = 0.4
 _PARDON = 15.0  # a controller that is being restarted is back before that
 # A state from before the start may be seen for a moment.
@@ -75,6 +77,9 @@ def verdict(account: AccountView) -> WxError | None:
     name, why = account.name, f": {account.words}" if account.words else ""
     logs, start = command("logs", name), command("start", name)
     match account.condition:
+        case Condition.PARKED if account.asks == ALLOW_DESKTOP:
+            # The reason names the risk and the command, in one sentence.
+            return NeedsHuman(f"{name} waits for your decision{why}", command(ALLOW_DESKTOP, name))
         case Condition.PARKED:
             return NeedsHuman(f"{name} has given up{why}", f"when that is put right: {start}")
         case Condition.FAILED:

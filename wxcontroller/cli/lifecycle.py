@@ -1,4 +1,4 @@
-"""The verbs that change an account: add, start, stop, restart, logout."""
+"""The verbs that change an account: add, start, stop, restart, logout, allow-desktop."""
 
 import sys
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, complete_option, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.follow import ALLOW_DESKTOP
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.systemd import tell_new, without_controller
@@ -105,7 +106,8 @@ def start(
         if new:
             tell_new(account.name)
         tell_notes(started)
-        if started.condition is Condition.PARKED:  # up, but it has given up: that is not what was asked for
+        # Up, but it has given up: that is not what was asked for. One that waits for an answer would only ask again.
+        if started.condition is Condition.PARKED and not started.asks:
             started = api.restart(account)
         _finish(session, api, started, account, 0 if no_wait else timeout)
 
@@ -173,6 +175,38 @@ def logout(session: Session, name: str, yes: bool) -> None:
         session.emit(ended.raw)
     else:
         tell(f"{account.name} is logged out and stopped; the next start needs a scan")
+
+
+@click.command(
+    "allow-desktop",
+    short_help="Allow an account that WeChat refused to log in as its desktop client.",
+    epilog="Example: wxctl allow-desktop alice",
+)
+@name_argument
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@global_options
+@click.pass_obj
+def allow_desktop(session: Session, name: str, yes: bool) -> None:
+    """Allow an account that WeChat refused in normal mode to log in as WeChat's desktop client.
+
+    WeChat may warn about this account's safety and bar it from scanning any code for about two weeks. The account
+    must run and wait for this decision, which is kept with it; it then shows a code to scan.
+    """
+    api = session.api()
+    account = api.resolve(name)
+    if not yes:
+        confirm(
+            api,
+            account,
+            f"Allow {account.name} to log in in desktop mode, although WeChat may warn about this account's safety "
+            "and bar it from scanning any code for about two weeks?",
+            "allowed to use desktop mode",
+        )
+    answered = api.answer(account, ALLOW_DESKTOP, "yes")
+    if session.json:
+        session.emit(answered)
+    else:
+        tell(f"{account.name} may log in in desktop mode; scan its code: {command('qr', account.name)}")
 
 
 def _is_new(api: Api, account: AccountName) -> bool:

@@ -28,6 +28,12 @@ RUNNING: JsonObject = {
     "user": {"id": "@me", "name": "爱丽丝"},
 }
 PARKED: JsonObject = {**_START, "login_state": "parked", "reason": "no phone scanned any of the QR codes"}
+RISK = "WeChat may warn about this account's safety; to accept this risk, run: wxctl allow-desktop alice"
+ASKING: JsonObject = {
+    **PARKED,
+    "reason": RISK,
+    "input": {"id": "allow-desktop", "kind": "consent", "prompt": RISK, "digits": None},
+}
 FAILED: JsonObject = {"unit_state": "failed", "unit_sub": "failed", "login_state": None, "reason": "exit code 78"}
 DOWN: JsonObject = {"unit_state": "absent", "unit_sub": "", "login_state": "stopped"}
 GONE: JsonObject = {"unit_state": "inactive", "unit_sub": "dead", "login_state": None, "desired": "stopped"}

@@ -123,7 +123,9 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
                     assert f"*{spelling}*" in found[0], (name, spelling)
         for verb in inner:
             assert f"_{verb}_" in found[0] or f"\t*{name} {verb}*" in found[0], (name, verb)
-    verbs = set(re.findall(r"^\*(\w+)\*(?: \[?[_*]|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE))
+    verbs = set(
+        re.findall(r"^\*([\w-]+)\*(?: \[?[_*]|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE)
+    )
     assert verbs == set(cli.commands)
 
 

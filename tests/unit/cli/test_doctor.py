@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import ROOT, Wxctl, program
-from tests.unit.cli.standin import DOWN, PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.standin import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Controller
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.result import Patient
@@ -97,6 +97,7 @@ def test_guards_are_what_the_units_have(unit: str) -> None:
 def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Controller) -> None:
     server.add("well", **RUNNING)
     server.add("given-up", **PARKED)
+    server.add("alice", **ASKING)
     server.add("down", **DOWN)
     server.add("waits", **SCANNING)
     server.deliveries = {
@@ -134,6 +135,7 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
     assert set(checks) == {"controller", "polkit", "account", "program", "reports", "alerts"}
     told = {one[2]: one for one in found}
     assert any("given-up has given up" in words and one[0] == "fail" for words, one in told.items())
+    assert told[f"alice waits for your decision: {RISK}"][3] == "wxctl allow-desktop alice"
     assert any("down should be up" in words and one[3] for words, one in told.items())
     assert any("waits waits for a scan" in words and one[0] == "warn" for words, one in told.items())
     assert told["well has 2 dead letters: it answers 410"][3] == "wxctl deliveries list well"

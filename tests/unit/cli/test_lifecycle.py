@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import CONFIRMING, DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.standin import ASKING, CONFIRMING, DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
 
 
 def test_start_follows_the_states_until_running(wxctl: Wxctl, server: Controller) -> None:
@@ -75,6 +75,13 @@ def test_start_of_an_account_that_gave_up_restarts_it(wxctl: Wxctl, server: Cont
     ]
 
 
+def test_start_of_an_account_that_waits_for_a_decision_does_not_restart_it(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **ASKING)
+    server.script = [ASKING]
+    assert wxctl("start", "alice").returncode == 6
+    assert [path for method, path, _ in server.asked if method == "POST"] == ["/v1/accounts/alice/start"]
+
+
 def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: Controller) -> None:
     server.script = [SCANNING, RUNNING]
     done = wxctl("--json", "start", "alice")
@@ -86,6 +93,7 @@ def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: C
     ("end", "code", "words"),
     [
         (PARKED, 6, "no phone scanned any of the QR codes"),
+        (ASKING, 6, "alice waits for your decision: WeChat may warn about this account's safety"),
         (FAILED, 5, "wxclient@alice.service has failed: exit code 78"),
         (GONE, 1, "alice was stopped"),
         (DOWN, 5, "alice should be up, but is not"),

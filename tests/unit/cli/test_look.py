@@ -9,7 +9,7 @@ from pathlib import Path
 import segno
 
 from tests.unit.cli.conftest import Wxctl, program
-from tests.unit.cli.standin import DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.standin import ASKING, DOWN, FAILED, GONE, LINK, PARKED, RISK, RUNNING, SCANNING, Controller
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.local import is_registered
 from wxcontroller.core.jsontypes import JsonObject
@@ -139,6 +139,10 @@ def test_status_tells_by_its_exit_code(wxctl: Wxctl, server: Controller) -> None
     names = ("stopped", "parked", "ended", "failed", "down")
     assert [wxctl("status", name).returncode for name in names] == [0, 6, 6, 5, 5]
     assert "no phone scanned" in wxctl("status", "parked").stdout
+    server.add("alice", **ASKING)
+    done = wxctl("status", "alice")
+    assert done.returncode == 6
+    assert RISK in done.stdout.replace("\n", " ")
 
 
 def test_status_of_all(wxctl: Wxctl, server: Controller) -> None:
