@@ -354,18 +354,23 @@ def test_a_disk_that_was_read_only_when_the_account_began_holds_it_up_only_for_s
             world.host.run("umount", place)
 
 
-def test_an_account_that_wechat_refuses_says_so_and_tries_again_when_told(world: World) -> None:
+def test_an_account_that_wechat_refuses_says_so_asks_and_tries_no_mode_twice(world: World) -> None:
     uin = world.phone.account("拒绝", web_login="refused")
     with Webhook(world.host) as hook:
         assert world.caller.openwx("start_client", client="refused", post_api=hook.address)["code"] == 0
-        for way in ("desktop", "normal"):
-            world.caller.until_state("refused", "scaning")
-            uuid = world.phone.login_of(world.caller.v1("GET", "/accounts/refused/qr")[1]["link"])
-            world.phone.scan(uuid, uin)
-            world.phone.confirm(uuid)
-            hook.wait_for(lambda report: report.get("event") == "login", what=f"refusal of the {way} way")
-            until(lambda old=uuid: _other_code(world, old), 20, "another code, or the end")  # type: ignore[misc]
+        _refuse(world, uin)
         account = until(lambda: _parked(world, "refused"), 20, "refused parked")
+        assert account["input"]["id"] == "allow-desktop"
+        assert "about two weeks" in account["reason"]
+        told = world.host.run("wxctl", "status", "refused", check=False).stdout.decode()
+        assert "wxctl allow-desktop refused" in told.replace("\n", " ")
+        world.caller.openwx("stop_client", client="refused")
+        assert world.caller.openwx("start_client", client="refused", post_api=hook.address)["code"] == 0
+        until(lambda: _parked(world, "refused"), 20, "refused parked again, without a code")
+        world.host.run("wxctl", "allow-desktop", "refused", "--yes")
+        _refuse(world, uin)
+        account = until(lambda: _parked(world, "refused"), 20, "refused parked for good")
+        assert account["input"] is None
         assert "1203" in account["reason"]
         assert account["state"] == "stop"
         refusals = until(lambda: len(hook.events("login", "refused")) > 1 and hook.events("login", "refused"))
@@ -378,15 +383,19 @@ def test_an_account_that_wechat_refuses_says_so_and_tries_again_when_told(world:
     again = world.caller.openwx("start_client", client="refused")
     assert (again["code"], again["status"]) == (0, "success")
     assert again["pid"] != account["pid"]
-    world.caller.until_state("refused", "scaning")
+    account = until(lambda: _parked(world, "refused"), 20, "refused parked at once")
+    assert "at the earliest in an hour" in account["reason"]
     world.caller.openwx("stop_client", client="refused")
+
+
+def _refuse(world: World, uin: str) -> None:
+    """Scan and confirm the code that the account shows, or is about to show."""
+    world.caller.until_state("refused", "scaning")
+    uuid = world.phone.login_of(world.caller.v1("GET", "/accounts/refused/qr")[1]["link"])
+    world.phone.scan(uuid, uin)
+    world.phone.confirm(uuid)
 
 
 def _parked(world: World, name: str) -> Json:
     account = world.caller.account(name)
     return account if account["login_state"] == "parked" else None
-
-
-def _other_code(world: World, old: str) -> bool:
-    status, qr = world.caller.v1("GET", "/accounts/refused/qr")
-    return _parked(world, "refused") is not None or (status == 200 and not qr["link"].endswith(old))

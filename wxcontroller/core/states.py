@@ -54,7 +54,7 @@ class LoginState(StrEnum):
     UPDATING = "updating"  # accepted, loading profile and contacts
     RUNNING = "running"  # sync loop works
     OFFLINE = "offline"  # session alive as far as we know, but WeChat has not answered lately
-    PARKED = "parked"  # stopped trying on purpose (refused, flagged, QR codes used up): needs a human
+    PARKED = "parked"  # stopped trying (refused, flagged, QR codes used up, an answer needed): needs a human
     STOPPED = "stopped"  # orderly end
 
     @property

@@ -331,8 +331,8 @@ async def test_why_a_second_scan_is_needed_is_told_until_somebody_is_in(start: S
     client = start()
     client.driver.play([QR, Scanned()])
     await client.until_state("confirming")
-    client.driver.play([Refused(1203, "not this way", final=False, way="as a normal web login")])
-    why = "WeChat refused the login (1203: not this way); scan the new code: it is then tried as a normal web login"
+    client.driver.play([Refused(1203, "not this way", final=False, way="in normal mode")])
+    why = "WeChat refused the login (1203: not this way); scan the new code: it is then tried in normal mode"
     async with asyncio.timeout(5):
         while (state := client.state())["reason"] != why:
             await asyncio.sleep(0.01)

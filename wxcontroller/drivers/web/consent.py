@@ -12,7 +12,6 @@ without it a restart would cost the owner another scan that WeChat refuses.
 import asyncio
 import json
 import logging
-import shlex
 import time
 from enum import Enum, auto
 
@@ -55,7 +54,8 @@ class Consent:
     """
 
     def __init__(self, account: str, choice: bool | None, store: SessionStore | None) -> None:
-        self._account = account
+        # As a shell takes it: of what a name may hold only a space has a meaning there.
+        self._account = f"'{account}'" if " " in account else account
         self._choice = choice
         self._store = store
         self._agreed = 0.0  # seconds since 1970, 0 for never
@@ -124,7 +124,7 @@ class Consent:
         prompt = (
             "WeChat refuses normal web login to this account (1203); it may accept a login in desktop mode, but "
             "WeChat may warn about this account's safety and bar it from scanning any code for about two weeks; "
-            f"to accept this risk, run: wxctl allow-desktop {shlex.quote(self._account)}"
+            f"to accept this risk, run: wxctl allow-desktop {self._account}"
         )
         try:
             await pulse.emit(InputRequired(INPUT_ID, InputKind.CONSENT, prompt))
@@ -137,7 +137,7 @@ class Consent:
         if self._answered is None or input_id != INPUT_ID:
             raise NotAsked(
                 f"account {self._account} does not wait for an answer to {input_id[:64]}",
-                f"see what it waits for: wxctl status {shlex.quote(self._account)}",
+                f"see what it waits for: wxctl status {self._account}",
             )
         if value != _YES:
             raise BadAnswer(f"{value[:64]!r} is no consent", "send yes; to decline, stop the account")
