@@ -133,6 +133,16 @@ async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Wa
     assert "none of 10 QR codes led to a login Bcc: x@y" in alert.items[0].message
 
 
+async def test_an_account_that_waits_for_a_decision_is_not_to_be_started(watched: Watched) -> None:
+    process = await watched.host.start("alice")
+    question: JsonObject = {"id": "allow-desktop", "kind": "consent", "prompt": "a risk"}
+    process.say(LoginState.PARKED, reason="a risk; to accept it, run: wxctl allow-desktop alice", input=question)
+    [alert] = await watched.live(60)
+    assert kinds([alert]) == ["problem alice parked"]
+    assert "wxctl allow-desktop alice" in alert.items[0].message
+    assert "wxctl start" not in alert.items[0].remedy
+
+
 async def test_a_controller_that_knows_nothing_sees_whether_an_account_was_logged_in(watched: Watched) -> None:
     process = await watched.host.start("alice")
     link = "https://login.weixin.qq.com/l/AbC"

@@ -94,6 +94,9 @@ def login_of(view: View, loops: bool, booting: bool, patience: float) -> Verdict
             return Well(name, f"Account {name} is running again.")
         case LoginState.PARKED:
             why = plain(view.reason or view.status)
+            if view.live is not None and view.live.asks is not None:
+                message = f"Account {name} waits for your decision: {why}."
+                return Finding(Kind.PARKED, name, message, f"See: wxctl status {name}")
             remedy = f"Start it when that is put right: wxctl start {name}"
             return Finding(Kind.PARKED, name, f"Account {name} has given up: {why}.", remedy)
         case LoginState.SCANNING:
