@@ -91,15 +91,16 @@ def test_a_code_that_was_scanned_is_good_for_nothing_more(browser: Browser, call
 def test_a_login_that_is_refused_says_so_beside_the_new_code(
     browser: Browser, caller: Caller, phone: Phone, language: str
 ) -> None:
-    other = phone.account("小刚", friends=2, groups=0, web_login="refused")
+    other = phone.account("小刚", friends=2, groups=0)
     name = f"refused-{language.lower()}"
     caller.openwx("start_client", client=name)
     browser.open(f"#/a/{name}")
     browser.find("#account-login .code")
     uuid = phone.login_of(caller.v1("GET", f"/accounts/{name}/qr")[1]["link"])
-    phone.scan(uuid, other)
-    phone.confirm(uuid)
-    assert "1203" in browser.find("#account-login .hint", "1203").text
+    with phone.fault("webwxnewloginpage", "retcode", 1200, 1):
+        phone.scan(uuid, other)
+        phone.confirm(uuid)
+        assert "1200" in browser.find("#account-login .hint", "1200").text
     browser.picture(f"{language.lower()}-refused")
     caller.v1("DELETE", f"/accounts/{name}")
 

@@ -2,6 +2,7 @@
 
 import { act, isBusy, onBusy, possible } from "./actions.js";
 import { adviceOf } from "./advice.js";
+import { consentButton } from "./consent.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { deliveriesTab } from "./deliveries.js";
 import { eventsTab } from "./events.js";
@@ -90,13 +91,16 @@ function showAdvice(account) {
   const { text, tab: where, reason: why } = adviceOf(account);
   const reason = text || !logsIn(account) ? why : ""; // else it stands beside the code
   const place = $("account-advice");
-  const content = [text, reason, where].filter(Boolean).join("\n");
+  const consent = consentButton(account);
+  const content = [text, reason, where, consent && "consent"].filter(Boolean).join("\n");
   setHidden(place, !content);
   if (place.dataset.content === content) return;
   place.dataset.content = content;
+  const focused = place.contains(document.activeElement);
   place.replaceChildren(
-    ...[text && h("p", {}, text), where && wayTo(where), reason && h("p", {}, reason)].filter(Boolean),
+    ...[text && h("p", {}, text), where && wayTo(where), reason && h("p", {}, reason), consent].filter(Boolean),
   );
+  if (focused) $("account-name").focus();
 }
 
 function wayTo(where) {

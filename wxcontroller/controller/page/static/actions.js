@@ -1,6 +1,6 @@
 // What can be done to an account, with a question before what can't be undone.
 
-import { call, pathOf, Problem } from "./api.js";
+import { call, mayControl, pathOf, Problem } from "./api.js";
 import { $ } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
@@ -18,10 +18,25 @@ export function onBusy(watcher) {
   watchers.add(watcher);
 }
 
+// What an account waits for after WeChat refused it in normal mode.
+const ALLOW_DESKTOP = "allow-desktop";
 const ACTIONS = {
   start: { method: "POST", rest: "start", done: (name) => t("{name} is started.", { name }) },
   stop: { method: "POST", rest: "stop", done: (name) => t("{name} is stopped.", { name }) },
   restart: { method: "POST", rest: "restart", done: (name) => t("{name} is restarted.", { name }) },
+  allow: {
+    method: "POST",
+    rest: "input",
+    json: { id: ALLOW_DESKTOP, value: "yes" },
+    done: (name) => t("{name} may log in in desktop mode; scan its new code.", { name }),
+    ask: (name) => ({
+      title: t("Allow {name} to use desktop mode?", { name }),
+      text: t(
+        "WeChat may warn about this account's safety and bar it from scanning any code for about two weeks. If you agree, a new code to scan follows.",
+      ),
+      yes: t("Allow"),
+    }),
+  },
   logout: {
     method: "POST",
     rest: "logout",
@@ -49,11 +64,12 @@ const ACTIONS = {
 // What makes sense for an account as it is.
 export function possible(account) {
   const up = isUp(account);
-  const parked = account.login_state === "parked";
+  const parked = account.login_state === "parked" && !account.input; // one that waits for an answer has not given up
   return {
     start: !up || parked,
     stop: up || account.desired === "started",
     restart: up && !parked,
+    allow: up && account.input?.id === ALLOW_DESKTOP && mayControl(),
     logout: up && ["running", "offline", "updating"].includes(account.login_state),
     remove: true,
   };
@@ -61,13 +77,13 @@ export function possible(account) {
 
 // Returns whether it was done.
 export async function act(name, action) {
-  const { method, rest, done, ask } = ACTIONS[action];
+  const { method, rest, json, done, ask } = ACTIONS[action];
   if (busy.has(name) || (ask && !(await confirmed(ask(name))))) return false;
   const starts = action === "start" || action === "restart";
   if (starts) expectStart(name);
   mark(name, true);
   try {
-    const { tokens = [] } = await call(method, pathOf(name, rest));
+    const { tokens = [] } = await call(method, pathOf(name, rest), { json });
     if (starts) expectSoon(name, () => announce(name));
     tell(done(name));
     // Only root can write their file; wxctl remove does it where it is root's.

@@ -23,6 +23,11 @@ const CASES = [
   },
   { fits: (account) => !isUp(account), text: () => "" },
   {
+    fits: ({ login_state: state, input }) => state === "parked" && input,
+    text: () => t("It waits for your decision."),
+    reason: ({ reason }) => reason,
+  },
+  {
     fits: ({ login_state: state }) => state === "parked",
     text: () => t("It has given up and waits for you. When the cause is gone, start it: it then shows a new code."),
     reason: ({ reason }) => reason,

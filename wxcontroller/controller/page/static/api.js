@@ -8,6 +8,7 @@ const TOKEN = "wxcontroller-token";
 let token = sessionStorage.getItem(TOKEN);
 let askForToken = null;
 let admitted = false;
+let scope = null;
 let entering = null;
 
 export class Problem extends Error {
@@ -26,6 +27,9 @@ export function onTokenNeeded(ask) {
 
 // Whether the reader is in by a token, which can be given back.
 export const signedIn = () => token !== null;
+
+// Whether the reader may change accounts, and not only look; known once something was asked.
+export const mayControl = () => scope === "control" || scope === "admin";
 
 export function signOut() {
   token = null;
@@ -90,7 +94,8 @@ async function enter() {
   while (!admitted) {
     const response = await send("GET", "v1/access", {}, token);
     if (!response.ok) throw await problemOf(response);
-    const { accepted } = await response.json();
+    const { accepted, scope: granted } = await response.json();
+    scope = granted;
     if (accepted || !askForToken) admitted = true;
     else await ask(token !== null);
   }

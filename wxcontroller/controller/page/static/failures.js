@@ -34,6 +34,8 @@ const FAILURES = {
     t("Your token does not allow this."),
     t("Root can make one with a wider scope: wxctl token create"),
   ],
+  "not-asked": () => [t("The account does not wait for this any more."), ""],
+  "older-version": () => [t("The account's program is older than this page."), t("Restart the account.")],
   "no-webhook": () => [t("The account has no webhook."), t("Start it with one: wxctl start NAME --post-api URL")],
   "too-many-readers": () => [t("Too many pages are open."), t("Close some.")],
   "not-sent": () => [t("It was not sent."), ""],

@@ -2,6 +2,7 @@
 
 import { hintOf } from "./advice.js";
 import { picture, pathOf } from "./api.js";
+import { consentButton } from "./consent.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain } from "./notices.js";
@@ -23,7 +24,8 @@ export function loginView(place, name, changed = () => {}) {
   const frame = h("div", { className: "code" }, image);
   const hint = h("p", { role: "status" });
   const steps = STEPS.map(([id, text]) => h("li", { "data-step": id }, text()));
-  place.replaceChildren(frame, h("div", {}, h("ol", { className: "steps" }, ...steps), hint));
+  const consent = h("div");
+  place.replaceChildren(frame, h("div", {}, h("ol", { className: "steps" }, ...steps), hint, consent));
   let version = "";
   let address = "";
   let ended = false;
@@ -63,6 +65,8 @@ export function loginView(place, name, changed = () => {}) {
     const { text, bad } = hintOf(account);
     setText(hint, text);
     setClass(hint, bad ? "hint bad" : "hint faint");
+    const button = consentButton(account);
+    if (Boolean(button) !== consent.hasChildNodes()) consent.replaceChildren(...(button ? [button] : []));
     draw(account);
     changed(account);
   }
