@@ -28,6 +28,7 @@ from wxcontroller.client.store.values import text_of
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.deliveries import _shown
 from wxcontroller.client.v1.events import Events
+from wxcontroller.client.v1.inputs import answer_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import ANYBODY
@@ -334,6 +335,17 @@ TARGETS = (
         (Refused,),
         tokens=(b'"ids"', b'"state"', b'"all"', b"0badcafe-"),
         weight=2,
+        longest=1 << 14,
+    ),
+    Target(
+        "answers to what an account waits for",
+        CALLER,
+        answer_of,
+        (b'{"id": "allow-desktop", "value": "yes"}', b'{"id": 1}', b""),
+        (f"{_CLIENT}.v1.inputs",),
+        (Refused,),
+        tokens=(b'"id"', b'"value"'),
+        weight=1,
         longest=1 << 14,
     ),
     Target(

@@ -12,6 +12,7 @@ from tests.unit.drivers.kit import Store
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.model import Contact, Group, Member, Message
 from wxcontroller.drivers.web import contacts, contents, decode, markup, messages, text
+from wxcontroller.drivers.web.consent import Consent
 from wxcontroller.drivers.web.cookies import Jar, when
 from wxcontroller.drivers.web.emoji import character_of, name_of
 from wxcontroller.drivers.web.hosts import home_of, hosts_of
@@ -181,6 +182,17 @@ def _session(data: bytes) -> None:
     line = memory.jar.header(memory.domain, "/", True)
     assert not set(line) & set("\r\n\x00"), "a header of our own request was split"
     saved.save_now()
+
+
+def _decisions(data: bytes) -> None:
+    store = Store(data)
+    consent = Consent("alice", None, store)
+    consent.load()
+    consent.push_mode(True)
+    asyncio.run(consent.refused(True))
+    again = Consent("alice", None, store)
+    again.load()
+    assert again.next_step() == consent.next_step(), "what was written is read as something else"
 
 
 def _identities(data: bytes) -> None:
@@ -385,5 +397,17 @@ TARGETS = (
         tokens=(b"Max-Age=", b"Expires=", b"Domain=", b"Path=", b"Secure", b"--1", b"; "),
     ),
     Target("stored session", DISK, _session, _seeds("session"), (f"{_WEB}.saved", f"{_WEB}.cookies")),
+    Target(
+        "stored decisions",
+        DISK,
+        _decisions,
+        (
+            b'{"version":1,"agreed":0.0,"refused":{"normal":[1764200000.0],"desktop":[]}}',
+            b'{"version":1,"agreed":1764200000.5,"refused":{"normal":[1e9,2e9,3e9],"desktop":[1764200000]}}',
+        ),
+        (f"{_WEB}.consent",),
+        tokens=(b'"normal"', b'"desktop"', b'"agreed"', b"1e999", b"-1"),
+        weight=1,
+    ),
     Target("stored identities", DISK, _identities, _seeds("identities"), (f"{_WEB}.identity",), weight=2),
 )

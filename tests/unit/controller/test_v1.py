@@ -43,6 +43,7 @@ async def test_an_account_in_full(host: Machine) -> None:
         "status": "is running",
         "since": 1_700_000_000,
         "reason": "",
+        "input": None,
         "pid": started["pid"],
         "port": process.account.port,
         "post_api": "http://127.0.0.1:9/in?key=…",

@@ -10,6 +10,7 @@ from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.errors import BadAnswer, NotAsked
 from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.limits import DEFAULTS, RequestLimits
 
 _REMEDY = 'send {"id": "allow-desktop", "value": "yes"}; GET /v1/status shows in input what is asked for'
 # A driver may have to write the answer to disk before it counts.
@@ -40,17 +41,20 @@ class Inputs:
         return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
 
     async def _read(self, request: web.Request) -> tuple[str, str]:
-        """Return id and value of the body. Raises Refused."""
         room, directory = request.app[ROOM], self._parts.config.media_dir
         limits = self._parts.config.limits
         whole = room.body_of(request, directory, limits.calls.account_body_bytes)
         async with asyncio.timeout(limits.calls.account_body_seconds), whole as body:
-            content = bytes(body)
-        try:
-            given = obj(read_json(content or b"null", limits.requests.json_depth, limits.requests.json_digits))
-        except ValueError:
-            raise bad("the body is not JSON", _REMEDY) from None
-        input_id, value = given.get("id"), given.get("value")
-        if not isinstance(input_id, str) or not isinstance(value, str):
-            raise bad("id and value must be texts", _REMEDY)
-        return input_id, value
+            return answer_of(bytes(body), limits.requests)
+
+
+def answer_of(body: bytes, limits: RequestLimits = DEFAULTS.requests) -> tuple[str, str]:
+    """Return id and value of a body. Raises Refused."""
+    try:
+        given = obj(read_json(body or b"null", limits.json_depth, limits.json_digits))
+    except ValueError:
+        raise bad("the body is not JSON", _REMEDY) from None
+    input_id, value = given.get("id"), given.get("value")
+    if not isinstance(input_id, str) or not isinstance(value, str):
+        raise bad("id and value must be texts", _REMEDY)
+    return input_id, value
