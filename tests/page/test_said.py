@@ -56,8 +56,8 @@ TOGETHER = {
     "WeChat may be down or the network interrupted; it is tried again": (
         "登录没有进展，正在重试：jslogin：没有及时应答；微信可能有故障，或者网络中断；会自动重试"
     ),
-    "what arrives can't be stored: database or disk is full; see to the disk of the state directory": (
-        "收到的内容无法保存：数据库或磁盘已满；请检查状态目录所在的磁盘"
+    "cannot store incoming messages: database or disk is full; check the account's disk": (
+        "无法保存收到的消息：数据库或磁盘已满；请检查该帐号的磁盘"
     ),
     "webwxsendmsg: WeChat answered 1205; too frequent: wait an hour and send more slowly (option send_interval)": (
         "webwxsendmsg：微信应答 1205；操作太频繁：请等一小时，并放慢发送（选项 send_interval）"
@@ -188,7 +188,7 @@ def test_what_keeps_an_account_offline_is_told(
         browser.open()
         state, why = {
             "en": ("Offline", "What arrives can't be stored: database or disk is full; see to the disk"),
-            "zh-CN": ("离线", "收到的内容无法保存：数据库或磁盘已满；请检查状态目录所在的磁盘"),
+            "zh-CN": ("离线", "无法保存收到的消息：数据库或磁盘已满；请检查该帐号的磁盘"),
         }[language]
         browser.find(f"#rows [data-account={name}] .state.bad", state)
         browser.find(f"#rows [data-account={name}] small", why)

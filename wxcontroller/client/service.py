@@ -39,12 +39,14 @@ from wxcontroller.client.sends.rests import Resting, Rests
 from wxcontroller.client.sends.sending import Sending
 from wxcontroller.client.sends.sendstore import SendStore
 from wxcontroller.client.session import Session
+from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.files import FileStore
+from wxcontroller.client.store.migration import Migration
 from wxcontroller.client.store.retention import Keeping
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.files import remove_unfinished, replace_file
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
@@ -89,14 +91,18 @@ class Client:
         watchdog = Watchdog(notifier, vitals)
         agent = config.options["http_agent"] or DEFAULT_AGENT
         private = config.cookie_path.parent
+        limits = config.limits
+        tasks, events = Tasks(), EventLog(private / "events.db", vitals, limits.calls.log_read_seconds)
+        migration = Migration(config.cookie_path, events)
+        driver_state = DriverState(events, migration.done, config.flag("keep_cookie"))
         driver = self.make_driver(
             DriverContext(
                 config.name.name,
                 config.options,
                 FileStore(config.cookie_path, config.flag("keep_cookie")),
-                FileStore(private / "identities.json", config.flag("keep_cookie")),
+                driver_state,
                 vitals,
-                config.limits.wechat,
+                limits.wechat,
                 FileStore(private / "decisions.json"),
             )
         )
@@ -104,8 +110,6 @@ class Client:
         def send_reply(reply: Reply, event: int) -> None:
             sending.reply(reply, event)
 
-        limits = config.limits
-        tasks, events = Tasks(), EventLog(private / "events.db", vitals, limits.calls.log_read_seconds)
         replies = Replies(roster, send_reply, limits.requests)
         delivery = Delivery(receiver_of(config, agent), policy_of(config), events, replies.answered, vitals)
         media_store = FileStore(private / "media.json", config.flag("keep_cookie"))
@@ -136,7 +140,7 @@ class Client:
             inbox.take(message, publish)
 
         facts = facts_of(config)
-        session = Session(config, facts, roster, notifier, watchdog, reporter, take_message)
+        session = Session(config, facts, roster, notifier, watchdog, reporter, take_message, driver_state)
         resuming = Resuming(reporter, inbox, session.running)
         store = SendStore(events, limits.calls.idempotency_keys)
         carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"), vitals)
@@ -177,6 +181,7 @@ class Client:
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
+        await asyncio.to_thread(remove_unfinished, private)
         async with listening(application(parts, sending, inbox, Room(config), guard), config, guard):
             notifier.ready()
             events.open()
@@ -190,6 +195,7 @@ class Client:
                         heartbeat.run(),
                         Keeping(config, events, inbox, store).run(),
                         resuming.run(held),
+                        migration.run(),
                         watchdog.watch(),
                     )
                     helpers = [group.create_task(work) for work in works]

@@ -14,6 +14,7 @@ from typing import assert_never
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
+from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.model import Direction, FriendRequest, MessageKind
@@ -50,6 +51,7 @@ class Session:
         watchdog: Watchdog,
         reporter: Reporter,
         message: Callable[[base.MessageArrived], None],
+        driver_state: DriverState,
     ) -> None:
         self.config = config
         self.facts = facts
@@ -71,6 +73,7 @@ class Session:
         self._reporter = reporter
         self._report = reporter.event
         self._message = message
+        self._driver_state = driver_state
         self.running = asyncio.Event()  # set while the state is RUNNING
         self._link: str | None = None
         self._codes = 0
@@ -145,7 +148,7 @@ class Session:
                     self.roster.meet(event.message.card.id)
                 self._message(event)
             case base.Checkpoint():
-                await self._checkpoint()
+                await self._checkpoint(event)
             case base.SessionLost():
                 self._lost(event)
             case _:
@@ -311,20 +314,25 @@ class Session:
         )
         self.move(LoginState.LOADING, f"session over ({event.reason}), logging in again")
 
-    async def _checkpoint(self) -> None:
-        """Wait until everything reported so far is on disk. While it can't be, the account is not running."""
+    async def _checkpoint(self, event: base.Checkpoint) -> None:
+        """Wait until everything reported so far, and the driver's position after it, are on disk.
+
+        While they can't be, the account is not running.
+        """
+        self._driver_state.checkpoint(event.state, event.seen)
         log_ = self._reporter.log
         tries = log_.tries
         while not await log_.settled(_STORE_SECONDS):
             if log_.tries != tries:  # a writer that tries on gets on, one that hangs does not
                 tries = log_.tries
                 self._watchdog.feed()
+            words = f"cannot store incoming messages: {log_.trouble or 'the disk is slow'}; check the account's disk"
             if self.state is LoginState.RUNNING:
                 self._heard = False
-                why = log_.trouble or "the disk is slow"
-                self.move(
-                    LoginState.OFFLINE, f"what arrives can't be stored: {why}; see to the disk of the state directory"
-                )
+                self.move(LoginState.OFFLINE, words)
+            elif self.state is not LoginState.OFFLINE and words != self._status:
+                self._status = self.reason = words  # a login waits for the disk, too
+                self._publish()
         if self.state is LoginState.OFFLINE and not self._heard:
             self._heard = True
             self._maybe_running()

@@ -1,9 +1,13 @@
 """Files that are replaced whole: readers see the old content or the new one, never a half."""
 
 import os
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+# As tempfile.mkstemp names them after a prefix.
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def replace_file(
@@ -32,6 +36,14 @@ def replace_file(
         raise
     if durable:
         sync(path.parent)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Delete the temporary files of replacements that a kill has interrupted. Nobody may be replacing one now."""
+    for path in directory.glob(".*"):
+        if _TEMPORARY.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def sync(path: Path) -> None:

@@ -187,7 +187,14 @@ class FriendAsked:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """WeChat is about to be told that everything emitted so far has arrived: when ``emit`` returns it is durable."""
+    """WeChat is about to be told that everything emitted so far has arrived: when ``emit`` returns it is durable.
+
+    ``state`` is the driver's position after that, committed with the events it covers (None: the position is the
+    same); ``seen`` are ids that the driver must not report again after a restart. StateStore.restore returns both.
+    """
+
+    state: bytes | None = field(default=None, repr=False)
+    seen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +301,30 @@ class SessionStore(Protocol):
     def clear(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What checkpoints have left: the last ``state``, b"" for none, and the latest ``seen`` ids, the oldest first."""
+
+    state: bytes = field(default=b"", repr=False)
+    seen: tuple[str, ...] = ()
+
+
+class StateStore(Protocol):
+    """Where a driver's checkpoints are kept, and the marks by which it knows people again after a login."""
+
+    async def restore(self) -> Restored:
+        """Return what an earlier process left. Raises WxError while the database can't be read."""
+        ...
+
+    async def identities(self) -> Mapping[int, int]:
+        """Return numbers by mark, those learned first coming first. Raises WxError as ``restore``."""
+        ...
+
+    def learn(self, marks: Mapping[int, int], limit: int) -> None:
+        """Keep numbers by mark, ``limit`` marks in all. Returns at once: the database's writer does it."""
+        ...
+
+
 class Driver(Protocol):
     """One account on one route."""
 
@@ -387,14 +418,15 @@ class Driver(Protocol):
 class DriverContext:
     """What a driver is made from: ``options`` are texts by option name with all defaults filled in.
 
-    ``identities`` keeps what tells who is who after a new login. ``vitals`` hears of work that has to end. ``limits``
-    are those of what WeChat sends. ``decisions`` keeps what the account's owner decided: it outlives sessions.
+    ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` hears of work that
+    has to end. ``limits`` are those of what WeChat sends. ``decisions`` keeps what the account's owner decided: it
+    outlives sessions.
     """
 
     account: str
     options: Mapping[str, str]
     store: SessionStore
-    identities: SessionStore | None = None
+    state: StateStore | None = None
     vitals: Vitals = field(default_factory=Vitals)
     limits: WeChatLimits = DEFAULTS.wechat
     decisions: SessionStore | None = None

@@ -3,13 +3,17 @@
 import asyncio
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 
 from tests.fuzz.corpus import recorded
 from tests.fuzz.target import NotJson, Target, fit, joined, json_of, texts
-from tests.unit.drivers.kit import Store
-from wxcontroller.core.jsontypes import obj
+from tests.unit.drivers.kit import Checkpoints, Store
+from wxcontroller.client.store import state
+from wxcontroller.client.store.migration import import_identities
+from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.core.jsontypes import kept_json, obj
 from wxcontroller.core.model import Contact, Group, Member, Message
 from wxcontroller.drivers.web import contacts, contents, decode, markup, messages, text
 from wxcontroller.drivers.web.consent import Consent
@@ -196,16 +200,23 @@ def _decisions(data: bytes) -> None:
 
 
 def _identities(data: bytes) -> None:
-    store = Store(data)
-    recognition = Recognition(Identities(store))
+    """Identities as 2.0.0 stored them, taken over into the database."""
+    db = sqlite3.connect(":memory:")
+    for statements in SCHEMA:
+        db.executescript(statements)
+    import_identities(db, kept_json(data))
+    marks = state.identities(db)
+    db.close()
+    store = Checkpoints(marks=marks)
+    identities = Identities(store)
+    asyncio.run(identities.load())
+    recognition = Recognition(identities)
     recognition.meet(_FRIEND)
     recognition.identify("@ann", "wxid_ann")
     assert recognition.number("@ann")
     uid_of(data[:80].decode("utf-8", "replace"))
-    _LOOP.run_until_complete(recognition.save())
-
-
-_LOOP = asyncio.new_event_loop()
+    recognition.save()
+    assert store.marks
 
 
 def _content(data: bytes) -> None:
@@ -409,5 +420,12 @@ TARGETS = (
         tokens=(b'"normal"', b'"desktop"', b'"agreed"', b"1e999", b"-1"),
         weight=1,
     ),
-    Target("stored identities", DISK, _identities, _seeds("identities"), (f"{_WEB}.identity",), weight=2),
+    Target(
+        "stored identities",
+        DISK,
+        _identities,
+        _seeds("identities"),
+        (f"{_WEB}.identity", "wxcontroller.client.store.migration"),
+        weight=2,
+    ),
 )

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.base import (
     Accepted,
+    Checkpoint,
     DriverContext,
     DriverEvent,
     Ended,
@@ -19,6 +21,7 @@ from wxcontroller.drivers.base import (
     PushOffered,
     QrReady,
     Refused,
+    Restored,
 )
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.drivers.web.timing import Timing
@@ -65,11 +68,42 @@ PATIENCE = 8.0
 
 
 @dataclass(slots=True)
+class Checkpoints:
+    """A StateStore in memory; ``broken`` makes it a database that can't be read."""
+
+    position: bytes = b""
+    seen: list[str] = field(default_factory=list)
+    marks: dict[int, int] = field(default_factory=dict)
+    broken: bool = False
+
+    async def restore(self) -> Restored:
+        if self.broken:
+            raise WxError("the event log can't be read", "check the disk")
+        return Restored(self.position, tuple(self.seen))
+
+    async def identities(self) -> Mapping[int, int]:
+        return dict(self.marks)
+
+    def learn(self, marks: Mapping[int, int], limit: int) -> None:
+        for mark, number in marks.items():
+            self.marks.pop(mark, None)
+            self.marks[mark] = number
+        for mark in [*self.marks][: max(0, len(self.marks) - limit)]:
+            del self.marks[mark]
+
+    def keep(self, event: Checkpoint) -> None:
+        """Take over what a checkpoint brings."""
+        self.position = self.position if event.state is None else event.state
+        self.seen += event.seen
+
+
+@dataclass(slots=True)
 class Store:
     """A SessionStore in memory; ``full`` makes it a full disk."""
 
     content: bytes | None = None
     full: bool = False
+    state: Checkpoints = field(default_factory=Checkpoints)  # what lies beside it
     slow: float = 0.0  # seconds that the disk takes
     saves: int = 0
 
@@ -92,9 +126,11 @@ class Drive:
     """A running driver and everything it told, Progress apart."""
 
     driver: WebDriver
+    state: Checkpoints = field(default_factory=Checkpoints)
     events: list[DriverEvent] = field(default_factory=list)
     progress: int = 0
     hold: Callable[[DriverEvent], bool] | None = None  # events that are never taken
+    disk: asyncio.Event | None = None  # checkpoints wait for it
     task: "asyncio.Task[Ended] | None" = None
     _read: int = 0
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -107,6 +143,10 @@ class Drive:
             return
         if self.hold is not None and self.hold(event):
             await asyncio.Event().wait()
+        if isinstance(event, Checkpoint):
+            if self.disk is not None:
+                await self.disk.wait()
+            self.state.keep(event)
         async with self._news:
             self.events.append(event)
             self._news.notify_all()
@@ -162,7 +202,7 @@ class Wechat:
 
     sandbox: Sandbox
     url: str
-    identities: Store | None = None  # of the drivers
+    state: Checkpoints | None = None  # of all drivers, whatever their sessions
     decisions: Store = field(default_factory=Store)  # of the accounts' owner
     limits: WeChatLimits = DEFAULTS.wechat
 
@@ -173,8 +213,9 @@ class Wechat:
         """Run a driver; it is stopped at the end of the block if it still runs."""
         given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
         kept = store if store is not None else Store()
-        context = DriverContext("alice", given, kept, self.identities, limits=self.limits, decisions=self.decisions)
-        drive = Drive(WebDriver(context, timing or HURRY))
+        state = self.state or kept.state
+        context = DriverContext("alice", given, kept, state, limits=self.limits, decisions=self.decisions)
+        drive = Drive(WebDriver(context, timing or HURRY), state)
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:
             yield drive

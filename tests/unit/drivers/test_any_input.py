@@ -11,9 +11,10 @@ from tests.unit.drivers.test_decode import CONTAINER_KEYS, MESSAGE_KEYS, XML_PIE
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Message
+from wxcontroller.drivers.base import Restored
 from wxcontroller.drivers.web import contacts, contents, messages
+from wxcontroller.drivers.web.calls import Session
 from wxcontroller.drivers.web.cookies import when
-from wxcontroller.drivers.web.identity import Identities, Recognition
 from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.transport import Request, _part
 from wxcontroller.openwx import reports
@@ -51,19 +52,11 @@ def test_any_stored_session_is_taken_or_left(stored: Any) -> None:
 @given(st.binary(max_size=100))
 @example(b"[" * 100_000)
 @example(b"9" * 10_000)
-@example(b'{"version":1,"people":{"1":[' + b"9" * 10_000 + b"]}}")
 def test_any_stored_bytes_are_taken_or_left(content: bytes) -> None:
     Saved(Store(content), "wx.qq.com", keep=True).load()
-    Identities(Store(content)).load()
-
-
-@given(STORED, st.text())
-def test_any_stored_identities_are_taken_or_left(stored: Any, name: str) -> None:
-    people = {"version": 1, "people": stored}
-    recognition = Recognition(Identities(Store(json.dumps(people).encode())))
-    recognition.meet(Contact("@a", name, account=name))
-    recognition.identify("@a", name)
-    assert recognition.number("@a") > 0
+    saved = Saved(Store(), "wx.qq.com", keep=True)
+    saved.memory.session = Session("wx.qq.com", 1, "s", "k", "p")
+    saved.resume(Restored(content))
 
 
 @given(st.dictionaries(st.sampled_from(["BitFlag", "NickName", "Signature", "Sex", *CONTAINER_KEYS]), json_values))

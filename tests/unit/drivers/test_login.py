@@ -9,6 +9,7 @@ import pytest
 from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried, wechat
 from wxcontroller.drivers.base import (
     Accepted,
+    Checkpoint,
     EndReason,
     Loading,
     LoginWay,
@@ -37,7 +38,7 @@ async def test_scan_and_confirm(world: Wechat, alice: Account) -> None:
         assert scanned.avatar.startswith(b"\xff\xd8")
         world.sandbox.logins.confirm(login)
         await drive.until(Online)
-    kinds = [type(event) for event in drive.events if not isinstance(event, Profile)]
+    kinds = [type(event) for event in drive.events if not isinstance(event, Profile | Checkpoint)]
     assert kinds[:6] == [Loading, QrReady, Scanned, Accepted, RosterLoaded, Online]
     code = next(event for event in drive.events if isinstance(event, QrReady))
     assert (code.number, code.limit) == (1, 10)

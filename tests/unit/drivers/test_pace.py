@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tests.unit.drivers.kit import Store, Wechat, friend, wechat
-from wxcontroller.drivers.base import MessageArrived
+from tests.unit.drivers.kit import Wechat, friend, wechat
+from wxcontroller.drivers.base import Checkpoint, MessageArrived
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
@@ -78,60 +78,17 @@ async def test_a_stream_of_messages_is_heard_soon_with_few_checks(world: Wechat,
     assert max(late) < 0.7
 
 
-async def test_a_slow_disk_keeps_nobody_waiting(world: Wechat, alice: Account) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
-        store.slow = 0.3
-        saves, gaps = store.saves, list[float]()
-
-        async def tick() -> None:
-            while True:
-                began = time.monotonic()
-                await asyncio.sleep(0.005)
-                gaps.append(time.monotonic() - began)
-
-        ticking = asyncio.create_task(tick())
-        for number in range(3):
-            world.hear(alice, str(number))
-            await drive.text(str(number))
-        while store.saves < saves + 2:
-            await asyncio.sleep(0.01)
-        ticking.cancel()
-        assert max(gaps) < 0.2
-        store.slow = 0.0
-
-
-async def test_a_key_is_used_only_when_it_is_on_disk() -> None:
+async def test_a_key_is_used_only_when_its_checkpoint_is_durable() -> None:
     async with wechat(Options(poll_hold=0.3, sync_hold=5)) as world:
         alice = world.sandbox.add_account()
-        store = Store()
-        async with world.drive(store) as drive:
+        async with world.drive() as drive:
             await world.enter(drive, alice)
             while world.requests("synccheck") == 0:
                 await asyncio.sleep(0.01)
-            store.slow = 0.4
-            saves, checks = store.saves, world.requests("synccheck")
+            drive.hold = lambda event: isinstance(event, Checkpoint)
+            syncs = world.requests("webwxsync")
             world.hear(alice, "x")
             await drive.text("x")
-            await asyncio.sleep(0.2)
-            assert (store.saves, world.requests("synccheck")) == (saves, checks)
-            while store.saves == saves:
-                await asyncio.sleep(0.01)
-            store.slow = 0.0
-            world.hear(alice, "y")
-            await drive.text("y")
-
-
-async def test_a_stop_while_the_disk_is_slow_keeps_the_latest(world: Wechat, alice: Account) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
-        store.slow = 0.2
-        world.hear(alice, "x")
-        await drive.text("x")
-        await drive.stop()
-    async with world.drive(store) as drive:
-        world.hear(alice, "y")
-        await drive.text("y")
-    assert drive.texts() == ["y"]
+            checks = world.requests("synccheck")
+            await asyncio.sleep(0.4)
+            assert (world.requests("webwxsync"), world.requests("synccheck")) == (syncs + 1, checks)

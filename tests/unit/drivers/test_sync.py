@@ -1,19 +1,20 @@
 """Listening: what arrives, once and in order; what breaks, and what ends it."""
 
 import asyncio
-import json
 import time
 
 import pytest
 
-from tests.unit.drivers.kit import Drive, Store, Wechat, friend, hurried, wechat
+from tests.unit.drivers.kit import HURRY, Drive, Store, Wechat, friend, hurried, wechat
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.limits import WeChatLimits
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
+    Checkpoint,
     EndReason,
     FriendAsked,
+    Hindered,
     LoginWay,
     LossReason,
     MessageArrived,
@@ -338,29 +339,71 @@ async def test_a_message_is_taken_before_wechat_is_told(world: Wechat, alice: Ac
         while world.requests("synccheck") == 0:  # what was there before is acknowledged
             await asyncio.sleep(0.01)
         drive.hold = lambda event: isinstance(event, MessageArrived)
-        assert store.content is not None
-        before = json.loads(store.content)["session"]["sync_key"]
+        before = store.state.position
+        assert before
         world.hear(alice, "not taken")
         await asyncio.sleep(0.2)
-        assert json.loads(store.content)["session"]["sync_key"] == before
+        assert store.state.position == before
         await drive.stop()
-        assert json.loads(store.content)["session"]["sync_key"] == before
+        assert store.state.position == before
     async with world.drive(store) as drive:
         await drive.text("not taken")
 
 
-async def test_what_was_taken_is_not_told_again_after_a_restart(world: Wechat, alice: Account) -> None:
+async def test_without_a_checkpoint_messages_come_again_under_their_ids(world: Wechat, alice: Account) -> None:
+    """Nothing but a checkpoint says that a message is done; by its id the event log knows it again."""
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
         drive.hold = lambda event: isinstance(event, MessageArrived) and event.message.text == "second"
         world.hear(alice, "first")
         world.hear(alice, "second")
-        await drive.text("first")
-        await drive.stop()  # before the sync key that acknowledges both is stored
+        first = await drive.text("first")
+        await drive.stop()
     async with world.drive(store) as drive:
+        assert (await drive.text("first")).message.id == first.message.id
+        await drive.text("second")
+
+
+async def test_what_a_checkpoint_covers_is_not_told_again_after_a_restart(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        world.hear(alice, "first")
+        await drive.text("first")
+        await drive.until(Checkpoint)
+        await drive.stop()
+    assert b"first" not in (store.content or b"")
+    async with world.drive(store) as drive:
+        world.hear(alice, "second")
         await drive.text("second")
     assert drive.texts() == ["second"]
+
+
+async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: Wechat, alice: Account) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        drive.disk = asyncio.Event()
+        world.hear(alice, "x")
+        await drive.text("x")
+        await asyncio.sleep(3 * HURRY.offline_after)
+        drive.disk.set()
+        world.hear(alice, "y")
+        await drive.text("y")
+        assert drive.count(Offline) == 0
+
+
+async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, alice: Account) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        await drive.until(Checkpoint)
+    world.hear(alice, "meanwhile")
+    store.state.broken = True
+    async with world.drive(store) as drive:
+        await drive.until(Hindered)
+        store.state.broken = False
+        await drive.text("meanwhile")
 
 
 async def test_what_emit_raises_comes_out(world: Wechat, alice: Account) -> None:

@@ -137,7 +137,8 @@ def _expected(old: sqlite3.Connection) -> int:
 
 def _continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Known, named: bool) -> None:
     """Let no sequence be used twice."""
-    for table in ("events", "sends", "parcels"):
+    counted = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
+    for (table,) in new.execute(counted).fetchall():
         (highest,) = new.execute(f"SELECT COALESCE(MAX(rowid), 0) FROM {table}").fetchone()  # noqa: S608
         last = max(whole(highest), old.get(table, 0))
         if table == "events":

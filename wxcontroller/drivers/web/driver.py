@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.errors import WeChatError, WxError
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
@@ -23,6 +23,7 @@ from wxcontroller.drivers.base import (
     Ended,
     EndReason,
     Fetched,
+    Hindered,
     LoginWay,
     Profile,
     Sent,
@@ -104,7 +105,8 @@ class WebDriver:
         )
         self._calls = Calls(self._transport, self._timing, option.text("lang"), context.limits)
         self._chunk = int(option.text("media_chunk_size"))
-        self._identities = Identities(context.identities, context.limits.identity_marks)
+        self._state = context.state
+        self._identities = Identities(context.state, context.limits.identity_marks)
         self._vitals = context.vitals
         self._session: _Live | None = None  # while it is alive
         self._leave, self._left = asyncio.Event(), asyncio.Event()
@@ -173,6 +175,7 @@ class WebDriver:
         losses: deque[float] = deque(maxlen=self._timing.relogins)
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
         try:
+            await self._resume(pulse)
             while True:
                 entered = await login.enter()
                 if isinstance(entered, Ended):
@@ -187,6 +190,25 @@ class WebDriver:
         finally:
             self._session = None
             self._saved.save_now()
+
+    async def _resume(self, pulse: Pulse) -> None:
+        """Take over what earlier processes stored in the database; wait for as long as it can't be read.
+
+        Without the position a login would skip what came while nobody listened.
+        """
+        if self._state is None:
+            return
+        pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        while True:
+            try:
+                await self._identities.load()
+                if self._saved.resume(await self._state.restore()):
+                    await pulse.emit(self._saved.checkpoint())
+            except WxError as problem:
+                await pulse.emit(Hindered(str(problem)))
+                await pulse.pause(pause.next())
+            else:
+                return
 
     async def _hold(self, entered: Entered, pulse: Pulse) -> Lost:
         """Load the contacts and listen until the session is lost."""

@@ -10,20 +10,15 @@ Kept between logins are hashes of marks only.
 
 import asyncio
 import hashlib
-import json
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wxcontroller.core.jsontypes import integer, items, obj
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
-from wxcontroller.drivers.base import SessionStore
+from wxcontroller.drivers.base import StateStore
 
-log = logging.getLogger(__name__)
-_VERSION = 1
 _PORTION = 500  # people between two breaths of the loop
 _SEQ = re.compile(r"[?&]seq=([1-9]\d{0,18})(?:&|$)")
 _LEAST_CREW = 3  # named members of a group that are a mark
@@ -77,41 +72,22 @@ def marks_of(one: Contact | Group) -> Marks:
 class Identities:
     """The marks of an account's people and groups, over all its logins; beyond ``most`` the oldest go first."""
 
-    def __init__(self, store: SessionStore | None, most: int = DEFAULTS.wechat.identity_marks) -> None:
+    def __init__(self, store: StateStore | None, most: int = DEFAULTS.wechat.identity_marks) -> None:
         self._most = most
         self._store = store
         self._numbers: dict[int, int] = {}  # mark → number
-        self._changed = False
+        self._changed: dict[int, int] = {}  # of these, those that are not stored
 
-    def load(self) -> None:
-        """Take over what was stored; what can't be read is begun anew."""
-        if self._store is None or self._numbers:
-            return
-        try:
-            stored = obj(json.loads(self._store.load() or b"{}"))
-        except (OSError, ValueError, RecursionError):
-            log.warning("the stored identities can't be read; people and groups may get new numbers")
-            return
-        if stored.get("version") == _VERSION:
-            for number, marks in obj(stored.get("people")).items():
-                for mark in items(marks):
-                    if (found := integer(number)) and integer(mark):
-                        self._numbers[integer(mark)] = found
+    async def load(self) -> None:
+        """Take over what was stored. Raises WxError while it can't be read."""
+        if self._store is not None and not self._numbers:
+            self._numbers.update(await self._store.identities())
 
-    async def save(self) -> None:
-        """Store what has changed, in another thread. Never fails: the next change tries again."""
-        if self._store is None or not self._changed:
-            return
-        self._changed = False
-        people: dict[str, list[int]] = {}
-        for mark, number in self._numbers.items():
-            people.setdefault(str(number), []).append(mark)
-        content = json.dumps({"version": _VERSION, "people": people}, separators=(",", ":")).encode()
-        try:
-            await asyncio.to_thread(self._store.save, content)
-        except OSError as problem:
-            self._changed = True
-            log.warning("identities can't be stored: %s; numbers may change with the next login", problem.strerror)
+    def save(self) -> None:
+        """Store what has changed."""
+        changed, self._changed = self._changed, {}
+        if self._store is not None and changed:
+            self._store.learn(changed, self._most)
 
     def find(self, mark: int) -> int:
         """Return the number that a mark belongs to, 0 when it belongs to none."""
@@ -121,7 +97,7 @@ class Identities:
         """Note that marks belong to a number."""
         for mark in marks:
             if self._numbers.get(mark) != number:
-                self._changed = True
+                self._changed[mark] = number
             self._numbers.pop(mark, None)
             self._numbers[mark] = number
         while len(self._numbers) > self._most:
@@ -138,7 +114,6 @@ class Recognition:
         self._waiting: dict[str, tuple[int, ...]] = {}  # id without a number → marks
         self._groups: dict[str, tuple[int, ...]] = {}  # id → weak marks, the surer ones first
         self._bearers: Counter[int] = Counter()  # weak mark of groups → how many have it
-        identities.load()
 
     def number(self, name: str) -> int:
         """Return the number of an id, 0 while there is none."""
@@ -170,7 +145,7 @@ class Recognition:
                 self._waiting[one.id] = (*marks.exact, *own)
             if count % _PORTION == _PORTION - 1:
                 await asyncio.sleep(0)
-        await self.save()
+        self.save()
 
     def meet(self, one: Contact | Group) -> None:
         """Give a number to somebody who turns up later, by what is sure."""
@@ -216,9 +191,9 @@ class Recognition:
         self._owners[number] = name
         return (name,) if mistaken is None else (name, mistaken)
 
-    async def save(self) -> None:
-        """Store what was learnt. Never fails."""
-        await self._known.save()
+    def save(self) -> None:
+        """Store what was learned."""
+        self._known.save()
 
     def _take(self, one: Contact | Group, numbers: Iterable[int]) -> None:
         if one.id in self._numbers:

@@ -147,6 +147,7 @@ class Login:
         session.invite_from = init.invite_from
         if not (keep_keys and session.sync_key):
             session.sync_key, session.check_key = init.sync_key, ()
+            await self._pulse.emit(self._saved.checkpoint())
         await self._saved.save()
         return init
 

@@ -254,7 +254,7 @@ class Roster:
                 if name in self._groups:
                     self._groups[name] = groups[name] = self._numbered(self._groups[name])
         await self._tell(RosterChanged(tuple(contacts.values()), tuple(groups.values())))
-        await self._numbers.save()
+        self._numbers.save()
 
     def _want_details(self, known: Group | None, group: Group) -> None:
         """Ask about members that are new. Friends are known, and everybody is asked about once."""
@@ -332,7 +332,7 @@ class Roster:
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
         await self._tell(RosterChanged(gone=left))
-        await self._numbers.save()
+        self._numbers.save()
         return fresh or bool(left) or self.me != first
 
     async def _tell(self, news: RosterChanged) -> None:

@@ -1,21 +1,30 @@
-"""What an account keeps between processes: cookies, session values, sync keys and the ids it has reported."""
+"""What an account keeps between processes, in two places for two reasons.
+
+Cookies and session values are the login: a file of the driver's, readable whatever happens to the database. Which
+messages are done is not there, but in the database, with the messages: the sync keys (the *position*) and the ids of
+reported messages go out with every Checkpoint and come back by StateStore.restore. The position names its session,
+since the keys of one mean nothing to another.
+
+The file of 2.0.0 had all of it; its keys and ids move into the database at the first start.
+"""
 
 import asyncio
+import hashlib
 import json
 import logging
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, obj, text
 from wxcontroller.core.limits import DEFAULTS, WeChatLimits
-from wxcontroller.drivers.base import SessionStore
+from wxcontroller.drivers.base import Checkpoint, Restored, SessionStore
 from wxcontroller.drivers.web.calls import Session, SyncKey
 from wxcontroller.drivers.web.cookies import Jar
 from wxcontroller.drivers.web.hosts import hosts_of
 
 log = logging.getLogger(__name__)
 _VERSION = 1
-_STORED = 1_000  # of them in the file: a stored SyncKey can only bring back the last few pages
 
 
 class Seen:
@@ -24,6 +33,7 @@ class Seen:
     def __init__(self, most: int = DEFAULTS.wechat.message_ids) -> None:
         self._most = most
         self._ids: dict[str, None] = {}
+        self._fresh: dict[str, None] = {}  # since the last checkpoint
 
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._ids
@@ -36,14 +46,25 @@ class Seen:
         return True
 
     def add(self, message_id: str) -> None:
+        """Remember an id, and store it with the next checkpoint."""
+        self._remember(message_id)
+        self._fresh[message_id] = None
+
+    def restore(self, message_ids: Iterable[str]) -> None:
+        """Take over ids that are stored already."""
+        for message_id in message_ids:
+            self._remember(message_id)
+
+    def fresh(self) -> tuple[str, ...]:
+        """Return the ids that the next checkpoint has to store."""
+        fresh, self._fresh = self._fresh, {}
+        return tuple(fresh)
+
+    def _remember(self, message_id: str) -> None:
         self._ids.pop(message_id, None)
         self._ids[message_id] = None
         if len(self._ids) > self._most:
             del self._ids[next(iter(self._ids))]
-
-    def latest(self) -> list[JsonValue]:
-        latest: list[JsonValue] = [*self._ids]
-        return latest[-_STORED:]
 
 
 @dataclass(slots=True)
@@ -101,6 +122,33 @@ class Saved:
             log.warning("the stored session is damaged; logging in anew")
             return
         _restore(obj(found), self.memory)
+
+    def resume(self, restored: Restored) -> bool:
+        """Take over the position of the stored session; return whether there is one that is not stored yet."""
+        memory, moved = self.memory, False
+        memory.seen.restore(restored.seen)
+        session = memory.session
+        if session is None:
+            return False
+        position = kept_json(restored.state)
+        if position.get("session") == _name_of(session):
+            session.sync_key = _pairs(position.get("sync_key"))
+            session.check_key = _pairs(position.get("check_key"))
+        else:
+            moved = bool(session.sync_key)  # of 2.0.0's file
+        return moved
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the checkpoint of the present position."""
+        session, state = self.memory.session, None
+        if session is not None:
+            position: JsonObject = {
+                "session": _name_of(session),
+                "sync_key": [list(pair) for pair in session.sync_key],
+                "check_key": [list(pair) for pair in session.check_key],
+            }
+            state = json.dumps(position, separators=(",", ":")).encode()
+        return Checkpoint(state, self.memory.seen.fresh())
 
     async def save(self) -> None:
         """Store the memory if it has changed; done when it is on disk. Never fails: see ``save_now``.
@@ -176,8 +224,6 @@ def _stored(memory: Memory) -> JsonObject:
             "desktop": session.desktop,
             "me": session.me,
             "opened": session.opened,
-            "sync_key": [list(pair) for pair in session.sync_key],
-            "check_key": [list(pair) for pair in session.check_key],
         }
     return {
         "version": _VERSION,
@@ -186,7 +232,6 @@ def _stored(memory: Memory) -> JsonObject:
         "desktop": memory.desktop,
         "session": values,
         "cookies": memory.jar.stored(),
-        "seen": memory.seen.latest(),
     }
 
 
@@ -203,6 +248,11 @@ def _restore(stored: JsonObject, memory: Memory) -> None:
     for message_id in items(stored.get("seen")):
         memory.seen.add(text(message_id))
     memory.session = _session(obj(stored.get("session")))
+
+
+def _name_of(session: Session) -> str:
+    """Return what tells a session from others, and can't open it."""
+    return hashlib.sha256(f"{session.uin} {session.sid}".encode()).hexdigest()[:16]
 
 
 def _session(values: JsonObject) -> Session | None:

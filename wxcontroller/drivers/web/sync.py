@@ -1,7 +1,7 @@
 """Listening: the loop of synccheck and webwxsync, and what ends it (weixin-web-protocol 9).
 
-Never two of these requests at once. A message is the receiver's for good (Checkpoint) before the key that
-acknowledges it is stored or used.
+Never two of these requests at once. A message, and the key that acknowledges it, are durable (Checkpoint) before that
+key is shown to WeChat.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import Direction, Message, MessageKind
-from wxcontroller.drivers.base import Checkpoint, FriendAsked, LossReason, MessageArrived, Offline, Online
+from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
 from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
@@ -74,6 +74,7 @@ class Listener:
         self._frequent = Backoff(timing.frequent_first, timing.frequent_longest)
         self._frequent_since = 0.0
         self._silent = False  # Offline was told
+        self._storing = False  # a checkpoint is under way
         self._odd = 0  # codes in a row that say neither yes nor no
         self._unknown = 0  # those of them that mean nothing to us
         self._reopened = False  # what the keys stand for is to be asked first
@@ -194,7 +195,9 @@ class Listener:
                 return await self._code(problem.ret, at_sync=asked)
             await self._good(well=not reopened)
             fresh = await self._deliver(news)
-            moved = await self._acknowledge(news)
+            moved = self._move(news)
+            if moved or not news.empty:
+                await self._checkpoint()
             brought, empty = brought or fresh, empty and news.empty
             if not news.more or not (fresh or moved):
                 break
@@ -218,7 +221,7 @@ class Listener:
             return
         log.error("WeChat's news are lost: %s", problem.message)
         session.sync_key, session.check_key, session.skey = init.sync_key, (), init.skey or session.skey
-        await self._saved.save()
+        await self._checkpoint()
 
     # -- news
 
@@ -239,8 +242,6 @@ class Listener:
         )
         for entry in found:
             await self._tell(entry)
-        if not news.empty:
-            await self._pulse.emit(Checkpoint())
         return fresh or bool(found)
 
     async def _tell(self, entry: Message | messages.Asked) -> None:
@@ -261,15 +262,25 @@ class Listener:
             await self._pulse.emit(MessageArrived(entry))
         memory.seen.add(entry.id)
 
-    async def _acknowledge(self, news: News) -> bool:
+    def _move(self, news: News) -> bool:
+        """Take over the keys of an answer; return whether they are others."""
         session = self._session
         before = (session.sync_key, session.check_key)
         # An empty key must never replace a good one; without a check key the other serves (4, 5.6).
         session.sync_key = news.sync_key or session.sync_key
         session.check_key = news.check_key or (() if news.sync_key else session.check_key)
         session.skey = news.skey or session.skey
-        await self._saved.save()
         return before != (session.sync_key, session.check_key)
+
+    async def _checkpoint(self) -> None:
+        """Return when what was told and the keys that acknowledge it are durable: the next request shows them."""
+        self._storing = True
+        try:
+            await self._pulse.emit(self._saved.checkpoint())
+            await self._saved.save()
+        finally:
+            self._storing = False
+            self._heard = time.monotonic()  # a slow disk is not WeChat's silence
 
     # -- good and bad answers
 
@@ -293,7 +304,7 @@ class Listener:
     async def _mind_silence(self) -> None:
         """Say that the account is offline as soon as WeChat has been silent for too long, whatever is waited for."""
         while True:
-            silent = time.monotonic() - self._heard
+            silent = 0.0 if self._storing else time.monotonic() - self._heard
             if silent < self._timing.offline_after:
                 await asyncio.sleep(self._timing.offline_after - silent)
                 continue

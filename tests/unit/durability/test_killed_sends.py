@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from tests.unit.sends.process import Process, processed, told
+from tests.unit.durability.process import Process, processed, told
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.sandbox.faults import FaultKind
 

@@ -1,0 +1,53 @@
+"""The driver's way into the account's database."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wxcontroller.client.store import state
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.drivers.base import Restored
+
+# The driver asks again, and tells meanwhile why it does not log in.
+_IMPORT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DriverState:
+    """A ``drivers.base.StateStore`` in ``log``'s database. With ``keep`` false nothing is written (keep_cookie=0).
+
+    ``imported`` is set when nothing of an earlier version is left to be imported.
+    """
+
+    log: EventLog
+    imported: asyncio.Event
+    keep: bool = True
+
+    async def restore(self) -> Restored:
+        """See StateStore.restore."""
+        await self._imported()
+        return await self.log.read(state.restored) if self.keep else Restored()
+
+    async def identities(self) -> Mapping[int, int]:
+        """See StateStore.identities."""
+        await self._imported()
+        return await self.log.read(state.identities) if self.keep else {}
+
+    async def _imported(self) -> None:
+        try:
+            async with asyncio.timeout(_IMPORT_SECONDS):
+                await self.imported.wait()
+        except TimeoutError:
+            why = self.log.trouble or "the disk is slow"
+            raise Unavailable(f"the event log can't be written: {why}", "check the account's disk") from None
+
+    def learn(self, marks: Mapping[int, int], limit: int) -> None:
+        """See StateStore.learn."""
+        if self.keep and marks:
+            _: asyncio.Future[None] = self.log.write(lambda db: state.learn(db, marks, limit))
+
+    def checkpoint(self, position: bytes | None, seen: Sequence[str]) -> None:
+        """Store a driver's position and the ids it has reported, after the events that were stored before."""
+        if self.keep and (position is not None or seen):
+            _: asyncio.Future[None] = self.log.write(lambda db: state.advance(db, position, seen))

@@ -1,0 +1,59 @@
+"""The tables of the driver's state: its position in what WeChat sends, seen ids, and identities.
+
+The position is what a driver shows WeChat to acknowledge messages. It is committed after the events that it covers,
+by the same writer and in the same file, so it can never be durable without them: a message is done when the database
+says so, and nothing else does. Login cookies or tokens are not here: they are the driver's own file, which must be
+readable when the database is not.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from wxcontroller.client.store.values import raw, whole
+from wxcontroller.drivers.base import Restored
+
+SCHEMA = """
+    CREATE TABLE driver (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE seen (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
+    CREATE TABLE identities (mark INTEGER PRIMARY KEY, number INTEGER NOT NULL, learned INTEGER NOT NULL)
+"""
+# An old position can make WeChat repeat the last few pages of messages, of a hundred or so each. More ids would be
+# read at every start for nothing.
+_SEEN = 2000
+# SQLite's integers are signed.
+_SIGN = 1 << 63
+
+
+def restored(db: sqlite3.Connection) -> Restored:
+    """Return what the last checkpoint left."""
+    found = db.execute("SELECT value FROM driver WHERE name = 'position'").fetchone()
+    ids = db.execute("SELECT id FROM seen ORDER BY number").fetchall()
+    return Restored(raw(found[0]) if found else b"", tuple(str(one) for (one,) in ids))
+
+
+def advance(db: sqlite3.Connection, state: bytes | None, seen: Sequence[str]) -> None:
+    """Store a position (None: the one that is there) and ids; the oldest ids are forgotten."""
+    if state is not None:
+        db.execute("INSERT OR REPLACE INTO driver VALUES ('position', ?)", (state,))
+    if seen:
+        db.executemany("INSERT OR REPLACE INTO seen (id) VALUES (?)", ((one,) for one in seen))
+        db.execute("DELETE FROM seen WHERE number <= (SELECT MAX(number) FROM seen) - ?", (_SEEN,))
+
+
+def identities(db: sqlite3.Connection) -> dict[int, int]:
+    """Return numbers by mark, those learned first coming first."""
+    rows = db.execute("SELECT mark, number FROM identities ORDER BY learned").fetchall()
+    return {whole(mark) + _SIGN: whole(number) for mark, number in rows}
+
+
+def learn(db: sqlite3.Connection, marks: Mapping[int, int], limit: int) -> None:
+    """Store numbers by mark; beyond ``limit`` marks those that were learned first go."""
+    (last,) = db.execute("SELECT COALESCE(MAX(learned), 0) FROM identities").fetchone()
+    db.executemany(
+        "INSERT OR REPLACE INTO identities VALUES (?, ?, ?)",
+        ((mark - _SIGN, number, last + count) for count, (mark, number) in enumerate(marks.items(), 1)),
+    )
+    (number,) = db.execute("SELECT COUNT(*) FROM identities").fetchone()
+    if number > limit:
+        oldest = "SELECT mark FROM identities ORDER BY learned LIMIT ?"
+        db.execute(f"DELETE FROM identities WHERE mark IN ({oldest})", (number - limit,))  # noqa: S608 - a constant
