@@ -87,6 +87,19 @@ async def test_consent_outlives_the_session_and_its_cookies(world: Wechat, refus
     assert drive.count(InputRequired) == 0
 
 
+async def test_a_mode_that_works_again_counts_as_never_refused(world: Wechat, refused: Account) -> None:
+    async with world.drive() as drive:
+        await world.refused(drive, refused)
+        await agree(drive)
+        await world.login_of(drive)
+    refused.web_login = WebLogin.BOTH
+    async with world.drive(desktop="off") as drive:
+        await world.enter(drive, refused)
+    async with world.drive() as drive:
+        await world.login_of(drive)
+    assert modes(world) == [False, True, False, False]
+
+
 async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: Wechat, refused: Account) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
@@ -130,6 +143,16 @@ async def test_what_is_not_asked_for_can_not_be_answered(world: Wechat, refused:
         await asked(drive)
 
 
+async def test_a_logout_ends_the_wait(world: Wechat, refused: Account) -> None:
+    async with world.drive() as drive:
+        await world.refused(drive, refused)
+        await asked(drive)
+        await drive.driver.logout()
+        assert (await drive.end()).reason is EndReason.LOGGED_OUT
+        with pytest.raises(NotAsked):
+            await drive.driver.answer(ASKED, "yes")
+
+
 async def test_a_consent_that_can_not_be_stored_does_not_count(world: Wechat, refused: Account) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
@@ -159,6 +182,19 @@ async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None
     async with world.drive() as drive:
         await world.enter(drive, account)
     assert modes(world) == [False, True, False]
+
+
+async def test_a_refusal_in_desktop_mode_is_final_however_old_the_consent_is(world: Wechat, refused: Account) -> None:
+    async with world.drive() as drive:
+        await world.refused(drive, refused)
+        await agree(drive)
+        await world.login_of(drive)
+    age(world.decisions, 3700)
+    refused.web_login = WebLogin.REFUSED
+    async with world.drive() as drive:
+        assert (await world.refused(drive, refused)).final
+        assert (await drive.end()).reason is EndReason.REFUSED
+    assert modes(world) == [False, True, True]
 
 
 @pytest.mark.parametrize(("desktop", "lets_in"), [("on", WebLogin.NORMAL), ("off", WebLogin.DESKTOP)])
