@@ -55,6 +55,7 @@ def cli(context: click.Context, url: str) -> None:
     type=click.FloatRange(0),
     help="webwxbatchgetcontact a second that are tolerated for long; 0 = any.",
 )
+@click.option("--strict", is_flag=True, help="Refuse every breach of the protocol, not only what WeChat refuses.")
 @click.option("--i-know-this-is-public", is_flag=True, help="Allow addresses that others can reach.")
 def serve(
     listen: str,
@@ -68,6 +69,7 @@ def serve(
     contact_page: int,
     sync_page: int,
     batch_rate: float,
+    strict: bool,
     i_know_this_is_public: bool,
 ) -> None:
     """Run the servers, the phone page and the scripting API."""
@@ -100,6 +102,7 @@ def serve(
             contact_page=contact_page,
             sync_page=sync_page,
             batch_rate=batch_rate,
+            strict=strict,
             contents=None if state is None else state.parent / "contents",
         )
     )

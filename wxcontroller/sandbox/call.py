@@ -12,6 +12,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, tex
 from wxcontroller.sandbox import markup
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.hosts import Host, Role
+from wxcontroller.sandbox.ledger import Violation
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.session import Session
 
@@ -65,9 +66,19 @@ class Call:
         uin = integer(self.request.query.get("uin", ""))
         return uin if uin in self.sandbox.accounts else None
 
-    def note(self, what: str) -> None:
-        """Write down something that a real server might not forgive."""
-        self.sandbox.ledger.note(time.time(), self.who(), self.endpoint.name, what)
+    def note(self, what: str, refused: int | None = None) -> None:
+        """Write down a departure from the protocol; ``refused`` is the code that the request is refused with."""
+        self.sandbox.ledger.add(Violation(time.time(), self.who(), self.endpoint.name, what, refused))
+
+    def breach(self, ret: int, what: str) -> None:
+        """Note a departure that the real service is not known to refuse; in strict mode refuse it with ``ret``.
+
+        A check raises ``Refused`` itself only where a report from production shows that the service refuses, or where
+        the request cannot be carried out.
+        """
+        if self.sandbox.options.strict:
+            raise Refused(ret, what)
+        self.note(what)
 
     def json(self) -> JsonObject:
         """Return the JSON body, read the way the server reads. Refuses (1200) what is none."""
@@ -86,16 +97,16 @@ class Call:
     def session(self, need_skey: bool = True) -> tuple[Account, Session]:
         """Return who calls, once everything that proves it holds together (1.5, 4, 9.3).
 
-        ``need_skey`` False lets a missing skey pass, as for init and sync; a wrong one never does. Refuses with
-        1102 for missing cookies, 1100 for a session that is not there (or not on this domain), 1101 for one that
+        ``need_skey`` False lets a missing skey pass unnoted, as for init and sync; a wrong one never passes. Refuses
+        with 1102 for missing cookies, 1100 for a session that is not there (or not on this domain), 1101 for one that
         does not fit, and with its own code for one that has ended.
         """
         account, session = self._by_cookies()
         self._check_query(session)
         if self.request.method == HTTPMethod.POST and self.endpoint.name not in ("webwxlogout", "webwxgetcontact"):
             self.check_base_request(session, self.json().get("BaseRequest"), need_skey)
-        elif need_skey and self.request.query.get("skey") not in session.skeys:
-            raise Refused(SESSION_INVALID, "skey is missing or wrong in the query")
+        elif need_skey and not self.request.query.get("skey"):
+            self.breach(SESSION_INVALID, "skey is missing in the query")
         session.learn(account.world)
         return account, session
 
@@ -125,29 +136,40 @@ class Call:
 
     def _check_query(self, session: Session) -> None:
         query = self.request.query
-        if query.get("sid", session.sid) != session.sid:
-            hint = ": it holds a space, encode + as %2B" if " " in query["sid"] else ""
-            raise Refused(SESSION_INVALID, f"sid is wrong in the query{hint}")
-        if integer(query.get("uin", session.uin)) != session.uin:
+        if (sid := query.get("sid") or session.sid) != session.sid:
+            if sid.replace(" ", "+") != session.sid:
+                raise Refused(SESSION_INVALID, "sid is wrong in the query")
+            self.breach(SESSION_INVALID, "sid holds a space in the query: encode + as %2B")
+        if integer(query.get("uin") or session.uin) != session.uin:
             raise Refused(SESSION_INVALID, "uin is wrong in the query")
         if query.get("skey") and query["skey"] not in session.skeys:
             raise Refused(SESSION_INVALID, "skey is wrong in the query")
         if query.get("pass_ticket") and not session.takes_pass_ticket(query["pass_ticket"]):
-            raise Refused(PARAMETER, "pass_ticket is wrong")
+            self.breach(PARAMETER, "pass_ticket is wrong")
 
     def check_base_request(self, session: Session, base_request: JsonValue, need_skey: bool) -> None:
         """Refuse a BaseRequest that is not this session's."""
         base = obj(base_request)
         if not base:
-            raise Refused(PARAMETER, "BaseRequest is missing")
-        if integer(base.get("Uin")) != session.uin or text(base.get("Sid")) != session.sid:
-            hint = ": it holds a backslash, do not escape / in JSON" if "\\" in text(base.get("Sid")) else ""
-            raise Refused(SESSION_INVALID, f"BaseRequest.Uin or Sid is wrong{hint}")
-        skey = text(base.get("Skey"))
-        if skey not in session.skeys and (skey or need_skey):
-            raise Refused(SESSION_INVALID, "BaseRequest.Skey is wrong or missing")
+            self.breach(PARAMETER, "BaseRequest is missing")
+            return
+        sid = text(base.get("Sid"))
+        if "\\/" in sid:
+            self.breach(SESSION_INVALID, "BaseRequest.Sid holds a backslash: do not escape / in JSON")
+            sid = sid.replace("\\/", "/")
+        if integer(base.get("Uin")) != session.uin or sid != session.sid:
+            raise Refused(SESSION_INVALID, "BaseRequest.Uin or Sid is wrong")
+        self.check_skey(session, text(base.get("Skey")), "BaseRequest.Skey", need_skey)
         if not _DEVICE_ID.fullmatch(text(base.get("DeviceID"))):
             self.note("BaseRequest.DeviceID is not e and 15 digits")
+
+    def check_skey(self, session: Session, skey: str, where: str, needed: bool = True) -> None:
+        """Refuse a wrong skey; a missing one is a breach where one is ``needed``: after a login by cookies alone a
+        client has none (3.6)."""
+        if skey and skey not in session.skeys:
+            raise Refused(SESSION_INVALID, f"{where} is wrong")
+        if not skey and needed:
+            self.breach(SESSION_INVALID, f"{where} is missing")
 
 
 def read_cookies(header: str) -> dict[str, str]:

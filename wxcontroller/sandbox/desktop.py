@@ -1,4 +1,7 @@
-"""How the server tells the desktop client from a browser (2.2)."""
+"""How the server tells the desktop client from a browser (2.2).
+
+The headers decide. The desktop client also has mod=desktop in the query, but itchat-uos and wechat4u send the headers
+alone and are let in as desktop clients."""
 
 import hashlib
 
@@ -9,13 +12,24 @@ _EXTSPAM = "11e2f840f98652979f09996c2c9bcdfef4e19c0e042dfcb00804818a369795e0"
 
 
 def is_desktop(call: Call) -> bool:
-    """True when query and headers are all those of the desktop client."""
+    """True when the headers are those of the desktop client, and in strict mode the query too."""
     headers = call.request.headers
     spam = hashlib.sha256(headers.get("extspam", "").encode("utf-8", "surrogateescape")).hexdigest()
-    return call.request.query.get("mod") == "desktop" and bool(headers.get("client-version")) and spam == _EXTSPAM
+    if not headers.get("client-version") or spam != _EXTSPAM:
+        return False
+    return _has_mode(call) or not call.sandbox.options.strict
+
+
+def is_complete(call: Call) -> bool:
+    """True when query and headers agree: all parts of the desktop client are there, or none is."""
+    return is_desktop(call) == tries_to_be_desktop(call) == _has_mode(call)
 
 
 def tries_to_be_desktop(call: Call) -> bool:
     """True when anything in the request is the desktop client's."""
     headers = call.request.headers
-    return call.request.query.get("mod") == "desktop" or "extspam" in headers or "client-version" in headers
+    return _has_mode(call) or "extspam" in headers or "client-version" in headers
+
+
+def _has_mode(call: Call) -> bool:
+    return call.request.query.get("mod") == "desktop"

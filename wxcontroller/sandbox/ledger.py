@@ -1,4 +1,8 @@
-"""What was asked for, and what a real server would not have liked."""
+"""What clients asked for, and where they departed from the documented protocol.
+
+A departure is noted whether or not it was refused. The real service's code is not known, so most departures are only
+noted: unmodified clients that are known to work against the real service must work here too (``Options.strict``
+refuses them all)."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -8,16 +12,26 @@ from wxcontroller.core.jsontypes import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One breach of the protocol by a client. ``what`` names the part, never its value."""
+    """One breach of the protocol by a client. ``what`` names the part, never its value.
+
+    ``refused`` is the code that the request was refused with; None when it was served all the same.
+    """
 
     time: float
     uin: int | None
     endpoint: str
     what: str
+    refused: int | None = None
 
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
-        return {"time": round(self.time, 3), "uin": self.uin, "endpoint": self.endpoint, "what": self.what}
+        return {
+            "time": round(self.time, 3),
+            "uin": self.uin,
+            "endpoint": self.endpoint,
+            "what": self.what,
+            "refused": self.refused,
+        }
 
 
 @dataclass(slots=True)
@@ -34,9 +48,9 @@ class Ledger:
             counter = self.counts[uin] = Counter()
         counter[endpoint] += 1
 
-    def note(self, time: float, uin: int | None, endpoint: str, what: str) -> None:
+    def add(self, violation: Violation) -> None:
         """Write down a violation."""
-        self.violations.append(Violation(time, uin, endpoint, what))
+        self.violations.append(violation)
 
     def as_json(self, uin: int | None) -> JsonObject:
         """Return counters and violations, of one account or (None) of all together."""

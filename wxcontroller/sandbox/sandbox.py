@@ -32,6 +32,9 @@ class Options:
     batch_rate: float = 1.0  # webwxbatchgetcontact calls a second that are tolerated for long; 0 = any number
     batch_burst: int = 30
     revoke_window: float = 120.0
+    strict: bool = (
+        False  # refuse every breach of the documented protocol, not only what the service is known to refuse
+    )
     contents: Path | None = None  # where content is kept over restarts; None: in a temporary place
 
 

@@ -17,6 +17,7 @@ from wxcontroller.sandbox.world import Kind, World
 
 KEPT = 1000  # delivered events that stay, so that an old SyncKey can have them again
 REMEMBERED_SENDS = 5000  # ClientMsgIds that are known when they come again (7.9)
+_CHECK_ONLY = 201  # an entry that SyncCheckKey has and SyncKey has not
 SELECTOR_MESSAGE, SELECTOR_CONTACT, SELECTOR_CHAT_ENTERED = "2", "4", "7"
 
 
@@ -196,23 +197,20 @@ class Session:
         self.issued = position
         self.serial += 1
         common = ((1, self.base), (2, self.base + position), (3, self.base), (11, self.base - 7))
-        check = (*common, (201, self.opened + self.serial), (1000, self.opened))
+        check = (*common, (_CHECK_ONLY, self.opened + self.serial), (1000, self.opened))
         self.check_key = _flat(check)
         return _key((*common, (1000, self.opened))), _key(check)
 
     def position(self, sync_key: JsonValue) -> int:
         """Return the position a SyncKey stands for. Raises BadSyncKey for one that is not of this session."""
-        part = jsontypes.field
-        pairs = {integer(part(e, "Key"), -1): integer(part(e, "Val"), -1) for e in items(part(sync_key, "List"))}
-        if not pairs or integer(part(sync_key, "Count"), -1) != len(pairs):
-            raise BadSyncKey("SyncKey is empty or its Count is wrong")
+        pairs = _pairs(sync_key)
+        if not pairs:
+            raise BadSyncKey("SyncKey is empty")
         position = pairs.get(2, -1) - self.base
         if pairs.get(1) == self.base and position > self.head and self.restored >= 0:
             return self.restored  # the state file was older than what the client has
         if pairs.get(1) != self.base or not 0 <= position <= self.head:
             raise BadSyncKey("SyncKey is not of this session")
-        if 201 in pairs:
-            raise BadSyncKey("SyncCheckKey sent as SyncKey")
         return position
 
     def batch_allowance(self, rate: float, burst: int) -> bool:
@@ -227,6 +225,8 @@ class Session:
 
     def remember_send(self, client_msg_id: str, msg_id: str) -> None:
         """Keep a ClientMsgId, so that a repeat is not delivered twice."""
+        if not client_msg_id:
+            return
         self.sends[client_msg_id] = msg_id
         if len(self.sends) > REMEMBERED_SENDS:
             del self.sends[next(iter(self.sends))]
@@ -235,6 +235,19 @@ class Session:
 def new_skey() -> str:
     """Make an skey."""
     return f"@crypt_{secrets.token_hex(4)}_{secrets.token_hex(16)}"
+
+
+def sync_key_flaw(sync_key: JsonValue) -> str:
+    """Return what is wrong with the form of a SyncKey, "" when nothing is. It stands for a position all the same."""
+    pairs = _pairs(sync_key)
+    if _CHECK_ONLY in pairs:
+        return "SyncCheckKey sent as SyncKey"
+    return "" if integer(jsontypes.field(sync_key, "Count"), -1) == len(pairs) else "Count of SyncKey is wrong"
+
+
+def _pairs(sync_key: JsonValue) -> dict[int, int]:
+    part = jsontypes.field
+    return {integer(part(e, "Key"), -1): integer(part(e, "Val"), -1) for e in items(part(sync_key, "List"))}
 
 
 def _key(pairs: Iterable[tuple[int, int]]) -> JsonObject:

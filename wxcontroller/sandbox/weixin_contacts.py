@@ -28,12 +28,12 @@ async def webwxstatusnotify(call: Call) -> web.Response:
     body = call.json()
     code = integer(body.get("Code"), -1)
     if session.wxid(text(body.get("FromUserName"))) != account.wxid:
-        raise Refused(PARAMETER, "FromUserName is not the account itself")
+        call.breach(PARAMETER, "FromUserName is not the account itself")
     if not text(body.get("ClientMsgId")):
-        raise Refused(PARAMETER, "ClientMsgId is missing")
+        call.breach(PARAMETER, "ClientMsgId is missing")
     peer = session.wxid(text(body.get("ToUserName")))
     if code not in (1, 3) or peer is None or (code == 3 and peer != account.wxid):
-        raise Refused(PARAMETER, "Code or ToUserName is wrong")
+        call.breach(PARAMETER, "Code or ToUserName is wrong")
     msg_id = call.sandbox.next_msg_id()
     if code == 3:
         content, listed = payloads.conversation_list(account)
@@ -52,7 +52,8 @@ async def webwxgetcontact(call: Call) -> web.Response:
     seq = integer(call.request.query.get("seq", "0"), -1)
     start = seq - _SEQ_BASE if seq else 0
     if not 0 <= start < max(1, len(everybody)):
-        raise Refused(PARAMETER, "seq is none that was given")
+        call.breach(PARAMETER, "seq is none that was given")
+        start = 0
     end = start + call.sandbox.options.contact_page
     members: list[JsonValue] = [
         payloads.contact(session, world.people[wxid])
@@ -81,7 +82,7 @@ async def webwxbatchgetcontact(call: Call) -> web.Response:
     body = call.json()
     wanted = items(body.get("List"))
     if integer(body.get("Count"), -1) != len(wanted):
-        raise Refused(PARAMETER, "Count is not the length of List")
+        call.breach(PARAMETER, "Count is not the length of List")
     if len(wanted) > BATCH_LIMIT:
         raise Refused(ERR_SYS, f"more than {BATCH_LIMIT} at once")
     if call.request.query.get("type") != "ex":
@@ -90,13 +91,15 @@ async def webwxbatchgetcontact(call: Call) -> web.Response:
         raise Refused(TOO_OFTEN, "too many batch-gets a second")
     found: list[JsonValue] = []
     for entry in reversed(wanted):
-        shape = _details(account, session, text(field(entry, "UserName")), text(field(entry, "EncryChatRoomId")))
+        shape = _details(
+            call, account, session, text(field(entry, "UserName")), text(field(entry, "EncryChatRoomId"))
+        )
         if shape is not None:
             found.append(shape)
     return answer({**payloads.base(), "Count": len(found), "ContactList": found})
 
 
-def _details(account: Account, session: Session, username: str, room: str) -> JsonObject | None:
+def _details(call: Call, account: Account, session: Session, username: str, room: str) -> JsonObject | None:
     wxid = session.wxid(username)
     if wxid is None:
         return None
@@ -109,7 +112,8 @@ def _details(account: Account, session: Session, username: str, room: str) -> Js
     if room:
         inside = [g for g in world.groups.values() if room in (session.room_id(g.wxid), session.username(g.wxid))]
         if not inside:
-            raise Refused(ERR_LOGIC, "EncryChatRoomId is of no group")
+            call.breach(ERR_LOGIC, "EncryChatRoomId is of no group")
+            return shape
         place = next((m for m in inside[0].members if m.wxid == wxid), None)
         if place is None:
             return None

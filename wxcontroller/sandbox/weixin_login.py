@@ -21,7 +21,7 @@ from wxcontroller.sandbox.call import (
     page,
     script,
 )
-from wxcontroller.sandbox.desktop import is_desktop, tries_to_be_desktop
+from wxcontroller.sandbox.desktop import is_complete, is_desktop
 from wxcontroller.sandbox.hosts import DOMAINS, Role, parent_domain
 from wxcontroller.sandbox.logins import Login, State, link
 from wxcontroller.sandbox.session import Session
@@ -34,14 +34,14 @@ async def jslogin(call: Call) -> web.Response:
     """Hand out a uuid (3.1)."""
     query = call.request.query
     if query.get("appid") != APP_ID:
-        raise Refused(PARAMETER, "appid is not the web client's")
+        call.breach(PARAMETER, "appid is not the web client's")
     if query.get("fun") != "new":
         call.note("fun is not new")
     desktop = False
     if target := query.get("redirect_uri"):
         url = urlsplit(target)
         if url.hostname not in DOMAINS or url.path != LOGIN_PAGE:
-            raise Refused(PARAMETER, "redirect_uri is not a login page of ours")
+            call.breach(PARAMETER, "redirect_uri is not a login page of ours")
         desktop = parse_qs(url.query).get("mod") == ["desktop"]
     login = call.sandbox.logins.new(desktop)
     call.sandbox.touch()
@@ -138,7 +138,7 @@ async def webwxnewloginpage(call: Call) -> web.Response:
         moved = _login_page(account, found).replace("&", "&amp;")
         return _error_page(0, f"<redirecturl>{moved}</redirecturl>")
     desktop = is_desktop(call)
-    if tries_to_be_desktop(call) and not desktop:
+    if not is_complete(call):
         call.note("desktop mode needs mod=desktop, client-version and the right extspam together")
     if desktop != found.desktop:
         call.note("jslogin and webwxnewloginpage do not agree on desktop mode")
@@ -194,7 +194,9 @@ async def webwxpushloginurl(call: Call) -> web.Response:
     account = call.sandbox.accounts.get(uin)
     if account is None or integer(cookies.get("wxuin", "")) != uin:
         raise Refused(PARAMETER, "uin is unknown or not the cookie's")
-    if account.domain != call.host.domain:
+    if call.host.role is not Role.BASE:
+        call.breach(NO_SESSION, f"asked for on a {call.host.role.value} host")
+    elif account.domain != call.host.domain:
         raise Refused(NO_SESSION, "the account is at home on another domain")
     ticket = account.tickets.get(cookies.get("webwxuvid", ""))
     if ticket is None or cookies.get("webwx_auth_ticket") != ticket:
@@ -242,7 +244,7 @@ ENDPOINTS = (
     Endpoint("jslogin", _LOGIN, jslogin, jslogin_refusal, _BOTH),
     Endpoint("login", _LOGIN, login, login_refusal),
     Endpoint("webwxnewloginpage", frozenset({Role.BASE}), webwxnewloginpage, newloginpage_refusal),
-    Endpoint("webwxpushloginurl", frozenset({Role.BASE}), webwxpushloginurl, pushlogin_refusal),
+    Endpoint("webwxpushloginurl", _LOGIN | {Role.BASE}, webwxpushloginurl, pushlogin_refusal),
     Endpoint("webwxlogout", frozenset({Role.BASE}), webwxlogout, logout_refusal, _BOTH),
 )
 QRCODE = Endpoint("qrcode", frozenset({Role.QR}), qrcode, not_found)

@@ -91,11 +91,11 @@ async def webwxgetmedia(call: Call) -> web.StreamResponse:
     if item is None:
         raise Refused(PARAMETER, "mediaid is of nothing here")
     if session.wxid(query.get("sender", "")) is None:
-        raise Refused(PARAMETER, "sender is nobody of this login")
+        call.breach(PARAMETER, "sender is nobody of this login")
     if integer(query.get("fromuser", "")) != session.uin and session.wxid(query.get("fromuser", "")) != account.wxid:
-        raise Refused(PARAMETER, "fromuser is not the account itself")
+        call.breach(PARAMETER, "fromuser is not the account itself")
     if not query.get("encryfilename") and not query.get("filename"):
-        raise Refused(PARAMETER, "encryfilename and filename are missing")
+        call.breach(PARAMETER, "encryfilename and filename are missing")
     if "pass_ticket" not in query:
         call.note("pass_ticket is missing in the query")
     return _content(call, item, "application/octet-stream")
@@ -105,7 +105,7 @@ async def webwxgeticon(call: Call) -> web.StreamResponse:
     """Give the picture of a person: friends by their id alone, others with a group or a message."""
     account, session = call.session(need_skey=False)
     query = call.request.query
-    wxid = session.wxid(query.get("username", ""))
+    wxid = session.wxid(_username(call))
     world = account.world
     if wxid is None:
         raise Refused(PARAMETER, "username is nobody of this login")
@@ -124,10 +124,18 @@ async def webwxgeticon(call: Call) -> web.StreamResponse:
 async def webwxgetheadimg(call: Call) -> web.StreamResponse:
     """Give the picture of a group."""
     account, session = call.session(need_skey=False)
-    wxid = session.wxid(call.request.query.get("username", ""))
+    wxid = session.wxid(_username(call))
     if wxid not in account.world.groups:
         raise Refused(PARAMETER, "username is no group of this login")
     return _head(call, wxid)
+
+
+def _username(call: Call) -> str:
+    query = call.request.query
+    if "username" not in query and "userName" in query:
+        call.breach(PARAMETER, "username is sent as userName")
+        return query["userName"]
+    return query.get("username", "")
 
 
 def _head(call: Call, wxid: str) -> web.Response:

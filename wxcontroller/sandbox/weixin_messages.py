@@ -12,7 +12,7 @@ from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, REFUSED_SEND, Call, Endpoint, Refused, answer, script
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.hosts import Role
-from wxcontroller.sandbox.session import BadSyncKey, ContactChanged, ContactGone, Message, Session
+from wxcontroller.sandbox.session import BadSyncKey, ContactChanged, ContactGone, Message, Session, sync_key_flaw
 from wxcontroller.sandbox.world import Kind
 
 LONG_TEXT = 2000  # characters; longer ones were cut or refused in reality
@@ -25,10 +25,10 @@ async def synccheck(call: Call) -> web.Response:
     query = call.request.query
     for needed in ("sid", "uin", "synckey"):
         if not query.get(needed):
-            raise Refused(PARAMETER, f"{needed} is missing in the query")
+            call.breach(PARAMETER, f"{needed} is missing in the query")
     if "webwx_data_ticket" not in call.cookies:
         call.note("cookie webwx_data_ticket is missing: it is set on the parent domain")
-    if query["synckey"] != session.check_key:
+    if query.get("synckey") != session.check_key:
         call.note("synckey is not the last SyncCheckKey")
         return _synccheck(0, "2")
     if session.polls:
@@ -54,8 +54,11 @@ def _synccheck(retcode: int, selector: str) -> web.Response:
 async def webwxsync(call: Call) -> web.Response:
     """Give what happened since the SyncKey (5.6); an old key gets it again."""
     account, session = call.session(need_skey=False)
+    sync_key = call.json().get("SyncKey")
+    if flaw := sync_key_flaw(sync_key):
+        call.breach(PARAMETER, flaw)
     try:
-        position = session.position(call.json().get("SyncKey"))
+        position = session.position(sync_key)
     except BadSyncKey as error:
         raise Refused(PARAMETER, str(error)) from None
     session.acknowledge(position)
@@ -109,12 +112,12 @@ class Outgoing:
         message = obj(body.get("Msg"))
         client_msg_id = text(message.get("ClientMsgId"))
         if not client_msg_id or text(message.get("LocalID")) != client_msg_id:
-            raise Refused(PARAMETER, "ClientMsgId and LocalID are missing or differ")
+            call.breach(PARAMETER, "ClientMsgId and LocalID are missing or differ")
         if session.wxid(text(message.get("FromUserName"))) != account.wxid:
-            raise Refused(PARAMETER, "FromUserName is not the account itself")
+            call.breach(PARAMETER, "FromUserName is not the account itself")
         peer = _target(account, session, text(message.get("ToUserName")))
         if "Scene" not in body:
-            raise Refused(REFUSED_SEND, "Scene is missing")
+            call.breach(REFUSED_SEND, "Scene is missing")
         return cls(call, account, session, message, peer, client_msg_id)
 
     def take(self, content: str, kind: str = "text", item: Item | None = None, name: str = "") -> web.Response:
@@ -133,10 +136,10 @@ async def webwxsendmsg(call: Call) -> web.Response:
     outgoing = Outgoing.read(call)
     kind = integer(outgoing.message.get("Type"), -1)
     if kind not in (_TEXT, _LOCATION):
-        raise Refused(PARAMETER, "Type is neither 1 nor 48")
-    content = outgoing.message.get("Content")
-    if not isinstance(content, str) or not content:
-        raise Refused(PARAMETER, "Content is missing or empty")
+        call.breach(PARAMETER, "Type is neither 1 nor 48")
+    content = text(outgoing.message.get("Content"))
+    if not content:
+        call.breach(PARAMETER, "Content is missing or empty")
     if len(content) > LONG_TEXT:
         call.note(f"text is longer than {LONG_TEXT} characters")
     if "\\/" in content or "\\u" in content:

@@ -25,7 +25,7 @@ async def webwxrevokemsg(call: Call) -> web.Response:
     account, session = call.session()
     body = call.json()
     if not text(body.get("ClientMsgId")):
-        raise Refused(PARAMETER, "ClientMsgId is missing")
+        call.breach(PARAMETER, "ClientMsgId is missing")
     msg_id = text(body.get("SvrMsgId"))
     sent = next((one for one in reversed(account.sent) if one.msg_id == msg_id), None)
     if sent is None:
@@ -80,13 +80,15 @@ async def webwxcreatechatroom(call: Call) -> web.Response:
     account, session = call.session()
     body = call.json()
     wanted = items(body.get("MemberList"))
-    if integer(body.get("MemberCount"), -1) != len(wanted) or not wanted:
-        raise Refused(PARAMETER, "MemberList is empty, or MemberCount not its length")
+    if not wanted:
+        raise Refused(PARAMETER, "MemberList is empty")
+    if integer(body.get("MemberCount"), -1) != len(wanted):
+        call.breach(PARAMETER, "MemberCount is not the length of MemberList")
     people = [session.wxid(text(field(entry, "UserName"))) or "" for entry in wanted]
     friends = _friends(account, people)
-    topic = body.get("Topic")
-    if not isinstance(topic, str):
-        raise Refused(PARAMETER, "Topic is missing")
+    topic = text(body.get("Topic"))
+    if not isinstance(body.get("Topic"), str):
+        call.breach(PARAMETER, "Topic is missing")
     if len(friends) < 2:
         call.note("a group is made with one friend; two is the usual minimum")
     _check_switch(account)
@@ -206,13 +208,14 @@ async def webwxverifyuser(call: Call) -> web.Response:
     account, session = call.session()
     body = call.json()
     users = items(body.get("VerifyUserList"))
-    if integer(body.get("VerifyUserListSize"), -1) != len(users) or len(users) != 1:
-        raise Refused(PARAMETER, "VerifyUserList has not one entry, or VerifyUserListSize is wrong")
+    if len(users) != 1:
+        raise Refused(PARAMETER, "VerifyUserList has not one entry")
+    if integer(body.get("VerifyUserListSize"), -1) != len(users):
+        call.breach(PARAMETER, "VerifyUserListSize is not the length of VerifyUserList")
     scenes = body.get("SceneList")
     if not isinstance(scenes, list) or integer(body.get("SceneListCount"), -1) != len(scenes) or _SCENE not in scenes:
-        raise Refused(PARAMETER, f"SceneList is not [{_SCENE}], or SceneListCount is wrong")
-    if body.get("skey") not in session.skeys:
-        raise Refused(SESSION_INVALID, "skey in the body is missing or wrong")
+        call.breach(PARAMETER, f"SceneList is not [{_SCENE}], or SceneListCount is wrong")
+    call.check_skey(session, text(body.get("skey")), "skey in the body")
     who, ticket = text(field(users[0], "Value")), text(field(users[0], "VerifyUserTicket"))
     match integer(body.get("Opcode"), -1):
         case 2:

@@ -30,12 +30,12 @@ def _media(call: Call, kind: str, types: tuple[int, ...], element: str) -> web.R
     outgoing = Outgoing.read(call)
     message = outgoing.message
     if integer(message.get("Type"), -1) not in types:
-        raise Refused(PARAMETER, f"Type is not {types[0]}")
+        call.breach(PARAMETER, f"Type is not {types[0]}")
     media_id, content = text(message.get("MediaId")), text(message.get("Content"))
     if media_id:
         item = _uploaded(outgoing.account, media_id)
         if item.kind != kind:
-            raise Refused(PARAMETER, f"MediaId was not uploaded as {'pic' if kind == 'image' else kind}")
+            call.breach(PARAMETER, f"MediaId was not uploaded as {'pic' if kind == 'image' else kind}")
         if kind == "image" and item.mime == "image/gif":
             call.note("a GIF is sent as a picture: it will not move")
         if content:
@@ -52,13 +52,15 @@ async def webwxsendemoticon(call: Call) -> web.Response:
     message = outgoing.message
     if integer(message.get("Type"), -1) != 47:
         if integer(message.get("Type"), -1) != 1:
-            raise Refused(PARAMETER, "Type is not 47")
+            call.breach(PARAMETER, "Type is not 47")
         call.note("Type is 1, not 47")
     if integer(message.get("EmojiFlag"), -1) != 2:
-        raise Refused(PARAMETER, "EmojiFlag is not 2")
+        call.breach(PARAMETER, "EmojiFlag is not 2")
     media_id, md5 = text(message.get("MediaId")), text(message.get("EMoticonMd5"))
-    if bool(media_id) == bool(md5):
-        raise Refused(PARAMETER, "either MediaId or EMoticonMd5 must be there")
+    if not media_id and not md5:
+        raise Refused(PARAMETER, "MediaId and EMoticonMd5 are missing")
+    if media_id and md5:
+        call.breach(PARAMETER, "MediaId and EMoticonMd5 are both there")
     item = _uploaded(outgoing.account, media_id) if media_id else _by_md5(call, md5, "emoticon")
     if item.mime != "image/gif":
         call.note("the emoticon is no GIF")
@@ -76,15 +78,15 @@ async def webwxsendappmsg(call: Call) -> web.Response:
         raise Refused(PARAMETER, "Content is no appmsg")
     app_type, title = integer(xml.text(prefix + "type"), -1), xml.text(prefix + "title")
     if integer(message.get("Type"), -1) != app_type:
-        raise Refused(PARAMETER, "Type is not the type in Content")
+        call.breach(PARAMETER, "Type is not the type in Content")
     if app_type != _FILE:
         _check_forwarded(call)
         return outgoing.take(content, "app", None, title)
     item = _uploaded(outgoing.account, xml.text(prefix + "appattach/attachid"))
     if not title:
-        raise Refused(PARAMETER, "title is empty")
+        call.breach(PARAMETER, "title is empty")
     if integer(xml.text(prefix + "appattach/totallen"), -1) != item.size:
-        raise Refused(PARAMETER, "totallen is not the size of the file")
+        call.breach(PARAMETER, "totallen is not the size of the file")
     if item.size > LARGE and not _signed(outgoing.account, item, message):
         raise Refused(PARAMETER, "Signature of a large file is missing or wrong")
     extension = xml.text(prefix + "appattach/fileext")

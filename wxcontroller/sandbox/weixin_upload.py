@@ -53,7 +53,7 @@ def _check_form(call: Call, session: Session, form: forms.Form) -> None:
     if fields["webwx_data_ticket"] != session.data_ticket:
         raise Refused(PARAMETER, "part webwx_data_ticket is wrong")
     if fields.get("pass_ticket") and not session.takes_pass_ticket(fields["pass_ticket"]):
-        raise Refused(PARAMETER, "part pass_ticket is wrong")
+        call.breach(PARAMETER, "part pass_ticket is wrong")
     if not fields.get("pass_ticket"):
         call.note("part pass_ticket is missing")
     order = [name for name in fields if name in _PARTS]
@@ -63,7 +63,7 @@ def _check_form(call: Call, session: Session, form: forms.Form) -> None:
         if not fields.get(needed):
             call.note(f"part {needed} is missing")
     if fields.get("mediatype") not in _KINDS:
-        raise Refused(PARAMETER, "part mediatype is none of pic, video and doc")
+        call.breach(PARAMETER, "part mediatype is none of pic, video and doc")
 
 
 def _check_request(call: Call, account: Account, session: Session, form: forms.Form, asked: JsonObject) -> int:
@@ -72,17 +72,14 @@ def _check_request(call: Call, account: Account, session: Session, form: forms.F
     if size <= 0:
         raise Refused(PARAMETER, "the file is empty, or part size is missing")
     if integer(asked.get("TotalLen"), -1) != size or integer(asked.get("DataLen"), -1) != size:
-        raise Refused(PARAMETER, "size, TotalLen and DataLen differ")
+        call.breach(PARAMETER, "size, TotalLen and DataLen differ")
     if integer(asked.get("UploadType"), -1) != 2 or integer(asked.get("MediaType"), -1) != 4:
-        raise Refused(PARAMETER, "UploadType is not 2, or MediaType not 4")
+        call.breach(PARAMETER, "UploadType is not 2, or MediaType not 4")
     if integer(asked.get("StartPos"), -1) != 0:
-        raise Refused(PARAMETER, "StartPos is not 0")
+        call.breach(PARAMETER, "StartPos is not 0")
     if not text(asked.get("ClientMediaId")):
-        raise Refused(PARAMETER, "ClientMediaId is missing")
-    if session.wxid(text(asked.get("FromUserName"))) != account.wxid:
-        raise Refused(PARAMETER, "FromUserName is not the account itself")
-    if session.wxid(text(asked.get("ToUserName"))) is None:
-        raise Refused(PARAMETER, "ToUserName is nobody of this login")
+        call.breach(PARAMETER, "ClientMediaId is missing")
+    _check_addresses(call, account, session, asked)
     if not text(asked.get("FileMd5")):
         call.note("FileMd5 is missing")
     if size > LARGE and account.signatures.get(text(asked.get("FileMd5"))) != (
@@ -93,11 +90,18 @@ def _check_request(call: Call, account: Account, session: Session, form: forms.F
     return size
 
 
+def _check_addresses(call: Call, account: Account, session: Session, asked: JsonObject) -> None:
+    if session.wxid(text(asked.get("FromUserName"))) != account.wxid:
+        call.breach(PARAMETER, "FromUserName is not the account itself")
+    if session.wxid(text(asked.get("ToUserName"))) is None:
+        call.breach(PARAMETER, "ToUserName is nobody of this login")
+
+
 def _take(call: Call, account: Account, form: forms.Form, asked: JsonObject, size: int) -> web.Response:
     chunks, chunk = integer(form.fields.get("chunks"), 1), integer(form.fields.get("chunk"), 0)
     key = text(asked.get("ClientMediaId"))
     if ("chunks" in form.fields) != ("chunk" in form.fields):
-        raise Refused(PARAMETER, "of chunk and chunks only one is there")
+        call.breach(PARAMETER, "of chunk and chunks only one is there")
     if len(form.content) > _UNCHUNKED:
         raise Refused(PARAMETER, f"one request has more than {_UNCHUNKED} bytes of a file")
     if not 0 <= chunk < chunks:
@@ -124,19 +128,22 @@ def _take(call: Call, account: Account, form: forms.Form, asked: JsonObject, siz
         return _answer(form, "", upload.incoming.size)
     md5 = text(asked.get("FileMd5"))
     if upload.incoming.size != size or (md5 and upload.incoming.md5 != md5):
-        upload.incoming.drop()
-        raise Refused(PARAMETER, "what came is not of the size or FileMd5 announced")
+        try:
+            call.breach(PARAMETER, "what came is not of the size or FileMd5 announced")
+        except Refused:
+            upload.incoming.drop()
+            raise
     return _finish(call, account, form, upload)
 
 
 def _finish(call: Call, account: Account, form: forms.Form, upload: Upload) -> web.Response:
     md5 = call.sandbox.contents.finish(upload.incoming)
-    mime, mediatype = call.sandbox.contents.mime(md5), form.fields["mediatype"]
+    mime, mediatype = call.sandbox.contents.mime(md5), form.fields.get("mediatype", "")
     if mediatype == "pic" and mime not in _PICTURES:
         raise Refused(PARAMETER, "mediatype is pic, and the file is no picture that WeChat knows")
     if mediatype == "video" and mime != "video/mp4":
-        raise Refused(PARAMETER, "mediatype is video, and the file is no MP4")
-    item = Item(_KINDS[mediatype], md5, upload.incoming.size, form.fields.get("name", ""), mime)
+        call.breach(PARAMETER, "mediatype is video, and the file is no MP4")
+    item = Item(_KINDS.get(mediatype, "file"), md5, upload.incoming.size, form.fields.get("name", ""), mime)
     media_id = new_media_id()
     account.hold(media_id, item)
     return _answer(form, media_id, item.size)
@@ -160,15 +167,14 @@ async def webwxcheckupload(call: Call) -> web.Response:
     """Say whether a file is here already; if not, how to upload a large one."""
     account, session = call.session()
     body = call.json()
-    md5, size, name = text(body.get("FileMd5")), body.get("FileSize"), text(body.get("FileName"))
-    if not isinstance(size, int) or size <= 0 or len(md5) != 32 or not name:
-        raise Refused(PARAMETER, "FileMd5, FileSize (a number) or FileName is missing or wrong")
+    md5, size, name = text(body.get("FileMd5")), integer(body.get("FileSize")), text(body.get("FileName"))
+    if size <= 0 or len(md5) != 32 or not name:
+        raise Refused(PARAMETER, "FileMd5, FileSize or FileName is missing or wrong")
+    if not isinstance(body.get("FileSize"), int):
+        call.breach(PARAMETER, "FileSize is not a number")
     if integer(body.get("FileType"), -1) != 7:
         raise Refused(PARAMETER, "FileType is not 7")
-    if session.wxid(text(body.get("FromUserName"))) != account.wxid:
-        raise Refused(PARAMETER, "FromUserName is not the account itself")
-    if session.wxid(text(body.get("ToUserName"))) is None:
-        raise Refused(PARAMETER, "ToUserName is nobody of this login")
+    _check_addresses(call, account, session, body)
     aes_key, signature = account.signatures.setdefault(md5, (secrets.token_hex(16), secrets.token_urlsafe(64)))
     media_id = ""
     if call.sandbox.contents.size(md5) == size:

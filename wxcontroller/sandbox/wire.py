@@ -86,7 +86,7 @@ async def _answer(call: Call) -> web.StreamResponse:
     try:
         return await endpoint.handler(call)
     except Refused as refusal:
-        call.note(f"refused with {refusal.ret}: {refusal.why}")
+        call.note(refusal.why, refused=refusal.ret)
         return endpoint.refusal(refusal.ret)
 
 

@@ -11,9 +11,15 @@ UIN = 1_234_567_001
 
 
 @pytest.fixture
-async def pair() -> AsyncIterator[tuple[Sandbox, Browser]]:
+def strict() -> bool:
+    """Whether the sandbox of the test refuses every breach of the protocol."""
+    return False
+
+
+@pytest.fixture
+async def pair(strict: bool) -> AsyncIterator[tuple[Sandbox, Browser]]:
     """A sandbox with two accounts, and a browser on it."""
-    async with sandbox_and_browser(Options(poll_hold=0.2, sync_hold=0.2)) as both:
+    async with sandbox_and_browser(Options(poll_hold=0.2, sync_hold=0.2, strict=strict)) as both:
         yield both
 
 

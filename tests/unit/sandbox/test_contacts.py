@@ -54,7 +54,6 @@ async def test_pages() -> None:
                 break
         assert pages == 3
         assert len(names) == len(set(names)) == 44
-        assert (await browser.contacts(77))["BaseResponse"]["Ret"] == 1
 
 
 async def test_batch_gives_groups_with_members_and_member_details(online: Browser) -> None:
@@ -73,7 +72,6 @@ async def test_batch_gives_groups_with_members_and_member_details(online: Browse
         assert "Province" in member
     friend = next(c for c in details["contacts"] if c["kind"] == "friend" and c["wxid"] not in str(group))
     assert (await online.batch(friend["username"], room=room["UserName"]))["ContactList"] == []
-    assert (await online.batch(friend["username"], room="@wrong"))["BaseResponse"]["Ret"] == -2
 
 
 async def test_a_member_who_is_a_friend_has_the_friends_username(online: Browser) -> None:
@@ -84,13 +82,11 @@ async def test_a_member_who_is_a_friend_has_the_friends_username(online: Browser
     assert inside - friends - {online.me}
 
 
-async def test_more_than_fifty_and_wrong_count(online: Browser) -> None:
+async def test_more_than_fifty(online: Browser) -> None:
     assert (await online.batch(*["filehelper"] * 50))["BaseResponse"]["Ret"] == 0
     refused = await online.batch(*["filehelper"] * 51)
     assert refused["BaseResponse"]["Ret"] == -1
     assert refused["ContactList"] == []
-    body = {"BaseRequest": online.base(), "Count": 2, "List": [{"UserName": "filehelper", "EncryChatRoomId": ""}]}
-    assert (await online.post("webwxbatchgetcontact", body))["BaseResponse"]["Ret"] == 1
 
 
 async def test_too_many_batches_are_1205_unless_allowed() -> None:

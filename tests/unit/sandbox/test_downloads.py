@@ -60,12 +60,11 @@ async def test_sound_and_film(online: Browser) -> None:
 @pytest.mark.parametrize(
     ("name", "query", "why"),
     [
-        ("webwxgetmsgimg", {"skey": ""}, "1101: skey is missing"),
-        ("webwxgetmsgimg", {"skey": "@crypt_wrong"}, "1101: skey is wrong"),
-        ("webwxgetmsgimg", {"MsgID": ""}, "1: MsgID is missing"),
-        ("webwxgetmsgimg", {"MsgID": "5"}, "1: no message has this id"),
-        ("webwxgetvoice", {"msgid": "IMAGE"}, "1: a message of type 3"),
-        ("webwxgetmsgimg", {"MsgID": "STORE"}, "1: an emoticon from the store"),
+        ("webwxgetmsgimg", {"skey": "@crypt_wrong"}, "skey is wrong"),
+        ("webwxgetmsgimg", {"MsgID": ""}, "MsgID is missing"),
+        ("webwxgetmsgimg", {"MsgID": "5"}, "no message has this id"),
+        ("webwxgetvoice", {"msgid": "IMAGE"}, "a message of type 3"),
+        ("webwxgetmsgimg", {"MsgID": "STORE"}, "an emoticon from the store"),
     ],
 )
 async def test_what_cannot_be_had_is_empty(online: Browser, name: str, query: dict[str, str], why: str) -> None:
@@ -76,7 +75,7 @@ async def test_what_cannot_be_had_is_empty(online: Browser, name: str, query: di
     query = {"MsgID": ids["IMAGE"], **query} if name == "webwxgetmsgimg" else query
     query = {key: ids.get(value, value) for key, value in query.items()}
     assert await fetch(online, name, **query) == (200, "text/plain", b"")
-    assert any(f"refused with {why}" in what for what in await violations(online))
+    assert any(what.startswith(why) for what in await violations(online))
 
 
 async def test_a_file(online: Browser, sandbox: Sandbox) -> None:
@@ -97,7 +96,7 @@ async def test_a_file(online: Browser, sandbox: Sandbox) -> None:
     status, _, body = await fetch(online, "webwxgetmedia", host, **(right | {"fromuser": online.me}))
     assert len(body) == 3_000_000
     assert await violations(online) == []
-    for key in ("sender", "mediaid", "encryfilename", "fromuser", "webwx_data_ticket"):
+    for key in ("mediaid", "webwx_data_ticket"):
         assert await fetch(online, "webwxgetmedia", host, **(right | {key: ""})) == (200, "text/plain", b""), key
     assert (await fetch(online, "webwxgetmedia", **right))[0] == 404, "not on the base host"
 

@@ -199,11 +199,3 @@ async def test_front_page_knows_who_is_in(browser: Browser) -> None:
     assert 'isLogin: !!""' in await browser.get("wx.qq.com", "/")
     await browser.log_in(UIN)
     assert 'isLogin: !!"1"' in await browser.get("wx.qq.com", "/")
-
-
-async def test_jslogin_refuses_other_apps_and_foreign_redirects(browser: Browser) -> None:
-    assert "code = 1;" in await browser.get("login.wx.qq.com", "/jslogin?appid=wx0&fun=new")
-    text = await browser.get(
-        "login.wx.qq.com", "/jslogin?appid=wx782c26e4c19acffb&fun=new&redirect_uri=http%3A%2F%2Fevil.invalid%2F"
-    )
-    assert "code = 1;" in text

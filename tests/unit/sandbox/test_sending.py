@@ -59,17 +59,6 @@ async def test_who_can_be_written_to(online: Browser) -> None:
     assert [m["to"] for m in await sent(online)] == [friend["name"], group["name"]]
 
 
-async def test_what_a_message_needs(online: Browser) -> None:
-    assert ret(await online.send("filehelper", "x", LocalID="1", ClientMsgId="2")) == 1
-    assert ret(await online.send("filehelper", "x", Type=49)) == 1
-    assert ret(await online.send("filehelper", "")) == 1
-    assert ret(await online.send("filehelper", "x", FromUserName="@other")) == 1
-    body = online.message("filehelper", "x")
-    del body["Scene"]
-    assert ret(await online.post("webwxsendmsg", body)) == 1204
-    assert await sent(online) == []
-
-
 async def test_sent_can_be_waited_for(online: Browser) -> None:
     waiting = asyncio.create_task(sent(online, wait=5))
     await online.send("filehelper", "now")

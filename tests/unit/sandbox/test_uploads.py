@@ -84,23 +84,10 @@ async def test_a_media_id_is_good_for_others_and_a_repeat_is_one_message(online:
     [
         ({"webwx_data_ticket": None}, "part webwx_data_ticket is missing"),
         ({"webwx_data_ticket": "x"}, "part webwx_data_ticket is wrong"),
-        ({"pass_ticket": "x"}, "part pass_ticket is wrong"),
         ({"disposition": "form-data; name=\"filename\"; filename*=utf-8''a.txt"}, "RFC 2231"),
         ({"disposition": 'form-data; name="filename"; filename="a"; filename*=utf-8\'\'a.txt'}, "RFC 2231"),
-        ({"mediatype": "audio"}, "mediatype"),
         ({"mediatype": "pic"}, "no picture"),
-        ({"mediatype": "video"}, "no MP4"),
-        ({"size": 5}, "size, TotalLen and DataLen differ"),
-        ({"asked": {"TotalLen": 5}}, "size, TotalLen and DataLen differ"),
-        ({"asked": {"MediaType": 1}}, "MediaType not 4"),
-        ({"asked": {"StartPos": 5}}, "StartPos"),
-        ({"asked": {"ClientMediaId": ""}}, "ClientMediaId is missing"),
-        ({"asked": {"FileMd5": "0" * 32}}, "not of the size or FileMd5"),
-        ({"asked": {"FromUserName": "filehelper"}}, "FromUserName"),
-        ({"asked": {"ToUserName": "@nobody"}}, "ToUserName"),
-        ({"part": b"less"}, "not of the size or FileMd5"),
         ({"uploadmediarequest": "{"}, "not JSON"),
-        ({"chunk": 0}, "only one is there"),
     ],
 )
 async def test_uploads_that_are_refused(online: Browser, uploader: Uploader, changed: Json, why: str) -> None:
@@ -168,32 +155,23 @@ async def test_large_files_need_a_signature(online: Browser, uploader: Uploader)
     ]
 
 
-@pytest.mark.parametrize("changed", [{"FileType": 1}, {"FileSize": "9"}, {"FileMd5": ""}, {"ToUserName": "@no"}])
+@pytest.mark.parametrize("changed", [{"FileType": 1}, {"FileSize": 0}, {"FileMd5": ""}])
 async def test_checks_that_are_refused(uploader: Uploader, changed: Json) -> None:
     assert ret(await uploader.check(b"some text", "a.txt", **changed)) == 1
 
 
 async def test_messages_that_are_refused(online: Browser, uploader: Uploader) -> None:
-    png = await uploader.file(samples.png("c"), "c.png", "pic")
     doc = await uploader.file(b"text", "c.txt", "doc")
     right = appmsg("c.txt", 4, doc, "txt")
     wrong: list[tuple[str, dict[str, Any]]] = [
-        ("webwxsendmsgimg", {"Type": 3, "MediaId": doc}),
         ("webwxsendmsgimg", {"Type": 3, "MediaId": "@crypt_no"}),
         ("webwxsendmsgimg", {"Type": 3, "MediaId": "", "Content": ""}),
-        ("webwxsendmsgimg", {"Type": 1, "MediaId": png}),
-        ("webwxsendvideomsg", {"Type": 43, "MediaId": png}),
         ("webwxsendemoticon", {"Type": 47, "EmojiFlag": 2}),
-        ("webwxsendemoticon", {"Type": 47, "MediaId": png}),
         ("webwxsendemoticon", {"Type": 47, "EmojiFlag": 2, "EMoticonMd5": "0" * 32}),
         ("webwxsendappmsg", {"Type": 6, "Content": appmsg("a & b.txt", 4, doc, "txt")}),
-        ("webwxsendappmsg", {"Type": 6, "Content": appmsg("c.txt", 5, doc, "txt")}),
         ("webwxsendappmsg", {"Type": 6, "Content": appmsg("c.txt", 4, "@crypt_no", "txt")}),
-        ("webwxsendappmsg", {"Type": 6, "Content": appmsg("", 4, doc, "txt")}),
-        ("webwxsendappmsg", {"Type": 5, "Content": right}),
         ("webwxsendappmsg", {"Type": 6, "Content": ""}),
         ("webwxsendappmsg", {"Type": 6, "Content": "<!DOCTYPE x>" + right}),
-        ("webwxsendappmsg", {"Type": 6, "Content": right, "ClientMsgId": "5"}),
     ]
     for name, message in wrong:
         answer = await uploader.send(name, **message)
