@@ -3,6 +3,8 @@ PYTHON = /usr/bin/python3
 VENV = .cache/venv
 RUFF = $(VENV)/bin/ruff
 RUFF_VERSION = 0.17.6
+# Where tests/thirdparty finds the clients that it runs.
+THIRDPARTY = .cache/thirdparty
 # For make torture alone.
 TORTURE_VENV = .cache/torture
 TORTURE_TOOLS = atheris==3.1.0 schemathesis==4.32.5
@@ -30,8 +32,9 @@ TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyprojec
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install what building and testing need (apt, and a pinned ruff)
+deps: ## install what building and testing need (apt, a pinned ruff, clients by other people)
 	@tests/system/deps $(RUFF_VERSION) $(VENV) $(TOOLS)
+	@tests/thirdparty/fetch $(THIRDPARTY)
 
 deb: deps ## build the packages into dist/
 	@tests/system/build-debs
@@ -50,7 +53,7 @@ lint: deps ## style, types, import layers, units
 	exec $(PYTEST) tests/lint </dev/null
 
 test-unit: deps ## what needs no booted host
-	exec $(PYTEST) $(wildcard tests/lint tests/unit tests/contract tests/fuzz tests/openapi) </dev/null
+	exec $(PYTEST) $(wildcard tests/lint tests/unit tests/contract tests/fuzz tests/openapi tests/thirdparty) </dev/null
 
 test-page: deb ## the dashboard in Chromium; screenshots are kept in build/page
 	exec $(PYTEST) tests/page </dev/null

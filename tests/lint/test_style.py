@@ -40,7 +40,10 @@ def test_types_hold() -> None:
     check(sys.executable, "-m", "mypy")
 
 
-@pytest.mark.parametrize("script", [".ci/run", "tests/system/build-debs", "tests/system/deps", "tests/fuzz/tools"])
+@pytest.mark.parametrize(
+    "script",
+    [".ci/run", "tests/system/build-debs", "tests/system/deps", "tests/fuzz/tools", "tests/thirdparty/fetch"],
+)
 def test_shell_scripts_parse(script: str) -> None:
     check("bash", "-n", script)
     assert os.access(ROOT / script, os.X_OK), f"{script} is not executable"

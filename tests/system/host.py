@@ -57,6 +57,18 @@ class HostError(Exception):
     """A host did not do what it should."""
 
 
+@contextlib.contextmanager
+def network_of(process: int) -> Iterator[None]:
+    """Be in the network namespace of a process. Moves the calling thread only."""
+    task = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net"
+    with open(task) as outside, open(f"/proc/{process}/ns/net") as inside:  # noqa: PTH123
+        os.setns(inside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
+        try:
+            yield
+        finally:
+            os.setns(outside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
+
+
 @dataclass(eq=False)
 class Host:
     """One booted host. Make it by ``Host.up``, which is also its end."""
@@ -231,13 +243,8 @@ class Host:
 
         Moves the calling thread only.
         """
-        task = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net"
-        with open(task) as outside, open(f"/proc/{self.leader}/ns/net") as inside:  # noqa: PTH123
-            os.setns(inside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
-            try:
-                yield
-            finally:
-                os.setns(outside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
+        with network_of(self.leader):
+            yield
 
     def connection(self, address: str = "127.0.0.1:2000", timeout: float = 60) -> http.client.HTTPConnection:
         """Return an HTTP connection to something on the host's loopback; it connects anew when it was closed."""

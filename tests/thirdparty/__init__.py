@@ -1,0 +1,1 @@
+"""Programs by other people, unmodified, as judges of what the sandbox takes."""

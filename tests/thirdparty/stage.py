@@ -1,0 +1,103 @@
+"""A network of its own in which WeChat's host names lead to a sandbox.
+
+The sandbox runs in new network and mount namespaces: there it listens on port 443 of the loopback, /etc/hosts names
+all of WeChat's hosts, and nothing leads outside. A client that is started in the same namespaces needs no change, and
+no setting but the sandbox's CA.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tests.system.host import network_of
+from wxcontroller.sandbox.hosts import HOSTS
+
+Json: TypeAlias = Any  # answers of the scripting API; the assertions are the check
+
+ROOT = Path(__file__).parents[2]
+PORT = 2100
+_ENTER = 'ip link set lo up && mount --bind "$1" /etc/hosts && shift && exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running sandbox: ``process`` is its pid, ``place`` a directory for what clients write, with the CA in tls."""
+
+    process: int
+    place: Path
+
+    @property
+    def ca(self) -> Path:
+        return self.place / "tls" / "ca.crt"
+
+    def call(self, method: str, path: str, body: Json = None) -> Json:
+        """Call the scripting API."""
+        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+        with network_of(self.process), contextlib.closing(connection):
+            connection.request(method, f"/sandbox{path}", None if body is None else json.dumps(body))
+            response = connection.getresponse()
+            content = response.read()
+        assert response.status < 300, (method, path, response.status, content)
+        return json.loads(content)
+
+    def until(self, condition: Callable[[], Json], seconds: float, what: str) -> Json:
+        """Ask again until the answer is true. Raises AssertionError after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+            time.sleep(0.05)
+        return found
+
+    @contextlib.contextmanager
+    def client(self, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Path]:
+        """Run a client for the duration of a block; gives the file with what it prints."""
+        printed = self.place / "printed"
+        given = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.place), "TMPDIR": str(self.place)}
+        inside = ["nsenter", f"--target={self.process}", "--net", "--mount", f"--wdns={self.place}"]
+        with printed.open("wb") as stream:
+            process = subprocess.Popen(
+                [*inside, *command],
+                env={**given, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield printed
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def stage(place: Path, *options: str) -> Iterator[Stage]:
+    """Run a sandbox in namespaces of its own; ``place`` is an empty directory."""
+    hosts = place / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost {' '.join(sorted(HOSTS))}\n")
+    command = [sys.executable, "-m", "wxcontroller.sandbox", "serve", "--accounts=0", f"--listen=127.0.0.1:{PORT}"]
+    command += ["--tls-listen=127.0.0.1:443", f"--tls-dir={place / 'tls'}", *options]
+    process = subprocess.Popen(
+        ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c", _ENTER, "sh", str(hosts), *command],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("sandbox with "), line
+        yield Stage(process.pid, place)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

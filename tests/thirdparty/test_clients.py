@@ -1,0 +1,130 @@
+"""Other people's clients, unmodified, log in by QR code, receive and send against the sandbox.
+
+They are known to work against the real service, so whatever the sandbox refuses them is a mistake of the sandbox.
+`make deps` fetches them; one that is not there is skipped. Mojo-Weixin, and the old Mojolicious that it needs, are in
+none of the registries that `make deps` uses: MOJO_WEIXIN_LIB can name their directories, as PERL5LIB would.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.thirdparty.stage import ROOT, Json, Stage, stage
+
+FETCHED = ROOT / ".cache" / "thirdparty"
+CLIENTS = Path(__file__).parent / "clients"
+# With what clients get wrong: a slash, markup, more than ASCII.
+TEXT = 'are you there? 你好 https://example.invalid/?a=1 "x"'
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program that answers "echo: TEXT" to every TEXT. ``notes`` are breaches that it is known for; ``web_login``
+    is the only kind of login that its account is let in by."""
+
+    name: str
+    command: Sequence[str]
+    needs: Path
+    notes: frozenset[str]
+    web_login: str
+    environment: Mapping[str, str]
+
+
+_PYTHON = ("/usr/bin/python3", str(CLIENTS / "echo_itchat.py"))
+_MOJO = os.environ.get("MOJO_WEIXIN_LIB", "")
+_DESKTOP = "desktop mode needs mod=desktop, client-version and the right extspam together"
+_PLUS = "sid holds a space in the query: encode + as %2B"
+
+
+def _itchat(name: str, notes: set[str], web_login: str) -> Client:
+    place = FETCHED / name
+    return Client(name, _PYTHON, place, frozenset(notes), web_login, {"PYTHONPATH": str(place)})
+
+
+ALL = (
+    _itchat("itchat", {_PLUS, "SyncCheckKey sent as SyncKey"}, "normal"),
+    # The release has an older extspam, which makes no desktop client any more; the prerelease has the present one.
+    _itchat(
+        "itchat-uos",
+        {"BaseRequest.Skey is missing", "skey is missing in the query", "pass_ticket is wrong"},
+        "normal",
+    ),
+    _itchat("itchat-uos-dev", {_PLUS, _DESKTOP}, "desktop"),
+    Client(
+        "wechat4u",
+        ("node", str(CLIENTS / "echo_wechat4u.js")),
+        FETCHED / "wechat4u",
+        frozenset({_DESKTOP}),
+        "desktop",
+        {"NODE_PATH": str(FETCHED / "wechat4u" / "node_modules")},
+    ),
+    Client(
+        "Mojo-Weixin",
+        ("perl", str(CLIENTS / "echo_mojo.pl")),
+        Path(_MOJO.partition(":")[0] or "/nonexistent"),
+        frozenset({"BaseRequest.Sid holds a backslash: do not escape / in JSON", "Scene is missing"}),
+        "normal",
+        {"PERL5LIB": _MOJO},
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A sandbox that is not strict."""
+    with stage(tmp_path_factory.mktemp("stage")) as running:
+        yield running
+
+
+def skip_unless_there(client: Client) -> None:
+    if not client.needs.exists():
+        pytest.skip(f"{client.name} is not there: {'set MOJO_WEIXIN_LIB' if 'Mojo' in client.name else 'make deps'}")
+    if shutil.which(client.command[0]) is None:
+        pytest.skip(f"{client.name} needs {client.command[0]}, which is not installed")
+
+
+def session(world: Stage, uin: int) -> Json:
+    sessions = world.call("GET", f"/accounts/{uin}")["sessions"]
+    return sessions[0] if sessions else {}
+
+
+@pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ALL])
+def test_it_logs_in_receives_and_sends(world: Stage, client: Client) -> None:
+    skip_unless_there(client)
+    account = world.call("POST", "/accounts", {"nickname": client.name, "web_login": client.web_login})
+    uin = account["uin"]
+    environment = {**client.environment, "REQUESTS_CA_BUNDLE": str(world.ca), "SSL_CERT_FILE": str(world.ca)}
+    with world.client(client.command, environment | {"NODE_EXTRA_CA_CERTS": str(world.ca)}) as printed:
+        try:
+            messages = converse(world, uin)
+        except AssertionError as error:
+            raise AssertionError(
+                f"{error}\n{world.call('GET', f'/requests?uin={uin}')}\n{printed.read_text()}"
+            ) from error
+    assert messages == [f"echo: {TEXT}"]
+    violations = world.call("GET", f"/requests?uin={uin}")["violations"]
+    assert [v for v in violations if v["refused"] is not None] == []
+    assert client.notes <= {v["what"] for v in violations}
+
+
+def converse(world: Stage, uin: int) -> list[str]:
+    """Be the phone and a friend: scan, confirm, write. Returns what the friend got."""
+    waiting = world.call("GET", "/logins?state=waiting&wait=20")
+    assert waiting, "no login waits for a scan"
+    uuid = waiting[-1]["uuid"]
+    world.call("POST", f"/logins/{uuid}/scan", {"uin": uin})
+    world.call("POST", f"/logins/{uuid}/confirm")
+    world.until(lambda: session(world, uin).get("polling"), 30, "the poll for messages")
+    friend = next(c for c in world.call("GET", f"/accounts/{uin}")["contacts"] if c["kind"] == "friend")
+    world.call("POST", f"/accounts/{uin}/receive", {"from": friend["wxid"], "text": TEXT})
+
+    def received() -> list[str]:
+        sent = world.call("GET", f"/accounts/{uin}/sent")
+        return [message["text"] for message in sent if message["to_wxid"] == friend["wxid"]]
+
+    messages: list[str] = world.until(received, 20, "the answer")
+    return messages
