@@ -56,6 +56,7 @@ def cli(context: click.Context, url: str) -> None:
     help="webwxbatchgetcontact a second that are tolerated for long; 0 = any.",
 )
 @click.option("--strict", is_flag=True, help="Refuse every breach of the protocol, not only what WeChat refuses.")
+@click.option("--no-resend", is_flag=True, help="Never send again what a client has acknowledged.")
 @click.option("--i-know-this-is-public", is_flag=True, help="Allow addresses that others can reach.")
 def serve(
     listen: str,
@@ -70,6 +71,7 @@ def serve(
     sync_page: int,
     batch_rate: float,
     strict: bool,
+    no_resend: bool,
     i_know_this_is_public: bool,
 ) -> None:
     """Run the servers, the phone page and the scripting API."""
@@ -103,6 +105,7 @@ def serve(
             sync_page=sync_page,
             batch_rate=batch_rate,
             strict=strict,
+            resend=not no_resend,
             contents=None if state is None else state.parent / "contents",
         )
     )

@@ -9,7 +9,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox import world as worlds
 from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.contents import Incoming, Item
-from wxcontroller.sandbox.session import Session
+from wxcontroller.sandbox.session import KEPT, Session
 
 KEPT_SENT = 20_000
 KEPT_LINES = 200  # of a conversation
@@ -164,6 +164,7 @@ class Account:
     push_login: bool = True
     avatar: bool = True
     group_operations: GroupOperations = GroupOperations.WORKING
+    resend: bool = True  # an old SyncKey gets acknowledged events again
     session: Session | None = None
     dead: deque[Session] = field(default_factory=deque)
     tickets: dict[str, str] = field(default_factory=dict)  # webwxuvid → webwx_auth_ticket, for push logins
@@ -179,6 +180,11 @@ class Account:
     strangers: dict[str, Stranger] = field(default_factory=dict)  # by ticket
     asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=1000))
     _world: worlds.World | None = None
+
+    @property
+    def kept(self) -> int:
+        """How many acknowledged events a session keeps for an old SyncKey."""
+        return KEPT if self.resend else 0
 
     @property
     def world(self) -> worlds.World:

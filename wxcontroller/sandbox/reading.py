@@ -71,9 +71,9 @@ def decimal(body: JsonObject, key: str, default: float, most: float) -> float:
     return float(value)
 
 
-def flag(body: JsonObject, key: str) -> bool:
-    """Return a boolean field; true when it is not there."""
-    value = body.get(key, True)
+def flag(body: JsonObject, key: str, default: bool = True) -> bool:
+    """Return a boolean field; ``default`` when it is not there."""
+    value = body.get(key, default)
     if not isinstance(value, bool):
         raise BadInput(f"{key!r} must be true or false")
     return value

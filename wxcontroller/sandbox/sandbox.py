@@ -32,6 +32,7 @@ class Options:
     batch_rate: float = 1.0  # webwxbatchgetcontact calls a second that are tolerated for long; 0 = any number
     batch_burst: int = 30
     revoke_window: float = 120.0
+    resend: bool = True  # False: no account ever gets again what it acknowledged
     strict: bool = (
         False  # refuse every breach of the documented protocol, not only what the service is known to refuse
     )
@@ -78,6 +79,7 @@ class Sandbox:
             web_login=web_login,
             push_login=push_login,
             avatar=avatar,
+            resend=self.options.resend,
         )
         self.accounts[uin] = account
         self.touch()

@@ -97,6 +97,7 @@ def _summary(account: Account) -> JsonObject:
         "web_login": account.web_login.value,
         "push_login": account.push_login,
         "group_operations": account.group_operations.value,
+        "resend": account.resend,
         "online": session is not None,
     }
 
@@ -108,7 +109,7 @@ async def accounts(request: web.Request) -> web.Response:
 
 _NEW_ACCOUNT = (
     "nickname", "domain", "friends", "groups", "members", "seed", "web_login", "push_login", "avatar",
-    "group_operations",
+    "group_operations", "resend",
 )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ async def add_account(request: web.Request) -> web.Response:
         members=number(body, "members", 12, 1, 500),
     )
     operations = scripting_people.group_operations(body)
+    resend = flag(body, "resend", sandbox.options.resend)
     account = sandbox.add_account(
         string(body, "nickname", "")[:64],
         domain,
@@ -137,7 +139,7 @@ async def add_account(request: web.Request) -> web.Response:
         push_login=flag(body, "push_login"),
         avatar=flag(body, "avatar"),
     )
-    account.group_operations = operations
+    account.group_operations, account.resend = operations, resend
     return reply(_summary(account), 201)
 
 

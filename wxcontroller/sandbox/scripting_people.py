@@ -9,6 +9,7 @@ from wxcontroller.sandbox.reading import (
     SANDBOX,
     BadInput,
     body_of,
+    flag,
     its_account,
     member_of,
     one_of,
@@ -110,15 +111,17 @@ async def asked(request: web.Request) -> web.Response:
 async def settings(request: web.Request) -> web.Response:
     """Change what the service allows the account."""
     account = its_account(request)
-    body = await body_of(request, ("group_operations",))
-    account.group_operations = group_operations(body)
+    body = await body_of(request, ("group_operations", "resend"))
+    operations = group_operations(body, account.group_operations)
+    account.resend = flag(body, "resend", account.resend)
+    account.group_operations = operations
     request.app[SANDBOX].touch()
-    return reply({"group_operations": account.group_operations.value})
+    return reply({"group_operations": operations.value, "resend": account.resend})
 
 
-def group_operations(body: JsonObject) -> GroupOperations:
-    """Return the switch as a body has it; working by default."""
-    value = string(body, "group_operations", "working")
+def group_operations(body: JsonObject, default: GroupOperations = GroupOperations.WORKING) -> GroupOperations:
+    """Return the switch as a body has it."""
+    value = string(body, "group_operations", default.value)
     if value not in {one.value for one in GroupOperations}:
         raise BadInput(f"'group_operations' must be one of {', '.join(one.value for one in GroupOperations)}")
     return GroupOperations(value)

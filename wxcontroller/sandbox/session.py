@@ -179,9 +179,10 @@ class Session:
         start = max(0, position - self.first + 1)
         return [self.queue[index] for index in range(start, min(len(self.queue), start + limit))]
 
-    def acknowledge(self, position: int) -> None:
-        """Forget what a client has had long ago. A SyncKey that comes back proves that its events arrived."""
-        while self.first <= position - KEPT:
+    def acknowledge(self, position: int, kept: int = KEPT) -> None:
+        """Forget events up to ``position`` but for the last ``kept``. A SyncKey that comes back proves that its
+        events arrived."""
+        while self.first <= position - kept:
             self.queue.popleft()
             self.first += 1
 

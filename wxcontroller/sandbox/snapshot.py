@@ -70,6 +70,7 @@ def _account_out(account: Account) -> JsonObject:
         "tickets": dict(account.tickets),
         "sent_count": account.sent_count,
         "group_operations": account.group_operations.value,
+        "resend": account.resend,
     }
 
 
@@ -87,6 +88,7 @@ def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
         tickets={key: text(value) for key, value in obj(entry["tickets"]).items()},
         sent_count=integer(entry["sent_count"]),
         group_operations=GroupOperations(text(entry.get("group_operations"), "working") or "working"),
+        resend=entry.get("resend") is not False and sandbox.options.resend,
     )
     sandbox.accounts[account.uin] = account
     for kept in items(entry["sessions"]):

@@ -21,7 +21,7 @@ _TEXT, _LOCATION = 1, 48
 
 async def synccheck(call: Call) -> web.Response:
     """Hold the poll until there is something to sync (5.5)."""
-    _, session = call.session()
+    account, session = call.session()
     query = call.request.query
     for needed in ("sid", "uin", "synckey"):
         if not query.get(needed):
@@ -31,6 +31,7 @@ async def synccheck(call: Call) -> web.Response:
     if query.get("synckey") != session.check_key:
         call.note("synckey is not the last SyncCheckKey")
         return _synccheck(0, "2")
+    session.acknowledge(session.issued, account.kept)
     if session.polls:
         call.note("two polls at once")
     session.polls += 1
@@ -61,7 +62,7 @@ async def webwxsync(call: Call) -> web.Response:
         position = session.position(sync_key)
     except BadSyncKey as error:
         raise Refused(PARAMETER, str(error)) from None
-    session.acknowledge(position)
+    session.acknowledge(position, account.kept)
     events = session.after(position, call.sandbox.options.sync_page)
     reached = max(position, session.first - 1) + len(events)
     messages: list[JsonValue] = []

@@ -2,10 +2,15 @@
 
 import asyncio
 import time
+from pathlib import Path
+
+import pytest
 
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser, Json, flat, sandbox_and_browser
-from wxcontroller.sandbox.sandbox import Options
+from wxcontroller.sandbox import snapshot
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Address, running
 
 
 def contents(answer: Json) -> list[str]:
@@ -146,6 +151,44 @@ async def test_delivered_events_are_forgotten_but_a_thousand(online: Browser) ->
         if not answer["ContinueFlag"]:
             break
     assert 1000 <= again < 1200
+
+
+@pytest.mark.parametrize("acknowledge", ["sync", "check"])
+async def test_without_resend_what_was_acknowledged_is_gone(online: Browser, acknowledge: str) -> None:
+    old = online.sync_key
+    answer = await online.api("POST", f"/accounts/{UIN}/settings", {"resend": False})
+    assert answer == {"group_operations": "working", "resend": False}
+    await receive(online, "one")
+    assert contents(await online.sync()) == ["one"]
+    assert contents(await online.sync(old)) == ["one"], "no later key has come back yet"
+    if acknowledge == "sync":
+        assert contents(await online.sync()) == []
+    else:
+        assert await online.check() == ("0", "0")
+    await receive(online, "two")
+    assert await online.check() == ("0", "2")
+    for _ in range(2):
+        assert contents(await online.sync(old, keep=False)) == ["two"], "one is gone, two is not acknowledged"
+    assert contents(await online.sync()) == ["two"]
+    assert contents(await online.sync()) == contents(await online.sync(old)) == []
+
+
+async def test_no_resend_is_for_all_accounts_and_outlives_a_restart(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    async with sandbox_and_browser(Options(sync_hold=0.2, resend=False)) as (first, browser):
+        await browser.log_in(UIN)
+        assert not (await browser.api("GET", f"/accounts/{UIN}"))["resend"]
+        assert (await browser.api("POST", "/accounts", {"resend": True}))["resend"]
+        old = browser.sync_key
+        await receive(browser, "one")
+        await browser.sync()
+        await browser.sync()
+        snapshot.save(first, state)
+        second = Sandbox(Options(sync_hold=0.2))
+        snapshot.load(second, state)
+        async with running(second, Address("127.0.0.1", 0)) as [address]:
+            browser.port = address.port
+            assert contents(await browser.sync(old)) == []
 
 
 async def test_changed_and_removed_contacts(online: Browser) -> None:
