@@ -8,7 +8,6 @@ together: the proxy is asked for the server's address.
 import logging
 import re
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from wxcontroller.core.egress import ProxyKind, parse_proxy
-from wxcontroller.core.errors import BadOption
+from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.web.cookies import Jar
 from wxcontroller.drivers.web.failures import NoAnswer, TooLong, TunnelFailed, Unreadable
@@ -97,7 +96,7 @@ class Transport:
         self._port = parts.port if self._server else None
         self._proxy = parse_proxy(proxy) if proxy else None
         to_proxy = self._proxy is not None and self._proxy.kind is ProxyKind.HTTPS
-        self._tls = _tls(ca_file) if self._scheme == "https" or to_proxy else None
+        self._tls = client_context(ca_file) if self._scheme == "https" or to_proxy else None
         self._jar = jar
         self._timing = timing
         self._vitals = vitals or Vitals()
@@ -257,16 +256,3 @@ class _Everywhere(AbstractResolver):
 
     async def close(self) -> None:
         await self._names.close()
-
-
-def _tls(ca_file: str) -> ssl.SSLContext | None:
-    if not ca_file:
-        return None  # the library's shared one: a context of one's own costs memory
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except (OSError, ssl.SSLError) as problem:
-        raise BadOption(
-            f"option ca_file: {ca_file} can't be used: {problem}", "name a readable file of PEM certificates"
-        ) from None
-    return context

@@ -1,0 +1,23 @@
+"""Which servers are trusted over TLS: those of the system's authorities, and of the option ca_file."""
+
+import ssl
+
+from wxcontroller.core.errors import BadOption
+
+
+def client_context(ca_file: str) -> ssl.SSLContext | None:
+    """Return the settings for connections that also trust the authorities in ``ca_file``.
+
+    None without one: the HTTP library's own context is shared, and each more costs memory. Raises BadOption for a
+    file that can't be used.
+    """
+    if not ca_file:
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except (OSError, ssl.SSLError) as problem:
+        raise BadOption(
+            f"option ca_file: {ca_file} can't be used: {problem}", "name a readable file of PEM certificates"
+        ) from None
+    return context
