@@ -14,14 +14,15 @@ from typing import Any
 
 from wxcontroller.client import __main__ as program
 from wxcontroller.client.deliveries import delivery
-from wxcontroller.client.deliveries.delivery import Delivery
+from wxcontroller.client.deliveries.lanes import Policy, Result
+from wxcontroller.client.deliveries.receivers import Poster
 from wxcontroller.client.sends import carrier
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
 from wxcontroller.drivers.base import Driver, DriverContext, DriverEvent, Emit, Ended, Sent
 
 STATE = Path(os.environ["STATE_DIRECTORY"])
-make_driver, post, commit = program.make_driver, Delivery._post, Database._commit
+make_driver, post, commit = program.make_driver, Poster.post, Database._commit
 
 
 def hangs(part: str) -> bool:
@@ -58,7 +59,7 @@ class Hanging:
         return await self._inner.send_text(to, content, client_id)
 
 
-async def post_or_hang(self: Delivery, *given: Any) -> tuple[str, int]:
+async def post_or_hang(self: Poster, *given: Any) -> Result:
     await maybe_hang("delivery")
     return await post(self, *given)
 
@@ -74,9 +75,9 @@ def hanging(context: DriverContext) -> Driver:
 
 
 program.make_driver = hanging
-Delivery._post = post_or_hang  # type: ignore[method-assign, assignment]
+Poster.post = post_or_hang  # type: ignore[method-assign, assignment]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
 # What each of them may take are minutes; the watchdog's own time is as it is shipped.
 carrier.STUCK_SECONDS = database._STUCK_SECONDS = 20.0
-delivery._OVERTIME = 20.0 - delivery.Policy().timeout - delivery.Policy().answer_seconds
+delivery._OVERTIME = 20.0 - Policy().timeout - Policy().answer_seconds
 sys.exit(program.main())

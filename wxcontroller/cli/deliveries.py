@@ -27,8 +27,9 @@ _F = TypeVar("_F", bound=Callable[..., object])
 def deliveries() -> None:
     """Reports on their way to an account's webhook (post_api).
 
-    A report is pending until the webhook takes it, and a dead letter when it says never or is down for days. Dead
-    letters are kept (dead_keep_days); replay sends them again, in the order in which they happened.
+    A report is pending until the webhook takes it, and a dead letter when it says never or is down for days. One that
+    the webhook answers with an error moves to the retry lane, and later reports do not wait for it. Dead letters are
+    kept (dead_keep_days); replay sends them again, in the order in which they happened.
     """
 
 
@@ -61,13 +62,14 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
     rows = [obj(one) for one in items(found.get("deliveries"))]
     if rows:
         _print(
-            ("ID", "WHEN", "TYPE", "STATE", "TRIES", "NEXT", "LAST ERROR"),
+            ("ID", "WHEN", "TYPE", "STATE", "LANE", "TRIES", "NEXT", "LAST ERROR"),
             [
                 (
                     text(row.get("id")),
                     _when(row.get("time")),
                     text(row.get("type")),
                     say(text(row.get("state"))),
+                    say(text(row.get("lane"))),
                     text(row.get("attempts")),
                     say(_in(row.get("next_at"))),
                     say(text(row.get("last_error"))),
@@ -91,10 +93,10 @@ def show(session: Session, name: str, delivery_id: str) -> None:
     if session.json:
         session.emit(found)
         return
-    for key in ("id", "time", "type", "state", "attempts", "last_error", "last_status"):
+    for key in ("id", "time", "type", "state", "lane", "attempts", "last_error", "last_status"):
         value = field(found, key)
         shown = _when(value) if key == "time" else "-" if value is None else text(value)
-        click.echo(f"{padded(key, 12)}: {say(shown) if key in ('state', 'last_error') else shown}")
+        click.echo(f"{padded(key, 12)}: {say(shown) if key in ('state', 'lane', 'last_error') else shown}")
     click.echo(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True))
 
 
@@ -171,15 +173,16 @@ def _overview(session: Session, api: Api) -> None:
         tell("no accounts yet; begin with: wxctl start NAME", err=True)
         return
     _print(
-        ("ACCOUNT", "PENDING", "DEAD", "LOST", "OLDEST", "TO", "LAST ERROR"),
+        ("ACCOUNT", "PENDING", "DEAD", "LOST", "RETRYING", "OLDEST", "TO", "LAST ERROR"),
         [
-            (text(row.get("account")), "-", "-", "-", "", "", say(text(row.get("error"))))
+            (text(row.get("account")), "-", "-", "-", "-", "", "", say(text(row.get("error"))))
             if row.get("error")
             else (
                 text(row.get("account")),
                 str(integer(row.get("pending")) + integer(row.get("held"))),
                 text(row.get("dead")),
                 text(row.get("dropped")),
+                str(integer(row.get("retrying"))),
                 _when(row.get("oldest_since")),
                 text(row.get("to")) or say("nowhere"),
                 say(text(row.get("trouble")) or text(row.get("last_error"))),

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import Callable, Mapping
 
 import aiohttp
@@ -43,7 +44,8 @@ def command_of(location: str, port: int) -> URL | None:
 class Heartbeat:
     """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API.
 
-    ``own`` are the headers that let this process in there; nobody else gets them.
+    ``own`` are the headers that let this process in there; nobody else gets them. ``tls`` None: the system's
+    authorities are trusted.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class Heartbeat:
         targets: Targets = _ANYWHERE,
         vitals: Vitals | None = None,
         limits: CallLimits = DEFAULTS.calls,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._address = address
         self._targets = targets
+        self._tls = tls
         self._interval = interval
         self._port = port
         self._agent = agent
@@ -80,7 +84,7 @@ class Heartbeat:
         longest = limits.heartbeat_answer_seconds + limits.heartbeat_command_seconds + _OVERTIME
         async with (
             aiohttp.ClientSession(
-                connector=TargetConnector(self._targets), timeout=timeout, headers=headers, cookie_jar=jar
+                connector=TargetConnector(self._targets, self._tls), timeout=timeout, headers=headers, cookie_jar=jar
             ) as web,
             aiohttp.ClientSession(timeout=command_timeout, headers=headers, cookie_jar=jar) as own,
         ):

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from wxcontroller.client.calls import Parts
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
-from wxcontroller.client.deliveries.delivery import Delivery, Policy, Receiver
+from wxcontroller.client.deliveries.delivery import Delivery
+from wxcontroller.client.deliveries.lanes import QUICK_RETRIES, Policy
+from wxcontroller.client.deliveries.receivers import Receiver
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
@@ -50,6 +53,7 @@ from wxcontroller.core.files import remove_unfinished, replace_file
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals, Watchdog
 from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason, MessageArrived
 from wxcontroller.openwx import reports
@@ -80,6 +84,7 @@ class Client:
     config: ClientConfig
     make_driver: DriverFactory
     rests: Rests = Rests()
+    quick_retries: tuple[float, ...] = QUICK_RETRIES
     paths: Paths = field(default_factory=Paths)
 
     async def run(self, stopping: asyncio.Event) -> int:
@@ -111,7 +116,10 @@ class Client:
             sending.reply(reply, event)
 
         replies = Replies(roster, send_reply, limits.requests)
-        delivery = Delivery(receiver_of(config, agent), policy_of(config), events, replies.answered, vitals)
+        tls = client_context(config.options["ca_file"])
+        delivery = Delivery(
+            receiver_of(config, agent, tls), policy_of(config, self.quick_retries), events, replies.answered, vitals
+        )
         media_store = FileStore(private / "media.json", config.flag("keep_cookie"))
         media_book = MediaBook(media_store, limits.media.media_ids)
         ring = EventRing(config.number("check_event_list_max_size"), limits.media.check_event_media_bytes)
@@ -178,6 +186,7 @@ class Client:
             config.targets,
             vitals,
             limits.calls,
+            tls,
         )
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
@@ -304,20 +313,22 @@ def pacing_of(config: ClientConfig) -> Pacing:
     )
 
 
-def receiver_of(config: ClientConfig, agent: str) -> Receiver:
-    """Return who gets this account's reports."""
+def receiver_of(config: ClientConfig, agent: str, tls: ssl.SSLContext | None) -> Receiver:
+    """Return who gets this account's reports; ``tls`` as in Receiver."""
     with_data = config.flag("plugin_openwx_post_media_data")
     most = config.limits.media.report_media_bytes
-    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, most)
+    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, most, tls)
 
 
-def policy_of(config: ClientConfig) -> Policy:
+def policy_of(config: ClientConfig, quick_retries: tuple[float, ...]) -> Policy:
     """Return how hard delivering is tried."""
     return Policy(
         first=config.seconds("webhook_retry_first"),
         longest=config.seconds("webhook_retry_longest"),
         final=frozenset(int(status) for status in config.options["webhook_final"].split(",") if status),
         timeout=config.seconds("webhook_timeout"),
+        strict=config.flag("webhook_strict_order"),
+        quick_retries=quick_retries,
         answer_bytes=config.limits.webhooks.webhook_answer_bytes,
         answer_seconds=config.limits.webhooks.webhook_answer_seconds,
     )

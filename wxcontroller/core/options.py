@@ -50,6 +50,7 @@ _OWN = {
         *("send_jitter", "send_daily_max", "send_burst_max", "send_keep_seconds", "idempotency_keep_seconds"),
         *("send_queue_max", "consult_max", "stop_drain", "jsonp", "public_url", "webhook_targets"),
         *("webhook_retry_first", "webhook_retry_longest", "webhook_give_up_days", "webhook_final", "webhook_timeout"),
+        "webhook_strict_order",
         *("event_keep_days", "event_keep_bytes", "dead_keep_days"),
         *("api_connections_max", "api_long_polls_max", "api_body_max", "api_bodies_max"),
     )
@@ -228,6 +229,12 @@ OPTIONS: Mapping[str, Option] = {
             "webhook_final", "400,410,413,415,422", statuses, "HTTP statuses by which a webhook says: never this one"
         ),
         Option("webhook_timeout", "35", seconds(0.1, 600), "longest wait for a webhook's answer"),
+        Option(
+            "webhook_strict_order",
+            "0",
+            flag,
+            "1: a report that the webhook answers with an error holds up later ones",
+        ),
         Option("event_keep_days", "7", integer(0, 36500), "events are kept for so many days; 0: for ever"),
         Option("event_keep_bytes", "268435456", integer(1048576, 1 << 39), "events kept, in bytes of reports"),
         Option("dead_keep_days", "30", integer(0, 36500), "dead letters are kept for so many days; 0: for ever"),

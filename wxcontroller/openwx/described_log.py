@@ -27,7 +27,7 @@ STREAM = "text/event-stream"
 # What only the log says no with.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _COUNTED: Mapping[str, Schema] = {
-    **dict.fromkeys(("held", "pending", "dead", "dropped"), WHOLE),
+    **dict.fromkeys(("held", "pending", "retrying", "dead", "dropped"), WHOLE),
     "to": maybe(TEXT),
     **dict.fromkeys(("oldest_since", "dropped_at"), maybe(WHOLE)),
     **dict.fromkeys(("last_error", "trouble"), TEXT),
@@ -37,6 +37,7 @@ _DELIVERY: Mapping[str, Schema] = {
     **dict.fromkeys(("seq", "attempts", "bytes"), WHOLE),
     "time": NUMBER,
     "state": TEXT,
+    "lane": maybe(TEXT),
     "next_at": maybe(NUMBER),
     "last_status": maybe(WHOLE),
     "settled_at": maybe(NUMBER),

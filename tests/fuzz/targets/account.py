@@ -46,7 +46,9 @@ _LOOP = asyncio.new_event_loop()
 
 
 def _entry(body: bytes) -> Entry:
-    return Entry("0badcafe-1", 1, 0, 0.0, "friend_message", State.PENDING, 0, 0, 0.0, "", 0, 0.0, len(body), "", body)
+    return Entry(
+        "0badcafe-1", 1, 0, 0.0, "friend_message", State.PENDING, 0, 0, "", 0.0, "", 0, 0.0, len(body), "", body
+    )
 
 
 def _reply(data: bytes) -> None:

@@ -14,7 +14,7 @@ import aiohttp
 from tests.fuzz.corpus import recorded
 from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
 from wxcontroller.client.consult import reply_after
-from wxcontroller.client.deliveries.delivery import _lighter
+from wxcontroller.client.deliveries.bodies import prepare
 from wxcontroller.client.mediabook import media_from_json
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
 from wxcontroller.client.sends.job import Job, job_of
@@ -66,8 +66,8 @@ class _Read(EventLog):
         super().__init__(Path("nowhere"))
         self._db = db
 
-    async def shown(self, where: Selection, most: int) -> list[Entry]:
-        return events.shown(self._db, where, most)
+    async def shown(self, where: Selection, most: int, most_body: int = events.ANY_SIZE) -> list[Entry]:
+        return events.shown(self._db, where, most, most_body)
 
     async def seqs(self, entry_ids: Sequence[str]) -> list[int]:
         return [events.seq_of(self._db, one) for one in entry_ids]
@@ -111,7 +111,7 @@ def _look(db: sqlite3.Connection) -> None:
         to_bytes(_shown(entry))
         to_bytes(shower._shown(entry))
         shower._event(entry)
-        _lighter(entry)
+        prepare(entry.body)
     for _, body, source in events.held(db):
         kept_json(body)
         media_from_json(kept_json(source))
@@ -126,7 +126,7 @@ def _look(db: sqlite3.Connection) -> None:
     for outcome in found.parts.values() if found else ():
         assert not outcome or isinstance(outcome["code"], int)
     readers: tuple[Callable[[sqlite3.Connection], object], ...] = (
-        *(events.first, events.last_shown, events.media_in_use, events.name_of),
+        *(events.first, events.last_shown, events.media_in_use, events.name_of, events.kinds_aside),
     )
     for read in readers:
         read(db)
@@ -300,7 +300,7 @@ TARGETS = (
             ),
             *(
                 f"{_CLIENT}.{name}"
-                for name in ("store.eventlog", "consult", "deliveries.delivery", "sends.carrier", "sends.replies")
+                for name in ("store.eventlog", "consult", "deliveries.bodies", "sends.carrier", "sends.replies")
             ),
             *(f"{_CLIENT}.v1.{name}" for name in ("events", "deliveries", "answers")),
         ),

@@ -19,6 +19,7 @@ from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.paths import Paths
 
+QUICK_RETRIES = (0.05, 0.1)
 HURRY = Rests(line=(0.01, 0.02), frequent=(0.01, 0.02))
 
 
@@ -166,7 +167,7 @@ async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[...
         quick = {"MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2"}
         environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), **quick, **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()
-        client = Client(read_config("alice", environ, paths), driver.make, rests, paths)
+        client = Client(read_config("alice", environ, paths), driver.make, rests, QUICK_RETRIES, paths)
         one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
         running.append(one)
         return one

@@ -13,6 +13,8 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import TEAM, logged_in, message
 from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
+from wxcontroller.client.deliveries.lanes import Outcome, Policy, Result
+from wxcontroller.client.deliveries.receivers import Poster
 from wxcontroller.client.sends import carrier
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
@@ -89,14 +91,14 @@ async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
 ) -> None:
     begun = asyncio.Event()
 
-    async def hang(*_: object) -> tuple[str, int]:
+    async def hang(*_: object) -> Result:
         begun.set()
         await asyncio.Event().wait()
-        return "", 0
+        return Result(Outcome.ACCEPTED)
 
-    policy = delivery.Policy()
+    policy = Policy()
     monkeypatch.setattr(delivery, "_OVERTIME", 0.1 - policy.timeout - policy.answer_seconds)
-    monkeypatch.setattr(delivery.Delivery, "_post", hang)
+    monkeypatch.setattr(Poster, "post", hang)
     client = start(**{POST_API: webhook.address})
     client.driver.play([*logged_in(), message("never posted")])
     await client.until_state("running")

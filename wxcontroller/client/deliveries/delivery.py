@@ -1,77 +1,38 @@
-"""Posting events to post_api: in order, each until it is taken, and noting in the event log what became of it."""
+"""The loop that posts reports: reads the event log, posts, and notes in the log what became of each report.
+
+``lanes`` decides which report is next and what a failure means, ``receivers`` makes the attempt, ``bodies`` and
+``signatures`` make what is posted. Of what waits only a batch of light reports is in memory, and of the others one.
+"""
 
 import asyncio
-import base64
 import contextlib
 import hashlib
-import hmac
 import logging
+import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 
-import aiohttp
-
-from wxcontroller.client.deliveries.outbound import TargetConnector
+from wxcontroller.client.deliveries.bodies import LIGHT_BYTES, Body, is_light, prepare
+from wxcontroller.client.deliveries.lanes import Attempt, Decision, Lane, Lanes, Outcome, Policy, Result, Verdict
+from wxcontroller.client.deliveries.receivers import Poster, Receiver
+from wxcontroller.client.deliveries.signatures import HEADER, signature_header
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Selection, State
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
-from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.jsontypes import kept_json
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.targets import Targets
-from wxcontroller.core.unreached import unreached
 from wxcontroller.core.vitals import Vitals
-from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 32  # entries read from the log in one go
-_CONNECT_SECONDS = 10.0
-# The log does not keep the content of what was delivered: reports of own sends bring theirs along.
-_HEAVY = 64 * 1024
 # So much longer than its own limits no post takes, unless something is wrong with the waiting.
 _OVERTIME = 60.0
 # Failures in the journal: the first of a row, then so many seconds apart.
 _TELL_SECONDS = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How hard it is tried: pauses double from ``first`` to ``longest`` seconds; ``final`` statuses say never.
-
-    Answers are replies, not downloads: so many bytes of one are read, in so many seconds.
-    """
-
-    first: float = 5.0
-    longest: float = 300.0
-    final: frozenset[int] = frozenset({400, 410, 413, 415, 422})
-    timeout: float = 35.0
-    answer_bytes: int = DEFAULTS.webhooks.webhook_answer_bytes
-    answer_seconds: float = DEFAULTS.webhooks.webhook_answer_seconds
-
-
-_ANYWHERE = Targets()
-
-
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """Who gets the reports: an address, "" for nobody, and the secrets that sign (two while they are changed)."""
-
-    address: str
-    user_agent: str
-    secrets: Sequence[str] = field(default=(), repr=False)
-    with_data: bool = True
-    targets: Targets = _ANYWHERE
-    most_media: int = DEFAULTS.media.report_media_bytes
-
-
-def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """Return HMAC-SHA256 in hex over the timestamp, a dot and the body."""
-    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 class Delivery:
@@ -86,7 +47,6 @@ class Delivery:
         vitals: Vitals | None = None,
     ) -> None:
         self.receiver = receiver
-        self.last_error = ""
         self.delivered = 0  # since the process began, as the next
         self.refused = 0
         self.failed = 0  # tries that are followed by another
@@ -94,49 +54,49 @@ class Delivery:
         self._log = events
         self._answered = answered
         self._vitals = vitals or Vitals()
-        self._done = 0  # all up to this sequence were dealt with; that they are on disk as such comes later
+        self._lanes = Lanes(policy)
+        self._queue: deque[Entry] = deque()
+        # Cursor: all of the queue up to here was dealt with. That it is on disk as such comes later.
+        self._done = Selection((State.PENDING,), queue=True)
         self._from_start = False
         self._again = asyncio.Event()
         self._empty = asyncio.Event()
-        self._told = 0.0
+        self._error = ""
+        self._retry_error = ""
+        self._told: dict[str, float] = {}
 
     @property
     def address(self) -> str:
         return self.receiver.address
 
+    @property
+    def last_error(self) -> str:
+        """Why the last report was not delivered, "" while all are; as long as there is a retry lane, its reason."""
+        return self._error or (self._retry_error if self._is_retrying else "")
+
     async def run(self) -> None:
         """Deliver until cancelled."""
         if not self.address:
             return
-        headers = {"Content-Type": "application/json", "User-Agent": self.receiver.user_agent}
-        timeout = aiohttp.ClientTimeout(
-            total=self._policy.timeout, connect=min(_CONNECT_SECONDS, self._policy.timeout)
-        )
-        async with aiohttp.ClientSession(
-            connector=TargetConnector(self.receiver.targets),
-            timeout=timeout,
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        ) as web:
+        receiver = hashlib.sha256(self.address.encode("utf-8", "replace")).hexdigest()
+        aimed = self._log.aim(receiver, self._policy.strict)
+        # A disk that is full must not keep from delivering what is on it.
+        await asyncio.wait({aimed}, timeout=self._policy.first)
+        is_begun = False
+        async with Poster(self.receiver, self._policy) as poster:
             while True:
-                news = self._log.news
-                if self._from_start and await self._log.settled(self._policy.longest):
-                    self._done, self._from_start = 0, False
                 try:
-                    batch = await self._log.shown(Selection((State.PENDING,), after=self._done), _AT_ONCE)
+                    if not is_begun:
+                        self._lanes.asides |= await self._log.kinds_aside()
+                        is_begun = True
+                    await self._turn(poster)
                 except Unavailable as problem:
-                    log.error("%s", problem)
+                    # Tried until the log can be read again: the store repairs or replaces a damaged one.
+                    self._error = str(problem)
+                    self._queue.clear()
+                    if self._is_news("log"):
+                        log.error("nothing can be delivered: %s", problem)
                     await asyncio.sleep(self._policy.first)
-                    continue
-                if not batch and self._log.writing and await self._log.settled(self._policy.first):
-                    continue  # what was said meanwhile is there now
-                if not batch:
-                    self._empty.set()
-                    await either(news, self._again)
-                self._again.clear()
-                for entry in batch:
-                    if not await self._deliver(web, entry) or self._again.is_set():
-                        break
 
     def again(self) -> None:
         """Look at everything that is pending, now: something was replayed, or a pause is to be cut short."""
@@ -144,7 +104,7 @@ class Delivery:
         self._again.set()
 
     async def flush(self, seconds: float) -> None:
-        """Wait until everything is delivered, at most ``seconds``; what is left is delivered after the next start."""
+        """Wait until the queue is delivered, at most ``seconds``; what is left is delivered after the next start."""
         if not self.address:
             return
         try:
@@ -158,53 +118,115 @@ class Delivery:
                 "%d reports stay for the next start: %s", self._log.counts.waiting, self.last_error or "no time"
             )
 
-    async def _deliver(self, web: aiohttp.ClientSession, entry: Entry) -> bool:
-        """Deliver one entry or find that it can't be; False after a pause: the world may be another."""
-        with self._vitals.within(self._policy.timeout + self._policy.answer_seconds + _OVERTIME, "posting a report"):
-            error, status = await self._post(web, entry)
-        if not error:
-            self.delivered += 1
-            self._told, self.last_error = 0.0, ""
-            self._done = entry.seq
-            return True
-        self.last_error = error
-        if status in self._policy.final:
-            self.refused += 1
-            self._log.died(entry, error, status)
-            self._done = entry.seq
-            log.error(
-                "a %s report was refused by %s and is a dead letter: %s; see: wxctl deliveries list",
-                entry.type,
-                redacted(self.address),
-                error,
-                extra=fields(Event.DELIVERY_DEAD),
-            )
-            return True
-        backoff = Backoff(self._policy.first, self._policy.longest)
-        backoff.tries = max(0, entry.attempts - entry.replayed)
-        pause = backoff.next()
-        self.failed += 1
-        self._log.failed(entry, error, status, time.time() + pause)
-        self._tell(entry, pause)
+    # -- one report at a time
+
+    async def _turn(self, poster: Poster) -> None:
+        """Post the report that is next, or wait until there may be one."""
+        news = self._log.news  # before looking: what comes in between wakes the wait below
+        if self._again.is_set():
+            self._again.clear()
+            self._queue.clear()
+            self._lanes.resume()
+        if self._from_start and await self._log.settled(self._policy.longest):
+            self._done, self._from_start = replace(self._done, log="", after=0), False
+        if self._lanes.is_paused(time.monotonic()):
+            await self._rest(None)
+            # Read again: the report may have been given up. Not before its last attempt is on disk, and counted.
+            self._queue.clear()
+            await self._log.settled(self._policy.first)
+            return
+        head = await self._head()
+        lane = self._lanes.next_lane(time.monotonic(), queued=head is not None, retrying=self._is_retrying)
+        if lane is Lane.QUEUE and head is not None:
+            await self._deliver(poster, head, lane)
+        elif lane is Lane.RETRY:
+            if (due := await self._due()) is not None:
+                await self._deliver(poster, due, lane)
+        else:
+            if self._log.writing and await self._log.settled(self._policy.first):
+                return  # what was written meanwhile is there now
+            self._empty.set()
+            await self._rest(news)
+
+    async def _rest(self, news: asyncio.Event | None) -> None:
+        """Wait until a pause is over, or for what ends it: something new if it matters, or ``again``."""
+        seconds = self._lanes.idle_seconds(time.monotonic(), retrying=self._is_retrying)
+        if news is not None:
+            await either(news, self._again, seconds)
+            return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(seconds):
                 await self._again.wait()
-        return False
 
-    async def _post(self, web: aiohttp.ClientSession, entry: Entry) -> tuple[str, int]:
-        """Post one entry; returns the trouble in words ("" when it was taken) and the HTTP status, 0 for none."""
-        body = await self._body(entry)
-        try:
-            async with web.post(self.address, data=body, headers=self._headers(entry, body)) as answer:
-                if not 200 <= answer.status < 300:
-                    return f"it answers {answer.status}", answer.status
-                await self._hear(entry, answer)  # first: what is not noted as delivered is answered again
-                self._log.delivered(entry, answer.status, _lighter(entry))
-                return "", answer.status
-        except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
-            return unreached(problem), 0
+    @property
+    def _is_retrying(self) -> bool:
+        return self._log.counts.retrying > 0
 
-    def _headers(self, entry: Entry, body: bytes) -> dict[str, str]:
+    async def _head(self) -> Entry | None:
+        """Return the first report of the queue."""
+        name = self._log.counts.name
+        if self._queue and name and self._queue[0].log != name:
+            self._queue.clear()  # the log was replaced
+        if not self._queue:
+            self._queue.extend(await self._log.shown(self._done, _AT_ONCE, LIGHT_BYTES))
+        return self._queue[0] if self._queue else None
+
+    async def _due(self) -> Entry | None:
+        """Return the report of the retry lane whose pause is over; None when none is."""
+        # Not before what was noted is on disk: else a report that was delivered comes again.
+        if not await self._log.settled(self._policy.first):
+            self._lanes.retry_due(time.monotonic() + self._policy.first)
+            return None
+        found = await self._log.first_aside(LIGHT_BYTES)
+        if found is None:
+            self._lanes.retry_due(math.inf)
+            return None
+        pause = found.next_at - time.time()
+        # No pause is that long: the clock was turned back since.
+        if 0 < pause < 2 * self._policy.longest:
+            self._lanes.retry_due(time.monotonic() + pause)
+            return None
+        return found
+
+    async def _deliver(self, poster: Poster, entry: Entry, lane: Lane) -> None:
+        """Post one report and note what became of it."""
+        stored = entry.body or await self._log.body(entry)
+        entry = replace(entry, body=b"")  # what is noted of it waits for the disk, and needs no body
+        if stored is None:
+            self._queue.clear()  # it is gone, or the log is another
+            return
+        began = time.monotonic()
+        limit = self._policy.timeout + self._policy.answer_seconds + _OVERTIME
+        with self._vitals.within(limit, "posting a report"):
+            body = await self._body(entry, stored)
+            lighter = body.stored if len(body.stored) < len(stored) else None
+            del stored
+            try:
+                result = await self._post(poster, entry, body)
+            finally:
+                body.release()
+        if result.answer.strip() and self._answered is not None:
+            # First: what is not noted as delivered is answered again.
+            await self._answered(replace(entry, body=body.stored), result.answer)
+        attempt = Attempt(entry.id, lane, body.kind, max(0, entry.attempts - entry.replayed))
+        decision = self._lanes.after(attempt, result, began, time.monotonic())
+        if lane is Lane.QUEUE and decision.verdict is not Verdict.AGAIN:
+            self._queue.popleft()
+            self._done = replace(self._done, log=entry.log, after=entry.seq)
+        self._note(entry, body.kind, result, decision, lighter)
+
+    async def _post(self, poster: Poster, entry: Entry, body: Body) -> Result:
+        if not body.kind:
+            return Result(Outcome.DAMAGED, error="its entry in the event log is damaged")
+        return await poster.post(body.content, await self._headers(entry, body.content))
+
+    async def _body(self, entry: Entry, stored: bytes) -> Body:
+        media = entry.media if self.receiver.with_data else ""
+        if is_light(stored, media):
+            return prepare(stored)
+        return await asyncio.to_thread(prepare, stored, media, self.receiver.most_media)
+
+    async def _headers(self, entry: Entry, body: bytes | bytearray) -> dict[str, str]:
         timestamp = str(int(time.time()))
         found = {
             "X-Wx-Delivery": entry.id,
@@ -212,64 +234,54 @@ class Delivery:
             "X-Wx-Timestamp": timestamp,
             "X-Wx-Attempt": str(entry.attempts + 1),
         }
-        signed = [f"sha256={signature(secret, timestamp, body)}" for secret in self.receiver.secrets]
-        if signed:
-            found["X-Wx-Signature"] = ", ".join(signed)
+        if secrets := self.receiver.secrets:
+            heavy = len(body) > LIGHT_BYTES
+            sign = partial(signature_header, secrets, timestamp, body)
+            found[HEADER] = await asyncio.to_thread(sign) if heavy else sign()
         return found
 
-    async def _body(self, entry: Entry) -> bytes:
-        if not entry.media or not self.receiver.with_data:
-            return entry.body
-        data = await asyncio.to_thread(content_of, entry.media, self.receiver.most_media)
-        return to_bytes({**kept_json(entry.body), "media_data": data}) if data else entry.body
+    def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:
+        """Note what became of a report: in the log, for the status, and in the journal."""
+        error, status = result.error or f"it answers {result.status}", result.status
+        next_at = time.time() + decision.pause
+        match decision.verdict:
+            case Verdict.DELIVERED:
+                self.delivered += 1
+                self._error = ""
+                self._told.pop("", None)
+                self._log.delivered(entry, status, lighter)
+            case Verdict.DEAD:
+                self.refused += 1
+                self._error = error
+                self._log.died(entry, error, status)
+                log.error(
+                    "a %s report is a dead letter, %s does not take it: %s; see: wxctl deliveries list",
+                    *(entry.type, redacted(self.address), error),
+                    extra=fields(Event.DELIVERY_DEAD),
+                )
+            case Verdict.ASIDE:
+                self.failed += 1
+                self._error, self._retry_error = "", error
+                self._log.moved_aside(entry, kind, error, status, next_at)
+                self._tell(kind, entry, error, decision.pause, Lane.RETRY)
+            case Verdict.AGAIN:
+                self.failed += 1
+                self._error = error
+                self._log.failed(entry, error, status, next_at)
+                self._tell("", entry, error, decision.pause, Lane.QUEUE)
 
-    async def _hear(self, entry: Entry, answer: aiohttp.ClientResponse) -> None:
-        """Pass on a JSON answer (openwx-api 3.4). The report is delivered, whatever becomes of its answer."""
-        if self._answered is None or answer.content_type not in ("application/json", "text/json"):
-            return
-        content = b""
-        try:
-            async with asyncio.timeout(self._policy.answer_seconds):
-                async for piece in answer.content.iter_chunked(16 * 1024):
-                    content += piece
-                    if len(content) > (most := self._policy.answer_bytes):
-                        log.warning("the webhook's answer is larger than %d bytes and is not read", most)
-                        return
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            log.warning("the webhook's answer can't be read to its end")
-            return
-        if content.strip():
-            await self._answered(entry, content)
+    def _tell(self, what: str, entry: Entry, error: str, pause: float, lane: Lane) -> None:
+        if self._is_news(what):
+            log.warning(
+                "a %s report was not taken by %s: %s; tried again in %.0f s, it waits in the %s lane, %d wait in all",
+                *(entry.type, redacted(self.address), error, pause, lane, self._log.counts.waiting),
+                extra=fields(Event.DELIVERY_FAILED),
+            )
 
-    def _tell(self, entry: Entry, pause: float) -> None:
+    def _is_news(self, what: str) -> bool:
+        """Whether a failure is to be told: the first of a row, and then so many seconds apart."""
         now = time.monotonic()
-        if self._told and now - self._told < _TELL_SECONDS:
-            return
-        self._told = now
-        log.warning(
-            "a %s report was not taken by %s: %s; tried again in %.0f s, %d wait",
-            entry.type,
-            redacted(self.address),
-            self.last_error,
-            pause,
-            self._log.counts.waiting,
-            extra=fields(Event.DELIVERY_FAILED),
-        )
-
-
-def content_of(path: str, most: int) -> str:
-    """Return a media file as base64 in lines of 76 (openwx-api 3.2), "" when it is gone or too large."""
-    try:
-        with Path(path).open("rb") as stream:
-            content = stream.read(most + 1)
-    except OSError:
-        return ""
-    return "" if len(content) > most else base64.encodebytes(content).decode("ascii")
-
-
-def _lighter(entry: Entry) -> bytes | None:
-    """Return the body without its content when that is large, else None: nothing is to be changed."""
-    if len(entry.body) <= _HEAVY:
-        return None
-    report = kept_json(entry.body)
-    return to_bytes({**report, "media_data": ""}) if report.get("media_data") else None
+        if what in self._told and now - self._told[what] < _TELL_SECONDS:
+            return False
+        self._told[what] = now
+        return True

@@ -1,6 +1,9 @@
-"""Connections to webhooks: only to where the settings allow them, redirects included."""
+"""Connections to webhooks: only to where the settings allow them."""
+
+import ssl
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
@@ -14,10 +17,15 @@ class NotATarget(WxError, aiohttp.ClientError):
 
 
 class TargetConnector(aiohttp.TCPConnector):
-    """Connects for requests to allowed addresses; every hop of a redirect is such a request of its own."""
+    """Connects for requests to allowed addresses; every hop of a redirect is such a request of its own.
 
-    def __init__(self, targets: Targets) -> None:
-        super().__init__()
+    ``tls`` and ``resolver`` None: the library's.
+    """
+
+    def __init__(
+        self, targets: Targets, tls: ssl.SSLContext | None = None, resolver: AbstractResolver | None = None
+    ) -> None:
+        super().__init__(ssl=tls or True, resolver=resolver)
         self._targets = targets
 
     async def connect(

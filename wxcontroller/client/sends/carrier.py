@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.client.deliveries.delivery import content_of
+from wxcontroller.client.deliveries.bodies import content_of
 from wxcontroller.client.people import send_chat
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster

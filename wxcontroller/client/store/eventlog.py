@@ -150,15 +150,23 @@ class EventLog:
 
     def delivered(self, entry: Entry, status: int, lighter: bytes | None = None) -> None:
         """Note that the receiver took it; ``lighter`` replaces a body whose content is needed no longer."""
-        self._leave(lambda db: tables.settle(db, entry.seq, State.DELIVERED, "", status, lighter))
+        self._leave(lambda db: tables.settle(db, entry, State.DELIVERED, "", status, lighter))
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Note that it is not tried any more."""
-        self._leave(lambda db: tables.settle(db, entry.seq, State.DEAD, error, status))
+        self._leave(lambda db: tables.settle(db, entry, State.DEAD, error, status))
 
     def failed(self, entry: Entry, error: str, status: int, next_at: float) -> None:
-        """Note an attempt that failed; it stays pending."""
-        self._leave(lambda db: tables.fail(db, entry.seq, error, status, next_at))
+        """Note an attempt that failed; it stays pending, where it is."""
+        self._leave(lambda db: tables.fail(db, entry, error, status, next_at))
+
+    def moved_aside(self, entry: Entry, kind: str, error: str, status: int, next_at: float) -> None:
+        """Note an attempt that failed; it is pending in the retry lane."""
+        self._leave(lambda db: tables.move_aside(db, entry, kind, error, status, next_at))
+
+    def aim(self, receiver: str, strict: bool) -> "asyncio.Future[None]":
+        """Note who gets the reports; see events.aim."""
+        return self.write(lambda db: tables.aim(db, receiver, strict))
 
     async def replay(self, where: Selection) -> int:
         """Make entries pending again; returns how many."""
@@ -199,13 +207,28 @@ class EventLog:
 
     # -- reading; raises Unavailable
 
-    async def shown(self, where: Selection, most: int) -> list[Entry]:
-        """Return entries in order, up to the first that is held, at most ``most``."""
-        return await self._database.read(lambda db: tables.shown(db, where, most))
+    async def shown(self, where: Selection, most: int, most_body: int = tables.ANY_SIZE) -> list[Entry]:
+        """Return entries in order, up to the first that is held, at most ``most``.
 
-    async def select(self, where: Selection, most: int) -> list[Entry]:
-        """Return entries in order, also those that are held."""
-        return await self._database.read(lambda db: tables.select(db, where, most))
+        They come with bodies of at most ``most_body`` bytes, and with none in place of larger ones.
+        """
+        return await self._database.read(lambda db: tables.shown(db, where, most, most_body))
+
+    async def select(self, where: Selection, most: int, most_body: int = tables.ANY_SIZE) -> list[Entry]:
+        """Return entries in order, also those that are held; ``most_body`` as in ``shown``."""
+        return await self._database.read(lambda db: tables.select(db, where, most, most_body))
+
+    async def first_aside(self, most_body: int) -> Entry | None:
+        """Return the report of the retry lane that is due first, None for none; ``most_body`` as in ``shown``."""
+        return await self._database.read(lambda db: tables.first_aside(db, most_body))
+
+    async def kinds_aside(self) -> frozenset[str]:
+        """Return the kinds of the reports in the retry lane."""
+        return await self._database.read(tables.kinds_aside)
+
+    async def body(self, entry: Entry) -> bytes | None:
+        """Return the body of an entry that came without, None when it is not in the log any more."""
+        return await self._database.read(lambda db: tables.body_of(db, entry))
 
     async def get(self, entry_id: str) -> Entry | None:
         """Return one entry by its id."""

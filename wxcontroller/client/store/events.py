@@ -50,11 +50,25 @@ SCHEMA = (
     INSERT INTO meta VALUES ('name', lower(hex(randomblob(4)))), ('dropped', '0')
     """,
 )
-# Attempts before it was replayed last: pauses begin anew then, the count does not.
+# Attempts before it was replayed or moved aside last: pauses begin anew then, the count does not.
 REPLAYED = "ALTER TABLE events ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0"
-_COLUMNS = "seq, stamp, time, type, state, attempts, replayed, next_at, error, status, settled_at, size, media, body"
+# The kind of a report that is in the retry lane, "" for one in the queue. What is pending there is few, and counted
+# after each commit: the index is of these only.
+ASIDE = """
+    ALTER TABLE events ADD COLUMN aside TEXT NOT NULL DEFAULT '';
+    CREATE INDEX events_aside ON events (next_at, seq) WHERE state = 'pending' AND aside != ''
+    """
+_RETRYING = "state = 'pending' AND aside != ''"  # as in the index, which is not used for other words
+_COLUMNS = (
+    "seq, stamp, time, type, state, attempts, replayed, aside, next_at, error, status, settled_at, size, media, "
+    # The length of a blob is known without reading it.
+    "CASE WHEN length(body) <= ? THEN body ELSE x'' END"
+)
+ANY_SIZE = 1 << 40
 # Readers see what is before the first entry that is held.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
+# An entry of this log: sequences count anew in the one that replaces a damaged log.
+_THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
 _LATEST = 1 << 40  # what is later in a file is damaged
 # So many are deleted in one go: the writer has other things to do.
 _AT_ONCE = 1000
@@ -88,7 +102,8 @@ class Entry:
     ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
     since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never goes back when the clock does.
     ``status`` is the receiver's last HTTP status, 0 for none. Of all ``attempts`` so many as ``replayed`` were made
-    before it was replayed last.
+    before it was replayed or moved aside last. ``aside`` is its kind when it is in the retry lane, else "".
+    ``body`` is empty when it is larger than was asked for.
     """
 
     id: str
@@ -99,6 +114,7 @@ class Entry:
     state: State
     attempts: int
     replayed: int
+    aside: str
     next_at: float
     error: str
     status: int
@@ -117,6 +133,7 @@ class Entry:
 class Counts:
     """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
 
+    Of those that are ``pending`` so many as ``retrying`` are in the retry lane.
     ``dropped`` were lost, since there is this log; the last of them at ``dropped_at``, 0 when that is not known.
     ``received`` and ``sent`` are when that last happened to a message, 0 for not since there is this log.
     ``damaged_at`` is when a damaged file was last replaced by this one, 0 for never; ``last`` the last sequence.
@@ -125,6 +142,7 @@ class Counts:
     name: str = ""  # random, part of every id: sequences begin anew with a new log
     held: int = 0
     pending: int = 0
+    retrying: int = 0
     dead: int = 0
     dropped: int = 0
     dropped_at: float = 0.0
@@ -147,7 +165,8 @@ class Selection:
     """Which entries: those of ``states``, of these only ``seqs`` when there are any, after ``after``.
 
     A cursor is a log's name and a sequence: with ``log``, ``after`` counts in the log of this name only. In any other
-    log, as begins when a damaged one can't be read at all, everything comes after it.
+    log, as begins when a damaged one can't be read at all, everything comes after it. ``queue``: without what is in
+    the retry lane.
     """
 
     states: tuple[State, ...] = ()
@@ -155,6 +174,7 @@ class Selection:
     after: int = 0
     types: tuple[str, ...] = ()
     log: str = ""
+    queue: bool = False
 
     def where(self) -> tuple[str, list[object]]:
         """Return a condition in SQL and its values."""
@@ -166,6 +186,8 @@ class Selection:
             if wanted:
                 clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
                 values.extend(str(one) if isinstance(one, State) else one for one in wanted)
+        if self.queue:
+            clauses.append("aside = ''")
         return " AND ".join(clauses), values
 
 
@@ -234,29 +256,72 @@ def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: State, med
 
 
 def settle(
-    db: sqlite3.Connection, seq: int, state: State, error: str, status: int, lighter: bytes | None = None
+    db: sqlite3.Connection, entry: Entry, state: State, error: str, status: int, lighter: bytes | None = None
 ) -> None:
     """Note how a delivery ended. One that a human has purged meanwhile stays so, unless it was delivered."""
     db.execute(
         "UPDATE events SET state = ?, attempts = attempts + 1, error = ?, status = ?, settled_at = ?, next_at = 0, "
-        "body = COALESCE(?, body), size = COALESCE(?, size) WHERE seq = ? AND (state = 'pending' OR ? = 'delivered')",
-        (state, error, status, time.time(), lighter, None if lighter is None else len(lighter), seq, state),
+        "body = COALESCE(?, body), size = COALESCE(?, size) "
+        f"WHERE {_THIS} AND (state = 'pending' OR ? = 'delivered')",
+        (
+            *(state, error, status, time.time()),
+            *(lighter, None if lighter is None else len(lighter)),
+            *(entry.seq, entry.log, state),
+        ),
     )
 
 
-def fail(db: sqlite3.Connection, seq: int, error: str, status: int, next_at: float) -> None:
-    """Note an attempt that failed."""
+def fail(db: sqlite3.Connection, entry: Entry, error: str, status: int, next_at: float) -> None:
+    """Note an attempt that failed; the report stays where it is."""
     db.execute(
-        "UPDATE events SET attempts = attempts + 1, error = ?, status = ?, next_at = ? WHERE seq = ?",
-        (error, status, next_at, seq),
+        f"UPDATE events SET attempts = attempts + 1, error = ?, status = ?, next_at = ? WHERE {_THIS}",
+        (error, status, next_at, entry.seq, entry.log),
     )
+
+
+def move_aside(db: sqlite3.Connection, entry: Entry, kind: str, error: str, status: int, next_at: float) -> None:
+    """Note an attempt that failed, and that the report of this kind waits in the retry lane (already)."""
+    db.execute(
+        "UPDATE events SET attempts = attempts + 1, "
+        "replayed = CASE aside WHEN '' THEN attempts + 1 ELSE replayed END, "
+        f"aside = ?, error = ?, status = ?, next_at = ? WHERE {_THIS} AND state = 'pending'",
+        (kind, error, status, next_at, entry.seq, entry.log),
+    )
+
+
+def first_aside(db: sqlite3.Connection, most_body: int) -> Entry | None:
+    """Return the report of the retry lane that is due first, with a body of at most so many bytes."""
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE {_RETRYING} ORDER BY next_at, seq LIMIT 1", [most_body]
+    ).fetchone()
+    return None if found is None else _entry(name_of(db), found)
+
+
+def kinds_aside(db: sqlite3.Connection) -> frozenset[str]:
+    """Return the kinds of the reports in the retry lane."""
+    return frozenset(str(kind) for (kind,) in db.execute(f"SELECT DISTINCT aside FROM events WHERE {_RETRYING}"))
+
+
+def body_of(db: sqlite3.Connection, entry: Entry) -> bytes | None:
+    """Return the body of an entry, None when it is not there any more."""
+    found = db.execute(f"SELECT body FROM events WHERE {_THIS}", (entry.seq, entry.log)).fetchone()
+    return None if found is None else raw(found[0])
+
+
+def aim(db: sqlite3.Connection, receiver: str, strict: bool) -> None:
+    """Note who gets the reports. For another receiver, or in ``strict`` order, all begin anew in the queue."""
+    found = db.execute("SELECT value FROM meta WHERE name = 'receiver'").fetchone()
+    if found is not None and str(found[0]) == receiver and not strict:
+        return
+    db.execute(f"UPDATE events SET aside = '', replayed = attempts, next_at = 0 WHERE {_RETRYING}")
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('receiver', ?)", (receiver,))
 
 
 def replay(db: sqlite3.Connection, where: Selection) -> int:
     """Make entries pending again that are not; return how many."""
     condition, values = where.where()
     return db.execute(
-        "UPDATE events SET state = 'pending', replayed = attempts, next_at = 0, error = '', status = 0, "
+        "UPDATE events SET state = 'pending', replayed = attempts, aside = '', next_at = 0, error = '', status = 0, "
         f"settled_at = 0 WHERE state IN ('dead', 'delivered', 'purged', 'kept') AND {condition}",
         values,
     ).rowcount
@@ -271,23 +336,21 @@ def purge(db: sqlite3.Connection, where: Selection) -> int:
     ).rowcount
 
 
-def select(db: sqlite3.Connection, where: Selection, most: int) -> list[Entry]:
-    """Return entries in order, also those that are held."""
-    condition, values = where.where()
-    found = db.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY seq LIMIT ?",
-        [*values, most],
-    )
-    name = name_of(db)
-    return [_entry(name, row) for row in found]
+def select(db: sqlite3.Connection, where: Selection, most: int, most_body: int = ANY_SIZE) -> list[Entry]:
+    """Return entries in order, also those that are held, with bodies of at most so many bytes."""
+    return _selected(db, "1", where, most, most_body)
 
 
-def shown(db: sqlite3.Connection, where: Selection, most: int) -> list[Entry]:
-    """Return entries in order, up to the first that is held."""
+def shown(db: sqlite3.Connection, where: Selection, most: int, most_body: int = ANY_SIZE) -> list[Entry]:
+    """Return entries in order, up to the first that is held, with bodies of at most so many bytes."""
+    return _selected(db, _SHOWN, where, most, most_body)
+
+
+def _selected(db: sqlite3.Connection, which: str, where: Selection, most: int, most_body: int) -> list[Entry]:
     condition, values = where.where()
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE {_SHOWN} AND {condition} ORDER BY seq LIMIT ?",
-        [*values, most],
+        f"SELECT {_COLUMNS} FROM events WHERE {which} AND {condition} ORDER BY seq LIMIT ?",
+        [most_body, *values, most],
     )
     name = name_of(db)
     return [_entry(name, row) for row in found]
@@ -362,6 +425,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         name=str(meta.get("name", "")),
         held=tally["held"][0],
         pending=tally["pending"][0],
+        retrying=whole(db.execute(f"SELECT COUNT(*) FROM events WHERE {_RETRYING}").fetchone()[0]),
         dead=tally["dead"][0],
         dropped=integer(meta.get("dropped")),
         dropped_at=float(min(integer(meta.get("dropped_at")), _LATEST)),
@@ -437,7 +501,8 @@ def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int) -> tup
 
 def _entry(name: str, row: tuple[object, ...]) -> Entry:
     """Return an entry as it is in a row, or what is left of it when the file is damaged."""
-    seq, stamp, when, kind, state, attempts, replayed, next_at, error, status, settled_at, size, media, body = row
+    seq, stamp, when, kind, state, attempts, replayed, aside, next_at, error, status, settled_at, *rest = row
+    size, media, body = rest
     return Entry(
         id=f"{name}-{seq}",
         seq=whole(seq),
@@ -447,6 +512,7 @@ def _entry(name: str, row: tuple[object, ...]) -> Entry:
         state=_STATES.get(str(state), State.DEAD),
         attempts=whole(attempts),
         replayed=whole(replayed),
+        aside=str(aside),
         next_at=real(next_at),
         error=str(error),
         status=whole(status),

@@ -2,4 +2,4 @@
 
 from wxcontroller.client.store import events, sends, state
 
-SCHEMA = (*events.SCHEMA, sends.SENDS, events.REPLAYED, state.SCHEMA)
+SCHEMA = (*events.SCHEMA, sends.SENDS, events.REPLAYED, state.SCHEMA, events.ASIDE)

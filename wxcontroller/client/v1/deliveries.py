@@ -5,6 +5,7 @@ import asyncio
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.deliveries.lanes import Lane
 from wxcontroller.client.room import ROOM
 from wxcontroller.client.store.events import Entry, Selection, State
 from wxcontroller.client.v1.answers import Refused, report_of
@@ -26,7 +27,7 @@ class Deliveries:
         largest = self._parts.config.limits.calls.page_deliveries
         after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, largest)
         counts = self._counts()  # first: what is counted as settled is not listed as pending
-        found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1)
+        found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1, most_body=0)
         more = len(found) > most
         shown: list[JsonValue] = [_shown(entry) for entry in found[:most]]
         return json_answer({**counts, "deliveries": shown, "next": found[most - 1].seq if more and most else None})
@@ -76,6 +77,7 @@ class Deliveries:
             "to": redacted(delivery.address) or None,
             "held": counts.held,
             "pending": counts.pending,
+            "retrying": counts.retrying,
             "dead": counts.dead,
             "dropped": counts.dropped,
             "dropped_at": int(counts.dropped_at) or None,
@@ -92,6 +94,7 @@ def _shown(entry: Entry) -> JsonObject:
         "time": round(entry.time, 3),
         "type": entry.type,
         "state": entry.state.value,
+        "lane": (Lane.RETRY if entry.aside else Lane.QUEUE).value if entry.state is State.PENDING else None,
         "attempts": entry.attempts,
         "next_at": round(entry.next_at, 3) or None if entry.state is State.PENDING else None,
         "last_error": entry.error,

@@ -48,7 +48,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "reports": record(
                 {
                     "to": maybe(TEXT),
-                    **dict.fromkeys(("waiting", "delivered", "refused", "dropped", "dead", "bytes"), WHOLE),
+                    **dict.fromkeys(
+                        ("waiting", "retrying", "delivered", "refused", "dropped", "dead", "bytes"), WHOLE
+                    ),
                     **dict.fromkeys(("last_error", "trouble"), TEXT),
                     **dict.fromkeys(("oldest_since", "dropped_at", "damaged_at"), maybe(WHOLE)),
                 }

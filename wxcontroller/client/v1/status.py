@@ -35,6 +35,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "reports": {
             "to": redacted(delivery.address) or None,
             "waiting": parts.log.counts.waiting,
+            "retrying": parts.log.counts.retrying,
             "oldest_since": _second(parts.log.counts.oldest or None),
             "last_error": delivery.last_error,
             "delivered": delivery.delivered,

@@ -34,6 +34,7 @@ _GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("reports", "oldest_since"),
         "Since when the oldest waits; 0: none.",
     ),
+    ("deliveries_retrying", ("reports", "retrying"), "Of these, reports that the webhook answered with an error."),
     ("deliveries_dead", ("reports", "dead"), "Reports that the webhook refused for good, kept as dead letters."),
     ("event_log_bytes", ("reports", "bytes"), "Size of the account's event log."),
     ("media_bytes", ("media", "bytes"), "Size of the media files the account keeps."),

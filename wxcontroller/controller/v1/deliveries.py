@@ -8,7 +8,9 @@ from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.passing import Said, ask_all
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
-_COUNTS = ("to", "held", "pending", "dead", "dropped", "dropped_at", "oldest_since", "last_error", "trouble")
+_COUNTS = (
+    *("to", "held", "pending", "retrying", "dead", "dropped", "dropped_at", "oldest_since", "last_error", "trouble"),
+)
 
 
 async def summary(request: web.Request) -> web.Response:

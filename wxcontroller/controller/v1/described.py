@@ -186,7 +186,9 @@ _DONE = _and(
 _ROW = record(
     {
         **dict.fromkeys(("account", "instance"), TEXT),
-        **dict.fromkeys(("held", "pending", "dead", "dropped", "dropped_at", "oldest_since"), maybe(WHOLE)),
+        **dict.fromkeys(
+            ("held", "pending", "retrying", "dead", "dropped", "dropped_at", "oldest_since"), maybe(WHOLE)
+        ),
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
     }
 )

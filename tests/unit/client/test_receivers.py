@@ -1,0 +1,138 @@
+"""Receivers over TLS with an authority of their own, and logs that are replaced or damaged under the delivery."""
+
+import asyncio
+import datetime
+import ipaddress
+import sqlite3
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import message
+from tests.unit.client.test_v1_deliveries import at_rest, until
+from wxcontroller.core.jsontypes import items, obj
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
+
+
+def own_certificate(directory: Path) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1 that is its own authority; return the files of it and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a private authority")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = directory / "own.crt", directory / "own.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+@pytest.fixture
+async def secure(webhook: Webhook, tmp_path: Path) -> AsyncIterator[tuple[str, Path, asyncio.Event]]:
+    """The webhook over TLS: its root, the file of its authority, and what is set when a heartbeat came."""
+    certificate, key = own_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    beaten = asyncio.Event()
+
+    async def beat(_: web.Request) -> web.Response:
+        beaten.set()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/in", webhook.take)
+    app.router.add_get("/beat", beat)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}", certificate, beaten
+    await runner.cleanup()
+
+
+async def test_the_authorities_of_ca_file_are_trusted(
+    secure: tuple[str, Path, asyncio.Event], start: Start, webhook: Webhook
+) -> None:
+    root, authority, beaten = secure
+    polled = {POLL_API: f"{root}/beat"}
+    client = start(**{POST_API: f"{root}/in"}, WXCLIENT_CA_FILE=str(authority), **polled)
+    await client.login()
+    client.driver.play([message("hi")])
+    [report] = await webhook.messages(1)
+    assert report["content"] == "hi"
+    async with asyncio.timeout(5):
+        await beaten.wait()
+
+
+async def test_without_ca_file_it_is_told_what_is_wrong(
+    secure: tuple[str, Path, asyncio.Event], start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: f"{secure[0]}/in"})
+    await client.login()
+    async with asyncio.timeout(5):
+        while "signed by nobody but itself" not in str((await until(client))["last_error"]):
+            await asyncio.sleep(0.01)
+    assert webhook.reports == []
+
+
+async def test_a_log_that_is_replaced_is_delivered_from_its_beginning(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await at_rest(client, webhook)
+    client.driver.play([message(f"before {number}") for number in range(20)])
+    await webhook.messages(20)
+    await until(client, pending=0)
+    path = client.paths.state("alice") / "events.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DROP TABLE tally")
+    client.driver.play([message("after 1"), message("after 2")])
+    async with asyncio.timeout(20):
+        while not list(path.parent.glob("events.db.damaged-*")):
+            await asyncio.sleep(0.01)
+    client.driver.play([message("the last")])
+    got = await webhook.until(lambda reports: any(one.get("content") == "the last" for one in reports))
+    assert [one["content"] for one in got if str(one.get("content")).startswith("after")] == ["after 1", "after 2"]
+
+
+async def test_an_entry_that_is_damaged_is_a_dead_letter_and_holds_nothing_up(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await at_rest(client, webhook)
+    await client.stop()
+    with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db, db:
+        for body in (b'{"content":"half', b"", b"\xff\x00", b"[]"):
+            db.execute(
+                "INSERT INTO events (stamp, time, type, body, size, state) "
+                "VALUES (1, 4102444800, 'friend_message', ?, 5, 'pending')",
+                (body,),
+            )
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    again.driver.play([message("after")])
+    await webhook.messages(1)
+    found = await until(again, pending=0, dead=4)
+    assert {obj(one)["last_error"] for one in items(found["deliveries"])} == {"its entry in the event log is damaged"}

@@ -1,0 +1,366 @@
+"""Bots as people write them: what one of them makes of a report keeps no other report from it."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.scripted import message
+from tests.unit.client.test_v1_deliveries import call, until
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+
+Start = Callable[..., RunningClient]
+POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+@dataclass
+class Came:
+    """A request as it came: its number on its connection, headers in lower case, and the report."""
+
+    turn: int
+    headers: dict[str, str]
+    report: JsonObject
+
+    @property
+    def name(self) -> str:
+        return str(self.report.get("content", self.report.get("event")))
+
+
+def accept(_: Came) -> bytes | None:
+    return OK
+
+
+def answer(status: int, *headers: str) -> bytes:
+    return "\r\n".join((f"HTTP/1.1 {status} X", *headers, "Content-Length: 0", "", "")).encode()
+
+
+@dataclass
+class Bot:
+    """An HTTP server of bare sockets. ``behave`` returns what it answers; None: it closes instead.
+
+    ``accepted`` are the names of what it answered with 200, ``came`` all requests.
+    """
+
+    port: int
+    behave: Callable[[Came], bytes | None] = accept
+    came: list[Came] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    connections: int = 0
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _server: asyncio.Server | None = None
+    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/in"
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in self._open:
+            writer.close()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20), self._news:
+            await self._news.wait_for(condition)
+
+    async def until_accepted(self, *names: str) -> None:
+        await self.until(lambda: set(names) <= set(self.accepted))
+
+    def tries(self, name: str) -> list[Came]:
+        return [one for one in self.came if one.name == name]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._open.add(writer)
+        turn = 0
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                turn += 1
+                lines = head.decode().split("\r\n")[1:-2]
+                headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in lines)}
+                body = await reader.readexactly(int(headers["content-length"]))
+                one = Came(turn, headers, obj(json.loads(body)))
+                answered = self.behave(one)
+                async with self._news:
+                    self.came.append(one)
+                    if answered is not None and b" 200 " in answered[:20]:
+                        self.accepted.append(one.name)
+                    self._news.notify_all()
+                if answered is None:
+                    break
+                writer.write(answered)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(behave: Callable[[Came], bytes | None] = accept) -> AsyncIterator[Bot]:
+    bot = Bot(free_port(), behave)
+    await bot.open()
+    try:
+        yield bot
+    finally:
+        await bot.close()
+
+
+@pytest.fixture
+async def bot() -> AsyncIterator[Bot]:
+    async with running() as one:
+        yield one
+
+
+def fails_on_events(one: Came) -> bytes | None:
+    """As ``request.json['content']`` does in a framework that answers 500 for an exception."""
+    return OK if "content" in one.report else answer(500)
+
+
+def closes_on_events(one: Came) -> bytes | None:
+    """As a server does whose handler has died."""
+    return OK if "content" in one.report else None
+
+
+@pytest.mark.parametrize("behave", [fails_on_events, closes_on_events])
+async def test_a_bot_that_expects_messages_only_gets_them(
+    bot: Bot, start: Start, behave: Callable[[Came], bytes | None]
+) -> None:
+    bot.behave = behave
+    client = start(**{POST_API: bot.address})
+    await client.login()
+    client.driver.play([message("one"), message("two")])
+    await bot.until_accepted("one", "two")
+    assert bot.accepted == ["one", "two"]
+    found = await until(client, retrying=len({one.headers["x-wx-delivery"] for one in bot.tries("state_change")}) + 1)
+    lanes = {(obj(each)["lane"], obj(each)["type"]) for each in items(found["deliveries"])}
+    assert lanes == {("retry", "state_change"), ("retry", "login")}
+    # Two retries for the first of a kind, and none for those after it.
+    attempts = [one.headers["x-wx-delivery"] for one in bot.came if one.headers["x-wx-attempt"] == "3"]
+    assert len(attempts) >= 1
+    status = obj((await call(client, "GET", "status"))[1]["reports"])
+    assert status["retrying"] == found["retrying"]
+
+
+async def test_the_retry_lane_is_delivered_when_the_bot_can_do_it(bot: Bot, start: Start) -> None:
+    bot.behave = lambda one: answer(500) if one.name == "hard" else OK
+    client = start(**{POST_API: bot.address})
+    await client.login()
+    client.driver.play([message("hard"), message("easy")])
+    await bot.until_accepted("easy")
+    await until(client, retrying=1)
+    bot.behave = accept
+    await bot.until_accepted("hard")
+    found = await until(client, retrying=0, pending=0, dead=0)
+    assert found["last_error"] == ""
+    hard = bot.tries("hard")
+    assert len({one.headers["x-wx-delivery"] for one in hard}) == 1
+    assert [int(one.headers["x-wx-attempt"]) for one in hard] == list(range(1, len(hard) + 1))
+    assert int(hard[-1].headers["x-wx-sequence"]) < int(bot.tries("easy")[0].headers["x-wx-sequence"])
+
+
+async def test_a_kind_that_fails_moves_aside_at_once_until_one_is_accepted(bot: Bot, start: Start) -> None:
+    bot.behave = lambda one: OK if one.report["post_type"] == "event" or one.name == "good" else answer(500)
+    slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}  # the lane's own tries are not what is counted here
+    client = start(**{POST_API: bot.address}, **slow)
+    await client.login()
+    client.driver.play([message("first"), message("second"), message("good"), message("third"), message("last")])
+    await bot.until_accepted("good")
+    await until(client, retrying=4, pending=4)
+    assert [len(bot.tries(name)) for name in ("first", "second", "good", "third", "last")] == [3, 1, 1, 3, 1]
+
+
+async def test_what_moved_aside_stays_there_over_a_restart(bot: Bot, start: Start) -> None:
+    bot.behave = lambda one: OK if one.report["post_type"] == "event" else answer(500)
+    slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
+    client = start(**{POST_API: bot.address}, **slow)
+    await client.login()
+    client.driver.play([message("first")])
+    await until(client, retrying=1, pending=1)
+    await client.stop()
+    again = start(**{POST_API: bot.address}, **slow)
+    await again.login()
+    again.driver.play([message("second")])
+    await until(again, retrying=2, pending=2)
+    assert (len(bot.tries("first")), len(bot.tries("second"))) == (3, 1)
+
+
+async def test_another_post_api_gets_everything_at_once_and_in_order(bot: Bot, start: Start) -> None:
+    bot.behave = lambda one: OK if one.report["post_type"] == "event" else answer(500)
+    slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
+    client = start(**{POST_API: bot.address}, **slow)
+    await client.login()
+    client.driver.play([message("one"), message("two"), message("three")])
+    await until(client, retrying=3, pending=3)
+    await client.stop()
+    async with running() as other:
+        again = start(**{POST_API: other.address}, **slow)
+        await other.until_accepted("one", "two", "three")
+        assert [name for name in other.accepted if name in ("one", "two", "three")] == ["one", "two", "three"]
+        await until(again, retrying=0)
+
+
+@pytest.mark.parametrize("status", [0, 429, 502, 503, 504])
+async def test_a_receiver_that_is_not_reached_keeps_the_order(bot: Bot, start: Start, status: int) -> None:
+    """``status`` 0: nobody listens."""
+    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_LONGEST="0.2")
+    await client.login()
+    await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))
+    await until(client, pending=0)
+    if status:
+        bot.behave = lambda _: answer(status)
+    else:
+        await bot.close()
+    client.driver.play([message("one"), message("two"), message("three")])
+    async with asyncio.timeout(20):  # more tries than any report has that moves aside
+        while obj(items((await until(client, pending=3))["deliveries"])[0])["attempts"] not in range(5, 99):
+            await asyncio.sleep(0.01)
+    assert (await until(client, pending=3))["retrying"] == 0
+    assert {one.name for one in bot.came if "content" in one.report} <= {"one"}
+    bot.behave = accept
+    if not status:
+        await bot.open()
+    await bot.until_accepted("one", "two", "three")
+    assert [name for name in bot.accepted if name in ("one", "two", "three")] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_receiver_that_names_a_pause_gets_it(bot: Bot, start: Start, status: int) -> None:
+    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="0.1")
+    await client.login()
+    await until(client, pending=0)
+    moments: list[float] = []
+
+    def busy(one: Came) -> bytes:
+        moments.append(time.monotonic())
+        return answer(status, "Retry-After: 2") if len(moments) == 1 else OK
+
+    bot.behave = busy
+    client.driver.play([message("one")])
+    await bot.until_accepted("one")
+    assert moments[1] - moments[0] > 1.9
+
+
+async def test_strict_order_holds_everything_up(bot: Bot, start: Start) -> None:
+    bot.behave = lambda one: answer(500) if one.name == "hard" else OK
+    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_STRICT_ORDER="1")
+    await client.login()
+    client.driver.play([message("hard"), message("easy")])
+    await bot.until(lambda: len(bot.tries("hard")) >= 5)
+    assert bot.tries("easy") == []
+    assert (await call(client, "GET", "deliveries"))[1]["retrying"] == 0
+    bot.behave = accept
+    await bot.until_accepted("easy")
+    assert bot.accepted[-2:] == ["hard", "easy"]
+
+
+async def test_strict_order_takes_in_what_had_moved_aside(bot: Bot, start: Start) -> None:
+    bot.behave = lambda one: answer(500) if one.name == "hard" else OK
+    slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
+    client = start(**{POST_API: bot.address}, **slow)
+    await client.login()
+    client.driver.play([message("hard")])
+    await until(client, retrying=1, pending=1)
+    await client.stop()
+    bot.behave = accept
+    again = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_STRICT_ORDER="1", **slow)
+    await bot.until_accepted("hard")
+    await until(again, pending=0)
+
+
+async def test_a_final_status_in_the_retry_lane_is_a_dead_letter(bot: Bot, start: Start) -> None:
+    bot.behave = lambda one: answer(500) if one.name == "hard" else OK
+    client = start(**{POST_API: bot.address})
+    await client.login()
+    client.driver.play([message("hard")])
+    await until(client, retrying=1)
+    bot.behave = lambda one: answer(410) if one.name == "hard" else OK
+    found = await until(client, retrying=0, dead=1, pending=0)
+    [dead] = items(found["deliveries"])
+    assert (obj(dead)["last_status"], obj(dead)["lane"]) == (410, None)
+    # And a replay puts it into the queue.
+    bot.behave = accept
+    await call(client, "POST", "deliveries/replay", {"all": True})
+    await bot.until_accepted("hard")
+    await until(client, dead=0, pending=0)
+
+
+async def test_reports_that_hang_in_the_retry_lane_leave_most_of_the_time_to_others(bot: Bot, start: Start) -> None:
+    """Attempts in the lane take 0.3 s each here, and are due all the time."""
+    bot.behave = lambda one: b"" if one.name == "hang" else OK
+    quick = {"WXCLIENT_WEBHOOK_TIMEOUT": "0.3", "WXCLIENT_WEBHOOK_RETRY_LONGEST": "0.2"}
+    client = start(**{POST_API: bot.address}, **quick)
+    await client.login()
+    client.driver.play([message("hang"), message("hang")])
+    await until(client, retrying=2, pending=2)
+    begun, tries = time.monotonic(), len(bot.tries("hang"))
+    await bot.until(lambda: len(bot.tries("hang")) >= tries + 3)
+    assert time.monotonic() - begun > 2 * (0.3 + 4 * 0.3) * 0.9  # two rests, at least, are between three of them
+    client.driver.play([message("text")])
+    await bot.until_accepted("text")
+
+
+# -- connections
+
+
+async def test_a_connection_that_was_kept_and_breaks_costs_nothing(bot: Bot, start: Start) -> None:
+    """A receiver that promises keep-alive, and closes when the next request comes."""
+    bot.behave = lambda one: None if one.turn > 1 else OK
+    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="60")
+    await client.login()
+    client.driver.play([message(f"text {number}") for number in range(10)])
+    await bot.until_accepted(*(f"text {number}" for number in range(10)))
+    assert {one.headers["x-wx-attempt"] for one in bot.came} == {"1"}
+    found = await until(client, pending=0)
+    assert found["last_error"] == ""
+    assert obj((await call(client, "GET", "status"))[1]["reports"])["failed"] == 0
+
+
+async def test_a_kept_connection_that_breaks_within_an_answer_is_a_failure(bot: Bot, start: Start) -> None:
+    client = start(**{POST_API: bot.address})
+    await client.login()
+    await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))
+    await until(client, pending=0)
+    server_side = bot.connections
+    bot.behave = lambda one: OK[:20] if one.name == "half" and len(bot.tries("half")) == 0 else OK
+
+    client.driver.play([message("half")])
+    await bot.until(lambda: len(bot.tries("half")) == 1)
+    await bot.close()  # breaks the connection
+    await bot.open()
+    await bot.until(lambda: len(bot.tries("half")) == 2)
+    assert [one.headers["x-wx-attempt"] for one in bot.tries("half")] == ["1", "2"]
+    assert bot.connections > server_side
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_a_redirect_that_loses_the_body_is_a_failure_that_names_the_address(
+    bot: Bot, start: Start, status: int
+) -> None:
+    moved = f"http://u:hidden@127.0.0.1:{bot.port}/new?key=secret"
+    bot.behave = lambda one: answer(status, f"Location: {moved}")
+    client = start(**{POST_API: bot.address})
+    await client.login()
+    client.driver.play([message("one")])
+    await bot.until(lambda: len(bot.tries("one")) >= 3)
+    found = await until(client, dead=0)
+    told = f"it answers {status}; set post_api to http://127.0.0.1:{bot.port}/new?key=…, where it has moved"
+    assert {obj(one)["last_error"] for one in items(found["deliveries"]) if obj(one)["attempts"]} == {told}
+    assert found["pending"] == len(items(found["deliveries"]))

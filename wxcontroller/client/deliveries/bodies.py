@@ -1,0 +1,96 @@
+"""The body of a report as it is posted: what the event log has, with the content of its media put in.
+
+A body may have 14 MB: a file of 10 MiB in base64, escaped for JSON. So content is put into the stored bytes where its
+empty place is, without parsing and writing JSON of that size, and without a second copy. ``prepare`` still takes a
+tenth of a second then: call it in a thread unless ``is_light``.
+"""
+
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.core.jsontypes import kept_json, text
+
+# Parsing and signing as much takes a millisecond, which the event loop has.
+LIGHT_BYTES = 64 * 1024
+# In the stored JSON this can only be the key: inside of a text the quotes would be escaped.
+_PLACE = b'"media_data":"'
+# Lines of base64 have 57 bytes each: parts of a multiple of them can be encoded one by one.
+_PART = 57 * 4096
+
+
+@dataclass(slots=True)
+class Body:
+    """A report: ``content`` as posted, ``stored`` without the content of media, ``kind`` its post_type and event.
+
+    ``kind`` is "" for what is no JSON object (any more): a damaged file. ``release`` it after the attempt: exceptions
+    of the HTTP library are in reference cycles with the frames of their callers, which would keep a body of 14 MB
+    until the next garbage collection.
+    """
+
+    content: bytes | bytearray
+    stored: bytes
+    kind: str
+
+    def release(self) -> None:
+        """Let go of the content."""
+        self.content = b""
+
+
+def is_light(stored: bytes, media: str) -> bool:
+    """Return whether ``prepare`` may be called in the event loop."""
+    return not media and len(stored) <= LIGHT_BYTES
+
+
+def prepare(stored: bytes, media: str = "", most: int = 0) -> Body:
+    """Return the body for a stored report.
+
+    Args:
+        stored: the report's JSON as the log has it. Logs of 2.0.0 may have content in it.
+        media: the file whose content belongs into it, "" for none. Content of a file that is gone, or that is larger
+            than ``most`` bytes, is left out.
+        most: see ``media``.
+    """
+    start, end = _content_in(stored)
+    plain = stored if start == end else stored[:start] + stored[end:]
+    report = kept_json(plain)
+    kind = ".".join(word for word in (text(report.get("post_type")), text(report.get("event"))) if word)
+    if media and start == end and report.get("media_data") == "":
+        return Body(_with_content(stored, start, media, most), plain, kind)
+    return Body(stored, plain, kind or ("?" if report else ""))
+
+
+def _content_in(stored: bytes) -> tuple[int, int]:
+    """Return where content begins and ends, the same place twice when there is none. Base64 has no quotes in it."""
+    found = stored.find(_PLACE)
+    if found < 0:
+        return 0, 0
+    start = found + len(_PLACE)
+    end = stored.find(b'"', start)
+    return (start, end) if end >= 0 else (0, 0)
+
+
+def _with_content(stored: bytes, place: int, media: str, most: int) -> bytes | bytearray:
+    try:
+        with Path(media).open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size > most:
+                return stored
+            body = bytearray(stored[:place])
+            while part := stream.read(_PART):
+                # As JSON is written in the contract: see openwx.replies.to_bytes.
+                body += base64.encodebytes(part).replace(b"/", b"\\/").replace(b"\n", b"\\n")
+            body += stored[place:]
+            return body
+    except OSError:
+        return stored
+
+
+def content_of(path: str, most: int) -> str:
+    """Return a media file as base64 in lines of 76 (openwx-api 3.2), "" when it is gone or too large."""
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(most + 1)
+    except OSError:
+        return ""
+    return "" if len(content) > most else base64.encodebytes(content).decode("ascii")

@@ -1,0 +1,218 @@
+"""Which report is posted next, and what becomes of it after an attempt: decisions only, no sockets and no clock.
+
+Reports wait in one of two lanes:
+
+- The *queue*: reports in the order of their sequence. Its first report is the only one that is posted.
+- The *retry lane*: reports that the receiver answered with an error. Each has its own, growing pause, and later
+  reports do not wait for it.
+
+A failed attempt means one of two things, and they must not be mixed up. A receiver that is *not reached* would fail
+for every report, so everything waits, in order. A receiver that *answers with an error* is alive, and often only this
+report makes it fail: the first event of a kind that a bot does not expect must not keep all messages from it. Such a
+report gets two quick retries and then moves aside. If a bot can't handle a whole kind of report, the next ones of the
+kind move aside at their first failure: otherwise each of them would hold the queue up again.
+
+Reports are posted one at a time, over one connection. A second connection would block behind the first at the
+single-threaded servers that many bots are.
+"""
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.limits import DEFAULTS
+
+# Long enough for a bot that restarts, and short enough for the messages behind to be of use.
+QUICK_RETRIES = (2.0, 8.0)
+# How often a report is cut off in the middle, in a row, before that counts as the receiver's answer to it: the pauses
+# until then outlast a restart of the receiver, and one report that it can't take must not stop the queue for days.
+_CUT_OFF_MAX = 5
+# A receiver that asks for a longer pause (Retry-After) is misconfigured more often than it is busy.
+_RETRY_AFTER_MAX = 3600.0
+# "Retry-After: 0" must not become a busy loop.
+_RETRY_AFTER_MIN = 1.0
+# The retry lane rests for so many times as long as its last attempt took: an attempt may take webhook_timeout, and
+# whatever arrives meanwhile waits for it.
+_RETRY_REST = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How hard delivering is tried. Times are in seconds.
+
+    Pauses double from ``first`` to ``longest``. A report answered with a status of ``final`` is a dead letter.
+    One that is answered with another error is retried after each pause of ``quick_retries`` and then moves to the
+    retry lane; with ``strict`` it stays first in the queue, and everything waits for it. ``answer_bytes`` of a
+    receiver's answer are read, for ``answer_seconds``: answers are replies, not downloads.
+    """
+
+    first: float = 5.0
+    longest: float = 300.0
+    final: frozenset[int] = frozenset({400, 410, 413, 415, 422})
+    timeout: float = 35.0
+    strict: bool = False
+    quick_retries: tuple[float, ...] = QUICK_RETRIES
+    answer_bytes: int = DEFAULTS.webhooks.webhook_answer_bytes
+    answer_seconds: float = DEFAULTS.webhooks.webhook_answer_seconds
+
+
+class Lane(StrEnum):
+    """Where a report waits."""
+
+    QUEUE = "queue"
+    RETRY = "retry"
+
+
+class Outcome(Enum):
+    """What an attempt to post a report came to."""
+
+    ACCEPTED = auto()
+    FAILED = auto()  # answered with an error, or not answered after the whole request was written
+    CUT_OFF = auto()  # the connection broke, or nothing moved, before the whole request was written
+    DAMAGED = auto()  # not posted: what is stored of it is no report any more
+    UNREACHED = auto()  # no connection, or the receiver says that it is overloaded or down
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An attempt's outcome. ``status`` is HTTP's, 0 for none; ``retry_after`` the seconds that the receiver asks for.
+
+    ``answer`` is the JSON that an accepting receiver answered, empty for none.
+    """
+
+    outcome: Outcome
+    status: int = 0
+    error: str = ""
+    retry_after: float | None = None
+    answer: bytes = b""
+
+
+class Verdict(Enum):
+    """What becomes of a report after an attempt."""
+
+    DELIVERED = auto()
+    DEAD = auto()
+    AGAIN = auto()  # stays where it is; nothing else is posted during the pause
+    ASIDE = auto()  # to the retry lane, or to its next turn there; only this report pauses
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    verdict: Verdict
+    pause: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A report that was posted: its ``kind`` (post_type and event), and the ``retries`` it had in the retry lane."""
+
+    id: str
+    lane: Lane
+    kind: str
+    retries: int = 0
+
+
+@dataclass(slots=True)
+class _Head:
+    """Failures of the first report of the queue since it became the first."""
+
+    id: str = ""
+    errors: int = 0
+    cuts: int = 0
+
+
+@dataclass(slots=True)
+class Lanes:
+    """The state of both lanes. Moments are those of one monotonic clock, which the caller reads.
+
+    ``asides`` are the kinds of which a report moved aside and none was accepted since.
+    """
+
+    policy: Policy
+    asides: set[str] = field(default_factory=set)
+    # A pause for a receiver that is not reached is the receiver's, not a report's: a restart begins it anew, and so
+    # does another post_api, which is a restart.
+    _backoff: Backoff = field(init=False)
+    _head: _Head = field(default_factory=_Head)
+    _paused_until: float = 0.0
+    _retry_at: float = 0.0
+    _rested_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._backoff = Backoff(self.policy.first, self.policy.longest)
+
+    def next_lane(self, now: float, *, queued: bool, retrying: bool) -> Lane | None:
+        """Return the lane whose first report is to be posted now, None when there is nothing to do before a while.
+
+        Args:
+            now: this moment.
+            queued: whether the queue has a report.
+            retrying: whether the retry lane has one, due or not.
+        """
+        if now < self._paused_until:
+            return None
+        if retrying and now >= max(self._retry_at, self._rested_at):
+            return Lane.RETRY
+        return Lane.QUEUE if queued else None
+
+    def idle_seconds(self, now: float, *, retrying: bool) -> float | None:
+        """Return how long there is nothing to do unless something new comes; None for ever."""
+        until = self._paused_until
+        if until <= now:
+            until = max(self._retry_at, self._rested_at) if retrying else math.inf
+        return None if until == math.inf else max(0.0, until - now)
+
+    def is_paused(self, now: float) -> bool:
+        """Return whether new reports have to wait too."""
+        return now < self._paused_until
+
+    def resume(self) -> None:
+        """End all pauses: somebody wants it tried now."""
+        self._paused_until = self._retry_at = self._rested_at = 0.0
+
+    def retry_due(self, at: float) -> None:
+        """Note when the first report of the retry lane is due: math.inf when there is none."""
+        self._retry_at = at
+
+    def after(self, attempt: Attempt, result: Result, began: float, now: float) -> Decision:
+        """Decide what becomes of a report that was posted between ``began`` and ``now``."""
+        decision = self._decide(attempt, result)
+        if decision.verdict is Verdict.AGAIN:
+            self._paused_until = now + decision.pause
+        if decision.verdict is Verdict.ASIDE:
+            self._retry_at = min(self._retry_at, now + decision.pause)
+        if attempt.lane is Lane.RETRY and decision.verdict is not Verdict.AGAIN:
+            self._rested_at = now + _RETRY_REST * (now - began)
+        return decision
+
+    def _decide(self, attempt: Attempt, result: Result) -> Decision:
+        if attempt.lane is Lane.QUEUE and attempt.id != self._head.id:
+            self._head = _Head(attempt.id)
+        outcome = result.outcome
+        if outcome is Outcome.CUT_OFF:
+            self._head.cuts += 1
+            is_answer = attempt.lane is Lane.RETRY or self._head.cuts >= _CUT_OFF_MAX
+            outcome = Outcome.FAILED if is_answer else Outcome.UNREACHED
+        if outcome is Outcome.DAMAGED or result.status in self.policy.final:
+            return Decision(Verdict.DEAD)
+        if outcome is Outcome.UNREACHED or (self.policy.strict and outcome is Outcome.FAILED):
+            return Decision(Verdict.AGAIN, self._pause(result.retry_after))
+        self._backoff.reset()
+        if outcome is Outcome.ACCEPTED:
+            self.asides.discard(attempt.kind)
+            return Decision(Verdict.DELIVERED)
+        if attempt.lane is Lane.QUEUE and attempt.kind not in self.asides:
+            self._head.errors += 1
+            if self._head.errors <= len(self.policy.quick_retries):
+                return Decision(Verdict.AGAIN, self.policy.quick_retries[self._head.errors - 1])
+        self.asides.add(attempt.kind)
+        backoff = Backoff(self.policy.first, self.policy.longest)
+        backoff.tries = attempt.retries
+        return Decision(Verdict.ASIDE, backoff.next())
+
+    def _pause(self, retry_after: float | None) -> float:
+        pause = self._backoff.next()
+        if retry_after is None:
+            return pause
+        return min(max(retry_after, _RETRY_AFTER_MIN), _RETRY_AFTER_MAX)

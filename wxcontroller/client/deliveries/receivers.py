@@ -1,0 +1,235 @@
+"""The receiver of reports (post_api) and one HTTP attempt to give it a report.
+
+An attempt is one POST, with two exceptions that are no failures of the receiver:
+
+- A connection that was kept open and breaks before any byte of an answer: the receiver closed it while it was idle.
+  The report is posted again at once, on a new connection.
+- Redirects with 307 and 308 are followed with method and body, as long as ``webhook_targets`` allows it.
+
+Redirects with 301, 302 and 303 are failures. Following them would turn the POST into a GET without a body, and its
+200 would be taken for a delivery.
+"""
+
+import asyncio
+import contextlib
+import email.utils
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from wxcontroller.client.deliveries.lanes import Outcome, Policy, Result
+from wxcontroller.client.deliveries.outbound import NotATarget, TargetConnector
+from wxcontroller.core.account import redacted
+from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.targets import Targets
+from wxcontroller.core.unreached import unreached
+from wxcontroller.core.urls import url_of
+
+log = logging.getLogger(__name__)
+_CONNECT_SECONDS = 10.0
+# As many as browsers had to follow before they took it for a loop (RFC 2068); more never was a way to anywhere.
+_HOPS_MAX = 5
+# Passed to the socket one by one: the library would buffer a whole body, on top of the one we have.
+_PART = 64 * 1024
+_ANYWHERE = Targets()
+_MOVED_WITHOUT_BODY = frozenset({301, 302, 303})
+_MOVED = frozenset({307, 308})
+# The receiver, or a proxy in front of it, says that nothing can be delivered at the moment.
+_OVERLOADED = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who gets the reports: an address, "" for nobody, and the secrets that sign (two while they are changed).
+
+    ``tls`` None: the system's authorities are trusted.
+    """
+
+    address: str
+    user_agent: str
+    secrets: Sequence[str] = field(default=(), repr=False)
+    with_data: bool = True
+    targets: Targets = _ANYWHERE
+    most_media: int = DEFAULTS.media.report_media_bytes
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+
+class _Parts(aiohttp.payload.Payload):
+    """A body that is written part by part, and tells how far that came. ``release`` it, as bodies.Body."""
+
+    def __init__(self, body: bytes | bytearray) -> None:
+        super().__init__(b"", content_type="application/json")
+        self._body = memoryview(body)
+        self._size = len(body)
+        self.begun = False
+        self.done = False
+
+    def rewind(self) -> None:
+        """Begin anew, for another request."""
+        self.begun = self.done = False
+
+    def release(self) -> None:
+        """Let go of the body."""
+        self._body = memoryview(b"")
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """See Payload.decode: for logging in the library, which is off."""
+        return bytes(self._body).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """See Payload.write."""
+        self.begun = True
+        for start in range(0, len(self._body), _PART):
+            await writer.write(self._body[start : start + _PART])
+        self.done = True
+
+
+class Poster:
+    """Posts reports to one receiver, one at a time. An async context manager."""
+
+    def __init__(self, receiver: Receiver, policy: Policy) -> None:
+        self._receiver = receiver
+        self._policy = policy
+        self._stack = contextlib.AsyncExitStack()
+        self._web: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Poster":
+        connect = min(_CONNECT_SECONDS, self._policy.timeout)
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_reuseconn.append(_note_reuse)
+        self._web = await self._stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=TargetConnector(self._receiver.targets, self._receiver.tls),
+                # ``post`` has a limit for everything together.
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect),
+                headers={"Content-Type": "application/json", "User-Agent": self._receiver.user_agent},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[tracing],
+            )
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def post(self, body: bytes | bytearray, headers: Mapping[str, str]) -> Result:
+        """Post one report; return what came of it. Never raises for what the receiver or the network does."""
+        parts, hops, status = _Parts(body), 0, 0
+        del body
+        try:
+            url = url_of(self._receiver.address)
+            async with asyncio.timeout(self._policy.timeout) as limit:
+                while hops <= _HOPS_MAX:
+                    async with self._answer(url, parts, headers) as answer:
+                        status, location = answer.status, answer.headers.get("Location", "")
+                        if status not in _MOVED or not location:
+                            limit.reschedule(None)  # what an answer says has a limit of its own
+                            return await self._result(url, answer)
+                        url, hops = url.join(URL(location)), hops + 1
+                    if url.scheme not in ("http", "https") or not url.raw_host:
+                        return Result(Outcome.FAILED, status, "it redirects to something that is no address")
+            return Result(Outcome.FAILED, status, "it redirects round and round")
+        except NotATarget as problem:
+            # Of a redirect the receiver's answer is at fault; of the address itself nothing can be posted.
+            return Result(Outcome.FAILED if hops else Outcome.UNREACHED, status, unreached(problem))
+        except aiohttp.ClientResponseError as problem:
+            return Result(Outcome.FAILED, status, unreached(problem))  # it is there, and does not speak HTTP
+        except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
+            return Result(_broken(parts), status, unreached(problem))
+        finally:
+            parts.release()
+
+    @contextlib.asynccontextmanager
+    async def _answer(
+        self, url: URL, parts: _Parts, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request. A connection that was in use before and breaks is replaced by a new one, once."""
+        request = {"reused": False}
+        try:
+            answer = await self._send(url, parts, headers, request)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as problem:
+            if not request["reused"] or _is_answer(problem):
+                raise
+            answer = await self._send(url, parts, headers, request)
+        async with answer:
+            yield answer
+
+    async def _send(
+        self, url: URL, parts: _Parts, headers: Mapping[str, str], request: dict[str, bool]
+    ) -> aiohttp.ClientResponse:
+        assert self._web is not None
+        parts.rewind()
+        return await self._web.post(
+            url, data=parts, headers=headers, allow_redirects=False, trace_request_ctx=request
+        )
+
+    async def _result(self, url: URL, answer: aiohttp.ClientResponse) -> Result:
+        status = answer.status
+        if 200 <= status < 300:
+            return Result(Outcome.ACCEPTED, status, answer=await self._read(answer))
+        if status in _OVERLOADED:
+            pause = _retry_after(answer.headers.get("Retry-After", ""))
+            return Result(Outcome.UNREACHED, status, f"it answers {status}", pause)
+        if status in _MOVED_WITHOUT_BODY and (where := _moved_to(url, answer.headers.get("Location", ""))):
+            return Result(Outcome.FAILED, status, f"it answers {status}; set post_api to {where}, where it has moved")
+        return Result(Outcome.FAILED, status, f"it answers {status}")
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Return a JSON answer (openwx-api 3.4). The report is delivered, whatever becomes of its answer."""
+        if answer.content_type not in ("application/json", "text/json"):
+            return b""
+        content = bytearray()
+        try:
+            async with asyncio.timeout(self._policy.answer_seconds):
+                async for piece in answer.content.iter_chunked(16 * 1024):
+                    content += piece
+                    if len(content) > (most := self._policy.answer_bytes):
+                        log.warning("the webhook's answer is larger than %d bytes and is not read", most)
+                        return b""
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            log.warning("the webhook's answer can't be read to its end")
+            return b""
+        return bytes(content)
+
+
+async def _note_reuse(
+    _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    context.trace_request_ctx["reused"] = True
+
+
+def _is_answer(problem: Exception) -> bool:
+    """Return whether a connection broke within the head of an answer: the library hands on what there is of it."""
+    return isinstance(problem, aiohttp.ServerDisconnectedError) and not isinstance(problem.message, str)
+
+
+def _broken(parts: _Parts) -> Outcome:
+    """Return what a connection is taken for that broke, or whose time ran out."""
+    if parts.done:
+        return Outcome.FAILED
+    return Outcome.CUT_OFF if parts.begun else Outcome.UNREACHED
+
+
+def _retry_after(value: str) -> float | None:
+    """Return the seconds of a Retry-After header (RFC 9110, 10.2.3), None when there is none that can be read."""
+    if value.isascii() and value.isdecimal():
+        return float(value[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _moved_to(url: URL, location: str) -> str:
+    """Return where a redirect leads, without secrets; "" when that can't be told."""
+    try:
+        return redacted(str(url.join(URL(location)))) if location else ""
+    except ValueError:
+        return ""
