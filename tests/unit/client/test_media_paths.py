@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -15,6 +14,7 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.mediapath import Confinement
 from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.resolver import Resolver
 
 Start = Callable[..., RunningClient]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -173,7 +173,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, list
     names: dict[str, list[str]] = {}
 
     async def resolve(
-        _: aiohttp.ThreadedResolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        _: Resolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[dict[str, object]]:
         if host not in names:
             raise OSError("Name or service not known")
@@ -182,7 +182,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, list
             for address in names[host]
         ]
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(Resolver, "resolve", resolve)
     yield names
 
 
@@ -298,14 +298,14 @@ async def test_a_name_that_changes_its_address_between_looking_and_connecting(
     answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.2"]]
 
     async def resolve(
-        _: aiohttp.ThreadedResolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        _: Resolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[dict[str, object]]:
         return [
             {"hostname": host, "host": address, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
             for address in answers.pop(0)
         ]
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(Resolver, "resolve", resolve)
     client = start()
     await client.login()
     url = f"http://turning.example:{port}"

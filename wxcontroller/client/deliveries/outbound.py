@@ -3,12 +3,12 @@
 import ssl
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.targets import SETTING, Targets
 
 
@@ -19,13 +19,11 @@ class NotATarget(WxError, aiohttp.ClientError):
 class TargetConnector(aiohttp.TCPConnector):
     """Connects for requests to allowed addresses; every hop of a redirect is such a request of its own.
 
-    ``tls`` and ``resolver`` None: the library's.
+    ``tls`` None: the system's certificates. Names are looked up by threads of its own (``core.resolver``).
     """
 
-    def __init__(
-        self, targets: Targets, tls: ssl.SSLContext | None = None, resolver: AbstractResolver | None = None
-    ) -> None:
-        super().__init__(ssl=tls or True, resolver=resolver)
+    def __init__(self, targets: Targets, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(ssl=tls or True, resolver=Resolver())
         self._targets = targets
 
     async def connect(

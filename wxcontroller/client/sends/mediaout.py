@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wxcontroller.client.bodies import Attached
@@ -19,6 +19,7 @@ from wxcontroller.client.sends.mediapath import confinement
 from wxcontroller.client.sends.parcel import Parcel, discarding
 from wxcontroller.core.files import sync
 from wxcontroller.core.model import Media, Message, MessageKind
+from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.urls import is_web_address, url_of
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media
@@ -26,6 +27,7 @@ from wxcontroller.openwx.media import MediaFacts
 
 _TEMPORARY = ".out."
 _KEPT = ".send."  # of sends that have not ended; the store of sends knows which
+_AT_A_TIME = 4
 _WORDS = {kind.value: kind for kind in media.CODES}
 _SENDABLE_AS = {
     MessageKind.IMAGE: ("image/", "image/jpeg"),
@@ -69,6 +71,11 @@ class MediaOut:
     config: ClientConfig
     agent: str
     book: MediaBook
+    # Preparing media holds back nobody but others' media of the same kind: from an address that is slow or dead, or
+    # from a disk that is, which must leave threads to the event log.
+    _fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_A_TIME))
+    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_A_TIME // 2))
+    _names: Resolver = field(default_factory=lambda: Resolver(threads=_AT_A_TIME))
 
     def remember(self, parcel: Parcel) -> None:
         """Keep what was uploaded, for sending it by its id."""
@@ -109,7 +116,8 @@ class MediaOut:
     async def _kept(self, given: Mapping[str, str], path: Path, discard: Callable[[], None]) -> Path:
         """Give content a name that outlasts this process; ``discard`` is called when it is there."""
         try:
-            return await asyncio.to_thread(_keep, path, self.config.media_dir)
+            async with self._reading:
+                return await asyncio.to_thread(_keep, path, self.config.media_dir)
         except OSError as problem:
             raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None
         finally:
@@ -138,7 +146,8 @@ class MediaOut:
         if data:
             return await self._of_file(given, label, *self._written(given, data.take()))
         if is_web_address(label):
-            return await self._by_url(given, label)
+            async with self._fetching:
+                return await self._by_url(given, label)
         if label:
             return await self._by_path(given, label)
         raise BadMedia("invaild media", "no media_id, media_path or media_data", _facts(given))
@@ -209,6 +218,7 @@ class MediaOut:
                     self.config.flag("media_private_urls"),
                     self.agent,
                     self.config.limits.media,
+                    self._names,
                 )
         except urlfetch.BadSource as problem:
             path.unlink(missing_ok=True)
@@ -257,7 +267,8 @@ class MediaOut:
                 raise BadMedia(f"media size exceed, maximum size is {most} bytes", "", _facts(given))
             if status.st_size == 0:
                 raise BadMedia("invaild media", "it is empty", _facts(given))
-            digest, start = await asyncio.to_thread(_look, path)
+            async with self._reading:
+                digest, start = await asyncio.to_thread(_look, path)
         except OSError as problem:
             discard()
             raise BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given)) from None

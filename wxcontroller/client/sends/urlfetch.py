@@ -18,6 +18,7 @@ from yarl import URL
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS, MediaLimits
+from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.drivers.base import Sink
@@ -83,13 +84,20 @@ def may_be_asked(address: str) -> bool:
 
 
 async def fetch(
-    url: str, sink: Sink, most: int, private: bool, agent: str, limits: MediaLimits = DEFAULTS.media
+    url: str,
+    sink: Sink,
+    most: int,
+    private: bool,
+    agent: str,
+    limits: MediaLimits = DEFAULTS.media,
+    resolver: AbstractResolver | None = None,
 ) -> Source:
     """Write what ``url`` gives into ``sink``, at most ``most`` bytes.
 
     ``private`` allows addresses of private networks. Raises BadSource, OSError of the sink.
     """
-    connector = aiohttp.TCPConnector(force_close=True) if private else _PublicConnector()
+    names = resolver or Resolver()
+    connector = aiohttp.TCPConnector(resolver=names, force_close=True) if private else _PublicConnector(names)
     headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
     try:
         async with (
@@ -185,8 +193,8 @@ class _Private(OSError):
 class _PublicOnly(AbstractResolver):
     """A resolver that knows public addresses only."""
 
-    def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
+    def __init__(self, resolver: AbstractResolver) -> None:
+        self._resolver = resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -203,8 +211,8 @@ class _PublicOnly(AbstractResolver):
 class _PublicConnector(aiohttp.TCPConnector):
     """Connects to public addresses only."""
 
-    def __init__(self) -> None:
-        super().__init__(resolver=_PublicOnly(), force_close=True)
+    def __init__(self, resolver: AbstractResolver) -> None:
+        super().__init__(resolver=_PublicOnly(resolver), force_close=True)
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout

@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from wxcontroller.core.egress import ProxyKind, parse_proxy
+from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.web.cookies import Jar
@@ -121,7 +122,7 @@ class Transport:
 
             return Tunnels(self._proxy, server=self._server, tls=self._tls, limit=limit, keepalive_timeout=keepalive)
         return aiohttp.TCPConnector(
-            resolver=_Everywhere(self._server) if self._server else aiohttp.ThreadedResolver(),
+            resolver=_Everywhere(self._server) if self._server else Resolver(),
             ssl=self._tls if self._tls is not None else True,
             limit=limit,
             keepalive_timeout=keepalive,
@@ -246,7 +247,7 @@ class _Everywhere(AbstractResolver):
 
     def __init__(self, server: str) -> None:
         self._server = server
-        self._names = aiohttp.ThreadedResolver()
+        self._names = Resolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import os
 import re
+import socket
 import ssl
 
 from aiohttp.client_proto import ResponseHandler
@@ -16,6 +17,7 @@ from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, Pr
 from python_socks.async_.asyncio.v2 import Proxy as SocksProxy
 
 from wxcontroller.core.egress import Proxy, ProxyKind
+from wxcontroller.core.resolver import Resolver
 from wxcontroller.drivers.web.failures import TunnelFailed
 
 _NOT_ALLOWED = 2  # reply of SOCKS5: by its rules (RFC 1928, 6)
@@ -42,12 +44,13 @@ class Tunnels(ProxyConnector):
         )
         self._way = proxy
         self._server = server
+        self._names = Resolver()
         self._tls_to_proxy = (tls or ssl.create_default_context()) if proxy.kind is ProxyKind.HTTPS else None
 
     async def _connect_via_proxy(
         self, host: str, port: int, ssl: ssl.SSLContext | None = None, timeout: float | None = None
     ) -> tuple[asyncio.Transport, ResponseHandler]:
-        attempt = _Attempt(self._way, self._server or host, port, self._tls_to_proxy)
+        attempt = _Attempt(self._way, self._server or host, port, self._tls_to_proxy, self._names)
         try:
             async with asyncio.timeout(timeout):
                 writer = await attempt.open()
@@ -75,14 +78,23 @@ class _Kept(ResponseHandler):
         self._writer = writer
 
 
+class _NotConnected(Exception):
+    """One address of the proxy takes no connection."""
+
+    def __init__(self, problem: OSError) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
 class _Attempt:
     """One try to open a tunnel to ``host`` and ``port``."""
 
-    def __init__(self, proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | None, names: Resolver) -> None:
         self._proxy = proxy
         self._host = host
         self._port = port
         self._tls = tls
+        self._names = names
         self._asked = False
 
     @property
@@ -99,15 +111,24 @@ class _Attempt:
         return _unreachable(self._proxy, "no answer in time")
 
     async def open(self) -> asyncio.StreamWriter:
-        """Raises TunnelFailed. The caller minds the time."""
-        if self._proxy.kind is ProxyKind.SOCKS5:
-            return await self._socks()
-        return await self._connect()
-
-    async def _connect(self) -> asyncio.StreamWriter:
-        proxy = self._proxy
+        """Try each address of the proxy in turn. Raises TunnelFailed. The caller minds the time."""
+        way = self._socks if self._proxy.kind is ProxyKind.SOCKS5 else self._connect
+        problem = OSError("it has no address")
         try:
-            reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=self._tls)
+            found = await self._names.resolve(self._proxy.host, self._proxy.port, socket.AF_UNSPEC)
+        except OSError as error:
+            raise _unreachable(self._proxy, _words(error)) from None
+        for address in found:
+            try:
+                return await way(address["host"])
+            except _NotConnected as error:
+                problem = error.problem
+        raise _unreachable(self._proxy, _words(problem))
+
+    async def _connect(self, address: str) -> asyncio.StreamWriter:
+        proxy, name = self._proxy, self._proxy.host if self._tls else None
+        try:
+            reader, writer = await asyncio.open_connection(address, proxy.port, ssl=self._tls, server_hostname=name)
         except ssl.SSLCertVerificationError:
             raise TunnelFailed(
                 f"the certificate of the proxy {proxy} is not to be trusted",
@@ -116,7 +137,7 @@ class _Attempt:
         except ssl.SSLError:
             raise TunnelFailed(f"the proxy {proxy} speaks no TLS", "see whether it is an http:// one") from None
         except OSError as problem:
-            raise _unreachable(proxy, _words(problem)) from None
+            raise _NotConnected(problem) from None
         self._asked = True
         try:
             writer.write(self._question())
@@ -154,15 +175,15 @@ class _Attempt:
             )
         return _another(self._proxy)
 
-    async def _socks(self) -> asyncio.StreamWriter:
+    async def _socks(self, address: str) -> asyncio.StreamWriter:
         proxy = self._proxy
-        way = SocksProxy(ProxyType.SOCKS5, proxy.host, proxy.port, proxy.user, proxy.password, rdns=True)
+        way = SocksProxy(ProxyType.SOCKS5, address, proxy.port, proxy.user, proxy.password, rdns=True)
         self._asked = True  # one call does it all: an address that is silent shows as the same
         try:
             stream = await way.connect(self._host, self._port, timeout=3600)  # the caller minds the time
         except ProxyConnectionError as problem:
-            reason = problem.__cause__ if isinstance(problem.__cause__, OSError) else problem
-            raise _unreachable(proxy, _words(reason)) from None
+            reason = problem.__cause__ if isinstance(problem.__cause__, OSError) else OSError(str(problem))
+            raise _NotConnected(reason) from None
         except ProxyError as problem:
             raise self._refused_by_socks(problem) from None
         except (OSError, EOFError, ValueError) as problem:

@@ -1,0 +1,97 @@
+"""Name resolution that cannot stall anything else.
+
+``getaddrinfo`` blocks, cannot be cancelled, and waits up to 30 s for a dead DNS server. In asyncio's default executor
+a few such calls leave no thread for disk work. Each consumer (the line to WeChat, webhooks, media URLs) therefore has
+a ``Resolver`` of its own:
+
+- At most ``threads`` lookups run at a time; others wait for one of them, all within ``seconds``.
+- Each lookup has its own daemon thread, not a pool: nothing is kept between lookups (an idle account resolves one
+  name an hour, and there are hundreds of accounts), and neither ``close`` nor the end of the process waits for a
+  thread that hangs.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+# The C library asks a second server after 5 s; a lookup that takes longer than this has found no server at all.
+_SECONDS = 12.0
+_AddressInfo: TypeAlias = tuple[
+    socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+]
+
+
+class Resolver(AbstractResolver):
+    """Resolves names with ``getaddrinfo``, in a bounded number of threads and a bounded time."""
+
+    def __init__(self, threads: int = 2, seconds: float = _SECONDS) -> None:
+        self._seconds = seconds
+        self._turns = asyncio.Semaphore(threads)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of ``host``. Raises socket.gaierror, with EAI_AGAIN when time runs out."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._turns.acquire()
+                found = await self._look_up(host, port, family)
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, f"no DNS server answered in {self._seconds:g} s") from None
+        return [
+            ResolveResult(
+                hostname=host,
+                host=_text_of(address),
+                port=int(address[1]),
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+            if kind in (socket.AF_INET, socket.AF_INET6)
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: a lookup that hangs is left to its thread."""
+
+    def _look_up(
+        self, host: str, port: int, family: socket.AddressFamily
+    ) -> "asyncio.Future[Sequence[_AddressInfo]]":
+        """Start a lookup; its turn ends with its thread, also when nobody waits for the result any more."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Sequence[_AddressInfo]] = loop.create_future()
+
+        def finish(found: Sequence[_AddressInfo], problem: Exception | None) -> None:
+            self._turns.release()
+            if not future.done():
+                if problem is None:
+                    future.set_result(found)
+                else:
+                    future.set_exception(problem)
+
+        def work() -> None:
+            found: Sequence[_AddressInfo] = ()
+            problem: Exception | None = None
+            try:
+                found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            except (OSError, UnicodeError) as error:
+                problem = error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, str(error))
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(finish, found, problem)
+
+        try:
+            threading.Thread(target=work, name="resolver", daemon=True).start()
+        except RuntimeError:  # no more threads for this process (TasksMax)
+            finish((), socket.gaierror(socket.EAI_AGAIN, "no thread to resolve names in"))
+        return future
+
+
+def _text_of(address: tuple[object, ...]) -> str:
+    """Return an address as text, with its scope for a link-local one."""
+    scope = address[3] if len(address) > 3 else 0
+    return f"{address[0]}%{scope}" if scope else str(address[0])
