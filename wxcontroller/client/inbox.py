@@ -95,7 +95,8 @@ class Inbox:
     async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
         facts, error, longest = None, "", self.config.seconds("media_fetch_seconds")
         try:
-            async with self._turns, asyncio.timeout(longest):
+            # The wait for a turn counts: later messages wait behind this one, and for no longer than the limit.
+            async with asyncio.timeout(longest), self._turns:
                 facts = await self._fetched(message, content)
         except TimeoutError:
             error = f"not complete within {longest:g} s"
@@ -110,12 +111,10 @@ class Inbox:
         done(facts)
 
     async def _fetched(self, message: Message, content: Media) -> MediaFacts:
-        directory = self.config.media_dir
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         token = secrets.token_hex(8)
-        part = directory / f".in.{token}"
+        part = self.config.media_dir / f".in.{token}"
         try:
-            with _private(part) as stream:
+            with await asyncio.to_thread(_private, part) as stream:
                 got = await self.driver.fetch(content, stream, self.config.number("media_fetch_max"))
             return await self._kept(message, content, got, part, token)
         finally:
@@ -125,7 +124,7 @@ class Inbox:
         known = replace(unfetched(message), size=got.size, mtime=int(time.time()))
         if got.size == 0:
             return replace(known, path=media.no_content_path())
-        named = _named(content, got, part, token)
+        named = await asyncio.to_thread(_named, content, got, part, token)
         self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
         if 0 < self.config.number("media_keep_bytes") < self.kept.bytes:
             self.too_much.set()
@@ -197,5 +196,6 @@ def sweep(
 
 
 def _private(path: Path) -> BinaryIO:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     return os.fdopen(descriptor, "wb")
