@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.durability.process import Process, processed
+from wxcontroller.client.store.recovery import Known, recover
+from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, items, obj
+
+_VERSIONS_OF_2_0_0 = 3  # of the database
 
 
 def texts(account: Process) -> list[str]:
@@ -92,9 +96,9 @@ def as_of_2_0_0(state: Path, cookies: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         (position,) = db.execute("SELECT value FROM driver WHERE name = 'position'").fetchone()
         seen = [one for (one,) in db.execute("SELECT id FROM seen ORDER BY number")]
-        for table in ("driver", "seen", "identities"):
-            db.execute(f"DROP TABLE {table}")
-        db.execute("PRAGMA user_version = 3")
+    recover(path, SCHEMA[:_VERSIONS_OF_2_0_0], Known())  # without the tables and columns of today
+    for aside in state.glob("*.damaged-*"):
+        aside.unlink()
     session: JsonObject = json.loads(cookies.read_bytes())
     keys = json.loads(position)
     session["session"] = {**obj(session["session"]), "sync_key": keys["sync_key"], "check_key": keys["check_key"]}
