@@ -1,0 +1,166 @@
+"""apt install over 2.0.0 with a running account, reports that wait and sends that are queued; and the way back."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.host import Host
+
+pytestmark = pytest.mark.system
+ROOT = Path(__file__).parents[2]
+V2_0_0 = "429b593da3e9f9b990259c566c052b578541631a"
+NAME = "veteran"
+MOVER = "mover"
+BUNDLE, KEY = "/root/mover.wx", "/root/key"
+
+
+@pytest.fixture(scope="module")
+def old_debs() -> list[Path]:
+    """The packages of 2.0.0, built once from the project's history."""
+    place = ROOT / ".cache" / "2.0.0"
+    if not list(place.glob("*.deb")):
+        known = subprocess.run(["git", "cat-file", "-e", V2_0_0], cwd=ROOT, check=False, stderr=subprocess.DEVNULL)
+        if known.returncode:
+            pytest.skip("the history of 2.0.0 is not here")
+        tree = place.with_name("2.0.0-tree")
+        subprocess.run(["git", "clone", "-q", "--no-checkout", ROOT, tree], check=True)
+        subprocess.run(["git", "-C", tree, "checkout", "-q", V2_0_0], check=True)
+        subprocess.run(["tests/system/build-debs", place], cwd=tree, check=True, stdin=subprocess.DEVNULL)
+        subprocess.run(["rm", "-rf", tree], check=True)
+    return sorted(place.glob("*.deb"), key=lambda path: path.name.startswith("wxcontroller-sandbox"))
+
+
+@dataclass
+class World:
+    host: Host
+    caller: Caller
+    phone: Phone
+    hook: Webhook
+    uin: str
+    status: dict[str, int] = field(default_factory=dict)  # by content; 503 for others while "" is 503
+
+    def send(self, text: str, key: str) -> Json:
+        form = urlencode({"client": NAME, "id": "filehelper", "content": text, "async": "1"}).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Idempotency-Key": key}
+        address = f"{CONTROLLER}/openwx/send_friend_message"
+        return json.loads(self.host.http("POST", address, body=form, headers=headers, timeout=60)[2])
+
+    def restart(self, send_interval: str) -> None:
+        """Restart the account with another pause between sends."""
+        status, answer = self.caller.v1("PATCH", f"/accounts/{NAME}/options", {"send_interval": send_interval})
+        assert status == 200, answer
+        self.host.run("systemctl", "restart", f"wxclient@{NAME}")
+        self.caller.until_state(NAME, "running")
+
+    def deliveries(self) -> Json:
+        return self.caller.v1("GET", f"/accounts/{NAME}/deliveries?state=pending,dead")[1]
+
+    def contents(self) -> list[str]:
+        """Contents of received messages as the webhook took them."""
+        return [one["content"] for one in self.hook.reports if one["post_type"] == "receive_message"]
+
+    def sent(self) -> list[str]:
+        return [one["text"] for one in self.phone.sent(self.uin, 0, 0.1)]
+
+
+@pytest.fixture(scope="module")
+def world(bare_host: Host, old_debs: list[Path]) -> Iterator[World]:
+    """2.0.0, with an account that has all there is to carry over."""
+    bare_host.install(*old_debs)
+    use_sandbox(bare_host)
+    caller, phone = Caller(bare_host), Phone(bare_host)
+    uin = phone.account("老用户")
+    with Webhook(bare_host) as hook:
+        one = World(bare_host, caller, phone, hook, uin)
+        hook.answer = lambda report: one.status.get(str(report.get("content")), one.status.get("", 200))
+        log_in(caller, phone, NAME, uin, post_api=hook.address, send_interval="0.1")
+        yield one
+
+
+def test_an_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: World, debs: list[Path]) -> None:
+    host, caller, phone = world.host, world.caller, world.phone
+    friend = phone.friend(world.uin)
+    answer = world.send("sent before", "key-1")
+    until(lambda: "sent before" in world.sent(), 20, "the first send")
+    until(lambda: not world.deliveries()["pending"], 20, "all reports")
+    world.status.update({"a dead letter": 410, "": 503})
+    world.status[""] = 200
+    phone.write(world.uin, friend, "a dead letter")
+    until(lambda: world.deliveries()["dead"] == 1, 20, "the dead letter")
+    world.status[""] = 503
+    for number in range(5):
+        phone.write(world.uin, friend, f"waits {number}")
+    until(lambda: world.deliveries()["pending"] >= 5, 20, "reports that wait")
+    world.restart("60")
+    for number in range(4):
+        assert world.send(f"queued {number}", f"queued-{number}")["code"] == 0
+    until(lambda: "queued 0" in world.sent(), 20, "the first of the queue")
+    ids = {one["id"]: one["attempts"] for one in world.deliveries()["deliveries"]}
+    mover = phone.account("搬家")
+    log_in(caller, phone, MOVER, mover, post_api=f"{world.hook.address}?of=mover")
+    phone.write(mover, phone.friend(mover), "packed")
+    until(lambda: caller.v1("GET", f"/accounts/{MOVER}/deliveries")[1]["pending"], 20, "a report to pack")
+    host.write(KEY, b"a passphrase\n", 0o600)
+    host.run("wxctl", "export", MOVER, BUNDLE, "--stop", "--passphrase-file", KEY)
+    host.run("wxctl", "remove", MOVER, "--yes")
+
+    host.install(*debs)
+    # The running account is untouched, and answers through the new controller.
+    assert caller.account(NAME)["client"]["version"] == "2.0.0"
+    assert caller.state(NAME) == "running"
+    assert caller.openwx("get_user_info", client=NAME)["name"] == "老用户"
+    assert world.deliveries()["pending"] >= 5
+
+    world.restart("0.1")
+    assert caller.account(NAME)["client"]["version"] == "2.1.0"
+    found = {one["id"]: one["attempts"] for one in world.deliveries()["deliveries"]}
+    assert ids.keys() <= found.keys()
+    assert all(found[one] >= attempts for one, attempts in ids.items())
+    # Queued sends go out once, under their keys; a key that was used before has its old answer. (The sandbox was
+    # upgraded, too, and forgot what had been sent until then.)
+    until(lambda: "queued 3" in world.sent(), 20, "the queue")
+    assert world.send("sent before", "key-1") == answer
+    assert world.send("queued 3", "queued-3")["code"] == 0
+    assert world.sent() == [f"queued {number}" for number in range(1, 4)]
+    world.status.clear()
+    assert caller.v1("POST", f"/accounts/{NAME}/deliveries/replay", {"state": "dead"})[1]["replayed"] == 1
+    until(lambda: not world.deliveries()["pending"], 30, "everything is delivered")
+    assert sorted(world.contents()) == ["a dead letter", *(f"waits {number}" for number in range(5))]
+    assert world.sent() == [f"queued {number}" for number in range(1, 4)]
+    names = host.text("ls", "-A", f"/var/lib/private/wxclient/{NAME}").split()
+    assert {"identities.json.2.0.0", f"mojo_weixin_cookie_{NAME}.dat.2.0.0"} <= set(names)
+    assert "identities.json" not in names
+
+
+def test_an_archive_that_2_0_0_exported_is_imported(world: World) -> None:
+    host, caller = world.host, world.caller
+    codes = len(world.phone.call("GET", "/logins"))
+    host.run("wxctl", "import", BUNDLE, "--passphrase-file", KEY)
+    host.run("wxctl", "start", MOVER, "--timeout", "60")
+    assert len(world.phone.call("GET", "/logins")) == codes  # nobody had to scan
+    until(lambda: "packed" in world.contents(), 20, "the packed report")
+    assert world.contents().count("packed") == 1
+    caller.openwx("stop_client", client=MOVER)
+
+
+def test_back_to_2_0_0_as_documented_nothing_is_lost_or_delivered_twice(world: World, old_debs: list[Path]) -> None:
+    host, caller, phone = world.host, world.caller, world.phone
+    friend = phone.friend(world.uin)
+    before = len(world.contents())
+    phone.write(world.uin, friend, "under 2.1.0")
+    until(lambda: "under 2.1.0" in world.contents(), 20, "a message")
+    host.run("systemctl", "stop", "wxclient.target")
+    phone.write(world.uin, friend, "in between")
+    host.run("sh", "-c", 'for f in /var/lib/private/wxclient/*/*.2.0.0; do mv "$f" "${f%.2.0.0}"; done')
+    host.text("apt-get", "-qy", "--allow-downgrades", "install", *(f"/root/debs/{deb.name}" for deb in old_debs))
+    host.run("systemctl", "start", "wxclient.target", f"wxclient@{NAME}")
+    caller.until_state(NAME, "running")
+    assert caller.account(NAME)["client"]["version"] == "2.0.0"
+    until(lambda: "in between" in world.contents(), 20, "what came meanwhile")
+    assert world.contents()[before:] == ["under 2.1.0", "in between"]
