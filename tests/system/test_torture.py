@@ -13,7 +13,8 @@ def test_no_message_is_lost_whatever_breaks(host: Host) -> None:
     play = Play(host, messages=150, seed=3, rate=6, pause=0.5, patience=120, say=lines.append)
     verdict = play.run(least=len(MISCHIEF))
     print("\n".join(lines))
-    assert verdict.sent == 150
+    assert verdict.sent >= 150
+    assert "0 with a backlog" not in lines[-1], "no power cut proved anything"
     assert verdict.good, lines
 
 

@@ -14,13 +14,20 @@ def main() -> int:
     parser.add_argument("--accounts", type=int, default=3)
     parser.add_argument("--rate", type=float, default=20.0, help="messages a second")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--resend", action="store_true", help="let WeChat send again what was acknowledged")
     given = parser.parse_args()
     print(f"seed {given.seed}: {given.messages} messages to {given.accounts} accounts", flush=True)
     begun = time.monotonic()
     with Host.up("wx-torture") as host:
         host.install(*debs())
         play = Play(
-            host, given.messages, given.accounts, given.seed, given.rate, say=lambda words: print(words, flush=True)
+            host,
+            given.messages,
+            given.accounts,
+            given.seed,
+            given.rate,
+            resend=given.resend,
+            say=lambda words: print(words, flush=True),
         )
         verdict = play.run()
         if not verdict.good:

@@ -28,7 +28,10 @@ _OPTIONS = {"webhook_retry_first": "0.5", "webhook_retry_longest": "2", "webhook
 
 @dataclass
 class Play:
-    """A run of ``messages`` over ``accounts``; ``say`` tells how it goes on."""
+    """A run of ``messages`` over ``accounts``; ``say`` tells how it goes on.
+
+    ``resend``: WeChat gives an old SyncKey again what was acknowledged already. Without, only the account has it.
+    """
 
     host: Host
     messages: int
@@ -37,9 +40,11 @@ class Play:
     rate: float = 20.0  # messages a second
     pause: float = 1.0
     patience: float = 300.0
+    resend: bool = False
     say: Callable[[str], None] = print
     ledger: Ledger = field(default_factory=Ledger)
     _ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, mischief: Sequence[str] = tuple(MISCHIEF), least: int = 0) -> Verdict:
         """Play until all messages were sent and ``least`` things were broken, put everything right, and judge."""
@@ -64,7 +69,8 @@ class Play:
             verdict = self.ledger.verdict()
             self.say(str(verdict))
             self.say(", ".join(f"{name} {number}" for name, number in sorted(stage.done.items())))
-            self.say(f"{sum(disk.cuts for disk in stage.disks.values())} disks were cut off")
+            cuts = sum(disk.cuts for disk in stage.disks.values())
+            self.say(f"{cuts} disks were cut off, {stage.backlogs} with a backlog that WeChat had been told of")
         return verdict
 
     @contextlib.contextmanager
@@ -79,26 +85,39 @@ class Play:
             for account, disk in disks.items():
                 disk.make()
                 stack.callback(disk.destroy)
-                uin = phone.account(account)
+                uin = phone.account(account, resend=self.resend)
                 log_in(caller, phone, account, uin, post_api=receiver.address, **_OPTIONS)
                 self._ends[account] = (uin, phone.friend(uin))
             stack.callback(lambda: [host.run("systemctl", "stop", f"wxclient@{one}") for one in disks])
-            yield Stage(host, caller, phone, receiver, disks, chance, self.pause)
+            yield Stage(
+                host, caller, phone, receiver, disks, chance, self._write, self._acknowledged, pause=self.pause
+            )
+
+    def _write(self, account: str) -> str:
+        """Be the far end: write one message, from any thread. Returns its id, "" when WeChat is down."""
+        uin, friend = self._ends[account]
+        with self._writing:  # the books have the order in which WeChat has them
+            try:
+                message = Phone(self.host).write(uin, friend, f"{account} {len(self.ledger.sent[account])}")
+            except (OSError, AssertionError):
+                return ""
+            self.ledger.send(account, message)
+        return message
+
+    def _acknowledged(self, account: str) -> int:
+        try:
+            sessions = Phone(self.host).world(self._ends[account][0])["sessions"]
+        except (OSError, AssertionError):
+            return 0
+        return int(sessions[0]["acknowledged"]) if sessions else 0
 
     def _send(self, chance: random.Random) -> None:
-        """Be the far end: write, as WeChat lets one."""
-        phone, told = Phone(self.host), time.monotonic()
+        """Write all the messages, as WeChat lets one."""
+        told = time.monotonic()
         for number in range(self.messages):
             account = chance.choice(list(self._ends))
-            uin, friend = self._ends[account]
-            while True:
-                try:
-                    message = phone.write(uin, friend, f"{account} {number}")
-                except (OSError, AssertionError):
-                    time.sleep(0.1)  # WeChat is down: nothing was sent
-                    continue
-                break
-            self.ledger.send(account, message)
+            while not self._write(account):
+                time.sleep(0.1)
             time.sleep(chance.expovariate(self.rate))
             if time.monotonic() - told > 30:
                 told = time.monotonic()

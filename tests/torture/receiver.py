@@ -1,6 +1,8 @@
 """A webhook that can be taken away, be rude, or never answer, and that keeps books of what it took."""
 
+import contextlib
 import json
+import socket
 import sys
 import threading
 import time
@@ -25,6 +27,26 @@ class Mood(StrEnum):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._lines: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: object, client_address: object) -> None:
+        assert isinstance(request, socket.socket)
+        self._lines.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: object) -> None:
+        assert isinstance(request, socket.socket)
+        self._lines.discard(request)
+        super().shutdown_request(request)
+
+    def break_off(self) -> None:
+        """Close the connections that callers keep: a receiver that is gone takes nothing on them either."""
+        for line in tuple(self._lines):
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of callers that were killed: that is what the run is for."""
@@ -85,6 +107,7 @@ class Receiver:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+            self._server.break_off()
             self._server = None
 
     def take(self, path: str, delivery: str, report: dict[str, object]) -> int:

@@ -183,6 +183,7 @@ async def account_details(request: web.Request) -> web.Response:
                 "initialised": session.initialised,
                 "polling": session.polls > 0,
                 "undelivered": session.head - session.issued,
+                "acknowledged": session.acknowledged,
             }
         ]
     )

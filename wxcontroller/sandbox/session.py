@@ -83,6 +83,7 @@ class Session:
         self.first = 1  # position of queue[0]
         self.restored = -1  # head when read from a state file; what came after may be lost to us, not to the client
         self.issued = 0  # position that the last SyncKey we gave out stands for
+        self.acknowledged = 0  # highest position of a key that came back
         self.serial = 0
         self.check_key = ""
         self.bell = Bell()
@@ -182,6 +183,7 @@ class Session:
     def acknowledge(self, position: int, kept: int = KEPT) -> None:
         """Forget events up to ``position`` but for the last ``kept``. A SyncKey that comes back proves that its
         events arrived."""
+        self.acknowledged = max(self.acknowledged, position)
         while self.first <= position - kept:
             self.queue.popleft()
             self.first += 1

@@ -132,6 +132,7 @@ def _session_out(session: Session) -> JsonObject:
         "base": session.base,
         "first": session.first,
         "issued": session.issued,
+        "acknowledged": session.acknowledged,
         "serial": session.serial,
         "check_key": session.check_key,
         "sends": dict(session.sends),
@@ -152,6 +153,7 @@ def _session_in(account: Account, kept: JsonObject) -> Session:
     session.base = integer(kept["base"])
     session.first = integer(kept["first"])
     session.issued = integer(kept["issued"])
+    session.acknowledged = integer(kept.get("acknowledged"))
     session.serial = integer(kept["serial"])
     session.check_key = text(kept["check_key"])
     session.sends = {key: text(value) for key, value in obj(kept["sends"]).items()}

@@ -161,10 +161,12 @@ async def test_without_resend_what_was_acknowledged_is_gone(online: Browser, ack
     await receive(online, "one")
     assert contents(await online.sync()) == ["one"]
     assert contents(await online.sync(old)) == ["one"], "no later key has come back yet"
+    assert (await online.api("GET", f"/accounts/{UIN}"))["sessions"][0]["acknowledged"] == 0
     if acknowledge == "sync":
         assert contents(await online.sync()) == []
     else:
         assert await online.check() == ("0", "0")
+    assert (await online.api("GET", f"/accounts/{UIN}"))["sessions"][0]["acknowledged"] == 1
     await receive(online, "two")
     assert await online.check() == ("0", "2")
     for _ in range(2):
