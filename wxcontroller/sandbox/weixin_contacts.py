@@ -43,6 +43,12 @@ async def webwxstatusnotify(call: Call) -> web.Response:
     return answer({**payloads.base(), "MsgID": str(msg_id)})
 
 
+async def webwxstatreport(call: Call) -> web.Response:
+    """Take the statistics that the page sends, whatever they say (5.18)."""
+    call.session()
+    return answer(payloads.base())
+
+
 async def webwxgetcontact(call: Call) -> web.Response:
     """Give one page of the address book (5.3)."""
     account, session = call.session()
@@ -134,6 +140,7 @@ ENDPOINTS = (
     Endpoint(
         "webwxstatusnotify", _BASE, webwxstatusnotify, lambda ret: answer({**payloads.base(ret), "MsgID": ""}), _POST
     ),
+    Endpoint("webwxstatreport", _BASE, webwxstatreport, lambda ret: answer(payloads.base(ret)), _POST),
     Endpoint(
         "webwxgetcontact", _BASE, webwxgetcontact, getcontact_refusal, frozenset({HTTPMethod.GET, HTTPMethod.POST})
     ),

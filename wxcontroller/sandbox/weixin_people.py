@@ -227,9 +227,12 @@ async def webwxverifyuser(call: Call) -> web.Response:
             account.bell.ring()
             call.sandbox.touch()
         case 3:
-            stranger = account.strangers.get(ticket)
-            if stranger is None or session.wxid(who) != stranger.alias_id:
+            alias_id = session.wxid(who)
+            stranger = next((one for one in account.strangers.values() if one.alias_id == alias_id), None)
+            if stranger is None or ticket not in ("", stranger.ticket):
                 raise Refused(TICKET, "Value and VerifyUserTicket are not those of a friend request")
+            if not ticket:  # itchat never sends it
+                call.breach(TICKET, "VerifyUserTicket is missing")
             society.accept(call.sandbox, account, stranger)
         case _:
             raise Refused(PARAMETER, "Opcode is neither 2 nor 3")

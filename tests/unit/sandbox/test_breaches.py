@@ -198,6 +198,13 @@ def _verify(**changed: Json) -> Callable[[Browser, Uploader], Awaitable[Json]]:
     return do
 
 
+async def _accept(browser: Browser, uploader: Uploader) -> Json:
+    await browser.api("POST", f"/accounts/{UIN}/receive", {"kind": "friend_request", "from": "新朋友", "text": "hi"})
+    [message] = (await browser.sync())["AddMsgList"]
+    users = [{"Value": message["RecommendInfo"]["UserName"], "VerifyUserTicket": ""}]
+    return await _verify(Opcode=3, VerifyUserList=users)(browser, uploader)
+
+
 def _check_upload(**changed: Json) -> Callable[[Browser, Uploader], Awaitable[Json]]:
     async def do(_: Browser, uploader: Uploader) -> Json:
         return await uploader.check(b"some text", "a.txt", **changed)
@@ -261,6 +268,7 @@ BREACHES = (
         "VerifyUserListSize is not the length of VerifyUserList",
     ),
     Breach("skey in the body", _verify(skey=""), "skey in the body is missing", 1101),
+    Breach("accept without ticket", _accept, "VerifyUserTicket is missing", -14),
     Breach("pass_ticket in a part", _upload(pass_ticket="x"), "part pass_ticket is wrong"),
     Breach("mediatype", _upload(mediatype="audio"), "part mediatype is none of pic, video and doc"),
     Breach("no MP4", _upload(mediatype="video"), "mediatype is video, and the file is no MP4"),

@@ -82,6 +82,11 @@ async def test_a_member_who_is_a_friend_has_the_friends_username(online: Browser
     assert inside - friends - {online.me}
 
 
+async def test_statistics_are_taken(online: Browser) -> None:
+    body = {"BaseRequest": online.base(), "Count": 1, "List": [{"Text": "{}", "Type": 1}]}
+    assert (await online.post("webwxstatreport", body, query="fun=new"))["BaseResponse"]["Ret"] == 0
+
+
 async def test_more_than_fifty(online: Browser) -> None:
     assert (await online.batch(*["filehelper"] * 50))["BaseResponse"]["Ret"] == 0
     refused = await online.batch(*["filehelper"] * 51)

@@ -247,7 +247,7 @@ async def test_accepting_brings_a_friend_under_another_name(online: Browser) -> 
         "POST", f"/accounts/{UIN}/receive", {"kind": "friend_request", "from": "新朋友", "text": "hi"}
     )
     info = (await online.sync())["AddMsgList"][0]["RecommendInfo"]
-    assert await verify(online, 3, info["UserName"], "") == -14
+    assert await verify(online, 3, info["UserName"], "v2_other@stranger") == -14
     assert await verify(online, 3, online.me, info["Ticket"]) == -14
     assert await verify(online, 3, info["UserName"], info["Ticket"]) == 0
     news = await online.sync()
