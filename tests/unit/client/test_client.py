@@ -233,7 +233,7 @@ async def test_a_receiver_that_is_down_gets_the_reports_later_in_order(start: St
 
 
 async def test_what_was_not_delivered_at_the_end_is_delivered_by_the_next_run(start: Start, webhook: Webhook) -> None:
-    webhook.statuses = [500] * 1000
+    webhook.statuses = [503] * 1000
     client = start(**{POST_API: webhook.address})
     client.driver.play([*logged_in(), message("kept")])
     await client.until_state("running")

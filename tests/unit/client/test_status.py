@@ -77,6 +77,7 @@ async def test_an_account_at_rest(start: Start) -> None:
     assert told["reports"] == {
         "to": None,
         "waiting": 0,
+        "retrying": 0,
         "oldest_since": None,
         "last_error": "",
         "delivered": 0,

@@ -55,6 +55,7 @@ class Delivery:
         self._answered = answered
         self._vitals = vitals or Vitals()
         self._lanes = Lanes(policy)
+        self._name = ""  # of the log that the next two are of
         self._queue: deque[Entry] = deque()
         # Cursor: all of the queue up to here was dealt with. That it is on disk as such comes later.
         self._done = Selection((State.PENDING,), queue=True)
@@ -127,6 +128,10 @@ class Delivery:
             self._again.clear()
             self._queue.clear()
             self._lanes.resume()
+        if self._log.counts.name != self._name:  # it is known now, or a damaged log was replaced
+            self._name = self._log.counts.name
+            self._queue.clear()
+            self._lanes.retry_due(0.0)
         if self._from_start and await self._log.settled(self._policy.longest):
             self._done, self._from_start = replace(self._done, log="", after=0), False
         if self._lanes.is_paused(time.monotonic()):
@@ -164,9 +169,6 @@ class Delivery:
 
     async def _head(self) -> Entry | None:
         """Return the first report of the queue."""
-        name = self._log.counts.name
-        if self._queue and name and self._queue[0].log != name:
-            self._queue.clear()  # the log was replaced
         if not self._queue:
             self._queue.extend(await self._log.shown(self._done, _AT_ONCE, LIGHT_BYTES))
         return self._queue[0] if self._queue else None
