@@ -137,10 +137,19 @@ def test_deliveries_alerts_and_doctor_are_chinese(chinese: Wxctl, server: Contro
     }
     found = chinese("deliveries", "list", "alice")
     assert found.stdout.splitlines()[0] == "alice → 不发送（没有 post_api）：0 条等待，1 条死信，0 条丢失"
-    assert found.stdout.splitlines()[1].split() == ["ID", "时间", "类型", "状态", "次数", "下次", "最近的错误"]
+    assert found.stdout.splitlines()[1].split() == [
+        "ID",
+        "时间",
+        "类型",
+        "状态",
+        "通道",
+        "次数",
+        "下次",
+        "最近的错误",
+    ]
     assert "死信" in found.stdout.splitlines()[2]
-    assert chinese("deliveries", "list").stdout.split()[:7] == [
-        *("帐号", "等待", "死信", "丢失", "最早的", "发往", "最近的错误")
+    assert chinese("deliveries", "list").stdout.split()[:8] == [
+        *("帐号", "等待", "死信", "丢失", "重试中", "最早的", "发往", "最近的错误")
     ]
     server.alerts = [{"channels": {"mail": {"waiting": 0, "last": None}}, "problems": []}]
     assert chinese("alert", "status").stdout == "mail: 还没有发送过\n"

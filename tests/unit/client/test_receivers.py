@@ -1,10 +1,12 @@
-"""Receivers over TLS with an authority of their own, and logs that are replaced or damaged under the delivery."""
+"""What an attempt comes to; receivers over TLS with an authority of their own; logs that are replaced or damaged."""
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
 import sqlite3
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +21,11 @@ from cryptography.x509.oid import NameOID
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import at_rest, until
+from wxcontroller.client.deliveries.lanes import Outcome, Policy
+from wxcontroller.client.deliveries.receivers import Poster, Receiver
+from wxcontroller.client.store import events, sends
 from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.openwx.replies import to_bytes
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -136,3 +142,109 @@ async def test_an_entry_that_is_damaged_is_a_dead_letter_and_holds_nothing_up(st
     await webhook.messages(1)
     found = await until(again, pending=0, dead=4)
     assert {obj(one)["last_error"] for one in items(found["deliveries"])} == {"its entry in the event log is damaged"}
+
+
+async def test_a_log_of_2_0_0_is_delivered(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.stop()
+    path = client.paths.state("alice") / "events.db"
+    for file in path.parent.glob("events.db*"):
+        file.unlink()
+    old = (*events.SCHEMA, sends.SENDS, events.REPLAYED)
+    with closing(sqlite3.connect(path)) as db, db:
+        for statements in old:
+            db.executescript(statements)
+        db.execute(f"PRAGMA user_version={len(old)}")
+        for state, attempts in (("pending", 9), ("dead", 3), ("pending", 0)):
+            body = to_bytes({"post_type": "receive_message", "content": f"{state} {attempts}"})
+            db.execute(
+                "INSERT INTO events (stamp, time, type, body, size, state, attempts, next_at) "
+                "VALUES (1, 4102444800, 'friend_message', ?, ?, ?, ?, 4102444800)",
+                (body, len(body), state, attempts),
+            )
+    webhook.reports.clear()
+    again = start(**{POST_API: webhook.address})
+    assert [one["content"] for one in await webhook.messages(2)] == ["pending 9", "pending 0"]
+    await until(again, pending=0, dead=1)
+
+
+LARGE = bytes(30_000_000)  # more than sockets take in without a reader
+
+
+@pytest.mark.parametrize(
+    ("reads", "answer", "body", "outcome"),
+    [
+        (True, b"", b"{}", Outcome.FAILED),  # it closes
+        (True, b"", LARGE, Outcome.FAILED),
+        (True, None, b"{}", Outcome.FAILED),  # it never answers
+        (True, b"SSH-2.0-OpenSSH\r\n", b"{}", Outcome.FAILED),
+        (False, b"", LARGE, Outcome.CUT_OFF),
+        (False, None, LARGE, Outcome.CUT_OFF),
+        (False, b"HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n", LARGE, Outcome.FAILED),  # before it has read all
+        (True, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", LARGE, Outcome.ACCEPTED),
+        (True, b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", b"{}", Outcome.UNREACHED),
+    ],
+)
+async def test_what_an_attempt_comes_to(reads: bool, answer: bytes | None, body: bytes, outcome: Outcome) -> None:
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            if reads:
+                await reader.readexactly(len(body))
+            if answer is None or not reads:
+                writer.write(answer or b"")
+                await (over.wait() if answer is None or answer else asyncio.sleep(0))
+            else:
+                writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/in"
+    async with Poster(Receiver(address, "test"), Policy(timeout=1.0)) as poster:
+        result = await poster.post(body, {})
+        over.set()
+        server.close()
+        assert result.outcome is outcome, result
+        if not answer:
+            assert (await poster.post(body, {})).outcome is Outcome.UNREACHED  # nobody listens any more
+
+
+async def test_a_large_report_leaves_the_event_loop_to_others(start: Start, tmp_path: Path) -> None:
+    """A picture of 10 MiB, and two secrets that sign it."""
+    delivered = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while head := (await reader.readuntil(b"\r\n\r\n")).lower():
+                left = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+                if left > 10 << 20:
+                    delivered.set()
+                while left:
+                    left -= len(await reader.read(min(left, 1 << 16)))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/in"
+    client = start(**{POST_API: address}, WXCLIENT_WEBHOOK_SECRET="one two")
+    await client.login()
+    await until(client, pending=0)
+    file = tmp_path / "picture"
+    file.write_bytes(bytes(range(256)) * (40 << 10))
+    body = to_bytes({"post_type": "receive_message", "content": "picture", "media_data": ""})
+    longest = 0.0
+    with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db, db:
+        db.execute(
+            "INSERT INTO events (stamp, time, type, body, size, media, state) "
+            "VALUES (1, 4102444800, 'friend_message', ?, ?, ?, 'pending')",
+            (body, len(body), str(file)),
+        )
+    client.driver.play([message("makes the account look")])
+    async with asyncio.timeout(20):
+        while not delivered.is_set():
+            began = time.thread_time()  # the loop's own: a busy machine does not matter
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.thread_time() - began)
+    server.close()
+    assert longest < 0.03
