@@ -7,10 +7,13 @@ import json
 import tempfile
 from pathlib import Path
 
+from yarl import URL
+
 from tests.fuzz.corpus import recorded
 from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
 from tests.unit.drivers.kit import Store
 from wxcontroller.client.config import read_config
+from wxcontroller.client.deliveries import receivers
 from wxcontroller.client.heartbeat import command_of
 from wxcontroller.client.mediabook import MediaBook
 from wxcontroller.client.roster import Roster
@@ -18,9 +21,10 @@ from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.pacing import Pacing
 from wxcontroller.client.sends.replies import Replies, Reply, reply_of
 from wxcontroller.client.store.events import Entry, State
+from wxcontroller.core.account import redacted
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.jsontypes import obj, one_line
 from wxcontroller.core.model import Contact
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx import media
@@ -40,6 +44,17 @@ def _command(data: bytes) -> None:
         assert (command.scheme, command.host, command.port, command.user) == ("http", "127.0.0.1", 3000, None)
         assert command.raw_path.startswith("/openwx/")
         assert not set(command.raw_path_qs) & set(" \r\n")
+
+
+def _moved(data: bytes) -> None:
+    location, pause = texts(data, 2)
+    moved = receivers._moved_to(URL("https://bots.example/in?key=k"), location)
+    if moved is not None:
+        assert moved.scheme in ("http", "https")
+        assert moved.raw_host
+        fit(one_line(redacted(str(moved))))
+    seconds = receivers._retry_after(pause)
+    assert seconds is None or 0 <= seconds < 1e12
 
 
 _LOOP = asyncio.new_event_loop()
@@ -157,6 +172,21 @@ TARGETS = (
         (f"{_CLIENT}.heartbeat",),
         (),
         weight=2,
+    ),
+    Target(
+        "redirects and pauses of webhooks",
+        WEBHOOK,
+        _moved,
+        (
+            joined("/new?a=b", "120"),
+            joined("http://u:p@127.0.0.1:8080/in", "Wed, 21 Oct 2099 07:28:00 GMT"),
+            joined("//[::1]/x", "Sunday, 06-Nov-94 08:49:37 GMT"),
+        ),
+        (f"{_CLIENT}.deliveries.receivers",),
+        (),
+        tokens=(b"http://", b"//", b" GMT", b"Oct", b"-0000"),
+        weight=1,
+        longest=1 << 13,
     ),
     Target(
         "replies of webhooks",

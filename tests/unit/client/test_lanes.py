@@ -11,7 +11,7 @@ FAILED, UNREACHED = Result(Outcome.FAILED, 500), Result(Outcome.UNREACHED)
 
 
 def queue(report: str, kind: str = "receive_message") -> Attempt:
-    return Attempt(report, Lane.QUEUE, kind)
+    return Attempt(report, Lane.QUEUE, kind, 7)
 
 
 def after(lanes: Lanes, attempt: Attempt, result: Result, now: float = 0.0) -> Decision:

@@ -364,3 +364,14 @@ async def test_a_redirect_that_loses_the_body_is_a_failure_that_names_the_addres
     told = f"it answers {status}; set post_api to http://127.0.0.1:{bot.port}/new?key=…, where it has moved"
     assert {obj(one)["last_error"] for one in items(found["deliveries"]) if obj(one)["attempts"]} == {told}
     assert found["pending"] == len(items(found["deliveries"]))
+
+
+async def test_a_redirect_of_odd_bytes_is_noted_too(bot: Bot, start: Start) -> None:
+    """They come out of the library as what no text on disk may have."""
+    bot.behave = lambda one: b"HTTP/1.1 301 X\r\nLocation: /\xcd\xff\r\nContent-Length: 0\r\n\r\n"
+    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="60")
+    await client.login()
+    await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))
+    number = len({one.headers["x-wx-delivery"] for one in bot.came})
+    found = await until(client, retrying=number, pending=number)
+    assert "it answers 301" in str(obj(items(found["deliveries"])[0])["last_error"])

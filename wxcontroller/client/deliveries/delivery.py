@@ -25,6 +25,7 @@ from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.jsontypes import one_line
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
@@ -244,7 +245,8 @@ class Delivery:
 
     def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:
         """Note what became of a report: in the log, for the status, and in the journal."""
-        error, status = result.error or f"it answers {result.status}", result.status
+        # What it says may have parts of an answer's headers in it.
+        error, status = one_line(result.error), result.status
         next_at = time.time() + decision.pause
         match decision.verdict:
             case Verdict.DELIVERED:

@@ -105,7 +105,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A report that was posted: its ``kind`` (post_type and event), and the ``retries`` it had in the retry lane."""
+    """A report that was posted. ``kind`` is its post_type and event, ``retries`` the attempts in its lane before."""
 
     id: str
     lane: Lane
@@ -208,7 +208,7 @@ class Lanes:
                 return Decision(Verdict.AGAIN, self.policy.quick_retries[self._head.errors - 1])
         self.asides.add(attempt.kind)
         backoff = Backoff(self.policy.first, self.policy.longest)
-        backoff.tries = attempt.retries
+        backoff.tries = attempt.retries if attempt.lane is Lane.RETRY else 0
         return Decision(Verdict.ASIDE, backoff.next())
 
     def _pause(self, retry_after: float | None) -> float:

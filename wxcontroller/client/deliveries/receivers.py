@@ -132,9 +132,10 @@ class Poster:
                         if status not in _MOVED or not location:
                             limit.reschedule(None)  # what an answer says has a limit of its own
                             return await self._result(url, answer)
-                        url, hops = url.join(URL(location)), hops + 1
-                    if url.scheme not in ("http", "https") or not url.raw_host:
+                        moved = _moved_to(url, location)
+                    if moved is None:
                         return Result(Outcome.FAILED, status, "it redirects to something that is no address")
+                    url, hops = moved, hops + 1
             return Result(Outcome.FAILED, status, "it redirects round and round")
         except NotATarget as problem:
             # Of a redirect the receiver's answer is at fault; of the address itself nothing can be posted.
@@ -177,7 +178,8 @@ class Poster:
         if status in _OVERLOADED:
             pause = _retry_after(answer.headers.get("Retry-After", ""))
             return Result(Outcome.UNREACHED, status, f"it answers {status}", pause)
-        if status in _MOVED_WITHOUT_BODY and (where := _moved_to(url, answer.headers.get("Location", ""))):
+        if status in _MOVED_WITHOUT_BODY and (moved := _moved_to(url, answer.headers.get("Location", ""))):
+            where = redacted(str(moved))
             return Result(Outcome.FAILED, status, f"it answers {status}; set post_api to {where}, where it has moved")
         return Result(Outcome.FAILED, status, f"it answers {status}")
 
@@ -227,9 +229,10 @@ def _retry_after(value: str) -> float | None:
         return None
 
 
-def _moved_to(url: URL, location: str) -> str:
-    """Return where a redirect leads, without secrets; "" when that can't be told."""
+def _moved_to(url: URL, location: str) -> URL | None:
+    """Return where a redirect leads, None when that is no address of the web."""
     try:
-        return redacted(str(url.join(URL(location)))) if location else ""
+        moved = url_of(str(url.join(url_of(location))))
     except ValueError:
-        return ""
+        return None
+    return moved if location and moved.scheme in ("http", "https") and moved.raw_host else None
