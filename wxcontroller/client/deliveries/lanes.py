@@ -208,7 +208,7 @@ class Lanes:
                 return Decision(Verdict.AGAIN, self.policy.quick_retries[self._head.errors - 1])
         self.asides.add(attempt.kind)
         backoff = Backoff(self.policy.first, self.policy.longest)
-        backoff.tries = attempt.retries if attempt.lane is Lane.RETRY else 0
+        backoff.tries = attempt.retries + 1 if attempt.lane is Lane.RETRY else 0
         return Decision(Verdict.ASIDE, backoff.next())
 
     def _pause(self, retry_after: float | None) -> float:
