@@ -1,5 +1,7 @@
 """Expected failures. Each says what failed and what to do about it; secrets never get in here."""
 
+from enum import Enum
+
 
 def reason_of(problem: Exception) -> str:
     """Return why something could not be read, as people say it: not as Python shows its exceptions."""
@@ -102,23 +104,58 @@ class BadAnswer(WxError, ValueError):
     exit_code = 2
 
 
+class FailureHandling(Enum):
+    """What a driver wants done about a send that failed.
+
+    A driver knows what its route's codes mean; the send queue knows these words only.
+    """
+
+    # Transient: try again with the same client id, which cannot deliver the message twice.
+    RETRY_SAME_ID = "retry-same-id"
+    # Throttled: this send is refused, and no other should follow for a while.
+    WAIT = "wait"
+    # Nothing can be sent to this peer before it writes. The send is refused: the queue holds none for a peer.
+    WAIT_FOR_PEER = "wait-for-peer"
+    # Refused: trying again cannot help.
+    NEVER = "never"
+
+
 class WeChatError(WxError):
     """WeChat answered with a refusal, or with something unreadable.
 
-    ``ret`` is its return code where it gave one (weixin-web-protocol 10.1), else None. ``unsure``: what was asked for
-    may have been done all the same; by default where there is no code.
+    ``ret`` is the route's return code where there was one, else None. ``unsure``: what was asked for may have been
+    done all the same; by default where there is no code. ``handling``: what to do about a send that failed so; by
+    default a code is a refusal, and no code a line that may work again.
     """
 
-    def __init__(self, message: str, remedy: str = "", ret: int | None = None, unsure: bool | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        remedy: str = "",
+        ret: int | None = None,
+        unsure: bool | None = None,
+        handling: FailureHandling | None = None,
+    ) -> None:
         super().__init__(message, remedy)
         self.ret = ret
         self.unsure = ret is None if unsure is None else unsure
+        self.handling = handling or (FailureHandling.RETRY_SAME_ID if ret is None else FailureHandling.NEVER)
+
+
+class ReferenceRefused(WeChatError):
+    """WeChat may not accept the reference by which content was sent on: upload the content instead if it is here.
+
+    Otherwise the failure is ``cause``, and handled as such.
+    """
+
+    def __init__(self, cause: WeChatError) -> None:
+        super().__init__(cause.message, cause.remedy, cause.ret, cause.unsure, cause.handling)
 
 
 class UploadFailed(WeChatError):
     """WeChat did not take a file: ``cause`` says why, at piece number ``piece`` of ``pieces``."""
 
     def __init__(self, cause: WeChatError, piece: int, pieces: int) -> None:
-        super().__init__(cause.message, cause.remedy, cause.ret)
+        super().__init__(cause.message, cause.remedy, cause.ret, handling=cause.handling)
         self.piece = piece
         self.pieces = pieces

@@ -1,7 +1,8 @@
 """What every route to WeChat promises, whatever it speaks.
 
 A driver runs one account: it logs in, stays logged in and listens, and tells everything it learns as events, in
-order. It keeps no state on disk but what it puts into its SessionStore. What a route can't do raises Unsupported.
+order. It keeps no state on disk but what it puts into its SessionStore. What a route can't do raises Unsupported. Its
+other errors (core.errors) say how they are to be handled: nobody but a driver knows what a code means.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -354,8 +355,8 @@ class Driver(Protocol):
     async def send_text(self, to: str, content: str, client_id: str) -> Sent:
         """Send a text to a contact or group id.
 
-        ``client_id`` is the same on every try of one message (``new_client_id``). Raises WeChatError with WeChat's
-        code, or with ret None when nothing readable came back (the caller may try again), and Unsupported.
+        ``client_id`` is the same on every try of one message (``new_client_id``). Raises Unsupported, and WeChatError
+        with WeChat's code, or with ret None when nothing readable came back; its ``handling`` says what to do.
         """
         ...
 
@@ -368,7 +369,7 @@ class Driver(Protocol):
         ...
 
     async def send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:
-        """Send uploaded content; raises as ``send_text``."""
+        """Send uploaded content; raises as ``send_text``, and ReferenceRefused for content sent by ``reference``."""
         ...
 
     async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:

@@ -37,7 +37,7 @@ from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.commands import Commands
 from wxcontroller.drivers.web.consent import Consent
 from wxcontroller.drivers.web.downloads import Downloads
-from wxcontroller.drivers.web.failures import TOO_FREQUENT, refusal
+from wxcontroller.drivers.web.failures import ABOUT_CONTENT, TOO_FREQUENT, reference_refusal, refusal
 from wxcontroller.drivers.web.guard import MediaLoop
 from wxcontroller.drivers.web.identity import Identities
 from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
@@ -51,8 +51,6 @@ from wxcontroller.drivers.web.transport import Transport
 from wxcontroller.drivers.web.uploads import Uploads
 
 log = logging.getLogger(__name__)
-# Refusals that may be about a request's form; others are about the session, the target or the rate.
-_OTHER_FORM = frozenset({-1, -2, 1, 1200})
 
 
 class WebDriver:
@@ -299,11 +297,17 @@ class WebDriver:
 
     async def send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:
         """See Driver.send_media."""
+        try:
+            return await self._send_media(to, content, client_id)
+        except WeChatError as problem:
+            raise (reference_refusal(problem) if content.reference else problem) from None
+
+    async def _send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:
         desktop = self._live("webwxsendappmsg").session.desktop and not self._files_as_web
         try:
             return await self._send(media_message(content, desktop), to, client_id)
         except WeChatError as problem:
-            if not desktop or content.kind is not MessageKind.FILE or problem.ret not in _OTHER_FORM:
+            if not desktop or content.kind is not MessageKind.FILE or problem.ret not in ABOUT_CONTENT:
                 raise
         # Not every server takes files in the desktop page's form (2.2, 12).
         sent = await self._send(media_message(content, desktop=False), to, client_id)

@@ -1,6 +1,6 @@
 """How a request to WeChat can fail. Nothing in here ever holds a URL, a cookie or an answer's text."""
 
-from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
 
 _WAIT = "WeChat may be down or the network interrupted"
 # weixin-web-protocol 10.1: what a reader can do about a code.
@@ -17,6 +17,10 @@ _REMEDIES = {
 }
 SESSION_OVER = frozenset({1100, 1101, 1102})
 TOO_FREQUENT = 1205
+# weixin-web-protocol 9.5: a send is tried again for network errors and -1 ("system error") only.
+_HANDLING = {-1: FailureHandling.RETRY_SAME_ID, TOO_FREQUENT: FailureHandling.WAIT}
+# Codes that may be about what a message holds, and not about the target, the session or the rate (10.1).
+ABOUT_CONTENT = frozenset({-1, -2, 1, 1200})
 
 
 class NoAnswer(WeChatError):
@@ -87,4 +91,10 @@ def tried_again(what: object) -> str:
 
 def refusal(call: str, ret: int) -> WeChatError:
     """Return the error for WeChat's code ``ret`` to ``call``."""
-    return WeChatError(f"{call}: WeChat answered {ret}", _REMEDIES.get(ret, "WeChat gives no reason"), ret)
+    remedy = _REMEDIES.get(ret, "WeChat gives no reason")
+    return WeChatError(f"{call}: WeChat answered {ret}", remedy, ret, handling=_HANDLING.get(ret))
+
+
+def reference_refusal(problem: WeChatError) -> WeChatError:
+    """Return the error for content sent by reference: codes that may be about the reference are told apart."""
+    return ReferenceRefused(problem) if problem.ret in ABOUT_CONTENT else problem

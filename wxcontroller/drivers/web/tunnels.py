@@ -6,6 +6,7 @@ passes bytes. Imported only for an account that has a proxy: memory is multiplie
 
 import asyncio
 import base64
+import errno
 import os
 import re
 import socket
@@ -113,7 +114,7 @@ class _Attempt:
     async def open(self) -> asyncio.StreamWriter:
         """Try each address of the proxy in turn. Raises TunnelFailed. The caller minds the time."""
         way = self._socks if self._proxy.kind is ProxyKind.SOCKS5 else self._connect
-        problem = OSError("it has no address")
+        problem = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
         try:
             found = await self._names.resolve(self._proxy.host, self._proxy.port, socket.AF_UNSPEC)
         except OSError as error:
