@@ -117,8 +117,6 @@ async def _files_of_an_account(stage: Stage, recorder: Recorder) -> None:
     for kind, name in (
         ("session", stage.paths.cookie_file("alice").name),
         ("identities", "identities.json"),
-        ("media book", "media.json"),
-        ("sent today", "sent_today.json"),
     ):
         recorder.add(kind, (private / name).read_text())
     stage.life.begin()

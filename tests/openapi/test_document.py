@@ -19,7 +19,7 @@ from wxcontroller.client.config import read_config
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.room import Room
-from wxcontroller.client.sends.sending import Sending
+from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.v1.described import openapi as of_account
 from wxcontroller.controller.app import application
 from wxcontroller.controller.errors import KINDS
@@ -85,7 +85,7 @@ def account_routes(place: Path) -> set[tuple[str, str]]:
     config = read_config("alice", {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}, Paths(place))
     nothing = SimpleNamespace(config=config, log=None)
     parts, inbox = cast("Parts", nothing), cast("Inbox", nothing)
-    return set(routes(api.application(parts, Sending(parts), inbox, Room(config), Guard("alice", Paths(place)))))
+    return set(routes(api.application(parts, SendCalls(parts), inbox, Room(config), Guard("alice", Paths(place)))))
 
 
 def test_an_accounts_routes_are_those_described(tmp_path: Path) -> None:

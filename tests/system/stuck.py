@@ -16,7 +16,7 @@ from wxcontroller.client import __main__ as program
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import Policy, Result
 from wxcontroller.client.deliveries.receivers import Poster
-from wxcontroller.client.sends import carrier
+from wxcontroller.client.sends import sender
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
 from wxcontroller.drivers.base import Driver, DriverContext, DriverEvent, Emit, Ended, Sent
@@ -78,6 +78,6 @@ program.make_driver = hanging
 Poster.post = post_or_hang  # type: ignore[method-assign, assignment]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
 # What each of them may take are minutes; the watchdog's own time is as it is shipped.
-carrier.STUCK_SECONDS = database._STUCK_SECONDS = 20.0
+sender.STUCK_SECONDS = database._STUCK_SECONDS = 20.0
 delivery._OVERTIME = 20.0 - Policy().timeout - Policy().answer_seconds
 sys.exit(program.main())

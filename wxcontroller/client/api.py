@@ -14,7 +14,7 @@ from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.room import ROOM, Room
-from wxcontroller.client.sends.sending import Sending
+from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.core.limits import Limits
 from wxcontroller.openwx.connection import sensible_heads
 from wxcontroller.openwx.load import Busy
@@ -29,14 +29,14 @@ _OPTIONS_HEADERS = {
 }
 
 
-def application(parts: Parts, sending: Sending, inbox: Inbox, room: Room, guard: Guard) -> web.Application:
+def application(parts: Parts, sends: SendCalls, inbox: Inbox, room: Room, guard: Guard) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
     app = web.Application(middlewares=[_errors, sensible_heads, room.let_in, web.middleware(guard)])
     app[ROOM] = room
     app[_DIRECTORY] = parts.config.media_dir
     app.on_response_prepare.append(no_page)
     jsonp, limits = parts.config.flag("jsonp"), parts.config.limits
-    calls = {**Reading(parts).calls(), **sending.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
+    calls = {**Reading(parts).calls(), **sends.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
     for name, handler in calls.items():
         for end in ("", "/"):  # the original's framework takes a slash at the end
             app.router.add_get(f"/openwx/{name}{end}", _endpoint(handler, jsonp, limits))

@@ -1,41 +1,60 @@
-"""Bodies of requests: small ones in memory, large ones in a file that has no name and goes with the request."""
+"""Bodies of requests, and the content that comes in them.
+
+A body above 1 MiB goes to a file without a name while it arrives, and is mapped into memory: pages of it are there
+while they are read. Content in it (media_data) is decoded when it is wanted, piece by piece from the mapping to where
+it goes. So a request that is refused costs no decoding, and one that is not needs as much memory as a small one.
+"""
 
 import asyncio
 import contextlib
 import hashlib
 import mmap
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from aiohttp import web
 
-from wxcontroller.openwx.parameters import Body
+from wxcontroller.openwx.parameters import Body, Value
 
 _IN_MEMORY = 1024 * 1024
 _PIECE = 256 * 1024
 _TAKEN = "body that was taken"
 
 
+class ContentTooLarge(ValueError):
+    """Content of more bytes than are taken."""
+
+
 @dataclass(slots=True)
 class Attached:
-    """Content that came with a request, in memory until it is taken: whoever keeps the request does not keep it."""
+    """Content that came with a request, in its body until it is written somewhere else."""
 
-    _data: bytes = field(default=b"", repr=False)
+    _value: Value | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return self._value is not None and self._value.raw_size > 0
 
     def digest(self) -> bytes:
         """Return a hash of the content."""
-        return hashlib.sha256(self._data).digest()
+        digest = hashlib.sha256()
+        for piece in self._value.pieces() if self._value else ():
+            digest.update(piece)
+        return digest.digest()
 
-    def take(self) -> bytes:
-        """Return the content, once."""
-        data, self._data = self._data, b""
-        return data
+    def move_to(self, stream: IO[bytes], most: int) -> None:
+        """Write the content, once, and let go of the body. Raises ContentTooLarge, and as ``stream``."""
+        value, self._value = self._value, None
+        if value is None or (not value.encoded and value.raw_size > most):
+            raise ContentTooLarge
+        written = 0
+        for piece in value.pieces():
+            written += len(piece)
+            if written > most:
+                raise ContentTooLarge
+            stream.write(piece)
 
 
 class TooLarge(web.HTTPRequestEntityTooLarge):
@@ -49,7 +68,7 @@ class TooLarge(web.HTTPRequestEntityTooLarge):
 async def take(request: web.Request, most: int, seconds: float, hold: Callable[[int], None]) -> bytes:
     """Read a request's body of at most ``most`` bytes in ``seconds``, and leave it for whoever reads it after.
 
-    ``hold`` hears of each piece. Raises as ``body_of``, but for OSError.
+    ``hold`` hears of each piece. Raises as ``read_body``, but for OSError.
     """
     taken: bytes | None = request.get(_TAKEN)
     if taken is None:
@@ -65,11 +84,10 @@ async def take(request: web.Request, most: int, seconds: float, hold: Callable[[
     return taken
 
 
-@contextlib.asynccontextmanager
-async def body_of(
+async def read_body(
     request: web.Request, directory: Path, most: int, seconds: float, hold: Callable[[int], None]
-) -> AsyncIterator[Body]:
-    """Read a request's body; a large one is mapped from a file in ``directory`` for the duration of the block.
+) -> Body:
+    """Read a request's body; a large one is mapped from a file in ``directory``, which goes with the mapping.
 
     ``hold`` hears of each piece. Raises TooLarge, HTTPUnsupportedMediaType for one that is packed,
     RequestPayloadError, TimeoutError for a body that is not there after ``seconds``, OSError when it can't be
@@ -77,8 +95,7 @@ async def body_of(
     """
     taken: bytes | None = request.get(_TAKEN)
     if taken is not None:
-        yield taken
-        return
+        return taken
     _refuse(request, most)
     small, size = bytearray(), 0
     with contextlib.ExitStack() as stack:
@@ -90,19 +107,16 @@ async def body_of(
                 if size > most:
                     raise TooLarge(most, size)
                 if large is None and size > _IN_MEMORY:
-                    large = stack.enter_context(_nameless(directory))
-                    large.write(small)
+                    large = stack.enter_context(await asyncio.to_thread(_nameless, directory))
+                    await asyncio.to_thread(large.write, small)
                 if large is None:
                     small += piece
                 else:
-                    large.write(piece)
+                    await asyncio.to_thread(large.write, piece)
         if large is None:
-            yield bytes(small)
-            return
-        small.clear()
+            return bytes(small)
         large.flush()
-        with mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
+        return mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ)  # has a descriptor of its own
 
 
 def _refuse(request: web.Request, most: int) -> None:

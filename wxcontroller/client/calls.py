@@ -19,8 +19,8 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.room import ROOM
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
-from wxcontroller.client.sends.mediaout import MediaOut
-from wxcontroller.client.sends.outgoing import Outgoing
+from wxcontroller.client.sends.preparing import MediaPreparer
+from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.tasks import Tasks
@@ -34,6 +34,7 @@ from wxcontroller.openwx.statefile import ClientFacts
 
 NOT_RUNNING = -3
 _PORTION_SECONDS = 0.01
+_PARSED_AT_ONCE = 256 * 1024  # bytes of a body whose parsing does not hold the loop up
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
 _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
@@ -41,7 +42,7 @@ _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request's parameters: the last value of a name; ``media_data`` as it came.
+    """One request's parameters: the last value of a name; ``media_data`` is decoded when it is used.
 
     ``key`` is its Idempotency-Key, "" for none.
     """
@@ -90,13 +91,13 @@ class Parts:
     facts: ClientFacts
     session: Session
     roster: Roster
-    outgoing: Outgoing
+    sends: SendQueue
     events: EventRing
     log: EventLog
     delivery: Delivery
     reporter: Reporter
     driver: Driver
-    media_out: MediaOut
+    media: MediaPreparer
     request_stop: Callable[[], None]
     requests: Requests
     tasks: Tasks
@@ -121,16 +122,25 @@ async def read_call(request: web.Request, directory: Path, limits: RequestLimits
     Raises BadParameter, and as ``Room.body_of``.
     """
     query, content_type = parameters.query_of(request.raw_path), request.headers.get("Content-Type", "")
+    body: parameters.Body = b""
     if request.method == "POST" and parameters.is_form(content_type):
-        async with request.app[ROOM].body_of(request, directory) as body:
-            raw = dict(parameters.raw_pairs(query, content_type, body, limits))
+        body = await request.app[ROOM].body_of(request, directory)
+    if len(body) > _PARSED_AT_ONCE:
+        given, data = await asyncio.to_thread(_parsed, query, content_type, body, limits)
     else:
-        raw = dict(parameters.raw_pairs(query, limits=limits))
-    data = raw.pop("media_data", b"")
-    raw.pop(credentials.NAME, None)  # who calls was checked; it is no part of what is asked for
-    given = {name: parameters.text_of(name, value) for name, value in raw.items()}
+        given, data = _parsed(query, content_type, body, limits)
     key = key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, ""))
-    return Call(given, Attached(data), key)
+    return Call(given, data, key)
+
+
+def _parsed(
+    query: str, content_type: str, body: parameters.Body, limits: RequestLimits
+) -> tuple[dict[str, str], Attached]:
+    """Return the parameters as text, and content undecoded."""
+    values = dict(parameters.values_of(query, content_type, body, limits))
+    data = Attached(values.pop("media_data", None))
+    values.pop(credentials.NAME, None)  # who calls was checked; it is no part of what is asked for
+    return {name: parameters.text_of(name, value) for name, value in values.items()}, data
 
 
 def json_answer(value: JsonValue | Rendered, status: int = 200) -> web.Response:

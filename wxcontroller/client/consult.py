@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from wxcontroller.client.sends.job import Job
+from wxcontroller.client.sends.model import Send
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Selection
 from wxcontroller.core.jsontypes import JsonObject, kept_json
@@ -17,7 +17,7 @@ _AT_ONCE = 100  # events looked at in one go
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
     target: str
-    job: Job | None
+    send: Send | None
     answer: asyncio.Future[Message]
 
 
@@ -28,9 +28,9 @@ class Consults:
     _open: list[_Question] = field(default_factory=list)
 
     @contextmanager
-    def asked(self, target: str, job: Job | None) -> Iterator[asyncio.Future[Message]]:
-        """Wait for the first message of ``target`` that comes after the job went out; None: it has."""
-        question = _Question(target, job, asyncio.get_running_loop().create_future())
+    def asked(self, target: str, send: Send | None) -> Iterator[asyncio.Future[Message]]:
+        """Wait for the first message of ``target`` that comes after the message went out; None: it has."""
+        question = _Question(target, send, asyncio.get_running_loop().create_future())
         self._open.append(question)
         try:
             yield question.answer
@@ -43,7 +43,7 @@ class Consults:
         if message.is_group or message.direction is not Direction.RECEIVED:
             return
         for question in self._open:
-            out = question.job is None or question.job.in_flight or question.job.result.done()
+            out = question.send is None or question.send.handed_over
             if question.target == message.sender and not question.answer.done() and out:
                 question.answer.set_result(message)
 

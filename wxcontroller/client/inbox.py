@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.store.files import SEND_PREFIX
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Driver, Fetched
@@ -23,8 +24,9 @@ from wxcontroller.openwx.media import MediaFacts
 log = logging.getLogger(__name__)
 _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
-# Sends may wait long for their turn.
 _UNFINISHED_SECONDS = 86400.0
+# Content of an own send is named in the database soon after it is here.
+_SEND_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,15 @@ class Inbox:
         if self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    async def sweep(self, in_use: frozenset[str] = frozenset()) -> None:
+    async def sweep(self, in_use: frozenset[str] = frozenset(), to_send: frozenset[str] = frozenset()) -> None:
         """Delete what is too old or too much, and what an earlier process left unfinished.
 
-        Nothing that is still to be delivered goes (``in_use``: paths).
+        Nothing received that is still to be delivered goes (``in_use``: paths), nor what is ``to_send``.
         """
         days, most = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
         self.too_much.clear()
         swept = await asyncio.to_thread(
-            sweep, self.config.media_dir, days * 86400, most, time.time(), self._begun, in_use
+            sweep, self.config.media_dir, days * 86400, most, time.time(), self._begun, in_use, to_send
         )
         self.kept = Kept(swept.files, swept.bytes)
         if 0 < most < swept.bytes:  # what is in use goes when it is delivered
@@ -168,12 +170,16 @@ def sweep(
     now: float,
     begun: float = 0.0,
     in_use: frozenset[str] = frozenset(),
+    to_send: frozenset[str] = frozenset(),
 ) -> Swept:
     """Delete received media older than ``seconds``, then the oldest beyond ``most`` bytes; 0 is no limit for either.
 
     Also removes what is unfinished since before ``begun``, when this process began. The paths of ``in_use`` stay.
+    Content of own sends goes when their reports are delivered; beyond ``most`` bytes that of the oldest reports goes
+    before. What is ``to_send`` stays.
     """
     found: list[tuple[float, int, Path]] = []
+    own: list[tuple[float, int, Path]] = []
     with contextlib.suppress(FileNotFoundError):
         for path in directory.iterdir():
             with contextlib.suppress(OSError):
@@ -181,8 +187,16 @@ def sweep(
                 if path.name.startswith(_UNFINISHED):
                     if status.st_mtime < max(begun, now - _UNFINISHED_SECONDS):
                         path.unlink()
+                elif path.name.startswith(SEND_PREFIX) and str(path) not in to_send:
+                    # The time of its name: a link to a received file has that one's content and age.
+                    settled = status.st_ctime < max(begun, now - _SEND_SECONDS)
+                    if str(path) in in_use:
+                        own.append((status.st_ctime, status.st_size, path))
+                    elif settled:
+                        path.unlink()
                 elif path.name.startswith(_PREFIX):
                     found.append((status.st_mtime, status.st_size, path))
+    _shrink(own, most)
     found.sort()
     total, removed = sum(size for _, size, _ in found), 0
     for mtime, size, path in found:
@@ -193,6 +207,17 @@ def sweep(
                 total -= size
                 removed += 1
     return Swept(len(found) - removed, total, removed)
+
+
+def _shrink(files: list[tuple[float, int, Path]], most: int) -> None:
+    """Delete the oldest files beyond ``most`` bytes, 0 for any number."""
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if not most or total <= most:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+            total -= size
 
 
 def _private(path: Path) -> BinaryIO:

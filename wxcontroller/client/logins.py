@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wxcontroller.client.sends.outgoing import Outgoing
+from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
@@ -15,13 +15,13 @@ class Logins:
     """Passes the driver's events on to the session, and tells the queue of sends what they mean for it."""
 
     session: Session
-    outgoing: Outgoing
+    sends: SendQueue
 
     async def handle(self, event: base.DriverEvent) -> None:
         """Take one event of the driver."""
         await self.session.handle(event)
         match event:
             case base.SessionLost() | base.QrReady() | base.PushOffered():
-                self.outgoing.over(_OVER)
+                self.sends.over(_OVER)
             case _ if self.session.state is LoginState.RUNNING:
-                self.outgoing.login(self.session.roster.own)
+                self.sends.login(self.session.roster.own)

@@ -86,7 +86,7 @@ class Reading:
             "log_encoding": "",
             "log_path": "",
             "state": self.parts.session.state.word,
-            "queued": len(self.parts.outgoing),
+            "queued": len(self.parts.sends),
             "events_dropped": self.parts.events.dropped,
             "reports_waiting": self.parts.log.counts.waiting,
             "reports_delivered": self.parts.delivery.delivered,

@@ -76,7 +76,7 @@ class Reporter:
 
     def event(self, report: JsonObject, key: str = "") -> None:
         """Report an event, after everything that was reported before it; ``key`` as in EventLog.append."""
-        self.log.append(report, self.webhook and self._passes(report), key)
+        self.log.append(report, self.delivers(report), key)
         self._ring(report)
 
     def events(self, reports: Iterable[JsonObject]) -> None:
@@ -85,12 +85,20 @@ class Reporter:
 
     def message(self, report: JsonObject, key: str = "", media: str = "") -> None:
         """Report a message, received or sent. ``media``: the file that holds what is in ``media_data``."""
-        self.log.append(_without(report, media), self.webhook and self._passes(report), key, media)
+        self.log.append(_without(report, media), self.delivers(report), key, media)
         self._ring(report)
 
-    def sent(self, report: JsonObject, within: Within) -> "asyncio.Future[object]":
-        """Report how a send ended; see EventLog.append_within."""
-        stored = self.log.append_within(report, self.webhook and self._passes(report), within)
+    def delivers(self, report: JsonObject) -> bool:
+        """Whether a report is for the webhook."""
+        return self.webhook and self._passes(report)
+
+    def sent(self, report: JsonObject, within: Within, media: str = "") -> "asyncio.Future[object]":
+        """Report how a send ended; see EventLog.append_within. ``media``: the file of its content, "" for none.
+
+        The content itself is never stored.
+        """
+        bare = {**report, "media_data": ""} if "media_data" in report else report
+        stored = self.log.append_within(bare, self.delivers(report), within, media)
         self._ring(report)
         return stored
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.inbox import Inbox
-from wxcontroller.client.mediabook import media_from_json
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.store.eventlog import Held
+from wxcontroller.client.store.media import media_from_json
 from wxcontroller.client.v1.media import url_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Direction, Message

@@ -1,13 +1,12 @@
 """What an account's port grants its callers, and how much it takes on at a time."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from wxcontroller.client.bodies import body_of, take
+from wxcontroller.client.bodies import read_body, take
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.openwx.crowd import Crowd, Limits
 from wxcontroller.openwx.load import Load
@@ -48,12 +47,9 @@ class Room:
             return await self._load.wait(request, handler, self._long_polls)
         return await self._load.work(request, handler, self._limits.connections)
 
-    def body_of(
-        self, request: web.Request, directory: Path, most: int | None = None
-    ) -> AbstractAsyncContextManager[Body]:
-        """Read a request's body as ``bodies.body_of`` does. Raises also Busy."""
-        longest = self._most_body if most is None else min(most, self._most_body)
-        return body_of(request, directory, longest, self._body_seconds, partial(self._hold, request))
+    async def body_of(self, request: web.Request, directory: Path) -> Body:
+        """Read a request's body as ``bodies.read_body`` does. Raises also Busy."""
+        return await read_body(request, directory, self._most_body, self._body_seconds, partial(self._hold, request))
 
     async def take(self, request: web.Request, most: int) -> bytes:
         """Read a small body and leave it for others, as ``bodies.take`` does. Raises also Busy."""

@@ -25,31 +25,32 @@ from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.logins import Logins
-from wxcontroller.client.mediabook import MediaBook, media_to_json
 from wxcontroller.client.people import chat_of
 from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.resuming import Resuming, with_media
 from wxcontroller.client.room import ROOM, Room
 from wxcontroller.client.roster import Roster
-from wxcontroller.client.sends.carrier import Carrier
+from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
+from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.sends.drain import Drain
 from wxcontroller.client.sends.idempotency import Requests
-from wxcontroller.client.sends.mediaout import MediaOut
-from wxcontroller.client.sends.outgoing import Outgoing
-from wxcontroller.client.sends.pacing import Pacing
+from wxcontroller.client.sends.pacer import Pacer
+from wxcontroller.client.sends.preparing import MediaPreparer
+from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.sends.replies import Replies, Reply
-from wxcontroller.client.sends.rests import Resting, Rests
-from wxcontroller.client.sends.sending import Sending
-from wxcontroller.client.sends.sendstore import SendStore
+from wxcontroller.client.sends.sender import Sender
 from wxcontroller.client.session import Session
 from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.files import FileStore
+from wxcontroller.client.store.media import MediaIndex, media_to_json
 from wxcontroller.client.store.migration import Migration
 from wxcontroller.client.store.retention import Keeping
+from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import remove_unfinished, replace_file
+from wxcontroller.core.model import Media
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
@@ -83,7 +84,7 @@ class Client:
 
     config: ClientConfig
     make_driver: DriverFactory
-    rests: Rests = Rests()
+    backoff: BackoffPolicy = BackoffPolicy()
     quick_retries: tuple[float, ...] = QUICK_RETRIES
     paths: Paths = field(default_factory=Paths)
 
@@ -113,18 +114,18 @@ class Client:
         )
 
         def send_reply(reply: Reply, event: int) -> None:
-            sending.reply(reply, event)
+            send_calls.reply(reply, event)
 
         replies = Replies(roster, send_reply, limits.requests)
         tls = client_context(config.options["ca_file"])
         delivery = Delivery(
             receiver_of(config, agent, tls), policy_of(config, self.quick_retries), events, replies.answered, vitals
         )
-        media_store = FileStore(private / "media.json", config.flag("keep_cookie"))
-        media_book = MediaBook(media_store, limits.media.media_ids)
+        media_index = MediaIndex(events, limits.media.media_ids)
         ring = EventRing(config.number("check_event_list_max_size"), limits.media.check_event_media_bytes)
         reporter = reporter_of(config, events, ring)
-        consults, inbox, media_out = Consults(), Inbox(config, driver), MediaOut(config, agent, media_book)
+        consults, inbox = Consults(), Inbox(config, driver)
+        preparer = MediaPreparer(config, agent, media_index, vitals)
 
         def take_message(event: MessageArrived) -> None:
             message = event.message
@@ -142,7 +143,8 @@ class Client:
             slot = reporter.hold(report, message.id, source)
 
             def publish(facts: MediaFacts) -> None:
-                media_out.received(message, facts)
+                content = message.media or Media(message.kind, message.id)
+                _ = media_index.add_received(content, facts.path if facts.size else "")
                 slot.fill(with_media(report, facts, config), facts.path if facts.data else "")
 
             inbox.take(message, publish)
@@ -151,30 +153,38 @@ class Client:
         session = Session(config, facts, roster, notifier, watchdog, reporter, take_message, driver_state)
         resuming = Resuming(reporter, inbox, session.running)
         store = SendStore(events, limits.calls.idempotency_keys)
-        carrier = Carrier(driver, roster, reporter, media_out, config.flag("plugin_openwx_post_media_data"), vitals)
-        keep = config.seconds("send_keep_seconds")
-        most = config.number("send_queue_max")
-        resting = Resting(self.rests, limits.calls.send_tries)
-        outgoing = Outgoing(pacing_of(config), carrier, store, tasks, keep, resting, most)
-        logins = Logins(session, outgoing)
+        with_data = config.flag("plugin_openwx_post_media_data")
+        report_bytes = limits.media.report_media_bytes if with_data else 0
+        sends = SendQueue(
+            pacer_of(config),
+            Sender(driver, roster, reporter, media_index, report_bytes, vitals),
+            preparer,
+            store,
+            tasks,
+            config.seconds("send_keep_seconds"),
+            SendBackoff(self.backoff),
+            limits.calls.send_tries,
+            config.number("send_queue_max"),
+        )
+        logins = Logins(session, sends)
         parts = Parts(
             config=config,
             facts=facts,
             session=session,
             roster=roster,
-            outgoing=outgoing,
+            sends=sends,
             events=ring,
             log=events,
             delivery=delivery,
             reporter=reporter,
             driver=driver,
-            media_out=media_out,
+            media=preparer,
             request_stop=stopping.set,
             requests=Requests(store, tasks),
             tasks=tasks,
             consults=consults,
         )
-        sending = Sending(parts)
+        send_calls = SendCalls(parts)
         guard = Guard(config.name.instance, self.paths, config.limits.requests)
         heartbeat = Heartbeat(
             config.poll_api,
@@ -191,7 +201,7 @@ class Client:
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
         await asyncio.to_thread(remove_unfinished, private)
-        async with listening(application(parts, sending, inbox, Room(config), guard), config, guard):
+        async with listening(application(parts, send_calls, inbox, Room(config), guard), config, guard):
             notifier.ready()
             events.open()
             # What an earlier process left, before anything is written by this one.
@@ -200,7 +210,7 @@ class Client:
                 async with asyncio.TaskGroup() as group:
                     posting = group.create_task(delivery.run())
                     works = (
-                        outgoing.run(left),
+                        sends.run(left),
                         heartbeat.run(),
                         Keeping(config, events, inbox, store).run(),
                         resuming.run(held),
@@ -208,7 +218,7 @@ class Client:
                         watchdog.watch(),
                     )
                     helpers = [group.create_task(work) for work in works]
-                    drain = Drain(outgoing, session, notifier, config.seconds("stop_drain"))
+                    drain = Drain(sends, session, notifier, config.seconds("stop_drain"))
                     await self._drive(driver.run(logins.handle), session, drain, stopping)
                     notifier.stopping()
                     for helper in helpers:
@@ -222,7 +232,6 @@ class Client:
             finally:
                 held.cancel()
                 await events.close(STORE_SECONDS)
-                media_book.keep()
                 with contextlib.suppress(OSError):
                     config.pid_path.unlink()
         return 0
@@ -302,14 +311,13 @@ def facts_of(config: ClientConfig) -> ClientFacts:
     )
 
 
-def pacing_of(config: ClientConfig) -> Pacing:
+def pacer_of(config: ClientConfig) -> Pacer:
     """Return how fast this account may send."""
-    return Pacing(
+    return Pacer(
         interval=config.seconds("send_interval"),
         jitter=config.seconds("send_jitter"),
         burst=config.number("send_burst_max"),
         daily=config.number("send_daily_max"),
-        store=config.cookie_path.parent / "sent_today.json",
     )
 
 

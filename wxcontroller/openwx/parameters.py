@@ -2,10 +2,14 @@
 
 Only ``application/x-www-form-urlencoded`` and ``multipart/form-data`` bodies hold parameters; what is in a JSON body
 is invisible, as in the original.
+
+A value may be content of any size, percent-encoded at three times its size. ``Value`` therefore says only where it
+stands, and is decoded piece by piece: decoding 10 MB at once takes hundreds of megabytes.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from email.message import Message
 from mmap import mmap
 from typing import TypeAlias
@@ -19,12 +23,48 @@ Pair: TypeAlias = tuple[str, str]
 Body: TypeAlias = bytes | mmap
 
 _REMEDY = "send parameters as percent-encoded UTF-8"
+# Decoding needs some 25 times the size of what is all percent-encoded.
+_PIECE = 64 * 1024
 
 
 class BadParameter(WxError, ValueError):
     """A query or body that can't be read as parameters."""
 
     exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A parameter's value where it stands in a query or body, which it keeps alive."""
+
+    body: Body = field(repr=False)
+    start: int
+    end: int
+    encoded: bool
+
+    @property
+    def raw_size(self) -> int:
+        """Bytes as they were sent: the content is as large, or up to three times smaller when it is ``encoded``."""
+        return self.end - self.start
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the content in pieces of bounded size."""
+        at = self.start
+        while at < self.end:
+            piece = self.body[at : min(at + _PIECE, self.end)]
+            at += len(piece)
+            if self.encoded:
+                # An escape that is cut in two begins the next piece.
+                cut = piece.rfind(b"%", -2) if at < self.end else -1
+                if cut > 0:
+                    at -= len(piece) - cut
+                    piece = piece[:cut]
+                piece = unquote_to_bytes(piece.replace(b"+", b" "))
+            yield piece
+
+    def read(self) -> bytes:
+        """Return the whole content."""
+        return b"".join(self.pieces())
 
 
 def merged(*sources: Iterable[Pair]) -> dict[str, str]:
@@ -68,10 +108,10 @@ def is_form(content_type: str) -> bool:
     return _form(content_type)[0] in ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def raw_pairs(
+def values_of(
     query: str, content_type: str = "", body: Body = b"", limits: RequestLimits = DEFAULTS.requests
-) -> list[tuple[str, bytes]]:
-    """Return the pairs of a query string, then of a form body, with values as bytes; uploaded files are among them.
+) -> list[tuple[str, Value]]:
+    """Return the pairs of a query string, then of a form body, with values undecoded; uploaded files are among them.
 
     For what may carry content that is no text (media_data). Raises BadParameter as the others, for names only.
     """
@@ -84,9 +124,9 @@ def raw_pairs(
     return found
 
 
-def text_of(name: str, value: bytes) -> str:
-    """Return a raw value as text. Raises BadParameter for what is not UTF-8."""
-    return _text(value, f"parameter {name[:64]}")
+def text_of(name: str, value: Value) -> str:
+    """Return a value as text. Raises BadParameter for what is not UTF-8."""
+    return _text(value.read(), f"parameter {name[:64]}")
 
 
 def urlencoded_pairs(
@@ -94,7 +134,7 @@ def urlencoded_pairs(
 ) -> Iterator[Pair]:
     """Yield the pairs of ``a=1&b=2``; raises as ``query_pairs``."""
     for name, value in _urlencoded(body, only, limits):
-        yield name, _text(value, f"parameter {name[:64]}")
+        yield name, _text(value.read(), f"parameter {name[:64]}")
 
 
 def multipart_pairs(
@@ -105,7 +145,7 @@ def multipart_pairs(
     A body that is cut short yields what is complete. Raises as ``query_pairs``.
     """
     for name, value in _multipart(body, boundary, only, limits, files=False):
-        yield name, _text(value, f"field {name[:64]}")
+        yield name, _text(value.read(), f"field {name[:64]}")
 
 
 def form_spans(
@@ -126,12 +166,12 @@ def form_spans(
                 yield name.encode(), start, end
 
 
-def _urlencoded(body: Body, only: str | None, limits: RequestLimits) -> Iterator[tuple[str, bytes]]:
+def _urlencoded(body: Body, only: str | None, limits: RequestLimits) -> Iterator[tuple[str, Value]]:
     for start, name_end, end in _urlencoded_spans(body, limits.parameters):
         if name_end - start <= limits.parameter_name_bytes:
             name = _text(_decoded(body[start:name_end]), "a parameter's name")
             if only is None or name == only:
-                yield name, _decoded(body[name_end + 1 : end])
+                yield name, Value(body, min(name_end + 1, end), end, encoded=True)
 
 
 def _urlencoded_spans(body: Body, most: int) -> Iterator[tuple[int, int, int]]:
@@ -151,11 +191,11 @@ def _urlencoded_spans(body: Body, most: int) -> Iterator[tuple[int, int, int]]:
 
 def _multipart(
     body: Body, boundary: bytes, only: str | None, limits: RequestLimits, files: bool
-) -> Iterator[tuple[str, bytes]]:
+) -> Iterator[tuple[str, Value]]:
     for _, end, head, content in _multipart_spans(body, boundary, limits):
         name = _field_name(head, files)
         if name is not None and (only is None or name == only):
-            yield name, body[content : end - 2]
+            yield name, Value(body, content, max(content, end - 2), encoded=False)
 
 
 def _multipart_spans(body: Body, boundary: bytes, limits: RequestLimits) -> Iterator[tuple[int, int, bytes, int]]:

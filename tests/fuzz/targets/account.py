@@ -4,27 +4,26 @@ import asyncio
 import contextlib
 import ipaddress
 import json
-import tempfile
-from pathlib import Path
+import sqlite3
 
 from yarl import URL
 
 from tests.fuzz.corpus import recorded
 from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
-from tests.unit.drivers.kit import Store
 from wxcontroller.client.config import read_config
 from wxcontroller.client.deliveries import receivers
 from wxcontroller.client.heartbeat import command_of
-from wxcontroller.client.mediabook import MediaBook
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends import urlfetch
-from wxcontroller.client.sends.pacing import Pacing
 from wxcontroller.client.sends.replies import Replies, Reply, reply_of
 from wxcontroller.client.store.events import Entry, State
+from wxcontroller.client.store.media import Way, import_book, recall, upload_from_json
+from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.client.store.sends import counts_in, import_days, left
 from wxcontroller.core.account import redacted
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import obj, one_line
+from wxcontroller.core.jsontypes import kept_json, obj, one_line
 from wxcontroller.core.model import Contact
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx import media
@@ -35,7 +34,6 @@ SERVER = "any web server that media_path or a reply names"
 CALLER = "whoever may call the API"
 DISK = "the account's own state directory"
 _CLIENT = "wxcontroller.client"
-_PLACE = Path(tempfile.gettempdir())
 
 
 def _command(data: bytes) -> None:
@@ -116,26 +114,25 @@ def _media_names(data: bytes) -> None:
     media.media_id(key, media.kind_of(found))
 
 
+def _database() -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:")
+    for statements in SCHEMA:
+        db.executescript(statements)
+    return db
+
+
 def _book(data: bytes) -> None:
-    store = Store(data)
-    book = MediaBook(store)
-    book.received("1")
-    book.keep()
-    again = MediaBook(Store(store.content))
-    assert again.upload("@crypt_x") == book.upload("@crypt_x")
+    with contextlib.closing(_database()) as db:
+        import_book(db, obj(json_of(data)))
+        recall(db, Way.UPLOADED, "@crypt_x")
+        for (known,) in db.execute("SELECT known FROM media_index"):
+            assert upload_from_json(kept_json(known)) is not None
 
 
-def _pacing(data: bytes) -> None:
-    path = _PLACE / f"fuzz-pacing-{id(_LOOP)}.json"
-    path.write_bytes(data)
-    try:
-        pacing = Pacing(0, daily=5, store=path)
-        assert pacing.today >= 0
-        pacing.pause()
-        with contextlib.suppress(WxError):
-            pacing.claim()
-    finally:
-        path.unlink(missing_ok=True)
+def _days(data: bytes) -> None:
+    with contextlib.closing(_database()) as db:
+        import_days(db, counts_in(obj(json_of(data))))
+        assert all(number >= 0 for number in left(db).days.values())
 
 
 def _config(data: bytes) -> None:
@@ -158,6 +155,11 @@ MOJO_WEIXIN_POST_EVENT_LIST="login,stop"
 MOJO_WEIXIN_POST_MESSAGE_FILTER="type=group_message&format=text"
 WXCLIENT_MEDIA_PATHS="/srv/a:/srv/b"
 """
+
+# As 2.0.0 kept them.
+_BOOK = b"""{"uploaded": [{"kind": "image", "key": "@crypt_x", "name": "a.png", "size": 141, "signature": "",
+"reference": ""}], "received": [{"kind": "file", "key": "@crypt_y", "name": "b.pdf", "size": 9, "public": "17",
+"reference": "<appmsg/>", "path": "/var/lib/wxclient/alice/media/b"}]}"""
 
 TARGETS = (
     Target(
@@ -222,14 +224,14 @@ TARGETS = (
         (),
         weight=2,
     ),
-    Target("remembered media", DISK, _book, recorded()["media book"], (f"{_CLIENT}.mediabook",), (), weight=2),
+    Target("remembered media", DISK, _book, (_BOOK,), (f"{_CLIENT}.store.media",), (NotJson,), weight=2),
     Target(
         "count of the day's sends",
         DISK,
-        _pacing,
-        recorded()["sent today"],
-        (f"{_CLIENT}.sends.pacing",),
-        (),
+        _days,
+        (b'{"2026-11-25": 8, "2026-11-26": 3}',),
+        (f"{_CLIENT}.store.sends",),
+        (NotJson,),
         weight=1,
     ),
     Target(

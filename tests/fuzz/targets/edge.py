@@ -35,8 +35,8 @@ from wxcontroller.openwx.parameters import (
     merged,
     query_of,
     query_pairs,
-    raw_pairs,
     text_of,
+    values_of,
 )
 from wxcontroller.openwx.replies import to_bytes
 
@@ -54,7 +54,7 @@ def _parameters(data: bytes) -> None:
         lambda: query_pairs(query),
         lambda: form_pairs(content_type, body),
         lambda: form_pairs(content_type, body, "client"),
-        lambda: [(n, text_of(n, v)) for n, v in raw_pairs(query, content_type, body) if n != "media_data"],
+        lambda: [(n, text_of(n, v)) for n, v in values_of(query, content_type, body) if n != "media_data"],
     )
     for read in readers:
         try:
@@ -400,8 +400,8 @@ TARGETS = (
             "wxcontroller.client.api",
             "wxcontroller.client.calls",
             "wxcontroller.client.reading",
-            "wxcontroller.client.sends.sending",
-            "wxcontroller.client.sends.mediaout",
+            "wxcontroller.client.sends.calls",
+            "wxcontroller.client.sends.preparing",
             "wxcontroller.client.contacts",
         ),
         (),

@@ -15,15 +15,21 @@ from tests.fuzz.corpus import recorded
 from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
 from wxcontroller.client.consult import reply_after
 from wxcontroller.client.deliveries.bodies import prepare
-from wxcontroller.client.mediabook import media_from_json
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
-from wxcontroller.client.sends.job import Job, job_of
-from wxcontroller.client.sends.parcel import Parcel, parcel_of
+from wxcontroller.client.sends.model import Media, Part, Request, Send
+from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.store import events, sends
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Limits, Selection, State
+from wxcontroller.client.store.media import (
+    Way,
+    media_from_json,
+    recall,
+    received_from_json,
+    remember,
+    upload_from_json,
+)
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.sends import SendRow
 from wxcontroller.client.store.values import text_of
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.deliveries import _shown
@@ -42,10 +48,12 @@ from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, kept_json, obj, read_json
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.model import MessageKind
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import UnitState
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.urls import url_of
+from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import to_bytes
 
@@ -55,7 +63,7 @@ PROGRAM = "an account's program, ours or another"
 ADMIN = "the admin, and whoever starts an account"
 _CLIENT, _CONTROLLER = "wxcontroller.client", "wxcontroller.controller"
 _LOOP = asyncio.new_event_loop()
-_TABLES = ("events", "sends", "parcels", "requests", "meta", "tally")
+_TABLES = ("events", "sends", "send_media", "send_days", "requests", "media_index", "meta", "tally")
 _NAME = "0badcafe"
 
 
@@ -87,10 +95,12 @@ def _filled(rows: Sequence[Sequence[object]]) -> sqlite3.Connection:
     db = _empty()
     events.insert(db, "friend_message", "1", _REPORT, State.PENDING, "/a/b", "{}")
     events.insert(db, "friend_message", "2", _REPORT, State.HELD, source='{"kind": "image", "id": "7"}')
-    request = sends.RequestRow("key", "f", "send_friend_message", "@ann", {sends.Part.TEXT: {}}, None)
-    one = SendRow("@me", "@ann", False, "hi", "17", 5, "api", "key", '{"receiver": "Ann"}', parcel=-1)
-    parcel = sends.ParcelRow({"media_path": "/a"}, "/a", {"kind": "image", "has_file": True}, {})
-    sends.add(db, [one, one], parcel, request, 0)
+    request = Request("key", "f", "send_friend_message", None, "@ann", {Part.TEXT: {}})
+    one = (1.0, 0.0, "@me", "@ann", 0, "hi", "17", 5, "api", '{"receiver": "Ann"}', "key", True)
+    content = ('{"media_path": "/a"}', "/a", '{"kind": "image", "has_file": true}', "")
+    sends.add(db, [one, one], content, request, 0, "2026-05-04")
+    for way in Way:
+        remember(db, way, "7", {"kind": "image", "key": "7", "path": "/a"}, 5)
     for row in rows[:50]:
         table, number, column, value = row
         if table in _TABLES and re.fullmatch("[a-z_]{1,20}", str(column)):
@@ -117,11 +127,15 @@ def _look(db: sqlite3.Connection) -> None:
         media_from_json(kept_json(source))
     _LOOP.run_until_complete(reply_after(_Read(db), "@ann", 0))
     left = sends.left(db)
-    parcels = {row.id: parcel_of(row) for row in left.parcels}
-    for row in left.sends:
-        job = _LOOP.run_until_complete(_as_job(row, parcels.get(row.parcel)))
-        job.row("")
-        kept_json(sends.sides_of(db, row.seq))
+    pacer = Pacer(0, daily=5)
+    pacer.restore(left.days)
+    for send in _LOOP.run_until_complete(_sends_of(left)):
+        sends._send_row(send, "")
+        sends._media_row(send.media or Media(MediaFacts(MessageKind.FILE)))
+        kept_json(sends.sides_of(db, send.seq))
+    sends.files(db)
+    upload_from_json(recall(db, Way.UPLOADED, "7"))
+    received_from_json(recall(db, Way.RECEIVED, "7"))
     found = sends.request_of(db, "key")
     for outcome in found.parts.values() if found else ():
         assert not outcome or isinstance(outcome["code"], int)
@@ -139,8 +153,8 @@ def _look(db: sqlite3.Connection) -> None:
     sends.forget(db, 5.0, 0)
 
 
-async def _as_job(row: SendRow, parcel: Parcel | None) -> Job:
-    return job_of(row, parcel)
+async def _sends_of(left: sends.Left) -> list[Send]:
+    return left.sends()
 
 
 def _damaged_rows(data: bytes) -> None:
@@ -174,12 +188,14 @@ _ROWS = (
     ["events", 2, "source", '{"kind": "image"}'],
     ["events", 1, "time", "then"],
     ["events", 1, "size", 1e300],
-    ["sends", 1, "parcel", 77],
+    ["sends", 1, "media", 77],
     ["sends", 1, "attempts_left", "many"],
     ["sends", 2, "time", 1e18],
-    ["parcels", 1, "given", '{"media_path": 5}'],
-    ["parcels", 1, "facts", "["],
-    ["parcels", 1, "uploaded", '{"key": "@crypt_x", "kind": "image", "size": "1"}'],
+    ["send_media", 1, "given", '{"media_path": 5}'],
+    ["send_media", 1, "facts", "["],
+    ["send_media", 1, "uploaded", '{"key": "@crypt_x", "kind": "image", "size": "1"}'],
+    ["send_days", 1, "number", "many"],
+    ["media_index", 1, "known", '{"kind": 5}'],
     ["requests", "key", "answer", '{"code": 0}'],
     ["requests", "key", "text", '{"code": "0"}'],
     ["requests", "key", "event", "x"],
@@ -296,18 +312,18 @@ TARGETS = (
         (
             *(
                 f"{_CLIENT}.{name}"
-                for name in ("store.events", "store.sends", "store.values", "sends.parcel", "sends.job", "mediabook")
+                for name in ("store.events", "store.sends", "store.media", "store.values", "sends.model")
             ),
             *(
                 f"{_CLIENT}.{name}"
-                for name in ("store.eventlog", "consult", "deliveries.bodies", "sends.carrier", "sends.replies")
+                for name in ("store.eventlog", "consult", "deliveries.bodies", "sends.sender", "sends.pacer")
             ),
             *(f"{_CLIENT}.v1.{name}" for name in ("events", "deliveries", "answers")),
         ),
         (NotJson,),
         tokens=tuple(
             f'"{word}"'.encode()
-            for word in (*_TABLES, "body", "state", "time", "size", "source", "parcel", "given", "facts", "answer")
+            for word in (*_TABLES, "body", "state", "time", "size", "source", "media", "given", "facts", "answer")
         ),
         weight=2,
         longest=1 << 14,

@@ -14,13 +14,13 @@ from aiohttp import web
 from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
-from wxcontroller.client.sends.rests import Rests
+from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.paths import Paths
 
 QUICK_RETRIES = (0.05, 0.1)
-HURRY = Rests(line=(0.01, 0.02), frequent=(0.01, 0.02))
+HURRY = BackoffPolicy(0.01, 0.02, 0.01, 0.02)
 
 
 @dataclass
@@ -153,21 +153,21 @@ class RunningClient:
 
 @pytest.fixture
 async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[..., RunningClient]]":
-    """A function that starts client alice with options as environment variables, and short rests of its queue."""
+    """A function that starts client alice with options as environment variables, and short pauses of its queue."""
     running: list[RunningClient] = []
     http = aiohttp.ClientSession()
     paths = Paths(tmp_path)
     paths.runtime("alice").mkdir(parents=True)
     paths.state("alice").mkdir(parents=True)
 
-    def begin(rests: Rests = HURRY, **environ: str) -> RunningClient:
+    def begin(backoff: BackoffPolicy = HURRY, **environ: str) -> RunningClient:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
         quick = {"MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2"}
         environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), **quick, **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()
-        client = Client(read_config("alice", environ, paths), driver.make, rests, QUICK_RETRIES, paths)
+        client = Client(read_config("alice", environ, paths), driver.make, backoff, QUICK_RETRIES, paths)
         one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
         running.append(one)
         return one

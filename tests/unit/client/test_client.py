@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, logged_in, message
-from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonValue, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
@@ -155,7 +155,7 @@ async def test_a_send_gives_up_after_five_attempts(start: Start) -> None:
         "reason": "it may have arrived: no answer; wait a little",
     }
     assert len(client.driver.sends) == 5
-    client.driver.outcomes = [WeChatError("busy", ret=-1) for _ in range(5)]
+    client.driver.outcomes = [WeChatError("busy", ret=-1, handling=FailureHandling.RETRY_SAME_ID) for _ in range(5)]
     answer = await client.get("send_friend_message", id="@ann", content="b")
     assert answer == {"id": "1001", "code": -1, "status": "unknown error", "reason": "busy"}
 

@@ -12,10 +12,9 @@ import pytest
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
-from wxcontroller.client.sends.job import Request
-from wxcontroller.client.sends.sendstore import SendStore
+from wxcontroller.client.sends.model import Request
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.sends import Left
+from wxcontroller.client.store.sends import Left, SendStore
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.openwx.parameters import BadParameter
@@ -320,7 +319,7 @@ async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(s
     assert await store.request("k0") is None
     assert await store.request("k1") is not None
     for number in range(10):
-        await store.keep(Request(f"n{number}", "f", "upload_media", {"code": 0}).row())
+        await store.keep(Request(f"n{number}", "f", "upload_media", {"code": 0}))
     store = SendStore(log, most_requests=6)
     assert await store.sweep(1000) == 8
     kept = [f"n{number}" for number in range(10) if await store.request(f"n{number}") is not None]

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, BEN, TEAM, logged_in
-from wxcontroller.client.sends import outgoing, sending
-from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.client.sends.queue import AGAIN_SECONDS
+from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.model import Contact
 from wxcontroller.drivers.base import (
@@ -31,6 +31,7 @@ from wxcontroller.drivers.base import (
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
+RETRY = FailureHandling.RETRY_SAME_ID
 KEEP, DRAIN = "WXCLIENT_SEND_KEEP_SECONDS", "WXCLIENT_STOP_DRAIN"
 # As a scan makes it: everybody has another id.
 NEW_LOGIN: list[DriverEvent] = [
@@ -222,7 +223,7 @@ async def test_one_whose_answer_never_came_is_asked_for_again_first(start: Start
 
 async def test_one_whose_answer_never_came_is_not_sent_again_too_late(start: Start, webhook: Webhook) -> None:
     client = await in_flight(start, webhook)
-    await stored(client, f"UPDATE sends SET tried = tried - {outgoing.AGAIN_SECONDS + 1} WHERE tried > 0")
+    await stored(client, f"UPDATE sends SET tried = tried - {AGAIN_SECONDS + 1} WHERE tried > 0")
     again = start(**{POST_API: webhook.address})
     await again.login()
     await webhook.messages(2)
@@ -264,7 +265,11 @@ async def test_one_that_ends_the_process_again_and_again_is_given_up(start: Star
             "it may have arrived: not a friend",
         ),
         ([WeChatError("no answer"), Unsupported("no")], (-1, "unknown data"), "it may have arrived: no"),
-        ([WeChatError("system error", ret=-1)] * 5, (-1, "unknown error"), "system error"),
+        (
+            [WeChatError("system error", ret=-1, handling=RETRY)] * 5,
+            (-1, "unknown error"),
+            "system error",
+        ),
         ([WeChatError("no answer"), None], (0, "success"), "success"),
     ],
 )
@@ -286,7 +291,11 @@ async def test_one_without_an_answer_goes_before_those_that_wait_and_a_refused_o
     client = start()
     client.driver.send_gate = asyncio.Event()
     await client.login()
-    client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("busy", ret=-1)]
+    client.driver.outcomes = [
+        WeChatError("no answer"),
+        None,
+        WeChatError("busy", ret=-1, handling=RETRY),
+    ]
     await queue(client, "a", "b", "c")
     client.driver.send_gate.set()
     await until(lambda: len(client.driver.sends) == 5)
@@ -345,7 +354,7 @@ async def test_a_mistake_of_ours_with_content_is_told_and_holds_nothing_up(
     async def broken(*_: object) -> None:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr("wxcontroller.client.sends.mediaout.MediaOut.pack", broken)
+    monkeypatch.setattr("wxcontroller.client.sends.preparing.MediaPreparer.prepare", broken)
     client = start()
     await client.login()
     answer = obj(await client.get("send_friend_message", id="@ann", media_id="@x:3"))
@@ -365,10 +374,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_what_can_not_be_stored_is_not_said_to_be_queued(
-    start: Start, webhook: Webhook, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, webhook: Webhook, small_disk: Path
 ) -> None:
-    monkeypatch.setattr(sending, "STORE_SECONDS", 0.3)
-    state = {"MOJO_WEIXIN_COOKIE_PATH": str(small_disk / "cookie.dat")}
+    state = {
+        "MOJO_WEIXIN_COOKIE_PATH": str(small_disk / "cookie.dat"),
+        "WXCLIENT_LIMIT_SEND_ANSWER_SECONDS": "0.5",
+    }
     client = start(**{POST_API: webhook.address}, **state, **SLOW)
     await first_of(client)
     async with asyncio.timeout(5):

@@ -11,8 +11,8 @@ import pytest
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
 from tests.unit.client.test_status import queue, send, until
-from wxcontroller.client.sends.rests import Rests
-from wxcontroller.core.errors import WeChatError
+from wxcontroller.client.sends.backoff import BackoffPolicy
+from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.drivers.base import LossReason, Offline, SessionLost
 
@@ -109,7 +109,7 @@ async def test_an_account_that_is_offline_stops_at_once(start: Start, webhook: W
 
 
 async def test_five_tries_outlast_a_moment_of_trouble(start: Start) -> None:
-    client = start(Rests(line=(0.2, 0.4)))
+    client = start(BackoffPolicy(transient_first=0.2, transient_max=0.4))
     client.driver.outcomes = [WeChatError("no answer") for _ in range(3)]
     await client.login()
     begun = time.monotonic()
@@ -130,8 +130,11 @@ async def test_five_tries_outlast_a_moment_of_trouble(start: Start) -> None:
 
 
 async def test_too_frequent_makes_the_queue_rest_longer_each_time(start: Start) -> None:
-    client = start(Rests(frequent=(0.4, 5.0)))
-    client.driver.outcomes = [None, *[WeChatError("too frequent", ret=1205) for _ in range(2)]]
+    client = start(BackoffPolicy(throttled_first=0.4, throttled_max=5.0))
+    client.driver.outcomes = [
+        None,
+        *[WeChatError("too frequent", ret=1205, handling=FailureHandling.WAIT) for _ in range(2)],
+    ]
     await client.login()
     begun = time.monotonic()
     await send(client, 5)

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -13,8 +14,10 @@ from aiohttp import web
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.listener import Listener, taken
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client.sends import pacing as pacing_module
-from wxcontroller.client.sends.pacing import DailyLimit, Pacing
+from wxcontroller.client.sends import pacer as pacer_module
+from wxcontroller.client.sends.pacer import Pacer, today
+from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.client.store.sends import counts_in, handed, import_days, left
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import LoginWay
@@ -162,39 +165,21 @@ async def test_a_reply_that_comes_while_the_account_stops_is_sent_after_the_next
 
 
 def test_pauses_have_jitter_and_bursts_an_end() -> None:
-    pacing = Pacing(interval=10, jitter=5)
+    pacer = Pacer(interval=10, jitter=5)
     waits = set()
     for _ in range(20):
-        pacing.sent()
-        waits.add(pacing.pause())
+        pacer.sent()
+        waits.add(pacer.pause())
     assert 9.9 < min(waits) < max(waits) <= 15
-    burst = Pacing(interval=0, burst=3)
+    burst = Pacer(interval=0, burst=3)
     for _ in range(3):
         assert burst.pause() <= 0
-        burst.claim()
+        burst.count()
         burst.sent()
     assert 59 < burst.pause() <= 60
 
 
-def test_a_days_sends_are_counted_over_a_restart(tmp_path: Path) -> None:
-    store = tmp_path / "sent"
-    first = Pacing(interval=0, daily=3, store=store)
-    first.claim()
-    first.claim()
-    again = Pacing(interval=0, daily=3, store=store)
-    again.claim()
-    with pytest.raises(DailyLimit):
-        again.claim()
-    store.write_text(json.dumps({"2001-01-01": 3}))
-    Pacing(interval=0, daily=3, store=store).claim()
-    for nonsense in ("nonsense", "[]", '{"2001-01-01": "x"}'):
-        store.write_text(nonsense)
-        Pacing(interval=0, daily=3, store=store).claim()
-
-
-def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     class Calendar(date):
         shown = date(2026, 5, 4)
 
@@ -202,19 +187,56 @@ def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(
         def today(cls) -> "Calendar":
             return cls.fromordinal(cls.shown.toordinal())
 
-    monkeypatch.setattr(pacing_module, "date", Calendar)
-    pacing = Pacing(interval=0, daily=2, store=tmp_path / "sent")
-    pacing.claim()
-    pacing.claim()
+    monkeypatch.setattr(pacer_module, "date", Calendar)
+    db = sqlite3.connect(":memory:")
+    for statements in SCHEMA:
+        db.executescript(statements)
+
+    def count(pacer: Pacer) -> None:
+        pacer.count()
+        handed(db, 1, 4, 1.0, today())
+
+    def started() -> Pacer:
+        pacer = Pacer(interval=0, daily=2)
+        pacer.restore(left(db).days)
+        return pacer
+
+    pacer = started()
+    for _ in range(2):
+        count(pacer)
     for wrong in (date(2044, 1, 1), date(1970, 1, 1)):
         Calendar.shown = wrong
-        pacing.claim()
-        assert pacing.today == 1
+        count(pacer)
+        assert pacer.sent_today == 1
         Calendar.shown = date(2026, 5, 4)
-        for counted in (pacing, Pacing(interval=0, daily=2, store=tmp_path / "sent")):
-            assert counted.today == 2
-            with pytest.raises(DailyLimit):
-                counted.claim()
+        for counted in (pacer, started()):
+            assert counted.sent_today == 2
+            assert "daily limit" in counted.refusal
+    for day in range(1, 20):
+        Calendar.shown = date(2026, 6, day)
+        count(pacer)
+    assert len(left(db).days) == 7
+
+
+def test_the_counts_of_2_0_0_are_taken_over() -> None:
+    db = sqlite3.connect(":memory:")
+    for statements in SCHEMA:
+        db.executescript(statements)
+    handed(db, 1, 4, 1.0, today())
+    import_days(db, counts_in({"2001-01-01": 3, today(): 2, "x": "nonsense", "2001-01-02": -5, "2001-01-03": 10**30}))
+    pacer = Pacer(interval=0, daily=3)
+    pacer.restore(left(db).days)
+    assert (pacer.sent_today, bool(pacer.refusal)) == (3, True)
+
+
+async def test_a_kill_forgives_no_send(start: Start) -> None:
+    client = start(WXCLIENT_SEND_DAILY_MAX="3")
+    await client.login()
+    for _ in range(2):
+        assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    # As the disk is at that moment.
+    with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
+        assert left(db).days == {today(): 2}
 
 
 async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, webhook: Webhook) -> None:

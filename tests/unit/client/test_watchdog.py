@@ -15,7 +15,7 @@ from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import Outcome, Policy, Result
 from wxcontroller.client.deliveries.receivers import Poster
-from wxcontroller.client.sends import carrier
+from wxcontroller.client.sends import sender
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
 from wxcontroller.drivers.base import Checkpoint, Ended, EndReason, Offline, Progress, RosterChanged
@@ -113,7 +113,7 @@ async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
 async def test_a_send_that_hangs_lets_the_watchdog_bite(
     systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrier, "STUCK_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "STUCK_SECONDS", 0.1)
     client = start()
     await client.login()
     client.driver.send_gate = asyncio.Event()

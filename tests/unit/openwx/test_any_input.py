@@ -38,8 +38,8 @@ from wxcontroller.openwx.parameters import (
     merged,
     query_of,
     query_pairs,
-    raw_pairs,
     text_of,
+    values_of,
 )
 from wxcontroller.openwx.replies import record_reply, reply, to_bytes
 from wxcontroller.openwx.statefile import ClientFacts, Moment, render
@@ -104,7 +104,7 @@ def test_requests_become_pairs_or_a_refusal(target: str, kind: str, body: bytes,
     readers: list[Callable[[], list[tuple[str, str]]]] = [
         lambda: query_pairs(query),
         lambda: form_pairs(kind, body, only),
-        lambda: [(name, text_of(name, value)) for name, value in raw_pairs(query, kind, body)],
+        lambda: [(name, text_of(name, value)) for name, value in values_of(query, kind, body)],
     ]
     for read in readers:
         try:

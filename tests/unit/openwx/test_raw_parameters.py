@@ -1,15 +1,19 @@
 """Values that are no text, as media_data comes."""
 
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.openwx.parameters import BadParameter, form_pairs, raw_pairs, text_of
+from wxcontroller.openwx.parameters import BadParameter, form_pairs, text_of, values_of
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b0"
+
+
+def raw_pairs(*request: object) -> list[tuple[str, bytes]]:
+    return [(name, value.read()) for name, value in values_of(*request)]  # type: ignore[arg-type]
 
 
 @given(st.binary(max_size=300))
@@ -32,7 +36,7 @@ def test_content_comes_through_as_it_is(content: bytes) -> None:
 )
 def test_anything_gives_pairs_or_a_refusal(query: str, kind: str, body: bytes) -> None:
     try:
-        for name, value in raw_pairs(query, kind, body):
+        for name, value in values_of(query, kind, body):
             text_of(name, value)
     except BadParameter as problem:
         assert problem.remedy
@@ -41,11 +45,24 @@ def test_anything_gives_pairs_or_a_refusal(query: str, kind: str, body: bytes) -
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=9), st.text(max_size=9)), max_size=5))
 def test_text_is_read_alike_both_ways(pairs: list[tuple[str, str]]) -> None:
     body = "&".join(f"{quote_from_bytes(a.encode())}={quote_from_bytes(b.encode())}" for a, b in pairs).encode()
-    assert [(name, text_of(name, value)) for name, value in raw_pairs("", FORM, body)] == form_pairs(FORM, body)
+    assert [(name, text_of(name, value)) for name, value in values_of("", FORM, body)] == form_pairs(FORM, body)
 
 
 def test_uploaded_files_are_no_parameters_elsewhere() -> None:
     body = b'--b0\r\nContent-Disposition: form-data; name="x"; filename="f"\r\n\r\n1\r\n--b0--\r\n'
     assert form_pairs(MULTIPART, body) == []
     with pytest.raises(BadParameter, match="UTF-8"):
-        text_of("content", b"\xff")
+        text_of(*values_of("content=%FF")[0])
+
+
+@pytest.mark.parametrize("before", [b"", b"x", b"xx"])
+def test_large_content_is_decoded_in_pieces_that_cut_no_escape(before: bytes) -> None:
+    content = before + bytes(range(256)) * 1000
+    body = b"media_data=" + before + b"%" + content[len(before) :].hex("%").encode()
+    [(_, value)] = values_of("", FORM, body)
+    pieces = list(value.pieces())
+    assert b"".join(pieces) == content
+    assert max(map(len, pieces)) <= 64 * 1024
+    for odd in (b"%" * 200_000, b"%4" * 100_000, b"+%2" + b"%zz" * 70_000):
+        [(_, value)] = values_of("", FORM, b"media_data=" + odd)
+        assert value.read() == unquote_to_bytes(odd.replace(b"+", b" "))

@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from wxcontroller.client.sends.outgoing import Outgoing
+from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.core.notify import Notifier
 
@@ -18,24 +18,24 @@ _MORE_SECONDS = 10.0
 class Drain:
     """Waits for queued sends at a stop, ``seconds`` at most (option stop_drain)."""
 
-    outgoing: Outgoing
+    sends: SendQueue
     session: Session
     notifier: Notifier
     seconds: float
 
     async def run(self) -> None:
         """Return when nothing waits any more, or when the next one could not go out in time."""
-        self.outgoing.closing = True
+        self.sends.closing = True
         end = time.monotonic() + self.seconds
         if not self._worth_it(end):
             return
         self.notifier.stopping()
-        words = f"stopping: {len(self.outgoing)} queued sends go out first, {self.seconds:g} s at most"
+        words = f"stopping: {len(self.sends)} queued sends go out first, {self.seconds:g} s at most"
         log.info("account %s: %s", self.session.config.name, words)
         self.session.note(words)
         while self._worth_it(end):
             self.notifier.extend(_MORE_SECONDS)
-            await self.outgoing.drain(min(_TICK_SECONDS, max(0.0, end - time.monotonic())))
+            await self.sends.drain(min(_TICK_SECONDS, max(0.0, end - time.monotonic())))
 
     def _worth_it(self, end: float) -> bool:
-        return len(self.outgoing) > 0 and time.monotonic() + self.outgoing.due_in < end
+        return len(self.sends) > 0 and time.monotonic() + self.sends.due_in < end

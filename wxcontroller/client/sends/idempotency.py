@@ -11,9 +11,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wxcontroller.client.sends.job import Request
-from wxcontroller.client.sends.sendstore import SendStore
-from wxcontroller.client.store.sends import RequestRow
+from wxcontroller.client.sends.model import Request
+from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx.parameters import BadParameter
@@ -70,7 +69,7 @@ class Requests:
         self,
         request: Request,
         work: Callable[[], Awaitable[JsonObject]],
-        again: Callable[[RequestRow], Awaitable[JsonObject]],
+        again: Callable[[Request], Awaitable[JsonObject]],
     ) -> JsonObject:
         """Return the answer of ``work``, or of ``again`` when the request is known. Raises OtherRequest, Unavailable.
 
@@ -90,9 +89,12 @@ class Requests:
         self,
         request: Request,
         work: Callable[[], Awaitable[JsonObject]],
-        again: Callable[[RequestRow], Awaitable[JsonObject]],
+        again: Callable[[Request], Awaitable[JsonObject]],
     ) -> JsonObject | None:
         known = await self.store.request(request.key)
-        if known is None:
-            return await work()
-        return await again(known) if known.fingerprint == request.fingerprint else None
+        try:
+            if known is None:
+                return await work()
+            return await again(known) if known.fingerprint == request.fingerprint else None
+        except OtherRequest:  # it came to the disk while this one was at it
+            return None

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from wxcontroller.client.store import events as tables
 from wxcontroller.client.store.events import Counts, Entry, Limits, Moved, Selection, State, Swept
+from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import Known
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.writer import Database
@@ -115,14 +116,17 @@ class EventLog:
 
         self._leave(work)
 
-    def append_within(self, report: JsonObject, deliver: bool, within: Within) -> "asyncio.Future[object]":
+    def append_within(
+        self, report: JsonObject, deliver: bool, within: Within, media: str = ""
+    ) -> "asyncio.Future[object]":
         """Add an event together with something else, in one transaction; done when that is on disk.
 
-        ``within`` decides whether it is added: by calling what it is given, which returns the event's sequence.
+        ``media`` as in ``append``. ``within`` decides whether it is added: by calling what it is given, which returns
+        the event's sequence.
         """
         state = State.PENDING if deliver else State.KEPT
         kind, body = type_of(report), to_bytes(report)
-        return self.write(lambda db: within(db, lambda: tables.insert(db, kind, "", body, state)))
+        return self.write(lambda db: within(db, lambda: tables.insert(db, kind, "", body, state, media)))
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> Place:
         """Add a message whose media are still to come: ``report`` is what is told should they never come."""
@@ -149,8 +153,17 @@ class EventLog:
         self._leave(work)
 
     def delivered(self, entry: Entry, status: int, lighter: bytes | None = None) -> None:
-        """Note that the receiver took it; ``lighter`` replaces a body whose content is needed no longer."""
-        self._leave(lambda db: tables.settle(db, entry, State.DELIVERED, "", status, lighter))
+        """Note that the receiver took it; ``lighter`` replaces a body whose content is needed no longer.
+
+        A file with content of an own send goes with the last report that brings it.
+        """
+        own = entry.media if Path(entry.media).name.startswith(SEND_PREFIX) else ""
+
+        def work(db: sqlite3.Connection) -> str:
+            tables.settle(db, entry, State.DELIVERED, "", status, lighter)
+            return own if own and not tables.needs_file(db, own) else ""
+
+        self.write(work).add_done_callback(_delete_file)
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Note that it is not tried any more."""
@@ -294,3 +307,9 @@ class EventLog:
         self.counts = counts
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+
+def _delete_file(written: "asyncio.Future[str]") -> None:
+    """Delete the file that nothing needs since a change was written, beside the event loop."""
+    if not written.cancelled() and written.exception() is None and (path := written.result()):
+        _ = asyncio.get_running_loop().run_in_executor(None, delete, Path(path))

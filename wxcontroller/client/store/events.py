@@ -410,6 +410,16 @@ def media_in_use(db: sqlite3.Connection) -> frozenset[str]:
     return frozenset(str(media) for (media,) in rows)
 
 
+def needs_file(db: sqlite3.Connection, path: str) -> bool:
+    """Whether a send or a report that is still to be delivered needs a file's content."""
+    (found,) = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM events WHERE media = ? AND media != '' AND state IN ('pending', 'dead')) OR "
+        " EXISTS (SELECT 1 FROM send_media WHERE file = ?)",
+        (path, path),
+    ).fetchone()
+    return bool(found)
+
+
 def counts(db: sqlite3.Connection) -> Counts:
     """Look at what the log holds."""
     tally = dict.fromkeys(State, (0, 0))

@@ -1,9 +1,20 @@
-"""The account's session on disk: one private file, replaced whole."""
+"""Private files of an account: its session, replaced whole, and content of its own sends."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from wxcontroller.core.files import replace_file
+
+# How the names of files with content of sends begin, in the directory of media. A row of the database names each: of
+# the send, then of the report that is to bring the content.
+SEND_PREFIX = ".send."
+
+
+def delete(path: Path) -> None:
+    """Delete a file, if it is there and can be deleted; the next look at the directory finds others."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.inbox import Inbox
-from wxcontroller.client.sends.sendstore import SendStore
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Limits
+from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
@@ -86,7 +86,9 @@ class Keeping:
             )
         await self.sends.sweep(self.config.seconds("idempotency_keep_seconds"))
         try:
-            await self.inbox.sweep(await self.log.media_in_use())
+            # In this order: a send that ends in between hands its file on to its report.
+            to_send = await self.sends.files()
+            await self.inbox.sweep(await self.log.media_in_use(), to_send)
         except OSError as problem:  # tried again at the next look; an account must not end for it
             log.error(
                 "received media can't be looked through: %s; see to %s", problem.strerror, self.config.media_dir

@@ -1,5 +1,62 @@
 """The versions of the account's SQLite file. Each is applied once, in this order, and never changed."""
 
-from wxcontroller.client.store import events, sends, state
+from wxcontroller.client.store import events, state
 
-SCHEMA = (*events.SCHEMA, sends.SENDS, events.REPLAYED, state.SCHEMA, events.ASIDE)
+_SENDS = """
+    CREATE TABLE sends (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        place INTEGER NOT NULL,
+        time REAL NOT NULL,
+        tried REAL NOT NULL DEFAULT 0,
+        login TEXT NOT NULL,
+        target TEXT NOT NULL,
+        is_group INTEGER NOT NULL,
+        content TEXT NOT NULL,
+        client_id TEXT NOT NULL,
+        attempts_left INTEGER NOT NULL,
+        origin TEXT NOT NULL,
+        sides TEXT NOT NULL,
+        parcel INTEGER,
+        request TEXT
+    );
+    CREATE INDEX sends_place ON sends (place);
+    CREATE INDEX sends_parcel ON sends (parcel);
+    CREATE INDEX sends_request ON sends (request);
+    CREATE TABLE parcels (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        given TEXT NOT NULL,
+        file TEXT NOT NULL,
+        facts TEXT NOT NULL DEFAULT '',
+        uploaded TEXT NOT NULL DEFAULT ''
+    );
+    CREATE TABLE requests (
+        key TEXT PRIMARY KEY,
+        time REAL NOT NULL,
+        fingerprint TEXT NOT NULL,
+        call TEXT NOT NULL,
+        target TEXT NOT NULL,
+        text TEXT,
+        media TEXT,
+        answer TEXT,
+        event INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE INDEX requests_time ON requests (time);
+    ALTER TABLE events ADD COLUMN replied INTEGER NOT NULL DEFAULT 0
+"""
+# In 2.0.0 content of sends was called parcels, and the day's count was a file of its own, as the index of media.
+_SENDS_2 = """
+    ALTER TABLE parcels RENAME TO send_media;
+    ALTER TABLE sends RENAME COLUMN parcel TO media;
+    CREATE INDEX events_media ON events (media) WHERE media != '';
+    CREATE TABLE send_days (day TEXT PRIMARY KEY, number INTEGER NOT NULL);
+"""
+_MEDIA = """
+    CREATE TABLE media_index (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        way TEXT NOT NULL,
+        key TEXT NOT NULL,
+        known TEXT NOT NULL,
+        UNIQUE (way, key)
+    );
+"""
+SCHEMA = (*events.SCHEMA, _SENDS, events.REPLAYED, state.SCHEMA, events.ASIDE, _SENDS_2 + _MEDIA)

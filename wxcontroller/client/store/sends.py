@@ -1,191 +1,203 @@
-"""The tables of sends: what is queued, the content that goes with it, and which requests were made; all their SQL."""
+"""The sends of an account in its database: what is queued with its content, keyed requests, and how many a day.
+
+All SQL about sends is here. What belongs to one fact is one transaction: the messages of a request with its key and
+the reply they are; a send's end with its report and its request's outcome; a send that is handed to WeChat with the
+day's count. Rows hold paths of content, never content.
+"""
 
 # ruff: noqa: S608 - what is put together here are columns and conditions, never values
 
 import json
 import sqlite3
 import time
+from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from wxcontroller.client.sends.model import Media, Part, Request, Send
+from wxcontroller.client.store.eventlog import EventLog, Within
+from wxcontroller.client.store.events import Moved, note_message
+from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
 from wxcontroller.client.store.values import real, whole
-from wxcontroller.core.jsontypes import JsonObject, kept_json
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import Upload
+from wxcontroller.openwx.media import MediaFacts
 
-SENDS = """
-    CREATE TABLE sends (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        place INTEGER NOT NULL,
-        time REAL NOT NULL,
-        tried REAL NOT NULL DEFAULT 0,
-        login TEXT NOT NULL,
-        target TEXT NOT NULL,
-        is_group INTEGER NOT NULL,
-        content TEXT NOT NULL,
-        client_id TEXT NOT NULL,
-        attempts_left INTEGER NOT NULL,
-        origin TEXT NOT NULL,
-        sides TEXT NOT NULL,
-        parcel INTEGER,
-        request TEXT
-    );
-    CREATE INDEX sends_place ON sends (place);
-    CREATE INDEX sends_parcel ON sends (parcel);
-    CREATE INDEX sends_request ON sends (request);
-    CREATE TABLE parcels (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        given TEXT NOT NULL,
-        file TEXT NOT NULL,
-        facts TEXT NOT NULL DEFAULT '',
-        uploaded TEXT NOT NULL DEFAULT ''
-    );
-    CREATE TABLE requests (
-        key TEXT PRIMARY KEY,
-        time REAL NOT NULL,
-        fingerprint TEXT NOT NULL,
-        call TEXT NOT NULL,
-        target TEXT NOT NULL,
-        text TEXT,
-        media TEXT,
-        answer TEXT,
-        event INTEGER NOT NULL DEFAULT 0
-    ) WITHOUT ROWID;
-    CREATE INDEX requests_time ON requests (time);
-    ALTER TABLE events ADD COLUMN replied INTEGER NOT NULL DEFAULT 0
-"""
+_DAYS_KEPT = 7
 # Without who they are between: that is read when it is needed, which is seldom.
-_SENDS = "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request"
+_SENDS = "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, media, request"
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
-
-
-class Part(StrEnum):
-    """Which of a request's messages a send is; named as its column."""
-
-    TEXT = "text"
-    MEDIA = "media"
-
-
-@dataclass(frozen=True, slots=True)
-class SendRow:
-    """One message that is to be sent.
-
-    ``login`` is one's own id in the login whose ids ``target`` is one of. ``tried``: when it was handed to WeChat
-    first, in seconds since 1970, while it is not known whether it arrived; 0 for never. ``sides`` is the part of its
-    report, as JSON, that says who it is between; "" when it was not read. ``parcel``: 0 for a text.
-    ``request``: "" for none.
-    """
-
-    login: str
-    target: str
-    is_group: bool
-    content: str
-    client_id: str
-    attempts_left: int
-    origin: str
-    request: str
-    sides: str = ""
-    seq: int = 0
-    time: float = 0.0
-    tried: float = 0.0
-    parcel: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ParcelRow:
-    """Content: ``given`` are the request's own words, ``file`` what is here of it, "" for nothing (yet).
-
-    ``facts`` is empty until it is known what is to be sent; ``uploaded`` until WeChat has it.
-    """
-
-    given: JsonObject
-    file: str
-    facts: JsonObject
-    uploaded: JsonObject
-    id: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRow:
-    """A request that came with a key.
-
-    ``parts`` are its messages: how each ended, empty while that is open. ``answer`` is None while it is to be made
-    of them; ``event`` is the sequence of the report of its text.
-    """
-
-    key: str
-    fingerprint: str
-    call: str
-    target: str
-    parts: Mapping[Part, JsonObject]
-    answer: JsonObject | None
-    event: int = 0
+_Row = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What was stored: the sequences of the sends, in order, and the id of their parcel."""
+    """What was stored: the sequences of the sends, in order, and the number of their media.
 
-    seqs: Sequence[int]
-    parcel: int
+    Nothing was when ``seqs`` is empty: the key is ``known``, or the event was replied to before.
+    """
 
-
-class Replied:
-    """A reply to this event was stored before."""
+    seqs: Sequence[int] = ()
+    media: int = 0
+    known: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What an earlier process left, in order, and when it was last heard of (0: never)."""
+    """What an earlier process left, in order; the counts of days; and when it was last heard of (0: never)."""
 
-    sends: Sequence[SendRow]
-    parcels: Sequence[ParcelRow]
+    days: Mapping[str, int]
     alive: float
+    _sends: Sequence[_Row] = field(repr=False)
+    _media: Sequence[_Row] = field(repr=False)
+
+    def sends(self) -> list[Send]:
+        """Return the sends, with their media."""
+        media = {whole(row[0]): _media_of(row) for row in self._media}
+        return [_send_of(row, media) for row in self._sends]
+
+
+class SendStore:
+    """What is written is on disk when the future is done; nobody has to wait for it. Reading raises Unavailable."""
+
+    def __init__(self, log: EventLog, most_requests: int = DEFAULTS.calls.idempotency_keys) -> None:
+        self._log = log
+        self._most_requests = most_requests
+        self._adding: set[Path] = set()
+
+    def left(self) -> "Future[Left]":
+        """Return what an earlier process left. Ask before anything is added."""
+        return self._log.write(left)
+
+    def add(
+        self, sends: Sequence[Send], sides: Sequence[str], request: Request | None, reply_to: int, day: str
+    ) -> "Future[Added]":
+        """Store sends, all or none, with all that belongs to them; see ``add``."""
+        rows = [_send_row(one, of) for one, of in zip(sends, sides, strict=True)]
+        media = next((one.media for one in sends if one.media is not None), None)
+        content = _media_row(media) if media is not None else None
+        stored = self._log.write(lambda db: add(db, rows, content, request, reply_to, day))
+        if media is not None and (kept := media.kept) is not None:
+            self._adding.add(kept)
+            stored.add_done_callback(lambda _: self._adding.discard(kept))
+        return stored
+
+    def handed(self, send: Send, day: str) -> "Future[None]":
+        """Note that a send is being handed to WeChat; to be waited for."""
+        seq, attempts_left, tried = send.seq, send.attempts_left, send.tried
+        return self._log.write(lambda db: handed(db, seq, attempts_left, tried, day))
+
+    def put_back(self, send: Send) -> None:
+        """Note that a send that WeChat did not take is to be tried again, behind all others."""
+        seq, attempts_left = send.seq, send.attempts_left
+        _ = self._log.write(lambda db: put_back(db, seq, attempts_left))
+
+    def note_media(self, media: Media) -> None:
+        """Note what has become known of content."""
+        number, row = media.id, _media_row(media)
+        _ = self._log.write(lambda db: note_media(db, number, row))
+
+    def end(self, send: Send, answer: JsonObject) -> Within:
+        """Return what ends a send within the transaction that adds its report."""
+        seq, part = send.seq, send.part
+        return lambda db, report: end(db, seq, part, answer, report)
+
+    async def sides(self, send: Send) -> str:
+        """Return who a message is between, as it was when it was queued; "" when that is not known any more."""
+        return await self._log.read(lambda db: sides_of(db, send.seq))
+
+    async def files(self) -> frozenset[str]:
+        """Return the files with content of sends that have not ended."""
+        return await self._log.read(files) | {str(path) for path in self._adding}
+
+    async def request(self, key: str) -> Request | None:
+        """Return what is known of the request that came with a key."""
+        return await self._log.read(lambda db: request_of(db, key))
+
+    def keep(self, request: Request) -> "Future[None]":
+        """Remember a request, or the answer of one that is remembered."""
+        return self._log.write(lambda db: keep(db, request))
+
+    async def sweep(self, seconds: float) -> int:
+        """Forget requests that are older, and the oldest of too many; return how many."""
+        most = self._most_requests
+        return await self._log.write(lambda db: forget(db, time.time() - seconds, most))
 
 
 def add(
     db: sqlite3.Connection,
-    sends: Sequence[SendRow],
-    parcel: ParcelRow | None,
-    request: RequestRow | None,
+    sends: Sequence[_Row],
+    media: _Row | None,
+    request: Request | None,
     reply_to: int,
-) -> Added | RequestRow | Replied:
-    """Store sends with all that belongs to them; of two requests with one key, and of two replies, only the first."""
+    day: str,
+) -> Added:
+    """Store sends with all that belongs to them; of two requests with one key, and of two replies, only the first.
+
+    With a ``day`` the first one is handed to WeChat as soon as it is stored, and counted.
+    """
     if reply_to:
         done = db.execute("UPDATE events SET replied = 1 WHERE seq = ? AND replied = 0", (reply_to,))
         if not done.rowcount:
-            return Replied()
+            return Added()
     if request is not None and (known := request_of(db, request.key)):
-        return known
+        return Added(known=known)
     if request is not None:
         keep(db, request)
+    if day:
+        _count(db, day)
     number = 0
-    if parcel is not None:
-        values = (json.dumps(parcel.given), parcel.file, _text(parcel.facts), _text(parcel.uploaded))
-        done = db.execute("INSERT INTO parcels (given, file, facts, uploaded) VALUES (?, ?, ?, ?)", values)
+    if media is not None:
+        done = db.execute("INSERT INTO send_media (given, file, facts, uploaded) VALUES (?, ?, ?, ?)", media)
         number = done.lastrowid or 0
-    return Added([_insert(db, one, number) for one in sends], number)
+    return Added([_insert(db, row, number) for row in sends], number)
 
 
-def _insert(db: sqlite3.Connection, one: SendRow, parcel: int) -> int:
-    """``parcel`` is what was stored just now; it is for every send that is not a text."""
+def _insert(db: sqlite3.Connection, row: _Row, media: int) -> int:
+    """``media`` is what was stored just now; it is for every send that is not a text."""
+    *values, has_media = row
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
-        f"sides, parcel, request) VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(one.time, one.tried, one.login, one.target, one.is_group, one.content, one.client_id),
-            *(one.attempts_left, one.origin, one.sides, parcel if one.parcel else None, one.request or None),
-        ),
+        f"sides, request, media) VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*values, media if has_media else None),
     )
     return done.lastrowid or 0
 
 
-def handed(db: sqlite3.Connection, seq: int, attempts_left: int, now: float) -> None:
+def handed(db: sqlite3.Connection, seq: int, attempts_left: int, now: float, day: str) -> None:
     """Note that a send is being handed to WeChat: from now on it may have arrived."""
+    _count(db, day)
     db.execute(
         "UPDATE sends SET tried = CASE WHEN tried = 0 THEN ? ELSE tried END, attempts_left = ? WHERE seq = ?",
         (now, attempts_left, seq),
     )
+
+
+def _count(db: sqlite3.Connection, day: str, number: int = 1) -> None:
+    db.execute(
+        "INSERT INTO send_days VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET number = number + excluded.number",
+        (day, number),
+    )
+    # Those of a clock that was wrong are days, too.
+    db.execute(
+        "DELETE FROM send_days WHERE rowid <= (SELECT rowid FROM send_days ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+        (_DAYS_KEPT,),
+    )
+
+
+def import_days(db: sqlite3.Connection, counts: Mapping[str, int]) -> None:
+    """Take over the counts that 2.0.0 kept in ``sent_today.json``: sends by day, as ``counts_in`` reads them."""
+    for day, number in counts.items():
+        _count(db, day, number)
+
+
+def counts_in(kept: JsonObject) -> dict[str, int]:
+    """Return the counts in the content of 2.0.0's ``sent_today.json``; what is none counts as 0."""
+    return {day: max(0, min(integer(number), 1 << 40)) for day, number in kept.items()}
 
 
 def put_back(db: sqlite3.Connection, seq: int, attempts_left: int) -> None:
@@ -202,64 +214,66 @@ def sides_of(db: sqlite3.Connection, seq: int) -> str:
     return str(found[0]) if found else ""
 
 
-def end(db: sqlite3.Connection, seq: int, part: Part, outcome: JsonObject, report: Callable[[], int]) -> None:
-    """Forget a send that has ended and store its report, and its outcome for who asks with its request's key."""
-    found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, request", (seq,)).fetchone()
-    parcel, request = found or (None, None)  # not there: the file was damaged, and is another one now
+def end(db: sqlite3.Connection, seq: int, part: Part, answer: JsonObject, report: Callable[[], int]) -> None:
+    """Forget a send that has ended and store its report, and its answer for who asks with its request's key."""
+    found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING media, request", (seq,)).fetchone()
+    media, request = found or (None, None)  # not there: the file was damaged, and is another one now
     event = report()
+    if answer.get("code") == 0:
+        note_message(db, Moved.SENT)
     if request is not None:
         db.execute(
             f"UPDATE requests SET {part.value} = ?, event = CASE WHEN ? THEN ? ELSE event END WHERE key = ?",
-            (json.dumps(outcome), part is Part.TEXT, event, request),
+            (json.dumps(answer), part is Part.TEXT, event, request),
         )
-    if parcel is not None:
-        unused = "NOT EXISTS (SELECT 1 FROM sends WHERE sends.parcel = parcels.id)"
-        db.execute(f"DELETE FROM parcels WHERE id = ? AND {unused}", (parcel,))
+    if media is not None:
+        unused = "NOT EXISTS (SELECT 1 FROM sends WHERE sends.media = send_media.id)"
+        db.execute(f"DELETE FROM send_media WHERE id = ? AND {unused}", (media,))
 
 
-def pack(db: sqlite3.Connection, parcel: ParcelRow) -> None:
+def note_media(db: sqlite3.Connection, number: int, row: _Row) -> None:
     """Note what has become known of content."""
-    db.execute(
-        "UPDATE parcels SET file = ?, facts = ?, uploaded = ? WHERE id = ?",
-        (parcel.file, _text(parcel.facts), _text(parcel.uploaded), parcel.id),
-    )
+    db.execute("UPDATE send_media SET given = ?, file = ?, facts = ?, uploaded = ? WHERE id = ?", (*row, number))
+
+
+def files(db: sqlite3.Connection) -> frozenset[str]:
+    """Return the files with content of sends that have not ended."""
+    return frozenset(str(file) for (file,) in db.execute("SELECT file FROM send_media WHERE file != ''"))
 
 
 def left(db: sqlite3.Connection) -> Left:
-    """Return everything that is stored of sends that have not ended."""
-    parcels = [
-        ParcelRow(kept_json(given), str(file), kept_json(facts), kept_json(uploaded), whole(number))
-        for number, given, file, facts, uploaded in db.execute("SELECT id, given, file, facts, uploaded FROM parcels")
-    ]
-    sends = [_send(row) for row in db.execute(f"SELECT {_SENDS} FROM sends ORDER BY place, seq")]
+    """Return everything that is stored of sends that have not ended; first those that may have arrived."""
+    media = db.execute("SELECT id, given, file, facts, uploaded FROM send_media").fetchall()
+    sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
-    return Left(sends, parcels, max([real(alive), *(one.time for one in sends)]))
+    days = {str(day): whole(number) for day, number in db.execute("SELECT day, number FROM send_days")}
+    return Left(days, max([real(alive), *(real(row[1]) for row in sends)]), sends, media)
 
 
 # -- requests with keys
 
 
-def request_of(db: sqlite3.Connection, key: str) -> RequestRow | None:
+def request_of(db: sqlite3.Connection, key: str) -> Request | None:
     """Return the request that came with a key."""
     found = db.execute(
         "SELECT fingerprint, call, target, text, media, answer, event FROM requests WHERE key = ?", (key,)
     ).fetchone()
     if found is None:
         return None
-    fingerprint, call, target, text, media, answer, event = found
-    ended = {Part.TEXT: text, Part.MEDIA: media}
-    return RequestRow(
+    fingerprint, call, target, text_ended, media_ended, answer, event = found
+    ended = {Part.TEXT: text_ended, Part.MEDIA: media_ended}
+    return Request(
         key=key,
         fingerprint=str(fingerprint),
         call=str(call),
+        answer=_ended(answer) or None,
         target=str(target),
-        parts={part: _outcome(outcome) for part, outcome in ended.items() if outcome is not None},
-        answer=_outcome(answer) or None,
+        parts={part: _ended(answer) for part, answer in ended.items() if answer is not None},
         event=whole(event),
     )
 
 
-def keep(db: sqlite3.Connection, request: RequestRow) -> None:
+def keep(db: sqlite3.Connection, request: Request) -> None:
     """Remember a request; one that is remembered gets its answer."""
     parts = [_text(request.parts[part]) if part in request.parts else None for part in (Part.TEXT, Part.MEDIA)]
     answer = None if request.answer is None else json.dumps(request.answer)
@@ -284,32 +298,100 @@ def forget(db: sqlite3.Connection, before: float, most: int) -> int:
     return gone
 
 
-# -- inside
+# -- rows
 
 
 def _text(value: JsonObject) -> str:
     return json.dumps(value) if value else ""
 
 
-def _outcome(kept: object) -> JsonObject:
+def _ended(kept: object) -> JsonObject:
     """Return how a message ended; empty, as of one that has not, when that can't be read."""
     found = kept_json(kept)
     return found if isinstance(found.get("code"), int) else {}
 
 
-def _send(row: tuple[object, ...]) -> SendRow:
-    seq, when, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request = row
-    return SendRow(
-        seq=whole(seq),
-        time=real(when),
-        tried=real(tried),
-        login=str(login),
+def _send_row(send: Send, sides: str) -> _Row:
+    """Return the columns of a send, then whether it is media."""
+    return (
+        *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
+        *(send.attempts_left, send.origin, sides, send.request or None, send.media is not None),
+    )
+
+
+def _send_of(row: _Row, media: Mapping[int, Media]) -> Send:
+    seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, request = row
+    # Of content that is not there any more, the file was damaged: it is told when its turn comes.
+    lost = Media(MediaFacts(MessageKind.FILE), id=whole(number))
+    return Send(
         target=str(target),
         is_group=bool(is_group),
         content=str(content),
-        client_id=str(client_id),
-        attempts_left=whole(attempts_left),
+        media=media.get(whole(number), lost) if number else None,
         origin=str(origin),
-        parcel=whole(parcel),
+        login=str(login),
+        client_id=str(client_id),
         request=str(request) if request else "",
+        seq=whole(seq),
+        queued_at=real(queued_at),
+        tried=real(tried),
+        attempts_left=whole(attempts_left),
+        unsure=real(tried) > 0,
+    )
+
+
+def _media_row(media: Media) -> _Row:
+    """Return the columns of content: the request's words, the file, what is known of it, and what WeChat holds."""
+    known: JsonObject = {}
+    if media.ready:
+        forced = media.file is not None and media.file.kind is MessageKind.FILE
+        known = {**_facts_to_json(media.facts), "has_file": media.file is not None, "forced": forced}
+    uploaded = upload_to_json(media.uploaded) if media.uploaded else {}
+    return json.dumps(dict(media.given)), str(media.kept or ""), _text(known), _text(uploaded)
+
+
+def _media_of(row: _Row) -> Media:
+    number, given, file, facts, uploaded = row
+    kept, known = Path(str(file)) if file else None, kept_json(facts)
+    media = Media(
+        _facts_from_json(known),
+        {name: text(value) for name, value in kept_json(given).items()},
+        uploaded=upload_from_json(kept_json(uploaded)),
+        kept=kept,
+        id=whole(number),
+    )
+    if kept is not None and known.get("has_file") is True:
+        forced = MessageKind.FILE if known.get("forced") is True else None
+        media.file = Upload(kept, media.facts.name, media.facts.mime, media.facts.size, forced)
+    return media
+
+
+def _facts_to_json(facts: MediaFacts) -> JsonObject:
+    """Return what ``_facts_from_json`` makes the same of."""
+    return {
+        "kind": facts.kind.value,
+        "id": facts.id,
+        "path": facts.path,
+        "name": facts.name,
+        "mime": facts.mime,
+        "ext": facts.ext,
+        "size": facts.size,
+        "mtime": facts.mtime,
+        "md5": facts.md5,
+        "chunks": facts.chunks,
+    }
+
+
+def _facts_from_json(kept: JsonObject) -> MediaFacts:
+    return MediaFacts(
+        MEDIA_KINDS.get(text(kept.get("kind")), MessageKind.FILE),
+        id=text(kept.get("id")),
+        path=text(kept.get("path")),
+        name=text(kept.get("name")),
+        mime=text(kept.get("mime")),
+        ext=text(kept.get("ext")),
+        size=integer(kept.get("size")),
+        mtime=integer(kept.get("mtime")),
+        md5=text(kept.get("md5")),
+        chunks=integer(kept.get("chunks")),
     )

@@ -64,11 +64,9 @@ class Deliveries:
         return json_answer({"purged": number, **self._counts()})
 
     async def _body(self, request: web.Request) -> bytes:
-        room, directory = request.app[ROOM], self._parts.config.media_dir
         limits = self._parts.config.limits.calls
-        whole = room.body_of(request, directory, limits.account_body_bytes)
-        async with asyncio.timeout(limits.account_body_seconds), whole as body:
-            return bytes(body)
+        async with asyncio.timeout(limits.account_body_seconds):
+            return await request.app[ROOM].take(request, limits.account_body_bytes)
 
     def _counts(self) -> JsonObject:
         counts, delivery = self._parts.log.counts, self._parts.delivery

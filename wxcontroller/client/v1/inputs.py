@@ -41,11 +41,10 @@ class Inputs:
         return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
 
     async def _read(self, request: web.Request) -> tuple[str, str]:
-        room, directory = request.app[ROOM], self._parts.config.media_dir
         limits = self._parts.config.limits
-        whole = room.body_of(request, directory, limits.calls.account_body_bytes)
-        async with asyncio.timeout(limits.calls.account_body_seconds), whole as body:
-            return answer_of(bytes(body), limits.requests)
+        async with asyncio.timeout(limits.calls.account_body_seconds):
+            body = await request.app[ROOM].take(request, limits.calls.account_body_bytes)
+        return answer_of(body, limits.requests)
 
 
 def answer_of(body: bytes, limits: RequestLimits = DEFAULTS.requests) -> tuple[str, str]:

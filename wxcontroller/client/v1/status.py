@@ -6,7 +6,7 @@ from pathlib import Path
 from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.inbox import Inbox, Kept
-from wxcontroller.client.sends.outgoing import Outgoing
+from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.core import egress
 from wxcontroller.core.account import redacted
@@ -31,7 +31,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "reason": session.reason,
         "input": session.asks.as_json() if session.asks else None,
         "proxy": egress.shown(parts.config.options["proxy"]),
-        "queue": queue_of(parts.outgoing),
+        "queue": queue_of(parts.sends),
         "reports": {
             "to": redacted(delivery.address) or None,
             "waiting": parts.log.counts.waiting,
@@ -50,9 +50,9 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         },
         "messages": {
             "received": _by_kind(session, Direction.RECEIVED),
-            "sent": {kind.value: number for kind, number in parts.outgoing.sent.items()},
+            "sent": {kind.value: number for kind, number in parts.sends.sent.items()},
             "sent_elsewhere": _by_kind(session, Direction.SENT_ELSEWHERE),
-            "not_sent": parts.outgoing.not_sent,
+            "not_sent": parts.sends.not_sent,
         },
         "media": _media(inbox.kept),
         "roster": {
@@ -63,7 +63,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         },
         "last_message_time": {
             "received": session.last_received or parts.log.counts.received or None,
-            "sent": parts.outgoing.last_sent or parts.log.counts.sent or None,
+            "sent": parts.sends.last_sent or parts.log.counts.sent or None,
         },
         "last_sync_time": session.last_sync or None,
         "memory": _memory(),
@@ -74,22 +74,22 @@ def _by_kind(session: Session, direction: Direction) -> JsonObject:
     return {kind.value: number for (which, kind), number in session.messages.items() if which is direction}
 
 
-def queue_of(outgoing: Outgoing) -> JsonObject:
+def queue_of(sends: SendQueue) -> JsonObject:
     """Return what waits to be sent and how fast it may go; limits of 0 are none."""
-    pacing, next_at = outgoing.pacing, outgoing.next_at
+    pacer, next_at = sends.pacer, sends.next_at
     return {
-        "waiting": len(outgoing) - outgoing.in_flight,
-        "in_flight": outgoing.in_flight,
-        "held": outgoing.held,
-        "oldest_since": _second(outgoing.oldest_since),
+        "waiting": len(sends) - sends.in_flight,
+        "in_flight": sends.in_flight,
+        "held": sends.held,
+        "oldest_since": _second(sends.oldest_since),
         "next_send_at": None if next_at is None else round(next_at, 3),
-        "last_error": outgoing.last_error,
-        "most_waiting": outgoing.most,
-        "sent_today": pacing.today,
-        "daily_limit": pacing.daily,
-        "burst_limit": pacing.burst,
-        "interval": pacing.interval,
-        "jitter": pacing.jitter,
+        "last_error": sends.last_error,
+        "most_waiting": sends.most,
+        "sent_today": pacer.sent_today,
+        "daily_limit": pacer.daily,
+        "burst_limit": pacer.burst,
+        "interval": pacer.interval,
+        "jitter": pacer.jitter,
     }
 
 

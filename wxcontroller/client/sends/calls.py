@@ -9,25 +9,33 @@ from dataclasses import dataclass, replace
 from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts, json_answer
 from wxcontroller.client.consult import reply_after
 from wxcontroller.client.sends.idempotency import KEY_HEADER, OtherRequest, fingerprint_of
-from wxcontroller.client.sends.job import Item, Job, Order, Request
-from wxcontroller.client.sends.mediaout import BadMedia
-from wxcontroller.client.sends.outcomes import FAILED, OTHER_REQUEST, STILL_QUEUED, UNKNOWN_WORD, upload_failure
-from wxcontroller.client.sends.outgoing import Ticket
+from wxcontroller.client.sends.model import (
+    FAILED,
+    OTHER_REQUEST,
+    STILL_QUEUED,
+    UNKNOWN_WORD,
+    Media,
+    Part,
+    Request,
+    Send,
+    upload_failure,
+)
+from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.replies import Reply
-from wxcontroller.client.store.sends import Part, RequestRow
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import CallLimits
-from wxcontroller.core.model import Message
-from wxcontroller.openwx import media
+from wxcontroller.core.model import Message, MessageKind
+from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
+from wxcontroller.openwx.media import MediaFacts
 
 # A call is answered within this, fetching and uploading included: shorter than the controller's request timeout
 # (120 s), so that the caller hears it from us.
 CONSULT_SECONDS = 30.0
-# A disk that takes longer than this is not waited for.
-STORE_SECONDS = 5.0
+# What is only looked up, or kept for a repeated request, is not waited for longer.
+_STORE_SECONDS = 5.0
 _FRIEND_KEYS = ("id", "account", "displayname", "markname")
 _GROUP_KEYS = ("id", "displayname")
 _ACCEPTED: JsonObject = {"code": 0, "status": "request already in execution"}
@@ -35,11 +43,11 @@ _ALL_ACCEPTED: JsonObject = {"id": 0, "code": 0, "status": "request already exec
 _UPLOAD_FIELDS = ("code", "ext", "id", "mime", "mtime", "name", "path", "size", "type")
 
 _Work = Callable[[Call, Request | None], Awaitable[JsonObject]]
-_Again = Callable[[Call, RequestRow], Awaitable[JsonObject]]
+_Again = Callable[[Call, Request], Awaitable[JsonObject]]
 
 
 @dataclass(slots=True)
-class Sending:
+class SendCalls:
     """The calls; they go out only while the account is logged in."""
 
     parts: Parts
@@ -80,11 +88,11 @@ class Sending:
         if call.has_media:
             return await self._send([found[0].id], False, call, request)
         latest = self._latest()
-        ticket = self.parts.outgoing.place(Order((Item(found[0].id, False, call.get("content")),), request=request))
-        with self.parts.consults.asked(found[0].id, ticket.jobs[0]) as reply:
-            if refusal := await self._not_stored(ticket):
+        send = Send(found[0].id, False, call.get("content"))
+        with self.parts.consults.asked(found[0].id, send) as reply:
+            if refusal := await self._stored([send], request, call, latest):
                 return refusal
-            sent = await self._outcome(ticket.jobs, {}, latest)
+            sent = await self._outcome([send], {}, latest)
             if sent["code"] != 0:
                 return sent
             answer = await self._replied(sent, reply, seconds, latest)
@@ -99,27 +107,25 @@ class Sending:
             "code": FAILED,
             "status": f"media upload failure: not done in {self._limits.send_answer_seconds:g} s",
         }
+        media: Media | None = None
         try:
             async with asyncio.timeout_at(latest):
-                parcel = await self.parts.media_out.parcel(call.media, call.media_data)
+                media = await self.parts.media.describe(call.media, call.media_data)
+                await self.parts.media.prepare(media)
+                await self.parts.sends.sender.upload(media)
         except TimeoutError:
             return {**nothing, **too_slow}
         except BadMedia as problem:
             return {**nothing, "code": FAILED, "status": problem.message, "reason": problem.reason}
-        parcel.hold()
-        try:
-            async with asyncio.timeout_at(latest):
-                await parcel.upload(self.parts.driver)
-        except TimeoutError:
-            return {**nothing, **too_slow}
         except UploadFailed as problem:
             return {**nothing, "code": FAILED, "status": upload_failure(problem), "reason": str(problem)}
         except (WeChatError, Unsupported, OSError) as problem:
             return {**nothing, "code": FAILED, "status": f"media upload failure: {problem}"}
         finally:
-            parcel.release()
-        self.parts.media_out.remember(parcel)
-        body = media.fields(parcel.facts, own=True)
+            if media is not None:
+                media.discard()
+        await self.parts.log.settled(_STORE_SECONDS)  # the id is good when it is answered
+        body = contract.fields(media.facts, own=True)
         answer: JsonObject = {f"media_{name}": body[f"media_{name}"] for name in _UPLOAD_FIELDS}
         return await self._kept(request, {**answer, "code": 0, "status": "success"})
 
@@ -146,16 +152,14 @@ class Sending:
 
     def reply(self, reply: Reply, event: int) -> None:
         """Send what a webhook answered to an event, once: text, then media from its URL only."""
-        items = [Item(reply.target, reply.is_group, reply.content)] if reply.content else []
+        sends = [Send(reply.target, reply.is_group, reply.content, origin="code")] if reply.content else []
         if reply.media:
-            given = {"media_path": reply.media}
-            items.append(Item(reply.target, reply.is_group, parcel=self.parts.media_out.draft_of(given)))
-        outgoing = self.parts.outgoing
-        order = Order(tuple(items), origin="code", reply_to=event, login=reply.login)
-        if outgoing.full:
-            outgoing.refuse(order, outgoing.refusal)
+            media = Media(MediaFacts(MessageKind.FILE, path=reply.media), {"media_path": reply.media})
+            sends.append(Send(reply.target, reply.is_group, media=media, origin="code"))
+        if refusal := self.parts.sends.no_room(len(sends)):
+            self.parts.sends.refuse(sends, refusal, reply.login)
         else:
-            outgoing.place(order)
+            _ = self.parts.sends.place(sends, reply_to=event, login=reply.login)
 
     # -- sends
 
@@ -168,48 +172,67 @@ class Sending:
         at_once: JsonObject | None = None,
     ) -> JsonObject:
         """Queue a text, media or both. ``at_once`` is the answer where it does not tell how they end."""
-        latest, parcel = self._latest(), None
+        latest, media, content = self._latest(), None, call.get("content")
+        number = len(targets) * (bool(content) + call.has_media)
+        if refusal := self.parts.sends.refusal(number):
+            return _unsent(refusal)
         if at_once is None and call.get("async") not in ("", "0"):
             at_once = _ACCEPTED
         try:
             if call.has_media:
-                parcel = await self.parts.media_out.draft(call.media, call.media_data)
+                media = await self.parts.media.describe(call.media, call.media_data)
         except BadMedia as problem:
             return {**_unsent(problem.message), "reason": problem.reason, "media_id": ""}
-        items = [Item(target, is_group, call.get("content")) for target in targets if call.get("content")]
-        items += [Item(target, is_group, parcel=parcel) for target in targets if parcel is not None]
+        sends = [Send(target, is_group, content) for target in targets if content]
+        sends += [Send(target, is_group, media=media) for target in targets if media is not None]
         keyed = replace(request, answer=at_once) if request else None
-        ticket = self.parts.outgoing.place(Order(tuple(items), request=keyed))
-        refusal = await self._not_stored(ticket)
-        return refusal or at_once or await self._outcome(ticket.jobs, {}, latest)
+        refused = await self._stored(sends, keyed, call, latest)
+        return refused or at_once or await self._outcome(sends, {}, latest)
 
-    async def _not_stored(self, ticket: Ticket) -> JsonObject | None:
-        """Wait until messages are on disk; return what to answer when they are not."""
-        # Not cancelled when it takes too long: it goes on.
-        await asyncio.wait({ticket.stored}, timeout=STORE_SECONDS)
-        if not ticket.stored.done():
+    async def _stored(
+        self, sends: Sequence[Send], request: Request | None, call: Call, latest: float
+    ) -> JsonObject | None:
+        """Queue messages, and wait until they are on disk; return what to answer when they are not.
+
+        On a slow disk that takes its time, and is waited for: what is not stored may be stored yet.
+        """
+        if request is not None:
+            request = replace(request, target=sends[0].target, parts={send.part: {} for send in sends})
+        stored = self.parts.sends.place(sends, request)
+        try:
+            async with asyncio.timeout_at(latest):
+                added = await asyncio.shield(stored)
+        except TimeoutError:
             why = self.parts.log.trouble or "the disk is slow"
             words = (
                 f"it can't be stored for now ({why}); it is sent when it can be, if the account is not stopped before"
             )
             return {"id": None, "code": FAILED, "status": UNKNOWN_WORD, "reason": words}
-        return _unsent(f"not sent: {problem}") if (problem := ticket.stored.exception()) else None
+        except Unavailable as problem:
+            return _unsent(f"not sent: {problem}")
+        if added.known is None:
+            return None
+        # The same request was on its way to the disk when this one asked whether it is known.
+        if request is None or added.known.fingerprint != request.fingerprint:
+            raise OtherRequest
+        again = self._consult_again if added.known.call == "consult" else self._again
+        return await again(call, added.known)
 
-    async def _outcome(self, jobs: Iterable[Job], ended: Mapping[Part, JsonObject], latest: float) -> JsonObject:
+    async def _outcome(self, sends: Iterable[Send], ended: Mapping[Part, JsonObject], latest: float) -> JsonObject:
         """Wait for how messages end; one answer for text and media together.
 
         The first failure, else the media's (5.2 no. 24). When they have not ended by ``latest`` (the loop's time),
         they are sent all the same. ``ended`` are the outcomes that are known.
         """
         known = dict(ended)
-        for job in jobs:
+        for send in sends:
             try:
                 async with asyncio.timeout_at(latest):
                     # Shielded: the message goes out even when the caller hangs up.
-                    outcome = await asyncio.shield(job.result)
-                known[job.part] = outcome or {}
+                    outcome = await asyncio.shield(send.answer)
+                known[send.part] = outcome or {}
             except TimeoutError:
-                known[job.part] = {}
+                known[send.part] = {}
         text, content = known.get(Part.TEXT), known.get(Part.MEDIA)
         if not known or text == {} or content == {}:
             return {**self._still_queued(), **({} if content is None else {"media_id": ""})}
@@ -218,7 +241,7 @@ class Sending:
         return {**content, **text} if text and text["code"] != 0 else content
 
     def _still_queued(self) -> JsonObject:
-        number, why = len(self.parts.outgoing), " for the account to be logged in" if self.parts.outgoing.held else ""
+        number, why = len(self.parts.sends), " for the account to be logged in" if self.parts.sends.held else ""
         return {
             "id": None,
             "code": STILL_QUEUED,
@@ -228,7 +251,7 @@ class Sending:
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
             return _unsent("content and media are empty, nothing to send")
-        if refusal := self.parts.outgoing.refusal:
+        if refusal := self.parts.sends.refusal():
             return _unsent(refusal)
         if self.parts.log.trouble:
             return _unsent(f"not sent: it can't be stored: {self.parts.log.trouble}")
@@ -265,39 +288,39 @@ class Sending:
             return None
         return min(value, most) if math.isfinite(value) and value > 0 else None
 
-    async def _again(self, _: Call, known: RequestRow) -> JsonObject:
+    async def _again(self, _: Call, known: Request) -> JsonObject:
         if known.answer is not None:
             return known.answer
-        jobs, ended = await self._parts_of(known)
-        return await self._outcome(jobs, ended, self._latest())
+        sends, ended = await self._parts_of(known)
+        return await self._outcome(sends, ended, self._latest())
 
-    async def _consult_again(self, call: Call, known: RequestRow) -> JsonObject:
+    async def _consult_again(self, call: Call, known: Request) -> JsonObject:
         """Wait for the reply once more: that of the first caller may have come when nobody waited."""
         if known.answer is not None:
             return known.answer
         latest, seconds = self._latest(), self._seconds(call)
-        jobs, ended = await self._parts_of(known)
-        with self.parts.consults.asked(known.target, jobs[0] if jobs else None) as reply:
-            sent = await self._outcome(jobs, ended, latest)
+        sends, ended = await self._parts_of(known)
+        with self.parts.consults.asked(known.target, sends[0] if sends else None) as reply:
+            sent = await self._outcome(sends, ended, latest)
             if sent["code"] != 0 or Part.MEDIA in known.parts or seconds is None:
                 return sent
             found = None
-            if not jobs:
+            if not sends:
                 # What was heard just before is on its way to the log, where it is looked for.
-                await self.parts.log.settled(STORE_SECONDS)
+                await self.parts.log.settled(_STORE_SECONDS)
                 found = await reply_after(self.parts.log, known.target, known.event)
             answer = found or await self._replied(sent, reply, seconds, latest)
-        return await self._kept(Request(known.key, known.fingerprint, known.call), answer)
+        return await self._kept(known, answer)
 
-    async def _parts_of(self, known: RequestRow) -> tuple[list[Job], Mapping[Part, JsonObject]]:
+    async def _parts_of(self, known: Request) -> tuple[list[Send], Mapping[Part, JsonObject]]:
         """Return what of a request has not ended, and how the rest has."""
         # A process that has just begun does not have what the last one left at once.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STORE_SECONDS):
-                await self.parts.outgoing.until_taken_up()
-        jobs = self.parts.outgoing.of(known.key)
+            async with asyncio.timeout(_STORE_SECONDS):
+                await self.parts.sends.until_taken_up()
+        sends = self.parts.sends.of(known.key)
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
-        return jobs, found.parts if found else {}
+        return sends, found.parts if found else {}
 
     def _latest(self) -> float:
         """When a call that begins now is to be answered, by the loop's time."""
@@ -323,8 +346,8 @@ class Sending:
     async def _kept(self, request: Request | None, answer: JsonObject) -> JsonObject:
         """Remember the answer of a request that its messages alone don't give."""
         if request is not None:
-            kept = self.parts.requests.store.keep(replace(request, answer=answer).row())
-            await asyncio.wait({kept}, timeout=STORE_SECONDS)
+            kept = self.parts.requests.store.keep(replace(request, answer=answer))
+            await asyncio.wait({kept}, timeout=_STORE_SECONDS)
         return answer
 
 

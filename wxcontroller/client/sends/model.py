@@ -1,0 +1,243 @@
+"""A send, from the call that asks for it until it is known how it ended.
+
+``Send`` is one message to one receiver, and the only type that stands for it: calls make it, the queue holds it, the
+store writes it down. ``Media`` is content that one request sends, to one receiver or to all. ``Outcome`` says how a
+send ended, in the words of the HTTP contract; ``Request`` is a request with an idempotency key.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from wxcontroller.client.store.files import delete
+from wxcontroller.core.errors import UploadFailed, WeChatError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import Upload, Uploaded
+from wxcontroller.openwx.media import MediaFacts
+from wxcontroller.openwx.reports import SendResult
+
+# The original's codes (openwx-api 0): trouble with media and with a request's form; a send that never went out.
+FAILED = -1
+NOT_SENT = -5
+# Ours.
+STILL_QUEUED = -7
+TOO_MANY_TODAY = -8  # the account has sent as much today as send_daily_max allows
+OTHER_REQUEST = -9  # the Idempotency-Key came before with another request; HTTP status 422
+# Nobody knows whether it was sent: the original's code and word for an answer of WeChat that can't be read. As the
+# code has other meanings too, it always comes with the word.
+_UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
+_REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
+
+
+class Part(StrEnum):
+    """Which of a request's messages a send is."""
+
+    TEXT = "text"
+    MEDIA = "media"
+
+
+class SendState(StrEnum):
+    """Where a send is; the same words everywhere."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    DELIVERED = "delivered"  # WeChat returned an id
+    ACCEPTED = "accepted"  # WeChat took it without an id
+    REFUSED = "refused"  # it was not sent and will not be
+    UNKNOWN = "unknown"  # the answer was lost: it may have arrived
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (SendState.WAITING, SendState.SENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a send ended.
+
+    ``code`` and ``status`` are the contract's, ``info`` says what is known. ``message_id`` is WeChat's, "" for none.
+    """
+
+    state: SendState
+    code: int
+    status: str
+    info: str
+    message_id: str = ""
+
+
+def sent_as(message_id: str) -> Outcome:
+    """Return the outcome of a send that WeChat took."""
+    state = SendState.DELIVERED if message_id else SendState.ACCEPTED
+    return Outcome(state, 0, "success", "success", message_id)
+
+
+def refused(code: int, info: str, status: str = "") -> Outcome:
+    """Return the outcome of a send that did not go out; ``status``: the contract's word, where it has one."""
+    return Outcome(SendState.REFUSED, code, status or info, info)
+
+
+def unknown(info: str) -> Outcome:
+    """Return the outcome of a send that may have arrived."""
+    return Outcome(SendState.UNKNOWN, _UNKNOWN_CODE, UNKNOWN_WORD, f"it may have arrived: {info}")
+
+
+def failed_by(problem: WeChatError) -> Outcome:
+    """Return the outcome of a send that WeChat did not take (openwx-api 2.4)."""
+    if isinstance(problem, UploadFailed):
+        return refused(FAILED, str(problem), upload_failure(problem))
+    if problem.ret is None:
+        return unknown(str(problem)) if problem.unsure else refused(NOT_SENT, str(problem))
+    return refused(problem.ret, str(problem), _REFUSED_WORD)
+
+
+def upload_failure(problem: UploadFailed) -> str:
+    """Return the original's words for a file that WeChat did not take."""
+    return f"media upload failure {problem.piece}/{problem.pieces}"
+
+
+def answer_of(result: SendResult, reason: str = "") -> JsonObject:
+    """Return what an answer says of a send; ``reason`` is what more is known of media that can't be sent."""
+    answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.status}
+    if result.status != result.info:
+        answer["reason"] = result.info
+    if result.media is not None:
+        answer["media_id"] = result.media.id
+    return {**answer, "reason": reason} if reason else answer
+
+
+@dataclass(slots=True, eq=False)
+class Media:
+    """Content to send, in three stages.
+
+    - Described: ``given`` are the request's parameters. What came with the request is in ``kept`` already.
+    - Prepared: there is a ``file`` for WeChat, or WeChat holds the content (``uploaded``), or both: content that was
+      received is sent by reference, and its file is for the case that WeChat does not accept the reference.
+    - Uploaded: WeChat holds it, also for all further receivers.
+
+    ``kept`` is a file of our own, which outlasts the process. It is deleted with the last send that needs it, unless
+    a report is to bring its content (``reported``): then it goes when that is delivered (EventLog.delivered).
+    ``id`` is the number in the store, 0 for none.
+    """
+
+    facts: MediaFacts
+    given: Mapping[str, str] = field(default_factory=dict)
+    file: Upload | None = None
+    uploaded: Uploaded | None = None
+    kept: Path | None = None
+    reported: bool = False
+    id: int = 0
+    _users: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is prepared."""
+        return self.file is not None or self.uploaded is not None
+
+    def hold(self) -> None:
+        """Note one more send that needs it."""
+        self._users += 1
+
+    def release(self) -> None:
+        """Note that a send has ended; the last one takes the file with it."""
+        self._users -= 1
+        if self._users <= 0:
+            self.discard()
+
+    def discard(self) -> None:
+        """Delete the file of our own, beside the event loop, unless a report needs it."""
+        kept, self.kept = self.kept, None
+        if kept is not None and not self.reported:
+            _ = asyncio.get_running_loop().run_in_executor(None, delete, kept)
+
+
+@dataclass(slots=True, eq=False)
+class Send:
+    """One message to one receiver: a text, or media.
+
+    ``login`` is one's own id in the login that ``target`` is an id of. ``request`` is the idempotency key it came
+    with, ``seq`` its number in the store. ``tried`` is when it was handed to WeChat first while it is not known
+    whether it arrived, 0 otherwise; times are seconds since 1970.
+    """
+
+    target: str
+    is_group: bool
+    content: str = ""
+    media: Media | None = None
+    origin: str = "api"  # "code": a webhook's reply
+    login: str = ""
+    client_id: str = ""
+    request: str = ""
+    seq: int = 0
+    queued_at: float = field(default_factory=time.time)
+    tried: float = 0.0
+    attempts_left: int = DEFAULTS.calls.send_tries
+    state: SendState = SendState.WAITING
+    marked: bool = False  # stored as handed to WeChat, and not handed yet
+    unsure: bool = False  # a try got no answer: it may have arrived
+    never: str = ""  # why it can't go out any more, "" while it may
+    # What an answer says of how it ended. It never fails; None: it has not ended, and stays for the next start.
+    answer: "asyncio.Future[JsonObject | None]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    @property
+    def kind(self) -> MessageKind:
+        return self.media.facts.kind if self.media is not None else MessageKind.TEXT
+
+    @property
+    def part(self) -> Part:
+        return Part.MEDIA if self.media is not None else Part.TEXT
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is to be sent is here."""
+        return self.media is None or self.media.ready
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether WeChat may have it, or it has ended."""
+        return self.state is not SendState.WAITING or self.answer.done()
+
+    def tell(self, answer: JsonObject | None) -> None:
+        """Let who waits for it know, once."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def result(self, outcome: Outcome, media: MediaFacts | None = None) -> SendResult:
+        """Return what a report says of how it ended."""
+        return SendResult(
+            message_id=outcome.message_id,
+            local_id=self.client_id,
+            target=self.target,
+            is_group=self.is_group,
+            content=self.content,
+            time=int(time.time()),
+            code=outcome.code,
+            status=outcome.status,
+            info=outcome.info,
+            attempts_left=self.attempts_left,
+            media=media,
+            origin=self.origin,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that came with an idempotency key.
+
+    ``parts`` are its messages: how each ended, empty while that is open. ``answer`` is None while it is to be made of
+    them; ``event`` is the sequence of the report of its text.
+    """
+
+    key: str
+    fingerprint: str
+    call: str
+    answer: JsonObject | None = None
+    target: str = ""
+    parts: Mapping[Part, JsonObject] = field(default_factory=dict)
+    event: int = 0

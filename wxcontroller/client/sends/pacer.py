@@ -1,0 +1,77 @@
+"""How fast an account may send: a pause between two sends, bursts, and a number per day.
+
+The day's count is part of the account's database: it is written in the transaction that notes that a send is handed
+to WeChat (``store.sends``), so that neither a crash nor a kill forgives a send. The pacer has it in memory and knows
+nothing of the database.
+"""
+
+import random
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+BURST_SECONDS = 60.0
+
+
+def today() -> str:
+    """Return the day in the machine's time zone, as counts are kept by."""
+    return date.today().isoformat()
+
+
+@dataclass(slots=True)
+class Pacer:
+    """Says when the next send may go out.
+
+    ``interval`` and ``jitter`` are seconds; at most ``burst`` sends go out within a minute and ``daily`` within a day
+    of the machine's time zone, 0 for any number. Days are counted without a limit too, so that people see the number
+    and a limit that is set later counts from the right one. Past days stay: a clock that jumps comes back to its day.
+    """
+
+    interval: float
+    jitter: float = 0.0
+    burst: int = 0
+    daily: int = 0
+    _free_at: float = 0.0
+    _recent: deque[float] = field(default_factory=deque)
+    _days: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def sent_today(self) -> int:
+        """How many sends were handed to WeChat today, tries that failed included."""
+        return self._days.get(today(), 0)
+
+    def restore(self, days: Mapping[str, int]) -> None:
+        """Take over the counts of earlier processes."""
+        for day, number in days.items():
+            self._days[day] = self._days.get(day, 0) + number
+
+    def pause(self) -> float:
+        """Return for how many seconds the next send has to wait, 0 or less for none."""
+        now = time.monotonic()
+        free_at = self._free_at
+        if self.burst:
+            while self._recent and self._recent[0] <= now - BURST_SECONDS:
+                self._recent.popleft()
+            if len(self._recent) >= self.burst:
+                free_at = max(free_at, self._recent[-self.burst] + BURST_SECONDS)
+        return free_at - now
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing more may be sent today, "" while it may."""
+        used_up = self.daily and self.sent_today >= self.daily
+        return f"the daily limit of {self.daily} sends is used up; send_daily_max sets it" if used_up else ""
+
+    def count(self) -> None:
+        """Count a send that is handed to WeChat now."""
+        if self.burst:
+            self._recent.append(time.monotonic())
+        day = today()
+        self._days[day] = self._days.get(day, 0) + 1
+
+    def sent(self, rest: float = 0.0) -> None:
+        """Begin the pause after a send; ``rest``: it is at least so long."""
+        extra = random.uniform(0, self.jitter) if self.jitter else 0.0  # noqa: S311 - no secret
+        self._free_at = time.monotonic() + max(self.interval + extra, rest)

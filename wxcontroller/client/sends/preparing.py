@@ -1,0 +1,339 @@
+"""Finding the content to send, from what a request gives: an id, content, a URL or a file (openwx-api 2.4).
+
+Content goes to a file of our own below the account's media directory, which outlasts the process; what WeChat holds
+already needs none. Preparing one piece of media delays no other send, and is bounded: few are fetched from web
+servers at a time, and few read from disk, so that a slow disk leaves threads to the event log.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+
+from wxcontroller.client.bodies import Attached, ContentTooLarge
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.sends import urlfetch
+from wxcontroller.client.sends.mediapath import confinement
+from wxcontroller.client.sends.model import Media
+from wxcontroller.client.store.files import SEND_PREFIX, delete
+from wxcontroller.client.store.media import MediaIndex, Received
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.core.files import sync
+from wxcontroller.core.model import MessageKind
+from wxcontroller.core.resolver import Resolver
+from wxcontroller.core.urls import is_web_address, url_of
+from wxcontroller.core.vitals import Vitals
+from wxcontroller.drivers.base import Upload, Uploaded
+from wxcontroller.openwx import media as contract
+from wxcontroller.openwx.media import MediaFacts
+
+_FETCHED_AT_A_TIME = 4
+_READ_AT_A_TIME = 2
+# So much longer than the limit for a URL nothing takes, unless something is wrong with the waiting.
+_STUCK_SECONDS = 900.0
+_WORDS = {kind.value: kind for kind in contract.CODES}
+_SENDABLE_AS = {
+    MessageKind.IMAGE: ("image/", "image/jpeg"),
+    MessageKind.EMOTICON: ("image/gif", "image/gif"),
+    MessageKind.VIDEO: ("video/", "video/mp4"),
+    MessageKind.MICROVIDEO: ("video/", "video/mp4"),
+    MessageKind.VOICE: ("audio/", "audio/mpeg"),
+}
+
+
+_NOT_REMEMBERED = (
+    "no media of this id are remembered (the last {most} received are): "
+    "send the content itself, by media_data or media_path"
+)
+_NOT_HERE = (
+    "WeChat takes media of this kind by their content only, and that is not here (any more): "
+    "send the content itself, by media_data or media_path"
+)
+_HIDDEN = (
+    "the account's own process must be able to read it, and its unit hides directories: media_paths in wxclient(8)"
+)
+
+
+class BadMedia(urlfetch.BadSource):
+    """Media that can't be sent. ``message`` is the original's word, ``reason`` ours; ``facts`` what is known."""
+
+    def __init__(self, status: str, reason: str, facts: MediaFacts) -> None:
+        super().__init__(status)
+        self.reason = reason
+        self.facts = facts
+
+
+@dataclass(slots=True)
+class MediaPreparer:
+    """Makes media ready to be sent. ``agent`` is the User-Agent for URLs."""
+
+    config: ClientConfig
+    agent: str
+    index: MediaIndex
+    vitals: Vitals = field(default_factory=Vitals)
+    _fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FETCHED_AT_A_TIME))
+    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READ_AT_A_TIME))
+    _names: Resolver = field(default_factory=lambda: Resolver(threads=_FETCHED_AT_A_TIME))
+
+    async def describe(self, given: Mapping[str, str], data: Attached | None = None) -> Media:
+        """Return media for ``media_*`` parameters; ``data`` can't be asked for again, and goes to disk now.
+
+        Raises BadMedia.
+        """
+        media = Media(_facts(given), given)
+        if data and not given.get("media_id"):
+            async with self._own_file(given) as (path, stream), self._reading:
+                try:
+                    await asyncio.to_thread(data.move_to, stream, self._most)
+                except ContentTooLarge:
+                    raise self._too_large(given) from None
+            media.kept = path
+        return media
+
+    async def prepare(self, media: Media) -> None:
+        """Find the content of described media, and what WeChat is to make of it. Raises BadMedia."""
+        given, label = media.given, media.given.get("media_path", "")
+        if media.kept is not None:
+            await self._look_at(media, given, label)
+        elif given.get("media_id"):
+            await self._by_id(media, given)
+        elif len(label) > (most := self.config.limits.media.media_path_length):
+            raise BadMedia("invaild media_path", f"it is longer than {most} characters", MediaFacts(MessageKind.FILE))
+        elif is_web_address(label):
+            media.kept, source = await self._fetched(given, label)
+            await self._look_at(media, given, label, source.name, source.mime)
+        elif label:
+            media.kept, mtime = await self._copied(given, label)
+            await self._look_at(media, given, label, Path(label).name, mtime=mtime)
+        else:
+            raise BadMedia("invaild media", "no media_id, media_path or media_data", _facts(given))
+
+    # -- what WeChat holds
+
+    async def _by_id(self, media: Media, given: Mapping[str, str]) -> None:
+        key, kind = contract.split_id(given["media_id"])
+        try:
+            received, known = await self.index.received(key), await self.index.upload(key)
+        except Unavailable as problem:
+            raise BadMedia("invaild media", problem.message, _facts(given)) from None
+        if received is not None:
+            await self._received_before(media, given, kind or received.content.kind, received)
+            return
+        if known is None and key.isascii() and key.isdecimal():  # no upload is called so
+            most = self.config.limits.media.media_ids
+            raise BadMedia("invaild media", _NOT_REMEMBERED.format(most=most), _facts(given))
+        wanted = kind or (known.kind if known else None) or _kind(given) or MessageKind.FILE
+        name = contract.safe_name(given.get("media_name", "")) or "media"
+        size = _number(given.get("media_size", ""))
+        media.uploaded = replace(known, kind=wanted) if known else Uploaded(wanted, key, name, size)
+        media.facts = replace(
+            _facts(given),
+            kind=wanted,
+            id=contract.media_id(key, wanted),
+            name=media.uploaded.name,
+            size=media.uploaded.size,
+        )
+
+    async def _received_before(
+        self, media: Media, given: Mapping[str, str], kind: MessageKind, found: Received
+    ) -> None:
+        """Send on what was received: by reference where WeChat allows it, by its content if that is here."""
+        content = found.content
+        name = given.get("media_name", "") or content.name
+        named = {**given, "media_type": kind.value, "media_name": name}
+        problem = BadMedia("invaild media", _NOT_HERE, _facts(named))
+        if found.path:
+            try:
+                media.kept = await asyncio.to_thread(_linked, Path(found.path), self.config.media_dir)
+                await self._look_at(media, named, found.path, f"{kind.value}{Path(found.path).suffix}")
+            except OSError:  # tidied up
+                pass
+            except BadMedia as error:
+                media.discard()
+                problem = error
+        if not content.reference or kind is not content.kind:
+            if media.file is None:
+                raise problem
+            return
+        name = contract.safe_name(name)
+        known = media.facts if media.file else replace(_facts(named), name=name, size=content.size)
+        media.uploaded = Uploaded(kind, content.id, name, content.size, reference=content.reference)
+        media.facts = replace(known, kind=kind, id=contract.media_id(content.id, kind))
+
+    # -- content, in a file of our own
+
+    @contextlib.asynccontextmanager
+    async def _own_file(self, given: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
+        """Make a file that is on disk after the block, or gone if that fails. Raises BadMedia if the disk fails."""
+        try:
+            path, stream = await asyncio.to_thread(_created, self.config.media_dir)
+            try:
+                with stream:
+                    yield path, stream
+                await asyncio.to_thread(_make_durable, path)
+            except BaseException:
+                delete(path)
+                raise
+        except OSError as problem:
+            raise _unreadable(problem, given) from None
+
+    async def _fetched(self, given: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
+        private, limits = self.config.flag("media_private_urls"), self.config.limits.media
+        async with self._fetching, self._own_file(given) as (path, stream):
+            try:
+                with self.vitals.within(_STUCK_SECONDS, "fetching what to send"):
+                    source = await urlfetch.fetch(url, stream, self._most, private, self.agent, limits, self._names)
+            except urlfetch.BadSource as problem:
+                status = problem.message if isinstance(problem, urlfetch.TooLarge) else "invaild media_path"
+                raise BadMedia(status, problem.message, _facts(given)) from None
+        return path, source
+
+    async def _copied(self, given: Mapping[str, str], label: str) -> tuple[Path, int]:
+        """Copy a file of this host; return the copy and the time of the file."""
+        config = self.config
+        confined = confinement(config.options["media_paths"], config.cookie_path.parent, config.media_dir)
+        if not confined.allowed:
+            words = "files of this host are not sent: media_paths names no directory"
+            raise BadMedia("invaild media_path", words, _facts(given))
+        async with self._reading:
+            try:
+                source = os.fdopen(await asyncio.to_thread(confined.open, label), "rb")
+            except OSError as problem:
+                why = problem.strerror or str(problem)
+                hint = f"{why}: {_HIDDEN}" if why.startswith(("No such file", "Permission")) else why
+                raise BadMedia("invaild media_path", hint, _facts(given)) from None
+            with source:
+                status = os.fstat(source.fileno())
+                if status.st_size > self._most:
+                    raise self._too_large(given)
+                async with self._own_file(given) as (path, stream):
+                    with self.vitals.within(_STUCK_SECONDS, "reading what to send"):
+                        await asyncio.to_thread(shutil.copyfileobj, source, stream, 1 << 20)
+        return path, int(status.st_mtime)
+
+    async def _look_at(
+        self, media: Media, given: Mapping[str, str], label: str, name: str = "", said: str = "", mtime: int = 0
+    ) -> None:
+        """Say what WeChat is to make of the file; ``name`` and ``said`` (its type) as its source has them."""
+        assert media.kept is not None
+        try:
+            async with self._reading:
+                status, digest, start = await asyncio.to_thread(_examined, media.kept)
+        except OSError as problem:
+            raise _unreadable(problem, given) from None
+        if status.st_size > self._most:
+            raise self._too_large(given)
+        if status.st_size == 0:
+            raise BadMedia("invaild media", "it is empty", _facts(given))
+        wanted = _kind(given)
+        name = contract.safe_name(given.get("media_name") or name or Path(label).name)
+        mime = given.get("media_mime") or contract.sniff(start) or contract.mime_of(name, wanted, said)
+        if wanted is MessageKind.FILE and mime.startswith(("image/", "video/")):
+            mime = "application/octet-stream"  # the type decides what WeChat makes of it
+        elif wanted in _SENDABLE_AS and not mime.startswith(_SENDABLE_AS[wanted][0]):
+            mime = _SENDABLE_AS[wanted][1]
+        kind = wanted or contract.kind_of(mime)
+        ext = given.get("media_ext") or contract.extension(name, mime, kind)
+        name = name or f"media.{ext}"
+        media.facts = MediaFacts(
+            kind,
+            path=_shown(label),
+            name=name,
+            mime=mime,
+            ext=ext,
+            size=status.st_size,
+            mtime=_number(given.get("media_mtime", "")) or mtime or int(status.st_mtime),
+            md5=digest,
+            chunks=-(-status.st_size // self.config.number("media_chunk_size")),
+        )
+        # Asked for as a file, it is one whatever its name says.
+        forced = MessageKind.FILE if wanted is MessageKind.FILE else None
+        media.file = Upload(media.kept, name, mime, status.st_size, forced)
+
+    @property
+    def _most(self) -> int:
+        return self.config.number("media_size_max")
+
+    def _too_large(self, given: Mapping[str, str]) -> BadMedia:
+        return BadMedia(f"media size exceed, maximum size is {self._most} bytes", "", _facts(given))
+
+
+# -- in a thread
+
+
+def _created(directory: Path) -> tuple[Path, IO[bytes]]:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=SEND_PREFIX, dir=directory)
+    return Path(name), os.fdopen(descriptor, "wb")
+
+
+def _make_durable(path: Path) -> None:
+    sync(path)
+    sync(path.parent)
+
+
+def _linked(received: Path, directory: Path) -> Path:
+    """Return another name for a received file, which stays whatever is tidied up. Raises OSError."""
+    path = directory / f"{SEND_PREFIX}{secrets.token_hex(8)}"
+    os.link(received, path, follow_symlinks=False)
+    if path.is_symlink():
+        path.unlink()
+        raise FileNotFoundError(received)
+    _make_durable(path)
+    return path
+
+
+def _examined(path: Path) -> tuple[os.stat_result, str, bytes]:
+    """Return what is known of a file, its MD5 and first bytes."""
+    digest = hashlib.md5(usedforsecurity=False)
+    start = b""
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            start = start or piece[:64]
+            digest.update(piece)
+        return os.fstat(stream.fileno()), digest.hexdigest(), start
+
+
+# -- what a request says
+
+
+def _unreadable(problem: OSError, given: Mapping[str, str]) -> BadMedia:
+    return BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given))
+
+
+def _kind(given: Mapping[str, str]) -> MessageKind | None:
+    code = _number(given.get("media_code", ""))
+    return _WORDS.get(given.get("media_type", "")) or (contract.KINDS.get(code) if code else None)
+
+
+def _number(given: str) -> int:
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 16 else 0
+
+
+def _facts(given: Mapping[str, str]) -> MediaFacts:
+    """Return what a request says of its media, before anything was looked at."""
+    return MediaFacts(
+        _kind(given) or MessageKind.FILE,
+        path=_shown(given.get("media_path", "")),
+        name=contract.safe_name(given.get("media_name", "")),
+        mime=given.get("media_mime", ""),
+        ext=given.get("media_ext", ""),
+        mtime=int(time.time()),
+    )
+
+
+def _shown(label: str) -> str:
+    """Return a path or URL without the password in it."""
+    if not is_web_address(label):
+        return label
+    with contextlib.suppress(ValueError):
+        return str(url_of(label).with_user(None))
+    return ""

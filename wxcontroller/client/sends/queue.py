@@ -1,0 +1,447 @@
+"""The send queue: one per account, paced, on disk, with retries that can't deliver twice.
+
+A message is in the store before it is queued, and marked there before it is handed to WeChat; how it ended is stored
+together with its report. So nothing that was queued is lost, and a retry, also that of the next process, has the same
+client id: WeChat drops it if the first try had arrived after all.
+
+- Order: messages go out as they were queued. One whose media are still being found (a slow web server) is passed by
+  others and keeps its place. One that WeChat did not take goes behind all others; one whose answer was lost is tried
+  again first, while WeChat would still know its client id.
+- What can't be sent for ``keep_seconds``, because the account is stopped or not logged in, is reported as not sent.
+- Ids of people are those of one login: what was queued in another is reported as not sent.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from wxcontroller.client.sends.backoff import SendBackoff
+from wxcontroller.client.sends.model import (
+    FAILED,
+    NOT_SENT,
+    TOO_MANY_TODAY,
+    Media,
+    Outcome,
+    Request,
+    Send,
+    SendState,
+    answer_of,
+    failed_by,
+    refused,
+    sent_as,
+    unknown,
+)
+from wxcontroller.client.sends.pacer import Pacer, today
+from wxcontroller.client.sends.preparing import BadMedia, MediaPreparer
+from wxcontroller.client.sends.sender import Sender
+from wxcontroller.client.store.sends import Added, Left, SendStore
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.client.tasks import Tasks
+from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.model import MessageKind
+
+log = logging.getLogger(__name__)
+MOST_WAITING = 10_000
+# WeChat knows the ids of recent messages. One of which it is not known whether it arrived is not sent again later.
+AGAIN_SECONDS = 300.0
+# How a send ended is on disk before its caller hears of it, unless the disk takes longer than this.
+_TELL_SECONDS = 5.0
+_TOO_LATE = "it got no answer, and that was too long ago to try it again"
+_NOBODY = "the chat is not known (any more)"
+_OTHER_LOGIN = "the account has logged in anew, and everybody has another id since"
+
+
+@dataclass(slots=True)
+class SendQueue:
+    """Sends one message at a time, as ``pacer`` and ``backoff`` allow, while one is logged in.
+
+    ``tries`` are those of a message, ``most`` how many may wait.
+    """
+
+    pacer: Pacer
+    sender: Sender
+    preparer: MediaPreparer
+    store: SendStore
+    tasks: Tasks
+    keep_seconds: float
+    backoff: SendBackoff
+    tries: int = DEFAULTS.calls.send_tries
+    most: int = MOST_WAITING
+    closing: bool = False  # nothing more is taken: the account is stopping
+    last_sent: int = 0  # seconds since 1970 when WeChat took a message last
+    last_error: str = ""  # why the last try failed, "" when it did not
+    sent: Counter[MessageKind] = field(default_factory=Counter)  # messages that WeChat took since the process began
+    not_sent: int = 0  # those it did not, or nobody knows
+    _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one that is being sent, in order
+    _ending: set[Send] = field(default_factory=set)  # have ended, and that is not stored yet
+    _preparing: set[Media] = field(default_factory=set)
+    _adding: int = 0
+    _sending: Send | None = None
+    _login: str = ""  # one's own id while sends can go out
+    _lost: str = ""  # why those that wait never can, "" when they may
+    _since: float = field(default_factory=time.time)  # they can't go out, when there is no login
+    _look: bool = False  # whether there may be some that never can
+    _closed: bool = False
+    _taken_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _empty: asyncio.Event = field(default_factory=asyncio.Event)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    # -- what is told of it
+
+    def refusal(self, number: int = 1) -> str:
+        """Return why ``number`` more sends are not taken, in words for who sends; "" when they are."""
+        return "the account is stopping, nothing more is sent" if self.closing else self.no_room(number)
+
+    def no_room(self, number: int) -> str:
+        """Return why ``number`` more sends are too many, "" when they are not."""
+        if len(self) + self._adding + number <= self.most:
+            return ""
+        if number == 1:
+            return f"{len(self)} sends wait already, try again later"
+        return f"{len(self)} sends wait already and {number} more are too many, try again later"
+
+    @property
+    def held(self) -> bool:
+        """Whether sends wait for a login."""
+        return not self._login
+
+    @property
+    def in_flight(self) -> int:
+        """How many of the queued are being handed to WeChat now: one or none."""
+        return int(self._sending is not None and self._sending.state is SendState.SENDING)
+
+    @property
+    def oldest_since(self) -> float | None:
+        """When the one that has waited longest was queued, seconds since 1970."""
+        return min((send.queued_at for send in self._waiting), default=None)
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next one goes out, seconds since 1970, as far as pacing tells; None when none waits or can."""
+        waits = any(send.ready and send.state is SendState.WAITING for send in self._waiting)
+        if not waits or self.held:
+            return None
+        # The pause begins when the one under way is done.
+        return time.time() + (self.pacer.interval if self.in_flight else max(0.0, self.pacer.pause()))
+
+    @property
+    def due_in(self) -> float:
+        """In how many seconds the next one can go out, 0 for one that is under way."""
+        if self.held or self._next() is None:
+            return math.inf
+        return 0.0 if self.in_flight else max(0.0, self.pacer.pause())
+
+    def of(self, request: str) -> list[Send]:
+        """Return the messages of a keyed request whose end is not stored."""
+        return [send for send in (*self._waiting, *self._ending) if send.request == request]
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until nothing is queued any more, at most ``seconds``."""
+        if not self._waiting:
+            return
+        self._empty.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+
+    async def until_taken_up(self) -> None:
+        """Wait until what an earlier process has left is in the queue."""
+        await self._taken_up.wait()
+
+    # -- what comes in
+
+    def place(
+        self, sends: Sequence[Send], request: Request | None = None, reply_to: int = 0, login: str = ""
+    ) -> "asyncio.Future[Added]":
+        """Queue messages, all or none, once they are stored; the result says whether they are.
+
+        Args:
+            request: the request with an idempotency key that they are made for.
+            reply_to: the sequence of the event they answer, 0 for none.
+            login: one's own id in the login that the receivers' ids are of, "" for the present one.
+        """
+        self._prepare_rows(sends, request, login)
+        day = ""
+        if self._goes_at_once(sends[0]):  # one wait for the disk less
+            self._mark(sends[0])
+            sends[0].marked, day = True, today()
+        stored = self.store.add(sends, [self.sender.sides(one) for one in sends], request, reply_to, day)
+        self._adding += len(sends)
+        stored.add_done_callback(partial(self._placed, sends))
+        return stored
+
+    def refuse(self, sends: Sequence[Send], info: str, login: str = "") -> None:
+        """Report messages that are not queued at all as sends that failed."""
+        self._prepare_rows(sends, None, login)
+        for send in sends:
+            _ = self.sender.report(send, send.result(refused(FAILED, info)), "", lambda _, add: add())
+
+    def login(self, own: str) -> None:
+        """Sends can go out: one is logged in, with this id."""
+        if own != self._login:
+            self._login, self._lost, self._look = own, "", True
+            self._news.set()
+
+    def over(self, why: str) -> None:
+        """The login is over for good, and the ids that sends are addressed to with it."""
+        if self._login:
+            self._since = time.time()
+        self._login, self._lost, self._look = "", why, True
+        for send in self._waiting:
+            send.never = send.never or why
+        self._news.set()
+
+    def _prepare_rows(self, sends: Sequence[Send], request: Request | None, login: str) -> None:
+        for send in sends:
+            send.login = login or self.sender.roster.own
+            send.client_id = self.sender.driver.new_client_id()
+            send.request = request.key if request else ""
+            send.attempts_left = self.tries
+
+    def _goes_at_once(self, send: Send) -> bool:
+        """Whether a message is handed to WeChat as soon as it is stored."""
+        may = not self._waiting and not self._adding and self.pacer.pause() <= 0 and not self.pacer.refusal
+        return may and send.login == self._login and send.media is None
+
+    def _mark(self, send: Send) -> None:
+        """Note that a send is handed to WeChat: it is counted, and one of its tries is used up."""
+        send.tried = send.tried or time.time()
+        send.attempts_left -= 1
+        self.pacer.count()
+
+    def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[Added]") -> None:
+        self._adding -= len(sends)
+        added = Added() if stored.cancelled() or stored.exception() else stored.result()
+        media = next((send.media for send in sends if send.media is not None), None)
+        if not added.seqs:
+            if media is not None:
+                media.discard()
+            return
+        if media is not None:
+            media.id = added.media
+        for send, seq in zip(sends, added.seqs, strict=True):
+            send.seq = seq
+            if self._closed:
+                send.tell(None)
+        if not self._closed:
+            self._enter(sends)
+
+    def _enter(self, sends: Iterable[Send]) -> None:
+        """Take stored messages into the queue; media that are not ready are prepared meanwhile."""
+        for send in sends:
+            self._waiting[send] = None
+            self._look = self._look or send.login != self._login
+            if (media := send.media) is not None:
+                media.hold()
+                if not media.ready and media not in self._preparing:
+                    self._preparing.add(media)
+                    self.tasks.leave(self._prepare(media))
+        self._news.set()
+
+    async def _prepare(self, media: Media) -> None:
+        """Find what to send; those who wait for it go out then, or hear that there is nothing."""
+        try:
+            await self.preparer.prepare(media)
+        except Exception as problem:
+            if not isinstance(problem, BadMedia):  # nobody is to wait for ever for a mistake of ours
+                log.exception("finding the content of a send failed")
+                problem = BadMedia("internal error, see the journal of this account", "", media.facts)
+            media.facts = problem.facts
+            for send in [send for send in self._waiting if send.media is media]:
+                await self._finish(send, refused(FAILED, problem.message), reason=problem.reason)
+        else:
+            if any(send.media is media for send in self._waiting):
+                self.store.note_media(media)
+            else:  # given up meanwhile
+                media.discard()
+        finally:
+            self._preparing.discard(media)
+            self._news.set()
+
+    # -- what goes out
+
+    async def run(self, left: "asyncio.Future[Left]") -> None:
+        """Send what an earlier process has left, and what is queued, until cancelled; the rest stays for the next."""
+        try:
+            self._take_up(await left)
+            self._taken_up.set()
+            while True:
+                self._news.clear()
+                await self._end_what_never_can()
+                send = self._next() if self._login else None
+                if send is None:
+                    await self._pause(self._patience())
+                elif not send.marked and (pause := self.pacer.pause()) > 0:
+                    await self._pause(pause)
+                else:
+                    self._sending = send
+                    await self._attempt(send)
+                    self._sending = None
+        finally:
+            self._taken_up.set()
+            await self._close()
+
+    def _next(self) -> Send | None:
+        return next((send for send in self._waiting if send.ready), None)
+
+    def _take_up(self, left: Left) -> None:
+        """Queue again what an earlier process has left."""
+        self.pacer.restore(left.days)
+        self._since = min(time.time(), left.alive or time.time())
+        if sends := left.sends():
+            log.info("%d sends of the last run are queued again", len(sends))
+            self.pacer.sent()  # whenever the last one was
+            self._enter(sends)
+
+    async def _attempt(self, send: Send) -> None:
+        """Try to send a message, and see to what came of it."""
+        if send.unsure and (send.attempts_left <= 0 or abs(time.time() - send.tried) > AGAIN_SECONDS):
+            await self._finish(send, unknown(_TOO_LATE))
+            return
+        if not send.marked and (refusal := self.pacer.refusal):
+            self.last_error = refusal
+            await self._finish(send, refused(TOO_MANY_TODAY, refusal))
+            return
+        rest = 0.0
+        try:
+            if not send.marked:
+                await self._hand_over(send)
+            send.marked, send.state = False, SendState.SENDING
+            message_id = await self.sender.send(send)
+        except WeChatError as problem:
+            rest = await self._failed(send, problem)
+        except (Unsupported, OSError) as problem:
+            self.last_error = str(problem)
+            await self._finish(send, refused(FAILED, self.last_error))
+        else:
+            self.last_sent, self.last_error = int(time.time()), ""
+            self.backoff.reset()
+            await self._finish(send, sent_as(message_id))
+        finally:
+            self.pacer.sent(rest)
+
+    async def _hand_over(self, send: Send) -> None:
+        """Give WeChat the content, and note on disk that the message follows. Raises as Sender.upload."""
+        if send.media is not None and send.media.uploaded is None:
+            try:
+                await self.sender.upload(send.media)
+            except WeChatError:
+                send.attempts_left -= 1
+                raise
+            self.store.note_media(send.media)
+        self._mark(send)
+        await self.store.handed(send, today())
+
+    async def _failed(self, send: Send, problem: WeChatError) -> float:
+        """Plan another try, or end it; return for how many seconds the queue rests."""
+        send.unsure = send.unsure or (send.state is SendState.SENDING and problem.unsure)
+        send.state = SendState.WAITING
+        self.last_error = str(problem)
+        if problem.handling is not FailureHandling.RETRY_SAME_ID or send.attempts_left <= 0:
+            await self._finish(send, failed_by(problem))
+            if problem.handling is not FailureHandling.WAIT:
+                return 0.0
+        else:
+            log.warning("a send did not get through (%s), %d tries left", problem, send.attempts_left)
+            if send.unsure:
+                self._waiting.move_to_end(send, last=False)  # while WeChat would know it again
+            else:
+                send.tried = 0.0
+                self._waiting.move_to_end(send)
+                self.store.put_back(send)
+        rest = self.backoff.next_pause(problem.handling, self.tries - send.attempts_left)
+        if problem.handling is FailureHandling.WAIT:
+            log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
+        return rest
+
+    # -- how it ends
+
+    async def _finish(self, send: Send, outcome: Outcome, reason: str = "") -> None:
+        """End a message: it is forgotten, reported, and its caller told."""
+        if send.state.is_final:
+            return
+        if send.unsure and outcome.state is SendState.REFUSED:
+            outcome = unknown(outcome.info)
+        send.state = outcome.state
+        facts = await self.sender.facts(send, outcome)
+        sides = "" if self.sender.knows(send) else await self._sides(send)
+        result = send.result(outcome, facts)
+        answer = answer_of(result, reason)
+        del self._waiting[send]
+        self._ending.add(send)
+        if not self._waiting:
+            self._empty.set()
+        if outcome.code == 0:
+            self.sent[send.kind] += 1
+        else:
+            self.not_sent += 1
+        stored = self.sender.report(send, result, sides, self.store.end(send, answer))
+        timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, send.tell, answer)
+        stored.add_done_callback(partial(self._ended, send, answer, timer))
+
+    def _ended(self, send: Send, answer: JsonObject, timer: asyncio.TimerHandle, _: "asyncio.Future[object]") -> None:
+        """The report is on disk, and the send is not any more."""
+        timer.cancel()
+        self._ending.discard(send)
+        send.tell(answer)
+        if send.media is not None:
+            send.media.release()
+
+    async def _sides(self, send: Send) -> str:
+        try:
+            return await self.store.sides(send)
+        except Unavailable:
+            return ""
+
+    async def _end_what_never_can(self) -> None:
+        """Report what can't go out any more as not sent."""
+        late = not self._login and len(self) > 0 and time.time() - self._since > self.keep_seconds
+        if not self._look and not late:
+            return
+        self._look = False
+        for send in list(self._waiting):
+            if why := send.never or self._never(send, late):
+                await self._finish(send, refused(NOT_SENT, why if send.unsure else f"not sent: {why}"))
+
+    def _never(self, send: Send, late: bool) -> str:
+        """Return why a send can't go out any more, "" when it can."""
+        if not self._login:
+            return self._lost or (f"the account was not logged in for {self.keep_seconds:g} s" if late else "")
+        if send.login != self._login:
+            return _OTHER_LOGIN
+        # A reply to a report of an earlier run was taken before it was known who is there.
+        return _NOBODY if send.origin == "code" and not self.sender.knows(send) else ""
+
+    async def _close(self) -> None:
+        self._closed = True
+        for send in list(self._waiting) if not self.keep_seconds else ():
+            send.unsure = send.unsure or send.state is SendState.SENDING
+            words = "stopped while sending" if send.unsure else "not sent: stopping"
+            await self._finish(send, refused(NOT_SENT, words))
+        if len(self):
+            log.info("%d sends stay queued for the next start", len(self))
+        for send in self._waiting:
+            send.tell(None)
+
+    def _patience(self) -> float | None:
+        """Return how long what is queued may wait for a login, None when nothing does."""
+        if self._login or not len(self):
+            return None
+        return max(0.01, self._since + self.keep_seconds - time.time())
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait for something new, at most ``seconds``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()

@@ -1,0 +1,123 @@
+"""Hands a send to the driver, and reports how it ended.
+
+What the queue needs of the rest of the account, and nothing else does: the driver, who is there, and the reporter.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass, field, replace
+
+from wxcontroller.client.deliveries.bodies import content_of
+from wxcontroller.client.people import send_chat
+from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.roster import Roster
+from wxcontroller.client.sends.model import Media, Outcome, Send
+from wxcontroller.client.store.eventlog import Within
+from wxcontroller.client.store.media import MediaIndex
+from wxcontroller.core.errors import ReferenceRefused, WeChatError
+from wxcontroller.core.jsontypes import JsonObject, kept_json
+from wxcontroller.core.vitals import Vitals
+from wxcontroller.drivers.base import Driver
+from wxcontroller.openwx import reports
+from wxcontroller.openwx.media import MediaFacts, media_id
+from wxcontroller.openwx.reports import SendResult
+
+# A send takes no longer, unless something is wrong with the waiting: 600 s is the longest request that can be set,
+# and uploads may be slow.
+STUCK_SECONDS = 900.0
+SLOWEST_UPLOAD = 1024  # bytes a second
+
+
+@dataclass(slots=True)
+class Sender:
+    """``report_bytes``: reports bring content of media up to this size, 0 for none."""
+
+    driver: Driver
+    roster: Roster
+    reporter: Reporter
+    index: MediaIndex
+    report_bytes: int
+    vitals: Vitals = field(default_factory=Vitals)
+
+    # -- to WeChat
+
+    async def upload(self, media: Media) -> None:
+        """Give content to WeChat, unless it holds it. Raises as Driver.upload; no message is sent in any case."""
+        if media.uploaded is None:
+            if media.file is None:
+                raise ValueError("media without content")
+            try:
+                with self.vitals.within(_longest(media), "an upload"):
+                    media.uploaded = await self.driver.upload(media.file)
+            except WeChatError as problem:
+                problem.unsure = False
+                raise
+            _ = self.index.add_upload(media.uploaded)
+        content = media.uploaded
+        media.facts = replace(media.facts, kind=content.kind, id=media_id(content.key, content.kind))
+
+    async def send(self, send: Send) -> str:
+        """Hand a message to WeChat and return its id there. Raises as Driver.upload and Driver.send_media."""
+        media = send.media
+        if media is None:
+            with self.vitals.within(STUCK_SECONDS, "a send"):
+                return (await self.driver.send_text(send.target, send.content, send.client_id)).id
+        await self.upload(media)
+        try:
+            return await self._send_media(send, media)
+        except ReferenceRefused:
+            if media.file is None:
+                raise
+        media.uploaded = None
+        await self.upload(media)
+        return await self._send_media(send, media)
+
+    async def _send_media(self, send: Send, media: Media) -> str:
+        assert media.uploaded is not None
+        with self.vitals.within(_longest(media), "a send"):
+            return (await self.driver.send_media(send.target, media.uploaded, send.client_id)).id
+
+    # -- to whoever reads reports
+
+    def knows(self, send: Send) -> bool:
+        """Whether it is known now who a send's receiver is."""
+        return send.target in (self.roster.groups if send.is_group else self.roster.contacts)
+
+    def sides(self, send: Send) -> str:
+        """Return who a message is between, for a report that is made when nobody knows any more."""
+        chat = send_chat(self.roster, send.is_group, send.target)
+        return json.dumps(reports.sent_sides(send.is_group, send.target, chat))
+
+    async def facts(self, send: Send, outcome: Outcome) -> MediaFacts | None:
+        """Return what a report says of a send's media, with their content; None for a text."""
+        media = send.media
+        if media is None:
+            return None
+        data, failed = "", outcome.code != 0
+        if self.report_bytes and media.kept is not None:
+            data = await asyncio.to_thread(content_of, str(media.kept), self.report_bytes)
+        return replace(
+            media.facts,
+            id="" if failed else media.facts.id,
+            client_id=send.client_id,
+            error=outcome.info if failed else "",
+            data=data,
+        )
+
+    def report(self, send: Send, result: SendResult, sides: str, within: Within) -> "asyncio.Future[object]":
+        """Report how a send ended, see Reporter.sent; ``sides`` as they were when it was queued, "" to look anew.
+
+        A report that is to be delivered with content keeps the file until then.
+        """
+        body: JsonObject = reports.sent(result, send_chat(self.roster, result.is_group, result.target))
+        if sides:
+            body.update(kept_json(sides))
+        file, media = "", send.media
+        if media is not None and media.kept is not None and body.get("media_data") and self.reporter.delivers(body):
+            media.reported, file = True, str(media.kept)
+        return self.reporter.sent(body, within, file)
+
+
+def _longest(media: Media) -> float:
+    """Return after how many seconds handing media to WeChat counts as stuck."""
+    return STUCK_SECONDS + (media.file.size if media.file is not None else 0) / SLOWEST_UPLOAD

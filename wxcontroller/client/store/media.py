@@ -1,0 +1,139 @@
+"""Which media WeChat holds, uploaded and received, by the ids that reports and answers give them.
+
+One table of the account's database, written when an id becomes known and read when a request names one: an account
+that sends nothing on needs no memory for it, and a crash forgets nothing.
+"""
+
+import json
+import sqlite3
+from asyncio import Future
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, obj, text
+from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.drivers.base import Uploaded
+
+MEDIA_KINDS = {kind.value: kind for kind in MessageKind if kind.is_media}
+
+
+class Way(StrEnum):
+    """How WeChat came by content."""
+
+    UPLOADED = "uploaded"
+    RECEIVED = "received"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Media of a message, and where their content is, "" when it is not here."""
+
+    content: Media
+    path: str
+
+
+class MediaIndex:
+    """Remembers the latest ``most`` of each way. What is written is on disk when the future is done."""
+
+    def __init__(self, log: EventLog, most: int = DEFAULTS.media.media_ids) -> None:
+        self._log = log
+        self._most = most
+
+    def add_upload(self, content: Uploaded) -> "Future[None]":
+        known, most = upload_to_json(content), self._most
+        return self._log.write(lambda db: remember(db, Way.UPLOADED, content.key, known, most))
+
+    def add_received(self, content: Media, path: str) -> "Future[None]":
+        known, most = received_to_json(Received(content, path)), self._most
+        return self._log.write(lambda db: remember(db, Way.RECEIVED, content.id, known, most))
+
+    async def upload(self, key: str) -> Uploaded | None:
+        """Return what was uploaded under an id without its code. Raises Unavailable."""
+        return upload_from_json(await self._log.read(lambda db: recall(db, Way.UPLOADED, key)))
+
+    async def received(self, key: str) -> Received | None:
+        """Return what was received under an id without its code. Raises Unavailable."""
+        return received_from_json(await self._log.read(lambda db: recall(db, Way.RECEIVED, key)))
+
+
+def remember(db: sqlite3.Connection, way: Way, key: str, known: JsonObject, most: int) -> None:
+    """Note what is under an id, as the latest, and forget the oldest beyond ``most``."""
+    values = (way, key.encode("utf-8", "replace").decode(), json.dumps(known))
+    db.execute("INSERT OR REPLACE INTO media_index (way, key, known) VALUES (?, ?, ?)", values)
+    oldest = "SELECT seq FROM media_index WHERE way = ? ORDER BY seq DESC LIMIT 1 OFFSET ?"
+    db.execute(f"DELETE FROM media_index WHERE way = ? AND seq <= ({oldest})", (way, way, most))  # noqa: S608
+
+
+def recall(db: sqlite3.Connection, way: Way, key: str) -> JsonObject:
+    """Return what is under an id, empty for nothing."""
+    found = db.execute("SELECT known FROM media_index WHERE way = ? AND key = ?", (way, key)).fetchone()
+    return kept_json(found[0]) if found else {}
+
+
+def import_book(db: sqlite3.Connection, kept: JsonObject, most: int = DEFAULTS.media.media_ids) -> None:
+    """Take over what 2.0.0 kept in ``media.json``; entries that are none are left out."""
+    for entry in items(kept.get("uploaded")):
+        if upload := upload_from_json(obj(entry)):
+            remember(db, Way.UPLOADED, upload.key, upload_to_json(upload), most)
+    for entry in items(kept.get("received")):
+        if received := received_from_json(obj(entry)):
+            remember(db, Way.RECEIVED, received.content.id, received_to_json(received), most)
+
+
+def upload_to_json(one: Uploaded) -> JsonObject:
+    """Return what ``upload_from_json`` makes the same of."""
+    return {
+        "kind": one.kind.value,
+        "key": one.key,
+        "name": one.name,
+        "size": one.size,
+        "signature": one.signature,
+        "reference": one.reference,
+    }
+
+
+def upload_from_json(kept: JsonObject) -> Uploaded | None:
+    """Return uploaded content as it was kept, None for what is none."""
+    kind, key = MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
+    words = [text(kept.get(name)) for name in ("signature", "reference")]
+    return Uploaded(kind, key, text(kept.get("name")), integer(kept.get("size")), *words) if kind and key else None
+
+
+def media_to_json(content: Media) -> JsonObject:
+    """Return what ``media_from_json`` makes the same media of."""
+    return {
+        "kind": content.kind.value,
+        "key": content.key,
+        "name": content.name,
+        "size": content.size,
+        "public": content.public,
+        "reference": content.reference,
+    }
+
+
+def media_from_json(kept: JsonObject) -> Media | None:
+    """Return media as they were kept, None for what is none."""
+    kind, key = MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
+    if not kind or not key:
+        return None
+    return Media(
+        kind,
+        key,
+        text(kept.get("name")),
+        integer(kept.get("size")),
+        public=text(kept.get("public")),
+        reference=text(kept.get("reference")),
+    )
+
+
+def received_to_json(one: Received) -> JsonObject:
+    """Return what ``received_from_json`` makes the same of."""
+    return {**media_to_json(one.content), "path": one.path}
+
+
+def received_from_json(kept: JsonObject) -> Received | None:
+    """Return received media as they were kept, None for what is none."""
+    content = media_from_json(kept)
+    return Received(content, text(kept.get("path"))) if content else None
