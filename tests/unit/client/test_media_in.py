@@ -281,6 +281,22 @@ def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -
     assert sweep(tmp_path / "missing", 1, 1, 1e9) == Swept()
 
 
+def test_content_of_own_sends_goes_when_neither_a_send_nor_a_report_needs_it(tmp_path: Path) -> None:
+    names = ("to_send", "oldest", "older", "reported", "crashed")
+    files = {name: tmp_path / f".send.{name}" for name in names}
+    for path in files.values():
+        path.write_bytes(bytes(10))
+        time.sleep(0.02)  # the clock of files ticks
+    to_send = frozenset({str(files["to_send"])})
+    in_use = frozenset(str(files[name]) for name in ("to_send", "oldest", "older", "reported"))
+    sweep(tmp_path, 0, 20, time.time(), 0.0, in_use, to_send)  # crashed: may be of a send that comes to the disk
+    assert {name for name, path in files.items() if path.exists()} == {"to_send", "older", "reported", "crashed"}
+    sweep(tmp_path, 0, 0, time.time() + 1000, 0.0, in_use, to_send)
+    assert {name for name, path in files.items() if path.exists()} == {"to_send", "older", "reported"}
+    sweep(tmp_path, 0, 0, time.time(), time.time() + 1)  # what an earlier process left
+    assert not any(path.exists() for path in files.values())
+
+
 async def test_a_media_directory_that_can_not_be_read_ends_nobody(
     start: Start, webhook: Webhook, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,20 +20,18 @@ from wxcontroller.client.sends.model import (
     Send,
     upload_failure,
 )
-from wxcontroller.client.sends.preparing import BadMedia
+from wxcontroller.client.sends.preparing import BadMedia, described
 from wxcontroller.client.sends.replies import Reply
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import CallLimits
-from wxcontroller.core.model import Message, MessageKind
+from wxcontroller.core.model import Message
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
-from wxcontroller.openwx.media import MediaFacts
 
-# A call is answered within this, fetching and uploading included: shorter than the controller's request timeout
-# (120 s), so that the caller hears it from us.
-CONSULT_SECONDS = 30.0
+# How long consult waits for a reply when it is not told: the original's.
+_CONSULT_SECONDS = 30.0
 # What is only looked up, or kept for a repeated request, is not waited for longer.
 _STORE_SECONDS = 5.0
 _FRIEND_KEYS = ("id", "account", "displayname", "markname")
@@ -154,7 +152,7 @@ class SendCalls:
         """Send what a webhook answered to an event, once: text, then media from its URL only."""
         sends = [Send(reply.target, reply.is_group, reply.content, origin="code")] if reply.content else []
         if reply.media:
-            media = Media(MediaFacts(MessageKind.FILE, path=reply.media), {"media_path": reply.media})
+            media = described({"media_path": reply.media})
             sends.append(Send(reply.target, reply.is_group, media=media, origin="code"))
         if refusal := self.parts.sends.no_room(len(sends)):
             self.parts.sends.refuse(sends, refusal, reply.login)
@@ -283,7 +281,7 @@ class SendCalls:
         """Return how long a call may wait, None when what it says of it is no time."""
         given, most = call.get("timeout"), self.parts.config.seconds("consult_max")
         try:
-            value = float(given) if given else CONSULT_SECONDS
+            value = float(given) if given else _CONSULT_SECONDS
         except ValueError:
             return None
         return min(value, most) if math.isfinite(value) and value > 0 else None

@@ -83,12 +83,12 @@ class MediaPreparer:
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READ_AT_A_TIME))
     _names: Resolver = field(default_factory=lambda: Resolver(threads=_FETCHED_AT_A_TIME))
 
-    async def describe(self, given: Mapping[str, str], data: Attached | None = None) -> Media:
+    async def describe(self, given: Mapping[str, str], data: Attached) -> Media:
         """Return media for ``media_*`` parameters; ``data`` can't be asked for again, and goes to disk now.
 
         Raises BadMedia.
         """
-        media = Media(_facts(given), given)
+        media = described(given)
         if data and not given.get("media_id"):
             async with self._own_file(given) as (path, stream), self._reading:
                 try:
@@ -303,6 +303,11 @@ def _examined(path: Path) -> tuple[os.stat_result, str, bytes]:
 
 
 # -- what a request says
+
+
+def described(given: Mapping[str, str]) -> Media:
+    """Return media for ``media_*`` parameters alone."""
+    return Media(_facts(given), given)
 
 
 def _unreadable(problem: OSError, given: Mapping[str, str]) -> BadMedia:
