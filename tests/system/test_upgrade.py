@@ -134,8 +134,10 @@ def test_an_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: Wor
     assert sorted(world.contents()) == ["a dead letter", *(f"waits {number}" for number in range(5))]
     assert world.sent() == [f"queued {number}" for number in range(1, 4)]
     names = host.text("ls", "-A", f"/var/lib/private/wxclient/{NAME}").split()
-    assert {"identities.json.2.0.0", f"mojo_weixin_cookie_{NAME}.dat.2.0.0"} <= set(names)
-    assert "identities.json" not in names
+    files = {"identities.json", "media.json", "sent_today.json"}
+    assert {f"{name}.2.0.0" for name in (*files, f"mojo_weixin_cookie_{NAME}.dat")} <= set(names)
+    assert not files & set(names)
+    assert caller.account(NAME)["queue"]["sent_today"] == 5
 
 
 def test_an_archive_that_2_0_0_exported_is_imported(world: World) -> None:

@@ -22,7 +22,6 @@ from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.sends import counts_in, import_days, left
 from wxcontroller.core.account import redacted
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import kept_json, obj, one_line
 from wxcontroller.core.model import Contact
 from wxcontroller.core.paths import Paths

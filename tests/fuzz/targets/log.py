@@ -63,7 +63,7 @@ PROGRAM = "an account's program, ours or another"
 ADMIN = "the admin, and whoever starts an account"
 _CLIENT, _CONTROLLER = "wxcontroller.client", "wxcontroller.controller"
 _LOOP = asyncio.new_event_loop()
-_TABLES = ("events", "sends", "send_media", "send_days", "requests", "media_index", "meta", "tally")
+_TABLES = ("events", "sends", "parcels", "send_days", "requests", "media_index", "meta", "tally")
 _NAME = "0badcafe"
 
 
@@ -188,12 +188,12 @@ _ROWS = (
     ["events", 2, "source", '{"kind": "image"}'],
     ["events", 1, "time", "then"],
     ["events", 1, "size", 1e300],
-    ["sends", 1, "media", 77],
+    ["sends", 1, "parcel", 77],
     ["sends", 1, "attempts_left", "many"],
     ["sends", 2, "time", 1e18],
-    ["send_media", 1, "given", '{"media_path": 5}'],
-    ["send_media", 1, "facts", "["],
-    ["send_media", 1, "uploaded", '{"key": "@crypt_x", "kind": "image", "size": "1"}'],
+    ["parcels", 1, "given", '{"media_path": 5}'],
+    ["parcels", 1, "facts", "["],
+    ["parcels", 1, "uploaded", '{"key": "@crypt_x", "kind": "image", "size": "1"}'],
     ["send_days", 1, "number", "many"],
     ["media_index", 1, "known", '{"kind": 5}'],
     ["requests", "key", "answer", '{"code": 0}'],

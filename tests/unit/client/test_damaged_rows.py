@@ -24,7 +24,7 @@ DAMAGE = [
     f"UPDATE meta SET value = '{'9' * 400}' WHERE name IN ('received_at', 'sent_at')",
     "UPDATE meta SET value = x'ff' WHERE name IN ('received_at', 'sent_at')",
     "UPDATE tally SET number = 'x', bytes = 'x'",
-    "UPDATE sends SET media = 99, attempts_left = 'x', tried = 'x', time = 'x'",
+    "UPDATE sends SET parcel = 99, attempts_left = 'x', tried = 'x', time = 'x'",
     "UPDATE sends SET content = CAST(x'ff' AS TEXT), sides = 'no json'",
     "UPDATE requests SET text = '{}', media = 'no json', answer = 'no json', event = 'x'",
     "UPDATE events SET size = 1e999",

@@ -414,7 +414,7 @@ def needs_file(db: sqlite3.Connection, path: str) -> bool:
     """Whether a send or a report that is still to be delivered needs a file's content."""
     (found,) = db.execute(
         "SELECT EXISTS (SELECT 1 FROM events WHERE media = ? AND media != '' AND state IN ('pending', 'dead')) OR "
-        " EXISTS (SELECT 1 FROM send_media WHERE file = ?)",
+        " EXISTS (SELECT 1 FROM parcels WHERE file = ?)",
         (path, path),
     ).fetchone()
     return bool(found)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.client.store import state
+from wxcontroller.client.store import media, sends, state
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json
 from wxcontroller.core.limits import DEFAULTS
@@ -44,6 +44,8 @@ def import_identities(db: sqlite3.Connection, content: JsonObject) -> None:
 
 _IMPORTS: dict[str, Callable[[sqlite3.Connection, JsonObject], object]] = {
     "identities.json": import_identities,
+    "media.json": media.import_book,
+    "sent_today.json": lambda db, content: sends.import_days(db, sends.counts_in(content)),
 }
 
 

@@ -1,4 +1,8 @@
-"""The versions of the account's SQLite file. Each is applied once, in this order, and never changed."""
+"""The versions of the account's SQLite file. Each is applied once, in this order, and never changed.
+
+A version only adds tables, columns and indexes: an earlier version of the program can then still open the file, and
+recovery copies rows from any version by name. So the media of sends are in the table ``parcels``, as 2.0.0 named it.
+"""
 
 from wxcontroller.client.store import events, state
 
@@ -43,10 +47,8 @@ _SENDS = """
     CREATE INDEX requests_time ON requests (time);
     ALTER TABLE events ADD COLUMN replied INTEGER NOT NULL DEFAULT 0
 """
-# In 2.0.0 content of sends was called parcels, and the day's count was a file of its own, as the index of media.
+# In 2.0.0 the day's count of sends and the index of media were files of their own.
 _SENDS_2 = """
-    ALTER TABLE parcels RENAME TO send_media;
-    ALTER TABLE sends RENAME COLUMN parcel TO media;
     CREATE INDEX events_media ON events (media) WHERE media != '';
     CREATE TABLE send_days (day TEXT PRIMARY KEY, number INTEGER NOT NULL);
 """

@@ -28,7 +28,7 @@ from wxcontroller.openwx.media import MediaFacts
 
 _DAYS_KEPT = 7
 # Without who they are between: that is read when it is needed, which is seldom.
-_SENDS = "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, media, request"
+_SENDS = "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request"
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
 _Row = tuple[object, ...]
@@ -152,7 +152,7 @@ def add(
         _count(db, day)
     number = 0
     if media is not None:
-        done = db.execute("INSERT INTO send_media (given, file, facts, uploaded) VALUES (?, ?, ?, ?)", media)
+        done = db.execute("INSERT INTO parcels (given, file, facts, uploaded) VALUES (?, ?, ?, ?)", media)
         number = done.lastrowid or 0
     return Added([_insert(db, row, number) for row in sends], number)
 
@@ -162,7 +162,7 @@ def _insert(db: sqlite3.Connection, row: _Row, media: int) -> int:
     *values, has_media = row
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
-        f"sides, request, media) VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"sides, request, parcel) VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*values, media if has_media else None),
     )
     return done.lastrowid or 0
@@ -191,8 +191,11 @@ def _count(db: sqlite3.Connection, day: str, number: int = 1) -> None:
 
 def import_days(db: sqlite3.Connection, counts: Mapping[str, int]) -> None:
     """Take over the counts that 2.0.0 kept in ``sent_today.json``: sends by day, as ``counts_in`` reads them."""
-    for day, number in counts.items():
-        _count(db, day, number)
+    db.executemany(
+        # A kill before the file is renamed imports it again.
+        "INSERT INTO send_days VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET number = MAX(number, excluded.number)",
+        counts.items(),
+    )
 
 
 def counts_in(kept: JsonObject) -> dict[str, int]:
@@ -216,7 +219,7 @@ def sides_of(db: sqlite3.Connection, seq: int) -> str:
 
 def end(db: sqlite3.Connection, seq: int, part: Part, answer: JsonObject, report: Callable[[], int]) -> None:
     """Forget a send that has ended and store its report, and its answer for who asks with its request's key."""
-    found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING media, request", (seq,)).fetchone()
+    found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, request", (seq,)).fetchone()
     media, request = found or (None, None)  # not there: the file was damaged, and is another one now
     event = report()
     if answer.get("code") == 0:
@@ -227,23 +230,23 @@ def end(db: sqlite3.Connection, seq: int, part: Part, answer: JsonObject, report
             (json.dumps(answer), part is Part.TEXT, event, request),
         )
     if media is not None:
-        unused = "NOT EXISTS (SELECT 1 FROM sends WHERE sends.media = send_media.id)"
-        db.execute(f"DELETE FROM send_media WHERE id = ? AND {unused}", (media,))
+        unused = "NOT EXISTS (SELECT 1 FROM sends WHERE sends.parcel = parcels.id)"
+        db.execute(f"DELETE FROM parcels WHERE id = ? AND {unused}", (media,))
 
 
 def note_media(db: sqlite3.Connection, number: int, row: _Row) -> None:
     """Note what has become known of content."""
-    db.execute("UPDATE send_media SET given = ?, file = ?, facts = ?, uploaded = ? WHERE id = ?", (*row, number))
+    db.execute("UPDATE parcels SET given = ?, file = ?, facts = ?, uploaded = ? WHERE id = ?", (*row, number))
 
 
 def files(db: sqlite3.Connection) -> frozenset[str]:
     """Return the files with content of sends that have not ended."""
-    return frozenset(str(file) for (file,) in db.execute("SELECT file FROM send_media WHERE file != ''"))
+    return frozenset(str(file) for (file,) in db.execute("SELECT file FROM parcels WHERE file != ''"))
 
 
 def left(db: sqlite3.Connection) -> Left:
     """Return everything that is stored of sends that have not ended; first those that may have arrived."""
-    media = db.execute("SELECT id, given, file, facts, uploaded FROM send_media").fetchall()
+    media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
     days = {str(day): whole(number) for day, number in db.execute("SELECT day, number FROM send_days")}
