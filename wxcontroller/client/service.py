@@ -215,6 +215,7 @@ class Client:
                         Keeping(config, events, inbox, store).run(),
                         resuming.run(held),
                         migration.run(),
+                        sends.restore_count(migration.done),
                         watchdog.watch(),
                     )
                     helpers = [group.create_task(work) for work in works]

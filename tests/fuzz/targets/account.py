@@ -19,7 +19,7 @@ from wxcontroller.client.sends.replies import Replies, Reply, reply_of
 from wxcontroller.client.store.events import Entry, State
 from wxcontroller.client.store.media import Way, import_book, recall, upload_from_json
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.sends import counts_in, import_days, left
+from wxcontroller.client.store.sends import days, import_days
 from wxcontroller.core.account import redacted
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.jsontypes import kept_json, obj, one_line
@@ -130,8 +130,8 @@ def _book(data: bytes) -> None:
 
 def _days(data: bytes) -> None:
     with contextlib.closing(_database()) as db:
-        import_days(db, counts_in(obj(json_of(data))))
-        assert all(number >= 0 for number in left(db).days.values())
+        import_days(db, obj(json_of(data)))
+        assert all(number >= 0 for number in days(db).values())
 
 
 def _config(data: bytes) -> None:

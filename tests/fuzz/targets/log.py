@@ -128,7 +128,7 @@ def _look(db: sqlite3.Connection) -> None:
     _LOOP.run_until_complete(reply_after(_Read(db), "@ann", 0))
     left = sends.left(db)
     pacer = Pacer(0, daily=5)
-    pacer.restore(left.days)
+    pacer.restore(sends.days(db))
     for send in _LOOP.run_until_complete(_sends_of(left)):
         sends._send_row(send, "")
         sends._media_row(send.media or Media(MediaFacts(MessageKind.FILE)))

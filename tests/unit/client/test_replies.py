@@ -17,7 +17,7 @@ from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client.sends import pacer as pacer_module
 from wxcontroller.client.sends.pacer import Pacer, today
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.sends import counts_in, handed, import_days, left
+from wxcontroller.client.store.sends import days, handed
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import LoginWay
@@ -198,7 +198,7 @@ def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(monkeypatch
 
     def started() -> Pacer:
         pacer = Pacer(interval=0, daily=2)
-        pacer.restore(left(db).days)
+        pacer.restore(days(db))
         return pacer
 
     pacer = started()
@@ -215,18 +215,7 @@ def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(monkeypatch
     for day in range(1, 20):
         Calendar.shown = date(2026, 6, day)
         count(pacer)
-    assert len(left(db).days) == 7
-
-
-def test_the_counts_of_2_0_0_are_taken_over() -> None:
-    db = sqlite3.connect(":memory:")
-    for statements in SCHEMA:
-        db.executescript(statements)
-    handed(db, 1, 4, 1.0, today())
-    import_days(db, counts_in({"2001-01-01": 3, today(): 2, "x": "nonsense", "2001-01-02": -5, "2001-01-03": 10**30}))
-    pacer = Pacer(interval=0, daily=3)
-    pacer.restore(left(db).days)
-    assert (pacer.sent_today, bool(pacer.refusal)) == (3, True)
+    assert len(days(db)) == 7
 
 
 async def test_a_kill_forgives_no_send(start: Start) -> None:
@@ -236,7 +225,7 @@ async def test_a_kill_forgives_no_send(start: Start) -> None:
         assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     # As the disk is at that moment.
     with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
-        assert left(db).days == {today(): 2}
+        assert days(db) == {today(): 2}
 
 
 async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, webhook: Webhook) -> None:

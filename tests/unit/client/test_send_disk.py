@@ -157,6 +157,6 @@ async def test_without_a_webhook_content_goes_with_the_send(start: Start) -> Non
     client = start()
     await client.login()
     assert obj(await client.post("send_friend_message", id="@ann", media_data="%PDF..."))["code"] == 0
-    assert kept_files(client) == []
+    await until(lambda: kept_files(client) == [])
     [report] = [one for one in json.loads(json.dumps(await client.get("check_event"))) if one["class"] == "send"]
     assert base64.b64decode(report["media_data"]) == b"%PDF..."

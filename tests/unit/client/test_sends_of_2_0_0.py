@@ -9,9 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.unit.client.conftest import RunningClient, Webhook
+from wxcontroller.client.sends.pacer import today
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.model import MessageKind
 from wxcontroller.core.paths import Paths
+from wxcontroller.drivers.base import Uploaded
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -70,3 +73,18 @@ async def test_what_2_0_0_left_is_sent_and_its_keys_are_known(start: Start, webh
     async with asyncio.timeout(5):
         while list(paths.media("alice").iterdir()):
             await asyncio.sleep(0.01)
+
+
+async def test_its_counts_and_ids_of_media_are_taken_over(start: Start, tmp_path: Path) -> None:
+    state = Paths(tmp_path).state("alice")
+    counts = {"2001-01-01": 3, today(): 2, "x": "nonsense", "2001-01-02": -5, "2001-01-03": 10**30}
+    (state / "sent_today.json").write_text(json.dumps(counts))
+    upload = {"kind": "file", "key": "@up", "name": "paper.pdf", "size": 9, "signature": "s", "reference": ""}
+    (state / "media.json").write_text(json.dumps({"uploaded": [upload, None], "received": ["nonsense"]}))
+    client = start(WXCLIENT_SEND_DAILY_MAX="3")
+    await client.login()
+    answer = obj(await client.get("send_friend_message", id="@ann", media_id="@up:6"))
+    assert (answer["code"], answer["media_id"]) == (0, "@up:6")
+    assert client.driver.media_sends == [("@ann", Uploaded(MessageKind.FILE, "@up", "paper.pdf", 9, "s"))]
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == -8
+    assert sorted(path.name for path in state.glob("*.json*")) == ["media.json.2.0.0", "sent_today.json.2.0.0"]

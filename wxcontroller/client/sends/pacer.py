@@ -43,9 +43,9 @@ class Pacer:
         return self._days.get(today(), 0)
 
     def restore(self, days: Mapping[str, int]) -> None:
-        """Take over the counts of earlier processes."""
+        """Take over the counts in the store, which include what was counted here."""
         for day, number in days.items():
-            self._days[day] = self._days.get(day, 0) + number
+            self._days[day] = max(self._days.get(day, 0), number)
 
     def pause(self) -> float:
         """Return for how many seconds the next send has to wait, 0 or less for none."""

@@ -292,12 +292,19 @@ class SendQueue:
             self._taken_up.set()
             await self._close()
 
+    async def restore_count(self, imported: asyncio.Event) -> None:
+        """Go on with the day's count of earlier processes, when that of 2.0.0 is in the store (``imported``).
+
+        The driver does not log in before, so nothing is sent meanwhile.
+        """
+        await imported.wait()
+        self.pacer.restore(await self.store.days())
+
     def _next(self) -> Send | None:
         return next((send for send in self._waiting if send.ready), None)
 
     def _take_up(self, left: Left) -> None:
         """Queue again what an earlier process has left."""
-        self.pacer.restore(left.days)
         self._since = min(time.time(), left.alive or time.time())
         if sends := left.sends():
             log.info("%d sends of the last run are queued again", len(sends))

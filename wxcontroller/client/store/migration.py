@@ -18,8 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.client.store import media, sends, state
+from wxcontroller.client.store import state
 from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.media import import_book
+from wxcontroller.client.store.sends import import_days
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json
 from wxcontroller.core.limits import DEFAULTS
 
@@ -44,8 +46,8 @@ def import_identities(db: sqlite3.Connection, content: JsonObject) -> None:
 
 _IMPORTS: dict[str, Callable[[sqlite3.Connection, JsonObject], object]] = {
     "identities.json": import_identities,
-    "media.json": media.import_book,
-    "sent_today.json": lambda db, content: sends.import_days(db, sends.counts_in(content)),
+    "media.json": import_book,
+    "sent_today.json": import_days,
 }
 
 

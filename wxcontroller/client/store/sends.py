@@ -48,9 +48,8 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What an earlier process left, in order; the counts of days; and when it was last heard of (0: never)."""
+    """What an earlier process left, in order, and when it was last heard of (0: never)."""
 
-    days: Mapping[str, int]
     alive: float
     _sends: Sequence[_Row] = field(repr=False)
     _media: Sequence[_Row] = field(repr=False)
@@ -72,6 +71,10 @@ class SendStore:
     def left(self) -> "Future[Left]":
         """Return what an earlier process left. Ask before anything is added."""
         return self._log.write(left)
+
+    def days(self) -> "Future[dict[str, int]]":
+        """Return how many sends were handed to WeChat, by day."""
+        return self._log.write(days)
 
     def add(
         self, sends: Sequence[Send], sides: Sequence[str], request: Request | None, reply_to: int, day: str
@@ -189,18 +192,18 @@ def _count(db: sqlite3.Connection, day: str, number: int = 1) -> None:
     )
 
 
-def import_days(db: sqlite3.Connection, counts: Mapping[str, int]) -> None:
-    """Take over the counts that 2.0.0 kept in ``sent_today.json``: sends by day, as ``counts_in`` reads them."""
+def days(db: sqlite3.Connection) -> dict[str, int]:
+    """Return how many sends were handed to WeChat, by day."""
+    return {str(day): whole(number) for day, number in db.execute("SELECT day, number FROM send_days")}
+
+
+def import_days(db: sqlite3.Connection, counts: JsonObject) -> None:
+    """Take over the counts that 2.0.0 kept in ``sent_today.json``: sends by day; what is none counts as 0."""
     db.executemany(
         # A kill before the file is renamed imports it again.
         "INSERT INTO send_days VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET number = MAX(number, excluded.number)",
-        counts.items(),
+        ((day, max(0, min(integer(number), 1 << 40))) for day, number in counts.items()),
     )
-
-
-def counts_in(kept: JsonObject) -> dict[str, int]:
-    """Return the counts in the content of 2.0.0's ``sent_today.json``; what is none counts as 0."""
-    return {day: max(0, min(integer(number), 1 << 40)) for day, number in kept.items()}
 
 
 def put_back(db: sqlite3.Connection, seq: int, attempts_left: int) -> None:
@@ -249,8 +252,7 @@ def left(db: sqlite3.Connection) -> Left:
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
-    days = {str(day): whole(number) for day, number in db.execute("SELECT day, number FROM send_days")}
-    return Left(days, max([real(alive), *(real(row[1]) for row in sends)]), sends, media)
+    return Left(max([real(alive), *(real(row[1]) for row in sends)]), sends, media)
 
 
 # -- requests with keys
