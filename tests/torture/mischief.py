@@ -52,7 +52,7 @@ class Stage:
         """Let an account get messages and tell WeChat that it has them, unless that takes too long."""
         before = self.acknowledged(account)
         written = {message for _ in range(BACKLOG) if (message := self.write(account))}
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 8  # it may have been killed just now
         while (reached := self.acknowledged(account)) < before + BACKLOG and time.monotonic() < deadline:
             time.sleep(0.05)
         arrived = {one.message for one in self.receiver.ledger.got}
