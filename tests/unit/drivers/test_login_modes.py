@@ -34,7 +34,7 @@ def modes(world: Wechat) -> list[bool]:
 
     The sandbox notes a violation where a login page's headers and query do not agree with what its code was for.
     """
-    assert not [each for each in world.violations() if "refused with" not in each]
+    assert not [each for each in world.sandbox.ledger.violations if each.refused is None]
     return [login.desktop for login in reversed(list(world.sandbox.logins.newest_first()))]
 
 
