@@ -50,10 +50,11 @@ async def webwxsendemoticon(call: Call) -> web.Response:
     """Take an emoticon: uploaded, or known by its MD5."""
     outgoing = Outgoing.read(call)
     message = outgoing.message
-    if integer(message.get("Type"), -1) != 47:
-        if integer(message.get("Type"), -1) != 1:
-            call.breach(PARAMETER, "Type is not 47")
+    kind = integer(message.get("Type"), -1)
+    if kind == 1:
         call.note("Type is 1, not 47")
+    elif kind != 47:
+        call.breach(PARAMETER, "Type is not 47")
     if integer(message.get("EmojiFlag"), -1) != 2:
         call.breach(PARAMETER, "EmojiFlag is not 2")
     media_id, md5 = text(message.get("MediaId")), text(message.get("EMoticonMd5"))

@@ -292,7 +292,13 @@ BREACHES = (
         _media("webwxsendmsgimg", "doc", b"text", Type=3),
         "MediaId was not uploaded as pic",
     ),
+    Breach("Type of an emoticon", _media("webwxsendemoticon", Type=5, EmojiFlag=2), "Type is not 47"),
     Breach("EmojiFlag", _media("webwxsendemoticon", Type=47), "EmojiFlag is not 2"),
+    Breach(
+        "two emoticons",
+        _media("webwxsendemoticon", Type=47, EmojiFlag=2, EMoticonMd5="0" * 32),
+        "MediaId and EMoticonMd5 are both there",
+    ),
     Breach("totallen", _file("c.txt", 5), "totallen is not the size of the file"),
     Breach("no title", _file("", 4), "title is empty"),
     Breach("Type of a file", _file("c.txt", 4, kind=5), "Type is not the type in Content"),
