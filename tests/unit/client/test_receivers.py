@@ -22,7 +22,7 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import at_rest, until
 from wxcontroller.client.deliveries.lanes import Outcome, Policy
-from wxcontroller.client.deliveries.receivers import Poster, Receiver
+from wxcontroller.client.deliveries.receivers import Receiver, posting
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.openwx.replies import to_bytes
@@ -202,7 +202,7 @@ async def test_what_an_attempt_comes_to(reads: bool, answer: bytes | None, size:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/in"
-    async with Poster(Receiver(address, "test"), Policy(timeout=1.0)) as poster:
+    async with posting(Receiver(address, "test"), Policy(timeout=1.0)) as poster:
         result = await poster.post(body, {})
         over.set()
         server.close()

@@ -17,7 +17,7 @@ from functools import partial
 
 from wxcontroller.client.deliveries.bodies import LIGHT_BYTES, Body, is_light, prepare
 from wxcontroller.client.deliveries.lanes import Attempt, Decision, Lane, Lanes, Outcome, Policy, Result, Verdict
-from wxcontroller.client.deliveries.receivers import Poster, Receiver
+from wxcontroller.client.deliveries.receivers import Poster, Receiver, posting
 from wxcontroller.client.deliveries.signatures import HEADER, signature_header
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Selection, State
@@ -59,7 +59,7 @@ class Delivery:
         self._name = ""  # of the log that the next two are of
         self._queue: deque[Entry] = deque()
         # Cursor: all of the queue up to here was dealt with. That it is on disk as such comes later.
-        self._done = Selection((State.PENDING,), queue=True)
+        self._done: tuple[str, int] = "", 0
         self._from_start = False
         self._again = asyncio.Event()
         self._empty = asyncio.Event()
@@ -85,7 +85,7 @@ class Delivery:
         # A disk that is full must not keep from delivering what is on it.
         await asyncio.wait({aimed}, timeout=self._policy.first)
         is_begun = False
-        async with Poster(self.receiver, self._policy) as poster:
+        async with posting(self.receiver, self._policy) as poster:
             while True:
                 try:
                     if not is_begun:
@@ -134,7 +134,7 @@ class Delivery:
             self._queue.clear()
             self._lanes.retry_due(0.0)
         if self._from_start and await self._log.settled(self._policy.longest):
-            self._done, self._from_start = replace(self._done, log="", after=0), False
+            self._done, self._from_start = ("", 0), False
         if self._lanes.is_paused(time.monotonic()):
             await self._rest(None)
             # Read again: the report may have been given up. Not before its last attempt is on disk, and counted.
@@ -171,7 +171,9 @@ class Delivery:
     async def _head(self) -> Entry | None:
         """Return the first report of the queue."""
         if not self._queue:
-            self._queue.extend(await self._log.shown(self._done, _AT_ONCE, LIGHT_BYTES))
+            name, seq = self._done
+            where = Selection((State.PENDING,), after=seq, log=name, queue=True)
+            self._queue.extend(await self._log.shown(where, _AT_ONCE, LIGHT_BYTES))
         return self._queue[0] if self._queue else None
 
     async def _due(self) -> Entry | None:
@@ -194,7 +196,6 @@ class Delivery:
     async def _deliver(self, poster: Poster, entry: Entry, lane: Lane) -> None:
         """Post one report and note what became of it."""
         stored = entry.body or await self._log.body(entry)
-        entry = replace(entry, body=b"")  # what is noted of it waits for the disk, and needs no body
         if stored is None:
             self._queue.clear()  # it is gone, or the log is another
             return
@@ -215,7 +216,7 @@ class Delivery:
         decision = self._lanes.after(attempt, result, began, time.monotonic())
         if lane is Lane.QUEUE and decision.verdict is not Verdict.AGAIN:
             self._queue.popleft()
-            self._done = replace(self._done, log=entry.log, after=entry.seq)
+            self._done = entry.log, entry.seq
         self._note(entry, body.kind, result, decision, lighter)
 
     async def _post(self, poster: Poster, entry: Entry, body: Body) -> Result:

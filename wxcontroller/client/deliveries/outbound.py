@@ -1,8 +1,10 @@
 """Connections to webhooks: only to where the settings allow them."""
 
 import ssl
+import weakref
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
@@ -25,6 +27,8 @@ class TargetConnector(aiohttp.TCPConnector):
     def __init__(self, targets: Targets, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(ssl=tls or True, resolver=Resolver())
         self._targets = targets
+        self._seen: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
+        self.is_reused = False  # whether the connection of the last request had carried one before
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
@@ -35,4 +39,9 @@ class TargetConnector(aiohttp.TCPConnector):
                 f"{redacted(str(req.url))} is not among {SETTING}",
                 f"change the address, or {SETTING} in the settings, and restart the account",
             )
-        return await super().connect(req, traces, timeout)
+        self.is_reused = False
+        connection = await super().connect(req, traces, timeout)
+        assert connection.protocol is not None
+        self.is_reused = connection.protocol in self._seen
+        self._seen.add(connection.protocol)
+        return connection

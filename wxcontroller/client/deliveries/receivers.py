@@ -18,7 +18,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -91,43 +90,38 @@ class _Parts(aiohttp.payload.Payload):
         self.done = True
 
 
+@contextlib.asynccontextmanager
+async def posting(receiver: Receiver, policy: Policy) -> AsyncIterator["Poster"]:
+    """Hold the connection to a receiver open, and close it at the end."""
+    connector = TargetConnector(receiver.targets, receiver.tls)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        # ``Poster.post`` has a limit for everything together.
+        timeout=aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, policy.timeout)),
+        headers={"Content-Type": "application/json", "User-Agent": receiver.user_agent},
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as web:
+        yield Poster(receiver, policy, connector, web)
+
+
+@dataclass(frozen=True, slots=True)
 class Poster:
-    """Posts reports to one receiver, one at a time. An async context manager."""
+    """Posts reports to one receiver, one at a time; made by ``posting``."""
 
-    def __init__(self, receiver: Receiver, policy: Policy) -> None:
-        self._receiver = receiver
-        self._policy = policy
-        self._stack = contextlib.AsyncExitStack()
-        self._web: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> "Poster":
-        connect = min(_CONNECT_SECONDS, self._policy.timeout)
-        tracing = aiohttp.TraceConfig()
-        tracing.on_connection_reuseconn.append(_note_reuse)
-        self._web = await self._stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=TargetConnector(self._receiver.targets, self._receiver.tls),
-                # ``post`` has a limit for everything together.
-                timeout=aiohttp.ClientTimeout(total=None, connect=connect),
-                headers={"Content-Type": "application/json", "User-Agent": self._receiver.user_agent},
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[tracing],
-            )
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+    receiver: Receiver
+    policy: Policy
+    connector: TargetConnector
+    web: aiohttp.ClientSession
 
     async def post(self, body: bytes | bytearray, headers: Mapping[str, str]) -> Result:
         """Post one report; return what came of it. Never raises for what the receiver or the network does."""
         parts, hops, status = _Parts(body), 0, 0
         del body
         try:
-            url = url_of(self._receiver.address)
-            async with asyncio.timeout(self._policy.timeout) as limit:
+            url = url_of(self.receiver.address)
+            async with asyncio.timeout(self.policy.timeout) as limit:
                 while hops <= _HOPS_MAX:
-                    async with self._answer(url, parts, headers) as answer:
+                    async with await self._answer(url, parts, headers) as answer:
                         status, location = answer.status, answer.headers.get("Location", "")
                         if status not in _MOVED or not location:
                             limit.reschedule(None)  # what an answer says has a limit of its own
@@ -147,29 +141,18 @@ class Poster:
         finally:
             parts.release()
 
-    @contextlib.asynccontextmanager
-    async def _answer(
-        self, url: URL, parts: _Parts, headers: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(self, url: URL, parts: _Parts, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Send one request. A connection that was in use before and breaks is replaced by a new one, once."""
-        request = {"reused": False}
         try:
-            answer = await self._send(url, parts, headers, request)
+            return await self._send(url, parts, headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as problem:
-            if not request["reused"] or _is_answer(problem):
+            if not self.connector.is_reused or _is_answer(problem):
                 raise
-            answer = await self._send(url, parts, headers, request)
-        async with answer:
-            yield answer
+        return await self._send(url, parts, headers)
 
-    async def _send(
-        self, url: URL, parts: _Parts, headers: Mapping[str, str], request: dict[str, bool]
-    ) -> aiohttp.ClientResponse:
-        assert self._web is not None
+    async def _send(self, url: URL, parts: _Parts, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         parts.rewind()
-        return await self._web.post(
-            url, data=parts, headers=headers, allow_redirects=False, trace_request_ctx=request
-        )
+        return await self.web.post(url, data=parts, headers=headers, allow_redirects=False)
 
     async def _result(self, url: URL, answer: aiohttp.ClientResponse) -> Result:
         status = answer.status
@@ -189,22 +172,16 @@ class Poster:
             return b""
         content = bytearray()
         try:
-            async with asyncio.timeout(self._policy.answer_seconds):
+            async with asyncio.timeout(self.policy.answer_seconds):
                 async for piece in answer.content.iter_chunked(16 * 1024):
                     content += piece
-                    if len(content) > (most := self._policy.answer_bytes):
+                    if len(content) > (most := self.policy.answer_bytes):
                         log.warning("the webhook's answer is larger than %d bytes and is not read", most)
                         return b""
         except (TimeoutError, aiohttp.ClientError, OSError):
             log.warning("the webhook's answer can't be read to its end")
             return b""
         return bytes(content)
-
-
-async def _note_reuse(
-    _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    context.trace_request_ctx["reused"] = True
 
 
 def _is_answer(problem: Exception) -> bool:
