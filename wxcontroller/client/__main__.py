@@ -16,16 +16,9 @@ from wxcontroller.core.dumps import forbid_dumps
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.paths import Paths
-from wxcontroller.drivers.base import Driver, DriverContext
+from wxcontroller.drivers import factory_of
 
 log = logging.getLogger(__name__)
-
-
-def make_driver(context: DriverContext) -> Driver:
-    """Build the driver the account asks for. Only the chosen one is imported."""
-    from wxcontroller.drivers.web.driver import make_driver as web  # memory: one route per process
-
-    return web(context)
 
 
 async def serve(config: ClientConfig) -> NoReturn:
@@ -34,7 +27,7 @@ async def serve(config: ClientConfig) -> NoReturn:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
-    code = await Client(config, make_driver).run(stopping)
+    code = await Client(config, factory_of(config.options["driver"])).run(stopping)
     # Everything is closed and written. A look-up of a name that nobody answers would hold the interpreter's end up
     # for as long as its thread waits.
     logging.shutdown()

@@ -16,12 +16,13 @@ class Logins:
 
     session: Session
     sends: SendQueue
+    lasting_ids: bool  # as in Capabilities: what is queued may wait for the next login
 
     async def handle(self, event: base.DriverEvent) -> None:
         """Take one event of the driver."""
         await self.session.handle(event)
         match event:
-            case base.SessionLost() | base.QrReady() | base.PushOffered():
+            case base.SessionLost() | base.QrReady() | base.PushOffered() if not self.lasting_ids:
                 self.sends.over(_OVER)
             case _ if self.session.state is LoginState.RUNNING:
                 self.sends.login(self.session.roster.own)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from wxcontroller.client import changes
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import FILE_HELPER, Contact, Group, Member
+from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.openwx import objects
 
 Thing = TypeVar("Thing")
@@ -49,8 +49,6 @@ class Roster:
         """Take over the whole list of a login."""
         own = self.own
         self.contacts = {contact.id: contact for contact in contacts if contact.id != own}
-        helper = self.contacts.pop(FILE_HELPER.id, FILE_HELPER)
-        self.contacts[FILE_HELPER.id] = helper
         self.groups = {group.id: group for group in groups}
         self._told()
 

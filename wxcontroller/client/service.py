@@ -166,7 +166,7 @@ class Client:
             limits.calls.send_tries,
             config.number("send_queue_max"),
         )
-        logins = Logins(session, sends)
+        logins = Logins(session, sends, driver.capabilities.lasting_ids)
         parts = Parts(
             config=config,
             facts=facts,

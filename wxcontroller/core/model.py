@@ -41,7 +41,6 @@ class Contact:
 
 
 # Oneself, as it were: always a valid target, in no list of WeChat's (weixin-web-protocol 6.7).
-FILE_HELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)

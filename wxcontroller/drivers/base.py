@@ -27,10 +27,10 @@ class LoginWay(StrEnum):
 class LossReason(StrEnum):
     """Why a session ended."""
 
-    LOGGED_OUT = "logged out"  # 1100
-    KICKED = "ended by the phone or another login"  # 1101
-    COOKIE = "session no longer accepted"  # 1102
-    TOO_FREQUENT = "too frequent"  # 1205
+    LOGGED_OUT = "logged out"
+    KICKED = "ended by the phone or another login"
+    COOKIE = "session no longer accepted"
+    TOO_FREQUENT = "too frequent"
     ERRORS = "too many unknown errors"
 
 
@@ -43,6 +43,25 @@ class EndReason(StrEnum):
     PHONE = "the session was ended on the phone"
     RETRIES_USED_UP = "logging in failed again and again"
     LOGGED_OUT = "logged out"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a route can do, known before anybody asks for it. Everything else raises Unsupported, with a reason.
+
+    ``sends`` are the kinds of messages it can send. ``contacts``: it lists all people; else only those who wrote are
+    known. ``lasting_ids``: ids of people and groups mean the same after a new login, so that sends may wait for one.
+    ``repeat_seconds``: for so long the server drops a message whose client id it has had. Beyond, or with 0, a send
+    whose answer was lost can't be made again without risking that it arrives twice.
+    """
+
+    sends: frozenset[MessageKind]
+    contacts: bool
+    groups: bool
+    recall: bool
+    avatars: bool
+    lasting_ids: bool
+    repeat_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +347,9 @@ class StateStore(Protocol):
 
 class Driver(Protocol):
     """One account on one route."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
 
     async def run(self, emit: Emit) -> Ended:
         """Log in and listen until nothing more can be done without a human.

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import BadAnswer, NotAsked, Unsupported, UploadFailed, WeChatError
-from wxcontroller.core.model import Contact, Direction, Group, Media, Member, Message, MessageKind
+from wxcontroller.core.model import Contact, ContactKind, Direction, Group, Media, Member, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
+    Capabilities,
     DriverContext,
     DriverEvent,
     Emit,
@@ -27,11 +28,13 @@ from wxcontroller.drivers.base import (
     Upload,
     Uploaded,
 )
+from wxcontroller.drivers.web.driver import WebDriver
 
 _MESSAGE_IDS = itertools.count(1)
 ME = Contact(id="@me", name="我", uid=4711)
 ANN = Contact(id="@ann", name="Ann", markname="安", city="深圳")
 BEN = Contact(id="@ben", name="Ben")
+HELPER = Contact(id="filehelper", name="文件传输助手", kind=ContactKind.SYSTEM)
 TEAM = Group(
     id="@@team", name="", members=(Member("@me", "我"), Member("@ann", "Ann", display="A"), Member("@c", "Cy"))
 )
@@ -39,7 +42,7 @@ TEAM = Group(
 
 def logged_in(way: LoginWay = LoginWay.SCAN) -> list[DriverEvent]:
     """Events of a login up to running."""
-    return [Accepted(way), Profile(ME), RosterLoaded((ANN, BEN), (TEAM,)), Online()]
+    return [Accepted(way), Profile(ME), RosterLoaded((ANN, BEN, HELPER), (TEAM,)), Online()]
 
 
 def message(text: str, **changes: object) -> MessageArrived:
@@ -66,6 +69,7 @@ class ScriptedDriver:
     a text is sent.
     """
 
+    capabilities: Capabilities = field(default_factory=lambda: WebDriver.capabilities)
     script: "asyncio.Queue[DriverEvent | Ended | Exception]" = field(default_factory=asyncio.Queue)
     outcomes: list[WeChatError | None] = field(default_factory=list)
     sends: list[tuple[str, str, str]] = field(default_factory=list)

@@ -12,7 +12,6 @@ from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, BEN, TEAM, logged_in
-from wxcontroller.client.sends.queue import AGAIN_SECONDS
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.model import Contact
@@ -27,7 +26,9 @@ from wxcontroller.drivers.base import (
     RosterLoaded,
     SessionLost,
 )
+from wxcontroller.drivers.web.driver import WebDriver
 
+AGAIN = WebDriver.capabilities.repeat_seconds
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
@@ -223,7 +224,7 @@ async def test_one_whose_answer_never_came_is_asked_for_again_first(start: Start
 
 async def test_one_whose_answer_never_came_is_not_sent_again_too_late(start: Start, webhook: Webhook) -> None:
     client = await in_flight(start, webhook)
-    await stored(client, f"UPDATE sends SET tried = tried - {AGAIN_SECONDS + 1} WHERE tried > 0")
+    await stored(client, f"UPDATE sends SET tried = tried - {AGAIN + 1} WHERE tried > 0")
     again = start(**{POST_API: webhook.address})
     await again.login()
     await webhook.messages(2)

@@ -50,8 +50,6 @@ from wxcontroller.core.model import MessageKind
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000
-# WeChat knows the ids of recent messages. One of which it is not known whether it arrived is not sent again later.
-AGAIN_SECONDS = 300.0
 # How a send ended is on disk before its caller hears of it, unless the disk takes longer than this.
 _TELL_SECONDS = 5.0
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
@@ -313,7 +311,9 @@ class SendQueue:
 
     async def _attempt(self, send: Send) -> None:
         """Try to send a message, and see to what came of it."""
-        if send.unsure and (send.attempts_left <= 0 or abs(time.time() - send.tried) > AGAIN_SECONDS):
+        if send.unsure and (
+            send.attempts_left <= 0 or abs(time.time() - send.tried) > self.sender.driver.capabilities.repeat_seconds
+        ):
             await self._finish(send, unknown(_TOO_LATE))
             return
         if not send.marked and (refusal := self.pacer.refusal):

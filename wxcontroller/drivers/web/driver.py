@@ -17,6 +17,7 @@ from wxcontroller.core.errors import WeChatError, WxError
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
+    Capabilities,
     Driver,
     DriverContext,
     Emit,
@@ -41,7 +42,7 @@ from wxcontroller.drivers.web.failures import ABOUT_CONTENT, TOO_FREQUENT, refer
 from wxcontroller.drivers.web.guard import MediaLoop
 from wxcontroller.drivers.web.identity import Identities
 from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
-from wxcontroller.drivers.web.outgoing import Outgoing, media_message, text_message
+from wxcontroller.drivers.web.outgoing import SENDABLE, Outgoing, media_message, text_message
 from wxcontroller.drivers.web.pulse import Pulse, beside
 from wxcontroller.drivers.web.roster import Roster, RosterOptions
 from wxcontroller.drivers.web.saved import Saved
@@ -55,6 +56,16 @@ log = logging.getLogger(__name__)
 
 class WebDriver:
     """One account on the Web route. ``run`` once; everything else while it runs."""
+
+    capabilities = Capabilities(
+        sends=SENDABLE,
+        contacts=True,
+        groups=True,
+        recall=True,
+        avatars=True,
+        lasting_ids=False,
+        repeat_seconds=300.0,  # WeChat knows the ClientMsgId of recent messages (9.5)
+    )
 
     def __init__(self, context: DriverContext, timing: Timing = DEFAULT) -> None:
         """Raises BadOption for a ``ca_file`` that can't be used."""

@@ -29,6 +29,15 @@ def text_message(content: str) -> Outgoing:
     return Outgoing("webwxsendmsg", "", {"Type": 1, "Content": sendable(content)})
 
 
+# Kinds that ``text_message`` and ``media_message`` make. Voice goes out as a file (5.10).
+SENDABLE = frozenset(
+    {
+        *(MessageKind.TEXT, MessageKind.IMAGE, MessageKind.EMOTICON, MessageKind.VIDEO, MessageKind.MICROVIDEO),
+        MessageKind.FILE,
+    }
+)
+
+
 def media_message(content: Uploaded, desktop: bool) -> Outgoing:
     """Return uploaded content as a message. ``desktop``: a file as the desktop page sends it (2.2).
 

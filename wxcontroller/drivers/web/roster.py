@@ -15,7 +15,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import DEFAULTS, WeChatLimits
-from wxcontroller.core.model import FILE_HELPER, Contact, ContactKind, Group
+from wxcontroller.core.model import Contact, ContactKind, Group
 from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web import contacts as people
 from wxcontroller.drivers.web.calls import Calls, Session
@@ -39,6 +39,10 @@ class RosterOptions:
     all_pages: bool = True
     at_login: bool = False
     later: bool = True
+
+
+# Everybody's chat with oneself, on all of one's devices (6.2).
+FILE_HELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
 
 
 class Roster:
@@ -120,8 +124,10 @@ class Roster:
         if self._again:
             self._inquiries.errand = self._again, self._read_on
             self._inquiries.remind()
-        contacts = {FILE_HELPER.id: FILE_HELPER} | self._contacts
+        contacts = {**self._contacts}
         contacts.pop(self._session.me, None)
+        # The file helper is there even when no page lists it; scripts expect it behind all friends (openwx-api 2.3).
+        contacts[FILE_HELPER.id] = contacts.pop(FILE_HELPER.id, FILE_HELPER)
         await self._pulse.emit(RosterLoaded(tuple(contacts.values()), tuple(self._groups.values())))
 
     async def _address_book(self) -> bool:
