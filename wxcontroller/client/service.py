@@ -211,11 +211,11 @@ class Client:
                     posting = group.create_task(delivery.run())
                     works = (
                         sends.run(left),
+                        sends.count_imported(migration.done),
                         heartbeat.run(),
                         Keeping(config, events, inbox, store).run(),
                         resuming.run(held),
                         migration.run(),
-                        sends.restore_count(migration.done),
                         watchdog.watch(),
                     )
                     helpers = [group.create_task(work) for work in works]

@@ -82,6 +82,9 @@ async def test_its_counts_and_ids_of_media_are_taken_over(start: Start, tmp_path
     upload = {"kind": "file", "key": "@up", "name": "paper.pdf", "size": 9, "signature": "s", "reference": ""}
     (state / "media.json").write_text(json.dumps({"uploaded": [upload, None], "received": ["nonsense"]}))
     client = start(WXCLIENT_SEND_DAILY_MAX="3")
+    async with asyncio.timeout(5):
+        while len(list(state.glob("*.2.0.0"))) < 2:  # a login waits for that
+            await asyncio.sleep(0.01)
     await client.login()
     answer = obj(await client.get("send_friend_message", id="@ann", media_id="@up:6"))
     assert (answer["code"], answer["media_id"]) == (0, "@up:6")

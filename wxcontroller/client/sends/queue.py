@@ -209,7 +209,8 @@ class SendQueue:
 
     def _goes_at_once(self, send: Send) -> bool:
         """Whether a message is handed to WeChat as soon as it is stored."""
-        may = not self._waiting and not self._adding and self.pacer.pause() <= 0 and not self.pacer.refusal
+        idle = not self._waiting and not self._adding
+        may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal
         return may and send.login == self._login and send.media is None
 
     def _mark(self, send: Send) -> None:
@@ -290,11 +291,8 @@ class SendQueue:
             self._taken_up.set()
             await self._close()
 
-    async def restore_count(self, imported: asyncio.Event) -> None:
-        """Go on with the day's count of earlier processes, when that of 2.0.0 is in the store (``imported``).
-
-        The driver does not log in before, so nothing is sent meanwhile.
-        """
+    async def count_imported(self, imported: asyncio.Event) -> None:
+        """Take up the day's count of 2.0.0 when it is ``imported``; the driver does not log in before that."""
         await imported.wait()
         self.pacer.restore(await self.store.days())
 
@@ -303,6 +301,7 @@ class SendQueue:
 
     def _take_up(self, left: Left) -> None:
         """Queue again what an earlier process has left."""
+        self.pacer.restore(left.days)
         self._since = min(time.time(), left.alive or time.time())
         if sends := left.sends():
             log.info("%d sends of the last run are queued again", len(sends))

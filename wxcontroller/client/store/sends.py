@@ -48,8 +48,9 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What an earlier process left, in order, and when it was last heard of (0: never)."""
+    """What an earlier process left, in order; the counts of days; and when it was last heard of (0: never)."""
 
+    days: Mapping[str, int]
     alive: float
     _sends: Sequence[_Row] = field(repr=False)
     _media: Sequence[_Row] = field(repr=False)
@@ -252,7 +253,7 @@ def left(db: sqlite3.Connection) -> Left:
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
-    return Left(max([real(alive), *(real(row[1]) for row in sends)]), sends, media)
+    return Left(days(db), max([real(alive), *(real(row[1]) for row in sends)]), sends, media)
 
 
 # -- requests with keys
