@@ -21,7 +21,7 @@ from typing import IO
 from wxcontroller.client.bodies import Attached, ContentTooLarge
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.sends import urlfetch
-from wxcontroller.client.sends.mediapath import confinement
+from wxcontroller.client.sends.mediapath import Confinement, confinement
 from wxcontroller.client.sends.model import Media
 from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.media import MediaIndex, Received
@@ -205,7 +205,7 @@ class MediaPreparer:
             raise BadMedia("invaild media_path", words, _facts(given))
         async with self._reading:
             try:
-                source = os.fdopen(await asyncio.to_thread(confined.open, label), "rb")
+                source = await asyncio.to_thread(_opened, confined, label)
             except OSError as problem:
                 why = problem.strerror or str(problem)
                 hint = f"{why}: {_HIDDEN}" if why.startswith(("No such file", "Permission")) else why
@@ -267,6 +267,11 @@ class MediaPreparer:
 
 
 # -- in a thread
+
+
+def _opened(confined: Confinement, label: str) -> IO[bytes]:
+    """Open a file that may be sent; as an object, which closes it when nobody waits for it any more."""
+    return os.fdopen(confined.open(label), "rb")
 
 
 def _created(directory: Path) -> tuple[Path, IO[bytes]]:

@@ -169,7 +169,7 @@ class SendQueue:
             reply_to: the sequence of the event they answer, 0 for none.
             login: one's own id in the login that the receivers' ids are of, "" for the present one.
         """
-        self._prepare_rows(sends, request, login)
+        self._assign_ids(sends, request, login)
         day = ""
         if self._goes_at_once(sends[0]):  # one wait for the disk less
             self._mark(sends[0])
@@ -181,7 +181,7 @@ class SendQueue:
 
     def refuse(self, sends: Sequence[Send], info: str, login: str = "") -> None:
         """Report messages that are not queued at all as sends that failed."""
-        self._prepare_rows(sends, None, login)
+        self._assign_ids(sends, None, login)
         for send in sends:
             _ = self.sender.report(send, send.result(refused(FAILED, info)), "", lambda _, add: add())
 
@@ -200,7 +200,7 @@ class SendQueue:
             send.never = send.never or why
         self._news.set()
 
-    def _prepare_rows(self, sends: Sequence[Send], request: Request | None, login: str) -> None:
+    def _assign_ids(self, sends: Sequence[Send], request: Request | None, login: str) -> None:
         for send in sends:
             send.login = login or self.sender.roster.own
             send.client_id = self.sender.driver.new_client_id()
