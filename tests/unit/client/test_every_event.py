@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import BEN, ME, TEAM, logged_in, message
+from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, logged_in, message
 from wxcontroller.client.config import read_config
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.materialise import Materialiser
@@ -123,7 +123,7 @@ async def test_every_event_has_the_originals_body(start: Start, webhook: Webhook
             QrReady("https://login.weixin.qq.com/l/x==", image, 1, 10),
             Scanned(),
             Refused(1203, "为了你的帐号安全", final=False),
-            *(Accepted(LoginWay.SCAN), Profile(ME), RosterLoaded((CY,), (CLUB,)), Online()),
+            *(Accepted(LoginWay.SCAN), Profile(ME), RosterLoaded((CY, HELPER), (CLUB,)), Online()),
             RosterChanged((BEN,)),
             RosterChanged((cy,)),
             RosterChanged(gone=("@ben",)),
