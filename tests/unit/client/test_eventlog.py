@@ -180,6 +180,28 @@ async def test_age_and_size_let_go_in_the_right_order(opened: "Callable[..., Eve
     assert await log.last() == 7
 
 
+async def test_peoples_messages_go_after_the_accounts_own_reports(opened: "Callable[..., EventLog]") -> None:
+    log = opened()
+    for number in range(20):
+        log.append(report(number, content="y" * 100), deliver=True, key=f"message {number}")
+    for number in range(2500):
+        own: JsonObject = {
+            "post_type": "send_message",
+            "type": "friend_message",
+            "id": str(number),
+            "content": "x" * 1000,
+        }
+        log.append(own, deliver=True)
+    await log.settled(10)
+    swept = await log.sweep(Limits(0, 0, 0, most_bytes=10_000))
+    assert swept.dropped >= 2490
+    left = await log.shown(PENDING, 1000)
+    assert sum(b'"receive_message"' in entry.body for entry in left) == 20
+    # Only when nothing else is left.
+    await log.sweep(Limits(0, 0, 0, most_bytes=1000))
+    assert 0 < len(await log.shown(PENDING, 1000)) < 20
+
+
 async def test_nothing_is_lost_while_much_is_there_that_nobody_waits_for(opened: "Callable[..., EventLog]") -> None:
     """More than one step of a sweep deletes."""
     log = opened()

@@ -69,6 +69,8 @@ ANY_SIZE = 1 << 40
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
 # An entry of this log: sequences count anew in the one that replaces a damaged log.
 _THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
+# What did not come from WeChat: reports of own sends and of the account's states. People's messages have keys.
+_OURS = "key IS NULL"
 _LATEST = 1 << 40  # what is later in a file is damaged
 # So many are deleted in one go: the writer has other things to do.
 _AT_ONCE = 1000
@@ -196,7 +198,8 @@ class Limits:
     """How long entries are kept, in seconds, and how many bytes of them; 0 is no limit.
 
     What is pending for longer than ``give_up`` is dead; the dead stay for ``keep_dead``. Beyond ``most_bytes`` first
-    what is done with goes, then the dead, and at last what is pending, if ``lose``: that is lost, and counted.
+    delivered events go, then the dead, then pending reports of its own doings, and people's messages last.
+    What was pending is lost and counted; it goes only with ``lose``.
     """
 
     keep: float
@@ -473,7 +476,9 @@ def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
             number, excess = _shrink(db, ("dead",), excess)
             dead_forgotten += number
         if number < _AT_ONCE and limits.lose:
-            dropped, _ = _shrink(db, ("pending",), excess)
+            dropped, excess = _shrink(db, ("pending",), excess, _OURS)
+            if dropped < _AT_ONCE:
+                dropped += _shrink(db, ("pending",), excess)[0]
     if dropped:
         db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
@@ -490,14 +495,17 @@ def _forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> i
     ).rowcount
 
 
-def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int) -> tuple[int, int]:
-    """Delete the oldest of these states until ``excess`` bytes are gone; return how many, and what is left of it."""
+def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: str = "1") -> tuple[int, int]:
+    """Delete the oldest of these states until ``excess`` bytes are gone; return how many, and what is left of it.
+
+    ``which`` is a condition in SQL that they have to meet.
+    """
     if excess <= 0:
         return 0, excess
     marks = ", ".join("?" * len(states))
     gone: list[int] = []
     rows = db.execute(
-        f"SELECT seq, size FROM events WHERE state IN ({marks}) ORDER BY seq LIMIT ?",
+        f"SELECT seq, size FROM events WHERE state IN ({marks}) AND {which} ORDER BY seq LIMIT ?",
         (*states, _AT_ONCE),
     )
     for seq, size in rows.fetchall():
