@@ -43,6 +43,10 @@ def runs(given: argparse.Namespace) -> list[Run]:
             Run("messages", "tests.torture", ("--messages", str(given.messages), "--seed", str(given.seed))),
         ),
         (given.restarts, Run("restarts", "tests.torture.restarts", ("--restarts", str(given.restarts)))),
+        (
+            given.crashes,
+            Run("crashes", "tests.torture.crashpoints", ("--runs", str(given.crashes), "--seed", str(given.seed))),
+        ),
     )
     return [run for number, run in found if number > 0]
 
@@ -64,9 +68,12 @@ def carry_out(run: Run) -> Result:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.torture.everything", description=__doc__)
     parser.add_argument("--tools", required=True, help="where tests/fuzz/tools has put what only these runs need")
-    for name, default in (("inputs", 1_000_000), ("examples", 400), ("messages", 10_000), ("restarts", 200)):
+    for name, default in (
+        *(("inputs", 1_000_000), ("examples", 400), ("messages", 10_000)),
+        *(("restarts", 200), ("crashes", 1000)),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default, help="0: not this run")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the messages' run")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the messages and the crashes")
     chosen = runs(parser.parse_args())
     results: list[Result] = []
     for number, run in enumerate(chosen, 1):

@@ -42,6 +42,13 @@ class Process:
 
     async def start(self, login: bool = False) -> None:
         """Start it and wait until it runs; with ``login`` a phone scans its code."""
+        await self.launch()
+        if login:
+            await self.scan()
+        await self.until_state("running")
+
+    async def launch(self) -> None:
+        """Start it."""
         with contextlib.suppress(FileNotFoundError):
             self.paths.state_file("alice").unlink()
         with self.log.open("ab") as log:
@@ -51,9 +58,6 @@ class Process:
                 cwd=ROOT,
                 stderr=log,
             )
-        if login:
-            await self.scan()
-        await self.until_state("running")
 
     async def scan(self) -> None:
         logins = self.wechat.sandbox.logins

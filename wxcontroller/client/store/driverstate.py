@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from wxcontroller.client.store import state
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.core.faultpoints import Point
 from wxcontroller.drivers.base import Restored
 
 # The driver asks again, and tells meanwhile why it does not log in.
@@ -50,4 +51,6 @@ class DriverState:
     def checkpoint(self, position: bytes | None, seen: Sequence[str]) -> None:
         """Store a driver's position and the ids it has reported, after the events that were stored before."""
         if self.keep and (position is not None or seen):
-            _: asyncio.Future[None] = self.log.write(lambda db: state.advance(db, position, seen))
+            _: asyncio.Future[None] = self.log.write(
+                lambda db: state.advance(db, position, seen), Point.POSITION_STORED
+            )

@@ -21,6 +21,7 @@ from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import Known
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.writer import Database
+from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals
@@ -114,7 +115,7 @@ class EventLog:
             if tables.insert(db, kind, key, body, state, media) and received:
                 tables.note_message(db, Moved.RECEIVED)
 
-        self._leave(work)
+        self._leave(work, Point.EVENT_STORED)
 
     def append_within(
         self, report: JsonObject, deliver: bool, within: Within, media: str = ""
@@ -126,7 +127,9 @@ class EventLog:
         """
         state = State.PENDING if deliver else State.KEPT
         kind, body = type_of(report), to_bytes(report)
-        return self.write(lambda db: within(db, lambda: tables.insert(db, kind, "", body, state, media)))
+        return self.write(
+            lambda db: within(db, lambda: tables.insert(db, kind, "", body, state, media)), Point.RESULT_STORED
+        )
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> Place:
         """Add a message whose media are still to come: ``report`` is what is told should they never come."""
@@ -138,7 +141,7 @@ class EventLog:
             if place.seq and received:
                 tables.note_message(db, Moved.RECEIVED)
 
-        self._leave(work)
+        self._leave(work, Point.EVENT_STORED)
         return place
 
     def fill(self, place: Place, report: JsonObject | None, deliver: bool, media: str = "") -> None:
@@ -276,9 +279,9 @@ class EventLog:
 
     # -- what else is kept in the same file
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+    def write(self, work: Callable[[sqlite3.Connection], T], point: Point | None = None) -> "asyncio.Future[T]":
         """Change something, after everything that was written before; see Database.write."""
-        future = self._database.write(work)
+        future = self._database.write(work, point)
         self._unwritten += 1
         future.add_done_callback(self._written)
         return future
@@ -289,10 +292,10 @@ class EventLog:
 
     # -- inside
 
-    def _leave(self, work: Callable[[sqlite3.Connection], object]) -> None:
+    def _leave(self, work: Callable[[sqlite3.Connection], object], point: Point | None = None) -> None:
         """Write without waiting: the writer does it, however long that takes."""
         self._unwritten += 1
-        self._database.write(work).add_done_callback(self._written)
+        self._database.write(work, point).add_done_callback(self._written)
 
     def _written(self, _: "asyncio.Future[T]") -> None:
         self._unwritten -= 1

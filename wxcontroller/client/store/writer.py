@@ -21,7 +21,9 @@ from typing import Generic, TypeVar
 from wxcontroller.client.store.mounts import left_behind
 from wxcontroller.client.store.recovery import Known, finish_interrupted, readonly, recover
 from wxcontroller.client.store.values import text_of
+from wxcontroller.core import faultpoints
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals
@@ -60,6 +62,7 @@ class Unavailable(WxError):
 class _Job(Generic[T]):
     work: Work[T]
     future: "asyncio.Future[T]"
+    point: Point | None = None
     result: "T | None" = None
     problem: Exception | None = None
 
@@ -112,14 +115,14 @@ class Database:
         self._thread = threading.Thread(target=self._write_for_good, name="database", daemon=True)
         self._thread.start()
 
-    def write(self, work: Work[T]) -> "asyncio.Future[T]":
+    def write(self, work: Work[T], point: Point | None = None) -> "asyncio.Future[T]":
         """Queue ``work``; the future has its result when that is on disk.
 
         Works are done in the order in which they were queued. ``work`` may be called again when a commit failed.
-        What it raises comes out of the future, and undoes only its own changes.
+        What it raises comes out of the future, and undoes only its own changes. ``point`` is reached by its commit.
         """
         assert self._loop is not None, "open() comes first"
-        job = _Job(work, self._loop.create_future())
+        job = _Job(work, self._loop.create_future(), point)
         # A failure that nobody waits for is in the journal; the loop need not tell it again.
         job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._queue.put(job)
@@ -233,6 +236,8 @@ class Database:
                 damage = job
             else:
                 found.append(job)
+                if faultpoints.ARMED:
+                    return found, damage, False
             try:
                 job = self._queue.get_nowait()
             except queue.Empty:
@@ -297,6 +302,9 @@ class Database:
                 with contextlib.suppress(sqlite3.DatabaseError):
                     connection.execute("ROLLBACK")
             raise
+        for job in jobs:
+            if job.point is not None:
+                faultpoints.reached(job.point)
         self._tell(jobs, self._looked(connection))
 
     def _looked(self, connection: sqlite3.Connection) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError, WxError
+from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
@@ -341,6 +342,7 @@ class WebDriver:
         live.listener.sent(0, media=outgoing.call != "webwxsendmsg")
         self._saved.memory.seen.add(message_id)  # in case it is echoed (7.2)
         self._saved.memory.last_sent[to] = message_id
+        reached(Point.SENT)
         return Sent(message_id)
 
     async def upload(self, file: Upload) -> Uploaded:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
@@ -152,6 +153,7 @@ class Listener:
         except WeChatError as problem:
             await self._silence(problem)
             return None
+        reached(Point.ACKNOWLEDGED)
         if check.retcode != 0:
             return await self._code(check.retcode, at_sync=False)
         if check.selector != 0:
@@ -193,6 +195,7 @@ class Listener:
                     await self._silence(problem)
                     return None
                 return await self._code(problem.ret, at_sync=asked)
+            reached(Point.ACKNOWLEDGED)
             await self._good(well=not reopened)
             fresh = await self._deliver(news)
             moved = self._move(news)

@@ -1,0 +1,280 @@
+"""Accounts that kill themselves between two durable steps, again and again: is anything lost or repeated?
+
+Each run starts an account with one of the points of ``core.faultpoints`` and a count in its environment, while people
+write to it and callers send through it, and waits until it has killed itself there. The next run starts it again.
+WeChat is a sandbox that gives nothing again that was acknowledged. At the end of a chapter (some runs of one account)
+the account runs undisturbed until all is settled, and the books are compared:
+
+- A message that came in is reported, in order. It may be reported again, but then as the same delivery.
+- A send that was accepted, or repeated with its Idempotency-Key until it was, has arrived once. One whose caller lost
+  the connection has arrived once or not at all; one that was refused has not.
+- What has arrived is reported once, as a success, and nothing else is.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from tests.torture.ledger import Arrival, Ledger
+from tests.unit.durability.process import Process, processed
+from wxcontroller.core.faultpoints import VARIABLE, Point
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+
+# The latest visit at which an account kills itself: some come several times in a round with WeChat.
+_LATEST = {
+    Point.EVENT_STORED: 20,
+    Point.POSITION_STORED: 6,
+    Point.ACKNOWLEDGED: 8,
+    Point.SENT: 10,
+    Point.RESULT_STORED: 10,
+}
+_CHAPTER = 50  # runs of one account
+_LIFE_SECONDS = 15.0  # in which a point is reached
+_SETTLE_SECONDS = 60.0
+_PAUSE = 0.03  # between two messages, on average
+_STILL_QUEUED = -7
+
+
+@dataclass
+class Books:
+    """What an account's people and callers know. ``accepted`` and the others are texts of sends."""
+
+    heard: list[str] = field(default_factory=list)  # ids of messages that came in
+    accepted: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
+    repeated: int = 0  # requests with a key that were made again
+    changed: list[str] = field(default_factory=list)  # keyed requests whose answers name different messages
+
+    def faults(self, arrived: Sequence[str], reports: Sequence[tuple[str, JsonObject]]) -> list[str]:
+        """Compare with what WeChat has got and with the ``reports`` (their deliveries' ids before them)."""
+        incoming, outgoing = Ledger(), Ledger()
+        for message in self.heard:
+            incoming.send("in", message)
+        for text in arrived:
+            outgoing.send("out", text)
+        for delivery, report in reports:
+            if report.get("post_type") == "receive_message":
+                incoming.arrive(Arrival("in", str(report["id"]), delivery))
+            elif report.get("post_type") == "send_message":
+                name = str(report["content"]) if report["code"] == "" else f"failed: {report['content']}"
+                outgoing.arrive(Arrival("out", name, delivery))
+        found = [f"{verdict}" for verdict in (incoming.verdict(), outgoing.verdict()) if not verdict.good]
+        times = Counter(arrived)
+        for what, texts in (
+            ("accepted and not sent", [one for one in self.accepted if not times[one]]),
+            ("sent more than once", [one for one, number in times.items() if number > 1]),
+            ("refused and sent", [one for one in self.refused if times[one]]),
+            ("sent by nobody", [*times.keys() - {*self.accepted, *self.refused, *self.unsure}]),
+            ("answered differently when repeated", self.changed),
+        ):
+            found += [f"{what}: {one}" for one in texts]
+        return found
+
+
+@dataclass
+class Chapter:
+    """Runs of one account, and what goes on around it meanwhile."""
+
+    account: Process
+    chance: random.Random
+    books: Books = field(default_factory=Books)
+    killed: Counter[Point] = field(default_factory=Counter)
+    missed: int = 0  # runs that did not reach their point
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def play(self, runs: int) -> list[str]:
+        """Kill the account so many times; return what is wrong in the end."""
+        self.account.account.resend = False
+        await self.account.start(login=True)
+        await self.account.kill()
+        async with asyncio.TaskGroup() as group:
+            around = [group.create_task(work) for work in (self._write(), self._send(True), self._send(False))]
+            for _ in range(runs):
+                await self._run(self.chance.choice([*Point]))
+            self.account.environ.pop(VARIABLE, None)
+            await self.account.start()
+            self._over.set()
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                await asyncio.wait(around)
+        await self._settled()
+        await self.account.stop()
+        return self.books.faults(self.account.arrived(), self._reports())
+
+    async def _run(self, point: Point) -> None:
+        self.account.environ[VARIABLE] = f"{point}:{self.chance.randint(1, _LATEST[point])}"
+        await self.account.launch()
+        process = self.account.process
+        assert process is not None
+        try:
+            async with asyncio.timeout(_LIFE_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            self.missed += 1
+            await self.account.kill()
+        else:
+            assert process.returncode == -9, self.account.log.read_text()
+            self.killed[point] += 1
+
+    # -- what goes on around the account
+
+    async def _write(self) -> None:
+        """Be people who write to it, also while it is down."""
+        while not self._over.is_set():
+            text = f"message {len(self.books.heard)}"
+            self.books.heard.append(str(self.account.wechat.hear(self.account.account, text).msg_id))
+            await self._pause()
+
+    async def _send(self, keyed: bool) -> None:
+        """Be a caller, whose requests have keys or not."""
+        number = 0
+        while not self._over.is_set():
+            number += 1
+            later = self.chance.random() < 0.5
+            if keyed:
+                await self._send_keyed(f"keyed {number}", later)
+            else:
+                await self._send_once(f"once {number}", later)
+            await self._pause()
+
+    async def _send_once(self, text: str, later: bool) -> None:
+        try:
+            code = (await self._call(text, later))["code"]
+        except aiohttp.ClientConnectorError:
+            self.books.refused.append(text)
+        except (aiohttp.ClientError, TimeoutError):
+            self.books.unsure.append(text)
+        else:
+            unsure = self.books.unsure if code is None else self.books.refused
+            (self.books.accepted if code in (0, _STILL_QUEUED) else unsure).append(text)
+
+    async def _send_keyed(self, text: str, later: bool) -> None:
+        """Repeat the request until it is accepted, and then once more: it is the same message."""
+        handles: list[JsonValue] = []
+        while len(handles) < 2:
+            try:
+                answer = await self._call(text, later, key=text)
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            else:
+                if answer["code"] == 0:
+                    handles.append(answer.get("id"))
+                    continue
+            self.books.repeated += 1
+            await asyncio.sleep(0.05)
+        self.books.accepted.append(text)
+        if handles[0] != handles[1]:
+            self.books.changed.append(f"{text}: {handles}")
+
+    async def _call(self, text: str, later: bool, key: str = "") -> JsonObject:
+        form = {"id": "filehelper", "content": text, **({"async": "1"} if later else {})}
+        async with asyncio.timeout(5):
+            return (await self.account.call("send_friend_message", form, key=key))[1]
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self.chance.expovariate(1 / _PAUSE))
+
+    # -- the end
+
+    async def _settled(self) -> None:
+        """Wait until everything has arrived, or for so long that it never will."""
+        deadline = time.monotonic() + _SETTLE_SECONDS / 2
+        while self.books.faults(self.account.arrived(), self._reports()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)
+
+    def _reports(self) -> list[tuple[str, JsonObject]]:
+        return list(zip(self.account.webhook.ids, self.account.webhook.reports, strict=True))
+
+
+@dataclass
+class Result:
+    """What all chapters came to."""
+
+    killed: Counter[Point] = field(default_factory=Counter)
+    missed: int = 0
+    messages: int = 0
+    sends: int = 0
+    repeated: int = 0
+    unsure: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong, and enough points were reached that this means something."""
+        return not self.faults and self.missed <= 0.1 * (self.missed + self.killed.total())
+
+    def __str__(self) -> str:
+        points = ", ".join(f"{point} {self.killed[point]}" for point in Point)
+        verdict = f"{len(self.faults)} FAULTS" if self.faults else "nothing lost, nothing repeated"
+        return (
+            f"{self.killed.total()} kills ({points}; {self.missed} points not reached), {self.messages} messages, "
+            f"{self.sends} sends accepted, {self.repeated} requests repeated, {self.unsure} unanswered: {verdict}"
+        )
+
+    def add(self, chapter: Chapter, faults: Sequence[str]) -> None:
+        self.killed += chapter.killed
+        self.missed += chapter.missed
+        self.messages += len(chapter.books.heard)
+        self.sends += len(chapter.books.accepted)
+        self.repeated += chapter.books.repeated
+        self.unsure += len(chapter.books.unsure)
+        self.faults += faults
+
+
+@contextlib.asynccontextmanager
+async def chapter(directory: Path, chance: random.Random) -> AsyncIterator[Chapter]:
+    """An account in a place of its own, that has never run."""
+    await asyncio.to_thread(directory.mkdir, parents=True)
+    async with processed(directory) as account:
+        yield Chapter(account, chance)
+
+
+async def crash(runs: int, seed: int, directory: Path, side_by_side: int = 2) -> Result:
+    """Make so many runs, ``side_by_side`` accounts at a time."""
+    result = Result()
+    number = -(-runs // _CHAPTER) if runs > _CHAPTER * side_by_side else side_by_side
+    left = [runs // number + (one < runs % number) for one in range(number)]
+    parts = list(enumerate(left))
+
+    async def play() -> None:
+        while parts:
+            which, part = parts.pop(0)
+            async with chapter(directory / str(which), random.Random(f"{seed} {which}")) as one:
+                faults = await one.play(part)
+                result.add(one, [f"account {which}: {fault}" for fault in faults])
+                if faults:
+                    print(one.account.log.read_text()[-5000:], flush=True)
+            print(result, flush=True)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(side_by_side):
+            _ = group.create_task(play())
+    return result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.torture.crashpoints", description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    given = parser.parse_args()
+    print(f"seed {given.seed}: {given.runs} crashes", flush=True)
+    logging.getLogger("aiohttp.server").disabled = True  # each kill breaks off some requests
+    with tempfile.TemporaryDirectory() as directory:
+        result = asyncio.run(crash(given.runs, given.seed, Path(directory)))
+    print("\n".join([*result.faults[:50], str(result)]))
+    return 0 if result.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
