@@ -194,16 +194,22 @@ async def test_start_while_stopping_waits_and_starts(host: Machine) -> None:
     assert Registry(host.paths).load("alice").desired is Desired.STARTED
 
 
-async def test_a_caller_who_hangs_up_does_not_leave_a_start_half_done(host: Machine) -> None:
+@pytest.mark.parametrize("request_line", ["GET /openwx/start_client?client=bob", "DELETE /v1/accounts/alice"])
+async def test_a_caller_who_hangs_up_does_not_leave_an_action_half_done(host: Machine, request_line: str) -> None:
+    await host.start("alice")
     host.units.hold = asyncio.Event()
+    host.units.holding.clear()
     _, writer = await asyncio.open_connection(*host.address)
-    writer.write(b"GET /openwx/start_client?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    writer.write(f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     await host.units.holding.wait()
     writer.close()
     await writer.wait_closed()
+    await host.get("check_client")  # by then the controller has noticed, too
     host.units.hold.set()
-    answer = await host.get("start_client", client="alice")
-    assert answer["status"] == "client already exists"
+    wanted = ["alice", "bob"] if "bob" in request_line else []
+    async with asyncio.timeout(5):
+        while sorted(host.units.processes) != wanted or Registry(host.paths).instances() != wanted:
+            await asyncio.sleep(0.01)
 
 
 async def test_head_starts_too(host: Machine) -> None:
