@@ -95,6 +95,14 @@ def test_links_pipes_and_other_peoples_files_are_left_out(paths: Paths, tmp_path
     assert told.login_file
 
 
+def test_a_link_in_place_of_the_state_is_not_followed(paths: Paths) -> None:
+    state = paths.private_state(INSTANCE)
+    state.rename(paths.root / "elsewhere")
+    state.symlink_to(paths.root / "elsewhere")
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        packed(paths)
+
+
 def archive(*members: tuple[str, bytes | str | None]) -> bytes:
     """Make an archive of files (bytes), links (str: to where) and directories (None), after a right manifest."""
     out = io.BytesIO()

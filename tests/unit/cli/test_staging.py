@@ -128,6 +128,16 @@ def test_a_note_that_is_damaged_is_none(paths: Paths) -> None:
         assert left(paths) == []
 
 
+def test_a_link_is_no_import_that_was_killed(paths: Paths) -> None:
+    place = paths.root / "somebodys"
+    place.mkdir()
+    Begun(NAME).note(place)
+    (paths.private_state("x").parent / f"{PREFIX}link").symlink_to(place)
+    with abandoned(paths) as begun:
+        assert begun == []
+    assert [file.name for file in place.iterdir()] == ["begun.json"]
+
+
 def test_finished_can_be_said_twice(tmp_path: Path) -> None:
     finished(tmp_path)
     finished(tmp_path)

@@ -1,9 +1,11 @@
 """Hostile values of media_path: files and addresses that nobody may have (openwx-api 5.3 no. 49)."""
 
+import errno
 import ipaddress
 import os
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -138,6 +140,37 @@ def test_a_tree_that_changes_while_it_is_looked_at(tmp_path: Path) -> None:
     finally:
         ending.set()
         swapping.join()
+
+
+def test_a_link_that_has_just_come_is_not_followed(tmp_path: Path) -> None:
+    """What it leads to would be opened before it is seen where that is, and some files notice that."""
+    allowed, outside = tmp_path / "pub", tmp_path / "secret"
+    allowed.mkdir()
+    outside.write_bytes(b"outside")
+    way, aside = allowed / "way", allowed / "aside"
+    way.write_bytes(b"inside")
+    ending = threading.Event()
+
+    def swap() -> None:
+        while not ending.is_set():
+            way.rename(aside)
+            way.symlink_to(outside)
+            aside.rename(way)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    refused, confined, deadline = set[int | None](), Confinement([allowed]), time.monotonic() + 30
+    try:
+        while errno.ELOOP not in refused and time.monotonic() < deadline:
+            try:
+                with os.fdopen(confined.open(str(way)), "rb") as stream:
+                    assert stream.read() == b"inside"
+            except OSError as problem:
+                refused.add(problem.errno)
+    finally:
+        ending.set()
+        swapping.join()
+    assert errno.ELOOP in refused
 
 
 async def test_an_allowed_directory_may_be_a_link_and_links_inside_it_are_fine(start: Start, tmp_path: Path) -> None:

@@ -327,15 +327,21 @@ async def test_an_unreadable_state_file_does_not_spoil_the_others(host: Machine,
 
 
 async def test_links_and_pipes_in_an_accounts_directory_are_not_followed(host: Machine) -> None:
-    process = await host.start("alice")
+    await host.start("alice")
+    (await host.start("bob")).show_qrcode()
     state, code = host.paths.state_file("alice"), host.paths.qrcode_file("alice")
     state.unlink()
-    state.symlink_to(host.paths.account_file("alice"))
-    os.mkfifo(code)
-    assert (await host.get("check_client", client="alice"))["code"] == 1
+    for name in ("alice", "bob"):  # what another user can read, and what would pass for one's own
+        state.symlink_to(host.paths.account_file("alice") if name == "alice" else host.paths.state_file("bob"))
+        assert (await host.get("check_client", client="alice"))["code"] == 1
+        state.unlink()
+    code.symlink_to(host.paths.qrcode_file("bob"))
     async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
         assert answer.status == 404
-    assert process.instance == "alice"
+    code.unlink()
+    os.mkfifo(code)
+    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
+        assert answer.status == 404
 
 
 async def test_never_running_when_the_process_is_gone(host: Machine) -> None:

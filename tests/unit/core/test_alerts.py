@@ -173,6 +173,20 @@ def test_only_alerts_are_taken_for_some(spool: Spool) -> None:
             waiting.read()
 
 
+def test_links_are_not_followed(spool: Spool) -> None:
+    """Another user may write there, and must not have us read what it can't."""
+    spool.put(ALERT)
+    spool.note(State({"a": 2}))
+    [waiting] = spool.waiting()
+    for path in (waiting.path, spool.paths.alerts_runtime("mail") / ".state"):
+        elsewhere = spool.paths.root / path.name
+        path.rename(elsewhere)
+        path.symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic links"):
+        waiting.read()
+    assert spool.state() == State()
+
+
 def test_what_was_noted_is_read_back_and_damage_is_nothing(spool: Spool) -> None:
     assert spool.state() == State()
     noted = State({"a": 2}, Outcome("b", "it answers 500", 1_700_000_000))

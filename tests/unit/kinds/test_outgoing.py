@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -109,6 +110,15 @@ async def test_received_media_that_are_not_here_any_more(stage: Stage) -> None:
     answer = obj(await stage.call("send_friend_message", id="filehelper", media_id="6423456789012345678:3"))
     assert (answer["code"], answer["status"]) == (-1, "invaild media")
     assert "no media of this id" in text(answer["reason"])
+
+
+async def test_a_link_in_place_of_received_media_is_not_followed(stage: Stage) -> None:
+    voice = await arrived(stage, "voice")
+    path = Path(text(voice["media_path"]))
+    path.unlink()
+    path.symlink_to(stage.paths.cookie_file("alice"))
+    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(voice["media_id"])))
+    assert (answer["code"], answer["status"]) == (-1, "invaild media")
 
 
 async def test_large_files_go_the_long_way_and_then_the_short_one(stage: Stage) -> None:

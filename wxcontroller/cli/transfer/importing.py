@@ -207,7 +207,7 @@ def _options(parameters: Mapping[str, str]) -> dict[str, str]:
 def _put(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
     """Write a new file, with its directory's group."""
     path.parent.mkdir(mode=0o755, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # follows no link
     made.append(path)
     with os.fdopen(descriptor, "wb") as stream:
         os.fchown(stream.fileno(), -1, path.parent.stat().st_gid)

@@ -33,7 +33,7 @@ _LATEST = float(1 << 33)  # no file is from after that
 _PIECE = 1024 * 1024
 _DEEP = 8
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link
 
 
 class Writable(Protocol):
