@@ -26,7 +26,7 @@ TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyprojec
 	python3-pytest-timeout python3-pytest-xdist python3-pytest-rerunfailures python3-hypothesis python3-openapi-spec-validator python3-aiohttp python3-aiohttp-socks \
 	python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify python3-segno python3-prometheus-client prometheus \
 	python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts \
-	autopkgtest unzip chromium chromium-driver python3-selenium fonts-noto-cjk
+	autopkgtest unzip chromium chromium-driver python3-selenium fonts-noto-cjk strace
 
 .PHONY: help deps deb run docs test lint test-unit test-page test-system torture bench clean
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.store.files import SEND_PREFIX
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.files import sync
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import Driver, Fetched
 from wxcontroller.openwx import media
@@ -155,7 +156,10 @@ def _named(content: Media, got: Fetched, part: Path, token: str) -> _Named:
         mime = media.sniff(start) or mime
     ext = media.extension(content.name, mime, content.kind)
     path = part.with_name(f"{_PREFIX}{time.strftime('%Y%m%d%H%M%S')}_{token}.{ext}")
+    # WeChat may not have it any more when the event that names it is read after a power cut.
+    sync(part)
     part.rename(path)
+    sync(path.parent)
     return _Named(path, mime, ext)
 
 

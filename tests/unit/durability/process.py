@@ -16,6 +16,7 @@ from aiohttp import web
 
 from tests.unit.client.conftest import Webhook
 from tests.unit.drivers.kit import Wechat, wechat
+from tests.unit.durability.tracing import traced
 from tests.unit.kinds.stage import free_port
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.paths import Paths
@@ -38,6 +39,7 @@ class Process:
     environ: dict[str, str]
     log: Path
     process: "asyncio.subprocess.Process | None" = None
+    tracing: Path | None = None  # where strace writes what it does to its files
     _logs: list[Path] = field(default_factory=list)
 
     async def start(self, login: bool = False) -> None:
@@ -51,9 +53,10 @@ class Process:
         """Start it."""
         with contextlib.suppress(FileNotFoundError):
             self.paths.state_file("alice").unlink()
+        command = [sys.executable, "-m", "wxcontroller.client", "alice"]
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "wxcontroller.client", "alice"),
+                *(command if self.tracing is None else traced(command, self.tracing)),
                 env={**os.environ, **self.environ},
                 cwd=ROOT,
                 stderr=log,

@@ -215,3 +215,5 @@ def _put(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+    for directory in (path.parent, path.parent.parent):  # the first may be new
+        sync(directory)

@@ -21,6 +21,7 @@ from wxcontroller.cli.transfer.unitfiles import UnitFiles
 from wxcontroller.core.account import Account
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.files import sync
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
@@ -194,6 +195,8 @@ def unpack(source: Readable, staging: Path) -> Unpacked:
         raise _strange("the archive") from None
     if found is None:
         raise _strange("nothing")
+    for directory, _, _ in os.walk(staging, topdown=False):
+        sync(Path(directory))
     return found
 
 

@@ -1,0 +1,129 @@
+"""Whatever has to outlast a power cut is synced before anybody relies on it."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.unit.drivers.kit import friend
+from tests.unit.durability.process import ROOT, Process, processed
+from tests.unit.durability.tracing import Call, assert_replaced, calls_in, synced, traced
+from tests.unit.durability.writes import NAME, WRITES
+from wxcontroller.core.paths import Paths
+from wxcontroller.sandbox.account import WebLogin
+from wxcontroller.sandbox.tls import CA_FILES, SERVER_FILES
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+def written(what: str, root: Path) -> list[Call]:
+    """Return what a process does to make one of the writes."""
+    log = root / "trace"
+    command = [sys.executable, "-m", "tests.unit.durability.writes", what, str(root)]
+    subprocess.run(traced(command, log), cwd=ROOT, check=True, timeout=60)
+    return calls_in(log)
+
+
+REPLACED: dict[str, Callable[[Paths], Sequence[Path]]] = {
+    "registry": lambda paths: [paths.account_file(NAME.instance)],
+    "access_tokens": lambda paths: [paths.tokens_file],
+    "port_tokens": lambda paths: [paths.port_tokens],
+    "alert": lambda paths: [paths.alerts_spool("mail") / "0123abcd.json"],
+    "begun_import": lambda paths: [paths.root / "begun.json"],
+    "sandbox_ca": lambda paths: [paths.root / name for name in (*CA_FILES, *SERVER_FILES)],
+    "exported": lambda paths: [paths.root / "alice.wxpack"],
+    "recovered": lambda paths: [paths.root / "events.db"],
+}
+SYNCED: dict[str, Callable[[Paths], Sequence[Path]]] = {
+    "abandoned_import": lambda paths: [paths.private_state("x").parent],
+    "unpacked": lambda paths: [
+        paths.root / "staging" / one for one in ("state/events.db", "state/media/a.jpg", "state/media", "state", "")
+    ],
+    "imported": lambda paths: [
+        *(paths.override_file(NAME.instance), paths.overrides, paths.overrides.parent),
+        paths.private_state(NAME.instance).parent,
+    ],
+    "finished_recovery": lambda paths: [paths.root],
+}
+
+
+@pytest.mark.parametrize("what", REPLACED)
+def test_a_file_that_is_replaced_is_synced_and_its_directory_too(tmp_path: Path, what: str) -> None:
+    calls = written(what, tmp_path)
+    for path in REPLACED[what](Paths(tmp_path)):
+        assert_replaced(calls, path)
+
+
+@pytest.mark.parametrize("what", SYNCED)
+def test_what_is_written_once_is_synced(tmp_path: Path, what: str) -> None:
+    calls = written(what, tmp_path)
+    for path in SYNCED[what](Paths(tmp_path)):
+        assert path in synced(calls)
+
+
+def test_each_write_is_looked_at() -> None:
+    assert {*REPLACED, *SYNCED} == {*WRITES}
+
+
+@pytest.fixture
+async def account(tmp_path: Path) -> AsyncIterator[Process]:
+    async with processed(tmp_path, MOJO_WEIXIN_SEND_INTERVAL="60") as one:
+        one.tracing = tmp_path / "trace"
+        one.account.resend = False
+        yield one
+
+
+def calls(account: Process) -> list[Call]:
+    assert account.tracing is not None
+    return calls_in(account.tracing)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_message_is_synced_before_it_is_acknowledged(account: Process) -> None:
+    log = account.paths.state("alice") / "events.db-wal"
+    await account.start(login=True)
+    assert_replaced(calls(account), account.paths.cookie_file("alice"))  # the login
+    session = account.account.session
+    assert session is not None
+    for number in range(5):
+        before = synced(calls(account)).count(log)
+        account.wechat.hear(account.account, f"message {number}")
+        await until(lambda: not session.queue)  # it was acknowledged
+        assert synced(calls(account)).count(log) > before
+
+
+async def test_media_are_synced_before_anybody_relies_on_them(account: Process) -> None:
+    """Received ones before their event says where they are, those to be sent before the caller hears of it."""
+    media = account.paths.media("alice")
+    await account.start(login=True)
+    await account.send("first")  # the next one waits for a minute
+    answer = await account.send(data=PNG, later=True)
+    assert answer["code"] == 0
+    assert [path for path in synced(calls(account)) if path.name.startswith(".send.")]
+    assert media in synced(calls(account))
+    before = len(calls(account))
+    url = f"{account.wechat.url}/sandbox/accounts/{account.account.uin}/receive"
+    async with account.http.post(url, json={"kind": "image", "from": friend(account.account)}) as received:
+        assert received.status == 200, await received.text()
+    await account.webhook.until(lambda got: any(one["post_type"] == "receive_message" for one in got))
+    [got] = [one for one in account.webhook.reports if one["post_type"] == "receive_message"]
+    assert_replaced(calls(account)[before:], Path(str(got["media_path"])))
+
+
+async def test_what_the_owner_decides_is_synced(account: Process) -> None:
+    """Here it is that WeChat has refused a login, which is not to be tried again after a power cut."""
+    account.account.web_login = WebLogin.DESKTOP
+    await account.launch()
+    await account.scan()
+    path = account.paths.state("alice") / "decisions.json"
+    await until(path.exists)
+    await account.stop()
+    assert_replaced(calls(account), path)

@@ -1,0 +1,142 @@
+"""Durable writes, each made by a process of its own: ``python3 -m tests.unit.durability.writes NAME DIRECTORY``."""
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, cast
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.transfer import exporting, importing
+from wxcontroller.cli.transfer.pack import Manifest, Unpacked, pack, unpack
+from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned
+from wxcontroller.client.store.recovery import Known, finish_interrupted, recover
+from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.core import porttokens, tokens
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.alerts import Alert, Happening
+from wxcontroller.core.alertsettings import Channel
+from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.states import Desired
+from wxcontroller.sandbox.tls import make_ca
+
+NAME = parse_name("alice")
+TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
+
+
+def _made(*places: Path) -> None:
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+
+
+def registry(paths: Paths) -> None:
+    _made(paths.accounts)
+    settings = Settings(template_path=TEMPLATE, backend_start_port=20000, backend_end_port=20999)
+    one = Materialiser(paths, settings)
+    one.add(NAME, {}, {})
+    one.change(NAME.instance, {"lang": "en_US"}, ())
+    one.desire(NAME.instance, Desired.STARTED)
+
+
+def access_tokens(paths: Paths) -> None:
+    _made(paths.tokens_file.parent)
+    file = tokens.TokenFile(paths.tokens_file)
+    for name in ("one", "two"):
+        file.add(tokens.minted(name, Scope.READ, (NAME.name,), None)[1])
+    file.unbind(NAME.name)
+    file.revoke("one")
+
+
+def port_tokens(paths: Paths) -> None:
+    _made(paths.port_tokens.parent)
+    token = tokens.minted("one", Scope.READ, (NAME.name,), None)[1]
+    porttokens.publish(paths, tokens.Tokens({token.id: token}))
+
+
+def alert(paths: Paths) -> None:
+    _made(paths.alerts_spool("mail"), paths.alerts_runtime("mail"))
+    Spool(paths, Channel.MAIL).put(Alert("0123abcd", Happening.PROBLEM, 1_700_000_000, "vps1", ()))
+
+
+def begun_import(paths: Paths) -> None:
+    Begun(NAME).note(paths.root)
+
+
+def sandbox_ca(paths: Paths) -> None:
+    make_ca(paths.root)
+
+
+def abandoned_import(paths: Paths) -> None:
+    _made(paths.private_state("x").parent / f"{PREFIX}dead")
+    with abandoned(paths):
+        pass
+
+
+def unpacked(paths: Paths) -> None:
+    state = paths.private_state(NAME.instance)
+    _made(state / "media", paths.root / "staging")
+    (state / "events.db").write_bytes(b"SQLite")
+    (state / "media" / "a.jpg").write_bytes(b"jpeg")
+    archive = io.BytesIO()
+    pack(archive, Account(NAME, 3000), paths, 0, media=True)
+    archive.seek(0)
+    unpack(archive, paths.root / "staging")
+
+
+def imported(paths: Paths) -> None:
+    class Controller:
+        """Registers an account; what that is like is another write."""
+
+        raw: ClassVar[JsonObject] = {}
+
+        def add(self, *_: object) -> "Controller":
+            return self
+
+    staging = paths.root / "staging"
+    _made(staging / "state", paths.overrides.parent, paths.private_state("x").parent)
+    found = Unpacked(Manifest(NAME, {}, "2", 0, media=True), staging / "state", override=b"A=1\n")
+    vars(importing)["PATHS"] = paths
+    importing._taken_in(cast("Api", Controller()), found, staging)
+
+
+def exported(paths: Paths) -> None:
+    with exporting._new_file(str(paths.root / "alice.wxpack")) as out:
+        out.write(b"content")
+
+
+def recovered(paths: Paths) -> None:
+    (paths.root / "events.db").write_bytes(b"no database" * 1000)
+    recover(paths.root / "events.db", SCHEMA, Known())
+
+
+def finished_recovery(paths: Paths) -> None:
+    (paths.root / "events.db.new").write_bytes(b"")
+    finish_interrupted(paths.root / "events.db")
+
+
+WRITES: dict[str, Callable[[Paths], None]] = {
+    made.__name__: made
+    for made in (
+        *(
+            registry,
+            access_tokens,
+            port_tokens,
+            alert,
+            begun_import,
+            sandbox_ca,
+            abandoned_import,
+            unpacked,
+            imported,
+        ),
+        *(imported, exported, recovered, finished_recovery),
+    )
+}
+
+if __name__ == "__main__":
+    WRITES[sys.argv[1]](Paths(Path(sys.argv[2])))
