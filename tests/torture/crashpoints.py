@@ -5,7 +5,8 @@ write to it and callers send through it, and waits until it has killed itself th
 WeChat is a sandbox that gives nothing again that was acknowledged. At the end of a chapter (some runs of one account)
 the account runs undisturbed until all is settled, and the books are compared:
 
-- A message that came in is reported, in order. It may be reported again, but then as the same delivery.
+- A message that came in is reported, in order, and a picture with its content. It may be reported again, but then
+  as the same delivery.
 - A send that was accepted, or repeated with its Idempotency-Key until it was, has arrived once. One whose caller lost
   the connection has arrived once or not at all; one that was refused has not.
 - What has arrived is reported once, as a success, and nothing else is.
@@ -27,9 +28,10 @@ from pathlib import Path
 import aiohttp
 
 from tests.torture.ledger import Arrival, Ledger
+from tests.unit.drivers.kit import friend
 from tests.unit.durability.process import Process, processed
 from wxcontroller.core.faultpoints import VARIABLE, Point
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 
 # The latest visit at which an account kills itself: some come several times in a round with WeChat.
 _LATEST = {
@@ -51,6 +53,7 @@ class Books:
     """What an account's people and callers know. ``accepted`` and the others are texts of sends."""
 
     heard: list[str] = field(default_factory=list)  # ids of messages that came in
+    pictures: set[str] = field(default_factory=set)  # those of them that are pictures
     accepted: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
@@ -66,7 +69,9 @@ class Books:
             outgoing.send("out", text)
         for delivery, report in reports:
             if report.get("post_type") == "receive_message":
-                incoming.arrive(Arrival("in", str(report["id"]), delivery))
+                message = str(report["id"])
+                whole = message not in self.pictures or bool(report["media_size"])
+                incoming.arrive(Arrival("in", message if whole else f"no picture: {message}", delivery))
             elif report.get("post_type") == "send_message":
                 name = str(report["content"]) if report["code"] == "" else f"failed: {report['content']}"
                 outgoing.arrive(Arrival("out", name, delivery))
@@ -132,9 +137,20 @@ class Chapter:
     async def _write(self) -> None:
         """Be people who write to it, also while it is down."""
         while not self._over.is_set():
-            text = f"message {len(self.books.heard)}"
-            self.books.heard.append(str(self.account.wechat.hear(self.account.account, text).msg_id))
+            if self.chance.random() < 0.1:
+                message = await self._show_picture()
+                self.books.pictures.add(message)
+            else:
+                text = f"message {len(self.books.heard)}"
+                message = str(self.account.wechat.hear(self.account.account, text).msg_id)
+            self.books.heard.append(message)
             await self._pause()
+
+    async def _show_picture(self) -> str:
+        url = f"{self.account.wechat.url}/sandbox/accounts/{self.account.account.uin}/receive"
+        sender = friend(self.account.account)
+        async with self.account.http.post(url, json={"kind": "image", "from": sender}) as answer:
+            return str(obj(await answer.json())["msg_id"])
 
     async def _send(self, keyed: bool) -> None:
         """Be a caller, whose requests have keys or not."""

@@ -29,7 +29,7 @@ def test_nobody_can_order_a_crash_by_an_option() -> None:
     }
 
 
-IN: tuple[str, JsonObject] = ("d1", {"post_type": "receive_message", "id": "1"})
+IN: tuple[str, JsonObject] = ("d1", {"post_type": "receive_message", "id": "1", "media_size": 9})
 OUT: tuple[str, JsonObject] = ("d2", {"post_type": "send_message", "content": "a", "code": ""})
 FAILED: tuple[str, JsonObject] = ("d2", {"post_type": "send_message", "content": "a", "code": -5})
 
@@ -41,6 +41,7 @@ FAILED: tuple[str, JsonObject] = ("d2", {"post_type": "send_message", "content":
         (["a"], [IN, OUT, IN, OUT], True),
         (["a", "c"], [IN, OUT, ("d3", {**OUT[1], "content": "c"})], True),
         (["a"], [OUT], False),  # a message is lost
+        (["a"], [("d1", {**IN[1], "media_size": 0}), OUT], False),  # its picture is
         (["a"], [IN, OUT, ("d4", IN[1])], False),  # it is reported as two
         ([], [IN], False),  # a send is lost
         (["a", "a"], [IN, OUT], False),  # it is sent twice
@@ -52,5 +53,5 @@ FAILED: tuple[str, JsonObject] = ("d2", {"post_type": "send_message", "content":
     ],
 )
 def test_the_books_find_every_fault(arrived: list[str], reports: list[tuple[str, JsonObject]], good: bool) -> None:
-    books = Books(heard=["1"], accepted=["a"], refused=["b"], unsure=["c"])
+    books = Books(heard=["1"], pictures={"1"}, accepted=["a"], refused=["b"], unsure=["c"])
     assert (books.faults(arrived, reports) == []) == good
