@@ -3,8 +3,9 @@
 import pytest
 
 from tests.unit.drivers.kit import Wechat, friend
-from wxcontroller.core.errors import WeChatError
-from wxcontroller.drivers.base import LossReason, SessionLost
+from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import LossReason, SessionLost, Uploaded
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.world import Kind
@@ -45,6 +46,27 @@ async def test_a_refusal_has_wechats_code(world: Wechat, alice: Account) -> None
 
 
 @pytest.mark.parametrize(
+    ("ret", "handling"),
+    [(-1, FailureHandling.RETRY_SAME_ID), (1205, FailureHandling.WAIT), (1204, FailureHandling.NEVER)],
+)
+async def test_a_refusal_says_how_it_is_handled(
+    world: Wechat, alice: Account, ret: int, handling: FailureHandling
+) -> None:
+    image = Uploaded(MessageKind.IMAGE, "@x", reference="<msg/>")
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("webwxsendmsgimg", FaultKind.RETCODE, ret)
+        with pytest.raises(WeChatError) as forwarded:
+            await drive.driver.send_media("filehelper", image, drive.driver.new_client_id())
+        assert (forwarded.value.ret, forwarded.value.handling) == (ret, handling)
+        assert isinstance(forwarded.value, ReferenceRefused) is (ret == -1)  # others are not about the reference
+        world.fault("webwxsendmsg", FaultKind.RETCODE, ret)
+        with pytest.raises(WeChatError) as refused:
+            await drive.driver.send_text("filehelper", "x", drive.driver.new_client_id())
+        assert (refused.value.ret, refused.value.handling) == (ret, handling)
+
+
+@pytest.mark.parametrize(
     ("kind", "value"),
     [
         (FaultKind.RESET, "after"),
@@ -65,6 +87,7 @@ async def test_an_unreadable_answer_allows_a_second_try_with_the_same_id(
         with pytest.raises(WeChatError) as failed:
             await drive.driver.send_text("filehelper", "once", client_id)
         assert (failed.value.ret, failed.value.unsure) == (None, True)
+        assert failed.value.handling is FailureHandling.RETRY_SAME_ID
         await drive.driver.send_text("filehelper", "once", client_id)
     assert [sent.text for sent in alice.sent] == ["once"]
 
