@@ -139,7 +139,7 @@ async def _follow(
                 got += len(piece)
                 if got > most:
                     raise TooLarge(most)
-                sink.write(piece)
+                await asyncio.to_thread(sink.write, piece)  # a disk that is busy holds writers up
             disposition = answer.content_disposition
             name = (disposition.filename if disposition else None) or url.name
             return Source(answer.content_type if "Content-Type" in answer.headers else "", name)
