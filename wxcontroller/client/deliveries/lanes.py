@@ -168,8 +168,10 @@ class Lanes:
         return now < self._paused_until
 
     def resume(self) -> None:
-        """End all pauses: somebody wants it tried now."""
+        """End all pauses: someone wants it tried now, and probably mended the receiver. Pauses begin anew."""
         self._paused_until = self._retry_at = self._rested_at = 0.0
+        self._backoff.reset()
+        self._head = _Head()
 
     def retry_due(self, at: float) -> None:
         """Note when the first report of the retry lane is due: math.inf when there is none."""
