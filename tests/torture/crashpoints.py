@@ -44,7 +44,7 @@ _LATEST = {
 _CHAPTER = 50  # runs of one account
 _LIFE_SECONDS = 15.0  # in which a point is reached
 _SETTLE_SECONDS = 60.0
-_PAUSE = 0.03  # between two messages, on average
+_PAUSE = 0.06  # between two messages, on average
 _STILL_QUEUED = -7
 
 
@@ -188,7 +188,7 @@ class Chapter:
                     handles.append(answer.get("id"))
                     continue
             self.books.repeated += 1
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         self.books.accepted.append(text)
         if handles[0] != handles[1]:
             self.books.changed.append(f"{text}: {handles}")
