@@ -1,9 +1,8 @@
-"""The OpenAPI documents: valid, and about the routes, parameters and codes that there are."""
+"""The OpenAPI document: valid, and about the routes, parameters and codes that there are."""
 
 import json
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -13,22 +12,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from tests.contract.document import Row, rows
 from tests.openapi.validating import Judge, plain_path
 from tests.unit.controller.machine import Machine
-from wxcontroller.client import api
-from wxcontroller.client.calls import Parts
-from wxcontroller.client.config import read_config
-from wxcontroller.client.guard import Guard
-from wxcontroller.client.inbox import Inbox
-from wxcontroller.client.room import Room
-from wxcontroller.client.sends.calls import SendCalls
-from wxcontroller.client.v1.described import openapi as of_account
 from wxcontroller.controller.app import application
 from wxcontroller.controller.errors import KINDS
 from wxcontroller.controller.v1.described import openapi as of_controller
+from wxcontroller.core import access
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 from wxcontroller.core.options import OPTIONS, Origin
-from wxcontroller.core.paths import Paths
 
-DOCUMENTS = {"controller": of_controller, "account": of_account}
 # Routes that answer what is not there, or a browser's question before a call.
 NOT_CALLS = {
     *(("*", path) for path in ("/openwx", "/openwx/", "/openwx/{rest}")),
@@ -37,9 +27,9 @@ NOT_CALLS = {
 }
 
 
-@pytest.fixture(params=DOCUMENTS)
-def document(request: pytest.FixtureRequest) -> JsonObject:
-    written: JsonObject = json.loads(json.dumps(DOCUMENTS[request.param]()))
+@pytest.fixture
+def document() -> JsonObject:
+    written: JsonObject = json.loads(json.dumps(of_controller()))
     return written
 
 
@@ -74,24 +64,9 @@ async def test_the_controllers_routes_are_those_described(tmp_path: Path) -> Non
         made = {found for found in routes(application(host.shared)) if found[1].startswith(("/v1", "/openwx"))}
     described = set(Judge(of_controller()).operations())
     assert made - described == set(), "described nowhere: give them an entry in controller/v1/described.py"
-    passed_on = described - made
-    # What is passed on is what accounts answer.
-    assert passed_on <= {found for found in Judge(of_account()).operations() if found[1].startswith("/openwx/")}
-    assert {path for _, path in described} >= {path for _, path in account_routes(tmp_path) if "openwx" in path}
-
-
-def account_routes(place: Path) -> set[tuple[str, str]]:
-    """The routes of an account's port. Nothing is called: what the calls would work on is not there."""
-    config = read_config("alice", {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}, Paths(place))
-    nothing = SimpleNamespace(config=config, log=None)
-    parts, inbox = cast("Parts", nothing), cast("Inbox", nothing)
-    return set(routes(api.application(parts, SendCalls(parts), inbox, Room(config), Guard("alice", Paths(place)))))
-
-
-def test_an_accounts_routes_are_those_described(tmp_path: Path) -> None:
-    made, described = account_routes(tmp_path), set(Judge(of_account()).operations())
-    assert made - described == set(), "described nowhere: give them an entry in client/v1/described.py"
-    assert described - made == set(), "described, and not there"
+    # What is passed on is what accounts answer; a test of the accounts' port compares that table with its router.
+    answered = {(method, endpoint.path) for endpoint in access.ACCOUNT for method in endpoint.methods}
+    assert described - made == answered - made
 
 
 def test_every_option_of_a_start_is_described() -> None:
@@ -118,7 +93,7 @@ MEANINGLESS = {"_check_remote", "*"}
 
 @pytest.mark.parametrize("row", [row for row in rows() if not row.is_rule], ids=lambda row: f"{row.scope} {row.path}")
 def test_every_row_of_the_contract_is_described(row: Row) -> None:
-    judge = Judge(of_controller() if row.scope == "controller" else of_account())
+    judge = Judge(of_controller())
     for method in set(row.methods) - {"HEAD"}:
         operation = judge.operation(method, row.path)
         named = {text(field(each, "name")) for each in items(operation["parameters"])}
@@ -146,7 +121,6 @@ async def test_it_is_a_page_to_read(tmp_path: Path) -> None:
         assert f'<section id="schema-{name}" class="card">' in page
 
 
-@pytest.mark.parametrize("document", [of_controller(), of_account()], ids=["controller", "account"])
 def test_every_field_of_a_schema_says_what_it_means(document: JsonObject) -> None:
     silent = [
         f"{name}.{named}"

@@ -137,7 +137,6 @@ ACCOUNT: tuple[Endpoint, ...] = (
 
 # What it answers at its own port only.
 OWN_PORT: tuple[Endpoint, ...] = (
-    _v1("GET", "openapi.json", None, About.NOTHING, "what this API is"),
     _v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
     _v1("GET", "options", Scope.READ, About.NOTHING, "the options it runs by, without secrets"),
     _v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),

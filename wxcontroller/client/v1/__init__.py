@@ -54,7 +54,6 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", _told(deliveries.one))
     app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name, parts.config.limits).get))
     app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
-    app.router.add_get("/v1/openapi.json", _openapi)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)
 
@@ -77,12 +76,6 @@ def _told(handler: _Handler) -> _Handler:
             return refusal(Refused(408, "too-slow", "the request's body did not arrive", "send it without pauses"))
 
     return answer
-
-
-async def _openapi(_: web.Request) -> web.StreamResponse:
-    from wxcontroller.client.v1.described import openapi  # memory: hardly anybody asks an account for it
-
-    return json_answer(openapi())
 
 
 async def _no_such_path(request: web.Request) -> web.StreamResponse:
