@@ -18,7 +18,7 @@ from wxcontroller.client.reporting import _EVENTS, _FOR_CHECK_EVENT, DEFAULT_EVE
 from wxcontroller.controller.errors import KINDS
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
-from wxcontroller.core.limits import LIMITS, Area, Limit, Limits, shown
+from wxcontroller.core.limits import LIMITS, REMOVED, Limit, shown
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Listen, Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -100,45 +100,41 @@ def settings() -> str:
     )
 
 
-def areas() -> Iterable[tuple[Area, list[Limit]]]:
-    """Yield the areas of the table of limits, each with its limits."""
-    for area in fields(Limits):
-        of: Area = getattr(Limits(), area.name)
-        yield of, [limit for limit in LIMITS.values() if limit.area == area.name]
+def audiences() -> Iterable[tuple[str, str, list[Limit]]]:
+    """Yield the limits by whom they bind: a title, from when on they do, and the limits."""
+    for whom, title, since in (
+        ((True, True), "Both ports", "The controller applies them from a reload on, accounts from their next start."),
+        ((True, False), "The controller", "The controller applies them from a reload on."),
+        ((False, True), "Accounts", "Accounts apply them from their next start."),
+    ):
+        yield title, since, [one for one in LIMITS.values() if (one.for_controller, one.for_accounts) == whom]
 
 
 def limits() -> str:
     parts = []
-    for area, listed in areas():
+    for title, since, listed in audiences():
         rows = [
             (code(one.name), code(shown(one.default)), f"{shown(one.low)} to {shown(one.high)}", one.meaning)
             for one in listed
         ]
-        parts += [f"## {area.title}", whose(area), table(["key", "default", "from, to", "what it limits"], rows)]
+        parts += [f"## {title}", since, table(["key", "default", "range", "what it limits"], rows)]
     return document(
         "# Limits",
-        "Keys of the table `[limits]` of the [settings](settings.md). [The page of limits](../limits.md) says how "
-        "they are set for one account alone, which belong together, and what else there is.",
+        "Keys of the table `[limits]` of the [settings](settings.md). [Limits](../limits.md) explains how to set "
+        "them for one account alone, and lists all other limits.",
         *parts,
+        "## Removed keys",
+        "Limits of 2.0.0 that can no longer be set. A file that sets one is still accepted, with a warning; the "
+        "limit has the value given here.",
+        table(["key", "limit"], [(code(name), shown(value)) for name, value in REMOVED.items()]),
     )
-
-
-def whose(area: Area) -> str:
-    """Say who goes by the limits of an area, and from when on."""
-    match area.of:
-        case (True, True):
-            return "The controller goes by them from a reload on, accounts from their next start on."
-        case (True, False):
-            return "The controller goes by them from a reload on."
-        case _:
-            return "Accounts go by them from their next start on."
 
 
 def conffile() -> str:
     """Return what the shipped settings file has of limits."""
     lines = ["#[limits]"]
-    for area, listed in areas():
-        lines += ["", f"# {area.title}"]
+    for title, _, listed in audiences():
+        lines += ["", f"# {title}"]
         lines += [f"#{one.name} = {shown(one.default)}  # {one.meaning}" for one in listed]
     return "\n".join(lines)
 
@@ -146,8 +142,8 @@ def conffile() -> str:
 def manual() -> str:
     """Return what the manual page of the settings has of limits."""
     parts = ["*[limits]*\n\tA table: " + _TABLE]
-    for area, listed in areas():
-        parts += [f"## {area.title}", whose(area)]
+    for title, since, listed in audiences():
+        parts += [f"## {title}", since]
         for one in listed:
             numbers = f"From {shown(one.low)} to {shown(one.high)}."
             parts.append(
@@ -156,11 +152,12 @@ def manual() -> str:
     return "\n\n".join(parts)
 
 
-_TABLE = """how large, many, deep and long may be what comes from outside. An unknown key, and a number out of its
-	range, is refused. The controller writes them into the accounts' files; one account may have its own: variables in
-	_/etc/wxcontroller/clients/INSTANCE.env_ that are *WXCLIENT_LIMIT_* and the key in capitals, as
-	*WXCLIENT_LIMIT_COOKIES*=300. *wxctl show* lists those of an account that are not the default. Which belong
-	together is in _/usr/share/doc/wxcontroller/limits.md_."""
+_TABLE = """sizes, numbers and times of what comes from outside. An unknown key, or a number out of its range, is
+	refused. Keys of 2.0.0 that are not listed here have no effect; *wxctl config check* warns about each and names
+	the limit in force. The controller writes the limits of accounts into the accounts' files. To set one for a single
+	account, put a variable into _/etc/wxcontroller/clients/INSTANCE.env_: *WXCLIENT_LIMIT_* and the key in capitals,
+	as in *WXCLIENT_LIMIT_SEND_TRIES*=3. *wxctl show* lists those of an account that are not the default. All limits
+	are listed in _/usr/share/doc/wxcontroller/limits.md_."""
 
 
 # What is made within a page that is written by hand: from the first of these words to the second.

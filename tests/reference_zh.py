@@ -14,7 +14,7 @@ from wxcontroller.client.reporting import _FOR_CHECK_EVENT, DEFAULT_EVENTS
 from wxcontroller.controller.errors import KINDS
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
-from wxcontroller.core.limits import shown
+from wxcontroller.core.limits import REMOVED, shown
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -120,16 +120,19 @@ def limits() -> str:
     source = (_MAN / "wxcontroller.toml.5.scd").read_text(encoding="utf-8")
     sections = re.findall(r"^## (.+)\n\n(.+)$", source.partition("*[limits]*")[2], re.MULTILINE)
     parts = []
-    for (_, listed), (title, whose) in zip(reference.areas(), sections, strict=True):
+    for (_, _, listed), (title, since) in zip(reference.audiences(), sections, strict=True):
         keys = [
             (one.name, code(shown(one.default)), f"{shown(one.low)} 到 {shown(one.high)}", _SAID) for one in listed
         ]
-        parts += [f"## {title}", whose, table(["键", "默认值", "范围", "是什么"], rows("wxcontroller.toml.5", keys))]
+        parts += [f"## {title}", since, table(["键", "默认值", "范围", "是什么"], rows("wxcontroller.toml.5", keys))]
     return document(
         "# 限额",
-        "[设置](settings.md)中表 `[limits]` 的键。怎样只为一个帐号设置，哪些彼此相关，还有哪些限额，"
+        "[设置](settings.md)中表 `[limits]` 的键。怎样只为一个帐号设置，以及其他所有限额，"
         "见[限额](../limits.md)一页。",
         *parts,
+        "## 已取消的键",
+        "2.0.0 中可以设置、现在不能再设置的限额。设置了它们的文件仍然可用，会有一条警告；限额是这里给出的值。",
+        table(["键", "限额"], [(code(name), shown(value)) for name, value in REMOVED.items()]),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from wxcontroller.client import __main__ as program
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import Policy, Result
-from wxcontroller.client.deliveries.receivers import Poster
+from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
 from wxcontroller.client.sends import sender
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
@@ -84,5 +84,5 @@ Poster.post = post_or_hang  # type: ignore[method-assign, assignment]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
 # What each of them may take are minutes; the watchdog's own time is as it is shipped.
 sender.STUCK_SECONDS = database._STUCK_SECONDS = 20.0
-delivery._OVERTIME = 20.0 - Policy().timeout - Policy().answer_seconds
+delivery._OVERTIME = 20.0 - Policy().timeout - WEBHOOK_ANSWER_SECONDS
 sys.exit(program.main())

@@ -396,32 +396,31 @@ def test_the_settings_of_one_account_come_last_and_win(host: Host) -> None:
 def test_limits_of_the_settings_reach_all_accounts_and_those_of_one_win(host: Host) -> None:
     place, own = "/etc/wxcontroller/wxcontroller.toml.d/limits.toml", "/etc/wxcontroller/clients/limited.env"
 
-    def takes(instance: str, headers: int) -> bool:
+    def takes(instance: str, length: int) -> bool:
         url = f"http://127.0.0.1:{port_of(host, instance)}/openwx/get_client_info"
-        more = {f"X-{number}": "x" for number in range(headers)}
-        return host.http("GET", url, headers=more)[0] == 200
+        return host.http("GET", url, headers={"X": "x" * length})[0] == 200
 
     host.run("systemctl", "start", "wxclient@one", "wxclient@limited")
-    assert takes("one", 60)
-    host.write(place, b"[limits]\nport_headers = 40\ncookies = 300\n")
-    host.write(own, b"WXCLIENT_LIMIT_PORT_HEADERS=80\n", 0o640)
+    assert takes("one", 6000)
+    host.write(place, b"[limits]\nrequest_line_bytes = 4000\ncontact_pages = 20\n")
+    host.write(own, b"WXCLIENT_LIMIT_REQUEST_LINE_BYTES=8000\n", 0o640)
     host.run("chgrp", "wxcontroller", own)
     host.run("wxcontroller", "--check-config")
     host.run("systemctl", "reload", "wxcontroller")
     host.run("systemctl", "restart", "wxclient@one", "wxclient@limited")
-    assert not takes("one", 60)
-    assert takes("one", 20)
-    assert takes("limited", 60)
+    assert not takes("one", 6000)
+    assert takes("one", 2000)
+    assert takes("limited", 6000)
     shown = host.text("wxctl", "show", "limited")
-    assert "limits.port_headers" in shown
-    assert "limits.cookies" in shown
+    assert "limits.request_line_bytes" in shown
+    assert "limits.contact_pages" in shown
     # A number that can't be changes nothing, and is named.
-    host.write(place, b"[limits]\nport_headers = 4\n")
+    host.write(place, b"[limits]\nrequest_line_bytes = 4\n")
     wrong = host.run("wxctl", "config", "check", check=False)
     assert wrong.returncode != 0
-    assert b"key port_headers must be a whole number from 20 to 1000" in wrong.stdout + wrong.stderr
+    assert b"key request_line_bytes must be a whole number from 1024 to 1048576" in wrong.stdout + wrong.stderr
     host.run("systemctl", "reload", "wxcontroller")
-    assert b'WXCLIENT_LIMIT_PORT_HEADERS="40"' in host.read("/var/lib/wxcontroller/clients/one.env")
+    assert b'WXCLIENT_LIMIT_REQUEST_LINE_BYTES="4000"' in host.read("/var/lib/wxcontroller/clients/one.env")
     host.run("rm", place, own)
     host.run("systemctl", "reload", "wxcontroller")
     assert b"LIMIT" not in host.read("/var/lib/wxcontroller/clients/one.env")

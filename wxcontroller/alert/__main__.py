@@ -14,7 +14,7 @@ from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.limits import DEFAULTS, AlertLimits
+from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings, read_settings
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 AGAIN = 75
 
 
-def way(channel: Channel, settings: AlertSettings, limits: AlertLimits = DEFAULTS.alerts) -> Deliver:
+def way(channel: Channel, settings: AlertSettings, limits: Limits = DEFAULTS) -> Deliver:
     """Return how to deliver. Only the chosen way is imported."""
     match channel:
         case Channel.WEBHOOK if settings.webhook:
@@ -69,9 +69,8 @@ def main() -> int:
     paths, channel = Paths(arguments.root), Channel(arguments.channel)
     try:
         settings = settings_for(paths)
-        limits = settings.limits.alerts
-        spool = Spool(paths, channel, limits.alert_bytes)
-        done = asyncio.run(deliver_all(spool, way(channel, settings.alerts, limits), limits))
+        deliver = way(channel, settings.alerts, settings.limits)
+        done = asyncio.run(deliver_all(Spool(paths, channel), deliver))
     except WxError as problem:
         log.error("%s", problem)
         return problem.exit_code

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.alertspool import Outcome, Spool, State, Waiting
-from wxcontroller.core.limits import DEFAULTS, AlertLimits
 
 log = logging.getLogger(__name__)
 # In the place of a number of tries: delivered, but a disk that became read-only keeps the file.
 _DELIVERED = -1
+# A refusal may pass, but a program may have done half of its work each time.
+ALERT_REFUSALS = 3
+# After a day without a way to deliver it, an alert is no news any more.
+ALERT_KEEP_SECONDS = 86400
 
 
 class Trouble(Exception):
@@ -26,12 +29,12 @@ class Trouble(Exception):
 Deliver = Callable[[Alert], Awaitable[None]]
 
 
-async def deliver_all(spool: Spool, deliver: Deliver, limits: AlertLimits = DEFAULTS.alerts) -> bool:
+async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
     """Deliver all alerts that wait, the oldest first. Returns whether none is left to be tried again.
 
     ``deliver`` raises Trouble.
     """
-    round_ = _Round(spool, limits)
+    round_ = _Round(spool)
     while (one := round_.next()) is not None:
         if round_.delivered_before(one):
             round_.drop(one)
@@ -62,7 +65,6 @@ class _Round:
     """One pass over the spool; ``left`` are the ids that have had their turn and stay."""
 
     spool: Spool
-    limits: AlertLimits
     left: set[str] = field(default_factory=set)
     _tries: dict[str, int] = field(init=False)
 
@@ -77,10 +79,8 @@ class _Round:
 
     def failed(self, one: Waiting, trouble: Trouble) -> None:
         tries = self._tries.get(one.id, 0) + 1
-        # Who says no is asked again, but not for ever: a program may have done half of its work each time.
-        refused = trouble.final and tries >= self.limits.alert_refusals
-        # What nobody could be told for so long is no news any more.
-        if refused or time.time() - one.since > self.limits.alert_keep_seconds:
+        refused = trouble.final and tries >= ALERT_REFUSALS
+        if refused or time.time() - one.since > ALERT_KEEP_SECONDS:
             log.error("an alert is given up after %d tries by %s: %s", tries, self.spool.channel, trouble.words)
             self.drop(one, trouble.words)
             return

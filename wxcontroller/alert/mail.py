@@ -12,7 +12,7 @@ SENDMAIL = "/usr/sbin/sendmail"
 _TEMPORARY = 75  # EX_TEMPFAIL
 
 
-async def send(addresses: str, alert: Alert, seconds: float = DEFAULTS.alerts.alert_program_seconds) -> None:
+async def send(addresses: str, alert: Alert, seconds: float = DEFAULTS.alert_program_seconds) -> None:
     """Send an alert to addresses, separated by commas. Raises Trouble."""
     receivers = [each.strip() for each in addresses.split(",")]
     # -i: a line with a single dot is no end.

@@ -14,7 +14,7 @@ from wxcontroller.core.unreached import unreached
 _PASSING = frozenset({408, 425, 429})
 
 
-async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alerts.alert_webhook_seconds) -> None:
+async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alert_webhook_seconds) -> None:
     """Post an alert. Raises Trouble."""
     headers = {"User-Agent": f"wxcontroller/{__version__}", "X-Wx-Alert": alert.id}
     timeout = aiohttp.ClientTimeout(total=seconds, connect=10)

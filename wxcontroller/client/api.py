@@ -13,9 +13,8 @@ from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
-from wxcontroller.client.room import ROOM, Room
+from wxcontroller.client.room import BODY_SECONDS, ROOM, Room
 from wxcontroller.client.sends.calls import SendCalls
-from wxcontroller.core.limits import Limits
 from wxcontroller.openwx.connection import sensible_heads
 from wxcontroller.openwx.load import Busy
 from wxcontroller.openwx.parameters import BadParameter
@@ -35,12 +34,12 @@ def application(parts: Parts, sends: SendCalls, inbox: Inbox, room: Room, guard:
     app[ROOM] = room
     app[_DIRECTORY] = parts.config.media_dir
     app.on_response_prepare.append(no_page)
-    jsonp, limits = parts.config.flag("jsonp"), parts.config.limits
+    jsonp = parts.config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sends.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
     for name, handler in calls.items():
         for end in ("", "/"):  # the original's framework takes a slash at the end
-            app.router.add_get(f"/openwx/{name}{end}", _endpoint(handler, jsonp, limits))
-            app.router.add_post(f"/openwx/{name}{end}", _endpoint(handler, jsonp, limits))
+            app.router.add_get(f"/openwx/{name}{end}", _endpoint(handler, jsonp))
+            app.router.add_post(f"/openwx/{name}{end}", _endpoint(handler, jsonp))
     v1.add_routes(app, parts, inbox)
     app.router.add_options("/{path:.+}", _options)
     app.on_response_prepare.append(_name)
@@ -51,14 +50,12 @@ async def _name(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = SERVER
 
 
-def _endpoint(
-    handler: Handler, jsonp: bool, limits: Limits
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            call = await read_call(request, request.app[_DIRECTORY], limits.requests)
+            call = await read_call(request, request.app[_DIRECTORY])
         except TimeoutError:
-            words = f"the body did not arrive within {limits.calls.body_seconds:g} s"
+            words = f"the body did not arrive within {BODY_SECONDS:g} s"
             return json_answer({"code": -1, "status": words}, 408)
         except web.RequestPayloadError:
             return json_answer({"code": -1, "status": "the body can't be read, send it whole and as it says"}, 400)

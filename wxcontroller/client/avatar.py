@@ -14,6 +14,9 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.openwx.media import sniff
 
 log = logging.getLogger(__name__)
+# A caller that gets no picture gets an answer at once, and the original waited no longer.
+AVATAR_SECONDS = 3.0
+AVATAR_BYTES = 5 << 20
 _AGE = 3600
 
 
@@ -32,12 +35,12 @@ class Avatars:
         found = self._whom(call)
         if found is None:
             return NOT_FOUND_ID
-        picture, limits = io.BytesIO(), self.parts.config.limits.calls
+        picture = io.BytesIO()
         try:
-            async with asyncio.timeout(limits.avatar_seconds):
-                await self.parts.driver.avatar(*found, picture, limits.avatar_bytes)
+            async with asyncio.timeout(AVATAR_SECONDS):
+                await self.parts.driver.avatar(*found, picture, AVATAR_BYTES)
         except TimeoutError:
-            log.info("a picture can't be had within %g s", limits.avatar_seconds)
+            log.info("a picture can't be had within %g s", AVATAR_SECONDS)
             return _nothing()
         except WxError as problem:
             log.info("a picture can't be had: %s", problem)

@@ -25,7 +25,6 @@ from wxcontroller.client.session import Session
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver
 from wxcontroller.openwx import credentials, parameters
@@ -116,7 +115,7 @@ class Parts:
         return self.session.state in (LoginState.RUNNING, LoginState.OFFLINE) and bool(self.roster.contacts)
 
 
-async def read_call(request: web.Request, directory: Path, limits: RequestLimits = DEFAULTS.requests) -> Call:
+async def read_call(request: web.Request, directory: Path) -> Call:
     """Read query and form; ``directory`` is where a large one is put aside meanwhile.
 
     Raises BadParameter, and as ``Room.body_of``.
@@ -126,18 +125,16 @@ async def read_call(request: web.Request, directory: Path, limits: RequestLimits
     if request.method == "POST" and parameters.is_form(content_type):
         body = await request.app[ROOM].body_of(request, directory)
     if len(body) > _PARSED_AT_ONCE:
-        given, data = await asyncio.to_thread(_parsed, query, content_type, body, limits)
+        given, data = await asyncio.to_thread(_parsed, query, content_type, body)
     else:
-        given, data = _parsed(query, content_type, body, limits)
+        given, data = _parsed(query, content_type, body)
     key = key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, ""))
     return Call(given, data, key)
 
 
-def _parsed(
-    query: str, content_type: str, body: parameters.Body, limits: RequestLimits
-) -> tuple[dict[str, str], Attached]:
+def _parsed(query: str, content_type: str, body: parameters.Body) -> tuple[dict[str, str], Attached]:
     """Return the parameters as text, and content undecoded."""
-    values = dict(parameters.values_of(query, content_type, body, limits))
+    values = dict(parameters.values_of(query, content_type, body))
     data = Attached(values.pop("media_data", None))
     values.pop(credentials.NAME, None)  # who calls was checked; it is no part of what is asked for
     return {name: parameters.text_of(name, value) for name, value in values.items()}, data

@@ -14,7 +14,7 @@ class EventRing:
     oldest go.
     """
 
-    def __init__(self, size: int, most: int = DEFAULTS.media.check_event_media_bytes) -> None:
+    def __init__(self, size: int, most: int = DEFAULTS.check_event_media_bytes) -> None:
         self._most = most
         self._queue: deque[JsonObject] = deque()
         self._held = 0

@@ -1,5 +1,6 @@
 """What a client is started with: its environment, checked."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from pathlib import Path
 from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
 from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.limits import DEFAULTS, Limits, limits_in
+from wxcontroller.core.limits import DEFAULTS, Limits, limits_in, removed_in, variable_of, without_effect
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.paths import Paths
@@ -16,6 +17,7 @@ from wxcontroller.core.targets import Targets
 
 _REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
 _LIMITS_REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or [limits] in the settings; wxcontroller.toml(5)"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class ClientConfig:
 def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> ClientConfig:
     """Read the environment of ``wxclient@INSTANCE.service`` (openwx-api 1.5).
 
-    Raises BadSettings naming the account, the variable and the remedy.
+    A removed limit is logged. Raises BadSettings naming the account, the variable and the remedy.
     """
     remedy = _REMEDY.replace("INSTANCE", instance)
     name = parse_name(environ.get(NAME, instance))
@@ -78,7 +80,9 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         limits = DEFAULTS.with_numbers(limits_in(environ))
     except ValueError as problem:
         raise BadSettings(f"account {name}: {problem}", _LIMITS_REMEDY.replace("INSTANCE", instance)) from None
-    proxy = read_credential("proxy", environ, limits.calls.credential_bytes)
+    for removed in removed_in(environ):
+        log.warning("account %s: %s", name, without_effect(removed, variable_of(removed)))
+    proxy = read_credential("proxy", environ)
     if proxy is not None:  # the admin's: no request changes the way out of such an account
         try:
             given["proxy"] = OPTIONS["proxy"].check(proxy)
@@ -110,18 +114,18 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         cookie_path=path("MOJO_WEIXIN_COOKIE_PATH", paths.cookie_file(instance)),
         tmpdir=path("MOJO_WEIXIN_TMPDIR", paths.runtime(instance)),
         media_dir=path("MOJO_WEIXIN_MEDIA_DIR", paths.media(instance)),
-        webhook_secrets=_secrets(environ, limits.calls.credential_bytes),
+        webhook_secrets=_secrets(environ),
         limits=limits,
         by_credential=() if proxy is None else ("proxy",),
     )
 
 
-def _secrets(environ: Mapping[str, str], most: int) -> tuple[str, ...]:
+def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return what signs reports, the new secret first while two are in use; none: they are not signed.
 
     From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET; separated by blanks or lines.
     """
-    found = read_credential("webhook-secret", environ, most) or environ.get("WXCLIENT_WEBHOOK_SECRET") or ""
+    found = read_credential("webhook-secret", environ) or environ.get("WXCLIENT_WEBHOOK_SECRET") or ""
     return tuple(found.split())
 
 

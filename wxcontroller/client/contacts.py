@@ -12,6 +12,8 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Group
 
 log = logging.getLogger(__name__)
+# Below ua_request_timeout, so that a caller behind the controller still gets our answer and its reason.
+CONTACTS_ANSWER_SECONDS = 100.0
 # WeChat tells all of a new group soon after it was made.
 KNOWN_SECONDS = 3.0
 _SUCCESS: JsonObject = {"code": 0, "status": "success"}
@@ -165,12 +167,11 @@ class Contacts:
 
     async def _done(self, work: Awaitable[None]) -> JsonObject | None:
         """Wait for WeChat to do something; return the contract's failure with our reason, None when it is done."""
-        seconds = self.parts.config.limits.calls.contacts_answer_seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(CONTACTS_ANSWER_SECONDS):
                 await work
         except TimeoutError:
-            return _unknown(f"WeChat did not answer within {seconds:g} s")
+            return _unknown(f"WeChat did not answer within {CONTACTS_ANSWER_SECONDS:g} s")
         except WxError as problem:
             if isinstance(problem, WeChatError) and problem.unsure:
                 return _unknown(str(problem))

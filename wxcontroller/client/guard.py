@@ -19,7 +19,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.openwx import callers, credentials, parameters, replies
@@ -33,13 +33,12 @@ _HOW = f"a token that is bound to this account alone is needed here; {_WHERE}, w
 class Guard:
     """Lets requests in, or answers them."""
 
-    def __init__(self, instance: str, paths: Paths, limits: RequestLimits = DEFAULTS.requests) -> None:
+    def __init__(self, instance: str, paths: Paths, token_failures: int = DEFAULTS.token_failures) -> None:
         self._instance = instance
-        self._limits = limits
         self._secret = secrets.token_hex(32)
         self._path = paths.port_secret(self._instance)
-        self._book = port_book(paths, limits.tokens_file_bytes)
-        self._limiter = FailureLimiter(limits=limits)
+        self._book = port_book(paths)
+        self._limiter = FailureLimiter(token_failures=token_failures)
 
     def tell_controller(self) -> None:
         """Put the secret where the controller finds it: once the port is ours, and nobody else can be asked there."""
@@ -75,7 +74,7 @@ class Guard:
         tokens = self._book.current()
         if not tokens.closed:
             return Scope.ADMIN
-        presented = await _presented(request, self._limits)
+        presented = await _presented(request)
         known = tokens.find(self._instance, presented, time.time()) if presented is not None else None
         return known.scope if known is not None else None
 
@@ -127,19 +126,19 @@ def _is_foreign(request: web.Request) -> bool:
     return foreign or not all(callers.own_host(host, allowed=()) for host in hosts)
 
 
-async def _presented(request: web.Request, limits: RequestLimits) -> str | None:
+async def _presented(request: web.Request) -> str | None:
     headers = request.headers
     token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
     if token is None:
-        token = credentials.from_query(parameters.query_of(request.raw_path), limits)
+        token = credentials.from_query(parameters.query_of(request.raw_path))
     kind = headers.get("Content-Type", "")
-    short = (request.content_length or 0) <= limits.token_form_bytes
+    short = (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES
     if token is None and short and request.can_read_body and parameters.is_form(kind):
         try:
-            body = await request.app[ROOM].take(request, limits.token_form_bytes)
+            body = await request.app[ROOM].take(request, credentials.TOKEN_FORM_BYTES)
         except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType):
             return None
-        token = credentials.from_form(kind, body, limits)
+        token = credentials.from_form(kind, body)
     return token
 
 

@@ -11,13 +11,16 @@ from yarl import URL
 
 from wxcontroller.client.deliveries.outbound import TargetConnector
 from wxcontroller.core.account import redacted
-from wxcontroller.core.limits import DEFAULTS, CallLimits
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
+# As the original: its user agent waits for the answer of poll_api that long.
+HEARTBEAT_ANSWER_SECONDS = 35.0
+# A command is a call to the account's own port, which is answered within 100 s.
+HEARTBEAT_COMMAND_SECONDS = 120.0
 # So much longer than both together nothing takes, unless something is wrong with the waiting.
 _OVERTIME = 45.0
 # The first beat comes with the login, however long the pause between two is.
@@ -58,7 +61,6 @@ class Heartbeat:
         running: Callable[[], bool],
         targets: Targets = _ANYWHERE,
         vitals: Vitals | None = None,
-        limits: CallLimits = DEFAULTS.calls,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._address = address
@@ -71,17 +73,16 @@ class Heartbeat:
         self._running = running
         self._vitals = vitals or Vitals()
         self._complaint = ""  # each trouble is told once, until all is well again
-        self._limits = limits
 
     async def run(self) -> None:
         """Beat until cancelled."""
         if not self._address:
             return
         headers = {"User-Agent": self._agent}
-        jar, limits = aiohttp.DummyCookieJar(), self._limits
-        timeout = aiohttp.ClientTimeout(total=limits.heartbeat_answer_seconds, connect=10)
-        command_timeout = aiohttp.ClientTimeout(total=limits.heartbeat_command_seconds, connect=10)
-        longest = limits.heartbeat_answer_seconds + limits.heartbeat_command_seconds + _OVERTIME
+        jar = aiohttp.DummyCookieJar()
+        timeout = aiohttp.ClientTimeout(total=HEARTBEAT_ANSWER_SECONDS, connect=10)
+        command_timeout = aiohttp.ClientTimeout(total=HEARTBEAT_COMMAND_SECONDS, connect=10)
+        longest = HEARTBEAT_ANSWER_SECONDS + HEARTBEAT_COMMAND_SECONDS + _OVERTIME
         async with (
             aiohttp.ClientSession(
                 connector=TargetConnector(self._targets, self._tls), timeout=timeout, headers=headers, cookie_jar=jar

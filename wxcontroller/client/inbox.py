@@ -132,10 +132,7 @@ class Inbox:
         if 0 < self.config.number("media_keep_bytes") < self.kept.bytes:
             self.too_much.set()
         data = ""
-        if (
-            self.config.flag("plugin_openwx_post_media_data")
-            and got.size <= self.config.limits.media.report_media_bytes
-        ):
+        if self.config.flag("plugin_openwx_post_media_data") and got.size <= self.config.limits.report_media_bytes:
             data = await asyncio.to_thread(_encoded, named.path)
         return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
 

@@ -68,7 +68,7 @@ class Reading:
         return array([objects.group(each, roster.own) for each in found]) if found else NOT_FOUND
 
     async def check_event(self, _: Call) -> Answer:
-        return array(await self.parts.events.take(self.parts.config.limits.calls.check_event_seconds))
+        return array(await self.parts.events.take(self.parts.config.limits.check_event_seconds))
 
     async def get_client_info(self, _: Call) -> Answer:
         facts, options = self.parts.facts, self.parts.config.options

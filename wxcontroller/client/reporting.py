@@ -11,9 +11,11 @@ from urllib.parse import parse_qsl
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.store.eventlog import EventLog, Place, Within
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.limits import DEFAULTS
 
 log = logging.getLogger(__name__)
+# Of media in reports that wait for their turn in check_event: three of the largest (report_media_bytes). They are in
+# memory, of which an account has 512 MB; without room a report comes without its content.
+WAITING_MEDIA_BYTES = 32 << 20
 # Those of the original's default post_event_list (3.3).
 DEFAULT_EVENTS = (
     *("login", "stop", "state_change", "input_qrcode"),
@@ -66,7 +68,6 @@ class Reporter:
     webhook: bool
     log: EventLog
     ring: Ring
-    most_held: int = DEFAULTS.media.waiting_media_bytes  # of media that wait for their turn
     _order: deque[Slot] = field(default_factory=deque)
     _held: int = 0  # characters of media in it
 
@@ -127,7 +128,7 @@ class Reporter:
     def _wait(self, slot: Slot, report: JsonObject | None) -> None:
         """Keep a report for its turn, with its media as far as there is room. The next one in turn does not wait."""
         if report is not None:
-            if slot is not self._order[0] and self._held + _weight(report) > self.most_held:
+            if slot is not self._order[0] and self._held + _weight(report) > WAITING_MEDIA_BYTES:
                 report = {**report, "media_data": ""}
             self._held += _weight(report)
         slot.report, slot.filled = report, True
@@ -180,5 +181,4 @@ def reporter_of(config: ClientConfig, events: EventLog, ring: Ring) -> Reporter:
         webhook=bool(config.post_api),
         log=events,
         ring=ring,
-        most_held=config.limits.media.waiting_media_bytes,
     )

@@ -17,6 +17,8 @@ from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
 log = logging.getLogger(__name__)
+# Who logs in by an old session is back within seconds. A report must not wait for somebody to scan a code.
+MEDIA_RESUME_SECONDS = 120.0
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class Resuming:
         log.info("%d messages of the last run still want their media", len(found))
         try:
             # What came after them waits for the account to be back.
-            async with asyncio.timeout(self.inbox.config.limits.media.media_resume_seconds):
+            async with asyncio.timeout(MEDIA_RESUME_SECONDS):
                 await self.running.wait()
         except TimeoutError:
             for one in found:
@@ -77,7 +79,7 @@ def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> J
     Where the report brings no content, ``media_url`` says where it is.
     """
     known = {**report, **media.fields(facts, own=False), "content": media.content_of(facts)}
-    if config.flag("plugin_openwx_post_media_data") and facts.size <= config.limits.media.report_media_bytes:
+    if config.flag("plugin_openwx_post_media_data") and facts.size <= config.limits.report_media_bytes:
         return known
     return {**known, "media_url": url_of(config, facts.path)}
 

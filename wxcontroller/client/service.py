@@ -98,7 +98,7 @@ class Client:
         agent = config.options["http_agent"] or DEFAULT_AGENT
         private = config.cookie_path.parent
         limits = config.limits
-        tasks, events = Tasks(), EventLog(private / "events.db", vitals, limits.calls.log_read_seconds)
+        tasks, events = Tasks(), EventLog(private / "events.db", vitals)
         migration = Migration(config.cookie_path, events)
         driver_state = DriverState(events, migration.done, config.flag("keep_cookie"))
         driver = self.make_driver(
@@ -108,7 +108,7 @@ class Client:
                 FileStore(config.cookie_path, config.flag("keep_cookie")),
                 driver_state,
                 vitals,
-                limits.wechat,
+                limits,
                 FileStore(private / "decisions.json"),
             )
         )
@@ -116,13 +116,13 @@ class Client:
         def send_reply(reply: Reply, event: int) -> None:
             send_calls.reply(reply, event)
 
-        replies = Replies(roster, send_reply, limits.requests)
+        replies = Replies(roster, send_reply)
         tls = client_context(config.options["ca_file"])
         delivery = Delivery(
             receiver_of(config, agent, tls), policy_of(config, self.quick_retries), events, replies.answered, vitals
         )
-        media_index = MediaIndex(events, limits.media.media_ids)
-        ring = EventRing(config.number("check_event_list_max_size"), limits.media.check_event_media_bytes)
+        media_index = MediaIndex(events)
+        ring = EventRing(config.number("check_event_list_max_size"), limits.check_event_media_bytes)
         reporter = reporter_of(config, events, ring)
         consults, inbox = Consults(), Inbox(config, driver)
         preparer = MediaPreparer(config, agent, media_index, vitals)
@@ -152,9 +152,9 @@ class Client:
         facts = facts_of(config)
         session = Session(config, facts, roster, notifier, watchdog, reporter, take_message, driver_state)
         resuming = Resuming(reporter, inbox, session.running)
-        store = SendStore(events, limits.calls.idempotency_keys)
+        store = SendStore(events, limits.idempotency_keys)
         with_data = config.flag("plugin_openwx_post_media_data")
-        report_bytes = limits.media.report_media_bytes if with_data else 0
+        report_bytes = limits.report_media_bytes if with_data else 0
         sends = SendQueue(
             pacer_of(config),
             Sender(driver, roster, reporter, media_index, report_bytes, vitals),
@@ -163,7 +163,7 @@ class Client:
             tasks,
             config.seconds("send_keep_seconds"),
             SendBackoff(self.backoff),
-            limits.calls.send_tries,
+            limits.send_tries,
             config.number("send_queue_max"),
         )
         logins = Logins(session, sends, driver.capabilities.lasting_ids)
@@ -185,7 +185,7 @@ class Client:
             consults=consults,
         )
         send_calls = SendCalls(parts)
-        guard = Guard(config.name.instance, self.paths, config.limits.requests)
+        guard = Guard(config.name.instance, self.paths, limits.token_failures)
         heartbeat = Heartbeat(
             config.poll_api,
             config.seconds("plugin_openwx_poll_interval"),
@@ -195,7 +195,6 @@ class Client:
             lambda: session.state is LoginState.RUNNING,
             config.targets,
             vitals,
-            limits.calls,
             tls,
         )
         with contextlib.suppress(OSError):
@@ -325,7 +324,7 @@ def pacer_of(config: ClientConfig) -> Pacer:
 def receiver_of(config: ClientConfig, agent: str, tls: ssl.SSLContext | None) -> Receiver:
     """Return who gets this account's reports; ``tls`` as in Receiver."""
     with_data = config.flag("plugin_openwx_post_media_data")
-    most = config.limits.media.report_media_bytes
+    most = config.limits.report_media_bytes
     return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, most, tls)
 
 
@@ -338,6 +337,4 @@ def policy_of(config: ClientConfig, quick_retries: tuple[float, ...]) -> Policy:
         timeout=config.seconds("webhook_timeout"),
         strict=config.flag("webhook_strict_order"),
         quick_retries=quick_retries,
-        answer_bytes=config.limits.webhooks.webhook_answer_bytes,
-        answer_seconds=config.limits.webhooks.webhook_answer_seconds,
     )

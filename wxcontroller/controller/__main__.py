@@ -49,7 +49,7 @@ def main() -> int:
 
 async def _serve(paths: Paths, loaded: Loaded) -> None:
     sockets = inherited_sockets() or own_sockets(loaded.settings)
-    async with Systemd(limits=loaded.settings.limits.control) as units:
+    async with Systemd() as units:
         await Service(paths, loaded, sockets, units).run()
 
 
@@ -77,11 +77,11 @@ def _check(paths: Paths) -> int:
     try:
         tls_context(loaded.settings)
         example = Account(parse_name("example"), first, options=loaded.settings.client)
-        render_account(example, paths, loaded.settings.template_path, loaded.settings.limits)
+        render_account(example, paths, loaded.settings.template_path)
     except WxError as problem:
         err.write(f"{problem.message}\n{problem.remedy}\n")
         return problem.exit_code
-    tokens = token_book(paths.tokens_file, loaded.settings.limits.requests.tokens_file_bytes).current()
+    tokens = token_book(paths.tokens_file).current()
     if tokens.broken:
         err.write(f"nobody would be let in, the tokens can't be used: {tokens.broken}\n")
         return BadSettings.exit_code

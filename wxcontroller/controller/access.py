@@ -96,23 +96,23 @@ def looks_for_token(request: web.Request) -> bool:
         "Content-Type" in request.headers
         and is_form(request.headers["Content-Type"])
         # A longer form is not looked through: its caller is nobody yet.
-        and (request.content_length or 0) <= context(request).settings.limits.requests.token_form_bytes
+        and (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES
         and not context(request).gate.is_open
     )
 
 
 async def presented(request: web.Request) -> str | None:
     """Return the token that a request shows, wherever it has it."""
-    headers, limits = request.headers, context(request).settings.limits.requests
+    headers = request.headers
     token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
     if token is None:
-        token = credentials.from_query(query_of(request.raw_path), limits)
+        token = credentials.from_query(query_of(request.raw_path))
     if token is None and has_body(request) and looks_for_token(request):
         try:
-            body = await take(request, limits.token_form_bytes)
+            body = await take(request, credentials.TOKEN_FORM_BYTES)
         except web.HTTPRequestEntityTooLarge:
             return None
-        token = credentials.from_form(headers.get("Content-Type", ""), body, limits)
+        token = credentials.from_form(headers.get("Content-Type", ""), body)
     return token
 
 

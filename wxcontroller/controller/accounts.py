@@ -68,7 +68,7 @@ class Accounts:
         self.paths = paths
         self.units = units
         self.known = KnownAccounts(paths)
-        self.state_files = StateFiles(paths, lambda: self.settings.limits)
+        self.state_files = StateFiles(paths)
         self._materialiser = Materialiser(paths, settings)
         self._locks = Locks()
         self._starting: set[str] = set()

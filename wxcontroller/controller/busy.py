@@ -30,5 +30,5 @@ def limits_of(settings: Settings) -> Limits:
         headers=settings.max_headers,
         connections=settings.max_connections,
         per_peer=settings.max_connections_per_peer,
-        requests=settings.limits.requests,
+        line_bytes=settings.limits.request_line_bytes,
     )

@@ -13,11 +13,16 @@ from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import Tokens, minted_for_root, token_book
+from wxcontroller.openwx.credentials import TOKEN_FORM_BYTES
 
 log = logging.getLogger(__name__)
+_HOW = (
+    "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a "
+    f"form of up to {TOKEN_FORM_BYTES} bytes); root on the controller's machine makes one: wxctl token create NAME"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +56,22 @@ class Gate:
     """
 
     def __init__(
-        self, paths: Paths, exposed: bool = False, local: str = "", limits: RequestLimits = DEFAULTS.requests
+        self,
+        paths: Paths,
+        exposed: bool = False,
+        local: str = "",
+        token_failures: int = DEFAULTS.token_failures,
     ) -> None:
         self.exposed = exposed
         self._local = local
         self._book = token_book(paths.tokens_file)
-        self._failures = FailureLimiter()
-        self._denials = FailureLimiter()
+        self._failures = FailureLimiter(token_failures=token_failures)
+        self._denials = FailureLimiter(token_failures=token_failures)
         self._complaint = ""
-        self.go_by(limits)
 
-    def go_by(self, limits: RequestLimits) -> None:
-        """Go by other limits from now on."""
-        self._book.most = limits.tokens_file_bytes
-        self._failures.limits = self._denials.limits = limits
-        self._how = (
-            "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a "
-            f"form of up to {limits.token_form_bytes} bytes); root on the controller's machine makes one: "
-            "wxctl token create NAME"
-        )
+    def set_token_failures(self, number: int) -> None:
+        """Answer so many failures of one address at once from now on."""
+        self._failures.token_failures = self._denials.token_failures = number
 
     @property
     def tokens(self) -> Tokens:
@@ -93,13 +95,13 @@ class Gate:
         """
         tokens = self.tokens
         if presented is None:
-            raise self._refused(address, "no-token", "a token is needed", self._how, "without a token")
+            raise self._refused(address, "no-token", "a token is needed", _HOW, "without a token")
         known = tokens.find(presented)
         if known is not None:
             if not known.expired(time.time()):
                 return Caller(f"token {known.name} ({known.id})", known.scope, known.instances, known.id)
             what = f"with the expired token {known.name} ({known.id})"
-            raise self._refused(address, "expired-token", "the token has expired", self._how, what)
+            raise self._refused(address, "expired-token", "the token has expired", _HOW, what)
         if self._is_local(presented) and is_loopback(address):
             return ROOT
         if tokens.broken:
@@ -109,9 +111,7 @@ class Gate:
                 "see on its machine: journalctl -u wxcontroller",
                 503,
             )
-        raise self._refused(
-            address, "bad-token", "the token is not valid (any more)", self._how, "with a wrong token"
-        )
+        raise self._refused(address, "bad-token", "the token is not valid (any more)", _HOW, "with a wrong token")
 
     def still_good(self, caller: Caller) -> bool:
         """Say whether somebody who was let in would be again: for answers that take their time."""
@@ -133,7 +133,7 @@ class Gate:
 
     def revoked(self) -> Refused:
         """Return what to raise for a caller whose token has become worthless meanwhile."""
-        return Refused("bad-token", "the token is not valid any more", self._how, 401)
+        return Refused("bad-token", "the token is not valid any more", _HOW, 401)
 
     def _is_local(self, presented: str) -> bool:
         return bool(self._local) and hmac.compare_digest(

@@ -12,6 +12,8 @@ from wxcontroller.core.unreached import unreached
 
 log = logging.getLogger(__name__)
 _IDLE = 5.0
+# As long as a request that is passed on may take (ua_request_timeout): poll_api is a server of the user's own.
+POLL_ANSWER_SECONDS = 120.0
 
 
 async def heartbeat(settings: Callable[[], Settings]) -> None:
@@ -26,7 +28,7 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
             try:
                 # Any answer will do; redirects are not followed, or that server could send us anywhere.
                 async with (
-                    asyncio.timeout(now.limits.control.poll_answer_seconds),
+                    asyncio.timeout(POLL_ANSWER_SECONDS),
                     session.get(now.poll_api, allow_redirects=False, timeout=_timeout(now)) as answer,
                 ):
                     await answer.release()
@@ -41,6 +43,4 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
 
 
 def _timeout(settings: Settings) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=settings.limits.control.poll_answer_seconds, sock_connect=settings.ua_connect_timeout
-    )
+    return aiohttp.ClientTimeout(total=POLL_ANSWER_SECONDS, sock_connect=settings.ua_connect_timeout)

@@ -16,12 +16,13 @@ from wxcontroller.core import egress
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonValue
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.options import OPTIONS, Checked, check_options
 from wxcontroller.openwx import parameters, replies
 from wxcontroller.openwx.replies import CLIENT, OK, START_FAILED, record_reply, reply
 
 log = logging.getLogger(__name__)
+# Of a form to start_client, stop_client, check_client or get_qrcode: all options at their longest fit.
+CONTROL_FORM_BYTES = 1 << 20
 # Sent along by scripts and browsers to every endpoint; they were never options.
 _PASSED_OVER = frozenset({"client", "datatype", "callback"})
 NO_QRCODE_TYPE = "text/html;charset=UTF-8"
@@ -43,7 +44,7 @@ async def start_client(request: web.Request) -> web.Response:
     accounts, settings = context(request).accounts, context(request).settings
     try:
         name = accounts.known.name_of(client)
-        wanted = start_options(given, settings.unknown_options == "ignore", settings.limits.control.option_length)
+        wanted = start_options(given, settings.unknown_options == "ignore")
         started = await accounts.start(name, wanted.checked.given, wanted.echo)
     except BadName as problem:
         return json_response(reply(CLIENT, f"client name invalid: {problem}"))
@@ -137,12 +138,11 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
 
     Raises BadParameter, and Refused when it is about an account that is not the caller's.
     """
-    limits = context(request).settings.limits
-    given = parameters.query_pairs(parameters.query_of(request.raw_path), limits.requests)
+    given = parameters.query_pairs(parameters.query_of(request.raw_path))
     kind = request.headers.get("Content-Type", "")
     if has_body(request) and parameters.is_form(kind):
-        body = await whole(request, limits.control.control_form_bytes)
-        given += parameters.form_pairs(kind, body, limits=limits.requests)
+        body = await whole(request, CONTROL_FORM_BYTES)
+        given += parameters.form_pairs(kind, body)
     found = parameters.merged(given)
     found.pop("token", None)
     if "client" in found:
@@ -163,14 +163,12 @@ class StartOptions:
     echo: Mapping[str, str]
 
 
-def start_options(
-    given: Mapping[str, str], ignore_unknown: bool, longest: int = DEFAULTS.control.option_length
-) -> StartOptions:
+def start_options(given: Mapping[str, str], ignore_unknown: bool) -> StartOptions:
     """Sort the parameters of start_client. Raises BadOption."""
     options = {name: value for name, value in given.items() if name not in _PASSED_OVER and not name.startswith("_")}
     unknown = [name for name in options if name not in OPTIONS] if ignore_unknown else []
     known = [(name, value) for name, value in options.items() if name not in unknown]
-    checked = check_options(known, longest=longest)
+    checked = check_options(known)
     passed_over = [name for name in given if name in ("datatype", "callback")]
     ignored = (*checked.ignored, *unknown, *passed_over)
     echo = {name: value for name, value in given.items() if not name.startswith("_")}

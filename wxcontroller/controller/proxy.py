@@ -99,9 +99,9 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     shared = context(request)
     query = parameters.query_of(request.raw_path)
     # The query is passed on as it came; only its client is read here.
-    most, limits = shared.settings.max_body, shared.settings.limits.requests
+    most = shared.settings.max_body
     raw = query.encode("utf-8", "surrogateescape")
-    client = dict(parameters.urlencoded_pairs(raw, "client", limits)).get("client")
+    client = dict(parameters.urlencoded_pairs(raw, "client")).get("client")
     if has_body(request) and (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     kind = request.headers.get("Content-Type", "")
@@ -110,9 +110,9 @@ async def proxy(request: web.Request) -> web.StreamResponse:
         async with spooled(request, most) as spool:
             with spool.view() as body:
                 if client is None:
-                    client = dict(parameters.form_pairs(kind, body, "client", limits)).get("client")
+                    client = dict(parameters.form_pairs(kind, body, "client")).get("client")
                 if look_for_token:
-                    spool.keep(credentials.spans_without_token(kind, body, limits))
+                    spool.keep(credentials.spans_without_token(kind, body))
             return await _to_account(request, shared, client, spool)
     return await _to_account(request, shared, client, None)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wxcontroller.controller.accounts import Accounts, StoppedMeanwhile, TooManyAccounts
+from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME
 from wxcontroller.controller.view import View
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import UnknownAccount, WxError
@@ -95,7 +96,7 @@ class _Outcome(StrEnum):
 
 
 async def _start_all(accounts: Accounts, missing: Sequence[View]) -> dict[str, _Outcome]:
-    slots = asyncio.Semaphore(accounts.settings.limits.control.systemctl_at_a_time)
+    slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
     outcomes: dict[str, _Outcome] = {}
 
     async def start(view: View) -> _Outcome:

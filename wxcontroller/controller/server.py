@@ -21,7 +21,8 @@ from wxcontroller.core.addresses import is_loopback
 from wxcontroller.openwx.crowd import Crowd, Limits
 
 log = logging.getLogger(__name__)
-
+# Two round trips on the slowest of lines. Who says nothing holds a connection for so long.
+TLS_HANDSHAKE_SECONDS = 10.0
 # An idle connection gets this long for one more request.
 GRACE_SECONDS = 1.0
 _TICK = 0.02
@@ -139,13 +140,12 @@ class Server:
         # Programs on this machine go on without: nobody can listen to them.
         if tls is not None and is_loopback(connection.getsockname()):
             tls = None
-        seconds = self._shared.settings.limits.control.tls_handshake_seconds
         try:
             await loop.connect_accepted_socket(
                 lambda: Connection(server, loop, self._crowd),
                 connection,
                 ssl=tls,
-                ssl_handshake_timeout=seconds if tls else None,
+                ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS if tls else None,
             )
         except OSError as problem:
             log.debug("a connection went away at once: %s", problem)

@@ -125,7 +125,7 @@ class Service:
         except OSError as problem:
             log.error("root's token can't be written, wxctl will ask root for another: %s", problem)
             local = ""
-        gate = Gate(self._paths, bool(others), local, self._loaded.settings.limits.requests)
+        gate = Gate(self._paths, bool(others), local, self._loaded.settings.limits.token_failures)
         if others and not gate.tokens.required:
             raise BadSettings(
                 f"{', '.join(map(shown, others))}: others than this machine reach that, and there is no token",
@@ -187,7 +187,7 @@ class Service:
             log.error("settings are not reloaded, the old ones stay: %s", problem, extra=fields(Event.SETTINGS))
         else:
             shared.accounts.settings = loaded.settings
-            shared.gate.go_by(loaded.settings.limits.requests)
+            shared.gate.set_token_failures(loaded.settings.limits.token_failures)
             shared.notices = loaded.notices
             shared.tls = tls
             self._warn(shared)

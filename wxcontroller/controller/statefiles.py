@@ -9,19 +9,21 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, read_json, text
-from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import QUESTION_KINDS, Question
 
+# Written by accounts, which are not trusted, and far beyond what they write.
+STATE_FILE_BYTES = 256 << 10
+QRCODE_FILE_BYTES = 4 << 20
 # Whoever scans it owns the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
 # A client that says "running" has heard WeChat within 45 s, and tells when at most 10 s later. One that hangs goes on
@@ -95,9 +97,8 @@ class Unreadable(Exception):
 class StateFiles:
     """All accounts' state files, remembered by their stamps."""
 
-    def __init__(self, paths: Paths, limits: Callable[[], Limits] = lambda: DEFAULTS) -> None:
+    def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._limits = limits
         self._known: dict[str, ClientState | str] = {}  # a text says why it is unreadable
         self._stamps: dict[str, Stamp] = {}
         self._rendered: dict[str, tuple[Stamp, int, bytes]] = {}
@@ -136,7 +137,7 @@ class StateFiles:
     def qrcode(self, instance: str) -> bytes | None:
         """Return the JPEG that WeChat serves for the phone to scan, None when there is none at the moment."""
         try:
-            return read_foreign(self._paths.qrcode_file(instance), self._limits().control.qrcode_file_bytes)
+            return read_foreign(self._paths.qrcode_file(instance), QRCODE_FILE_BYTES)
         except OSError:
             return None
 
@@ -146,15 +147,14 @@ class StateFiles:
         self._rendered.pop(instance, None)
 
     def _read(self, path: Path, stamp: Stamp) -> ClientState | str:
-        limits = self._limits()
         try:
-            raw = read_foreign(path, limits.control.state_file_bytes)
+            raw = read_foreign(path, STATE_FILE_BYTES)
         except OSError as problem:
             if problem.errno is None or problem.errno == errno.ELOOP:  # not a plain file: that does not pass
                 return f"{path}: {problem.strerror or problem}"
             raise
         try:
-            content = read_json(raw, limits.requests.json_depth, limits.requests.json_digits)
+            content = read_json(raw)
         except ValueError:
             return f"{path}: is not JSON"
         if not isinstance(content, dict):

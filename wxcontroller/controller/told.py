@@ -12,8 +12,11 @@ from yarl import URL
 
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, read_json
-from wxcontroller.core.limits import DEFAULTS, Limits
 
+# The answer of an account's program about itself. People wait for it at the dashboard, and a program that takes
+# longer has trouble, which is what they want to see.
+PROGRAM_ANSWER_BYTES = 64 << 10
+PROGRAM_ANSWER_SECONDS = 2.0
 # What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
 
@@ -39,16 +42,15 @@ async def ask(
     web: aiohttp.ClientSession,
     view: View,
     headers: Mapping[str, str],
-    limits: Limits = DEFAULTS,
     path: str = "/v1/status",
 ) -> Told:
     """Ask an account's program how it is, or what else is at its port; ``headers`` tell it who asks.
 
-    Takes program_answer_seconds at most and raises nothing: see Told.
+    Takes PROGRAM_ANSWER_SECONDS at most and raises nothing: see Told.
     """
     if not view.unit.has_process:
         return Told(reason="it does not run")
-    port, patience = view.account.port, limits.control.program_answer_seconds
+    port, patience = view.account.port, PROGRAM_ANSWER_SECONDS
     timeout = aiohttp.ClientTimeout(total=patience)
     url = URL.build(scheme="http", host="127.0.0.1", port=port, path=path)
     try:
@@ -56,8 +58,7 @@ async def ask(
             asyncio.timeout(patience),
             web.get(url, headers=headers, allow_redirects=False, timeout=timeout) as answer,
         ):
-            most = limits.control.program_answer_bytes
-            content = await bounded(answer, most) if answer.status == 200 else b""
+            content = await bounded(answer, PROGRAM_ANSWER_BYTES) if answer.status == 200 else b""
     except TimeoutError:
         return Told(reason=f"it did not answer within {patience:g} s at port {port}")
     except aiohttp.ClientConnectorError:
@@ -68,7 +69,7 @@ async def ask(
     if answer.status != 200:
         return Told(reason=f"the program at port {port} does not tell: it answers {answer.status} to {path}")
     try:
-        status = obj(read_json(content, limits.requests.json_depth, limits.requests.json_digits))
+        status = obj(read_json(content))
     except ValueError:
         return Told(reason=f"the program at port {port} answers {path} with something else than JSON")
     if status.get("instance") != view.instance:

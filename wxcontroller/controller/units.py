@@ -15,12 +15,15 @@ from typing import Protocol
 
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import field, items, read_json, text
-from wxcontroller.core.limits import DEFAULTS, ControlLimits
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import UnitState
 
 log = logging.getLogger(__name__)
-
+# systemctl processes for starts, and as many for stops, at a time: systemd refuses hundreds at once from callers that
+# are not root (polkit asks for each).
+SYSTEMCTL_AT_A_TIME = 4
+# For list-units, which takes 11 ms for 300 accounts.
+SYSTEMD_LOOK_SECONDS = 10.0
 # A look costs 11 ms for 300 units: nobody needs a fresher one than this, except after an action of ours.
 MAX_AGE = 1.0
 _KILL_TIMEOUT = 5.0
@@ -93,12 +96,11 @@ async def record(units: Units, instance: str, max_age: float = MAX_AGE) -> UnitR
 class Systemd:
     """``systemctl`` as a subprocess. Use as an async context manager; it owns a look in progress."""
 
-    def __init__(self, systemctl: str = "systemctl", limits: ControlLimits = DEFAULTS.control) -> None:
+    def __init__(self, systemctl: str = "systemctl") -> None:
         self._systemctl = systemctl
-        self._look_seconds = limits.systemd_look_seconds
-        self._slots = asyncio.Semaphore(limits.systemctl_at_a_time)
+        self._slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
         # Stops have slots of their own: they must not wait until starts that hang are given up.
-        self._stop_slots = asyncio.Semaphore(limits.systemctl_at_a_time)
+        self._stop_slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
         self._seen: Mapping[str, UnitRecord] = {}
         self._seen_at = float("-inf")
         self._look: asyncio.Task[Mapping[str, UnitRecord]] | None = None
@@ -134,7 +136,7 @@ class Systemd:
         if not units:
             return {}
         asked = ["show", "--property=Id,NRestarts", "--", *units]
-        code, output, complaint = await self._run(asked, self._look_seconds)
+        code, output, complaint = await self._run(asked, SYSTEMD_LOOK_SECONDS)
         if code != 0:
             raise UnitFailed(
                 f"systemd can't be asked for restarts: {_first_words(complaint)}", "see: journalctl -u wxcontroller"
@@ -168,7 +170,7 @@ class Systemd:
             began, actions = loop.time(), self._actions
             code, output, complaint = await self._run(
                 ["list-units", "--all", "--full", "--no-pager", "--output=json", "wxclient@*.service"],
-                self._look_seconds,
+                SYSTEMD_LOOK_SECONDS,
             )
             if code != 0:
                 raise UnitFailed(

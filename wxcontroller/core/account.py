@@ -8,7 +8,7 @@ from urllib.parse import quote_plus, unquote_plus, urlsplit, urlunsplit
 from wxcontroller.core import egress
 from wxcontroller.core.errors import BadEnvironmentFile, WxError
 from wxcontroller.core.jsontypes import obj, read_json, text
-from wxcontroller.core.limits import LIMITS
+from wxcontroller.core.limits import LIMITS, REMOVED, variable_of
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.paths import Paths
@@ -33,7 +33,7 @@ class Account:
 
     ``options`` are canonical texts by option name (core.options), ``parameters`` the start request's pairs as
     they were sent, echoed by the HTTP contract (openwx-api 1.3). ``limits`` are those that are not the default's, as
-    text by name (core.limits).
+    text by name (core.limits); from a file also removed ones, so that writing it again changes it.
     """
 
     name: AccountName
@@ -89,7 +89,7 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
         # Their merged form stands above. The plain variable stays free for the admin's file, where it wins.
         if name not in _MERGED:
             variables[OPTIONS[name].variable] = value
-    variables.update({LIMITS[name].variable: value for name, value in account.limits.items()})
+    variables.update({variable_of(name): value for name, value in account.limits.items()})
     variables[INSTANCE] = instance
     variables[DESIRED] = account.desired.value
     if account.parameters:
@@ -126,7 +126,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                 options[name_of] = without_client(variables[merged])
             except ValueError:
                 raise BadEnvironmentFile(f"{origin}: {merged} is no URL", "correct it, or start again") from None
-    limits = {limit.name: variables[limit.variable] for limit in LIMITS.values() if limit.variable in variables}
+    limits = {name: variables[key] for name in (*LIMITS, *REMOVED) if (key := variable_of(name)) in variables}
     return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")), limits)
 
 

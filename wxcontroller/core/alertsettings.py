@@ -13,6 +13,11 @@ T = TypeVar("T")
 _ADDRESS = re.compile(r"[A-Za-z0-9_.+=/~^{}!#$&'*?%][A-Za-z0-9_.+=/~^{}!#$&'*?%-]{0,63}(@[A-Za-z0-9.\[\]:-]{1,255})?")
 
 
+# Beyond this a list is no list of people any more; sendmail gets each as an argument.
+ALERT_ADDRESSES = 1000
+ALERT_ARGUMENTS = 1000
+
+
 class Channel(StrEnum):
     """A way to tell somebody: the instance of wxcontroller-alert@.service that does it."""
 
@@ -28,6 +33,8 @@ def _addresses(value: object) -> object:
     for each in found:
         if not _ADDRESS.fullmatch(each):
             raise ValueError(f'names {each[:64]!r}, an address is like "ops@example.org"')
+    if len(found) > ALERT_ADDRESSES:
+        raise ValueError(f"must name at most {ALERT_ADDRESSES} addresses")
     return ", ".join(found)
 
 
@@ -37,6 +44,8 @@ def _argv(value: object) -> object:
         raise ValueError('must be a list of words in quotes, like ["/usr/local/bin/tell", "--loud"]')
     if words and not words[0].startswith("/"):
         raise ValueError("must begin with the absolute path of a program; there is no shell")
+    if len(words) > ALERT_ARGUMENTS:
+        raise ValueError(f"must have at most {ALERT_ARGUMENTS} words")
     return tuple(words)
 
 

@@ -15,9 +15,10 @@ from wxcontroller.core.alerts import Alert, alert_from
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, kept_json, obj, read_json, text
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.paths import Paths
 
+# An alert with all the codes to scan that it may have (controller.alerts.compose) is less than half of it.
+ALERT_BYTES = 8 << 20
 # Readable for the group that the directory hands down: who delivers. It holds a code that begins a login.
 _MODE = 0o640
 # Its directory is closed to others.
@@ -47,11 +48,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An alert's file, of which ``most`` bytes are read. ``since``: when it was put there, in seconds since 1970."""
+    """An alert's file. ``since``: when it was put there, in seconds since 1970."""
 
     path: Path
     since: float
-    most: int = DEFAULTS.alerts.alert_bytes
 
     @property
     def id(self) -> str:
@@ -61,8 +61,8 @@ class Waiting:
         """Raises OSError, and ValueError for what is no alert."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
-            content = stream.read(self.most + 1)
-        if len(content) > self.most:
+            content = stream.read(ALERT_BYTES + 1)
+        if len(content) > ALERT_BYTES:
             raise ValueError("it is too large for an alert")
         return alert_from(read_json(content))
 
@@ -73,7 +73,6 @@ class Spool:
 
     paths: Paths
     channel: Channel
-    most: int = DEFAULTS.alerts.alert_bytes
 
     def put(self, alert: Alert) -> None:
         """Leave an alert for delivery. Raises OSError when neither disk nor memory takes it."""
@@ -98,7 +97,7 @@ class Spool:
                 except OSError:
                     continue
                 if stat.S_ISREG(status.st_mode):
-                    found.append(Waiting(path, status.st_mtime, self.most))
+                    found.append(Waiting(path, status.st_mtime))
         return sorted(found, key=lambda each: (each.since, each.id))
 
     def state(self) -> State:
@@ -107,7 +106,7 @@ class Spool:
             # Written by another user, into a directory that is not ours alone.
             descriptor = os.open(self._state_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
-                content = stream.read(self.most)
+                content = stream.read(ALERT_BYTES)
         except OSError:
             return State()
         return state_of(content)

@@ -6,7 +6,7 @@ Nothing is changed, and all that is wrong is found, not only the first.
 import re
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.limits import LIMITS
+from wxcontroller.core.limits import LIMITS, removed_in, variable_of, without_effect
 from wxcontroller.core.materialise import Registry, render_account
 from wxcontroller.core.names import is_instance, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
@@ -26,6 +26,7 @@ from wxcontroller.core.settings import Settings, load_settings, problems_in
 from wxcontroller.core.tokens import TokenFile
 
 _OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
+_VARIABLE = re.compile(r"\bWXCLIENT_\w+")
 _LINE = re.compile(r"\bline (\d+),? column")
 _UNCLOSED = re.compile(r"the value of (\w+) has")
 _CREDENTIALS = ("proxy", "webhook-secret")
@@ -104,9 +105,13 @@ def _notice(paths: Paths, notice: str) -> Finding:
 def _template(paths: Paths, settings: Settings) -> Iterator[Finding]:
     example = Account(parse_name("example"), settings.backend_start_port, options=settings.client)
     try:
-        render_account(example, paths, settings.template_path, settings.limits)
+        render_account(example, paths, settings.template_path)
     except WxError as problem:
         yield _finding(settings.template_path, problem)
+        return
+    # In the text, not in what came of it: a condition may keep it out of the example.
+    set_here = dict.fromkeys(_VARIABLE.findall(settings.template_path.read_text(encoding="utf-8")))
+    yield from _without_effect(settings.template_path, set_here)
 
 
 def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
@@ -114,7 +119,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
     instances = registry.instances()
     for instance in instances:
         file, override = paths.account_file(instance), paths.override_file(instance)
-        own = yield from _variables(file)
+        own = yield from _variables(file, written_by_us=True)
         more = yield from _variables(override)
         if own is None or more is None:
             continue
@@ -165,8 +170,19 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                     yield Finding(Level.WARN, file, "no account has this id", "remove it, or start the account")
 
 
-def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
-    """Yield what is wrong in one file of variables; return them, None when they can't be read."""
+def _without_effect(file: Path, variables: Collection[str]) -> Iterator[Finding]:
+    """Yield the removed limits among the variables that a file sets."""
+    for name in removed_in(variables):
+        key = variable_of(name)
+        yield Finding(Level.WARN, file, without_effect(name, key), "remove it", key, _line_of(file, key))
+
+
+def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, None, dict[str, str] | None]:
+    """Yield what is wrong in one file of variables; return them, None when they can't be read.
+
+    Removed limits in a file that is ``written_by_us`` come from the template, or from settings of before: the
+    controller leaves them out when it writes the file again.
+    """
     try:
         content = file.read_text(encoding="utf-8")
         found = parse(content, str(file))
@@ -186,6 +202,7 @@ def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
         return None
     by_variable = {option.variable: option for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
     limits = {limit.variable: limit for limit in LIMITS.values() if limit.for_accounts}
+    removed = {variable_of(name) for name in removed_in(found)}
     for name, value in found.items():
         option, line = by_variable.get(name), _line_of(file, name)
         if option is not None:
@@ -198,8 +215,12 @@ def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
                 limit.read(value)
             except ValueError as problem:
                 yield Finding(Level.FAIL, file, str(problem), f"it is: {limit.meaning}", name, line)
+        elif name in removed:
+            continue
         elif _OURS.match(name) and name not in _OTHER and not name.startswith("MOJO_WEIXIN_CONTROLLER"):
             yield Finding(Level.WARN, file, "is no variable of ours", "wxclient(8) lists them", name, line)
+    if not written_by_us:
+        yield from _without_effect(file, removed)
     for number, text in enumerate(content.split("\n"), 1):
         stripped = text.strip()
         if stripped and stripped[0] not in "#;" and "=" not in stripped and content.count('"') == 0:

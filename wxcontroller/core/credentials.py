@@ -9,35 +9,35 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.limits import DEFAULTS
 
 PLACE = Path("/etc/wxcontroller/credentials")
 _DIRECTORY = "CREDENTIALS_DIRECTORY"
+# systemd takes no larger ones (CREDENTIAL_SIZE_MAX).
+CREDENTIAL_BYTES = 1 << 20
 # Under this name comes the one for all accounts.
 _COMMON = "common."
 
 
-def read_credential(
-    name: str, environ: Mapping[str, str] = os.environ, most: int = DEFAULTS.calls.credential_bytes
-) -> str | None:
+def read_credential(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
     """Return a credential without the white space around it: the account's own, else that for all, else None.
 
     None also where systemd gave none at all. Raises BadSettings, with nothing of it in the words, for one that is
-    no text, larger than ``most`` bytes, or can't be read.
+    no text, too large, or can't be read.
     """
     directory = environ.get(_DIRECTORY, "")
     if not directory:
         return None
     own, common = Path(directory) / name, Path(directory) / f"{_COMMON}{name}"
-    return _text(own, name, most) or _text(common, name, most) or None
+    return _text(own, name) or _text(common, name) or None
 
 
-def _text(path: Path, name: str, most: int) -> str:
+def _text(path: Path, name: str) -> str:
     try:
         with path.open("rb") as stream:
-            content = stream.read(most + 1)
-        if len(content) > most:
-            raise BadSettings(f"the credential {name} is larger than {most} bytes", f"correct it in {PLACE}")
+            content = stream.read(CREDENTIAL_BYTES + 1)
+        if len(content) > CREDENTIAL_BYTES:
+            words = f"the credential {name} is larger than {CREDENTIAL_BYTES} bytes"
+            raise BadSettings(words, f"correct it in {PLACE}")
         return content.decode().strip()
     except FileNotFoundError:
         return ""

@@ -4,8 +4,9 @@ import re
 from enum import Enum, auto
 
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
-from wxcontroller.core.limits import DEFAULTS
 
+# A variable and its name may have 128 KiB for the kernel (MAX_ARG_STRLEN), or the unit does not start.
+FILE_VALUE_LENGTH = 100_000
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Inside double quotes systemd undoes a backslash before these four only.
 _ESCAPED = '"\\`$'
@@ -18,14 +19,14 @@ def printable(character: str) -> bool:
     return not (code < 32 or 0x7F <= code < 0xA0 or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE)
 
 
-def quote(value: str, most: int = DEFAULTS.control.file_value_length) -> str:
-    """Return ``value``, of ``most`` characters, as a double-quoted word that systemd reads back as the same string.
+def quote(value: str) -> str:
+    """Return ``value`` as a double-quoted word that systemd reads back as the same string.
 
     Raises BadOption for what no environment variable of a unit can hold: newlines, NUL and other control
-    characters (systemd drops such assignments silently), and text that is not valid Unicode.
+    characters (systemd drops such assignments silently), text that is not valid Unicode, and what is too long.
     """
-    if len(value) > most:
-        raise BadOption(f"a value has {len(value)} characters, at most {most} are allowed", "shorten it")
+    if len(value) > FILE_VALUE_LENGTH:
+        raise BadOption(f"a value has {len(value)} characters, at most {FILE_VALUE_LENGTH} are allowed", "shorten it")
     for character in value:
         if character != "\t" and not printable(character):
             raise BadOption(

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TypeAlias
 
-from wxcontroller.core.limits import DEFAULTS, LIMITS
-
 JsonValue: TypeAlias = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject: TypeAlias = dict[str, JsonValue]
-# What was taken once is read again, whatever the limits are now.
-_ANY = int(LIMITS["json_depth"].high), int(LIMITS["json_digits"].high)
+# Levels of JSON from outside: what walks over it must not run out of stack. Digits of a whole number: no id has more,
+# and the time to parse one grows with their square.
+JSON_DEPTH = 64
+JSON_DIGITS = 40
+# What was stored once is read again: 2.0.0 could be set to take so much.
+_STORED = 200, 4000
 # What a terminal obeys or turns round, what ends a line, and halves of characters.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def read_json(
-    raw: bytes | str, depth: int = DEFAULTS.requests.json_depth, digits: int = DEFAULTS.requests.json_digits
-) -> JsonValue:
+def read_json(raw: bytes | str, depth: int = JSON_DEPTH, digits: int = JSON_DIGITS) -> JsonValue:
     """Parse JSON from outside such that it can be walked over, compared and written again.
 
     Raises ValueError for what is no JSON, for NaN and numbers beyond all measure, and for what is nested more deeply
@@ -41,7 +41,7 @@ def read_json(
 def kept_json(kept: object) -> JsonObject:
     """Return an object that we wrote ourselves, an empty one when the file it was in is damaged."""
     try:
-        return obj(read_json(kept, *_ANY)) if isinstance(kept, str | bytes) else {}
+        return obj(read_json(kept, *_STORED)) if isinstance(kept, str | bytes) else {}
     except ValueError:
         return {}
 

@@ -10,9 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
+from wxcontroller.core.limits import DEFAULTS
 
 _LOG_EACH = 10.0
+# Slow enough that a script with an old token costs nothing, fast enough for people who try again.
+TOKEN_FAILURE_SECONDS = 3.0
+# So many callers with failures are remembered: half a megabyte. An attacker with more addresses only gains failures.
+TOKEN_FAILURE_ADDRESSES = 4096
 
 
 @dataclass(slots=True)
@@ -42,26 +46,26 @@ class FailureLimiter:
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, limits: RequestLimits = DEFAULTS.requests
+        self, clock: Callable[[], float] = time.monotonic, token_failures: int = DEFAULTS.token_failures
     ) -> None:
-        self.limits = limits
+        self.token_failures = token_failures
         self._clock = clock
         self._peers: dict[str, _Peer] = {}
 
     def failed(self, key: str) -> Failure:
         """Count a failure of a caller."""
         now = self._clock()
-        peer = self._peers.pop(key, None) or _Peer(self.limits.token_failures, now)
+        peer = self._peers.pop(key, None) or _Peer(self.token_failures, now)
         self._peers[key] = peer  # the newest is last
-        while len(self._peers) > self.limits.token_failure_addresses:
+        while len(self._peers) > TOKEN_FAILURE_ADDRESSES:
             del self._peers[next(iter(self._peers))]
-        peer.left = min(self.limits.token_failures, peer.left + (now - peer.at) / self.limits.token_failure_seconds)
+        peer.left = min(self.token_failures, peer.left + (now - peer.at) / TOKEN_FAILURE_SECONDS)
         peer.at = now
         wait = 0
         if peer.left >= 1:
             peer.left -= 1
         else:
-            wait = math.ceil((1 - peer.left) * self.limits.token_failure_seconds)
+            wait = math.ceil((1 - peer.left) * TOKEN_FAILURE_SECONDS)
         if now - peer.logged_at < _LOG_EACH:
             peer.unlogged += 1
             return Failure(wait, False, peer.unlogged)

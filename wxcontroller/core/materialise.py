@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -34,7 +33,7 @@ from wxcontroller.core.errors import (
     reason_of,
 )
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.limits import DEFAULTS, LIMITS, Limits, shown
+from wxcontroller.core.limits import shown
 from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, check_options
 from wxcontroller.core.paths import Paths
@@ -49,8 +48,8 @@ _MODE = 0o640
 # Writing an account's file takes milliseconds, on a bad disk a second.
 LOCK_SECONDS = 15.0
 _LOOK_SECONDS = 0.02
-# A limit that was lowered since holds for what is new.
-_ANY_LENGTH = int(LIMITS["option_length"].high)
+# Of a stored option in characters: 2.0.0 could be set to take so long ones.
+_STORED_OPTION_LENGTH = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +261,7 @@ class Materialiser:
     def _write(self, account: Account) -> Account:
         """Write an account's file and return the account as it stands there: governed."""
         account = self._governed(account)
-        content = render_account(account, self.paths, self.settings.template_path, self.settings.limits)
+        content = render_account(account, self.paths, self.settings.template_path)
         replace_file(self.paths.account_file(account.name.instance), content.encode(), _MODE, durable=True)
         return account
 
@@ -310,15 +309,14 @@ class Materialiser:
             yield
 
 
-def render_account(account: Account, paths: Paths, template: Path, limits: Limits = DEFAULTS) -> str:
+def render_account(account: Account, paths: Paths, template: Path) -> str:
     """Render an account through the admin's template and check that the result is one.
 
     Raises TemplateError, naming the template and what is wrong, when it can't be rendered or when what it gives is
     not this account any more, and BadOption for a value that no environment file can hold.
     """
     variables = variables_of(account, paths)
-    fit = partial(quote, most=limits.control.file_value_length)
-    quoted = {key: fit(value) for key, value in variables.items()}
+    quoted = {key: quote(value) for key, value in variables.items()}
     try:
         source = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
@@ -333,7 +331,7 @@ def render_account(account: Account, paths: Paths, template: Path, limits: Limit
         lstrip_blocks=True,
         autoescape=False,
     )
-    environment.filters["quote"] = fit
+    environment.filters["quote"] = quote
     try:
         rendered = environment.from_string(source).render(
             account=account, name=account.name.name, instance=account.name.instance, variables=quoted
@@ -374,7 +372,7 @@ def _asked_for(parameters: Mapping[str, str]) -> dict[str, str]:
     for name, value in parameters.items():
         if name in OPTIONS:
             try:
-                found.update(check_options([(name, value)], longest=_ANY_LENGTH).given)
+                found.update(check_options([(name, value)], longest=_STORED_OPTION_LENGTH).given)
             except BadOption as problem:
                 log.warning("a stored option counts no more: %s", problem)
     return found

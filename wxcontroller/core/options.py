@@ -14,7 +14,9 @@ from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.envfile import printable
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.journal import LEVELS
-from wxcontroller.core.limits import DEFAULTS
+
+# In characters, of an option that a request gives: the length of URLs that servers commonly take.
+OPTION_LENGTH = 2048
 
 
 class Origin(Enum):
@@ -341,7 +343,7 @@ class Checked:
 def check_options(
     pairs: Iterable[tuple[str, str]],
     by: Origin = Origin.REQUEST,
-    longest: int = DEFAULTS.control.option_length,
+    longest: int = OPTION_LENGTH,
 ) -> Checked:
     """Check options given by ``by`` (REQUEST or SETTINGS), none longer than ``longest`` characters.
 

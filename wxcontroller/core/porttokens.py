@@ -18,7 +18,6 @@ from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import Tokens, digest
 from wxcontroller.core.watched import Watched, read_small
@@ -84,9 +83,9 @@ def publish(paths: Paths, tokens: Tokens, group: int | None = None) -> None:
     replace_file(paths.port_tokens, wanted, _MODE, durable=True, group=group)
 
 
-def port_book(paths: Paths, most: int = DEFAULTS.requests.tokens_file_bytes) -> Watched[PortTokens]:
+def port_book(paths: Paths) -> Watched[PortTokens]:
     """Return the accounts' file as it is at each moment; one that can't be used lets nobody in."""
-    return Watched(paths.port_tokens, _parse, PortTokens(), lambda _: PortTokens(closed=True), most)
+    return Watched(paths.port_tokens, _parse, PortTokens(), lambda _: PortTokens(closed=True))
 
 
 def _parse(content: bytes) -> PortTokens:

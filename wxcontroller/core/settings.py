@@ -7,7 +7,7 @@ reported as without effect.
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from wxcontroller.core.addresses import parse_ip
 from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
 from wxcontroller.core.errors import BadOption, BadSettings, reason_of
 from wxcontroller.core.journal import LEVELS
-from wxcontroller.core.limits import DEFAULTS, LIMITS, Limits, parse_limits
+from wxcontroller.core.limits import DEFAULTS, REMOVED, Limits, parse_limits, without_effect
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.parsers import Parser
 from wxcontroller.core.parsers import number as _number
@@ -27,8 +27,10 @@ from wxcontroller.core.targets import SETTING as TARGETS
 from wxcontroller.core.targets import Targets
 
 T = TypeVar("T")
-# The limits hold for what requests give, and for the admin's once all files are read (_within_limits).
-_ANY_LENGTH = int(LIMITS["option_length"].high)
+# In characters. An option of the administrator's may be longer than one of a request (options.OPTION_LENGTH).
+_OPTION_LENGTH = 1 << 16
+# All of webhook_targets together: they are one variable in the environment of each account.
+WEBHOOK_TARGETS_LENGTH = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,10 @@ def _hosts(value: object) -> object:
 def _targets(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]')
-    return Targets.parse(value)
+    targets = Targets.parse(value)
+    if len(str(targets)) > WEBHOOK_TARGETS_LENGTH:
+        raise ValueError(f"has more than {WEBHOOK_TARGETS_LENGTH} characters")
+    return targets
 
 
 def _client(value: object) -> object:
@@ -121,7 +126,7 @@ def _client(value: object) -> object:
             raise ValueError(f"option {name} must be text, a number, true or false")
         pairs.append((str(name), str(given)))
     try:
-        return dict(check_options(pairs, Origin.SETTINGS, _ANY_LENGTH).given)
+        return dict(check_options(pairs, Origin.SETTINGS, _OPTION_LENGTH).given)
     except BadOption as problem:
         raise ValueError(str(problem)) from None
 
@@ -186,7 +191,7 @@ class Settings:
     alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: who is told when an account drops")
     tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
     tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")
-    limits: Limits = _setting(DEFAULTS, parse_limits, "[limits]: what is taken from outside")
+    limits: Limits = _setting(DEFAULTS, parse_limits, "[limits]: how much is taken from outside")
     client: Mapping[str, str] = _table(_client, "[client]: defaults of account options")
 
 
@@ -243,6 +248,8 @@ def read_settings(files: Iterable[Path]) -> Loaded:
                 continue
             parsed = _parse(path, key, value)
             origin[key] = path
+            if key == "limits" and isinstance(value, dict):
+                notices += [f"{path}: {without_effect(name, name)}" for name in value if name in REMOVED]
             if key in _TABLES and isinstance(parsed, dict):
                 earlier = values.get(key, {})
                 parsed = {**(earlier if isinstance(earlier, dict) else {}), **parsed}
@@ -259,8 +266,6 @@ def read_settings(files: Iterable[Path]) -> Loaded:
             f"backend_start_port {settings.backend_start_port}",
             "make the range hold at least one port, and allow it in wxclient.slice (SocketBindAllow=)",
         )
-    for key, words in _beyond_limits(settings):
-        raise BadSettings(f"{origin[key]}: {words}", "make that less, or the limit under [limits] higher")
     for option, address in (
         ("post_api", settings.post_api),
         *((option, settings.client.get(option, "")) for option in ("post_api", "poll_api")),
@@ -276,25 +281,6 @@ def read_settings(files: Iterable[Path]) -> Loaded:
             f"{where}: of tls_certificate and tls_key only one is set", "set both, or none; wxcontroller.toml(5)"
         )
     return Loaded(settings, tuple(notices), tuple(read))
-
-
-def _beyond_limits(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the keys whose values are beyond the limits of the same settings, with words for each."""
-    limits, alerts = settings.limits, settings.alerts
-    # They have to fit into a variable of each account's environment.
-    longest = min(limits.control.webhook_targets_length, limits.control.file_value_length)
-    if len(str(settings.webhook_targets)) > longest:
-        yield TARGETS, f"{TARGETS} has more than {longest} characters"
-    if alerts.mail.count(",") >= (most := limits.alerts.alert_addresses):
-        yield "alerts", f"alerts key mail must name at most {most} addresses"
-    if len(alerts.command) > (most := limits.alerts.alert_arguments):
-        yield "alerts", f"alerts key command must have at most {most} words"
-    # A reader of events comes back with it in a header.
-    if (longest := limits.streams.cursor_length) + 100 > (most := limits.requests.request_line_bytes):
-        yield "limits", f"limits key cursor_length {longest} needs a request_line_bytes of 100 more; it is {most}"
-    for name, value in settings.client.items():
-        if len(value) > (most := limits.control.option_length):
-            yield "client", f"client option {name} has {len(value)} characters, at most {most} are allowed"
 
 
 def problems_in(path: Path) -> list[tuple[str, BadSettings]]:

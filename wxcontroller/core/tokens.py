@@ -23,7 +23,6 @@ from wxcontroller.core.errors import BadName, BadSettings, WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.watched import Watched, read_small
 
@@ -169,9 +168,9 @@ def rendered(tokens: Tokens) -> bytes:
     return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
 
 
-def token_book(path: Path, most: int = DEFAULTS.requests.tokens_file_bytes) -> Watched[Tokens]:
+def token_book(path: Path) -> Watched[Tokens]:
     """Return the file as it is at each moment. A file that can't be used gives broken tokens, never older ones."""
-    return Watched(path, lambda content: parse(content, str(path)), Tokens(), lambda why: Tokens(broken=why), most)
+    return Watched(path, lambda content: parse(content, str(path)), Tokens(), lambda why: Tokens(broken=why))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,30 +6,23 @@ from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.limits import DEFAULTS, LIMITS
 
 T = TypeVar("T")
 Stamp: TypeAlias = tuple[int, int, int]
+# Tens of thousands of tokens. The file is root's own; the limit keeps anything else in its place out of memory.
+TOKENS_FILE_BYTES = 16 << 20
 # For root's own tools, which are to put right what has become too large.
-ANY_SIZE = int(LIMITS["tokens_file_bytes"].high)
+ANY_SIZE = 1 << 30
 
 
 class Watched(Generic[T]):
     """What a file says at this moment.
 
     ``parse`` raises WxError for content that can't be used. That, and a file that can't be read, gives what
-    ``broken`` makes of the reason; no file at all gives ``missing``. ``most`` bytes of it are read.
+    ``broken`` makes of the reason, and so does one of more than TOKENS_FILE_BYTES; no file at all gives ``missing``.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        parse: Callable[[bytes], T],
-        missing: T,
-        broken: Callable[[str], T],
-        most: int = DEFAULTS.requests.tokens_file_bytes,
-    ) -> None:
-        self.most = most
+    def __init__(self, path: Path, parse: Callable[[bytes], T], missing: T, broken: Callable[[str], T]) -> None:
         self._path = path
         self._name = str(path)
         self._parse = parse
@@ -56,7 +49,7 @@ class Watched(Generic[T]):
 
     def _read(self) -> T:
         try:
-            return self._parse(read_small(self._path, self.most))
+            return self._parse(read_small(self._path, TOKENS_FILE_BYTES))
         except WxError as problem:
             return self._broken(str(problem))
 

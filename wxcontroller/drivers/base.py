@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
+from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.model import Contact, FriendRequest, Group, Media, Message, MessageKind
 from wxcontroller.core.vitals import Vitals
 
@@ -309,6 +309,10 @@ class Sink(Protocol):
     def write(self, piece: bytes, /) -> object: ...
 
 
+# Marks by which people are recognized after a login (StateStore.learn): ten for each of ten thousand people.
+IDENTITY_MARKS = 100_000
+
+
 class SessionStore(Protocol):
     """Where a driver keeps its session between processes. Private to the account; replaced whole."""
 
@@ -442,7 +446,7 @@ class DriverContext:
     """What a driver is made from: ``options`` are texts by option name with all defaults filled in.
 
     ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` hears of work that
-    has to end. ``limits`` are those of what WeChat sends. ``decisions`` keeps what the account's owner decided: it
+    has to end. ``limits`` are the administrator's. ``decisions`` keeps what the account's owner decided: it
     outlives sessions.
     """
 
@@ -451,7 +455,7 @@ class DriverContext:
     store: SessionStore
     state: StateStore | None = None
     vitals: Vitals = field(default_factory=Vitals)
-    limits: WeChatLimits = DEFAULTS.wechat
+    limits: Limits = DEFAULTS
     decisions: SessionStore | None = None
 
 

@@ -14,6 +14,10 @@ from wxcontroller.openwx.crowd import Crowd, Limits
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
+# The rest of a body that is refused is still read for so long: a caller that is still sending reads no answer.
+LINGER_SECONDS = 2.0
+# Requests that wait on one connection while another is answered. Browsers and HTTP libraries send none.
+PIPELINED_REQUESTS = 64
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOT_HTTP = "the request can't be read as HTTP"
 
@@ -35,9 +39,9 @@ class PatientConnection(RequestHandler):
             auto_decompress=False,
             keepalive_timeout=crowd.limits.idle,
             # What is left of a body after the answer is taken for so long, so that the answer arrives.
-            lingering_time=crowd.limits.requests.linger_seconds,
-            max_line_size=crowd.limits.requests.request_line_bytes,
-            max_field_size=crowd.limits.requests.request_line_bytes,
+            lingering_time=LINGER_SECONDS,
+            max_line_size=crowd.limits.line_bytes,
+            max_field_size=crowd.limits.line_bytes,
         )
         self._crowd = crowd
         self._program = program
@@ -131,7 +135,7 @@ class PatientConnection(RequestHandler):
         self._body = self._messages[-1][1]
         self._head = 0
         self._wait(0)
-        if len(self._messages) > self.limits.requests.pipelined_requests:
+        if len(self._messages) > PIPELINED_REQUESTS:
             self._give_up("more requests came at once than are kept")
 
     def _more_of_a_head(self, size: int) -> None:

@@ -7,11 +7,12 @@ scripts that can't send headers. What stands first is the token, even if it is a
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.parameters import Body
 
 NAME = "token"
+# Of a form that is looked through for a token. Its caller is nobody yet: a megabyte is as much as he may cost.
+TOKEN_FORM_BYTES = 1 << 20
 _RAW_NAME = NAME.encode()
 # What the controller shows to an account: the caller's scope, and the secret of the account's port.
 PORT_HEADER = "X-Wxcontroller"
@@ -25,14 +26,14 @@ def from_headers(authorization: str | None, x_auth_token: str | None) -> str | N
     return x_auth_token.strip() if x_auth_token else None
 
 
-def from_query(query: str, limits: RequestLimits = DEFAULTS.requests) -> str | None:
+def from_query(query: str) -> str | None:
     """Return the token in a query as it was sent; the last one counts. Raises BadParameter."""
-    return _last(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), NAME, limits))
+    return _last(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), NAME))
 
 
-def from_form(content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests) -> str | None:
+def from_form(content_type: str, body: Body) -> str | None:
     """Return the token in a form body. Raises BadParameter."""
-    return _last(parameters.form_pairs(content_type, body, NAME, limits))
+    return _last(parameters.form_pairs(content_type, body, NAME))
 
 
 def without_token(target: str) -> str:
@@ -44,21 +45,19 @@ def without_token(target: str) -> str:
     return f"{path}?{'&'.join(kept)}" if kept else path
 
 
-def spans_without_token(
-    content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests
-) -> list[tuple[int, int]]:
+def spans_without_token(content_type: str, body: Body) -> list[tuple[int, int]]:
     """Return the parts of a form body, from and to, that are left without its tokens. Raises BadParameter."""
     left: list[tuple[int, int]] = []
     at = 0
-    for start, end in _token_spans(content_type, body, limits):
+    for start, end in _token_spans(content_type, body):
         left.append((at, start))
         at = end
     left.append((at, len(body)))
     return [(start, end) for start, end in left if end > start]
 
 
-def _token_spans(content_type: str, body: Body, limits: RequestLimits) -> Iterator[tuple[int, int]]:
-    for name, start, end in parameters.form_spans(content_type, body, limits):
+def _token_spans(content_type: str, body: Body) -> Iterator[tuple[int, int]]:
+    for name, start, end in parameters.form_spans(content_type, body):
         if name == _RAW_NAME:
             yield start, end
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
+from wxcontroller.core.limits import DEFAULTS
 
 log = logging.getLogger(__name__)
 _COMPLAIN_SECONDS = 60.0
@@ -24,7 +24,7 @@ class Limits:
     headers: int = 100  # of a request
     connections: int = 4096
     per_peer: int = 2048  # connections of one address
-    requests: RequestLimits = DEFAULTS.requests
+    line_bytes: int = DEFAULTS.request_line_bytes
 
 
 class Member(Protocol):

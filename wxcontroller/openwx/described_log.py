@@ -5,7 +5,6 @@ They are answered at the account's own port, and by the controller for the accou
 
 from collections.abc import Mapping
 
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.openwx.describing import (
     ANYTHING,
     JSON,
@@ -23,6 +22,11 @@ from wxcontroller.openwx.describing import (
     ref,
 )
 
+# Entries in one answer: readers go on after the last, and nobody else waits long for the event log meanwhile.
+PAGE_DELIVERIES = 1000
+PAGE_EVENTS = 1000
+# Of one request to replay or purge: what a page of deliveries has.
+SELECTED_IDS = PAGE_DELIVERIES
 STREAM = "text/event-stream"
 # What only the log says no with.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
@@ -57,19 +61,19 @@ SCHEMAS: Mapping[str, Schema] = {
     "Choice": {
         "type": "object",
         "properties": {
-            "ids": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": DEFAULTS.calls.selected_ids},
+            "ids": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": SELECTED_IDS},
             "state": {**TEXT, "description": "states, separated by commas"},
             "all": SWITCH,
         },
         "additionalProperties": False,
-        "description": "which reports: some of ids and state, or all; [limits] may say another maximum of ids",
+        "description": "which reports: some of ids and state, or all",
     },
 }
 _AFTER = Parameter("after", "the number of the last that is known", WHOLE)
 _LIMIT = Parameter(
     "limit",
-    "how many at most; [limits] may say another maximum",
-    {"type": "integer", "minimum": 0, "maximum": DEFAULTS.calls.page_events},
+    "how many at most",
+    {"type": "integer", "minimum": 0, "maximum": PAGE_EVENTS},
 )
 TYPES = Parameter("types", "only events of these types, separated by commas")
 BAD = (400,)

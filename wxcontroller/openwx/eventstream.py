@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Mapping
 
+# A reader on a slow line takes something each second; behind one that stopped, events would pile up.
+STREAM_STALL_SECONDS = 30.0
 HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -19,13 +21,13 @@ def event(kind: str, data: bytes = b"{}", place: str = "") -> bytes:
 HEARTBEAT = event("heartbeat")
 
 
-async def within(stall: float, sending: Awaitable[None]) -> None:
-    """Send; cut off a reader that takes nothing for ``stall`` seconds: it comes back and goes on where it was.
+async def write(sending: Awaitable[None]) -> None:
+    """Send; cut off a reader that takes nothing for STREAM_STALL_SECONDS: it comes back and goes on where it was.
 
     Raises ConnectionResetError.
     """
     try:
-        async with asyncio.timeout(stall):
+        async with asyncio.timeout(STREAM_STALL_SECONDS):
             await sending
     except TimeoutError:
         raise ConnectionResetError("the reader takes nothing") from None

@@ -16,12 +16,17 @@ from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
 
 Pair: TypeAlias = tuple[str, str]
 # A body may be a mapped file, so that 20 MB of upload need not be in memory to find one small field.
 Body: TypeAlias = bytes | mmap
 
+# The original's calls have up to 20 parameters. The dictionaries made of 2000 take less than a millisecond.
+PARAMETERS = 2000
+# In bytes; fields with longer names are passed over.
+PARAMETER_NAME_BYTES = 1000
+# Of a part of a form. Browsers send less than 300 bytes and the name of the file.
+PART_HEAD_BYTES = 16 << 10
 _REMEDY = "send parameters as percent-encoded UTF-8"
 # Decoding needs some 25 times the size of what is all percent-encoded.
 _PIECE = 64 * 1024
@@ -77,18 +82,16 @@ def query_of(target: str) -> str:
     return target.partition("#")[0].partition("?")[2]
 
 
-def query_pairs(query: str, limits: RequestLimits = DEFAULTS.requests) -> list[Pair]:
+def query_pairs(query: str) -> list[Pair]:
     """Return the pairs of a query string as it came over the wire.
 
     ``query`` may hold bytes that are no UTF-8 as surrogate escapes (aiohttp's raw path). A ``%`` without two hex
     digits stands for itself. Raises BadParameter for what is not UTF-8 once decoded, and for too many pairs.
     """
-    return list(urlencoded_pairs(query.encode("utf-8", "surrogateescape"), limits=limits))
+    return list(urlencoded_pairs(query.encode("utf-8", "surrogateescape")))
 
 
-def form_pairs(
-    content_type: str, body: Body, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
-) -> list[Pair]:
+def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[Pair]:
     """Return the pairs of a form body, none for every other content type (JSON included).
 
     With ``only`` the other fields are passed over without being decoded. Uploaded files (parts with a file name) are
@@ -97,9 +100,9 @@ def form_pairs(
     """
     kind, boundary = _form(content_type)
     if kind == "application/x-www-form-urlencoded":
-        return list(urlencoded_pairs(body, only, limits))
+        return list(urlencoded_pairs(body, only))
     if kind == "multipart/form-data":
-        return list(multipart_pairs(body, _usable(boundary), only, limits))
+        return list(multipart_pairs(body, _usable(boundary), only))
     return []
 
 
@@ -108,19 +111,17 @@ def is_form(content_type: str) -> bool:
     return _form(content_type)[0] in ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def values_of(
-    query: str, content_type: str = "", body: Body = b"", limits: RequestLimits = DEFAULTS.requests
-) -> list[tuple[str, Value]]:
+def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tuple[str, Value]]:
     """Return the pairs of a query string, then of a form body, with values undecoded; uploaded files are among them.
 
     For what may carry content that is no text (media_data). Raises BadParameter as the others, for names only.
     """
-    found = list(_urlencoded(query.encode("utf-8", "surrogateescape"), None, limits))
+    found = list(_urlencoded(query.encode("utf-8", "surrogateescape"), None))
     kind, boundary = _form(content_type)
     if kind == "application/x-www-form-urlencoded":
-        found += _urlencoded(body, None, limits)
+        found += _urlencoded(body, None)
     elif kind == "multipart/form-data":
-        found += _multipart(body, _usable(boundary), None, limits, files=True)
+        found += _multipart(body, _usable(boundary), None, files=True)
     return found
 
 
@@ -129,52 +130,46 @@ def text_of(name: str, value: Value) -> str:
     return _text(value.read(), f"parameter {name[:64]}")
 
 
-def urlencoded_pairs(
-    body: Body, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
-) -> Iterator[Pair]:
+def urlencoded_pairs(body: Body, only: str | None = None) -> Iterator[Pair]:
     """Yield the pairs of ``a=1&b=2``; raises as ``query_pairs``."""
-    for name, value in _urlencoded(body, only, limits):
+    for name, value in _urlencoded(body, only):
         yield name, _text(value.read(), f"parameter {name[:64]}")
 
 
-def multipart_pairs(
-    body: Body, boundary: bytes, only: str | None = None, limits: RequestLimits = DEFAULTS.requests
-) -> Iterator[Pair]:
+def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Iterator[Pair]:
     """Yield the fields of a multipart/form-data body (RFC 7578); parts with a file name are passed over.
 
     A body that is cut short yields what is complete. Raises as ``query_pairs``.
     """
-    for name, value in _multipart(body, boundary, only, limits, files=False):
+    for name, value in _multipart(body, boundary, only, files=False):
         yield name, _text(value.read(), f"field {name[:64]}")
 
 
-def form_spans(
-    content_type: str, body: Body, limits: RequestLimits = DEFAULTS.requests
-) -> Iterator[tuple[bytes, int, int]]:
+def form_spans(content_type: str, body: Body) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name of each field of a form body, files included, and where it stands: from, to with its separator.
 
     Raises BadParameter for too many fields and for a multipart body without its boundary.
     """
     kind, boundary = _form(content_type)
     if kind == "application/x-www-form-urlencoded":
-        for start, name_end, end in _urlencoded_spans(body, limits.parameters):
+        for start, name_end, end in _urlencoded_spans(body):
             yield _decoded(body[start:name_end]), start, min(end + 1, len(body))
     elif kind == "multipart/form-data":
-        for start, end, head, _ in _multipart_spans(body, _usable(boundary), limits):
+        for start, end, head, _ in _multipart_spans(body, _usable(boundary)):
             name = _field_name(head, files=True)
             if name is not None:
                 yield name.encode(), start, end
 
 
-def _urlencoded(body: Body, only: str | None, limits: RequestLimits) -> Iterator[tuple[str, Value]]:
-    for start, name_end, end in _urlencoded_spans(body, limits.parameters):
-        if name_end - start <= limits.parameter_name_bytes:
+def _urlencoded(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
+    for start, name_end, end in _urlencoded_spans(body):
+        if name_end - start <= PARAMETER_NAME_BYTES:
             name = _text(_decoded(body[start:name_end]), "a parameter's name")
             if only is None or name == only:
                 yield name, Value(body, min(name_end + 1, end), end, encoded=True)
 
 
-def _urlencoded_spans(body: Body, most: int) -> Iterator[tuple[int, int, int]]:
+def _urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
     """Yield where each ``name=value`` begins, where its name ends and where it ends."""
     start, count, length = 0, 0, len(body)
     while start < length:
@@ -183,42 +178,40 @@ def _urlencoded_spans(body: Body, most: int) -> Iterator[tuple[int, int, int]]:
         equals = body.find(b"=", start, end)
         if end > start:
             count += 1
-            if count > most:
-                raise BadParameter(f"more than {most} parameters", "send fewer")
+            if count > PARAMETERS:
+                raise BadParameter(f"more than {PARAMETERS} parameters", "send fewer")
             yield start, end if equals < 0 else equals, end
         start = end + 1
 
 
-def _multipart(
-    body: Body, boundary: bytes, only: str | None, limits: RequestLimits, files: bool
-) -> Iterator[tuple[str, Value]]:
-    for _, end, head, content in _multipart_spans(body, boundary, limits):
+def _multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> Iterator[tuple[str, Value]]:
+    for _, end, head, content in _multipart_spans(body, boundary):
         name = _field_name(head, files)
         if name is not None and (only is None or name == only):
             yield name, Value(body, content, max(content, end - 2), encoded=False)
 
 
-def _multipart_spans(body: Body, boundary: bytes, limits: RequestLimits) -> Iterator[tuple[int, int, bytes, int]]:
+def _multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, bytes, int]]:
     """Yield where each part begins and ends, delimiter to delimiter, its head, and where its content begins."""
     delimiter = b"--" + boundary
     at = 0 if body[: len(delimiter)] == delimiter else body.find(b"\r\n" + delimiter)
     if at < 0:
         return
     at += len(delimiter) if at == 0 and body[:2] != b"\r\n" else 2 + len(delimiter)
-    for _ in range(limits.parameters):
+    for _ in range(PARAMETERS):
         if body[at : at + 2] == b"--":
             return
         head_start = body.find(b"\r\n", at)
         if head_start < 0:
             return
-        head_end = body.find(b"\r\n\r\n", head_start, head_start + limits.part_head_bytes)
+        head_end = body.find(b"\r\n\r\n", head_start, head_start + PART_HEAD_BYTES)
         end = body.find(b"\r\n" + delimiter, max(head_end, head_start))
         if end < 0:
             return
         if head_end >= 0:
             yield at - len(delimiter), end + 2, body[head_start + 2 : head_end], head_end + 4
         at = end + 2 + len(delimiter)
-    raise BadParameter(f"more than {limits.parameters} fields in the form", "send fewer")
+    raise BadParameter(f"more than {PARAMETERS} fields in the form", "send fewer")
 
 
 def _usable(boundary: bytes) -> bytes:

@@ -38,7 +38,7 @@ from wxcontroller.client.v1.inputs import answer_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import ANYBODY
-from wxcontroller.controller.stream.cursor import BadCursor
+from wxcontroller.controller.stream.cursor import CURSOR_LENGTH, BadCursor
 from wxcontroller.controller.stream.cursor import parse as parse_cursor
 from wxcontroller.controller.stream.feed import Feed, Wanted, _events
 from wxcontroller.controller.units import UnitRecord
@@ -47,7 +47,6 @@ from wxcontroller.controller.v1.passing import Said
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, kept_json, obj, read_json
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import UnitState
@@ -273,7 +272,7 @@ def _summary(data: bytes) -> None:
 
 def _cursor(data: bytes) -> None:
     cursor = parse_cursor(data.decode("utf-8", "surrogateescape"))
-    assert len(str(cursor)) <= DEFAULTS.streams.cursor_length
+    assert len(str(cursor)) <= CURSOR_LENGTH
     assert parse_cursor(str(cursor)) == cursor
 
 

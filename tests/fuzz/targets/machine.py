@@ -16,10 +16,9 @@ from wxcontroller.controller.v1.journal import line_of
 from wxcontroller.controller.v1.journalstream import _event
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client, without_client
-from wxcontroller.core.envfile import parse, quote
+from wxcontroller.core.envfile import FILE_VALUE_LENGTH, parse, quote
 from wxcontroller.core.errors import BadName, BadOption, TemplateError
 from wxcontroller.core.jsontypes import read_json
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import instance_of, is_instance, parse_name, unit_of
 from wxcontroller.core.options import OPTIONS, Origin, check_options
@@ -69,7 +68,7 @@ def _environment_file(data: bytes) -> None:
     found = parse(data.decode("utf-8", "surrogateescape"))
     for key, value in found.items():
         assert "\x00" not in key
-        if len(value) <= DEFAULTS.control.file_value_length:
+        if len(value) <= FILE_VALUE_LENGTH:
             with contextlib.suppress(BadOption):
                 assert parse(f"A={quote(value)}\n") == {"A": value}
     account = account_from(found, "x")

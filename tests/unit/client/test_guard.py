@@ -20,10 +20,9 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.guard import Guard
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Scope
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.porttokens import publish
 from wxcontroller.core.tokens import Tokens, minted
-from wxcontroller.openwx.credentials import PORT_HEADER
+from wxcontroller.openwx.credentials import PORT_HEADER, TOKEN_FORM_BYTES
 
 __all__ = ["commander"]
 # Where nothing is, and what answers preflights.
@@ -199,7 +198,7 @@ async def test_a_form_with_a_token_is_read_whole_and_no_longer_than_a_token_may_
     client = start()
     await client.login()
     [own] = close(client, (Scope.CONTROL, ("alice",)))
-    path, most = "/openwx/send_friend_message", DEFAULTS.requests.token_form_bytes
+    path, most = "/openwx/send_friend_message", TOKEN_FORM_BYTES
     head = f"token={own}&id=@ann&content=".encode()
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     assert await ask(client, path, kind, head + b"x" * (most - len(head))) == (200, None)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
+from wxcontroller.client import reporting, resuming
 from wxcontroller.client.inbox import Swept, sweep
 from wxcontroller.client.store import retention
 from wxcontroller.core.errors import WeChatError
@@ -100,11 +101,12 @@ async def test_reports_keep_their_order_while_a_download_takes_its_time(start: S
 
 
 async def test_what_waits_behind_a_slow_download_is_in_memory_as_far_as_there_is_room(
-    start: Start, webhook: Webhook
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The webhook gets everything, from the files; check_event's own copies are let go, their paths stay."""
     size = len(base64.encodebytes(PNG))
-    client = start(**{POST_API: webhook.address}, WXCLIENT_LIMIT_WAITING_MEDIA_BYTES=str(2 * size))
+    monkeypatch.setattr(reporting, "WAITING_MEDIA_BYTES", 2 * size)
+    client = start(**{POST_API: webhook.address})
     client.driver.contents.update(slow=PNG, fast=PNG)
     gate = client.driver.gates["slow"] = asyncio.Event()
     client.driver.play([*logged_in(), media("slow", id="0"), *(media("fast", id=str(n)) for n in range(1, 6))])
@@ -182,13 +184,16 @@ async def test_a_stop_does_not_lose_a_message_whose_media_are_on_the_way(start: 
     assert base64.b64decode(str(first["media_data"])) == PNG
 
 
-async def test_media_that_the_next_run_can_not_have_are_reported_without(start: Start, webhook: Webhook) -> None:
+async def test_media_that_the_next_run_can_not_have_are_reported_without(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "MEDIA_RESUME_SECONDS", 0.2)
     client = start(**{POST_API: webhook.address})
     client.driver.gates["55"] = asyncio.Event()
     client.driver.play([*logged_in(), media("55", id="9")])
     await client.until_state("running")
     await client.stop()
-    start(**{POST_API: webhook.address}, WXCLIENT_LIMIT_MEDIA_RESUME_SECONDS="0.2")  # and is not let in
+    start(**{POST_API: webhook.address})  # and is not let in
     [got] = await webhook.messages()
     assert (got["id"], got["media_type"], got["media_path"]) == ("9", "image", "")
     assert "not back in time" in str(got["media_error"])

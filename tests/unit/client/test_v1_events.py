@@ -96,8 +96,9 @@ async def test_a_stream_goes_on_where_its_reader_was(start: Start) -> None:
         assert obj(event["report"])["content"] == "four"
 
 
-async def test_how_long_a_page_may_be_is_a_limit(start: Start) -> None:
-    client = start(WXCLIENT_LIMIT_PAGE_EVENTS="10")
+async def test_how_long_a_page_may_be_is_a_limit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "PAGE_EVENTS", 10)
+    client = start()
     await client.login()
     client.driver.play([message(f"{number}", id=f"m{number}") for number in range(15)])
     async with asyncio.timeout(10):

@@ -14,7 +14,7 @@ from tests.unit.client.scripted import TEAM, logged_in, message
 from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import Outcome, Policy, Result
-from wxcontroller.client.deliveries.receivers import Poster
+from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
 from wxcontroller.client.sends import sender
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
@@ -97,7 +97,7 @@ async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
         return Result(Outcome.ACCEPTED)
 
     policy = Policy()
-    monkeypatch.setattr(delivery, "_OVERTIME", 0.1 - policy.timeout - policy.answer_seconds)
+    monkeypatch.setattr(delivery, "_OVERTIME", 0.1 - policy.timeout - WEBHOOK_ANSWER_SECONDS)
     monkeypatch.setattr(Poster, "post", hang)
     client = start(**{POST_API: webhook.address})
     client.driver.play([*logged_in(), message("never posted")])

@@ -10,6 +10,7 @@ from aiohttp import web
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.listener import POST_API, Listener, Respond, taken
 from tests.unit.client.scripted import message
+from wxcontroller.client.deliveries import receivers
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction
 
@@ -193,7 +194,11 @@ async def test_a_webhook_that_never_answers_holds_nothing_up_and_loses_nothing(
     assert first[:3] == ["second", "x", "the last"]
 
 
-async def test_an_answer_that_never_ends_is_left(listener: Listener, start: Start) -> None:
+async def test_an_answer_that_never_ends_is_left(
+    listener: Listener, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receivers, "WEBHOOK_ANSWER_SECONDS", 0.2)
+
     async def drip(request: web.Request, _: JsonObject) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
@@ -201,7 +206,7 @@ async def test_an_answer_that_never_ends_is_left(listener: Listener, start: Star
         await asyncio.sleep(60)
         return answer
 
-    client = start(**{POST_API: listener.address}, WXCLIENT_LIMIT_WEBHOOK_ANSWER_SECONDS="0.2")
+    client = start(**{POST_API: listener.address})
     await client.login()
     listener.respond = drip
     client.driver.play([message("hi")])

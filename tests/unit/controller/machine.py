@@ -381,7 +381,7 @@ class Machine:
         """Reload the settings with other limits."""
         self.settings = replace(self.accounts.settings, limits=DEFAULTS.with_numbers(numbers))
         self.accounts.settings = self.settings
-        self.gate.go_by(self.settings.limits.requests)
+        self.gate.set_token_failures(self.settings.limits.token_failures)
 
     async def get(self, path: str, **params: str) -> JsonObject:
         """GET a JSON object of the old API and check what all of them have in common."""

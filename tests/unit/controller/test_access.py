@@ -84,7 +84,7 @@ async def test_anybody_may_ask_whether_he_is_let_in(host: Machine) -> None:
     assert await told() == (200, refused)
     assert await told(**bearer(good)) == (200, {"needed": True, "accepted": True, "scope": "send"})
     wrong = {"X-Auth-Token": "wxc_00000000_" + "1" * 64}
-    for _ in range(DEFAULTS.requests.token_failures):
+    for _ in range(DEFAULTS.token_failures):
         assert await told(**wrong) == (200, refused)
     status, answer = await told(**wrong)
     assert (status, field(field(answer, "error"), "code")) == (429, "too-many-failures")
@@ -428,8 +428,6 @@ async def test_a_long_form_is_not_looked_through_for_a_token(host: Machine) -> N
     assert process.requests == []
     answer = await ask(host, "POST", "/openwx/echo?client=alice", bearer(shown), data=large)
     assert answer.status == 200
-    host.limit(token_form_bytes=2 << 20)
-    assert (await ask(host, "POST", "/openwx/echo?client=alice", data=large)).status == 200
 
 
 async def test_a_start_neither_tells_nor_keeps_its_token(host: Machine) -> None:
@@ -448,10 +446,8 @@ async def test_failures_are_held_up_and_a_good_token_is_not(host: Machine, caplo
     caplog.set_level(logging.INFO)
     shown = token(host, Scope.READ, "alice")
     wrong = "wxc_12345678_" + "5" * 64
-    answers = [
-        await ask(host, "GET", "/v1/accounts", bearer(wrong)) for _ in range(DEFAULTS.requests.token_failures + 3)
-    ]
-    assert [answer.status for answer in answers] == [401] * DEFAULTS.requests.token_failures + [429] * 3
+    answers = [await ask(host, "GET", "/v1/accounts", bearer(wrong)) for _ in range(DEFAULTS.token_failures + 3)]
+    assert [answer.status for answer in answers] == [401] * DEFAULTS.token_failures + [429] * 3
     assert answers[-1].code == "too-many-failures"
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 3
     old = await ask(host, "GET", f"/openwx/check_client?token={wrong}")

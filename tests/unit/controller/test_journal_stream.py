@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +16,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.openwx import eventstream
 
 STREAM = {"Accept": "text/event-stream"}
 CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
@@ -230,10 +230,8 @@ async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_bef
         assert (await host.v1("GET", "accounts/nobody/journal", headers=STREAM))[0] == 404
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off(host: Machine) -> None:
-    settings = host.accounts.settings
-    limits = settings.limits.with_numbers({"stream_stall_seconds": 0.3})
-    host.accounts.settings = replace(settings, limits=limits)
+async def test_a_reader_that_takes_nothing_is_cut_off(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventstream, "STREAM_STALL_SECONDS", 0.3)
     await host.start("alice")
     async with Journal(host.paths).open() as journal:
         reader, writer = await asyncio.open_connection(*host.address, limit=1024)

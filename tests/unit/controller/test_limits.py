@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.controller.machine import Machine, Process, machine, raw
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
+from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
+from wxcontroller.core.options import OPTION_LENGTH
 from wxcontroller.core.states import LoginState
+from wxcontroller.openwx.parameters import PARAMETERS
 
 NEVER = b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POLL = b"GET /openwx/check_event?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -283,29 +286,29 @@ async def test_a_body_that_comes_bit_by_bit_has_an_end(tmp_path: Path, path: str
         peer.writer.close()
 
 
-# -- the table [limits]
+# -- limits of what requests bring
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-async def test_a_changed_limit_counts_with_the_reload(host: Machine) -> None:
-    """One of each kind: a number, a size, a depth."""
-    many = {f"x{number}": "1" for number in range(60)}
-    assert (await host.get("check_client", **many))["code"] == 0
-    host.limit(parameters=50)
-    assert "more than 50 parameters" in str((await host.get("check_client", **many))["status"])
+async def test_what_a_request_brings_is_bounded(host: Machine) -> None:
+    """One of each kind: a number, a length, a size, a depth."""
+    async with host.http.post("/openwx/check_client", data="x=1&" * PARAMETERS, headers=FORM) as answer:
+        assert (await answer.json())["status"] == "client not found"
+    async with host.http.post("/openwx/check_client", data="x=1&" * (PARAMETERS + 1), headers=FORM) as answer:
+        assert f"more than {PARAMETERS} parameters" in (await answer.json())["status"]
 
-    body: JsonObject = {"name": "alice", "options": {"post_message_filter": "a=" + "x" * 1500}}
-    host.limit(option_length=1000)
+    body: JsonObject = {"name": "alice", "options": {"post_message_filter": "a=" + "x" * OPTION_LENGTH}}
     assert await refused(host, body) == "bad-option"
-    host.limit(option_length=2000, control_body_bytes=4096)
-    assert await refused(host, {**body, "more": "x" * 4096}) == "too-large"
+    body = {"name": "alice", "options": {"post_message_filter": "a=" + "x" * (OPTION_LENGTH - 2)}}
+    assert await refused(host, {**body, "more": "x" * CONTROL_BODY_BYTES}) == "too-large"
     assert await refused(host, body) == ""
 
     deep: JsonValue = 1
-    for _ in range(70):
+    for _ in range(JSON_DEPTH):
         deep = [deep]
-    assert await refused(host, {"name": "bob", "more": deep}) == "bad-request: the body is not JSON"
-    host.limit(json_depth=80)
     assert await refused(host, {"name": "bob", "more": deep}) == "bad-request: unknown key more"
+    assert await refused(host, {"name": "bob", "more": [deep]}) == "bad-request: the body is not JSON"
 
 
 async def refused(host: Machine, body: JsonObject) -> str:

@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import BootMark, Watch, after_boot, summary
-from wxcontroller.controller.units import UnitRecord, Verb
+from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, UnitRecord, Verb
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
@@ -117,8 +117,7 @@ async def test_a_systemd_that_does_not_answer_yet_is_asked_again(host: Machine) 
 
 
 async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Machine) -> None:
-    at_a_time = host.settings.limits.control.systemctl_at_a_time
-    names = [f"a{number}" for number in range(at_a_time + 1)]
+    names = [f"a{number}" for number in range(SYSTEMCTL_AT_A_TIME + 1)]
     for name in names:
         await host.start(name)
     await boot(host)
@@ -129,7 +128,7 @@ async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Mac
     await host.get("stop_client", client=names[-1])
     host.units.hold.set()
     assert await passing == (
-        f"after boot: {at_a_time + 1} accounts wanted, 0 up, {at_a_time} started, 1 stopped meanwhile"
+        f"after boot: {len(names)} accounts wanted, 0 up, {SYSTEMCTL_AT_A_TIME} started, 1 stopped meanwhile"
     )
     assert sorted(host.units.processes) == names[:-1]
 

@@ -16,9 +16,10 @@ from tests.unit.controller.machine import Machine, Process
 from wxcontroller.client.store import events as event_rows
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller.stream import feed, serve
-from wxcontroller.controller.stream.cursor import BadCursor, Cursor, parse
+from wxcontroller.controller.stream.cursor import CURSOR_LENGTH, BadCursor, Cursor, cursor_length, parse
+from wxcontroller.controller.stream.serve import STREAM_NAMES
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.openwx import eventstream
 
 
 @pytest.fixture(autouse=True)
@@ -191,8 +192,10 @@ async def test_by_websocket(host: Machine) -> None:
         assert got["event"]["report"]["content"] == "two"
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(host: Machine) -> None:
-    host.limit(stream_stall_seconds=0.5)
+async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventstream, "STREAM_STALL_SECONDS", 0.5)
     alice = await host.start("alice")
     slow_reader, slow_writer = await asyncio.open_connection(*host.address)
     slow_writer.write(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -245,16 +248,27 @@ def test_a_cursor_names_who_spoke_and_fits_into_a_header() -> None:
     cursor = Cursor(1000, places)
     assert parse(str(cursor)) == cursor
     many = Cursor(1000, {f"account-{number}": f"{number:08x}-{number}" for number in range(1000)})
-    assert len(str(many)) <= DEFAULTS.streams.cursor_length
+    assert len(str(many)) <= CURSOR_LENGTH
     kept = parse(str(many)).places
     assert list(kept) == list(many.places)[-len(kept) :]  # who spoke last stays
     with pytest.raises(BadCursor):
         parse("1" + ".a=00000000-1" * 2000)
 
 
+async def test_a_reader_comes_back_with_any_cursor_when_heads_are_short(host: Machine) -> None:
+    host.limit(request_line_bytes=1024)
+    places = {f"account-{number}": f"{number:08x}-{number}" for number in range(100)}
+    given = str(Cursor(1000, places, cursor_length(host.settings.limits)))
+    assert len(given) > 900
+    async with host.http.get("/v1/events", headers={"Last-Event-ID": given}) as answer:
+        assert answer.status == 200
+        while (line := await answer.content.readline()) and not line.startswith(b"id: "):
+            pass
+        assert len(line) <= 1024
+
+
 async def test_how_many_accounts_a_reader_may_name_is_a_limit(host: Machine) -> None:
-    host.limit(stream_names=10)
-    names = ",".join(f"a{number}" for number in range(11))
+    names = ",".join(f"a{number}" for number in range(STREAM_NAMES + 1))
     async with host.http.get("/v1/events", params={"account": names}) as answer:
         assert answer.status == 400
-        assert obj((await answer.json())["error"])["remedy"] == "give at most 10 accounts or types"
+        assert obj((await answer.json())["error"])["remedy"] == f"give at most {STREAM_NAMES} accounts or types"

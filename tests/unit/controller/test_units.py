@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wxcontroller.controller.units import Systemd, UnitRecord, Verb, parse_list, record
+from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Systemd, UnitRecord, Verb, parse_list, record
 from wxcontroller.core.errors import BadName, UnitFailed
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.states import UnitState
 
 LIST = [
@@ -113,7 +112,7 @@ async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> 
     async with Systemd(script.does('case "$*" in *start*) exec sleep 60;; esac')) as units:
         starts = [asyncio.create_task(units.act(Verb.START, f"a{number}", 60)) for number in range(6)]
         async with asyncio.timeout(5):
-            while len(script.calls) < DEFAULTS.control.systemctl_at_a_time:
+            while len(script.calls) < SYSTEMCTL_AT_A_TIME:
                 await asyncio.sleep(0.01)
             await units.act(Verb.STOP, "a5", 5)
         for start in starts:

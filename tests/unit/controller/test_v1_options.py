@@ -87,17 +87,17 @@ async def test_what_a_program_runs_by_is_shown_beside_what_waits_for_its_next_st
 
 
 async def test_limits_are_shown_and_no_request_sets_them(host: Machine) -> None:
-    host.limit(cookies=300, watchers=5)
+    host.limit(contact_pages=20, watchers=5)
     host.paths.override_file("alice").parent.mkdir(parents=True, exist_ok=True)
-    host.paths.override_file("alice").write_text("WXCLIENT_LIMIT_BODY_SECONDS=7.5\n")
+    host.paths.override_file("alice").write_text("WXCLIENT_LIMIT_MEDIA_URL_SECONDS=7.5\nWXCLIENT_LIMIT_COOKIES=300\n")
     await host.v1("POST", "accounts", {"name": "alice"})
     _, shown = await host.v1("GET", "accounts/alice/options")
     limits = obj(shown["limits"])
     assert set(limits) == {limit.name for limit in LIMITS.values() if limit.for_accounts}
-    assert limits["cookies"] == {"value": "300", "default": "200", "from": "settings"}
-    assert limits["body_seconds"] == {"value": "7.5", "default": "120", "from": "settings"}
-    assert limits["xml_depth"] == {"value": "50", "default": "50", "from": "default"}
-    for name in ("cookies", "limits", "limits.cookies"):
+    assert limits["contact_pages"] == {"value": "20", "default": "16", "from": "settings"}
+    assert limits["media_url_seconds"] == {"value": "7.5", "default": "60", "from": "settings"}
+    assert limits["send_tries"] == {"value": "5", "default": "5", "from": "default"}
+    for name in ("contact_pages", "limits", "limits.contact_pages"):
         assert (await host.v1("PATCH", "accounts/alice/options", {name: "400"}))[0] == 400
 
 

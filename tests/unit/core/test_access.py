@@ -10,7 +10,7 @@ from wxcontroller.core import access
 from wxcontroller.core.access import About, Scope
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.limiter import FailureLimiter, caller_of
+from wxcontroller.core.limiter import TOKEN_FAILURE_SECONDS, FailureLimiter, caller_of
 from wxcontroller.core.limits import DEFAULTS
 
 
@@ -39,7 +39,7 @@ def test_what_is_not_in_the_table_needs_the_highest() -> None:
     assert access.of_call("/openwx/get_user_info/").scope is Scope.READ
 
 
-BURST, SECONDS_EACH = DEFAULTS.requests.token_failures, DEFAULTS.requests.token_failure_seconds
+BURST, SECONDS_EACH = DEFAULTS.token_failures, TOKEN_FAILURE_SECONDS
 
 
 class TestLimiter:

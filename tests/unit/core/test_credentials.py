@@ -40,7 +40,10 @@ def test_without_systemd_or_without_a_file_there_is_none(tmp_path: Path) -> None
     assert read_credential(NAME, {"CREDENTIALS_DIRECTORY": str(tmp_path / "nowhere")}) is None
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"hidden\xff", "not UTF-8"), (b"hidden" * 20000, "larger than")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"hidden\xff", "not UTF-8"), pytest.param(b"hidden" * 200_000, "larger than", id="large")],
+)
 def test_one_that_is_no_secret_is_told_and_not_repeated(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(BadSettings, match=f"credential {NAME} is {words}") as caught:
         read_credential(NAME, given(tmp_path, webhook_secret=content))

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.core.envfile import parse, printable, quote
+from wxcontroller.core.envfile import FILE_VALUE_LENGTH, parse, printable, quote
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
-from wxcontroller.core.limits import DEFAULTS
 
-MOST = DEFAULTS.control.file_value_length
 _VALUES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]).filter(printable))
 
 
@@ -32,7 +30,7 @@ def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
         "\ufffe",
         "\U0010ffff",
         "\x9b",
-        "x" * (DEFAULTS.control.file_value_length + 1),
+        "x" * (FILE_VALUE_LENGTH + 1),
     ],
 )
 def test_what_no_variable_can_hold_is_refused(value: str) -> None:

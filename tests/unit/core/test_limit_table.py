@@ -1,16 +1,23 @@
-"""The table of limits: each is sensible, read by somebody, set in the settings, told to those whom it concerns."""
+"""The limits: each is sensible and enforced, can be set in the settings, and reaches those whom it concerns. Those
+that can no longer be set do no harm in the files that set them.
+"""
 
+import ast
+import importlib
 import re
+import tomllib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.unit.durability.process import processed
 from wxcontroller.client.config import read_config
-from wxcontroller.core.check import check_configuration
+from wxcontroller.core.check import Level, check_configuration
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.limits import DEFAULTS, LIMITS, Limit, limits_in, parse_limits, shown, variables_for
+from wxcontroller.core.limits import DEFAULTS, LIMITS, REMOVED, Limit, limits_in, parse_limits, shown, variable_of
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -46,7 +53,7 @@ def settings(tmp_path: Path, content: str, **dropins: str) -> Paths:
 def test_its_default_is_sensible_and_its_name_says_the_unit(limit: Limit) -> None:
     assert limit.low <= limit.default <= limit.high
     assert limit.meaning
-    units = {"bytes": "bytes ", "seconds": "seconds ", "length": "characters ", "depth": "levels "}
+    units = {"bytes": "bytes ", "seconds": "seconds "}
     if unit := units.get(limit.name.rpartition("_")[2]):
         assert limit.meaning.startswith(unit)
     assert limit.whole is (not limit.name.endswith("_seconds"))
@@ -55,8 +62,7 @@ def test_its_default_is_sensible_and_its_name_says_the_unit(limit: Limit) -> Non
 @EACH
 def test_it_is_read_by_those_whom_it_concerns(limit: Limit) -> None:
     """A limit that nobody goes by would only be a promise."""
-    asked = re.compile(rf"(?<![A-Za-z])limits(\(\))?(\.{limit.area})?\.{limit.name}\b")
-    # The defaults of parameters are in capitals.
+    asked = re.compile(rf"(?<![A-Za-z])limits\.{limit.name}\b")
     assert not limit.for_controller or asked.search(CONTROLLER)
     assert not limit.for_accounts or asked.search(ACCOUNT)
 
@@ -67,10 +73,10 @@ def test_it_can_be_set_from_its_least_to_its_most(limit: Limit) -> None:
         given: object = int(value) if limit.whole else float(value)
         numbers = parse_limits({limit.name: given})
         set_to = DEFAULTS.with_numbers(numbers)
-        assert set_to.value(limit) == value
+        assert set_to.value(limit.name) == value
         assert set_to.changed() == ({} if value == limit.default else {limit.name: value})
         if limit.for_accounts:
-            assert limits_in(variables_for(numbers)) == numbers
+            assert limits_in({limit.variable: shown(value)}) == numbers
     step = 1 if limit.whole else 0.01
     wrongs: list[object] = [limit.low - step, limit.high + step, "5", True, None, float("nan")]
     for wrong in [*wrongs, *([limit.low + 0.5] if limit.whole else [])]:
@@ -82,28 +88,21 @@ def test_it_can_be_set_from_its_least_to_its_most(limit: Limit) -> None:
 
 
 def test_the_settings_have_them_and_drop_ins_win_key_by_key(tmp_path: Path) -> None:
-    paths = settings(tmp_path, "[limits]\ncookies = 300\nxml_depth = 60\n", own="[limits]\ncookies = 400\n")
-    assert load_settings(paths).settings.limits.changed() == {"cookies": 400, "xml_depth": 60}
+    paths = settings(tmp_path, "[limits]\nsend_tries = 3\nwatchers = 60\n", own="[limits]\nsend_tries = 4\n")
+    assert load_settings(paths).settings.limits.changed() == {"send_tries": 4, "watchers": 60}
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("[limits]\ncooky = 5\n", "limits has no key cooky"),
-        ("[limits]\ncookies = 5\n", "limits key cookies must be a whole number from 20 to 10000"),
-        ("[limits]\nbody_seconds = 0\n", "limits key body_seconds must be a number from 0.1 to 3600"),
+        ("[limits]\nsend_tries = 500\n", "limits key send_tries must be a whole number from 1 to 100"),
+        ("[limits]\nmedia_url_seconds = 0\n", "limits key media_url_seconds must be a number from 0.1 to 600"),
         ("limits = 5\n", "limits must be a table"),
-        ("[limits]\nrequest_line_bytes = 7000\n", "limits key cursor_length 7000 needs"),
-        ('[alerts]\nmail = "a, b, c"\n[limits]\nalert_addresses = 2\n', "alerts key mail must name at most 2"),
-        (
-            '[alerts]\ncommand = ["/x", "a"]\n[limits]\nalert_arguments = 1\n',
-            "alerts key command must have at most 1",
-        ),
-        ("[limits]\noption_length = 300\n[client]\npost_message_filter = 'a=" + "x" * 300 + "'\n", "at most 300 are"),
-        (
-            "webhook_targets = ['http://a/" + "x" * 100 + "']\n[limits]\nwebhook_targets_length = 100\n",
-            "webhook_targets has more than 100 characters",
-        ),
+        ('[alerts]\nmail = "' + "a, " * 1000 + 'b"\n', "alerts key mail must name at most 1000"),
+        (f"[alerts]\ncommand = {['/x'] * 1001}\n", "alerts key command must have at most 1000"),
+        ("[client]\npost_message_filter = 'a=" + "x" * (1 << 16) + "'\n", "at most 65536 are"),
+        ("webhook_targets = ['http://a/" + "x" * 50_000 + "']\n", "webhook_targets has more than 50000 characters"),
     ],
 )
 def test_what_can_not_be_is_named(tmp_path: Path, content: str, words: str) -> None:
@@ -115,31 +114,25 @@ def test_what_can_not_be_is_named(tmp_path: Path, content: str, words: str) -> N
     assert words.partition("key ")[2].partition(" ")[0] in finding.message
 
 
-def test_what_was_beyond_the_default_is_let_in_by_a_higher_one(tmp_path: Path) -> None:
-    addresses = ", ".join(f"a{number}@h" for number in range(25))
-    paths = settings(tmp_path, f'[alerts]\nmail = "{addresses}"\n[limits]\nalert_addresses = 25\n')
-    assert load_settings(paths).settings.alerts.mail == addresses
-
-
 def test_accounts_get_those_that_concern_them(tmp_path: Path) -> None:
     paths = settings(tmp_path, "")
-    limits = DEFAULTS.with_numbers({"cookies": 300, "body_seconds": 0.5, "watchers": 5, "json_depth": 80})
+    limits = DEFAULTS.with_numbers({"send_tries": 3, "media_url_seconds": 0.5, "watchers": 5, "token_failures": 8})
     one = Materialiser(paths, Settings(template_path=paths.template, limits=limits))
     one.start(parse_name("a"), {}, {})
     variables = parse(paths.account_file("a").read_text())
     assert {key: value for key, value in variables.items() if "LIMIT" in key} == {
-        "WXCLIENT_LIMIT_COOKIES": "300",
-        "WXCLIENT_LIMIT_BODY_SECONDS": "0.5",
-        "WXCLIENT_LIMIT_JSON_DEPTH": "80",
+        "WXCLIENT_LIMIT_SEND_TRIES": "3",
+        "WXCLIENT_LIMIT_MEDIA_URL_SECONDS": "0.5",
+        "WXCLIENT_LIMIT_TOKEN_FAILURES": "8",
     }
     known = read_config("a", variables, paths).limits
-    assert (known.wechat.cookies, known.calls.body_seconds, known.requests.json_depth) == (300, 0.5, 80)
-    assert known.control == DEFAULTS.control
+    assert (known.send_tries, known.media_url_seconds, known.token_failures) == (3, 0.5, 8)
+    assert known.watchers == DEFAULTS.watchers
     # Other settings are in all files at once; the same ones change nothing.
-    one.settings = replace(one.settings, limits=DEFAULTS.with_numbers({"cookies": 500}))
+    one.settings = replace(one.settings, limits=DEFAULTS.with_numbers({"send_tries": 6}))
     assert one.govern() == ["a"]
     assert one.govern() == []
-    assert one.registry.load("a").limits == {"cookies": "500"}
+    assert one.registry.load("a").limits == {"send_tries": "6"}
     one.settings = replace(one.settings, limits=DEFAULTS)
     assert one.govern() == ["a"]
     assert "LIMIT" not in paths.account_file("a").read_text()
@@ -147,29 +140,133 @@ def test_accounts_get_those_that_concern_them(tmp_path: Path) -> None:
 
 def test_one_account_may_have_its_own(tmp_path: Path) -> None:
     paths = settings(tmp_path, "")
-    limits = DEFAULTS.with_numbers({"cookies": 300, "xml_depth": 60})
+    limits = DEFAULTS.with_numbers({"send_tries": 3, "contact_pages": 20})
     one = Materialiser(paths, Settings(template_path=paths.template, limits=limits))
     paths.override_file("a").parent.mkdir(parents=True)
-    paths.override_file("a").write_text("WXCLIENT_LIMIT_COOKIES=400\n")
+    paths.override_file("a").write_text("WXCLIENT_LIMIT_SEND_TRIES=4\n")
     one.start(parse_name("a"), {}, {})
-    assert one.registry.load("a").limits == {"cookies": "400", "xml_depth": "60"}
+    assert one.registry.load("a").limits == {"send_tries": "4", "contact_pages": "20"}
     assert check_configuration(paths) == []
-    paths.override_file("a").write_text("WXCLIENT_LIMIT_COOKIES=4\nWXCLIENT_LIMIT_WATCHERS=9\n")
+    paths.override_file("a").write_text("WXCLIENT_LIMIT_SEND_TRIES=400\nWXCLIENT_LIMIT_WATCHERS=9\n")
     first, second = check_configuration(paths)
-    assert (first.key, first.message) == ("WXCLIENT_LIMIT_COOKIES", "must be a whole number from 20 to 10000")
+    assert (first.key, first.message) == ("WXCLIENT_LIMIT_SEND_TRIES", "must be a whole number from 1 to 100")
     assert (second.key, second.message) == ("WXCLIENT_LIMIT_WATCHERS", "is no variable of ours")
 
 
 def test_a_template_with_limits_of_its_own_is_left_alone(tmp_path: Path) -> None:
     paths = settings(tmp_path, "")
-    paths.template.write_text(TEMPLATE.read_text(encoding="utf-8") + '\nWXCLIENT_LIMIT_COOKIES="400"\n')
+    paths.template.write_text(TEMPLATE.read_text(encoding="utf-8") + '\nWXCLIENT_LIMIT_SEND_TRIES="4"\n')
     one = Materialiser(paths, Settings(template_path=paths.template))
     one.start(parse_name("a"), {}, {})
-    assert one.registry.load("a").limits == {"cookies": "400"}
+    assert one.registry.load("a").limits == {"send_tries": "4"}
     assert one.govern() == []
 
 
 def test_an_account_does_not_start_with_a_limit_that_can_not_be(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="account a: WXCLIENT_LIMIT_COOKIES must be a whole number") as refused:
-        read_config("a", {**PORT, "WXCLIENT_LIMIT_COOKIES": "4"}, Paths(tmp_path))
+    with pytest.raises(BadSettings, match="account a: WXCLIENT_LIMIT_SEND_TRIES must be a whole number") as refused:
+        read_config("a", {**PORT, "WXCLIENT_LIMIT_SEND_TRIES": "400"}, Paths(tmp_path))
     assert "/etc/wxcontroller/clients/a.env" in refused.value.remedy
+
+
+# -- limits that could be set in 2.0.0
+
+
+def constants() -> dict[str, list[float]]:
+    """The numbers that are constants of the code and have the name of a removed limit, by that name."""
+    found: dict[str, list[float]] = {}
+    for path in (ROOT / "wxcontroller").rglob("*.py"):
+        names = [
+            target.id
+            for line in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(line, ast.Assign)
+            for target in line.targets
+            if isinstance(target, ast.Name) and target.id.lower() in REMOVED
+        ]
+        if names:
+            module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            for name in names:
+                if isinstance(value := getattr(module, name), int | float):
+                    found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def test_a_removed_limit_is_a_constant_of_that_value() -> None:
+    assert constants() == {name: [value] for name, value in REMOVED.items()}
+
+
+def shipped_with_2_0_0() -> dict[str, float]:
+    """All limits of 2.0.0 with their defaults, as its settings file has them."""
+    content = (Path(__file__).parent / "limits-2.0.0.toml").read_text(encoding="utf-8")
+    found: dict[str, float] = tomllib.loads(content)["limits"]
+    return found
+
+
+def test_nothing_of_2_0_0_is_forgotten() -> None:
+    before = shipped_with_2_0_0()
+    assert len(before) == 104
+    assert before.keys() == LIMITS.keys() | REMOVED.keys()
+    assert {name: limit.default for name, limit in LIMITS.items()}.items() <= before.items()
+
+
+def test_a_settings_file_of_2_0_0_with_all_limits_warns_of_each_that_is_removed_once(tmp_path: Path) -> None:
+    all_of_them = shipped_with_2_0_0()
+    # What 2.0.0 would have refused is passed over too.
+    content = {**{name: repr(value) for name, value in all_of_them.items()}, "cookies": '"many"', "xml_depth": "-1"}
+    paths = settings(tmp_path, "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in content.items()))
+    loaded = load_settings(paths)
+    assert loaded.settings.limits == DEFAULTS
+    assert Counter(loaded.notices).total() == len(REMOVED)
+    for name, value in REMOVED.items():
+        assert sum(f" {name} " in notice and notice.endswith(f" {shown(value)}") for notice in loaded.notices) == 1
+    findings = check_configuration(paths)
+    assert {finding.level for finding in findings} == {Level.WARN}
+    assert sorted(finding.key for finding in findings) == sorted(REMOVED)
+    lines = paths.settings_file.read_text().splitlines()
+    assert all(lines[finding.line - 1].startswith(f"{finding.key} = ") for finding in findings)
+
+
+def test_files_beyond_the_defaults_of_2_0_0_that_it_could_be_set_to_take_are_taken(tmp_path: Path) -> None:
+    content = "webhook_targets = ['http://a/" + "x" * 40_000 + "']\n"
+    content += f"[alerts]\ncommand = {['/x'] * 900}\nmail = '" + "a, " * 900 + "b'\n"
+    content += "[client]\npost_message_filter = 'a=" + "x" * 60_000 + "'\n"
+    content += "[limits]\nwebhook_targets_length = 50000\nfile_value_length = 100000\noption_length = 65536\n"
+    content += "alert_addresses = 1000\nalert_arguments = 1000\n"
+    paths = settings(tmp_path, content)
+    loaded = load_settings(paths)
+    assert len(loaded.notices) == 5
+    Materialiser(paths, loaded.settings).start(parse_name("a"), {}, {})
+    assert len(parse(paths.account_file("a").read_text())["WXCLIENT_WEBHOOK_TARGETS"]) > 40_000
+
+
+def test_removed_limits_of_an_account_are_named_where_somebody_wrote_them(tmp_path: Path) -> None:
+    paths = settings(tmp_path, "")
+    for place in (paths.accounts, paths.override_file("a").parent):
+        place.mkdir(parents=True)
+    # As the controller of 2.0.0 left it, from its settings and its template.
+    one = Materialiser(paths, Settings(template_path=paths.template))
+    one.start(parse_name("a"), {}, {})
+    with paths.account_file("a").open("a") as file:
+        file.write('WXCLIENT_LIMIT_COOKIES="300"\nWXCLIENT_LIMIT_XML_DEPTH="60"\n')
+    paths.override_file("a").write_text("# mine\nWXCLIENT_LIMIT_COOKIES=400\n")
+    with paths.template.open("a") as file:
+        file.write('{% if name == "b" %}WXCLIENT_LIMIT_XML_DEPTH="60"\nWXCLIENT_LIMIT_XML_DEPTH="70"\n{% endif %}')
+    found = [(finding.level, finding.file, finding.key) for finding in check_configuration(paths)]
+    assert found == [
+        (Level.WARN, paths.template, "WXCLIENT_LIMIT_XML_DEPTH"),
+        (Level.WARN, paths.override_file("a"), "WXCLIENT_LIMIT_COOKIES"),
+    ]
+    # The next controller leaves them out.
+    assert one.govern() == ["a"]
+    assert "LIMIT" not in paths.account_file("a").read_text()
+    assert one.govern() == []
+
+
+async def test_an_account_with_all_of_them_starts_and_warns_of_each_that_is_removed_once(tmp_path: Path) -> None:
+    limits = {variable_of(name): shown(value) for name, value in shipped_with_2_0_0().items()}
+    async with processed(tmp_path, **{**limits, "WXCLIENT_LIMIT_COOKIES": "many"}) as account:
+        await account.start(login=True)
+        lines = account.log.read_text().splitlines()
+    warned = [line for line in lines if "WXCLIENT_LIMIT_" in line]
+    assert len(warned) == len(REMOVED)
+    for name, value in REMOVED.items():
+        assert sum(f" {variable_of(name)} " in line and line.endswith(f" {shown(value)}") for line in warned) == 1

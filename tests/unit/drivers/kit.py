@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
+from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.drivers.base import (
     Accepted,
     Checkpoint,
@@ -204,7 +204,7 @@ class Wechat:
     url: str
     state: Checkpoints | None = None  # of all drivers, whatever their sessions
     decisions: Store = field(default_factory=Store)  # of the accounts' owner
-    limits: WeChatLimits = DEFAULTS.wechat
+    limits: Limits = DEFAULTS
 
     @contextlib.asynccontextmanager
     async def drive(

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from tests.unit.drivers.kit import HURRY, Store
 from wxcontroller.core.errors import BadOption, WeChatError
-from wxcontroller.core.limits import WeChatLimits
 from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.web.calls import minimal_json
-from wxcontroller.drivers.web.cookies import Jar, parse
+from wxcontroller.drivers.web.cookies import COOKIE_LENGTH, COOKIES, Jar, parse
 from wxcontroller.drivers.web.driver import make_driver
 from wxcontroller.drivers.web.failures import NoAnswer, Unreadable
 from wxcontroller.drivers.web.hosts import hosts_of
@@ -68,12 +67,12 @@ def test_a_jar_survives_storing() -> None:
 
 
 def test_how_many_cookies_and_how_long_are_limits() -> None:
-    jar = Jar(WeChatLimits(cookies=20, cookie_length=512))
-    jar.take("wx.qq.com", [f"c{number}=x" for number in range(25)])
-    assert len(jar) == 20
-    assert jar.value("c24") == "x"
+    jar = Jar()
+    jar.take("wx.qq.com", [f"c{number}=x" for number in range(COOKIES + 5)])
+    assert len(jar) == COOKIES
+    assert jar.value(f"c{COOKIES + 4}") == "x"
     assert jar.value("c4") == ""
-    jar.take("wx.qq.com", ["long=" + "x" * 600])
+    jar.take("wx.qq.com", ["long=" + "x" * COOKIE_LENGTH])
     assert jar.value("long") == ""
 
 

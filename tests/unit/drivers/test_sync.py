@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.drivers.kit import HURRY, Drive, Store, Wechat, friend, hurried, wechat
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.limits import WeChatLimits
+from wxcontroller.core.limits import Limits
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
@@ -72,7 +72,7 @@ async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
     world: Wechat, alice: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Asked for again they would be as many: they are given up, aloud, and what comes after them is heard."""
-    world.limits = WeChatLimits(wechat_answer_bytes=200_000)
+    world.limits = Limits(wechat_answer_bytes=200_000)
     async with world.drive() as drive:
         await world.enter(drive, alice)
         for number in range(4):

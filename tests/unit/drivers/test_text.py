@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.core.limits import WeChatLimits
+from wxcontroller.drivers.web import markup
 from wxcontroller.drivers.web.emoji import character_of, name_of
 from wxcontroller.drivers.web.markup import read
 from wxcontroller.drivers.web.text import is_group, plain, plain_name, split_sender, unescape
@@ -176,11 +176,14 @@ def test_a_name_can_not_act_on_a_terminal() -> None:
 
 
 def test_how_deep_long_and_rich_xml_may_be_are_limits() -> None:
-    deep = "<a>" * 60 + "x" + "</a>" * 60
-    assert not read(deep, True).whole
-    assert read(deep, True, WeChatLimits(xml_depth=60)).whole
-    assert read(deep, True, WeChatLimits(xml_depth=60, xml_length=60)).text("a") == ""
-    rich = "<a>" + "<b/>" * 60 + "</a>"
-    assert read(rich, True).whole
-    assert not read(rich, True, WeChatLimits(xml_elements=60)).whole
-    assert not read("<abcdefghijklmnopqrstuvwxyz/>", True, WeChatLimits(xml_name_length=20)).whole
+    def deep(levels: int) -> str:
+        return "<a>" * levels + "x" + "</a>" * levels
+
+    assert read(deep(markup.XML_DEPTH), True).whole
+    assert not read(deep(markup.XML_DEPTH + 1), True).whole
+    long = "<a>" + "x" * markup.XML_LENGTH
+    assert len(read(f"{long}</a>", True).text("a")) < markup.XML_LENGTH
+    for elements, whole in ((markup.XML_ELEMENTS - 1, True), (markup.XML_ELEMENTS, False)):
+        assert read("<a>" + "<b/>" * elements + "</a>", True).whole is whole
+    for length, whole in ((markup.XML_NAME_LENGTH, True), (markup.XML_NAME_LENGTH + 1, False)):
+        assert read(f"<{'a' * length}/>", True).whole is whole

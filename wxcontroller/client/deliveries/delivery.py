@@ -17,7 +17,7 @@ from functools import partial
 
 from wxcontroller.client.deliveries.bodies import LIGHT_BYTES, Body, is_light, prepare
 from wxcontroller.client.deliveries.lanes import Attempt, Decision, Lane, Lanes, Outcome, Policy, Result, Verdict
-from wxcontroller.client.deliveries.receivers import Poster, Receiver, posting
+from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster, Receiver, posting
 from wxcontroller.client.deliveries.signatures import HEADER, signature_header
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Selection, State
@@ -200,7 +200,7 @@ class Delivery:
             self._queue.clear()  # it is gone, or the log is another
             return
         began = time.monotonic()
-        limit = self._policy.timeout + self._policy.answer_seconds + _OVERTIME
+        limit = self._policy.timeout + WEBHOOK_ANSWER_SECONDS + _OVERTIME
         with self._vitals.within(limit, "posting a report"):
             body = await self._body(entry, stored)
             lighter = body.stored if len(body.stored) < len(stored) else None

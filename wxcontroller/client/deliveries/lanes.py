@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.limits import DEFAULTS
 
 # Long enough for a bot that restarts, and short enough for the messages behind to be of use.
 QUICK_RETRIES = (2.0, 8.0)
@@ -43,8 +42,7 @@ class Policy:
 
     Pauses double from ``first`` to ``longest``. A report answered with a status of ``final`` is a dead letter.
     One that is answered with another error is retried after each pause of ``quick_retries`` and then moves to the
-    retry lane; with ``strict`` it stays first in the queue, and everything waits for it. ``answer_bytes`` of a
-    receiver's answer are read, for ``answer_seconds``: answers are replies, not downloads.
+    retry lane; with ``strict`` it stays first in the queue, and everything waits for it.
     """
 
     first: float = 5.0
@@ -53,8 +51,6 @@ class Policy:
     timeout: float = 35.0
     strict: bool = False
     quick_retries: tuple[float, ...] = QUICK_RETRIES
-    answer_bytes: int = DEFAULTS.webhooks.webhook_answer_bytes
-    answer_seconds: float = DEFAULTS.webhooks.webhook_answer_seconds
 
 
 class Lane(StrEnum):

@@ -32,6 +32,9 @@ from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
 
 log = logging.getLogger(__name__)
+# Of a receiver's answer: answers are replies, not downloads.
+WEBHOOK_ANSWER_BYTES = 256 << 10
+WEBHOOK_ANSWER_SECONDS = 10.0
 _CONNECT_SECONDS = 10.0
 # As many as browsers had to follow before they took it for a loop (RFC 2068); more never was a way to anywhere.
 _HOPS_MAX = 5
@@ -56,7 +59,7 @@ class Receiver:
     secrets: Sequence[str] = field(default=(), repr=False)
     with_data: bool = True
     targets: Targets = _ANYWHERE
-    most_media: int = DEFAULTS.media.report_media_bytes
+    most_media: int = DEFAULTS.report_media_bytes
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
@@ -172,10 +175,10 @@ class Poster:
             return b""
         content = bytearray()
         try:
-            async with asyncio.timeout(self.policy.answer_seconds):
+            async with asyncio.timeout(WEBHOOK_ANSWER_SECONDS):
                 async for piece in answer.content.iter_chunked(16 * 1024):
                     content += piece
-                    if len(content) > (most := self.policy.answer_bytes):
+                    if len(content) > (most := WEBHOOK_ANSWER_BYTES):
                         log.warning("the webhook's answer is larger than %d bytes and is not read", most)
                         return b""
         except (TimeoutError, aiohttp.ClientError, OSError):

@@ -25,11 +25,13 @@ from wxcontroller.client.sends.replies import Reply
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.limits import CallLimits
+from wxcontroller.core.limits import Limits
 from wxcontroller.core.model import Message
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
 
+# Until a recall is answered: one request to WeChat, which may be tried again.
+RECALL_ANSWER_SECONDS = 60.0
 # How long consult waits for a reply when it is not told: the original's.
 _CONSULT_SECONDS = 30.0
 # What is only looked up, or kept for a repeated request, is not waited for longer.
@@ -137,11 +139,11 @@ class SendCalls:
         reason = "the id is not one that a send has answered"
         if message_id.isdecimal() and target:
             try:
-                async with asyncio.timeout(self._limits.recall_answer_seconds):
+                async with asyncio.timeout(RECALL_ANSWER_SECONDS):
                     await self.parts.driver.revoke(message_id, target)
                 return {"id": handle, "code": 0, "status": "revoke success"}
             except TimeoutError:
-                reason = f"it may be revoked: WeChat did not answer within {self._limits.recall_answer_seconds:g} s"
+                reason = f"it may be revoked: WeChat did not answer within {RECALL_ANSWER_SECONDS:g} s"
             except WeChatError as problem:
                 reason = f"it may be revoked: {problem}" if problem.unsure else str(problem)
             except Unsupported as problem:
@@ -325,8 +327,8 @@ class SendCalls:
         return _now() + self._limits.send_answer_seconds
 
     @property
-    def _limits(self) -> CallLimits:
-        return self.parts.config.limits.calls
+    def _limits(self) -> Limits:
+        return self.parts.config.limits
 
     async def _replied(
         self, sent: JsonObject, reply: "asyncio.Future[Message]", seconds: float, latest: float

@@ -175,7 +175,7 @@ class Send:
     seq: int = 0
     queued_at: float = field(default_factory=time.time)
     tried: float = 0.0
-    attempts_left: int = DEFAULTS.calls.send_tries
+    attempts_left: int = DEFAULTS.send_tries
     state: SendState = SendState.WAITING
     marked: bool = False  # stored as handed to WeChat, and not handed yet
     unsure: bool = False  # a try got no answer: it may have arrived

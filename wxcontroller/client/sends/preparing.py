@@ -24,7 +24,7 @@ from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.mediapath import Confinement, confinement
 from wxcontroller.client.sends.model import Media
 from wxcontroller.client.store.files import SEND_PREFIX, delete
-from wxcontroller.client.store.media import MediaIndex, Received
+from wxcontroller.client.store.media import MEDIA_IDS, MediaIndex, Received
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.files import sync
 from wxcontroller.core.model import MessageKind
@@ -35,6 +35,8 @@ from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.media import MediaFacts
 
+# In characters: a URL beyond this is refused by the servers that it could be for.
+MEDIA_PATH_LENGTH = 8000
 _FETCHED_AT_A_TIME = 4
 _READ_AT_A_TIME = 2
 # So much longer than the limit for a URL nothing takes, unless something is wrong with the waiting.
@@ -105,7 +107,7 @@ class MediaPreparer:
             await self._look_at(media, given, label)
         elif given.get("media_id"):
             await self._by_id(media, given)
-        elif len(label) > (most := self.config.limits.media.media_path_length):
+        elif len(label) > (most := MEDIA_PATH_LENGTH):
             raise BadMedia("invaild media_path", f"it is longer than {most} characters", MediaFacts(MessageKind.FILE))
         elif is_web_address(label):
             media.kept, source = await self._fetched(given, label)
@@ -128,8 +130,7 @@ class MediaPreparer:
             await self._received_before(media, given, kind or received.content.kind, received)
             return
         if known is None and key.isascii() and key.isdecimal():  # no upload is called so
-            most = self.config.limits.media.media_ids
-            raise BadMedia("invaild media", _NOT_REMEMBERED.format(most=most), _facts(given))
+            raise BadMedia("invaild media", _NOT_REMEMBERED.format(most=MEDIA_IDS), _facts(given))
         wanted = kind or (known.kind if known else None) or _kind(given) or MessageKind.FILE
         name = contract.safe_name(given.get("media_name", "")) or "media"
         size = _number(given.get("media_size", ""))
@@ -186,11 +187,11 @@ class MediaPreparer:
             raise _unreadable(problem, given) from None
 
     async def _fetched(self, given: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
-        private, limits = self.config.flag("media_private_urls"), self.config.limits.media
+        private, seconds = self.config.flag("media_private_urls"), self.config.limits.media_url_seconds
         async with self._fetching, self._own_file(given) as (path, stream):
             try:
                 with self.vitals.within(_STUCK_SECONDS, "fetching what to send"):
-                    source = await urlfetch.fetch(url, stream, self._most, private, self.agent, limits, self._names)
+                    source = await urlfetch.fetch(url, stream, self._most, private, self.agent, seconds, self._names)
             except urlfetch.BadSource as problem:
                 status = problem.message if isinstance(problem, urlfetch.TooLarge) else "invaild media_path"
                 raise BadMedia(status, problem.message, _facts(given)) from None

@@ -71,7 +71,7 @@ class SendQueue:
     tasks: Tasks
     keep_seconds: float
     backoff: SendBackoff
-    tries: int = DEFAULTS.calls.send_tries
+    tries: int = DEFAULTS.send_tries
     most: int = MOST_WAITING
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.store.events import Entry
 from wxcontroller.core.jsontypes import JsonObject, field, kept_json, obj, read_json, text
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
 
 log = logging.getLogger(__name__)
 _ADDRESS = re.compile("https?://[^\ud800-\udfff]{1,8000}")
@@ -57,12 +56,11 @@ class Replies:
 
     roster: Roster
     send: Callable[[Reply, int], None]
-    limits: RequestLimits = DEFAULTS.requests
 
     async def answered(self, entry: Entry, answer: bytes) -> None:
         """Take a webhook's JSON answer to an event. It may come more than once: so may the report."""
         try:
-            parsed = read_json(answer, self.limits.json_depth, self.limits.json_digits)
+            parsed = read_json(answer)
         except ValueError:
             log.warning("the webhook's answer says it is JSON and is not")
             return

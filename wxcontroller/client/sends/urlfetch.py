@@ -17,12 +17,14 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.limits import DEFAULTS, MediaLimits
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.drivers.base import Sink
 
+# curl and browsers follow more, but a file of one's own is behind none or one.
+MEDIA_URL_REDIRECTS = 5
 _PIECE = 64 * 1024
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Called global by the library, or by some versions of it, and nobody's to ask all the same.
@@ -89,7 +91,7 @@ async def fetch(
     most: int,
     private: bool,
     agent: str,
-    limits: MediaLimits = DEFAULTS.media,
+    seconds: float = DEFAULTS.media_url_seconds,
     resolver: AbstractResolver | None = None,
 ) -> Source:
     """Write what ``url`` gives into ``sink``, at most ``most`` bytes.
@@ -101,7 +103,7 @@ async def fetch(
     headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
     try:
         async with (
-            asyncio.timeout(limits.media_url_seconds),
+            asyncio.timeout(seconds),
             aiohttp.ClientSession(
                 connector=connector,
                 headers=headers,
@@ -110,13 +112,13 @@ async def fetch(
                 auto_decompress=False,
             ) as web,
         ):
-            return await _follow(web, target(url, private), sink, most, private, limits.media_url_redirects)
+            return await _follow(web, target(url, private), sink, most, private, MEDIA_URL_REDIRECTS)
     except aiohttp.ClientError as problem:
         if isinstance(problem, aiohttp.ClientConnectorDNSError) and isinstance(problem.os_error, _Private):
             raise BadSource(str(problem.os_error)) from None
         raise BadSource(unreached(problem)) from None
     except TimeoutError:
-        raise BadSource(f"no complete answer within {limits.media_url_seconds:g} s") from None
+        raise BadSource(f"no complete answer within {seconds:g} s") from None
 
 
 async def _follow(

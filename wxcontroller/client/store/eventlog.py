@@ -20,10 +20,9 @@ from wxcontroller.client.store.events import Counts, Entry, Limits, Moved, Selec
 from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import Known
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.writer import Database
+from wxcontroller.client.store.writer import LOG_READ_SECONDS, Database
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.replies import to_bytes
 
@@ -67,9 +66,7 @@ def _is_received(report: JsonObject) -> bool:
 class EventLog:
     """The log in ``path``. Writing never waits; ``settled`` does. Reading sees what is on disk."""
 
-    def __init__(
-        self, path: Path, vitals: Vitals | None = None, read_seconds: float = DEFAULTS.calls.log_read_seconds
-    ) -> None:
+    def __init__(self, path: Path, vitals: Vitals | None = None, read_seconds: float = LOG_READ_SECONDS) -> None:
         self._database = Database(path, SCHEMA, self._look, vitals, read_seconds, self._known)
         self._news = asyncio.Event()
         self._unwritten = 0

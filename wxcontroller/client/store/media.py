@@ -12,10 +12,11 @@ from enum import StrEnum
 
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, obj, text
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Uploaded
 
+# Media of each kind, uploaded and received, that can be sent on by their id: WeChat keeps them for days only.
+MEDIA_IDS = 1000
 MEDIA_KINDS = {kind.value: kind for kind in MessageKind if kind.is_media}
 
 
@@ -37,7 +38,7 @@ class Received:
 class MediaIndex:
     """Remembers the latest ``most`` of each way. What is written is on disk when the future is done."""
 
-    def __init__(self, log: EventLog, most: int = DEFAULTS.media.media_ids) -> None:
+    def __init__(self, log: EventLog, most: int = MEDIA_IDS) -> None:
         self._log = log
         self._most = most
 
@@ -72,7 +73,7 @@ def recall(db: sqlite3.Connection, way: Way, key: str) -> JsonObject:
     return kept_json(found[0]) if found else {}
 
 
-def import_book(db: sqlite3.Connection, kept: JsonObject, most: int = DEFAULTS.media.media_ids) -> None:
+def import_book(db: sqlite3.Connection, kept: JsonObject, most: int = MEDIA_IDS) -> None:
     """Take over what 2.0.0 kept in ``media.json``; entries that are none are left out."""
     for entry in items(kept.get("uploaded")):
         if upload := upload_from_json(obj(entry)):

@@ -23,7 +23,7 @@ from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.media import import_book
 from wxcontroller.client.store.sends import import_days
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json
-from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.drivers.base import IDENTITY_MARKS
 
 log = logging.getLogger(__name__)
 SUFFIX = ".2.0.0"
@@ -41,7 +41,7 @@ def import_identities(db: sqlite3.Connection, content: JsonObject) -> None:
                 if 0 < integer(mark) < 1 << 64 and 0 < integer(number) < 1 << 63
             }
         )
-    state.learn(db, marks, DEFAULTS.wechat.identity_marks)
+    state.learn(db, marks, IDENTITY_MARKS)
 
 
 _IMPORTS: dict[str, Callable[[sqlite3.Connection, JsonObject], object]] = {

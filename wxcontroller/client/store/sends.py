@@ -64,7 +64,7 @@ class Left:
 class SendStore:
     """What is written is on disk when the future is done; nobody has to wait for it. Reading raises Unavailable."""
 
-    def __init__(self, log: EventLog, most_requests: int = DEFAULTS.calls.idempotency_keys) -> None:
+    def __init__(self, log: EventLog, most_requests: int = DEFAULTS.idempotency_keys) -> None:
         self._log = log
         self._most_requests = most_requests
         self._adding: set[Path] = set()

@@ -25,10 +25,11 @@ from wxcontroller.core import faultpoints
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
+# For a question to the log: far longer than any takes on a disk that works, below what callers wait for.
+LOG_READ_SECONDS = 30.0
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 RETRY_SECONDS = 1.0
@@ -88,7 +89,7 @@ class Database:
         schema: Sequence[str],
         after: Callable[[sqlite3.Connection], Callable[[], None]],
         vitals: Vitals | None = None,
-        read_seconds: float = DEFAULTS.calls.log_read_seconds,
+        read_seconds: float = LOG_READ_SECONDS,
         known: Callable[[], Known] = Known,
     ) -> None:
         self._read_seconds = read_seconds

@@ -19,6 +19,8 @@ from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.options import options_of
 from wxcontroller.client.v1.status import status_of
 
+# Three requests to WeChat at most; the controller waits for the answer.
+LOGOUT_SECONDS = 20.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -34,7 +36,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     async def logout(_: web.Request) -> web.StreamResponse:
         """POST: end the session for good. The process stays, parked, until it is stopped."""
         try:
-            async with asyncio.timeout(parts.config.limits.calls.logout_seconds):
+            async with asyncio.timeout(LOGOUT_SECONDS):
                 await parts.driver.logout()
         except TimeoutError:
             raise Refused(504, "too-slow", "the logout was not done in time", "try it again") from None
@@ -52,7 +54,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
     app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", _told(deliveries.one))
-    app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name, parts.config.limits).get))
+    app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
     app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)

@@ -1,7 +1,5 @@
 """/v1/deliveries at the account's port: what was delivered, what waits, what is dead; replay and purge."""
 
-import asyncio
-
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
@@ -12,6 +10,7 @@ from wxcontroller.client.v1.answers import Refused, report_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.openwx.described_log import PAGE_DELIVERIES
 
 
 class Deliveries:
@@ -24,8 +23,7 @@ class Deliveries:
         """GET: entries of some states (by default what waits and what is dead), oldest first, after ``after``."""
         query = request.query
         states = states_of(query.get("state", "held,pending,dead"))
-        largest = self._parts.config.limits.calls.page_deliveries
-        after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, largest)
+        after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, PAGE_DELIVERIES)
         counts = self._counts()  # first: what is counted as settled is not listed as pending
         found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1, most_body=0)
         more = len(found) > most
@@ -49,7 +47,7 @@ class Deliveries:
         body = await self._body(request)
         if not self._parts.delivery.address:
             raise Refused(409, "no-webhook", "the account has no post_api", "start it with one")
-        where = await chosen(self._parts.log, body, self._parts.config.limits)
+        where = await chosen(self._parts.log, body)
         if not where.states and not where.seqs:
             where = Selection((State.DEAD,))
         number = await self._parts.log.replay(where)
@@ -58,15 +56,13 @@ class Deliveries:
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
-        where = await chosen(self._parts.log, await self._body(request), self._parts.config.limits)
+        where = await chosen(self._parts.log, await self._body(request))
         number = await self._parts.log.purge(where)
         self._parts.delivery.again()
         return json_answer({"purged": number, **self._counts()})
 
     async def _body(self, request: web.Request) -> bytes:
-        limits = self._parts.config.limits.calls
-        async with asyncio.timeout(limits.account_body_seconds):
-            return await request.app[ROOM].take(request, limits.account_body_bytes)
+        return await request.app[ROOM].small_body(request)
 
     def _counts(self) -> JsonObject:
         counts, delivery = self._parts.log.counts, self._parts.delivery

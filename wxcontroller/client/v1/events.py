@@ -14,8 +14,8 @@ from wxcontroller.client.store.events import Entry, Selection
 from wxcontroller.client.v1.answers import report_of
 from wxcontroller.client.v1.selecting import number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.openwx import eventstream
+from wxcontroller.openwx.described_log import PAGE_EVENTS
 from wxcontroller.openwx.replies import to_bytes
 
 _AT_ONCE = 100
@@ -25,8 +25,7 @@ HEARTBEAT_SECONDS = 10.0
 class Events:
     """The call, for the ``log`` of ``account``."""
 
-    def __init__(self, log: EventLog, account: str, limits: Limits = DEFAULTS) -> None:
-        self._limits = limits
+    def __init__(self, log: EventLog, account: str) -> None:
         self._log = log
         self._account = account
 
@@ -41,7 +40,7 @@ class Events:
         types = tuple(word for word in query.get("types", "").split(",") if word)
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await self._stream(request, await self._start(query, await self._log.last()), types)
-        most = max(1, number_of(query, "limit", 100, self._limits.calls.page_events))
+        most = max(1, number_of(query, "limit", 100, PAGE_EVENTS))
         found = await self._log.shown(Selection(after=await self._start(query, 0), types=types), most + 1)
         events: list[JsonValue] = [self._shown(entry) for entry in found[:most]]
         return json_answer({**await self._bounds(), "events": events, "more": len(found) > most})
@@ -86,7 +85,7 @@ class Events:
                 await self._send(response, eventstream.event("here"))
 
     async def _send(self, response: web.StreamResponse, content: bytes) -> None:
-        await eventstream.within(self._limits.requests.stream_stall_seconds, response.write(content))
+        await eventstream.write(response.write(content))
 
     def _event(self, entry: Entry) -> bytes:
         return eventstream.event(entry.type, to_bytes(self._shown(entry)), entry.id)

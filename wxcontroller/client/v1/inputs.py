@@ -10,7 +10,6 @@ from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.errors import BadAnswer, NotAsked
 from wxcontroller.core.jsontypes import obj, read_json
-from wxcontroller.core.limits import DEFAULTS, RequestLimits
 
 _REMEDY = 'send {"id": "allow-desktop", "value": "yes"}; GET /v1/status shows in input what is asked for'
 # A driver may have to write the answer to disk before it counts.
@@ -41,16 +40,13 @@ class Inputs:
         return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
 
     async def _read(self, request: web.Request) -> tuple[str, str]:
-        limits = self._parts.config.limits
-        async with asyncio.timeout(limits.calls.account_body_seconds):
-            body = await request.app[ROOM].take(request, limits.calls.account_body_bytes)
-        return answer_of(body, limits.requests)
+        return answer_of(await request.app[ROOM].small_body(request))
 
 
-def answer_of(body: bytes, limits: RequestLimits = DEFAULTS.requests) -> tuple[str, str]:
+def answer_of(body: bytes) -> tuple[str, str]:
     """Return id and value of a body. Raises Refused."""
     try:
-        given = obj(read_json(body or b"null", limits.json_depth, limits.json_digits))
+        given = obj(read_json(body or b"null"))
     except ValueError:
         raise bad("the body is not JSON", _REMEDY) from None
     input_id, value = given.get("id"), given.get("value")

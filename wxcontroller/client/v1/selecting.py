@@ -6,7 +6,7 @@ from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Selection, State
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.core.jsontypes import obj, read_json
-from wxcontroller.core.limits import DEFAULTS, Limits
+from wxcontroller.openwx.described_log import SELECTED_IDS
 
 _STATES = ", ".join(state.value for state in State)
 
@@ -32,13 +32,13 @@ def number_of(query: Mapping[str, str], name: str, default: int, most: int) -> i
     return min(int(given), most)
 
 
-async def chosen(log: EventLog, body: bytes, limits: Limits = DEFAULTS) -> Selection:
+async def chosen(log: EventLog, body: bytes) -> Selection:
     """Return what ``{"ids": […]}`` or ``{"state": "dead"}``, both or ``{"all": true}`` mean. Raises Refused.
 
     An empty body means nothing and is refused, so that nobody sends everything anew by mistake.
     """
     try:
-        given = read_json(body or b"null", limits.requests.json_depth, limits.requests.json_digits)
+        given = read_json(body or b"null")
     except ValueError:
         raise bad("the body is not JSON", 'send {"ids": ["…"]} or {"state": "dead"}') from None
     found = obj(given)
@@ -52,9 +52,8 @@ async def chosen(log: EventLog, body: bytes, limits: Limits = DEFAULTS) -> Selec
         raise bad("nothing is chosen", 'send {"ids": ["…"]}, {"state": "dead"} or {"all": true}')
     if ids is None:
         return Selection(states)
-    most = limits.calls.selected_ids
-    if not isinstance(ids, list) or not ids or len(ids) > most:
-        raise bad(f"ids is no list of 1 to {most} ids", "GET /v1/deliveries tells them")
+    if not isinstance(ids, list) or not ids or len(ids) > SELECTED_IDS:
+        raise bad(f"ids is no list of 1 to {SELECTED_IDS} ids", "GET /v1/deliveries tells them")
     texts = [one if isinstance(one, str) else "" for one in ids]
     seqs = await log.seqs(texts)
     for given_id, seq in zip(texts, seqs, strict=True):

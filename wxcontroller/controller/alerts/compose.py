@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from wxcontroller.controller.alerts.findings import Finding
 from wxcontroller.controller.alerts.ledger import Due
@@ -10,27 +10,32 @@ from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.statefiles import StateFiles
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, plain
-from wxcontroller.core.limits import DEFAULTS, AlertLimits
+
+# More problems than this are counted: an outage of the network concerns all accounts at once.
+ALERT_PROBLEMS = 30
+# Each is a picture in a mail, and good for some minutes only: nobody scans more in that time.
+ALERT_QRCODES = 8
+# Far beyond a code that WeChat draws. A program in place of ours may draw another.
+ALERT_PICTURE_BYTES = 256 << 10
 
 
 class Composer:
     """Makes alerts."""
 
-    def __init__(self, state_files: StateFiles, limits: Callable[[], AlertLimits] = lambda: DEFAULTS.alerts) -> None:
+    def __init__(self, state_files: StateFiles) -> None:
         self._state_files = state_files
-        self._limits = limits
 
     def alert(self, event: Happening, dues: Sequence[Due], views: Mapping[str, View], now: float) -> Alert:
         """Return one alert about all of ``dues``."""
-        codes, limits = 0, self._limits()
+        codes = 0
         found: list[Item] = []
-        for due in dues[: limits.alert_problems]:
+        for due in dues[:ALERT_PROBLEMS]:
             what, instance = due.what, due.key[0]
             code: Picture | None = None
             if isinstance(what, Finding):
                 view = views.get(instance)
-                if what.kind is Kind.SCAN and view is not None and codes < limits.alert_qrcodes:
-                    code = self._code(view, limits.alert_picture_bytes)
+                if what.kind is Kind.SCAN and view is not None and codes < ALERT_QRCODES:
+                    code = self._code(view)
                     codes += code is not None
                 since = now - due.age
                 found.append(Item(due.kind, what.account, instance, since, what.message, what.remedy, code))
@@ -45,7 +50,7 @@ class Composer:
         item = Item(Kind.TEST, "", "test", now, message, "The code says nothing. Real ones are for WeChat.", code)
         return Alert(secrets.token_hex(10), Happening.TEST, now, host(), (item,))
 
-    def _code(self, view: View, most: int) -> Picture | None:
+    def _code(self, view: View) -> Picture | None:
         """Return the code that waits to be scanned: drawn by us, or as the program shows it."""
         if view.live is None or not view.has_qrcode:
             return None
@@ -56,7 +61,7 @@ class Composer:
             except ValueError:  # more than a code can hold: no link of WeChat's
                 return None
         image = self._state_files.qrcode(view.instance)
-        return Picture("image/jpeg", image, made) if image and len(image) <= most else None
+        return Picture("image/jpeg", image, made) if image and len(image) <= ALERT_PICTURE_BYTES else None
 
 
 def host() -> str:

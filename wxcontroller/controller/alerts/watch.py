@@ -71,7 +71,7 @@ class AlertWatch:
 
     def __post_init__(self) -> None:
         self._secrets = PortSecrets(self.accounts.paths)
-        self._composer = Composer(self.accounts.state_files, lambda: self.accounts.settings.limits.alerts)
+        self._composer = Composer(self.accounts.state_files)
         self._crashes = Crashes(self.accounts.units)
         self._load()
 
@@ -125,7 +125,7 @@ class AlertWatch:
         async def hear(view: View) -> None:
             async with turns:
                 headers = self._secrets.headers(view.instance, Scope.READ)
-                told = await ask(self.upstream, view, headers, self.accounts.settings.limits)
+                told = await ask(self.upstream, view, headers)
             if told.status is not None:
                 for track, verdict in reports_of(view, told.status, settings, self.clock.wall()).items():
                     found[(view.instance, track)] = verdict

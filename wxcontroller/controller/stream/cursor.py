@@ -9,9 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.limits import Limits
 
+# In characters: the places of 150 accounts with names of usual length, in a header that any server takes.
+CURSOR_LENGTH = 7000
 _CURSOR = re.compile(r"(?P<stamp>[0-9]{1,18})(?P<places>(?:[.][A-Za-z0-9_-]{1,27}=[0-9a-f]{8}-[0-9]{1,18})*)")
+
+
+def cursor_length(limits: Limits) -> int:
+    """Return how long a cursor may be: a reader comes back with it in a header, ``Last-Event-ID: CURSOR``."""
+    return min(CURSOR_LENGTH, limits.request_line_bytes - 100)
 
 
 class BadCursor(ValueError):
@@ -28,7 +35,7 @@ class Cursor:
 
     stamp: int
     places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    longest: int = DEFAULTS.streams.cursor_length
+    longest: int = CURSOR_LENGTH
 
     def __str__(self) -> str:
         text = str(self.stamp)
@@ -40,7 +47,7 @@ class Cursor:
         return text
 
 
-def parse(text: str, longest: int = DEFAULTS.streams.cursor_length) -> Cursor:
+def parse(text: str, longest: int = CURSOR_LENGTH) -> Cursor:
     """Read a cursor. Raises BadCursor."""
     found = _CURSOR.fullmatch(text) if len(text) <= longest else None
     if found is None:

@@ -13,7 +13,7 @@ import aiohttp
 
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import Caller
-from wxcontroller.controller.stream.cursor import Cursor
+from wxcontroller.controller.stream.cursor import Cursor, cursor_length
 from wxcontroller.controller.view import View
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import obj, read_json, text
@@ -21,6 +21,10 @@ from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
+# Of one reader. When it is slower than this, the accounts' streams wait for it: they lose nothing.
+STREAM_WAITING_EVENTS = 100
+# Accounts say every 10 s that they are there.
+STREAM_SILENCE_SECONDS = 30.0
 # Between two looks for accounts that have come up.
 _LOOK_SECONDS = 1.0
 _ID = re.compile(r"[0-9a-f]{8}-[0-9]{1,18}")
@@ -62,7 +66,7 @@ class Feed:
     _known: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._queue = asyncio.Queue(maxsize=self.limits.streams.stream_waiting_events)
+        self._queue = asyncio.Queue(maxsize=STREAM_WAITING_EVENTS)
 
     @contextlib.asynccontextmanager
     async def open(self) -> "AsyncIterator[Feed]":
@@ -74,7 +78,7 @@ class Feed:
         looking = asyncio.create_task(self._look())
         try:
             with contextlib.suppress(TimeoutError):  # systemd can't be asked: accounts are found when it can
-                await asyncio.wait_for(self._known.wait(), self.limits.streams.stream_silence_seconds)
+                await asyncio.wait_for(self._known.wait(), STREAM_SILENCE_SECONDS)
             yield self
         finally:
             looking.cancel()
@@ -85,7 +89,7 @@ class Feed:
     @property
     def cursor(self) -> Cursor:
         """Where the reader is, having had all that ``next`` gave."""
-        return Cursor(self._from, self._got, self.limits.streams.cursor_length)
+        return Cursor(self._from, self._got, cursor_length(self.limits))
 
     async def next(self) -> Fed:
         """Return the next event. The order of each account is kept."""
@@ -125,10 +129,7 @@ class Feed:
         if self.wanted.types:
             query["types"] = ",".join(sorted(self.wanted.types))
         url = f"http://127.0.0.1:{view.account.port}/v1/events?{urlencode(query)}"
-        limits = self.limits.streams
-        # Accounts say every 10 s that they are there.
-        silence = limits.stream_silence_seconds
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=silence)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
         headers = {"Accept": "text/event-stream"}
         headers.update(self.shared.port_secrets.headers(view.instance, self.caller.scope))
         try:
@@ -138,16 +139,16 @@ class Feed:
                 if answer.status == 401:  # started anew in this moment, with another secret
                     return
                 if answer.status != 200 or answer.content_type != "text/event-stream":
-                    await asyncio.sleep(silence)  # a program that has no events: not asked all the time
+                    # A program that has no events is not asked all the time.
+                    await asyncio.sleep(STREAM_SILENCE_SECONDS)
                     return
-                async for kind, data in _events(answer.content, limits.stream_event_bytes):
+                async for kind, data in _events(answer.content, self.limits.stream_event_bytes):
                     await self._take(view, kind, data)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
             log.debug("the events of %s: %s", view.instance, type(problem).__name__)
 
     async def _take(self, view: View, kind: str, data: bytes) -> None:
-        limits = self.limits.requests
-        found = obj(read_json(data, limits.json_depth, limits.json_digits))
+        found = obj(read_json(data))
         name = view.account.name.name
         if kind == "open" and text(found.get("account")) != name:
             raise ValueError("another program answers")
@@ -170,7 +171,7 @@ class Feed:
 
 
 async def _events(
-    content: aiohttp.StreamReader, most: int = DEFAULTS.streams.stream_event_bytes
+    content: aiohttp.StreamReader, most: int = DEFAULTS.stream_event_bytes
 ) -> "AsyncIterator[tuple[str, bytes]]":
     """Yield type and data of server-sent events as our accounts write them: one line of data each."""
     kind, data = "", b""

@@ -11,12 +11,14 @@ from aiohttp import WSMsgType, web
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import BadRequest, TooManyReaders
-from wxcontroller.controller.stream.cursor import BadCursor, Cursor, parse
+from wxcontroller.controller.stream.cursor import BadCursor, Cursor, cursor_length, parse
 from wxcontroller.controller.stream.feed import Fed, Feed, Wanted
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx import eventstream
-from wxcontroller.openwx.eventstream import within
+from wxcontroller.openwx.eventstream import write
 
+# Accounts, and types of events, that one request may name: a URL has no room for more.
+STREAM_NAMES = 1000
 HEARTBEAT_SECONDS = 15.0
 _FEW = 20
 
@@ -45,7 +47,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 def _wanted(request: web.Request) -> Wanted:
-    known, most = context(request).accounts.known, context(request).settings.limits.streams.stream_names
+    known, most = context(request).accounts.known, STREAM_NAMES
     names = [name for each in request.query.getall("account", []) for name in each.split(",") if name]
     types = [name for each in request.query.getall("types", []) for name in each.split(",") if name]
     if len(names) > most or len(types) > most:
@@ -60,7 +62,7 @@ def _begin(request: web.Request) -> Cursor | None:
     if not given:
         return None
     try:
-        return parse(given, context(request).settings.limits.streams.cursor_length)
+        return parse(given, cursor_length(context(request).settings.limits))
     except BadCursor as problem:
         raise BadRequest(
             f"the cursor can't be used: {problem}", "begin without one, and keep the id of the last event"
@@ -123,10 +125,9 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
     """Send what the feed gives until the reader goes, takes nothing, the controller is to end, or the
     reader's token is worthless."""
     ending = asyncio.create_task(shared.draining.wait())
-    stall = feed.limits.requests.stream_stall_seconds
     try:
         async with feed.open():
-            await within(stall, send(None, feed.cursor))
+            await write(send(None, feed.cursor))
             following: asyncio.Task[Fed] | None = None
             try:
                 while not ending.done():
@@ -138,9 +139,9 @@ async def _serve(shared: Context, feed: Feed, send: "Callable[[Fed | None, Curso
                         return
                     if following.done():
                         fed, following = following.result(), None
-                        await within(stall, send(fed, feed.cursor))
+                        await write(send(fed, feed.cursor))
                     elif not ending.done():
-                        await within(stall, send(None, feed.cursor))
+                        await write(send(None, feed.cursor))
             finally:
                 if following is not None:
                     following.cancel()

@@ -17,6 +17,9 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
 
+# Of a JSON body: a request sets a few options, of which only addresses are long.
+CONTROL_BODY_BYTES = 64 << 10
+
 
 async def all_accounts(request: web.Request) -> web.StreamResponse:
     """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream to who asks for one."""
@@ -32,7 +35,7 @@ async def one_account(request: web.Request) -> web.Response:
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
     secrets = shared.port_secrets.headers(view.instance, Scope.READ)
-    told = await ask(shared.upstream, view, secrets, shared.settings.limits)
+    told = await ask(shared.upstream, view, secrets)
     return json_response({**account_json(view), **told.as_json()})
 
 
@@ -48,7 +51,7 @@ async def add(request: web.Request) -> web.Response:
     if not isinstance(options, dict):
         raise BadRequest("options is no object", 'send {"option": "value"}')
     given = texts(options)
-    checked = check_options(given.items(), longest=accounts.settings.limits.control.option_length)
+    checked = check_options(given.items())
     view = await accounts.add(name, checked.given, given)
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
     return json_response({**account_json(view), **ignored}, 201)
@@ -68,7 +71,7 @@ async def start(request: web.Request) -> web.Response:
     accounts = context(request).accounts
     name = accounts.known.name_of(request.match_info["name"])
     given = await _options(request)
-    checked = check_options(given.items(), longest=accounts.settings.limits.control.option_length)
+    checked = check_options(given.items())
     started = await accounts.start(name, checked.given, given, keep=True)
     answer: JsonObject = {
         **account_json(started.view),
@@ -111,12 +114,11 @@ async def _options(request: web.Request) -> dict[str, str]:
 
 async def json_object(request: web.Request, remedy: str) -> JsonObject:
     """Return the JSON object that a body is, an empty one for no body. Raises BadRequest with this remedy."""
-    limits = context(request).settings.limits
-    body = await whole(request, limits.control.control_body_bytes)
+    body = await whole(request, CONTROL_BODY_BYTES)
     if not body.strip():
         return {}
     try:
-        content = read_json(body, limits.requests.json_depth, limits.requests.json_digits)
+        content = read_json(body)
     except ValueError:
         raise BadRequest("the body is not JSON", remedy) from None
     if not isinstance(content, dict):

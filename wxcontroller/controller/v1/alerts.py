@@ -54,7 +54,7 @@ async def test(request: web.Request) -> web.Response:
 
 
 def _channel(shared: Context, channel: Channel) -> JsonObject:
-    spool = Spool(shared.accounts.paths, channel, shared.settings.limits.alerts.alert_bytes)
+    spool = Spool(shared.accounts.paths, channel)
     waiting, last = spool.waiting(), spool.state().last
     return {
         "waiting": len(waiting),

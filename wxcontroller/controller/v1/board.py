@@ -137,7 +137,6 @@ class Board:
                     self._shared.upstream,
                     view,
                     self._shared.port_secrets.headers(view.instance, Scope.READ),
-                    self._shared.settings.limits,
                 )
             activity = _activity(told)
             if activity is not None:

@@ -194,7 +194,7 @@ _ROW = record(
 )
 _IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
 _MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
-_LINES: Schema = {"type": "integer", "minimum": 0, "maximum": DEFAULTS.control.journal_lines}
+_LINES: Schema = {"type": "integer", "minimum": 0, "maximum": DEFAULTS.journal_lines}
 _OPTIONS_SHOWN = record(
     {
         "account": TEXT,

@@ -16,8 +16,10 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
-from wxcontroller.core.limits import ControlLimits
 
+# Of one answer: far more than its lines usually have. Of these seconds journalctl may need many on a cold disk.
+JOURNAL_BYTES = 8 << 20
+JOURNAL_SECONDS = 15.0
 _DEFAULT_LINES = 100
 _LATEST = 1 << 62
 _INFO = 6  # what systemd takes a line for that tells no priority
@@ -27,16 +29,15 @@ _CURSOR = re.compile(r"[a-z]=[0-9a-f]{1,32}(;[a-z]=[0-9a-f]{1,32}){0,6}")
 async def journal(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}/journal?lines=100: the newest lines, the oldest of them first. Raises NoJournal."""
     shared = context(request)
-    limits = shared.settings.limits.control
     view = await shared.accounts.the(request.match_info["name"])
-    asked = question(request, view.instance, limits, follow=False)
+    asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=False)
     content = b""
     try:
         async with (
-            asyncio.timeout(limits.journal_seconds),
-            answering(shared.accounts.paths.journal_socket, asked, view, limits) as reader,
+            asyncio.timeout(JOURNAL_SECONDS),
+            answering(shared.accounts.paths.journal_socket, asked, view) as reader,
         ):
-            while (piece := await reader.read(1 << 16)) and len(content) < limits.journal_bytes:
+            while (piece := await reader.read(1 << 16)) and len(content) < JOURNAL_BYTES:
                 content += piece
     except OSError as problem:  # a TimeoutError is one
         raise unreadable(shared.accounts.paths.journal_socket, view, problem) from None
@@ -44,16 +45,16 @@ async def journal(request: web.Request) -> web.Response:
     return json_response({"account": view.account.name.name, "lines": lines})
 
 
-def question(request: web.Request, instance: str, limits: ControlLimits, follow: bool) -> str:
+def question(request: web.Request, instance: str, most: int, follow: bool) -> str:
     """Return what is to be asked for a request. Raises BadRequest.
 
-    ``lines``: how many of the newest; or those after a line that the caller has had (``after``, for a stream
-    ``Last-Event-ID``), or from a second on (``since``).
+    ``lines``: how many of the newest, up to ``most``; or those after a line that the caller has had (``after``, for a
+    stream ``Last-Event-ID``), or from a second on (``since``).
     """
     query, least = request.query, 0 if follow else 1
     wanted = query.get("lines", str(_DEFAULT_LINES))
-    if not _is_number(wanted) or not least <= int(wanted[:9]) <= limits.journal_lines:
-        raise BadRequest("lines is no such number", f"give one from {least} to {limits.journal_lines}")
+    if not _is_number(wanted) or not least <= int(wanted[:9]) <= most:
+        raise BadRequest("lines is no such number", f"give one from {least} to {most}")
     where = ""
     after = (request.headers.get("Last-Event-ID") if follow else None) or query.get("after")
     since = query.get("since")
@@ -74,12 +75,10 @@ def _is_number(given: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def answering(
-    socket: Path, asked: str, view: View, limits: ControlLimits
-) -> AsyncIterator[asyncio.StreamReader]:
+async def answering(socket: Path, asked: str, view: View) -> AsyncIterator[asyncio.StreamReader]:
     """Ask; the block reads the answer. Raises NoJournal when nobody can be asked."""
     try:
-        async with asyncio.timeout(limits.journal_seconds):
+        async with asyncio.timeout(JOURNAL_SECONDS):
             reader, writer = await asyncio.open_unix_connection(str(socket))
     except OSError as problem:
         raise unreadable(socket, view, problem) from None

@@ -15,9 +15,11 @@ from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.v1.journal import answering, journal, line_of, question
 from wxcontroller.controller.v1.watching import wants_stream
 from wxcontroller.controller.view import View
-from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, within
+from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, write
 from wxcontroller.openwx.replies import to_bytes
 
+# A longer rest is no line of a journal: journald cuts what services print after 48 KiB (LineMax=).
+JOURNAL_LINE_BYTES = 1 << 20
 HEARTBEAT_SECONDS = 15.0
 _ID = re.compile("[0-9a-z=;]{1,256}")
 
@@ -33,16 +35,15 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     """
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
-    limits = shared.settings.limits
-    asked = question(request, view.instance, limits.control, follow=True)
+    asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=True)
     if shared.readers >= shared.settings.max_readers:
         raise TooManyReaders(f"{shared.readers} readers of events and journals are connected", "end some")
     shared.readers += 1
     try:
-        async with answering(shared.accounts.paths.journal_socket, asked, view, limits.control) as reader:
+        async with answering(shared.accounts.paths.journal_socket, asked, view) as reader:
             response = web.StreamResponse(headers=HEADERS)
             await response.prepare(request)
-            await within(limits.requests.stream_stall_seconds, response.write(b"retry: 1000\n\n" + HEARTBEAT))
+            await write(response.write(b"retry: 1000\n\n" + HEARTBEAT))
             await _follow(response, reader, _Reader(shared, caller(request), view))
             return response
     finally:
@@ -64,23 +65,22 @@ class _Reader:
 
 async def _follow(response: web.StreamResponse, lines: asyncio.StreamReader, who: _Reader) -> None:
     ending = asyncio.create_task(who.shared.draining.wait())
-    reading, rest, limits = _next(lines), b"", who.shared.settings.limits
-    stall = limits.requests.stream_stall_seconds
+    reading, rest = _next(lines), b""
     try:
         while True:
             await asyncio.wait({reading, ending}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if ending.done() or not who.may_go_on():
                 return
             if not reading.done():
-                await within(stall, response.write(HEARTBEAT))
+                await write(response.write(HEARTBEAT))
                 continue
             if not (piece := reading.result()):
                 return
             reading = _next(lines)
             *whole, rest = (rest + piece).split(b"\n")
-            rest = rest if len(rest) <= limits.control.journal_line_bytes else b""  # its end is no line then
+            rest = rest if len(rest) <= JOURNAL_LINE_BYTES else b""  # its end is no line then
             if events := b"".join(map(_event, whole)):
-                await within(stall, response.write(events))
+                await write(response.write(events))
     finally:
         for task in (ending, reading):
             task.cancel()

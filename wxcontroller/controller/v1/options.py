@@ -42,7 +42,7 @@ async def change(request: web.Request) -> web.Response:
         if name not in OPTIONS:
             raise BadOption(f"option {name[:64]} is not known", "wxclient(8) lists all options")
     given = texts({name: value for name, value in body.items() if value is not None})
-    checked = check_options(given.items(), longest=accounts.settings.limits.control.option_length)
+    checked = check_options(given.items())
     view = await accounts.change(request.match_info["name"], given, unset)
     shown = _options(view, await _running(request, view))
     answer: JsonObject = {**account_json(view), "options": shown["options"]}
@@ -57,7 +57,7 @@ async def _running(request: web.Request, view: View) -> Told:
     """Ask the account's program what it runs by."""
     shared = context(request)
     headers = shared.port_secrets.headers(view.instance, Scope.READ)
-    return await ask(shared.upstream, view, headers, shared.settings.limits, "/v1/options")
+    return await ask(shared.upstream, view, headers, "/v1/options")
 
 
 def _options(view: View, told: Told) -> JsonObject:

@@ -22,6 +22,10 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, one_line, read_json
 from wxcontroller.openwx import credentials
 
+# Of a body for an account's own /v1, which takes no more either, and of its answer.
+PASSED_BODY_BYTES = 1 << 20
+# Of one account when all are asked: accounts are not trusted, and a few answers are held at a time (_AT_ONCE).
+ACCOUNT_ANSWER_BYTES = 32 << 20
 _ASKED = ("Accept", "Content-Type", "Range", "If-Range", "If-Modified-Since", "If-None-Match")
 _ANSWERED = (
     *("Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "Content-Disposition"),
@@ -78,11 +82,10 @@ async def _body(request: web.Request) -> bytes | None:
     """Return what is to be passed on: the body as it came, but for the caller's token in a form."""
     if not has_body(request):
         return None
-    limits = context(request).settings.limits
-    content = await whole(request, limits.control.passed_body_bytes)
+    content = await whole(request, PASSED_BODY_BYTES)
     if not looks_for_token(request):
         return content
-    spans = credentials.spans_without_token(request.headers.get("Content-Type", ""), content, limits.requests)
+    spans = credentials.spans_without_token(request.headers.get("Content-Type", ""), content)
     return b"".join(content[start:end] for start, end in spans)
 
 
@@ -111,28 +114,27 @@ async def ask_all(shared: Context, views: list[View], path: str) -> list[Said]:
 
 async def _asked(shared: Context, view: View, path: str) -> JsonObject:
     url = URL(f"{_root(view)}{path}", encoded=True)
-    headers, limits = shared.port_secrets.headers(view.instance, Scope.READ), shared.settings.limits
-    soon = aiohttp.ClientTimeout(total=limits.control.account_answer_seconds)
+    headers = shared.port_secrets.headers(view.instance, Scope.READ)
+    seconds = shared.settings.limits.account_answer_seconds
+    soon = aiohttp.ClientTimeout(total=seconds)
     try:
         async with (
-            asyncio.timeout(limits.control.account_answer_seconds),
+            asyncio.timeout(seconds),
             shared.upstream.get(url, headers=headers, allow_redirects=False, timeout=soon) as answer,
         ):
-            most = limits.control.account_answer_bytes
-            content = await bounded(answer, most) if answer.status == 200 else b""
+            content = await bounded(answer, ACCOUNT_ANSWER_BYTES) if answer.status == 200 else b""
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except (aiohttp.ClientError, OSError):
         raise _silent(view, "can't be reached") from None
     try:
-        return obj(read_json(content, limits.requests.json_depth, limits.requests.json_digits))
+        return obj(read_json(content))
     except ValueError:
         raise _silent(view, f"answers {answer.status} and no JSON") from None
 
 
 async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonObject:
     """POST ``path`` of an account's port and return the answer. Raises WxError with the account's own words."""
-    limits = shared.settings.limits
     try:
         async with shared.upstream.post(
             URL(f"{_root(view)}{path}", encoded=True),
@@ -140,13 +142,13 @@ async def told_to(shared: Context, view: View, path: str, scope: Scope) -> JsonO
             allow_redirects=False,
             timeout=_timeout(shared),
         ) as answer:
-            content, status = await bounded(answer, limits.control.passed_body_bytes), answer.status
+            content, status = await bounded(answer, PASSED_BODY_BYTES), answer.status
     except TimeoutError:
         raise _silent(view, "did not answer in time") from None
     except (aiohttp.ClientError, OSError):
         raise _silent(view, "can't be reached") from None
     try:
-        found = obj(read_json(content, limits.requests.json_depth, limits.requests.json_digits))
+        found = obj(read_json(content))
     except ValueError:
         found = {}
     if status != 200:

@@ -14,7 +14,7 @@ from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import TooManyReaders
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.v1.board import BOARD, Board
-from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, within
+from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, write
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
@@ -39,15 +39,14 @@ async def watch(request: web.Request) -> web.StreamResponse:
     of them; ``trouble`` says why rows may be old.
     """
     watchers, board = request.app[_WATCHERS], request.app[BOARD]
-    limits = context(request).settings.limits
-    if len(watchers) >= limits.control.watchers:
+    if len(watchers) >= context(request).settings.limits.watchers:
         raise TooManyReaders(f"{len(watchers)} readers watch the accounts", "close some")
     me = object()
     watchers.add(me)
     try:
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
-        await within(limits.requests.stream_stall_seconds, response.write(b"retry: 1000\n\n"))
+        await write(response.write(b"retry: 1000\n\n"))
         async with board.watched() as work:
             await _follow(response, board, work, _Reader(caller(request)), context(request))
         return response
@@ -89,7 +88,6 @@ async def _follow(
     response: web.StreamResponse, board: Board, work: "asyncio.Task[None]", reader: _Reader, shared: Context
 ) -> None:
     ending = asyncio.create_task(shared.draining.wait())
-    stall = shared.settings.limits.requests.stream_stall_seconds
     try:
         known = asyncio.create_task(board.known.wait())
         await asyncio.wait({known, ending, work}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,7 +96,7 @@ async def _follow(
             news = asyncio.create_task(board.news().wait())
             try:
                 if events := reader.news(board):
-                    await within(stall, response.write(events))
+                    await write(response.write(events))
                 done, _ = await asyncio.wait(
                     {news, ending, work}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -108,6 +106,6 @@ async def _follow(
                 log.error("the accounts can't be watched", exc_info=work.exception())
                 return
             if not done:
-                await within(stall, response.write(HEARTBEAT))
+                await write(response.write(HEARTBEAT))
     finally:
         ending.cancel()

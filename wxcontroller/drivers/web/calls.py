@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.drivers.web.extspam import EXTSPAM
 from wxcontroller.drivers.web.hosts import QR_HOST, hosts_of
 from wxcontroller.drivers.web.timing import Timing
 from wxcontroller.drivers.web.transport import Answer, Received, Request, Transport
 
+# Of an answer of WeChat without people, messages or media.
+WECHAT_SHORT_ANSWER_BYTES = 1 << 20
 CGI = "/cgi-bin/mmwebwx-bin/"
 _APPID = "wx782c26e4c19acffb"
 _JSON = {"Content-Type": "application/json; charset=UTF-8"}
@@ -43,10 +45,9 @@ class Calls:
     """The protocol's requests over one transport."""
 
     def __init__(
-        self, transport: Transport, timing: Timing, lang: str, limits: WeChatLimits = DEFAULTS.wechat
+        self, transport: Transport, timing: Timing, lang: str, wechat_answer_bytes: int = DEFAULTS.wechat_answer_bytes
     ) -> None:
-        self._many = limits.wechat_answer_bytes
-        self._few = limits.wechat_short_answer_bytes
+        self._many = wechat_answer_bytes
         self._transport = transport
         self._timing = timing
         self._lang = lang
@@ -93,7 +94,7 @@ class Calls:
             f"{query}&{more}" if query else more,
             headers=headers,
             timeout=10.0,
-            limit=self._few,
+            limit=WECHAT_SHORT_ANSWER_BYTES,
         )
         return await self._transport.send(request)
 
@@ -121,7 +122,7 @@ class Calls:
                 "Referer": f"https://{session.domain}/",
             },
             timeout=10.0,
-            limit=self._few,
+            limit=WECHAT_SHORT_ANSWER_BYTES,
         )
         return await self._transport.send(request)
 
@@ -210,7 +211,9 @@ class Calls:
         """Carry a GET; ``timeout`` and ``limit`` 0 are the usual ones. ``patient``: the server needs its time."""
         headers = {"Referer": f"https://{referer}/"} if referer else {}
         timeout = timeout or self._timing.call
-        request = Request(call, host, path, query, "GET", None, headers, timeout, limit or self._few, patient)
+        request = Request(
+            call, host, path, query, "GET", None, headers, timeout, limit or WECHAT_SHORT_ANSWER_BYTES, patient
+        )
         return await self._transport.send(request)
 
     async def post(
@@ -234,7 +237,7 @@ class Calls:
             body=minimal_json({"BaseRequest": base_request(session), **body}),
             headers={**_JSON, "Referer": f"https://{session.domain}/"},
             timeout=timeout or self._timing.call,
-            limit=limit or self._few,
+            limit=limit or WECHAT_SHORT_ANSWER_BYTES,
             patient=patient,
         )
         return await self._transport.send(request)
@@ -264,7 +267,9 @@ class Calls:
         }
         host, path = hosts_of(session.domain).file, CGI + "webwxuploadmedia"
         timeout = self._timing.upload
-        request = Request("webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, self._few, True)
+        request = Request(
+            "webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, WECHAT_SHORT_ANSWER_BYTES, True
+        )
         return await self._transport.send(request)
 
 

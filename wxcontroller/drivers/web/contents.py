@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from html import escape
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import AppShare, Article, Card, Media, MessageKind, Place, Sex
 from wxcontroller.drivers.web import markup
 from wxcontroller.drivers.web.markup import Markup
 from wxcontroller.drivers.web.text import plain, unescape
 
+# Of a push. WeChat's own clients show eight.
+PUSH_ARTICLES = 20
+# In characters: XML that is kept for sending something again, with each of the media that are remembered.
+REFERENCE_LENGTH = 8192
+# In characters: what fills one place of a notice, such as names.
+NOTICE_LENGTH = 1000
 TEXT, FRIEND_REQUEST, CARD, EMOTICON, PLACE, APP, NOTICE, SYSMSG = 1, 37, 42, 47, 48, 49, 10000, 10002
 _MEDIA = {
     3: MessageKind.IMAGE,
@@ -70,14 +75,13 @@ def content_of(
     message_id: str,
     content: str,
     emoji_names: bool,
-    limits: WeChatLimits = DEFAULTS.wechat,
 ) -> Content:
     """Read an entry of AddMsgList whose Content, rid of a group's prefix, is ``content``; ``kind`` is its MsgType."""
     if kind == TEXT:
         if integer(raw.get("SubMsgType")) == PLACE or _shown_as_place(raw, content):
-            return _place(raw, content.partition(":<br/>")[0], emoji_names, limits)
+            return _place(raw, content.partition(":<br/>")[0], emoji_names)
         if text(raw.get("FromUserName")) == "newsapp":
-            return _news(markup.read(content, emoji_names, limits), limits)
+            return _news(markup.read(content, emoji_names))
         words = plain(content, emoji_names)
         if not words and integer(raw.get("AppMsgType")) == _APP_RED_PACKET:
             words = _RED_PACKET
@@ -87,24 +91,22 @@ def content_of(
     if kind in (50, 53):
         return Content(MessageKind.OTHER, _CALL, str(kind))
     if kind == PLACE:
-        return _place(raw, "", emoji_names, limits, content)
+        return _place(raw, "", emoji_names, content)
     if kind == CARD:
-        return _card(raw, markup.read(content, emoji_names, limits), emoji_names)
+        return _card(raw, markup.read(content, emoji_names), emoji_names)
     if kind == APP:
-        return _app(raw, markup.read(content, emoji_names, limits), message_id, emoji_names, limits)
+        return _app(raw, markup.read(content, emoji_names), message_id, emoji_names)
     if kind == SYSMSG:
-        return _sysmsg(markup.read(content, emoji_names, limits), limits)
+        return _sysmsg(markup.read(content, emoji_names))
     if kind in _MEDIA:
-        return _media(raw, markup.read(content, emoji_names, limits), _MEDIA[kind], message_id, str(kind), limits)
+        return _media(raw, markup.read(content, emoji_names), _MEDIA[kind], message_id, str(kind))
     return Content(MessageKind.OTHER, _UNSUPPORTED, str(kind))
 
 
 # -- media
 
 
-def _media(
-    raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str, limits: WeChatLimits
-) -> Content:
+def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str) -> Content:
     words = _WORDS[kind]
     if kind is MessageKind.EMOTICON and integer(raw.get("HasProductId")) != 0:
         # From WeChat's store: the web gets nothing but that there was one (7.5).
@@ -125,7 +127,7 @@ def _media(
         md5 = xml.attribute(place, "md5") or xml.text("appattach/emoticonmd5")
         reference = md5 if _MD5.fullmatch(md5) else ""
     elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice can't be sent
-        reference = _reference(xml.source, limits.reference_length)
+        reference = _reference(xml.source, REFERENCE_LENGTH)
     return Content(kind, words, raw_kind, media=Media(kind, message_id, "", size, seconds, reference=reference))
 
 
@@ -154,7 +156,7 @@ def file_key(key: str) -> FileKey | None:
     return None
 
 
-def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool, limits: WeChatLimits) -> Content:
+def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Content:
     name = plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title")
     media_id = text(raw.get("MediaId")) or xml.text("appattach/attachid")
     parts = [text(raw.get("FromUserName")), media_id, text(raw.get("EncryFileName")), name]
@@ -166,7 +168,7 @@ def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool, limits
     if xml.whole and 0 < size <= _LARGE and xml.attribute("appmsg", "appid", "sdkver"):
         # The sender's own handle is no use to anybody else (5.11).
         replaced, number = _ATTACHMENT.subn(lambda _: f"<attachid>{escape(media_id)}</attachid>", xml.source)
-        reference = _reference(replaced, limits.reference_length) if number == 1 else ""
+        reference = _reference(replaced, REFERENCE_LENGTH) if number == 1 else ""
     key = json.dumps(parts, ensure_ascii=False)
     media = Media(MessageKind.FILE, key, name, size, public=media_id, reference=reference)
     return Content(MessageKind.FILE, words, raw_kind, media=media)
@@ -175,24 +177,24 @@ def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool, limits
 # -- shared things
 
 
-def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool, limits: WeChatLimits) -> Content:
+def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> Content:
     # The XML's type is newer than the JSON's (7.4).
     app_type = _count(xml.text("appmsg/type")) or _count(raw.get("AppMsgType"))
     raw_kind = f"{APP}/{app_type}"
     if app_type == _APP_FILE:
-        return _file(raw, xml, raw_kind, emoji_names, limits)
+        return _file(raw, xml, raw_kind, emoji_names)
     if app_type == _APP_IMAGE:
-        return _media(raw, xml, MessageKind.IMAGE, message_id, raw_kind, limits)
+        return _media(raw, xml, MessageKind.IMAGE, message_id, raw_kind)
     if app_type == _APP_EMOTICON:
-        return _media(raw, xml, MessageKind.EMOTICON, message_id, raw_kind, limits)
+        return _media(raw, xml, MessageKind.EMOTICON, message_id, raw_kind)
     description = xml.text("appmsg/des")
     if app_type == _APP_TRANSFER:
         return Content(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)
     if app_type == _APP_QUOTE and not description:
         # What is answered; it is escaped once more (8.2).
-        quoted = unescape(xml.text("refermsg/content"))[: limits.notice_length]
+        quoted = unescape(xml.text("refermsg/content"))[:NOTICE_LENGTH]
         description = "：".join(part for part in (xml.text("refermsg/displayname"), quoted) if part)
-    articles = _articles(xml, limits.push_articles)
+    articles = _articles(xml, PUSH_ARTICLES)
     first = articles[0] if articles else Article("")
     # An address is escaped once more than everything else (8.2).
     app = AppShare(
@@ -228,9 +230,9 @@ def _articles(xml: Markup, most: int) -> tuple[Article, ...]:
     )
 
 
-def _news(xml: Markup, limits: WeChatLimits) -> Content:
+def _news(xml: Markup) -> Content:
     """Read what WeChat's own news account sends: a text that is XML."""
-    articles = _articles(xml, limits.push_articles)
+    articles = _articles(xml, PUSH_ARTICLES)
     if not articles:
         return Content(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")
     first = articles[0]
@@ -268,9 +270,9 @@ def _shown_as_place(raw: JsonObject, content: str) -> bool:
     return "pictype=location" in content and bool(text(raw.get("Url")) or text(raw.get("OriContent")))
 
 
-def _place(raw: JsonObject, name: str, emoji_names: bool, limits: WeChatLimits, content: str = "") -> Content:
+def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> Content:
     # OriContent is the XML itself; in Content it is escaped like everything there.
-    xml = markup.read(text(raw.get("OriContent")) or content, emoji_names, limits)
+    xml = markup.read(text(raw.get("OriContent")) or content, emoji_names)
     url = unescape(plain(text(raw.get("Url")), emoji_names))
     latitude, longitude = xml.attribute("location", "x"), xml.attribute("location", "y")
     if not (_DEGREES.fullmatch(latitude) and _DEGREES.fullmatch(longitude)):
@@ -285,7 +287,7 @@ def _place(raw: JsonObject, name: str, emoji_names: bool, limits: WeChatLimits, 
 # -- WeChat's own words
 
 
-def _sysmsg(xml: Markup, limits: WeChatLimits) -> Content:
+def _sysmsg(xml: Markup) -> Content:
     kind = xml.attribute("sysmsg", "type")
     words = xml.text("revokemsg/replacemsg")
     if kind == "revokemsg" or words:
@@ -298,7 +300,7 @@ def _sysmsg(xml: Markup, limits: WeChatLimits) -> Content:
             own=words.startswith(_OWN_RECALLS) or revoked == "0",
         )
     words = next((found for name in ("template", "plain", "content", "text") if (found := xml.text(name))), "")
-    words = _filled(words, xml, limits.notice_length)
+    words = _filled(words, xml, NOTICE_LENGTH)
     raw_kind = f"{SYSMSG}/{kind[:40]}" if kind else str(SYSMSG)
     return Content(MessageKind.NOTICE if words else MessageKind.OTHER, words or _UNSUPPORTED, raw_kind)
 

@@ -10,9 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.web.hosts import within
 
+# RFC 6265 6.1 asks for 4096 bytes of a cookie at least; WeChat's have up to 200.
+COOKIE_LENGTH = 4096
+# WeChat sets about twenty. All of them are sent with each request.
+COOKIES = 200
 _FAR = 1e12  # seconds since 1970 that stand for "without end"
 
 
@@ -39,8 +42,7 @@ class Cookie:
 class Jar:
     """The cookies of one account."""
 
-    def __init__(self, limits: WeChatLimits = DEFAULTS.wechat) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
         self._cookies: dict[tuple[str, str, str], Cookie] = {}
 
     def __len__(self) -> int:
@@ -55,7 +57,7 @@ class Jar:
         now = 0.0
         for header in headers:
             now = now or (when(date) if date else 0.0) or time.time()
-            cookie = parse(header, host, now, self._limits.cookie_length)
+            cookie = parse(header, host, now)
             if cookie is None:
                 continue
             if cookie.expires and cookie.expires <= now:
@@ -68,7 +70,7 @@ class Jar:
         key = (cookie.domain, cookie.path, cookie.name)
         self._cookies.pop(key, None)
         self._cookies[key] = cookie
-        if len(self._cookies) > self._limits.cookies:
+        if len(self._cookies) > COOKIES:
             del self._cookies[next(iter(self._cookies))]
 
     def move(self, old: str, new: str) -> None:
@@ -129,9 +131,9 @@ def _restored(entry: JsonObject) -> Cookie | None:
     )
 
 
-def parse(header: str, host: str, now: float, longest: int = DEFAULTS.wechat.cookie_length) -> Cookie | None:
+def parse(header: str, host: str, now: float) -> Cookie | None:
     """Read one ``Set-Cookie`` header of an answer from ``host``; None for one that can't be taken."""
-    if len(header) > longest or not _clean(header):
+    if len(header) > COOKIE_LENGTH or not _clean(header):
         return None
     first, *rest = header.split(";")
     name, equals, value = first.partition("=")

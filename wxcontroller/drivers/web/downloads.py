@@ -6,7 +6,6 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.web.calls import CGI, Calls, Session, query_of
@@ -17,6 +16,10 @@ from wxcontroller.drivers.web.intake import Intake
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.text import is_group
 
+# A server that gives a file in crumbs is not asked for ever.
+DOWNLOAD_PARTS = 1000
+# Failed ones in all, however much each brought: media_fetch_seconds is spent by then.
+DOWNLOAD_TRIES = 12
 _TRIES = 3  # in a row that bring nothing; ...
 _LINE_TRIES = 5  # ... because the line is broken: that passes, sometimes in a few seconds
 _EMPTY_TRIES = 3  # pictures of people often come empty at first
@@ -33,7 +36,6 @@ class Downloads:
         roster: Roster,
         data_ticket: Callable[[], str],
         pause: float,
-        limits: WeChatLimits = DEFAULTS.wechat,
     ) -> None:
         """``pause``: seconds before the second try of a request that failed."""
         self._calls = calls
@@ -41,7 +43,6 @@ class Downloads:
         self._roster = roster
         self._data_ticket = data_ticket
         self._pause = pause
-        self._limits = limits
 
     async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
         """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes.
@@ -75,7 +76,7 @@ class Downloads:
         self, intake: Intake, call: str, host: str, path_and_query: str, most: int, ranged: bool
     ) -> Fetched:
         failed, in_vain = 0, 0
-        for _ in range(self._limits.download_parts):  # a server that gives it in crumbs is not asked for ever
+        for _ in range(DOWNLOAD_PARTS):  # a server that gives it in crumbs is not asked for ever
             before, start = intake.got, intake.resume_at
             part = f"bytes={start}-" if start or ranged else ""
             try:
@@ -92,7 +93,7 @@ class Downloads:
                 why = problem.message.removeprefix(f"{call}: ")
                 tries = _LINE_TRIES if isinstance(problem, NoAnswer) else _TRIES
             in_vain = 0 if intake.got > before else in_vain + 1
-            if in_vain >= tries or failed >= self._limits.download_tries:
+            if in_vain >= tries or failed >= DOWNLOAD_TRIES:
                 raise intake.broken(why)
             if in_vain:
                 await asyncio.sleep(self._pause * in_vain)

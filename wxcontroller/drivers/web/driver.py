@@ -95,14 +95,10 @@ class WebDriver:
             at_login=option.flag("is_init_group_member"),
             later=option.flag("is_update_group_member"),
         )
-        self._login_options = LoginOptions(
-            qrcodes=int(option.text("qrcode_count_max")),
-            moves=context.limits.host_moves,
-            scans=context.limits.vain_scans,
-        )
+        self._login_options = LoginOptions(qrcodes=int(option.text("qrcode_count_max")))
         desktop = {"on": True, "off": False}.get(option.text("desktop"))
         self._consent = Consent(context.account, desktop, context.decisions)
-        self._saved = Saved(context.store, option.text("domain"), option.flag("keep_cookie"), context.limits)
+        self._saved = Saved(context.store, option.text("domain"), option.flag("keep_cookie"))
         self._transport = Transport(
             self._saved.memory.jar,
             self._timing,
@@ -113,10 +109,10 @@ class WebDriver:
             proxy=option.text("proxy"),
             vitals=context.vitals,
         )
-        self._calls = Calls(self._transport, self._timing, option.text("lang"), context.limits)
+        self._calls = Calls(self._transport, self._timing, option.text("lang"), context.limits.wechat_answer_bytes)
         self._chunk = int(option.text("media_chunk_size"))
         self._state = context.state
-        self._identities = Identities(context.state, context.limits.identity_marks)
+        self._identities = Identities(context.state)
         self._vitals = context.vitals
         self._session: _Live | None = None  # while it is alive
         self._leave, self._left = asyncio.Event(), asyncio.Event()
@@ -231,7 +227,7 @@ class WebDriver:
             self._emoji_names,
             self._roster_options,
             self._identities,
-            self._limits,
+            self._limits.contact_pages,
         )
         roster.begin(entered.init)
         listener = Listener(
@@ -243,7 +239,6 @@ class WebDriver:
             self._timing,
             self._emoji_names,
             self._media_loop,
-            self._limits,
         )
         return await beside(self._listen(entered, pulse, roster, listener), roster.work())
 
@@ -265,7 +260,7 @@ class WebDriver:
             session,
             listener,
             Uploads(self._calls, session, ticket, self._chunk),
-            Downloads(self._calls, session, roster, ticket, self._timing.retry_first, self._limits),
+            Downloads(self._calls, session, roster, ticket, self._timing.retry_first),
             Commands(self._calls, session, roster),
         )
 

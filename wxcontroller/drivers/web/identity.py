@@ -15,9 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
-from wxcontroller.drivers.base import StateStore
+from wxcontroller.drivers.base import IDENTITY_MARKS, StateStore
 
 _PORTION = 500  # people between two breaths of the loop
 _SEQ = re.compile(r"[?&]seq=([1-9]\d{0,18})(?:&|$)")
@@ -72,7 +71,7 @@ def marks_of(one: Contact | Group) -> Marks:
 class Identities:
     """The marks of an account's people and groups, over all its logins; beyond ``most`` the oldest go first."""
 
-    def __init__(self, store: StateStore | None, most: int = DEFAULTS.wechat.identity_marks) -> None:
+    def __init__(self, store: StateStore | None, most: int = IDENTITY_MARKS) -> None:
         self._most = most
         self._store = store
         self._numbers: dict[int, int] = {}  # mark → number

@@ -9,7 +9,6 @@ from typing import NoReturn, TypeAlias, TypeVar
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.drivers.base import (
     Accepted,
     Ended,
@@ -44,6 +43,10 @@ from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.timing import Timing
 
 log = logging.getLogger(__name__)
+# From host to host in a row. There are two hosts for an account, and WeChat names the right one at the first.
+HOST_MOVES = 3
+# Confirmed scans in a row that came to nothing: more would only make a ban longer.
+VAIN_SCANS = 4
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Coroutine[None, None, T]]
 _QR_LINK = "https://login.weixin.qq.com/l/"
@@ -57,8 +60,6 @@ class LoginOptions:
     """Limits of the ways in."""
 
     qrcodes: int
-    moves: int = DEFAULTS.wechat.host_moves  # from host to host in a row that are believed
-    scans: int = DEFAULTS.wechat.vain_scans  # that came to nothing: more would only make a ban longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +169,7 @@ class Login:
             except WeChatError as problem:
                 if tries or not isinstance(problem, Overloaded):
                     in_vain += 1
-                if (
-                    isinstance(problem, Moved)
-                    and in_vain <= self._options.moves
-                    and self._saved.memory.move(problem.domain)
-                ):
+                if isinstance(problem, Moved) and in_vain <= HOST_MOVES and self._saved.memory.move(problem.domain):
                     continue
                 transient = isinstance(problem, Unreadable) or problem.ret in (-1, waits_for)
                 if not transient or in_vain >= (tries or self._timing.login_tries):
@@ -249,7 +246,7 @@ class Login:
                 continue
             except _Again:
                 in_vain += 1
-                if in_vain >= self._options.scans:
+                if in_vain >= VAIN_SCANS:
                     raise _Over(
                         EndReason.RETRIES_USED_UP,
                         f"{in_vain} confirmed logins came to nothing; start the account again later",
@@ -364,7 +361,7 @@ class Login:
 
     async def _page(self, redirect: Redirect, desktop: bool) -> LoginPage:
         memory = self._saved.memory
-        for _ in range(self._options.moves):  # from host to host
+        for _ in range(HOST_MOVES):  # from host to host
             memory.domain = hosts_of(redirect.host).base
 
             async def once(at: Redirect = redirect) -> LoginPage:

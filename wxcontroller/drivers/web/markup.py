@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.web.text import plain_emoji, unescape
 
 if TYPE_CHECKING:
     from xml.sax.xmlreader import AttributesImpl
 
+# Anybody can write to an account, and what is read here costs memory and time.
+XML_LENGTH = 1 << 18
+XML_DEPTH = 50
+XML_ELEMENTS = 2000
+XML_NAME_LENGTH = 100
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 # What XML 1.0 has no place for.
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -94,24 +98,24 @@ class Markup:
         return None
 
 
-def read(raw: str, emoji_names: bool, limits: WeChatLimits = DEFAULTS.wechat) -> Markup:
+def read(raw: str, emoji_names: bool) -> Markup:
     """Read a message's Content without its group prefix. Never fails; what is no XML has no places.
 
     ``emoji_names`` as in ``text.plain``. Emoji become text before anything else: as spans they would be elements.
     """
     if not raw:
         return Markup(whole=True)
-    source = _BREAK.sub("\n", raw[: limits.xml_length])
+    source = _BREAK.sub("\n", raw[:XML_LENGTH])
     source = unescape(plain_emoji(source, emoji_names, escape=True))
     source = _ILLEGAL.sub("", source[max(0, source.find("<")) :])
     source = _DECLARATION.sub("", source).lstrip()
     found = Markup(source)
     if source.startswith("<"):
-        _parse(found, limits)
+        _parse(found)
     return found
 
 
-def _parse(found: Markup, limits: WeChatLimits) -> None:
+def _parse(found: Markup) -> None:
     # Imported here: most messages are texts, and most accounts never need it.
     import xml.sax
 
@@ -125,8 +129,8 @@ def _parse(found: Markup, limits: WeChatLimits) -> None:
             self.pieces: list[list[str]] = []
 
         def startElement(self, name: str, attrs: "AttributesImpl") -> None:  # noqa: N802
-            deep, many = len(self.path) >= limits.xml_depth, len(found._elements) >= limits.xml_elements
-            if deep or many or len(name) > limits.xml_name_length:  # it is in the places of all that are inside it
+            deep, many = len(self.path) >= XML_DEPTH, len(found._elements) >= XML_ELEMENTS
+            if deep or many or len(name) > XML_NAME_LENGTH:  # it is in the places of all that are inside it
                 raise xml.sax.SAXException("more than a message needs")
             element = _Element(f"{self.path[-1].place}/{name}" if self.path else name, dict(attrs.items()))
             self.path.append(element)

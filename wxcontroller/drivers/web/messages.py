@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import Direction, FriendRequest, Message, MessageKind
 from wxcontroller.drivers.web import markup
 from wxcontroller.drivers.web.contents import FRIEND_REQUEST, NOTICE, TEXT, content_of
@@ -43,9 +42,7 @@ def id_of(raw: JsonObject) -> str:
     return "x" + hashlib.sha256(parts.encode("utf-8", "replace")).hexdigest()[:24]
 
 
-def message_of(
-    raw: JsonObject, me: str, emoji_names: bool, limits: WeChatLimits = DEFAULTS.wechat
-) -> Message | Notify | Asked | None:
+def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify | Asked | None:
     """Read one entry; None for what is not for people.
 
     ``me`` is the account's own UserName; ``emoji_names`` as in ``text.plain``. A message that revokes "0" revokes
@@ -56,10 +53,10 @@ def message_of(
         return None
     if kind == STATUS_NOTIFY:
         wanted = integer(raw.get("StatusNotifyCode")) in (2, 4)
-        return _notify(raw, limits) if wanted else Notify(())
+        return _notify(raw) if wanted else Notify(())
     origin, target, content = (text(raw.get(key)) for key in ("FromUserName", "ToUserName", "Content"))
     if kind == FRIEND_REQUEST:
-        return _asked(raw, content, me, emoji_names, limits)
+        return _asked(raw, content, me, emoji_names)
     own = origin in ("", me)
     chat = target if own else origin
     in_group = is_group(chat)
@@ -69,7 +66,7 @@ def message_of(
     if in_group and kind == TEXT:
         content = plain_mentions(content)
     message_id = id_of(raw)
-    found = content_of(raw, kind, message_id, content, emoji_names, limits)
+    found = content_of(raw, kind, message_id, content, emoji_names)
     if found.own and not own:
         own, sender = True, me  # the phone's own recall comes as if the peer had sent it (7.7)
     elif in_group and found.kind is MessageKind.NOTICE:
@@ -93,11 +90,11 @@ def message_of(
     )
 
 
-def _notify(raw: JsonObject, limits: WeChatLimits) -> Notify:
+def _notify(raw: JsonObject) -> Notify:
     """Read a list of chats. Its Content names the same ones by their real ids, in the same order if at all (6.5)."""
     joined = text(raw.get("StatusNotifyUserName"))
     names = joined.split(",")
-    content = markup.read(text(raw.get("Content")), False, limits)
+    content = markup.read(text(raw.get("Content")), False)
     real = content.text("op/username").split(",")
     pairs = tuple(zip(names, real, strict=False)) if len(names) == len(real) else ()
     believed = all(
@@ -107,9 +104,9 @@ def _notify(raw: JsonObject, limits: WeChatLimits) -> Notify:
     return Notify(names_in(joined), found if believed else ())
 
 
-def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool, limits: WeChatLimits) -> Asked | None:
+def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> Asked | None:
     """Read a request to be a friend (7.6); None for one's own."""
-    who, xml = obj(raw.get("RecommendInfo")), markup.read(content, emoji_names, limits)
+    who, xml = obj(raw.get("RecommendInfo")), markup.read(content, emoji_names)
     request = FriendRequest(
         id=text(who.get("UserName")) or xml.attribute("msg", "encryptusername", "fromusername"),
         name=plain_name(text(who.get("NickName")), emoji_names) or xml.attribute("msg", "fromnickname"),

@@ -14,7 +14,7 @@ from typing import TypeVar
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
 from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web import contacts as people
@@ -29,6 +29,8 @@ from wxcontroller.drivers.web.text import is_group
 from wxcontroller.drivers.web.timing import Timing
 
 log = logging.getLogger(__name__)
+# People outside the address book that are remembered, the latest: senders in groups that were never listed.
+STRANGERS = 1000
 _One = TypeVar("_One", Contact, Group)
 
 
@@ -57,9 +59,9 @@ class Roster:
         emoji_names: bool,
         options: RosterOptions,
         identities: Identities,
-        limits: WeChatLimits = DEFAULTS.wechat,
+        contact_pages: int = DEFAULTS.contact_pages,
     ) -> None:
-        self._limits = limits
+        self._contact_pages = contact_pages
         self._calls = calls
         self._session = session
         self._pulse = pulse
@@ -133,7 +135,7 @@ class Roster:
     async def _address_book(self) -> bool:
         """Read all pages; False when some are missing: they are asked for again, later."""
         seq, read = 0, {0}
-        for _ in range(self._limits.contact_pages if self._options.all_pages else 1):
+        for _ in range(self._contact_pages if self._options.all_pages else 1):
             following = await self._page(seq)
             if following is None:
                 self._again = max(self._again, time.monotonic() + self._later.next())
@@ -304,7 +306,7 @@ class Roster:
         """Remember which message told of somebody: their picture is shown to who names it (5.13)."""
         if stranger:
             self._strangers[stranger] = message_id
-        while len(self._strangers) > self._limits.strangers:
+        while len(self._strangers) > STRANGERS:
             self._strangers.popitem(last=False)
 
     def met_in(self, stranger: str) -> str:

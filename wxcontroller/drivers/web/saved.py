@@ -17,20 +17,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, obj, text
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.drivers.base import Checkpoint, Restored, SessionStore
 from wxcontroller.drivers.web.calls import Session, SyncKey
 from wxcontroller.drivers.web.cookies import Jar
 from wxcontroller.drivers.web.hosts import hosts_of
 
 log = logging.getLogger(__name__)
+# Ids of messages that are remembered, so that none is reported twice: WeChat repeats only what it sent last.
+MESSAGE_IDS = 10_000
 _VERSION = 1
 
 
 class Seen:
     """Ids of messages that were reported already (7.10), the latest ``most`` of them."""
 
-    def __init__(self, most: int = DEFAULTS.wechat.message_ids) -> None:
+    def __init__(self, most: int = MESSAGE_IDS) -> None:
         self._most = most
         self._ids: dict[str, None] = {}
         self._fresh: dict[str, None] = {}  # since the last checkpoint
@@ -94,7 +95,7 @@ class Memory:
 class Saved:
     """Reads and writes a Memory through the SessionStore. A full disk is survived: the next change tries again."""
 
-    def __init__(self, store: SessionStore, domain: str, keep: bool, limits: WeChatLimits = DEFAULTS.wechat) -> None:
+    def __init__(self, store: SessionStore, domain: str, keep: bool) -> None:
         self._store = store
         self._keep = keep
         self._failing = False
@@ -102,7 +103,7 @@ class Saved:
         self._writing = threading.Lock()
         self._number = 0  # of the latest content
         self._written = 0
-        self.memory = Memory(domain, Jar(limits), seen=Seen(limits.message_ids))
+        self.memory = Memory(domain, Jar(), seen=Seen())
 
     def load(self) -> None:
         """Take over what was stored; what can't be read is left aside."""

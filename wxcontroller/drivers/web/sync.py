@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.faultpoints import Point, reached
-from wxcontroller.core.limits import DEFAULTS, WeChatLimits
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
 from wxcontroller.drivers.web import decode, messages
@@ -20,6 +19,7 @@ from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
 from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, TooLong, tried_again
 from wxcontroller.drivers.web.guard import Guard, MediaLoop
+from wxcontroller.drivers.web.login import HOST_MOVES
 from wxcontroller.drivers.web.pulse import Pulse, beside
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.saved import Saved, Seen
@@ -28,6 +28,8 @@ from wxcontroller.drivers.web.timing import Timing
 from wxcontroller.drivers.web.transport import Answer
 
 log = logging.getLogger(__name__)
+# Pages of news in a row: a server that never stops is not believed, and asked again after the pause of any failure.
+NEWS_PAGES = 100
 _REASONS = {1100: LossReason.LOGGED_OUT, 1101: LossReason.KICKED, 1102: LossReason.COOKIE}
 
 
@@ -57,9 +59,7 @@ class Listener:
         timing: Timing,
         emoji_names: bool,
         media_loop: MediaLoop = MediaLoop.WAIT,
-        limits: WeChatLimits = DEFAULTS.wechat,
     ) -> None:
-        self._limits = limits
         self._calls = calls
         self._session = session
         self._saved = saved
@@ -79,7 +79,7 @@ class Listener:
         self._odd = 0  # codes in a row that say neither yes nor no
         self._unknown = 0  # those of them that mean nothing to us
         self._reopened = False  # what the keys stand for is to be asked first
-        self._notified = Seen(limits.message_ids)  # the phone's own signals: they have ids too
+        self._notified = Seen()  # the phone's own signals: they have ids too
         self._doubled = False  # the one repeat that a 1102 gets is used
         self._guard = Guard(media_loop, timing)
         self._brought = False  # the last round had news
@@ -184,7 +184,7 @@ class Listener:
     async def _sync_round(self, asked: bool, reopened: bool = False) -> Lost | None:
         """Fetch all news there are. ``reopened``: whether the session is well again is still to be seen."""
         brought, empty = False, True
-        for _ in range(self._limits.news_pages):  # a server that never stops is not believed
+        for _ in range(NEWS_PAGES):  # a server that never stops is not believed
             try:
                 news = decode.news_of(await self._pulse.wait(self._calls.sync(self._session)))
             except TooLong as problem:
@@ -233,7 +233,7 @@ class Listener:
         fresh = await self._roster.apply(news.changed, news.gone, news.profile)
         me, found = self._session.me, []
         for raw in news.messages:
-            entry = messages.message_of(raw, me, self._emoji_names, self._limits)
+            entry = messages.message_of(raw, me, self._emoji_names)
             if isinstance(entry, messages.Notify):
                 fresh = self._notified.first(messages.id_of(raw)) or fresh
                 await self._roster.identify(entry.real)
@@ -320,11 +320,7 @@ class Listener:
     async def _silence(self, problem: WeChatError, pause: bool = True) -> None:
         """Note that nothing useful came, and wait before the next try."""
         log.debug("%s", problem.message)
-        if (
-            isinstance(problem, Moved)
-            and self._moves < self._limits.host_moves
-            and self._saved.memory.move(problem.domain)
-        ):
+        if isinstance(problem, Moved) and self._moves < HOST_MOVES and self._saved.memory.move(problem.domain):
             self._moves += 1
             return
         self._trouble = str(problem)
