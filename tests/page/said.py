@@ -74,7 +74,7 @@ _SPEAKERS = (
     "drivers/web/sync.py",
     "drivers/web/transport.py",
     "drivers/web/tunnels.py",
-    "openwx/load.py",
+    "openwx/admission.py",
     "openwx/replies.py",
 )
 # Of these only what is raised: their tables are explained elsewhere.

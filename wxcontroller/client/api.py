@@ -2,39 +2,46 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from aiohttp import web
 
-from wxcontroller.client import bodies, v1
+from wxcontroller.client import v1
 from wxcontroller.client.avatar import Avatars
+from wxcontroller.client.bodies import BODIES, BODY_SECONDS, Bodies, TooLarge
 from wxcontroller.client.calls import Handler, Parts, json_answer, jsonp_answer, read_call
+from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
-from wxcontroller.client.room import BODY_SECONDS, ROOM, Room
 from wxcontroller.client.sends.calls import SendCalls
+from wxcontroller.openwx.admission import ADMISSION, Admission, Busy, PortLimits
 from wxcontroller.openwx.connection import sensible_heads
-from wxcontroller.openwx.load import Busy
 from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
 SERVER = "wxclient"
-_DIRECTORY = web.AppKey("directory", Path)  # where large bodies are while they are read
+# As the controller's defaults for its own port (idle_timeout and others), which most callers come through.
+PORT_IDLE_SECONDS = 75.0
+PORT_HEAD_SECONDS = 20.0
+PORT_SEND_SECONDS = 60.0
+PORT_HEAD_BYTES = 64 << 10
+PORT_HEADERS = 100
 _OPTIONS_HEADERS = {
     "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST",
     "Access-Control-Allow-Headers": "X-Requested-With, X-Auth-Token, Content-Type, Content-Length, Authorization",
 }
 
 
-def application(parts: Parts, sends: SendCalls, inbox: Inbox, room: Room, guard: Guard) -> web.Application:
+def application(parts: Parts, sends: SendCalls, inbox: Inbox, guard: Guard) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
-    app = web.Application(middlewares=[_errors, sensible_heads, room.let_in, web.middleware(guard)])
-    app[ROOM] = room
-    app[_DIRECTORY] = parts.config.media_dir
+    config, limits = parts.config, port_limits(parts.config)
+    admission = Admission(lambda: limits)
+    app = web.Application(middlewares=[_errors, sensible_heads, admission.admit, web.middleware(guard)])
+    app[ADMISSION] = admission
+    app[BODIES] = Bodies(admission, config.number("api_body_max"), config.media_dir)
     app.on_response_prepare.append(no_page)
-    jsonp = parts.config.flag("jsonp")
+    jsonp = config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sends.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
     for name, handler in calls.items():
         for end in ("", "/"):  # the original's framework takes a slash at the end
@@ -46,6 +53,24 @@ def application(parts: Parts, sends: SendCalls, inbox: Inbox, room: Room, guard:
     return app
 
 
+def port_limits(config: ClientConfig) -> PortLimits:
+    """Return what an account's port grants its callers, who are on this machine: all have one address."""
+    connections = config.number("api_connections_max")
+    return PortLimits(
+        idle=PORT_IDLE_SECONDS,
+        head=PORT_HEAD_SECONDS,
+        unread=PORT_SEND_SECONDS,
+        head_bytes=PORT_HEAD_BYTES,
+        headers=PORT_HEADERS,
+        connections=connections,
+        per_peer=connections,
+        requests=connections,
+        long_polls=config.number("api_long_polls_max"),
+        bodies=config.number("api_bodies_max"),
+        line_bytes=config.limits.request_line_bytes,
+    )
+
+
 async def _name(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = SERVER
 
@@ -53,7 +78,7 @@ async def _name(_: web.Request, response: web.StreamResponse) -> None:
 def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            call = await read_call(request, request.app[_DIRECTORY])
+            call = await read_call(request)
         except TimeoutError:
             words = f"the body did not arrive within {BODY_SECONDS:g} s"
             return json_answer({"code": -1, "status": words}, 408)
@@ -84,7 +109,7 @@ async def _errors(
         return await handler(request)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return web.Response(status=403, body=b"api not found", headers={"Content-Type": "text/html;charset=UTF-8"})
-    except bodies.TooLarge as problem:
+    except TooLarge as problem:
         return _refused(request, 413, "too-large", f"the request is larger than {problem.most} bytes")
     except web.HTTPUnsupportedMediaType:
         return _refused(request, 415, "packed", "the body is packed, send it without Content-Encoding")

@@ -10,15 +10,20 @@ import contextlib
 import hashlib
 import mmap
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from aiohttp import web
 
+from wxcontroller.openwx.admission import Admission
 from wxcontroller.openwx.parameters import Body, Value
 
+# As long as the controller takes to read one (ua_request_timeout).
+BODY_SECONDS = 120.0
+# Of a body to /v1: the controller passes on no larger ones. They are JSON, and come at once.
+ACCOUNT_BODY_BYTES = 1 << 20
+ACCOUNT_BODY_SECONDS = 10.0
 _IN_MEMORY = 1024 * 1024
 _PIECE = 256 * 1024
 _TAKEN = "body that was taken"
@@ -65,58 +70,70 @@ class TooLarge(web.HTTPRequestEntityTooLarge):
         self.most = most
 
 
-async def take(request: web.Request, most: int, seconds: float, hold: Callable[[int], None]) -> bytes:
-    """Read a request's body of at most ``most`` bytes in ``seconds``, and leave it for whoever reads it after.
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Reads bodies of at most ``most`` bytes, large ones into ``directory``, within what ``admission`` grants."""
 
-    ``hold`` hears of each piece. Raises as ``read_body``, but for OSError.
-    """
-    taken: bytes | None = request.get(_TAKEN)
-    if taken is None:
-        content = bytearray()
-        _refuse(request, most)
-        async with asyncio.timeout(seconds):
-            async for piece in request.content.iter_chunked(_PIECE):
-                hold(len(piece))
-                content += piece
-                if len(content) > most:
-                    raise TooLarge(most, len(content))
-        taken = request[_TAKEN] = bytes(content)
-    return taken
+    admission: Admission
+    most: int
+    directory: Path
 
+    async def take(self, request: web.Request, most: int) -> bytes:
+        """Read a small body of at most ``most`` bytes, and leave it for whoever reads it after.
 
-async def read_body(
-    request: web.Request, directory: Path, most: int, seconds: float, hold: Callable[[int], None]
-) -> Body:
-    """Read a request's body; a large one is mapped from a file in ``directory``, which goes with the mapping.
-
-    ``hold`` hears of each piece. Raises TooLarge, HTTPUnsupportedMediaType for one that is packed,
-    RequestPayloadError, TimeoutError for a body that is not there after ``seconds``, OSError when it can't be
-    written, and as ``hold``.
-    """
-    taken: bytes | None = request.get(_TAKEN)
-    if taken is not None:
+        Raises as ``read``, but for OSError.
+        """
+        taken: bytes | None = request.get(_TAKEN)
+        if taken is None:
+            content, most = bytearray(), min(most, self.most)
+            _refuse(request, most)
+            async with asyncio.timeout(BODY_SECONDS):
+                async for piece in request.content.iter_chunked(_PIECE):
+                    self.admission.hold(request, len(piece))
+                    content += piece
+                    if len(content) > most:
+                        raise TooLarge(most, len(content))
+            taken = request[_TAKEN] = bytes(content)
         return taken
-    _refuse(request, most)
-    small, size = bytearray(), 0
-    with contextlib.ExitStack() as stack:
-        large: IO[bytes] | None = None
-        async with asyncio.timeout(seconds):
-            async for piece in request.content.iter_chunked(_PIECE):
-                hold(len(piece))
-                size += len(piece)
-                if size > most:
-                    raise TooLarge(most, size)
-                if large is None and size > _IN_MEMORY:
-                    large = stack.enter_context(await asyncio.to_thread(_nameless, directory))
-                    await asyncio.to_thread(large.write, small)
-                if large is None:
-                    small += piece
-                else:
-                    await asyncio.to_thread(large.write, piece)
-        if large is None:
-            return bytes(small)
-        large.flush()
-        return mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ)  # has a descriptor of its own
+
+    async def read(self, request: web.Request) -> Body:
+        """Read a body; a large one is mapped from a file, which goes with the mapping.
+
+        Raises TooLarge, HTTPUnsupportedMediaType for one that is packed, RequestPayloadError, TimeoutError for a body
+        that is not there after BODY_SECONDS, OSError when it can't be written, and Busy.
+        """
+        taken: bytes | None = request.get(_TAKEN)
+        if taken is not None:
+            return taken
+        _refuse(request, self.most)
+        small, size = bytearray(), 0
+        with contextlib.ExitStack() as stack:
+            large: IO[bytes] | None = None
+            async with asyncio.timeout(BODY_SECONDS):
+                async for piece in request.content.iter_chunked(_PIECE):
+                    self.admission.hold(request, len(piece))
+                    size += len(piece)
+                    if size > self.most:
+                        raise TooLarge(self.most, size)
+                    if large is None and size > _IN_MEMORY:
+                        large = stack.enter_context(await asyncio.to_thread(_nameless, self.directory))
+                        await asyncio.to_thread(large.write, small)
+                    if large is None:
+                        small += piece
+                    else:
+                        await asyncio.to_thread(large.write, piece)
+            if large is None:
+                return bytes(small)
+            large.flush()
+            return mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ)  # has a descriptor of its own
+
+    async def small(self, request: web.Request) -> bytes:
+        """Read the body of a request to /v1. Raises as ``take``."""
+        async with asyncio.timeout(ACCOUNT_BODY_SECONDS):
+            return await self.take(request, ACCOUNT_BODY_BYTES)
+
+
+BODIES = web.AppKey("bodies", Bodies)
 
 
 def _refuse(request: web.Request, most: int) -> None:

@@ -5,18 +5,16 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import web
 
-from wxcontroller.client.bodies import Attached
+from wxcontroller.client.bodies import BODIES, Attached
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.reporting import Reporter
-from wxcontroller.client.room import ROOM
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
 from wxcontroller.client.sends.preparing import MediaPreparer
@@ -115,15 +113,12 @@ class Parts:
         return self.session.state in (LoginState.RUNNING, LoginState.OFFLINE) and bool(self.roster.contacts)
 
 
-async def read_call(request: web.Request, directory: Path) -> Call:
-    """Read query and form; ``directory`` is where a large one is put aside meanwhile.
-
-    Raises BadParameter, and as ``Room.body_of``.
-    """
+async def read_call(request: web.Request) -> Call:
+    """Read query and form. Raises BadParameter, and as ``Bodies.read``."""
     query, content_type = parameters.query_of(request.raw_path), request.headers.get("Content-Type", "")
     body: parameters.Body = b""
     if request.method == "POST" and parameters.is_form(content_type):
-        body = await request.app[ROOM].body_of(request, directory)
+        body = await request.app[BODIES].read(request)
     if len(body) > _PARSED_AT_ONCE:
         given, data = await asyncio.to_thread(_parsed, query, content_type, body)
     else:

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import json_answer
-from wxcontroller.client.room import ROOM
 from wxcontroller.core import access
 from wxcontroller.core.access import Scope
 from wxcontroller.core.files import replace_file
@@ -135,7 +135,7 @@ async def _presented(request: web.Request) -> str | None:
     short = (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES
     if token is None and short and request.can_read_body and parameters.is_form(kind):
         try:
-            body = await request.app[ROOM].take(request, credentials.TOKEN_FORM_BYTES)
+            body = await request.app[BODIES].take(request, credentials.TOKEN_FORM_BYTES)
         except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType):
             return None
         token = credentials.from_form(kind, body)

@@ -28,7 +28,6 @@ from wxcontroller.client.logins import Logins
 from wxcontroller.client.people import chat_of
 from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.resuming import Resuming, with_media
-from wxcontroller.client.room import ROOM, Room
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.client.sends.calls import SendCalls
@@ -58,6 +57,7 @@ from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals, Watchdog
 from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason, MessageArrived
 from wxcontroller.openwx import reports
+from wxcontroller.openwx.admission import ADMISSION
 from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.statefile import ClientFacts
@@ -200,7 +200,7 @@ class Client:
         with contextlib.suppress(OSError):
             replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
         await asyncio.to_thread(remove_unfinished, private)
-        async with listening(application(parts, send_calls, inbox, Room(config), guard), config, guard):
+        async with listening(application(parts, send_calls, inbox, guard), config, guard):
             notifier.ready()
             events.open()
             # What an earlier process left, before anything is written by this one.
@@ -265,7 +265,7 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    http, loop, room = runner.server, asyncio.get_running_loop(), app[ROOM]
+    http, loop, admission = runner.server, asyncio.get_running_loop(), app[ADMISSION]
     assert http is not None
     sockets: asyncio.Server | None = None
     try:
@@ -275,7 +275,7 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
             listener.bind(("127.0.0.1", config.port))
             guard.tell_controller()
             sockets = await loop.create_server(
-                lambda: PatientConnection(http, loop, SERVER, room.crowd), sock=listener
+                lambda: PatientConnection(http, loop, SERVER, admission), sock=listener
             )
         except OSError as problem:
             listener.close()

@@ -4,7 +4,6 @@ from aiohttp import web
 
 from wxcontroller.controller import metrics, openwx, page, proxy, v1
 from wxcontroller.controller.access import let_in
-from wxcontroller.controller.busy import not_too_much
 from wxcontroller.controller.connection import no_upgrades
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.errors import json_errors, json_response
@@ -23,7 +22,7 @@ def application(shared: Context) -> web.Application:
             figures.requests.count,
             json_errors,
             sensible_heads,
-            not_too_much,
+            shared.admission.admit,
             no_foreign_pages,
             no_upgrades,
             let_in,

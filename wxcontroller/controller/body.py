@@ -35,7 +35,7 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
             raise web.HTTPRequestTimeout from None
         if not chunk:
             return
-        shared.load.hold(request, len(chunk), shared.settings.max_bodies)
+        shared.admission.hold(request, len(chunk))
         yield chunk
 
 

@@ -5,8 +5,8 @@ import asyncio
 from aiohttp import web
 
 from wxcontroller.controller.errors import Handler
+from wxcontroller.openwx.admission import Admission
 from wxcontroller.openwx.connection import PatientConnection, refusal
-from wxcontroller.openwx.crowd import Crowd
 
 SERVER = "wxcontroller"
 
@@ -30,8 +30,8 @@ class Connection(PatientConnection):
 
     __slots__ = ()
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, crowd: Crowd) -> None:
-        super().__init__(server, loop, SERVER, crowd)
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, admission: Admission) -> None:
+        super().__init__(server, loop, SERVER, admission)
 
     def drop_rest(self) -> None:
         """Forget what followed a request with ``Upgrade:``; aiohttp would take it for the next request."""

@@ -10,9 +10,10 @@ from aiohttp import ClientSession, web
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.gate import Gate
+from wxcontroller.controller.portlimits import CurrentLimits
 from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.core.settings import Settings
-from wxcontroller.openwx.load import Load
+from wxcontroller.openwx.admission import Admission
 
 
 @dataclass(slots=True)
@@ -35,12 +36,13 @@ class Context:
     settings_error: str = ""
     warnings: tuple[str, ...] = ()
     readers: int = 0  # of events
-    load: Load = field(default_factory=Load)
     alerts: AlertWatch | None = None
     port_secrets: PortSecrets = field(init=False)
+    admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
         self.port_secrets = PortSecrets(self.accounts.paths)
+        self.admission = Admission(CurrentLimits(lambda: self.settings))
 
     @property
     def settings(self) -> Settings:

@@ -20,7 +20,7 @@ from wxcontroller.core.errors import (
     WxError,
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.openwx.load import Busy
+from wxcontroller.openwx.admission import Busy
 from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, reply, to_bytes
 

@@ -14,11 +14,9 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from wxcontroller.controller.busy import limits_of
 from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.core.addresses import is_loopback
-from wxcontroller.openwx.crowd import Crowd, Limits
 
 log = logging.getLogger(__name__)
 # Two round trips on the slowest of lines. Who says nothing holds a connection for so long.
@@ -39,9 +37,6 @@ class Server:
         self._sockets = list(sockets)
         self._accepting: set[socket.socket] = set()
         self._arriving: set[asyncio.Task[object]] = set()
-        self._granted = limits_of(self._shared.settings)
-        self._granted_by = self._shared.settings
-        self._crowd = Crowd(self._limits)
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
@@ -58,13 +53,6 @@ class Server:
     @property
     def connections(self) -> int:
         return len(self._open())
-
-    def _limits(self) -> Limits:
-        """Return what callers are granted, by the settings of today."""
-        settings = self._shared.settings
-        if settings is not self._granted_by:
-            self._granted, self._granted_by = limits_of(settings), settings
-        return self._granted
 
     async def drain(self) -> None:
         """Stop accepting and end when every connection is served, or after drain_timeout of the settings."""
@@ -142,7 +130,7 @@ class Server:
             tls = None
         try:
             await loop.connect_accepted_socket(
-                lambda: Connection(server, loop, self._crowd),
+                lambda: Connection(server, loop, self._shared.admission),
                 connection,
                 ssl=tls,
                 ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS if tls else None,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
-from wxcontroller.openwx.crowd import Crowd, Limits
+from wxcontroller.openwx.admission import Admission, PortLimits
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
@@ -25,25 +25,27 @@ NOT_HTTP = "the request can't be read as HTTP"
 class PatientConnection(RequestHandler):
     """Where requests are parsed. Used as the protocol of each accepted socket.
 
-    ``program`` is told as Server, ``crowd`` are all connections of the port.
+    ``program`` is told as Server, ``admission`` is the port's.
     """
 
-    __slots__ = ("_body", "_crowd", "_head", "_line_done", "_program", "_unread", "_waiting", "_wire", "heard")
+    __slots__ = ("_admission", "_body", "_head", "_line_done", "_program", "_unread", "_waiting", "_wire", "heard")
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, program: str, crowd: Crowd) -> None:
+    def __init__(
+        self, server: web.Server, loop: asyncio.AbstractEventLoop, program: str, admission: Admission
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # None is "no log" there
             # Bodies pass through, or are refused, as they came.
             auto_decompress=False,
-            keepalive_timeout=crowd.limits.idle,
+            keepalive_timeout=admission.limits.idle,
             # What is left of a body after the answer is taken for so long, so that the answer arrives.
             lingering_time=LINGER_SECONDS,
-            max_line_size=crowd.limits.line_bytes,
-            max_field_size=crowd.limits.line_bytes,
+            max_line_size=admission.limits.line_bytes,
+            max_field_size=admission.limits.line_bytes,
         )
-        self._crowd = crowd
+        self._admission = admission
         self._program = program
         self._line_done = False
         self._head = 0  # bytes of a head that is not complete
@@ -54,8 +56,8 @@ class PatientConnection(RequestHandler):
         self.heard = loop.time()
 
     @property
-    def limits(self) -> Limits:
-        return self._crowd.limits
+    def limits(self) -> PortLimits:
+        return self._admission.limits
 
     @property
     def idle(self) -> bool:
@@ -86,13 +88,13 @@ class PatientConnection(RequestHandler):
         self._wait(self.limits.idle)
         if self._task_handler is not None:
             self._task_handler.add_done_callback(self._no_more)
-        if not self._crowd.enter(self, transport.get_extra_info("peername")):
+        if not self._admission.enter(self, transport.get_extra_info("peername")):
             self._refuse(
                 "503 Service Unavailable", "too many connections, try again in a moment", "Retry-After: 1\r\n"
             )
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._crowd.leave(self)
+        self._admission.leave(self)
         for timer in (self._waiting, self._unread):
             if timer is not None:
                 timer.cancel()

@@ -19,15 +19,14 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.client import service
 from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.guard import Guard
-from wxcontroller.client.room import ROOM
 from wxcontroller.client.service import Client
 from wxcontroller.controller.connection import Connection
 from wxcontroller.controller.origin import _host_of_target
 from wxcontroller.controller.proxy import _ascii, _target
 from wxcontroller.core.paths import Paths
+from wxcontroller.openwx.admission import ADMISSION, Admission
 from wxcontroller.openwx.callers import foreign_origin, own_host
 from wxcontroller.openwx.connection import PatientConnection, escaped
-from wxcontroller.openwx.crowd import Crowd
 from wxcontroller.openwx.parameters import (
     BadParameter,
     form_pairs,
@@ -214,7 +213,7 @@ async def _controller() -> Callable[[], PatientConnection]:
     _running.extend((host, place))
     http = host.server._runner.server
     assert http is not None
-    return lambda: Connection(http, asyncio.get_running_loop(), host.server._crowd)
+    return lambda: Connection(http, asyncio.get_running_loop(), host.shared.admission)
 
 
 async def _account() -> Callable[[], PatientConnection]:
@@ -224,23 +223,23 @@ async def _account() -> Callable[[], PatientConnection]:
     place.state("alice").mkdir(parents=True)
     environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000", "MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_JSONP": "1"}
     driver = ScriptedDriver()
-    served: asyncio.Future[tuple[web.Server, Crowd]] = asyncio.get_running_loop().create_future()
+    served: asyncio.Future[tuple[web.Server, Admission]] = asyncio.get_running_loop().create_future()
 
     @contextlib.asynccontextmanager
     async def listening(app: web.Application, _: ClientConfig, _guard: Guard) -> Any:
         runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         assert runner.server is not None
-        served.set_result((runner.server, app[ROOM].crowd))
+        served.set_result((runner.server, app[ADMISSION]))
         yield
 
     with mock.patch.object(service, "listening", listening):
         client = Client(read_config("alice", environ, place), driver.make, paths=place)
         running = asyncio.ensure_future(client.run(asyncio.Event()))
         driver.play(logged_in())
-        http, crowd = await served
+        http, admission = await served
     _running.extend((running, directory))
-    return lambda: PatientConnection(http, asyncio.get_running_loop(), "wxclient", crowd)
+    return lambda: PatientConnection(http, asyncio.get_running_loop(), "wxclient", admission)
 
 
 _running: list[object] = []  # what must not be collected while its port is used

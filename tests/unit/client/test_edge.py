@@ -19,7 +19,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
-from wxcontroller.client import room
+from wxcontroller.client import api, bodies
 from wxcontroller.client.config import read_config
 from wxcontroller.core.account import Account, account_from, variables_of
 from wxcontroller.core.jsontypes import obj
@@ -178,7 +178,7 @@ FORM = (
 async def test_bodies_that_are_too_large_do_not_come_or_can_not_be_read(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
     client = await running(start)
     for end, expected in (
         (b"Content-Length: 99999999999\r\n\r\nid=", 413),
@@ -360,7 +360,7 @@ def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: P
 
 
 async def test_who_sends_no_request_is_hung_up_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "PORT_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(api, "PORT_IDLE_SECONDS", 0.2)
     client = start()
     await client.until_state("loading")
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import room
+from wxcontroller.client import api
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Media, MessageKind
 
@@ -88,7 +88,7 @@ async def test_bodies_have_so_much_room_each_and_together(start: Start, chunked:
 
 
 async def test_a_head_that_comes_bit_by_bit_has_an_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "PORT_HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(api, "PORT_HEAD_SECONDS", 0.2)
     client = await running(start)
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(b"GET /openwx/get_user_info HTTP/1.1\r\nX: ")

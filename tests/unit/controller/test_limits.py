@@ -244,7 +244,7 @@ async def test_requests_and_long_polls_have_room_of_their_own(tmp_path: Path) ->
                 assert head.startswith(b"HTTP/1.1 503 ")
                 assert b"\r\nRetry-After: 1\r\n" in head
         async with asyncio.timeout(5):
-            while host.shared.load.requests or host.shared.load.long_polls:
+            while host.shared.admission.requests or host.shared.admission.long_polls:
                 await asyncio.sleep(0.01)
         assert (await (await connected(host)).ask(SMALL))[0] == 200
 
@@ -262,14 +262,14 @@ async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
         await host.start("alice")
         held = await connected(host, form(80_000)[:-1])  # it is not complete
         async with asyncio.timeout(5):
-            while host.shared.load.held < 79_000:
+            while host.shared.admission.held < 79_000:
                 await asyncio.sleep(0.01)
         status, answer = await (await connected(host)).ask(form(30_000))
         assert status == 503
         assert "take all the room" in str(answer["status"])
         assert (await (await connected(host)).ask(form(1000)))[0] == 200
         assert (await held.ask(b"x"))[0] == 200
-        assert host.shared.load.held == 0
+        assert host.shared.admission.held == 0
         assert (await (await connected(host)).ask(form(90_000)))[0] == 200
 
 

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
+from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.deliveries.lanes import Lane
-from wxcontroller.client.room import ROOM
 from wxcontroller.client.store.events import Entry, Selection, State
 from wxcontroller.client.v1.answers import Refused, report_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
@@ -44,7 +44,7 @@ class Deliveries:
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
-        body = await self._body(request)
+        body = await request.app[BODIES].small(request)
         if not self._parts.delivery.address:
             raise Refused(409, "no-webhook", "the account has no post_api", "start it with one")
         where = await chosen(self._parts.log, body)
@@ -56,13 +56,10 @@ class Deliveries:
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
-        where = await chosen(self._parts.log, await self._body(request))
+        where = await chosen(self._parts.log, await request.app[BODIES].small(request))
         number = await self._parts.log.purge(where)
         self._parts.delivery.again()
         return json_answer({"purged": number, **self._counts()})
-
-    async def _body(self, request: web.Request) -> bytes:
-        return await request.app[ROOM].small_body(request)
 
     def _counts(self) -> JsonObject:
         counts, delivery = self._parts.log.counts, self._parts.delivery

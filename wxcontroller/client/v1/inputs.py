@@ -4,8 +4,8 @@ import asyncio
 
 from aiohttp import web
 
+from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.room import ROOM
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.errors import BadAnswer, NotAsked
@@ -40,7 +40,7 @@ class Inputs:
         return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
 
     async def _read(self, request: web.Request) -> tuple[str, str]:
-        return answer_of(await request.app[ROOM].small_body(request))
+        return answer_of(await request.app[BODIES].small(request))
 
 
 def answer_of(body: bytes) -> tuple[str, str]:
