@@ -17,7 +17,7 @@ from wxcontroller.core.urls import url_of
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
-# As the original: its user agent waits for the answer of poll_api that long.
+# The original's user agent waits that long for an answer of poll_api.
 HEARTBEAT_ANSWER_SECONDS = 35.0
 # A command is a call to the account's own port, which is answered within 100 s.
 HEARTBEAT_COMMAND_SECONDS = 120.0

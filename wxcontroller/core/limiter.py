@@ -15,7 +15,7 @@ from wxcontroller.core.limits import DEFAULTS
 _LOG_EACH = 10.0
 # Slow enough that a script with an old token costs nothing, fast enough for people who try again.
 TOKEN_FAILURE_SECONDS = 3.0
-# So many callers with failures are remembered: half a megabyte. An attacker with more addresses only gains failures.
+# Callers with failures that are remembered. Whoever has more addresses only has more failures answered at once.
 TOKEN_FAILURE_ADDRESSES = 4096
 
 

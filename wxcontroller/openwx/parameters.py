@@ -21,11 +21,11 @@ Pair: TypeAlias = tuple[str, str]
 # A body may be a mapped file, so that 20 MB of upload need not be in memory to find one small field.
 Body: TypeAlias = bytes | mmap
 
-# The original's calls have up to 20 parameters. The dictionaries made of 2000 take less than a millisecond.
+# Of a request. No call knows more than some twenty, and each costs memory before its caller is known.
 PARAMETERS = 2000
 # In bytes; fields with longer names are passed over.
 PARAMETER_NAME_BYTES = 1000
-# Of a part of a form. Browsers send less than 300 bytes and the name of the file.
+# Of the head of a part of a form: its name, the name of a file, and a type.
 PART_HEAD_BYTES = 16 << 10
 _REMEDY = "send parameters as percent-encoded UTF-8"
 # Decoding needs some 25 times the size of what is all percent-encoded.

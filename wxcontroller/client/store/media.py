@@ -15,7 +15,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, o
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Uploaded
 
-# Media of each kind, uploaded and received, that can be sent on by their id: WeChat keeps them for days only.
+# Media of each kind, uploaded and received, that can be sent on by their id, the latest.
 MEDIA_IDS = 1000
 MEDIA_KINDS = {kind.value: kind for kind in MessageKind if kind.is_media}
 

@@ -19,7 +19,7 @@ from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.options import options_of
 from wxcontroller.client.v1.status import status_of
 
-# Three requests to WeChat at most; the controller waits for the answer.
+# A few requests to WeChat. The controller waits for the answer, and a person for the controller.
 LOGOUT_SECONDS = 20.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

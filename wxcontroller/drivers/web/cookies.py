@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.drivers.web.hosts import within
 
-# RFC 6265 6.1 asks for 4096 bytes of a cookie at least; WeChat's have up to 200.
+# RFC 6265 6.1: at least 4096 bytes of a cookie.
 COOKIE_LENGTH = 4096
-# WeChat sets about twenty. All of them are sent with each request.
+# All of them are sent with each request, and WeChat needs about ten. RFC 6265 6.1 asks for 50 at least.
 COOKIES = 200
 _FAR = 1e12  # seconds since 1970 that stand for "without end"
 

@@ -18,7 +18,7 @@ from wxcontroller.drivers.web.text import is_group
 
 # A server that gives a file in crumbs is not asked for ever.
 DOWNLOAD_PARTS = 1000
-# Failed ones in all, however much each brought: media_fetch_seconds is spent by then.
+# Failed ones in all, however much each brought.
 DOWNLOAD_TRIES = 12
 _TRIES = 3  # in a row that bring nothing; ...
 _LINE_TRIES = 5  # ... because the line is broken: that passes, sometimes in a few seconds

@@ -43,7 +43,7 @@ from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.timing import Timing
 
 log = logging.getLogger(__name__)
-# From host to host in a row. There are two hosts for an account, and WeChat names the right one at the first.
+# From host to host in a row that are believed: an account has one host, and WeChat names it.
 HOST_MOVES = 3
 # Confirmed scans in a row that came to nothing: more would only make a ban longer.
 VAIN_SCANS = 4
