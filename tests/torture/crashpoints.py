@@ -127,6 +127,7 @@ class Chapter:
                 await process.wait()
         except TimeoutError:
             self.missed += 1
+            print(f"{self.account.environ[VARIABLE]} not reached:", *self.account.log.read_text().splitlines()[-8:])
             await self.account.kill()
         else:
             assert process.returncode == -9, self.account.log.read_text()

@@ -13,7 +13,7 @@ from wxcontroller.core.options import OPTIONS
 RUNS = 50
 
 
-@pytest.mark.timeout(600)  # half a minute on two cores that have nothing else to do
+@pytest.mark.timeout(600)  # a minute on two cores that have much else to do
 async def test_a_crash_between_two_durable_steps_loses_and_repeats_nothing(tmp_path: Path) -> None:
     result = await crash(RUNS, seed=11, directory=tmp_path)
     print(result)
