@@ -121,7 +121,7 @@ class Media:
 
     ``kept`` is a file of our own, which outlasts the process. It is deleted with the last send that needs it, unless
     a report is to bring its content (``reported``): then it goes when that is delivered (EventLog.delivered).
-    ``id`` is the number in the store, 0 for none.
+    ``id`` is the number in the store, 0 for none. ``fault`` is why it can't be prepared, where that is known already.
     """
 
     facts: MediaFacts
@@ -130,6 +130,7 @@ class Media:
     uploaded: Uploaded | None = None
     kept: Path | None = None
     reported: bool = False
+    fault: Exception | None = None
     id: int = 0
     _users: int = 0
 

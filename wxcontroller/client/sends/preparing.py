@@ -88,21 +88,25 @@ class MediaPreparer:
     async def describe(self, given: Mapping[str, str], data: Attached) -> Media:
         """Return media for ``media_*`` parameters; ``data`` can't be asked for again, and goes to disk now.
 
-        Raises BadMedia.
+        Content that is too large is a send that fails, with an id and a report, as for media from elsewhere
+        (openwx-api 2.4): ``prepare`` tells. Raises BadMedia when it can't be stored.
         """
         media = described(given)
         if data and not given.get("media_id"):
-            async with self._own_file(given) as (path, stream), self._reading:
-                try:
+            try:
+                async with self._own_file(given) as (path, stream), self._reading:
                     await asyncio.to_thread(data.move_to, stream, self._most)
-                except ContentTooLarge:
-                    raise self._too_large(given) from None
-            media.kept = path
+            except ContentTooLarge:
+                media.fault = self._too_large(given)
+            else:
+                media.kept = path
         return media
 
     async def prepare(self, media: Media) -> None:
         """Find the content of described media, and what WeChat is to make of it. Raises BadMedia."""
         given, label = media.given, media.given.get("media_path", "")
+        if media.fault is not None:
+            raise media.fault
         if media.kept is not None:
             await self._look_at(media, given, label)
         elif given.get("media_id"):
