@@ -41,7 +41,7 @@ def test_what_goes_in_comes_out(size: int) -> None:
     made = sealed(content)
     assert opened(made) == content
     assert opened(made, step=1_000_000) == content
-    assert content[:200] not in made or not content
+    assert size < 16 or content[:200] not in made  # a byte or two may come up by chance
 
 
 def test_no_two_are_alike() -> None:
