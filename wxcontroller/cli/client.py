@@ -70,7 +70,9 @@ def reports_words(reports: JsonObject) -> str:
     if dead := integer(reports.get("dead")):
         words += say("; ") + say(f"{dead:,} dead letters (wxctl deliveries list)")
     if lost := integer(reports.get("dropped")):
-        words += say("; ") + say(f"{lost:,} lost, as too many waited")
+        damaged = integer(reports.get("damaged_at")) >= integer(reports.get("dropped_at"))
+        why = "the event log was damaged" if damaged else "too many waited"
+        words += say("; ") + say(f"{lost:,} lost, as {why}")
     return words
 
 

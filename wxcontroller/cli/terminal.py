@@ -29,10 +29,13 @@ def console(stderr: bool = False) -> Console:
 
 def account_table(accounts: list[AccountView], bounded: bool) -> Table:
     """Return the table of ``wxctl list``. ``bounded``: the status column gives way when the terminal is narrow."""
-    table = Table(box=None, pad_edge=False, header_style="bold" if bounded else "")
+    table = Table(box=None, pad_edge=False, header_style="bold" if bounded else "", expand=bounded)
     for title in ("NAME", "STATE", "SINCE", "PORT", "USER"):
         table.add_column(say(title), no_wrap=True, justify="right" if title == "PORT" else "left")
-    table.add_column(say("STATUS"), no_wrap=True, overflow="ellipsis" if bounded else "ignore")
+    # With a ratio it gets what the others leave. Without one, all columns shrink with the longest text.
+    table.add_column(
+        say("STATUS"), no_wrap=True, overflow="ellipsis" if bounded else "ignore", ratio=1 if bounded else None
+    )
     for account in accounts:
         condition = account.condition
         table.add_row(

@@ -33,7 +33,7 @@ CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _COUNTED: Mapping[str, Schema] = {
     **dict.fromkeys(("held", "pending", "retrying", "dead", "dropped"), WHOLE),
     "to": maybe(TEXT),
-    **dict.fromkeys(("oldest_since", "dropped_at"), maybe(WHOLE)),
+    **dict.fromkeys(("oldest_since", "dropped_at", "damaged_at"), maybe(WHOLE)),
     **dict.fromkeys(("last_error", "trouble"), TEXT),
 }
 _DELIVERY: Mapping[str, Schema] = {

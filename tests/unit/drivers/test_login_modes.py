@@ -93,11 +93,24 @@ async def test_a_mode_that_works_again_counts_as_never_refused(world: Wechat, re
         await agree(drive)
         await world.login_of(drive)
     refused.web_login = WebLogin.BOTH
+    age(world.decisions, 3700)
     async with world.drive(desktop="off") as drive:
         await world.enter(drive, refused)
     async with world.drive() as drive:
         await world.login_of(drive)
     assert modes(world) == [False, True, False, False]
+
+
+async def test_a_refusal_with_desktop_off_holds_for_an_hour_too(world: Wechat, refused: Account) -> None:
+    async with world.drive(desktop="off") as drive:
+        await world.refused(drive, refused)
+        assert (await drive.end()).reason is EndReason.REFUSED
+    async with world.drive(desktop="off") as drive:
+        assert (await drive.end()).reason is EndReason.REFUSED
+        assert drive.count(QrReady) == 0
+    age(world.decisions, 3700)
+    async with world.drive(desktop="off") as drive:
+        await world.login_of(drive)
 
 
 async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: Wechat, refused: Account) -> None:

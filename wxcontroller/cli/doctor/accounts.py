@@ -119,14 +119,20 @@ def _lost(row: JsonObject) -> Result | None:
     if not number:
         return None
     when = f", the last {ago(at)} ago" if at else ""
-    words = (
-        f"{name} has lost {number} {'report' if number == 1 else 'reports'}{when}: too many waited for its webhook"
-    )
+    lost = f"{name} has lost {number} {'report' if number == 1 else 'reports'}{when}"
+    is_news = bool(at) and time.time() - at < _NEWS
+    if integer(row.get("damaged_at")) >= at > 0:
+        remedy = (
+            f"check the disk; the damaged file is kept in /var/lib/private/wxclient; the messages are on the phone "
+            f"only. What happened: {command('logs', name)}"
+        )
+        return (fail if is_news else warn)("reports", f"{lost}: its event log was damaged", remedy)
+    words = f"{lost}: too many waited for its webhook"
     remedy = (
         f"see to {text(row.get('to')) or 'the webhook'}; the messages are on the phone only. Room for more: "
         f"{command('set', name, 'event_keep_bytes=BYTES')}. When they happened: journalctl WX_EVENT=delivery-dropped"
     )
-    return (fail if at and time.time() - at < _NEWS else warn)("reports", words, remedy)
+    return (fail if is_news else warn)("reports", words, remedy)
 
 
 def alerts(patient: Patient) -> Iterator[Result]:

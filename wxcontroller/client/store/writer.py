@@ -346,8 +346,10 @@ class Database:
             self._loop.call_soon_threadsafe(tell)
 
     def _failed(self, connection: sqlite3.Connection | None, problem: Exception) -> sqlite3.Connection | None:
-        if not self.trouble:
-            log.error("the event log can't be written: %s; what arrives waits. Free space on the disk?", problem)
+        if not self.trouble and isinstance(problem, _Newer):
+            log.error("cannot open the event log: %s", problem)
+        elif not self.trouble and not _is(problem, *_DAMAGED):  # damage is reported with what came of it
+            log.error("cannot write the event log: %s; incoming messages wait. Check the disk's free space", problem)
         self.trouble = str(problem)
         if left_behind(self._path.parent):
             self._vitals.failed("being shut out of a disk that was read-only when the process began")

@@ -72,6 +72,7 @@ class Deliveries:
             "dead": counts.dead,
             "dropped": counts.dropped,
             "dropped_at": int(counts.dropped_at) or None,
+            "damaged_at": int(counts.damaged_at) or None,
             "oldest_since": int(counts.oldest) or None,
             "last_error": delivery.last_error,
             "trouble": self._parts.log.trouble,

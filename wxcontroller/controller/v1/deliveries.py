@@ -9,7 +9,19 @@ from wxcontroller.controller.v1.passing import Said, ask_all
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 _COUNTS = (
-    *("to", "held", "pending", "retrying", "dead", "dropped", "dropped_at", "oldest_since", "last_error", "trouble"),
+    *(
+        "to",
+        "held",
+        "pending",
+        "retrying",
+        "dead",
+        "dropped",
+        "dropped_at",
+        "damaged_at",
+        "oldest_since",
+        "last_error",
+        "trouble",
+    ),
 )
 
 

@@ -187,7 +187,8 @@ _ROW = record(
     {
         **dict.fromkeys(("account", "instance"), TEXT),
         **dict.fromkeys(
-            ("held", "pending", "retrying", "dead", "dropped", "dropped_at", "oldest_since"), maybe(WHOLE)
+            ("held", "pending", "retrying", "dead", "dropped", "dropped_at", "damaged_at", "oldest_since"),
+            maybe(WHOLE),
         ),
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
     }

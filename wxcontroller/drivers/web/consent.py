@@ -79,6 +79,8 @@ class Consent:
     def next_step(self) -> Step:
         """Return the mode of the next QR code, or what has to happen first."""
         if self._choice is not None:
+            if self._exhausted(self._choice):
+                return Step.NONE
             return Step.DESKTOP if self._choice else Step.NORMAL
         # An owner who agreed is not asked for a scan that WeChat refuses, as long as desktop mode works.
         desktop_first = self._agreed and self._refused[False] and not self._refused[True]

@@ -461,8 +461,8 @@ class Login:
         if step is Step.NONE:
             raise _Over(
                 EndReason.REFUSED,
-                "WeChat refused this account in normal mode and in desktop mode (1203), and more attempts make it "
-                "worse; start the account again later, at the earliest in an hour",
+                "WeChat refused this account (1203), and more attempts make it worse; "
+                "start the account again in an hour or later",
             )
         return step is Step.DESKTOP
 
