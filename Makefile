@@ -10,7 +10,7 @@ TORTURE_VENV = .cache/torture
 TORTURE_TOOLS = atheris==3.1.0 schemathesis==4.32.5
 TORTURE_INPUTS = 1000000
 TORTURE_EXAMPLES = 400
-TORTURE_MESSAGES = 10000
+TORTURE_MESSAGES = 20000
 TORTURE_RESTARTS = 200
 TORTURE_CRASHES = 1000
 TORTURE_SEED =
@@ -62,7 +62,7 @@ test-page: deb ## the dashboard in Chromium; screenshots are kept in build/page
 test-system: deb ## what runs in the booted host
 	exec $(PYTEST) tests/system $(SIDE_BY_SIDE) </dev/null
 
-torture: deb ## long runs: a million inputs, 10,000 messages while all breaks, 200 restarts, 1,000 crashes (TORTURE_INPUTS=, …; 0: not)
+torture: deb ## long runs: a million inputs, 20,000 messages while all breaks, 200 restarts, 1,000 crashes (TORTURE_INPUTS=, …; 0: not)
 	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)
 	@exec $(PYTHON) -m tests.torture.everything --tools $(TORTURE_VENV) --inputs $(TORTURE_INPUTS) \
 		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) --crashes $(TORTURE_CRASHES) \
