@@ -187,7 +187,7 @@ def test_what_keeps_an_account_offline_is_told(
         phone.write(uin, phone.friend(uin), "does not fit")
         browser.open()
         state, why = {
-            "en": ("Offline", "What arrives can't be stored: database or disk is full; see to the disk"),
+            "en": ("Offline", "Cannot store incoming messages: database or disk is full; check the account's disk"),
             "zh-CN": ("离线", "无法保存收到的消息：数据库或磁盘已满；请检查该帐号的磁盘"),
         }[language]
         browser.find(f"#rows [data-account={name}] .state.bad", state)

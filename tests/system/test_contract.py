@@ -333,6 +333,8 @@ def _ask_what_is_invented(world: World) -> None:
 
 def test_who_has_given_up_tries_again_when_it_is_started(world: World) -> None:
     account = world.accounts[State.PARKED]
+    # As if the hour had passed for which a refusal holds.
+    world.host.run("sh", "-c", f"rm /var/lib/private/wxclient/{account.name}*/decisions.json")
     with world.tally.check():
         answer = world.ask(account, Way.CONTROLLER, Form.GET, "/openwx/start_client")
         assert (answer.code, answer.json["status"]) == (0, "success")

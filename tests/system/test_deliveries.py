@@ -240,7 +240,7 @@ def test_a_full_disk_holds_messages_back_at_wechat_and_is_told(world: World) -> 
         world.host.run("sh", "-c", f"dd if=/dev/zero of={place}/filler bs=4k 2>/dev/null; true")
         for number in range(20):
             world.write(f"full {number} " + "x" * 4000)
-        until(lambda: "can't be stored" in world.caller.account(NAME)["status"], 30, "the trouble is told")
+        until(lambda: "cannot store" in world.caller.account(NAME)["status"], 30, "the trouble is told")
         assert world.caller.state(NAME) == "updating"
         assert "no space" in world.host.journal("wxclient@mail.service").lower() or "full" in world.host.journal(
             "wxclient@mail.service"

@@ -100,9 +100,7 @@ class Consent:
 
         The cookies keep their mode, also those of desktop sessions opened by 2.0.0 without the owner's agreement.
         """
-        if self._choice is not None:
-            return self._choice
-        desktop = stored is True
+        desktop = stored is True if self._choice is None else self._choice
         return None if self._exhausted(desktop) else desktop
 
     async def refused(self, desktop: bool) -> Step:

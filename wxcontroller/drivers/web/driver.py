@@ -198,9 +198,10 @@ class WebDriver:
             self._saved.save_now()
 
     async def _resume(self, pulse: Pulse) -> None:
-        """Take over what earlier processes stored in the database; wait for as long as it can't be read.
+        """Take over what earlier processes stored in the database.
 
-        Without the position a login would skip what came while nobody listened.
+        A stored session waits for as long as that can't be read: without its position it would skip what came while
+        nobody listened. A new login has no position yet, and need not wait for a broken disk.
         """
         if self._state is None:
             return
@@ -211,6 +212,9 @@ class WebDriver:
                 if self._saved.resume(await self._state.restore()):
                     await pulse.emit(self._saved.checkpoint())
             except WxError as problem:
+                if self._saved.memory.session is None:
+                    log.warning("%s; people and groups may get new numbers", problem.message)
+                    return
                 await pulse.emit(Hindered(str(problem)))
                 await pulse.pause(pause.next())
             else:

@@ -148,8 +148,9 @@ class Login:
         session.invite_from = init.invite_from
         if not (keep_keys and session.sync_key):
             session.sync_key, session.check_key = init.sync_key, ()
+        if await self._saved.save() and not keep_keys:
+            # From here on a restart goes on with this session, and has to find where it began to listen.
             await self._pulse.emit(self._saved.checkpoint())
-        await self._saved.save()
         return init
 
     async def _persist(self, once: _Work[T], tries: int = 0, waits_for: int = -1) -> T:

@@ -151,8 +151,8 @@ class Saved:
             state = json.dumps(position, separators=(",", ":")).encode()
         return Checkpoint(state, self.memory.seen.fresh())
 
-    async def save(self) -> None:
-        """Store the memory if it has changed; done when it is on disk. Never fails: see ``save_now``.
+    async def save(self) -> bool:
+        """Store the memory if it has changed; return whether it is on disk. Never fails: see ``save_now``.
 
         The disk is waited for in another thread: a slow one must not keep the account's API waiting.
         """
@@ -160,6 +160,7 @@ class Saved:
         if content is not None:
             number = self._number
             self._note(content, await asyncio.to_thread(self._write, content, number))
+        return self._keep and not self._failing
 
     def save_now(self) -> None:
         """Store the memory if it has changed, in this thread. Never fails: what can't be stored is logged once."""
