@@ -10,7 +10,7 @@ from tests.torture.play import Play, debs
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.torture", description="Break everything, and count what is lost.")
-    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--accounts", type=int, default=3)
     parser.add_argument("--rate", type=float, default=20.0, help="messages a second")
     parser.add_argument("--seed", type=int, default=int(time.time()))

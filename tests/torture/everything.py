@@ -69,7 +69,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.torture.everything", description=__doc__)
     parser.add_argument("--tools", required=True, help="where tests/fuzz/tools has put what only these runs need")
     for name, default in (
-        *(("inputs", 1_000_000), ("examples", 400), ("messages", 10_000)),
+        *(("inputs", 1_000_000), ("examples", 400), ("messages", 20_000)),
         *(("restarts", 200), ("crashes", 1000)),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help="0: not this run")
