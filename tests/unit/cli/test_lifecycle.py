@@ -272,6 +272,17 @@ class Terminal:
             os.close(self.master)
 
 
+def test_one_long_status_leaves_the_other_columns_of_a_list_alone(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **{**ASKING, "reason": 4 * str(ASKING["reason"])})
+    server.add("bob", **RUNNING)
+    terminal = Terminal(wxctl, "list", size=(50, 80))
+    terminal.until("bob")
+    terminal.until("running")
+    assert "alice" in terminal.seen
+    assert "parked" in terminal.seen
+    terminal.process.wait(10)
+
+
 def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, server: Controller) -> None:
     server.links = [LINK, LINK + "2"]
     server.script = [SCANNING, SCANNING, CONFIRMING, RUNNING]
