@@ -1,39 +1,38 @@
-"""One account's life: API first, then the login, and on until somebody stops it."""
+"""One account's life: the parts are wired here, started and shut down in order, and nothing else happens here.
+
+The API comes first, so that the account can be asked from its first moment on; then the database, the deliveries and
+the queue of sends, which go on with what the last process left; then the login. At a stop it is the other way round:
+queued sends go out, the driver ends, the last reports are delivered, and the database is closed.
+"""
 
 import asyncio
 import contextlib
 import logging
 import os
-import socket
-import ssl
-import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
-from aiohttp import web
-
-from wxcontroller import __version__
-from wxcontroller.client.api import SERVER, application
+from wxcontroller.client.api import application
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.configured import facts_of, pacer_of, policy_of, receiver_of
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
-from wxcontroller.client.deliveries.lanes import QUICK_RETRIES, Policy
-from wxcontroller.client.deliveries.receivers import Receiver
+from wxcontroller.client.deliveries.lanes import QUICK_RETRIES
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.incoming import Incoming
 from wxcontroller.client.logins import Logins
-from wxcontroller.client.people import chat_of
+from wxcontroller.client.port import listening
 from wxcontroller.client.reporting import reporter_of
-from wxcontroller.client.resuming import Resuming, with_media
+from wxcontroller.client.resuming import Resuming
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.sends.drain import Drain
 from wxcontroller.client.sends.idempotency import Requests
-from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.preparing import MediaPreparer
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.sends.replies import Replies, Reply
@@ -42,25 +41,18 @@ from wxcontroller.client.session import Session
 from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.files import FileStore
-from wxcontroller.client.store.media import MediaIndex, media_to_json
+from wxcontroller.client.store.media import MediaIndex
 from wxcontroller.client.store.migration import Migration
 from wxcontroller.client.store.retention import Keeping
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import remove_unfinished, replace_file
-from wxcontroller.core.model import Media
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals, Watchdog
-from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason, MessageArrived
-from wxcontroller.openwx import reports
-from wxcontroller.openwx.admission import ADMISSION
-from wxcontroller.openwx.connection import PatientConnection
-from wxcontroller.openwx.media import MediaFacts
-from wxcontroller.openwx.statefile import ClientFacts
+from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason
 
 log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
@@ -72,10 +64,6 @@ PARKED_PULSE_SECONDS = 20.0
 DEFAULT_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
 )
-
-
-class PortTaken(WxError):
-    """The account's API port can't be bound."""
 
 
 @dataclass(slots=True)
@@ -127,30 +115,9 @@ class Client:
         consults, inbox = Consults(), Inbox(config, driver)
         preparer = MediaPreparer(config, agent, media_index, vitals)
 
-        def take_message(event: MessageArrived) -> None:
-            message = event.message
-            consults.heard(message)
-            try:
-                # Who it is between is what it is now: while media are fetched the roster may change.
-                report = reports.received(message, chat_of(roster, message))
-            except Exception:  # one message must not take the others with it (5.4 no. 62)
-                log.exception("message %s can't be reported", message.id)
-                return
-            if not message.kind.is_media:
-                reporter.message(report, message.id)
-                return
-            source = media_to_json(message.media) if message.media else {}
-            slot = reporter.hold(report, message.id, source)
-
-            def publish(facts: MediaFacts) -> None:
-                content = message.media or Media(message.kind, message.id)
-                _ = media_index.add_received(content, facts.path if facts.size else "")
-                slot.fill(with_media(report, facts, config), facts.path if facts.data else "")
-
-            inbox.take(message, publish)
-
+        incoming = Incoming(config, roster, reporter, consults, inbox, media_index)
         facts = facts_of(config)
-        session = Session(config, facts, roster, notifier, watchdog, reporter, take_message, driver_state)
+        session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state)
         resuming = Resuming(reporter, inbox, session.running)
         store = SendStore(events, limits.idempotency_keys)
         with_data = config.flag("plugin_openwx_post_media_data")
@@ -258,83 +225,3 @@ class Client:
             for task in (working, asked):
                 task.cancel()
             await asyncio.wait({working, asked})
-
-
-@contextlib.asynccontextmanager
-async def listening(app: web.Application, config: ClientConfig, guard: Guard) -> AsyncIterator[None]:
-    """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
-    await runner.setup()
-    http, loop, admission = runner.server, asyncio.get_running_loop(), app[ADMISSION]
-    assert http is not None
-    sockets: asyncio.Server | None = None
-    try:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", config.port))
-            guard.tell_controller()
-            sockets = await loop.create_server(
-                lambda: PatientConnection(http, loop, SERVER, admission), sock=listener
-            )
-        except OSError as problem:
-            listener.close()
-            raise PortTaken(
-                f"account {config.name}: port {config.port} can't be used: {problem.strerror}",
-                "see who has it with ss -ltnp, and whether wxclient.slice allows it (SocketBindAllow=)",
-            ) from None
-        yield
-    finally:
-        if sockets is not None:
-            sockets.close()
-        await runner.cleanup()
-
-
-def facts_of(config: ClientConfig) -> ClientFacts:
-    """Return what the state file says of this process."""
-    return ClientFacts(
-        account=config.name.name,
-        version=__version__,
-        pid=os.getpid(),
-        start_time=int(time.time()),
-        driver=config.options["driver"],
-        given=config.given,
-        defaults=config.options,
-        paths={
-            "tmpdir": str(config.tmpdir),
-            "media_dir": str(config.media_dir),
-            "cookie_path": str(config.cookie_path),
-            "qrcode_path": str(config.qrcode_path),
-            "pid_path": str(config.pid_path),
-            "state_path": str(config.state_path),
-        },
-    )
-
-
-def pacer_of(config: ClientConfig) -> Pacer:
-    """Return how fast this account may send."""
-    return Pacer(
-        interval=config.seconds("send_interval"),
-        jitter=config.seconds("send_jitter"),
-        burst=config.number("send_burst_max"),
-        daily=config.number("send_daily_max"),
-    )
-
-
-def receiver_of(config: ClientConfig, agent: str, tls: ssl.SSLContext | None) -> Receiver:
-    """Return who gets this account's reports; ``tls`` as in Receiver."""
-    with_data = config.flag("plugin_openwx_post_media_data")
-    most = config.limits.report_media_bytes
-    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, most, tls)
-
-
-def policy_of(config: ClientConfig, quick_retries: tuple[float, ...]) -> Policy:
-    """Return how hard delivering is tried."""
-    return Policy(
-        first=config.seconds("webhook_retry_first"),
-        longest=config.seconds("webhook_retry_longest"),
-        final=frozenset(int(status) for status in config.options["webhook_final"].split(",") if status),
-        timeout=config.seconds("webhook_timeout"),
-        strict=config.flag("webhook_strict_order"),
-        quick_retries=quick_retries,
-    )

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.test_heartbeat import Commander, commander
+from wxcontroller.client import port as own_port
 from wxcontroller.client import service
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.guard import Guard
@@ -113,7 +114,7 @@ async def test_the_secret_is_there_only_once_the_port_is_ours(start: Start) -> N
     taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = taken.sockets[0].getsockname()[1]
     client = start(MOJO_WEIXIN_PLUGIN_OPENWX_PORT=str(port))
-    with pytest.raises(service.PortTaken):
+    with pytest.raises(own_port.PortTaken):
         await client.task
     assert not client.paths.port_secret("alice").exists()
     taken.close()
@@ -157,7 +158,7 @@ async def test_a_token_bound_to_this_account_lets_in(start: Start, where: str) -
 async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call that the account's router knows is in the table, and is held to it."""
     apps: list[web.Application] = []
-    original = service.listening
+    original = own_port.listening
 
     def noted(app: web.Application, config: ClientConfig, guard: Guard) -> AbstractAsyncContextManager[None]:
         apps.append(app)

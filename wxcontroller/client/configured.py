@@ -1,0 +1,62 @@
+"""What the parts of a client are set to, from its configuration."""
+
+import os
+import ssl
+import time
+
+from wxcontroller import __version__
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.deliveries.lanes import Policy
+from wxcontroller.client.deliveries.receivers import Receiver
+from wxcontroller.client.sends.pacer import Pacer
+from wxcontroller.openwx.statefile import ClientFacts
+
+
+def facts_of(config: ClientConfig) -> ClientFacts:
+    """Return what the state file says of this process."""
+    return ClientFacts(
+        account=config.name.name,
+        version=__version__,
+        pid=os.getpid(),
+        start_time=int(time.time()),
+        driver=config.options["driver"],
+        given=config.given,
+        defaults=config.options,
+        paths={
+            "tmpdir": str(config.tmpdir),
+            "media_dir": str(config.media_dir),
+            "cookie_path": str(config.cookie_path),
+            "qrcode_path": str(config.qrcode_path),
+            "pid_path": str(config.pid_path),
+            "state_path": str(config.state_path),
+        },
+    )
+
+
+def pacer_of(config: ClientConfig) -> Pacer:
+    """Return how fast this account may send."""
+    return Pacer(
+        interval=config.seconds("send_interval"),
+        jitter=config.seconds("send_jitter"),
+        burst=config.number("send_burst_max"),
+        daily=config.number("send_daily_max"),
+    )
+
+
+def receiver_of(config: ClientConfig, agent: str, tls: ssl.SSLContext | None) -> Receiver:
+    """Return who gets this account's reports; ``tls`` as in Receiver."""
+    with_data = config.flag("plugin_openwx_post_media_data")
+    most = config.limits.report_media_bytes
+    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, most, tls)
+
+
+def policy_of(config: ClientConfig, quick_retries: tuple[float, ...]) -> Policy:
+    """Return how hard delivering is tried."""
+    return Policy(
+        first=config.seconds("webhook_retry_first"),
+        longest=config.seconds("webhook_retry_longest"),
+        final=frozenset(int(status) for status in config.options["webhook_final"].split(",") if status),
+        timeout=config.seconds("webhook_timeout"),
+        strict=config.flag("webhook_strict_order"),
+        quick_retries=quick_retries,
+    )

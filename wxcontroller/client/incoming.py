@@ -1,0 +1,58 @@
+"""Incoming messages: what is reported of each, and when.
+
+A text is reported at once. A message with media keeps its place in the log while its content is fetched: it is
+durable before WeChat hears that it arrived, and nothing after it is delivered before it.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.consult import Consults
+from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.people import chat_of
+from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.resuming import with_media
+from wxcontroller.client.roster import Roster
+from wxcontroller.client.store.media import MediaIndex, media_to_json
+from wxcontroller.core.model import Media
+from wxcontroller.drivers.base import MessageArrived
+from wxcontroller.openwx import reports
+from wxcontroller.openwx.media import MediaFacts
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Takes the messages that the driver brings."""
+
+    config: ClientConfig
+    roster: Roster
+    reporter: Reporter
+    consults: Consults
+    inbox: Inbox
+    media: MediaIndex
+
+    def take(self, event: MessageArrived) -> None:
+        """Report a message, or hold its place until its media are here."""
+        message = event.message
+        self.consults.heard(message)
+        try:
+            # Who it is between is what it is now: while media are fetched the roster may change.
+            report = reports.received(message, chat_of(self.roster, message))
+        except Exception:  # one message must not take the others with it (openwx-api 5.4 no. 62)
+            log.exception("message %s can't be reported", message.id)
+            return
+        if not message.kind.is_media:
+            self.reporter.message(report, message.id)
+            return
+        source = media_to_json(message.media) if message.media else {}
+        slot = self.reporter.hold(report, message.id, source)
+
+        def publish(facts: MediaFacts) -> None:
+            content = message.media or Media(message.kind, message.id)
+            _ = self.media.add_received(content, facts.path if facts.size else "")
+            slot.fill(with_media(report, facts, self.config), facts.path if facts.data else "")
+
+        self.inbox.take(message, publish)

@@ -1,0 +1,49 @@
+"""The socket of an account's own port."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from wxcontroller.client.api import SERVER
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.guard import Guard
+from wxcontroller.core.errors import WxError
+from wxcontroller.openwx.admission import ADMISSION
+from wxcontroller.openwx.connection import PatientConnection
+
+
+class PortTaken(WxError):
+    """The account's API port can't be bound."""
+
+
+@contextlib.asynccontextmanager
+async def listening(app: web.Application, config: ClientConfig, guard: Guard) -> AsyncIterator[None]:
+    """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+    await runner.setup()
+    http, loop, admission = runner.server, asyncio.get_running_loop(), app[ADMISSION]
+    assert http is not None
+    sockets: asyncio.Server | None = None
+    try:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", config.port))
+            guard.tell_controller()
+            sockets = await loop.create_server(
+                lambda: PatientConnection(http, loop, SERVER, admission), sock=listener
+            )
+        except OSError as problem:
+            listener.close()
+            raise PortTaken(
+                f"account {config.name}: port {config.port} can't be used: {problem.strerror}",
+                "see who has it with ss -ltnp, and whether wxclient.slice allows it (SocketBindAllow=)",
+            ) from None
+        yield
+    finally:
+        if sockets is not None:
+            sockets.close()
+        await runner.cleanup()
