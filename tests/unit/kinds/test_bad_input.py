@@ -192,9 +192,9 @@ async def test_names_of_files(stage: Stage, name: str, shown: str, suffix: str) 
 
 async def test_a_full_disk_costs_the_content_and_nothing_else(stage: Stage) -> None:
     """The kernel lets no file grow beyond a limit: what a full disk does, for this process alone."""
-    item = Item("file", stage.wechat.sandbox.contents.add(bytes(3_000_000)), 3_000_000, "big.bin")
+    item = Item("file", stage.wechat.sandbox.contents.add(bytes(9_000_000)), 9_000_000, "big.bin")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000_000, hard))  # more than the write-ahead log ever has
     try:
         message = compose.file(compose.Draft(stage.wechat.sandbox.next_msg_id(), stage.friend, stage.friend), item)
         stage.account.hold(text(message.fields["MediaId"]), item)
