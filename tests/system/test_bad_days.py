@@ -384,7 +384,7 @@ def test_an_account_that_wechat_refuses_says_so_asks_and_tries_no_mode_twice(wor
     assert (again["code"], again["status"]) == (0, "success")
     assert again["pid"] != account["pid"]
     account = until(lambda: _parked(world, "refused"), 20, "refused parked at once")
-    assert "at the earliest in an hour" in account["reason"]
+    assert "in an hour or later" in account["reason"]
     world.caller.openwx("stop_client", client="refused")
 
 
