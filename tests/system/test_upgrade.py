@@ -165,6 +165,7 @@ def test_back_to_2_0_0_as_documented_nothing_is_lost_or_delivered_twice(world: W
     until(lambda: "under 2.1.0" in world.contents(), 20, "a message")
     debs = " ".join(f"/root/debs/{deb.name}" for deb in old_debs)
     steps = documented().replace("./wxcontroller_2.0.0_all.deb", debs).replace("apt install", "apt-get -qy install")
+    steps = steps.replace("wxctl start alice", f"wxctl start {NAME} --timeout 60")
     assert debs in steps
     stop, rest = steps.split("\n", 1)
     host.run("sh", "-c", stop)
