@@ -189,7 +189,7 @@ def sweep(
                     if status.st_mtime < max(begun, now - _UNFINISHED_SECONDS):
                         path.unlink()
                 elif path.name.startswith(SEND_PREFIX) and str(path) not in to_send:
-                    # The time of its name: a link to a received file has that one's content and age.
+                    # When it was made here: unlike the time of its content, nobody can set that.
                     settled = status.st_ctime < max(begun, now - _SEND_SECONDS)
                     if str(path) in in_use:
                         own.append((status.st_ctime, status.st_size, path))
