@@ -380,6 +380,15 @@ async def test_what_a_checkpoint_covers_is_not_told_again_after_a_restart(world:
     assert drive.texts() == ["second"]
 
 
+async def test_a_new_login_does_not_wait_for_a_database_that_can_not_be_read(world: Wechat, alice: Account) -> None:
+    """It has no position yet that could be lost."""
+    store = Store()
+    store.state.broken = True
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        assert drive.count(Hindered) == 0
+
+
 async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: Wechat, alice: Account) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
