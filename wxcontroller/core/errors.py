@@ -2,6 +2,8 @@
 
 from enum import Enum
 
+from wxcontroller.core.messages import N_, Text, Value
+
 
 def reason_of(problem: Exception) -> str:
     """Return why something could not be read, as people say it: not as Python shows its exceptions."""
@@ -11,21 +13,39 @@ def reason_of(problem: Exception) -> str:
 
 
 class WxError(Exception):
-    """Base of everything that is expected to go wrong.
+    """Base of all expected failures.
 
-    ``message`` says what failed (and for which account), ``remedy`` what the reader can do;
-    ``exit_code`` is what a command ends with when nobody handles it (see wxctl(1)).
+    ``text`` states what failed (and for which account) and ``remedy_text`` what the reader can do. Both are built
+    from templates marked with N_ and share ``values``; ``message`` and ``remedy`` are their English renderings.
+    ``code`` identifies the kind of failure to programs, ``exit_code`` is the status of a command that fails with it
+    (see wxctl(1)).
     """
 
+    code = "failed"
     exit_code = 1
 
-    def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+    def __init__(self, message: str | Text, remedy: str | Text = "", /, **values: Value) -> None:
+        super().__init__(message, remedy)
+        self.text = message if isinstance(message, Text) else Text(message, **values)
+        self.remedy_text = remedy if isinstance(remedy, Text) else Text(remedy, **values)
+
+    @property
+    def message(self) -> str:
+        return str(self.text)
+
+    @property
+    def remedy(self) -> str:
+        return str(self.remedy_text)
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+        return f"{self.message}; {self.remedy}" if self.remedy_text else self.message
+
+    @property
+    def full_text(self) -> Text:
+        """Message and remedy as one text, to be used as a value in another."""
+        return (
+            Text(N_("{what}; {remedy}"), what=self.text, remedy=self.remedy_text) if self.remedy_text else self.text
+        )
 
 
 class BadName(WxError, ValueError):

@@ -60,8 +60,8 @@ class TunnelFailed(Exception):
 class Unreadable(WeChatError):
     """An answer came, but with an error status or with content that is not what the call gives."""
 
-    def __init__(self, call: str, what: str) -> None:
-        super().__init__(f"{call}: {what}", _WAIT)
+    def __init__(self, call: str, what: str, remedy: str = _WAIT) -> None:
+        super().__init__(f"{call}: {what}", remedy)
 
 
 class Overloaded(Unreadable):
@@ -80,8 +80,8 @@ class TooLong(Unreadable):
     """More came than anybody wants."""
 
     def __init__(self, call: str, most: int) -> None:
-        super().__init__(call, f"the content is longer than {most} bytes")
-        self.remedy = "it is not taken; of media a larger limit can be set"
+        remedy = "it is not taken; of media a larger limit can be set"
+        super().__init__(call, f"the content is longer than {most} bytes", remedy)
 
 
 def tried_again(what: object) -> str:

@@ -1,0 +1,96 @@
+"""Messages as data: a template, which is the msgid in the gettext catalogs, and named values.
+
+A text is rendered where it is shown, in the reader's language: ``str`` gives English for the journal and for
+programs, ``rendered`` is for wxctl, and the dashboard's i18n.js renders the JSON of ``as_json``. Values are never
+translated, except values that are texts themselves. Rendered text is never parsed.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
+
+Value: TypeAlias = "str | int | float | Path | Text"
+# (template, plural or "", number) -> template in the reader's language
+Translate: TypeAlias = Callable[[str, str, int], str]
+_PLACE = re.compile(r"\{(\w+)\}")
+# Nesting accepted from outside; our own texts nest twice at most.
+_MAX_DEPTH = 4
+
+
+def N_(template: str) -> str:  # noqa: N802 - gettext's name for it
+    """Mark a template for xgettext, and return it as it is."""
+    return template
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Text:
+    """A template with ``{name}`` placeholders, and the values for them.
+
+    ``plural`` is the English template for any number but one, selected by the value ``n``; "" without plural forms.
+    A placeholder without a value is left as it is. A template without values is not formatted, so it may hold braces.
+    """
+
+    template: str
+    values: Mapping[str, Value]
+    plural: str
+
+    def __init__(self, template: str, plural: str = "", /, **values: Value) -> None:
+        object.__setattr__(self, "template", template)
+        object.__setattr__(self, "values", MappingProxyType(values))
+        object.__setattr__(self, "plural", plural)
+
+    def __str__(self) -> str:
+        return self.rendered(_english)
+
+    def __bool__(self) -> bool:
+        return bool(self.template)
+
+    def rendered(self, translate: Translate) -> str:
+        """Return the text in the language of ``translate``, with values filled in."""
+        number = self.values.get("n", 1)
+        template = translate(self.template, self.plural, number if isinstance(number, int) else 1)
+
+        def value_of(place: re.Match[str]) -> str:
+            value = self.values.get(place[1])
+            if isinstance(value, Text):
+                return value.rendered(translate)
+            return place[0] if value is None else str(value)
+
+        return _PLACE.sub(value_of, template) if self.values else template
+
+    def as_json(self) -> JsonObject:
+        """Return ``{"template", "values"}``, plus ``plural`` if there is one; texts among the values likewise."""
+        found: JsonObject = {
+            "template": self.template,
+            "values": {name: _plain(value) for name, value in self.values.items()},
+        }
+        return {**found, "plural": self.plural} if self.plural else found
+
+
+def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
+    """Read the JSON form, from any source. Anything else gives an empty text."""
+    found = obj(value)
+    values: dict[str, Value] = {}
+    for name, given in obj(found.get("values")).items():
+        if isinstance(given, dict):
+            values[name] = text_from(given, depth - 1) if depth else ""
+        elif isinstance(given, str | int | float) and not isinstance(given, bool):
+            values[name] = given
+    read = Text(text(found.get("template")), text(found.get("plural")))
+    object.__setattr__(read, "values", MappingProxyType(values))  # names from outside need not be keywords
+    return read
+
+
+def _plain(value: Value) -> JsonValue:
+    if isinstance(value, Text):
+        return value.as_json()
+    return value if isinstance(value, str | int | float) else str(value)
+
+
+def _english(template: str, plural: str, number: int) -> str:
+    return plural if plural and number != 1 else template
