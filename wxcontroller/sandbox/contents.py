@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from aiohttp import web
+
 MOST = 512 * 1024 * 1024  # bytes kept altogether
 _PART = ".part"
 
@@ -19,6 +21,14 @@ class Item:
     size: int
     name: str = ""
     mime: str = "application/octet-stream"
+
+
+class Download(web.FileResponse):
+    """Content, straight from the disk; understands Range."""
+
+    def __init__(self, path: Path, mime: str) -> None:
+        super().__init__(path, headers={"Content-Type": mime})
+        self.path = path
 
 
 class Contents:

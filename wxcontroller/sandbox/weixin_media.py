@@ -1,24 +1,14 @@
 """Fetching content and pictures of people (5.13). What can't be had is an empty answer, as in reality."""
 
-from pathlib import Path
-
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import integer
 from wxcontroller.sandbox import jpeg
 from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused
 from wxcontroller.sandbox.compose import APP, EMOTICON, IMAGE, MICRO_VIDEO, VIDEO, VOICE
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import Download, Item
 from wxcontroller.sandbox.hosts import Role
 from wxcontroller.sandbox.world import Kind
-
-
-class Download(web.FileResponse):
-    """Content, straight from the disk; understands Range."""
-
-    def __init__(self, path: Path, mime: str) -> None:
-        super().__init__(path, headers={"Content-Type": mime})
-        self.path = path
 
 
 def empty(_ret: int = 0) -> web.Response:
