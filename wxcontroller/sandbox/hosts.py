@@ -1,10 +1,12 @@
-"""Which host name plays which role (weixin-web-protocol 1.1, 1.2)."""
+"""Which host name plays which role (weixin-web-protocol 1.1, 1.2; ilink-bot-protocol 2)."""
 
 import enum
 from dataclasses import dataclass
 
 DOMAINS = ("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com")
 QR_HOST = "login.weixin.qq.com"
+ILINK_HOSTS = ("ilinkai.weixin.qq.com", "ilinkai.wechat.com")
+ILINK_CDN_HOST = "novac2c.cdn.weixin.qq.com"
 
 
 class Role(enum.Enum):
@@ -15,11 +17,13 @@ class Role(enum.Enum):
     BASE = "base"
     PUSH = "push"
     FILE = "file"
+    ILINK = "ilink"
+    ILINK_CDN = "ilink-cdn"
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One WeChat host: its role and the domain it belongs to (``""`` for the QR host, which serves all)."""
+    """One WeChat host: its role and the domain it belongs to (``""`` for hosts that serve all)."""
 
     name: str
     role: Role
@@ -31,6 +35,8 @@ HOSTS: dict[str, Host] = {
     prefix + domain: Host(prefix + domain, role, domain) for domain in DOMAINS for role, prefix in _PREFIXES.items()
 }
 HOSTS[QR_HOST] = Host(QR_HOST, Role.QR, "")
+HOSTS |= {name: Host(name, Role.ILINK, "") for name in ILINK_HOSTS}
+HOSTS[ILINK_CDN_HOST] = Host(ILINK_CDN_HOST, Role.ILINK_CDN, "")
 
 
 def place(host_header: str | None) -> Host | None:

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
-from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST
+from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, ILINK_CDN_HOST, ILINK_HOSTS, QR_HOST
 
 CA_FILES = ("ca.crt", "ca.key")
 SERVER_FILES = ("server.crt", "server.key")
@@ -28,9 +28,17 @@ class TlsError(WxError):
     """Certificates that can't be made or used."""
 
 
-def names() -> list[str]:
-    """Return every host name the certificate is for."""
-    return sorted(HOSTS)
+def names(ca: x509.Certificate) -> list[str]:
+    """Return every host name that a CA may vouch for. A CA of an older release may not for iLink's."""
+    constraints = ca.extensions.get_extension_for_class(x509.NameConstraints).value
+    permitted = [one.value for one in constraints.permitted_subtrees or () if isinstance(one, x509.DNSName)]
+    return sorted(name for name in HOSTS if any(name == one or name.endswith("." + one) for one in permitted))
+
+
+def lacks_names(directory: Path) -> bool:
+    """Return whether the CA in ``directory`` was made before a host that the sandbox now has."""
+    ca = _load(directory, CA_FILES)
+    return ca is not None and len(names(ca[0])) < len(HOSTS)
 
 
 def make_ca(directory: Path) -> bool:
@@ -94,7 +102,7 @@ def _is_good(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     covered = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return sorted(covered.get_values_for_type(x509.DNSName)) == names()
+    return sorted(covered.get_values_for_type(x509.DNSName)) == names(ca)
 
 
 def _new_ca() -> _Pair:
@@ -105,7 +113,10 @@ def _new_ca() -> _Pair:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .add_extension(
-            x509.NameConstraints([x509.DNSName(name) for name in (*DOMAINS, QR_HOST)], None), critical=True
+            x509.NameConstraints(
+                [x509.DNSName(name) for name in (*DOMAINS, QR_HOST, *ILINK_HOSTS, ILINK_CDN_HOST)], None
+            ),
+            critical=True,
         )
     )
     return builder.sign(key, hashes.SHA256()), key
@@ -121,7 +132,9 @@ def _new_server(ca: _Pair) -> _Pair:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names()]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in names(ca_certificate)]), critical=False
+        )
         .add_extension(authority, critical=False)
     )
     return builder.sign(ca_key, hashes.SHA256()), key

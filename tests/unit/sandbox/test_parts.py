@@ -73,7 +73,7 @@ def test_markup(plain: str, wire: str) -> None:
 
 
 def test_hosts() -> None:
-    assert len(HOSTS) == 21
+    assert len(HOSTS) == 24
     roles: tuple[tuple[str, Role], ...] = (
         ("wx.qq.com", Role.BASE),
         ("WX2.QQ.COM:2100", Role.BASE),
