@@ -1,4 +1,7 @@
-"""The one web application: WeChat's hosts by their names, the phone page and scripting under any other."""
+"""The one web application: WeChat's hosts by their names, the phone page and scripting under any other.
+
+Clients of iLink can be told another address, so its paths are served under any name but the web route's.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,6 +9,7 @@ from aiohttp import web
 
 from wxcontroller.sandbox import scripting, wire
 from wxcontroller.sandbox.hosts import place
+from wxcontroller.sandbox.ilink import wire as ilink_wire
 from wxcontroller.sandbox.page import Page
 from wxcontroller.sandbox.reading import SANDBOX
 from wxcontroller.sandbox.sandbox import Sandbox
@@ -24,6 +28,9 @@ def make_app(sandbox: Sandbox) -> web.Application:
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         host = place(request.headers.get("Host"))
+        endpoint = ilink_wire.find(request.path, host)
+        if endpoint is not None:
+            return await ilink_wire.serve(sandbox, request, endpoint)
         if host is not None:
             return await wire.serve(sandbox, request, host)
         return await handler(request)

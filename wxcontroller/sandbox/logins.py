@@ -1,12 +1,15 @@
-"""The life of a login uuid, from the QR code to the ticket that opens a session (3)."""
+"""The life of a login code, from the QR code to the phone's confirmation.
+
+``Login`` is the web route's, with the ticket that opens a session (3); ``ilink.codes.Code`` is the iLink route's.
+"""
 
 import enum
 import secrets
-import time
 from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.clock import Clock
 from wxcontroller.sandbox.session import Session
 
 KEPT = 2000
@@ -47,16 +50,28 @@ class Login:
     session: Session | None = None
     bell: Bell = field(default_factory=Bell)
 
+    @property
+    def link(self) -> str:
+        """What the QR code says."""
+        return link(self.uuid)
+
+    def confirmed(self, now: float, life: float) -> None:
+        """Take note of the owner's confirmation; ``life`` is how long a ticket is good."""
+        self.ticket = f"A{secrets.token_urlsafe(16)}@qrticket_0"
+        self.scan = int(now)
+        self.expires = now + life
+
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
         return {
+            "route": "web",
             "uuid": self.uuid,
             "state": self.state.value,
             "desktop": self.desktop,
             "push": self.push,
             "uin": self.uin,
             "created": round(self.created, 3),
-            "link": link(self.uuid),
+            "link": self.link,
         }
 
 
@@ -66,28 +81,33 @@ def link(uuid: str) -> str:
 
 
 class Logins:
-    """All uuids, oldest first. Expiry is looked at when somebody asks, so waiting ones need no timer."""
+    """All codes, oldest first. Expiry is looked at when somebody asks, so waiting ones need no timer."""
 
-    def __init__(self, life: float) -> None:
+    def __init__(self, life: float, clock: Clock) -> None:
         self.life = life
+        self.clock = clock
         self.all: dict[str, Login] = {}
         self.bell = Bell()
 
     def new(self, desktop: bool, push_for: int | None = None) -> Login:
         """Hand out a uuid; ``push_for`` is the account that a push login asks."""
-        now = time.time()
+        now = self.clock.now()
         uuid = secrets.token_urlsafe(8)[:10] + "=="
         login = Login(uuid, now, now + self.life, desktop, push=push_for is not None, uin=push_for)
-        self.all[uuid] = login
+        self.add(login)
+        return login
+
+    def add(self, login: Login) -> None:
+        """Keep a login that was handed out."""
+        self.all[login.uuid] = login
         while len(self.all) > KEPT:
             del self.all[next(iter(self.all))]
         self.bell.ring()
-        return login
 
     def get(self, uuid: str) -> Login | None:
         """Return a login as it stands now, or None."""
         login = self.all.get(uuid)
-        if login is not None and login.state in OPEN and time.time() >= login.expires:
+        if login is not None and login.state in OPEN and self.clock.now() >= login.expires:
             self.move(login, State.EXPIRED)
         return login
 
@@ -114,9 +134,7 @@ class Logins:
         """The owner has pressed "Log in"."""
         if login.state is not State.SCANNED and not (login.push and login.state is State.WAITING):
             raise WrongState(f"login {login.uuid} is {login.state.value}: scan it first, confirm it once")
-        login.ticket = f"A{secrets.token_urlsafe(16)}@qrticket_0"
-        login.scan = int(time.time())
-        login.expires = time.time() + self.life
+        login.confirmed(self.clock.now(), self.life)
         self.move(login, State.CONFIRMED)
 
     def cancel(self, login: Login) -> None:

@@ -60,6 +60,11 @@ def mp3(milliseconds: int) -> bytes:
     return frame * max(1, milliseconds // _FRAME_MS)
 
 
+def silk() -> bytes:
+    """Return the frame of a SILK voice as WeChat sends it, with frames that no decoder understands."""
+    return b"\x02#!SILK_V3" + (struct.pack("<H", 16) + bytes(16)) * 20 + b"\xff\xff"
+
+
 def mp4(seed: str, seconds: int = 2) -> bytes:
     """Return an MP4 with a film of H.264, two pictures of one colour a second."""
     shades = [16 + zlib.crc32(f"{seed}{index}".encode()) % 200 for index in range(max(1, seconds * 2))]

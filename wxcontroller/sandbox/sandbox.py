@@ -7,9 +7,11 @@ from pathlib import Path
 from wxcontroller.sandbox import world as worlds
 from wxcontroller.sandbox.account import KEPT_DEAD, Account, Heard, Sent, WebLogin
 from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.clock import Clock
 from wxcontroller.sandbox.contents import Contents, Item
 from wxcontroller.sandbox.faults import Faults
 from wxcontroller.sandbox.hosts import DOMAINS
+from wxcontroller.sandbox.ilink.model import ILink
 from wxcontroller.sandbox.ledger import Ledger
 from wxcontroller.sandbox.logins import Login, Logins, State
 from wxcontroller.sandbox.markup import encode
@@ -36,6 +38,9 @@ class Options:
     strict: bool = (
         False  # refuse every breach of the documented protocol, not only what the service is known to refuse
     )
+    code_life: float = 120.0  # of an iLink login code
+    updates_hold: float = 35.0  # of iLink's getupdates
+    takeover: float = 30.0  # until a bot learns that its user has confirmed another login
     contents: Path | None = None  # where content is kept over restarts; None: in a temporary place
 
 
@@ -46,7 +51,9 @@ class Sandbox:
         self.options = options or Options()
         self.accounts: dict[int, Account] = {}
         self.sessions: dict[str, Session] = {}
-        self.logins = Logins(self.options.uuid_life)
+        self.clock = Clock()
+        self.logins = Logins(self.options.uuid_life, self.clock)
+        self.ilink = ILink()
         self.faults = Faults()
         self.ledger = Ledger()
         self.contents = Contents(self.options.contents)
@@ -81,9 +88,24 @@ class Sandbox:
             avatar=avatar,
             resend=self.options.resend,
         )
-        self.accounts[uin] = account
+        self.enter(account)
         self.touch()
         return account
+
+    def enter(self, account: Account) -> None:
+        """Make an account known on both routes."""
+        self.accounts[account.uin] = account
+        self.ilink.add_user(account.uin, account.wxid)
+
+    def forward(self, seconds: float) -> None:
+        """Move the clock, and wake everything whose time may have come."""
+        self.clock.offset += seconds
+        for login in self.logins.all.values():
+            login.bell.ring()
+        for bot in self.ilink.bots.values():
+            bot.bell.ring()
+        self.logins.bell.ring()
+        self.touch()
 
     def touch(self) -> None:
         """Tell the phone page that there is something new."""

@@ -13,6 +13,10 @@ from wxcontroller.sandbox import scripting_messages, scripting_people, wire
 from wxcontroller.sandbox.account import Account, WebLogin
 from wxcontroller.sandbox.faults import ANY, FaultKind
 from wxcontroller.sandbox.hosts import DOMAINS
+from wxcontroller.sandbox.ilink import scripting as ilink
+from wxcontroller.sandbox.ilink import wire as ilink_wire
+from wxcontroller.sandbox.ilink.codes import Code
+from wxcontroller.sandbox.ilink.model import BOT_CONTACT
 from wxcontroller.sandbox.logins import Login, State, WrongState
 from wxcontroller.sandbox.reading import (
     LONGEST_WAIT,
@@ -30,9 +34,11 @@ from wxcontroller.sandbox.reading import (
     string,
     when,
 )
+from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.world import Group, Kind, Person, Plan
 
 _END_CODES = (1100, 1101, 1102)
+_ENDPOINTS = wire.NAMES | ilink_wire.NAMES
 
 
 @web.middleware
@@ -84,8 +90,10 @@ async def health(request: web.Request) -> web.Response:
     return reply({"status": "ok", "accounts": len(sandbox.accounts), "online": online})
 
 
-def _summary(account: Account) -> JsonObject:
+def _summary(sandbox: Sandbox, account: Account) -> JsonObject:
     session = account.session
+    user = sandbox.ilink.users[account.uin]
+    bot = user.bot
     if session is not None:
         session.learn(account.world)
     return {
@@ -99,12 +107,15 @@ def _summary(account: Account) -> JsonObject:
         "group_operations": account.group_operations.value,
         "resend": account.resend,
         "online": session is not None,
+        "ilink_user_id": user.user_id,
+        "bot_id": bot.bot_id if bot is not None else "",
     }
 
 
 async def accounts(request: web.Request) -> web.Response:
     """List the accounts."""
-    return reply([_summary(account) for account in request.app[SANDBOX].accounts.values()])
+    sandbox = request.app[SANDBOX]
+    return reply([_summary(sandbox, account) for account in sandbox.accounts.values()])
 
 
 _NEW_ACCOUNT = (
@@ -140,14 +151,14 @@ async def add_account(request: web.Request) -> web.Response:
         avatar=flag(body, "avatar"),
     )
     account.group_operations, account.resend = operations, resend
-    return reply(_summary(account), 201)
+    return reply(_summary(sandbox, account), 201)
 
 
 async def account_details(request: web.Request) -> web.Response:
     """Show one account and everybody it knows."""
     account = its_account(request)
     session = account.session
-    shown = _summary(account)
+    shown = _summary(request.app[SANDBOX], account)
     world = account.world
 
     def person(one: Person) -> JsonObject:
@@ -210,17 +221,23 @@ async def logins(request: web.Request) -> web.Response:
 
 async def scan(request: web.Request) -> web.Response:
     """Scan a code with an account's phone."""
-    body = await body_of(request, ("uin",))
     login = its_login(request)
+    body = await body_of(request, ilink.SCAN_FIELDS if isinstance(login, Code) else ("uin",))
     account = account_by(request, body.get("uin"))
-    request.app[SANDBOX].logins.scan(login, account.uin)
+    if isinstance(login, Code):
+        ilink.scan(request.app[SANDBOX], login, account, body)
+    else:
+        request.app[SANDBOX].logins.scan(login, account.uin)
     return _moved(request, login)
 
 
 async def confirm(request: web.Request) -> web.Response:
     """Confirm a login; with ``uin`` scan it first, if that is still to do."""
-    body = await body_of(request, ("uin",))
     login = its_login(request)
+    body = await body_of(request, ilink.CONFIRM_FIELDS if isinstance(login, Code) else ("uin",))
+    if isinstance(login, Code):
+        ilink.confirm(request.app[SANDBOX], login, account_by(request, body["uin"]) if "uin" in body else None, body)
+        return _moved(request, login)
     book = request.app[SANDBOX].logins
     if "uin" in body and login.state is State.WAITING and not login.push:
         book.scan(login, account_by(request, body["uin"]).uin)
@@ -267,7 +284,7 @@ async def chats(request: web.Request) -> web.Response:
     if peer is None:
         names: list[JsonValue] = [{"wxid": wxid, "name": account.name_of(wxid)} for wxid in account.chats]
         return reply(names)
-    wxid = one_of(account, peer, "with")
+    wxid = peer if peer == BOT_CONTACT or peer in account.chats else one_of(account, peer, "with")
     after = query_number(request, "after")
 
     def newer() -> list[JsonValue]:
@@ -296,8 +313,8 @@ async def add_fault(request: web.Request) -> web.Response:
     """Order a fault."""
     body = await body_of(request, ("endpoint", "kind", "value", "count", "uin"))
     endpoint, kind = string(body, "endpoint"), string(body, "kind")
-    if endpoint != ANY and endpoint not in wire.NAMES:
-        raise BadInput(f"'endpoint' must be {ANY} or one of {', '.join(sorted(wire.NAMES))}")
+    if endpoint != ANY and endpoint not in _ENDPOINTS:
+        raise BadInput(f"'endpoint' must be {ANY} or one of {', '.join(sorted(_ENDPOINTS))}")
     if kind not in {k.value for k in FaultKind}:
         raise BadInput(f"'kind' must be one of {', '.join(k.value for k in FaultKind)}")
     count = None if body.get("count", 1) is None else number(body, "count", 1, 1, 10**9)
@@ -372,6 +389,7 @@ def routes() -> list[web.RouteDef]:
         web.get(one, account_details),
         *scripting_messages.routes(),
         *scripting_people.routes(),
+        *ilink.routes(),
         web.get(one + "/sent", sent),
         web.get(one + "/chats", chats),
         web.post(one + "/logout", logout),

@@ -1,17 +1,14 @@
 """The scripting API's messages: what friends, groups, strangers and the account's own phone send."""
 
-import base64
-import binascii
-from collections.abc import Callable
 from itertools import islice
 
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
-from wxcontroller.sandbox import compose, samples
+from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.account import Account, Heard, Sent
 from wxcontroller.sandbox.compose import Draft
-from wxcontroller.sandbox.contents import Item, kind_of
+from wxcontroller.sandbox.ilink import scripting as ilink
 from wxcontroller.sandbox.markup import encode
 from wxcontroller.sandbox.reading import (
     SANDBOX,
@@ -27,23 +24,21 @@ from wxcontroller.sandbox.reading import (
 )
 from wxcontroller.sandbox.reading import reply as answer
 from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.scripting_content import MEDIA_FIELDS, content_of
 from wxcontroller.sandbox.session import Message
 from wxcontroller.sandbox.world import Kind
 
-LARGEST = 20 * 1024 * 1024  # bytes of content that a script can give in one request
-_LARGEST_MADE = 200 * 1024 * 1024
 _SPREAD = ("image/png", "image/jpeg", "image/gif", "audio/mpeg", "video/mp4")  # shown by browsers without harm
 
 # field names by kind, beside kind, from, to and group
-_MEDIA = ("content", "name", "size")
 KINDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
-    "image": (*_MEDIA, "shared"),
-    "emoticon": (*_MEDIA, "shared", "store"),
-    "voice": (*_MEDIA, "length"),
-    "video": (*_MEDIA, "length"),
-    "microvideo": (*_MEDIA, "length"),
-    "file": _MEDIA,
+    "image": (*MEDIA_FIELDS, "shared"),
+    "emoticon": (*MEDIA_FIELDS, "shared", "store"),
+    "voice": (*MEDIA_FIELDS, "length"),
+    "video": (*MEDIA_FIELDS, "length"),
+    "microvideo": (*MEDIA_FIELDS, "length"),
+    "file": MEDIA_FIELDS,
     "link": ("title", "url", "description", "app_name"),
     "app": ("title", "url", "description", "app_name", "app_type"),
     "articles": ("articles",),
@@ -113,6 +108,8 @@ def _who(account: Account, sender: str, group: str) -> tuple[str, str]:
 async def phone_send(request: web.Request) -> web.Response:
     """Send something from the account's own phone."""
     account, sandbox = its_account(request), request.app[SANDBOX]
+    if (bot := await ilink.addressed_bot(request, account)) is not None:
+        return await ilink.phone_send(request, account, bot)
     kind, body = await _read(request, "to")
     if kind not in _PHONE_KINDS:
         raise BadInput(f"a phone sends no {kind}")
@@ -212,42 +209,9 @@ def _article(value: JsonValue) -> compose.Article:
     return compose.Article(string(one, "title"), *(string(one, name, "") for name in ("url", "description", "cover")))
 
 
-_MAKERS: dict[str, tuple[Callable[[str], bytes], str]] = {
-    "image": (samples.picture, "picture.jpg"),
-    "emoticon": (samples.gif, "emoticon.gif"),
-    "voice": (lambda _: samples.mp3(1580), "voice.mp3"),
-    "video": (samples.mp4, "video.mp4"),
-    "microvideo": (samples.mp4, "video.mp4"),
-    "file": (lambda seed: f"{seed}\n".encode(), "报告 & 数据.txt"),
-}
-
-
 def _media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple[Message, str]:
-    make, usual = _MAKERS[kind]
-    name = string(body, "name", usual)
-    if "content" in body:
-        try:
-            data = base64.b64decode(string(body, "content"), validate=True)
-        except (binascii.Error, ValueError):
-            raise BadInput("'content' is not base64") from None
-        if not 0 < len(data) <= LARGEST:
-            raise BadInput(f"'content' must have 1 to {LARGEST} bytes")
-    else:
-        data = make(str(draft.msg_id))
-        if kind == "image" and name.endswith(".png"):
-            data = samples.png(str(draft.msg_id))
-    missing = number(body, "size", len(data), 1, _LARGEST_MADE) - len(data)
-    if missing < 0:
-        raise BadInput(f"'size' is less than the {len(data)} bytes there are")
-    incoming = sandbox.contents.begin()
-    incoming.append(data)
-    while missing > 0:  # piece by piece, for memory's sake
-        incoming.append(bytes(min(missing, 2**20)))
-        missing -= 2**20
-    size, mime = incoming.size, kind_of(data[:16])
-    base = {"microvideo": "video"}.get(kind, kind)
-    item = Item(base, sandbox.contents.finish(incoming), size, name, mime)
-    shown = f"[{name}]" if kind == "file" else f"[{kind}]"
+    item = content_of(sandbox.contents, kind, str(draft.msg_id), body)
+    shown = f"[{item.name}]" if kind == "file" else f"[{kind}]"
     match kind:
         case "image" | "emoticon" if "shared" in body and flag(body, "shared"):
             return compose.shared(draft, item), shown

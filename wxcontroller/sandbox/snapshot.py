@@ -90,7 +90,7 @@ def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
         group_operations=GroupOperations(text(entry.get("group_operations"), "working") or "working"),
         resend=entry.get("resend") is not False and sandbox.options.resend,
     )
-    sandbox.accounts[account.uin] = account
+    sandbox.enter(account)
     for kept in items(entry["sessions"]):
         session = _session_in(account, obj(kept))
         sandbox.sessions[session.sid] = session

@@ -95,7 +95,7 @@ async def login(call: Call) -> web.Response:
         left = deadline - time.monotonic()
         if left <= 0:
             return login_refusal(408)
-        await found.bell.wait(min(left, max(0.01, found.expires - time.time())))
+        await found.bell.wait(min(left, max(0.01, found.expires - logins.clock.now())))
 
 
 def login_refusal(ret: int) -> web.Response:

@@ -1,0 +1,185 @@
+"""The sandbox's iLink route on a real socket, a client of it, and its phone: in one process, for any test.
+
+    async with ilink_sandbox() as (sandbox, agent):
+        bot = await agent.log_in(sandbox)                     # as account UIN, whose phone scans and confirms
+        phone.write_text(sandbox, sandbox.accounts[UIN], "hello")
+        [message] = (await agent.updates())["msgs"]
+        answer = await agent.send_text("yes")
+        assert sandbox.ilink.users[UIN].sent[-1].text == "yes"
+
+A driver under test takes ``agent.url`` as its login host and ``agent.url + "/c2c"`` as its CDN; it then shows up in
+``sandbox.logins`` (``await waiting_code(sandbox)``). ``phone`` (wxcontroller.sandbox.ilink.phone) is what a person
+does: scan, confirm, write_text, write_media, repeat. ``sandbox.ilink.users[UIN].settings`` says how the service
+treats that user, ``….bot`` is the login (``set_state``, ``throttled_until``), ``sandbox.forward(25 * 3600)`` moves
+the clock, ``sandbox.faults.add("getupdates", FaultKind.STATUS, 524, 1, UIN)`` orders a fault, and
+``sandbox.ilink.exchanges`` are all requests with headers, bodies and answers. Another process does the same by HTTP
+(docs/sandbox.md).
+"""
+
+import asyncio
+import base64
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.codes import Code
+from wxcontroller.sandbox.ilink.model import Bot, Exchange
+from wxcontroller.sandbox.logins import State
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Address, running
+
+UIN = 1_234_567_001
+OTHER_UIN = 1_234_567_002
+HURRY = Options(poll_hold=0.2, updates_hold=0.2, takeover=0.0)
+# JSON of answers, looked into by tests only
+Json = Any
+
+
+class Agent:
+    """What the official client does, step by step."""
+
+    def __init__(self, url: str) -> None:
+        self.url = self.base = url
+        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+        self.token = self.bot_id = self.user_id = self.cursor = ""
+        self.contexts: dict[str, str] = {}
+
+    async def post(self, call: str, body: Json, base: str | None = None, **headers: str | None) -> Json:
+        """POST a call; the answer parsed, ``{}`` when it is empty. A header that is None is left out."""
+        given = {
+            "iLink-App-Id": "bot",
+            "iLink-App-ClientVersion": "132105",
+            "AuthorizationType": "ilink_bot_token",
+            "X-WECHAT-UIN": base64.b64encode(str(secrets.randbits(32)).encode()).decode(),
+            "Authorization": f"Bearer {self.token}",
+        } | headers
+        url = f"{base or self.base}/ilink/bot/{call}"
+        sent = {key: value for key, value in given.items() if value is not None}
+        async with self.http.post(url, json=body, headers=sent) as response:
+            assert response.status == 200, response.status
+            return await response.json() if await response.read() else {}
+
+    async def call(self, name: str, **fields: Json) -> Json:
+        """POST an authenticated call."""
+        return await self.post(name, {**fields, "base_info": {"channel_version": "2.4.9", "bot_agent": "Test/1.0"}})
+
+    # -- login
+
+    async def code(self, *tokens: str) -> str:
+        """Get a login code."""
+        answer = await self.post("get_bot_qrcode?bot_type=3", {"local_token_list": [*tokens]}, self.url)
+        return str(answer["qrcode"])
+
+    async def status(self, code: str, verify_code: str = "", host: str = "") -> Json:
+        """Poll a login code once; keeps the credentials."""
+        entered = f"&verify_code={quote(verify_code, safe='')}" if verify_code else ""
+        headers = {"iLink-App-Id": "bot", "iLink-App-ClientVersion": "132105"}
+        place = f"http://{host}" if host else self.url
+        url = f"{place}/ilink/bot/get_qrcode_status?qrcode={quote(code, safe='')}{entered}"
+        async with self.http.get(url, headers=headers) as response:
+            answer = await response.json()
+        if answer["status"] == "confirmed":
+            self.token, self.bot_id = answer["bot_token"], answer["ilink_bot_id"]
+            self.user_id, self.base = answer["ilink_user_id"], answer["baseurl"] or self.url
+            self.cursor = ""
+        return answer
+
+    async def log_in(self, sandbox: Sandbox, uin: int = UIN) -> Bot:
+        """Get a code, let the phone of an account scan and confirm it, and fetch the credentials."""
+        await self.code()
+        bot = phone.confirm(sandbox, await waiting_code(sandbox), sandbox.accounts[uin])
+        assert (await self.status(newest_code(sandbox).uuid))["status"] == "confirmed"
+        return bot
+
+    # -- messages
+
+    async def updates(self) -> Json:
+        """Poll once; keeps the cursor and context tokens."""
+        answer = await self.call("getupdates", get_updates_buf=self.cursor)
+        self.cursor = answer.get("get_updates_buf") or self.cursor
+        for message in answer.get("msgs", []):
+            self.contexts[message["from_user_id"]] = message["context_token"]
+        return answer
+
+    async def send(self, *listed: Json, to: str | None = None, **changes: Json) -> Json:
+        """Send items, by default to the user who scanned."""
+        to = self.user_id if to is None else to
+        message = {
+            "from_user_id": "",
+            "to_user_id": to,
+            "client_id": f"test:{secrets.token_hex(4)}",
+            "message_type": 2,
+            "message_state": 2,
+            "context_token": self.contexts.get(to, ""),
+            "item_list": [*listed],
+        }
+        return await self.call("sendmessage", msg=message | changes)
+
+    async def send_text(self, said: str, to: str | None = None, **changes: Json) -> Json:
+        """Send a text."""
+        return await self.send({"type": 1, "text_item": {"text": said}}, to=to, **changes)
+
+    # -- the CDN
+
+    async def get(self, url: str) -> tuple[int, bytes]:
+        """Download an address byte for byte."""
+        async with self.http.get(URL(url, encoded=True)) as response:
+            return response.status, await response.read()
+
+    async def put(self, url: str, body: bytes, **headers: str) -> tuple[int, str]:
+        """Upload ciphertext; the status and the download parameter."""
+        given = {"Content-Type": "application/octet-stream", **headers}
+        async with self.http.post(URL(url, encoded=True), data=body, headers=given) as response:
+            return response.status, response.headers.get("x-encrypted-param", "")
+
+    async def api(self, method: str, path: str, body: Json = None, status: int | None = None) -> Json:
+        """Call the scripting API; ``status`` is what must come (any 2xx when None)."""
+        async with self.http.request(method, f"{self.url}/sandbox{path}", json=body) as response:
+            value = await response.json()
+            assert response.status == status if status else response.ok, (response.status, value)
+            return value
+
+
+def newest_code(sandbox: Sandbox) -> Code:
+    """Return the code that was handed out last."""
+    return next(login for login in reversed(sandbox.logins.all.values()) if isinstance(login, Code))
+
+
+async def waiting_code(sandbox: Sandbox, seconds: float = 5.0) -> Code:
+    """Wait for a code that nobody has scanned, and return it."""
+    async with asyncio.timeout(seconds):
+        while True:
+            for login in sandbox.logins.newest_first():
+                if isinstance(login, Code) and login.state is State.WAITING:
+                    return login
+            await sandbox.logins.bell.wait(seconds)
+
+
+def requests(sandbox: Sandbox, endpoint: str) -> list[Exchange]:
+    """Return the requests of an endpoint, oldest first."""
+    return [one for one in sandbox.ilink.exchanges if one.endpoint == endpoint]
+
+
+def notes(sandbox: Sandbox) -> list[str]:
+    """Return all departures from the protocol."""
+    return [f"{one.endpoint}: {one.what}" for one in sandbox.ledger.violations]
+
+
+@contextlib.asynccontextmanager
+async def ilink_sandbox(options: Options = HURRY, accounts: int = 2) -> AsyncIterator[tuple[Sandbox, Agent]]:
+    """Run a sandbox on a free port, with a client that knows it."""
+    sandbox = Sandbox(options)
+    for _ in range(accounts):
+        sandbox.add_account()
+    async with running(sandbox, Address("127.0.0.1", 0)) as addresses:
+        agent = Agent(f"http://{addresses[0]}")
+        try:
+            yield sandbox, agent
+        finally:
+            await agent.http.close()

@@ -1,0 +1,161 @@
+"""iLink login codes: every status, digits, redirects, bots that are bound already."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.sandbox.agent import HURRY, UIN, Agent, ilink_sandbox, newest_code, notes, requests, waiting_code
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.codes import Redirect
+from wxcontroller.sandbox.logins import WrongState
+from wxcontroller.sandbox.sandbox import Sandbox
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[Sandbox, Agent]]:
+    async with ilink_sandbox() as both:
+        yield both
+
+
+async def test_login_text_both_ways(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    account = sandbox.accounts[UIN]
+    code = await agent.code()
+    assert newest_code(sandbox).link.endswith(f"qrcode={code}&bot_type=3")
+    assert (await agent.status(code))["status"] == "wait"
+    phone.scan(sandbox, newest_code(sandbox), account)
+    assert (await agent.status(code))["status"] == "scaned"
+    phone.confirm(sandbox, newest_code(sandbox))
+    confirmed = await agent.status(code)
+    assert confirmed["status"] == "confirmed"
+    assert confirmed["baseurl"] == agent.url
+    assert await agent.status(code) == confirmed  # the answer may have been lost
+    assert await agent.call("msg/notifystart") == {"ret": 0}
+
+    empty = await agent.updates()
+    assert empty["msgs"] == [] and len(empty["get_updates_buf"]) == 96
+    polling = asyncio.create_task(agent.updates())
+    phone.write_text(sandbox, account, "are you there? 😀")
+    [message] = (await polling)["msgs"]
+    assert message["item_list"][0]["text_item"] == {"text": "are you there? 😀"}
+    assert (message["from_user_id"], message["to_user_id"]) == (confirmed["ilink_user_id"], confirmed["ilink_bot_id"])
+    assert message["message_id"] > 2**53
+    assert len(message["context_token"]) == 136
+    answer = await agent.send_text("yes")
+    assert answer["ret"] == 0
+    [sent] = sandbox.ilink.users[UIN].sent
+    assert (sent.text, sent.message_id, sent.problem) == ("yes", str(answer["message_id"]), "")
+    assert [line.text for line in account.chats["clawbot"]] == ["are you there? 😀", "yes"]
+    assert (await agent.updates())["msgs"] == []
+    assert notes(sandbox) == []
+
+
+async def test_a_scan_ends_the_poll_that_waits(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    code = await agent.code()
+    polling = asyncio.create_task(agent.status(code))
+    phone.scan(sandbox, await waiting_code(sandbox), sandbox.accounts[UIN])
+    assert (await polling)["status"] == "scaned"
+
+
+async def test_digits_are_tried_and_the_third_wrong_ones_block(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    for wrong in (2, 3):
+        code = await agent.code()
+        login = newest_code(sandbox)
+        phone.scan(sandbox, login, sandbox.accounts[UIN], verify=True)
+        assert (await agent.status(code))["status"] == "need_verifycode"
+        with pytest.raises(WrongState):
+            phone.confirm(sandbox, login)
+        bad = "000000" if login.digits != "000000" else "000001"
+        answers = [(await agent.status(code, bad))["status"] for _ in range(wrong)]
+        if wrong == 3:
+            assert answers == ["need_verifycode", "need_verifycode", "verify_code_blocked"]
+            assert (await agent.status(code, login.digits))["status"] == "verify_code_blocked"
+        else:
+            assert answers == ["need_verifycode", "need_verifycode"]
+            assert (await agent.status(code, login.digits))["status"] == "scaned"
+            phone.confirm(sandbox, login)
+            assert (await agent.status(code, "123456"))["status"] == "confirmed"
+
+
+async def test_a_redirect_is_repeated_until_the_client_follows_it(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    code = await agent.code()
+    phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN], redirect=Redirect.OTHER_NAME)
+    told = await agent.status(code)
+    port = agent.url.rpartition(":")[2]
+    assert told == {"ret": 0, "status": "scaned_but_redirect", "redirect_host": f"localhost:{port}"}
+    assert (await agent.status(code, host=told["redirect_host"]))["status"] == "scaned"
+    phone.confirm(sandbox, newest_code(sandbox), base_url="")
+    assert (await agent.status(code))["status"] == "scaned_but_redirect"
+    confirmed = await agent.status(code, host=told["redirect_host"])
+    assert (confirmed["status"], confirmed["baseurl"]) == ("confirmed", "")
+
+    code = await agent.code()
+    phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN], redirect=Redirect.HERE)
+    assert await agent.status(code) == {"ret": 0, "status": "scaned_but_redirect"}
+    assert (await agent.status(code))["status"] == "scaned"
+
+
+async def test_codes_expire_by_the_clock(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    code = await agent.code()
+    sandbox.forward(119)
+    assert (await agent.status(code))["status"] == "wait"
+    sandbox.forward(2)
+    assert (await agent.status(code))["status"] == "expired"
+    assert (await agent.status("no such code"))["status"] == "expired"
+    with pytest.raises(WrongState):
+        phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN])
+
+
+async def test_a_second_login_kills_the_first_unless_it_brings_its_token(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    first = await agent.log_in(sandbox)
+    code = await agent.code(first.token)
+    assert phone.confirm(sandbox, newest_code(sandbox), sandbox.accounts[UIN]) is first
+    assert await agent.status(code) == {"ret": 0, "status": "binded_redirect"}
+    assert (await agent.updates())["msgs"] == []
+
+    other = Agent(agent.url)
+    try:
+        await other.log_in(sandbox)
+        assert other.bot_id != agent.bot_id and other.user_id == agent.user_id
+        assert await agent.updates() == {"errcode": -14, "errmsg": "session timeout"}
+        assert (await other.updates())["msgs"] == []
+        # A dead token is not a binding.
+        code = await other.code(first.token)
+        phone.confirm(sandbox, newest_code(sandbox), sandbox.accounts[UIN], same_bot=True)
+        assert (await agent.status(code))["ilink_bot_id"] == other.bot_id
+    finally:
+        await other.http.close()
+
+
+async def test_the_older_bot_finds_out_while_its_poll_waits() -> None:
+    async with ilink_sandbox(type(HURRY)(poll_hold=0.2, updates_hold=5, takeover=30)) as (sandbox, agent):
+        await agent.log_in(sandbox)
+        polling = asyncio.create_task(agent.updates())
+        while not requests(sandbox, "getupdates"):
+            await sandbox.ilink.bell.wait(1)
+        phone.bind(sandbox, sandbox.ilink.users[UIN])
+        sandbox.forward(29)
+        assert sandbox.ilink.bots[agent.token].polls == 1
+        sandbox.forward(2)
+        assert (await polling)["errcode"] == -14
+
+
+async def test_older_clients_ask_by_get_and_without_headers(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    async with agent.http.get(f"{agent.url}/ilink/bot/get_bot_qrcode?bot_type=3") as response:
+        assert (await response.json())["qrcode"] == newest_code(sandbox).uuid
+    assert notes(sandbox) == ["get_bot_qrcode: iLink-App-Id or iLink-App-ClientVersion is missing or wrong"]
+
+
+async def test_a_base_with_a_path_is_kept(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    agent.url += "/some/prefix"
+    await agent.log_in(sandbox)
+    assert agent.base == agent.url
+    assert (await agent.updates())["msgs"] == []

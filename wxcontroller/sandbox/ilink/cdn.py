@@ -1,0 +1,66 @@
+"""The CDN: it takes ciphertext and hands it out, to anybody who has the address (protocol 11.2, 11.3)."""
+
+from urllib.parse import quote
+
+from aiohttp import hdrs, web
+
+from wxcontroller.sandbox.contents import Download
+from wxcontroller.sandbox.ilink.call import Call, Endpoint
+from wxcontroller.sandbox.ilink.model import CdnFile
+
+_PIECE = 2**18
+_OCTETS = "application/octet-stream"
+
+
+def upload_url(cdn: str, parameter: str, filekey: str) -> str:
+    """Return the address to upload to."""
+    return f"{cdn}/upload?encrypted_query_param={quote(parameter, safe='')}&filekey={quote(filekey, safe='')}"
+
+
+async def upload(call: Call) -> web.StreamResponse:
+    """Keep a file; its download parameter is in a header of the answer. The same permit can be used again."""
+    permit = call.sandbox.ilink.permits.get(call.request.query.get("encrypted_query_param", ""))
+    _check(call)
+    if permit is None:
+        return _no(400, "encrypted_query_param is not valid")
+    if call.request.query.get("filekey") != permit.filekey:
+        call.breach("filekey is not the one of the permit")
+    if call.request.content_type != _OCTETS:
+        call.breach(f"the body is not declared as {_OCTETS}")
+    incoming = call.sandbox.contents.begin()
+    try:
+        async for piece in call.request.content.iter_chunked(_PIECE):
+            incoming.append(piece)
+    except BaseException:
+        incoming.drop()
+        raise
+    size = incoming.size
+    if size != permit.request.get("filesize"):
+        call.breach("the body does not have filesize bytes")
+    parameter = call.sandbox.ilink.store_file(CdnFile(permit.uin, call.sandbox.contents.finish(incoming), size))
+    return web.Response(headers={"x-encrypted-param": parameter}, content_type=_OCTETS)
+
+
+async def download(call: Call) -> web.StreamResponse:
+    """Hand out a file."""
+    _check(call)
+    stored = call.sandbox.ilink.files.get(call.request.query.get("encrypted_query_param", ""))
+    path = call.sandbox.contents.path(stored.md5) if stored is not None else None
+    if path is None:
+        return _no(404, "no such file")
+    return Download(path, _OCTETS)
+
+
+def _check(call: Call) -> None:
+    if hdrs.AUTHORIZATION in call.request.headers:
+        call.breach("Authorization went to the CDN")
+
+
+def _no(status: int, words: str) -> web.Response:
+    return web.Response(status=status, headers={"x-error-message": words})
+
+
+ENDPOINTS = (
+    Endpoint("upload", "/c2c/upload", upload, frozenset({hdrs.METH_POST}), needs_token=False, streams=True),
+    Endpoint("download", "/c2c/download", download, frozenset({hdrs.METH_GET}), needs_token=False),
+)

@@ -1,0 +1,88 @@
+"""Login codes of the iLink route (protocol section 5).
+
+A code is a ``Login`` like the web route's: the same phone scans, confirms and lets expire both kinds. It adds what
+only iLink has: digits shown on the phone, another host to go on at, a bot that is bound already.
+"""
+
+import enum
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.sandbox.ilink.model import Bot
+from wxcontroller.sandbox.logins import Login, State
+
+MOST_WRONG = 3  # verify codes
+
+
+class Redirect(enum.Enum):
+    """Where a scanned code goes on."""
+
+    NONE = "none"
+    OTHER_NAME = "other-name"  # another name of this sandbox
+    HERE = "here"  # the status comes without a host
+
+
+@dataclass(slots=True)
+class Code(Login):
+    """One QR code. ``origin`` is the scheme, host and path prefix at which the client asked for it."""
+
+    origin: str = ""
+    host: str = ""
+    tokens: tuple[str, ...] = ()  # local_token_list
+    digits: str = ""  # to be entered in the client; empty: none, or entered
+    wrong: int = 0
+    redirect: Redirect = Redirect.NONE
+    redirect_host: str = ""  # overrides the name that ``redirect`` would choose
+    status: str = ""  # overrides everything, for statuses of the future
+    told: str = ""  # the status of the last answer
+    bot: Bot | None = None
+    bound: bool = False  # the user's bot is in ``tokens``
+    credentials: JsonObject = field(default_factory=dict)  # the confirmed body
+
+    @property
+    def link(self) -> str:
+        """What the QR code says."""
+        return f"https://liteapp.weixin.qq.com/q/7GiQu1?qrcode={quote(self.uuid, safe='')}&bot_type=3"
+
+    def confirmed(self, now: float, life: float) -> None:
+        """Take note of the owner's confirmation; ``life`` is how long a client may fetch the credentials."""
+        self.expires = now + life
+
+    def ask_digits(self) -> None:
+        """Show digits on the phone that the client must send."""
+        self.digits = f"{secrets.randbelow(10**6):06d}"
+
+    def status_at(self, host: str) -> str:
+        """Return the status for a poll at ``host``."""
+        if self.status:
+            return self.status
+        match self.state:
+            case State.WAITING:
+                return "wait"
+            case State.SCANNED | State.CONFIRMED if self._is_elsewhere(host):
+                return "scaned_but_redirect"
+            case State.SCANNED:
+                return "need_verifycode" if self.digits else "scaned"
+            case State.CONFIRMED | State.DONE:
+                return "binded_redirect" if self.bound else "confirmed"
+            case State.REFUSED:
+                return "verify_code_blocked"
+            case _:
+                return "expired"
+
+    def _is_elsewhere(self, host: str) -> bool:
+        if self.redirect is Redirect.HERE:
+            return self.told in ("", "wait")
+        return self.redirect is Redirect.OTHER_NAME and host == self.host
+
+    def as_json(self) -> JsonObject:
+        """Return it for the scripting API."""
+        return Login.as_json(self) | {
+            "route": "ilink",
+            "status": self.told,
+            "digits": self.digits,
+            "wrong_codes": self.wrong,
+            "bot_id": self.bot.bot_id if self.bot else "",
+        }

@@ -1,0 +1,324 @@
+"""State of the iLink route. Nothing in here waits, and nothing knows HTTP.
+
+A WeChat user (an account of the sandbox) has at most one live bot: the login that its last confirmed code created.
+The bot may write to a peer within that peer's window, which each message of the peer opens again.
+"""
+
+import base64
+import enum
+import hashlib
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.sandbox.bell import Bell
+from wxcontroller.sandbox.contents import Item
+
+BOT_CONTACT = "clawbot"  # what the phone calls its own bot in conversations
+KEPT_MESSAGES = 5000  # messages that a quote can name
+KEPT_SENT = 20_000
+KEPT_FILES = 5000  # permits and files of the CDN
+KEPT_ANSWERS = 1000  # answers to client ids
+_DAY = 86400.0
+# A first refused attempt closes the bot for an hour, each further one doubles that (issue reports name 15 hours).
+_PENALTY, _LONGEST_PENALTY = 3600.0, 86400.0
+
+INVALID, THROTTLED, LOGGED_OUT = -3, -2, -14
+NO_TICKET = -4
+
+T = TypeVar("T")
+
+
+class Answer(enum.Enum):
+    """What an accepted send is answered with. All but ``ID`` mean that WeChat shows the message to nobody."""
+
+    ID = "id"
+    NO_ID = "no-id"  # {"ret": 0}, as restricted users get it
+    OBJECT = "object"  # {}
+    EMPTY = "empty"  # no body
+
+
+class Tokens(enum.Enum):
+    """What is expected of the context token of a send. Reports contradict each other."""
+
+    IGNORED = "ignored"  # a send without one is delivered, even outside the window
+    NEEDED = "needed"  # a send without one is refused with -3
+    CHECKED = "checked"  # one that this bot never got for that peer is refused with -2, too
+
+
+class UploadAnswer(enum.Enum):
+    """What getuploadurl returns."""
+
+    BOTH = "both"
+    URL = "url"
+    PARAM = "param"
+    NEITHER = "neither"
+
+
+@dataclass(slots=True)
+class Settings:
+    """How the service treats one WeChat user."""
+
+    answer: Answer = Answer.ID
+    tokens: Tokens = Tokens.NEEDED
+    upload_answer: UploadAnswer = UploadAnswer.BOTH
+    media_refused: bool = False  # getuploadurl answers -2
+    budget: int = 10  # sends after each message of the peer; 0: any number
+    budget_24h: int = 0  # sends of the bot in 24 hours; 0: any number
+    window: float = _DAY  # seconds after the peer's last message; 0: for ever
+    burst: int = 0  # sends in one second; 0: any number
+    refusal_text: str = ""  # errmsg of -2
+    drop_repeats: bool = False  # a repeated client_id gets the first answer and is not delivered again
+    edge: float = 0.0  # seconds after which a gateway ends a held poll with 524; 0: never
+    timeout_hint: int = 35_000  # longpolling_timeout_ms
+
+
+class SessionState(enum.Enum):
+    """Whether a bot's token works."""
+
+    ALIVE = "alive"
+    ASLEEP = "asleep"  # -14 until notifystart
+    DEAD = "dead"  # -14 for ever
+
+
+@dataclass(slots=True)
+class Window:
+    """What a bot may send to one peer. ``opened`` is the time of the peer's last message."""
+
+    opened: float | None = None
+    sent: int = 0
+    closed: bool = False  # by a script: -14 until the peer writes again
+    tokens: deque[str] = field(default_factory=lambda: deque(maxlen=50))
+    ticket: str = ""
+    typing: bool = False
+
+    def open(self, now: float, token: str) -> None:
+        """Count a new message of the peer."""
+        self.opened, self.sent, self.closed = now, 0, False
+        self.tokens.append(token)
+
+    def is_open(self, now: float, length: float) -> bool:
+        """Return whether the peer wrote recently enough."""
+        return self.opened is not None and not self.closed and (not length or now < self.opened + length)
+
+
+@dataclass(slots=True)
+class Bot:
+    """One confirmed login."""
+
+    uin: int  # of the user who scanned
+    bot_id: str
+    token: str
+    created: float
+    origin: str = ""  # scheme, host and path prefix at which its client calls
+    state: SessionState = SessionState.ALIVE
+    dies: float | None = None  # when another login takes over
+    cursor: str = ""
+    pending: deque[JsonObject] = field(default_factory=deque)  # messages that no poll has fetched
+    windows: dict[str, Window] = field(default_factory=dict)  # by ilink_user_id
+    sends: deque[float] = field(default_factory=deque)  # times of accepted sends, 24 hours at most
+    throttled_until: float = 0.0
+    attempts: int = 0  # refused while throttled
+    answers: dict[str, JsonObject] = field(default_factory=dict)  # by client_id
+    polls: int = 0  # that wait now
+    last_poll: float | None = None
+    started: bool = False  # notifystart without notifystop
+    bell: Bell = field(default_factory=Bell)
+
+    def state_at(self, now: float) -> SessionState:
+        """Return the state, once a takeover that is due has happened."""
+        if self.dies is not None and now >= self.dies:
+            self.state, self.dies = SessionState.DEAD, None
+        return self.state
+
+    def set_state(self, state: SessionState) -> None:
+        """Change the state, and let polls that wait notice."""
+        self.state, self.dies = state, None
+        self.bell.ring()
+
+    def sent_24h(self, now: float) -> int:
+        """Return the number of sends in the last 24 hours."""
+        while self.sends and self.sends[0] <= now - _DAY:
+            self.sends.popleft()
+        return len(self.sends)
+
+    def throttle(self, now: float) -> None:
+        """Begin a penalty, or lengthen one that runs."""
+        self.attempts = self.attempts + 1 if now < self.throttled_until else 0
+        self.throttled_until = now + min(_PENALTY * 2**self.attempts, _LONGEST_PENALTY)
+
+    def end_throttle(self) -> None:
+        """Lift the penalty."""
+        self.throttled_until, self.attempts = 0.0, 0
+
+    def count(self, now: float, window: Window) -> None:
+        """Count an accepted send."""
+        window.sent += 1
+        self.sends.append(now)
+
+    def remember(self, client_id: str, answer: JsonObject) -> None:
+        """Keep the answer to a client id for a repeat."""
+        self.answers[client_id] = answer
+        while len(self.answers) > KEPT_ANSWERS:
+            del self.answers[next(iter(self.answers))]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that the service took from a bot. ``problem`` says why the phone does not show it, if so."""
+
+    seq: int
+    uin: int  # of the peer
+    peer: str
+    bot_id: str
+    kind: str
+    text: str
+    name: str
+    client_id: str
+    message_id: str
+    context_token: str
+    time: float
+    problem: str
+    item: Item | None = None
+
+    def as_json(self) -> JsonObject:
+        """Return it for the scripting API."""
+        return {
+            "seq": self.seq,
+            "uin": self.uin,
+            "peer": self.peer,
+            "bot_id": self.bot_id,
+            "kind": self.kind,
+            "text": self.text,
+            "name": self.name,
+            "size": self.item.size if self.item else 0,
+            "md5": self.item.md5 if self.item else "",
+            "client_id": self.client_id,
+            "message_id": self.message_id,
+            "context_token": self.context_token,
+            "time": round(self.time, 3),
+            "shown": not self.problem,
+            "problem": self.problem,
+        }
+
+
+@dataclass(slots=True)
+class User:
+    """The iLink side of an account: its id, its bot, and what the bot sent."""
+
+    uin: int
+    user_id: str
+    settings: Settings = field(default_factory=Settings)
+    bot: Bot | None = None
+    sent: deque[Sent] = field(default_factory=lambda: deque(maxlen=KEPT_SENT))
+    sent_count: int = 0
+    messages: dict[str, JsonObject] = field(default_factory=dict)  # by message_id, both directions
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What getuploadurl allowed."""
+
+    uin: int
+    filekey: str
+    request: JsonObject  # as the client announced it
+
+
+@dataclass(frozen=True, slots=True)
+class CdnFile:
+    """Ciphertext on the CDN, and who may be hurt by faults of its download."""
+
+    uin: int
+    md5: str
+    size: int
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request of a client and its answer, for tests to look into."""
+
+    seq: int
+    time: float
+    uin: int | None
+    endpoint: str
+    method: str
+    host: str
+    path: str
+    headers: dict[str, str]
+    body: JsonObject
+    status: int | None = None  # None: not answered yet, or a fault or the client ended it
+    answer: JsonObject = field(default_factory=dict)
+
+    def as_json(self) -> JsonObject:
+        """Return it for the scripting API."""
+        return {
+            "seq": self.seq,
+            "time": round(self.time, 3),
+            "uin": self.uin,
+            "endpoint": self.endpoint,
+            "method": self.method,
+            "host": self.host,
+            "path": self.path,
+            "headers": dict(self.headers),
+            "body": self.body,
+            "status": self.status,
+            "answer": self.answer,
+        }
+
+
+class ILink:
+    """All of the iLink route's state."""
+
+    def __init__(self) -> None:
+        self.users: dict[int, User] = {}  # by uin
+        self.users_by_id: dict[str, User] = {}  # by ilink_user_id, compared byte for byte
+        self.bots: dict[str, Bot] = {}  # by token, dead ones too
+        self.permits: dict[str, Permit] = {}  # by upload parameter
+        self.files: dict[str, CdnFile] = {}  # by download parameter
+        self.exchanges: deque[Exchange] = deque(maxlen=5000)
+        self.exchange_count = 0
+        self.bell = Bell()  # rings for each exchange and each send
+
+    def add_user(self, uin: int, wxid: str) -> User:
+        """Give an account its iLink side."""
+        user = self.users[uin] = User(uin, user_id(wxid))
+        self.users_by_id[user.user_id] = user
+        return user
+
+    def bot_by_id(self, bot_id: str) -> Bot | None:
+        """Return the newest bot with an id."""
+        return next((bot for bot in reversed(self.bots.values()) if bot.bot_id == bot_id), None)
+
+    def allow_upload(self, permit: Permit) -> str:
+        """Keep a permit; return its parameter."""
+        return _keep(self.permits, permit)
+
+    def store_file(self, file: CdnFile) -> str:
+        """Keep a file; return its download parameter."""
+        return _keep(self.files, file)
+
+
+def user_id(wxid: str) -> str:
+    """Return an account's ilink_user_id: it looks like an openid, mixes upper and lower case, and never changes."""
+    letters = base64.urlsafe_b64encode(hashlib.sha256(wxid.encode()).digest()).decode()
+    return f"o9cq8{letters[:23]}@im.wechat"
+
+
+def new_bot_id() -> str:
+    """Make an ilink_bot_id."""
+    return f"{secrets.token_hex(6)}@im.bot"
+
+
+def opaque(size: int) -> str:
+    """Make an opaque value of ``size`` random bytes in base64, which has ``+``, ``/`` and ``=`` in it."""
+    return base64.b64encode(secrets.token_bytes(size)).decode()
+
+
+def _keep(book: dict[str, T], value: T) -> str:
+    key = opaque(64)
+    book[key] = value
+    while len(book) > KEPT_FILES:
+        del book[next(iter(book))]
+    return key

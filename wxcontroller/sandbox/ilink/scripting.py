@@ -1,0 +1,323 @@
+"""The scripting API of the iLink route: bots and their windows, what bots sent, what clients asked, the clock."""
+
+import enum
+import json
+import secrets
+from dataclasses import fields
+from itertools import islice
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, text
+from wxcontroller.sandbox import samples
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.codes import Code, Redirect
+from wxcontroller.sandbox.ilink.items import KeyForm, Media, QuoteForm, quote_of, text_item
+from wxcontroller.sandbox.ilink.model import BOT_CONTACT, Bot, SessionState, Settings, User
+from wxcontroller.sandbox.reading import (
+    SANDBOX,
+    BadInput,
+    body_of,
+    decimal,
+    flag,
+    its_account,
+    its_login,
+    number,
+    query_number,
+    reply,
+    string,
+    when,
+)
+from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.scripting_content import MAKERS, MEDIA_FIELDS, content_of
+
+SCAN_FIELDS = ("uin", "verify", "redirect")
+CONFIRM_FIELDS = ("uin", "baseurl", "same_bot")
+_SETTINGS = tuple(one.name for one in fields(Settings))
+_STATE_FIELDS = ("session", "window_open", "throttle")
+_QUOTE_FIELDS = ("quote", "quote_form", "quote_part")
+_KINDS: dict[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "image": (*MEDIA_FIELDS, "key_form", "full_url"),
+    "voice": (*MEDIA_FIELDS, "key_form", "full_url", "length", "transcript"),
+    "video": (*MEDIA_FIELDS, "key_form", "full_url", "length"),
+    "file": (*MEDIA_FIELDS, "key_form", "full_url"),
+    "raw": (),
+}
+_MAKERS = {**MAKERS, "voice": (lambda _: samples.silk(), "voice.silk")}
+_LONGEST = 10 * 365 * 86400  # seconds that the clock can be moved, or a throttle last
+
+
+# -- logins
+
+
+def scan(sandbox: Sandbox, code: Code, account: Account, body: JsonObject) -> None:
+    """Scan a code as a script says. Raises BadInput and WrongState."""
+    redirect, host = Redirect.NONE, ""
+    match body.get("redirect", False):
+        case False:
+            pass
+        case True:
+            redirect = Redirect.OTHER_NAME
+        case "":
+            redirect = Redirect.HERE
+        case _:
+            redirect, host = Redirect.OTHER_NAME, string(body, "redirect")
+    phone.scan(sandbox, code, account, verify=flag(body, "verify", False), redirect=redirect, redirect_host=host)
+
+
+def confirm(sandbox: Sandbox, code: Code, account: Account | None, body: JsonObject) -> None:
+    """Confirm a code as a script says. Raises BadInput and WrongState."""
+    base_url = string(body, "baseurl", "") if "baseurl" in body else None
+    phone.confirm(sandbox, code, account, base_url=base_url, same_bot=flag(body, "same_bot", False))
+
+
+async def set_status(request: web.Request) -> web.Response:
+    """Let polls of a code get any status; an empty one lets it be what it is again."""
+    body = await body_of(request, ("status",))
+    login = its_login(request)
+    if not isinstance(login, Code):
+        raise BadInput("only iLink's codes can have another status")
+    login.status = string(body, "status", "")
+    login.bell.ring()
+    return reply(login.as_json())
+
+
+# -- bots
+
+
+def _user(request: web.Request) -> User:
+    return request.app[SANDBOX].ilink.users[its_account(request).uin]
+
+
+def _plain(value: object) -> JsonValue:
+    if isinstance(value, enum.Enum):
+        return text(value.value)
+    return value if isinstance(value, str | int | float) else None
+
+
+def _bot_out(sandbox: Sandbox, bot: Bot) -> JsonObject:
+    now = sandbox.clock.now()
+    windows: list[JsonValue] = [
+        {
+            "peer": peer,
+            "opened": window.opened,
+            "open": window.is_open(now, sandbox.ilink.users[bot.uin].settings.window),
+            "sent": window.sent,
+            "context_token": window.tokens[-1] if window.tokens else "",
+            "typing": window.typing,
+        }
+        for peer, window in bot.windows.items()
+    ]
+    return {
+        "bot_id": bot.bot_id,
+        "token": bot.token,
+        "created": bot.created,
+        "session": bot.state_at(now).value,
+        "polling": bot.polls > 0,
+        "last_poll": bot.last_poll,
+        "started": bot.started,
+        "pending": len(bot.pending),
+        "sent_24h": bot.sent_24h(now),
+        "throttled_until": bot.throttled_until if now < bot.throttled_until else None,
+        "attempts": bot.attempts,
+        "windows": windows,
+    }
+
+
+def _out(sandbox: Sandbox, user: User) -> JsonObject:
+    return {
+        "user_id": user.user_id,
+        "settings": {name: _plain(getattr(user.settings, name)) for name in _SETTINGS},
+        "bot": None if user.bot is None else _bot_out(sandbox, user.bot),
+    }
+
+
+async def show(request: web.Request) -> web.Response:
+    """Show an account's iLink side."""
+    return reply(_out(request.app[SANDBOX], _user(request)))
+
+
+async def change(request: web.Request) -> web.Response:
+    """Change how the service treats an account, and the state of its bot."""
+    body = await body_of(request, (*_SETTINGS, *_STATE_FIELDS))
+    sandbox, user = request.app[SANDBOX], _user(request)
+    settings = {name: _setting(user.settings, name, body) for name in _SETTINGS if name in body}
+    bot = phone.own_bot(sandbox, its_account(request)) if any(name in body for name in _STATE_FIELDS) else None
+    if bot is not None:
+        _change_state(sandbox, bot, user, body)
+    for name, value in settings.items():
+        setattr(user.settings, name, value)
+    sandbox.touch()
+    return reply(_out(sandbox, user))
+
+
+def _setting(settings: Settings, name: str, body: JsonObject) -> object:
+    """Read a setting by the type of its present value."""
+    match getattr(settings, name):
+        case enum.Enum() as present:
+            kind = type(present)
+            if body[name] not in {one.value for one in kind}:
+                raise BadInput(f"{name!r} must be one of {', '.join(str(one.value) for one in kind)}")
+            return kind(body[name])
+        case bool():
+            return flag(body, name)
+        case int():
+            return number(body, name, 0, 0, 10**9)
+        case float():
+            return abs(decimal(body, name, 0, _LONGEST))
+        case _:
+            return string(body, name, "")
+
+
+def _change_state(sandbox: Sandbox, bot: Bot, user: User, body: JsonObject) -> None:
+    states = [state.value for state in SessionState]
+    if "session" in body and body["session"] not in states:
+        raise BadInput(f"'session' must be one of {', '.join(states)}")
+    if "throttle" in body:
+        seconds = decimal(body, "throttle", 0, _LONGEST)
+        bot.end_throttle()
+        bot.throttled_until = sandbox.clock.now() + seconds if seconds else 0.0
+    if "window_open" in body:
+        closed = not flag(body, "window_open")
+        for window in bot.windows.values():
+            window.closed = closed
+    if "session" in body:
+        bot.set_state(SessionState(body["session"]))
+
+
+async def sent(request: web.Request) -> web.Response:
+    """List what bots sent to an account after a seq; with ``wait`` not before there is something."""
+    user = _user(request)
+    after = int(query_number(request, "after"))
+
+    def newer() -> list[JsonValue]:
+        start = len(user.sent) - max(0, min(len(user.sent), user.sent_count - after))  # seqs have no gaps
+        return [one.as_json() for one in islice(user.sent, start, None)]
+
+    return reply(await when(request, newer, request.app[SANDBOX].ilink.bell.wait))
+
+
+async def repeat(request: web.Request) -> web.Response:
+    """Deliver a message of the account's phone to its bot once more."""
+    body = await body_of(request, ("message_id", "fresh"))
+    sandbox, user = request.app[SANDBOX], _user(request)
+    bot = phone.own_bot(sandbox, its_account(request))
+    message = _message(user, body, "message_id")
+    return reply({"message_id": text(phone.repeat(sandbox, bot, message, flag(body, "fresh", False))["message_id"])})
+
+
+def _message(user: User, body: JsonObject, key: str) -> JsonObject:
+    message = user.messages.get(text(body.get(key)))
+    if message is None:
+        raise BadInput(f"{key!r} must be the id of an earlier message of this account or its bot")
+    return message
+
+
+# -- what the phone writes
+
+
+async def addressed_bot(request: web.Request, account: Account) -> Bot | None:
+    """Return the bot that a body's ``to`` names: ``clawbot`` is the account's own, others go by their ids."""
+    try:
+        to = text(field(json.loads(await request.read()), "to"))
+    except ValueError:
+        return None
+    sandbox = request.app[SANDBOX]
+    if to == BOT_CONTACT:
+        return phone.own_bot(sandbox, account)
+    return sandbox.ilink.bot_by_id(to) if to.endswith("@im.bot") else None
+
+
+async def phone_send(request: web.Request, account: Account, bot: Bot) -> web.Response:
+    """Let an account's phone write to a bot."""
+    known = dict.fromkeys(name for names in _KINDS.values() for name in names)
+    body = await body_of(request, ("to", "kind", "fields", *_QUOTE_FIELDS, *known))
+    sandbox, user = request.app[SANDBOX], _user(request)
+    kind = string(body, "kind", "text")
+    if kind not in _KINDS:
+        raise BadInput(f"a phone sends a bot no {kind}; it sends {', '.join(_KINDS)}")
+    quoting: JsonObject = {"ref_msg": _quote(user, body)} if "quote" in body else {}
+    changes = obj(body.get("fields"))
+    if kind in ("text", "raw"):
+        said = string(body, "text") if kind == "text" else ""
+        item = text_item(said) | quoting
+        message = phone.write(sandbox, account, bot, item, said or "[raw]", changes=changes)
+    else:
+        media = _media(sandbox, kind, body)
+        message = phone.write_media(sandbox, account, media, bot, extra=quoting, changes=changes)
+    return reply({"message_id": text(message.get("message_id")), "message": message, "polling": bot.polls > 0})
+
+
+def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> Media:
+    usual = KeyForm.HEX if kind in ("file", "video") else KeyForm.RAW
+    form = string(body, "key_form", usual.value)
+    if form not in {one.value for one in KeyForm} or (form == KeyForm.NONE.value and kind != "image"):
+        raise BadInput("'key_form' must be raw or hex, or none for an image")
+    return Media(
+        content=content_of(sandbox.contents, kind, secrets.token_hex(4), body, _MAKERS),
+        key=secrets.token_bytes(16),
+        form=KeyForm(form),
+        full_url=flag(body, "full_url"),
+        milliseconds=number(body, "length", 1580, 1, 600_000) if kind == "voice" else 0,
+        seconds=number(body, "length", 2, 1, 3600) if kind == "video" else 0,
+        transcript=string(body, "transcript", ""),
+    )
+
+
+def _quote(user: User, body: JsonObject) -> JsonObject:
+    form = string(body, "quote_form", QuoteForm.ID.value)
+    if form not in {one.value for one in QuoteForm}:
+        raise BadInput(f"'quote_form' must be one of {', '.join(one.value for one in QuoteForm)}")
+    try:
+        return quote_of(_message(user, body, "quote"), QuoteForm(form), string(body, "quote_part", ""))
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+
+
+# -- what clients asked, and the clock
+
+
+async def requests(request: web.Request) -> web.Response:
+    """List requests of iLink clients (``uin``, ``endpoint``, ``after``); with ``wait`` not before there is one."""
+    ilink, query = request.app[SANDBOX].ilink, request.query
+    after = query_number(request, "after")
+
+    def matching() -> list[JsonValue]:
+        return [
+            one.as_json()
+            for one in ilink.exchanges
+            if one.seq > after
+            and query.get("endpoint") in (None, one.endpoint)
+            and query.get("uin") in (None, str(one.uin))
+        ]
+
+    return reply(await when(request, matching, ilink.bell.wait))
+
+
+async def clock(request: web.Request) -> web.Response:
+    """Tell the sandbox's time, and move it forward."""
+    sandbox = request.app[SANDBOX]
+    body = await body_of(request, ("forward",))
+    if "forward" in body:
+        seconds = decimal(body, "forward", 0, _LONGEST)
+        if seconds < 0:
+            raise BadInput("'forward' must not be negative")
+        sandbox.forward(seconds)
+    return reply({"time": sandbox.clock.now(), "offset": sandbox.clock.offset})
+
+
+def routes() -> list[web.RouteDef]:
+    """Return these routes."""
+    one = "/sandbox/accounts/{uin}/ilink"
+    return [
+        web.get(one, show),
+        web.post(one, change),
+        web.get(one + "/sent", sent),
+        web.post(one + "/repeat", repeat),
+        web.post("/sandbox/logins/{uuid}/status", set_status),
+        web.get("/sandbox/ilink/requests", requests),
+        web.get("/sandbox/clock", clock),
+        web.post("/sandbox/clock", clock),
+    ]

@@ -1,0 +1,82 @@
+"""Taking requests of iLink clients: who is asked, what goes wrong, who answers."""
+
+from aiohttp import web
+
+from wxcontroller.sandbox import trouble
+from wxcontroller.sandbox.hosts import Host, Role
+from wxcontroller.sandbox.ilink import calls, cdn
+from wxcontroller.sandbox.ilink.call import Call, Endpoint, Refused
+from wxcontroller.sandbox.ilink.model import Exchange
+from wxcontroller.sandbox.sandbox import Sandbox
+
+ENDPOINTS: tuple[Endpoint, ...] = (*calls.ENDPOINTS, *cdn.ENDPOINTS)
+NAMES = frozenset(endpoint.name for endpoint in ENDPOINTS)
+
+
+def find(path: str, host: Host | None) -> Endpoint | None:
+    """Return the endpoint behind a path, which may have a prefix, at a real host or (None) at any other name."""
+    for endpoint in ENDPOINTS:
+        if path.endswith(endpoint.path) and host_serves(host, endpoint):
+            return endpoint
+    return None
+
+
+def host_serves(host: Host | None, endpoint: Endpoint) -> bool:
+    """Return whether a host is one for this endpoint."""
+    return host is None or host.role is (Role.ILINK_CDN if endpoint in cdn.ENDPOINTS else Role.ILINK)
+
+
+async def serve(sandbox: Sandbox, request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
+    """Answer one request, faults included."""
+    call = Call(sandbox, request, endpoint)
+    if not endpoint.streams:
+        await call.read()
+    uin = call.who()
+    sandbox.ledger.count(uin, endpoint.name)
+    exchange = _record(call, uin)
+    faults = sandbox.faults.take(endpoint.name, uin)
+    for fault in faults:
+        early = await trouble.before(request, fault, call.refuse)
+        if early is not None:
+            exchange.status, exchange.answer = early.status, call.answer
+            return early
+    response: web.StreamResponse = await _answer(call)
+    for fault in faults:
+        response = await trouble.after(request, response, fault)
+    exchange.status, exchange.answer = response.status, call.answer
+    sandbox.ilink.bell.ring()
+    return response
+
+
+async def _answer(call: Call) -> web.StreamResponse:
+    endpoint = call.endpoint
+    if call.request.method not in endpoint.methods:
+        call.note(f"method is {call.request.method}")
+        return web.Response(status=405)
+    try:
+        if endpoint not in cdn.ENDPOINTS:
+            call.check_headers()
+        return await endpoint.handler(call)
+    except Refused as refusal:
+        if refusal.why:
+            call.note(refusal.why, refused=refusal.ret)
+        return call.refuse(refusal.ret, refusal.words)
+
+
+def _record(call: Call, uin: int | None) -> Exchange:
+    ilink, request = call.sandbox.ilink, call.request
+    ilink.exchange_count += 1
+    exchange = Exchange(
+        seq=ilink.exchange_count,
+        time=call.now,
+        uin=uin,
+        endpoint=call.endpoint.name,
+        method=request.method,
+        host=call.host,
+        path=request.path_qs,
+        headers=dict(request.headers),
+        body=call.body,
+    )
+    ilink.exchanges.append(exchange)
+    ilink.bell.ring()
+    return exchange

@@ -1,0 +1,54 @@
+"""Content of messages that a script sends: given by it, or made up."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.sandbox import samples
+from wxcontroller.sandbox.contents import Contents, Item, kind_of
+from wxcontroller.sandbox.reading import BadInput, number, string
+
+LARGEST = 20 * 1024 * 1024  # bytes of content that a script can give in one request
+MEDIA_FIELDS = ("content", "name", "size")
+_LARGEST_MADE = 200 * 1024 * 1024
+
+# by kind: what makes it up from a seed, and how it is called
+Makers: TypeAlias = Mapping[str, tuple[Callable[[str], bytes], str]]
+MAKERS: Makers = {
+    "image": (samples.picture, "picture.jpg"),
+    "emoticon": (samples.gif, "emoticon.gif"),
+    "voice": (lambda _: samples.mp3(1580), "voice.mp3"),
+    "video": (samples.mp4, "video.mp4"),
+    "microvideo": (samples.mp4, "video.mp4"),
+    "file": (lambda seed: f"{seed}\n".encode(), "报告 & 数据.txt"),
+}
+
+
+def content_of(contents: Contents, kind: str, seed: str, body: JsonObject, makers: Makers = MAKERS) -> Item:
+    """Keep the content of a message and return it. Raises BadInput."""
+    make, usual = makers[kind]
+    name = string(body, "name", usual)
+    if "content" in body:
+        try:
+            data = base64.b64decode(string(body, "content"), validate=True)
+        except (binascii.Error, ValueError):
+            raise BadInput("'content' is not base64") from None
+        if not 0 < len(data) <= LARGEST:
+            raise BadInput(f"'content' must have 1 to {LARGEST} bytes")
+    else:
+        data = make(seed)
+        if kind == "image" and name.endswith(".png"):
+            data = samples.png(seed)
+    missing = number(body, "size", len(data), 1, _LARGEST_MADE) - len(data)
+    if missing < 0:
+        raise BadInput(f"'size' is less than the {len(data)} bytes there are")
+    incoming = contents.begin()
+    incoming.append(data)
+    while missing > 0:  # piece by piece, for memory's sake
+        incoming.append(bytes(min(missing, 2**20)))
+        missing -= 2**20
+    size, mime = incoming.size, kind_of(data[:16])
+    base = {"microvideo": "video"}.get(kind, kind)
+    return Item(base, contents.finish(incoming), size, name, mime)
