@@ -61,6 +61,8 @@ async def after(request: web.Request, response: web.StreamResponse, fault: Fault
             return await _break_off(request, response, fault, early=False)
         case FaultKind.SHORT:
             return await _break_off(request, response, fault, early=True)
+        case FaultKind.HEADLESS:
+            response.headers.popall("x-encrypted-param", None)
         case FaultKind.ANEW if isinstance(response, Download):
             content_type = response.headers["Content-Type"]
             return web.Response(body=response.path.read_bytes(), headers={"Content-Type": content_type})

@@ -1,0 +1,230 @@
+"""iLink media: the protocol's test vectors, the CDN, and what phones and bots send each other."""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox, notes
+from wxcontroller.sandbox.contents import Contents
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.ilink import crypt, phone
+from wxcontroller.sandbox.ilink.items import partial_text
+from wxcontroller.sandbox.ilink.model import UploadAnswer
+from wxcontroller.sandbox.sandbox import Sandbox
+
+_KEY = bytes.fromhex("00112233445566778899aabbccddeeff")
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[Sandbox, Agent]]:
+    """A bot that its user has written to."""
+    async with ilink_sandbox() as (sandbox, agent):
+        await agent.log_in(sandbox)
+        phone.write_text(sandbox, sandbox.accounts[UIN], "hello")
+        await agent.updates()
+        yield sandbox, agent
+
+
+def encrypted(plain: bytes, key: bytes = _KEY) -> bytes:
+    pad, cipher = PKCS7(128).padder(), Cipher(algorithms.AES(key), modes.ECB()).encryptor()
+    return cipher.update(pad.update(plain) + pad.finalize())
+
+
+def decrypted(ciphertext: bytes, key: bytes) -> bytes:
+    unpad, cipher = PKCS7(128).unpadder(), Cipher(algorithms.AES(key), modes.ECB()).decryptor()
+    return unpad.update(cipher.update(ciphertext)) + unpad.finalize()
+
+
+async def receive(agent: Agent, **fields: Json) -> Json:
+    """Let the phone send something; the item that the bot gets."""
+    await agent.api("POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", **fields})
+    [message] = (await agent.updates())["msgs"]
+    [item] = message["item_list"]
+    return item
+
+
+async def permit(agent: Agent, plain: bytes, media_type: int = 3, key: bytes = _KEY) -> Json:
+    return await agent.call(
+        "getuploadurl",
+        filekey=secrets.token_hex(16),
+        media_type=media_type,
+        to_user_id=agent.user_id,
+        rawsize=len(plain),
+        rawfilemd5=hashlib.md5(plain).hexdigest(),
+        filesize=len(encrypted(plain)),
+        no_need_thumb=True,
+        aeskey=key.hex(),
+    )
+
+
+def item(kind: str, number: int, parameter: str, key: str = crypt.hex_form(_KEY), **details: Json) -> Json:
+    media = {"encrypt_query_param": parameter, "aes_key": key, "encrypt_type": 1}
+    return {"type": number, f"{kind}_item": {"media": media, **details}}
+
+
+@pytest.mark.parametrize(
+    ("plain", "ciphertext"),
+    [
+        (b"", "00657ea140655a44782747705d422fad"),
+        (b"hello", "9d86c8612e085e93a235794a708af7a9"),
+        (b"0123456789abcdef", "aebdd39b144089d5e31cacd35b7a113a00657ea140655a44782747705d422fad"),
+    ],
+)
+def test_vectors(tmp_path: Path, plain: bytes, ciphertext: str) -> None:
+    contents = Contents(tmp_path)
+    (tmp_path / "plain").write_bytes(plain)
+    incoming = contents.begin()
+    crypt.encrypt(tmp_path / "plain", _KEY, incoming)
+    stored = contents.path(contents.finish(incoming))
+    assert stored is not None and stored.read_bytes().hex() == ciphertext
+    incoming = contents.begin()
+    crypt.decrypt(stored, _KEY, incoming)
+    again = contents.path(contents.finish(incoming))
+    assert again is not None and again.read_bytes() == plain
+
+
+def test_vectors_of_keys_and_quotes() -> None:
+    assert crypt.raw_form(_KEY) == "ABEiM0RVZneImaq7zN3u/w=="
+    assert crypt.hex_form(_KEY) == "MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmY="
+    assert crypt.read_hex_form(crypt.hex_form(_KEY)) == _KEY
+    assert crypt.read_hex_form(crypt.raw_form(_KEY)) is None
+    assert partial_text("one two one three two four", "one three two") == {
+        "start": "one",
+        "startindex": 1,
+        "end": "two",
+        "endindex": 1,
+        "quotemd5": "84a527f188b24170c72a24c3d2d1434f",
+    }
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 3 * 2**20])
+async def test_a_file_from_phone_to_bot_and_back(pair: tuple[Sandbox, Agent], size: int) -> None:
+    sandbox, agent = pair
+    plain = secrets.token_bytes(size)
+    got = await receive(agent, kind="file", name="a & b.bin", content=base64.b64encode(plain).decode())
+    details = got["file_item"]
+    assert (details["file_name"], details["len"]) == ("a & b.bin", str(size))
+    assert details["md5"] == hashlib.md5(plain).hexdigest()
+    key = bytes.fromhex(base64.b64decode(details["media"]["aes_key"]).decode())
+    status, ciphertext = await agent.get(details["media"]["full_url"])
+    assert (status, len(ciphertext)) == (200, (size // 16 + 1) * 16)
+    assert decrypted(ciphertext, key) == plain
+    parameter = quote(details["media"]["encrypt_query_param"], safe="")
+    assert await agent.get(f"{agent.url}/c2c/download?encrypted_query_param={parameter}") == (200, ciphertext)
+
+    allowed = await permit(agent, plain)
+    status, parameter = await agent.put(allowed["upload_full_url"], encrypted(plain))
+    assert status == 200
+    assert (await agent.send(item("file", 4, parameter, file_name="back.bin", len=str(size))))["ret"] == 0
+    sent = sandbox.ilink.users[UIN].sent[-1]
+    assert (sent.kind, sent.name, sent.problem) == ("file", "back.bin", "")
+    stored = sandbox.contents.path(sent.item.md5) if sent.item else None
+    assert stored is not None and stored.read_bytes() == plain
+    assert sandbox.accounts[UIN].chats["clawbot"][-1].item == sent.item
+    assert notes(sandbox) == []
+
+
+async def test_every_kind_and_form_that_a_phone_sends(pair: tuple[Sandbox, Agent]) -> None:
+    _, agent = pair
+    image = (await receive(agent, kind="image"))["image_item"]
+    key = bytes.fromhex(image["aeskey"])
+    assert base64.b64decode(image["media"]["aes_key"]) == key
+    assert decrypted((await agent.get(image["media"]["full_url"]))[1], key).startswith(b"\xff\xd8\xff")
+    plain = (await receive(agent, kind="image", name="x.png", key_form="none"))["image_item"]
+    assert "aeskey" not in plain and "aes_key" not in plain["media"]
+    assert (await agent.get(plain["media"]["full_url"]))[1].startswith(b"\x89PNG")
+    voice = await receive(agent, kind="voice", transcript="你好", length=3000, full_url=False)
+    assert voice["type"] == 3 and "full_url" not in voice["voice_item"]["media"]
+    assert (voice["voice_item"]["text"], voice["voice_item"]["playtime"]) == ("你好", 3000)
+    video = (await receive(agent, kind="video", key_form="raw"))["video_item"]
+    key = base64.b64decode(video["media"]["aes_key"])
+    assert (
+        hashlib.md5(decrypted((await agent.get(video["media"]["full_url"]))[1], key)).hexdigest()
+        == video["video_md5"]
+    )
+
+
+async def test_quotes_in_all_forms(pair: tuple[Sandbox, Agent]) -> None:
+    _, agent = pair
+    answer = await agent.send_text("one two one three two four")
+    quoting = {"text": "this?", "quote": str(answer["message_id"])}
+    newest = await receive(agent, **quoting, quote_part="one three two")
+    assert newest["ref_msg"]["svr_id"] == str(answer["message_id"])
+    assert newest["ref_msg"]["partial_text"]["startindex"] == 1
+    place = await receive(agent, **quoting, quote_form="placeholder")
+    assert (place["ref_msg"]["message_item"]["type"], "text_item" in place["ref_msg"]["message_item"]) == (0, False)
+    inline = await receive(agent, kind="image", quote=quoting["quote"], quote_form="inline")
+    assert inline["ref_msg"]["message_item"]["text_item"]["text"].startswith("one two")
+    raw = {"item_list": [{"type": 8}], "message_id": None}
+    await agent.api("POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", "kind": "raw", "fields": raw})
+    [message] = (await agent.updates())["msgs"]
+    assert message["item_list"] == [{"type": 8}] and "message_id" not in message
+
+
+async def test_what_a_phone_does_not_show(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    plain = b"\x89PNG\r\n\x1a\n"
+    _, parameter = await agent.put((await permit(agent, plain, 1))["upload_full_url"], encrypted(plain))
+    wrong = [
+        item("image", 2, parameter, crypt.raw_form(_KEY)),
+        item("image", 2, parameter, crypt.hex_form(bytes(16))),
+        item("image", 2, "unknown"),
+        item("voice", 3, parameter),
+    ]
+    assert [(await agent.send(one))["ret"] for one in wrong] == [0, 0, 0, 0]
+    assert [one.problem for one in sandbox.ilink.users[UIN].sent] == [
+        "aes_key is not base64 of 32 hex digits",
+        "the file does not decrypt with that key",
+        "the CDN has no such file",
+        "voice that a bot sends is not shown",
+    ]
+    assert (await agent.send(item("image", 2, parameter)))["ret"] == 0
+    assert sandbox.ilink.users[UIN].sent[-1].problem == ""
+
+
+async def test_permits_as_the_settings_say(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    settings = sandbox.ilink.users[UIN].settings
+    found = []
+    for settings.upload_answer in UploadAnswer:
+        found.append(sorted(key for key in await permit(agent, b"x") if key != "ret"))
+    assert found == [["upload_full_url", "upload_param"], ["upload_full_url"], ["upload_param"], []]
+    settings.upload_answer = UploadAnswer.PARAM
+    parameter = (await permit(agent, b"x"))["upload_param"]
+    filekey = next(one for one in reversed(sandbox.ilink.permits.values())).filekey
+    url = f"{agent.url}/c2c/upload?encrypted_query_param={quote(parameter, safe='')}&filekey={filekey}"
+    assert (await agent.put(url, encrypted(b"x")))[0] == 200
+    settings.media_refused = True
+    assert await permit(agent, b"x") == {"ret": -2, "errmsg": ""}
+    assert (await agent.send_text("text goes"))["ret"] == 0
+
+
+async def test_the_cdn_fails_by_turns(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    url = (await permit(agent, b"x"))["upload_full_url"]
+    sandbox.faults.add("upload", FaultKind.STATUS, 500, 2, UIN)
+    sandbox.faults.add("upload", FaultKind.HEADLESS, None, 1, UIN)
+    answers = [await agent.put(url, encrypted(b"x")) for _ in range(4)]
+    assert [status for status, _ in answers] == [500, 500, 200, 200]
+    assert [bool(parameter) for _, parameter in answers] == [False, False, False, True]
+    sandbox.faults.add("download", FaultKind.TRUNCATE, 3, 1, UIN)
+    parameter = quote(answers[3][1], safe="")
+    with pytest.raises(Exception, match="Response payload"):
+        await agent.get(f"{agent.url}/c2c/download?encrypted_query_param={parameter}")
+    assert (await agent.get(f"{agent.url}/c2c/download?encrypted_query_param={parameter}"))[0] == 200
+    assert (await agent.get(f"{agent.url}/c2c/download?encrypted_query_param=x"))[0] == 404
+    assert (await agent.put(f"{agent.url}/c2c/upload?encrypted_query_param=x&filekey=x", b""))[0] == 400
+
+
+async def test_a_token_at_the_cdn_is_noted(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    url = (await permit(agent, b"x"))["upload_full_url"]
+    assert (await agent.put(url, encrypted(b"x"), Authorization="Bearer x"))[0] == 200
+    assert notes(sandbox) == ["upload: Authorization went to the CDN"]
