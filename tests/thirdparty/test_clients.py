@@ -1,4 +1,4 @@
-"""Other people's clients, unmodified, log in by QR code, receive and send against the sandbox.
+"""Other people's clients, unmodified, log in by QR code, receive and send against the sandbox, on both routes.
 
 They are known to work against the real service, so whatever the sandbox refuses them is a mistake of the sandbox.
 `make deps` fetches them; one that is not there is skipped. Mojo-Weixin, and the old Mojolicious that it needs, are in
@@ -24,7 +24,7 @@ TEXT = 'are you there? 你好 https://example.invalid/?a=1 "x"'
 @dataclass(frozen=True, slots=True)
 class Client:
     """A program that answers "echo: TEXT" to every TEXT. ``notes`` are breaches that it is known for; ``web_login``
-    is the only kind of login that its account is let in by."""
+    is the only kind of login that its account is let in by. With ``media`` it sends every file back."""
 
     name: str
     command: Sequence[str]
@@ -32,6 +32,7 @@ class Client:
     notes: frozenset[str]
     web_login: str
     environment: Mapping[str, str]
+    media: bool = False
 
 
 _PYTHON = ("/usr/bin/python3", str(CLIENTS / "echo_itchat.py"))
@@ -70,6 +71,22 @@ ALL = (
         "normal",
         {"PERL5LIB": _MOJO},
     ),
+)
+
+
+_APP_HEADERS = "iLink-App-Id or iLink-App-ClientVersion is missing or wrong"
+
+
+def _ilink(name: str, script: str, notes: set[str], media: bool) -> Client:
+    place = FETCHED / name
+    command = (_PYTHON[0], str(CLIENTS / script))
+    return Client(name, command, place, frozenset(notes), "both", {"PYTHONPATH": str(place)}, media)
+
+
+ILINK = (
+    _ilink("wechatbot-sdk", "echo_wechatbot.py", {"AuthorizationType is missing or wrong"}, media=True),
+    _ilink("openilink-sdk-python", "echo_openilink.py", {_APP_HEADERS}, media=False),
+    _ilink("weilink", "echo_weilink.py", set(), media=True),
 )
 
 
@@ -128,3 +145,62 @@ def converse(world: Stage, uin: int) -> list[str]:
 
     messages: list[str] = world.until(received, 20, "the answer")
     return messages
+
+
+@pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ILINK])
+def test_it_logs_in_receives_and_sends_by_ilink(world: Stage, client: Client) -> None:
+    skip_unless_there(client)
+    uin = world.call("POST", "/accounts", {"nickname": client.name})["uin"]
+    environment = {**client.environment, "SSL_CERT_FILE": str(world.ca)}
+    with world.client(client.command, environment) as printed:
+        try:
+            converse_by_ilink(world, uin, client.media)
+        except AssertionError as error:
+            requests = world.call("GET", "/ilink/requests")
+            raise AssertionError(f"{error}\n{requests}\n{printed.read_text()}") from error
+    violations = world.call("GET", f"/requests?uin={uin}")["violations"]
+    assert [v for v in violations if v["refused"] is not None] == []
+    everybodys = world.call("GET", "/requests")["violations"]  # before a scan a code is nobody's
+    assert client.notes <= {v["what"] for v in everybodys}
+
+
+def test_it_follows_a_redirect_and_enters_digits(world: Stage) -> None:
+    client = ILINK[0]
+    skip_unless_there(client)
+    uin = world.call("POST", "/accounts", {"nickname": "digits"})["uin"]
+    shutil.rmtree(world.place / ".wechatbot", ignore_errors=True)
+    environment = {**client.environment, "SSL_CERT_FILE": str(world.ca)}
+    with world.client(client.command, environment):
+        [*_, login] = world.call("GET", "/logins?state=waiting&wait=20")
+        path = f"/logins/{login['uuid']}"
+        world.call("POST", f"{path}/scan", {"uin": uin, "verify": True, "redirect": True})
+        world.until(lambda: not this_login(world, login)["digits"], 20, "the entry of the digits")
+        world.call("POST", f"{path}/confirm")
+        world.until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), 20, "the poll")
+    assert this_login(world, login)["wrong_codes"] == 1
+    hosts = [
+        one["host"] for one in world.call("GET", "/ilink/requests?endpoint=get_qrcode_status") if one["uin"] == uin
+    ]
+    assert "ilinkai.wechat.com" in hosts
+
+
+def this_login(world: Stage, login: Json) -> Json:
+    return next(one for one in world.call("GET", "/logins") if one["uuid"] == login["uuid"])
+
+
+def converse_by_ilink(world: Stage, uin: int, media: bool) -> None:
+    """Be the phone: scan, confirm, write, and look at the answers."""
+    waiting = world.call("GET", "/logins?state=waiting&wait=20")
+    assert waiting, "no login waits for a scan"
+    world.call("POST", f"/logins/{waiting[-1]['uuid']}/confirm", {"uin": uin})
+    world.until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), 30, "the poll")
+    world.call("POST", f"/accounts/{uin}/phone-send", {"to": "clawbot", "text": TEXT})
+    [answer] = world.call("GET", f"/accounts/{uin}/ilink/sent?wait=20")
+    assert (answer["text"], answer["problem"]) == (f"echo: {TEXT}", "")
+    if not media:
+        return
+    given = {"to": "clawbot", "kind": "file", "name": "报告.bin", "size": 100_000}
+    [item] = world.call("POST", f"/accounts/{uin}/phone-send", given)["message"]["item_list"]
+    [answer] = world.call("GET", f"/accounts/{uin}/ilink/sent?after={answer['seq']}&wait=20")
+    assert (answer["kind"], answer["name"], answer["problem"]) == ("file", "报告.bin", "")
+    assert answer["md5"] == item["file_item"]["md5"]
