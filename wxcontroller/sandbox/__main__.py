@@ -45,6 +45,19 @@ def cli(context: click.Context, url: str) -> None:
     "--uuid-life", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds a code is good."
 )
 @click.option(
+    "--code-life", default=120.0, show_default=True, type=click.FloatRange(1), help="Seconds an iLink code is good."
+)
+@click.option(
+    "--updates-hold", default=35.0, show_default=True, type=click.FloatRange(0), help="Seconds getupdates waits."
+)
+@click.option(
+    "--takeover",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Seconds until a bot learns that its user has confirmed another login.",
+)
+@click.option(
     "--contact-page", default=500, show_default=True, type=click.IntRange(1), help="Contacts in one answer."
 )
 @click.option("--sync-page", default=50, show_default=True, type=click.IntRange(1), help="Events in one webwxsync.")
@@ -67,6 +80,9 @@ def serve(
     poll_hold: float,
     sync_hold: float,
     uuid_life: float,
+    code_life: float,
+    updates_hold: float,
+    takeover: float,
     contact_page: int,
     sync_page: int,
     batch_rate: float,
@@ -101,6 +117,9 @@ def serve(
             poll_hold=poll_hold,
             sync_hold=sync_hold,
             uuid_life=uuid_life,
+            code_life=code_life,
+            updates_hold=updates_hold,
+            takeover=takeover,
             contact_page=contact_page,
             sync_page=sync_page,
             batch_rate=batch_rate,

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, text
+from wxcontroller.sandbox.commands_ilink import ILINK
 from wxcontroller.sandbox.commands_trouble import TROUBLE
 from wxcontroller.sandbox.printing import cell, json_flag, show, table
 from wxcontroller.sandbox.remote import NotThere, Remote
@@ -21,7 +22,7 @@ def accounts(url: str, as_json: bool) -> None:
     if as_json:
         show(rows)
     else:
-        table(rows, ("uin", "nickname", "domain", "web_login", "online"))
+        table(rows, ("uin", "nickname", "domain", "web_login", "online", "bot_id"))
 
 
 @click.command("add-account")
@@ -72,7 +73,7 @@ def logins(url: str, state: str | None, wait: float, as_json: bool) -> None:
     if as_json:
         show(rows)
     else:
-        table(rows, ("uuid", "state", "desktop", "push", "uin"))
+        table(rows, ("uuid", "route", "state", "desktop", "push", "digits", "uin"))
 
 
 _uuid = click.argument("uuid", required=False)
@@ -93,17 +94,25 @@ def _find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait:
 
 def _move(url: str, uuid: str, verb: str, body: JsonValue = None) -> None:
     login = Remote(url).ask("POST", "logins", uuid, verb, body=body)
-    click.echo(f"{uuid} {cell(field(login, 'state'))}")
+    digits = text(field(login, "digits"))
+    click.echo(f"{uuid} {cell(field(login, 'state'))}" + (f", the phone shows {digits}" if digits else ""))
 
 
 @click.command()
 @_uuid
 @click.option("--as", "uin", required=True, type=int, metavar="UIN", help="Whose phone scans.")
+@click.option("--verify", is_flag=True, help="iLink: show digits that the client must send.")
+@click.option("--redirect", is_flag=True, help="iLink: let the client go on at another host name.")
 @_wait
 @click.pass_obj
-def scan(url: str, uuid: str | None, uin: int, wait: float) -> None:
+def scan(url: str, uuid: str | None, uin: int, verify: bool, redirect: bool, wait: float) -> None:
     """Scan a code (the newest waiting one when UUID is left out)."""
-    _move(url, _find_login(Remote(url), uuid, ("waiting",), wait), "scan", {"uin": uin})
+    body: JsonObject = {
+        "uin": uin,
+        **({"verify": True} if verify else {}),
+        **({"redirect": True} if redirect else {}),
+    }
+    _move(url, _find_login(Remote(url), uuid, ("waiting",), wait), "scan", body)
 
 
 @click.command()
@@ -139,7 +148,9 @@ _kind = click.option("--kind", default="text", show_default=True, help="image, f
 _existing = click.Path(path_type=Path, exists=True, dir_okay=False)
 _file = click.option("--file", "path", type=_existing, help="Its content.")
 _set = click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", help="What else its kind has.")
-_NOT_TEXT = frozenset({"size", "length", "app_type", "latitude", "longitude", "msg_type", "scene", "store", "fields"})
+_NOT_TEXT = frozenset(
+    {"size", "length", "app_type", "latitude", "longitude", "msg_type", "scene", "store", "fields", "full_url"}
+)
 
 
 def _message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> JsonObject:
@@ -315,5 +326,6 @@ COMMANDS = (
     sent,
     save,
     logout,
+    *ILINK,
     *TROUBLE,
 )

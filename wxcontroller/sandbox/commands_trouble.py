@@ -16,7 +16,10 @@ from wxcontroller.sandbox.remote import Remote
 @click.option("--uin", type=int, help="Only requests of this account.")
 @click.pass_obj
 def fault(url: str, endpoint: str, kind: str, value: str | None, count: int, forever: bool, uin: int | None) -> None:
-    """Order a fault; ENDPOINT may be *. KIND: delay, status, reset, truncate, short, anew, garbage, retcode, drop."""
+    """Order a fault; ENDPOINT may be *.
+
+    KIND: delay, status, reset, truncate, short, anew, headless, garbage, retcode, moved, drop.
+    """
     body: JsonObject = {"endpoint": endpoint, "kind": kind, "count": None if forever else count, "uin": uin}
     if value is not None:
         body["value"] = value if kind == "garbage" else _number(value)

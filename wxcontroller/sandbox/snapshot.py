@@ -13,6 +13,7 @@ from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
 from wxcontroller.sandbox.account import Account, GroupOperations, Heard, WebLogin
 from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.ilink import snapshot as ilink_snapshot
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, Message, Session
 from wxcontroller.sandbox.world import Plan
@@ -29,10 +30,19 @@ def save(sandbox: Sandbox, path: Path) -> None:
     sessions: dict[int, list[JsonValue]] = {}
     for session in sandbox.sessions.values():
         sessions.setdefault(session.uin, []).append(_session_out(session))
+    ilink = sandbox.ilink
     accounts: list[JsonValue] = [
-        _account_out(account) | {"sessions": sessions.get(account.uin, [])} for account in sandbox.accounts.values()
+        _account_out(account)
+        | {"sessions": sessions.get(account.uin, []), "ilink": ilink_snapshot.user_out(ilink.users[account.uin])}
+        for account in sandbox.accounts.values()
     ]
-    content = json.dumps({"version": VERSION, "accounts": accounts}, ensure_ascii=False)
+    value: JsonObject = {
+        "version": VERSION,
+        "accounts": accounts,
+        "clock": sandbox.clock.offset,
+        "files": ilink_snapshot.files_out(ilink),
+    }
+    content = json.dumps(value, ensure_ascii=False)
     try:
         replace_file(path, content.encode())
     except OSError as error:
@@ -52,6 +62,9 @@ def load(sandbox: Sandbox, path: Path) -> None:
     try:
         for entry in items(field(value, "accounts")):
             _account_in(sandbox, obj(entry))
+        ilink_snapshot.files_in(sandbox.ilink, field(value, "files"))
+        offset = field(value, "clock")
+        sandbox.clock.offset = float(offset) if isinstance(offset, int | float) else 0.0
     except (ValueError, KeyError, TypeError) as error:
         raise BadState(f"{path} makes no sense: {error!r}", "remove it to begin anew") from error
 
@@ -91,6 +104,7 @@ def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
         resend=entry.get("resend") is not False and sandbox.options.resend,
     )
     sandbox.enter(account)
+    ilink_snapshot.user_in(sandbox.ilink, sandbox.ilink.users[account.uin], obj(entry.get("ilink")))
     for kept in items(entry["sessions"]):
         session = _session_in(account, obj(kept))
         sandbox.sessions[session.sid] = session

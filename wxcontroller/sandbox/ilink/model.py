@@ -9,7 +9,7 @@ import enum
 import hashlib
 import secrets
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 from wxcontroller.core.jsontypes import JsonObject
@@ -73,6 +73,20 @@ class Settings:
     drop_repeats: bool = False  # a repeated client_id gets the first answer and is not delivered again
     edge: float = 0.0  # seconds after which a gateway ends a held poll with 524; 0: never
     timeout_hint: int = 35_000  # longpolling_timeout_ms
+
+    def as_json(self) -> JsonObject:
+        """Return all settings by name."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, kept: JsonObject) -> "Settings":
+        """Read what ``as_json`` wrote. Raises ValueError."""
+        settings = cls()
+        for one in fields(cls):
+            if one.name in kept:
+                setattr(settings, one.name, type(getattr(settings, one.name))(kept[one.name]))
+        return settings
 
 
 class SessionState(enum.Enum):
@@ -196,7 +210,7 @@ class Sent:
             "size": self.item.size if self.item else 0,
             "md5": self.item.md5 if self.item else "",
             "client_id": self.client_id,
-            "message_id": self.message_id,
+            "msg_id": self.message_id,
             "context_token": self.context_token,
             "time": round(self.time, 3),
             "shown": not self.problem,

@@ -91,12 +91,6 @@ def _user(request: web.Request) -> User:
     return request.app[SANDBOX].ilink.users[its_account(request).uin]
 
 
-def _plain(value: object) -> JsonValue:
-    if isinstance(value, enum.Enum):
-        return text(value.value)
-    return value if isinstance(value, str | int | float) else None
-
-
 def _bot_out(sandbox: Sandbox, bot: Bot) -> JsonObject:
     now = sandbox.clock.now()
     windows: list[JsonValue] = [
@@ -129,7 +123,7 @@ def _bot_out(sandbox: Sandbox, bot: Bot) -> JsonObject:
 def _out(sandbox: Sandbox, user: User) -> JsonObject:
     return {
         "user_id": user.user_id,
-        "settings": {name: _plain(getattr(user.settings, name)) for name in _SETTINGS},
+        "settings": user.settings.as_json(),
         "bot": None if user.bot is None else _bot_out(sandbox, user.bot),
     }
 
@@ -201,11 +195,11 @@ async def sent(request: web.Request) -> web.Response:
 
 async def repeat(request: web.Request) -> web.Response:
     """Deliver a message of the account's phone to its bot once more."""
-    body = await body_of(request, ("message_id", "fresh"))
+    body = await body_of(request, ("msg_id", "fresh"))
     sandbox, user = request.app[SANDBOX], _user(request)
     bot = phone.own_bot(sandbox, its_account(request))
-    message = _message(user, body, "message_id")
-    return reply({"message_id": text(phone.repeat(sandbox, bot, message, flag(body, "fresh", False))["message_id"])})
+    message = _message(user, body, "msg_id")
+    return reply({"msg_id": text(phone.repeat(sandbox, bot, message, flag(body, "fresh", False))["message_id"])})
 
 
 def _message(user: User, body: JsonObject, key: str) -> JsonObject:
@@ -247,7 +241,7 @@ async def phone_send(request: web.Request, account: Account, bot: Bot) -> web.Re
     else:
         media = _media(sandbox, kind, body)
         message = phone.write_media(sandbox, account, media, bot, extra=quoting, changes=changes)
-    return reply({"message_id": text(message.get("message_id")), "message": message, "polling": bot.polls > 0})
+    return reply({"msg_id": text(message.get("message_id")), "message": message, "polling": bot.polls > 0})
 
 
 def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> Media:

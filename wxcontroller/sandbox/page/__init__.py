@@ -9,6 +9,7 @@ from wxcontroller.sandbox import jpeg
 from wxcontroller.sandbox.account import WebLogin
 from wxcontroller.sandbox.hosts import DOMAINS
 from wxcontroller.sandbox.logins import link
+from wxcontroller.sandbox.reading import SANDBOX
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -56,7 +57,12 @@ class Page:
     async def qr(self, request: web.Request) -> web.Response:
         """Draw the code of a uuid, known or not."""
         uuid = request.match_info["uuid"][:64]
-        return web.Response(body=jpeg.qr_code(link(uuid)), content_type="image/jpeg", headers=_HEADERS)
+        login = request.app[SANDBOX].logins.all.get(uuid)
+        return web.Response(
+            body=jpeg.qr_code(link(uuid) if login is None else login.link),
+            content_type="image/jpeg",
+            headers=_HEADERS,
+        )
 
     async def avatar(self, request: web.Request) -> web.Response:
         """Draw somebody's picture."""

@@ -4,6 +4,8 @@
 const $ = (id) => document.getElementById(id);
 const chosen = { uin: null, peer: null };
 let account = null; // details of the chosen account
+let bot = null; // its iLink bot
+const BOT = "clawbot"; // what conversations call it
 let linesSeen = 0;
 
 async function api(method, path, body) {
@@ -58,7 +60,7 @@ function showAccounts() {
       const button = make("button", { type: "button" }, picture(one.wxid),
         make("span", {}, one.nickname, make("br"),
           make("span", { className: "note " + (one.online ? "online" : "offline") },
-            `${one.uin} · ${one.online ? "web on" : "web off"}`)));
+            `${one.uin} · ${one.online ? "web on" : "web off"}${one.bot_id ? " · bot" : ""}`)));
       button.setAttribute("aria-pressed", String(one.uin === chosen.uin));
       button.onclick = () => act(async () => {
         if (chosen.uin !== one.uin) { chosen.uin = one.uin; chosen.peer = null; }
@@ -81,15 +83,19 @@ function showLogins(logins) {
       buttons.append(make("button", { type: "button", className, disabled, onclick: action }, label));
     if (login.state === "waiting" && !login.push)
       add(`Scan as ${name}`, post("scan", { uin: chosen.uin }), "go", !me);
-    if (login.state === "scanned" || login.push)
+    if (login.state === "waiting" && login.route === "ilink")
+      add("Scan, with digits", post("scan", { uin: chosen.uin, verify: true }), "", !me);
+    if (!login.digits && (login.state === "scanned" || login.push))
       add(`Log in as ${name}`, post("confirm"), "go");
     add("Cancel", post("cancel"));
     add("Let it expire", post("expire"));
-    const kind = (login.push ? "asks without a code" : "code") + (login.desktop ? ", desktop mode" : ", browser mode");
+    const kind = login.route === "ilink" ? "code of an iLink bot"
+      : (login.push ? "asks without a code" : "code") + (login.desktop ? ", desktop mode" : ", browser mode");
     const item = make("li", {},
       make("p", { className: "note" }, `${login.state}: ${kind}, since ${clock(login.created)}`));
     if (!login.push && login.state === "waiting")
       item.append(make("img", { src: `pictures/qr/${encodeURIComponent(login.uuid)}.jpg`, alt: "QR code of " + login.link }));
+    if (login.digits) item.append(make("p", {}, "Enter these digits in the client: ", make("strong", {}, login.digits)));
     item.append(buttons);
     return item;
   }));
@@ -110,10 +116,14 @@ function showSession() {
   else $("session").textContent = `Logged in since ${clock(session.opened)}, ` +
     (session.desktop ? "desktop mode, " : "browser mode, ") +
     (session.polling ? "listening" : "not listening now") + `, ${session.undelivered} undelivered.`;
+  $("bot").textContent = !bot ? "" : `iLink bot ${bot.bot_id} since ${clock(bot.created)}, ` +
+    (bot.session !== "alive" ? bot.session : bot.polling ? "polling" : "not polling now") +
+    `, ${bot.pending} undelivered` + (bot.windows.some((one) => one.typing) ? ", typing…" : ".");
 }
 
 function showContacts() {
   const entries = account ? [
+    ...(bot ? [{ wxid: BOT, label: "ClawBot", note: "iLink bot" }] : []),
     ...account.groups.map((one) => ({ ...one, label: one.name, note: `group of ${one.members.length}${one.saved ? "" : ", unsaved"}` })),
     ...account.contacts
       .filter((one) => one.kind !== "special" || one.wxid === "filehelper")
@@ -133,12 +143,14 @@ function showContacts() {
 
 function showSpeakers() {
   const group = account.groups.find((one) => one.wxid === chosen.peer);
-  const friend = account.contacts.find((one) => one.wxid === chosen.peer);
+  const friend = chosen.peer === BOT && bot ? { wxid: BOT, name: "ClawBot" }
+    : account.contacts.find((one) => one.wxid === chosen.peer);
   $("peer").textContent = group ? group.name : friend ? friend.name : "Choose a friend or a group";
-  $("say").hidden = $("link").hidden = !group && !friend;
+  $("say").hidden = !group && !friend;
+  $("link").hidden = $("say").hidden || chosen.peer === BOT;
   if ($("say").dataset.peer === account.uin + " " + chosen.peer) return;
   $("say").dataset.peer = account.uin + " " + chosen.peer;
-  const others = group ? group.members.filter((one) => one.wxid !== account.wxid) : friend && chosen.peer !== "filehelper" ? [friend] : [];
+  const others = group ? group.members.filter((one) => one.wxid !== account.wxid) : friend && ![BOT, "filehelper"].includes(chosen.peer) ? [friend] : [];
   $("say").elements.as.replaceChildren(
     ...others.map((one) => make("option", { value: one.wxid }, one.display || one.name)),
     make("option", { value: "" }, `${account.nickname}, on the phone`));
@@ -165,7 +177,7 @@ async function showLines() {
   }
   const of = account.uin + " " + chosen.peer;
   const lines = await api("GET", `/accounts/${account.uin}/chats?with=${encodeURIComponent(chosen.peer)}`);
-  const origins = { web: "by the web client", phone: "on the phone", peer: "", notice: "" };
+  const origins = { web: "by the web client", bot: "by the bot", phone: "on the phone", peer: "", notice: "" };
   if (of !== account.uin + " " + chosen.peer) return; // somebody else was chosen meanwhile
   // what is there stays: a sound that plays goes on
   const last = lines.length ? lines[lines.length - 1].seq : 0;
@@ -190,6 +202,7 @@ async function refresh() {
   accounts = all;
   if (chosen.uin === null && accounts.length) chosen.uin = accounts[0].uin;
   account = chosen.uin === null ? null : await api("GET", `/accounts/${chosen.uin}`);
+  bot = account && account.bot_id ? (await api("GET", `/accounts/${chosen.uin}/ilink`)).bot : null;
   showAccounts();
   showLogins(logins);
   showSession();
@@ -249,7 +262,7 @@ $("say").elements.picture.onchange = (event) => {
       reader.readAsDataURL(file);
     });
     event.target.value = "";
-    const kind = file.type === "image/gif" ? "emoticon" : "image";
+    const kind = file.type === "image/gif" && chosen.peer !== BOT ? "emoticon" : "image";
     await say({ kind, name: file.name, content: address.slice(address.indexOf(",") + 1) });
   });
 };

@@ -1,0 +1,174 @@
+"""The scripting API, the commands, the page and the state file of the iLink route."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.sandbox.agent import HURRY, OTHER_UIN, UIN, Agent, ilink_sandbox, newest_code
+from tests.unit.sandbox.test_command import run, served
+from wxcontroller.sandbox import snapshot
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.serve import Address, running
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[Sandbox, Agent]]:
+    async with ilink_sandbox() as both:
+        yield both
+
+
+async def test_a_login_and_a_conversation_by_script(pair: tuple[Sandbox, Agent]) -> None:
+    _, agent = pair
+    code = await agent.code()
+    [login] = await agent.api("GET", "/logins?state=waiting")
+    assert (login["route"], login["uuid"], login["status"]) == ("ilink", code, "")
+    path = f"/logins/{code}"
+    shown = await agent.api("POST", f"{path}/scan", {"uin": UIN, "verify": True, "redirect": "localhost:1"})
+    assert len(shown["digits"]) == 6
+    assert (await agent.status(code))["redirect_host"] == "localhost:1"
+    await agent.api("POST", f"{path}/confirm", status=409)  # the digits first
+    await agent.api("POST", f"{path}/expire")
+    assert (await agent.status(code))["status"] == "expired"
+
+    code = await agent.code()
+    await agent.api("POST", f"/logins/{code}/status", {"status": "scaned_by_hand"})
+    assert (await agent.status(code))["status"] == "scaned_by_hand"
+    await agent.api("POST", f"/logins/{code}/status", {"status": ""})
+    await agent.api("POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", "text": "too early"}, status=409)
+    await agent.api("POST", f"/logins/{code}/confirm", {"uin": UIN, "baseurl": agent.url + "/other"})
+    assert (await agent.status(code))["baseurl"] == agent.url + "/other"
+    [account, other] = await agent.api("GET", "/accounts")
+    assert (account["bot_id"], account["ilink_user_id"], other["bot_id"]) == (agent.bot_id, agent.user_id, "")
+
+    given = {"to": "clawbot", "text": "hi", "fields": {"create_time_ms": 1, "group_id": None}}
+    written = await agent.api("POST", f"/accounts/{UIN}/phone-send", given)
+    [message] = (await agent.updates())["msgs"]
+    assert (str(message["message_id"]), message["create_time_ms"]) == (written["msg_id"], 1)
+    assert "group_id" not in message
+    waiting = asyncio.create_task(agent.api("GET", f"/accounts/{UIN}/ilink/sent?wait=5"))
+    await agent.send_text("ho")
+    [sent] = await waiting
+    assert (sent["text"], sent["shown"], sent["context_token"]) == ("ho", True, message["context_token"])
+    assert await agent.api("GET", f"/accounts/{UIN}/ilink/sent?after={sent['seq']}") == []
+    lines = await agent.api("GET", f"/accounts/{UIN}/chats?with=clawbot")
+    assert [(line["origin"], line["text"]) for line in lines] == [("phone", "hi"), ("bot", "ho")]
+    again = await agent.api("POST", f"/accounts/{UIN}/ilink/repeat", {"msg_id": written["msg_id"], "fresh": True})
+    [message] = (await agent.updates())["msgs"]
+    assert str(message["message_id"]) == again["msg_id"] != written["msg_id"]
+    # Another account writes to the bot by its id.
+    await agent.api("POST", f"/accounts/{OTHER_UIN}/phone-send", {"to": agent.bot_id, "text": "me too"})
+    [message] = (await agent.updates())["msgs"]
+    assert message["from_user_id"] == other["ilink_user_id"]
+    requests = await agent.api("GET", f"/ilink/requests?endpoint=sendmessage&uin={UIN}")
+    assert [one["answer"]["message_id"] for one in requests] == [int(sent["msg_id"])]
+
+
+async def test_settings_and_states_by_script(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    await agent.log_in(sandbox)
+    phone.write_text(sandbox, sandbox.accounts[UIN], "hello")
+    await agent.updates()
+    path = f"/accounts/{UIN}/ilink"
+    changed = await agent.api("POST", path, {"answer": "no-id", "budget": 2, "edge": 16.5, "refusal_text": "later"})
+    assert changed["settings"]["budget"] == 2
+    assert await agent.send_text("one") == {"ret": 0}
+    shown = await agent.api("POST", path, {"throttle": 60})
+    assert shown["bot"]["throttled_until"] is not None
+    assert await agent.send_text("two") == {"ret": -2, "errmsg": "later"}
+    await agent.api("POST", path, {"throttle": 0, "window_open": False})
+    assert (await agent.send_text("three"))["ret"] == -14
+    await agent.api("POST", path, {"window_open": True, "session": "asleep"})
+    assert (await agent.updates())["errcode"] == -14
+    await agent.call("msg/notifystart")
+    [window] = (await agent.api("GET", path))["bot"]["windows"]
+    assert (window["open"], window["sent"], window["peer"]) == (True, 1, agent.user_id)
+    assert (await agent.api("POST", "/clock", {"forward": 90_000}))["offset"] == 90_000
+    assert not (await agent.api("GET", path))["bot"]["windows"][0]["open"]
+    for wrong in ({"answer": "perhaps"}, {"budget": -1}, {"session": "tired"}, {"unknown": 1}, {"media_refused": 1}):
+        await agent.api("POST", path, wrong, status=400)
+    for wrong in (
+        {"to": "clawbot", "kind": "card"},
+        {"to": "clawbot", "kind": "voice", "key_form": "none"},
+        {"to": "clawbot", "text": "x", "quote": "1"},
+    ):
+        await agent.api("POST", f"/accounts/{UIN}/phone-send", wrong, status=400)
+    await agent.api("POST", "/clock", {"forward": -1}, status=400)
+    fault = {"endpoint": "getupdates", "kind": "status", "value": 524, "uin": UIN}
+    await agent.api("POST", "/faults", fault, status=201)
+    with pytest.raises(AssertionError, match="524"):
+        await agent.updates()
+
+
+async def test_the_page_shows_the_code_that_the_client_shows(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    code = await agent.code()
+    other = await agent.code()
+    pictures = [(await agent.get(f"{agent.url}/pictures/qr/{one}.jpg"))[1] for one in (code, other)]
+    assert pictures[0] != pictures[1] and pictures[0].startswith(b"\xff\xd8\xff")
+    assert newest_code(sandbox).uuid == other
+
+
+async def test_a_bot_lives_on_in_the_state_file(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    options = type(HURRY)(poll_hold=0.2, updates_hold=0.2, contents=tmp_path / "contents")
+    async with ilink_sandbox(options) as (sandbox, agent):
+        await agent.log_in(sandbox)
+        account, user = sandbox.accounts[UIN], sandbox.ilink.users[UIN]
+        phone.write_text(sandbox, account, "fetched")
+        await agent.updates()
+        await agent.send_text("one")
+        user.settings.budget = 1
+        assert (await agent.send_text("two"))["ret"] == -2
+        await agent.api("POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", "kind": "file", "full_url": False})
+        assert user.bot is not None
+        user.bot.throttle(sandbox.clock.now())
+        sandbox.forward(1000)
+        snapshot.save(sandbox, file)
+
+        restored = Sandbox(options)
+        snapshot.load(restored, file)
+        async with running(restored, Address("127.0.0.1", 0)) as addresses:
+            agent.base = f"http://{addresses[0]}"
+            [message] = (await agent.updates())["msgs"]
+            parameter = message["item_list"][0]["file_item"]["media"]["encrypt_query_param"].replace("+", "%2B")
+            assert (await agent.get(f"{agent.base}/c2c/download?encrypted_query_param={parameter}"))[0] == 200
+            old, new = user.bot, restored.ilink.users[UIN].bot
+            assert new is not None
+            assert new.throttled_until == old.throttled_until > restored.clock.now()
+            assert (await agent.send_text("three"))["ret"] == -2
+            restored.forward(48 * 3600)
+            phone.write_text(restored, restored.accounts[UIN], "back")
+            assert (await agent.send_text("four"))["ret"] == 0
+            assert (await agent.send_text("five"))["ret"] == -2
+
+
+async def test_a_login_by_command() -> None:
+    async with served("--accounts", "1", "--code-life", "60", "--updates-hold", "0.2") as (_, port):
+        url = f"http://127.0.0.1:{port}"
+        agent = Agent(url)
+        try:
+            code = await agent.code()
+            words = ("--as", str(UIN), "--verify")
+            exit_code, out, _ = await run("scan", *words, url=url)
+            assert (exit_code, out[: len(code) + 8]) == (0, f"{code} scanned")
+            assert (await agent.status(code, out.split()[-1]))["status"] == "scaned"
+            assert await run("confirm", url=url) == (0, f"{code} confirmed\n", "")
+            assert (await agent.status(code))["status"] == "confirmed"
+            exit_code, out, _ = await run("phone-send", str(UIN), "clawbot", "hello", url=url)
+            [message] = (await agent.updates())["msgs"]
+            assert out.strip() == str(message["message_id"])
+            _, out, _ = await run("ilink", str(UIN), "--set", "budget=1", "--set", "refusal_text=wait", url=url)
+            assert '"budget": 1' in out
+            assert [(await agent.send_text(said)).get("errmsg") for said in ("one", "two")] == [None, "wait"]
+            _, out, _ = await run("ilink-sent", str(UIN), url=url)
+            assert "one" in out and "two" not in out
+            _, out, _ = await run("ilink-requests", "--endpoint", "sendmessage", url=url)
+            assert out.count('"endpoint": "sendmessage"') == 2
+            _, out, _ = await run("clock", "--forward", "90000", url=url)
+            assert "90000" in out
+            assert (await agent.send_text("three"))["ret"] == -14
+        finally:
+            await agent.http.close()

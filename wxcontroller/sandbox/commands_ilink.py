@@ -1,0 +1,77 @@
+"""The commands of wxsandbox that only the iLink route has."""
+
+import json
+
+import click
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items
+from wxcontroller.sandbox.printing import json_flag, show, table
+from wxcontroller.sandbox.remote import Remote
+
+
+@click.command()
+@click.argument("uin")
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting, session, throttle, window_open."
+)
+@click.pass_obj
+def ilink(url: str, uin: str, changes: tuple[str, ...]) -> None:
+    """Show the bot of account UIN, its windows and its settings, as JSON; with --set change them first."""
+    body: JsonObject = {}
+    for given in changes:
+        name, equals, value = given.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {given}: write it as NAME=VALUE")
+        body[name] = _value(value)
+    show(Remote(url).ask("POST" if body else "GET", "accounts", uin, "ilink", body=body or None))
+
+
+def _value(word: str) -> JsonValue:
+    """Read a number, true or false; any other word is a text."""
+    try:
+        value: JsonValue = json.loads(word)
+    except ValueError:
+        return word
+    return value if isinstance(value, bool | int | float) else word
+
+
+@click.command("ilink-sent")
+@click.argument("uin")
+@click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
+@json_flag
+@click.pass_obj
+def ilink_sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
+    """Show what bots sent to account UIN, and why the phone does not show it."""
+    query = {"after": str(after), "wait": str(wait)}
+    rows = items(Remote(url).ask("GET", "accounts", uin, "ilink", "sent", query=query))
+    if as_json:
+        show(rows)
+    else:
+        table(rows, ("seq", "kind", "name", "size", "text", "problem"))
+
+
+@click.command("ilink-requests")
+@click.option("--uin", help="Only those of this account.")
+@click.option("--endpoint", help="Only those of this endpoint, e.g. sendmessage.")
+@click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
+@click.pass_obj
+def ilink_requests(url: str, uin: str | None, endpoint: str | None, after: int, wait: float) -> None:
+    """Show the requests of iLink clients with headers, bodies and answers, as JSON."""
+    given = {"uin": uin, "endpoint": endpoint, "after": str(after), "wait": str(wait)}
+    query = {key: value for key, value in given.items() if value is not None}
+    show(Remote(url).ask("GET", "ilink", "requests", query=query))
+
+
+@click.command()
+@click.option("--forward", type=click.FloatRange(0), metavar="SECONDS", help="Move it.")
+@click.pass_obj
+def clock(url: str, forward: float | None) -> None:
+    """Show the sandbox's time and how far it is ahead; with --forward let time pass."""
+    remote = Remote(url)
+    answer = remote.ask("GET", "clock") if forward is None else remote.ask("POST", "clock", body={"forward": forward})
+    click.echo(f"{field(answer, 'time')} ahead by {field(answer, 'offset')} s")
+
+
+ILINK = (ilink, ilink_sent, ilink_requests, clock)
