@@ -45,13 +45,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One thing a client may ask for. ``streams``: the handler reads the body."""
+    """One thing a client may ask for. ``streams``: the handler reads the body, as the CDN's upload does."""
 
     name: str
     path: str
     handler: "Callable[[Call], Awaitable[web.StreamResponse]]"
     methods: frozenset[str]
-    error_key: str = "ret"
+    error_key: str = "ret"  # where a refusal has its code; empty: it is HTTP 400 with x-error-message
     needs_token: bool = True
     streams: bool = False
 
@@ -180,6 +180,8 @@ class Call:
         """Answer with a code, in the place where this endpoint has it."""
         if words is None:
             words = self.settings.refusal_text if ret == THROTTLED else _TEXTS.get(ret, "")
+        if not self.endpoint.error_key:
+            return web.Response(status=400, headers={"x-error-message": words})
         return self.reply({self.endpoint.error_key: ret, "errmsg": words})
 
 

@@ -61,6 +61,6 @@ def _no(status: int, words: str) -> web.Response:
 
 
 ENDPOINTS = (
-    Endpoint("upload", "/c2c/upload", upload, frozenset({hdrs.METH_POST}), needs_token=False, streams=True),
-    Endpoint("download", "/c2c/download", download, frozenset({hdrs.METH_GET}), needs_token=False),
+    Endpoint("upload", "/c2c/upload", upload, frozenset({hdrs.METH_POST}), "", needs_token=False, streams=True),
+    Endpoint("download", "/c2c/download", download, frozenset({hdrs.METH_GET}), "", needs_token=False),
 )

@@ -1,0 +1,119 @@
+"""Breaches of the iLink protocol that the real service is not known to refuse, each tried both ways."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tests.unit.sandbox.agent import HURRY, UIN, Agent, Json, ilink_sandbox
+from wxcontroller.sandbox.ilink import phone
+
+_BASE = {"base_info": {"channel_version": "2.4.9", "bot_agent": "Test/1.0"}}
+_UPLOAD = {
+    "filekey": "0" * 32,
+    "media_type": 1,
+    "rawsize": 1,
+    "rawfilemd5": "0" * 32,
+    "filesize": 16,
+    "aeskey": "0" * 32,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """What a client does, what is noted of it, and what it is refused with in strict mode."""
+
+    name: str
+    do: Callable[[Agent], Awaitable[Json]]
+    what: str
+    code: int = -3
+
+
+def _updates(body: Json = _BASE, **headers: str | None) -> Callable[[Agent], Awaitable[Json]]:
+    return lambda agent: agent.post("getupdates", body, **headers)
+
+
+def _send(**changes: Json) -> Callable[[Agent], Awaitable[Json]]:
+    return lambda agent: agent.send_text("x", **changes)
+
+
+def _permit(**changes: Json) -> Callable[[Agent], Awaitable[Json]]:
+    return lambda agent: agent.call("getuploadurl", **{**_UPLOAD, **changes})
+
+
+def _upload(
+    body: bytes = bytes(16), filekey: str = "0" * 32, form: str = "application/octet-stream"
+) -> Callable[[Agent], Awaitable[Json]]:
+    async def do(agent: Agent) -> Json:
+        allowed = await agent.call("getuploadurl", **_UPLOAD)
+        url = str(allowed["upload_full_url"]).replace("filekey=" + "0" * 32, f"filekey={filekey}")
+        status, _ = await agent.put(url, body, **{"Content-Type": form})
+        return {"ret": 0 if status == 200 else status}
+
+    return do
+
+
+async def _typing(agent: Agent) -> Json:
+    return await agent.call("sendtyping", ilink_user_id=agent.user_id, typing_ticket="other", status=1)
+
+
+async def _bot_type(agent: Agent) -> Json:
+    return await agent.post("get_bot_qrcode?bot_type=1", {})
+
+
+async def _download(agent: Agent) -> Json:
+    async with agent.http.get(f"{agent.url}/c2c/download", headers={"Authorization": "Bearer x"}) as response:
+        return {"ret": 0 if response.status == 404 else response.status}
+
+
+_APP = "iLink-App-Id or iLink-App-ClientVersion is missing or wrong"
+_UIN = "X-WECHAT-UIN is not base64 of a decimal number below 2^32"
+_SIZE = "filesize is not the size of rawsize bytes with padding"
+BREACHES = (
+    Breach("no app id", _updates(**{"iLink-App-Id": None}), _APP, -14),
+    Breach("version in dots", _updates(**{"iLink-App-ClientVersion": "2.4.9"}), _APP, -14),
+    Breach("no authorization type", _updates(AuthorizationType=None), "AuthorizationType is missing or wrong"),
+    Breach("raw uin", _updates(**{"X-WECHAT-UIN": "AAAAAA=="}), _UIN),
+    Breach("large uin", _updates(**{"X-WECHAT-UIN": "NDI5NDk2NzI5Ng=="}), _UIN),
+    Breach("no base info", _updates({}), "base_info.channel_version is missing"),
+    Breach(
+        "agent without version",
+        _updates({"base_info": {"channel_version": "1", "bot_agent": "Test"}}),
+        "base_info.bot_agent is malformed",
+    ),
+    Breach("bot type", _bot_type, "bot_type is not 3"),
+    Breach("user message", _send(message_type=1), "message_type or message_state is not 2"),
+    Breach("new message", _send(message_state=0), "message_type or message_state is not 2"),
+    Breach("no client id", _send(client_id=""), "client_id is missing"),
+    Breach("no items", _send(item_list=[]), "the message is empty"),
+    Breach("empty text", _send(item_list=[{"type": 1, "text_item": {"text": ""}}]), "the message is empty"),
+    Breach("typing ticket", _typing, "typing_ticket is wrong"),
+    Breach("plain size", _permit(filesize=1), _SIZE),
+    Breach("item type", _permit(media_type=5), "media_type is not 1 to 4"),
+    Breach("short key", _permit(aeskey="00"), "aeskey is not 32 hex digits"),
+    Breach("no file key", _permit(filekey=""), "filekey is not 32 hex digits"),
+    Breach("no md5", _permit(rawfilemd5=""), "rawfilemd5 is not 32 hex digits"),
+    Breach("other file key", _upload(filekey="1"), "filekey is not the one of the permit"),
+    Breach("form", _upload(form="text/plain"), "the body is not declared as application/octet-stream"),
+    Breach("short body", _upload(b"x"), "the body does not have filesize bytes"),
+    Breach("token to the CDN", _download, "Authorization went to the CDN"),
+)
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])
+@pytest.mark.parametrize("breach", [pytest.param(breach, id=breach.name) for breach in BREACHES])
+async def test_a_breach_is_noted_and_refused_only_in_strict_mode(breach: Breach, strict: bool) -> None:
+    async with ilink_sandbox(replace(HURRY, strict=strict, updates_hold=0.05)) as (sandbox, agent):
+        await agent.log_in(sandbox)
+        phone.write_text(sandbox, sandbox.accounts[UIN], "hello")
+        await agent.updates()
+        answer = await breach.do(agent)
+        [noted] = [one for one in sandbox.ledger.violations if one.what == breach.what]
+        assert noted.refused == (breach.code if strict else None)
+        assert bool(answer.get("ret") or answer.get("errcode")) == strict, answer
+
+
+async def test_cdn_refusals_name_their_reason_in_a_header() -> None:
+    async with ilink_sandbox(replace(HURRY, strict=True)) as (_, agent):
+        async with agent.http.post(f"{agent.url}/c2c/upload?encrypted_query_param=x") as response:
+            assert (response.status, bool(response.headers["x-error-message"])) == (400, True)
