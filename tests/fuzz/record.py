@@ -20,8 +20,8 @@ from tests.unit.kinds.table import INCOMING, OUTGOING, SILENT
 from tests.unit.kinds.test_incoming import deliver
 from wxcontroller.core.jsontypes import JsonValue, field, items, text
 from wxcontroller.drivers.base import Scanned
+from wxcontroller.drivers.line.transport import Answer, Request, Transport
 from wxcontroller.drivers.web.cookies import Jar
-from wxcontroller.drivers.web.transport import Answer, Request, Transport
 
 _LONGEST_LIST = 3
 _LONGEST_TEXT = 2000

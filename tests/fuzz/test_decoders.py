@@ -92,7 +92,7 @@ _OWN: dict[str, str] = {
     "wxcontroller.client.resuming": "names a file that was fetched just now",
     "wxcontroller.client.reporting": "the option post_message_filter, checked by 'options'",
     "wxcontroller.controller.told": "read as in 'state files'",
-    "wxcontroller.drivers.web.transport": "the option server, checked by 'options'",
+    "wxcontroller.drivers.line.transport": "the option server, checked by 'options'",
     "wxcontroller.controller.proxy": "the address of an account on this machine, made here",
 }
 

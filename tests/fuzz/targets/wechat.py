@@ -15,6 +15,7 @@ from wxcontroller.client.store.migration import import_identities
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import kept_json, obj
 from wxcontroller.core.model import Contact, Group, Member, Message
+from wxcontroller.drivers.line.transport import Answer, Received
 from wxcontroller.drivers.web import contacts, contents, decode, markup, messages, text
 from wxcontroller.drivers.web.consent import Consent
 from wxcontroller.drivers.web.cookies import Jar, when
@@ -24,7 +25,6 @@ from wxcontroller.drivers.web.identity import Identities, Recognition, uid_of
 from wxcontroller.drivers.web.intake import Intake
 from wxcontroller.drivers.web.listing import batch_of, contact_page_of
 from wxcontroller.drivers.web.saved import Saved
-from wxcontroller.drivers.web.transport import Answer, Received
 from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.sandbox import samples

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import ContactKind, Direction, Message, Sex
+from wxcontroller.drivers.line.transport import Answer
 from wxcontroller.drivers.web import contacts, decode, messages
 from wxcontroller.drivers.web.identity import uid_of
 from wxcontroller.drivers.web.listing import batch_of, contact_page_of
-from wxcontroller.drivers.web.transport import Answer
 
 DECODERS = [
     decode.uuid_of,

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonValue
-from wxcontroller.drivers.web.failures import Unreadable
+from wxcontroller.drivers.line.failures import Unreadable
+from wxcontroller.drivers.line.transport import Answer
 from wxcontroller.drivers.web.listing import batch_of, contact_page_of
-from wxcontroller.drivers.web.transport import Answer
 
 OK = '"BaseResponse":{"Ret":0,"ErrMsg":""}'
 VALUES: st.SearchStrategy[JsonValue] = st.recursive(

@@ -16,9 +16,9 @@ from cryptography.x509.oid import NameOID
 
 from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
 from wxcontroller.drivers.base import Hindered, Loading, Offline, Online, QrReady, SessionLost
+from wxcontroller.drivers.line.failures import NoAnswer
+from wxcontroller.drivers.line.transport import Request, Transport
 from wxcontroller.drivers.web.cookies import Jar
-from wxcontroller.drivers.web.failures import NoAnswer
-from wxcontroller.drivers.web.transport import Request, Transport
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 

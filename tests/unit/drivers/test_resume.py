@@ -13,10 +13,10 @@ from tests.unit.drivers.kit import HURRY, Drive, Wechat, friend
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.model import Media
 from wxcontroller.drivers.base import Fetched, MessageArrived
+from wxcontroller.drivers.line.failures import TooLong, Unreadable
+from wxcontroller.drivers.line.transport import Received, Request, Transport
 from wxcontroller.drivers.web.cookies import Jar
-from wxcontroller.drivers.web.failures import TooLong, Unreadable
 from wxcontroller.drivers.web.intake import Intake
-from wxcontroller.drivers.web.transport import Received, Request, Transport
 from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.contents import Item

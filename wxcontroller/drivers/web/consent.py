@@ -18,7 +18,7 @@ from enum import Enum, auto
 from wxcontroller.core.errors import BadAnswer, NotAsked
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.drivers.base import InputKind, InputRequired, SessionStore
-from wxcontroller.drivers.web.pulse import Pulse
+from wxcontroller.drivers.line.pulse import Pulse
 
 log = logging.getLogger(__name__)
 INPUT_ID = "allow-desktop"

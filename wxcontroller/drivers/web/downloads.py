@@ -8,9 +8,9 @@ from urllib.parse import quote
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink
+from wxcontroller.drivers.line.failures import NoAnswer, TooLong, Unreadable
 from wxcontroller.drivers.web.calls import CGI, Calls, Session, query_of
 from wxcontroller.drivers.web.contents import file_key
-from wxcontroller.drivers.web.failures import NoAnswer, TooLong, Unreadable
 from wxcontroller.drivers.web.hosts import hosts_of
 from wxcontroller.drivers.web.intake import Intake
 from wxcontroller.drivers.web.roster import Roster

@@ -34,6 +34,8 @@ from wxcontroller.drivers.base import (
     Upload,
     Uploaded,
 )
+from wxcontroller.drivers.line.pulse import Pulse, beside
+from wxcontroller.drivers.line.transport import Transport
 from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.commands import Commands
@@ -44,12 +46,10 @@ from wxcontroller.drivers.web.guard import MediaLoop
 from wxcontroller.drivers.web.identity import Identities
 from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
 from wxcontroller.drivers.web.outgoing import SENDABLE, Outgoing, media_message, text_message
-from wxcontroller.drivers.web.pulse import Pulse, beside
 from wxcontroller.drivers.web.roster import Roster, RosterOptions
 from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.sync import Listener, Lost
 from wxcontroller.drivers.web.timing import DEFAULT, Timing
-from wxcontroller.drivers.web.transport import Transport
 from wxcontroller.drivers.web.uploads import Uploads
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,8 @@
-"""How a request to WeChat can fail. Nothing in here ever holds a URL, a cookie or an answer's text."""
+"""How WeChat's web servers refuse, and what to do about each code. No URL, cookie or response text in here."""
 
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
+from wxcontroller.drivers.line.failures import Unreadable
 
-_WAIT = "WeChat may be down or the network interrupted"
 # weixin-web-protocol 10.1: what a reader can do about a code.
 _REMEDIES = {
     -1: "WeChat's own trouble; try again later",
@@ -23,47 +23,6 @@ _HANDLING = {-1: FailureHandling.RETRY_SAME_ID, TOO_FREQUENT: FailureHandling.WA
 ABOUT_CONTENT = frozenset({-1, -2, 1, 1200})
 
 
-class NoAnswer(WeChatError):
-    """Nothing usable came over the line: no connection, broken off, too late, not HTTP.
-
-    ``timed_out``: the server held its tongue; normal for long polls behind proxies. ``malformed``: it answered
-    with something that is not HTTP, as the push server does now and then (9.2). ``unsure`` false: nothing was asked,
-    there was no connection.
-    """
-
-    def __init__(
-        self,
-        call: str,
-        what: str,
-        timed_out: bool = False,
-        malformed: bool = False,
-        remedy: str = "",
-        unsure: bool = True,
-    ) -> None:
-        super().__init__(f"{call}: {what}", remedy or _WAIT, unsure=unsure)
-        self.timed_out = timed_out
-        self.malformed = malformed
-
-
-class TunnelFailed(Exception):
-    """There is no way through the account's proxy; for the transport, which makes a NoAnswer of it.
-
-    ``what`` names the proxy without user and password, ``remedy`` says what to do.
-    """
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.remedy = remedy
-
-
-class Unreadable(WeChatError):
-    """An answer came, but with an error status or with content that is not what the call gives."""
-
-    def __init__(self, call: str, what: str, remedy: str = _WAIT) -> None:
-        super().__init__(f"{call}: {what}", remedy)
-
-
 class Overloaded(Unreadable):
     """The server is there and can't: it says nothing about who asked (9.2)."""
 
@@ -74,14 +33,6 @@ class Moved(Unreadable):
     def __init__(self, call: str, domain: str) -> None:
         super().__init__(call, f"the account has moved to {domain}")
         self.domain = domain
-
-
-class TooLong(Unreadable):
-    """More came than anybody wants."""
-
-    def __init__(self, call: str, most: int) -> None:
-        remedy = "it is not taken; of media a larger limit can be set"
-        super().__init__(call, f"the content is longer than {most} bytes", remedy)
 
 
 def tried_again(what: object) -> str:

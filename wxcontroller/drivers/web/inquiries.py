@@ -13,8 +13,9 @@ from typing import Protocol
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
 from wxcontroller.drivers.web.calls import Calls, Session
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, NoAnswer, Overloaded, Unreadable
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Overloaded
 from wxcontroller.drivers.web.listing import batch_of
 from wxcontroller.drivers.web.text import is_group
 from wxcontroller.drivers.web.timing import Timing

@@ -3,8 +3,8 @@
 import re
 
 from wxcontroller.drivers.base import Fetched, Sink
-from wxcontroller.drivers.web.failures import NoAnswer, TooLong, Unreadable
-from wxcontroller.drivers.web.transport import Received
+from wxcontroller.drivers.line.failures import NoAnswer, TooLong, Unreadable
+from wxcontroller.drivers.line.transport import Received
 
 # Beginnings of content, for its declared type is often wrong: every picture is a JPEG to WeChat.
 _SIGNS = (

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
+from wxcontroller.drivers.line.failures import Unreadable
+from wxcontroller.drivers.line.transport import Answer
 from wxcontroller.drivers.web.decode import accept, text_of, without_halves
-from wxcontroller.drivers.web.failures import Unreadable
-from wxcontroller.drivers.web.transport import Answer
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()

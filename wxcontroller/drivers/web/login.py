@@ -24,21 +24,15 @@ from wxcontroller.drivers.base import (
     Scanned,
     SessionLost,
 )
+from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
+from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.consent import Consent, Step
 from wxcontroller.drivers.web.cookies import Cookie
 from wxcontroller.drivers.web.decode import Init, LoginPage, Redirect
-from wxcontroller.drivers.web.failures import (
-    SESSION_OVER,
-    TOO_FREQUENT,
-    Moved,
-    NoAnswer,
-    Overloaded,
-    Unreadable,
-)
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, Overloaded
 from wxcontroller.drivers.web.hosts import hosts_of
-from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.saved import Saved
 from wxcontroller.drivers.web.timing import Timing
 

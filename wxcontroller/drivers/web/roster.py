@@ -17,6 +17,7 @@ from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
 from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLoaded
+from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.web import contacts as people
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import Init
@@ -24,7 +25,6 @@ from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT
 from wxcontroller.drivers.web.identity import Identities, Recognition
 from wxcontroller.drivers.web.inquiries import Inquiries
 from wxcontroller.drivers.web.listing import contact_page_of
-from wxcontroller.drivers.web.pulse import Pulse
 from wxcontroller.drivers.web.text import is_group
 from wxcontroller.drivers.web.timing import Timing
 

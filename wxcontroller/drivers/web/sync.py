@@ -14,18 +14,19 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
+from wxcontroller.drivers.line.failures import NoAnswer, TooLong
+from wxcontroller.drivers.line.pulse import Pulse, beside
+from wxcontroller.drivers.line.transport import Answer
 from wxcontroller.drivers.web import decode, messages
 from wxcontroller.drivers.web.calls import Calls, Session
 from wxcontroller.drivers.web.decode import News
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, NoAnswer, TooLong, tried_again
+from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, tried_again
 from wxcontroller.drivers.web.guard import Guard, MediaLoop
 from wxcontroller.drivers.web.login import HOST_MOVES
-from wxcontroller.drivers.web.pulse import Pulse, beside
 from wxcontroller.drivers.web.roster import Roster
 from wxcontroller.drivers.web.saved import Saved, Seen
 from wxcontroller.drivers.web.tempo import Tempo
 from wxcontroller.drivers.web.timing import Timing
-from wxcontroller.drivers.web.transport import Answer
 
 log = logging.getLogger(__name__)
 # Pages of news in a row: a server that never stops is not believed, and asked again after the pause of any failure.

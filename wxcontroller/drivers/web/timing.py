@@ -2,24 +2,18 @@
 
 from dataclasses import dataclass
 
+from wxcontroller.drivers.line.timing import LineTiming
+
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(LineTiming):
     """Seconds unless said otherwise. Section numbers are weixin-web-protocol's."""
 
-    connect: float = 10.0
-    call: float = 30.0
-    silence: float = 35.0  # longest wait for the next byte where the server has no reason to let one wait
     retries: int = 5  # of a question that changes nothing at WeChat
     poll: float = 35.0  # the server holds about 25 (3.3, 5.5)
     contacts: float = 120.0  # large address books are slow (5.3)
     upload: float = 120.0  # of one chunk (5.8)
-    transfer: float = 1800.0  # of a whole download
-    progress_every: float = 25.0
     offline_after: float = 45.0  # a quiet account hears WeChat every 25 to 36 s
-    overtime: float = 30.0  # beyond its own limit, before a wait counts as stuck
-    retry_first: float = 1.0
-    retry_longest: float = 60.0
 
     poll_spacing: float = 1.0  # least time between the beginnings of two login polls
     code_life: float = 120.0  # a QR code without a scan is replaced then
@@ -59,7 +53,7 @@ class Timing:
 
     @property
     def stuck_after(self) -> float:
-        """No answer is waited for so long, unless something is wrong with the waiting."""
+        """See LineTiming."""
         return max(self.call, self.poll, self.contacts, self.upload) + self.overtime
 
 

@@ -13,11 +13,11 @@ from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
+from wxcontroller.drivers.line.failures import NoAnswer
+from wxcontroller.drivers.line.transport import Answer
 from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session, base_request, minimal_json, now_ms
 from wxcontroller.drivers.web.decode import Checked
-from wxcontroller.drivers.web.failures import NoAnswer
-from wxcontroller.drivers.web.transport import Answer
 
 LARGE = 26_214_400  # bytes above which a file needs a signature
 _MOST_SHOWN = 20 << 20  # bytes of a picture or video; what is larger goes as a file

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import DriverEvent, Emit, Progress
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.line.timing import LineTiming
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Pulse:
     """Emits events one at a time, in the order they were given, and Progress during every long wait."""
 
-    def __init__(self, emit: Emit, timing: Timing, vitals: Vitals) -> None:
+    def __init__(self, emit: Emit, timing: LineTiming, vitals: Vitals) -> None:
         self._emit = emit
         self._timing = timing
         self._vitals = vitals

@@ -19,7 +19,7 @@ from python_socks.async_.asyncio.v2 import Proxy as SocksProxy
 
 from wxcontroller.core.egress import Proxy, ProxyKind
 from wxcontroller.core.resolver import Resolver
-from wxcontroller.drivers.web.failures import TunnelFailed
+from wxcontroller.drivers.line.failures import TunnelFailed
 
 _NOT_ALLOWED = 2  # reply of SOCKS5: by its rules (RFC 1928, 6)
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: |\r\n)")

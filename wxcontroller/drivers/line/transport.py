@@ -8,11 +8,11 @@ together: the proxy is asked for the server's address.
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,10 +23,9 @@ from wxcontroller.core.egress import ProxyKind, parse_proxy
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals
-from wxcontroller.drivers.web.cookies import Jar
-from wxcontroller.drivers.web.failures import NoAnswer, TooLong, TunnelFailed, Unreadable
-from wxcontroller.drivers.web.outages import no_answer
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.line.failures import NoAnswer, TooLong, TunnelFailed, Unreadable
+from wxcontroller.drivers.line.outages import no_answer
+from wxcontroller.drivers.line.timing import LineTiming
 
 log = logging.getLogger(__name__)
 # The desktop client's own (1.3).
@@ -34,6 +33,18 @@ AGENT = (
     "Mozilla/5.0 (Linux; U; UOS x86_64; zh-cn) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/91.0.4472.124 Safari/537.36 UOSBrowser/6.0.1.1001"
 )
+
+
+class CookieJar(Protocol):
+    """Cookies of the session, by host and path."""
+
+    def header(self, host: str, path: str, secure: bool) -> str:
+        """Return the Cookie header of a request, "" for none."""
+        ...
+
+    def take(self, host: str, cookies: Sequence[str], date: str) -> None:
+        """Take over the Set-Cookie headers of an answer and its Date."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +92,8 @@ class Transport:
 
     def __init__(
         self,
-        jar: Jar,
-        timing: Timing,
+        jar: CookieJar | None,
+        timing: LineTiming,
         server: str = "",
         ca_file: str = "",
         agent: str = "",
@@ -118,7 +129,9 @@ class Transport:
     def _connector(self) -> aiohttp.TCPConnector:
         limit, keepalive = 16, 20.0
         if self._proxy is not None:
-            from wxcontroller.drivers.web.tunnels import Tunnels  # few have one, and memory is multiplied by hundreds
+            from wxcontroller.drivers.line.tunnels import (
+                Tunnels,  # few have one, and memory is multiplied by hundreds
+            )
 
             return Tunnels(self._proxy, server=self._server, tls=self._tls, limit=limit, keepalive_timeout=keepalive)
         return aiohttp.TCPConnector(
@@ -194,8 +207,7 @@ class Transport:
         if session is None:
             raise NoAnswer(request.call, "not connected", unsure=False)
         headers = dict(request.headers)
-        cookies = self._jar.header(request.host, request.path, self._scheme == "https")
-        if cookies:
+        if self._jar and (cookies := self._jar.header(request.host, request.path, self._scheme == "https")):
             headers["Cookie"] = cookies
         authority = request.host if self._port is None else f"{request.host}:{self._port}"
         query = f"?{request.query}" if request.query else ""
@@ -210,8 +222,9 @@ class Transport:
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timing.connect, sock_read=silence),
                 ) as response:
-                    dated = response.headers.get("Date", "")
-                    self._jar.take(request.host, response.headers.getall("Set-Cookie", ()), dated)
+                    if self._jar:
+                        dated = response.headers.get("Date", "")
+                        self._jar.take(request.host, response.headers.getall("Set-Cookie", ()), dated)
                     yield response
                     return
         except _Taker as taker:

@@ -8,7 +8,7 @@ import errno
 import aiohttp
 
 from wxcontroller.core.unreached import certificate_fault
-from wxcontroller.drivers.web.failures import NoAnswer
+from wxcontroller.drivers.line.failures import NoAnswer
 
 _CLOCK = "see whether this machine's clock is right (timedatectl)"
 _INTERCEPTED = (

@@ -1,0 +1,6 @@
+"""The connection to WeChat that all routes share.
+
+``transport`` carries one request and bounds its answer, directly or through a proxy (``tunnels``). ``failures`` and
+``outages`` say why nothing usable came back. ``pulse`` is how a driver waits: it reports progress to the watchdog
+meanwhile. What requests mean is the routes' knowledge.
+"""

@@ -1,0 +1,54 @@
+"""How a request to WeChat can fail before its answer means anything. No URL, cookie or response text in here."""
+
+from wxcontroller.core.errors import WeChatError
+
+_WAIT = "WeChat may be down or the network interrupted"
+
+
+class NoAnswer(WeChatError):
+    """Nothing usable came over the line: no connection, broken off, too late, not HTTP.
+
+    ``timed_out``: the server held its tongue; normal for long polls behind proxies. ``malformed``: it answered
+    with something that is not HTTP, as the push server does now and then (9.2). ``unsure`` false: nothing was asked,
+    there was no connection.
+    """
+
+    def __init__(
+        self,
+        call: str,
+        what: str,
+        timed_out: bool = False,
+        malformed: bool = False,
+        remedy: str = "",
+        unsure: bool = True,
+    ) -> None:
+        super().__init__(f"{call}: {what}", remedy or _WAIT, unsure=unsure)
+        self.timed_out = timed_out
+        self.malformed = malformed
+
+
+class TunnelFailed(Exception):
+    """There is no way through the account's proxy; for the transport, which makes a NoAnswer of it.
+
+    ``what`` names the proxy without user and password, ``remedy`` says what to do.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+
+class Unreadable(WeChatError):
+    """An answer came, but with an error status or with content that is not what the call gives."""
+
+    def __init__(self, call: str, what: str, remedy: str = _WAIT) -> None:
+        super().__init__(f"{call}: {what}", remedy)
+
+
+class TooLong(Unreadable):
+    """More came than anybody wants."""
+
+    def __init__(self, call: str, most: int) -> None:
+        remedy = "it is not taken; of media a larger limit can be set"
+        super().__init__(call, f"the content is longer than {most} bytes", remedy)

@@ -1,0 +1,22 @@
+"""How long a connection to WeChat may take, whatever the route."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineTiming:
+    """Seconds."""
+
+    connect: float = 10.0
+    call: float = 30.0
+    silence: float = 35.0  # longest wait for the next byte where the server has no reason to let one wait
+    transfer: float = 1800.0  # of a whole download
+    progress_every: float = 25.0
+    overtime: float = 30.0  # beyond its own limit, before a wait counts as stuck
+    retry_first: float = 1.0
+    retry_longest: float = 60.0
+
+    @property
+    def stuck_after(self) -> float:
+        """Longest wait for an answer, beyond which the wait itself must have failed."""
+        return self.call + self.overtime
