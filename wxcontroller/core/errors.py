@@ -150,8 +150,8 @@ class WeChatError(WxError):
 
     def __init__(
         self,
-        message: str,
-        remedy: str = "",
+        message: str | Text,
+        remedy: str | Text = "",
         ret: int | None = None,
         unsure: bool | None = None,
         handling: FailureHandling | None = None,

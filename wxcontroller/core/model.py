@@ -191,6 +191,18 @@ class FriendRequest:
     ticket: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a message answers to: the quoted message's id and text, either "" when the route does not tell it.
+
+    ``part`` is the route's own description of the selected part, "" for all of it.
+    """
+
+    id: str
+    text: str = ""
+    part: str = ""
+
+
 class Direction(StrEnum):
     RECEIVED = "received"
     SENT_ELSEWHERE = "sent elsewhere"  # by the account's phone or another device
@@ -219,3 +231,4 @@ class Message:
     card: Card | None = None
     place: Place | None = None
     revoked: str = ""
+    quote: Quote | None = None

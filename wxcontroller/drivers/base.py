@@ -149,9 +149,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Oneself, at login and when it changes."""
+    """Oneself, at login and when it changes.
+
+    ``owner`` is whose login it is, where ids of people outlast logins: sends wait for the next one of the same owner.
+    By default it is oneself.
+    """
 
     me: Contact
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

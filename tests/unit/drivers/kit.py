@@ -12,6 +12,7 @@ from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.drivers.base import (
     Accepted,
     Checkpoint,
+    Driver,
     DriverContext,
     DriverEvent,
     Ended,
@@ -125,7 +126,7 @@ class Store:
 class Drive:
     """A running driver and everything it told, Progress apart."""
 
-    driver: WebDriver
+    driver: Driver
     state: Checkpoints = field(default_factory=Checkpoints)
     events: list[DriverEvent] = field(default_factory=list)
     progress: int = 0

@@ -4,8 +4,15 @@ import pytest
 
 from tests.unit.drivers.kit import Drive, Wechat, friend
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.drivers.base import FriendAsked, MessageArrived, Online, RosterChanged, RosterLoaded, SessionLost
-from wxcontroller.drivers.web.driver import WebDriver
+from wxcontroller.drivers.base import (
+    Driver,
+    FriendAsked,
+    MessageArrived,
+    Online,
+    RosterChanged,
+    RosterLoaded,
+    SessionLost,
+)
 from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.account import Account, GroupOperations, Stranger
 from wxcontroller.sandbox.faults import FaultKind
@@ -132,7 +139,7 @@ async def test_asking_and_accepting(world: Wechat, alice: Account) -> None:
         await still_there(world, drive, alice)
 
 
-async def every_command(driver: WebDriver, account: Account) -> list[WeChatError]:
+async def every_command(driver: Driver, account: Account) -> list[WeChatError]:
     person, group = username(account, friend(account)), username(account, own_group(account).wxid)
     failures = []
     for command in (

@@ -8,7 +8,7 @@ together: the proxy is asked for the server's address.
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -56,7 +56,7 @@ class Request:
     path: str
     query: str = field(default="", repr=False)  # encoded already
     method: str = "GET"
-    body: bytes | None = field(default=None, repr=False)
+    body: bytes | AsyncIterable[bytes] | None = field(default=None, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 30.0
     limit: int = 1 << 20  # bytes of the answer
@@ -71,6 +71,7 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     location: str = field(default="", repr=False)  # where a redirect leads
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,8 @@ class Transport:
                     response.close()
                     raise TooLong(request.call, request.limit)
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
-            return Answer(request.call, response.status, bytes(body), response.headers.get("Location", ""))
+            location = response.headers.get("Location", "")
+            return Answer(request.call, response.status, bytes(body), location, response.headers)
 
     async def fetch(
         self,

@@ -1,0 +1,109 @@
+"""What tests of the iLink driver drive with: the sandbox, a driver in a hurry, a record of its events."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from tests.unit.drivers.kit import Checkpoints, Drive, Store
+from tests.unit.sandbox.agent import HURRY, UIN, ilink_sandbox, waiting_code
+from wxcontroller.drivers.base import Accepted, DriverContext, Online, QrReady
+from wxcontroller.drivers.ilink.driver import ILinkDriver
+from wxcontroller.drivers.ilink.timing import Timing
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.model import Bot, Sent, User
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+
+# A day of WeChat in a second.
+QUICK = Timing(
+    call=3.0,
+    brief=2.0,
+    code_poll=2.0,
+    code_spacing=0.02,
+    hint=1.0,
+    hint_extra=1.0,
+    edge_least=0.05,
+    poll_retry=0.05,
+    poll_rest=0.2,
+    offline_after=0.5,
+    confirm_pause=0.05,
+    confirm_alive=0.15,
+    progress_every=0.3,
+    retry_first=0.05,
+    retry_longest=0.2,
+    upload_pauses=(0.0, 0.02, 0.04),
+    permit_pauses=(0.05, 0.1),
+)
+
+
+@dataclass(slots=True)
+class Bench:
+    """The sandbox, and what drivers of one account keep between their processes."""
+
+    sandbox: Sandbox
+    url: str
+    store: Store = field(default_factory=Store)
+    state: Checkpoints = field(default_factory=Checkpoints)
+
+    @property
+    def account(self) -> Account:
+        return self.sandbox.accounts[UIN]
+
+    @property
+    def user(self) -> User:
+        return self.sandbox.ilink.users[UIN]
+
+    @property
+    def bot(self) -> Bot:
+        bot = self.user.bot
+        assert bot is not None
+        return bot
+
+    @property
+    def peer(self) -> str:
+        return self.user.user_id
+
+    @contextlib.asynccontextmanager
+    async def drive(self, timing: Timing = QUICK, **options: str) -> AsyncIterator[Drive]:
+        """Run a driver; it is stopped at the end of the block if it still runs."""
+        context = DriverContext("alice", {"server": self.url, **options}, self.store, self.state)
+        drive = Drive(ILinkDriver(context, timing), self.state)
+        drive.task = asyncio.create_task(drive.driver.run(drive.emit))
+        try:
+            yield drive
+        finally:
+            if not drive.task.done():
+                await drive.stop()
+
+    async def enter(self, drive: Drive) -> Accepted:
+        """Scan and confirm the next code; wait until the account is online."""
+        await drive.until(QrReady)
+        phone.confirm(self.sandbox, await waiting_code(self.sandbox), self.account)
+        accepted = await drive.until(Accepted)
+        await drive.until(Online)
+        return accepted
+
+    async def hear(self, drive: Drive, words: str) -> None:
+        """Let the phone write a text, and wait until the driver has reported it."""
+        phone.write_text(self.sandbox, self.account, words)
+        await drive.text(words)
+
+    def sent(self) -> list[Sent]:
+        """Return what the service took from the bot."""
+        return list(self.user.sent)
+
+    def requests(self, endpoint: str) -> int:
+        """Return how many requests of an endpoint came."""
+        return sum(one.endpoint == endpoint for one in self.sandbox.ilink.exchanges)
+
+
+@contextlib.asynccontextmanager
+async def bench(options: Options = HURRY) -> AsyncIterator[Bench]:
+    """Run a sandbox for iLink drivers."""
+    async with ilink_sandbox(options) as (sandbox, agent):
+        yield Bench(sandbox, agent.url)
+
+
+def quick(**changes: float) -> Timing:
+    return replace(QUICK, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,281 @@
+"""The iLink driver against the sandbox: logins, messages, sends, content, and when a session is over."""
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.drivers.ilink_kit import Bench, bench, quick
+from tests.unit.sandbox.agent import UIN, newest_code, notes, waiting_code
+from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import (
+    Accepted,
+    Ended,
+    EndReason,
+    Hindered,
+    InputRequired,
+    LoginWay,
+    MessageArrived,
+    Offline,
+    Online,
+    Profile,
+    QrReady,
+    RosterLoaded,
+    Scanned,
+    SessionLost,
+    Upload,
+)
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.codes import Redirect
+from wxcontroller.sandbox.ilink.items import Media
+from wxcontroller.sandbox.ilink.model import Answer, SessionState
+
+
+@pytest.fixture
+async def wechat() -> AsyncIterator[Bench]:
+    async with bench() as found:
+        yield found
+
+
+# -- logins
+
+
+async def test_a_scan_a_text_and_the_answer(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        accepted = await wechat.enter(drive)
+        assert accepted.way is LoginWay.SCAN
+        [profile] = [event for event in drive.events if isinstance(event, Profile)]
+        assert profile.me.id == wechat.bot.bot_id
+        [loaded] = [event for event in drive.events if isinstance(event, RosterLoaded)]
+        assert [contact.id for contact in loaded.contacts] == [wechat.peer]
+        await wechat.hear(drive, "are you there? 😀")
+        sent = await drive.driver.send_text(wechat.peer, "yes", drive.driver.new_client_id())
+        assert [one.text for one in wechat.sent()] == ["yes"]
+        assert sent.id == wechat.sent()[0].message_id
+        bot = wechat.bot
+        assert bot.started
+    assert [bot.started, *notes(wechat.sandbox)] == [False]
+
+
+async def test_a_restart_needs_no_scan_and_brings_what_came_meanwhile_once(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        await wechat.hear(drive, "before")
+    phone.write_text(wechat.sandbox, wechat.account, "meanwhile")
+    async with wechat.drive() as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        await drive.text("meanwhile")
+        await drive.driver.send_text(wechat.peer, "still here", "c1")
+        assert drive.texts() == ["meanwhile"]
+    assert [one.text for one in wechat.sent()] == ["still here"]
+
+
+async def test_digits_wrong_then_right(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(QrReady)
+        login = await waiting_code(wechat.sandbox)
+        phone.scan(wechat.sandbox, login, wechat.account, verify=True)
+        asked = await drive.until(InputRequired)
+        with pytest.raises(BadAnswer):
+            await drive.driver.answer(asked.id, "abc")
+        wrong = "000000" if login.digits != "000000" else "000001"
+        await drive.driver.answer(asked.id, wrong)
+        again = await drive.until(InputRequired)
+        assert again.id == asked.id and again.prompt != asked.prompt
+        await drive.driver.answer(again.id, login.digits)
+        await drive.until(Scanned)
+        phone.confirm(wechat.sandbox, login)
+        await drive.until(Online)
+        with pytest.raises(NotAsked):
+            await drive.driver.answer(asked.id, "123456")
+
+
+async def test_a_redirect_is_followed(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(QrReady)
+        login = await waiting_code(wechat.sandbox)
+        phone.scan(wechat.sandbox, login, wechat.account, redirect=Redirect.OTHER_NAME)
+        await drive.until(Scanned)
+        phone.confirm(wechat.sandbox, login)
+        await drive.until(Online)
+
+
+async def test_the_older_of_two_codes_still_counts(wechat: Bench) -> None:
+    async with wechat.drive(quick(code_refresh=0.2)) as drive:
+        await drive.until(QrReady)
+        first = await waiting_code(wechat.sandbox)
+        await drive.until(QrReady)
+        assert newest_code(wechat.sandbox) is not first
+        phone.confirm(wechat.sandbox, first, wechat.account)
+        await drive.until(Online)
+
+
+async def test_expired_codes_end_in_words_about_the_phone(wechat: Bench) -> None:
+    async with wechat.drive(quick(code_refresh=60.0), qrcode_count_max="3") as drive:
+        for _ in range(3):
+            await drive.until(QrReady)
+            wechat.sandbox.forward(121)
+        ended = await drive.end()
+    assert ended.reason is EndReason.QRCODES_USED_UP
+    assert "8.0.69" in ended.words
+    assert any("8.0.69" in event.reason for event in drive.events if isinstance(event, Hindered))
+
+
+# -- receiving
+
+
+async def test_the_same_message_twice_is_reported_once(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        message = phone.write_text(wechat.sandbox, wechat.account, "once")
+        await drive.text("once")
+        phone.repeat(wechat.sandbox, wechat.bot, message, fresh=False)
+        phone.repeat(wechat.sandbox, wechat.bot, message, fresh=True)
+        await wechat.hear(drive, "next")
+        assert drive.texts() == ["once", "next"]
+        # The repetition's token is the newer one.
+        await drive.driver.send_text(wechat.peer, "yes", "c1")
+
+
+async def test_polls_that_are_cut_off_are_no_logout(wechat: Bench) -> None:
+    async with wechat.drive(quick(offline_after=0.2, hint_max=0.1, hint_extra=0.3)) as drive:
+        await wechat.enter(drive)
+        wechat.sandbox.faults.add("getupdates", FaultKind.STATUS, 524, None, UIN)
+        await drive.until(Offline)
+        wechat.sandbox.faults.all.clear()
+        await drive.until(Online)
+        await wechat.hear(drive, "still here")
+        assert drive.count(SessionLost) == 0
+
+
+async def test_a_sleeping_session_is_revived_without_a_scan(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        wechat.bot.set_state(SessionState.ASLEEP)
+        await wechat.hear(drive, "woken")
+        assert drive.count(SessionLost) == 0
+        assert drive.count(QrReady) == 1
+
+
+async def test_a_dead_session_shows_a_new_code(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        wechat.bot.set_state(SessionState.DEAD)
+        await drive.until(SessionLost)
+        await wechat.enter(drive)
+        # Tokens of the old login are worthless: the peer has to write first.
+        with pytest.raises(WeChatError) as caught:
+            await drive.driver.send_text(wechat.peer, "too early", "c1")
+        assert caught.value.handling is FailureHandling.WAIT_FOR_PEER
+        await wechat.hear(drive, "hello again")
+        await drive.driver.send_text(wechat.peer, "hello", "c2")
+    assert [one.text for one in wechat.sent()] == ["hello"]
+
+
+# -- sends
+
+
+async def test_what_an_answer_to_a_send_means(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        await wechat.hear(drive, "hello")
+        wechat.user.settings.answer = Answer.EMPTY
+        assert (await drive.driver.send_text(wechat.peer, "shown to nobody", "c1")).id == ""
+        wechat.user.settings.answer = Answer.ID
+        window = wechat.bot.windows[wechat.peer]
+        window.closed = True
+        with pytest.raises(WeChatError) as closed:
+            await drive.driver.send_text(wechat.peer, "closed", "c2")
+        assert (closed.value.ret, closed.value.handling) == (-14, FailureHandling.WAIT_FOR_PEER)
+        window.closed = False
+        wechat.user.settings.budget = 1
+        with pytest.raises(WeChatError) as spent:
+            await drive.driver.send_text(wechat.peer, "spent", "c3")
+        assert (spent.value.ret, spent.value.handling) == (-2, FailureHandling.WAIT)
+        assert drive.count(SessionLost) == 0
+        with pytest.raises(Unsupported):
+            await drive.driver.revoke("1", wechat.peer)
+
+
+# -- content
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 300_000])
+async def test_a_file_goes_up_and_comes_down_unchanged(wechat: Bench, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(number % 251 for number in range(size)))
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        await wechat.hear(drive, "send it")
+        uploaded = await drive.driver.upload(Upload(path, "a.bin", "application/octet-stream", size))
+        await drive.driver.send_media(wechat.peer, uploaded, "c1")
+        [sent] = wechat.sent()
+        assert (sent.kind, sent.name, sent.problem) == ("file", "a.bin", "")
+        assert sent.item is not None and sent.item.size == size
+
+
+async def test_uploads_survive_a_cdn_that_fails_at_random(wechat: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    upload = Upload(path, "a.png", "image/png", 108)
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 4, None)
+        assert (await drive.driver.upload(upload)).kind is MessageKind.IMAGE
+        wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 5, None)
+        with pytest.raises(UploadFailed):
+            await drive.driver.upload(upload)
+
+
+async def test_media_that_the_account_may_not_send_are_refused_at_once(wechat: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"hello")
+    upload = Upload(path, "a.txt", "text/plain", 5)
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        wechat.user.settings.media_refused = True
+        for _ in range(4):
+            with pytest.raises(UploadFailed):
+                await drive.driver.upload(upload)
+        assert wechat.requests("getuploadurl") == 2
+        await wechat.hear(drive, "texts?")
+        await drive.driver.send_text(wechat.peer, "still go", "c1")
+
+
+@pytest.mark.parametrize("kind", ["image", "voice", "video", "file"])
+async def test_received_content_is_fetched_and_decrypted(wechat: Bench, kind: str) -> None:
+    content = bytes(range(256)) * 40
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        item = Item(kind, wechat.sandbox.contents.add(content), len(content), "x.bin")
+        phone.write_media(wechat.sandbox, wechat.account, Media(item, bytes(range(16))))
+        arrived = await drive.until(MessageArrived)
+        assert arrived.message.kind.value == kind and arrived.message.media is not None
+        sink = io.BytesIO()
+        got = await drive.driver.fetch(arrived.message.media, sink, 1 << 20)
+        assert (sink.getvalue(), got.size) == (content, len(content))
+
+
+async def test_logging_out_forgets_the_session(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        await drive.driver.logout()
+        ended = await drive.end()
+    assert ended == Ended(EndReason.LOGGED_OUT, ended.words)
+    assert wechat.store.content is None
+    async with wechat.drive() as drive:
+        await drive.until(QrReady)
+
+
+async def test_an_id_arrives_byte_for_byte(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        await wechat.hear(drive, "hello")
+        with pytest.raises(WeChatError):
+            await drive.driver.send_text(wechat.peer.lower(), "altered", "c1")
+        await drive.driver.send_text(wechat.peer, "exact", "c2")
+    assert [one.peer for one in wechat.sent()] == [wechat.peer]

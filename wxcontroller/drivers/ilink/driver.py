@@ -1,0 +1,347 @@
+"""The iLink route's driver: joins login, polling and content, and sends."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NoReturn
+
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import FailureHandling, NotAsked, Unsupported, WeChatError, WxError
+from wxcontroller.core.faultpoints import Point, reached
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.model import Contact, Media, MessageKind
+from wxcontroller.core.options import OPTIONS
+from wxcontroller.drivers.base import (
+    Capabilities,
+    Driver,
+    DriverContext,
+    Emit,
+    Ended,
+    EndReason,
+    Fetched,
+    Hindered,
+    LossReason,
+    Profile,
+    RosterChanged,
+    RosterLoaded,
+    Sent,
+    SessionLost,
+    Sink,
+    Upload,
+    Uploaded,
+)
+from wxcontroller.drivers.ilink import decode
+from wxcontroller.drivers.ilink.decode import SESSION_TIMEOUT
+from wxcontroller.drivers.ilink.login import Login, accepted
+from wxcontroller.drivers.ilink.media import Contents, item_of
+from wxcontroller.drivers.ilink.memory import Memory
+from wxcontroller.drivers.ilink.polling import Poller
+from wxcontroller.drivers.ilink.timing import DEFAULT, Timing
+from wxcontroller.drivers.ilink.wire import Calls, Credentials, Hosts
+from wxcontroller.drivers.line.pulse import Pulse
+from wxcontroller.drivers.line.transport import Transport
+
+log = logging.getLogger(__name__)
+_ROUTE = "iLink"
+# Sessions that may be lost within an hour before no new code is shown: somebody else logs in with the same account.
+_LOSSES, _LOSS_WINDOW = 5, 3600.0
+
+
+class ILinkDriver:
+    """One account on the iLink route. ``run`` once; everything else while it runs."""
+
+    capabilities = Capabilities(
+        sends=frozenset({MessageKind.TEXT, MessageKind.IMAGE, MessageKind.VIDEO, MessageKind.FILE}),
+        contacts=False,
+        groups=False,
+        recall=False,
+        avatars=False,
+        lasting_ids=True,
+        repeat_seconds=300.0,  # one repetition under the same client id is taken for harmless (8, 19.7)
+    )
+
+    def __init__(self, context: DriverContext, timing: Timing = DEFAULT) -> None:
+        """Raises BadOption for a ``ca_file`` or proxy that can't be used."""
+        options = context.options
+
+        def option(name: str) -> str:
+            return options.get(name, OPTIONS[name].default)
+
+        self._timing = timing
+        self._memory = Memory(context.store)
+        self._state = context.state
+        self._vitals = context.vitals
+        self._limit = int(option("qrcode_count_max"))
+        self._hosts = Hosts(option("server"))
+        self._transport = Transport(
+            None,
+            timing,
+            server=option("server"),
+            ca_file=option("ca_file"),
+            agent=option("http_agent"),
+            verbose=option("http_debug") == "1",
+            proxy=option("proxy"),
+            vitals=context.vitals,
+        )
+        self._calls = Calls(self._transport, timing, self._hosts, context.limits.wechat_answer_bytes)
+        self._contents = Contents(self._calls, self._transport, self._memory, timing)
+        self._pulse: Pulse | None = None
+        self._login: Login | None = None
+        self._poller: Poller | None = None
+        self._leave, self._left = asyncio.Event(), asyncio.Event()
+        self._runs = False
+
+    # -- the session
+
+    async def run(self, emit: Emit) -> Ended:
+        """See Driver.run. Exceptions that ``emit`` raises come out as they are."""
+        self._memory.load()
+        async with self._transport:
+            working = asyncio.ensure_future(self._work(emit))
+            leaving = asyncio.ensure_future(self._leave.wait())
+            self._runs = True
+            try:
+                await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    return working.result()
+                return Ended(EndReason.LOGGED_OUT, "as requested; start the account to log in again")
+            finally:
+                self._runs = False
+                for task in (working, leaving):
+                    task.cancel()
+                await asyncio.gather(working, leaving, return_exceptions=True)
+                await self._say_goodbye()
+                self._poller = None
+                if self._leave.is_set():
+                    self._memory.forget()
+                self._left.set()
+
+    async def logout(self) -> None:
+        """See Driver.logout. The API has no logout: the credentials are forgotten here."""
+        if self._runs:
+            self._leave.set()
+            await self._left.wait()
+        else:
+            self._memory.forget()
+
+    async def answer(self, input_id: str, value: str) -> None:
+        """See Driver.answer."""
+        if self._login is None:
+            raise NotAsked(N_("the account does not wait for an answer"), N_("check its state: wxctl status"))
+        self._login.answer(input_id, value)
+
+    async def _work(self, emit: Emit) -> Ended:
+        """Log in and receive, again and again."""
+        pulse = self._pulse = Pulse(emit, self._timing, self._vitals)
+        losses: deque[float] = deque(maxlen=_LOSSES)
+        await self._resume(pulse)
+        credentials, stored = self._memory.credentials, True
+        while True:
+            if credentials is None:
+                found = await self._enter(pulse)
+                if isinstance(found, Ended):
+                    return found
+                credentials, stored = found, False
+            await self._receive(credentials, pulse, stored)
+            await pulse.emit(SessionLost(LossReason.KICKED, SESSION_TIMEOUT))
+            self._memory.credentials = credentials = None
+            now = time.monotonic()
+            if len(losses) == losses.maxlen and now - losses[0] < _LOSS_WINDOW:
+                words = f"{len(losses) + 1} sessions were lost within an hour; start the account again later"
+                return Ended(EndReason.RETRIES_USED_UP, words)
+            losses.append(now)
+
+    async def _resume(self, pulse: Pulse) -> None:
+        """Take over what earlier processes stored; a stored session waits until that can be read."""
+        if self._state is None:
+            return
+        pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        while True:
+            try:
+                self._memory.resume(await self._state.restore())
+            except WxError as problem:
+                if self._memory.credentials is None:
+                    log.warning("%s", problem.message)
+                    return
+                await pulse.emit(Hindered(str(problem)))
+                await pulse.pause(pause.next())
+            else:
+                return
+
+    async def _enter(self, pulse: Pulse) -> Credentials | Ended:
+        """Log in by a QR code, and keep the credentials before anything is received with them."""
+        self._login = Login(self._calls, self._memory, self._hosts, pulse, self._timing, self._limit)
+        try:
+            found = await self._login.enter()
+        finally:
+            self._login = None
+        if isinstance(found, Ended):
+            return found
+        pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
+        while True:
+            try:
+                await asyncio.to_thread(self._memory.enter, found)
+            except OSError as problem:
+                await pulse.emit(Hindered(f"the session cannot be stored: {problem.strerror}; check free space"))
+                await pulse.pause(pause.next())
+            else:
+                await pulse.emit(self._memory.checkpoint())
+                return found
+
+    async def _receive(self, credentials: Credentials, pulse: Pulse, stored: bool) -> None:
+        """Receive until the session is over."""
+        await pulse.emit(accepted(stored))
+        me = Contact(id=credentials.bot_id, name=credentials.bot_id)
+        await pulse.emit(Profile(me, owner=credentials.user_id))
+        await self._notify(credentials, pulse)
+        peers = [peer for peer in self._memory.peers if peer != credentials.user_id]
+        people = [credentials.user_id, *peers] if credentials.user_id else peers
+        await pulse.emit(RosterLoaded(tuple(self._contact(peer) for peer in people), ()))
+        self._poller = Poller(self._calls, credentials, self._memory, pulse, self._timing)
+        await self._poller.poll()
+        self._poller = None  # a stop leaves it, for notifystop
+
+    async def _notify(self, credentials: Credentials, pulse: Pulse) -> None:
+        try:
+            await pulse.wait(self._calls.notify(credentials, True, self._timing.brief))
+        except WeChatError as problem:
+            log.info("%s", problem.message)
+
+    async def _say_goodbye(self) -> None:
+        """Announce the stop, in what is left of a second."""
+        if self._poller is None:
+            return
+        try:
+            async with asyncio.timeout(self._timing.farewell):
+                await self._calls.notify(self._poller.credentials, False, self._timing.farewell)
+        except (TimeoutError, WeChatError) as problem:
+            log.debug("WeChat was not told of the stop: %s", problem)
+
+    def _contact(self, peer: str) -> Contact:
+        found = self._memory.peers.get(peer)
+        return Contact(id=peer, name="", markname=found.alias if found else "", display=peer)
+
+    # -- sends
+
+    async def send_text(self, to: str, content: str, client_id: str) -> Sent:
+        """See Driver.send_text."""
+        return await self._send(to, {"type": 1, "text_item": {"text": content}}, client_id)
+
+    async def send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:
+        """See Driver.send_media."""
+        return await self._send(to, item_of(content), client_id)
+
+    async def _send(self, to: str, item: JsonObject, client_id: str) -> Sent:
+        poller = self._live("sendmessage")
+        if poller.confirming:
+            raise WeChatError(
+                N_("it is being checked whether the session is over"),
+                N_("the message is sent again in a moment"),
+                unsure=False,
+                handling=FailureHandling.RETRY_SAME_ID,
+            )
+        context = self._memory.context_of(to)
+        if not context:
+            # Without a token WeChat reports success for messages that nobody sees (9).
+            raise WeChatError(
+                N_("this person has not written since the login, and WeChat delivers replies only"),
+                N_("the person has to write first"),
+                unsure=False,
+                handling=FailureHandling.WAIT_FOR_PEER,
+            )
+        message: JsonObject = {
+            "from_user_id": "",
+            "to_user_id": to,
+            "client_id": client_id,
+            "message_type": 2,
+            "message_state": 2,
+            "context_token": context,
+            "item_list": [item],
+        }
+        message_id = decode.sent_id(await self._calls.send(poller.credentials, message))
+        reached(Point.SENT)
+        return Sent(message_id)
+
+    async def upload(self, file: Upload) -> Uploaded:
+        """See Driver.upload."""
+        return await self._contents.upload(self._live("getuploadurl").credentials, file)
+
+    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+        """See Driver.fetch. Content is fetched by its URL and needs no login."""
+        return await self._contents.fetch(media, sink, most)
+
+    async def set_remark(self, person: str, remark: str) -> None:
+        """See Driver.set_remark. WeChat knows no remarks on this route: the alias is kept here."""
+        if self._pulse is None or person not in self._memory.peers:
+            raise WeChatError(N_("this person has not written yet"), N_("an alias is for people who wrote"), 100)
+        self._memory.peers[person].alias = remark
+        await self._pulse.emit(RosterChanged(contacts=(self._contact(person),)))
+        await self._pulse.emit(self._memory.checkpoint())
+
+    def new_client_id(self) -> str:
+        """Return an id in the official form, milliseconds and eight hex digits (7)."""
+        return f"wxcontroller:{int(time.time() * 1000)}-{secrets.token_hex(4)}"
+
+    def _live(self, call: str) -> Poller:
+        if self._poller is None:
+            raise WeChatError(
+                Text(N_("{call}: the account is not logged in"), call=call),
+                N_("wait until it is running"),
+                unsure=False,
+                handling=FailureHandling.RETRY_SAME_ID,
+            )
+        return self._poller
+
+    # -- what this route has no call for
+
+    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+        """See Driver.avatar."""
+        _unsupported(N_("pictures of people"))
+
+    async def revoke(self, message_id: str, to: str) -> None:
+        """See Driver.revoke."""
+        _unsupported(N_("recalling messages"))
+
+    async def create_group(self, people: Sequence[str], name: str) -> str:
+        """See Driver.create_group."""
+        _unsupported(N_("groups"))
+
+    async def invite(self, group: str, people: Sequence[str]) -> None:
+        """See Driver.invite."""
+        _unsupported(N_("groups"))
+
+    async def kick(self, group: str, people: Sequence[str]) -> None:
+        """See Driver.kick."""
+        _unsupported(N_("groups"))
+
+    async def rename_group(self, group: str, name: str) -> None:
+        """See Driver.rename_group."""
+        _unsupported(N_("groups"))
+
+    async def pin(self, chat: str, on: bool) -> None:
+        """See Driver.pin."""
+        _unsupported(N_("pinning chats"))
+
+    async def ask_friend(self, person: str, greeting: str) -> None:
+        """See Driver.ask_friend."""
+        _unsupported(N_("friend requests"))
+
+    async def accept_friend(self, person: str, ticket: str) -> None:
+        """See Driver.accept_friend."""
+        _unsupported(N_("friend requests"))
+
+
+def _unsupported(what: str) -> NoReturn:
+    raise Unsupported(
+        Text(N_("the {route} route does not support this: {what}"), route=_ROUTE, what=Text(what)),
+        N_("use an account on the web route for it; see docs/routes.md"),
+    )
+
+
+def make_driver(context: DriverContext) -> Driver:
+    """Return the iLink route for an account. Raises BadOption for options that can't work."""
+    return ILinkDriver(context)

@@ -1,0 +1,256 @@
+"""Logging in: QR codes until a phone confirms one (ilink-bot-protocol, section 5).
+
+A code lives for about 120 s, and a code that expires while somebody reaches for the phone is the most common failed
+login. So the next code is shown at 80 s, and the older one is polled until its time is over: a scan of the picture
+that was on the screen a moment ago still counts. The first code to leave ``wait`` wins, and the others are dropped.
+
+Each code is polled by one task, which reports to the login through a queue; only the login emits events.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import BadAnswer, NotAsked, WeChatError
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.drivers.base import (
+    Accepted,
+    Ended,
+    EndReason,
+    Hindered,
+    InputKind,
+    InputRequired,
+    Loading,
+    LoginWay,
+    QrReady,
+    ScanCancelled,
+    Scanned,
+)
+from wxcontroller.drivers.ilink import decode
+from wxcontroller.drivers.ilink.decode import QrAnswer, QrStatus
+from wxcontroller.drivers.ilink.memory import Memory
+from wxcontroller.drivers.ilink.timing import Timing
+from wxcontroller.drivers.ilink.wire import LOGIN_HOST, Calls, Credentials, Hosts
+from wxcontroller.drivers.line.pulse import Pulse
+
+log = logging.getLogger(__name__)
+DIGITS = "verify-code"
+_LENGTH = 6
+# An older WeChat lets a code "expire" after the scan without a word (5.2).
+OLD_PHONE = N_("the phone needs WeChat 8.0.69 or newer (on iOS 8.0.70); update WeChat if a scanned code expires")
+_PROMPT = N_("enter the digits that WeChat shows on the phone")
+_WRONG = N_("the digits were wrong; enter the digits that WeChat shows on the phone")
+
+
+@dataclass(slots=True, eq=False)
+class _Code:
+    """A login code that is shown, and the host that is asked about it."""
+
+    key: str = field(repr=False)
+    shown_at: float
+    host: str = LOGIN_HOST
+    digits: str = ""  # sent with every poll until the code is accepted
+    scanned: bool = False
+    reported: bool = False  # that it was scanned, and needs no digits any more
+    task: "asyncio.Task[None] | None" = None
+    turn: asyncio.Event = field(default_factory=asyncio.Event)  # set while it may be polled
+
+
+@dataclass(slots=True)
+class Login:
+    """Gets an account in by QR codes. ``limit``: codes shown before giving up."""
+
+    calls: Calls
+    memory: Memory
+    hosts: Hosts
+    pulse: Pulse
+    timing: Timing
+    limit: int
+    _answers: "asyncio.Queue[tuple[_Code, QrAnswer]]" = field(default_factory=asyncio.Queue)
+    _asked: "asyncio.Future[str] | None" = None
+
+    async def enter(self) -> Credentials | Ended:
+        """Show codes until one is confirmed; return the credentials, or why no more codes are shown.
+
+        Raises OSError if the credentials can't be stored.
+        """
+        await self.pulse.emit(Loading())
+        codes: list[_Code] = []
+        number = expired = 0
+        self._answers = asyncio.Queue()
+        try:
+            while True:
+                if not codes or self._is_old(codes[-1]):
+                    if number >= self.limit and not codes:
+                        return Ended(EndReason.QRCODES_USED_UP, self._why(expired))
+                    if number < self.limit:
+                        number += 1
+                        codes.append(await self._show(number))
+                self._drop_old(codes)
+                found = await self._next(codes)
+                if found is None:
+                    continue
+                code, answer = found
+                if code not in codes:
+                    continue
+                credentials = await self._take(code, answer, codes)
+                if credentials is not None:
+                    return credentials
+                if answer.status in (QrStatus.EXPIRED, QrStatus.BLOCKED):
+                    expired += 1
+                    if code.scanned or expired >= 2:
+                        await self.pulse.emit(Hindered(str(Text(OLD_PHONE))))
+        finally:
+            self._asked = None
+            tasks = [code.task for code in codes if code.task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def answer(self, input_id: str, value: str) -> None:
+        """Hand in the digits that the phone shows. Raises NotAsked and BadAnswer."""
+        if self._asked is None or self._asked.done() or input_id != DIGITS:
+            raise NotAsked(N_("the account does not wait for a verify code"), N_("check its state: wxctl status"))
+        digits = value.strip()
+        if not digits.isdecimal() or not digits.isascii() or not 4 <= len(digits) <= 8:
+            raise BadAnswer(N_("a verify code has 6 digits"), N_("enter the digits that WeChat shows on the phone"))
+        self._asked.set_result(digits)
+
+    # -- codes
+
+    async def _show(self, number: int) -> _Code:
+        """Fetch a code and show it; tries until WeChat gives one."""
+        pause = Backoff(self.timing.retry_first, self.timing.retry_longest)
+        own = self.memory.credentials
+        while True:
+            try:
+                answer = await self.pulse.wait(self.calls.qrcode([own.token] if own else []))
+                key, content = decode.qrcode(answer)
+            except WeChatError as problem:
+                await self.pulse.emit(Hindered(str(problem)))
+                await self.pulse.pause(pause.next())
+            else:
+                code = _Code(key, time.monotonic())
+                code.turn.set()
+                code.task = asyncio.create_task(self._poll(code))
+                await self.pulse.emit(QrReady(content, b"", number, self.limit))
+                return code
+
+    def _is_old(self, code: _Code) -> bool:
+        return not code.scanned and time.monotonic() - code.shown_at >= self.timing.code_refresh
+
+    def _drop_old(self, codes: list[_Code]) -> None:
+        """Stop asking about codes whose time is over, unless somebody is in the middle of one."""
+        for code in codes[:-1]:
+            if not code.scanned and time.monotonic() - code.shown_at >= self.timing.code_life:
+                self._drop(code, codes)
+
+    def _drop(self, code: _Code, codes: list[_Code]) -> None:
+        codes.remove(code)
+        if code.task is not None:
+            code.task.cancel()
+
+    def _why(self, expired: int) -> str:
+        if expired >= 2:
+            return f"{Text(OLD_PHONE)}; start the account again for new codes"
+        return "start the account again for new codes"
+
+    async def _poll(self, code: _Code) -> None:
+        """Ask about a code, again and again; a failed request counts as ``wait`` (5.2)."""
+        while True:
+            await code.turn.wait()
+            began, digits = time.monotonic(), code.digits
+            try:
+                answer = decode.qr_answer(await self.calls.qrcode_status(code.host, code.key, digits))
+            except WeChatError as problem:
+                log.debug("%s", problem.message)
+                answer = QrAnswer(QrStatus.WAIT, "")
+            if answer.status is QrStatus.DIGITS:
+                code.turn.clear()  # asked again when somebody has entered them
+            if answer.status is not QrStatus.WAIT:
+                await self._answers.put((code, answer))
+            elif answer.word and answer.word != QrStatus.WAIT:
+                log.warning("a login code has an unknown status: %s", answer.word)
+            if not digits:
+                await asyncio.sleep(max(0.0, began + self.timing.code_spacing - time.monotonic()))
+
+    async def _next(self, codes: list[_Code]) -> tuple[_Code, QrAnswer] | None:
+        """Wait for news of a code; None when it is time to look at the codes' ages."""
+        now = time.monotonic()
+        ages = [code.shown_at + self.timing.code_life for code in codes]
+        if codes and not codes[-1].scanned:
+            ages.append(codes[-1].shown_at + self.timing.code_refresh)
+        due = min((when - now for when in ages if when > now), default=self.timing.progress_every)
+        try:
+            async with asyncio.timeout(min(max(0.01, due), self.timing.progress_every)):
+                return await self._answers.get()
+        except TimeoutError:
+            await self.pulse.progress()
+            last = codes[-1] if codes else None
+            # The server says "expired" itself; this is for one that stays silent.
+            if last is not None and time.monotonic() - last.shown_at > self.timing.code_life + self.timing.code_poll:
+                return (last, QrAnswer(QrStatus.EXPIRED, "")) if not last.scanned else None
+            return None
+
+    # -- what became of one
+
+    async def _take(self, code: _Code, answer: QrAnswer, codes: list[_Code]) -> Credentials | Ended | None:
+        """Act on news of a code."""
+        match answer.status:
+            case QrStatus.EXPIRED | QrStatus.BLOCKED:
+                if code.scanned:
+                    await self.pulse.emit(ScanCancelled())
+                self._drop(code, codes)
+            case QrStatus.SCANNED | QrStatus.REDIRECT:
+                self._win(code, codes)
+                if answer.status is QrStatus.REDIRECT and self.hosts.allowed(answer.redirect_host):
+                    code.host = answer.redirect_host
+                code.scanned, code.digits = True, ""
+                if not code.reported:
+                    code.reported = True
+                    await self.pulse.emit(Scanned())
+            case QrStatus.DIGITS:
+                self._win(code, codes)
+                code.scanned = True
+                await self._ask_for_digits(code)
+            case QrStatus.CONFIRMED if answer.credentials is not None:
+                return answer.credentials
+            case QrStatus.CONFIRMED:
+                await self.pulse.emit(Hindered("WeChat confirmed the login without credentials"))
+                self._drop(code, codes)
+            case QrStatus.BOUND if self.memory.credentials is not None:
+                return self.memory.credentials
+            case QrStatus.BOUND:
+                words = "this bot is bound to this installation already, but its credentials are not here"
+                await self.pulse.emit(Hindered(words))
+                self._drop(code, codes)
+            case QrStatus.WAIT:
+                pass
+        return None
+
+    def _win(self, code: _Code, codes: list[_Code]) -> None:
+        """Somebody is in the middle of this code: the others are dropped."""
+        for other in [other for other in codes if other is not code]:
+            self._drop(other, codes)
+
+    async def _ask_for_digits(self, code: _Code) -> None:
+        """Wait for the digits that the phone shows; the code is polled with them."""
+        wrong, code.digits = bool(code.digits), ""
+        self._asked = asyncio.get_running_loop().create_future()
+        await self.pulse.emit(InputRequired(DIGITS, InputKind.CODE, str(Text(_WRONG if wrong else _PROMPT)), _LENGTH))
+        end = time.monotonic() + self.timing.answer_patience
+        try:
+            while not self._asked.done() and time.monotonic() < end:
+                await asyncio.wait({self._asked}, timeout=self.timing.progress_every)
+                await self.pulse.progress()
+            code.digits = self._asked.result() if self._asked.done() else ""
+        finally:
+            self._asked = None
+        code.turn.set()
+
+
+def accepted(stored: bool) -> Accepted:
+    """Return the event for a login that succeeded."""
+    return Accepted(LoginWay.STORED if stored else LoginWay.SCAN)

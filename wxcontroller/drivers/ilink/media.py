@@ -1,0 +1,253 @@
+"""Content on WeChat's CDN, both ways (ilink-bot-protocol, section 11).
+
+Content is encrypted piece by piece on its way up and decrypted on its way down, never held as a whole. An upload
+needs a permit; the attempts on it are few and spaced, because the CDN fails at random and not by size. None of them
+uses up send quota.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wxcontroller.core.errors import FailureHandling, UploadFailed, WeChatError
+from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.messages import N_
+from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.drivers.base import Fetched, Sink, Upload, Uploaded
+from wxcontroller.drivers.ilink import decode
+from wxcontroller.drivers.ilink.decode import REFUSED, MediaKey
+from wxcontroller.drivers.ilink.memory import Memory
+from wxcontroller.drivers.ilink.timing import Timing
+from wxcontroller.drivers.ilink.wire import Calls, Credentials
+from wxcontroller.drivers.line.failures import Unreadable
+from wxcontroller.drivers.line.transport import Request, Transport
+
+log = logging.getLogger(__name__)
+# getuploadurl counts kinds otherwise than items do (11.2).
+_PERMIT_KINDS = {MessageKind.IMAGE: 1, MessageKind.VIDEO: 2, MessageKind.FILE: 3}
+_BYTES_PER_SECOND = 100_000  # the slowest transfer that is waited for
+_CHUNK = 256 << 10
+_DOES_NOT_TAKE = N_("WeChat's media server did not accept the file")
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What a send needs of uploaded content: the CDN's parameter, the key, and both sizes."""
+
+    parameter: str = field(repr=False)
+    key: str = field(repr=False)  # hex
+    size: int
+    cipher_size: int
+
+    def as_text(self) -> str:
+        return json.dumps([self.parameter, self.key, self.size, self.cipher_size])
+
+    @classmethod
+    def from_text(cls, kept: str) -> "Handle":
+        parameter, key, size, cipher_size = json.loads(kept)
+        return cls(str(parameter), str(key), int(size), int(cipher_size))
+
+
+def item_of(content: Uploaded) -> JsonObject:
+    """Return the item of ``sendmessage`` for uploaded content (11.2)."""
+    from wxcontroller.drivers.ilink.aes import outbound_form
+
+    handle = Handle.from_text(content.key)
+    media: JsonObject = {
+        "encrypt_query_param": handle.parameter,
+        "aes_key": outbound_form(bytes.fromhex(handle.key)),
+        "encrypt_type": 1,
+    }
+    match content.kind:
+        case MessageKind.IMAGE:
+            return {"type": 2, "image_item": {"media": media, "mid_size": handle.cipher_size}}
+        case MessageKind.VIDEO:
+            return {"type": 5, "video_item": {"media": media, "video_size": handle.cipher_size}}
+        case _:
+            file: JsonObject = {"media": media, "file_name": content.name, "len": str(handle.size)}
+            return {"type": 4, "file_item": file}
+
+
+@dataclass(slots=True)
+class Contents:
+    """Uploads and downloads of one account."""
+
+    calls: Calls
+    transport: Transport
+    memory: Memory
+    timing: Timing
+    _refused_at: float = 0.0  # monotonic: when a permit was refused last
+
+    # -- up
+
+    async def upload(self, credentials: Credentials, file: Upload) -> Uploaded:
+        """Encrypt and upload a file. Raises UploadFailed, and OSError if it can't be read."""
+        self._refuse_early()
+        kind = _kind_of(file)
+        key, digest = secrets.token_bytes(16), await asyncio.to_thread(_md5, file.path)
+        problem = Unreadable("upload", "no permit")
+        for pauses in (self.timing.upload_pauses, self.timing.permit_pauses):
+            permit = await self._permit(credentials, file, kind, key, digest)
+            for pause in pauses:
+                await asyncio.sleep(pause)
+                try:
+                    parameter = await self._put(permit, file, key)
+                except Unreadable as failure:
+                    problem = failure
+                    if failure.handling is FailureHandling.NEVER:
+                        raise UploadFailed(failure, 1, 1) from None
+                    log.info("an upload failed and is repeated: %s", failure.message)
+                else:
+                    handle = Handle(parameter, key.hex(), file.size, _padded(file.size))
+                    return Uploaded(kind, handle.as_text(), file.name, file.size)
+        raise UploadFailed(_never(problem.message), 1, 1)
+
+    def _refuse_early(self) -> None:
+        since = self.memory.media_refused
+        if since and time.time() - since < self.timing.media_retry:
+            raise UploadFailed(_never(str(_media_refused())), 1, 1)
+
+    async def _permit(
+        self, credentials: Credentials, file: Upload, kind: MessageKind, key: bytes, digest: str
+    ) -> JsonObject:
+        """Ask where to upload to. A second refusal within minutes is a property of the account (11.2)."""
+        filekey = secrets.token_hex(16)
+        facts: JsonObject = {
+            "filekey": filekey,
+            "media_type": _PERMIT_KINDS[kind],
+            "to_user_id": credentials.user_id,
+            "rawsize": file.size,
+            "rawfilemd5": digest,
+            "filesize": _padded(file.size),
+            "aeskey": key.hex(),
+            "no_need_thumb": True,
+        }
+        answer = await self.calls.upload_permit(credentials, facts)
+        failure = decode.verdict("getuploadurl", answer)
+        if failure is not None:
+            if failure.ret == REFUSED:
+                self._note_refusal()
+            raise UploadFailed(decode.failure_error(failure), 1, 1)
+        if not text(answer.get("upload_full_url")) and not text(answer.get("upload_param")):
+            raise UploadFailed(_never("getuploadurl: the answer names no place to upload to"), 1, 1)
+        self.memory.media_refused, self._refused_at = 0, 0.0
+        return {**answer, "filekey": filekey}
+
+    def _note_refusal(self) -> None:
+        now = time.monotonic()
+        again = self.memory.media_refused or (
+            self._refused_at and now - self._refused_at < self.timing.media_refused_within
+        )
+        self._refused_at = now
+        if again:
+            self.memory.media_refused = int(time.time())
+            log.error("%s", _media_refused())
+
+    async def _put(self, permit: JsonObject, file: Upload, key: bytes) -> str:
+        """Upload once; return the parameter by which the content is sent. Raises Unreadable."""
+        url, parameter = text(permit.get("upload_full_url")), text(permit.get("upload_param"))
+        request = self.calls.upload(url, parameter, text(permit.get("filekey")))
+        size = _padded(file.size)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        seconds = self.timing.transfer_base + size / _BYTES_PER_SECOND
+        sent = Request(
+            request.call,
+            request.host,
+            request.path,
+            request.query,
+            "POST",
+            _ciphertext(file.path, key),
+            headers,
+            seconds,
+            request.limit,
+            patient=True,
+        )
+        try:
+            answer = await self.transport.send(sent)
+        except Unreadable:
+            raise
+        except WeChatError as problem:
+            raise Unreadable(request.call, problem.message) from None
+        found = answer.headers.get("x-encrypted-param", "")
+        if answer.status == 200 and found:
+            return found
+        failure = Unreadable(request.call, f"HTTP status {answer.status}")
+        if 400 <= answer.status < 500:
+            failure = Unreadable(request.call, answer.headers.get("x-error-message", f"HTTP status {answer.status}"))
+            failure.handling = FailureHandling.NEVER
+        raise failure
+
+    # -- down
+
+    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+        """Download and decrypt received content into ``sink``. Raises WeChatError."""
+        from wxcontroller.drivers.ilink.aes import BadCiphertext, Decryptor, read_key
+
+        try:
+            where = MediaKey.from_text(media.key)
+            key = read_key(where.aes_key, where.hex_key)
+        except ValueError as problem:
+            raise Unreadable("download", str(problem)) from None
+        if not key and media.kind is not MessageKind.IMAGE:
+            raise Unreadable("download", "the message names no key for its content")
+        request = self.calls.download(where.url, where.parameter, _padded(most))
+        if not key:  # images without a key are not encrypted (11.1)
+            got = await self.transport.fetch(request, sink.write)
+            return Fetched(got.size, got.mime)
+        decryptor, written = Decryptor(key), 0
+
+        def take(piece: bytes) -> None:
+            nonlocal written
+            plain = decryptor.update(piece)
+            written += len(plain)
+            sink.write(plain)
+
+        await self.transport.fetch(request, take)
+        try:
+            rest = decryptor.finish()
+        except BadCiphertext as problem:
+            raise Unreadable("download", str(problem)) from None
+        sink.write(rest)
+        return Fetched(written + len(rest), "")
+
+
+def _kind_of(file: Upload) -> MessageKind:
+    """Return how a file is sent, by its type. Audio goes as a file: voice bubbles are not shown (11.2)."""
+    if file.kind is not MessageKind.FILE:
+        if file.mime.startswith("image/"):
+            return MessageKind.IMAGE
+        if file.mime.startswith("video/"):
+            return MessageKind.VIDEO
+    return MessageKind.FILE
+
+
+def _padded(size: int) -> int:
+    return (size // 16 + 1) * 16
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+async def _ciphertext(path: Path, key: bytes) -> AsyncIterator[bytes]:
+    from wxcontroller.drivers.ilink.aes import encrypted
+
+    with await asyncio.to_thread(path.open, "rb") as stream:
+        pieces = encrypted(stream, key)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece
+
+
+def _never(what: str) -> WeChatError:
+    return WeChatError(what, _DOES_NOT_TAKE, unsure=False, handling=FailureHandling.NEVER)
+
+
+def _media_refused() -> str:
+    return N_("WeChat does not let this account send media; texts are not affected, and it is tried again once a day")

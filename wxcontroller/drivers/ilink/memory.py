@@ -1,0 +1,125 @@
+"""What the route remembers between processes: credentials, the poll cursor, each peer's context token.
+
+Credentials are the account's session file, replaced whole at a login. Everything that a poll moves is the
+checkpoint's state: it is committed with the messages it covers, so that a crash neither loses nor repeats one.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, obj, text
+from wxcontroller.drivers.base import Checkpoint, Restored, SessionStore
+from wxcontroller.drivers.ilink.wire import Credentials
+
+# Peers whose tokens are kept. The service offers one, the person who scanned (12).
+_MAX_PEERS = 1000
+# Ids by which repeated messages are recognized; as many come back from the database.
+_MAX_SEEN = 5000
+
+
+@dataclass(slots=True)
+class Peer:
+    """Somebody who wrote.
+
+    ``context`` is their newest token, ``heard`` when it came (seconds since 1970), ``alias`` a name given here.
+    """
+
+    context: str = field(default="", repr=False)
+    heard: int = 0
+    alias: str = ""
+
+
+@dataclass(slots=True)
+class Memory:
+    """Everything that outlasts the process. ``media_refused``: since when uploads are refused, 0 if they are not."""
+
+    store: SessionStore
+    credentials: Credentials | None = None
+    cursor: str = field(default="", repr=False)
+    peers: OrderedDict[str, Peer] = field(default_factory=OrderedDict)
+    media_refused: int = 0
+    _bot: str = ""  # whose cursor and tokens they are
+    _seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _fresh: list[str] = field(default_factory=list)  # seen ids that no checkpoint has taken
+
+    def load(self) -> None:
+        """Read the stored credentials, if there are any that can be used."""
+        kept = kept_json(self.store.load())
+        token, bot, user, base = (text(kept.get(name)) for name in ("token", "bot_id", "user_id", "base"))
+        self.credentials = Credentials(token, bot, user, base) if token and bot else None
+
+    def resume(self, restored: Restored) -> None:
+        """Take over what checkpoints have left."""
+        kept = kept_json(restored.state)
+        self._bot, self.cursor = text(kept.get("bot")), text(kept.get("cursor"))
+        self.media_refused = integer(kept.get("media_refused"))
+        self.peers.clear()
+        for entry in items(kept.get("peers")):
+            found = obj(entry)
+            alias = text(found.get("alias"))
+            self.peers[text(found.get("id"))] = Peer(text(found.get("context")), integer(found.get("heard")), alias)
+        self._note(restored.seen)
+        self._fresh.clear()
+
+    def enter(self, credentials: Credentials) -> None:
+        """Keep the credentials of a new login. Raises OSError; the old ones are then still stored.
+
+        Another bot has another cursor. Context tokens are dropped with every login (9).
+        """
+        facts: JsonObject = {"token": credentials.token, "bot_id": credentials.bot_id}
+        facts |= {"user_id": credentials.user_id, "base": credentials.base}
+        self.store.save(json.dumps(facts).encode())
+        self.credentials = credentials
+        if credentials.bot_id != self._bot:
+            self._bot, self.cursor = credentials.bot_id, ""
+        for peer in self.peers.values():
+            peer.context = ""
+
+    def forget(self) -> None:
+        """Drop the session. Raises OSError."""
+        self.credentials, self.cursor = None, ""
+        self.store.clear()
+
+    def hear(self, peer: str, context: str, now: int) -> bool:
+        """Note that somebody wrote; return whether it is the first time."""
+        first = peer not in self.peers
+        known = self.peers.setdefault(peer, Peer())
+        known.context, known.heard = context or known.context, now
+        self.peers.move_to_end(peer)
+        while len(self.peers) > _MAX_PEERS:
+            self.peers.popitem(last=False)
+        return first
+
+    def context_of(self, peer: str) -> str:
+        found = self.peers.get(peer)
+        return found.context if found else ""
+
+    def is_new(self, ids: Iterable[str]) -> bool:
+        """Whether none of a message's ids was seen before; they are seen from now on."""
+        known = list(ids)
+        new = not any(one in self._seen for one in known)
+        if new:
+            self._note(known)
+            self._fresh += known
+        return new
+
+    def _note(self, ids: Iterable[str]) -> None:
+        self._seen.update(dict.fromkeys(ids))
+        while len(self._seen) > _MAX_SEEN:
+            self._seen.popitem(last=False)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what is to be committed with the messages reported so far."""
+        fresh, self._fresh = tuple(self._fresh), []
+        state: JsonObject = {
+            "bot": self._bot,
+            "cursor": self.cursor,
+            "media_refused": self.media_refused,
+            "peers": [
+                {"id": name, "context": peer.context, "heard": peer.heard, "alias": peer.alias}
+                for name, peer in self.peers.items()
+            ],
+        }
+        return Checkpoint(json.dumps(state).encode(), fresh)

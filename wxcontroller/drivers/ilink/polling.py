@@ -1,0 +1,202 @@
+"""Receiving messages, and deciding when a session is over (ilink-bot-protocol, sections 4 to 6).
+
+A poll is held by the server until something arrives. Delivery counts as consumption: an older cursor does not bring
+messages back, so what a poll brought is reported and committed with the new cursor before the next poll.
+
+``-14`` of a poll may be a logout, a session that the server dropped while idle, or a request that lost its token on
+the way. It is confirmed before anybody has to scan a code (5.5): announce the client again, poll once more with the
+same cursor, and only a second ``-14`` is a logout.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.model import Contact
+from wxcontroller.drivers.base import MessageArrived, Offline, Online, RosterChanged
+from wxcontroller.drivers.ilink import decode
+from wxcontroller.drivers.ilink.decode import SESSION_TIMEOUT, Arrived, Updates
+from wxcontroller.drivers.ilink.memory import Memory
+from wxcontroller.drivers.ilink.timing import Timing
+from wxcontroller.drivers.ilink.wire import Calls, Credentials, HttpError
+from wxcontroller.drivers.line.failures import NoAnswer
+from wxcontroller.drivers.line.pulse import Pulse
+
+log = logging.getLogger(__name__)
+_EDGE_STATUSES = frozenset({502, 504, 524})
+
+
+@dataclass(slots=True)
+class Poller:
+    """Polls for one session. ``confirming`` is set while it is checked whether the session is over."""
+
+    calls: Calls
+    credentials: Credentials
+    memory: Memory
+    pulse: Pulse
+    timing: Timing
+    confirming: bool = False
+    revived: int = 0
+    _hint: float = 0.0
+    _short: float = 0.0  # seconds of a poll behind an edge that cuts longer ones off, 0 for no such edge
+    _short_since: float = 0.0
+    _heard: float = field(default_factory=time.monotonic)
+    _online: bool = False
+    _failures: int = 0
+    _cures: deque[float] = field(default_factory=deque)
+    _recent: OrderedDict[str, float] = field(default_factory=OrderedDict)  # fingerprints of the last moments
+
+    async def poll(self) -> None:
+        """Receive until the session is over."""
+        while True:
+            answer = await self._one(self._patience())
+            if answer is None:
+                continue
+            failure = decode.verdict("getupdates", answer)
+            if failure is None:
+                await self._received(decode.updates(answer))
+            elif failure.ret != SESSION_TIMEOUT:
+                await self._failed(str(decode.failure_error(failure)))
+            elif not await self._alive():
+                return
+
+    # -- one poll
+
+    def _patience(self) -> float:
+        """Return how long the next poll may be held."""
+        if self._short and time.monotonic() - self._short_since > self.timing.short_poll_for:
+            self._short = 0.0
+        return self._short or min(self._hint or self.timing.hint, self.timing.hint_max) + self.timing.hint_extra
+
+    async def _one(self, seconds: float) -> JsonObject | None:
+        """Poll once. None for a poll that brought nothing, for whatever reason."""
+        began = time.monotonic()
+        try:
+            return await self.pulse.wait(self.calls.updates(self.credentials, self.memory.cursor, seconds))
+        except NoAnswer as problem:
+            if problem.timed_out:  # a normal end, but nobody answered
+                await self._offline_if_silent("WeChat has not answered")
+                return None
+            self._cut_off(time.monotonic() - began)
+            await self._failed(problem.message)
+        except HttpError as problem:
+            if problem.status in _EDGE_STATUSES:
+                self._cut_off(time.monotonic() - began)
+            await self._failed(problem.message)
+        except WeChatError as problem:
+            await self._failed(problem.message)
+        return None
+
+    def _cut_off(self, held: float) -> None:
+        """Poll shorter where an edge cuts off polls that are held for long (6)."""
+        if held < self.timing.edge_least:
+            return
+        now = time.monotonic()
+        again = bool(self._short) and now - self._short_since < self.timing.edge_again
+        self._short = self.timing.short_poll if again else max(self.timing.short_poll, held - 3.0)
+        self._short_since = now
+
+    async def _failed(self, words: str) -> None:
+        """Pause after a failed poll: shortly, and longer after three in a row."""
+        self._failures += 1
+        await self._offline_if_silent(words)
+        rests = self._failures >= 3
+        if rests:
+            self._failures = 0
+        await self.pulse.pause(self.timing.poll_rest if rests else self.timing.poll_retry)
+
+    async def _offline_if_silent(self, words: str) -> None:
+        silent = time.monotonic() - self._heard
+        if self._online and silent > max(self.timing.offline_after, self._patience() + self.timing.poll_retry):
+            self._online = False
+            await self.pulse.emit(Offline(words))
+
+    # -- what it brought
+
+    async def _received(self, found: Updates) -> None:
+        self._failures, self._heard = 0, time.monotonic()
+        self._hint = found.hint or self._hint
+        news = [message for message in found.messages if self._is_new(message)]
+        now = int(time.time())
+        met = [message.peer for message in news if self.memory.hear(message.peer, message.context, now)]
+        if met:
+            await self.pulse.emit(RosterChanged(contacts=tuple(Contact(id=peer, name="") for peer in met)))
+        for message in news:
+            for part in message.parts:
+                await self.pulse.emit(MessageArrived(part))
+        moved = bool(found.cursor) and found.cursor != self.memory.cursor
+        if moved:
+            self.memory.cursor = found.cursor
+        if moved or found.messages:
+            await self.pulse.emit(self.memory.checkpoint())
+        if not self._online:
+            self._online = True
+            await self.pulse.emit(Online())
+        await self.pulse.progress(heard=True)
+
+    def _is_new(self, message: Arrived) -> bool:
+        """Whether a message is no repetition. A repetition's context token is newer all the same (6)."""
+        now = time.monotonic()
+        while self._recent and now - next(iter(self._recent.values())) > self.timing.redelivery:
+            self._recent.popitem(last=False)
+        repeated = message.fingerprint in self._recent or not self.memory.is_new(message.ids)
+        if repeated:
+            if message.peer in self.memory.peers and message.context:
+                self.memory.peers[message.peer].context = message.context
+            return False
+        self._recent[message.fingerprint] = now
+        return True
+
+    # -- is it over?
+
+    async def _alive(self) -> bool:
+        """Confirm a logout before declaring one (5.5)."""
+        now = time.monotonic()
+        while self._cures and now - self._cures[0] > self.timing.cures_within:
+            self._cures.popleft()
+        if len(self._cures) >= self.timing.cures:
+            log.warning(
+                "the session was revived %d times within minutes; another client may use it", self.timing.cures
+            )
+            return False
+        self.confirming = True
+        try:
+            return await self._confirmed_alive()
+        finally:
+            self.confirming = False
+
+    async def _confirmed_alive(self) -> bool:
+        try:
+            await self.pulse.wait(self.calls.notify(self.credentials, True, self.timing.brief))
+        except WeChatError as problem:
+            log.debug("%s", problem.message)  # its own answer does not count
+        await self.pulse.pause(self.timing.confirm_pause)
+        polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, self._patience()))
+        try:
+            await asyncio.wait({polling}, timeout=self.timing.confirm_alive)
+            # A poll that is held is one of a session that lives. It is not cut off: what it brings comes once only.
+            self.confirming = polling.done()
+            answer = await self.pulse.wait(_settled(polling))
+        except WeChatError as problem:
+            log.info("the session is polled again: %s", problem.message)
+            return True
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+        failure = decode.verdict("getupdates", answer)
+        if failure is not None and failure.ret == SESSION_TIMEOUT:
+            return False
+        self._cures.append(time.monotonic())
+        self.revived += 1
+        log.info("the session lives: announcing the client again revived it")
+        if failure is None:
+            await self._received(decode.updates(answer))
+        return True
+
+
+async def _settled(polling: "asyncio.Future[JsonObject]") -> JsonObject:
+    return await polling
