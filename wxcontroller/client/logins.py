@@ -25,4 +25,4 @@ class Logins:
             case base.SessionLost() | base.QrReady() | base.PushOffered() if not self.lasting_ids:
                 self.sends.over(_OVER)
             case _ if self.session.state is LoginState.RUNNING:
-                self.sends.login(self.session.roster.own)
+                self.sends.login(self.session.roster.login)

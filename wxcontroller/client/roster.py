@@ -19,6 +19,7 @@ class Roster:
     """The account's people. Lists keep WeChat's order, the file helper comes last."""
 
     me: Contact | None = None
+    login: str = ""  # whose login it is (drivers.base.Profile)
     contacts: dict[str, Contact] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     changes: int = 0  # how often people and groups have become others: who shows them asks again then
@@ -86,7 +87,7 @@ class Roster:
 
     def clear(self) -> None:
         """Forget everybody: after a new login all ids are different."""
-        self.me = None
+        self.me, self.login = None, ""
         self.contacts.clear()
         self.groups.clear()
         self._strangers.clear()

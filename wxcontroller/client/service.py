@@ -52,6 +52,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals, Watchdog
+from wxcontroller.drivers import ROUTES
 from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason
 
 log = logging.getLogger(__name__)
@@ -88,12 +89,13 @@ class Client:
         limits = config.limits
         tasks, events = Tasks(), EventLog(private / "events.db", vitals)
         migration = Migration(config.cookie_path, events)
-        driver_state = DriverState(events, migration.done, config.flag("keep_cookie"))
+        route, keep = ROUTES[config.options["driver"]], config.flag("keep_cookie")
+        driver_state = DriverState(events, migration.done, keep, route.ending)
         driver = self.make_driver(
             DriverContext(
                 config.name.name,
                 config.options,
-                FileStore(config.cookie_path, config.flag("keep_cookie")),
+                FileStore(route.session_file(config.cookie_path), keep),
                 driver_state,
                 vitals,
                 limits,

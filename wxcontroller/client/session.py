@@ -109,6 +109,8 @@ class Session:
                 self.move(LoginState.CONFIRMING, "scanned; waiting for the phone to confirm")
             case base.ScanCancelled():
                 log.info("the phone cancelled the login; a new QR code follows")
+            case base.InputRequired() if event.kind is base.InputKind.CODE:
+                self._ask(event)
             case base.InputRequired():
                 self.park(event.prompt, asks=event)
             case base.Accepted():
@@ -117,6 +119,7 @@ class Session:
                 self._refused(event)
             case base.Profile():
                 told = self.roster.rename(event.me)
+                self.roster.login = event.owner or event.me.id
                 if self._loaded:  # a login tells it bit by bit
                     self._reporter.events(told)
                 self._publish()
@@ -154,13 +157,16 @@ class Session:
             case _:
                 assert_never(event)
 
-    def move(self, state: LoginState, status: str, reason: str = "") -> None:
-        """Enter a state. Raises nothing: what can't be written is logged and tried again at the next change."""
+    def move(self, state: LoginState, status: str, reason: str = "", asks: Question | None = None) -> None:
+        """Enter a state. Raises nothing: what can't be written is logged and tried again at the next change.
+
+        ``asks`` is what a person has to enter for the login to go on.
+        """
         before = self.state
         self._status = status
         if state not in (LoginState.PARKED, LoginState.STOPPED):
             self.reason = reason
-            self.asks = None
+            self.asks = asks
         if state is before:
             self._publish()
             return
@@ -193,7 +199,7 @@ class Session:
         ``asked``: someone wanted that. ``asks``: the driver still runs, and goes on when this is answered.
         """
         self.reason = reason
-        self.asks = Question(asks.id, asks.kind.value, asks.prompt, asks.digits) if asks else None
+        self.asks = _question(asks) if asks else None
         if asked:
             log.info("account %s: %s", self.config.name, reason)
         else:
@@ -205,6 +211,11 @@ class Session:
             )
         self.move(LoginState.PARKED, reason)
         self._report(reports.event("stop"))
+
+    def _ask(self, event: base.InputRequired) -> None:
+        """Ask for digits that a phone shows: the login goes on, and waits for them."""
+        log.warning("account %s: %s", self.config.name, event.prompt)
+        self.move(LoginState.CONFIRMING, event.prompt, asks=_question(event))
 
     def alive(self) -> None:
         """Tell the watchdog that the process still answers, where no driver does."""
@@ -371,6 +382,10 @@ class Session:
             self._write_failed = True
         else:
             self._write_failed = False
+
+
+def _question(asked: base.InputRequired) -> Question:
+    return Question(asked.id, asked.kind.value, asked.prompt, asked.digits)
 
 
 def _parts(event: base.RosterChanged) -> Iterator[base.RosterChanged]:

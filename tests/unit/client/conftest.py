@@ -18,6 +18,7 @@ from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.paths import Paths
+from wxcontroller.drivers.base import DriverFactory
 
 QUICK_RETRIES = (0.05, 0.1)
 HURRY = BackoffPolicy(0.01, 0.02, 0.01, 0.02)
@@ -160,14 +161,15 @@ async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[...
     paths.runtime("alice").mkdir(parents=True)
     paths.state("alice").mkdir(parents=True)
 
-    def begin(backoff: BackoffPolicy = HURRY, **environ: str) -> RunningClient:
+    def begin(backoff: BackoffPolicy = HURRY, make: DriverFactory | None = None, **environ: str) -> RunningClient:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
         quick = {"MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2"}
         environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), **quick, **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()
-        client = Client(read_config("alice", environ, paths), driver.make, backoff, QUICK_RETRIES, paths)
+        made = make or driver.make
+        client = Client(read_config("alice", environ, paths), made, backoff, QUICK_RETRIES, paths)
         one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
         running.append(one)
         return one

@@ -319,7 +319,7 @@ async def test_a_driver_that_waits_for_a_person_parks_the_account_until_the_answ
 async def test_what_a_driver_asked_for_is_over_when_it_ends(start: Start) -> None:
     client = start()
     client.driver.play([InputRequired("code", InputKind.CODE, "enter the code", 6)])
-    assert obj((await client.until_state("stop"))["input"])["digits"] == 6
+    assert obj((await client.until_state("confirming"))["input"])["digits"] == 6
     client.driver.play([Ended(EndReason.LOGGED_OUT, "as was asked for")])
     async with asyncio.timeout(5):
         while client.state()["input"] is not None:

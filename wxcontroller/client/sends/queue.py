@@ -202,7 +202,7 @@ class SendQueue:
 
     def _assign_ids(self, sends: Sequence[Send], request: Request | None, login: str) -> None:
         for send in sends:
-            send.login = login or self.sender.roster.own
+            send.login = login or self.sender.roster.login
             send.client_id = self.sender.driver.new_client_id()
             send.request = request.key if request else ""
             send.attempts_left = self.tries

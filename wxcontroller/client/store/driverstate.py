@@ -18,22 +18,28 @@ _IMPORT_SECONDS = 5.0
 class DriverState:
     """A ``drivers.base.StateStore`` in ``log``'s database. With ``keep`` false nothing is written (keep_cookie=0).
 
-    ``imported`` is set when nothing of an earlier version is left to be imported.
+    ``imported`` is set when nothing of an earlier version is left to be imported. ``ending`` is the route's
+    (``drivers.Route``): each has its own position.
     """
 
     log: EventLog
     imported: asyncio.Event
     keep: bool = True
+    ending: str = ""
 
     async def restore(self) -> Restored:
         """See StateStore.restore."""
         await self._imported()
-        return await self.log.read(state.restored) if self.keep else Restored()
+        return await self.log.read(lambda db: state.restored(db, self._name)) if self.keep else Restored()
 
     async def identities(self) -> Mapping[int, int]:
         """See StateStore.identities."""
         await self._imported()
         return await self.log.read(state.identities) if self.keep else {}
+
+    @property
+    def _name(self) -> str:
+        return f"position{self.ending}"
 
     async def _imported(self) -> None:
         try:
@@ -52,5 +58,5 @@ class DriverState:
         """Store a driver's position and the ids it has reported, after the events that were stored before."""
         if self.keep and (position is not None or seen):
             _: asyncio.Future[None] = self.log.write(
-                lambda db: state.advance(db, position, seen), Point.POSITION_STORED
+                lambda db: state.advance(db, self._name, position, seen), Point.POSITION_STORED
             )

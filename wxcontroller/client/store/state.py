@@ -24,17 +24,17 @@ _SEEN = 2000
 _SIGN = 1 << 63
 
 
-def restored(db: sqlite3.Connection) -> Restored:
-    """Return what the last checkpoint left."""
-    found = db.execute("SELECT value FROM driver WHERE name = 'position'").fetchone()
+def restored(db: sqlite3.Connection, name: str) -> Restored:
+    """Return what the last checkpoint of a route left; ``name`` is that of its position."""
+    found = db.execute("SELECT value FROM driver WHERE name = ?", (name,)).fetchone()
     ids = db.execute("SELECT id FROM seen ORDER BY number").fetchall()
     return Restored(raw(found[0]) if found else b"", tuple(str(one) for (one,) in ids))
 
 
-def advance(db: sqlite3.Connection, state: bytes | None, seen: Sequence[str]) -> None:
-    """Store a position (None: the one that is there) and ids; the oldest ids are forgotten."""
+def advance(db: sqlite3.Connection, name: str, state: bytes | None, seen: Sequence[str]) -> None:
+    """Store a route's position (None: the one that is there) and ids; the oldest ids are forgotten."""
     if state is not None:
-        db.execute("INSERT OR REPLACE INTO driver VALUES ('position', ?)", (state,))
+        db.execute("INSERT OR REPLACE INTO driver VALUES (?, ?)", (name, state))
     if seen:
         db.executemany("INSERT OR REPLACE INTO seen (id) VALUES (?)", ((one,) for one in seen))
         db.execute("DELETE FROM seen WHERE number <= (SELECT MAX(number) FROM seen) - ?", (_SEEN,))

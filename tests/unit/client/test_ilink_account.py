@@ -1,0 +1,84 @@
+"""An account on the iLink route: its life above the driver is that of any other, with the sandbox as WeChat."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.drivers.ilink_kit import QUICK, Bench, bench
+from tests.unit.sandbox.agent import waiting_code
+from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.drivers.base import Driver, DriverContext
+from wxcontroller.drivers.ilink.driver import ILinkDriver
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.items import Media
+
+Start = Callable[..., RunningClient]
+
+
+@pytest.fixture
+async def wechat() -> AsyncIterator[Bench]:
+    async with bench() as found:
+        yield found
+
+
+def quickly(context: DriverContext) -> Driver:
+    return ILinkDriver(context, QUICK)
+
+
+def begin(start: Start, wechat: Bench, webhook: Webhook) -> RunningClient:
+    return start(
+        make=quickly,
+        WXCLIENT_DRIVER="ilink",
+        WXCLIENT_SERVER=wechat.url,
+        MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
+    )
+
+
+async def enter(client: RunningClient, wechat: Bench) -> None:
+    await client.until_state("scaning")
+    phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.account)
+    await client.until_state("running")
+
+
+async def test_login_report_and_reply(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    me = obj(await client.get("get_user_info"))
+    assert me["id"] == wechat.bot.bot_id
+    [friend] = items(await client.get("get_friend_info"))
+    assert (obj(friend)["id"], obj(friend)["name"], obj(friend)["displayname"]) == (wechat.peer, "", wechat.peer)
+    phone.write_text(wechat.sandbox, wechat.account, "where is my parcel?")
+    [report] = await webhook.messages()
+    assert (report["content"], report["sender_id"], report["receiver_id"], report["type"]) == (
+        "where is my parcel?",
+        wechat.peer,
+        wechat.bot.bot_id,
+        "friend_message",
+    )
+    answer = obj(await client.post("send_friend_message", id=wechat.peer, content="on its way"))
+    assert (answer["code"], answer["status"]) == (0, "success")
+    assert [one.text for one in wechat.sent()] == ["on its way"]
+    assert obj(await client.get("revoke_message", id=str(answer["id"])))["code"] != 0
+
+
+async def test_a_restart_needs_no_scan(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    assert await client.stop() == 0
+    phone.write_text(wechat.sandbox, wechat.account, "meanwhile")
+    client = begin(start, wechat, webhook)
+    await client.until_state("running")
+    [report] = await webhook.messages()
+    assert report["content"] == "meanwhile"
+
+
+async def test_a_picture_arrives_decrypted(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    content = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    item = Item("image", wechat.sandbox.contents.add(content), len(content), "a.png")
+    phone.write_media(wechat.sandbox, wechat.account, Media(item, bytes(range(16))))
+    [report] = await webhook.messages()
+    assert (report["format"], report["media_mime"], report["media_size"]) == ("media", "image/png", len(content))
