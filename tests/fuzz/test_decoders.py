@@ -91,9 +91,7 @@ _OWN: dict[str, str] = {
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
     "wxcontroller.client.resuming": "names a file that was fetched just now",
     "wxcontroller.client.reporting": "the option post_message_filter, checked by 'options'",
-    "wxcontroller.controller.told": "read as in 'state files'",
     "wxcontroller.drivers.line.transport": "the option server, checked by 'options'",
-    "wxcontroller.controller.proxy": "the address of an account on this machine, made here",
 }
 
 

@@ -88,7 +88,7 @@ async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Call
         found.friend = next(text(obj(one)["id"]) for one in friends if text(obj(one)["id"]).startswith("@"))
         found.group = text(obj(groups[0])["id"])
         found.member = text(obj(items(obj(groups[0])["member"])[-1])["id"])
-        found.port = made.accounts.known.all()["alice"].port
+        found.port = made.accounts.registry.all()["alice"].port
         yield found
 
 
@@ -227,7 +227,7 @@ CHOICES: list[tuple[bytes | JsonValue, int]] = [
 async def test_deliveries_are_seen_replayed_and_purged(caller: Caller, own_port: bool) -> None:
     async with refusing() as address:
         await caller.call("GET", "/openwx/start_client", {"client": "vera", "post_api": address})
-        port = caller.made.accounts.known.all()["vera"].port
+        port = caller.made.accounts.registry.all()["vera"].port
         other = replace(caller, port=port, judge=caller.judge)
         root = "/v1" if own_port else "/v1/accounts/{name}"
 
@@ -317,7 +317,7 @@ async def test_an_account_that_wechat_refuses_waits_for_its_owners_consent(calle
     made, name = caller.made, "refused-own" if own_port else "refused"
     person = made.wechat.sandbox.add_account(web_login=WebLogin.DESKTOP)
     await caller.call("GET", "/openwx/start_client", {"client": name})
-    path, port = "/v1/accounts/{name}", made.accounts.known.all()[name].port
+    path, port = "/v1/accounts/{name}", made.accounts.registry.all()[name].port
     asked = replace(caller, port=port) if own_port else caller
     answer = "/v1/input" if own_port else f"{path}/input"
 

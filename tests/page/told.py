@@ -22,7 +22,6 @@ _SPEAKERS = (
     "controller/stream/cursor.py",
     "controller/stream/feed.py",
     "controller/tls.py",
-    "controller/told.py",
     "controller/v1/alerts.py",
     "controller/v1/options.py",
     "controller/watchtokens.py",

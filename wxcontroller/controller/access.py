@@ -79,7 +79,7 @@ def hold_to_accounts(request: web.Request, given: str) -> None:
         return
     shared = context(request)
     try:
-        instance = shared.accounts.known.resolve(given)
+        instance = shared.accounts.registry.resolve(given)
     except BadName:
         return  # it is nobody's; what follows says so
     if not found.may_see(instance):

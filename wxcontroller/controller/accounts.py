@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from wxcontroller.controller.known import KnownAccounts
 from wxcontroller.controller.locks import Locks
-from wxcontroller.controller.statefiles import ClientState, Stamp, StateFiles, Unreadable
+from wxcontroller.controller.registry import Registry
+from wxcontroller.controller.statefiles import ClientState, StateFiles, Unreadable
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, Verb, absent, record
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
@@ -24,6 +24,7 @@ from wxcontroller.core.names import AccountName, unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.core.watched import Stamp
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -67,7 +68,7 @@ class Accounts:
     def __init__(self, paths: Paths, settings: Settings, units: Units) -> None:
         self.paths = paths
         self.units = units
-        self.known = KnownAccounts(paths)
+        self.registry = Registry(paths)
         self.state_files = StateFiles(paths)
         self._materialiser = Materialiser(paths, settings)
         self._locks = Locks()
@@ -99,7 +100,7 @@ class Accounts:
 
     async def views(self) -> list[View]:
         """Return all accounts, by id. Raises UnitFailed when systemd can't be asked."""
-        accounts = self.known.all()
+        accounts = self.registry.all()
         views = self._together(accounts, await self.units.snapshot())
         if any(self._doubtful(view) for view in views):
             views = self._together(accounts, await self.units.snapshot(0))
@@ -120,9 +121,17 @@ class Accounts:
             else:
                 self._confirmed.pop(view.instance, None)
 
+    def account(self, given: str) -> Account:
+        """Return one registered account by name or id. Raises UnknownAccount or BadName."""
+        name = self.registry.name_of(given)
+        found = self.registry.get(name.instance)
+        if found is None:
+            raise _unknown(given)
+        return found
+
     async def view(self, given: str, max_age: float = MAX_AGE) -> View | None:
         """Return one account by name or id, None when there is none. Raises UnitFailed."""
-        account = self.known.find(given)
+        account = self.registry.find(given)
         if account is None:
             return None
         found = self._view(account, await record(self.units, account.name.instance, max_age))
@@ -133,7 +142,7 @@ class Accounts:
 
     async def the(self, given: str) -> View:
         """Return one account by name or id; raises BadName, UnknownAccount or UnitFailed."""
-        name = self.known.name_of(given)
+        name = self.registry.name_of(given)
         found = await self.view(name.name)
         if found is None:
             raise _unknown(given)
@@ -155,7 +164,7 @@ class Accounts:
             log.error("the accounts' files can't be looked at: %s", problem)
             return
         for instance in changed:
-            self.known.forget(instance)
+            self.registry.forget(instance)
             words = "account %s: the settings' webhook_targets or limits are new, and count from its next start"
             log.info(words, self._name(instance))
 
@@ -174,15 +183,15 @@ class Accounts:
         """Register a new account without starting it. Raises AccountExists, and as ``start``."""
         async with self._locks.held(name.instance):
             await asyncio.to_thread(self._materialiser.add, name, options, parameters)
-            self.known.forget(name.instance)
+            self.registry.forget(name.instance)
         return await self.the(name.name)
 
     async def change(self, given: str, set_: Mapping[str, str], unset: Iterable[str]) -> View:
         """Store other options with an account, to count from its next start. Raises as Materialiser.change."""
-        name = self.known.name_of(given)
+        name = self.registry.name_of(given)
         async with self._locks.held(name.instance):
             await asyncio.to_thread(self._materialiser.change, name.instance, set_, unset)
-            self.known.forget(name.instance)
+            self.registry.forget(name.instance)
         return await self.the(name.name)
 
     async def start_again(self, instance: str) -> bool:
@@ -198,15 +207,15 @@ class Accounts:
         Ends a start of the account that is under way. Works for a live unit without a usable file, too.
         Raises UnknownAccount, BadName or UnitFailed. Goes on when the caller hangs up.
         """
-        return await self._uncancelled(self._stop(self.known.name_of(given)))
+        return await self._uncancelled(self._stop(self.registry.name_of(given)))
 
     async def restart(self, given: str) -> View:
         """Restart (or start) an account with what is stored for it. Raises as ``start``, and UnknownAccount."""
-        return await self._uncancelled(self._restart(self.known.name_of(given)))
+        return await self._uncancelled(self._restart(self.registry.name_of(given)))
 
     async def remove(self, given: str) -> View:
         """Stop an account, delete its private state and forget it. Returns what it was. Raises as ``stop``."""
-        return await self._uncancelled(self._remove(self.known.name_of(given)))
+        return await self._uncancelled(self._remove(self.registry.name_of(given)))
 
     async def _start(
         self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool
@@ -299,7 +308,7 @@ class Accounts:
             stopped = await self._stop_held(name)
             await self.units.purge(name.instance, self.settings.stop_timeout)
             await asyncio.to_thread(self._materialiser.remove, name.instance)
-            self.known.forget(name.instance)
+            self.registry.forget(name.instance)
             self.state_files.forget(name.instance)
             self._confirmed.pop(name.instance, None)
             log.info("account %s is removed", name, extra={"WX_ACCOUNT": name.name})
@@ -347,7 +356,7 @@ class Accounts:
             del self._coming_up[instance]
 
     def _name(self, instance: str) -> str:
-        known = self.known.get(instance)
+        known = self.registry.get(instance)
         return known.name.name if known else instance
 
     @contextlib.asynccontextmanager
@@ -368,14 +377,14 @@ class Accounts:
 
     async def _settled(self, instance: str) -> View:
         """Return the account once its client has said something, or after a second."""
-        self.known.forget(instance)
+        self.registry.forget(instance)
         unit = await record(self.units, instance)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STATE_WAIT):
                 # A file in a directory that is not ours: looking is cheaper than a watcher.
                 while unit.has_process and self._state(instance) is None:  # noqa: ASYNC110
                     await asyncio.sleep(_STATE_LOOK)
-        account = self.known.get(instance)
+        account = self.registry.get(instance)
         if account is None:
             raise UnknownAccount(f"account {instance}: its file went away meanwhile", "start it again")
         return self._view(account, unit)
@@ -387,8 +396,8 @@ class Accounts:
             return None
 
     def _fresh(self, instance: str) -> Account | None:
-        self.known.forget(instance)
-        return self.known.get(instance)
+        self.registry.forget(instance)
+        return self.registry.get(instance)
 
     async def _written(
         self,
@@ -400,11 +409,11 @@ class Accounts:
     ) -> None:
         # Locks a file and waits for the disk.
         await asyncio.to_thread(self._materialiser.start, name, options, parameters, keep, runs)
-        self.known.forget(name.instance)
+        self.registry.forget(name.instance)
 
     async def _desire(self, instance: str, desired: Desired) -> None:
         await asyncio.to_thread(self._materialiser.desire, instance, desired)
-        self.known.forget(instance)
+        self.registry.forget(instance)
 
     async def _uncancelled(self, action: Coroutine[object, None, T]) -> T:
         """Run an action to its end even when the caller is cancelled."""

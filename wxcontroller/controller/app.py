@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
-from wxcontroller.controller import metrics, openwx, page, proxy, v1
+from wxcontroller.controller import metrics, openwx, page, v1
 from wxcontroller.controller.access import let_in
+from wxcontroller.controller.account_port import proxy
 from wxcontroller.controller.connection import no_upgrades
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.errors import json_errors, json_response

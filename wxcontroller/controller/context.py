@@ -5,13 +5,13 @@ import ssl
 import time
 from dataclasses import dataclass, field
 
-from aiohttp import ClientSession, web
+from aiohttp import web
 
+from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portlimits import CurrentLimits
-from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.admission import Admission
 
@@ -26,7 +26,7 @@ class Context:
     """
 
     accounts: Accounts
-    upstream: ClientSession
+    ports: AccountPorts
     gate: Gate
     tls: ssl.SSLContext | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
@@ -37,11 +37,9 @@ class Context:
     warnings: tuple[str, ...] = ()
     readers: int = 0  # of events
     alerts: AlertWatch | None = None
-    port_secrets: PortSecrets = field(init=False)
     admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
-        self.port_secrets = PortSecrets(self.accounts.paths)
         self.admission = Admission(CurrentLimits(lambda: self.settings))
 
     @property

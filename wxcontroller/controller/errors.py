@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from wxcontroller.controller.account_port.client import NotAnswering, NotRunning
 from wxcontroller.controller.accounts import TooManyAccounts
 from wxcontroller.core.errors import (
     AccountExists,
@@ -44,16 +45,8 @@ class Refused(WxError):
         self.retry_after = retry_after
 
 
-class NotRunning(WxError):
-    """A thing that only a running account has."""
-
-
 class TooManyReaders(WxError):
     """More readers of events than are served at a time."""
-
-
-class NotAnswering(WxError):
-    """An account's program that runs and does not answer."""
 
 
 class OlderVersion(WxError):

@@ -12,22 +12,6 @@ _ALWAYS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
-# What an account's program may not tell the browsers of those who call through the controller.
-NOT_FROM_ACCOUNTS = frozenset(
-    {
-        "set-cookie",
-        "clear-site-data",
-        "refresh",
-        "service-worker-allowed",
-        "strict-transport-security",
-        "content-security-policy",
-        "content-security-policy-report-only",
-        "cross-origin-resource-policy",
-        "cross-origin-opener-policy",
-        "cross-origin-embedder-policy",
-        "www-authenticate",
-    }
-)
 
 
 async def harden(request: web.Request, response: web.StreamResponse) -> None:

@@ -43,7 +43,7 @@ async def start_client(request: web.Request) -> web.Response:
         return json_response(replies.CLIENT_MISSING)
     accounts, settings = context(request).accounts, context(request).settings
     try:
-        name = accounts.known.name_of(client)
+        name = accounts.registry.name_of(client)
         wanted = start_options(given, settings.unknown_options == "ignore")
         started = await accounts.start(name, wanted.checked.given, wanted.echo)
     except BadName as problem:

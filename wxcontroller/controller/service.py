@@ -9,13 +9,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import Gate, local_token
 from wxcontroller.controller.heartbeat import heartbeat
-from wxcontroller.controller.proxy import upstream_session
 from wxcontroller.controller.reconcile import BootMark, Watch, after_boot, summary
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.tls import tls_context
@@ -87,10 +87,10 @@ class Service:
         gate = self._gate()
         async with contextlib.AsyncExitStack() as stack:
             accounts = await stack.enter_async_context(Accounts(self._paths, self._loaded.settings, self._units))
-            upstream = await stack.enter_async_context(upstream_session())
+            ports = await stack.enter_async_context(AccountPorts(accounts.registry, lambda: accounts.settings))
             mark = BootMark(self._paths)
-            alerts = AlertWatch(accounts, upstream, mark, self._vitals)
-            shared = Context(accounts, upstream, gate, tls, notices=self._loaded.notices, alerts=alerts)
+            alerts = AlertWatch(accounts, ports, mark, self._vitals)
+            shared = Context(accounts, ports, gate, tls, notices=self._loaded.notices, alerts=alerts)
             self._warn(shared)
             server = Server(application(shared), self._sockets)
             ending, asked = asyncio.Event(), asyncio.Event()

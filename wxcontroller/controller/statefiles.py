@@ -13,24 +13,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, read_json, text
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.watched import Cached, Stamp
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import QUESTION_KINDS, Question
 
 # Written by accounts, which are not trusted, and far beyond what they write.
 STATE_FILE_BYTES = 256 << 10
 QRCODE_FILE_BYTES = 4 << 20
+_STATE_VALUES = 5000
 # Whoever scans it owns the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
 # A client that says "running" has heard WeChat within 45 s, and tells when at most 10 s later. One that hangs goes on
 # saying so, until systemd ends it.
 BELIEVED_SECONDS = 60.0
-
-Stamp: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,32 +98,26 @@ class StateFiles:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._known: dict[str, ClientState | str] = {}  # a text says why it is unreadable
-        self._stamps: dict[str, Stamp] = {}
+        self._files: dict[str, Cached[ClientState | str]] = {}  # a text says why it is unreadable
         self._rendered: dict[str, tuple[Stamp, int, bytes]] = {}
 
     def get(self, instance: str) -> ClientState | None:
         """Return an account's state, None when it has no file. Raises Unreadable."""
-        path = self._paths.state_file(instance)
+        file = self._files.get(instance)
+        if file is None:
+            path = self._paths.state_file(instance)
+            file = self._files[instance] = Cached(lambda stamp: self._read(path, stamp), path, follow=False)
         try:
-            found = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - the cheapest way, hundreds of times
-        except FileNotFoundError:
+            found = file.current()
+        except OSError as problem:
+            # May pass, as when no descriptor is left: the next question reads again.
+            raise Unreadable(f"{self._paths.state_file(instance)}: {problem.strerror}") from None
+        if found is None:
             self.forget(instance)
             return None
-        except OSError as problem:
-            raise Unreadable(f"{path}: {problem.strerror}") from None
-        stamp = (found.st_ctime_ns, found.st_ino, found.st_size)
-        if self._stamps.get(instance) != stamp:
-            try:
-                self._known[instance] = self._read(path, stamp)
-            except OSError as problem:
-                # May pass, as when no descriptor is left: not remembered, so the next question reads again.
-                raise Unreadable(f"{path}: {problem.strerror}") from None
-            self._stamps[instance] = stamp
-        known = self._known[instance]
-        if isinstance(known, str):
-            raise Unreadable(known)
-        return known.doubted(uptime())
+        if isinstance(found, str):
+            raise Unreadable(found)
+        return found.doubted(uptime())
 
     def rendered(self, instance: str, state: ClientState, port: int) -> bytes:
         """Return ``state.rendered(port)``, made once per change of the file."""
@@ -142,8 +135,7 @@ class StateFiles:
             return None
 
     def forget(self, instance: str) -> None:
-        self._known.pop(instance, None)
-        self._stamps.pop(instance, None)
+        self._files.pop(instance, None)
         self._rendered.pop(instance, None)
 
     def _read(self, path: Path, stamp: Stamp) -> ClientState | str:
@@ -154,7 +146,7 @@ class StateFiles:
                 return f"{path}: {problem.strerror or problem}"
             raise
         try:
-            content = read_json(raw)
+            content = read_json(raw, values=_STATE_VALUES)
         except ValueError:
             return f"{path}: is not JSON"
         if not isinstance(content, dict):

@@ -151,7 +151,7 @@ REMOVED: Mapping[str, float] = {
     "file_value_length": 100_000,
     "webhook_targets_length": 50_000,
     "passed_body_bytes": 1 << 20,
-    "account_answer_bytes": 32 << 20,
+    "account_answer_bytes": 64 << 10,
     "program_answer_bytes": 64 << 10,
     "program_answer_seconds": 2,
     "state_file_bytes": 256 << 10,

@@ -1,4 +1,8 @@
-"""A small file that is read again whenever it has changed."""
+"""Values made of small files, made again when one of the files changes.
+
+A look costs a ``stat`` for each file. A change is a change of ctime, inode or size: our files are replaced whole, so
+that there is no half-written content to see.
+"""
 
 import os
 from collections.abc import Callable
@@ -15,8 +19,45 @@ TOKENS_FILE_BYTES = 16 << 20
 ANY_SIZE = 1 << 30
 
 
+def stamp_of(path: str, follow: bool = True) -> Stamp | None:
+    """Return a file's stamp, None when there is no file. Raises OSError."""
+    try:
+        found = os.stat(path, follow_symlinks=follow)  # noqa: PTH116 - hundreds of times a second
+    except FileNotFoundError:
+        return None
+    return (found.st_ctime_ns, found.st_ino, found.st_size)
+
+
+class Cached(Generic[T]):
+    """What ``make`` returns of a file, or None while there is no file.
+
+    Args:
+        make: called with the file's stamp when the file, or one of the ``others``, is another than before.
+        path: the file. A link in its place is not followed unless ``follow``.
+        others: files that may be missing.
+    """
+
+    __slots__ = ("_follow", "_make", "_paths", "_stamps", "_value")
+
+    def __init__(self, make: Callable[[Stamp], T], path: Path, *others: Path, follow: bool = True) -> None:
+        self._make = make
+        self._paths = (str(path), *map(str, others))
+        self._follow = follow
+        self._stamps: tuple[Stamp | None, ...] = ()
+        self._value: T | None = None
+
+    def current(self) -> T | None:
+        """Return the value. What ``make`` raises, and OSError of a look, is not remembered: the next call tries."""
+        stamps = tuple(stamp_of(path, self._follow) for path in self._paths)
+        if stamps != self._stamps:
+            self._stamps = ()
+            self._value = self._make(stamps[0]) if stamps[0] is not None else None
+            self._stamps = stamps
+        return self._value
+
+
 class Watched(Generic[T]):
-    """What a file says at this moment.
+    """The content of a file of root's.
 
     ``parse`` raises WxError for content that can't be used. That, and a file that can't be read, gives what
     ``broken`` makes of the reason, and so does one of more than TOKENS_FILE_BYTES; no file at all gives ``missing``.
@@ -24,30 +65,21 @@ class Watched(Generic[T]):
 
     def __init__(self, path: Path, parse: Callable[[bytes], T], missing: T, broken: Callable[[str], T]) -> None:
         self._path = path
-        self._name = str(path)
         self._parse = parse
         self._missing = missing
         self._broken = broken
-        self._stamp: Stamp | None = None
-        self._known = missing
+        self._cached = Cached(self._read, path)
 
     def current(self) -> T:
         """Return it; costs one look at the file's stamp when nothing has changed."""
         try:
-            found = os.stat(self._name)  # noqa: PTH116 - at every request
-            stamp = (found.st_ctime_ns, found.st_ino, found.st_size)
-            if stamp != self._stamp:
-                self._known = self._read()
-                self._stamp = stamp
-        except FileNotFoundError:
-            self._stamp, self._known = None, self._missing
+            found = self._cached.current()
         except OSError as problem:
-            # May pass, as when no descriptor is left: not remembered.
-            self._stamp = None
+            # May pass, as when no descriptor is left.
             return self._broken(f"{self._path}: {problem.strerror or problem}")
-        return self._known
+        return self._missing if found is None else found
 
-    def _read(self) -> T:
+    def _read(self, _: Stamp) -> T:
         try:
             return self._parse(read_small(self._path, TOKENS_FILE_BYTES))
         except WxError as problem:

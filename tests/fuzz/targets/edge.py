@@ -20,9 +20,9 @@ from wxcontroller.client import service
 from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.service import Client
+from wxcontroller.controller.account_port.proxy import _ascii, _target
 from wxcontroller.controller.connection import Connection
 from wxcontroller.controller.origin import _host_of_target
-from wxcontroller.controller.proxy import _ascii, _target
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.admission import ADMISSION, Admission
 from wxcontroller.openwx.callers import foreign_origin, own_host
@@ -330,7 +330,11 @@ TARGETS = (
         CALLER,
         _target_line,
         ("GET /openwx/x?client=安&a=%zz HTTP/1.1".encode(), b"http://127.0.0.1:2000/openwx/x?y", b"*"),
-        ("wxcontroller.openwx.connection", "wxcontroller.controller.proxy", "wxcontroller.controller.origin"),
+        (
+            "wxcontroller.openwx.connection",
+            "wxcontroller.controller.account_port.proxy",
+            "wxcontroller.controller.origin",
+        ),
         (),
         weight=1,
     ),
@@ -359,9 +363,8 @@ TARGETS = (
         (
             "wxcontroller.controller.connection",
             "wxcontroller.controller.openwx",
-            "wxcontroller.controller.proxy",
+            "wxcontroller.controller.account_port.proxy",
             "wxcontroller.controller.v1.accounts",
-            "wxcontroller.controller.v1.passing",
             "wxcontroller.controller.v1.qr",
             "wxcontroller.controller.errors",
         ),

@@ -36,6 +36,7 @@ from wxcontroller.client.v1.deliveries import _shown
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import answer_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
+from wxcontroller.controller.account_port.status import Answer
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import ANYBODY
 from wxcontroller.controller.stream.cursor import CURSOR_LENGTH, BadCursor
@@ -43,7 +44,6 @@ from wxcontroller.controller.stream.cursor import parse as parse_cursor
 from wxcontroller.controller.stream.feed import Feed, Wanted, _events
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.controller.v1.deliveries import _row
-from wxcontroller.controller.v1.passing import Said
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, kept_json, obj, read_json
@@ -267,7 +267,7 @@ def _summary(data: bytes) -> None:
         answer: JsonObject = obj(read_json(data))
     except ValueError:
         raise NotJson from None
-    to_bytes(_row(Said(_ALICE, answer)))
+    to_bytes(_row(_ALICE.account, Answer(answer)))
 
 
 def _cursor(data: bytes) -> None:
@@ -390,7 +390,7 @@ TARGETS = (
         (
             b'{"account":"alice","to":null,"held":0,"pending":1,"dead":2,"dropped":0,"oldest_since":5,"deliveries":[]}',
         ),
-        (f"{_CONTROLLER}.v1.passing", f"{_CONTROLLER}.v1.deliveries"),
+        (f"{_CONTROLLER}.account_port.client", f"{_CONTROLLER}.v1.deliveries"),
         (NotJson,),
         weight=1,
     ),

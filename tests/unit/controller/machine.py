@@ -10,11 +10,11 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import aiohttp
 from aiohttp import web
@@ -22,11 +22,11 @@ from multidict import CIMultiDict
 
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
+from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import Gate
-from wxcontroller.controller.proxy import upstream_session
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
 from wxcontroller.core.errors import UnitFailed
@@ -45,18 +45,6 @@ FIRST_PORT = 20_000 + os.getpid() % 100 * 100
 # Root's, as the service makes one at each boot.
 ROOT_TOKEN = "wxc_00000000_" + "0" * 64
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
-
-
-# What a program that was taken over might tell a browser.
-_HOSTILE = {
-    "Content-Type": "text/html",
-    "Set-Cookie": "a=b",
-    "Clear-Site-Data": "*",
-    "Service-Worker-Allowed": "/",
-    "Content-Security-Policy": "default-src *",
-    "X-Content-Type-Options": "no",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-}
 
 
 class Process:
@@ -81,7 +69,9 @@ class Process:
         self.echo = False
         self.seen: list[tuple[str, Mapping[str, str], bytes]] = []
         self.streams: list[str] = []  # what readers of its events show
-        self.hostile = False
+        # What a program that was taken over answers to any call: status and headers.
+        self.hostile: tuple[int, Mapping[str, str]] | None = None
+        self.hostile_body = b"<script>"
         self._runner: web.AppRunner | None = None
         # A real one: it is there again when the account is started again.
         state = paths.state(instance)
@@ -136,6 +126,7 @@ class Process:
         if self._runner is not None:
             await self._runner.cleanup()
             await self.log.close(2)
+        shutil.rmtree(self.paths.runtime(self.instance))  # as systemd does, also after kill -9
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")
@@ -182,6 +173,9 @@ class Process:
         self.requests.append(f"{request.method} {request.raw_path}")
         self.reached.set()
         await self._note(request)
+        if self.hostile is not None:
+            status, headers = self.hostile
+            return web.Response(status=status, headers=headers, body=self.hostile_body if status != 304 else None)
         match request.match_info["rest"]:
             case "never" | "check_event":
                 try:
@@ -201,17 +195,20 @@ class Process:
                 assert request.transport is not None
                 request.transport.abort()
             case "page":
-                return web.Response(
-                    body=b"<script>", headers={"Content-Type": "text/html", "Set-Cookie": "a=b", "X-Own": "1"}
-                )
+                return web.Response(body=b"<script>", headers={"Content-Type": "text/html"})
             case "deliveries" if request.query_string == "limit=1":
-                counts: JsonObject = {"pending": 3, "held": 0, "dead": 1, "dropped": 0, "secret": 1}
+                counts: JsonObject = {
+                    "account": self.account.name.name,
+                    "pending": 3,
+                    "held": 0,
+                    "dead": 1,
+                    "dropped": 0,
+                    "secret": 1,
+                }
                 return web.Response(body=json.dumps(counts).encode(), content_type="application/json")
-            case "status" if self.hostile:
-                return web.Response(body=b"<script>", headers=_HOSTILE)
             case "status":
                 return web.Response(
-                    status=418, reason="Teapot", body=b"<html>", headers={"Content-Type": "text/html", "X-Own": "1"}
+                    status=418, reason="Teapot", body=b"<html>", headers={"Content-Type": "text/html"}
                 )
         digest, size = hashlib.sha256(), 0
         async for chunk in request.content.iter_any():
@@ -325,7 +322,7 @@ class StandInUnits:
             await self.hold.wait()
 
     async def kill(self, instance: str, then: UnitRecord | None = None) -> None:
-        """End a process behind everybody's back; its state file stays, as with kill -9."""
+        """End a process behind everybody's back."""
         process = self.processes.pop(instance, None)
         if process is not None:
             await process.end()
@@ -355,13 +352,14 @@ class Machine:
     def unstarted_context(self) -> Context:
         """What an application can be built around without serving anything."""
         accounts = Accounts(self.paths, self.settings, self.units)
-        return Context(accounts, cast("aiohttp.ClientSession", None), Gate(self.paths))
+        return Context(accounts, AccountPorts(accounts.registry, lambda: accounts.settings), Gate(self.paths))
 
     async def __aenter__(self) -> "Machine":
         self.accounts = await self.stack.enter_async_context(Accounts(self.paths, self.settings, self.units))
-        upstream = await self.stack.enter_async_context(upstream_session())
+        ports = AccountPorts(self.accounts.registry, lambda: self.accounts.settings)
+        await self.stack.enter_async_context(ports)
         self.gate = Gate(self.paths, local=ROOT_TOKEN)
-        self.shared = Context(self.accounts, upstream, self.gate)
+        self.shared = Context(self.accounts, ports, self.gate)
         listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = listening.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
@@ -410,7 +408,7 @@ class Machine:
         return self.process(name)
 
     def process(self, name: str) -> Process:
-        return self.units.processes[self.accounts.known.resolve(name)]
+        return self.units.processes[self.accounts.registry.resolve(name)]
 
 
 @contextlib.asynccontextmanager

@@ -43,7 +43,7 @@ class Watched:
 
     def another(self) -> AlertWatch:
         clock = Clock(wall=lambda: 1_700_000_000 + self.now, steady=lambda: self.now)
-        return AlertWatch(self.host.accounts, self.host.shared.upstream, BootMark(self.host.paths), clock=clock)
+        return AlertWatch(self.host.accounts, self.host.shared.ports, BootMark(self.host.paths), clock=clock)
 
     def set(self, **alerts: object) -> None:
         settings = self.host.accounts.settings
@@ -93,7 +93,7 @@ async def test_a_lost_session_is_told_at_once_with_the_code_to_scan(watched: Wat
     assert item.qrcode is not None
     assert item.qrcode.content.startswith(b"\x89PNG")
     assert "wxctl qr 小店" in item.remedy
-    assert item.instance == watched.host.accounts.known.resolve("小店")
+    assert item.instance == watched.host.accounts.registry.resolve("小店")
     process.say(LoginState.RUNNING)
     assert kinds(await watched.live(60)) == ["recovery 小店 scan"]
 
@@ -226,7 +226,6 @@ async def test_after_a_boot_only_what_stays_down_is_told(watched: Watched) -> No
     for name in ("alice", "bob", "carol"):
         await watched.host.units.kill(name)
         watched.host.units.records.pop(name)
-        watched.host.paths.state_file(name).unlink()
     watched.watch = watched.another()
     assert await watched.live(120) == []
     # Two come up, one without its session; the third does not.

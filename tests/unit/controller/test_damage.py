@@ -21,7 +21,7 @@ def damage(host: Machine, name: str, how: str) -> None:
         path.unlink()
     else:
         path.write_text('MOJO_WEIXIN_ACCOUNT="' + name)
-    host.accounts.known.forget(name)
+    host.accounts.registry.forget(name)
 
 
 @pytest.mark.parametrize("how", ["gone", "damaged"])
@@ -120,13 +120,13 @@ async def test_a_passing_failure_to_read_passes(tmp_path: Path) -> None:
             text = path.read_text()
             path.write_text(text)
         with no_descriptors():
-            host.accounts.known.forget("alice")
-            account = host.accounts.known.get("alice")
+            host.accounts.registry.forget("alice")
+            account = host.accounts.registry.get("alice")
             with pytest.raises(Unreadable):
                 host.accounts.state_files.get("alice")
-        host.accounts.known.forget("alice")
+        host.accounts.registry.forget("alice")
         assert account is not None
-        assert host.accounts.known.get("alice") is not None
+        assert host.accounts.registry.get("alice") is not None
         state = host.accounts.state_files.get("alice")
         assert state is not None
         assert state.login is LoginState.RUNNING

@@ -14,6 +14,7 @@ from wxcontroller.core.states import LoginState
 
 STATUS: JsonObject = {
     "name": "alice",
+    "instance": "alice",
     "start_time": 1_700_000_000,
     "last_sync_time": 1_700_000_100,
     "queue": {"waiting": 3, "oldest_since": 1_700_000_050},

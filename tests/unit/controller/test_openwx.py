@@ -44,7 +44,7 @@ async def test_addresses_that_the_settings_do_not_allow_are_refused_with_a_remed
             status, answer = await host.v1("POST", "accounts/alice/start", {option: far})
             assert (status, obj(answer["error"])["code"]) == (400, "bad-option")
             assert "hidden" not in f"{refused}{answer}"
-        assert host.accounts.known.all() == {}
+        assert host.accounts.registry.all() == {}
         await host.start("alice")
         near = await host.get("start_client", client="bob", post_api="http://near.example/in")
         assert near["code"] == 0
@@ -363,7 +363,6 @@ async def test_a_look_that_is_a_second_old_does_not_hide_an_end_or_a_start(host:
     await host.start("bob")
     host.units.remember()
     await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVATING, "auto-restart"))
-    host.paths.state_file("alice").unlink()  # systemd takes it away with the process
     assert [state["state"] for state in await host.states(client="alice")] == ["stop"]
     assert [state["state"] for state in await host.states()] == ["stop", "init"]
     host.units.remember()

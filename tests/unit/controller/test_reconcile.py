@@ -23,7 +23,6 @@ async def boot(host: Machine) -> None:
     """All processes and everything under /run are gone; the accounts' files stay."""
     for instance in list(host.units.processes):
         await host.units.kill(instance)
-        host.paths.state_file(instance).unlink()
     host.units.records.clear()
     host.units.calls.clear()
 
@@ -66,7 +65,7 @@ async def test_wanted_accounts_come_back_and_stopped_ones_stay_stopped(host: Mac
     (host.paths.controller_runtime / "accounts-started").unlink()
     assert await back(host) == "after boot: 3 accounts wanted, 0 up, 3 started"
     assert sorted(host.units.processes) == sorted(
-        ["alice", "carol", host.accounts.known.resolve("小店")],
+        ["alice", "carol", host.accounts.registry.resolve("小店")],
     )
 
 

@@ -91,6 +91,7 @@ async def account(host: Host, name: str) -> web.AppRunner:
     host.paths.account_file(name).write_text(render_account(record, host.paths, host.paths.template))
     unit = {"unit": f"wxclient@{name}.service", "active": "active", "sub": "running"}
     (host.bin / "systemctl.units").write_text(json.dumps([unit]))
+    host.paths.runtime(name).mkdir(parents=True)
     return runner
 
 

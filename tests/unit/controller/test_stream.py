@@ -118,7 +118,7 @@ async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: 
     for round_ in range(8):
         for _ in range(20):
             name = chance.choice(names)
-            if host.accounts.known.resolve(name) in host.units.processes:
+            if host.accounts.registry.resolve(name) in host.units.processes:
                 said[name].append(f"{name} {len(said[name])}")
                 say(host.process(name), said[name][-1])
         victim = names[round_ % len(names)]

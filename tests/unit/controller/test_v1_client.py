@@ -55,13 +55,13 @@ async def test_the_proxy_is_the_one_that_the_program_has(host: Machine) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (None, "it answers 404"),
-        (b"<html>", "something else than JSON"),
-        (b'{"instance": "alice", "queue": 1e999}', "something else than JSON"),
-        (b'{"instance": "alice", "queue": "' + b"x" * 100_000 + b'"}', "something else than JSON"),
-        (b"[" * 50_000, "something else than JSON"),
-        (b"[1]", "another program"),
-        (says("bob"), "another program answers at port"),
+        (None, "answered 404"),
+        (b"<html>", "not a JSON object"),
+        (b'{"instance": "alice", "queue": 1e999}', "not a JSON object"),
+        (b'{"instance": "alice", "queue": "' + b"x" * 100_000 + b'"}', "not a JSON object"),
+        (b"[" * 50_000, "not a JSON object"),
+        (b"[1]", "not a JSON object"),
+        (says("bob"), "another program answers at its port"),
     ],
 )
 async def test_a_program_that_is_not_ours(host: Machine, body: bytes | None, reason: str) -> None:
@@ -81,7 +81,7 @@ async def test_a_program_that_does_not_answer(host: Machine) -> None:
     account = await ask(host)
     assert 1.9 < time.monotonic() - begun < 4
     assert account["client"] is None
-    assert "did not answer within 2 s" in str(account["client_reason"])
+    assert "no response within 2 s" in str(account["client_reason"])
     process.status_gate.set()
     assert (await ask(host))["queue"] == QUEUE
 
@@ -89,7 +89,7 @@ async def test_a_program_that_does_not_answer(host: Machine) -> None:
 async def test_an_account_that_does_not_run_is_not_asked(host: Machine) -> None:
     await host.start("alice")
     await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVE, "running"))
-    assert "nobody listens at its port" in str((await ask(host))["client_reason"])
+    assert "it is not running" in str((await ask(host))["client_reason"])
     await host.v1("POST", "accounts/alice/stop")
     account = await ask(host)
-    assert (account["client"], account["client_reason"]) == (None, "it does not run")
+    assert (account["client"], account["client_reason"]) == (None, "it is not running")

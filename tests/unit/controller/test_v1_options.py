@@ -56,7 +56,7 @@ async def test_options_are_shown_with_where_they_come_from(host: Machine) -> Non
     assert options["proxy"] == {"value": "socks5://127.0.0.1:1080", "from": "request", **rests}
     assert options["lang"] == {"value": "en_US", "in_force": None, "default": "zh_CN", "from": "settings"}
     assert options["send_interval"] == {"value": "3", "in_force": None, "default": "3", "from": "default"}
-    assert (shown["waiting"], shown["program"]) == ([], "it does not run")
+    assert (shown["waiting"], shown["program"]) == ([], "it is not running")
     assert field(options["plugin_openwx_post_event"], "from") == "request"
 
 
@@ -149,7 +149,7 @@ async def test_a_program_that_knows_no_logout_goes_on(host: Machine) -> None:
     process.knows_logout = False
     status, answer = await host.v1("POST", "accounts/alice/logout")
     assert (status, field(answer["error"], "code")) == (502, "not-answering")
-    assert "alice: answers 404" in str(field(answer["error"], "message"))
+    assert "answered 404" in str(field(answer["error"], "message"))
     assert "alice" in host.units.processes
 
 

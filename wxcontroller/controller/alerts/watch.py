@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
-
+from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.compose import Composer
 from wxcontroller.controller.alerts.crashes import Crashes
@@ -16,11 +16,8 @@ from wxcontroller.controller.alerts.disk import disk_of
 from wxcontroller.controller.alerts.findings import Track, Verdict, login_of, reports_of, systemd_of
 from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
-from wxcontroller.controller.portsecrets import PortSecrets
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.controller.told import ask
 from wxcontroller.controller.view import View
-from wxcontroller.core.access import Scope
 from wxcontroller.core.alerts import Alert, Happening
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
@@ -31,7 +28,6 @@ from wxcontroller.core.vitals import Vitals
 log = logging.getLogger(__name__)
 # What costs something is looked at once in so many seconds: each account's own word, and the disks.
 _SELDOM = 60.0
-_AT_ONCE = 8
 # How old ages may be on disk.
 _KEEP_SECONDS = 60.0
 _STUCK = 300.0
@@ -54,12 +50,11 @@ class AlertWatch:
     """
 
     accounts: Accounts
-    upstream: aiohttp.ClientSession
+    ports: AccountPorts
     mark: BootMark
     vitals: Vitals = field(default_factory=Vitals)
     clock: Clock = field(default_factory=Clock)
     ledger: Ledger = field(default_factory=Ledger)
-    _secrets: PortSecrets = field(init=False)
     _composer: Composer = field(init=False)
     _crashes: Crashes = field(init=False)
     _seldom: dict[Key, Verdict] = field(default_factory=dict)  # since the last look
@@ -70,7 +65,6 @@ class AlertWatch:
     _tests: deque[float] = field(default_factory=deque)  # of the last hour, by the steady clock
 
     def __post_init__(self) -> None:
-        self._secrets = PortSecrets(self.accounts.paths)
         self._composer = Composer(self.accounts.state_files)
         self._crashes = Crashes(self.accounts.units)
         self._load()
@@ -120,17 +114,15 @@ class AlertWatch:
         except Exception as problem:  # told by the other look
             log.debug("the accounts can't be asked for their reports: %s", problem)
             return found
-        turns = asyncio.Semaphore(_AT_ONCE)
+        by_instance = {view.instance: view for view in views}
 
-        async def hear(view: View) -> None:
-            async with turns:
-                headers = self._secrets.headers(view.instance, Scope.READ)
-                told = await ask(self.upstream, view, headers)
-            if told.status is not None:
-                for track, verdict in reports_of(view, told.status, settings, self.clock.wall()).items():
-                    found[(view.instance, track)] = verdict
+        def take(instance: str, answer: Answer) -> None:
+            if answer.content is not None:
+                view = by_instance[instance]
+                for track, verdict in reports_of(view, answer.content, settings, self.clock.wall()).items():
+                    found[(instance, track)] = verdict
 
-        await asyncio.gather(*map(hear, views))
+        await ask_all(self.ports, [view.account for view in views], take)
         return found
 
     async def test(self) -> tuple[str, tuple[Channel, ...]]:

@@ -3,19 +3,21 @@
 Labels are an account's name and words of closed sets. Nothing that WeChat says gets into them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from wxcontroller.controller.v1.passing import Said
+from wxcontroller.controller.account_port.status import Answer
 from wxcontroller.controller.view import View
-from wxcontroller.core.jsontypes import JsonValue, field, integer
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.states import Desired, LoginState
 
+_Statuses: TypeAlias = Sequence[tuple[str, JsonObject]]  # with the account's name
 DIRECTIONS = ("received", "sent", "sent_elsewhere")
 # Where an account's status has the figure, and what it is.
 _GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -46,20 +48,22 @@ _RESULTS = (("delivered", "delivered"), ("failed", "failed"), ("dead", "refused"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Accounts(Collector):
-    """All accounts at one moment: ``views`` of all, and what those said that have a program."""
+    """All accounts at one moment: ``views`` of all, and by instance the status of those that run."""
 
     views: Sequence[View]
-    said: Sequence[Said]
+    answers: Mapping[str, Answer]
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families. Every value of every label is there, also where the figure is 0."""
         yield from self._states()
-        answering = {said.view.instance: said for said in self.said if not said.reason}
+        statuses = {instance: answer.content for instance, answer in self.answers.items() if answer.content}
         up = GaugeMetricFamily("wxclient_up", "Whether the account's program answers.", labels=("account",))
         for view in self.views:
-            up.add_metric((_name(view),), view.instance in answering)
+            up.add_metric((_name(view),), view.instance in statuses)
         yield up
-        yield from self._figures(list(answering.values()))
+        yield from self._figures(
+            [(_name(view), statuses[each]) for view in self.views if (each := view.instance) in statuses]
+        )
 
     def _states(self) -> Iterator[Metric]:
         known = GaugeMetricFamily("wxcontroller_accounts", "Accounts by the state of their login.", labels=("state",))
@@ -81,22 +85,22 @@ class Accounts(Collector):
         yield wanted
 
     @staticmethod
-    def _figures(answering: Sequence[Said]) -> Iterator[Metric]:
-        for name, path, words in _GAUGES:
-            gauge = GaugeMetricFamily(f"wxclient_{name}", words, labels=("account",))
-            for said in answering:
-                gauge.add_metric((_name(said.view),), _figure(said, path))
+    def _figures(answering: _Statuses) -> Iterator[Metric]:
+        for metric, path, words in _GAUGES:
+            gauge = GaugeMetricFamily(f"wxclient_{metric}", words, labels=("account",))
+            for name, status in answering:
+                gauge.add_metric((name,), _figure(status, path))
             yield gauge
         messages = CounterMetricFamily(
             "wxclient_messages",
             "Messages since the account's program began: received, sent by it, sent elsewhere (from the phone).",
             labels=("account", "direction", "kind"),
         )
-        for said in answering:
+        for name, status in answering:
             for direction in DIRECTIONS:
                 for kind in MessageKind:
-                    count = _figure(said, ("messages", direction, kind.value))
-                    messages.add_metric((_name(said.view), direction, kind.value), count)
+                    count = _figure(status, ("messages", direction, kind.value))
+                    messages.add_metric((name, direction, kind.value), count)
         yield messages
         yield _counter("wxclient_sends_failed", "Messages that were not sent, or nobody knows.", answering)
         deliveries = CounterMetricFamily(
@@ -105,24 +109,24 @@ class Accounts(Collector):
             "given up for age or size.",
             labels=("account", "result"),
         )
-        for said in answering:
+        for name, status in answering:
             for result, key in _RESULTS:
-                deliveries.add_metric((_name(said.view), result), _figure(said, ("reports", key)))
+                deliveries.add_metric((name, result), _figure(status, ("reports", key)))
         yield deliveries
 
 
-def _counter(name: str, words: str, answering: Iterable[Said]) -> Metric:
-    counter = CounterMetricFamily(name, words, labels=("account",))
-    for said in answering:
-        counter.add_metric((_name(said.view),), _figure(said, ("messages", "not_sent")))
+def _counter(metric: str, words: str, answering: _Statuses) -> Metric:
+    counter = CounterMetricFamily(metric, words, labels=("account",))
+    for name, status in answering:
+        counter.add_metric((name,), _figure(status, ("messages", "not_sent")))
     return counter
 
 
-def _figure(said: Said, path: tuple[str, ...]) -> int:
+def _figure(status: JsonObject, path: tuple[str, ...]) -> int:
     """Return a number of an account's status; 0 for null, and for what a program of another version does not tell."""
-    value: JsonValue = said.answer
-    for name in path:
-        value = field(value, name)
+    value: JsonValue = status
+    for key in path:
+        value = field(value, key)
     return integer(value)
 
 

@@ -8,10 +8,10 @@ from prometheus_client.exposition import choose_encoder
 
 from wxcontroller import __version__
 from wxcontroller.controller.access import caller
+from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.metrics.accounts import Accounts
 from wxcontroller.controller.metrics.requests import Requests
-from wxcontroller.controller.v1.passing import ask_all
 from wxcontroller.core.errors import UnitFailed
 
 
@@ -58,8 +58,11 @@ async def metrics(request: web.Request) -> web.Response:
         figures.look(shared, False)
     else:
         figures.look(shared, True)
-        said = await ask_all(shared, [view for view in views if view.unit.has_process], "/v1/status")
-        registry.register(Accounts(views, said))
+        answers: dict[str, Answer] = {}
+        running = [view.account for view in views if view.unit.has_process]
+        seconds = shared.settings.limits.account_answer_seconds
+        await ask_all(shared.ports, running, answers.__setitem__, seconds=seconds)
+        registry.register(Accounts(views, answers))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     # Of hundreds of accounts these are a megabyte: requests must not wait for it.
     body = await asyncio.to_thread(encode, registry)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from wxcontroller.controller.account_port.client import PortFailure
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.stream.cursor import Cursor, cursor_length
@@ -128,23 +129,19 @@ class Feed:
         query = {"after": after} if after else {"since": str(self._from)}
         if self.wanted.types:
             query["types"] = ",".join(sorted(self.wanted.types))
-        url = f"http://127.0.0.1:{view.account.port}/v1/events?{urlencode(query)}"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
         headers = {"Accept": "text/event-stream"}
-        headers.update(self.shared.port_secrets.headers(view.instance, self.caller.scope))
         try:
-            async with self.shared.upstream.get(
-                url, headers=headers, allow_redirects=False, timeout=timeout
+            async with await self.shared.ports.open(
+                view.account, f"/v1/events?{urlencode(query)}", self.caller.scope, headers=headers, timeout=timeout
             ) as answer:
-                if answer.status == 401:  # started anew in this moment, with another secret
-                    return
                 if answer.status != 200 or answer.content_type != "text/event-stream":
                     # A program that has no events is not asked all the time.
                     await asyncio.sleep(STREAM_SILENCE_SECONDS)
                     return
                 async for kind, data in _events(answer.content, self.limits.stream_event_bytes):
                     await self._take(view, kind, data)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
+        except (aiohttp.ClientError, PortFailure, OSError, ValueError) as problem:
             log.debug("the events of %s: %s", view.instance, type(problem).__name__)
 
     async def _take(self, view: View, kind: str, data: bytes) -> None:

@@ -47,7 +47,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 def _wanted(request: web.Request) -> Wanted:
-    known, most = context(request).accounts.known, STREAM_NAMES
+    known, most = context(request).accounts.registry, STREAM_NAMES
     names = [name for each in request.query.getall("account", []) for name in each.split(",") if name]
     types = [name for each in request.query.getall("types", []) for name in each.split(",") if name]
     if len(names) > most or len(types) > most:

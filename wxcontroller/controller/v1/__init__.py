@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.stream import serve
 from wxcontroller.controller.v1 import (
@@ -17,7 +18,6 @@ from wxcontroller.controller.v1 import (
     watching,
 )
 from wxcontroller.controller.v1.board import BOARD, Board
-from wxcontroller.controller.v1.passing import input_passed_on, passed_on
 
 
 def add_routes(app: web.Application) -> None:
@@ -37,18 +37,18 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/v1/accounts/{name}/stop", accounts.stop)
     router.add_post("/v1/accounts/{name}/restart", accounts.restart)
     router.add_post("/v1/accounts/{name}/logout", accounts.logout)
-    router.add_post("/v1/accounts/{name}/input", input_passed_on)
+    router.add_post("/v1/accounts/{name}/input", accounts.answer_input)
     router.add_get("/v1/accounts/{name}/options", options.shown)
     router.add_patch("/v1/accounts/{name}/options", options.change)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
     router.add_get("/v1/accounts/{name}/journal", journalstream.page_or_stream)
     router.add_get("/v1/events", serve.events)
     router.add_get("/v1/deliveries", deliveries.summary)
-    router.add_get("/v1/accounts/{name}/events", passed_on)
-    router.add_get("/v1/accounts/{name}/deliveries", passed_on)
-    router.add_post("/v1/accounts/{name}/deliveries/replay", passed_on)
-    router.add_post("/v1/accounts/{name}/deliveries/purge", passed_on)
-    router.add_get("/v1/accounts/{name}/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", passed_on)
-    router.add_get("/v1/accounts/{name}/media/{file}", passed_on)
+    router.add_get("/v1/accounts/{name}/events", pass_on_v1)
+    router.add_get("/v1/accounts/{name}/deliveries", pass_on_v1)
+    router.add_post("/v1/accounts/{name}/deliveries/replay", pass_on_v1)
+    router.add_post("/v1/accounts/{name}/deliveries/purge", pass_on_v1)
+    router.add_get("/v1/accounts/{name}/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", pass_on_v1)
+    router.add_get("/v1/accounts/{name}/media/{file}", pass_on_v1)
     router.add_get("/v1/alerts", alerts.alerts)
     router.add_post("/v1/alerts/test", alerts.test)

@@ -3,17 +3,17 @@
 from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
+from wxcontroller.controller.account_port import status
+from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import BadRequest, json_response
+from wxcontroller.controller.errors import BadRequest, OlderVersion, json_response
 from wxcontroller.controller.openwx import check_line
-from wxcontroller.controller.told import ask
-from wxcontroller.controller.v1.passing import told_to
 from wxcontroller.controller.v1.watching import wants_stream, watch
 from wxcontroller.controller.view import account_json
-from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
 
@@ -34,9 +34,8 @@ async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
-    secrets = shared.port_secrets.headers(view.instance, Scope.READ)
-    told = await ask(shared.upstream, view, secrets)
-    return json_response({**account_json(view), **told.as_json()})
+    answer = await status.ask(shared.ports, view.account)
+    return json_response({**account_json(view), **answer.as_json()})
 
 
 async def add(request: web.Request) -> web.Response:
@@ -60,16 +59,28 @@ async def add(request: web.Request) -> web.Response:
 async def logout(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/logout: ends its WeChat session for good, and stops it; it needs a scan then."""
     shared = context(request)
-    view = await shared.accounts.the(request.match_info["name"])
-    await told_to(shared, view, "/v1/logout", caller(request).scope)
-    stopped = await shared.accounts.stop(view.account.name.name)
+    account = shared.accounts.account(request.match_info["name"])
+    await status.logout(shared.ports, account, shared.settings.ua_request_timeout, caller(request).scope)
+    stopped = await shared.accounts.stop(account.name.name)
     return json_response(account_json(stopped.after))
+
+
+async def answer_input(request: web.Request) -> web.StreamResponse:
+    """POST /v1/accounts/{name}/input: passed on to its program, which in 2.0.0 neither asks nor takes an answer."""
+    response = await pass_on_v1(request)
+    if response.status == 404 and not response.prepared:
+        raise OlderVersion(
+            N_("account {account} runs an older version, which takes no answers"),
+            N_("restart it: wxctl restart {account}"),
+            account=request.match_info["name"],
+        )
+    return response
 
 
 async def start(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/start: options of the body, if any, are stored over those the account has."""
     accounts = context(request).accounts
-    name = accounts.known.name_of(request.match_info["name"])
+    name = accounts.registry.name_of(request.match_info["name"])
     given = await _options(request)
     checked = check_options(given.items())
     started = await accounts.start(name, checked.given, given, keep=True)

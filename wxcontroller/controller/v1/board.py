@@ -11,22 +11,20 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.errors import error_of
-from wxcontroller.controller.told import Told, ask
 from wxcontroller.controller.view import View, account_json
-from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, field, integer, obj, one_line
 from wxcontroller.openwx.replies import to_bytes
 
 # Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
 _LOOK_SECONDS = 0.5
-# Between two rounds of asking the accounts' programs, and how many are asked at a time.
+# Between two rounds of asking the accounts' programs.
 _ASK_SECONDS = 3.0
 # A process that has come up is asked soon, and together with others that come up at the same time.
 _SETTLE_SECONDS = 0.5
-_AT_ONCE = 8
 # So long a report waits for a webhook that fails before somebody is to look: a restart of a bot takes less.
 _FAILING_SECONDS = 30.0
 
@@ -129,38 +127,30 @@ class Board:
 
     async def _ask(self) -> None:
         """Ask every program again and again; the next look takes over what they said."""
-        turns = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(view: View) -> None:
-            async with turns:
-                told = await ask(
-                    self._shared.upstream,
-                    view,
-                    self._shared.port_secrets.headers(view.instance, Scope.READ),
-                )
-            activity = _activity(told)
-            if activity is not None:
-                self._told[view.instance] = activity
-            else:
-                self._told.pop(view.instance, None)
-
         await self.known.wait()
         while True:
-            views = [row.view for row in self.rows if row.view.unit.has_process]
+            accounts = [row.view.account for row in self.rows if row.view.unit.has_process]
             self._new_processes.clear()
-            await asyncio.gather(*map(one, views))
+            await ask_all(self._shared.ports, accounts, self._take_answer)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ASK_SECONDS):
                     await self._new_processes.wait()
             await asyncio.sleep(_SETTLE_SECONDS)
 
+    def _take_answer(self, instance: str, answer: Answer) -> None:
+        activity = _activity(answer)
+        if activity is not None:
+            self._told[instance] = activity
+        else:
+            self._told.pop(instance, None)
+
 
 BOARD = web.AppKey("board", Board)
 
 
-def _activity(told: Told) -> JsonObject | None:
+def _activity(answer: Answer) -> JsonObject | None:
     """Return what a row shows of a program's own word, None when it told nothing."""
-    status = told.status
+    status = answer.content
     if status is None:
         return None
     times, queue, reports = obj(status.get("last_message_time")), obj(status.get("queue")), obj(status.get("reports"))

@@ -3,9 +3,10 @@
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
+from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.v1.passing import Said, ask_all
+from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 _COUNTS = (
@@ -33,11 +34,16 @@ async def summary(request: web.Request) -> web.Response:
     shared = context(request)
     who = caller(request)
     views = [view for view in await shared.accounts.views() if who.may_see(view.instance)]
-    said = await ask_all(shared, views, "/v1/deliveries?limit=1")
-    rows: list[JsonValue] = [_row(one) for one in said]
+    answers: dict[str, Answer] = {}
+    seconds = shared.settings.limits.account_answer_seconds
+    accounts = [view.account for view in views]
+    await ask_all(shared.ports, accounts, answers.__setitem__, "/v1/deliveries?limit=1", seconds)
+    rows: list[JsonValue] = [_row(account, answers[account.name.instance]) for account in accounts]
     return json_response({"accounts": rows})
 
 
-def _row(said: Said) -> JsonObject:
-    account: JsonObject = {"account": said.view.account.name.name, "instance": said.view.instance}
-    return {**account, **{key: said.answer.get(key) for key in _COUNTS}, "error": said.reason or None}
+def _row(account: Account, answer: Answer) -> JsonObject:
+    content = answer.content or {}
+    counts = {key: content.get(key) for key in _COUNTS}
+    name = account.name
+    return {"account": name.name, "instance": name.instance, **counts, "error": str(answer.reason) or None}

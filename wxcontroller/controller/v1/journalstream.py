@@ -60,7 +60,7 @@ class _Reader:
 
     def may_go_on(self) -> bool:
         shared = self.shared
-        return shared.gate.still_good(self._who) and shared.accounts.known.get(self._instance) is not None
+        return shared.gate.still_good(self._who) and shared.accounts.registry.get(self._instance) is not None
 
 
 async def _follow(response: web.StreamResponse, lines: asyncio.StreamReader, who: _Reader) -> None:

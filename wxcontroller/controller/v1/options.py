@@ -4,12 +4,11 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from wxcontroller.controller.account_port.status import Answer, ask
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.told import Told, ask
 from wxcontroller.controller.v1.accounts import json_object, texts
 from wxcontroller.controller.view import View, account_json
-from wxcontroller.core.access import Scope
 from wxcontroller.core.account import presentable
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
@@ -53,16 +52,14 @@ async def change(request: web.Request) -> web.Response:
     return json_response(answer)
 
 
-async def _running(request: web.Request, view: View) -> Told:
+async def _running(request: web.Request, view: View) -> Answer:
     """Ask the account's program what it runs by."""
-    shared = context(request)
-    headers = shared.port_secrets.headers(view.instance, Scope.READ)
-    return await ask(shared.upstream, view, headers, "/v1/options")
+    return await ask(context(request).ports, view.account, "/v1/options")
 
 
-def _options(view: View, told: Told) -> JsonObject:
+def _options(view: View, answer: Answer) -> JsonObject:
     account = view.account
-    program = told.status or {}
+    program = answer.content or {}
     running, decided = obj(program.get("options")), items(program.get("credentials"))
     found: JsonObject = {}
     waiting: list[JsonValue] = []
@@ -84,7 +81,7 @@ def _options(view: View, told: Told) -> JsonObject:
         "options": found,
         "limits": _limits(account.limits),
         "waiting": waiting,
-        "program": told.reason or None,
+        "program": str(answer.reason) or None,
     }
 
 

@@ -1,0 +1,166 @@
+"""An account that was taken over: its answers do not act on its callers, on other accounts or on the controller."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.controller.machine import Machine, machine
+
+OPENWX = "/openwx/get_user_info?client=alice"
+V1 = "/v1/accounts/alice/media/1.jpg"
+# Answered as a caller would act on it: elsewhere with its token, or by asking for another one.
+LEADING_AWAY = [300, 301, 302, 303, 305, 307, 308, 399, 401, 407, 101]
+
+
+@pytest.mark.parametrize("path", [OPENWX, V1])
+@pytest.mark.parametrize("status", LEADING_AWAY)
+async def test_an_account_leads_its_callers_nowhere(host: Machine, path: str, status: int) -> None:
+    process = await host.start("alice")
+    victim = "/openwx/start_client?client=bob&post_api=http://evil.example/"
+    process.hostile = status, {"Location": victim, "WWW-Authenticate": "Basic", "Refresh": f"0; url={victim}"}
+    # As `curl -L` and a browser do.
+    async with host.http.get(path, allow_redirects=True) as answer:
+        assert answer.status == 502
+        assert not {"Location", "WWW-Authenticate", "Refresh"} & set(answer.headers)
+        assert b"alice" in await answer.read()
+    assert len(process.requests) == 1
+    assert "bob" not in host.units.processes
+
+
+# Passed on by /openwx and /v1; everything else an account may say stays between it and the controller.
+PASSED = {
+    "Content-Type": "image/jpeg",
+    "Content-Range": "bytes 0-7/8",
+    "Accept-Ranges": "bytes",
+    "Content-Disposition": "attachment",
+    "ETag": '"1"',
+    "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
+    "Retry-After": "7",
+    "Date": "Thu, 01 Jan 2026 00:00:00 GMT",
+}
+KEPT = {
+    "Access-Control-Allow-Origin": "https://evil.example",
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Expose-Headers": "*",
+    "Alt-Svc": 'h2="evil.example:443"',
+    "Cache-Control": "public, max-age=31536000",
+    "Clear-Site-Data": "*",
+    "Content-Encoding": "identity",
+    "Content-Location": "/openwx/x",
+    "Content-Security-Policy": "default-src *",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Expires": "Thu, 01 Jan 2099 00:00:00 GMT",
+    "Link": "</x>; rel=preload",
+    "Location": "/openwx/x",
+    "NEL": "{}",
+    "Refresh": "0; url=/x",
+    "Report-To": "{}",
+    "Server": "alice",
+    "Service-Worker-Allowed": "/",
+    "Set-Cookie": "a=b",
+    "Sourcemap": "/x",
+    "Strict-Transport-Security": "max-age=1",
+    "Vary": "*",
+    "X-Accel-Redirect": "/etc/passwd",
+    "X-Own": "1",
+}
+
+
+@pytest.mark.parametrize("path", [OPENWX, V1])
+async def test_few_headers_of_an_account_reach_its_callers(host: Machine, path: str) -> None:
+    process = await host.start("alice")
+    process.hostile = 206, {**PASSED, **KEPT}
+    async with host.http.get(path) as answer:
+        headers = answer.headers
+        assert (answer.status, await answer.read(), headers["Content-Length"]) == (206, b"<script>", "8")
+    assert {name: headers.getall(name) for name in PASSED} == {name: [value] for name, value in PASSED.items()}
+    for name, value in KEPT.items():
+        assert value not in headers.getall(name, []), name
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [OPENWX, V1])
+async def test_who_may_read_an_answer_is_not_for_the_account_to_say(tmp_path: Path, path: str) -> None:
+    async with machine(tmp_path, allow_origins=("https://panel.example",)) as host:
+        process = await host.start("alice")
+        process.hostile = 200, {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "true"}
+        async with host.http.get(path, headers={"Origin": "https://panel.example"}) as answer:
+            assert answer.status == 200
+            assert answer.headers.getall("Access-Control-Allow-Origin") == ["https://panel.example"]
+            assert "Access-Control-Allow-Credentials" not in answer.headers
+        async with host.http.get(path) as answer:
+            assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", [OPENWX, V1])
+async def test_an_answer_that_is_packed_without_being_asked_is_refused(host: Machine, path: str) -> None:
+    process = await host.start("alice")
+    process.hostile = 200, {"Content-Encoding": "gzip"}
+    async with host.http.get(path, headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.status == 502
+
+
+async def test_what_has_not_changed_is_answered_so(host: Machine) -> None:
+    process = await host.start("alice")
+    process.hostile = 304, {"ETag": '"1"'}
+    async with host.http.get(V1, headers={"If-None-Match": '"1"'}) as answer:
+        assert (answer.status, answer.headers["ETag"]) == (304, '"1"')
+
+
+@contextlib.asynccontextmanager
+async def responsive(longest: float) -> AsyncIterator[None]:
+    """Check that others are served meanwhile: nothing holds up the event loop for as long as ``longest`` seconds."""
+    loop, gaps = asyncio.get_running_loop(), [0.0]
+
+    async def tick() -> None:
+        last = loop.time()
+        while True:
+            await asyncio.sleep(0.001)
+            gaps.append(loop.time() - last)
+            last = loop.time()
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    try:
+        yield
+        await asyncio.sleep(0)
+    finally:
+        ticking.cancel()
+    assert max(gaps) < longest
+
+
+FLOOD = b'{"instance": "alice", "account": "alice", "pending": [' + b"[]," * 1_000_000 + b"0]}"
+
+
+@pytest.mark.parametrize("path", ["deliveries", "accounts/alice", "accounts/alice/options"])
+@pytest.mark.parametrize("size", [len(FLOOD), 60_000])
+async def test_json_of_many_values_holds_up_nobody(host: Machine, path: str, size: int) -> None:
+    process = await host.start("alice")
+    flood = FLOOD if size == len(FLOOD) else FLOOD[: size - 4] + b" 0]}"
+    process.hostile = 200, {"Content-Type": "application/json"}
+    process.status = process.options = process.hostile_body = flood
+    async with responsive(0.25):
+        status, answer = await host.v1("GET", path)
+    assert status == 200
+    assert "not a JSON object" in str(answer)
+
+
+async def test_a_state_file_of_many_values_holds_up_nobody(host: Machine) -> None:
+    (await host.start("alice")).write(b'{"state": [' + b"[]," * 80_000 + b"0]}")
+    async with responsive(0.02):
+        assert (await host.get("check_client"))["unreadable"] == ["alice"]
+
+
+async def test_passing_a_request_on_does_not_ask_systemd(host: Machine) -> None:
+    """A look at all units takes 50 ms when nobody looked lately; a `stat` shows whether an account is up."""
+    process = await host.start("alice")
+    looks = host.units.looks
+    host.units.broken = True
+    for path in (OPENWX, V1):
+        async with host.http.get(path) as answer:
+            assert answer.status == 200
+    assert len(process.requests) == 2
+    assert host.units.looks == looks

@@ -1,0 +1,183 @@
+"""The only HTTP client of the accounts' ports: address, secret, timeouts and errors.
+
+An account is not trusted: its program may have been taken over. So a response is accepted only if acting on it can
+harm nobody but the account. A redirect would send the caller, and with it the caller's token, to a call of the
+account's choosing; 401 and 407 would make browsers and scripts ask for credentials again and again. They are failures
+here, like bodies in an encoding that was not asked for. Answers that the controller itself reads are bounded in size
+and in the number of their values: the time to parse JSON grows with its values.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, Callable, Mapping
+from functools import lru_cache
+from types import TracebackType
+from typing import TypeAlias
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from wxcontroller.controller.registry import Registry
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.settings import Settings
+
+Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | None"
+# Of an answer about the account itself, whether one account is asked or all are: its status, its options, its numbers
+# of deliveries. They have a few KiB and a few hundred values.
+PROGRAM_ANSWER_BYTES = ACCOUNT_ANSWER_BYTES = 64 << 10
+_ANSWER_VALUES = 5000
+_NOT_PASSED_ON = frozenset({401, 407})
+
+
+class PortFailure(WxError):
+    """An account's port gave no usable response. ``what`` says so without naming the account."""
+
+    message_template = N_("account {account}: {what}")
+
+    def __init__(self, account: Account, what: Text, remedy: str, timed_out: bool = False) -> None:
+        name = account.name
+        super().__init__(self.message_template, remedy, account=name.name, unit=name.unit, what=what)
+        self.what = what
+        self.timed_out = timed_out
+
+
+class NotRunning(PortFailure):
+    """An account without a process. Nothing was sent to its port, which may be another program's."""
+
+    message_template = N_("account {account} is not running")
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account, Text(N_("it is not running")), N_("start it: wxctl start {account}"))
+
+
+class NotAnswering(PortFailure):
+    """An account's program that gave no usable response. The request may have been carried out."""
+
+    def __init__(self, account: Account, what: Text, timed_out: bool = False) -> None:
+        super().__init__(account, what, N_("see: journalctl -u {unit}"), timed_out)
+
+
+class AccountPorts:
+    """Sends requests to accounts. Use as an async context manager: it owns the connections."""
+
+    def __init__(self, registry: Registry, settings: Callable[[], Settings]) -> None:
+        self._registry = registry
+        self._settings = settings
+
+    async def __aenter__(self) -> "AccountPorts":
+        # Nothing in the session changes what passes through.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, use_dns_cache=False, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+        # A request that reached the account may have done its work: sending it again would send a message twice.
+        self._session._retry_connection = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def open(
+        self,
+        account: Account,
+        target: str,
+        scope: Scope,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> aiohttp.ClientResponse:
+        """Send a request and return the response once its head has arrived. Use it as a context manager.
+
+        Args:
+            target: path and query, encoded.
+            scope: what the caller may do; the account's program holds it to that.
+            timeout: by default as the settings say for requests that are passed on.
+
+        Raises NotRunning or NotAnswering. Reading the response raises aiohttp's errors and TimeoutError.
+        """
+        instance = account.name.instance
+        if not self._registry.is_up(instance):
+            raise NotRunning(account)
+        sent = CIMultiDict(headers or {})
+        sent.update(self._registry.port_headers(instance, scope))
+        url = URL(f"http://127.0.0.1:{account.port}{target}", encoded=True)
+        try:
+            response = await self._session.request(
+                method, url, headers=sent, data=body, allow_redirects=False, timeout=timeout or self._timeout()
+            )
+        except (aiohttp.ClientError, OSError) as problem:
+            raise failure_of(account, problem) from None
+        if unusable := _unusable(response):
+            response.close()
+            raise NotAnswering(account, unusable)
+        return response
+
+    async def ask(
+        self, account: Account, path: str, seconds: float, scope: Scope = Scope.READ, method: str = "GET"
+    ) -> tuple[int, JsonObject]:
+        """Return status and JSON object of an answer about the account; {} if it is no JSON or too much of it.
+
+        Raises NotRunning or NotAnswering, the latter also after ``seconds``.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                async with await self.open(account, path, scope, method) as response:
+                    content = await _bounded(response, PROGRAM_ANSWER_BYTES)
+        except (aiohttp.ClientError, OSError) as problem:
+            raise failure_of(account, problem, seconds) from None
+        try:
+            return response.status, obj(read_json(content, values=_ANSWER_VALUES))
+        except ValueError:
+            return response.status, {}
+
+    def _timeout(self) -> aiohttp.ClientTimeout:
+        settings = self._settings()
+        return _timeouts(settings.ua_request_timeout, settings.ua_connect_timeout, settings.ua_inactivity_timeout)
+
+
+def failure_of(account: Account, problem: Exception, seconds: float | None = None) -> NotAnswering:
+    """Return the failure that an error of the connection is."""
+    if isinstance(problem, TimeoutError):
+        if seconds is None:
+            return NotAnswering(account, Text(N_("no response in time")), timed_out=True)
+        return NotAnswering(
+            account, Text(N_("no response within {seconds} s"), seconds=f"{seconds:g}"), timed_out=True
+        )
+    if isinstance(problem, aiohttp.ClientConnectorError):
+        return NotAnswering(account, Text(N_("nothing listens on its port {port}"), port=account.port))
+    return NotAnswering(account, Text(N_("connection reset by its port {port}"), port=account.port))
+
+
+def _unusable(response: aiohttp.ClientResponse) -> Text | None:
+    status = response.status
+    good = 200 <= status < 300 or status == 304 or 400 <= status < 600
+    if not good or status in _NOT_PASSED_ON:
+        return Text(N_("its program answered {status}, which is not passed on"), status=status)
+    # None was asked for, and the header that names it is not passed on.
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        return Text(N_("its program sent an encoded body without being asked to"))
+    return None
+
+
+async def _bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read no more than ``most`` bytes of a response: what is cut off is not JSON any more."""
+    content = b""
+    async for piece in response.content.iter_any():
+        content += piece
+        if len(content) > most:
+            return content[:most]
+    return content
+
+
+@lru_cache(maxsize=8)
+def _timeouts(total: float, connect: float, silence: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)

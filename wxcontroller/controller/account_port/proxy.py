@@ -1,0 +1,291 @@
+"""What passes through to an account: everything else under /openwx/ (openwx-api 1.7), and calls of /v1 that only the
+account's own program can answer. Requests and responses stream, so that a slow side slows the other one down."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from http import HTTPMethod
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
+from wxcontroller.controller.account_port.client import Body, NotRunning, PortFailure, failure_of
+from wxcontroller.controller.body import has_body
+from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.openwx import is_missing
+from wxcontroller.controller.spool import Spool, spooled
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.settings import Settings
+from wxcontroller.openwx import credentials, parameters, replies
+from wxcontroller.openwx.replies import PROXY_FAILED, reply
+
+log = logging.getLogger(__name__)
+
+
+# What a caller sends that is no account's business:
+# - the hop-by-hop headers (RFC 9110 7.6.1), and Expect, which aiohttp has answered already;
+# - the caller's token, and a browser's cookies for this machine's name;
+# - where a browser's call comes from: that was checked here, and the account would take the page for a foreign one;
+# - Accept-Encoding: a response passes without Content-Encoding.
+_NOT_SENT_ON = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"),
+        *("te", "trailer", "transfer-encoding", "upgrade", "expect", "host"),
+        *("authorization", "x-auth-token", "cookie", "referer", credentials.PORT_HEADER.lower()),
+        *("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
+        *("sec-fetch-storage-access", "accept-encoding"),
+    }
+)
+# All that a caller gets of an account's headers: what describes the body. Others would act on the caller's browser or
+# on a cache in between. CORS, caching and security headers are the controller's own.
+_SENT_BACK = frozenset(
+    {
+        *("content-type", "content-length", "content-range", "accept-ranges", "content-disposition"),
+        *("etag", "last-modified", "retry-after", "date"),
+    }
+)
+# How old a look at the units may be that explains why an account is down. Starts of our own are always seen.
+_JUST_NOW = 0.1
+_LONG_POLL = "/openwx/check_event"
+# The library's word for methods that its parser takes and it can't pass on, as QUERY.
+_UNKNOWN = "<unknown>"
+# Of a body for an account's own /v1, which takes no more either.
+PASSED_BODY_BYTES = 1 << 20
+# Up to here an answer is read whole and sent in one piece.
+_SMALL = 64 * 1024
+
+
+def add_routes(app: web.Application) -> None:
+    """Route what no other route under /openwx/ takes; to be added after those."""
+    route = app.router.add_route("*", "/openwx/{rest:.+}", proxy)
+    assert route.resource is not None
+    assert route.resource.canonical == PASSED_ON  # who may call is looked up by it
+
+
+async def proxy(request: web.Request) -> web.StreamResponse:
+    """Pass a request on to the account that ``client`` names, in its query or in a form body."""
+    if request.method == _UNKNOWN:
+        return json_response(replies.API_NOT_FOUND, 403)
+    shared = context(request)
+    # The query is passed on as it came; only its client is read here.
+    raw = parameters.query_of(request.raw_path).encode("utf-8", "surrogateescape")
+    client = dict(parameters.urlencoded_pairs(raw, "client")).get("client")
+    async with _form(request, shared.settings.max_body, needed=client is None) as spool:
+        if client is None and spool is not None:
+            with spool.view() as body:
+                kind = request.headers.get("Content-Type", "")
+                client = dict(parameters.form_pairs(kind, body, "client")).get("client")
+        return await _to_account(request, shared, client, spool)
+
+
+async def pass_on_v1(request: web.Request) -> web.StreamResponse:
+    """Pass /v1/accounts/{name}/REST on as /v1/REST of its port. Raises as ``pass_on``, and UnknownAccount."""
+    account = context(request).accounts.account(request.match_info["name"])
+    url = request.rel_url
+    rest = url.raw_path.split("/", 4)[4]
+    query = f"?{url.raw_query_string}" if url.raw_query_string else ""
+    async with _form(request, PASSED_BODY_BYTES, needed=False) as spool:
+        return await pass_on(request, account, credentials.without_token(f"/v1/{rest}{query}"), spool)
+
+
+@contextlib.asynccontextmanager
+async def _form(request: web.Request, most: int, needed: bool) -> AsyncIterator[Spool | None]:
+    """Yield a form body without the caller's token, if it is ``needed`` or may hold one; else None, to stream it."""
+    if has_body(request) and (request.content_length or 0) > most:
+        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+    kind = request.headers.get("Content-Type", "")
+    look_for_token = looks_for_token(request)
+    if not has_body(request) or not parameters.is_form(kind) or not (needed or look_for_token):
+        yield None
+        return
+    async with spooled(request, most) as spool:
+        if look_for_token:
+            with spool.view() as body:
+                spool.keep(credentials.spans_without_token(kind, body))
+        yield spool
+
+
+async def _to_account(
+    request: web.Request, shared: Context, client: str | None, spool: Spool | None
+) -> web.StreamResponse:
+    if client is None or is_missing(client):
+        return json_response(replies.CLIENT_MISSING)
+    hold_to_accounts(request, client)
+    account = shared.accounts.registry.find(client)
+    if account is None:
+        return json_response(replies.CLIENT_UNKNOWN)
+    try:
+        return await pass_on(request, account, credentials.without_token(_target(request.raw_path)), spool)
+    except PortFailure as problem:
+        return await _failure(shared, account, problem)
+
+
+async def pass_on(
+    request: web.Request, account: Account, target: str, spool: Spool | None = None
+) -> web.StreamResponse:
+    """Send a request on to an account's port and its response back, streaming both ways.
+
+    Args:
+        target: path and query at the account's port, without the caller's token.
+        spool: the body, if it has been read already.
+
+    Raises PortFailure, and HTTPRequestEntityTooLarge.
+    """
+    response = await _sent(request, account, target, spool)
+    if response is None:
+        return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
+    async with response:
+        headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in _SENT_BACK)
+        if not _is_small(request, response):
+            return await _stream(request, response, headers)
+        try:
+            content = await response.read()
+        except (aiohttp.ClientError, OSError) as problem:
+            raise failure_of(account, problem) from None
+        headers.popall("Content-Length", None)
+        return web.Response(status=response.status, reason=response.reason, headers=headers, body=content)
+
+
+async def _sent(
+    request: web.Request, account: Account, target: str, spool: Spool | None
+) -> aiohttp.ClientResponse | None:
+    """Send the request on; return the response when its head is there, None for a long poll that a restart ends."""
+    shared = context(request)
+    headers, body = _forwarded(request, shared.settings, spool)
+    scope = caller(request).scope
+    sending = shared.ports.open(account, _ascii(target), scope, request.method, headers, body)
+    try:
+        if request.path.removesuffix("/") != _LONG_POLL:
+            return await sending
+        response = await _unless_draining(shared, sending)
+    except PortFailure:
+        if isinstance(body, _Bounded) and body.exceeded:
+            most = shared.settings.max_body
+            raise web.HTTPRequestEntityTooLarge(most, most + 1) from None
+        raise
+    if not shared.gate.still_good(caller(request)):
+        if response is not None:
+            response.close()
+        raise shared.gate.revoked()
+    return response
+
+
+def _is_small(request: web.Request, response: aiohttp.ClientResponse) -> bool:
+    length = response.content_length
+    return length is not None and length <= _SMALL and request.method != HTTPMethod.HEAD
+
+
+async def _stream(
+    request: web.Request, response: aiohttp.ClientResponse, headers: CIMultiDict[str]
+) -> web.StreamResponse:
+    answer = web.StreamResponse(status=response.status, reason=response.reason, headers=headers)
+    await answer.prepare(request)
+    while True:
+        try:
+            chunk = await response.content.readany()
+        except (aiohttp.ClientError, TimeoutError) as problem:
+            log.warning("response of an account broke off: path=%s error=%s", request.path, type(problem).__name__)
+            # What was sent so far must not look complete.
+            if request.transport is not None:
+                request.transport.abort()
+            return answer
+        if not chunk:
+            break
+        await answer.write(chunk)  # waits while the caller is slow, and with it the account
+    await answer.write_eof()
+    return answer
+
+
+async def _unless_draining(
+    shared: Context, sending: Coroutine[object, None, aiohttp.ClientResponse]
+) -> aiohttp.ClientResponse | None:
+    """Wait for a long poll's response, or return None at once when the controller is to end."""
+    poll = asyncio.ensure_future(sending)
+    ending = asyncio.ensure_future(shared.draining.wait())
+    try:
+        await asyncio.wait({poll, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if poll.done():
+            return poll.result()
+        return None
+    finally:
+        ending.cancel()
+        if not poll.done():
+            poll.cancel()
+            with contextlib.suppress(asyncio.CancelledError, PortFailure):
+                (await poll).close()
+
+
+async def _failure(shared: Context, account: Account, problem: PortFailure) -> web.Response:
+    """Say why there is no response, as far as systemd and the account's own word tell."""
+    name = account.name
+    fields: dict[str, str] = {"client": name.name}
+    status = 504 if problem.timed_out else 502
+    try:
+        # An account that just came up by itself is down in what was seen a second ago.
+        view = await shared.accounts.view(name.name, _JUST_NOW if isinstance(problem, NotRunning) else 0)
+    except UnitFailed as unknown:
+        return json_response(reply(PROXY_FAILED, f"{problem.message}; {unknown}", **fields), status)
+    if view is None or not view.registered:
+        return json_response(replies.CLIENT_UNKNOWN)
+    fields["state"] = view.word
+    fields["unit_state"] = view.unit.state.value
+    why = view.reason or f"unit {name.unit} is {view.unit.words}"
+    return json_response(reply(PROXY_FAILED, f"{problem.message}: {view.status}; {why}", **fields), status)
+
+
+def _forwarded(request: web.Request, settings: Settings, spool: Spool | None) -> tuple[CIMultiDict[str], Body]:
+    headers = _end_to_end(request.headers)
+    if spool is not None:
+        headers["Content-Length"] = str(spool.length)
+        return headers, spool.chunks()
+    if not has_body(request):
+        return headers, None
+    if request.content_length is not None:
+        return headers, request.content
+    return headers, _Bounded(request.content, settings.max_body)
+
+
+class _Bounded:
+    """A body of unknown length that ends the request when it grows beyond ``most`` bytes."""
+
+    def __init__(self, content: aiohttp.StreamReader, most: int) -> None:
+        self._content = content
+        self._left = most
+        self.exceeded = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._content.iter_any():
+            self._left -= len(chunk)
+            if self._left < 0:
+                self.exceeded = True
+                raise ConnectionAbortedError("the request body is too large")
+            yield chunk
+
+
+def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    """Return a request's headers that are for the account, in their order."""
+    without = _NOT_SENT_ON
+    for named in headers.getall("Connection", ()):
+        without = without | {word.strip().lower() for word in named.split(",")}
+    return CIMultiDict((key, value) for key, value in headers.items() if key.lower() not in without)
+
+
+def _target(raw: str) -> str:
+    """Return a request's target from its path on; proxies' clients send it with scheme and host (RFC 9112 3.2.2)."""
+    if raw.startswith("/"):
+        return raw
+    _, slash, rest = raw.partition("://")[2].partition("/")
+    return slash + rest
+
+
+def _ascii(target: str) -> str:
+    """Percent-encode what was sent raw beyond ASCII, as curl sends a typed name; the rest goes on byte for byte."""
+    if target.isascii():
+        return target
+    raw = target.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if byte < 128 else f"%{byte:02X}" for byte in raw)

@@ -1,0 +1,91 @@
+"""What a running account says of itself: asked for at its own port when somebody looks.
+
+The registry says where the port is; the answer says whose it is.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from wxcontroller.controller.account_port.client import AccountPorts, NotAnswering, PortFailure
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line
+from wxcontroller.core.messages import N_, Text
+
+# People wait for it at the dashboard, and a program that takes longer has trouble, which is what they want to see.
+PROGRAM_ANSWER_SECONDS = 2.0
+# Accounts that are asked at a time when all are.
+_AT_ONCE = 16
+# What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
+_SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An account's answer about itself: ``content``, or None and the ``reason`` why there is none."""
+
+    content: JsonObject | None = None
+    reason: Text = Text("")
+
+    def as_json(self) -> JsonObject:
+        """Return what a status adds to an ACCOUNT: ``client``, or null and ``client_reason``."""
+        status = self.content
+        if status is None:
+            return {"client": None, "client_reason": str(self.reason)}
+        client: JsonValue = {"version": status.get("version"), "pid": status.get("pid")}
+        # It may have another proxy than the registry says: one by a credential, which the controller can't read.
+        way: JsonObject = {"proxy": status["proxy"]} if isinstance(status.get("proxy"), str) else {}
+        return {"client": client, "client_reason": "", **{key: status.get(key) for key in _SHOWN}, **way}
+
+
+async def ask(
+    ports: AccountPorts, account: Account, path: str = "/v1/status", seconds: float = PROGRAM_ANSWER_SECONDS
+) -> Answer:
+    """Ask an account's program about itself. Raises nothing: see Answer."""
+    try:
+        status, content = await ports.ask(account, path, seconds)
+    except PortFailure as problem:
+        return Answer(reason=problem.what)
+    if status == 200 and not content:
+        return Answer(reason=Text(N_("its program's answer to {path} is not a JSON object"), path=path))
+    if status != 200:
+        return Answer(reason=Text(N_("its program answered {status} to {path}"), status=status, path=path))
+    if account.name.instance != content.get("instance") and account.name.name != content.get("account"):
+        words = N_("another program answers at its port {port}; see: ss -ltnp 'sport = :{port}'")
+        return Answer(reason=Text(words, port=account.port))
+    return Answer(content)
+
+
+async def ask_all(
+    ports: AccountPorts,
+    accounts: Iterable[Account],
+    take: Callable[[str, Answer], None],
+    path: str = "/v1/status",
+    seconds: float = PROGRAM_ANSWER_SECONDS,
+) -> None:
+    """Ask accounts, a few at a time, and call ``take`` with instance and answer as each one answers."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(account: Account) -> None:
+        async with turns:
+            answer = await ask(ports, account, path, seconds)
+        take(account.name.instance, answer)
+
+    async with asyncio.TaskGroup() as group:
+        for account in accounts:
+            _ = group.create_task(one(account))
+
+
+async def logout(ports: AccountPorts, account: Account, seconds: float, scope: Scope) -> None:
+    """Have an account's program end its WeChat session. Raises PortFailure, with the program's own words."""
+    status, content = await ports.ask(account, "/v1/logout", seconds, scope, "POST")
+    if status != 200:
+        error = obj(content.get("error"))
+        words = one_line(error.get("message"))
+        told = (
+            Text(words)
+            if words
+            else Text(N_("its program answered {status} to {path}"), status=status, path="/v1/logout")
+        )
+        raise NotAnswering(account, told)

@@ -1,0 +1,163 @@
+"""The accounts on disk: their settings, the secrets of their ports, and whether they are up.
+
+Everything is read again when a timestamp changes, whoever changed it. The files under /var/lib/wxcontroller and
+/etc/wxcontroller belong to the controller and the administrator. Those in an account's runtime directory belong to
+the account, which is not trusted: nothing there is followed, waited for or read without bound, and an account that
+lies about its port's secret only loses its own callers.
+"""
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wxcontroller.controller.statefiles import read_foreign
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import BadName, UnknownAccount, WxError
+from wxcontroller.core.materialise import Registry as AccountFiles
+from wxcontroller.core.messages import N_
+from wxcontroller.core.names import AccountName, is_derived, parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.watched import Cached, Stamp
+from wxcontroller.openwx.credentials import PORT_HEADER
+
+log = logging.getLogger(__name__)
+# Between two looks at one account's own files; a proxied request must not cost system calls for them.
+_FRESH = 0.5
+_MOST_NAMES = 4096
+_SECRET = re.compile(rb"[0-9a-f]{64}\n?")
+_SECRET_FILE_BYTES = 256
+
+
+@dataclass(slots=True)
+class _Entry:
+    account: Cached[Account | None]  # None for a file that can't be used
+    secret: Cached[str]
+    runtime: str
+    known: Account | None = None
+    looked: float = float("-inf")
+    complaint: str = ""  # logged once, not at every look
+
+
+class Registry:
+    """The registered accounts. Asking again within half a second costs nothing, after that a ``stat``."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._files = AccountFiles(paths)
+        self._entries: dict[str, _Entry] = {}
+        self._names: dict[str, str] = {}
+
+    def resolve(self, given: str) -> str:
+        """Return the instance that a name, or an id made from one, stands for. Raises BadName."""
+        instance = self._names.get(given)
+        if instance is None:
+            instance = given if is_derived(given) else parse_name(given).instance
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()  # names come from outside: bounded
+            self._names[given] = instance
+        return instance
+
+    def name_of(self, given: str) -> AccountName:
+        """Return the name that ``given`` (a name, or a registered generated id) means.
+
+        Raises BadName, or UnknownAccount for a generated id that nobody has.
+        """
+        if not is_derived(given):
+            return parse_name(given)
+        account = self.get(given)
+        if account is None:
+            raise UnknownAccount(N_("no account has the id {id}"), N_("wxctl list shows the accounts"), id=given)
+        return account.name
+
+    def get(self, instance: str) -> Account | None:
+        """Return a registered account, None when there is none or when its file can't be used (then it is logged)."""
+        now = asyncio.get_running_loop().time()
+        entry = self._entries.get(instance) or self._new(instance)
+        if now - entry.looked <= _FRESH:
+            return entry.known
+        try:
+            entry.known = entry.account.current()
+        except UnknownAccount:  # removed since the look at its stamp
+            entry.known = None
+        except OSError as problem:
+            # May pass, as when no descriptor is left: the account stays as it was known.
+            self._complain(entry, instance, str(problem))
+            return entry.known
+        entry.looked, entry.complaint = now, ""
+        if entry.known is None and not os.path.lexists(self._paths.account_file(instance)):
+            self._entries.pop(instance, None)  # unknown names come from outside: not remembered
+        else:
+            self._entries[instance] = entry
+        return entry.known
+
+    def find(self, given: str) -> Account | None:
+        """Return the account of a name or id, None when there is none or ``given`` can't be a name."""
+        try:
+            return self.get(self.resolve(given))
+        except BadName:
+            return None
+
+    def all(self) -> Mapping[str, Account]:
+        """Return all registered accounts by instance, sorted by it. Raises OSError."""
+        instances = self._files.instances()
+        for gone in self._entries.keys() - set(instances):
+            del self._entries[gone]
+        return {instance: account for instance in instances if (account := self.get(instance)) is not None}
+
+    def forget(self, instance: str) -> None:
+        """Look again at the next question: something was changed."""
+        if entry := self._entries.get(instance):
+            entry.looked = float("-inf")
+
+    def is_up(self, instance: str) -> bool:
+        """Say whether the account's unit has a process: without one, its port may be somebody else's.
+
+        systemd makes the runtime directory before it starts the first process of the unit, and removes it when the
+        last one has ended, also between two automatic restarts. Asking systemd takes 50 ms when nobody asked lately.
+        """
+        entry = self._entries.get(instance)
+        return os.path.isdir(entry.runtime if entry else self._paths.runtime(instance))  # noqa: PTH112 - at every request
+
+    def port_headers(self, instance: str, scope: Scope) -> dict[str, str]:
+        """Return the headers that show a registered account that the controller calls, for a caller with this scope.
+
+        Nothing where the program has made no secret: it is not ours, or just starting.
+        """
+        entry = self._entries.get(instance) or self._new(instance)
+        try:
+            secret = entry.secret.current()
+        except OSError:
+            secret = None
+        return {PORT_HEADER: f"{scope.value} {secret}"} if secret else {}
+
+    def _new(self, instance: str) -> _Entry:
+        paths = self._paths
+        own, override, secret = (
+            paths.account_file(instance),
+            paths.override_file(instance),
+            paths.port_secret(instance),
+        )
+
+        def load(_: Stamp) -> Account | None:
+            try:
+                return self._files.load(instance)
+            except UnknownAccount:
+                raise
+            except WxError as problem:
+                log.error("account %s is left out: %s", instance, problem, extra={"WX_ACCOUNT": instance})
+                return None
+
+        def read(_: Stamp) -> str:
+            content = read_foreign(secret, _SECRET_FILE_BYTES)
+            return content.decode().strip() if _SECRET.fullmatch(content) else ""
+
+        return _Entry(Cached(load, own, override), Cached(read, secret, follow=False), str(paths.runtime(instance)))
+
+    def _complain(self, entry: _Entry, instance: str, why: str) -> None:
+        if entry.complaint != why:
+            entry.complaint = why
+            log.error("account %s: cannot read its file: %s", instance, why, extra={"WX_ACCOUNT": instance})
