@@ -75,13 +75,15 @@ export async function* stream(path, { signal, lastId } = {}) {
 }
 
 async function request(method, path, { json, form, headers = {}, signal } = {}) {
-  for (;;) {
+  for (let refused = null; ; ) {
     // Several calls may find out at once: one of them asks.
     if (!admitted) await (entering ??= enter().finally(() => (entering = null)));
     const sent = token;
     const response = await send(method, path, { json, form, headers, signal }, sent);
-    if (response.status === 401 && askForToken) {
-      if (sent === token) admitted = false; // it has been revoked since
+    // It may have been revoked since; but one that is accepted there and refused here is not worth a third call.
+    if (response.status === 401 && askForToken && refused !== (sent ?? "")) {
+      refused = sent ?? "";
+      if (sent === token) admitted = false;
       continue;
     }
     if (!response.ok) throw await problemOf(response);
@@ -106,7 +108,9 @@ async function send(method, path, { json, form, headers, signal }, sent) {
   const kind = json ? { "Content-Type": "application/json" } : {};
   const who = sent ? { "X-Auth-Token": sent } : {}; // Authorization may be a reverse proxy's
   try {
-    return await fetch(path, { method, body, signal, cache: "no-store", headers: { ...kind, ...headers, ...who } });
+    const all = { ...kind, ...headers, ...who };
+    // The controller redirects nobody; whoever does, in between or behind it, does not get the token.
+    return await fetch(path, { method, body, signal, cache: "no-store", redirect: "error", headers: all });
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
     const remedy = t("Is it running? systemctl status wxcontroller");
