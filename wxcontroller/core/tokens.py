@@ -23,6 +23,7 @@ from wxcontroller.core.errors import BadName, BadSettings, WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.watched import Watched, read_small
 
@@ -145,9 +146,17 @@ def _text(identity: str) -> str:
 
 
 def parse(content: bytes, origin: str) -> Tokens:
-    """Read the file's content; an empty one holds no tokens. Raises BadSettings saying what is wrong."""
+    """Read the file's content. Raises BadSettings saying what is wrong.
+
+    An empty file is damaged: we write a list even without tokens, and a file that lost its content, as after a crash
+    or a bad restore, must not open the API.
+    """
     if not content.strip():
-        return Tokens()
+        raise BadSettings(
+            N_("{file}: the file is empty"),
+            N_("restore it, or start over: rm {file}; wxctl token create NAME"),
+            file=origin,
+        )
     try:
         listed = member(read_json(content), "tokens")
         if not isinstance(listed, list):

@@ -59,6 +59,7 @@ def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
         ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
         ("clients/a b.env", "", None, None, "no account's id", "fail"),
         ("tokens", "\n{", 2, None, "Expecting property name", "fail"),
+        ("tokens", "", None, None, "is empty", "fail"),
         ("credentials/alice.proxy", "nonsense\n", None, None, "must be http://", "fail"),
         ("credentials/bob.proxy", "http://p:1\n", None, None, "there is no account bob", "warn"),
         ("credentials/alice.key", "x", None, None, "none that an account's unit asks for", "warn"),

@@ -338,11 +338,12 @@ async def test_an_expired_token(host: Machine) -> None:
     assert (await ask(host, "GET", "/v1/accounts")).code == "no-token"
 
 
+@pytest.mark.parametrize("content", ["{", ""])
 async def test_a_damaged_file_of_tokens_lets_nobody_in_but_root(
-    host: Machine, caplog: pytest.LogCaptureFixture
+    host: Machine, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     shown = token(host, Scope.ADMIN)
-    host.paths.tokens_file.write_text("{")
+    host.paths.tokens_file.write_text(content)
     for headers in ({}, bearer(shown)):
         answer = await ask(host, "GET", "/v1/accounts", headers)
         assert answer.status in (401, 503)
