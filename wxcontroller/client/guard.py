@@ -22,6 +22,7 @@ from wxcontroller.core.limiter import FailureLimiter, caller_of
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
+from wxcontroller.core.summaries import cause
 from wxcontroller.openwx import callers, credentials, parameters, replies
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,8 @@ class Guard:
             message, remedy = f"that needs the scope {needed}", f"use a token with that scope; this one has {scope}"
         failure = self._limiter.failed(caller_of(request.remote))
         if failure.log:
-            log.warning("a call is refused: %s", message, extra=fields(Event.ACCESS_REFUSED))
+            marks = {**fields(Event.ACCESS_REFUSED), **cause("refused")}  # 127.0.0.0/8 has many addresses
+            log.warning("a call is refused: %s", message, extra=marks)
         if failure.retry_after and scope is None:
             code, status, message = "too-many-failures", 429, "too many calls without a valid token"
             remedy = f"wait {failure.retry_after} s, or use a valid token: that is let in at once"

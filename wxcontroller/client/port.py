@@ -11,8 +11,11 @@ from wxcontroller.client.api import SERVER
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.guard import Guard
 from wxcontroller.core.errors import WxError
+from wxcontroller.openwx.accepting import Acceptor
 from wxcontroller.openwx.admission import ADMISSION
 from wxcontroller.openwx.connection import PatientConnection
+
+_BACKLOG = 100
 
 
 class PortTaken(WxError):
@@ -26,24 +29,27 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
     await runner.setup()
     http, loop, admission = runner.server, asyncio.get_running_loop(), app[ADMISSION]
     assert http is not None
-    sockets: asyncio.Server | None = None
+    acceptor = Acceptor(
+        lambda: PatientConnection(http, loop, SERVER, admission), lambda: admission.limits.connections
+    )
     try:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", config.port))
+            listener.listen(_BACKLOG)
             guard.tell_controller()
-            sockets = await loop.create_server(
-                lambda: PatientConnection(http, loop, SERVER, admission), sock=listener
-            )
         except OSError as problem:
             listener.close()
             raise PortTaken(
                 f"account {config.name}: port {config.port} can't be used: {problem.strerror}",
                 "see who has it with ss -ltnp, and whether wxclient.slice allows it (SocketBindAllow=)",
             ) from None
-        yield
+        with listener:
+            acceptor.start([listener])
+            try:
+                yield
+            finally:
+                await acceptor.stop()
     finally:
-        if sockets is not None:
-            sockets.close()
         await runner.cleanup()

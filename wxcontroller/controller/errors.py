@@ -21,6 +21,7 @@ from wxcontroller.core.errors import (
     WxError,
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Busy
 from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, reply, to_bytes
@@ -185,7 +186,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except OSError as problem:
         if isinstance(problem, ConnectionError):
             raise  # the caller is gone
-        log.error("%s %s: %s", request.method, request.path, problem)
+        log.error("%s %s: %s", request.method, request.path, problem, extra=cause(f"errno {problem.errno}"))
         failed = disk_problem(problem)
         return _answer(request, 500, "disk", failed.message, failed.remedy)
     except Exception:

@@ -15,6 +15,7 @@ from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.summaries import cause
 from wxcontroller.core.tokens import Tokens, minted_for_root, token_book
 from wxcontroller.openwx.credentials import TOKEN_FORM_BYTES
 
@@ -150,7 +151,7 @@ class Gate:
                 what,
                 peer or "a local socket",
                 more,
-                extra=fields(Event.ACCESS_REFUSED),
+                extra={**fields(Event.ACCESS_REFUSED), **cause("no valid token")},  # addresses cost nothing
             )
         if failure.retry_after:
             return Refused(

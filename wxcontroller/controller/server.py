@@ -7,9 +7,9 @@ at once would hit requests that are already on their way.
 """
 
 import asyncio
-import errno
 import logging
 import socket
+import ssl
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -17,16 +17,12 @@ from aiohttp import web
 from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.core.addresses import is_loopback
+from wxcontroller.openwx.accepting import Acceptor
 
 log = logging.getLogger(__name__)
-# Two round trips on the slowest of lines. Who says nothing holds a connection for so long.
-TLS_HANDSHAKE_SECONDS = 10.0
 # An idle connection gets this long for one more request.
 GRACE_SECONDS = 1.0
 _TICK = 0.02
-_ACCEPTS_AT_A_TIME = 64
-_BREATHER = 0.2
-_OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Server:
@@ -35,8 +31,7 @@ class Server:
     def __init__(self, app: web.Application, sockets: Iterable[socket.socket]) -> None:
         self._shared: Context = app[CONTEXT]
         self._sockets = list(sockets)
-        self._accepting: set[socket.socket] = set()
-        self._arriving: set[asyncio.Task[object]] = set()
+        self._acceptor = Acceptor(self._protocol, lambda: self._shared.settings.max_connections, self._tls)
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
@@ -46,9 +41,7 @@ class Server:
 
     async def start(self) -> None:
         await self._runner.setup()
-        for listening in self._sockets:
-            listening.setblocking(False)
-            self._accept_from(listening)
+        self._acceptor.start(self._sockets)
 
     @property
     def connections(self) -> int:
@@ -58,9 +51,7 @@ class Server:
         """Stop accepting and end when every connection is served, or after drain_timeout of the settings."""
         loop = asyncio.get_running_loop()
         self._shared.draining.set()
-        for listening in list(self._accepting):
-            self._stop_accepting(listening)
-        await asyncio.gather(*self._arriving, return_exceptions=True)
+        await self._acceptor.stop()
         longest = self._shared.settings.drain_timeout
         end = loop.time() + longest
         idle_since: dict[Connection, float] = {}
@@ -82,62 +73,14 @@ class Server:
         open_ones = server.connections if server is not None else []
         return [each for each in open_ones if isinstance(each, Connection)]
 
-    def _accept_from(self, listening: socket.socket) -> None:
-        self._accepting.add(listening)
-        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+    def _protocol(self) -> Connection:
+        server = self._runner.server
+        assert server is not None
+        return Connection(server, asyncio.get_running_loop(), self._shared.admission)
 
-    def _stop_accepting(self, listening: socket.socket) -> None:
-        self._accepting.discard(listening)
-        asyncio.get_running_loop().remove_reader(listening)
-
-    def _accept(self, listening: socket.socket) -> None:
-        """Take what is in the queue.
-
-        Not asyncio's own server: when that is closed, it drops connections it has accepted but not yet set up.
-        """
-        for _ in range(_ACCEPTS_AT_A_TIME):
-            try:
-                connection, _ = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as problem:
-                if problem.errno not in _OUT_OF_SOMETHING:
-                    raise
-                log.error("no connection can be accepted: %s; raise LimitNOFILE=?", problem.strerror)
-                self._stop_accepting(listening)
-                asyncio.get_running_loop().call_later(_BREATHER, self._accept_again, listening)
-                return
-            if len(self._arriving) >= self._shared.settings.max_connections:
-                connection.close()  # those that only shake hands are connections too
-                continue
-            connection.setblocking(False)
-            task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._serve(connection))
-            self._arriving.add(task)
-            task.add_done_callback(self._arriving.discard)
-
-    def _accept_again(self, listening: socket.socket) -> None:
-        if not self._shared.draining.is_set():
-            self._accept_from(listening)
-
-    async def _serve(self, connection: socket.socket) -> None:
-        server, loop = self._runner.server, asyncio.get_running_loop()
-        if server is None:
-            connection.close()
-            return
-        tls = self._shared.tls
-        # Programs on this machine go on without: nobody can listen to them.
-        if tls is not None and is_loopback(connection.getsockname()):
-            tls = None
-        try:
-            await loop.connect_accepted_socket(
-                lambda: Connection(server, loop, self._shared.admission),
-                connection,
-                ssl=tls,
-                ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS if tls else None,
-            )
-        except OSError as problem:
-            log.debug("a connection went away at once: %s", problem)
-            connection.close()
+    def _tls(self, connection: socket.socket) -> ssl.SSLContext | None:
+        """Return what to speak. Programs on this machine need none: nobody can listen to them."""
+        return None if is_loopback(connection.getsockname()) else self._shared.tls
 
     async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = SERVER

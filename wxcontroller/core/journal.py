@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 
+from wxcontroller.core.summaries import Summaries
+
 
 class Event(StrEnum):
     """Things an operator may look for in the journal: ``journalctl WX_EVENT=…``."""
@@ -78,6 +80,7 @@ def setup_logging(identifier: str, level: str = "info", account: str = "") -> No
         root.removeHandler(handler)
     handler = _journal(identifier, account) if os.environ.get("JOURNAL_STREAM") else _plain(identifier)
     handler.addFilter(_without_tokens)
+    handler.addFilter(Summaries(handler.emit))
     root.addHandler(handler)
     # One line per request is noise at the default level; the product logs what matters itself.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
+from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Admission, PortLimits
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
@@ -184,12 +185,12 @@ class PatientConnection(RequestHandler):
     # -- refusing
 
     def _give_up(self, why: str) -> None:
-        log.info("a connection is given up: %s", why)
+        log.info("connection closed: %s", why, extra=cause(why))
         self.force_close()
 
     def _refuse(self, status: str, words: str, more: str = "") -> None:
         """Answer what no handler gets to see, unless an answer to what came before is under way; and hang up."""
-        log.info("a request is refused: %s", words)
+        log.info("request refused: %s", words, extra=cause(words))
         if self.idle and self.transport is not None:
             body = to_bytes(reply(-1, words))
             head = f"HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
@@ -211,7 +212,8 @@ class PatientConnection(RequestHandler):
         elif status != 400 or request.writer.output_size > 0:
             response = super().handle_error(request, status, exc, message)
         else:
-            log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
+            name = type(exc).__name__
+            log.info("request refused: not HTTP (%s)", name, extra=cause(name))
             response = refusal(NOT_HTTP)
             response.force_close()
         response.headers["Server"] = self._program  # no application, so no one else does it

@@ -26,14 +26,27 @@ async def running(start: Start, **options: str) -> RunningClient:
 async def waiting(client: RunningClient, number: int) -> list["asyncio.Task[int]"]:
     """Have so many long polls wait, each on a connection of its own."""
 
+    sent = asyncio.Semaphore(0)
+
+    async def is_sent(*_: object) -> None:
+        sent.release()
+
     async def poll() -> int:
-        async with aiohttp.ClientSession() as web, web.get(client.address("check_event")) as answer:
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(is_sent)
+        async with (
+            aiohttp.ClientSession(trace_configs=[trace]) as web,
+            web.get(client.address("check_event")) as answer,
+        ):
             await answer.read()
             return answer.status
 
     client.driver.play([message("before")])
     await client.get("check_event")  # what has happened so far
-    return [asyncio.create_task(poll()) for _ in range(number)]
+    polls = [asyncio.create_task(poll()) for _ in range(number)]
+    for _ in polls:  # a connection without a request would give its place to another one
+        await sent.acquire()
+    return polls
 
 
 async def refused(client: RunningClient, call: str) -> tuple[int, JsonObject]:

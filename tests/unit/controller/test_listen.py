@@ -24,6 +24,7 @@ from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.openwx import accepting
 
 
 @pytest_asyncio.fixture
@@ -194,7 +195,7 @@ async def test_a_silent_handshake_is_given_up(tmp_path: Path, monkeypatch: pytes
     async with machine(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as host:
         host.shared.tls = tls_context(host.settings)
         monkeypatch.setattr(server, "is_loopback", lambda _: False)
-        monkeypatch.setattr(server, "TLS_HANDSHAKE_SECONDS", 0.2)
+        monkeypatch.setattr(accepting, "TLS_HANDSHAKE_SECONDS", 0.2)
         reader, writer = await asyncio.open_connection(*host.address)
         assert await asyncio.wait_for(reader.read(), 3) == b""
         writer.close()

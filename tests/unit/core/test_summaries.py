@@ -1,0 +1,67 @@
+"""Lines that anyone can cause: the first is written, the others are counted."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from wxcontroller.core import summaries
+from wxcontroller.core.summaries import Summaries, cause
+
+
+class Lines(logging.Handler):
+    """Remembers lines, and says when there is another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.more = asyncio.Event()
+        self.setFormatter(logging.Formatter("%(message)s"))
+        self.addFilter(Summaries(self.emit))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines += self.format(record).splitlines()
+        self.more.set()
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    monkeypatch.setattr(summaries, "SUMMARY_SECONDS", 0.2)
+    handler = Lines()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+
+
+async def test_a_cause_has_its_first_line_and_a_summary(lines: Lines) -> None:
+    log = logging.getLogger("wxcontroller.openwx.x")
+    for number in range(1000):
+        log.error("refused %d", number, extra=cause("refused"))
+        log.error("another", extra=cause("other"))
+        log.error("without a cause")
+    assert lines.lines.count("without a cause") == 1000
+    assert [line for line in lines.lines if line != "without a cause"] == ["refused 0", "another"]
+    while len(lines.lines) < 1004:
+        lines.more.clear()
+        await asyncio.wait_for(lines.more.wait(), 5)
+    assert lines.lines[-2:] == ["refused 999 (999 more of these in 0.2 s)", "another (999 more of these in 0.2 s)"]
+
+
+async def test_libraries_log_no_traceback_per_request(lines: Lines) -> None:
+    loop = asyncio.get_running_loop()
+    for number in range(100):
+        logging.getLogger("aiohttp.server").error("from %d", number, exc_info=OSError("full"))
+        loop.call_exception_handler({"message": "out of resource", "socket": number, "exception": OSError("full")})
+    assert lines.lines.count("OSError: full") == 2
+
+
+def test_without_a_loop_the_next_line_tells_the_number(lines: Lines) -> None:
+    log = logging.getLogger("x")
+    for _ in range(3):
+        log.error("refused", extra=cause("refused"))
+    assert lines.lines == ["refused"]
+    filters = [each for each in lines.filters if isinstance(each, Summaries)]
+    next(iter(filters[0]._windows.values())).end = 0  # ten seconds later
+    log.error("refused", extra=cause("refused"))
+    assert lines.lines == ["refused", "refused (2 more of these in 0.2 s)"]

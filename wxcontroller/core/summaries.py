@@ -1,0 +1,104 @@
+"""Log lines that anyone can cause: one line per cause every ten seconds.
+
+Whoever reaches a port can send malformed requests, or wrong tokens from many addresses, faster than a journal should
+grow. A record with a cause (``extra=cause(…)``) is written if there was none of that cause in the last ten seconds.
+Those that follow are counted, and one line with the last of them and their number ends the ten seconds.
+
+Records of aiohttp and asyncio are treated the same, with the beginning of their message as the cause: they log a
+traceback per request, or per connection that can't be accepted.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+SUMMARY_SECONDS = 10.0
+_LIBRARIES = frozenset({"aiohttp", "asyncio"})
+# Causes are words in our code and in libraries, which are few. This is for a message that holds something else.
+_CAUSES = 200
+_ATTRIBUTE = "cause"
+
+
+def cause(name: str) -> dict[str, object]:
+    """Return the ``extra=`` of a log call that callers can repeat at will."""
+    return {_ATTRIBUTE: name}
+
+
+class _Window:
+    """Ten seconds of one cause: how many records were held back, and what the last one said."""
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+        self.held = 0
+        self.last: logging.LogRecord | None = None
+
+
+class Summaries(logging.Filter):
+    """Holds records back, for a handler that is given as ``emit``."""
+
+    def __init__(self, emit: Callable[[logging.LogRecord], object]) -> None:
+        super().__init__()
+        self._emit = emit
+        self._windows: dict[str, _Window] = {}
+        self._lock = threading.Lock()  # programs log from threads, too
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is to be written."""
+        name = _cause_of(record)
+        if name is None:
+            return True
+        now = time.monotonic()
+        with self._lock:
+            window = self._windows.get(name)
+            if window is not None and now < window.end:
+                window.held += 1
+                window.last = _summary(record, window.held)
+                if window.held == 1:
+                    self._end_later(name, window.end - now)
+                return False
+            self._begin(name, now)
+        if window is not None and window.held:  # no loop ran to end it in time
+            record.msg, record.args = _counted(record.getMessage(), window.held), None
+        return True
+
+    def _begin(self, name: str, now: float) -> None:
+        self._windows.pop(name, None)
+        self._windows[name] = _Window(now + SUMMARY_SECONDS)
+        while len(self._windows) > _CAUSES:
+            del self._windows[next(iter(self._windows))]
+
+    def _end_later(self, name: str, seconds: float) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        loop.call_later(seconds, self._end, name)
+
+    def _end(self, name: str) -> None:
+        with self._lock:
+            window = self._windows.get(name)
+            if window is None or window.last is None:
+                return
+            self._begin(name, time.monotonic())
+        self._emit(window.last)
+
+
+def _cause_of(record: logging.LogRecord) -> str | None:
+    found: str | None = getattr(record, _ATTRIBUTE, None)
+    if found is None and record.name.partition(".")[0] in _LIBRARIES and record.levelno >= logging.WARNING:
+        found = str(record.msg).partition("\n")[0]
+    return None if found is None else f"{record.name}: {found}"
+
+
+def _summary(record: logging.LogRecord, held: int) -> logging.LogRecord:
+    """Return a record without traceback: those it stands for are the same."""
+    first = record.getMessage().partition("\n")[0]
+    made = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None, "stack_info": None})
+    made.msg, made.args = _counted(first, held), None
+    return made
+
+
+def _counted(message: str, held: int) -> str:
+    return f"{message} ({held} more of these in {SUMMARY_SECONDS:g} s)"
