@@ -114,6 +114,8 @@ async def test_a_breach_is_noted_and_refused_only_in_strict_mode(breach: Breach,
 
 
 async def test_cdn_refusals_name_their_reason_in_a_header() -> None:
-    async with ilink_sandbox(replace(HURRY, strict=True)) as (_, agent):
-        async with agent.http.post(f"{agent.url}/c2c/upload?encrypted_query_param=x") as response:
-            assert (response.status, bool(response.headers["x-error-message"])) == (400, True)
+    async with (
+        ilink_sandbox(replace(HURRY, strict=True)) as (_, agent),
+        agent.http.post(f"{agent.url}/c2c/upload?encrypted_query_param=x") as response,
+    ):
+        assert (response.status, bool(response.headers["x-error-message"])) == (400, True)
