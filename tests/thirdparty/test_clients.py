@@ -87,6 +87,15 @@ ILINK = (
     _ilink("wechatbot-sdk", "echo_wechatbot.py", {"AuthorizationType is missing or wrong"}, media=True),
     _ilink("openilink-sdk-python", "echo_openilink.py", {_APP_HEADERS}, media=False),
     _ilink("weilink", "echo_weilink.py", set(), media=True),
+    Client(
+        "openclaw-weixin",
+        ("node", str(CLIENTS / "echo_openclaw.mjs")),
+        FETCHED / "openclaw-weixin",
+        frozenset(),
+        "both",
+        {"NODE_PATH": str(FETCHED / "openclaw-weixin" / "node_modules")},
+        media=True,
+    ),
 )
 
 
@@ -151,7 +160,7 @@ def converse(world: Stage, uin: int) -> list[str]:
 def test_it_logs_in_receives_and_sends_by_ilink(world: Stage, client: Client) -> None:
     skip_unless_there(client)
     uin = world.call("POST", "/accounts", {"nickname": client.name})["uin"]
-    environment = {**client.environment, "SSL_CERT_FILE": str(world.ca)}
+    environment = {**client.environment, "SSL_CERT_FILE": str(world.ca), "NODE_EXTRA_CA_CERTS": str(world.ca)}
     with world.client(client.command, environment) as printed:
         try:
             converse_by_ilink(world, uin, client.media)
@@ -159,6 +168,7 @@ def test_it_logs_in_receives_and_sends_by_ilink(world: Stage, client: Client) ->
             requests = world.call("GET", "/ilink/requests")
             raise AssertionError(f"{error}\n{requests}\n{printed.read_text()}") from error
     violations = world.call("GET", f"/requests?uin={uin}")["violations"]
+    assert {v["what"] for v in violations} <= client.notes
     assert [v for v in violations if v["refused"] is not None] == []
     everybodys = world.call("GET", "/requests")["violations"]  # before a scan a code is nobody's
     assert client.notes <= {v["what"] for v in everybodys}

@@ -28,6 +28,7 @@ from wxcontroller.sandbox.sandbox import Sandbox
 _TEXTS = {LOGGED_OUT: "session timeout", INVALID: "invalid arguments", NO_TICKET: "GetTypingTicket rpc failed"}
 _PRODUCT = r"[A-Za-z0-9_.\-]{1,32}/[A-Za-z0-9_.+\-]{1,32}(?: \([\x20-\x27\x2a-\x7e]{1,64}\))?"
 _AGENT = re.compile(rf"{_PRODUCT}(?: {_PRODUCT})*")
+_DEFAULT_AGENT = "OpenClaw"  # the official client's, though it has no version
 
 
 class Refused(Exception):
@@ -166,7 +167,7 @@ class Call:
             if not text(base.get("channel_version")):
                 self.breach("base_info.channel_version is missing")
             agent = text(base.get("bot_agent"))
-            if agent and (len(agent) > 256 or not _AGENT.fullmatch(agent)):
+            if agent not in ("", _DEFAULT_AGENT) and (len(agent) > 256 or not _AGENT.fullmatch(agent)):
                 self.breach("base_info.bot_agent is malformed")
 
     # -- answers
