@@ -89,14 +89,15 @@ def _try_digits(call: Call, code: Code, entered: str) -> None:
 
 def _status(call: Call, code: Code) -> web.Response:
     status = code.status_at(call.host)
-    code.told = status
+    if status != code.told:
+        code.told = status
+        call.sandbox.touch()
     answer: JsonObject = {"ret": 0, "status": status}
     if status == "scaned_but_redirect" and code.redirect is Redirect.OTHER_NAME:
         answer["redirect_host"] = code.redirect_host or _other_name(call.host)
     if status in ("confirmed", "binded_redirect"):
         answer |= code.credentials
         call.sandbox.logins.move(code, State.DONE)
-    call.sandbox.touch()
     return call.reply(answer)
 
 
@@ -123,7 +124,6 @@ async def getupdates(call: Call) -> web.StreamResponse:
     hold = min(call.sandbox.options.updates_hold, settings.edge or float("inf"))
     bot.polls += 1
     bot.last_poll = call.now
-    call.sandbox.touch()
     try:
         while not bot.pending and (left := started + hold - time.monotonic()) > 0:
             await bot.bell.wait(left if bot.dies is None else min(left, max(0.01, bot.dies - call.now)))
@@ -132,9 +132,10 @@ async def getupdates(call: Call) -> web.StreamResponse:
         bot.polls -= 1
     if not bot.pending and settings.edge and hold >= settings.edge:
         return web.Response(status=524)
-    bot.cursor = bot.cursor if bot.cursor and not bot.pending else opaque(72)
     messages = [bot.pending.popleft() for _ in range(min(len(bot.pending), _BATCH))]
-    call.sandbox.touch()
+    if messages or not bot.cursor:
+        bot.cursor = opaque(72)
+        call.sandbox.touch()
     # Answers with messages mostly have no ret (issue 244).
     answer: JsonObject = {} if messages else {"ret": 0}
     return call.reply(

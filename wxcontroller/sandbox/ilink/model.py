@@ -171,6 +171,7 @@ class Bot:
         """Count an accepted send."""
         window.sent += 1
         self.sends.append(now)
+        self.sent_24h(now)  # forgets older ones
 
     def remember(self, client_id: str, answer: JsonObject) -> None:
         """Keep the answer to a client id for a repeat."""
