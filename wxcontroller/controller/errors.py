@@ -14,11 +14,13 @@ from wxcontroller.core.errors import (
     BadEnvironmentFile,
     BadName,
     BadOption,
+    FileFailed,
     NoPort,
     TemplateError,
     UnitFailed,
     UnknownAccount,
     WxError,
+    file_failed,
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.summaries import cause
@@ -98,6 +100,7 @@ KINDS: tuple[tuple[type[WxError], Kind], ...] = (
     (TemplateError, Kind(500, "template")),
     (BadEnvironmentFile, Kind(500, "bad-account-file")),
     (UnitFailed, Kind(502, "unit-failed")),
+    (FileFailed, Kind(500, "disk")),
 )
 
 
@@ -127,9 +130,8 @@ def error_response(problem: WxError) -> web.Response:
 
 def error_of(problem: WxError | OSError) -> JsonObject:
     """Return the ``error`` object that tells a failure."""
-    said = disk_problem(problem) if isinstance(problem, OSError) and not isinstance(problem, WxError) else problem
-    assert isinstance(said, WxError)
-    return {"code": kind_of(said).code, "message": said.message, "remedy": said.remedy}
+    failed = problem if isinstance(problem, WxError) else file_failed(problem)
+    return {"code": kind_of(failed).code, "message": failed.message, "remedy": failed.remedy}
 
 
 def refusal(request: web.Request, problem: Refused) -> web.Response:
@@ -144,14 +146,6 @@ def refusal(request: web.Request, problem: Refused) -> web.Response:
     if problem.retry_after:
         response.headers["Retry-After"] = str(problem.retry_after)
     return response
-
-
-def disk_problem(problem: OSError) -> WxError:
-    """Say an OSError of our own files in words."""
-    return WxError(
-        f"the account's file can't be written: {problem.strerror or problem}",
-        "free some space on /var; see: journalctl -u wxcontroller",
-    )
 
 
 @web.middleware
@@ -187,8 +181,8 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         if isinstance(problem, ConnectionError):
             raise  # the caller is gone
         log.error("%s %s: %s", request.method, request.path, problem, extra=cause(f"errno {problem.errno}"))
-        failed = disk_problem(problem)
-        return _answer(request, 500, "disk", failed.message, failed.remedy)
+        failed = file_failed(problem)
+        return _answer(request, 500, kind_of(failed).code, failed.message, failed.remedy)
     except Exception:
         # The outermost edge of a request: the caller gets a number, the journal the rest.
         number = secrets.token_hex(4)

@@ -10,11 +10,11 @@ from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.accounts import TooManyAccounts
 from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import disk_problem, json_response
+from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.view import View, stand_in_state
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError
+from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError, file_failed
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.options import OPTIONS, Checked, check_options
 from wxcontroller.openwx import parameters, replies
@@ -60,7 +60,7 @@ async def start_client(request: web.Request) -> web.Response:
         return json_response(reply(START_FAILED, str(problem), client=client))
     except OSError as problem:
         log.error("account %s can't be registered: %s", client, problem)
-        return json_response(reply(START_FAILED, str(disk_problem(problem)), client=client))
+        return json_response(reply(START_FAILED, str(file_failed(problem)), client=client))
     status = "client already exists" if started.already else "success"
     ignored: list[JsonValue] = list(wanted.checked.ignored)
     extra: dict[str, JsonValue] = {"ignored": ignored} if ignored else {}

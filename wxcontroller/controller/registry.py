@@ -7,6 +7,7 @@ lies about its port's secret only loses its own callers.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from wxcontroller.controller.statefiles import read_foreign
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import BadName, UnknownAccount, WxError
+from wxcontroller.core.errors import BadName, UnknownAccount, WxError, file_failed
 from wxcontroller.core.materialise import Registry as AccountFiles
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
@@ -85,7 +86,10 @@ class Registry:
             entry.known = None
         except OSError as problem:
             # May pass, as when no descriptor is left: the account stays as it was known.
-            self._complain(entry, instance, str(problem))
+            self._complain(entry, instance, problem)
+            # Only systemd has to read the administrator's file: the account is not hidden without it.
+            with contextlib.suppress(WxError, OSError):
+                entry.known = self._files.load(instance, overrides=False)
             return entry.known
         entry.looked, entry.complaint = now, ""
         if entry.known is None and not os.path.lexists(self._paths.account_file(instance)):
@@ -157,7 +161,7 @@ class Registry:
 
         return _Entry(Cached(load, own, override), Cached(read, secret, follow=False), str(paths.runtime(instance)))
 
-    def _complain(self, entry: _Entry, instance: str, why: str) -> None:
-        if entry.complaint != why:
-            entry.complaint = why
-            log.error("account %s: cannot read its file: %s", instance, why, extra={"WX_ACCOUNT": instance})
+    def _complain(self, entry: _Entry, instance: str, problem: OSError) -> None:
+        if entry.complaint != str(problem):
+            entry.complaint = str(problem)
+            log.error("account %s: %s", instance, file_failed(problem), extra={"WX_ACCOUNT": instance})

@@ -1,5 +1,6 @@
 """Expected failures. Each says what failed and what to do about it; secrets never get in here."""
 
+import errno
 from enum import Enum
 
 from wxcontroller.core.messages import N_, Text, Value
@@ -46,6 +47,35 @@ class WxError(Exception):
         return (
             Text(N_("{what}; {remedy}"), what=self.text, remedy=self.remedy_text) if self.remedy_text else self.text
         )
+
+
+class FileFailed(WxError):
+    """A file of this machine cannot be read or written."""
+
+
+_DISK_FULL = N_("free some space; df -h shows which file system is full")
+_CLOSED = N_("check owner and mode with ls -l")
+_TOO_MANY_FILES = N_("too many files are open; raise LimitNOFILE= of the unit")
+_REMEDIES = {
+    errno.ENOSPC: _DISK_FULL,
+    errno.EDQUOT: _DISK_FULL,
+    errno.EROFS: N_("its file system is read-only; journalctl -k shows why"),
+    errno.EIO: N_("the disk reports errors; see: journalctl -k"),
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EMFILE: _TOO_MANY_FILES,
+    errno.ENFILE: _TOO_MANY_FILES,
+}
+
+
+def file_failed(problem: OSError) -> FileFailed:
+    """Return an OSError as a failure: which file, if it names one, why, and what to do about that cause."""
+    remedy = _REMEDIES.get(problem.errno or 0, N_("run wxctl doctor"))
+    if problem.filename is None:
+        return FileFailed(N_("a file cannot be used: {reason}"), remedy, reason=reason_of(problem))
+    return FileFailed(
+        N_("{file} cannot be used: {reason}"), remedy, file=str(problem.filename), reason=reason_of(problem)
+    )
 
 
 class BadName(WxError, ValueError):

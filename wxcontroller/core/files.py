@@ -17,8 +17,16 @@ def replace_file(
 
     ``mode`` is what the file has from its first moment on, whatever the umask. ``durable`` also waits until it
     is on disk, for what must survive a power cut. ``group`` is the number of the group it shall have. Raises
-    OSError (disk full included) and then leaves the old file and no temporary behind.
+    OSError (disk full included), which names ``path``, and then leaves the old file and no temporary behind.
     """
+    try:
+        _replace_file(path, content, mode, durable, group)
+    except OSError as problem:
+        # Of the temporary file, or of none when a write fails.
+        raise OSError(problem.errno, problem.strerror, str(path)) from problem
+
+
+def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: int | None) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path

@@ -232,7 +232,12 @@ class Materialiser:
     def _check_targets(self, name: AccountName, options: Mapping[str, str]) -> None:
         """Raise BadOption for a report or heartbeat address that the settings, or the account's own file, forbid."""
         targets = self.settings.webhook_targets
-        own = (_variables(self.paths.override_file(name.instance)) or {}).get(OPTIONS[TARGETS].variable)
+        try:
+            own = (_variables(self.paths.override_file(name.instance)) or {}).get(OPTIONS[TARGETS].variable)
+        except OSError:
+            # The administrator's file may be root's alone: systemd reads it, and the account's own process checks
+            # each address again.
+            return
         if own is not None:
             try:
                 targets = Targets.parse(own.split())

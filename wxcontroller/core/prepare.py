@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, file_failed
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.paths import Paths
@@ -28,7 +28,7 @@ def main() -> int:
         log.error("account %s can't be started: %s", instance, problem)
         return problem.exit_code
     except OSError as problem:
-        log.error("account %s: its environment file can't be written: %s; free some space?", instance, problem)
+        log.error("account %s can't be started: %s", instance, file_failed(problem))
         return 74
     log.info("account %s is registered with port %d", account.name, account.port)
     return 0

@@ -53,7 +53,10 @@ class Process:
     def __init__(self, paths: Paths, instance: str) -> None:
         self.paths = paths
         self.instance = instance
-        self.account = Registry(paths).load(instance)
+        try:
+            self.account = Registry(paths).load(instance)
+        except OSError:  # systemd, as root, could read it
+            self.account = Registry(paths).load(instance, overrides=False)
         self.requests: list[str] = []
         self.hung_up = asyncio.Event()
         self.events = asyncio.Event()  # ends a long poll

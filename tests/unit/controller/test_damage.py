@@ -162,3 +162,23 @@ async def test_a_state_file_beyond_all_measure_is_unreadable(host: Machine, cont
     process = await host.start("alice")
     process.write(content.encode())
     assert (await host.get("check_client", client="alice"))["status"] == "client state file read error"
+
+
+async def test_an_administrators_file_that_cannot_be_read_hides_no_account(host: Machine) -> None:
+    host.paths.overrides.mkdir(parents=True)
+    host.paths.override_file("alice").symlink_to("alice.env")  # to itself: nobody can open it, not even root
+    await host.start("alice")
+    assert [each["account"] for each in await host.states()] == ["alice"]
+    assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200
+    status, answer = await host.v1("GET", "accounts/alice")
+    assert (status, answer["desired"]) == (200, "stopped")
+
+
+async def test_a_start_that_no_file_can_be_written_for_says_which_and_why(host: Machine) -> None:
+    host.paths.account_file("alice").mkdir()
+    answer = await host.get("start_client", client="alice")
+    assert (answer["code"], str(host.paths.account_file("alice")) in str(answer["status"])) == (3, True)
+    assert "space" not in str(answer["status"])
+    status, failure = await host.v1("POST", "accounts/alice/start")
+    assert (status, obj(failure["error"])["code"]) == (500, "disk")
+    assert str(host.paths.account_file("alice")) in str(obj(failure["error"])["message"])

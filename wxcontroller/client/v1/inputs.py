@@ -8,7 +8,7 @@ from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.selecting import bad
-from wxcontroller.core.errors import BadAnswer, NotAsked
+from wxcontroller.core.errors import BadAnswer, NotAsked, file_failed
 from wxcontroller.core.jsontypes import obj, read_json
 
 _REMEDY = 'send {"id": "allow-desktop", "value": "yes"}; GET /v1/status shows in input what is asked for'
@@ -35,8 +35,8 @@ class Inputs:
         except TimeoutError:
             raise Refused(504, "too-slow", "the answer was not taken in time", "try it again") from None
         except OSError as problem:
-            why = f"the answer can't be stored: {problem.strerror or problem}"
-            raise Refused(500, "disk", why, "free some space in the account's state directory") from None
+            failed = file_failed(problem)
+            raise Refused(500, "disk", f"the answer cannot be stored: {failed.message}", failed.remedy) from None
         return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
 
     async def _read(self, request: web.Request) -> tuple[str, str]:
