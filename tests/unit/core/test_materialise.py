@@ -1,7 +1,13 @@
 """The registry: ports, what is kept, templates, and two processes at once."""
 
+import contextlib
+import errno
 import fcntl
 import multiprocessing
+import os
+import resource
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +15,7 @@ import pytest
 
 from wxcontroller.core import materialise
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import BadName, BadOption, NoPort, TemplateError, UnknownAccount, WxError
+from wxcontroller.core.errors import BadName, BadOption, NoPort, TemplateError, UnknownAccount, WxError, file_failed
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -222,3 +228,68 @@ def test_two_processes_never_give_one_port_twice(tmp_path: Path) -> None:
     accounts = materialiser(Paths(tmp_path)).registry.all()
     assert len(accounts) == 40
     assert len({account.port for account in accounts}) == 40
+
+
+def test_a_registration_reads_only_the_files_that_have_changed(paths: Paths) -> None:
+    one = materialiser(paths)
+    for number in range(20):
+        one.add(parse_name(f"a{number}"), {}, {})
+    paths.account_file("a3").write_text(f'MOJO_WEIXIN_PLUGIN_OPENWX_PORT="{FIRST + 20}"\n')
+    with opened_under(paths.accounts) as opened:
+        assert one.add(parse_name("b"), {}, {}).port == FIRST + 3  # 20 is a3's now
+    assert {path.name for path in opened if path.suffix == ".env" and path.name[0] != "."} <= {"a3.env", "a19.env"}
+
+
+def test_an_administrators_file_that_cannot_be_read_blocks_no_start(paths: Paths) -> None:
+    paths.overrides.mkdir(parents=True)
+    paths.override_file("alice").symlink_to("alice.env")  # itself: ELOOP, for root too
+    one = materialiser(paths, webhook_targets=Targets.parse(["http://near/"]))
+    assert one.start(parse_name("alice"), {"post_api": "http://near/"}, {}).port == FIRST
+
+
+def test_a_file_that_cannot_be_written_is_named_with_its_cause(paths: Paths) -> None:
+    one = materialiser(paths)
+    paths.accounts.mkdir(parents=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    try:
+        with pytest.raises(OSError, match=r"alice\.env") as refused:
+            one.start(parse_name("alice"), {}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    assert refused.value.filename == str(paths.account_file("alice"))
+    assert str(paths.account_file("alice")) in file_failed(refused.value).message
+    assert not list(paths.accounts.glob("*alice*"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "remedy"),
+    [(errno.ENOSPC, "space"), (errno.EACCES, "mode"), (errno.EROFS, "read-only"), (errno.EMFILE, "LimitNOFILE")],
+)
+def test_the_remedy_is_that_of_the_cause(cause: int, remedy: str) -> None:
+    failed = file_failed(OSError(cause, os.strerror(cause), "/var/x"))
+    assert remedy in failed.remedy
+    assert ("space" in failed.remedy) == (cause == errno.ENOSPC)
+
+
+_watched: list[tuple[Path, list[Path]]] = []
+
+
+def _note_open(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _watched and isinstance(arguments[0], str):
+        place, opened = _watched[-1]
+        if arguments[0].startswith(str(place)):
+            opened.append(Path(arguments[0]))
+
+
+sys.addaudithook(_note_open)  # for good: there is no way to take one away
+
+
+@contextlib.contextmanager
+def opened_under(place: Path) -> Iterator[list[Path]]:
+    """Collect the files under ``place`` that this process opens meanwhile."""
+    opened: list[Path] = []
+    _watched.append((place, opened))
+    try:
+        yield opened
+    finally:
+        _watched.pop()
