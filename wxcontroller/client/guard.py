@@ -14,9 +14,9 @@ from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import json_answer
+from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.core import access
 from wxcontroller.core.access import Scope
-from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
 from wxcontroller.core.limits import DEFAULTS
@@ -34,19 +34,19 @@ _HOW = f"a token that is bound to this account alone is needed here; {_WHERE}, w
 class Guard:
     """Lets requests in, or answers them."""
 
-    def __init__(self, instance: str, paths: Paths, token_failures: int = DEFAULTS.token_failures) -> None:
+    def __init__(
+        self, instance: str, paths: Paths, files: PublicFiles, token_failures: int = DEFAULTS.token_failures
+    ) -> None:
         self._instance = instance
         self._secret = secrets.token_hex(32)
+        self._files = files
         self._path = paths.port_secret(self._instance)
         self._book = port_book(paths)
         self._limiter = FailureLimiter(token_failures=token_failures)
 
     def tell_controller(self) -> None:
         """Put the secret where the controller finds it: once the port is ours, and nobody else can be asked there."""
-        try:
-            replace_file(self._path, f"{self._secret}\n".encode(), 0o640)
-        except OSError as problem:
-            log.error("the controller can't be told how to call this account: %s; free some space on /run?", problem)
+        self._files.write(self._path, f"{self._secret}\n".encode())
 
     @property
     def headers(self) -> dict[str, str]:

@@ -6,7 +6,6 @@ queued sends go out, the driver ends, the last reports are delivered, and the da
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Coroutine
@@ -26,6 +25,7 @@ from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.incoming import Incoming
 from wxcontroller.client.logins import Logins
 from wxcontroller.client.port import listening
+from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.resuming import Resuming
 from wxcontroller.client.roster import Roster
@@ -46,7 +46,7 @@ from wxcontroller.client.store.migration import Migration
 from wxcontroller.client.store.retention import Keeping
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
-from wxcontroller.core.files import remove_unfinished, replace_file
+from wxcontroller.core.files import remove_unfinished
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
@@ -119,7 +119,8 @@ class Client:
 
         incoming = Incoming(config, roster, reporter, consults, inbox, media_index)
         facts = facts_of(config)
-        session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state)
+        files = PublicFiles()
+        session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)
         resuming = Resuming(reporter, inbox, session.running)
         store = SendStore(events, limits.idempotency_keys)
         with_data = config.flag("plugin_openwx_post_media_data")
@@ -154,7 +155,7 @@ class Client:
             consults=consults,
         )
         send_calls = SendCalls(parts)
-        guard = Guard(config.name.instance, self.paths, limits.token_failures)
+        guard = Guard(config.name.instance, self.paths, files, limits.token_failures)
         heartbeat = Heartbeat(
             config.poll_api,
             config.seconds("plugin_openwx_poll_interval"),
@@ -166,8 +167,7 @@ class Client:
             vitals,
             tls,
         )
-        with contextlib.suppress(OSError):
-            replace_file(config.pid_path, f"{os.getpid()}\n".encode(), 0o640)
+        files.write(config.pid_path, f"{os.getpid()}\n".encode())
         await asyncio.to_thread(remove_unfinished, private)
         async with listening(application(parts, send_calls, inbox, guard), config, guard):
             notifier.ready()
@@ -201,8 +201,8 @@ class Client:
             finally:
                 held.cancel()
                 await events.close(STORE_SECONDS)
-                with contextlib.suppress(OSError):
-                    config.pid_path.unlink()
+                files.remove(config.pid_path)
+                files.close()
         return 0
 
     async def _drive(

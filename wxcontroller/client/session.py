@@ -7,15 +7,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import assert_never
 
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.store.driverstate import DriverState
-from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.model import Direction, FriendRequest, MessageKind
 from wxcontroller.core.notify import Notifier
@@ -29,8 +27,6 @@ from wxcontroller.openwx.statefile import ClientFacts, Moment, Question, render
 log = logging.getLogger(__name__)
 # So long a disk may take before people hear of it.
 _STORE_SECONDS = 5.0
-# The controller's group reads these; the account's private files have no such mode.
-_PUBLIC = 0o640
 # How old the time of the last answer may be in the state file, in seconds: the controller believes none that is old.
 _FRESH = 10.0
 
@@ -52,6 +48,7 @@ class Session:
         reporter: Reporter,
         message: Callable[[base.MessageArrived], None],
         driver_state: DriverState,
+        files: PublicFiles,
     ) -> None:
         self.config = config
         self.facts = facts
@@ -74,6 +71,7 @@ class Session:
         self._report = reporter.event
         self._message = message
         self._driver_state = driver_state
+        self._files = files
         self.running = asyncio.Event()  # set while the state is RUNNING
         self._link: str | None = None
         self._codes = 0
@@ -81,7 +79,6 @@ class Session:
         self._loaded = False
         self._heard = False
         self._refusal = ""  # why the login is tried another way, until it succeeds
-        self._write_failed = False
         self._publish()
 
     @property
@@ -158,7 +155,7 @@ class Session:
                 assert_never(event)
 
     def move(self, state: LoginState, status: str, reason: str = "", asks: Question | None = None) -> None:
-        """Enter a state. Raises nothing: what can't be written is logged and tried again at the next change.
+        """Enter a state. Raises nothing.
 
         ``asks`` is what a person has to enter for the login to go on.
         """
@@ -234,7 +231,7 @@ class Session:
 
     def _show_qrcode(self, event: base.QrReady) -> None:
         image = event.image or _drawn(event.link)
-        self._write(self.config.qrcode_path, image)
+        self._files.write(self.config.qrcode_path, image)
         self._link = event.link
         self._codes += 1
         self._loaded = self._heard = False
@@ -350,8 +347,7 @@ class Session:
 
     def _drop_qrcode(self) -> None:
         self._link = None
-        with suppress(OSError):
-            self.config.qrcode_path.unlink()
+        self._files.remove(self.config.qrcode_path)
 
     def _publish(self) -> None:
         me = self.roster.me
@@ -370,18 +366,8 @@ class Session:
             asks=self.asks,
         )
         self._told_uptime = self._sync_uptime
-        self._write(self.config.state_path, to_bytes(render(self.facts, moment)))
+        self._files.write(self.config.state_path, to_bytes(render(self.facts, moment)))
         self._notifier.status(f"{self.state.word}: {self._status}")
-
-    def _write(self, path: Path, content: bytes) -> None:
-        try:
-            replace_file(path, content, _PUBLIC)
-        except OSError as problem:
-            if not self._write_failed:
-                log.error("account %s: %s can't be written: %s; free some space?", self.config.name, path, problem)
-            self._write_failed = True
-        else:
-            self._write_failed = False
 
 
 def _question(asked: base.InputRequired) -> Question:

@@ -14,7 +14,7 @@ from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction, Media, MessageKind
 from wxcontroller.core.options import OPTIONS
-from wxcontroller.drivers.base import Progress
+from wxcontroller.drivers.base import Progress, QrReady
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -413,3 +413,23 @@ async def test_when_wechat_was_heard_is_in_the_state_file(start: Start, monkeypa
     assert client.state()["last_sync_uptime"] == first
     client.driver.play([Progress(heard=True)])
     await until(lambda: client.state()["last_sync_uptime"] != first)
+
+
+async def test_public_files_are_right_as_soon_as_they_can_be_written(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    there, away = client.paths.runtime("alice"), client.paths.runtime("alice").with_name("away")
+    there.rename(away)  # in place of a full /run
+    client.driver.play([QrReady("https://login.weixin.qq.com/l/x", b"code", 1, 3)])
+    await until_status(client, "scaning")
+    away.rename(there)
+    await client.until_state("scaning")
+    async with asyncio.timeout(5):
+        while not any(path.read_bytes() == b"code" for path in there.glob("*qrcode*")):
+            await asyncio.sleep(0.01)
+
+
+async def until_status(client: RunningClient, word: str) -> None:
+    async with asyncio.timeout(5):
+        while (await status(client))["state"] != word:
+            await asyncio.sleep(0.01)
