@@ -34,6 +34,7 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
 
     ``deliver`` raises Trouble.
     """
+    spool.set_aside_others()
     round_ = _Round(spool)
     while (one := round_.next()) is not None:
         if round_.delivered_before(one):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import field, items, read_json, text
 from wxcontroller.core.names import instance_of, unit_of
@@ -27,10 +28,21 @@ SYSTEMD_LOOK_SECONDS = 10.0
 # A look costs 11 ms for 300 units: nobody needs a fresher one than this, except after an action of ours.
 MAX_AGE = 1.0
 _KILL_TIMEOUT = 5.0
+_OWN_UNIT = "wxcontroller.service"
 _MOST_WORDS = 400
 _MOST_LOOKS = 3
 # systemctl's words for what polkit refuses: without a rule of ours, and by a rule of somebody else's.
 _FORBIDDEN = ("Interactive authentication required", "Access denied")
+# systemctl's words when PID 1 or the bus was replaced while it was asked, as by daemon-reexec. Nothing was done then, or
+# it can be done again.
+_MOMENTARY = (
+    b"disconnected from message bus",
+    b"Connection reset by peer",
+    b"Connection terminated",
+    b"Transport endpoint is not connected",
+)
+_REEXEC_SECONDS = 10.0
+_REEXEC_LOOK = 0.2
 _RULE = "/usr/share/polkit-1/rules.d/50-wxcontroller.rules"
 
 
@@ -87,6 +99,14 @@ class Units(Protocol):
         """Return how often systemd has restarted these accounts' units by itself since somebody started them."""
         ...
 
+    async def deliver(self, channel: Channel, on: bool) -> None:
+        """Have systemd start the delivery of a channel's alerts when there are some, or not."""
+        ...
+
+    async def shorten_own_delay(self) -> None:
+        """Have the controller restarted without delay after its next crash."""
+        ...
+
 
 async def record(units: Units, instance: str, max_age: float = MAX_AGE) -> UnitRecord:
     """Return one account's unit."""
@@ -125,11 +145,19 @@ class Systemd:
         return await asyncio.shield(self._look)
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
-        await self._change(str(verb), unit_of(instance), instance, timeout)
+        unit = unit_of(instance)
+        await self._change(verb, unit, timeout, unit)
 
     async def purge(self, instance: str, timeout: float) -> None:
-        unit_of(instance)  # raises BadName: no other text gets into a unit's name
-        await self._change("start", f"wxclient-purge@{instance}.service", instance, timeout)
+        account = unit_of(instance)  # raises BadName: no other text gets into a unit's name
+        await self._change(Verb.START, f"wxclient-purge@{instance}.service", timeout, account)
+
+    async def deliver(self, channel: Channel, on: bool) -> None:
+        unit = f"wxcontroller-alert@{channel}.path"
+        await self._change(Verb.START if on else Verb.STOP, unit, SYSTEMD_LOOK_SECONDS, unit)
+
+    async def shorten_own_delay(self) -> None:
+        await self._change(Verb.RESET_FAILED, _OWN_UNIT, SYSTEMD_LOOK_SECONDS, _OWN_UNIT)
 
     async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
         units = [unit_of(instance) for instance in instances]
@@ -143,8 +171,9 @@ class Systemd:
             )
         return parse_restarts(output)
 
-    async def _change(self, verb: str, unit: str, instance: str, timeout: float) -> None:
-        async with self._stop_slots if verb == Verb.STOP else self._slots:
+    async def _change(self, verb: Verb, unit: str, timeout: float, journal: str) -> None:
+        """Do one thing to a unit. Raises UnitFailed, which sends the reader to the journal of ``journal``."""
+        async with self._stop_slots if verb is Verb.STOP else self._slots:
             try:
                 code, _, complaint = await self._run([verb, unit], timeout)
             finally:
@@ -156,7 +185,7 @@ class Systemd:
                     f"{unit}: polkit does not let the controller {verb} it: {words}",
                     f"is {_RULE} there, and no other rule before it? wxctl doctor says what is wrong",
                 )
-            raise UnitFailed(f"{unit}: {verb} failed: {words}", f"see: journalctl -u {unit_of(instance)}")
+            raise UnitFailed(f"{unit}: {verb} failed: {words}", f"see: journalctl -u {journal}")
 
     def _forget(self) -> None:
         """Make the next question a fresh look, also when one that began before an action is still under way."""
@@ -187,9 +216,8 @@ class Systemd:
         command = [self._systemctl, "--no-ask-password", *arguments]
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
         try:
-            async with asyncio.timeout(timeout), _process(command, environment) as process:
-                output, complaint = await process.communicate()
-                return process.returncode or 0, output, complaint
+            async with asyncio.timeout(timeout):
+                return await _result(command, environment)
         except TimeoutError:
             unit = arguments[-1]
             raise UnitFailed(
@@ -200,6 +228,19 @@ class Systemd:
             raise UnitFailed(
                 f"{self._systemctl} can't be run: {problem.strerror}", "install systemd, or check the sandbox"
             ) from None
+
+
+async def _result(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes, bytes]:
+    """Run a command, again while systemd is being replaced; return its code and what it wrote. Raises OSError."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + _REEXEC_SECONDS
+    while True:
+        async with _process(command, environment) as process:
+            output, complaint = await process.communicate()
+        code = process.returncode or 0
+        if code == 0 or clock() > end or not any(words in complaint for words in _MOMENTARY):
+            return code, output, complaint
+        await asyncio.sleep(_REEXEC_LOOK)
 
 
 @contextlib.asynccontextmanager

@@ -1,13 +1,15 @@
 """Alerts on their way: a file each, put there by the controller, taken away by wxcontroller-alert@.service.
 
 On disk, so that they outlive everything; in memory when the disk takes none, for that is one of the things to tell.
-systemd starts the one who delivers when there is a file.
+systemd starts the one who delivers when there is a file whose name ends in .json (wxcontroller-alert@.path).
 """
 
 import json
+import logging
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, kept_json, obj, read_json, text
 from wxcontroller.core.paths import Paths
 
+log = logging.getLogger(__name__)
 # An alert with all the codes to scan that it may have (controller.alerts.compose) is less than half of it.
 ALERT_BYTES = 8 << 20
 # Readable for the group that the directory hands down: who delivers. It holds a code that begins a login.
@@ -99,6 +102,21 @@ class Spool:
                 if stat.S_ISREG(status.st_mode):
                     found.append(Waiting(path, status.st_mtime))
         return sorted(found, key=lambda each: (each.since, each.id))
+
+    def set_aside_others(self) -> None:
+        """Rename what has the name of an alert and is no file: systemd would start the delivery again and again."""
+        for place in self._places:
+            for path in place.glob("[!.]*.json"):
+                with suppress(OSError):
+                    if not stat.S_ISREG(path.lstat().st_mode):
+                        path.replace(path.with_name(f".{path.name}.unexpected"))
+                        log.error("%s is no alert; renamed to .%s.unexpected", path, path.name)
+
+    def clear(self) -> None:
+        """Drop the alerts of a channel that is not set up any more."""
+        for one in self.waiting():
+            with suppress(OSError):
+                one.path.unlink()
 
     def state(self) -> State:
         """Return what the deliverer has noted; nothing when there is nothing readable."""

@@ -29,6 +29,7 @@ from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
+from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
@@ -260,6 +261,8 @@ class StandInUnits:
         self.broken = False
         self.remembered: dict[str, UnitRecord] | None = None
         self.restarted: dict[str, int] = {}
+        self.delivering: set[Channel] = set()
+        self.own_delay_shortened = 0
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         if self.broken:
@@ -293,6 +296,14 @@ class StandInUnits:
 
     async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
         return {instance: self.restarted.get(instance, 0) for instance in instances}
+
+    async def deliver(self, channel: Channel, on: bool) -> None:
+        if self.broken:
+            raise UnitFailed("systemd can't be asked", "see the journal")
+        (self.delivering.add if on else self.delivering.discard)(channel)
+
+    async def shorten_own_delay(self) -> None:
+        self.own_delay_shortened += 1
 
     async def _start(self, instance: str) -> None:
         self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")

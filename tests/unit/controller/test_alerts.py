@@ -290,21 +290,54 @@ async def test_each_way_gets_the_same_alert(watched: Watched) -> None:
         assert waiting.read() == alert
 
 
-async def test_what_could_not_be_handed_over_is_tried_again_as_the_same(watched: Watched) -> None:
-    watched.set(mail="root")
+def spools(watched: Watched, *channels: Channel) -> list[Path]:
+    paths = watched.host.paths
+    return [place(each) for each in channels for place in (paths.alerts_spool, paths.alerts_runtime)]
+
+
+async def test_a_channel_whose_spool_is_full_gets_alerts_later_and_the_others_once(watched: Watched) -> None:
+    watched.set(mail="root", per_hour=2)
+    await watched.running("alice", "bob", "carol")
+    for place in spools(watched, Channel.MAIL):
+        place.rmdir()
+    for name in ("alice", "bob", "carol"):
+        watched.host.process(name).say(LoginState.PARKED)
+        await watched.live(60)
+    assert kinds(watched.told) == ["problem alice parked", "problem bob parked"]  # per_hour counts
+    for place in spools(watched, Channel.MAIL):
+        place.mkdir()
+    await watched.live()
+    waiting = [each.id for each in Spool(watched.host.paths, Channel.MAIL).waiting()]
+    assert sorted(waiting) == sorted(alert.id for alert in watched.told)
+
+
+async def test_an_alert_that_no_spool_takes_is_tried_again_as_the_same(watched: Watched) -> None:
     await watched.running("alice")
-    places = [place("mail") for place in (watched.host.paths.alerts_spool, watched.host.paths.alerts_runtime)]
-    for place in places:
+    for place in spools(watched, Channel.WEBHOOK):
         place.rmdir()
     watched.host.process("alice").say(LoginState.PARKED)
-    tries = await watched.live(20)
-    assert len({alert.id for alert in tries}) == 1  # a webhook that got it may know it again
-    for place in places:
+    assert await watched.live(60) == []
+    for place in spools(watched, Channel.WEBHOOK):
         place.mkdir()
-    await watched.live(20)
-    [waiting] = Spool(watched.host.paths, Channel.MAIL).waiting()
-    assert waiting.read().id == tries[0].id
-    assert len({alert.id for alert in watched.told}) == 1
+    assert kinds(await watched.live(60)) == ["problem alice parked"]
+
+
+async def test_systemd_delivers_by_the_channels_that_are_set_up_and_no_other(watched: Watched) -> None:
+    units = watched.host.units
+    units.delivering = {Channel.MAIL}  # of an earlier version
+    (watched.host.paths.alerts_spool(Channel.MAIL) / "old.json").write_text("{}")
+    await watched.live()
+    assert units.delivering == {Channel.WEBHOOK}
+    assert Spool(watched.host.paths, Channel.MAIL).waiting() == []
+    watched.set(webhook="", command=("/bin/true",))
+    units.broken = True
+    await watched.watch.look((), "systemd can't be asked")
+    units.broken = False
+    await watched.live()
+    assert units.delivering == {Channel.COMMAND}
+    watched.set(command=())
+    await watched.live()
+    assert units.delivering == set()
 
 
 # -- reports

@@ -150,6 +150,32 @@ async def test_what_polkit_refuses_is_no_matter_for_a_journal(script: Script, re
     assert "journalctl" not in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Failed to start wxclient@alice.service: Message recipient disconnected from message bus without replying",
+        "Failed to wait for response: Connection reset by peer",
+    ],
+)
+async def test_what_fails_while_systemd_is_replaced_is_tried_again(script: Script, tmp_path: Path, words: str) -> None:
+    body = f"cd {tmp_path}; [ -e again ] && exec echo '[]'; touch again; echo '{words}' >&2; exit 1"
+    async with Systemd(script.does(body)) as units:
+        await units.act(Verb.START, "alice", 5)
+        (tmp_path / "again").unlink()
+        assert await units.snapshot() == {}
+    assert len(script.calls) == 4
+
+
+async def test_a_systemd_that_stays_away_is_not_asked_for_ever(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wxcontroller.controller.units._REEXEC_SECONDS", 0.5)
+    async with Systemd(script.does("echo 'Failed: Connection reset by peer' >&2; exit 1")) as units:
+        with pytest.raises(UnitFailed, match="Connection reset by peer"):
+            await units.act(Verb.START, "alice", 60)
+    assert len(script.calls) > 1
+
+
 async def test_a_systemctl_that_hangs_is_given_up_and_killed(script: Script, tmp_path: Path) -> None:
     async with Systemd(script.does(f"echo $$ >{tmp_path}/pid; exec sleep 60")) as units:
         with pytest.raises(UnitFailed) as caught:

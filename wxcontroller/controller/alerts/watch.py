@@ -21,6 +21,7 @@ from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, Happening
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.errors import UnitFailed, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.vitals import Vitals
@@ -32,6 +33,8 @@ _SELDOM = 60.0
 _KEEP_SECONDS = 60.0
 _STUCK = 300.0
 _HOUR = 3600.0
+# Alerts kept in memory for channels whose spools are full. Older ones are dropped: other channels have delivered them.
+_MOST_LATE = 30
 
 
 @dataclass(slots=True)
@@ -58,10 +61,12 @@ class AlertWatch:
     _composer: Composer = field(init=False)
     _crashes: Crashes = field(init=False)
     _seldom: dict[Key, Verdict] = field(default_factory=dict)  # since the last look
-    _unsent: tuple[Alert, list[Due]] | None = None
+    _unsent: tuple[Alert, list[Due]] | None = None  # no channel's spool took it
+    _late: list[tuple[Channel, Alert]] = field(default_factory=list)  # only this channel's spool did not
+    _delivering: tuple[Channel, ...] | None = None  # channels that systemd delivers by; None: not known
     _looked: float | None = None
     _kept: float = 0.0
-    _complaint: str = ""
+    _complaints: dict[str, str] = field(default_factory=dict)  # logged, until it works again
     _tests: deque[float] = field(default_factory=deque)  # of the last hour, by the steady clock
 
     def __post_init__(self) -> None:
@@ -75,6 +80,7 @@ class AlertWatch:
 
     async def look(self, views: Iterable[View], problem: str = "") -> None:
         """Take in what is seen of all accounts; ``problem`` says why they could not be looked at. Raises nothing."""
+        await self._set_delivering(self.settings.channels)
         if not self.settings.channels:
             self._looked = None
             return
@@ -126,7 +132,7 @@ class AlertWatch:
         return found
 
     async def test(self) -> tuple[str, tuple[Channel, ...]]:
-        """Send a test alert; return its id and the ways it goes. Raises TooManyTests, OSError when none takes it."""
+        """Send a test alert; return its id and the ways it goes. Raises TooManyTests, and OSError for a spool that is full."""
         steady = self.clock.steady()
         while self._tests and self._tests[0] <= steady - _HOUR:
             self._tests.popleft()
@@ -137,11 +143,33 @@ class AlertWatch:
             )
         self._tests.append(steady)
         alert = self._composer.test(self.clock.wall())
-        await self._hand_over(alert)
-        return alert.id, self.settings.channels
+        channels = self.settings.channels
+        problems = [problem for each in channels if (problem := await self._put(each, alert)) is not None]
+        if problems:
+            raise problems[0]
+        return alert.id, channels
+
+    async def _set_delivering(self, channels: tuple[Channel, ...]) -> None:
+        """Have systemd deliver alerts by the channels that are set up, and by no other."""
+        if channels == self._delivering:
+            return
+        try:
+            for channel in Channel:
+                await self.accounts.units.deliver(channel, channel in channels)
+                if channel not in channels:
+                    await asyncio.to_thread(Spool(self.accounts.paths, channel).clear)
+        except UnitFailed as problem:
+            self._complain("systemd", problem)
+        else:
+            self._delivering = channels
+            self._complaints.pop("systemd", None)
 
     async def _tell(self, views: Mapping[str, View]) -> None:
         now = self.clock.wall()
+        late, self._late = self._late, []
+        for channel, alert in late:
+            if channel in self.settings.channels and await self._put(channel, alert) is not None:
+                self._late.append((channel, alert))
         if self._unsent is not None and not await self._tell_one(*self._unsent, now):
             return
         problems, recoveries = self.ledger.due(self.settings, now)
@@ -150,26 +178,34 @@ class AlertWatch:
                 return
 
     async def _tell_one(self, alert: Alert, dues: list[Due], now: float) -> bool:
-        """Hand an alert over and note that; False when that can't be done now."""
-        try:
-            await self._hand_over(alert)
-        except OSError as problem:
-            # The same one is tried again: some ways may have it already.
+        """Hand an alert over and note that; False when no channel's spool takes it now."""
+        channels = self.settings.channels
+        late = [(channel, alert) for channel in channels if await self._put(channel, alert) is not None]
+        if len(late) == len(channels):
             self._unsent = (alert, dues)
-            if str(problem) != self._complaint:
-                self._complaint = str(problem)
-                log.error("an alert can't be handed over: %s; tried again", problem, extra=fields(Event.ALERT))
             return False
-        self._unsent, self._complaint = None, ""
+        # The other channels deliver it: it counts, and must not be put there again.
+        self._late = [*self._late, *late][-_MOST_LATE:]
+        self._unsent = None
         self.ledger.told(dues, now)
         for due in dues:
             log.warning("alert: %s", due.what.message, extra=fields(Event.ALERT, due.what.account))
         return True
 
-    async def _hand_over(self, alert: Alert) -> None:
-        """Put an alert into the spools. Raises OSError when one does not take it; another try replaces the others."""
-        for channel in self.settings.channels:
+    async def _put(self, channel: Channel, alert: Alert) -> OSError | None:
+        """Put an alert into a channel's spool; return why that failed, which is logged once."""
+        try:
             await asyncio.to_thread(Spool(self.accounts.paths, channel).put, alert)
+        except OSError as problem:
+            self._complain(channel, file_failed(problem))
+            return problem
+        self._complaints.pop(channel, None)
+        return None
+
+    def _complain(self, about: str, problem: WxError) -> None:
+        if self._complaints.get(about) != str(problem):
+            self._complaints[about] = str(problem)
+            log.error("alerts wait (%s), trying again: %s", about, problem, extra=fields(Event.ALERT))
 
     async def _keep(self, steady: float) -> None:
         content = self.ledger.dump()
