@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wxcontroller.controller.accounts import Accounts, StoppedMeanwhile, TooManyAccounts
-from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME
+from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, SYSTEMD_LOOK_SECONDS, Units, Verb
 from wxcontroller.controller.view import View
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import UnknownAccount, WxError
+from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 log = logging.getLogger(__name__)
+# Longer than the pauses between restarts grow (a minute), so that a loop of crashes keeps its long pauses.
+RUNS_WELL_SECONDS = 600.0
 
 
 class BootMark:
@@ -161,3 +163,50 @@ class Watch:
                     "account %s went down: %s", name, view.reason, extra=fields(Event.ACCOUNT_FAILED, name.name)
                 )
         self._before = now
+
+
+@dataclass(slots=True)
+class _Run:
+    """One process of an account, and since when it has been seen, by a steady clock."""
+
+    pid: int
+    since: float
+    settled: bool = False
+
+    def settles(self, now: float) -> bool:
+        """Return once true: when the process has run well."""
+        if self.settled or now - self.since < RUNS_WELL_SECONDS:
+            return False
+        self.settled = True
+        return True
+
+
+class RestartDelays:
+    """Ends the long restart delay of units that run well again.
+
+    systemd lengthens the pause before each automatic restart (RestartSteps=) and starts over only after reset-failed
+    or a start by hand: after one bad hour, a unit would be down for its longest pause at every crash in later months.
+    """
+
+    def __init__(self, units: Units, now: float) -> None:
+        self._units = units
+        self._runs: dict[str, _Run] = {}
+        self._own = _Run(0, now)
+
+    async def look(self, views: Sequence[View], now: float) -> None:
+        """Reset the units whose process has run for ten minutes, once; ``now`` in steady seconds. Raises nothing."""
+        runs = {view.instance: _Run(view.pid, now) for view in views if view.pid}
+        for instance, run in runs.items():
+            known = self._runs.get(instance)
+            if known is not None and known.pid == run.pid:
+                runs[instance] = known
+        self._runs = runs
+        due = {instance: run for instance, run in {**runs, "": self._own}.items() if run.settles(now)}
+        try:
+            if due.pop("", None):
+                await self._units.shorten_own_delay()
+            for instance, count in (await self._units.restarts(due)).items():
+                if count:
+                    await self._units.act(Verb.RESET_FAILED, instance, SYSTEMD_LOOK_SECONDS)
+        except UnitFailed as problem:
+            log.warning("restart delays stay as long as they are: %s", problem)

@@ -16,7 +16,7 @@ from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import Gate, local_token
 from wxcontroller.controller.heartbeat import heartbeat
-from wxcontroller.controller.reconcile import BootMark, Watch, after_boot, summary
+from wxcontroller.controller.reconcile import BootMark, RestartDelays, Watch, after_boot, summary
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.tls import tls_context
 from wxcontroller.controller.units import Units
@@ -144,11 +144,12 @@ class Service:
         async with asyncio.TaskGroup() as group:
             pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
             _ = group.create_task(after_boot(accounts, mark, pauses), name="after boot")
-            watch = Watch()
+            watch, delays = Watch(), RestartDelays(accounts.units, time.monotonic())
             while True:
                 try:
                     with self._vitals.within(_LOOK_STUCK, "a look at all accounts"):
                         views = await accounts.views()
+                        await delays.look(views, time.monotonic())
                 except (UnitFailed, OSError) as problem:
                     self._notifier.status(f"the accounts can't be looked at: {problem}")
                     log.error("%s", problem)

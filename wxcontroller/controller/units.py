@@ -33,8 +33,7 @@ _MOST_WORDS = 400
 _MOST_LOOKS = 3
 # systemctl's words for what polkit refuses: without a rule of ours, and by a rule of somebody else's.
 _FORBIDDEN = ("Interactive authentication required", "Access denied")
-# systemctl's words when PID 1 or the bus was replaced while it was asked, as by daemon-reexec. Nothing was done then, or
-# it can be done again.
+# systemctl's words when PID 1 was replaced while it was asked, as by daemon-reexec. Asking again does no harm.
 _MOMENTARY = (
     b"disconnected from message bus",
     b"Connection reset by peer",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from aiohttp import web
 
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.heartbeat import heartbeat
-from wxcontroller.controller.reconcile import BootMark, Watch, after_boot, summary
+from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, Watch, after_boot, summary
 from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, UnitRecord, Verb
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.settings import Settings
@@ -204,3 +205,27 @@ async def test_the_heartbeat_outlives_a_host_that_can_be_none(host: str, caplog:
     assert not task.done()
     task.cancel()
     assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1
+
+
+async def test_a_unit_that_runs_well_again_is_restarted_quickly_the_next_time(host: Machine) -> None:
+    for name in ("alice", "bob", "carol"):
+        await host.start(name)
+    host.units.restarted = {"alice": 6, "carol": 7}
+    delays, now = RestartDelays(host.units, 0.0), 0.0
+
+    async def minutes(number: int) -> list[str]:
+        nonlocal now
+        host.units.calls.clear()
+        for _ in range(number):
+            now += 60
+            await delays.look(await host.accounts.views(), now)
+        return host.units.calls
+
+    assert await minutes(6) == []
+    host.process("carol").say(LoginState.RUNNING, pid=os.getppid())  # another crash
+    assert 600 <= RUNS_WELL_SECONDS < 660
+    assert await minutes(6) == ["reset-failed wxclient@alice.service"]
+    assert host.units.own_delay_shortened == 1
+    assert await minutes(6) == ["reset-failed wxclient@carol.service"]
+    assert await minutes(20) == []
+    assert host.units.own_delay_shortened == 1

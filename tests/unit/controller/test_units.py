@@ -157,7 +157,9 @@ async def test_what_polkit_refuses_is_no_matter_for_a_journal(script: Script, re
         "Failed to wait for response: Connection reset by peer",
     ],
 )
-async def test_what_fails_while_systemd_is_replaced_is_tried_again(script: Script, tmp_path: Path, words: str) -> None:
+async def test_what_fails_while_systemd_is_replaced_is_tried_again(
+    script: Script, tmp_path: Path, words: str
+) -> None:
     body = f"cd {tmp_path}; [ -e again ] && exec echo '[]'; touch again; echo '{words}' >&2; exit 1"
     async with Systemd(script.does(body)) as units:
         await units.act(Verb.START, "alice", 5)

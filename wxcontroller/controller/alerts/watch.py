@@ -33,7 +33,7 @@ _SELDOM = 60.0
 _KEEP_SECONDS = 60.0
 _STUCK = 300.0
 _HOUR = 3600.0
-# Alerts kept in memory for channels whose spools are full. Older ones are dropped: other channels have delivered them.
+# Alerts kept in memory for channels whose spools are full. Older ones are dropped: other channels have them.
 _MOST_LATE = 30
 
 
@@ -132,7 +132,7 @@ class AlertWatch:
         return found
 
     async def test(self) -> tuple[str, tuple[Channel, ...]]:
-        """Send a test alert; return its id and the ways it goes. Raises TooManyTests, and OSError for a spool that is full."""
+        """Send a test alert; return its id and the ways it goes. Raises TooManyTests or OSError."""
         steady = self.clock.steady()
         while self._tests and self._tests[0] <= steady - _HOUR:
             self._tests.popleft()
