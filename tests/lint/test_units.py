@@ -34,21 +34,23 @@ SANDBOXED = (
     "wxclient-prepare@.service",
     "wxcontroller-sandbox.service",
     "wxcontroller-alert@.service",
+    "wxclient-journal@.service",
 )
-# What the sandbox of a program is, as opposed to what it does.
-SANDBOX = re.compile(
-    r"NoNewPrivileges|CapabilityBoundingSet|AmbientCapabilities|Protect\w+|Private\w+|ProcSubset|LockPersonality|"
-    r"MemoryDenyWriteExecute|RemoveIPC|Restrict(AddressFamilies|Namespaces|Realtime|SUIDSGID)|SystemCall\w+|"
-    r"KeyringMode|ReadOnlyPaths|LimitCORE|MemoryPressureWatch"
-)
-# Of these each unit has lines of its own before the block's.
-LISTS = ("InaccessiblePaths", "NoExecPaths")
+SANDBOX = UNITS / "sandbox.conf"
 
 
 def directives(unit: str) -> dict[str, list[str]]:
-    """Return all values of all keys of a unit file, in their order."""
+    """Return all values of all keys of a unit file and its drop-ins, in their order."""
     found: dict[str, list[str]] = defaultdict(list)
-    for line in (UNITS / unit).read_text().splitlines():
+    for file in (UNITS / unit, *sorted((UNITS / f"{unit}.d").glob("*.conf"))):
+        for key, values in keys_of(file).items():
+            found[key] += values
+    return found
+
+
+def keys_of(file: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for line in file.read_text().splitlines():
         if line and line[0] not in "#;[" and "=" in line:
             key, value = line.split("=", 1)
             found[key].append(value)
@@ -62,21 +64,18 @@ def test_exposure_is_within_bounds(unit: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_accounts_and_controller_have_the_same_sandbox() -> None:
-    controller, account, prepare, alert = (
-        {key: value for key, value in directives(unit).items() if SANDBOX.fullmatch(key)}
-        for unit in (
-            "wxcontroller.service",
-            "wxclient@.service",
-            "wxclient-prepare@.service",
-            "wxcontroller-alert@.service",
-        )
-    )
-    assert controller == account == alert
-    assert {**prepare, "RestrictAddressFamilies": account["RestrictAddressFamilies"]} == account
-    for key in LISTS:
-        blocks = [directives(unit)[key][-2:] if key == LISTS[0] else directives(unit)[key][-1] for unit in SANDBOXED]
-        assert all(block == blocks[0] for block in blocks), (key, blocks)
+@pytest.mark.parametrize("unit", SANDBOXED)
+def test_the_sandbox_is_written_once(unit: str) -> None:
+    assert (UNITS / f"{unit}.d" / "10-sandbox.conf").resolve() == SANDBOX
+    # Paths add up: a unit has its own besides.
+    assert not {*keys_of(UNITS / unit)} & {*keys_of(SANDBOX)} - {"InaccessiblePaths", "NoExecPaths", "ReadOnlyPaths"}
+
+
+def test_drop_ins_are_for_units_of_ours_and_come_after_the_sandbox() -> None:
+    """A directory named service.d would change every service of the machine."""
+    for place in UNITS.glob("*.d"):
+        assert re.match(r"wx(client|controller)", place.name)
+        assert {file.name[:3] for file in place.iterdir() if file.name != "10-sandbox.conf"} <= {"20-"}
 
 
 @pytest.mark.parametrize("unit", SANDBOXED)
@@ -119,9 +118,9 @@ def test_polkit_and_code_have_one_idea_of_an_instance() -> None:
 
 def test_each_way_to_tell_somebody_has_its_units_and_directories() -> None:
     paths, tmpfiles = Paths(), (UNITS / "wxcontroller.tmpfiles").read_text()
-    [wants] = directives("wxcontroller.service")["Wants"]
-    assert sorted(wants.split()) == sorted(f"wxcontroller-alert@{channel}.path" for channel in Channel)
-    watched = directives("wxcontroller-alert@.path")["DirectoryNotEmpty"]
+    watched = [each.removesuffix("/*.json") for each in directives("wxcontroller-alert@.path")["PathExistsGlob"]]
+    [allowed] = re.findall(r"wxcontroller-alert@\((.*?)\)", (UNITS / "50-wxcontroller.rules").read_text())
+    assert allowed.split("|") == list(Channel)
     for channel in Channel:
         places = [str(paths.alerts_spool(channel)), str(paths.alerts_runtime(channel))]
         assert [each.replace("%i", channel) for each in watched] == places

@@ -40,6 +40,7 @@ GUARDS: Mapping[str, str] = {
 }
 _GUARDS_OF_ACCOUNTS: Mapping[str, str] = {**GUARDS, "DynamicUser": "yes"}
 _DROP_INS = "DropInPaths"
+_SHIPPED = ("/usr/lib/systemd/", "/lib/systemd/")
 _NO_SYSTEMD = "run it on the accounts' machine"
 
 
@@ -130,7 +131,8 @@ def drop_ins(patient: Patient) -> Iterator[Result]:
             changed = [f"{key}={told[key]}" for key, value in guards.items() if told.get(key, value) != value]
             if changed and told.get("LoadState") == "loaded":
                 good = False
-                by = told.get(_DROP_INS) or "its unit file"
+                drop_ins = [each for each in told.get(_DROP_INS, "").split() if not each.startswith(_SHIPPED)]
+                by = " ".join(drop_ins) or "its unit file"
                 yield warn(
                     "sandbox", f"{unit} is less protected, by {by}: {', '.join(changed)}", f"systemctl edit {unit}"
                 )
