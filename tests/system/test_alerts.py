@@ -111,6 +111,16 @@ def places(world: World, kind: str) -> list[str]:
 
 
 def test_a_test_alert_gets_through_by_all_ways(world: World) -> None:
+    world.set()
+    world.host.run("touch", "/var/spool/wxcontroller/mail/note.json", "/var/spool/wxcontroller/webhook/note.txt")
+    active = (
+        "systemctl",
+        "is-active",
+        *(f"wxcontroller-alert@{each}.path" for each in ("webhook", "mail", "command")),
+    )
+    until(
+        lambda: world.host.text(*active, check=False).split() == ["active", "inactive", "inactive"], 10, "one channel"
+    )
     world.set(mail="root, ops@example.org", command=["/usr/local/bin/tell", "--loud"])
     done = world.host.run("wxctl", "alert", "test")
     assert done.stdout.decode() == "webhook: delivered\nmail: delivered\ncommand: delivered\n"
@@ -130,6 +140,8 @@ def test_a_test_alert_gets_through_by_all_ways(world: World) -> None:
     assert "WXALERT_EVENT=test\n" in environment
     assert "CREDENTIALS_DIRECTORY" not in environment
     assert world.host.text("systemctl", "--failed", "--plain", "--no-legend").strip() == ""
+    runs = world.host.text("sh", "-c", "journalctl -b -u wxcontroller-alert@webhook | grep -c Finished").strip()
+    assert int(runs) == 1  # a file that is no alert starts nothing
 
 
 def test_a_mail_system_of_debian_takes_the_alert(world: World, mailbox: str) -> None:

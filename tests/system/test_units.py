@@ -55,13 +55,19 @@ FOREIGN = (
         "wxclient.target",
         "multi-user.target",
     ),
-    *("wxclient-journal.socket", "wxclient-journal@x.service"),
+    *("wxclient-journal.socket", "wxclient-journal@x.service", "wxcontroller-alert@mail.service"),
     *("wxcontroller-sandbox.service", "system.slice", "tmp.mount", "getty@tty1.service", "user@0.service"),
 )
 LOOKALIKES = (
     *("wxclient@a.b.service", "wxclient@-a.service", "wxclient@" + "x" * 28 + ".service"),
     *("wxclient@granted.timer", "wxclient@granted.socket", "xwxclient@granted.service", "wxclient-purge@a.b.service"),
-    *("wxclient@granted\\x2fb.service", "wxclient@a:b.service", "wxclient-purge@granted.timer"),
+    *(
+        "wxcontroller-alert@x.path",
+        "wxcontroller-alert@mail.service",
+        "wxclient@granted\\x2fb.service",
+        "wxclient@a:b.service",
+        "wxclient-purge@granted.timer",
+    ),
 )
 REFUSALS = ("Access denied", "authentication required", "Permission denied", "may not be isolated")
 OTHER_VERBS = (
@@ -221,6 +227,14 @@ def test_an_account_reaches_webhooks_but_no_metadata_service(host: Host) -> None
     host.run("ip", "address", "del", "169.254.169.254/32", "dev", "lo")
 
 
+def test_starts_and_stops_outlast_a_restart_of_systemd(host: Host) -> None:
+    caller = Caller(host)
+    for number in range(10):
+        host.run("sh", "-c", f"(sleep 0.0{number * 3 % 10}; systemctl daemon-reexec) >/dev/null 2>&1 &")
+        status, answer = caller.v1("POST", f"/accounts/reexec/{'stop' if number % 2 else 'start'}", {})
+        assert status == 200, answer
+
+
 def test_many_restarts_by_hand_leave_the_account_up(host: Host) -> None:
     host.run("systemctl", "start", "wxclient@patient")
     for _ in range(7):
@@ -258,6 +272,7 @@ def test_an_id_that_is_none_is_refused_with_a_reason(host: Host, instance: str) 
     told = host.journal(f"wxclient-prepare@{instance}.service")
     assert "can't be started" in told
     assert host.run("test", "-e", f"/var/lib/wxcontroller/clients/{instance}.env", check=False).returncode == 1
+    assert host.text("systemctl", "--failed", "--plain", "--no-legend").strip() == ""
 
 
 def test_the_preparation_is_found_under_the_account(host: Host) -> None:
@@ -277,12 +292,15 @@ def test_the_controller_may_act_on_accounts_and_on_nothing_else(host: Host) -> N
         ("stop", "wxclient@granted.service"),
         ("reset-failed", "wxclient@granted.service"),
         ("start", "wxclient-purge@granted.service"),
+        ("start", "wxcontroller-alert@mail.path"),
+        ("stop", "wxcontroller-alert@mail.path"),
+        ("reset-failed", "wxcontroller.service"),
     ]
     refused: list[tuple[str, ...]] = [
         # Other units, its own among them.
         *((verb, unit) for unit in FOREIGN for verb in ("start", "stop", "restart")),
         # Of what is not loaded systemd says so, whoever asks.
-        *(("reset-failed", unit) for unit in FOREIGN[:10]),
+        *(("reset-failed", unit) for unit in FOREIGN[:10] if unit != "wxcontroller.service"),
         # Names that only look like accounts.
         *(("start", unit) for unit in LOOKALIKES),
         *(("restart", unit) for unit in LOOKALIKES),
@@ -361,6 +379,24 @@ def test_purge_leaves_nothing_of_an_account(host: Host, failed: bool) -> None:
     host.run("systemctl", "stop", unit)
 
 
+def test_an_account_that_is_enabled_does_not_come_back(host: Host) -> None:
+    caller, link = Caller(host), "/etc/systemd/system/wxclient.target.wants/wxclient@zombie.service"
+    for end in ("wxctl stop zombie", "wxctl remove zombie --yes"):
+        host.run("systemctl", "enable", "--now", "wxclient@zombie")
+        host.run("test", "-L", link)
+        told = host.run(*end.split())
+        assert host.run("test", "-e", link, check=False).returncode == 1, end
+        assert ("enabled" in told.stderr.decode()) == ("stop" in end)
+        host.run("systemctl", "start", "wxclient.target")
+        assert show(host, "wxclient@zombie.service", "ActiveState") == "inactive"
+    # Who is not root gets the removal, and of a stop the command.
+    host.run("systemctl", "enable", "--now", "wxclient@zombie")
+    assert "systemctl disable" in caller.v1("POST", "/accounts/zombie/stop", {})[1]["note"]
+    host.run("test", "-L", link)
+    assert caller.v1("DELETE", "/accounts/zombie")[0] == 200
+    assert host.run("test", "-e", link, check=False).returncode == 1
+
+
 def test_the_target_holds_the_accounts_together(host: Host) -> None:
     units = ["wxclient@one.service", "wxclient@two.service"]
     host.run("systemctl", "start", *units)
@@ -419,7 +455,7 @@ def test_limits_of_the_settings_reach_all_accounts_and_those_of_one_win(host: Ho
     wrong = host.run("wxctl", "config", "check", check=False)
     assert wrong.returncode != 0
     assert b"key request_line_bytes must be a whole number from 1024 to 1048576" in wrong.stdout + wrong.stderr
-    host.run("systemctl", "reload", "wxcontroller")
+    assert host.run("systemctl", "reload", "wxcontroller", check=False).returncode == 1
     assert b'WXCLIENT_LIMIT_REQUEST_LINE_BYTES="4000"' in host.read("/var/lib/wxcontroller/clients/one.env")
     host.run("rm", place, own)
     host.run("systemctl", "reload", "wxcontroller")

@@ -14,7 +14,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.follow import ALLOW_DESKTOP
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.systemd import tell_new, without_controller
+from wxcontroller.cli.systemd import disable, tell_new, without_controller
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
 from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.names import AccountName, parse_name
@@ -117,11 +117,16 @@ def start(
 @global_options
 @click.pass_obj
 def stop(session: Session, name: str) -> None:
-    """Stop an account. It stays stopped, also after a reboot, until it is started again; its login is kept."""
+    """Stop an account. It stays stopped, also after a reboot, until it is started again; its login is kept.
+
+    If its unit is enabled (systemctl enable), root on the controller's machine disables it; for others a note shows
+    the command.
+    """
     api = session.api()
     try:
         api.probe()
         account = api.resolve(name)
+        disable(api, account)
         stopped = api.stop(account)
     except ControllerUnreachable as away:
         without_controller(session, api, name, "stop", away)

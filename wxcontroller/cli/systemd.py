@@ -1,5 +1,6 @@
 """Starting and stopping accounts by systemd, while the controller is away. On this machine only."""
 
+import os
 from collections.abc import Mapping
 
 from wxcontroller.cli.api import Api
@@ -8,11 +9,13 @@ from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import act, controllers_ports, is_registered, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.names import instance_of, is_derived, parse_name, unit_of
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.names import AccountName, instance_of, is_derived, parse_name, unit_of
+from wxcontroller.core.paths import Paths
 
 _NOTES = {
     "start": "whether it comes back after a reboot is as it was asked for last",
-    "stop": "after a reboot it comes back if it was wanted: stop it again when the controller answers",
+    "stop": "after a reboot it comes back if it was wanted or is enabled: stop it again when the controller answers",
     "restart": "it runs by the options it has",
 }
 
@@ -25,6 +28,21 @@ def is_this_machines(api: Api) -> bool:
         return api.port in controllers_ports()
     except WxError:
         return False
+
+
+def disable(api: Api, account: AccountName) -> None:
+    """Disable the unit of an account that is to stay stopped, where only root can: on the controller's machine.
+
+    The controller reports an enabled unit to others. Raises WxError.
+    """
+    if os.geteuid() != 0 or not Paths().boot_link(account.instance).is_symlink() or not is_this_machines(api):
+        return
+    act("disable", account.unit)
+    told = Text(
+        N_("wxctl: {unit} was enabled and is disabled now; to start it at boot again: systemctl enable {unit}"),
+        unit=account.unit,
+    )
+    tell(str(told), err=True)
 
 
 def without_controller(

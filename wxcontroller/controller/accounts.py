@@ -20,6 +20,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
@@ -33,6 +34,7 @@ T = TypeVar("T")
 _STATE_WAIT = 1.0
 _STATE_LOOK = 0.02
 _QUICK = 10.0
+_ENABLED = N_("{unit} is enabled, so it starts at the next boot; to prevent that, as root: systemctl disable {unit}")
 
 
 class TooManyAccounts(WxError):
@@ -289,19 +291,21 @@ class Accounts:
             raise _unknown(name.name)
         account = known or Account(name, 0, Desired.STOPPED)
         before = self._view(account, unit)
-        note = "" if known else "its file is missing or damaged"
+        notes = [] if known else ["its file is missing or damaged"]
         if known is not None and known.desired is not Desired.STOPPED:
             try:
                 await self._desire(name.instance, Desired.STOPPED)
             except (WxError, OSError) as problem:
                 # A full disk or a broken template must not keep anybody from stopping an account.
-                note = f"that it shall stay stopped after a reboot could not be recorded: {problem}"
-                log.error("account %s: %s", name, note, extra={"WX_ACCOUNT": name.name})
+                notes.append(f"that it shall stay stopped after a reboot could not be recorded: {problem}")
+                log.error("account %s: %s", name, notes[-1], extra={"WX_ACCOUNT": name.name})
         # Also without a process: it ends systemd's waiting to start the unit again.
         await self.units.act(Verb.STOP, name.instance, self.settings.stop_timeout)
+        if self.paths.boot_link(name.instance).is_symlink():  # only root can disable a unit
+            notes.append(str(Text(_ENABLED, unit=name.unit)))
         log.info("account %s is stopped", name, extra=fields(Event.ACCOUNT_STOPPED, name.name))
         account = self._fresh(name.instance) or account
-        return Stopped(before, self._view(account, await record(self.units, name.instance)), note)
+        return Stopped(before, self._view(account, await record(self.units, name.instance)), "; ".join(notes))
 
     async def _remove(self, name: AccountName) -> View:
         async with self._held_to_stop(name.instance):

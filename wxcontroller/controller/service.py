@@ -201,6 +201,8 @@ class Service:
             log.info("settings are reloaded", extra=fields(Event.SETTINGS))
         self._say("")
         self._notifier.ready()
+        if shared.alerts is not None:
+            await shared.alerts.set_delivering()
 
     def _say(self, words: str) -> None:
         line = "; ".join(each for each in (self._complaint, words) if each)

@@ -82,6 +82,10 @@ class Paths:
         """A token for root on this machine, made by the controller at each start."""
         return self.controller_runtime / "local-token"
 
+    def boot_link(self, instance: str) -> Path:
+        """The link that ``systemctl enable`` makes: the account starts at boot, with or without the controller."""
+        return self.root / "etc/systemd/system/wxclient.target.wants" / unit_of(instance)
+
     def account_file(self, instance: str) -> Path:
         return self.accounts / f"{_checked(instance)}.env"
 

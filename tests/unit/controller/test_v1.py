@@ -245,3 +245,20 @@ async def test_a_bug_is_a_number_for_the_caller_and_a_trace_for_the_journal(
     assert "secret" not in message
     assert message.rpartition(" ")[2] in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_stop_says_that_an_enabled_unit_comes_back(host: Machine) -> None:
+    link = host.paths.boot_link("alice")
+    link.parent.mkdir(parents=True)
+    link.symlink_to("/usr/lib/systemd/system/wxclient@.service")
+    for stop in ("v1", "openwx"):
+        await host.start("alice")
+        answer = (
+            (await host.v1("POST", "accounts/alice/stop"))[1]
+            if stop == "v1"
+            else await host.get("stop_client", client="alice")
+        )
+        assert "systemctl disable wxclient@alice.service" in str(answer["note"])
+    link.unlink()
+    await host.start("alice")
+    assert "note" not in await host.get("stop_client", client="alice")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.local import act, show
+from wxcontroller.cli.systemd import disable
 from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import AccountName
@@ -42,6 +43,7 @@ def other_drop_ins(name: AccountName, carried: Path) -> list[str]:
 
 def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
     """Stop an account and have it stay so, over a reboot too. Raises WxError."""
+    disable(api, name)
     try:
         api.probe()
         api.stop(name)

@@ -80,7 +80,7 @@ class AlertWatch:
 
     async def look(self, views: Iterable[View], problem: str = "") -> None:
         """Take in what is seen of all accounts; ``problem`` says why they could not be looked at. Raises nothing."""
-        await self._set_delivering(self.settings.channels)
+        await self.set_delivering()
         if not self.settings.channels:
             self._looked = None
             return
@@ -142,6 +142,7 @@ class AlertWatch:
                 "wait, or set per_hour in the table [alerts] of the settings",
             )
         self._tests.append(steady)
+        await self.set_delivering()
         alert = self._composer.test(self.clock.wall())
         channels = self.settings.channels
         problems = [problem for each in channels if (problem := await self._put(each, alert)) is not None]
@@ -149,8 +150,9 @@ class AlertWatch:
             raise problems[0]
         return alert.id, channels
 
-    async def _set_delivering(self, channels: tuple[Channel, ...]) -> None:
-        """Have systemd deliver alerts by the channels that are set up, and by no other."""
+    async def set_delivering(self) -> None:
+        """Have systemd deliver alerts by the channels that are set up, and by no other. Raises nothing."""
+        channels = self.settings.channels
         if channels == self._delivering:
             return
         try:
