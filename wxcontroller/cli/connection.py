@@ -6,7 +6,10 @@ the environment, which would be wrong for loopback.
 
 import base64
 import json
+import select
+import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +30,12 @@ from wxcontroller.core.errors import (
     reason_of,
 )
 from wxcontroller.core.jsontypes import JsonValue, field, one_line, read_json, text
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.openwx.replies import REFUSED
 
 _CONNECT = 5.0
+_LOOK = 1.0  # for an answer; then whether there is a controller to give it
 ANSWER = 30.0
 _HOW = (
     "give one by --token-file FILE, $WXCTL_TOKEN, $WXCTL_TOKEN_FILE or ~/.config/wxctl/token; root on the "
@@ -197,6 +202,8 @@ class Connection:
             connected = True
             connection.sock.settimeout(wait)
             connection.request(method, self._base + path, body.pieces() if body else None, headers)
+            if self.is_local:
+                self._await_answer(connection.sock, wait)
             yield connection.getresponse()
         except TimeoutError:
             words = f"the controller at {self.shown} did not answer in time", self._see_to_it()
@@ -213,6 +220,25 @@ class Connection:
             raise self._unreachable(problem) from None
         finally:
             connection.close()
+
+    def _await_answer(self, answering: socket.socket, wait: float) -> None:
+        """Wait for the answer to begin. Raises TimeoutError, and ControllerUnreachable when it cannot come.
+
+        systemd holds the port: connections are accepted while the controller crashes at each start.
+        """
+        end = time.monotonic() + wait
+        while not select.select([answering], [], [], min(_LOOK, max(0, end - time.monotonic())))[0]:
+            if time.monotonic() >= end:
+                raise TimeoutError
+            from wxcontroller.cli.local import crashes  # rarely needed
+
+            if crash := crashes(self.port):
+                raise ControllerUnreachable(
+                    N_("the controller at {url} does not start: {crash}"),
+                    N_("see: journalctl -u wxcontroller -n 20"),
+                    url=self.shown,
+                    crash=crash,
+                )
 
 
 def is_loopback(host: str) -> bool:

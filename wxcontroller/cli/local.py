@@ -11,12 +11,15 @@ from typing import NoReturn
 
 from wxcontroller.core.errors import UnitFailed, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonValue, field, items, one_line, text
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import instance_of, is_derived, unit_of
 from wxcontroller.core.paths import Paths
 
 _SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
 _WAIT = 10.0
 _ACT = 120.0
+_CRASHES = N_("wxcontroller.service has failed, after {n} restart ({result})")
+_CRASHES_MORE = N_("wxcontroller.service has failed, after {n} restarts ({result})")
 _PATHS = Paths()
 
 
@@ -79,6 +82,20 @@ def controllers_ports() -> set[int]:
     """Return the ports of the controller's socket. Raises WxError when there is no systemd to ask."""
     out = _systemctl("show", "--property=Listen", "--", "wxcontroller.socket")
     return {int(port) for port in re.findall(r":(\d+) \(Stream\)", out)}
+
+
+def crashes(port: int) -> Text | None:
+    """Return how the controller behind a port of this machine fails to start; None when that is not known."""
+    try:
+        if port not in controllers_ports():
+            return None
+        found = show(("ActiveState", "NRestarts", "Result"), "wxcontroller.service").get("wxcontroller.service", {})
+    except WxError:
+        return None
+    state, restarts = found.get("ActiveState", ""), _number(found.get("NRestarts", ""))
+    if state == "failed" or (state == "activating" and restarts):
+        return Text(_CRASHES, _CRASHES_MORE, n=restarts, result=found.get("Result", ""))
+    return None
 
 
 def settings_of(unit: str, key: str) -> list[str]:

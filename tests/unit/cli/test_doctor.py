@@ -86,10 +86,12 @@ def test_a_proxy_is_what_must_answer(nobody: str) -> None:
 def test_guards_are_what_the_units_have(unit: str) -> None:
     """What the doctor compares with is what the units say: one that is weakened there is weakened here."""
     said = {}
-    for line in (ROOT / "systemd" / unit).read_text().splitlines():
-        key, separator, value = line.partition("=")
-        if separator and key.isalpha():
-            said[key] = value
+    place = ROOT / "systemd"
+    for file in (place / unit, *sorted((place / f"{unit}.d").iterdir())):
+        for line in file.read_text().splitlines():
+            key, separator, value = line.partition("=")
+            if separator and key.isalpha():
+                said[key] = value
     for key, value in services.GUARDS.items():
         assert said.get(key) == value, key
 

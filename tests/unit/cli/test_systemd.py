@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ case "$*" in
     *" show "*|*"show --timestamp"*) printf 'Id=%s\\nActiveState=active\\nSubState=running\\n' "$1" ;;
     *) echo "$@" >> "$CALLS" ;;
 esac
+"""
+
+
+CRASHING = r"""
+case "$*" in *Listen*) echo "Listen=127.0.0.1:$PORT (Stream)"; exit ;; esac
+while [ "$1" != -- ]; do shift || exit; done
+shift
+for unit; do printf 'Id=%s\nActiveState=activating\nNRestarts=7\nResult=exit-code\n\n' "$unit"; done
 """
 
 
@@ -85,3 +94,19 @@ def test_another_machines_accounts_are_not_looked_for_here(wxctl: Wxctl, calls: 
         assert done.returncode == 3
         assert "systemd" not in done.stdout + done.stderr
     assert not calls.exists()
+
+
+@pytest.mark.parametrize("verb", [("status",), ("list",), ("doctor", "-q")])
+def test_a_controller_that_crashes_at_each_start_is_not_waited_for(
+    wxctl: Wxctl, calls: Path, stand_in_program: Path, verb: tuple[str, ...]
+) -> None:
+    program(stand_in_program, "systemctl", CRASHING)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        wxctl.environment["PORT"] = str(port)
+        began = time.monotonic()
+        done = wxctl(*verb, "--url", f"http://127.0.0.1:{port}")
+        took = time.monotonic() - began
+    assert done.returncode == (1 if verb[0] == "doctor" else 3)
+    assert "after 7 restarts (exit-code)" in done.stdout + done.stderr
+    assert took < 8  # 12 to 31 s without a look at systemd

@@ -82,6 +82,7 @@ def results(api: Api, paths: Paths) -> Iterator[Result]:
 def _examined(api: Api, paths: Paths) -> Patient:
     patient = Patient(api, paths, is_root=os.geteuid() == 0)
     try:
+        patient.api.probe()
         patient.views = patient.api.accounts()
     except WxError as problem:
         patient.away = problem
