@@ -17,9 +17,13 @@ from tests.unit.cli.standin import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.result import Patient
+from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.check import Level
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import Desired
+from wxcontroller.core.tokens import TokenFile, minted
 
 
 @contextmanager
@@ -94,6 +98,33 @@ def test_guards_are_what_the_units_have(unit: str) -> None:
                 said[key] = value
     for key, value in services.GUARDS.items():
         assert said.get(key) == value, key
+
+
+def test_login_users_who_may_do_everything_are_named_until_there_is_a_token(tmp_path: Path) -> None:
+    one = Patient(Api("http://127.0.0.1:9"), Paths(tmp_path))
+    passwd = tmp_path / "etc/passwd"
+    one.paths.tokens_file.parent.mkdir(parents=True)
+    passwd.write_text("root:x:0:0::/root:/bin/bash\nwww-data:x:33:33::/:/bin/sh\nbot:x:1001:1::/:/usr/sbin/nologin\n")
+    assert [found.level for found in services.callers(one)] == [Level.OK]
+    passwd.write_text(passwd.read_text() + "ann:x:1000:1000:Ann:/home/ann:/bin/bash\nbob:x:1002:1::/:/bin/sh\n")
+    [found] = services.callers(one)
+    assert (found.level, "ann, bob" in found.message) == (Level.WARN, True)
+    assert found.remedy.startswith("wxctl token create ")
+    TokenFile(one.paths.tokens_file).add(minted("me", Scope.ADMIN, (), None)[1])
+    assert [found.level for found in services.callers(one)] == [Level.OK]
+
+
+def test_enabled_units_of_accounts_that_are_not_wanted_are_named(tmp_path: Path) -> None:
+    states = {"up": Desired.STARTED, "down": Desired.STOPPED}
+    accounts = [Account(parse_name(name), 3000, desired=desired) for name, desired in states.items()]
+    one = Patient(Api("http://127.0.0.1:9"), Paths(tmp_path), registered=accounts)
+    assert list(services.enabled(one)) == []
+    for name in ("up", "down", "zombie"):
+        link = one.paths.boot_link(name)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to("/usr/lib/systemd/system/wxclient@.service")
+    found = [(each.level, each.remedy) for each in services.enabled(one)]
+    assert found == [(Level.WARN, f"systemctl disable wxclient@{name}.service") for name in ("down", "zombie")]
 
 
 def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Controller) -> None:

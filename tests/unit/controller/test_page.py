@@ -110,3 +110,9 @@ async def test_the_api_is_read_in_the_language_that_a_link_asks_for(host: Machin
         assert f'<html lang="{language}"' in text, path
         assert "<script>" not in text
     assert "停止并删除它。" in await (await host.http.get("/page/api?language=zh-CN")).text()
+
+
+async def test_the_header_says_that_everybody_on_the_machine_may_do_everything(host: Machine) -> None:
+    assert "wxctl token create me --scope admin" in await page(host)
+    host.paths.tokens_file.write_text("# damaged")
+    assert 'id="open"' not in await page(host)

@@ -60,6 +60,8 @@ _HERE: tuple[Check, ...] = (
     services.polkit,
     services.drop_ins,
     services.boot,
+    services.enabled,
+    services.callers,
     services.credentials,
     machine.disks,
     network.ports,

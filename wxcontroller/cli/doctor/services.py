@@ -7,14 +7,19 @@ from pathlib import Path
 
 from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
 from wxcontroller.cli.local import settings_of, show
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.jsontypes import text
-from wxcontroller.core.names import unit_of
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.names import instance_of, unit_of
+from wxcontroller.core.states import Desired
+from wxcontroller.core.tokens import TokenFile
 
 _RULE = "polkit-1/rules.d/50-wxcontroller.rules"
 _RULE_PLACES = ("etc", "run", "usr/local/share", "usr/share")
 _STATES = ("LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NeedDaemonReload")
 _BOOT_SECONDS = 600
+# People's user ids in Debian; below are services.
+_FIRST_UID, _NOBODY = 1000, 60000
 # What systemctl tells of a unit that is as shipped. A drop-in that changes one of them gives an intruder more.
 GUARDS: Mapping[str, str] = {
     "NoNewPrivileges": "yes",
@@ -140,6 +145,24 @@ def drop_ins(patient: Patient) -> Iterator[Result]:
         yield ok("sandbox", "the units are protected as shipped")
 
 
+def enabled(patient: Patient) -> Iterator[Result]:
+    """Units that start at the next boot although their account is stopped, or removed."""
+    wanted = {each.name.instance for each in patient.registered if each.desired is Desired.STARTED}
+    known = {each.name.instance for each in patient.registered}
+    try:
+        links = sorted(patient.paths.boot_link("x").parent.iterdir())
+    except OSError:
+        return  # none is enabled
+    for link in links:
+        instance = instance_of(link.name)
+        if instance is None or instance in wanted:
+            continue
+        stopped = N_("{unit} is enabled: its account is stopped and starts at the next boot all the same")
+        removed = N_("{unit} is enabled: there is no such account, and the next boot registers it")
+        told = Text(stopped if instance in known else removed, unit=link.name)
+        yield warn("boot", str(told), f"systemctl disable {link.name}")
+
+
 def boot(patient: Patient) -> Iterator[Result]:
     """Whether the accounts that were wanted were brought up after the boot."""
     try:
@@ -164,6 +187,38 @@ def boot(patient: Patient) -> Iterator[Result]:
         )
     else:
         yield ok("boot", "the accounts that were wanted are being started")
+
+
+def callers(patient: Patient) -> Iterator[Result]:
+    """Whether other users of the machine may do everything, as they may without a token."""
+    try:
+        if TokenFile(patient.paths.tokens_file).read().required:
+            yield ok("tokens", "callers need a token")
+            return
+        users = _login_users(patient.paths.root / "etc/passwd")
+    except (BadSettings, OSError):
+        return  # told before, or not for us to see
+    if not users:
+        yield ok("tokens", "callers need no token; there is no other login user")
+        return
+    told = Text(
+        N_("callers need no token: user {users} of this machine can stop any account and read its messages"),
+        N_("callers need no token: users {users} of this machine can stop any account and read its messages"),
+        n=len(users),
+        users=", ".join(users),
+    )
+    yield warn("tokens", str(told), "wxctl token create me --scope admin")
+
+
+def _login_users(passwd: Path) -> list[str]:
+    """Return who can log in, besides root. Raises OSError."""
+    entries = [line.split(":") for line in passwd.read_text(encoding="utf-8", errors="replace").splitlines()]
+    people = [entry for entry in entries if len(entry) == 7 and entry[2].isdecimal()]
+    return [
+        entry[0]
+        for entry in people
+        if _FIRST_UID <= int(entry[2]) < _NOBODY and Path(entry[6]).name not in ("nologin", "false")
+    ]
 
 
 def credentials(patient: Patient) -> Iterator[Result]:

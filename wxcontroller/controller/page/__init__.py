@@ -4,6 +4,7 @@ from functools import cache
 
 from aiohttp import web
 
+from wxcontroller.controller.context import context
 from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import LANGUAGES, chosen_language, chosen_theme
 from wxcontroller.controller.page.render import pages
@@ -28,7 +29,8 @@ def add_routes(app: web.Application) -> None:
     rendered = pages(bundle)
 
     async def dashboard(request: web.Request) -> web.Response:
-        return _answer(request, rendered[chosen_language(request), chosen_theme(request)], _BY_READER)
+        is_open = context(request).gate.is_open
+        return _answer(request, rendered[chosen_language(request), chosen_theme(request), is_open], _BY_READER)
 
     async def asset(request: web.Request) -> web.Response:
         found = bundle.files.get(request.match_info["file"])

@@ -12,23 +12,24 @@ from wxcontroller.controller.page.language import LANGUAGES, THEMES, translation
 _DRIVERS = ("web",)
 
 
-def pages(bundle: Bundle) -> dict[tuple[str, str], Served]:
-    """Return the page by language and theme."""
-    found: dict[tuple[str, str], Served] = {}
-    for language, theme in product(LANGUAGES, THEMES):
+def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
+    """Return the page by language, theme, and whether everybody on the machine may do everything."""
+    found: dict[tuple[str, str, bool], Served] = {}
+    for language, theme, is_open in product(LANGUAGES, THEMES, (False, True)):
         text = (
             environment(language)
             .get_template("dashboard.html.j2")
             .render(
                 language=language,
                 theme=theme,
+                is_open=is_open,
                 root=f"page/{bundle.digest}",
                 scripts=[*bundle.scripts, f"messages-{language}.js"],
                 version=__version__,
                 drivers=_DRIVERS,
             )
         )
-        found[language, theme] = served(text.encode(), "text/html; charset=utf-8")
+        found[language, theme, is_open] = served(text.encode(), "text/html; charset=utf-8")
     return found
 
 
