@@ -52,8 +52,8 @@ def routes(app: web.Application) -> Iterator[tuple[str, str]]:
     for route in app.router.routes():
         assert route.resource is not None
         path = plain_path(route.resource.canonical)
-        if path.startswith("/openwx/") and path.rstrip("/") in paths:
-            path = path.rstrip("/")  # a slash at the end makes no other call
+        if access.call_path(path) in paths:
+            path = access.call_path(path)  # a slash or a format at the end makes no other call
         found = (route.method, path)
         if route.method != "HEAD" and found not in NOT_CALLS:
             yield found

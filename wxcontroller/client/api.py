@@ -43,10 +43,19 @@ def application(parts: Parts, sends: SendCalls, inbox: Inbox, guard: Guard) -> w
     app.on_response_prepare.append(no_page)
     jsonp = config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sends.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
-    for name, handler in calls.items():
-        for end in ("", "/"):  # the original's framework takes a slash at the end
-            app.router.add_get(f"/openwx/{name}{end}", _endpoint(handler, jsonp))
-            app.router.add_post(f"/openwx/{name}{end}", _endpoint(handler, jsonp))
+    endpoints = {name: _endpoint(handler, jsonp) for name, handler in calls.items()}
+
+    async def with_format(request: web.Request) -> web.StreamResponse:
+        endpoint = endpoints.get(request.match_info["name"])
+        if endpoint is None:
+            raise web.HTTPNotFound
+        return await endpoint(request)
+
+    # The original's framework takes a slash or a format at the end.
+    paths = {f"/openwx/{name}{end}": endpoint for name, endpoint in endpoints.items() for end in ("", "/")}
+    for path, endpoint in {**paths, "/openwx/{name:[a-z_]+}.{format:[^/]+}": with_format}.items():
+        app.router.add_get(path, endpoint)
+        app.router.add_post(path, endpoint)
     v1.add_routes(app, parts, inbox)
     app.router.add_options("/{path:.+}", _options)
     app.on_response_prepare.append(_name)

@@ -17,7 +17,7 @@ from typing import IO
 from aiohttp import web
 
 from wxcontroller.openwx.admission import Admission
-from wxcontroller.openwx.parameters import Body, Value
+from wxcontroller.openwx.parameters import Body, Encoding, Value
 
 # As long as the controller takes to read one (ua_request_timeout).
 BODY_SECONDS = 120.0
@@ -52,7 +52,7 @@ class Attached:
     def move_to(self, stream: IO[bytes], most: int) -> None:
         """Write the content, once, and let go of the body. Raises ContentTooLarge, and as ``stream``."""
         value, self._value = self._value, None
-        if value is None or (not value.encoded and value.raw_size > most):
+        if value is None or (value.encoding is Encoding.NONE and value.raw_size > most):
             raise ContentTooLarge
         written = 0
         for piece in value.pieces():

@@ -51,6 +51,10 @@ class Call:
     def get(self, name: str) -> str:
         return self.parameters.get(name, "")
 
+    def flag(self, name: str, default: str = "") -> bool:
+        """Whether a switch is on, as the original has it; "false", which it does not know, comes in JSON bodies."""
+        return self.parameters.get(name, default) not in ("", "0", "false")
+
     def whom(self, *names: str) -> dict[str, str]:
         """What to look somebody up by: those of ``names`` that were given, nothing when all of them are empty.
 
@@ -114,10 +118,10 @@ class Parts:
 
 
 async def read_call(request: web.Request) -> Call:
-    """Read query and form. Raises BadParameter, and as ``Bodies.read``."""
+    """Read query and body. Raises BadParameter, and as ``Bodies.read``."""
     query, content_type = parameters.query_of(request.raw_path), request.headers.get("Content-Type", "")
     body: parameters.Body = b""
-    if request.method == "POST" and parameters.is_form(content_type):
+    if request.method == "POST" and parameters.holds_parameters(request.path, content_type):
         body = await request.app[BODIES].read(request)
     if len(body) > _PARSED_AT_ONCE:
         given, data = await asyncio.to_thread(_parsed, query, content_type, body)

@@ -105,7 +105,7 @@ class Contacts:
         chat = call.get("id")
         if chat not in self.parts.roster.contacts and chat not in self.parts.roster.groups:
             return NOT_FOUND
-        on = call.parameters.get("op", "1") not in ("0", "")
+        on = call.flag("op", "1")
         return await self._done(self.parts.driver.pin(chat, on)) or _SUCCESS
 
     async def set_markname(self, call: Call) -> Answer:

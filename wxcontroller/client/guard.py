@@ -135,7 +135,7 @@ async def _presented(request: web.Request) -> str | None:
         token = credentials.from_query(parameters.query_of(request.raw_path))
     kind = headers.get("Content-Type", "")
     short = (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES
-    if token is None and short and request.can_read_body and parameters.is_form(kind):
+    if token is None and short and request.can_read_body and parameters.holds_parameters(request.path, kind):
         try:
             body = await request.app[BODIES].take(request, credentials.TOKEN_FORM_BYTES)
         except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType):

@@ -10,7 +10,7 @@ from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
 from wxcontroller.core.errors import BadName
 from wxcontroller.openwx import credentials
-from wxcontroller.openwx.parameters import is_form, query_of
+from wxcontroller.openwx.parameters import holds_parameters, query_of
 
 _CALLER = "caller"
 PASSED_ON = "/openwx/{rest}"
@@ -94,7 +94,7 @@ def looks_for_token(request: web.Request) -> bool:
     """Say whether a request's body may hold a token: where tokens count, in forms that are not too long."""
     return (
         "Content-Type" in request.headers
-        and is_form(request.headers["Content-Type"])
+        and holds_parameters(request.path, request.headers["Content-Type"])
         # A longer form is not looked through: its caller is nobody yet.
         and (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES
         and not context(request).gate.is_open

@@ -31,7 +31,7 @@ NO_QRCODE_TYPE = "text/html;charset=UTF-8"
 def add_routes(app: web.Application) -> None:
     """Route the four endpoints; each takes GET and HEAD."""
     for handler in (start_client, stop_client, check_client, get_qrcode):
-        for end in ("", "/"):  # the original's framework takes a slash at the end
+        for end in ("", "/", ".{format:[^/]+}"):  # as the original's framework does
             app.router.add_get(f"/openwx/{handler.__name__}{end}", handler)
 
 
@@ -134,13 +134,13 @@ async def get_qrcode(request: web.Request) -> web.Response:
 
 
 async def request_parameters(request: web.Request) -> dict[str, str]:
-    """Return a request's parameters, query first, then form body, without its token.
+    """Return a request's parameters, query first, then body, without its token.
 
     Raises BadParameter, and Refused when it is about an account that is not the caller's.
     """
     given = parameters.query_pairs(parameters.query_of(request.raw_path))
     kind = request.headers.get("Content-Type", "")
-    if has_body(request) and parameters.is_form(kind):
+    if has_body(request) and parameters.holds_parameters(request.path, kind):
         body = await whole(request, CONTROL_FORM_BYTES)
         given += parameters.form_pairs(kind, body)
     found = parameters.merged(given)

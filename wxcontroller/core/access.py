@@ -4,6 +4,7 @@ The controller and the accounts' ports check by this table, and the documents ar
 from it needs the highest scope.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -150,6 +151,7 @@ OWN_PORT: tuple[Endpoint, ...] = (
 )
 
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
+_CALL_END = re.compile(r"(?:/|\.[^/]+)\Z")
 _UNKNOWN_CALL = Endpoint(("*",), "/openwx/*", Scope.ADMIN, About.CLIENT, "any other call of an account")
 
 
@@ -169,9 +171,9 @@ _OWN_PORT = _by_method(OWN_PORT)
 def of_controller(method: str, path: str) -> Endpoint:
     """Return the line for a route of the controller's own; ``path`` as the router has it, with ``{name}``.
 
-    A slash at the end of a path under /openwx changes nothing, here and below.
+    What ``call_path`` leaves out changes nothing, here and below.
     """
-    found = _CONTROLLER.get((_plain(method), _without_slash(path)))
+    found = _CONTROLLER.get((_plain(method), call_path(path)))
     return found or Endpoint((method,), path, Scope.ADMIN, About.MACHINE, "not in the table")
 
 
@@ -180,7 +182,7 @@ def of_call(path: str) -> Endpoint:
 
     ``path`` is as it was sent: what is written in another way, percent-encoded say, is not in the table.
     """
-    return _PASSED_ON.get(_without_slash(path), _UNKNOWN_CALL)
+    return _PASSED_ON.get(call_path(path), _UNKNOWN_CALL)
 
 
 def of_own_port(method: str, path: str) -> Endpoint:
@@ -189,8 +191,9 @@ def of_own_port(method: str, path: str) -> Endpoint:
     return found or Endpoint((method,), path, Scope.ADMIN, About.NOTHING, "not in the table")
 
 
-def _without_slash(path: str) -> str:
-    return path.removesuffix("/") if path.startswith("/openwx/") else path
+def call_path(path: str) -> str:
+    """Return a path under /openwx without a slash or a format (``.json``) at its end, as the original takes them."""
+    return _CALL_END.sub("", path) if path.startswith("/openwx/") else path
 
 
 def _plain(method: str) -> str:

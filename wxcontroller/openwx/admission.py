@@ -18,6 +18,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from wxcontroller.core.access import call_path
 from wxcontroller.core.limits import DEFAULTS
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class Admission:
         """Have a request handled if it is within the limits. Raises Busy."""
         limits = self._limits()
         try:
-            if request.path.rstrip("/") not in LONG_POLLS:
+            if call_path(request.path.rstrip("/")) not in LONG_POLLS:
                 if self.requests >= limits.requests:
                     raise Busy(f"{self.requests} requests are at work already")
                 self.requests += 1

@@ -1,7 +1,7 @@
 """The token of a request: where it may stand, and how it is taken out before anybody else sees the request.
 
-``Authorization: Bearer`` and ``X-Auth-Token`` come first, then ``token`` in the query, then in a form body: for
-scripts that can't send headers. What stands first is the token, even if it is a wrong one.
+``Authorization: Bearer`` and ``X-Auth-Token`` come first, then ``token`` in the query, then in a body that holds
+parameters: for scripts that can't send headers. What stands first is the token, even if it is a wrong one.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def from_query(query: str) -> str | None:
 
 
 def from_form(content_type: str, body: Body) -> str | None:
-    """Return the token in a form body. Raises BadParameter."""
+    """Return the token in a form or JSON body. Raises BadParameter."""
     return _last(parameters.form_pairs(content_type, body, NAME))
 
 
@@ -46,20 +46,8 @@ def without_token(target: str) -> str:
 
 
 def spans_without_token(content_type: str, body: Body) -> list[tuple[int, int]]:
-    """Return the parts of a form body, from and to, that are left without its tokens. Raises BadParameter."""
-    left: list[tuple[int, int]] = []
-    at = 0
-    for start, end in _token_spans(content_type, body):
-        left.append((at, start))
-        at = end
-    left.append((at, len(body)))
-    return [(start, end) for start, end in left if end > start]
-
-
-def _token_spans(content_type: str, body: Body) -> Iterator[tuple[int, int]]:
-    for name, start, end in parameters.form_spans(content_type, body):
-        if name == _RAW_NAME:
-            yield start, end
+    """Return the parts of a body, from and to, that are left without its tokens. Raises BadParameter."""
+    return parameters.spans_without(content_type, body, NAME)
 
 
 def _last(pairs: "Iterator[tuple[str, str]] | list[tuple[str, str]]") -> str | None:

@@ -98,7 +98,7 @@ SCHEMES: Mapping[str, JsonObject] = {
     "header": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
     "parameter": {
         **{"type": "apiKey", "in": "query", "name": "token"},
-        "description": "for scripts that can't set headers; also in a form",
+        "description": "for scripts that can't set headers; also in a form, or in JSON sent to /openwx",
     },
 }
 ScopeOf: TypeAlias = Callable[[Route], Scope | None]

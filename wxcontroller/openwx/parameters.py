@@ -1,7 +1,7 @@
-"""Parameters of a request: query, then form body, the last value of a name wins (openwx-api 0, 5.2 no. 18).
+"""Parameters of a request: query, then body, the last value of a name wins (openwx-api 0, 5.2 no. 18).
 
-Only ``application/x-www-form-urlencoded`` and ``multipart/form-data`` bodies hold parameters; what is in a JSON body
-is invisible, as in the original.
+Bodies that hold parameters are ``application/x-www-form-urlencoded``, ``multipart/form-data`` and, other than in the
+original, an ``application/json`` object: many HTTP libraries send nothing else.
 
 A value may be content of any size, percent-encoded at three times its size. ``Value`` therefore says only where it
 stands, and is decoded piece by piece: decoding 10 MB at once takes hundreds of megabytes.
@@ -9,17 +9,21 @@ stands, and is decoded piece by piece: decoding 10 MB at once takes hundreds of 
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
-from mmap import mmap
+from enum import Enum
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_
+from wxcontroller.openwx import jsonbody
 
 Pair: TypeAlias = tuple[str, str]
 # A body may be a mapped file, so that 20 MB of upload need not be in memory to find one small field.
-Body: TypeAlias = bytes | mmap
+Body: TypeAlias = jsonbody.Body
+_URLENCODED, _MULTIPART_FORM, _JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
 
 # Of a request. No call knows more than some twenty, and each costs memory before its caller is known.
 PARAMETERS = 2000
@@ -38,6 +42,14 @@ class BadParameter(WxError, ValueError):
     exit_code = 2
 
 
+class Encoding(Enum):
+    """How the bytes of a value stand for its content."""
+
+    NONE = "none"
+    PERCENT = "percent"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """A parameter's value where it stands in a query or body, which it keeps alive."""
@@ -45,20 +57,23 @@ class Value:
     body: Body = field(repr=False)
     start: int
     end: int
-    encoded: bool
+    encoding: Encoding
 
     @property
     def raw_size(self) -> int:
-        """Bytes as they were sent: the content is as large, or up to three times smaller when it is ``encoded``."""
+        """Bytes as they were sent: the content is as large, or up to six times smaller when it is encoded."""
         return self.end - self.start
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the content in pieces of bounded size."""
+        if self.encoding is Encoding.JSON:
+            yield from jsonbody.pieces(self.body, self.start, self.end)
+            return
         at = self.start
         while at < self.end:
             piece = self.body[at : min(at + _PIECE, self.end)]
             at += len(piece)
-            if self.encoded:
+            if self.encoding is Encoding.PERCENT:
                 # An escape that is cut in two begins the next piece.
                 cut = piece.rfind(b"%", -2) if at < self.end else -1
                 if cut > 0:
@@ -92,36 +107,41 @@ def query_pairs(query: str) -> list[Pair]:
 
 
 def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[Pair]:
-    """Return the pairs of a form body, none for every other content type (JSON included).
+    """Return the pairs of a form or JSON body, none for every other content type.
 
     With ``only`` the other fields are passed over without being decoded. Uploaded files (parts with a file name) are
-    no parameters. Raises BadParameter for a multipart body without its boundary, for text that is not UTF-8 and for
-    too many fields.
+    no parameters. Raises BadParameter for a multipart body without its boundary, for JSON that is no object or has
+    nested values, for text that is not UTF-8 and for too many fields.
     """
     kind, boundary = _form(content_type)
-    if kind == "application/x-www-form-urlencoded":
+    if kind == _URLENCODED:
         return list(urlencoded_pairs(body, only))
-    if kind == "multipart/form-data":
+    if kind == _MULTIPART_FORM:
         return list(multipart_pairs(body, _usable(boundary), only))
+    if kind == _JSON:
+        return [(name, text_of(name, value)) for name, value in _json(body, only)]
     return []
 
 
-def is_form(content_type: str) -> bool:
-    """Say whether a body of this content type can hold parameters."""
-    return _form(content_type)[0] in ("application/x-www-form-urlencoded", "multipart/form-data")
+def holds_parameters(path: str, content_type: str) -> bool:
+    """Say whether the body of a request holds parameters: a form, or JSON to /openwx; /v1 reads JSON elsewhere."""
+    kind = _form(content_type)[0]
+    return kind in (_URLENCODED, _MULTIPART_FORM) or (kind == _JSON and path.startswith("/openwx/"))
 
 
 def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tuple[str, Value]]:
-    """Return the pairs of a query string, then of a form body, with values undecoded; uploaded files are among them.
+    """Return the pairs of a query string, then of a body, with values undecoded; uploaded files are among them.
 
     For what may carry content that is no text (media_data). Raises BadParameter as the others, for names only.
     """
     found = list(_urlencoded(query.encode("utf-8", "surrogateescape"), None))
     kind, boundary = _form(content_type)
-    if kind == "application/x-www-form-urlencoded":
+    if kind == _URLENCODED:
         found += _urlencoded(body, None)
-    elif kind == "multipart/form-data":
+    elif kind == _MULTIPART_FORM:
         found += _multipart(body, _usable(boundary), None, files=True)
+    elif kind == _JSON:
+        found += _json(body, None)
     return found
 
 
@@ -145,20 +165,58 @@ def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Ite
         yield name, _text(value.read(), f"field {name[:64]}")
 
 
-def form_spans(content_type: str, body: Body) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name of each field of a form body, files included, and where it stands: from, to with its separator.
+def spans_without(content_type: str, body: Body, name: str) -> list[tuple[int, int]]:
+    """Return the parts of a body, from and to, that are left without the fields of this name, files included.
 
-    Raises BadParameter for too many fields and for a multipart body without its boundary.
+    Raises BadParameter as ``form_pairs``.
     """
     kind, boundary = _form(content_type)
-    if kind == "application/x-www-form-urlencoded":
+    without = name.encode()
+    gone: list[tuple[int, int]] = []
+    if kind == _JSON:
+        with _readable_json():
+            return jsonbody.spans_without(body, without)
+    elif kind == _URLENCODED:
         for start, name_end, end in _urlencoded_spans(body):
-            yield _decoded(body[start:name_end]), start, min(end + 1, len(body))
-    elif kind == "multipart/form-data":
+            if _decoded(body[start:name_end]) == without:
+                gone.append((start, min(end + 1, len(body))))
+    elif kind == _MULTIPART_FORM:
         for start, end, head, _ in _multipart_spans(body, _usable(boundary)):
-            name = _field_name(head, files=True)
-            if name is not None:
-                yield name.encode(), start, end
+            if _field_name(head, files=True) == name:
+                gone.append((start, end))
+    left, at = [], 0
+    for start, end in [*gone, (len(body), len(body))]:
+        if start > at:
+            left.append((at, start))
+        at = end
+    return left
+
+
+@contextmanager
+def _readable_json() -> Iterator[None]:
+    try:
+        yield
+    except jsonbody.NotAnObject:
+        raise BadParameter(
+            N_("the body is not a JSON object"), N_("send parameters as an object, or as a form")
+        ) from None
+    except jsonbody.NestedValue as problem:
+        name = _text(problem.key, "a parameter's name")[:64]
+        raise BadParameter(
+            N_("parameter {name} is an array or an object"), N_("send text, a number, true or false"), name=name
+        ) from None
+
+
+def _json(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
+    """Yield names and values: strings as they are, numbers, true and false as they are written; null is absent."""
+    with _readable_json():
+        for count, member in enumerate(jsonbody.members(body)):
+            if count == PARAMETERS:
+                raise BadParameter(f"more than {PARAMETERS} parameters", "send fewer")
+            if len(member.key) <= PARAMETER_NAME_BYTES and not member.null:
+                name = _text(member.key, "a parameter's name")
+                if only is None or name == only:
+                    yield name, Value(body, *member.value, Encoding.JSON if member.quoted else Encoding.NONE)
 
 
 def _urlencoded(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
@@ -166,7 +224,7 @@ def _urlencoded(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
         if name_end - start <= PARAMETER_NAME_BYTES:
             name = _text(_decoded(body[start:name_end]), "a parameter's name")
             if only is None or name == only:
-                yield name, Value(body, min(name_end + 1, end), end, encoded=True)
+                yield name, Value(body, min(name_end + 1, end), end, Encoding.PERCENT)
 
 
 def _urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
@@ -188,7 +246,7 @@ def _multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> It
     for _, end, head, content in _multipart_spans(body, boundary):
         name = _field_name(head, files)
         if name is not None and (only is None or name == only):
-            yield name, Value(body, content, max(content, end - 2), encoded=False)
+            yield name, Value(body, content, max(content, end - 2), Encoding.NONE)
 
 
 def _multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, bytes, int]]:

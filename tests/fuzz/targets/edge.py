@@ -30,7 +30,7 @@ from wxcontroller.openwx.connection import PatientConnection, escaped
 from wxcontroller.openwx.parameters import (
     BadParameter,
     form_pairs,
-    is_form,
+    holds_parameters,
     merged,
     query_of,
     query_pairs,
@@ -47,7 +47,7 @@ def _parameters(data: bytes) -> None:
     target, kind, body = data.split(b"\x1e", 2) if data.count(b"\x1e") > 1 else (data[:200], b"", data)
     query = query_of(target.decode("utf-8", "surrogateescape"))
     content_type = kind[:8190].decode("utf-8", "surrogateescape")  # longer ones don't get through the parser of heads
-    is_form(content_type)
+    holds_parameters(query, content_type)
     refused: BadParameter | None = None
     readers: tuple[Callable[[], list[tuple[str, str]]], ...] = (
         lambda: query_pairs(query),

@@ -102,6 +102,31 @@ async def test_a_multipart_form_is_read_and_the_body_wins(start: Start) -> None:
     assert client.driver.sends[0][:2] == ("@ann", "多部分")
 
 
+async def test_a_json_object_holds_the_parameters(start: Start) -> None:
+    client = await running(start)
+    address = client.address("send_friend_message?content=no")
+    async with client.http.post(
+        address, json={"id": "@ann", "content": 42, "async": False, "media_id": None}
+    ) as answer:
+        assert obj(await answer.json())["id"]  # of a send that was waited for
+    assert client.driver.sends[0][:2] == ("@ann", "42")
+    for refused in ({"id": "@ann", "content": {"text": "x"}}, ["@ann"]):
+        async with client.http.post(address, json=refused) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (400, -1)
+    assert len(client.driver.sends) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_format_after_a_call_is_the_same_call(start: Start, method: str) -> None:
+    """The original's framework takes it so."""
+    client = await running(start)
+    async with client.http.request(method, client.address("search_friend.json"), params={"id": "@ann"}) as answer:
+        assert [one["id"] for one in await answer.json()] == ["@ann"]
+    for path in ("search_friend.", "search_friend.json/", "search_friend.a/b", "no_such_call.json", ".json"):
+        async with client.http.request(method, client.address(path)) as answer:
+            assert answer.status == 403
+
+
 async def raw(client: RunningClient, sent: bytes, seconds: float = 3) -> tuple[int, bytes]:
     """Send bytes to the account's port; return status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)

@@ -27,7 +27,7 @@ from wxcontroller.openwx.credentials import PORT_HEADER, TOKEN_FORM_BYTES
 
 __all__ = ["commander"]
 # Where nothing is, and what answers preflights.
-CATCH_ALLS = ("/v1/{rest}", "/{path}")
+CATCH_ALLS = ("/v1/{rest}", "/{path}", "/openwx/{name}.{format}")
 Start = Callable[..., RunningClient]
 
 
@@ -169,7 +169,7 @@ async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPa
     await client.login()
     [app] = apps
     routes = {
-        (route.method, re.sub("^(/openwx/.*)/$", r"\1", route.resource.canonical))
+        (route.method, access.call_path(route.resource.canonical))
         for route in app.router.routes()
         if route.resource is not None and route.resource.canonical not in CATCH_ALLS and route.method != "HEAD"
     }

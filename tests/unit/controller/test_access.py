@@ -95,13 +95,13 @@ def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(tmp_path: P
     """A new route needs a line, which says who may use it."""
     host = Machine(tmp_path)
     routes = {
-        (route.method, re.sub("^(/openwx/.+)/$", r"\1", route.resource.canonical))
+        (route.method, access.call_path(route.resource.canonical))
         for route in application(host.unstarted_context()).router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
     lines = {(method, endpoint.path) for endpoint in access.CONTROLLER for method in endpoint.methods}
     # What is passed on has a table of its own, and the old API's root answers "api not found" to everybody let in.
-    catch_alls = {("*", PASSED_ON), ("*", "/openwx"), ("*", "/openwx/")}
+    catch_alls = {("*", PASSED_ON), ("*", "/openwx")}
     assert routes - catch_alls == lines
     assert catch_alls <= routes
     for endpoint in access.CONTROLLER:
@@ -369,6 +369,8 @@ async def test_roots_own_token(host: Machine) -> None:
         {"query": "token=&a=1&%74oken={}"},
         {"data": {"token": "{}", "content": "你好", "file": "x"}},
         {"form": True},
+        {"json": {"token": "{}", "content": "你好"}},
+        {"json": {"content": "你好", "token": "{}"}},
         {"headers": {"X-Auth-Token": "{}"}, "query": "token=wrong", "data": {"token": "{}", "content": "你好"}},
     ],
 )
@@ -381,6 +383,9 @@ async def test_where_a_token_may_stand_and_that_no_account_sees_it(host: Machine
     data: object = None
     if "data" in sent:
         data = {name: str(value).format(shown) for name, value in dict(sent["data"]).items()}  # type: ignore[call-overload]
+    elif "json" in sent:
+        fields = {name: str(value).format(shown) for name, value in dict(sent["json"]).items()}  # type: ignore[call-overload]
+        headers["Content-Type"], data = "application/json", json.dumps(fields, ensure_ascii=False).encode()
     elif "form" in sent:
         form = aiohttp.FormData()
         form.add_field("content", "你好")
@@ -399,8 +404,19 @@ async def test_where_a_token_may_stand_and_that_no_account_sees_it(host: Machine
     if data is not None:
         assert "你好".encode() in body or b"%E4%BD%A0%E5%A5%BD" in body
         assert int(seen["Content-Length"]) == len(body)
+        assert "json" not in sent or json.loads(body) == {"content": "你好"}
     # And the same token is no good where it is not meant for anything.
     assert (await ask(host, "POST", f"/openwx/stick?client=bob&token={shown}")).refused
+
+
+@pytest.mark.parametrize("end", ["/", ".json", ".a.b"])
+async def test_the_end_of_a_path_is_no_way_around_the_table(host: Machine, end: str) -> None:
+    process = await host.start("alice")
+    shown = token(host, Scope.READ, "alice")
+    for method, call in (("GET", "start_client"), ("GET", "stop_client"), ("POST", "send_friend_message")):
+        assert (await ask(host, method, f"/openwx/{call}{end}?client=alice", bearer(shown))).refused
+    assert process.requests == []
+    assert (await ask(host, "GET", f"/openwx/get_user_info{end}?client=alice", bearer(shown))).status != 403
 
 
 async def test_what_stands_first_is_the_token_even_a_wrong_one(host: Machine) -> None:

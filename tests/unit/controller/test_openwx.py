@@ -12,6 +12,7 @@ from tests.unit.controller.machine import FIRST_PORT, Machine, machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.materialise import Registry
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.core.targets import Targets
 
@@ -108,11 +109,16 @@ async def test_the_last_of_repeated_parameters_wins(host: Machine) -> None:
     assert Registry(host.paths).load("b").options["send_interval"] == "7"
 
 
-async def test_form_bodies_count_and_json_bodies_do_not(host: Machine) -> None:
+async def test_form_and_json_bodies_count(host: Machine) -> None:
     async with host.http.get("/openwx/start_client", data={"client": "formed"}) as answer:
         assert json.loads(await answer.read())["client"] == "formed"
-    async with host.http.get("/openwx/start_client", json={"client": "x"}) as answer:
-        assert json.loads(await answer.read())["status"] == "client not found"
+    sent = {"client": "小店", "send_interval": 7, "download_media": False, "post_api": None}
+    async with host.http.get("/openwx/start_client", json=sent) as answer:
+        assert json.loads(await answer.read())["code"] == 0
+    options = Registry(host.paths).load(parse_name("小店").instance).options
+    assert (options["send_interval"], options["download_media"]) == ("7", "0")
+    async with host.http.get("/openwx/start_client", json={"client": "x", "post_api": ["http://a/"]}) as answer:
+        assert "parameter post_api is an array or an object" in json.loads(await answer.read())["status"]
 
 
 @pytest.mark.parametrize(
@@ -410,6 +416,17 @@ async def test_a_slash_at_the_end_is_the_same_call(host: Machine, call: str) -> 
     process = await host.start("alice")
     process.show_qrcode(b"\xff\xd8picture")
     async with host.http.get(f"/openwx/{call}/?client=alice") as answer:
+        assert answer.status == 200
+        assert await answer.read() == b"\xff\xd8picture" or (await answer.json())["code"] == 0
+    assert process.requests == []
+
+
+@pytest.mark.parametrize("call", ["start_client", "check_client", "get_qrcode", "stop_client"])
+async def test_a_format_after_a_call_is_the_same_call(host: Machine, call: str) -> None:
+    """The original's framework takes it so."""
+    process = await host.start("alice")
+    process.show_qrcode(b"\xff\xd8picture")
+    async with host.http.get(f"/openwx/{call}.json?client=alice") as answer:
         assert answer.status == 200
         assert await answer.read() == b"\xff\xd8picture" or (await answer.json())["code"] == 0
     assert process.requests == []

@@ -1,6 +1,7 @@
 """What the original's scripts send must be read as they mean it."""
 
 import contextlib
+import json
 import mmap
 import tempfile
 
@@ -11,14 +12,16 @@ from hypothesis import strategies as st
 from wxcontroller.openwx.parameters import (
     BadParameter,
     form_pairs,
-    is_form,
+    holds_parameters,
     merged,
     query_of,
     query_pairs,
+    values_of,
 )
 from wxcontroller.openwx.replies import record_reply, reply, to_bytes
 
 URLENCODED = "application/x-www-form-urlencoded; charset=UTF-8"
+JSON = "application/json; charset=utf-8"
 
 
 def multipart(boundary: str, *parts: tuple[str, bytes]) -> bytes:
@@ -59,11 +62,84 @@ def test_too_many_parameters_are_refused() -> None:
         query_pairs("a&" * 2001)
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/plain", "", "multipart/mixed; boundary=x"])
+@pytest.mark.parametrize("kind", ["text/json", "text/plain", "", "multipart/mixed; boundary=x"])
 def test_other_bodies_hold_no_parameters(kind: str) -> None:
     assert form_pairs(kind, b'{"client":"a"}') == []
     assert form_pairs(kind, b"client=a") == []
-    assert not is_form(kind)
+    assert not holds_parameters("/openwx/get_user_info", kind)
+
+
+@given(st.dictionaries(st.text(max_size=40), st.text(max_size=40)), st.booleans(), st.sampled_from([None, 1]))
+def test_texts_of_a_json_object_are_parameters_as_they_are(
+    texts: dict[str, str], ascii_only: bool, indent: int | None
+) -> None:
+    body = json.dumps(texts, ensure_ascii=ascii_only, indent=indent).encode()
+    assert dict(form_pairs(JSON, body)) == texts
+    for name, text in texts.items():
+        assert form_pairs(JSON, body, only=name) == [(name, text)]
+
+
+def test_numbers_and_booleans_are_text_and_null_is_absent() -> None:
+    body = b'\xef\xbb\xbf { "a" : 12345678901234567890, "b":-1.50, "c":true,"d":false, "e":null, "a":1e3 }\n'
+    assert form_pairs(JSON, body) == [
+        ("a", "12345678901234567890"),
+        ("b", "-1.50"),
+        ("c", "true"),
+        ("d", "false"),
+        ("a", "1e3"),
+    ]
+    for empty in (b"", b" \r\n", b"null", b"{}", b" { } "):
+        assert form_pairs(JSON, empty) == []
+
+
+@pytest.mark.parametrize("value", ["[]", '{"b":1}', "[" * 100_000])
+def test_nested_values_are_refused_by_name(value: str) -> None:
+    with pytest.raises(BadParameter, match="parameter friends is an array or an object"):
+        form_pairs(JSON, f'{{"id":"1","friends":{value}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            b"[1]",
+            b'"x"',
+            b"5",
+            b"a=b",
+            b"{",
+            b'{"a"',
+            b'{"a":1',
+            b'{"a":1,}',
+            b'{"a":1} x',
+            b"{'a':1}",
+            b'{"a":NaN}',
+        ),
+        b'{"a":"\n"}',
+        b'{"a":"\\x"}',
+        b'{"a":01}',
+        b'{"a":1 "b":2}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\xff"}',
+        b'{"a":nul}',
+    ],
+)
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(BadParameter):
+        form_pairs(JSON, body)
+
+
+def test_json_has_the_limits_of_a_form() -> None:
+    with pytest.raises(BadParameter, match="more than 2000 parameters"):
+        form_pairs(JSON, json.dumps({str(number): 1 for number in range(2001)}).encode())
+    assert form_pairs(JSON, json.dumps({"x" * 1001: 1, "y": 2}).encode()) == [("y", "2")]
+
+
+def test_large_json_is_read_in_pieces_that_cut_no_character() -> None:
+    text = ("\n😀你" * 70_000) + "x"
+    for ascii_only in (True, False):
+        [(_, value)] = values_of("", JSON, json.dumps({"media_data": text}, ensure_ascii=ascii_only).encode())
+        assert value.read().decode() == text
+        assert max(map(len, value.pieces())) < 1 << 20
 
 
 def test_multipart_fields_without_files() -> None:

@@ -117,9 +117,15 @@ async def test_the_client_may_stand_in_a_form(host: Machine) -> None:
         assert seen["headers"]["Content-Type"].startswith("multipart/form-data; boundary=")
     assert len(host.process("bob").requests) == 2
     assert host.process("alice").requests == []
-    # JSON bodies hold no parameters.
-    async with host.http.post("/openwx/echo", json={"client": "bob"}) as answer:
-        assert (await answer.json(content_type=None))["status"] == "client not found"
+    sent = b'{"content": "\\u4f60", "client":"bob", "media_data":"' + b"\\n" * MEGABYTES_20 + b'"}'
+    async with host.http.post("/openwx/echo", data=sent, headers={"Content-Type": "application/json"}) as answer:
+        seen = await answer.json()
+        assert seen["sha256"] == hashlib.sha256(sent).hexdigest()
+        assert seen["headers"]["Content-Type"] == "application/json"
+    for refused in ({"client": ["bob"]}, [1]):
+        async with host.http.post("/openwx/echo", json=refused) as answer:
+            assert (await answer.json(content_type=None))["code"] == -1
+    assert len(host.process("bob").requests) == 3
 
 
 async def test_a_large_upload_and_a_large_answer(host: Machine) -> None:

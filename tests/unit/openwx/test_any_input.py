@@ -34,7 +34,7 @@ from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.parameters import (
     BadParameter,
     form_pairs,
-    is_form,
+    holds_parameters,
     merged,
     query_of,
     query_pairs,
@@ -100,7 +100,7 @@ JSON: "st.SearchStrategy[Any]" = st.recursive(
 @example("", "multipart/form-data; boundary=\udcff\ud800", b"--\xff", None)
 def test_requests_become_pairs_or_a_refusal(target: str, kind: str, body: bytes, only: str | None) -> None:
     query = query_of(target)
-    is_form(kind)
+    holds_parameters(target, kind)
     readers: list[Callable[[], list[tuple[str, str]]]] = [
         lambda: query_pairs(query),
         lambda: form_pairs(kind, body, only),

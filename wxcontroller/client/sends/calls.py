@@ -176,7 +176,7 @@ class SendCalls:
         number = len(targets) * (bool(content) + call.has_media)
         if refusal := self.parts.sends.refusal(number):
             return _unsent(refusal)
-        if at_once is None and call.get("async") not in ("", "0"):
+        if at_once is None and call.flag("async"):
             at_once = _ACCEPTED
         try:
             if call.has_media:

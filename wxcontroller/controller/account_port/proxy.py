@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from http import HTTPMethod
 
 import aiohttp
@@ -18,6 +19,7 @@ from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.controller.spool import Spool, spooled
+from wxcontroller.core.access import call_path
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.settings import Settings
@@ -68,7 +70,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def proxy(request: web.Request) -> web.StreamResponse:
-    """Pass a request on to the account that ``client`` names, in its query or in a form body."""
+    """Pass a request on to the account that ``client`` names, in its query or its body."""
     if request.method == _UNKNOWN:
         return json_response(replies.API_NOT_FOUND, 403)
     shared = context(request)
@@ -79,7 +81,9 @@ async def proxy(request: web.Request) -> web.StreamResponse:
         if client is None and spool is not None:
             with spool.view() as body:
                 kind = request.headers.get("Content-Type", "")
-                client = dict(parameters.form_pairs(kind, body, "client")).get("client")
+                look = partial(parameters.form_pairs, kind, body, "client")
+                # To look through 64 MiB of JSON takes a second.
+                client = dict(await asyncio.to_thread(look) if spool.size > _SMALL else look()).get("client")
         return await _to_account(request, shared, client, spool)
 
 
@@ -95,12 +99,12 @@ async def pass_on_v1(request: web.Request) -> web.StreamResponse:
 
 @contextlib.asynccontextmanager
 async def _form(request: web.Request, most: int, needed: bool) -> AsyncIterator[Spool | None]:
-    """Yield a form body without the caller's token, if it is ``needed`` or may hold one; else None, to stream it."""
+    """Yield parameters without the caller's token, if they are ``needed`` or may hold one; else None: stream them."""
     if has_body(request) and (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     kind = request.headers.get("Content-Type", "")
     look_for_token = looks_for_token(request)
-    if not has_body(request) or not parameters.is_form(kind) or not (needed or look_for_token):
+    if not has_body(request) or not parameters.holds_parameters(request.path, kind) or not (needed or look_for_token):
         yield None
         return
     async with spooled(request, most) as spool:
@@ -160,7 +164,7 @@ async def _sent(
     scope = caller(request).scope
     sending = shared.ports.open(account, _ascii(target), scope, request.method, headers, body)
     try:
-        if request.path.removesuffix("/") != _LONG_POLL:
+        if call_path(request.path) != _LONG_POLL:
             return await sending
         response = await _unless_draining(shared, sending)
     except PortFailure:

@@ -7,6 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from wxcontroller.controller.errors import Handler
+from wxcontroller.core.access import call_path
 
 # From a look in memory to a long poll.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -23,8 +24,7 @@ class Part(StrEnum):
 
     @classmethod
     def of(cls, path: str) -> "Part":
-        path = path.removesuffix("/")
-        if path in _WAITING:
+        if call_path(path.removesuffix("/")) in _WAITING:
             return cls.WAITING
         if path.startswith("/openwx"):
             return cls.OPENWX
