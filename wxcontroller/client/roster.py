@@ -1,6 +1,7 @@
 """Whom an account knows: itself, its contacts and groups, kept current by the driver's events."""
 
 import asyncio
+import html
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -131,8 +132,15 @@ def _candidates(things: Mapping[str, Thing], wanted: Mapping[str, str]) -> Itera
 
 
 def _find(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:
+    """Return who is wanted. The original shows names with entities (``A&amp;B``): who gives one so is understood."""
     if not wanted:
         return []
+    found = _equal(things, render, wanted)
+    decoded = {key: html.unescape(value) for key, value in wanted.items()}
+    return found if found or decoded == wanted else _equal(things, render, decoded)
+
+
+def _equal(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:
     found: list[Thing] = []
     for thing in things:
         rendered = render(thing)

@@ -164,6 +164,8 @@ def extension(name: str, mime: str, kind: MessageKind | None = None) -> str:
 def mime_of(name: str, kind: MessageKind | None = None, said: str = "") -> str:
     """Return the type of content: as said, by its name, by its kind, else octets."""
     said = said.partition(";")[0].strip().lower()
+    if kind is MessageKind.VOICE and said == "audio/mpeg":
+        return "audio/mp3"  # as WeChat declares it, and the original reports it
     if not re.fullmatch(r"[a-z0-9.+-]+/[a-z0-9.+-]+", said):
         said = ""
     if said not in ("", "application/octet-stream", "text/plain"):

@@ -1,14 +1,24 @@
 """Bodies of the reports to post_api (openwx-api 3.2, 3.3): the original's fields, all of them, always."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import Contact, Direction, FriendRequest, Group, Member, Message, MessageKind
+from wxcontroller.core.model import (
+    Contact,
+    ContactKind,
+    Direction,
+    FriendRequest,
+    Group,
+    Member,
+    Message,
+    MessageKind,
+)
 from wxcontroller.openwx import media
 from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.objects import (
+    CATEGORIES,
     UNKNOWN_GROUP,
     UNKNOWN_PERSON,
     category,
@@ -121,8 +131,8 @@ def sent(result: SendResult, chat: Chat) -> JsonObject:
 def sent_sides(is_group: bool, target: str, chat: Chat) -> JsonObject:
     """Return the part of a send's report that says who it is between."""
     if is_group:
-        return {**_sender(chat.me), "receiver_id": "", **_group(chat.group, target, chat.me.id)}
-    return {**_sender(chat.me), "group_id": "", **_receiver(chat.friend, target)}
+        return {**_me("sender", chat, is_group), "receiver_id": "", **_group(chat.group, target, chat.me.id)}
+    return {**_me("sender", chat, is_group), "group_id": "", **_friend("receiver", chat.friend, target)}
 
 
 def _type(message: Message) -> str:
@@ -132,92 +142,60 @@ def _type(message: Message) -> str:
 
 
 def _add_sides(body: JsonObject, message: Message, chat: Chat, outer: bool) -> None:
+    if not outer:
+        body.update(_me("receiver", chat, message.is_group))
+    elif body["type"] != "group_notice":
+        body.update(_me("sender", chat, message.is_group))
     if message.is_group:
         body.update(_group(chat.group, message.chat, chat.me.id))
-        if body["type"] == "group_message":
-            body.update(_sender(chat.me) if outer else _member(chat.member, message.sender))
-        if not outer:
-            body.update(_receiver_me(chat.me))
+        if not outer and body["type"] == "group_message":
+            body.update(_member("sender", chat.member, message.sender))
     elif outer:
-        body.update(_sender(chat.me))
-        body.update(_receiver(chat.friend, message.chat))
+        body.update(_friend("receiver", chat.friend, message.chat))
     else:
-        body.update(_friend_sender(chat.friend, message.sender))
-        body.update(_receiver_me(chat.me))
+        body.update(_friend("sender", chat.friend, message.sender))
+        body["sender_category"] = category(chat.friend) if chat.friend else CATEGORIES[ContactKind.FRIEND]
 
 
-def _sender(me: Contact) -> JsonObject:
-    return {
-        "sender_id": me.id,
-        "sender": user_displayname(me),
-        "sender_account": me.account,
-        "sender_name": me.name,
-        "sender_markname": me.markname,
-        "sender_uid": uid_of(me.uid),
-    }
+def _me(role: str, chat: Chat, is_group: bool) -> JsonObject:
+    """Return oneself as ``role``; in a group as one of its members, as the original does."""
+    me = chat.me
+    if not is_group:
+        return _side(role, me.id, user_displayname(me), me.account, me.name, me.markname, me.uid)
+    members = chat.group.members if chat.group else ()
+    known = next((one for one in members if one.id == me.id), Member(me.id, me.name, account=me.account))
+    return _member(role, replace(known, uid=known.uid or me.uid), me.id)
 
 
-def _friend_sender(friend: Contact | None, sender: str) -> JsonObject:
+def _friend(role: str, friend: Contact | None, identifier: str) -> JsonObject:
     if friend is None:
-        return {
-            "sender_id": sender,
-            "sender": UNKNOWN_PERSON,
-            "sender_account": None,
-            "sender_name": None,
-            "sender_markname": None,
-            "sender_uid": "",
-            "sender_category": "好友",
-        }
-    return {
-        "sender_id": friend.id,
-        "sender": friend_displayname(friend),
-        "sender_account": friend.account,
-        "sender_name": friend.name,
-        "sender_markname": friend.markname,
-        "sender_uid": uid_of(friend.uid),
-        "sender_category": category(friend),
-    }
+        return _side(role, identifier, UNKNOWN_PERSON)
+    name = friend_displayname(friend)
+    return _side(role, friend.id, name, friend.account, friend.name, friend.markname, friend.uid)
 
 
-def _member(member: Member | None, sender: str) -> JsonObject:
+def _member(role: str, member: Member | None, identifier: str) -> JsonObject:
     if member is None:
-        return {
-            "sender_id": sender,
-            "sender": UNKNOWN_PERSON,
-            "sender_account": None,
-            "sender_name": None,
-            "sender_markname": None,
-            "sender_uid": "",
-        }
+        return _side(role, identifier, UNKNOWN_PERSON)
+    return _side(role, member.id, member_displayname(member), member.account, "", member.nickname, member.uid)
+
+
+def _side(
+    role: str,
+    identifier: str,
+    displayname: str,
+    account: str | None = None,
+    name: str | None = None,
+    markname: str | None = None,
+    uid: int = 0,
+) -> JsonObject:
     return {
-        "sender_id": member.id,
-        "sender": member_displayname(member),
-        "sender_account": member.account,
-        "sender_name": "",
-        "sender_markname": member.nickname,
-        "sender_uid": uid_of(member.uid),
-    }
-
-
-def _receiver_me(me: Contact) -> JsonObject:
-    return {
-        "receiver_id": me.id,
-        "receiver": user_displayname(me),
-        "receiver_account": me.account,
-        "receiver_uid": uid_of(me.uid),
-        "receiver_name": me.name,
-        "receiver_markname": me.markname,
-    }
-
-
-def _receiver(friend: Contact | None, target: str) -> JsonObject:
-    return {
-        "receiver_id": target,
-        "receiver": friend_displayname(friend) if friend else UNKNOWN_PERSON,
-        "receiver_account": friend.account if friend else None,
-        "receiver_uid": uid_of(friend.uid) if friend else "",
-        "receiver_name": friend.name if friend else None,
-        "receiver_markname": friend.markname if friend else None,
+        f"{role}_id": identifier,
+        role: displayname,
+        f"{role}_account": account,
+        f"{role}_name": name,
+        f"{role}_markname": markname,
+        f"{role}_uid": uid_of(uid),
     }
 
 

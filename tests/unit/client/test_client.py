@@ -3,13 +3,15 @@
 import asyncio
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import ANN, logged_in, message
+from tests.unit.client.scripted import ANN, ME, TEAM, logged_in, message
 from wxcontroller.core.errors import FailureHandling, WeChatError
-from wxcontroller.core.jsontypes import JsonValue, obj
-from wxcontroller.core.model import MessageKind
+from wxcontroller.core.jsontypes import JsonValue, items, obj
+from wxcontroller.core.model import Contact, Direction, MessageKind
 from wxcontroller.drivers.base import (
+    Accepted,
     Ended,
     EndReason,
     Hindered,
@@ -20,8 +22,11 @@ from wxcontroller.drivers.base import (
     LossReason,
     Offline,
     Online,
+    Profile,
     QrReady,
     Refused,
+    RosterChanged,
+    RosterLoaded,
     Scanned,
     SessionLost,
 )
@@ -196,6 +201,37 @@ async def test_messages_reach_the_webhook_and_check_event(start: Start, webhook:
     client.driver.play([message("in", chat="@@team", is_group=True)])
     reports = await webhook.until(lambda got: got[-1].get("type") == "group_message")
     assert (reports[-1]["group"], reports[-1]["sender"], reports[-1]["sender_markname"]) == ("A、Cy", "A", "Ann")
+
+
+async def test_in_a_group_the_account_itself_is_one_of_the_members(start: Start, webhook: Webhook) -> None:
+    """With its nickname as ``markname``, as members have it, and its name in that group."""
+    client = start(**{POST_API: webhook.address})
+    me, ann, cy = TEAM.members
+    club = replace(TEAM, id="@@club", members=(replace(me, display="老板"), ann, cy))
+    await client.login()
+    client.driver.play([RosterChanged(groups=(club,))])
+    in_group: dict[str, object] = {"chat": "@@club", "is_group": True}
+    own = {"sender": "@me", "direction": Direction.SENT_ELSEWHERE}
+    client.driver.play([message("in", **in_group), message("out", **in_group, **own)])
+    await client.get("send_group_message", id="@@club", content="x")
+    came, went, sent = await webhook.messages(3)
+    expected = {"": "老板", "_id": "@me", "_name": "", "_markname": "我", "_account": "", "_uid": 4711}
+    assert {key: came[f"receiver{key}"] for key in expected} == expected
+    assert {key: went[f"sender{key}"] for key in expected} == expected
+    assert {key: sent[f"sender{key}"] for key in expected} == expected
+    client.driver.play([message("in", chat="@@team", is_group=True)])
+    assert (await webhook.messages(4))[-1]["receiver"] == "我"
+
+
+async def test_names_are_found_as_they_are_shown_and_as_the_original_showed_them(start: Start) -> None:
+    client = start()
+    shop, literal = Contact("@shop", "A&B <茶>"), Contact("@l", "A&amp;B <茶>")
+    client.driver.play([Accepted(LoginWay.SCAN), Profile(ME), RosterLoaded((literal, shop), ()), Online()])
+    await client.until_state("running")
+    for name, found in (("A&B <茶>", "@shop"), ("A&amp;B &lt;茶&gt;", "@shop"), ("A&amp;B <茶>", "@l")):
+        assert [obj(one)["id"] for one in items(await client.get("search_friend", name=name))] == [found]
+        await client.get("send_friend_message", displayname=name, content="x")
+        assert client.driver.sends[-1][0] == found
 
 
 async def test_messages_from_strangers_and_of_unknown_kinds_are_reported(start: Start, webhook: Webhook) -> None:

@@ -344,12 +344,14 @@ def test_a_contact() -> None:
         "UserName": "@a",
         "NickName": 'A&amp;B<span class="emoji emoji1f604"></span>',
         "RemarkName": "&lt;x&gt;",
+        "Signature": "one\ttwo\nthree\x1b[2J&amp;four",
         "HeadImgUrl": "/cgi-bin/mmwebwx-bin/webwxgeticon?seq=1&username=@a&skey=@crypt_secret",
         "Sex": 2,
         "Uin": 0,
     }
     found = contacts.contact_of(raw, emoji_names=False)
     assert (found.name, found.markname, found.sex) == ("A&B😄", "<x>", Sex.FEMALE)
+    assert found.signature == "one\ttwo\nthree[2J&four"
     assert "secret" not in found.avatar
     assert "username=@a" in found.avatar
 

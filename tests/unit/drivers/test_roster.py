@@ -40,6 +40,19 @@ async def test_pages_and_many_groups() -> None:
         assert world.violations() == []
 
 
+async def test_contacts_are_in_the_order_of_the_address_book_and_the_file_helper_is_last(
+    world: Wechat, alice: Account
+) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
+        assert alice.session is not None
+        listed = [alice.session.username(one.wxid) for one in alice.world.contacts() if one.kind is not Kind.SELF]
+    expected = [name for name in listed if name != "filehelper"]
+    assert [contact.id for contact in loaded.contacts][: len(expected)] == expected
+    assert loaded.contacts[-1].id == "filehelper"
+
+
 async def test_unsaved_groups_come_from_wherever_they_are_named(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=3, friends=30, groups=6, members=5))
     async with world.drive() as drive:

@@ -20,7 +20,7 @@ CASES = [
 CODES = {"image": 3, "file": 6, "voice": 34, "video": 43, "emoticon": 47, "microvideo": 62}
 USUAL = {
     "image": ("image/jpeg", "jpg"),
-    "voice": ("audio/mpeg", "mp3"),
+    "voice": ("audio/mp3", "mp3"),  # the type that WeChat declares
     "video": ("video/mp4", "mp4"),
     "microvideo": ("video/mp4", "mp4"),
     "emoticon": ("image/gif", "gif"),
@@ -57,9 +57,10 @@ async def sides(stage: Stage, where: str, notice: bool) -> JsonObject:
             "group_name": obj(group)["name"],
             "group_uid": obj(group)["uid"],
         }
-        member = next(m for m in items(obj(group)["member"]) if obj(m)["id"] == stage.username(stage.member))
+        members = {text(obj(one)["id"]): obj(one) for one in items(obj(group)["member"])}
+        me = {**members[text(me["id"])], "uid": me["uid"]}  # in a group the account is one of the members
         if not notice:
-            found |= person("sender", me if outer else obj(member))
+            found |= person("sender", me if outer else members[stage.username(stage.member)])
     else:
         wxid = stage.official if where == "official" else stage.friend
         [friend] = items(await stage.call("search_friend", id=stage.username(wxid)))

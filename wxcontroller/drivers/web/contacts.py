@@ -7,7 +7,7 @@ from sys import intern
 
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
-from wxcontroller.drivers.web.text import is_group, plain, plain_name
+from wxcontroller.drivers.web.text import is_group, plain, plain_name, plain_signature
 
 # 14.4. Most are in no list; `filehelper` is the one meant as a target.
 _SPECIAL = (
@@ -48,7 +48,7 @@ def contact_of(raw: JsonObject, emoji_names: bool) -> Contact:
         display=plain_name(text(raw.get("DisplayName")), emoji_names),
         province=intern(text(raw.get("Province"))),
         city=intern(text(raw.get("City"))),
-        signature=plain_name(text(raw.get("Signature")), emoji_names),
+        signature=plain_signature(text(raw.get("Signature")), emoji_names),
         sex=_SEXES.get(integer(raw.get("Sex")), Sex.UNKNOWN),
         kind=_kind(name, integer(raw.get("VerifyFlag"))),
         avatar=_avatar(raw),
@@ -91,7 +91,7 @@ def _members(raw: JsonObject, emoji_names: bool) -> tuple[Member, ...]:
             account=text(member.get("Alias")),
             province=intern(text(member.get("Province"))),
             city=intern(text(member.get("City"))),
-            signature=plain_name(text(member.get("Signature")), emoji_names),
+            signature=plain_signature(text(member.get("Signature")), emoji_names),
             sex=_SEXES.get(integer(member.get("Sex")), Sex.UNKNOWN),
         )
         for entry in items(raw.get("MemberList"))
@@ -230,7 +230,7 @@ def profile_changes(raw: JsonObject, known: Contact, emoji_names: bool) -> Conta
         known,
         name=plain_name(text(obj(raw.get("NickName")).get("Buff")), emoji_names) or known.name,
         account=text(raw.get("Alias")) or known.account,
-        signature=plain_name(text(raw.get("Signature")), emoji_names) or known.signature,
+        signature=plain_signature(text(raw.get("Signature")), emoji_names) or known.signature,
         sex=_SEXES.get(integer(raw.get("Sex")), known.sex),
         avatar=_avatar(raw) or known.avatar,
     )

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -82,6 +82,7 @@ class Roster:
         self._later = Backoff(timing.roster_again, timing.roster_longest, jitter=0.0)
         self._strangers: OrderedDict[str, str] = OrderedDict()  # id → a message that tells of them
         self._chats: tuple[str, ...] = ()
+        self._book: dict[str, None] = {}  # who is in the address book, in its order
         self.me = Contact(session.me, "")
 
     # -- the beginning
@@ -126,7 +127,8 @@ class Roster:
         if self._again:
             self._inquiries.errand = self._again, self._read_on
             self._inquiries.remind()
-        contacts = {**self._contacts}
+        # WeChat's order, as the original has it; behind it who else is known.
+        contacts = {name: self._contacts[name] for name in self._book if name in self._contacts} | self._contacts
         contacts.pop(self._session.me, None)
         # The file helper is there even when no page lists it; scripts expect it behind all friends (openwx-api 2.3).
         contacts[FILE_HELPER.id] = contacts.pop(FILE_HELPER.id, FILE_HELPER)
@@ -161,7 +163,7 @@ class Roster:
         for _ in range(self._timing.retries + 1):
             try:
                 page = contact_page_of(await self._pulse.wait(self._calls.contacts(self._session, seq)))
-                await self._take_slowly(page, tell=False)
+                await self._take_slowly(self._noted(page), tell=False)
             except WeChatError as problem:
                 log.info("contacts are not loaded yet: %s", problem.message)
                 if problem.ret == TOO_FREQUENT:
@@ -181,6 +183,11 @@ class Roster:
                 log.info("WeChat gives no contacts yet")
             await self._pulse.pause(backoff.next())
         return None
+
+    def _noted(self, page: Iterable[JsonObject]) -> Iterator[JsonObject]:
+        for entry in page:
+            self._book[people.id_of(entry)] = None
+            yield entry
 
     async def _take_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> bool:
         """Merge contact objects a portion at a time: the API answers in between. Returns whether any was new."""

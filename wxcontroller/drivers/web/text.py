@@ -11,6 +11,7 @@ _NUMBERED = re.compile(r"&(?:amp|#([0-9]{1,7}|[xX][0-9a-fA-F]{1,6}));")
 _NAMED = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&apos;": "'", "&nbsp;": "\u00a0"}
 _PREFIX = re.compile(r"(@[A-Za-z0-9]+|[A-Za-z0-9_-]+):<br ?/>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_BUT_SPACE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MENTION = re.compile("(@[^@\u2005\n]{1,100})\u2005")
 _GROUP = re.compile(r"@@|.*@chatroom\Z", re.DOTALL)
 
@@ -43,6 +44,11 @@ def _for_xml(content: str) -> str:
 def plain_name(raw: str, emoji_names: bool) -> str:
     """Return a name as ``plain`` does, without what would act on a terminal instead of being read."""
     return _CONTROL.sub("", plain(raw, emoji_names))
+
+
+def plain_signature(raw: str, emoji_names: bool) -> str:
+    """Return somebody's words about themselves likewise; tabs and line breaks are theirs."""
+    return _CONTROL_BUT_SPACE.sub("", plain(raw, emoji_names))
 
 
 def plain_mentions(raw: str) -> str:
