@@ -19,7 +19,7 @@ from wxcontroller.cli.doctor import doctor
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short, word_of
-from wxcontroller.cli.language import say, speak, tell
+from wxcontroller.cli.language import speak, tell
 from wxcontroller.cli.lifecycle import add, allow_desktop, logout, restart, start, stop
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.options import set_, show
@@ -28,73 +28,29 @@ from wxcontroller.cli.remove import remove
 from wxcontroller.cli.send import send
 from wxcontroller.cli.show import list_, status
 from wxcontroller.cli.transfer import export, import_
+from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_, Text
 
 _COMPLETE = "_WXCTL_COMPLETE"  # how a shell asks for completions
 
-
-# What other programs call it.
-_OTHER_WORDS = {
-    **dict.fromkeys(("ls", "ps", "accounts"), "list"),
-    **dict.fromkeys(("rm", "delete", "del", "purge"), "remove"),
-    **dict.fromkeys(("log", "journal", "tail"), "logs"),
-    **dict.fromkeys(("login", "run", "up"), "start"),
-    **dict.fromkeys(("create", "new"), "add"),
-    **dict.fromkeys(("down", "kill"), "stop"),
-    **dict.fromkeys(("info", "state"), "status"),
-    **dict.fromkeys(("get", "options"), "show"),
-    **dict.fromkeys(("unset", "edit"), "set"),
-    **dict.fromkeys(("tokens",), "token"),
-    **dict.fromkeys(("check",), "config check"),
-}
-
-
-class _InOrder(click.Group):
-    """A group that lists its verbs as they were added: by use, not by alphabet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] == "help" and "help" not in self.commands:
-            args = [*args[1:2], "--help"]
-            if args == ["--help"]:
-                click.echo(ctx.get_help(), color=ctx.color)
-                ctx.exit()
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError:
-            from difflib import get_close_matches  # for this alone
-
-            like = _OTHER_WORDS.get(args[0]) or next(iter(get_close_matches(args[0], self.commands)), None)
-            if like is None:
-                raise
-            ctx.fail(f"No such command '{args[0]}'. Did you mean {like}?")
-
-
-_EXAMPLES = f"""
-\b
-Examples:
-  wxctl start alice                     start, show the QR code, wait until running
-  wxctl start alice --option send_interval=5 --post-api http://127.0.0.1:8080/in
-  wxctl list                            all accounts
-  wxctl logs alice -f                   its journal, as it comes
-  wxctl send alice filehelper hello     a message
-  wxctl events alice                    what happens, as it happens
-  wxctl deliveries list alice           reports that its webhook did not take
-  wxctl doctor                          what is wrong on this machine, and what to do
-  wxctl stop alice                      stop it; it stays stopped
-
-\b
-Exit codes: {short()}
-"""
+_EXAMPLES = (
+    "wxctl start alice",
+    "wxctl start alice --option send_interval=5 --post-api http://127.0.0.1:8080/in",
+    "wxctl list --trouble",
+    "wxctl logs alice -f",
+    "wxctl send alice filehelper hello",
+    "wxctl events alice",
+    "wxctl deliveries list alice",
+    "wxctl restart 'shop-*'",
+    "wxctl doctor",
+)
 
 
 @click.group(
-    cls=_InOrder,
-    epilog=_EXAMPLES,
+    cls=VerbGroup,
+    epilog=f"\b\nExit codes: {short()}",
+    examples=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @global_options
@@ -133,13 +89,7 @@ def _run() -> int:
         _tell(session, problem)
         return problem.exit_code
     except click.ClickException as problem:
-        if session.json:
-            context = problem.ctx if isinstance(problem, click.UsageError) else None
-            verb = context.command_path if context else "wxctl"
-            _tell(session, BadUsage(problem.format_message(), f"see: {verb} --help"))
-        else:
-            problem.message = say(problem.message)
-            problem.show()
+        _tell(session, _as_ours(problem))
         return problem.exit_code
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -151,6 +101,17 @@ def _run() -> int:
             return 0
         raise
     return result if isinstance(result, int) else 0
+
+
+def _as_ours(problem: click.ClickException) -> BadUsage:
+    """Return click's complaint in the form of all others: lower case, no period, and what to do."""
+    context = problem.ctx if isinstance(problem, click.UsageError) else None
+    words = problem.format_message().rstrip(".")
+    return BadUsage(
+        Text(N_("{what}"), what=words[:1].lower() + words[1:]),
+        N_("see: {command} --help"),
+        command=context.command_path if context else "wxctl",
+    )
 
 
 def _tell(session: Session, problem: WxError) -> None:

@@ -8,6 +8,7 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options
 from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 
@@ -15,13 +16,18 @@ _LOOK = 0.3
 
 
 @click.group(
-    short_help="Test alerts, and show what is wrong.", epilog="Examples: wxctl alert test · wxctl alert status"
+    cls=VerbGroup,
+    short_help="Test alerts, and show what is wrong.",
+    examples=(
+        "wxctl alert test",
+        "wxctl alert status",
+    ),
 )
 def alert() -> None:
     """See whether alerts get to somebody, and what they would tell now."""
 
 
-@alert.command(short_help="Send a test alert by all ways.")
+@alert.command(short_help="Send a test alert by all ways.", examples=("wxctl alert test --timeout 10",))
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
@@ -55,7 +61,7 @@ def test(session: Session, timeout: float) -> None:
         )
 
 
-@alert.command(short_help="Show the ways alerts go, and what is wrong now.")
+@alert.command(short_help="Show the ways alerts go, and what is wrong now.", examples=("wxctl alert status",))
 @global_options
 @click.pass_obj
 def status(session: Session) -> None:

@@ -6,18 +6,24 @@ import click
 
 from wxcontroller.cli.context import Session, json_option
 from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.paths import Paths
 
 
-@click.group(short_help="Check the settings and the accounts' files.")
+@click.group(
+    cls=VerbGroup, short_help="Check the settings and the accounts' files.", examples=("wxctl config check",)
+)
 def config() -> None:
     """Look through what is configured on this machine. Needs no controller."""
 
 
 @config.command(
     short_help="Find all that is wrong in settings and accounts' files.",
-    epilog="Examples: wxctl config check · wxctl config check --strict --json",
+    examples=(
+        "wxctl config check",
+        "wxctl config check --strict --json",
+    ),
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is good.")
 @click.option("--strict", is_flag=True, help="End with 78 for warnings, too.")

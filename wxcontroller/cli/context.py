@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.credential import Finder
+from wxcontroller.cli.verbs import GlobalOption
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue
 
@@ -76,7 +77,12 @@ def _remember_insecure(context: click.Context, _: click.Parameter, value: bool) 
 def json_option(command: _F) -> _F:
     """Give a verb ``--json``, so that it can stand before the verb and after it."""
     return click.option(
-        "--json", expose_value=False, is_flag=True, callback=_remember_json, help="Print the result as JSON."
+        "--json",
+        cls=GlobalOption,
+        expose_value=False,
+        is_flag=True,
+        callback=_remember_json,
+        help="Print the result as JSON.",
     )(command)
 
 
@@ -85,6 +91,7 @@ def global_options(command: _F) -> _F:
     for option in (
         click.option(
             "--insecure",
+            cls=GlobalOption,
             is_flag=True,
             expose_value=False,
             callback=_remember_insecure,
@@ -92,6 +99,7 @@ def global_options(command: _F) -> _F:
         ),
         click.option(
             "--token-file",
+            cls=GlobalOption,
             metavar="FILE",
             type=FILE,
             expose_value=False,
@@ -101,6 +109,7 @@ def global_options(command: _F) -> _F:
         json_option,
         click.option(
             "--url",
+            cls=GlobalOption,
             metavar="URL",
             expose_value=False,
             callback=_remember_url,

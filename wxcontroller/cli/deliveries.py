@@ -12,6 +12,7 @@ from wxcontroller.cli.context import Session, global_options, name_argument, opt
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import padded, say, tell
+from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
 from wxcontroller.core.names import AccountName
 
@@ -20,9 +21,14 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 
 @click.group(
+    cls=VerbGroup,
     short_help="See reports that wait or failed; replay, purge.",
-    epilog="Examples: wxctl deliveries list · wxctl deliveries list alice --state dead · "
-    "wxctl deliveries replay alice --dead · wxctl deliveries purge alice 5f3a9c01-17",
+    examples=(
+        "wxctl deliveries list",
+        "wxctl deliveries list alice --state dead",
+        "wxctl deliveries replay alice --dead",
+        "wxctl deliveries purge alice 5f3a9c01-17",
+    ),
 )
 def deliveries() -> None:
     """Reports on their way to an account's webhook (post_api).
@@ -33,7 +39,11 @@ def deliveries() -> None:
     """
 
 
-@deliveries.command("list", short_help="What waits and what is dead; of all accounts, the numbers.")
+@deliveries.command(
+    "list",
+    short_help="What waits and what is dead; of all accounts, the numbers.",
+    examples=("wxctl deliveries list", "wxctl deliveries list alice --state dead"),
+)
 @optional_name_argument
 @click.option(
     "--state",
@@ -81,7 +91,7 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
         tell(f"more: {command('deliveries list', account.name, '--after', text(following))}")
 
 
-@deliveries.command(short_help="Show one with its report.")
+@deliveries.command(short_help="Show one with its report.", examples=("wxctl deliveries show alice 5f3a9c01-17",))
 @name_argument
 @click.argument("delivery_id", metavar="ID")
 @global_options
@@ -110,7 +120,10 @@ def _choosing(verb: _F) -> _F:
     return verb
 
 
-@deliveries.command(short_help="Send reports again.")
+@deliveries.command(
+    short_help="Send reports again.",
+    examples=("wxctl deliveries replay alice --dead", "wxctl deliveries replay alice 5f3a9c01-17 --delivered"),
+)
 @name_argument
 @_choosing
 @click.option("--delivered", is_flag=True, help="With IDs: also those that were delivered already.")
@@ -128,7 +141,10 @@ def replay(session: Session, name: str, ids: tuple[str, ...], dead: bool, delive
     _do(session, api, api.resolve(name), "replay", chosen, "replayed", "will be sent again")
 
 
-@deliveries.command(short_help="Give reports up.")
+@deliveries.command(
+    short_help="Give reports up.",
+    examples=("wxctl deliveries purge alice --dead", "wxctl deliveries purge alice 5f3a9c01-17"),
+)
 @name_argument
 @_choosing
 @click.option("--pending", is_flag=True, help="All that wait.")

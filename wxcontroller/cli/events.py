@@ -16,6 +16,7 @@ from wxcontroller.cli.context import Session, complete_name, global_options
 from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.language import say
 from wxcontroller.cli.serversent import followed
+from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
@@ -26,9 +27,14 @@ _CURSOR = re.compile(r"[0-9]{1,18}([.][A-Za-z0-9_-]+=[0-9a-f]{8}-[0-9]+)*")
 
 
 @click.command(
+    cls=Verb,
     short_help="Show what happens, as it happens.",
-    epilog="Examples: wxctl events · wxctl events alice --type friend_message · wxctl events --since 1h --json · "
-    "wxctl events --json --cursor-file /var/lib/bot/cursor",
+    examples=(
+        "wxctl events",
+        "wxctl events alice --type friend_message",
+        "wxctl events --since 1h --json",
+        "wxctl events --json --cursor-file /var/lib/bot/cursor",
+    ),
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_name)
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only of this type; may be repeated.")

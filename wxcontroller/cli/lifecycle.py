@@ -15,6 +15,7 @@ from wxcontroller.cli.follow import ALLOW_DESKTOP
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.systemd import disable, tell_new, without_controller
+from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
 from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.names import AccountName, parse_name
@@ -46,8 +47,12 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 
 
 @click.command(
+    cls=Verb,
     short_help="Register an account, without a start.",
-    epilog="Examples: wxctl add alice · wxctl add alice --post-api http://127.0.0.1:8080/in",
+    examples=(
+        "wxctl add alice",
+        "wxctl add alice --post-api http://127.0.0.1:8080/in",
+    ),
 )
 @name_argument
 @_OPTIONS
@@ -66,8 +71,12 @@ def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | Non
 
 
 @click.command(
+    cls=Verb,
     short_help="Start an account and follow it until it runs.",
-    epilog="Examples: wxctl start alice · wxctl start alice --option send_interval=5 --no-wait",
+    examples=(
+        "wxctl start alice",
+        "wxctl start alice --option send_interval=5 --no-wait",
+    ),
 )
 @name_argument
 @_OPTIONS
@@ -112,7 +121,7 @@ def start(
         _finish(session, api, started, account, 0 if no_wait else timeout)
 
 
-@click.command(epilog="Example: wxctl stop alice")
+@click.command(cls=Verb, examples=("wxctl stop alice",))
 @name_argument
 @global_options
 @click.pass_obj
@@ -138,7 +147,9 @@ def stop(session: Session, name: str) -> None:
         tell(f"{account.name} is stopped")
 
 
-@click.command(short_help="Restart an account and follow it until it runs.", epilog="Example: wxctl restart alice")
+@click.command(
+    cls=Verb, short_help="Restart an account and follow it until it runs.", examples=("wxctl restart alice",)
+)
 @name_argument
 @_NO_WAIT
 @_TIMEOUT
@@ -160,7 +171,9 @@ def restart(session: Session, name: str, no_wait: bool, timeout: float) -> None:
 
 
 @click.command(
-    short_help="End an account's WeChat session for good, and stop it.", epilog="Example: wxctl logout alice --yes"
+    cls=Verb,
+    short_help="End an account's WeChat session for good, and stop it.",
+    examples=("wxctl logout alice --yes",),
 )
 @name_argument
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
@@ -184,8 +197,9 @@ def logout(session: Session, name: str, yes: bool) -> None:
 
 @click.command(
     "allow-desktop",
+    cls=Verb,
     short_help="Allow an account that WeChat refused to log in as its desktop client.",
-    epilog="Example: wxctl allow-desktop alice",
+    examples=("wxctl allow-desktop alice",),
 )
 @name_argument
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")

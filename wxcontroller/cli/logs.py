@@ -12,6 +12,7 @@ from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered, is_time
 from wxcontroller.cli.systemd import is_this_machines
+from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.names import is_derived, parse_name, unit_of
 
@@ -20,9 +21,14 @@ _JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 
 
 @click.command(
+    cls=Verb,
     short_help="Show the journal of an account.",
-    epilog="Examples: wxctl logs alice · wxctl logs alice -f · wxctl logs alice --since 1h · "
-    "wxctl logs alice -f --url https://bots.example.org",
+    examples=(
+        "wxctl logs alice",
+        "wxctl logs alice -f",
+        "wxctl logs alice --since 1h",
+        "wxctl logs alice -f --url https://bots.example.org",
+    ),
 )
 @name_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")

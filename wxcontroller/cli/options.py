@@ -7,13 +7,19 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.lifecycle import option_pairs, tell_notes
+from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.jsontypes import field, items, obj, text
 from wxcontroller.core.options import OPTIONS
 
 
 @click.command(
+    cls=Verb,
     short_help="Show the options of an account.",
-    epilog="Examples: wxctl show alice · wxctl show alice --all · wxctl show alice --json | jq .options.lang",
+    examples=(
+        "wxctl show alice",
+        "wxctl show alice --all",
+        "wxctl show alice --json | jq .options.lang",
+    ),
 )
 @name_argument
 @click.option("--all", "all_", is_flag=True, help="Those with their default value, too.")
@@ -60,9 +66,13 @@ def show(session: Session, name: str, all_: bool) -> None:
 
 @click.command(
     "set",
+    cls=Verb,
     short_help="Store options with an account.",
-    epilog="Examples: wxctl set alice send_interval=5 · wxctl set alice post_api=@url.txt · "
-    "wxctl set alice --unset proxy",
+    examples=(
+        "wxctl set alice send_interval=5",
+        "wxctl set alice post_api=@url.txt",
+        "wxctl set alice --unset proxy",
+    ),
 )
 @name_argument
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_option)

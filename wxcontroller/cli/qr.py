@@ -9,6 +9,7 @@ from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
+from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 
@@ -16,8 +17,12 @@ _KINDS = ("svg", "png")
 
 
 @click.command(
+    cls=Verb,
     short_help="Show the QR code to scan, or write it to a file.",
-    epilog="Examples: wxctl qr alice · wxctl qr alice --output alice.png",
+    examples=(
+        "wxctl qr alice",
+        "wxctl qr alice --output alice.png",
+    ),
 )
 @name_argument
 @click.option(

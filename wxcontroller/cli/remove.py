@@ -10,6 +10,7 @@ from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.systemd import is_this_machines
+from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line
@@ -21,7 +22,7 @@ from wxcontroller.core.tokens import TokenFile, Unbound
 _PATHS = Paths()
 
 
-@click.command(short_help="Stop an account and delete it.", epilog="Example: wxctl remove alice --yes")
+@click.command(cls=Verb, short_help="Stop an account and delete it.", examples=("wxctl remove alice --yes",))
 @name_argument
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @click.option("--keep-tokens", is_flag=True, help="Leave tokens that are bound to it, for the next of its name.")

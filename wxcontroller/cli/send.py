@@ -16,6 +16,7 @@ from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.multipart import file_body
+from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj, one_line
 from wxcontroller.core.jsontypes import text as json_text
@@ -44,10 +45,15 @@ class Recipient:
 
 
 @click.command(
+    cls=Verb,
     short_help="Send a text message or a file.",
-    epilog="Examples: wxctl send alice filehelper hello · wxctl send alice 王芳 '晚上好' · "
-    "wxctl send alice --group 家人 '到了' · wxctl send alice filehelper --file report.pdf · "
-    "uptime | wxctl send alice filehelper -",
+    examples=(
+        "wxctl send alice filehelper hello",
+        "wxctl send alice 王芳 '晚上好'",
+        "wxctl send alice --group 家人 '到了'",
+        "wxctl send alice filehelper --file report.pdf",
+        "uptime | wxctl send alice filehelper -",
+    ),
 )
 @name_argument
 @click.argument("to")

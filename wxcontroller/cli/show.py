@@ -12,6 +12,7 @@ from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import left_aligned, padded, say, tell
 from wxcontroller.cli.local import controllers_ports, is_registered, known_unit, known_units
+from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.names import instance_of, is_derived, parse_name, unit_of
@@ -20,8 +21,12 @@ from wxcontroller.core.states import Desired
 
 @click.command(
     "list",
+    cls=Verb,
     short_help="Show all accounts in a table.",
-    epilog="Examples: wxctl list · wxctl list --json | jq -r '.[].name'",
+    examples=(
+        "wxctl list",
+        "wxctl list --json | jq -r '.[].name'",
+    ),
 )
 @global_options
 @click.pass_obj
@@ -47,8 +52,13 @@ def list_(session: Session) -> None:
 
 
 @click.command(
+    cls=Verb,
     short_help="Show how an account or the controller is.",
-    epilog="Examples: wxctl status alice · wxctl status alice --json · wxctl status",
+    examples=(
+        "wxctl status alice",
+        "wxctl status alice --json",
+        "wxctl status",
+    ),
 )
 @optional_name_argument
 @global_options

@@ -13,6 +13,7 @@ import click
 from wxcontroller.cli.context import Session, complete_name, json_option
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
+from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
@@ -28,7 +29,11 @@ _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _ROOT = click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 
 
-@click.group(short_help="Make, show and revoke tokens for the API.")
+@click.group(
+    cls=VerbGroup,
+    short_help="Make, show and revoke tokens for the API.",
+    examples=("wxctl token create bot --scope send --account alice", "wxctl token list"),
+)
 def token() -> None:
     """Make, show and revoke tokens for the API, as root on the controller's machine.
 
@@ -40,8 +45,10 @@ def token() -> None:
 @token.command(
     "create",
     short_help="Make a token, and print it this once.",
-    epilog="Examples: wxctl token create bot --scope send --account alice · "
-    "wxctl token create panel --scope control --expires 90d",
+    examples=(
+        "wxctl token create bot --scope send --account alice",
+        "wxctl token create panel --scope control --expires 90d",
+    ),
 )
 @click.argument("name")
 @click.option(
@@ -84,7 +91,7 @@ def create(
     _publish(tokens, root)
 
 
-@token.command("list", short_help="Show all tokens.", epilog="Example: wxctl token list --json")
+@token.command("list", short_help="Show all tokens.", examples=("wxctl token list --json",))
 @_ROOT
 @json_option
 @click.pass_obj
@@ -106,7 +113,10 @@ def list_(session: Session, root: Path) -> None:
 @token.command(
     "revoke",
     short_help="Make a token worthless.",
-    epilog="Examples: wxctl token revoke bot · wxctl token revoke 1f3c09aa",
+    examples=(
+        "wxctl token revoke bot",
+        "wxctl token revoke 1f3c09aa",
+    ),
 )
 @click.argument("which", metavar="ID|NAME")
 @_ROOT

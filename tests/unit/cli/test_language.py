@@ -71,7 +71,6 @@ def test_help_is_chinese_and_fits(chinese: Wxctl, verb: tuple[str, ...]) -> None
 def test_what_is_wrong_with_a_call_is_told_in_chinese(chinese: Wxctl) -> None:
     told = chinese("start")
     assert told.returncode == 2
-    assert "用法见：wxctl start -h" in told.stderr
     assert "缺少参数 'NAME'" in told.stderr
 
 

@@ -28,8 +28,8 @@ from wxcontroller.cli.errors import Unanswered
 def test_other_words_for_verbs(wxctl: Wxctl, typed: str, meant: str) -> None:
     done = wxctl(typed, "alice")
     assert done.returncode == 2
-    assert f"No such command '{typed}'. Did you mean {meant}?" in done.stderr
-    assert "Did you mean" not in wxctl("qqqqqq").stderr
+    assert done.stderr.splitlines()[0].endswith(f"{typed}; did you mean {meant}?")
+    assert "did you mean" not in wxctl("qqqqqq").stderr
 
 
 def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> None:
@@ -48,12 +48,6 @@ def test_another_machines_controller_is_not_started_here(wxctl: Wxctl) -> None:
         with pytest.raises(Unanswered) as told:
             connection.call("GET", "/v1/health", wait=0.2)
     assert told.value.remedy.startswith("on 127.0.0.2: systemctl status wxcontroller.socket")
-
-
-def test_help_is_help(wxctl: Wxctl) -> None:
-    assert wxctl("help").stdout == wxctl("--help").stdout
-    assert wxctl("help", "logs").stdout == wxctl("logs", "--help").stdout
-    assert wxctl("help", "nonsense").returncode == 2
 
 
 def test_events_of_nobody_are_not_waited_for(wxctl: Wxctl, server: Controller) -> None:

@@ -6,11 +6,16 @@ import click
 
 from wxcontroller.cli.context import Session, global_options
 from wxcontroller.cli.language import left_aligned, say, tell
+from wxcontroller.cli.verbs import Verb
 
 
 @click.command(
+    cls=Verb,
     short_help="Look for common faults, and say what to do.",
-    epilog="Examples: wxctl doctor · wxctl doctor --json | jq '.[] | select(.level != \"ok\")'",
+    examples=(
+        "wxctl doctor",
+        "wxctl doctor --json | jq '.[] | select(.level != \"ok\")'",
+    ),
 )
 @click.option("-q", "--quiet", is_flag=True, help="Only what is not ok.")
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)

@@ -3,6 +3,7 @@
 import click
 
 from wxcontroller.cli.context import FILE, Session, global_options, name_argument
+from wxcontroller.cli.verbs import Verb
 
 _PASSPHRASE = click.option(
     "--passphrase-file",
@@ -13,9 +14,12 @@ _PASSPHRASE = click.option(
 
 
 @click.command(
+    cls=Verb,
     short_help="Write an account into an encrypted file, to move it.",
-    epilog="Examples: wxctl export alice alice.wxaccount --stop · "
-    "wxctl export alice - --stop --passphrase-file key | ssh other wxctl import - --passphrase-file key",
+    examples=(
+        "wxctl export alice alice.wxaccount --stop",
+        "wxctl export alice - --stop --passphrase-file key >alice.wxaccount",
+    ),
 )
 @name_argument
 @click.argument("file", metavar="FILE", type=FILE)
@@ -40,8 +44,12 @@ def export(
 
 @click.command(
     "import",
+    cls=Verb,
     short_help="Take an exported account in.",
-    epilog="Examples: wxctl import alice.wxaccount · wxctl import alice.wxaccount --passphrase-file key",
+    examples=(
+        "wxctl import alice.wxaccount",
+        "wxctl import alice.wxaccount --passphrase-file key",
+    ),
 )
 @click.argument("file", metavar="FILE", type=FILE)
 @click.option(

@@ -1,0 +1,102 @@
+"""How verbs look in ``--help``: their own options, one line about the global ones, examples to copy.
+
+The global options can stand before and after a verb, so each verb has them, but only ``wxctl --help`` describes them:
+they would be longer than most verbs' own. Examples are one per line, each a command that can be pasted.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import click
+
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.language import say
+from wxcontroller.core.messages import N_
+
+# What other programs call it.
+_OTHER_WORDS = {
+    **dict.fromkeys(("ls", "ps", "accounts"), "list"),
+    **dict.fromkeys(("rm", "delete", "del", "purge"), "remove"),
+    **dict.fromkeys(("log", "journal", "tail"), "logs"),
+    **dict.fromkeys(("login", "run", "up"), "start"),
+    **dict.fromkeys(("create", "new"), "add"),
+    **dict.fromkeys(("down", "kill"), "stop"),
+    **dict.fromkeys(("info", "state"), "status"),
+    **dict.fromkeys(("get", "options"), "show"),
+    **dict.fromkeys(("unset", "edit"), "set"),
+    **dict.fromkeys(("tokens",), "token"),
+    **dict.fromkeys(("check",), "config check"),
+}
+
+
+class GlobalOption(click.Option):
+    """An option that every verb takes, and ``wxctl --help`` alone describes."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return super().get_help_record(ctx) if ctx.parent is None else None
+
+
+class Verb(click.Command):
+    """A verb with ``examples``: commands as one would type them."""
+
+    def __init__(self, name: str | None, *, examples: Sequence[str] = (), **attributes: object) -> None:
+        super().__init__(name, **attributes)  # type: ignore[arg-type]  # click's own attributes, passed on
+        self.examples = examples
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        shared = [param.opts[0] for param in self.params if isinstance(param, GlobalOption)]
+        if shared:
+            formatter.write(f"\n  {', '.join(shared)}: {say(N_('see wxctl --help'))}\n")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_examples(self.examples, formatter)
+        super().format_epilog(ctx, formatter)
+
+
+class VerbGroup(click.Group):
+    """A group that lists its verbs as they were added: by use, not by alphabet."""
+
+    command_class = Verb
+
+    def __init__(self, name: str | None, *, examples: Sequence[str] = (), **attributes: object) -> None:
+        super().__init__(name, **attributes)  # type: ignore[arg-type]  # click's own attributes, passed on
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_examples(self.examples, formatter)
+        super().format_epilog(ctx, formatter)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "help" and "help" not in self.commands:
+            args = [*args[1:2], "--help"]
+            if args == ["--help"]:
+                click.echo(ctx.get_help(), color=ctx.color)
+                ctx.exit()
+        typed = args[0]
+        if self.get_command(ctx, typed) is None and not typed.startswith("-") and not ctx.resilient_parsing:
+            like = (_OTHER_WORDS.get(typed) if ctx.parent is None else None) or next(
+                iter(get_close_matches(typed, self.commands)), None
+            )
+            if like:
+                raise BadUsage(
+                    N_("there is no command {typed}; did you mean {like}?"),
+                    N_("see: {command} --help"),
+                    typed=typed,
+                    like=like,
+                    command=ctx.command_path,
+                )
+            raise BadUsage(
+                N_("there is no command {typed}"), N_("see: {command} --help"), typed=typed, command=ctx.command_path
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
+    if examples:
+        formatter.write(f"\n{say(N_('Examples:'))}\n" + "".join(f"  {line}\n" for line in examples))
