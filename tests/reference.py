@@ -14,7 +14,6 @@ from dataclasses import fields
 from pathlib import Path
 
 from wxcontroller.cli.exits import EXITS
-from wxcontroller.client.reporting import _EVENTS, _FOR_CHECK_EVENT, DEFAULT_EVENTS
 from wxcontroller.controller.errors import KINDS
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
@@ -23,6 +22,8 @@ from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Listen, Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.core.targets import Targets
+from wxcontroller.openwx import eventtypes
+from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, FOR_CHECK_EVENT
 
 ROOT = Path(__file__).resolve().parents[1]
 _WRAPPER = textwrap.TextWrapper(118, break_long_words=False, break_on_hyphens=False)
@@ -244,9 +245,9 @@ def comments(of: type) -> Mapping[str, str]:
 
 
 def events() -> str:
-    assert set(EVENTS) == _EVENTS, "this list and that of the code are different"
+    assert set(EVENTS) == eventtypes.EVENTS, "this list and that of the code are different"
     rows = [
-        (code(name), code(params), when, yes(name in DEFAULT_EVENTS), yes(name in _FOR_CHECK_EVENT))
+        (code(name), code(params), when, yes(name in DEFAULT_EVENTS), yes(name in FOR_CHECK_EVENT))
         for name, (params, when) in EVENTS.items()
     ]
     return document(

@@ -10,7 +10,6 @@ from pathlib import Path
 from tests import reference
 from tests.reference import EVENTS, MADE, ROOT, code, table
 from wxcontroller.cli.exits import EXITS
-from wxcontroller.client.reporting import _FOR_CHECK_EVENT, DEFAULT_EVENTS
 from wxcontroller.controller.errors import KINDS
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
@@ -18,6 +17,7 @@ from wxcontroller.core.limits import REMOVED, shown
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, FOR_CHECK_EVENT
 
 PLACE = ROOT / "docs/zh/reference"
 _MAN = ROOT / "docs/man/zh_CN"
@@ -178,7 +178,7 @@ def states() -> str:
 
 def events() -> str:
     told = [
-        (code(name), code(params), WHEN[name], yes(name in DEFAULT_EVENTS), yes(name in _FOR_CHECK_EVENT))
+        (code(name), code(params), WHEN[name], yes(name in DEFAULT_EVENTS), yes(name in FOR_CHECK_EVENT))
         for name, (params, _) in EVENTS.items()
     ]
     return document(

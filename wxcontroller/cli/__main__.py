@@ -1,6 +1,5 @@
 """wxctl: accounts of wxcontroller from the command line."""
 
-import json
 import os
 import sys
 from importlib import import_module
@@ -18,7 +17,7 @@ from wxcontroller.cli.deliveries import deliveries
 from wxcontroller.cli.doctor import doctor
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
-from wxcontroller.cli.exits import INTERRUPTED, short, word_of
+from wxcontroller.cli.exits import INTERRUPTED, short
 from wxcontroller.cli.language import speak, tell
 from wxcontroller.cli.lifecycle import add, allow_desktop, logout, restart, start, stop
 from wxcontroller.cli.logs import logs
@@ -83,13 +82,14 @@ def _run() -> int:
         speak(cli)
     if _COMPLETE in os.environ:
         import_module("wxcontroller.cli.completion")  # makes itself known
+    colour = False if os.environ.get("NO_COLOR") else None  # None: on a terminal
     try:
-        result = cli.main(prog_name="wxctl", complete_var=_COMPLETE, standalone_mode=False, obj=session)
+        result = cli.main(prog_name="wxctl", complete_var=_COMPLETE, standalone_mode=False, obj=session, color=colour)
     except WxError as problem:
-        _tell(session, problem)
+        session.report(problem)
         return problem.exit_code
     except click.ClickException as problem:
-        _tell(session, _as_ours(problem))
+        session.report(_as_ours(problem))
         return problem.exit_code
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -112,16 +112,6 @@ def _as_ours(problem: click.ClickException) -> BadUsage:
         N_("see: {command} --help"),
         command=context.command_path if context else "wxctl",
     )
-
-
-def _tell(session: Session, problem: WxError) -> None:
-    if session.json:
-        told = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
-        click.echo(json.dumps({"error": {**told, "exit_code": problem.exit_code}}, ensure_ascii=False), err=True)
-        return
-    tell(f"wxctl: {problem.message}", err=True)
-    if problem.remedy:
-        tell(f"  {problem.remedy}", err=True)
 
 
 if __name__ == "__main__":

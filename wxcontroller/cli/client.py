@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from wxcontroller.cli.language import say
 from wxcontroller.cli.terminal import ago
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line
+from wxcontroller.core.messages import N_, Text
 
 
 def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
@@ -23,9 +24,22 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     if (reports := obj(account.get("reports"))) and reports.get("to"):
         yield "undelivered", reports_words(reports)
     if roster := obj(account.get("roster")):
-        yield "knows", say(f"{_count(roster, 'contacts')} contacts, {_count(roster, 'groups')} groups")
+        contacts, groups = integer(roster.get("contacts")), integer(roster.get("groups"))
+        yield (
+            "knows",
+            enumerated(
+                (
+                    Text("{count} contact", "{count} contacts", n=contacts, count=f"{contacts:,}"),
+                    Text("{count} group", "{count} groups", n=groups, count=f"{groups:,}"),
+                )
+            ),
+        )
     if media := obj(account.get("media")):
-        yield "media", say(f"{_count(media, 'files')} files, {size(integer(media.get('bytes')))}")
+        files, stored = integer(media.get("files")), size(integer(media.get("bytes")))
+        yield (
+            "media",
+            say(Text("{count} file, {size}", "{count} files, {size}", n=files, count=f"{files:,}", size=stored)),
+        )
     yield "heard", heard_words(account)
 
 
@@ -61,14 +75,23 @@ def queue_words(queue: JsonObject, now: float) -> str:
 def reports_words(reports: JsonObject) -> str:
     """Return how many reports wait for their receiver, since when, and why."""
     waiting = integer(reports.get("waiting"))
-    parts = [f"{waiting:,} reports" if waiting else "none"]
+    parts: list[str | Text] = [N_("none")]
+    if waiting:
+        parts = [Text("{count} report", "{count} reports", n=waiting, count=f"{waiting:,}")]
     if waiting and (oldest := integer(reports.get("oldest_since"))):
         parts.append(f"oldest {ago(oldest)} old")
     words = enumerated(parts)
     if waiting and (why := one_line(reports.get("last_error"))):
         words += say(": ") + say(why)
     if dead := integer(reports.get("dead")):
-        words += say("; ") + say(f"{dead:,} dead letters (wxctl deliveries list)")
+        words += say("; ") + say(
+            Text(
+                "{count} dead letter (wxctl deliveries list)",
+                "{count} dead letters (wxctl deliveries list)",
+                n=dead,
+                count=f"{dead:,}",
+            )
+        )
     if lost := integer(reports.get("dropped")):
         damaged = integer(reports.get("damaged_at")) >= integer(reports.get("dropped_at"))
         why = "the event log was damaged" if damaged else "too many waited"
@@ -90,7 +113,7 @@ def heard_words(account: JsonObject) -> str:
     return enumerated(found or ["nothing yet"])
 
 
-def enumerated(words: Iterable[str]) -> str:
+def enumerated(words: Iterable[str | Text]) -> str:
     """Return several words of the reader's language after each other."""
     return say(", ").join(map(say, words))
 

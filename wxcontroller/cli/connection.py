@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.cli.errors import BadUsage, Unanswered, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import (
     AccountExists,
@@ -102,6 +102,7 @@ class Connection:
 
     def _unreachable(self, problem: Exception) -> ControllerUnreachable:
         """Return what to say of a connection that did not come about."""
+        kind: type[ControllerUnreachable] = WrongUrl if isinstance(problem, ssl.SSLError) else ControllerUnreachable
         words, remedy = reason_of(problem), "check --url or WXCTL_URL, and the way there"
         if isinstance(problem, ssl.SSLCertVerificationError):
             words = f"its certificate is not good: {problem.verify_message}"
@@ -111,7 +112,7 @@ class Connection:
             remedy = "give --url http://…, if that is meant"
         elif self.is_local:
             remedy = "start it with 'systemctl start wxcontroller.socket', or give another --url"
-        return ControllerUnreachable(f"the controller at {self.shown} can't be reached: {words}", remedy)
+        return kind(f"the controller at {self.shown} can't be reached: {words}", remedy)
 
     def call(
         self,
@@ -143,7 +144,7 @@ class Connection:
                     answer = self._read(response.status, response.read())
                     if response.status >= 400:
                         raise _problem(response.status, answer, None)
-                    raise ControllerUnreachable(
+                    raise WrongUrl(
                         f"{self.shown} answered {response.status} instead of a stream", "is it this version's?"
                     )
                 yield response
@@ -161,7 +162,7 @@ class Connection:
         try:
             answer = read_json(content) if content else {}
         except ValueError:
-            raise ControllerUnreachable(
+            raise WrongUrl(
                 f"{self.shown} answered {status}, but not as wxcontroller does",
                 "check --url or WXCTL_URL: another program may listen there",
             ) from None

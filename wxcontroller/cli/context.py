@@ -12,6 +12,8 @@ from click.shell_completion import CompletionItem
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.credential import Finder
+from wxcontroller.cli.exits import word_of
+from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import GlobalOption
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue
@@ -39,6 +41,16 @@ class Session:
     def emit(self, value: JsonValue) -> None:
         """Write the result of ``--json`` to standard output: an object, for a list an array."""
         click.echo(printable(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)))
+
+    def report(self, problem: WxError) -> None:
+        """Write what failed to standard error: for ``--json`` an object."""
+        if self.json:
+            told = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
+            click.echo(json.dumps({"error": {**told, "exit_code": problem.exit_code}}, ensure_ascii=False), err=True)
+            return
+        tell(f"wxctl: {problem.message}", err=True)
+        if problem.remedy:
+            tell(f"  {problem.remedy}", err=True)
 
     def emit_line(self, value: JsonValue) -> None:
         """Write one of many results of ``--json``, of which nobody knows when they end: one line each."""

@@ -14,9 +14,12 @@ from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
 
 _STATES = ("held", "pending", "dead", "delivered", "kept", "purged")
+# What of an account's numbers is not as it should be, or only just on its way.
+_WORTH_A_ROW = ("error", "pending", "held", "dead", "dropped", "retrying", "trouble")
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
@@ -54,13 +57,14 @@ def deliveries() -> None:
 )
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Go on after this number.")
+@click.option("--all", "all_", is_flag=True, help="Without NAME: accounts with nothing waiting or lost, too.")
 @global_options
 @click.pass_obj
-def list_(session: Session, name: str | None, states: tuple[str, ...], limit: int, after: int) -> None:
+def list_(session: Session, name: str | None, states: tuple[str, ...], limit: int, after: int, all_: bool) -> None:
     """Show what waits for an account's webhook and what is dead; without NAME the numbers of all accounts."""
     api = session.api()
     if name is None:
-        _overview(session, api)
+        _overview(session, api, all_)
         return
     account = api.resolve(name)
     query = {"limit": str(limit), "after": str(after), "state": ",".join(states or ("held", "pending", "dead"))}
@@ -176,17 +180,28 @@ def _do(session: Session, api: Api, name: AccountName, verb: str, chosen: JsonOb
         return
     number = integer(field(answer, key))
     tell(f"{number} {'report' if number == 1 else 'reports'} of {name.name} {words}")
-    tell(f"now {integer(field(answer, 'pending'))} wait, {integer(field(answer, 'dead'))} are dead letters")
+    waiting, dead = integer(field(answer, "pending")), integer(field(answer, "dead"))
+    tell(Text(N_("now {waiting} waiting, {dead} dead"), waiting=waiting, dead=dead))
 
 
-def _overview(session: Session, api: Api) -> None:
-    found = items(field(api.all_deliveries(), "accounts"))
+def _overview(session: Session, api: Api, all_: bool) -> None:
+    found = sorted(items(field(api.all_deliveries(), "accounts")), key=lambda row: text(field(row, "account")))
     if session.json:
         session.emit(found)
         return
-    rows = [obj(one) for one in found]
-    if not rows:
+    if not found:
         tell("no accounts yet; begin with: wxctl start NAME", err=True)
+        return
+    rows = [row for row in map(obj, found) if all_ or any(row.get(key) for key in _WORTH_A_ROW)]
+    hidden = len(found) - len(rows)
+    if hidden:
+        note = Text(
+            "no report of {n} account waits, is dead or lost; --all shows it",
+            "no reports of {n} accounts wait, are dead or lost; --all shows them",
+            n=hidden,
+        )
+        tell(note, err=True)
+    if not rows:
         return
     _print(
         ("ACCOUNT", "PENDING", "DEAD", "LOST", "RETRYING", "OLDEST", "TO", "LAST ERROR"),

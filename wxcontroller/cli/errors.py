@@ -1,6 +1,6 @@
 """What only the command line has to complain about. The exit codes are in wxctl(1)."""
 
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import ControllerUnreachable, WxError
 
 
 class BadUsage(WxError, ValueError):
@@ -13,6 +13,16 @@ class NeedsHuman(WxError):
     """The account has given up on purpose: somebody has to look at it and start it again."""
 
     exit_code = 6
+
+
+class Declined(WxError):
+    """A question was answered with no."""
+
+    exit_code = 130
+
+
+class WrongUrl(ControllerUnreachable):
+    """Something answers at the controller's URL, but not a controller, or not in the way that the URL says."""
 
 
 class Unanswered(WxError):

@@ -20,10 +20,16 @@ from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
+from wxcontroller.openwx.eventtypes import EVENTS, MESSAGES
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CURSOR = re.compile(r"[0-9]{1,18}([.][A-Za-z0-9_-]+=[0-9a-f]{8}-[0-9]+)*")
+
+
+def _complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    return sorted(each for each in EVENTS | MESSAGES if each.startswith(incomplete))
 
 
 @click.command(
@@ -37,7 +43,14 @@ _CURSOR = re.compile(r"[0-9]{1,18}([.][A-Za-z0-9_-]+=[0-9a-f]{8}-[0-9]+)*")
     ),
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_name)
-@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only of this type; may be repeated.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    shell_complete=_complete_type,
+    help="Only of this type; may be repeated.",
+)
 @click.option("--since", metavar="WHEN", help="Begin with what happened then: 30s, 10m, 2h, 7d ago, or a date.")
 @click.option("--after", metavar="CURSOR", help="Go on after this cursor, as --json shows it.")
 @click.option(
@@ -65,6 +78,13 @@ def events(
     """
     if sum(each is not None for each in (since, after, cursor_file)) > 1:
         raise BadUsage("--since, --after and --cursor-file exclude each other", "give one of them")
+    if unknown := [each for each in types if each not in EVENTS | MESSAGES]:
+        raise BadUsage(
+            N_("there is no event of type {type}"),
+            N_("the types are: {types}"),
+            type=unknown[0],
+            types=", ".join(sorted(EVENTS | MESSAGES)),
+        )
     began = int(time.time() * 1e6)
     api = session.api()
     accounts = [_known(api, name) for name in names]

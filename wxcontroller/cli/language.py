@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from wxcontroller.core.messages import Text
 from wxcontroller.core.said import LOCALE as SAID
 from wxcontroller.core.said import Sayer, entries
 
@@ -37,8 +38,9 @@ def _sayer() -> Sayer:
     return Sayer({**entries("said", SAID), **entries("told", LOCALE)})
 
 
-def say(text: str) -> str:
+def say(text: str | Text) -> str:
     """Return what is said to people, in their language, line by line."""
+    text = str(text)
     if (whole := _sayer().whole.get(text)) is not None:
         return whole
     return "\n".join(_said(line) for line in text.split("\n"))
@@ -50,7 +52,7 @@ def _said(line: str) -> str:
     return margin + _sayer().say(line[len(margin) :])
 
 
-def tell(words: str, *, err: bool = False) -> None:
+def tell(words: str | Text, *, err: bool = False) -> None:
     """Write what is said to people."""
     click.echo(say(words), err=err)
 

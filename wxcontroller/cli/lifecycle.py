@@ -10,7 +10,7 @@ import click
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, complete_option, global_options, name_argument
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, Declined
 from wxcontroller.cli.follow import ALLOW_DESKTOP
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
@@ -18,6 +18,7 @@ from wxcontroller.cli.systemd import disable, tell_new, without_controller
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
 from wxcontroller.core.jsontypes import field, items, one_line
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 
 _TIMEOUT = click.option(
@@ -187,7 +188,8 @@ def logout(session: Session, name: str, yes: bool) -> None:
     api = session.api()
     account = api.resolve(name)
     if not yes:
-        confirm(api, account, f"Log {account.name} out? It needs a scan then.", "logged out")
+        kept = Text(N_("{account} is not logged out"), account=account.name)
+        confirm(api, account, f"Log {account.name} out? It needs a scan then.", kept)
     ended = api.logout(account)
     if session.json:
         session.emit(ended.raw)
@@ -219,7 +221,7 @@ def allow_desktop(session: Session, name: str, yes: bool) -> None:
             account,
             f"Allow {account.name} to log in in desktop mode, although WeChat may warn about this account's safety "
             "and bar it from scanning any code for about two weeks?",
-            "allowed to use desktop mode",
+            Text(N_("{account} is not allowed to use desktop mode"), account=account.name),
         )
     answered = api.answer(account, ALLOW_DESKTOP, "yes")
     if session.json:
@@ -240,11 +242,16 @@ def _is_new(api: Api, account: AccountName) -> bool:
     return False
 
 
-def confirm(api: Api, account: AccountName, question: str, done: str) -> None:
+def confirm(api: Api, account: AccountName, question: str | Text, otherwise: Text) -> None:
+    """Ask for a yes. ``otherwise`` is how things stay without one.
+
+    Raises UnknownAccount, BadUsage where there is no terminal to ask on, and Declined.
+    """
     api.account(account)  # an unknown account is not worth a question
     if not sys.stdin.isatty():
-        raise BadUsage(f"{account.name} is not {done}: nobody is there to be asked", "add --yes")
-    click.confirm(say(question), abort=True, err=True)
+        raise BadUsage(Text(N_("{state}: there is no terminal to ask on"), state=otherwise), N_("add --yes"))
+    if not click.confirm(say(question), err=True):
+        raise Declined(Text(N_("{state}: you answered no"), state=otherwise))
 
 
 def _given(pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> dict[str, str]:
@@ -280,11 +287,16 @@ def _value(key: str, value: str) -> str:
     return content.removesuffix("\n")
 
 
-def tell_notes(account: AccountView) -> None:
-    """Tell what the controller adds to its success: options without effect, or that count later."""
+def tell_ignored(account: AccountView) -> None:
+    """Tell which of the options have no effect."""
     ignored = [one_line(name) for name in items(field(account.raw, "ignored"))]
     if ignored:
         tell(f"wxctl: {account.name}: without effect: {', '.join(ignored)}", err=True)
+
+
+def tell_notes(account: AccountView) -> None:
+    """Tell what the controller adds to its success: options without effect, or that count later."""
+    tell_ignored(account)
     if note := one_line(field(account.raw, "note")):
         tell(f"wxctl: {account.name}: {note}", err=True)
 

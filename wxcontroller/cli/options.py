@@ -6,9 +6,10 @@ from wxcontroller.cli.context import Session, complete_key, complete_option, glo
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.lifecycle import option_pairs, tell_notes
+from wxcontroller.cli.lifecycle import option_pairs, tell_ignored
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.jsontypes import field, items, obj, text
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.options import OPTIONS
 
 
@@ -108,7 +109,8 @@ def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, 
     if session.json:
         session.emit(changed.raw)
         return
-    tell_notes(changed)
+    tell_ignored(changed)
     tell(f"{account.name}: {', '.join(sorted(changes))} stored")
-    if field(changed.raw, "note"):
-        tell(f"  now: {command('restart', account.name)}", err=True)
+    if field(changed.raw, "note"):  # it runs
+        restart = command("restart", account.name)
+        tell(Text(N_("wxctl: effective after a restart: {command}"), command=restart), err=True)

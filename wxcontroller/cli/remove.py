@@ -14,6 +14,7 @@ from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
@@ -38,7 +39,8 @@ def remove(session: Session, name: str, yes: bool, keep_tokens: bool) -> None:
     api = session.api()
     account = api.resolve(name)
     if not yes:
-        confirm(api, account, f"Remove {account.name} with its login and all it has stored?", "removed")
+        kept = Text(N_("{account} is not removed"), account=account.name)
+        confirm(api, account, f"Remove {account.name} with its login and all it has stored?", kept)
     removed = api.remove(account)
     is_roots = os.geteuid() == 0 and is_this_machines(api)
     unbound = _unbound(account) if is_roots and not keep_tokens else None

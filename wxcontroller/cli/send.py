@@ -207,7 +207,8 @@ def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: str) -> 
         # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
         known = api.account(account)
         raise WxError(f"{account.name} is {known.condition.value}", f"start it: {command('start', account.name)}")
-    why = one_line(field(answer, "reason")) or why
+    # An account says it, too.
+    why = (one_line(field(answer, "reason")) or why).removeprefix("not sent: ")
     state = one_line(field(answer, "state"))
     told = f"{why} (state {state}), code {json_text(code)}" if state else f"{why}, code {json_text(code)}"
     raise WxError(

@@ -1,13 +1,14 @@
 """The verbs that look: list and status."""
 
 from collections import Counter
+from typing import NoReturn
 
 import click
 
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, optional_name_argument
-from wxcontroller.cli.errors import NeedsHuman
+from wxcontroller.cli.errors import NeedsHuman, WrongUrl
 from wxcontroller.cli.follow import verdict
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import left_aligned, padded, say, tell
@@ -38,7 +39,6 @@ def list_(session: Session) -> None:
         accounts = api.accounts()
     except ControllerUnreachable as unreachable:
         _without_controller(session, api, None, unreachable)
-        raise
     if session.json:
         session.emit([account.raw for account in accounts])
         return
@@ -79,7 +79,6 @@ def status(session: Session, name: str | None) -> None:
     except ControllerUnreachable as unreachable:
         unit = unit_of(name) if is_derived(name) else parse_name(name).unit
         _without_controller(session, api, unit, unreachable)
-        raise
     if session.json:
         session.emit(account.raw)
     else:
@@ -97,7 +96,6 @@ def _overview(session: Session) -> None:
         accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:
         _without_controller(session, api, None, unreachable)
-        raise
     if session.json:
         session.emit({"health": health, "accounts": [account.raw for account in accounts]})
         return
@@ -160,24 +158,28 @@ def _describe(account: AccountView) -> None:
         target.print(" " * 13 + say(f"scan the code: {command('qr', account.name)}"))
 
 
-def _without_controller(session: Session, api: Api, unit: str | None, why: ControllerUnreachable) -> None:
-    """Show what systemd knows; raise ``why`` with systemd's trouble added when it can't be asked.
+def _without_controller(session: Session, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
+    """Report ``why``, then show what systemd knows; raises it with systemd's trouble added when it can't be asked.
 
-    Nothing of another machine, nor of this one for an address that is the beginning of a tunnel.
+    Nothing is shown of another machine, nor of this one for an address that is the beginning of a tunnel, or where
+    something answers.
     """
-    if not api.is_local:
-        return
+    if isinstance(why, WrongUrl) or not api.is_local:
+        raise why
     try:
         if api.port not in controllers_ports():
-            return
+            raise why
         units = [known_unit(unit)] if unit else known_units()
+    except ControllerUnreachable:
+        raise
     except WxError as problem:
         raise ControllerUnreachable(f"{why.message}; {problem.message}", why.remedy) from None
     if unit and units[0].active in ("", "inactive") and is_registered(instance_of(unit) or "") is False:
         raise UnknownAccount(f"there is no account {units[0].account or unit}", "wxctl list shows the accounts")
+    session.report(why)  # first: the list may be long
     if session.json:
         session.emit([one.as_json() for one in units] if unit is None else units[0].as_json())
-        return
+        raise click.exceptions.Exit(why.exit_code)
     tell("The controller does not answer; this is what systemd knows:")
     for one in units:
         name = f"{one.account}, " if one.account and one.account not in one.unit else ""
@@ -185,3 +187,4 @@ def _without_controller(session: Session, api: Api, unit: str | None, why: Contr
         click.echo(f"  {name}{one.unit}: {say(one.active)}{say(f' ({one.sub})')}{status}")
     if not units:
         tell("  no account is up")
+    raise click.exceptions.Exit(why.exit_code)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
+from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import act, controllers_ports, is_registered, show_unit
@@ -58,7 +59,7 @@ def without_controller(
     Raises ``away`` where this is another machine, or what is asked for needs the controller, and WxError with
     systemd's words when it fails.
     """
-    if not is_this_machines(api):
+    if isinstance(away, WrongUrl) or not is_this_machines(api):
         raise away
     unit = unit_of(name) if is_derived(name) else parse_name(name).unit
     if options:

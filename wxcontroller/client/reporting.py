@@ -11,27 +11,12 @@ from urllib.parse import parse_qsl
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.store.eventlog import EventLog, Place, Within
 from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, EVENTS, FOR_CHECK_EVENT
 
 log = logging.getLogger(__name__)
 # Of media in reports that wait for their turn in check_event: three of the largest (report_media_bytes). They are in
 # memory, of which an account has 512 MB; without room a report comes without its content.
 WAITING_MEDIA_BYTES = 32 << 20
-# Those of the original's default post_event_list (3.3).
-DEFAULT_EVENTS = (
-    *("login", "stop", "state_change", "input_qrcode"),
-    *("new_friend", "lose_friend", "new_group", "lose_group", "new_group_member", "lose_group_member"),
-    "friend_request",
-)
-# What happens to people; the others are never handed out by check_event (3.7).
-_FOR_CHECK_EVENT = frozenset(
-    {
-        *(f"{what}_{who}" for what in ("new", "lose") for who in ("friend", "group", "group_member")),
-        *(f"{who}_property_change" for who in ("friend", "group", "group_member", "user")),
-        "friend_request",
-    }
-)
-# Characters of media in reports that wait for their turn; beyond it check_event gets them without, the path stays.
-_EVENTS = _FOR_CHECK_EVENT | {*DEFAULT_EVENTS, "update_user", "update_friend", "update_group"}
 
 
 class Ring(Protocol):
@@ -146,7 +131,7 @@ class Reporter:
         self._wait(slot, report)
 
     def _hand_out(self, report: JsonObject) -> None:
-        if self._passes(report) and (report.get("post_type") != "event" or report.get("event") in _FOR_CHECK_EVENT):
+        if self._passes(report) and (report.get("post_type") != "event" or report.get("event") in FOR_CHECK_EVENT):
             self.ring.put(report)
 
     def _passes(self, report: JsonObject) -> bool:
@@ -172,7 +157,7 @@ def reporter_of(config: ClientConfig, events: EventLog, ring: Ring) -> Reporter:
     """Build a reporter as the account's options say."""
     listed = config.options["post_event_list"]
     wanted = frozenset(listed.split(",") if listed else DEFAULT_EVENTS)
-    if unknown := sorted(wanted - _EVENTS):
+    if unknown := sorted(wanted - EVENTS):
         log.warning("post_event_list names what is no event (%s); wxclient(8) lists them", ", ".join(unknown))
     return Reporter(
         post_event=config.flag("plugin_openwx_post_event"),

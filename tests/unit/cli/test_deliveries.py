@@ -49,6 +49,22 @@ def test_all_accounts(wxctl: Wxctl, server: Controller) -> None:
     assert "does not run" in lines[2]
 
 
+def test_all_accounts_are_sorted_and_those_with_nothing_to_tell_are_hidden(wxctl: Wxctl, server: Controller) -> None:
+    idle: JsonObject = dict.fromkeys(("held", "pending", "dead", "dropped", "retrying"), 0)
+    names = ["zoe", *(f"shop-{number}" for number in range(56)), "bob", "alice"]
+    rows: list[JsonObject] = [{"account": name, "error": None, "to": "http://h/in", **idle} for name in names]
+    for row, key in ((rows[0], "pending"), (rows[-1], "dead"), (rows[-2], "dropped")):
+        row[key] = 1
+    server.deliveries = {"accounts": [*rows]}
+    done = wxctl("deliveries", "list")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ACCOUNT", "alice", "bob", "zoe"]
+    assert "56 accounts" in done.stderr
+    assert "--all" in done.stderr
+    shown = [line.split()[0] for line in wxctl("deliveries", "list", "--all").stdout.splitlines()[1:]]
+    assert shown == sorted(names)
+    assert [row["account"] for row in json.loads(wxctl("deliveries", "list", "--json").stdout)] == sorted(names)
+
+
 def test_one_with_its_report(wxctl: Wxctl, server: Controller) -> None:
     server.deliveries = {**DEAD, "report": {"content": "早"}}
     shown = wxctl("deliveries", "show", "小店", "5f3a9c01-17").stdout
@@ -72,7 +88,7 @@ def test_what_is_asked_for(wxctl: Wxctl, server: Controller, arguments: tuple[st
     done = wxctl("deliveries", *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 report of 小店 ")
-    assert "now 2 wait, 1 are dead letters" in done.stdout
+    assert "now 2 waiting, 1 dead" in done.stdout
     assert server.asked[-1][1].endswith(f"/deliveries/{verb}")
     assert server.asked[-1][2] == body
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.unit.cli.conftest import ROOT, Wxctl, program
 from tests.unit.cli.standin import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Controller
+from tests.unit.cli.terminal import Terminal
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.result import Patient
@@ -201,3 +202,11 @@ def test_where_there_is_no_systemd_that_is_said(wxctl: Wxctl, stand_in_program: 
     assert "not been booted" in rows["fail", "services"]["message"]
     assert rows["fail", "controller"]["remedy"]
     assert rows["fail", "configuration"]
+
+
+def test_doctor_heeds_no_color(wxctl: Wxctl, server: Controller, stand_in_program: Path) -> None:
+    program(stand_in_program, "systemctl", "exit 1\n")
+    for terminal, coloured in ((Terminal(wxctl, "doctor"), True), (Terminal(wxctl, "doctor", NO_COLOR="1"), False)):
+        terminal.until("alert")
+        terminal.end()
+        assert ("\x1b[" in terminal.seen) is coloured

@@ -107,3 +107,11 @@ def test_what_makes_no_sense(wxctl: Wxctl, server: Controller, arguments: tuple[
 def test_who_is_not_let_in_is_told_and_not_waited_for(wxctl: Wxctl, server: Controller) -> None:
     server.tokens = {"T"}
     assert wxctl("events").returncode == 7
+
+
+def test_a_type_that_does_not_exist_is_refused_with_those_that_do(wxctl: Wxctl, server: Controller) -> None:
+    done = wxctl("events", "--type", "friend_message", "--type", "nonsense")
+    assert (done.returncode, done.stdout, server.cursors) == (2, "", [])
+    assert "nonsense" in done.stderr
+    for known in ("friend_message", "group_notice", "state_change", "lose_group_member"):
+        assert known in done.stderr

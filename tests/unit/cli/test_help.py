@@ -9,7 +9,7 @@ import pytest
 from tests.unit.cli.conftest import Wxctl
 from wxcontroller.cli.__main__ import cli
 
-VERBS = [(name,) for name in cli.commands]
+VERBS: list[tuple[str, ...]] = [(name,) for name in cli.commands]
 VERBS += [
     (name, inner)
     for name, group in cli.commands.items()
@@ -21,12 +21,11 @@ VERBS += [
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_a_verbs_help_has_its_own_options_and_points_to_the_global_ones(wxctl: Wxctl, verb: tuple[str, ...]) -> None:
     told = wxctl(*verb, "--help").stdout
-    described = re.findall(
-        r"^  (?:-\w, )?(--[a-z-]+)", told.partition("\nOptions:\n")[2].partition("\n\n")[0], re.MULTILINE
-    )
+    options = told.partition("\nOptions:\n")[2].partition("\nExamples:")[0]
+    described = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", options.partition("\n\n")[0], re.MULTILINE)
     assert "--help" in described
     assert not {"--url", "--json", "--token-file", "--insecure"} & set(described)
-    if "--json" in told.partition("\nOptions:\n")[2].partition("\nExamples:")[0]:
+    if "--json" in options:
         assert re.search(r"^  --(.*--)?json.*wxctl --help$", told, re.MULTILINE)
 
 

@@ -2,17 +2,14 @@
 
 import json
 import os
-import pty
 import re
-import select
 import signal
-import subprocess
-import time
 
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import ASKING, CONFIRMING, DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.terminal import Terminal
 
 
 def test_start_follows_the_states_until_running(wxctl: Wxctl, server: Controller) -> None:
@@ -228,50 +225,6 @@ def test_a_url_that_is_none_and_one_with_a_password(wxctl: Wxctl, nobody: str) -
 # --- with a terminal
 
 
-class Terminal:
-    """wxctl on a terminal, of 100 columns and 50 lines if nothing is said."""
-
-    def __init__(self, wxctl: Wxctl, *arguments: str, size: tuple[int, int] = (50, 100), **variables: str) -> None:
-        master, slave = pty.openpty()
-        import fcntl
-        import struct
-        import termios
-
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
-        self.process = subprocess.Popen(
-            [*wxctl.command, *arguments],
-            env={**wxctl.variables, "TERM": "xterm-256color", **variables},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.master = master
-        self.seen = ""
-
-    def until(self, words: str, seconds: float = 15) -> None:
-        """Read until ``words`` have been seen."""
-        end = time.monotonic() + seconds
-        while words not in self.seen:
-            assert time.monotonic() < end, f"{words!r} not in {self.seen!r}"
-            if select.select([self.master], [], [], 0.2)[0]:
-                try:
-                    self.seen += os.read(self.master, 65536).decode(errors="replace")
-                except OSError:
-                    assert words in self.seen, self.seen
-                    return
-
-    def type(self, words: str) -> None:
-        os.write(self.master, words.encode())
-
-    def end(self) -> int:
-        try:
-            return self.process.wait(15)
-        finally:
-            os.close(self.master)
-
-
 def test_one_long_status_leaves_the_other_columns_of_a_list_alone(wxctl: Wxctl, server: Controller) -> None:
     server.add("alice", **{**ASKING, "reason": 4 * str(ASKING["reason"])})
     server.add("bob", **RUNNING)
@@ -347,7 +300,9 @@ def test_remove_asks_on_a_terminal(wxctl: Wxctl, server: Controller) -> None:
     terminal = Terminal(wxctl, "remove", "alice")
     terminal.until("Remove alice")
     terminal.type("n\n")
+    terminal.until("wxctl: alice is not removed")
     assert terminal.end() == 130
+    assert "interrupted" not in terminal.seen
     assert "alice" in server.accounts
 
 

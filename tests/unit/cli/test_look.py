@@ -10,6 +10,7 @@ import segno
 
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import ASKING, DOWN, FAILED, GONE, LINK, PARKED, RISK, RUNNING, SCANNING, Controller
+from tests.unit.cli.terminal import Terminal
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.local import is_registered
 from wxcontroller.core.jsontypes import JsonObject
@@ -115,6 +116,15 @@ def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> No
     assert "media: 12 files, 3.4 MB\n" in done.stdout
     assert re.search(r"heard: WeChat \d s ago, a message 5 min ago\n", done.stdout)
     assert json.loads(wxctl("status", "alice", "--json").stdout)["queue"] == queue
+    one: JsonObject = {
+        "reports": {"to": "http://x", "waiting": 1, "oldest_since": now, "dead": 1},
+        "media": {"files": 1, "bytes": 3},
+        "roster": {"contacts": 1, "groups": 0},
+    }
+    server.add("alice", **{**RUNNING, **told, **one})
+    shown = wxctl("status", "alice").stdout
+    for words in (": 1 report, ", "; 1 dead letter (", ": 1 contact, 0 groups\n", ": 1 file, 3 B\n"):
+        assert words in shown
     idle: JsonObject = {
         **{**queue, "waiting": 0, "in_flight": 0, "next_send_at": None},
         **{"daily_limit": 0, "burst_limit": 0, "jitter": 0, "last_error": "too frequent (1205)"},
@@ -185,6 +195,28 @@ def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: 
     done = wxctl("status", "alice")
     assert done.returncode == 3
     assert "not been booted" in done.stderr
+
+
+def test_what_is_wrong_with_the_url_is_not_hidden_behind_a_list(
+    wxctl: Wxctl, server: Controller, stand_in_program: Path, nobody: str
+) -> None:
+    """Where something answers, nothing of systemd's is shown; where nothing does, the error comes first."""
+    units = ",".join(f'{{"unit":"wxclient@a{n}.service","active":"active","sub":"running"}}' for n in range(56))
+    program(
+        stand_in_program,
+        "systemctl",
+        f"case \"$*\" in *=Listen*) echo 'Listen=127.0.0.1:{server.port} (Stream)' "
+        f"'Listen={nobody.removeprefix('http://')} (Stream)';; *list-units*) echo '[{units}]';; esac\n",
+    )
+    for verb in ("list", "status"):
+        done = wxctl(verb, "--url", server.url.replace("http://", "https://"))
+        assert (done.returncode, done.stdout) == (3, "")
+        assert len(done.stderr.splitlines()) == 2
+        terminal = Terminal(wxctl, verb, "--url", nobody, size=(100, 100))
+        terminal.until("wxclient@a55.service")
+        assert terminal.end() == 3
+        assert terminal.seen.startswith("wxctl: the controller at ")
+        assert terminal.seen.count("can't be reached") == 1
 
 
 def test_something_else_listens(wxctl: Wxctl) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import ASKING, RUNNING, Controller
-from tests.unit.cli.test_lifecycle import Terminal
+from tests.unit.cli.terminal import Terminal
 from wxcontroller.core.jsontypes import JsonValue
 
 
@@ -71,8 +71,8 @@ def test_options_are_stored_and_given_up(wxctl: Wxctl, server: Controller) -> No
     changes: JsonValue = {"send_interval": "5", "proxy": "socks5://u:p@h:1", "lang": None}
     assert server.asked[-1] == ("PATCH", "/v1/accounts/alice/options", changes)
     assert done.stdout == "alice: lang, proxy, send_interval stored\n"
-    assert "count from the next start" in done.stderr
-    assert "wxctl restart alice" in done.stderr
+    [told] = done.stderr.splitlines()  # once
+    assert told.endswith("wxctl restart alice")
 
 
 @pytest.mark.parametrize("arguments", [(), ("lang",), ("nonsense=1",), ("--unset", "nonsense")])
@@ -85,7 +85,7 @@ def test_what_is_no_option_is_refused_here(wxctl: Wxctl, server: Controller, arg
 def test_a_logout_wants_a_yes(wxctl: Wxctl, server: Controller) -> None:
     server.add("alice", **RUNNING)
     refused = wxctl("logout", "alice")
-    assert (refused.returncode, "not logged out: nobody is there" in refused.stderr) == (2, True)
+    assert (refused.returncode, "not logged out" in refused.stderr) == (2, True)
     done = wxctl("logout", "alice", "--yes")
     assert (done.returncode, done.stdout) == (0, "alice is logged out and stopped; the next start needs a scan\n")
     assert ("POST", "/v1/accounts/alice/logout", None) in server.asked
@@ -95,7 +95,7 @@ def test_a_logout_wants_a_yes(wxctl: Wxctl, server: Controller) -> None:
 def test_desktop_mode_is_allowed_after_a_yes_to_its_risk(wxctl: Wxctl, server: Controller) -> None:
     server.add("alice", **ASKING)
     refused = wxctl("allow-desktop", "alice")
-    assert (refused.returncode, "nobody is there" in refused.stderr) == (2, True)
+    assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
     terminal = Terminal(wxctl, "allow-desktop", "alice")
     terminal.until("about two weeks?")
     terminal.type("n\n")

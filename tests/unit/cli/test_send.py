@@ -80,6 +80,12 @@ def test_refused(wxctl: Wxctl, server: Controller) -> None:
     assert "was not sent: not a friend, code 1204" in wxctl("send", "小店", "@c", "x").stderr
 
 
+def test_a_refusal_says_once_that_nothing_was_sent(wxctl: Wxctl, server: Controller) -> None:
+    server.send_answer = {"id": None, "code": -5, "status": "not sent: stopping"}
+    told = wxctl("send", "小店", "filehelper", "x").stderr
+    assert (told.count("not sent"), "stopping" in told) == (1, True)
+
+
 def test_from_an_account_that_is_stopped_or_not_there(wxctl: Wxctl, server: Controller) -> None:
     server.accounts["小店"].update(GONE)
     server.send_answer = {"code": 1, "status": "client not exists"}
