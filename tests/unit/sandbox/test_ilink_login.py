@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -111,6 +112,23 @@ async def test_codes_expire_by_the_clock(pair: tuple[Sandbox, Agent]) -> None:
         phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN])
 
 
+async def test_an_ended_code_is_answered_at_once_however_often() -> None:
+    async with ilink_sandbox(replace(HURRY, poll_hold=30)) as (sandbox, agent):
+        code = await agent.code()
+        sandbox.forward(121)
+        async with asyncio.timeout(5):
+            assert [(await agent.status(code))["status"] for _ in range(2)] == ["expired", "expired"]
+
+
+async def test_polls_that_wait_end_when_their_time_comes() -> None:
+    hurry = replace(HURRY, poll_hold=30, updates_hold=30, code_life=0.3, takeover=0.3)
+    async with ilink_sandbox(hurry) as (sandbox, agent), asyncio.timeout(5):
+        assert (await agent.status(await agent.code()))["status"] == "expired"
+        await agent.log_in(sandbox)
+        phone.bind(sandbox, sandbox.ilink.users[UIN])
+        assert (await agent.updates())["errcode"] == -14
+
+
 async def test_a_second_login_kills_the_first_unless_it_brings_its_token(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     first = await agent.log_in(sandbox)
@@ -134,14 +152,15 @@ async def test_a_second_login_kills_the_first_unless_it_brings_its_token(pair: t
 
 
 async def test_the_older_bot_finds_out_while_its_poll_waits() -> None:
-    async with ilink_sandbox(type(HURRY)(poll_hold=0.2, updates_hold=5, takeover=30)) as (sandbox, agent):
+    async with ilink_sandbox(replace(HURRY, updates_hold=5, takeover=30)) as (sandbox, agent):
         await agent.log_in(sandbox)
         polling = asyncio.create_task(agent.updates())
         while not requests(sandbox, "getupdates"):
             await sandbox.ilink.bell.wait(1)
         phone.bind(sandbox, sandbox.ilink.users[UIN])
         sandbox.forward(29)
-        assert sandbox.ilink.bots[agent.token].polls == 1
+        done, _ = await asyncio.wait({polling}, timeout=0.1)
+        assert not done
         sandbox.forward(2)
         assert (await polling)["errcode"] == -14
 

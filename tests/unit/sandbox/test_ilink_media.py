@@ -95,6 +95,8 @@ def test_vectors_of_keys_and_quotes() -> None:
     assert crypt.hex_form(_KEY) == "MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmY="
     assert crypt.read_hex_form(crypt.hex_form(_KEY)) == _KEY
     assert crypt.read_hex_form(crypt.raw_form(_KEY)) is None
+    indices = partial_text("b a b a b", "a b a b")
+    assert (indices["startindex"], indices["endindex"]) == (0, 2)
     assert partial_text("one two one three two four", "one three two") == {
         "start": "one",
         "startindex": 1,

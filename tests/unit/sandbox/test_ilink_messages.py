@@ -79,7 +79,9 @@ async def test_a_client_that_gives_up_waiting_loses_nothing() -> None:
 
 async def test_the_hint_and_a_gateway_that_ends_long_polls(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
-    settings(sandbox).timeout_hint, settings(sandbox).edge = 12_000, 0.05
+    settings(sandbox).timeout_hint, settings(sandbox).edge = 12_000, 16
+    assert (await agent.updates())["msgs"] == []
+    settings(sandbox).edge = 0.05
     with pytest.raises(AssertionError, match="524"):
         await agent.updates()
     phone.write_text(sandbox, sandbox.accounts[UIN], "at once")
@@ -174,7 +176,7 @@ async def test_a_session_asleep_wakes_by_notifystart_and_a_dead_one_does_not(pai
 async def test_a_lost_authorization_looks_like_a_logout(pair: tuple[Sandbox, Agent]) -> None:
     _, agent = pair
     body = {"get_updates_buf": "", "base_info": {"channel_version": "2.4.9"}}
-    for lost in (None, "", f"Bearer{agent.token}", "Bearer other"):
+    for lost in (None, "", f"Bearer{agent.token}", "Bearer other", f"Basic {agent.token}"):
         assert (await agent.post("getupdates", body, Authorization=lost))["errcode"] == -14
     assert (await agent.updates())["msgs"] == []
     # Clients that send nothing else are served.

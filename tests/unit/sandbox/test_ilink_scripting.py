@@ -137,6 +137,7 @@ async def test_a_bot_lives_on_in_the_state_file(tmp_path: Path) -> None:
             assert (await agent.get(f"{agent.base}/c2c/download?encrypted_query_param={parameter}"))[0] == 200
             old, new = user.bot, restored.ilink.users[UIN].bot
             assert new is not None
+            assert new.sent_24h(restored.clock.now()) == 1
             assert new.throttled_until == old.throttled_until > restored.clock.now()
             assert (await agent.send_text("three"))["ret"] == -2
             restored.forward(48 * 3600)

@@ -73,7 +73,7 @@ class Call:
     def token(self) -> str:
         """The bearer token, empty when there is none that can be used."""
         scheme, _, value = self.request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        return value.strip() if scheme == "Bearer" else ""
+        return value.strip() if scheme.lower() == "bearer" else ""
 
     def who(self) -> int | None:
         """Return the account that this call seems to be of; nothing is checked here."""
