@@ -30,7 +30,10 @@ class TlsError(WxError):
 
 def names(ca: x509.Certificate) -> list[str]:
     """Return every host name that a CA may vouch for. A CA of an older release may not for iLink's."""
-    constraints = ca.extensions.get_extension_for_class(x509.NameConstraints).value
+    try:
+        constraints = ca.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return sorted(HOSTS)
     permitted = [one.value for one in constraints.permitted_subtrees or () if isinstance(one, x509.DNSName)]
     return sorted(name for name in HOSTS if any(name == one or name.endswith("." + one) for one in permitted))
 
