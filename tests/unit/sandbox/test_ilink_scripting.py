@@ -80,10 +80,15 @@ async def test_settings_and_states_by_script(pair: tuple[Sandbox, Agent]) -> Non
     assert await agent.send_text("two") == {"ret": -2, "errmsg": "later"}
     await agent.api("POST", path, {"throttle": 0, "window_open": False})
     assert (await agent.send_text("three"))["ret"] == -14
+    phone.write_text(sandbox, sandbox.accounts[OTHER_UIN], "me too", sandbox.ilink.users[UIN].bot)
+    other = (await agent.updates())["msgs"][0]["from_user_id"]
+    await agent.api("POST", path, {"window_open": True})
+    await agent.api("POST", path, {"window_open": False, "peer": agent.user_id})
+    assert [(await agent.send_text("which?", to=to)).get("ret") for to in (agent.user_id, other)] == [-14, 0]
     await agent.api("POST", path, {"window_open": True, "session": "asleep"})
     assert (await agent.updates())["errcode"] == -14
     await agent.call("msg/notifystart")
-    [window] = (await agent.api("GET", path))["bot"]["windows"]
+    window, _ = (await agent.api("GET", path))["bot"]["windows"]
     assert (window["open"], window["sent"], window["peer"]) == (True, 1, agent.user_id)
     assert (await agent.api("POST", "/clock", {"forward": 90_000}))["offset"] == 90_000
     assert not (await agent.api("GET", path))["bot"]["windows"][0]["open"]

@@ -35,7 +35,7 @@ from wxcontroller.sandbox.scripting_content import MAKERS, MEDIA_FIELDS, content
 SCAN_FIELDS = ("uin", "verify", "redirect")
 CONFIRM_FIELDS = ("uin", "baseurl", "same_bot")
 _SETTINGS = tuple(one.name for one in fields(Settings))
-_STATE_FIELDS = ("session", "window_open", "throttle")
+_STATE_FIELDS = ("session", "window_open", "peer", "throttle")
 _QUOTE_FIELDS = ("quote", "quote_form", "quote_part")
 _KINDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
@@ -174,9 +174,12 @@ def _change_state(sandbox: Sandbox, bot: Bot, user: User, body: JsonObject) -> N
         bot.end_throttle()
         bot.throttled_until = sandbox.clock.now() + seconds if seconds else 0.0
     if "window_open" in body:
-        closed = not flag(body, "window_open")
-        for window in bot.windows.values():
-            window.closed = closed
+        closed, peer = not flag(body, "window_open"), string(body, "peer", "")
+        if peer and peer not in bot.windows:
+            raise BadInput("'peer' must be the ilink_user_id of somebody who has written to the bot")
+        for user_id, window in bot.windows.items():
+            if peer in ("", user_id):
+                window.closed = closed
     if "session" in body:
         bot.set_state(SessionState(body["session"]))
 
