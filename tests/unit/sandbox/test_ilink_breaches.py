@@ -119,3 +119,12 @@ async def test_cdn_refusals_name_their_reason_in_a_header() -> None:
         agent.http.post(f"{agent.url}/c2c/upload?encrypted_query_param=x") as response,
     ):
         assert (response.status, bool(response.headers["x-error-message"])) == (400, True)
+
+
+@pytest.mark.parametrize("uin", ["MA==", "MzA1NDE5ODk2", "NDI5NDk2NzI5NQ=="])
+async def test_the_documented_headers_are_no_breach(uin: str) -> None:
+    async with ilink_sandbox(replace(HURRY, strict=True, updates_hold=0.05)) as (sandbox, agent):
+        await agent.log_in(sandbox)
+        answer = await agent.post("getupdates", _BASE, **{"X-WECHAT-UIN": uin, "iLink-App-ClientVersion": "65547"})
+        assert answer["msgs"] == []
+        assert not sandbox.ledger.violations
