@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from urllib.parse import quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from wxcontroller.core import egress
-from wxcontroller.core.errors import BadEnvironmentFile, WxError
+from wxcontroller.core.errors import BadEnvironmentFile, WxError, reason_of
 from wxcontroller.core.jsontypes import obj, read_json, text
 from wxcontroller.core.limits import LIMITS, REMOVED, variable_of
+from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.paths import Paths
@@ -101,20 +102,35 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
     """Read an account back from its environment. Raises BadEnvironmentFile naming ``origin`` and the variable."""
     for key in REQUIRED:
         if not variables.get(key):
-            raise BadEnvironmentFile(f"{origin}: {key} is missing", "start the account again to write the file anew")
+            raise BadEnvironmentFile(
+                in_file(origin, Text("{key} is missing", key=key)),
+                N_("start the account again to write the file anew"),
+            )
     try:
         name = parse_name(variables[NAME])
         port = int(variables[PORT], 10)
         desired = Desired(variables[DESIRED])
     except (WxError, ValueError) as problem:
-        raise BadEnvironmentFile(f"{origin}: {problem}", "start the account again to write the file anew") from None
+        raise BadEnvironmentFile(
+            in_file(origin, reason_of(problem)), N_("start the account again to write the file anew")
+        ) from None
     if variables[INSTANCE] != name.instance:
         raise BadEnvironmentFile(
-            f"{origin}: the name {name.name} has the id {name.instance}, not {variables[INSTANCE]}",
-            "remove the file, or restore the name",
+            in_file(
+                origin,
+                Text(
+                    "the name {account} has the id {instance}, not {found}",
+                    account=name.name,
+                    instance=name.instance,
+                    found=variables[INSTANCE],
+                ),
+            ),
+            N_("remove the file, or restore the name"),
         )
     if not 1 <= port <= 65535:
-        raise BadEnvironmentFile(f"{origin}: the port {port} is none", "start the account again")
+        raise BadEnvironmentFile(
+            in_file(origin, Text("the port {port} is none", port=port)), N_("start the account again")
+        )
     options = {
         option.name: variables[option.variable]
         for option in OPTIONS.values()
@@ -125,7 +141,9 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
             try:
                 options[name_of] = without_client(variables[merged])
             except ValueError:
-                raise BadEnvironmentFile(f"{origin}: {merged} is no URL", "correct it, or start again") from None
+                raise BadEnvironmentFile(
+                    in_file(origin, Text("{key} is no URL", key=merged)), N_("correct it, or start again")
+                ) from None
     limits = {name: variables[key] for name in (*LIMITS, *REMOVED) if (key := variable_of(name)) in variables}
     return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")), limits)
 

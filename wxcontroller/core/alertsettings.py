@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TypeVar
 
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.messages import Text
 from wxcontroller.core.parsers import Parser, number, web_address, whole
 
 T = TypeVar("T")
@@ -28,24 +30,24 @@ class Channel(StrEnum):
 
 def _addresses(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError('must be an address in quotes, several with commas, or ""')
+        raise ValueError(Text('must be an address in quotes, several with commas, or ""'))
     found = [each.strip() for each in value.split(",") if each.strip()]
     for each in found:
         if not _ADDRESS.fullmatch(each):
-            raise ValueError(f'names {each[:64]!r}, an address is like "ops@example.org"')
+            raise ValueError(Text('names {item}, an address is like "ops@example.org"', item=f"{each[:64]!r}"))
     if len(found) > ALERT_ADDRESSES:
-        raise ValueError(f"must name at most {ALERT_ADDRESSES} addresses")
+        raise ValueError(Text("must name at most {most} addresses", most=ALERT_ADDRESSES))
     return ", ".join(found)
 
 
 def _argv(value: object) -> object:
     words = [value] if isinstance(value, str) and value else value or []
     if not isinstance(words, list) or not all(isinstance(each, str) and "\0" not in each for each in words):
-        raise ValueError('must be a list of words in quotes, like ["/usr/local/bin/tell", "--loud"]')
+        raise ValueError(Text('must be a list of words in quotes, like ["/usr/local/bin/tell", "--loud"]'))
     if words and not words[0].startswith("/"):
-        raise ValueError("must begin with the absolute path of a program; there is no shell")
+        raise ValueError(Text("must begin with the absolute path of a program; there is no shell"))
     if len(words) > ALERT_ARGUMENTS:
-        raise ValueError(f"must have at most {ALERT_ARGUMENTS} words")
+        raise ValueError(Text("must have at most {most} words", most=ALERT_ARGUMENTS))
     return tuple(words)
 
 
@@ -79,15 +81,15 @@ _FIELDS = {entry.name: entry for entry in fields(AlertSettings)}
 def parse_alerts(value: object) -> Mapping[str, object]:
     """Check the table; the keys that are there, for AlertSettings. Raises ValueError naming the key."""
     if not isinstance(value, dict):
-        raise ValueError("must be a table, as [alerts]")
+        raise ValueError(Text("must be a table, as [alerts]"))
     found: dict[str, object] = {}
     for key, given in value.items():
         entry = _FIELDS.get(key)
         if entry is None:
-            raise ValueError(f"has no key {key}")
+            raise ValueError(Text("has no key {key}", key=key))
         parse: Parser = entry.metadata["parse"]
         try:
             found[key] = parse(given)
         except ValueError as problem:
-            raise ValueError(f"key {key} {problem}") from None
+            raise ValueError(Text("key {key} {problem}", key=key, problem=reason_of(problem))) from None
     return found

@@ -15,10 +15,11 @@ from wxcontroller.core import account as names
 from wxcontroller.core.account import Account, account_from
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError
+from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import LIMITS, removed_in, variable_of, without_effect
 from wxcontroller.core.materialise import Registry, render_account
+from wxcontroller.core.messages import Text, verbatim
 from wxcontroller.core.names import is_instance, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.paths import Paths
@@ -28,7 +29,6 @@ from wxcontroller.core.tokens import TokenFile
 _OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
 _VARIABLE = re.compile(r"\bWXCLIENT_\w+")
 _LINE = re.compile(r"\bline (\d+),? column")
-_UNCLOSED = re.compile(r"the value of (\w+) has")
 _CREDENTIALS = ("proxy", "webhook-secret")
 # What accounts' files hold beside options.
 _OTHER = frozenset(
@@ -54,8 +54,8 @@ class Finding:
 
     level: Level
     file: Path
-    message: str
-    remedy: str
+    message: Text
+    remedy: Text
     key: str = ""
     line: int = 0
 
@@ -67,7 +67,7 @@ class Finding:
     def as_json(self) -> JsonObject:
         """Return it for programs."""
         where: JsonObject = {"file": str(self.file), "line": self.line or None, "key": self.key or None}
-        return {"level": self.level.value, **where, "message": self.message, "remedy": self.remedy}
+        return {"level": self.level.value, **where, "message": str(self.message), "remedy": str(self.remedy)}
 
 
 def check_configuration(paths: Paths) -> list[Finding]:
@@ -81,7 +81,7 @@ def check_configuration(paths: Paths) -> list[Finding]:
             found.append(_finding(paths.settings_file, problem))
         else:
             settings = loaded.settings
-            found += [_notice(paths, notice) for notice in loaded.notices]
+            found += [_notice(notice) for notice in loaded.notices]
             found += _template(paths, settings)
     found += _accounts(paths, settings)
     found += _tokens(paths)
@@ -95,11 +95,10 @@ def _settings(paths: Paths) -> Iterator[Finding]:
             yield _finding(file, problem, key)
 
 
-def _notice(paths: Paths, notice: str) -> Finding:
-    file, _, words = notice.partition(": ")
-    key = words.partition(" ")[0]
-    path = Path(file)
-    return Finding(Level.WARN, path, words, "remove it", key, _line_of(path, key))
+def _notice(notice: Text) -> Finding:
+    words = _part(notice, "problem")
+    path, key = Path(str(notice.values["file"])), str(words.values["key"])
+    return Finding(Level.WARN, path, words, Text("remove it"), key, _line_of(path, key))
 
 
 def _template(paths: Paths, settings: Settings) -> Iterator[Finding]:
@@ -133,8 +132,16 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 Level.WARN,
                 file,
-                f"the port {known.port} is outside {settings.backend_start_port} to {settings.backend_end_port}",
-                f"stop the account and start it again: it gets another one; wxctl stop {known.name.name}",
+                Text(
+                    "the port {port} is outside {low} to {high}",
+                    port=known.port,
+                    low=settings.backend_start_port,
+                    high=settings.backend_end_port,
+                ),
+                Text(
+                    "stop the account and start it again: it gets another one; wxctl stop {account}",
+                    account=known.name.name,
+                ),
                 names.PORT,
                 _line_of(file, names.PORT),
             )
@@ -144,8 +151,8 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 Level.FAIL,
                 file,
-                f"the port {port} is also that of {several[0]}",
-                "give one of them another: remove the line from the override file, or the account",
+                Text("the port {port} is also that of {other}", port=port, other=several[0]),
+                Text("give one of them another: remove the line from the override file, or the account"),
                 names.PORT,
                 _line_of(file, names.PORT),
             )
@@ -155,7 +162,10 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
             facts = file.stat()
             if not facts.st_mode & (0o044 if facts.st_gid == group else 0o004):
                 yield Finding(
-                    Level.FAIL, file, "the controller can't read it", f"chgrp wxcontroller {file}; chmod 640 {file}"
+                    Level.FAIL,
+                    file,
+                    Text("the controller can't read it"),
+                    verbatim(f"chgrp wxcontroller {file}; chmod 640 {file}"),
                 )
             if file.stem not in instances:
                 # Before an account's first start that is as it should be.
@@ -163,18 +173,20 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                     yield Finding(
                         Level.FAIL,
                         file,
-                        "its name is no account's id, it is never read",
-                        "wxctl list --json tells ids",
+                        Text("its name is no account's id, it is never read"),
+                        Text("wxctl list --json tells ids"),
                     )
                 elif (yield from _variables(file)) is not None:
-                    yield Finding(Level.WARN, file, "no account has this id", "remove it, or start the account")
+                    yield Finding(
+                        Level.WARN, file, Text("no account has this id"), Text("remove it, or start the account")
+                    )
 
 
 def _without_effect(file: Path, variables: Collection[str]) -> Iterator[Finding]:
     """Yield the removed limits among the variables that a file sets."""
     for name in removed_in(variables):
         key = variable_of(name)
-        yield Finding(Level.WARN, file, without_effect(name, key), "remove it", key, _line_of(file, key))
+        yield Finding(Level.WARN, file, without_effect(name, key), Text("remove it"), key, _line_of(file, key))
 
 
 def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, None, dict[str, str] | None]:
@@ -190,15 +202,17 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
         return {}
     except PermissionError:
         yield Finding(
-            Level.FAIL, file, "can't be read: Permission denied", f"chgrp wxcontroller {file}; chmod 640 {file}"
+            Level.FAIL,
+            file,
+            Text("can't be read: Permission denied"),
+            verbatim(f"chgrp wxcontroller {file}; chmod 640 {file}"),
         )
         return None
     except UnicodeDecodeError:
-        yield Finding(Level.FAIL, file, "is not UTF-8 text", "save it as UTF-8")
+        yield Finding(Level.FAIL, file, Text("is not UTF-8 text"), Text("save it as UTF-8"))
         return None
     except BadEnvironmentFile as problem:
-        unclosed = _UNCLOSED.search(problem.message)
-        yield _finding(file, problem, unclosed[1] if unclosed else "")
+        yield _finding(file, problem, str(_part(problem.text, "problem").values.get("key", "")))
         return None
     by_variable = {option.variable: option for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
     limits = {limit.variable: limit for limit in LIMITS.values() if limit.for_accounts}
@@ -209,23 +223,44 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
             try:
                 option.check(value)
             except ValueError as problem:
-                yield Finding(Level.FAIL, file, str(problem), f"it is: {option.meaning}", name, line)
+                yield Finding(
+                    Level.FAIL,
+                    file,
+                    reason_of(problem),
+                    Text("it is: {meaning}", meaning=Text(option.meaning)),
+                    name,
+                    line,
+                )
         elif limit := limits.get(name):
             try:
                 limit.read(value)
             except ValueError as problem:
-                yield Finding(Level.FAIL, file, str(problem), f"it is: {limit.meaning}", name, line)
+                yield Finding(
+                    Level.FAIL,
+                    file,
+                    reason_of(problem),
+                    Text("it is: {meaning}", meaning=Text(limit.meaning)),
+                    name,
+                    line,
+                )
         elif name in removed:
             continue
         elif _OURS.match(name) and name not in _OTHER and not name.startswith("MOJO_WEIXIN_CONTROLLER"):
-            yield Finding(Level.WARN, file, "is no variable of ours", "wxclient(8) lists them", name, line)
+            yield Finding(
+                Level.WARN, file, Text("is no variable of ours"), Text("wxclient(8) lists them"), name, line
+            )
     if not written_by_us:
         yield from _without_effect(file, removed)
     for number, text in enumerate(content.split("\n"), 1):
         stripped = text.strip()
         if stripped and stripped[0] not in "#;" and "=" not in stripped and content.count('"') == 0:
             yield Finding(
-                Level.WARN, file, "the line has no = and is passed over", "write it as NAME=value", "", number
+                Level.WARN,
+                file,
+                Text("the line has no = and is passed over"),
+                Text("write it as NAME=value"),
+                "",
+                number,
             )
     return found
 
@@ -247,9 +282,13 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
                 yield Finding(
                     Level.WARN,
                     file,
-                    f"the token {token.name} is for the account {name}, which is not there: "
-                    "it is good for the next one of that name",
-                    f"wxctl token revoke {token.id}, unless that is to come",
+                    Text(
+                        "the token {token} is for the account {account}, which is not there: it is good for "
+                        "the next one of that name",
+                        token=token.name,
+                        account=name,
+                    ),
+                    Text("wxctl token revoke {id}, unless that is to come", id=token.id),
                 )
 
 
@@ -264,22 +303,31 @@ def _whose_tokens(paths: Paths) -> Iterator[Finding]:
     root = 0 if paths.root == Path("/") else place.st_uid
     group = paths.overrides.stat().st_gid if paths.overrides.is_dir() else facts.st_gid  # the controller's
     mode = facts.st_mode & 0o777
-    right = f"chown root:wxcontroller {file}; chmod 640 {file}"
+    right = verbatim(f"chown root:wxcontroller {file}; chmod 640 {file}")
     if facts.st_uid != root or mode & 0o022:
-        who = "others" if mode & 0o022 else f"user {facts.st_uid}"
+        who = Text("others") if mode & 0o022 else Text("user {user}", user=facts.st_uid)
         yield Finding(
             Level.FAIL,
             file,
-            f"{who} can write it (mode {mode:04o}), and let in anybody",
-            f"{right}; wxctl token list",
+            Text("{who} can write it (mode {mode}), and let in anybody", who=who, mode=f"{mode:04o}"),
+            verbatim(f"{right}; wxctl token list"),
         )
     if mode & 0o007:
-        yield Finding(Level.FAIL, file, f"everybody can read it (mode {mode:04o})", right)
+        yield Finding(Level.FAIL, file, Text("everybody can read it (mode {mode})", mode=f"{mode:04o}"), right)
     if facts.st_gid != group or not mode & 0o040:
-        yield Finding(Level.FAIL, file, f"the controller can't read it (mode {mode:04o}): nobody gets in", right)
+        yield Finding(
+            Level.FAIL,
+            file,
+            Text("the controller can't read it (mode {mode}): nobody gets in", mode=f"{mode:04o}"),
+            right,
+        )
     if place.st_mode & 0o022:
-        words = f"others can write it (mode {place.st_mode & 0o777:04o}), and put a file of theirs there"
-        yield Finding(Level.FAIL, file.parent, words, f"chown root:root {file.parent}; chmod 755 {file.parent}")
+        words = Text(
+            "others can write it (mode {mode}), and put a file of theirs there", mode=f"{place.st_mode & 0o777:04o}"
+        )
+        yield Finding(
+            Level.FAIL, file.parent, words, verbatim(f"chown root:root {file.parent}; chmod 755 {file.parent}")
+        )
 
 
 def _credentials(paths: Paths) -> Iterator[Finding]:
@@ -295,27 +343,42 @@ def _credentials(paths: Paths) -> Iterator[Finding]:
             continue
         if name not in _CREDENTIALS:
             yield Finding(
-                Level.WARN, file, "is none that an account's unit asks for", f"it is {' or '.join(_CREDENTIALS)}"
+                Level.WARN,
+                file,
+                Text("is none that an account's unit asks for"),
+                Text("it is {names}", names=" or ".join(_CREDENTIALS)),
             )
             continue
         if dot and instance not in instances:
-            yield Finding(Level.WARN, file, f"there is no account {instance}", "remove it, or start the account")
+            yield Finding(
+                Level.WARN,
+                file,
+                Text("there is no account {instance}", instance=instance),
+                Text("remove it, or start the account"),
+            )
         try:
             if file.stat().st_mode & 0o077:
-                yield Finding(Level.FAIL, file, "others can read it", f"chmod 600 {file}")
+                yield Finding(Level.FAIL, file, Text("others can read it"), verbatim(f"chmod 600 {file}"))
             value = file.read_text(encoding="utf-8").strip()
             if name == "proxy" and value:
                 OPTIONS["proxy"].check(value)
         except (UnicodeDecodeError, ValueError) as problem:
-            words = "is not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else str(problem)
-            yield Finding(Level.FAIL, file, words, "correct it")
+            yield Finding(Level.FAIL, file, reason_of(problem), Text("correct it"))
 
 
 def _finding(file: Path, problem: WxError, key: str = "") -> Finding:
-    message = problem.message.removeprefix(f"{file}: ")
-    line = _LINE.search(message)
+    message = _part(problem.text, "problem") if problem.text.values.get("file") in (file, str(file)) else problem.text
+    if key and message.values.get("key") == key:
+        message = _part(message, "problem")
+    line = _LINE.search(str(message))
     number = int(line[1]) if line else _line_of(file, key) if key else 0
-    return Finding(Level.FAIL, file, message.removeprefix(f"{key} ") if key else message, problem.remedy, key, number)
+    return Finding(Level.FAIL, file, message, problem.remedy_text, key, number)
+
+
+def _part(text: Text, name: str) -> Text:
+    """Return a text among the values of another: what is shown in its own place is left out. Else the whole."""
+    part = text.values.get(name)
+    return part if isinstance(part, Text) else text
 
 
 def _line_of(file: Path, key: str) -> int:

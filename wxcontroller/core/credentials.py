@@ -8,7 +8,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.errors import BadSettings, reason_of
+from wxcontroller.core.messages import N_
 
 PLACE = Path("/etc/wxcontroller/credentials")
 _DIRECTORY = "CREDENTIALS_DIRECTORY"
@@ -36,14 +37,27 @@ def _text(path: Path, name: str) -> str:
         with path.open("rb") as stream:
             content = stream.read(CREDENTIAL_BYTES + 1)
         if len(content) > CREDENTIAL_BYTES:
-            words = f"the credential {name} is larger than {CREDENTIAL_BYTES} bytes"
-            raise BadSettings(words, f"correct it in {PLACE}")
+            raise BadSettings(
+                N_("the credential {credential} is larger than {most} bytes"),
+                N_("correct it in {directory}"),
+                credential=name,
+                most=CREDENTIAL_BYTES,
+                directory=PLACE,
+            )
         return content.decode().strip()
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:
-        raise BadSettings(f"the credential {name} is not UTF-8 text", f"correct it in {PLACE}") from None
+        raise BadSettings(
+            N_("the credential {credential} is not UTF-8 text"),
+            N_("correct it in {directory}"),
+            credential=name,
+            directory=PLACE,
+        ) from None
     except OSError as problem:
         raise BadSettings(
-            f"the credential {name} can't be read: {problem.strerror}", "see LoadCredential= of the unit"
+            N_("the credential {credential} can't be read: {reason}"),
+            N_("see LoadCredential= of the unit"),
+            credential=name,
+            reason=reason_of(problem),
         ) from None

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import unquote, urlsplit
 
+from wxcontroller.core.messages import Text
+
 
 class ProxyKind(Enum):
     """How a proxy is spoken to."""
@@ -21,7 +23,7 @@ _KINDS = {
     "socks5": ProxyKind.SOCKS5,
     "socks5h": ProxyKind.SOCKS5,
 }
-_FORM = "must be http://, https:// or socks5:// with HOST:PORT, or USER:PASSWORD@HOST:PORT"
+_FORM = Text("must be http://, https:// or socks5:// with HOST:PORT, or USER:PASSWORD@HOST:PORT")
 _MOST_SOCKS = 255  # bytes of a user, of a password (RFC 1929)
 
 
@@ -59,9 +61,9 @@ def parse_proxy(value: str) -> Proxy:
     if kind is ProxyKind.SOCKS5:
         _fit_for_socks(user, password)
     elif ":" in user:
-        raise ValueError("has a colon in the user, which HTTP can't send")
+        raise ValueError(Text("has a colon in the user, which HTTP can't send"))
     elif password and not user:
-        raise ValueError("has a password but no user")
+        raise ValueError(Text("has a password but no user"))
     return Proxy(kind, host, port, user, password)
 
 
@@ -75,18 +77,20 @@ def shown(value: str) -> str:
 
 def _decoded(word: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})", word):
-        raise ValueError("has a % in user or password that begins no percent-encoded character; write %25 for it")
+        raise ValueError(
+            Text("has a % in user or password that begins no percent-encoded character; write %25 for it")
+        )
     try:
         decoded = unquote(word, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError("has user or password that are not UTF-8 when percent-decoded") from None
+        raise ValueError(Text("has user or password that are not UTF-8 when percent-decoded")) from None
     if not decoded.isprintable():
-        raise ValueError("has control characters in user or password")
+        raise ValueError(Text("has control characters in user or password"))
     return decoded
 
 
 def _fit_for_socks(user: str, password: str) -> None:
     if bool(user) != bool(password):
-        raise ValueError("needs both user and password, or neither, with socks5")
+        raise ValueError(Text("needs both user and password, or neither, with socks5"))
     if not (user + password).isascii() or max(len(user), len(password)) > _MOST_SOCKS:
-        raise ValueError("must have user and password of at most 255 ASCII characters each with socks5")
+        raise ValueError(Text("must have user and password of at most 255 ASCII characters each with socks5"))

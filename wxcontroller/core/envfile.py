@@ -4,6 +4,7 @@ import re
 from enum import Enum, auto
 
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
+from wxcontroller.core.messages import N_, Text, in_file
 
 # A variable and its name may have 128 KiB for the kernel (MAX_ARG_STRLEN), or the unit does not start.
 FILE_VALUE_LENGTH = 100_000
@@ -26,17 +27,23 @@ def quote(value: str) -> str:
     characters (systemd drops such assignments silently), text that is not valid Unicode, and what is too long.
     """
     if len(value) > FILE_VALUE_LENGTH:
-        raise BadOption(f"a value has {len(value)} characters, at most {FILE_VALUE_LENGTH} are allowed", "shorten it")
+        raise BadOption(
+            N_("a value has {count} characters, at most {most} are allowed"),
+            N_("shorten it"),
+            count=len(value),
+            most=FILE_VALUE_LENGTH,
+        )
     for character in value:
         if character != "\t" and not printable(character):
             raise BadOption(
-                f"a value contains the character U+{ord(character):04X}",
-                "remove line breaks, control characters and noncharacters",
+                N_("a value contains the character U+{character}"),
+                N_("remove line breaks, control characters and noncharacters"),
+                character=f"{ord(character):04X}",
             )
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadOption("a value is not valid Unicode text", "send percent-encoded UTF-8") from None
+        raise BadOption(N_("a value is not valid Unicode text"), N_("send percent-encoded UTF-8")) from None
     return '"' + "".join("\\" + c if c in _ESCAPED else c for c in value) + '"'
 
 
@@ -100,7 +107,8 @@ class _Reader:
                         at = _At.BEFORE_VALUE if c == '"' else self._quoted(c, at)
         if at in (_At.SINGLE, _At.DOUBLE):
             raise BadEnvironmentFile(
-                f"{self.origin}: the value of {self.key} has an unclosed quote", "close it on the same line"
+                in_file(self.origin, Text("the value of {key} has an unclosed quote", key=self.key)),
+                N_("close it on the same line"),
             )
         if at in (_At.BEFORE_VALUE, _At.VALUE):
             self._store()

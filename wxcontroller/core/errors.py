@@ -3,14 +3,49 @@
 import errno
 from enum import Enum
 
-from wxcontroller.core.messages import N_, Text, Value
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_, Text, Value, text_fields, verbatim
+
+# The C library's words for what goes wrong with files and connections; others are shown in English.
+_SYSTEM_ERRORS = (
+    N_("Address already in use"),
+    N_("Broken pipe"),
+    N_("Cannot assign requested address"),
+    N_("Connection refused"),
+    N_("Connection reset by peer"),
+    N_("Connection timed out"),
+    N_("Disk quota exceeded"),
+    N_("File exists"),
+    N_("File name too long"),
+    N_("Host is down"),
+    N_("Input/output error"),
+    N_("Is a directory"),
+    N_("Name or service not known"),
+    N_("Network is unreachable"),
+    N_("No route to host"),
+    N_("No space left on device"),
+    N_("No such file or directory"),
+    N_("Not a directory"),
+    N_("Operation not permitted"),
+    N_("Permission denied"),
+    N_("Read-only file system"),
+    N_("Temporary failure in name resolution"),
+    N_("Too many open files"),
+)
 
 
-def reason_of(problem: Exception) -> str:
-    """Return why something could not be read, as people say it: not as Python shows its exceptions."""
+def reason_of(problem: Exception) -> Text:
+    """Return the reason for a failure without Python's decoration, such as ``[Errno 13]``."""
+    if isinstance(problem, WxError):
+        return problem.full_text
     if isinstance(problem, UnicodeDecodeError):
-        return "it is not UTF-8 text"
-    return (problem.strerror if isinstance(problem, OSError) else "") or str(problem) or type(problem).__name__
+        return Text("it is not UTF-8 text")
+    if isinstance(problem, OSError) and problem.strerror in _SYSTEM_ERRORS:
+        return Text(problem.strerror)
+    if problem.args and isinstance(problem.args[0], Text):
+        return problem.args[0]
+    words = (problem.strerror if isinstance(problem, OSError) else "") or str(problem) or type(problem).__name__
+    return verbatim(words)
 
 
 class WxError(Exception):
@@ -18,11 +53,12 @@ class WxError(Exception):
 
     ``text`` states what failed (and for which account) and ``remedy_text`` what the reader can do. Both are built
     from templates marked with N_ and share ``values``; ``message`` and ``remedy`` are their English renderings.
-    ``code`` identifies the kind of failure to programs, ``exit_code`` is the status of a command that fails with it
-    (see wxctl(1)).
+    ``code`` identifies the kind of failure to programs, ``status`` is the HTTP status of an answer of /v1 with it,
+    and ``exit_code`` the status of a command that fails with it (see wxctl(1)).
     """
 
     code = "failed"
+    status = 500
     exit_code = 1
 
     def __init__(self, message: str | Text, remedy: str | Text = "", /, **values: Value) -> None:
@@ -41,6 +77,17 @@ class WxError(Exception):
     def __str__(self) -> str:
         return f"{self.message}; {self.remedy}" if self.remedy_text else self.message
 
+    def as_json(self) -> JsonObject:
+        """Return the ``error`` object of /v1: in English, and to be rendered in another language."""
+        values = {**self.remedy_text.values, **self.text.values}
+        return {
+            "code": self.code,
+            **text_fields(message=self.text, remedy=self.remedy_text),
+            "values": {
+                name: value if isinstance(value, int | float) else str(value) for name, value in values.items()
+            },
+        }
+
     @property
     def full_text(self) -> Text:
         """Message and remedy as one text, to be used as a value in another."""
@@ -51,6 +98,8 @@ class WxError(Exception):
 
 class FileFailed(WxError):
     """A file of this machine cannot be read or written."""
+
+    code = "disk"
 
 
 _DISK_FULL = N_("free some space; df -h shows which file system is full")
@@ -81,12 +130,16 @@ def file_failed(problem: OSError) -> FileFailed:
 class BadName(WxError, ValueError):
     """An account name that can't be one."""
 
+    code = "bad-name"
+    status = 400
     exit_code = 2
 
 
 class BadOption(WxError, ValueError):
     """A start option that is unknown, of the wrong type, or not for requests."""
 
+    code = "bad-option"
+    status = 400
     exit_code = 2
 
 
@@ -99,32 +152,46 @@ class BadSettings(WxError, ValueError):
 class TemplateError(WxError):
     """The account template can't be rendered, or its result lacks what the account needs."""
 
+    code = "template"
+    status = 500
     exit_code = 78
 
 
 class BadEnvironmentFile(WxError, ValueError):
     """An account's environment file that can't be read back."""
 
+    code = "bad-account-file"
+    status = 500
+
 
 class NoPort(WxError):
     """No port left in the accounts' range."""
+
+    code = "no-port"
+    status = 503
 
 
 class AccountExists(WxError):
     """An account of that name is registered already."""
 
+    code = "account-exists"
+    status = 409
     exit_code = 8
 
 
 class UnknownAccount(WxError, LookupError):
     """No account of that name is registered."""
 
+    code = "unknown-account"
+    status = 404
     exit_code = 4
 
 
 class UnitFailed(WxError):
     """systemd did not do what was asked for."""
 
+    code = "unit-failed"
+    status = 502
     exit_code = 5
 
 
@@ -182,11 +249,14 @@ class WeChatError(WxError):
         self,
         message: str | Text,
         remedy: str | Text = "",
+        /,
+        *,
         ret: int | None = None,
         unsure: bool | None = None,
         handling: FailureHandling | None = None,
+        **values: Value,
     ) -> None:
-        super().__init__(message, remedy)
+        super().__init__(message, remedy, **values)
         self.ret = ret
         self.unsure = ret is None if unsure is None else unsure
         self.handling = handling or (FailureHandling.RETRY_SAME_ID if ret is None else FailureHandling.NEVER)
@@ -199,13 +269,13 @@ class ReferenceRefused(WeChatError):
     """
 
     def __init__(self, cause: WeChatError) -> None:
-        super().__init__(cause.message, cause.remedy, cause.ret, cause.unsure, cause.handling)
+        super().__init__(cause.text, cause.remedy_text, ret=cause.ret, unsure=cause.unsure, handling=cause.handling)
 
 
 class UploadFailed(WeChatError):
     """WeChat did not take a file: ``cause`` says why, at piece number ``piece`` of ``pieces``."""
 
     def __init__(self, cause: WeChatError, piece: int, pieces: int) -> None:
-        super().__init__(cause.message, cause.remedy, cause.ret, handling=cause.handling)
+        super().__init__(cause.text, cause.remedy_text, ret=cause.ret, handling=cause.handling)
         self.piece = piece
         self.pieces = pieces

@@ -13,6 +13,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.messages import N_, Text
+
 _VARIABLE = "WXCLIENT_LIMIT_"
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
 
@@ -102,8 +105,12 @@ class Limit:
         number = isinstance(value, int if self.whole else int | float) and not isinstance(value, bool)
         if isinstance(value, int | float) and number and self.low <= value <= self.high:
             return value
-        words = "a whole number" if self.whole else "a number"
-        raise ValueError(f"must be {words} from {shown(self.low)} to {shown(self.high)}")
+        template = (
+            N_("must be a whole number from {low} to {high}")
+            if self.whole
+            else N_("must be a number from {low} to {high}")
+        )
+        raise ValueError(Text(template, low=shown(self.low), high=shown(self.high)))
 
     def read(self, text: str) -> float:
         """Return the number that a variable holds. Raises ValueError as ``check``."""
@@ -230,9 +237,11 @@ def variable_of(name: str) -> str:
     return _VARIABLE + name.upper()
 
 
-def without_effect(name: str, key: str) -> str:
+def without_effect(name: str, key: str) -> Text:
     """Return the warning about a removed limit that a file sets under ``key``."""
-    return f"{key} has no effect: this limit can no longer be set, it is {shown(REMOVED[name])}"
+    return Text(
+        "{key} has no effect: this limit can no longer be set, it is {value}", key=key, value=shown(REMOVED[name])
+    )
 
 
 def parse_limits(value: object) -> Mapping[str, float]:
@@ -241,18 +250,18 @@ def parse_limits(value: object) -> Mapping[str, float]:
     Removed limits are left out, whatever their value.
     """
     if not isinstance(value, dict):
-        raise ValueError("must be a table, as [limits]")
+        raise ValueError(Text("must be a table, as [limits]"))
     found: dict[str, float] = {}
     for name, given in value.items():
         if name in REMOVED:
             continue
         limit = LIMITS.get(name)
         if limit is None:
-            raise ValueError(f"has no key {str(name)[:64]}")
+            raise ValueError(Text("has no key {key}", key=str(name)[:64]))
         try:
             found[name] = limit.check(given)
         except ValueError as problem:
-            raise ValueError(f"key {name} {problem}") from None
+            raise ValueError(Text("key {key} {problem}", key=name, problem=reason_of(problem))) from None
     return found
 
 
@@ -264,7 +273,9 @@ def limits_in(variables: Mapping[str, str]) -> dict[str, float]:
             try:
                 found[limit.name] = limit.read(text)
             except ValueError as problem:
-                raise ValueError(f"{limit.variable} {problem}") from None
+                raise ValueError(
+                    Text("{variable} {problem}", variable=limit.variable, problem=reason_of(problem))
+                ) from None
     return found
 
 

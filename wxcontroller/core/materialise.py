@@ -35,6 +35,7 @@ from wxcontroller.core.errors import (
 )
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.limits import shown
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, check_options
 from wxcontroller.core.paths import Paths
@@ -76,12 +77,19 @@ class Registry:
         path = self.paths.account_file(instance)
         variables = _variables(path)
         if variables is None:
-            raise UnknownAccount(f"there is no account {instance}", "wxctl list shows the accounts")
+            raise UnknownAccount(
+                N_("there is no account {instance}"), N_("wxctl list shows the accounts"), instance=instance
+            )
         if overrides:
             variables.update(_variables(self.paths.override_file(instance)) or {})
         found = account_from(variables, str(path))
         if found.name.instance != instance:
-            raise BadEnvironmentFile(f"{path}: holds the account {found.name}", "rename or remove the file")
+            raise BadEnvironmentFile(
+                N_("{file}: holds the account {account}"),
+                N_("rename or remove the file"),
+                file=path,
+                account=str(found.name),
+            )
         return found
 
     def all(self) -> list[Account]:
@@ -174,7 +182,9 @@ class Materialiser:
         with self._locked():
             if self.paths.account_file(name.instance).exists():
                 raise AccountExists(
-                    f"there is an account {name} already", "choose another name, or change its options"
+                    N_("there is an account {account} already"),
+                    N_("choose another name, or change its options"),
+                    account=str(name),
                 )
             merged = {**self.settings.client, **_default_urls(self.settings), **options}
             self._check_targets(name, merged)
@@ -209,8 +219,9 @@ class Materialiser:
                 return known
             if is_derived(instance):
                 raise BadName(
-                    f"no account is registered under the generated id {instance}",
-                    "start it by its name: wxctl start NAME",
+                    N_("no account is registered under the generated id {instance}"),
+                    N_("start it by its name: wxctl start NAME"),
+                    instance=instance,
                 )
             name = parse_name(instance)
             options = {**self.settings.client, **_default_urls(self.settings)}
@@ -265,8 +276,12 @@ class Materialiser:
                 targets = Targets.parse(own.split())
             except ValueError as problem:
                 raise BadOption(
-                    f"account {name}: {OPTIONS[TARGETS].variable} {problem}",
-                    f"correct {self.paths.override_file(name.instance)}",
+                    N_("account {account}: {variable} {problem}"),
+                    N_("correct {file}"),
+                    account=str(name),
+                    variable=OPTIONS[TARGETS].variable,
+                    problem=reason_of(problem),
+                    file=self.paths.override_file(name.instance),
                 ) from None
         for option in ("post_api", "poll_api"):
             targets.check(str(name), option, options.get(option, ""))
@@ -312,8 +327,11 @@ class Materialiser:
             if port not in taken and _bindable(port):
                 return port
         raise NoPort(
-            f"account {instance}: no port is free between {first} and {last}",
-            "remove accounts that are not needed, or widen backend_end_port and wxclient.slice together",
+            N_("account {instance}: no port is free between {first} and {last}"),
+            N_("remove accounts that are not needed, or widen backend_end_port and wxclient.slice together"),
+            instance=instance,
+            first=first,
+            last=last,
         )
 
     @contextlib.contextmanager
@@ -329,8 +347,10 @@ class Materialiser:
                 except BlockingIOError:
                     if time.monotonic() > end:
                         raise WxError(
-                            f"the register of accounts is held by another process for more than {LOCK_SECONDS:g} s",
-                            f"see which, and whether it hangs: fuser -v {path}",
+                            N_("the register of accounts is held by another process for more than {seconds} s"),
+                            N_("see which, and whether it hangs: fuser -v {file}"),
+                            seconds=f"{LOCK_SECONDS:g}",
+                            file=path,
                         ) from None
                 time.sleep(_LOOK_SECONDS)
             yield
@@ -361,8 +381,11 @@ def render_account(account: Account, paths: Paths, template: Path) -> str:
         source = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise TemplateError(
-            f"account {account.name}: the template {template} can't be read: {reason_of(problem)}",
-            "restore it from the package, or set template_path",
+            N_("account {account}: the template {template} can't be read: {reason}"),
+            N_("restore it from the package, or set template_path"),
+            account=str(account.name),
+            template=template,
+            reason=reason_of(problem),
         ) from None
     try:
         rendered = _compiled(source).render(
@@ -370,17 +393,31 @@ def render_account(account: Account, paths: Paths, template: Path) -> str:
         )
         back = parse(rendered, str(template))
     except jinja2.TemplateError as problem:
-        where = f" (line {problem.lineno})" if isinstance(problem, jinja2.TemplateSyntaxError) else ""
+        what = reason_of(problem)
+        if isinstance(problem, jinja2.TemplateSyntaxError):
+            what = Text("{problem} (line {line})", problem=what, line=problem.lineno)
         raise TemplateError(
-            f"account {account.name}: the template {template} fails: {problem}{where}", "correct the template"
+            N_("account {account}: the template {template} fails: {problem}"),
+            N_("correct the template"),
+            account=str(account.name),
+            template=template,
+            problem=what,
         ) from None
     except BadEnvironmentFile as problem:
-        raise TemplateError(f"account {account.name}: {problem}", "correct the template") from None
+        raise TemplateError(
+            N_("account {account}: {problem}"),
+            N_("correct the template"),
+            account=str(account.name),
+            problem=reason_of(problem),
+        ) from None
     for key in fields_of.REQUIRED:
         if back.get(key) != variables[key]:
             raise TemplateError(
-                f"account {account.name}: the template {template} does not pass on {key}",
-                "keep the loop over `variables` in the template",
+                N_("account {account}: the template {template} does not pass on {key}"),
+                N_("keep the loop over `variables` in the template"),
+                account=str(account.name),
+                template=template,
+                key=key,
             )
     return rendered
 
@@ -395,7 +432,9 @@ def _variables(path: Path) -> dict[str, str] | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        raise BadEnvironmentFile(f"{path}: is not UTF-8 text", "start the account again to write it anew") from None
+        raise BadEnvironmentFile(
+            N_("{file}: is not UTF-8 text"), N_("start the account again to write it anew"), file=path
+        ) from None
 
 
 def _asked_for(parameters: Mapping[str, str]) -> dict[str, str]:

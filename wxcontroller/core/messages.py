@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line
 
 Value: TypeAlias = "str | int | float | Path | Text"
 # (template, plural or "", number) -> template in the reader's language
@@ -25,6 +25,11 @@ _MAX_DEPTH = 4
 def N_(template: str) -> str:  # noqa: N802 - gettext's name for it
     """Mark a template for xgettext, and return it as it is."""
     return template
+
+
+def NP_(template: str, plural: str) -> tuple[str, str]:  # noqa: N802
+    """Mark a template with its plural for xgettext, and return both."""
+    return template, plural
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -72,6 +77,35 @@ class Text:
         return {**found, "plural": self.plural} if self.plural else found
 
 
+NOTHING = Text("")
+
+
+def verbatim(words: str) -> Text:
+    """Return a text that no catalog translates: another program's words."""
+    return Text("{words}", words=words)
+
+
+def in_file(path: str | Path, problem: Text) -> Text:
+    """Return a text about a file; readers that show the file elsewhere take ``problem`` from its values."""
+    return Text("{file}: {problem}", file=path, problem=problem)
+
+
+def text_fields(**texts: Text) -> JsonObject:
+    """Return two members for each text: ``NAME`` in English, and ``NAME_text`` to be rendered elsewhere, or null."""
+    found: JsonObject = {}
+    for name, each in texts.items():
+        found[name] = str(each)
+        found[f"{name}_text"] = each.as_json() if each else None
+    return found
+
+
+def text_in(container: JsonValue, name: str) -> Text:
+    """Return a text that ``text_fields`` wrote; from an older program its English, verbatim."""
+    found = obj(container)
+    words = one_line(found.get(name))
+    return text_from(found.get(f"{name}_text")) or (verbatim(words) if words else NOTHING)
+
+
 def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
     """Read the JSON form, from any source. Anything else gives an empty text."""
     found = obj(value)
@@ -79,9 +113,11 @@ def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
     for name, given in obj(found.get("values")).items():
         if isinstance(given, dict):
             values[name] = text_from(given, depth - 1) if depth else ""
-        elif isinstance(given, str | int | float) and not isinstance(given, bool):
+        elif isinstance(given, str):
+            values[name] = one_line(given)
+        elif isinstance(given, int | float) and not isinstance(given, bool):
             values[name] = given
-    read = Text(text(found.get("template")), text(found.get("plural")))
+    read = Text(one_line(found.get("template")), one_line(found.get("plural")))
     object.__setattr__(read, "values", MappingProxyType(values))  # names from outside need not be keywords
     return read
 

@@ -11,12 +11,15 @@ import unicodedata
 from dataclasses import dataclass
 
 from wxcontroller.core.errors import BadName
+from wxcontroller.core.messages import N_
 
 MAX_NAME_LENGTH = 64
 # 27 characters: systemd user names are limited to 31, and ours begin with "wxc-".
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,26}")
 _DERIVED = re.compile(r"x-[a-z2-7]{15}")
-_REMEDY = "use 1 to 64 letters or digits of any script, '_', '.', '-', '@' or inner spaces, not beginning with a dot"
+_REMEDY = N_(
+    "use 1 to 64 letters or digits of any script, '_', '.', '-', '@' or inner spaces, not beginning with a dot"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +45,28 @@ def parse_name(raw: str) -> AccountName:
     """
     name = unicodedata.normalize("NFC", raw)
     if not name:
-        raise BadName("the account name is empty", _REMEDY)
+        raise BadName(N_("the account name is empty"), _REMEDY)
     if len(name) > MAX_NAME_LENGTH:
-        raise BadName(f"the account name has {len(name)} characters, at most 64 are allowed", _REMEDY)
+        raise BadName(N_("the account name has {count} characters, at most 64 are allowed"), _REMEDY, count=len(name))
     if name == "0":
-        raise BadName("the account name '0' means 'no name' in the HTTP API", "choose another name")
+        raise BadName(N_("the account name '0' means 'no name' in the HTTP API"), N_("choose another name"))
     if name != name.strip(" "):
-        raise BadName(f"the account name {name!r} begins or ends with a space", _REMEDY)
+        raise BadName(N_("the account name {account} begins or ends with a space"), _REMEDY, account=f"{name!r}")
     if name.startswith("."):
-        raise BadName(f"the account name {name!r} begins with a dot", _REMEDY)
+        raise BadName(N_("the account name {account} begins with a dot"), _REMEDY, account=f"{name!r}")
     for character in name:
         if not _allowed(character):
-            raise BadName(f"the account name {name!r} contains {character!r}", _REMEDY)
+            raise BadName(
+                N_("the account name {account} contains {character}"),
+                _REMEDY,
+                account=f"{name!r}",
+                character=f"{character!r}",
+            )
     if _DERIVED.fullmatch(name):
         raise BadName(
-            f"the account name {name!r} has the form of a generated id",
-            "such ids are made by the controller for names that are not plain; choose another name",
+            N_("the account name {account} has the form of a generated id"),
+            N_("such ids are made by the controller for names that are not plain; choose another name"),
+            account=f"{name!r}",
         )
     if _PLAIN.fullmatch(name):
         return AccountName(name, name)
@@ -78,8 +87,9 @@ def unit_of(instance: str) -> str:
     """Return the unit name of an instance; raises BadName for what is no instance id."""
     if not is_instance(instance):
         raise BadName(
-            f"{instance!r} is not an instance id",
-            "an id has 1 to 27 of A-Z a-z 0-9 _ -, no dash first; start other names by wxctl start NAME",
+            N_("{instance} is not an instance id"),
+            N_("an id has 1 to 27 of A-Z a-z 0-9 _ -, no dash first; start other names by wxctl start NAME"),
+            instance=f"{instance!r}",
         )
     return f"wxclient@{instance}.service"
 

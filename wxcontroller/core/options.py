@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.envfile import printable
-from wxcontroller.core.errors import BadOption
+from wxcontroller.core.errors import BadOption, reason_of
 from wxcontroller.core.journal import LEVELS
+from wxcontroller.core.messages import N_, Text
 
 # In characters, of an option that a request gives: the length of URLs that servers commonly take.
 OPTION_LENGTH = 2048
@@ -68,7 +69,7 @@ def flag(value: str) -> str:
         return "1"
     if word in ("", "0", "false", "no", "off"):
         return "0"
-    raise ValueError("must be 0 or 1")
+    raise ValueError(Text("must be 0 or 1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Whole:
 
     def __call__(self, value: str) -> str:
         if not re.fullmatch(r"[0-9]{1,12}", value) or not self.low <= int(value) <= self.high:
-            raise ValueError(f"must be a whole number from {self.low} to {self.high}")
+            raise ValueError(Text("must be a whole number from {low} to {high}", low=self.low, high=self.high))
         return str(int(value))
 
 
@@ -93,7 +94,9 @@ class Seconds:
 
     def __call__(self, value: str) -> str:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not self.low <= float(value) <= self.high:
-            raise ValueError(f"must be a number of seconds from {self.low:g} to {self.high:g}")
+            raise ValueError(
+                Text("must be a number of seconds from {low} to {high}", low=f"{self.low:g}", high=f"{self.high:g}")
+            )
         return value
 
 
@@ -105,7 +108,7 @@ class Choice:
 
     def __call__(self, value: str) -> str:
         if value not in self.allowed:
-            raise ValueError("must be one of " + ", ".join(self.allowed))
+            raise ValueError(Text("must be one of {allowed}", allowed=", ".join(self.allowed)))
         return value
 
 
@@ -132,7 +135,7 @@ def url(value: str) -> str:
     except ValueError:
         valid = False
     if not valid or any(c.isspace() for c in value):
-        raise ValueError("must be an absolute http:// or https:// URL")
+        raise ValueError(Text("must be an absolute http:// or https:// URL"))
     return value
 
 
@@ -146,7 +149,7 @@ def proxy(value: str) -> str:
 def line(longest: int) -> Callable[[str], str]:
     def check(value: str) -> str:
         if len(value) > longest:
-            raise ValueError(f"must have at most {longest} characters")
+            raise ValueError(Text("must have at most {longest} characters", longest=longest))
         return value
 
     return check
@@ -155,7 +158,7 @@ def line(longest: int) -> Callable[[str], str]:
 def domain(value: str) -> str:
     """Accept one of WeChat's base hosts (weixin-web-protocol 1.2)."""
     if value not in ("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com"):
-        raise ValueError("must be one of wx.qq.com, wx2.qq.com, wx8.qq.com, web.wechat.com, web2.wechat.com")
+        raise ValueError(Text("must be one of wx.qq.com, wx2.qq.com, wx8.qq.com, web.wechat.com, web2.wechat.com"))
     return value
 
 
@@ -163,7 +166,7 @@ def words(value: str) -> str:
     """Accept names separated by commas, or nothing."""
     found = [word.strip() for word in value.split(",") if word.strip()]
     if not all(re.fullmatch(r"[a-z_]{1,64}", word) for word in found):
-        raise ValueError("must be names separated by commas")
+        raise ValueError(Text("must be names separated by commas"))
     return ",".join(dict.fromkeys(found))
 
 
@@ -171,7 +174,7 @@ def statuses(value: str) -> str:
     """Accept HTTP statuses of 4xx and 5xx separated by commas, or nothing."""
     found = [word.strip() for word in value.split(",") if word.strip()]
     if not all(re.fullmatch(r"[45][0-9]{2}", word) for word in found):
-        raise ValueError("must be HTTP statuses from 400 to 599 separated by commas")
+        raise ValueError(Text("must be HTTP statuses from 400 to 599 separated by commas"))
     return ",".join(dict.fromkeys(found))
 
 
@@ -180,7 +183,7 @@ def conditions(value: str) -> str:
     try:
         parse_qsl(value, keep_blank_values=True, strict_parsing=bool(value), errors="strict", max_num_fields=50)
     except ValueError:
-        raise ValueError("must be name=value pairs joined by &, percent-encoded") from None
+        raise ValueError(Text("must be name=value pairs joined by &, percent-encoded")) from None
     return value
 
 
@@ -194,7 +197,7 @@ def targets(value: str) -> str:
 def directories(value: str) -> str:
     """Accept absolute directories separated by colons, or nothing."""
     if any(part and not part.startswith("/") for part in value.split(":")):
-        raise ValueError("must be absolute directories separated by colons")
+        raise ValueError(Text("must be absolute directories separated by colons"))
     return line(2000)(value)
 
 
@@ -356,23 +359,43 @@ def check_options(
         option = OPTIONS.get(name)
         if option is None:
             shown = name[:64].encode("utf-8", "replace").decode()
-            raise BadOption(f"unknown option: {shown}", "wxclient(8) lists the options")
+            raise BadOption(N_("unknown option: {option}"), N_("wxclient(8) lists the options"), option=shown)
         # What can't stand in an environment file is refused here, before anything changes.
         _one_line(name, value, longest)
         if option.origin is Origin.IGNORED:
             ignored.append(name)
             continue
         if option.origin is Origin.SETTINGS and by is Origin.REQUEST:
-            raise BadOption(f"option {name} can't be set by a request", "set it under [client] in the settings")
+            raise BadOption(
+                N_("option {option} can't be set by a request"),
+                N_("set it under [client] in the settings"),
+                option=name,
+            )
         try:
             given[SAME.get(name, name)] = option.check(value)
         except ValueError as problem:
-            raise BadOption(f"option {name} {problem}", f"it is: {option.meaning}") from None
+            raise BadOption(
+                N_("option {option} {problem}"),
+                N_("it is: {meaning}"),
+                option=name,
+                problem=reason_of(problem),
+                meaning=Text(option.meaning),
+            ) from None
     return Checked(given, tuple(dict.fromkeys(ignored)))
 
 
 def _one_line(name: str, value: str, longest: int) -> None:
     if len(value) > longest:
-        raise BadOption(f"option {name} has {len(value)} characters, at most {longest} are allowed", "shorten it")
+        raise BadOption(
+            N_("option {option} has {count} characters, at most {longest} are allowed"),
+            N_("shorten it"),
+            option=name,
+            count=len(value),
+            longest=longest,
+        )
     if not all(printable(c) for c in value):
-        raise BadOption(f"option {name} contains a line break or another character that is no text", "remove it")
+        raise BadOption(
+            N_("option {option} contains a line break or another character that is no text"),
+            N_("remove it"),
+            option=name,
+        )

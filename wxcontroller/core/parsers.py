@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from wxcontroller.core.messages import Text
 from wxcontroller.core.options import url
 
 Parser: TypeAlias = Callable[[object], object]
@@ -11,7 +12,7 @@ Parser: TypeAlias = Callable[[object], object]
 def number(low: float, high: float) -> Parser:
     def parse(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
+            raise ValueError(Text("must be a number from {low} to {high}", low=f"{low:g}", high=f"{high:g}"))
         return value
 
     return parse
@@ -20,7 +21,7 @@ def number(low: float, high: float) -> Parser:
 def whole(low: int, high: int) -> Parser:
     def parse(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
+            raise ValueError(Text("must be a whole number from {low} to {high}", low=low, high=high))
         return value
 
     return parse
@@ -28,5 +29,5 @@ def whole(low: int, high: int) -> Parser:
 
 def web_address(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError('must be a URL in quotes, or ""')
+        raise ValueError(Text('must be a URL in quotes, or ""'))
     return url(value)

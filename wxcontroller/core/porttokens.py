@@ -18,6 +18,7 @@ from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import Tokens, digest
 from wxcontroller.core.watched import Watched, read_small
@@ -89,7 +90,9 @@ def port_book(paths: Paths) -> Watched[PortTokens]:
 
 
 def _parse(content: bytes) -> PortTokens:
-    wrong = BadSettings("the accounts' file of tokens can't be read", "systemctl restart wxcontroller writes it anew")
+    wrong = BadSettings(
+        N_("the accounts' file of tokens can't be read"), N_("systemctl restart wxcontroller writes it anew")
+    )
     try:
         parsed = read_json(content)
     except ValueError:

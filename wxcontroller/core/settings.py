@@ -17,6 +17,7 @@ from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
 from wxcontroller.core.errors import BadOption, BadSettings, reason_of
 from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.limits import DEFAULTS, REMOVED, Limits, parse_limits, without_effect
+from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.parsers import Parser
 from wxcontroller.core.parsers import number as _number
@@ -43,14 +44,14 @@ class Listen:
 
 def _switch(value: object) -> object:
     if not isinstance(value, bool):
-        raise ValueError("must be true or false")
+        raise ValueError(Text("must be true or false"))
     return value
 
 
 def _word(*allowed: str) -> Parser:
     def parse(value: object) -> object:
         if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(f'"{word}"' for word in allowed))
+            raise ValueError(Text("must be one of {allowed}", allowed=", ".join(f'"{word}"' for word in allowed)))
         return value
 
     return parse
@@ -58,7 +59,7 @@ def _word(*allowed: str) -> Parser:
 
 def _absolute(value: object) -> object:
     if not isinstance(value, str) or not value.startswith("/"):
-        raise ValueError("must be an absolute path in quotes")
+        raise ValueError(Text("must be an absolute path in quotes"))
     return Path(value)
 
 
@@ -67,63 +68,67 @@ def _listen(value: object) -> object:
     found: list[Listen] = []
     for entry in entries:
         if not isinstance(entry, dict) or set(entry) - {"host", "port"}:
-            raise ValueError('must be a list like [{ host = "127.0.0.1", port = 2000 }]')
+            raise ValueError(Text('must be a list like [{ host = "127.0.0.1", port = 2000 }]'))
         host, port = entry.get("host", "127.0.0.1"), entry.get("port", 2000)
         if not isinstance(host, str) or isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-            raise ValueError("needs a host in quotes and a port from 0 to 65535")
+            raise ValueError(Text("needs a host in quotes and a port from 0 to 65535"))
         if host != "localhost" and parse_ip(host) is None:
-            raise ValueError(f"names {host[:64]}, which is no IP address; 0.0.0.0 and :: are all of this machine")
+            raise ValueError(
+                Text("names {host}, which is no IP address; 0.0.0.0 and :: are all of this machine", host=host[:64])
+            )
         found.append(Listen("127.0.0.1" if host == "localhost" else host, port))
     if not found:
-        raise ValueError("must name at least one address")
+        raise ValueError(Text("must name at least one address"))
     return tuple(found)
 
 
 def _file(value: object) -> object:
     if not isinstance(value, str) or (value and not re.fullmatch(r"/.+|[0-9A-Za-z._-]+", value)):
-        raise ValueError('must be an absolute path in quotes, the name of a credential of the unit, or ""')
+        raise ValueError(Text('must be an absolute path in quotes, the name of a credential of the unit, or ""'))
     return value
 
 
 def _origins(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError('must be a list like ["https://panel.example"]')
+        raise ValueError(Text('must be a list like ["https://panel.example"]'))
     for each in value:
         scheme, separator, rest = each.partition("://")
         if each != "*" and (scheme not in ("http", "https") or not separator or not rest or "/" in rest):
-            raise ValueError(f'names {each!r}, an origin is like "https://panel.example:8443", or "*" for all')
+            raise ValueError(
+                Text('names {item}, an origin is like "https://panel.example:8443", or "*" for all', item=f"{each!r}")
+            )
     return tuple(value)
 
 
 def _hosts(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError('must be a list like ["panel.example"]')
+        raise ValueError(Text('must be a list like ["panel.example"]'))
     for each in value:
         if each != "*" and not re.fullmatch(r"[0-9A-Za-z._\[\]:-]+", each):
-            raise ValueError(f'names {each!r}, a host is like "panel.example", or "*" for all')
+            raise ValueError(Text('names {item}, a host is like "panel.example", or "*" for all', item=f"{each!r}"))
     return tuple(value)
 
 
 def _targets(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]')
+        raise ValueError(Text('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]'))
     targets = Targets.parse(value)
     if len(str(targets)) > WEBHOOK_TARGETS_LENGTH:
-        raise ValueError(f"has more than {WEBHOOK_TARGETS_LENGTH} characters")
+        raise ValueError(Text("has more than {most} characters", most=WEBHOOK_TARGETS_LENGTH))
     return targets
 
 
 def _client(value: object) -> object:
     if not isinstance(value, dict):
-        raise ValueError("must be a table of account options, as [client]")
+        raise ValueError(Text("must be a table of account options, as [client]"))
     if TARGETS in value:
-        raise ValueError(f"has the option {TARGETS}, which stands above the tables, as a list")
+        raise ValueError(Text("has the option {option}, which stands above the tables, as a list", option=TARGETS))
     pairs: list[tuple[str, str]] = []
     for name, given in value.items():
         if isinstance(given, bool):
             given = "1" if given else "0"
         if not isinstance(given, str | int | float):
-            raise ValueError(f"option {name} must be text, a number, true or false")
+            raise ValueError(Text("option {option} must be text, a number, true or false", option=name))
         pairs.append((str(name), str(given)))
     try:
         return dict(check_options(pairs, Origin.SETTINGS, _OPTION_LENGTH).given)
@@ -197,19 +202,19 @@ class Settings:
 
 # The original's, and why nothing is to be set here.
 OBSOLETE: Mapping[str, str] = {
-    "auth": "a function can't stand in a settings file; make tokens: wxctl token create NAME",
-    "tmpdir": "files are under /run/wxclient and /var/lib/wxcontroller",
-    "pid_path": "systemd keeps the process single",
-    "backend_path": "the registry is /var/lib/wxcontroller/clients",
-    "cookie_path": "the controller keeps no cookies",
-    "keep_cookie": "the controller keeps no cookies; for accounts set it under [client]",
-    "log_path": "logs go to the journal: journalctl -u wxcontroller",
-    "log_encoding": "the journal is UTF-8",
-    "log_console": "logs go to the journal",
-    "log_head": "journal lines carry WX_ACCOUNT",
-    "disable_color": "the journal has no colours",
-    "ua_retry_times": "a proxied request is never repeated",
-    "ua_debug": "use http_debug",
+    "auth": N_("a function can't stand in a settings file; make tokens: wxctl token create NAME"),
+    "tmpdir": N_("files are under /run/wxclient and /var/lib/wxcontroller"),
+    "pid_path": N_("systemd keeps the process single"),
+    "backend_path": N_("the registry is /var/lib/wxcontroller/clients"),
+    "cookie_path": N_("the controller keeps no cookies"),
+    "keep_cookie": N_("the controller keeps no cookies; for accounts set it under [client]"),
+    "log_path": N_("logs go to the journal: journalctl -u wxcontroller"),
+    "log_encoding": N_("the journal is UTF-8"),
+    "log_console": N_("logs go to the journal"),
+    "log_head": N_("journal lines carry WX_ACCOUNT"),
+    "disable_color": N_("the journal has no colours"),
+    "ua_retry_times": N_("a proxied request is never repeated"),
+    "ua_debug": N_("use http_debug"),
 }
 
 
@@ -218,7 +223,7 @@ class Loaded:
     """Settings with what the admin should know about them: ``notices`` and the ``files`` they came from."""
 
     settings: Settings
-    notices: tuple[str, ...]
+    notices: tuple[Text, ...]
     files: tuple[Path, ...]
 
 
@@ -234,7 +239,7 @@ def read_settings(files: Iterable[Path]) -> Loaded:
     """Read settings from these files, the first of which is the main one. As load_settings."""
     files = list(files)
     values: dict[str, object] = {}
-    notices: list[str] = []
+    notices: list[Text] = []
     read: list[Path] = []
     origin: dict[str, Path] = {}
     for path in files:
@@ -244,12 +249,14 @@ def read_settings(files: Iterable[Path]) -> Loaded:
         read.append(path)
         for key, value in content.items():
             if key in OBSOLETE:
-                notices.append(f"{path}: {key} has no effect: {OBSOLETE[key]}")
+                notices.append(
+                    in_file(path, Text("{key} has no effect: {reason}", key=key, reason=Text(OBSOLETE[key])))
+                )
                 continue
             parsed = _parse(path, key, value)
             origin[key] = path
             if key == "limits" and isinstance(value, dict):
-                notices += [f"{path}: {without_effect(name, name)}" for name in value if name in REMOVED]
+                notices += [in_file(path, without_effect(name, name)) for name in value if name in REMOVED]
             if key in _TABLES and isinstance(parsed, dict):
                 earlier = values.get(key, {})
                 parsed = {**(earlier if isinstance(earlier, dict) else {}), **parsed}
@@ -262,9 +269,15 @@ def read_settings(files: Iterable[Path]) -> Loaded:
     if settings.backend_end_port < settings.backend_start_port:
         where = origin.get("backend_end_port") or origin.get("backend_start_port") or files[0]
         raise BadSettings(
-            f"{where}: backend_end_port {settings.backend_end_port} is below "
-            f"backend_start_port {settings.backend_start_port}",
-            "make the range hold at least one port, and allow it in wxclient.slice (SocketBindAllow=)",
+            in_file(
+                where,
+                Text(
+                    "backend_end_port {end} is below backend_start_port {start}",
+                    end=settings.backend_end_port,
+                    start=settings.backend_start_port,
+                ),
+            ),
+            N_("make the range hold at least one port, and allow it in wxclient.slice (SocketBindAllow=)"),
         )
     for option, address in (
         ("post_api", settings.post_api),
@@ -272,13 +285,18 @@ def read_settings(files: Iterable[Path]) -> Loaded:
     ):
         if address and not settings.webhook_targets.allow(address):
             raise BadSettings(
-                f"{origin[TARGETS]}: {option} of the settings is not among {TARGETS}",
-                f"add its address to {TARGETS}, or use another one",
+                in_file(
+                    origin[TARGETS],
+                    Text("{option} of the settings is not among {setting}", option=option, setting=TARGETS),
+                ),
+                N_("add its address to {setting}, or use another one"),
+                setting=TARGETS,
             )
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         where = origin.get("tls_certificate") or origin.get("tls_key") or files[0]
         raise BadSettings(
-            f"{where}: of tls_certificate and tls_key only one is set", "set both, or none; wxcontroller.toml(5)"
+            in_file(where, Text("of tls_certificate and tls_key only one is set")),
+            N_("set both, or none; wxcontroller.toml(5)"),
         )
     return Loaded(settings, tuple(notices), tuple(read))
 
@@ -306,14 +324,23 @@ def _read(path: Path) -> dict[str, object] | None:
     except FileNotFoundError:
         return None
     except tomllib.TOMLDecodeError as problem:
-        raise BadSettings(f"{path}: not TOML: {problem}", "correct that line; wxcontroller.toml(5)") from None
+        raise BadSettings(
+            in_file(path, Text("not TOML: {problem}", problem=reason_of(problem))),
+            N_("correct that line; wxcontroller.toml(5)"),
+        ) from None
     except UnicodeDecodeError as problem:
-        raise BadSettings(f"{path}: is not UTF-8 text: {problem.reason}", "save it as UTF-8") from None
+        raise BadSettings(
+            in_file(path, Text("is not UTF-8 text: {reason}", reason=problem.reason)), N_("save it as UTF-8")
+        ) from None
     except (ValueError, RecursionError):
-        raise BadSettings(f"{path}: holds a number or a nesting beyond all measure", "take it out") from None
+        raise BadSettings(
+            in_file(path, Text("holds a number or a nesting beyond all measure")), N_("take it out")
+        ) from None
     except OSError as problem:
-        why = reason_of(problem)
-        raise BadSettings(f"{path}: can't be read: {why}", "make it readable for user wxcontroller") from None
+        raise BadSettings(
+            in_file(path, Text("can't be read: {reason}", reason=reason_of(problem))),
+            N_("make it readable for user wxcontroller"),
+        ) from None
 
 
 _FIELDS = {entry.name: entry for entry in fields(Settings)}
@@ -324,9 +351,14 @@ _TABLES = ("alerts", "client", "limits")
 def _parse(path: Path, key: str, value: object) -> object:
     entry = _FIELDS.get(key)
     if entry is None:
-        raise BadSettings(f"{path}: unknown key {key}", "wxcontroller.toml(5) lists all keys")
+        raise BadSettings(
+            in_file(path, Text("unknown key {key}", key=key)), N_("wxcontroller.toml(5) lists all keys")
+        )
     try:
         parse: Parser = entry.metadata["parse"]
         return parse(value)
     except ValueError as problem:
-        raise BadSettings(f"{path}: {key} {problem}", "wxcontroller.toml(5) explains each key") from None
+        raise BadSettings(
+            in_file(path, Text("{key} {problem}", key=key, problem=reason_of(problem))),
+            N_("wxcontroller.toml(5) explains each key"),
+        ) from None

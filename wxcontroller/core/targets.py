@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from yarl import URL
 
 from wxcontroller.core.errors import BadOption
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.urls import url_of
 
 SETTING = "webhook_targets"
@@ -31,11 +32,21 @@ class Target:
         except ValueError:
             good, url = False, URL()
         if not good or any(c.isspace() for c in word):
-            raise ValueError(f'names {word!r}, a target is like "https://bots.example/" or "http://127.0.0.1:8080/"')
+            raise ValueError(
+                Text(
+                    'names {word}, a target is like "https://bots.example/" or "http://127.0.0.1:8080/"',
+                    word=f"{word!r}",
+                )
+            )
         if url.user is not None or url.password is not None or "?" in word or "#" in word:
-            raise ValueError(f"names {str(url.with_user(None))!r} with more than scheme, host, port and path")
+            raise ValueError(
+                Text(
+                    "names {url} with more than scheme, host, port and path",
+                    url=f"{str(url.with_user(None))!r}",
+                )
+            )
         if _is_winding(url):
-            raise ValueError(f"names {word!r}, whose path has a . or .. in it")
+            raise ValueError(Text("names {word}, whose path has a . or .. in it", word=f"{word!r}"))
         return cls(url)
 
     def covers(self, url: URL) -> bool:
@@ -79,8 +90,14 @@ class Targets:
         """Raise BadOption, saying what to do, for an address that is not on the list. An empty one is none."""
         if address and not self.allow(address):
             raise BadOption(
-                f"account {account}: {option} is not among {SETTING}",
-                f"use an address of that list, or have it added to {SETTING} in the settings (wxcontroller.toml(5))",
+                N_("account {account}: {option} is not among {setting}"),
+                N_(
+                    "use an address of that list, or have it added to {setting} in the settings "
+                    "(wxcontroller.toml(5))"
+                ),
+                account=account,
+                option=option,
+                setting=SETTING,
             )
 
     def __str__(self) -> str:

@@ -2,7 +2,8 @@
 
 import ssl
 
-from wxcontroller.core.errors import BadOption
+from wxcontroller.core.errors import BadOption, reason_of
+from wxcontroller.core.messages import N_
 
 
 def client_context(ca_file: str) -> ssl.SSLContext | None:
@@ -18,6 +19,9 @@ def client_context(ca_file: str) -> ssl.SSLContext | None:
         context.load_verify_locations(cafile=ca_file)
     except (OSError, ssl.SSLError) as problem:
         raise BadOption(
-            f"option ca_file: {ca_file} can't be used: {problem}", "name a readable file of PEM certificates"
+            N_("option ca_file: {ca_file} can't be used: {problem}"),
+            N_("name a readable file of PEM certificates"),
+            ca_file=ca_file,
+            problem=reason_of(problem),
         ) from None
     return context

@@ -19,11 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wxcontroller.core.access import Scope
-from wxcontroller.core.errors import BadName, BadSettings, WxError
+from wxcontroller.core.errors import BadName, BadSettings, WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, NOTHING, Text, in_file
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.watched import Watched, read_small
 
@@ -80,7 +80,7 @@ class Tokens:
     """All tokens at one moment. ``broken`` says why the file can't be used; then nobody gets in."""
 
     by_id: Mapping[str, Token] = field(default_factory=dict[str, Token])
-    broken: str = ""
+    broken: Text = NOTHING
 
     @property
     def required(self) -> bool:
@@ -104,7 +104,7 @@ class Tokens:
         for token in self.by_id.values():
             if given in (token.id, token.name):
                 return token
-        raise UnknownToken(f"there is no token {given}", "wxctl token list shows them")
+        raise UnknownToken(N_("there is no token {token}"), N_("wxctl token list shows them"), token=given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,9 @@ def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | No
     """Make a new token; return its text, which is kept nowhere, and what is kept. Raises BadName."""
     if not _NAME.fullmatch(name):
         raise BadName(
-            f"the token name {name[:64]!r} can't be one",
-            "use 1 to 64 letters, digits, '_', '.', '@', '-', inner spaces",
+            N_("the token name {token} can't be one"),
+            N_("use 1 to 64 letters, digits, '_', '.', '@', '-', inner spaces"),
+            token=f"{name[:64]!r}",
         )
     bound = tuple(dict.fromkeys(parse_name(account).name for account in accounts))
     identity = _ROOTS
@@ -160,13 +161,15 @@ def parse(content: bytes, origin: str) -> Tokens:
     try:
         listed = member(read_json(content), "tokens")
         if not isinstance(listed, list):
-            raise ValueError("holds no list of tokens")
+            raise ValueError(Text("holds no list of tokens"))
         found = [_token(entry) for entry in items(listed)]
         by_id = {token.id: token for token in found}
         if len(by_id) != len(found):
-            raise ValueError("holds two tokens with one id")
+            raise ValueError(Text("holds two tokens with one id"))
     except (ValueError, BadName) as problem:
-        raise BadSettings(f"{origin}: {problem}", "restore the file, or remove it and create tokens anew") from None
+        raise BadSettings(
+            in_file(origin, reason_of(problem)), N_("restore the file, or remove it and create tokens anew")
+        ) from None
     return Tokens(by_id)
 
 
@@ -201,7 +204,11 @@ class TokenFile:
         with self._locked():
             tokens = self.read()
             if any(other.name == token.name for other in tokens.by_id.values()):
-                raise BadName(f"there is a token {token.name} already", "revoke it first, or choose another name")
+                raise BadName(
+                    N_("there is a token {token} already"),
+                    N_("revoke it first, or choose another name"),
+                    token=token.name,
+                )
             return self._write(Tokens({**tokens.by_id, token.id: token}))
 
     def revoke(self, given: str) -> tuple[Token, Tokens]:
@@ -248,21 +255,21 @@ class TokenFile:
 def _token(entry: JsonValue) -> Token:
     identity, sha256, name = (text(member(entry, key)) for key in ("id", "sha256", "name"))
     if not re.fullmatch(r"[0-9a-f]{8}", identity) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise ValueError("holds a token without id or sha256")
+        raise ValueError(Text("holds a token without id or sha256"))
     if not _NAME.fullmatch(name):
-        raise ValueError(f"token {identity} has a name that can't be one")
+        raise ValueError(Text("token {identity} has a name that can't be one", identity=identity))
     try:
         scope = Scope(text(member(entry, "scope")))
     except ValueError:
-        raise ValueError(f"token {identity} has no scope of ours") from None
+        raise ValueError(Text("token {identity} has no scope of ours", identity=identity)) from None
     listed = member(entry, "accounts")
     # Absent, it would be good for all accounts: what is misspelt must not widen anything.
     if not isinstance(listed, list) or not all(isinstance(account, str) for account in listed):
-        raise ValueError(f"token {identity} has no list of accounts")
+        raise ValueError(Text("token {identity} has no list of accounts", identity=identity))
     for account in listed:
         parse_name(text(account))
     if not isinstance(entry, dict) or "expires" not in entry:
-        raise ValueError(f"token {identity} does not say when it expires; null for never")
+        raise ValueError(Text("token {identity} does not say when it expires; null for never", identity=identity))
     expires = None if entry["expires"] is None else _seconds(entry["expires"])
     return Token(identity, name, sha256, scope, tuple(map(text, listed)), _seconds(member(entry, "created")), expires)
 
@@ -276,5 +283,7 @@ def _seconds(moment: JsonValue) -> int:
     try:
         found = datetime.fromisoformat(text(moment))
     except ValueError:
-        raise ValueError(f"{text(moment)[:40]!r} is no time like 2030-01-31T12:00:00Z") from None
+        raise ValueError(
+            Text("{moment} is no time like 2030-01-31T12:00:00Z", moment=f"{text(moment)[:40]!r}")
+        ) from None
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())

@@ -11,92 +11,107 @@ import ssl
 import aiohttp
 
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import Text
 
 # X509_V_ERR_*: what is wrong with a certificate.
 _CERTIFICATES = {
-    9: "is not valid yet",
-    10: "has expired",
-    18: "is signed by nobody but itself",
-    19: "is signed by an authority that is not known here",
-    20: "is signed by an authority that is not known here",
-    21: "is signed by an authority that is not known here",
-    62: "belongs to another host",
-    64: "belongs to another host",
+    9: Text("is not valid yet"),
+    10: Text("has expired"),
+    18: Text("is signed by nobody but itself"),
+    19: Text("is signed by an authority that is not known here"),
+    20: Text("is signed by an authority that is not known here"),
+    21: Text("is signed by an authority that is not known here"),
+    62: Text("belongs to another host"),
+    64: Text("belongs to another host"),
 }
 _OF_THE_CLOCK = frozenset({9, 10})
 _NUMBERS = re.compile(r"\[Errno\s(\d+)\]")
 
 
-def unreached(problem: Exception) -> str:
+def unreached(problem: Exception) -> Text:
     """Return what to tell of an exception of the HTTP library, or of the time that ran out."""
     # Certificate before TLS before name before connection: each is a kind of the next.
     match problem:
         case WxError():
-            return str(problem)  # one of ours
+            return problem.full_text
         case aiohttp.ConnectionTimeoutError():
-            return "no connection comes about in time; a firewall may be in the way"
+            return Text("no connection comes about in time; a firewall may be in the way")
         case TimeoutError():
-            return "it does not answer in time"
+            return Text("it does not answer in time")
         case aiohttp.ClientConnectorCertificateError():
             return _distrusted(problem)
         case aiohttp.ClientConnectorSSLError():
-            return f"no TLS comes about with {_where(problem)}; see whether it speaks https"
+            return Text("no TLS comes about with {address}; see whether it speaks https", address=_where(problem))
         case aiohttp.ClientConnectorDNSError():
             return _unresolved(problem)
         case aiohttp.ClientConnectorError():
             return _unconnected(problem)
         case aiohttp.TooManyRedirects():
-            return "it redirects round and round"
+            return Text("it redirects round and round")
         case aiohttp.RedirectClientError():
-            return "it redirects to something that is no address"
+            return Text("it redirects to something that is no address")
         case aiohttp.ClientResponseError():
-            return "it answers no HTTP; see whether it speaks https"
+            return Text("it answers no HTTP; see whether it speaks https")
         case aiohttp.ClientPayloadError():
-            return "it broke off its answer"
+            return Text("it broke off its answer")
         case aiohttp.ServerDisconnectedError() | OSError():
-            return "it broke off the connection"
+            return Text("it broke off the connection")
         case ValueError():
-            return "its address is none that can be asked"
+            return Text("its address is none that can be asked")
         case _:
-            return "the connection broke"
+            return Text("the connection broke")
 
 
-def certificate_fault(problem: Exception) -> tuple[str, bool]:
+def certificate_fault(problem: Exception) -> tuple[Text, bool]:
     """Return what is wrong with a certificate that was refused, and whether that may be this machine's clock."""
     code = problem.verify_code if isinstance(problem, ssl.SSLCertVerificationError) else 0
-    return _CERTIFICATES.get(code, "is not in order"), code in _OF_THE_CLOCK
+    return _CERTIFICATES.get(code, Text("is not in order")), code in _OF_THE_CLOCK
 
 
-def _distrusted(problem: aiohttp.ClientConnectorCertificateError) -> str:
+def _distrusted(problem: aiohttp.ClientConnectorCertificateError) -> Text:
     fault, by_the_clock = certificate_fault(problem.certificate_error)
-    remedy = "see whether this machine's clock is right" if by_the_clock else "see update-ca-certificates(8)"
-    return f"the certificate of {_where(problem)} is not to be trusted: it {fault}; {remedy}"
+    remedy = (
+        Text("see whether this machine's clock is right") if by_the_clock else Text("see update-ca-certificates(8)")
+    )
+    return Text(
+        "the certificate of {address} is not to be trusted: it {fault}; {hint}",
+        address=_where(problem),
+        fault=fault,
+        hint=remedy,
+    )
 
 
-def _unresolved(problem: aiohttp.ClientConnectorDNSError) -> str:
+def _unresolved(problem: aiohttp.ClientConnectorDNSError) -> Text:
     if problem.errno == socket.EAI_AGAIN:
-        return f"no resolver answers that knows the name {problem.host}; see: resolvectl status"
-    return f"the name {problem.host} is not known to the resolver; see whether it is written right"
+        return Text("no resolver answers that knows the name {host}; see: resolvectl status", host=problem.host)
+    return Text("the name {host} is not known to the resolver; see whether it is written right", host=problem.host)
 
 
-def _unconnected(problem: aiohttp.ClientConnectorError) -> str:
+def _unconnected(problem: aiohttp.ClientConnectorError) -> Text:
     where = _where(problem)
-    forbidden = f"this machine forbids connections to {where}; see its firewall, and drop-ins of the unit"
-    no_network = f"there is no way to the network of {where}; see this machine's network"
+    forbidden = Text(
+        "this machine forbids connections to {address}; see its firewall, and drop-ins of the unit", address=where
+    )
+    no_network = Text("there is no way to the network of {address}; see this machine's network", address=where)
     # A host with several addresses may fail in several ways: what tells the most comes first.
     known = {
-        errno.ECONNREFUSED: f"nobody listens at {where}; see whether it is running",
+        errno.ECONNREFUSED: Text("nobody listens at {address}; see whether it is running", address=where),
         errno.EPERM: forbidden,
         errno.EACCES: forbidden,
-        errno.ECONNRESET: f"{where} breaks off each connection at once; a firewall may be in the way",
-        errno.ETIMEDOUT: f"{where} does not answer; a firewall may be in the way",
-        errno.EHOSTUNREACH: f"there is no way to {where}; see this machine's network",
+        errno.ECONNRESET: Text(
+            "{address} breaks off each connection at once; a firewall may be in the way", address=where
+        ),
+        errno.ETIMEDOUT: Text("{address} does not answer; a firewall may be in the way", address=where),
+        errno.EHOSTUNREACH: Text("there is no way to {address}; see this machine's network", address=where),
         errno.ENETUNREACH: no_network,
         errno.EADDRNOTAVAIL: no_network,
     }
     # Of several addresses only the library's words have the numbers.
     numbers = {problem.errno, *map(int, _NUMBERS.findall(str(problem.os_error)))}
-    return next((words for number, words in known.items() if number in numbers), f"{where} takes no connection")
+    return next(
+        (words for number, words in known.items() if number in numbers),
+        Text("{address} takes no connection", address=where),
+    )
 
 
 def _where(problem: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:

@@ -4,6 +4,8 @@ import ipaddress
 
 from yarl import URL
 
+from wxcontroller.core.messages import Text
+
 
 def is_web_address(given: str) -> bool:
     """Return whether text begins as an address of the web does; the scheme has no case (RFC 3986, 3.1)."""
@@ -16,7 +18,7 @@ def url_of(given: str) -> URL:
         url = URL(given)
         _, host = url.port, url.raw_host
     except IndexError:  # http://[]/, in some versions
-        raise ValueError("is no address") from None
+        raise ValueError(Text("is no address")) from None
     if host is not None and ":" in host:
         ipaddress.IPv6Address(host)
     return url

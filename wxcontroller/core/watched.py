@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
+from wxcontroller.core.messages import Text, in_file
 
 T = TypeVar("T")
 Stamp: TypeAlias = tuple[int, int, int]
@@ -63,7 +64,7 @@ class Watched(Generic[T]):
     ``broken`` makes of the reason, and so does one of more than TOKENS_FILE_BYTES; no file at all gives ``missing``.
     """
 
-    def __init__(self, path: Path, parse: Callable[[bytes], T], missing: T, broken: Callable[[str], T]) -> None:
+    def __init__(self, path: Path, parse: Callable[[bytes], T], missing: T, broken: Callable[[Text], T]) -> None:
         self._path = path
         self._parse = parse
         self._missing = missing
@@ -76,14 +77,14 @@ class Watched(Generic[T]):
             found = self._cached.current()
         except OSError as problem:
             # May pass, as when no descriptor is left.
-            return self._broken(f"{self._path}: {problem.strerror or problem}")
+            return self._broken(in_file(self._path, reason_of(problem)))
         return self._missing if found is None else found
 
     def _read(self, _: Stamp) -> T:
         try:
             return self._parse(read_small(self._path, TOKENS_FILE_BYTES))
         except WxError as problem:
-            return self._broken(str(problem))
+            return self._broken(problem.full_text)
 
 
 def read_small(path: Path, most: int = ANY_SIZE) -> bytes:
@@ -91,5 +92,5 @@ def read_small(path: Path, most: int = ANY_SIZE) -> bytes:
     with path.open("rb") as stream:
         content = stream.read(most + 1)
     if len(content) > most:
-        raise OSError(f"it is larger than {most} bytes")
+        raise OSError(Text("it is larger than {most} bytes", most=most))
     return content

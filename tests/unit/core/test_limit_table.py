@@ -6,7 +6,6 @@ import ast
 import importlib
 import re
 import tomllib
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +110,7 @@ def test_what_can_not_be_is_named(tmp_path: Path, content: str, words: str) -> N
         load_settings(paths)
     assert refused.value.remedy
     [finding] = check_configuration(paths)
-    assert words.partition("key ")[2].partition(" ")[0] in finding.message
+    assert words.partition("key ")[2].partition(" ")[0] in str(finding.message)
 
 
 def test_accounts_get_those_that_concern_them(tmp_path: Path) -> None:
@@ -149,8 +148,8 @@ def test_one_account_may_have_its_own(tmp_path: Path) -> None:
     assert check_configuration(paths) == []
     paths.override_file("a").write_text("WXCLIENT_LIMIT_SEND_TRIES=400\nWXCLIENT_LIMIT_WATCHERS=9\n")
     first, second = check_configuration(paths)
-    assert (first.key, first.message) == ("WXCLIENT_LIMIT_SEND_TRIES", "must be a whole number from 1 to 100")
-    assert (second.key, second.message) == ("WXCLIENT_LIMIT_WATCHERS", "is no variable of ours")
+    assert (first.key, str(first.message)) == ("WXCLIENT_LIMIT_SEND_TRIES", "must be a whole number from 1 to 100")
+    assert (second.key, str(second.message)) == ("WXCLIENT_LIMIT_WATCHERS", "is no variable of ours")
 
 
 def test_a_template_with_limits_of_its_own_is_left_alone(tmp_path: Path) -> None:
@@ -215,9 +214,12 @@ def test_a_settings_file_of_2_0_0_with_all_limits_warns_of_each_that_is_removed_
     paths = settings(tmp_path, "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in content.items()))
     loaded = load_settings(paths)
     assert loaded.settings.limits == DEFAULTS
-    assert Counter(loaded.notices).total() == len(REMOVED)
+    assert len(loaded.notices) == len(REMOVED)
     for name, value in REMOVED.items():
-        assert sum(f" {name} " in notice and notice.endswith(f" {shown(value)}") for notice in loaded.notices) == 1
+        assert (
+            sum(f" {name} " in str(notice) and str(notice).endswith(f" {shown(value)}") for notice in loaded.notices)
+            == 1
+        )
     findings = check_configuration(paths)
     assert {finding.level for finding in findings} == {Level.WARN}
     assert sorted(finding.key for finding in findings) == sorted(REMOVED)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.jsontypes import JsonValue, one_line
 from wxcontroller.core.messages import Text, text_from
 
 _GERMAN = {"{account} runs": "{account} läuft", "{n} report waits": "{n} Meldung wartet", "runs": "läuft"}
@@ -24,7 +24,10 @@ def test_the_number_chooses_the_form() -> None:
     assert [one.rendered(_german) for one in texts] == ["1 Meldung wartet", "2 Meldungen warten"]
 
 
-@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.text() | st.integers()), st.text())
+_LINES = st.text().map(one_line)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), _LINES | st.integers()), _LINES)
 def test_json_keeps_a_text(values: dict[str, str | int], template: str) -> None:
     text = Text(template, **values)
     assert text_from(text.as_json()) == text

@@ -92,7 +92,7 @@ def test_the_originals_options_are_all_known(tmp_path: Path) -> None:
 def test_obsolete_options_are_accepted_and_noticed(tmp_path: Path) -> None:
     loaded = load_settings(write(tmp_path, 'pid_path = "/tmp/x"\n'))
     assert loaded.settings == Settings()
-    assert "pid_path has no effect" in loaded.notices[0]
+    assert "pid_path has no effect" in str(loaded.notices[0])
 
 
 def test_listen_takes_several_addresses(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from wxcontroller.core import porttokens
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadName, BadSettings
+from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import (
     Token,
@@ -183,7 +184,7 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
     tokens = book.current()
     assert tokens.required
     assert tokens.find(shown) is None
-    assert "tokens: " in tokens.broken
+    assert "tokens: " in str(tokens.broken)
     with pytest.raises(BadSettings):
         file.add(made("after")[1])
     assert file.path.read_bytes() == content  # it is for the admin to look at
@@ -249,7 +250,7 @@ class TestPortTokens:
             assert book.current().closed, content
         porttokens.publish(paths, Tokens())
         assert not book.current().closed
-        porttokens.publish(paths, Tokens(broken="x"))
+        porttokens.publish(paths, Tokens(broken=Text("x")))
         assert book.current().closed
 
     def test_it_is_written_only_when_something_changed(self, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""The catalogs of messages: one gettext domain for all programs, compiled beside the code."""
+
+import gettext
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+from wxcontroller.core.messages import Translate
+
+DOMAIN = "wxcontroller"
+LOCALE = Path(__file__).parents[1] / "locale"
+
+
+def translate_by(catalog: gettext.NullTranslations) -> Translate:
+    """Return what looks templates up in a catalog. What it lacks stays English."""
+
+    def translate(template: str, plural: str, number: int) -> str:
+        if not template:
+            return ""  # gettext has the catalog's header under it
+        return catalog.ngettext(template, plural, number) if plural else catalog.gettext(template)
+
+    return translate
+
+
+def translations(language: str) -> gettext.NullTranslations:
+    """Return the catalog of a language, as browsers call it; texts that it lacks stay English."""
+    return gettext.translation(DOMAIN, LOCALE, [language.replace("-", "_")], fallback=True)
+
+
+def entries(language: str) -> Mapping[str, str]:
+    """Return a language's translations by their English, for the dashboard; of plural forms the first.
+
+    Read from the compiled file, as gettext's manual describes it (MO Files): gettext looks up single texts only.
+    """
+    path = gettext.find(DOMAIN, LOCALE, [language.replace("-", "_")])
+    if path is None:
+        return {}
+    content = Path(path).read_bytes()
+    order = "<" if content[:4] == b"\xde\x12\x04\x95" else ">"
+    count, originals, translated = struct.unpack_from(f"{order}3I", content, 8)
+
+    def texts(table: int) -> list[str]:
+        places = struct.iter_unpack(f"{order}2I", content[table : table + 8 * count])
+        return [content[start : start + size].split(b"\0")[0].decode() for size, start in places]
+
+    return {text: words for text, words in zip(texts(originals), texts(translated), strict=True) if text}
