@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from wxcontroller.core.limits import DEFAULTS, Limits
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Contact, FriendRequest, Group, Media, Message, MessageKind
 from wxcontroller.core.vitals import Vitals
 
@@ -27,22 +28,22 @@ class LoginWay(StrEnum):
 class LossReason(StrEnum):
     """Why a session ended."""
 
-    LOGGED_OUT = "logged out"
-    KICKED = "ended by the phone or another login"
-    COOKIE = "session no longer accepted"
-    TOO_FREQUENT = "too frequent"
-    ERRORS = "too many unknown errors"
+    LOGGED_OUT = N_("logged out")
+    KICKED = N_("ended by the phone or another login")
+    COOKIE = N_("session no longer accepted")
+    TOO_FREQUENT = N_("too frequent")
+    ERRORS = N_("too many unknown errors")
 
 
 class EndReason(StrEnum):
     """Why ``run`` returned: nothing more will happen without a human."""
 
-    QRCODES_USED_UP = "no phone scanned any of the QR codes"
-    REFUSED = "WeChat refuses this account on this route"
-    FLAGGED = "WeChat ended the session right after the login"
-    PHONE = "the session was ended on the phone"
-    RETRIES_USED_UP = "logging in failed again and again"
-    LOGGED_OUT = "logged out"
+    QRCODES_USED_UP = N_("no phone scanned any of the QR codes")
+    REFUSED = N_("WeChat refuses this account on this route")
+    FLAGGED = N_("WeChat ended the session right after the login")
+    PHONE = N_("the session was ended on the phone")
+    RETRIES_USED_UP = N_("logging in failed again and again")
+    LOGGED_OUT = N_("logged out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Loading:
 class Hindered:
     """A login, or loading the contacts after it, does not get on; the driver goes on trying. ``reason`` in words."""
 
-    reason: str
+    reason: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class InputRequired:
 
     id: str
     kind: InputKind
-    prompt: str
+    prompt: Text
     digits: int = 0
 
 
@@ -144,7 +145,7 @@ class Refused:
     ret: int
     message: str
     final: bool
-    way: str = ""
+    way: Text = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Online:
 class Offline:
     """WeChat has not answered for a while; the driver goes on trying. ``reason`` in words."""
 
-    reason: str
+    reason: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +261,7 @@ class Ended:
     """The result of ``run``. ``words`` say what happened and what to do."""
 
     reason: EndReason
-    words: str
+    words: Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,8 @@ async def test_expired_codes_end_in_words_about_the_phone(wechat: Bench) -> None
             wechat.sandbox.forward(121)
         ended = await drive.end()
     assert ended.reason is EndReason.QRCODES_USED_UP
-    assert "8.0.69" in ended.words
-    assert any("8.0.69" in event.reason for event in drive.events if isinstance(event, Hindered))
+    assert "8.0.69" in str(ended.words)
+    assert any("8.0.69" in str(event.reason) for event in drive.events if isinstance(event, Hindered))
 
 
 # -- receiving

@@ -64,7 +64,7 @@ async def test_a_fresh_account_is_no_desktop_client_before_a_refusal_and_consent
         assert (told.ret, told.final) == (1203, True)
         question = await asked(drive)
         assert (question.id, question.kind) == (ASKED, InputKind.CONSENT)
-        assert RISK in question.prompt
+        assert RISK in str(question.prompt)
         await drive.progressed(3)  # it waits, and is alive
         assert drive.count(QrReady) == 1
         assert modes(world) == [False]
@@ -186,7 +186,7 @@ async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None
         assert (await world.refused(drive, account)).final
         ended = await drive.end()
     assert ended.reason is EndReason.REFUSED
-    assert "1203" in ended.words
+    assert "1203" in str(ended.words)
     async with world.drive() as drive:
         assert (await drive.end()).reason is EndReason.REFUSED
         assert drive.count(QrReady) == 0
@@ -217,7 +217,7 @@ async def test_a_chosen_mode_is_the_only_one_and_asks_nobody(world: Wechat, desk
         assert (await world.refused(drive, account)).final
         ended = await drive.end()
     assert ended.reason is EndReason.REFUSED
-    assert f"desktop={desktop}" in ended.words
+    assert f"desktop={desktop}" in str(ended.words)
     assert drive.count(InputRequired) == 0
     assert modes(world) == [desktop == "on"]
 

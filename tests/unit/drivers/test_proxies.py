@@ -247,14 +247,14 @@ async def test_a_proxy_that_comes_late_and_goes_for_a_while(world: Wechat) -> No
         pass  # it has a port, and is away
     async with world.drive(None, hurried(connect=1.0), proxy=proxy.url("u", "hidden")) as drive:
         hindered = await drive.until(Hindered)
-        assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in hindered.reason
+        assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in str(hindered.reason)
         async with proxy.running():
             await world.enter(drive, alice)
         offline = await drive.until(Offline)
-        assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in offline.reason
+        assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in str(offline.reason)
         for reason in (hindered.reason, offline.reason):
-            assert "check that it runs, or correct the option proxy" in reason
-            assert "hidden" not in reason
+            assert "check that it runs, or correct the option proxy" in str(reason)
+            assert "hidden" not in str(reason)
         world.hear(alice, "meanwhile")
         async with proxy.running():
             await drive.until(Online)

@@ -94,7 +94,7 @@ def failure_error(failure: Failure) -> WeChatError:
     return WeChatError(
         Text(N_("{call}: WeChat returned {ret} {said}"), call=failure.call, ret=failure.ret, said=failure.said),
         N_("try again later"),
-        failure.ret,
+        ret=failure.ret,
         handling=FailureHandling.NEVER,
     )
 
@@ -104,34 +104,34 @@ def send_failure(failure: Failure) -> WeChatError:
 
     The same number means different things for different calls: ``-14`` is a closed window here, not a logout.
     """
-    said = failure.said or "no text"
+    said = failure.said or Text("no text")
     what = Text(N_("WeChat refused the message ({ret}: {said})"), ret=failure.ret, said=said)
     match failure.ret:
         case -14:
             return WeChatError(
                 Text(N_("the reply window of this person is closed ({ret})"), ret=failure.ret),
                 N_("the person has to write first; their next message opens the window"),
-                failure.ret,
+                ret=failure.ret,
                 handling=FailureHandling.WAIT_FOR_PEER,
             )
         case -3:
             return WeChatError(
                 what,
                 N_("check the recipient's id: it must be exactly as it came"),
-                -3,
+                ret=-3,
                 handling=FailureHandling.NEVER,
             )
         case -2 if failure.said.strip().lower() == _INVALID_ARGUMENTS:
-            return WeChatError(what, N_("check recipient and content"), -2, handling=FailureHandling.NEVER)
+            return WeChatError(what, N_("check recipient and content"), ret=-2, handling=FailureHandling.NEVER)
         case -2:
             return WeChatError(
                 what,
                 N_("WeChat limits how much a bot may send; do not repeat it before the person writes"),
-                -2,
+                ret=-2,
                 handling=FailureHandling.WAIT,
             )
         case _:
-            return WeChatError(what, N_("WeChat gives no reason"), failure.ret, handling=FailureHandling.NEVER)
+            return WeChatError(what, N_("WeChat gives no reason"), ret=failure.ret, handling=FailureHandling.NEVER)
 
 
 def qrcode(answer: JsonObject) -> tuple[str, str]:

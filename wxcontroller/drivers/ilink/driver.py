@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import FailureHandling, NotAsked, Unsupported, WeChatError, WxError
+from wxcontroller.core.errors import FailureHandling, NotAsked, Unsupported, WeChatError, WxError, reason_of
 from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text
@@ -108,7 +108,7 @@ class ILinkDriver:
                 await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
                 if working.done():
                     return working.result()
-                return Ended(EndReason.LOGGED_OUT, "as requested; start the account to log in again")
+                return Ended(EndReason.LOGGED_OUT, Text("as requested; start the account to log in again"))
             finally:
                 self._runs = False
                 for task in (working, leaving):
@@ -151,7 +151,9 @@ class ILinkDriver:
             self._memory.credentials = credentials = None
             now = time.monotonic()
             if len(losses) == losses.maxlen and now - losses[0] < _LOSS_WINDOW:
-                words = f"{len(losses) + 1} sessions were lost within an hour; start the account again later"
+                words = Text(
+                    "{count} sessions were lost within an hour; start the account again later", count=len(losses) + 1
+                )
                 return Ended(EndReason.RETRIES_USED_UP, words)
             losses.append(now)
 
@@ -167,7 +169,7 @@ class ILinkDriver:
                 if self._memory.credentials is None:
                     log.warning("%s", problem.message)
                     return
-                await pulse.emit(Hindered(str(problem)))
+                await pulse.emit(Hindered(problem.full_text))
                 await pulse.pause(pause.next())
             else:
                 return
@@ -186,7 +188,11 @@ class ILinkDriver:
             try:
                 await asyncio.to_thread(self._memory.enter, found)
             except OSError as problem:
-                await pulse.emit(Hindered(f"the session cannot be stored: {problem.strerror}; check free space"))
+                await pulse.emit(
+                    Hindered(
+                        Text("the session cannot be stored: {reason}; check free space", reason=reason_of(problem))
+                    )
+                )
                 await pulse.pause(pause.next())
             else:
                 await pulse.emit(self._memory.checkpoint())
@@ -277,7 +283,7 @@ class ILinkDriver:
     async def set_remark(self, person: str, remark: str) -> None:
         """See Driver.set_remark. WeChat knows no remarks on this route: the alias is kept here."""
         if self._pulse is None or person not in self._memory.peers:
-            raise WeChatError(N_("this person has not written yet"), N_("an alias is for people who wrote"), 100)
+            raise WeChatError(N_("this person has not written yet"), N_("an alias is for people who wrote"), ret=100)
         self._memory.peers[person].alias = remark
         await self._pulse.emit(RosterChanged(contacts=(self._contact(person),)))
         await self._pulse.emit(self._memory.checkpoint())

@@ -101,7 +101,7 @@ class Login:
                 if answer.status in (QrStatus.EXPIRED, QrStatus.BLOCKED):
                     expired += 1
                     if code.scanned or expired >= 2:
-                        await self.pulse.emit(Hindered(str(Text(OLD_PHONE))))
+                        await self.pulse.emit(Hindered(Text(OLD_PHONE)))
         finally:
             self._asked = None
             tasks = [code.task for code in codes if code.task is not None]
@@ -129,7 +129,7 @@ class Login:
                 answer = await self.pulse.wait(self.calls.qrcode([own.token] if own else []))
                 key, content = decode.qrcode(answer)
             except WeChatError as problem:
-                await self.pulse.emit(Hindered(str(problem)))
+                await self.pulse.emit(Hindered(problem.full_text))
                 await self.pulse.pause(pause.next())
             else:
                 code = _Code(key, time.monotonic())
@@ -152,10 +152,12 @@ class Login:
         if code.task is not None:
             code.task.cancel()
 
-    def _why(self, expired: int) -> str:
+    def _why(self, expired: int) -> Text:
         if expired >= 2:
-            return f"{Text(OLD_PHONE)}; start the account again for new codes"
-        return "start the account again for new codes"
+            return Text(
+                "{what}; {remedy}", what=Text(OLD_PHONE), remedy=Text("start the account again for new codes")
+            )
+        return Text("start the account again for new codes")
 
     async def _poll(self, code: _Code) -> None:
         """Ask about a code, again and again; a failed request counts as ``wait`` (5.2)."""
@@ -218,12 +220,12 @@ class Login:
             case QrStatus.CONFIRMED if answer.credentials is not None:
                 return answer.credentials
             case QrStatus.CONFIRMED:
-                await self.pulse.emit(Hindered("WeChat confirmed the login without credentials"))
+                await self.pulse.emit(Hindered(Text("WeChat confirmed the login without credentials")))
                 self._drop(code, codes)
             case QrStatus.BOUND if self.memory.credentials is not None:
                 return self.memory.credentials
             case QrStatus.BOUND:
-                words = "this bot is bound to this installation already, but its credentials are not here"
+                words = Text("this bot is bound to this installation already, but its credentials are not here")
                 await self.pulse.emit(Hindered(words))
                 self._drop(code, codes)
             case QrStatus.WAIT:
@@ -239,7 +241,7 @@ class Login:
         """Wait for the digits that the phone shows; the code is polled with them."""
         wrong, code.digits = bool(code.digits), ""
         self._asked = asyncio.get_running_loop().create_future()
-        await self.pulse.emit(InputRequired(DIGITS, InputKind.CODE, str(Text(_WRONG if wrong else _PROMPT)), _LENGTH))
+        await self.pulse.emit(InputRequired(DIGITS, InputKind.CODE, Text(_WRONG if wrong else _PROMPT), _LENGTH))
         end = time.monotonic() + self.timing.answer_patience
         try:
             while not self._asked.done() and time.monotonic() < end:

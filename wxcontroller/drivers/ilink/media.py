@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.core.errors import FailureHandling, UploadFailed, WeChatError
+from wxcontroller.core.errors import FailureHandling, UploadFailed, WeChatError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink, Upload, Uploaded
 from wxcontroller.drivers.ilink import decode
@@ -91,7 +91,7 @@ class Contents:
         self._refuse_early()
         kind = _kind_of(file)
         key, digest = secrets.token_bytes(16), await asyncio.to_thread(_md5, file.path)
-        problem = Unreadable("upload", "no permit")
+        problem = Unreadable("upload", Text("no permit"))
         for pauses in (self.timing.upload_pauses, self.timing.permit_pauses):
             permit = await self._permit(credentials, file, kind, key, digest)
             for pause in pauses:
@@ -173,13 +173,15 @@ class Contents:
         except Unreadable:
             raise
         except WeChatError as problem:
-            raise Unreadable(request.call, problem.message) from None
+            raise Unreadable(request.call, problem.text) from None
         found = answer.headers.get("x-encrypted-param", "")
         if answer.status == 200 and found:
             return found
-        failure = Unreadable(request.call, f"HTTP status {answer.status}")
+        what = Text("HTTP status {status}", status=answer.status)
+        failure = Unreadable(request.call, what)
         if 400 <= answer.status < 500:
-            failure = Unreadable(request.call, answer.headers.get("x-error-message", f"HTTP status {answer.status}"))
+            said = answer.headers.get("x-error-message")
+            failure = Unreadable(request.call, verbatim(said) if said else what)
             failure.handling = FailureHandling.NEVER
         raise failure
 
@@ -193,9 +195,9 @@ class Contents:
             where = MediaKey.from_text(media.key)
             key = read_key(where.aes_key, where.hex_key)
         except ValueError as problem:
-            raise Unreadable("download", str(problem)) from None
+            raise Unreadable("download", reason_of(problem)) from None
         if not key and media.kind is not MessageKind.IMAGE:
-            raise Unreadable("download", "the message names no key for its content")
+            raise Unreadable("download", Text("the message names no key for its content"))
         request = self.calls.download(where.url, where.parameter, _padded(most))
         if not key:  # images without a key are not encrypted (11.1)
             got = await self.transport.fetch(request, sink.write)
@@ -212,7 +214,7 @@ class Contents:
         try:
             rest = decryptor.finish()
         except BadCiphertext as problem:
-            raise Unreadable("download", str(problem)) from None
+            raise Unreadable("download", reason_of(problem)) from None
         sink.write(rest)
         return Fetched(written + len(rest), "")
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact
 from wxcontroller.drivers.base import MessageArrived, Offline, Online, RosterChanged
 from wxcontroller.drivers.ilink import decode
@@ -60,7 +61,7 @@ class Poller:
             if failure is None:
                 await self._received(decode.updates(answer))
             elif failure.ret != SESSION_TIMEOUT:
-                await self._failed(str(decode.failure_error(failure)))
+                await self._failed(decode.failure_error(failure).full_text)
             elif not await self._alive():
                 return
 
@@ -79,16 +80,16 @@ class Poller:
             return await self.pulse.wait(self.calls.updates(self.credentials, self.memory.cursor, seconds))
         except NoAnswer as problem:
             if problem.timed_out:  # a normal end, but nobody answered
-                await self._offline_if_silent("WeChat has not answered")
+                await self._offline_if_silent(Text("WeChat has not answered"))
                 return None
             self._cut_off(time.monotonic() - began)
-            await self._failed(problem.message)
+            await self._failed(problem.text)
         except HttpError as problem:
             if problem.status in _EDGE_STATUSES:
                 self._cut_off(time.monotonic() - began)
-            await self._failed(problem.message)
+            await self._failed(problem.text)
         except WeChatError as problem:
-            await self._failed(problem.message)
+            await self._failed(problem.text)
         return None
 
     def _cut_off(self, held: float) -> None:
@@ -100,7 +101,7 @@ class Poller:
         self._short = self.timing.short_poll if again else max(self.timing.short_poll, held - 3.0)
         self._short_since = now
 
-    async def _failed(self, words: str) -> None:
+    async def _failed(self, words: Text) -> None:
         """Pause after a failed poll: shortly, and longer after three in a row."""
         self._failures += 1
         await self._offline_if_silent(words)
@@ -109,7 +110,7 @@ class Poller:
             self._failures = 0
         await self.pulse.pause(self.timing.poll_rest if rests else self.timing.poll_retry)
 
-    async def _offline_if_silent(self, words: str) -> None:
+    async def _offline_if_silent(self, words: Text) -> None:
         silent = time.monotonic() - self._heard
         if self._online and silent > max(self.timing.offline_after, self._patience() + self.timing.poll_retry):
             self._online = False

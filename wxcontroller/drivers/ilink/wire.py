@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from wxcontroller.core.errors import FailureHandling
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
+from wxcontroller.core.messages import Text
 from wxcontroller.drivers.ilink.timing import Timing
 from wxcontroller.drivers.line.failures import Unreadable
 from wxcontroller.drivers.line.transport import Answer, Request, Transport
@@ -44,7 +45,7 @@ class HttpError(Unreadable):
     """An answer with an HTTP status that is not 200: an edge or gateway answered, not the API."""
 
     def __init__(self, call: str, status: int) -> None:
-        super().__init__(call, f"HTTP status {status}")
+        super().__init__(call, Text("HTTP status {status}", status=status))
         self.status = status
         # 4xx is about the request; repeating it cannot help (4).
         if 400 <= status < 500:
@@ -184,7 +185,7 @@ class Calls:
     def _content(self, call: str, url: str, query: str, limit: int) -> Request:
         found = self._hosts.content(url) if url else (_CDN_HOST, f"{_CDN_PATH}/{call}", query)
         if found is None:
-            raise Unreadable(call, "the content is not on one of WeChat's hosts")
+            raise Unreadable(call, Text("the content is not on one of WeChat's hosts"))
         host, path, query = found
         return Request(f"CDN {call}", host, path, query, limit=limit, timeout=self._timing.transfer_base)
 
@@ -195,7 +196,7 @@ class Calls:
     ) -> JsonObject:
         place = self._hosts.place(credentials.base) if credentials.base else Place(LOGIN_HOST)
         if place is None:
-            raise Unreadable(call, "the account's API base is not one of WeChat's hosts")
+            raise Unreadable(call, Text("the account's API base is not one of WeChat's hosts"))
         described: JsonObject = {**body, "base_info": {"channel_version": CHANNEL_VERSION, "bot_agent": _AGENT}}
         return await self._post(call, place, described, seconds, credentials.token, patient=patient)
 
@@ -230,7 +231,7 @@ class Calls:
         try:
             return obj(read_json(answer.body)) if answer.body.strip() else {}
         except ValueError:
-            raise Unreadable(request.call, "the answer is not JSON") from None
+            raise Unreadable(request.call, Text("the answer is not JSON")) from None
 
     @staticmethod
     def _app_headers() -> dict[str, str]:

@@ -1,8 +1,9 @@
 """How a request to WeChat can fail before its answer means anything. No URL, cookie or response text in here."""
 
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.messages import N_, Text
 
-_WAIT = "WeChat may be down or the network interrupted"
+_WAIT = N_("WeChat may be down or the network interrupted")
 
 
 class NoAnswer(WeChatError):
@@ -16,13 +17,14 @@ class NoAnswer(WeChatError):
     def __init__(
         self,
         call: str,
-        what: str,
+        what: Text,
         timed_out: bool = False,
         malformed: bool = False,
-        remedy: str = "",
+        remedy: str | Text = "",
         unsure: bool = True,
     ) -> None:
-        super().__init__(f"{call}: {what}", remedy or _WAIT, unsure=unsure)
+        super().__init__(Text("{call}: {what}", call=call, what=what), remedy or _WAIT, unsure=unsure)
+        self.what = what
         self.timed_out = timed_out
         self.malformed = malformed
 
@@ -33,7 +35,7 @@ class TunnelFailed(Exception):
     ``what`` names the proxy without user and password, ``remedy`` says what to do.
     """
 
-    def __init__(self, what: str, remedy: str) -> None:
+    def __init__(self, what: Text, remedy: Text) -> None:
         super().__init__(what)
         self.what = what
         self.remedy = remedy
@@ -42,13 +44,14 @@ class TunnelFailed(Exception):
 class Unreadable(WeChatError):
     """An answer came, but with an error status or with content that is not what the call gives."""
 
-    def __init__(self, call: str, what: str, remedy: str = _WAIT) -> None:
-        super().__init__(f"{call}: {what}", remedy)
+    def __init__(self, call: str, what: Text, remedy: str | Text = _WAIT) -> None:
+        super().__init__(Text("{call}: {what}", call=call, what=what), remedy)
+        self.what = what
 
 
 class TooLong(Unreadable):
     """More came than anybody wants."""
 
     def __init__(self, call: str, most: int) -> None:
-        remedy = "it is not taken; of media a larger limit can be set"
-        super().__init__(call, f"the content is longer than {most} bytes", remedy)
+        remedy = N_("it is not taken; of media a larger limit can be set")
+        super().__init__(call, Text("the content is longer than {most} bytes", most=most), remedy)

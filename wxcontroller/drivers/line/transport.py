@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from wxcontroller.core.egress import ProxyKind, parse_proxy
+from wxcontroller.core.messages import Text
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals
@@ -179,7 +180,7 @@ class Transport:
         size = 0
         async with self._exchange(request, self._timing.transfer, silence=request.timeout) as response:
             if response.status not in (200, 206):
-                raise Unreadable(request.call, f"HTTP status {response.status}")
+                raise Unreadable(request.call, Text("HTTP status {status}", status=response.status))
             if (response.content_length or 0) > request.limit:
                 response.close()
                 raise TooLong(request.call, request.limit)
@@ -207,7 +208,7 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         session = self._session
         if session is None:
-            raise NoAnswer(request.call, "not connected", unsure=False)
+            raise NoAnswer(request.call, Text("not connected"), unsure=False)
         headers = dict(request.headers)
         if self._jar and (cookies := self._jar.header(request.host, request.path, self._scheme == "https")):
             headers["Cookie"] = cookies
@@ -245,7 +246,7 @@ def _part(request: Request, content_range: str) -> tuple[int, int]:
     if found is None and request.headers.get("Range") == "bytes=0-":
         return 0, 0  # everything was asked for
     if found is None:
-        raise Unreadable(request.call, "the answer does not say which part of the content it is")
+        raise Unreadable(request.call, Text("the answer does not say which part of the content it is"))
     return int(found[1]), int(found[2]) if found[2] != "*" else 0
 
 

@@ -18,12 +18,14 @@ from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, Pr
 from python_socks.async_.asyncio.v2 import Proxy as SocksProxy
 
 from wxcontroller.core.egress import Proxy, ProxyKind
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.drivers.line.failures import TunnelFailed
 
 _NOT_ALLOWED = 2  # reply of SOCKS5: by its rules (RFC 1928, 6)
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: |\r\n)")
-_ITS_NETWORK = "check its network and DNS"
+_ITS_NETWORK = Text("check its network and DNS")
 
 
 class Tunnels(ProxyConnector):
@@ -106,10 +108,14 @@ class _Attempt:
         """Return what to raise when time ran out."""
         if self._asked:
             return TunnelFailed(
-                f"the proxy {self._proxy} gives no connection to {self._target} in time",
-                "check that it runs and may connect there",
+                Text(
+                    "the proxy {proxy} gives no connection to {target} in time",
+                    proxy=str(self._proxy),
+                    target=self._target,
+                ),
+                Text("check that it runs and may connect there"),
             )
-        return _unreachable(self._proxy, "no answer in time")
+        return _unreachable(self._proxy, Text("no answer in time"))
 
     async def open(self) -> asyncio.StreamWriter:
         """Try each address of the proxy in turn. Raises TunnelFailed. The caller minds the time."""
@@ -132,11 +138,13 @@ class _Attempt:
             reader, writer = await asyncio.open_connection(address, proxy.port, ssl=self._tls, server_hostname=name)
         except ssl.SSLCertVerificationError:
             raise TunnelFailed(
-                f"the certificate of the proxy {proxy} is not to be trusted",
-                "use the name it is made for, or name its CA by the option ca_file",
+                Text("the certificate of the proxy {proxy} is not to be trusted", proxy=str(proxy)),
+                Text("use the name it is made for, or name its CA by the option ca_file"),
             ) from None
         except ssl.SSLError:
-            raise TunnelFailed(f"the proxy {proxy} speaks no TLS", "see whether it is an http:// one") from None
+            raise TunnelFailed(
+                Text("the proxy {proxy} speaks no TLS", proxy=str(proxy)), Text("see whether it is an http:// one")
+            ) from None
         except OSError as problem:
             raise _NotConnected(problem) from None
         self._asked = True
@@ -167,12 +175,23 @@ class _Attempt:
             return _locked(self._proxy, f"HTTP {status}")
         if status in (502, 503, 504):
             return TunnelFailed(
-                f"the proxy {self._proxy} can't connect to {self._target} (HTTP {status})", _ITS_NETWORK
+                Text(
+                    "the proxy {proxy} can't connect to {target} (HTTP {status})",
+                    proxy=str(self._proxy),
+                    target=self._target,
+                    status=status,
+                ),
+                _ITS_NETWORK,
             )
         if status:
             return TunnelFailed(
-                f"the proxy {self._proxy} refuses to connect to {self._target} (HTTP {status})",
-                "let it allow CONNECT to that port",
+                Text(
+                    "the proxy {proxy} refuses to connect to {target} (HTTP {status})",
+                    proxy=str(self._proxy),
+                    target=self._target,
+                    status=status,
+                ),
+                Text("let it allow CONNECT to that port"),
             )
         return _another(self._proxy)
 
@@ -191,16 +210,32 @@ class _Attempt:
             if isinstance(problem, ProxyTimeoutError):
                 raise
             raise TunnelFailed(
-                f"the proxy {proxy} breaks off", "check that it is a SOCKS5 one, and user and password"
+                Text("the proxy {proxy} breaks off", proxy=str(proxy)),
+                Text("check that it is a SOCKS5 one, and user and password"),
             ) from None
         writer: asyncio.StreamWriter = stream.writer
         return writer
 
     def _refused_by_socks(self, problem: ProxyError) -> TunnelFailed:
         if problem.error_code == _NOT_ALLOWED:
-            return TunnelFailed(f"the proxy {self._proxy} does not allow connections to {self._target}", "let it")
+            return TunnelFailed(
+                Text(
+                    "the proxy {proxy} does not allow connections to {target}",
+                    proxy=str(self._proxy),
+                    target=self._target,
+                ),
+                Text("let it"),
+            )
         if problem.error_code is not None:
-            return TunnelFailed(f"the proxy {self._proxy} can't connect to {self._target}: {problem}", _ITS_NETWORK)
+            return TunnelFailed(
+                Text(
+                    "the proxy {proxy} can't connect to {target}: {problem}",
+                    proxy=str(self._proxy),
+                    target=self._target,
+                    problem=reason_of(problem),
+                ),
+                _ITS_NETWORK,
+            )
         if "authentication" in str(problem):
             return _locked(self._proxy, "SOCKS5")
         return _another(self._proxy)
@@ -211,33 +246,53 @@ async def _tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLCon
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLCertVerificationError:
         raise TunnelFailed(
-            f"the certificate of {host}, seen through the proxy {proxy}, is not to be trusted",
-            "see whether this machine's clock is right and whether the proxy opens TLS",
+            Text(
+                "the certificate of {host}, seen through the proxy {proxy}, is not to be trusted",
+                host=host,
+                proxy=str(proxy),
+            ),
+            Text("see whether this machine's clock is right and whether the proxy opens TLS"),
         ) from None
     except (ssl.SSLError, OSError):
-        raise TunnelFailed(f"the proxy {proxy} lets no TLS with {host} through", "see whether it may") from None
+        raise TunnelFailed(
+            Text("the proxy {proxy} lets no TLS with {host} through", proxy=str(proxy), host=host),
+            Text("see whether it may"),
+        ) from None
 
 
 def _locked(proxy: Proxy, how: str) -> TunnelFailed:
     if proxy.user:
         return TunnelFailed(
-            f"the proxy {proxy} does not accept user and password ({how})", "correct them in the option proxy"
+            Text("the proxy {proxy} does not accept user and password ({how})", proxy=str(proxy), how=how),
+            Text("correct them in the option proxy"),
         )
-    return TunnelFailed(f"the proxy {proxy} asks for user and password ({how})", "put them into the option proxy")
-
-
-def _unreachable(proxy: Proxy, why: str) -> TunnelFailed:
     return TunnelFailed(
-        f"the proxy {proxy} can't be reached: {why}", "check that it runs, or correct the option proxy"
+        Text("the proxy {proxy} asks for user and password ({how})", proxy=str(proxy), how=how),
+        Text("put them into the option proxy"),
+    )
+
+
+def _unreachable(proxy: Proxy, why: Text) -> TunnelFailed:
+    return TunnelFailed(
+        Text("the proxy {proxy} can't be reached: {why}", proxy=str(proxy), why=why),
+        Text("check that it runs, or correct the option proxy"),
     )
 
 
 def _another(proxy: Proxy) -> TunnelFailed:
-    kind = "a SOCKS5" if proxy.kind is ProxyKind.SOCKS5 else "an HTTP"
-    return TunnelFailed(f"the proxy {proxy} does not answer as {kind} proxy does", "check of which kind it is")
+    what = (
+        N_("the proxy {proxy} does not answer as a SOCKS5 proxy does")
+        if proxy.kind is ProxyKind.SOCKS5
+        else N_("the proxy {proxy} does not answer as an HTTP proxy does")
+    )
+    return TunnelFailed(
+        Text(what, proxy=str(proxy)),
+        Text("check of which kind it is"),
+    )
 
 
-def _words(problem: OSError) -> str:
+def _words(problem: OSError) -> Text:
     if problem.errno is not None and problem.errno > 0:
-        return os.strerror(problem.errno)  # asyncio's own text repeats the address
-    return problem.strerror or str(problem)
+        # asyncio's own text repeats the address
+        return reason_of(OSError(problem.errno, os.strerror(problem.errno)))
+    return reason_of(problem)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import N_
 from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session, now_ms, query_of, sendable
 from wxcontroller.drivers.web.failures import TOO_FREQUENT
@@ -17,8 +18,8 @@ from wxcontroller.drivers.web.roster import Roster
 _REMARK, _PIN = 2, 3  # commands of webwxoplog
 _ASK, _ACCEPT = 2, 3  # of webwxverifyuser
 _SCENE = 33
-_REFUSED = "WeChat refuses this on the web, for this account or for everybody; do it on the phone"
-_TOO_LATE = "a message can be taken back for two minutes, and only by who sent it"
+_REFUSED = N_("WeChat refuses this on the web, for this account or for everybody; do it on the phone")
+_TOO_LATE = N_("a message can be taken back for two minutes, and only by who sent it")
 
 
 class Commands:
@@ -76,7 +77,7 @@ class Commands:
         remark = self._roster.remark(chat)
         if remark is None:  # without it, the request would erase it (5.14)
             raise WeChatError(
-                "webwxoplog: nobody known has this id", "ask for the contacts again: ids change", unsure=False
+                N_("webwxoplog: nobody known has this id"), N_("ask for the contacts again: ids change"), unsure=False
             )
         body: JsonObject = {"CmdId": _PIN, "OP": int(on), "UserName": chat, "RemarkName": sendable(remark)}
         await self._accepted("webwxoplog", "", body)
@@ -115,7 +116,7 @@ def _explained(remedy: str) -> Iterator[None]:
     except WeChatError as problem:
         if problem.ret == TOO_FREQUENT:
             raise
-        raise WeChatError(problem.message, remedy, problem.ret, problem.unsure) from None
+        raise WeChatError(problem.text, remedy, ret=problem.ret, unsure=problem.unsure) from None
 
 
 def _line(content: str) -> str:

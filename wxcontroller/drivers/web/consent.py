@@ -17,6 +17,7 @@ from enum import Enum, auto
 
 from wxcontroller.core.errors import BadAnswer, NotAsked
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers.base import InputKind, InputRequired, SessionStore
 from wxcontroller.drivers.line.pulse import Pulse
 
@@ -30,11 +31,16 @@ _HOUR = 3600.0
 _DAY = 86400.0
 _A_DAY = 3
 
-_VERIFIED = "WeChat may accept a verified account with a bank card bound"
+_VERIFIED = N_("WeChat may accept a verified account with a bank card bound")
 _NO_MODE_LEFT = {
-    None: f"neither normal mode nor desktop mode is open to this account; {_VERIFIED}",
-    True: f"desktop mode is not open to this account, and desktop=on rules out normal mode; {_VERIFIED}",
-    False: f"normal mode is not open to this account, and desktop=off rules out desktop mode; {_VERIFIED}",
+    None: Text("neither normal mode nor desktop mode is open to this account; {hint}", hint=Text(_VERIFIED)),
+    True: Text(
+        "desktop mode is not open to this account, and desktop=on rules out normal mode; {hint}", hint=Text(_VERIFIED)
+    ),
+    False: Text(
+        "normal mode is not open to this account, and desktop=off rules out desktop mode; {hint}",
+        hint=Text(_VERIFIED),
+    ),
 }
 
 
@@ -91,7 +97,7 @@ class Consent:
         return Step.DESKTOP if self._agreed else Step.ASK
 
     @property
-    def no_mode_left(self) -> str:
+    def no_mode_left(self) -> Text:
         """Why a refusal is final, and what may help, in words."""
         return _NO_MODE_LEFT[self._choice]
 
@@ -121,10 +127,12 @@ class Consent:
     async def ask(self, pulse: Pulse) -> None:
         """Ask the owner to agree to desktop mode, and wait for that as long as it takes."""
         self._answered = asyncio.Event()
-        prompt = (
-            "WeChat refuses normal web login to this account (1203); it may accept a login in desktop mode, but "
-            "WeChat may warn about this account's safety and bar it from scanning any code for about two weeks; "
-            f"to accept this risk, run: wxctl allow-desktop {self._account}"
+        prompt = Text(
+            "WeChat refuses normal web login to this account (1203); it may accept a login in "
+            "desktop mode, but WeChat may warn about this account's safety and bar it from "
+            "scanning any code for about two weeks; to accept this risk, run: wxctl "
+            "allow-desktop {account}",
+            account=self._account,
         )
         try:
             await pulse.emit(InputRequired(INPUT_ID, InputKind.CONSENT, prompt))
@@ -136,11 +144,15 @@ class Consent:
         """See Driver.answer. The agreement is on disk when this returns."""
         if self._answered is None or input_id != INPUT_ID:
             raise NotAsked(
-                f"account {self._account} does not wait for an answer to {input_id[:64]}",
-                f"see what it waits for: wxctl status {self._account}",
+                N_("account {account} does not wait for an answer to {input_id}"),
+                N_("see what it waits for: wxctl status {account}"),
+                account=self._account,
+                input_id=input_id[:64],
             )
         if value != _YES:
-            raise BadAnswer(f"{value[:64]!r} is no consent", "send yes; to decline, stop the account")
+            raise BadAnswer(
+                N_("{value} is no consent"), N_("send yes; to decline, stop the account"), value=f"{value[:64]!r}"
+            )
         answered, now = self._answered, time.time()
         if self._store is not None:
             await asyncio.to_thread(self._store.save, self._content(now))

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.messages import Text
 from wxcontroller.drivers.line.failures import Unreadable
 from wxcontroller.drivers.line.transport import Answer
 from wxcontroller.drivers.web.calls import SyncKey
@@ -114,20 +115,20 @@ def uuid_of(answer: Answer) -> str:
     script = text_of(answer)
     code, uuid = _LOGIN_CODE.search(script), _LOGIN_UUID.search(script)
     if not code:
-        raise Unreadable(answer.call, "the answer holds no code")
+        raise Unreadable(answer.call, Text("the answer holds no code"))
     if int(code[1]) != 200:
         raise refusal(answer.call, int(code[1]))
     if not uuid or not _UUID.fullmatch(uuid[1]):
-        raise Unreadable(answer.call, "the answer holds no uuid")
+        raise Unreadable(answer.call, Text("the answer holds no uuid"))
     return uuid[1]
 
 
 def picture_of(answer: Answer) -> bytes:
     """Return the JPEG of a QR code."""
     if answer.status != 200:
-        raise Unreadable(answer.call, f"HTTP status {answer.status}")
+        raise Unreadable(answer.call, Text("HTTP status {status}", status=answer.status))
     if not answer.body.startswith(b"\xff\xd8"):
-        raise Unreadable(answer.call, "the answer is no JPEG")
+        raise Unreadable(answer.call, Text("the answer is no JPEG"))
     return answer.body
 
 
@@ -136,14 +137,14 @@ def poll_of(answer: Answer) -> Poll:
     script = text_of(answer)
     found = _CODE.search(script)
     if not found:
-        raise Unreadable(answer.call, "the answer holds no code")
+        raise Unreadable(answer.call, Text("the answer holds no code"))
     code = int(found[1])
     if code == 201:
         return Poll(code, avatar=_avatar(script))
     if code == 200:
         redirect = _REDIRECT.search(script)
         if not redirect:
-            raise Unreadable(answer.call, "confirmed, but without an address to go on to")
+            raise Unreadable(answer.call, Text("confirmed, but without an address to go on to"))
         return Poll(code, redirect=redirect_of(answer.call, redirect[1]))
     return Poll(code)
 
@@ -155,7 +156,7 @@ def redirect_of(call: str, url: str) -> Redirect:
     try:
         hosts_of(host)
     except ValueError:
-        raise Unreadable(call, "sent on to a host that is not WeChat's") from None
+        raise Unreadable(call, Text("sent on to a host that is not WeChat's")) from None
     assert found is not None
     return Redirect(host, found[2] or "/", found[3] or "")
 
@@ -177,14 +178,14 @@ def push_uuid_of(answer: Answer) -> str:
     if ret != 0:
         raise refusal(answer.call, ret)
     if not _UUID.fullmatch(uuid):
-        raise Unreadable(answer.call, "the answer holds no uuid")
+        raise Unreadable(answer.call, Text("the answer holds no uuid"))
     return uuid
 
 
 def login_page_of(answer: Answer) -> LoginPage:
     """Read webwxnewloginpage's answer, 200 and 301 alike (3.5); values by element, the rest may be anything."""
     if not (answer.status == 200 or 300 <= answer.status < 400):
-        raise Unreadable(answer.call, f"HTTP status {answer.status}")
+        raise Unreadable(answer.call, Text("HTTP status {status}", status=answer.status))
     page = answer.body[: 1 << 16].decode("utf-8", "replace")
     moved = _element(page, "redirecturl")
     if moved:
@@ -192,7 +193,7 @@ def login_page_of(answer: Answer) -> LoginPage:
         return LoginPage(integer(_element(page, "ret")), "", moved=redirect)
     ret = _element(page, "ret")
     if not re.fullmatch(r"-?\d{1,6}", ret):
-        raise Unreadable(answer.call, "the answer is not the login page's XML")
+        raise Unreadable(answer.call, Text("the answer is not the login page's XML"))
     uin = _element(page, "wxuin")
     values = [_element(page, name) for name in ("skey", "wxsid", "pass_ticket")]
     skey, sid, ticket = (value if re.fullmatch(r"[!-~]{0,1000}", value) else "" for value in values)
@@ -228,7 +229,7 @@ def init_of(answer: Answer) -> Init:
     found = _json_with_ret(answer)
     user = obj(found.get("User"))
     if not text(user.get("UserName")):
-        raise Unreadable(answer.call, "the answer does not say who logged in")
+        raise Unreadable(answer.call, Text("the answer does not say who logged in"))
     return Init(
         user=user,
         contacts=_objects(found.get("ContactList")),
@@ -249,7 +250,7 @@ def check_of(answer: Answer) -> Check:
     script = text_of(answer)
     retcode, selector = _RETCODE.search(script), _SELECTOR.search(script)
     if not retcode:
-        raise Unreadable(answer.call, "the answer holds no retcode")
+        raise Unreadable(answer.call, Text("the answer holds no retcode"))
     return Check(int(retcode[1]), int(selector[1]) if selector else 0)
 
 
@@ -273,7 +274,7 @@ def sent_of(answer: Answer) -> str:
     """Return the server's id of a sent message. Raises WeChatError with Ret ≠ 0."""
     message_id = text(_json_with_ret(answer).get("MsgID"))
     if not message_id:
-        raise Unreadable(answer.call, "taken, but without an id")
+        raise Unreadable(answer.call, Text("taken, but without an id"))
     return message_id
 
 
@@ -281,7 +282,7 @@ def uploaded_of(answer: Answer, last: bool) -> str:
     """Return the MediaId after a piece of a file, "" before the ``last`` one. Raises WeChatError with Ret ≠ 0."""
     media_id = text(_json_with_ret(answer).get("MediaId"))
     if last and not media_id:
-        raise Unreadable(answer.call, "taken, but without a MediaId")
+        raise Unreadable(answer.call, Text("taken, but without a MediaId"))
     return media_id if last else ""
 
 
@@ -295,7 +296,7 @@ def group_made_of(answer: Answer) -> str:
     """Return the id of a group that was made (5.15). Raises WeChatError with Ret ≠ 0 or without an id."""
     name = text(_json_with_ret(answer).get("ChatRoomName"))
     if not 0 < len(name) <= 256:
-        raise Unreadable(answer.call, "taken, but without a group")
+        raise Unreadable(answer.call, Text("taken, but without a group"))
     return name
 
 
@@ -329,7 +330,7 @@ def text_of(answer: Answer) -> str:
         if 300 <= answer.status < 400 and answer.location:
             raise Moved(answer.call, home_of(redirect_of(answer.call, answer.location).host))
         kind = Overloaded if answer.status >= 500 else Unreadable
-        raise kind(answer.call, f"HTTP status {answer.status}")
+        raise kind(answer.call, Text("HTTP status {status}", status=answer.status))
     return answer.body.decode("utf-8", "replace")
 
 
@@ -338,13 +339,13 @@ def _json(answer: Answer) -> JsonObject:
     try:
         found: JsonValue = json.loads(content)
     except (ValueError, RecursionError):
-        raise Unreadable(answer.call, "the answer is not JSON") from None
+        raise Unreadable(answer.call, Text("the answer is not JSON")) from None
     if not isinstance(found, dict):
-        raise Unreadable(answer.call, "the answer is no JSON object")
+        raise Unreadable(answer.call, Text("the answer is no JSON object"))
     try:
         return obj(without_halves(found, content, 0, len(content)))
     except RecursionError:
-        raise Unreadable(answer.call, "the answer is nested too deeply") from None
+        raise Unreadable(answer.call, Text("the answer is nested too deeply")) from None
 
 
 def without_halves(value: JsonValue, content: str, start: int, end: int) -> JsonValue:
@@ -376,6 +377,6 @@ def accept(call: str, found: JsonObject) -> None:
     base = found.get("BaseResponse")
     ret = integer(obj(base).get("Ret"), 1 << 30)
     if not isinstance(base, dict) or ret == 1 << 30:
-        raise Unreadable(call, "the answer has no return code")
+        raise Unreadable(call, Text("the answer has no return code"))
     if ret != 0:
         raise refusal(call, ret)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.line.failures import NoAnswer, TooLong, Unreadable
@@ -65,7 +66,7 @@ class Downloads:
                 call, host = "webwxgetmedia", hosts_of(session.domain).file
                 query = self._file(media)
             case _:
-                raise WeChatError(f"a {media.kind} has no content to fetch", "ask for media only")
+                raise WeChatError(N_("a {kind} has no content to fetch"), N_("ask for media only"), kind=media.kind)
         is_file = media.kind is MessageKind.FILE
         # How large a file is, is known; of all else the announced size may be another quality's.
         intake = Intake(sink, call, most, anything=is_file, announced=media.size if is_file else 0)
@@ -85,24 +86,24 @@ class Downloads:
                 )
                 if intake.whole:
                     return intake.end()
-                why, tries = "the content is incomplete", _TRIES
+                why, tries = Text("the content is incomplete"), _TRIES
             except TooLong:
                 raise
             except (NoAnswer, Unreadable) as problem:
                 failed += 1
-                why = problem.message.removeprefix(f"{call}: ")
+                why = problem.what
                 tries = _LINE_TRIES if isinstance(problem, NoAnswer) else _TRIES
             in_vain = 0 if intake.got > before else in_vain + 1
             if in_vain >= tries or failed >= DOWNLOAD_TRIES:
                 raise intake.broken(why)
             if in_vain:
                 await asyncio.sleep(self._pause * in_vain)
-        raise intake.broken("the content comes in too many parts")
+        raise intake.broken(Text("the content comes in too many parts"))
 
     def _file(self, media: Media) -> str:
         key = file_key(media.key)
         if key is None:
-            raise WeChatError("webwxgetmedia: not the key of a file", "use the key as the message brought it")
+            raise WeChatError(N_("webwxgetmedia: not the key of a file"), N_("use the key as the message brought it"))
         name = {"encryfilename": key.encrypted} if key.encrypted else {"filename": key.name}
         return query_of(
             sender=key.sender,
@@ -124,7 +125,7 @@ class Downloads:
             )
             if received.size:
                 return intake.end()
-        raise Unreadable(call, "WeChat has no picture")
+        raise Unreadable(call, Text("WeChat has no picture"))
 
     def _picture(self, person: str, group: str) -> str:
         """Return path and query of a picture."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError, WxError
 from wxcontroller.core.faultpoints import Point, reached
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
@@ -152,7 +153,7 @@ class WebDriver:
         except WeChatError as problem:
             log.warning("WeChat may not have heard of the logout: %s; end the session on the phone", problem.message)
         self._forget()
-        return Ended(EndReason.LOGGED_OUT, "as was asked for; start the account to log in again")
+        return Ended(EndReason.LOGGED_OUT, Text("as was asked for; start the account to log in again"))
 
     def _forget(self) -> None:
         try:
@@ -215,7 +216,7 @@ class WebDriver:
                 if self._saved.memory.session is None:
                     log.warning("%s; people and groups may get new numbers", problem.message)
                     return
-                await pulse.emit(Hindered(str(problem)))
+                await pulse.emit(Hindered(problem.full_text))
                 await pulse.pause(pause.next())
             else:
                 return
@@ -289,13 +290,17 @@ class WebDriver:
         if lost.ret == 1101 and (self._stop_with_mobile or (lost.at_sync and not (stored and new))):
             return Ended(
                 EndReason.PHONE,
-                "by its owner, or by another login; start the account to log in again",
+                Text("by its owner, or by another login; start the account to log in again"),
             )
         now = time.monotonic()
         if len(losses) == losses.maxlen and now - losses[0] < self._timing.relogin_window:
             return Ended(
                 EndReason.RETRIES_USED_UP,
-                f"{len(losses) + 1} sessions were lost within an hour ({lost.ret}); start the account again later",
+                Text(
+                    "{count} sessions were lost within an hour ({ret}); start the account again later",
+                    count=len(losses) + 1,
+                    ret=lost.ret,
+                ),
             )
         losses.append(now)
         return None
@@ -394,7 +399,9 @@ class WebDriver:
 
     def _live(self, call: str) -> "_Live":
         if self._session is None:
-            raise WeChatError(f"{call}: the account is not logged in", "wait until it is running", 1100)
+            raise WeChatError(
+                N_("{call}: the account is not logged in"), N_("wait until it is running"), ret=1100, call=call
+            )
         return self._session
 
     def new_client_id(self) -> str:

@@ -1,19 +1,20 @@
 """How WeChat's web servers refuse, and what to do about each code. No URL, cookie or response text in here."""
 
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers.line.failures import Unreadable
 
 # weixin-web-protocol 10.1: what a reader can do about a code.
 _REMEDIES = {
-    -1: "WeChat's own trouble; try again later",
-    -2: "check the target: ids change with every login",
-    1: "WeChat did not accept the request's form",
-    1100: "the account is logged out; it logs in again by itself or by a scan",
-    1101: "the session was ended by the phone or another login",
-    1102: "the session is no longer accepted; it logs in again by itself or by a scan",
-    1203: "WeChat does not let this account in by this kind of login",
-    1204: "the target is not a friend of the account, or has removed it",
-    1205: "too frequent: wait an hour and send more slowly (option send_interval)",
+    -1: N_("WeChat's own trouble; try again later"),
+    -2: N_("check the target: ids change with every login"),
+    1: N_("WeChat did not accept the request's form"),
+    1100: N_("the account is logged out; it logs in again by itself or by a scan"),
+    1101: N_("the session was ended by the phone or another login"),
+    1102: N_("the session is no longer accepted; it logs in again by itself or by a scan"),
+    1203: N_("WeChat does not let this account in by this kind of login"),
+    1204: N_("the target is not a friend of the account, or has removed it"),
+    1205: N_("too frequent: wait an hour and send more slowly (option send_interval)"),
 }
 SESSION_OVER = frozenset({1100, 1101, 1102})
 TOO_FREQUENT = 1205
@@ -31,19 +32,21 @@ class Moved(Unreadable):
     """The server sends on to another of WeChat's hosts (1.2); ``domain`` is the base host there."""
 
     def __init__(self, call: str, domain: str) -> None:
-        super().__init__(call, f"the account has moved to {domain}")
+        super().__init__(call, Text("the account has moved to {domain}", domain=domain))
         self.domain = domain
 
 
-def tried_again(what: object) -> str:
+def tried_again(what: Text) -> Text:
     """Return what to tell of an outage. An error itself does not say so: a send may end with it."""
-    return f"{what}; it is tried again"
+    return Text("{what}; it is tried again", what=what)
 
 
 def refusal(call: str, ret: int) -> WeChatError:
     """Return the error for WeChat's code ``ret`` to ``call``."""
-    remedy = _REMEDIES.get(ret, "WeChat gives no reason")
-    return WeChatError(f"{call}: WeChat answered {ret}", remedy, ret, handling=_HANDLING.get(ret))
+    remedy = _REMEDIES.get(ret, N_("WeChat gives no reason"))
+    return WeChatError(
+        N_("{call}: WeChat answered {number}"), remedy, ret=ret, handling=_HANDLING.get(ret), call=call, number=ret
+    )
 
 
 def reference_refusal(problem: WeChatError) -> WeChatError:

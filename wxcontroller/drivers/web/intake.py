@@ -2,6 +2,7 @@
 
 import re
 
+from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.line.failures import NoAnswer, TooLong, Unreadable
 from wxcontroller.drivers.line.transport import Received
@@ -55,24 +56,28 @@ class Intake:
         """Where the next answer had better begin."""
         return self.got if self._passing else 0
 
-    def broken(self, why: str) -> NoAnswer:
+    def broken(self, why: Text) -> NoAnswer:
         """Return the error for content of which no more comes."""
         total = max(self._total, self._promised)
-        return NoAnswer(self._call, f"{why}; {self.got}{f' of {total}' if total else ''} bytes came")
+        if total:
+            return NoAnswer(
+                self._call, Text("{why}; {got} of {total} bytes came", why=why, got=self.got, total=total)
+            )
+        return NoAnswer(self._call, Text("{why}; {got} bytes came", why=why, got=self.got))
 
     def begin(self, answer: Received) -> None:
         """Take note of what the next answer says of itself. Raises Unreadable for one that does not fit."""
         if answer.start > self.got:
-            raise Unreadable(self._call, "a later part of the content came than was asked for")
+            raise Unreadable(self._call, Text("a later part of the content came than was asked for"))
         if not self._passing:
             self._head, self.got = b"", 0  # too little to have been passed on: it comes again
             if answer.start:
-                raise Unreadable(self._call, "a later part of the content came than was asked for")
+                raise Unreadable(self._call, Text("a later part of the content came than was asked for"))
         promised = answer.total or (answer.start + answer.size if answer.size else 0)
         # An answer that kept its promise and was too short all the same may be followed by a longer one.
         longer = promised > self._promised and self.got >= self._promised
         if self._passing and self._promised and promised not in (0, self._promised) and not longer:
-            raise Unreadable(self._call, "the content has become another one meanwhile")
+            raise Unreadable(self._call, Text("the content has become another one meanwhile"))
         self._promised = promised or self._promised
         self._total = max(self._total, answer.total)
         self._skip = self.got - answer.start  # the server began anew
@@ -102,7 +107,7 @@ class Intake:
 
     def _pass(self) -> None:
         if not self._anything and _REFUSAL.match(self._head):
-            raise Unreadable(self._call, "words came in place of content")
+            raise Unreadable(self._call, Text("words came in place of content"))
         self._passing = True
         self._sink.write(self._head)
 

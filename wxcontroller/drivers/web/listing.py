@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
+from wxcontroller.core.messages import Text
 from wxcontroller.drivers.line.failures import Unreadable
 from wxcontroller.drivers.line.transport import Answer
 from wxcontroller.drivers.web.decode import accept, text_of, without_halves
@@ -42,7 +43,7 @@ class Listing:
         try:
             yield from self._object()
         except (ValueError, RecursionError):
-            raise Unreadable(self._answer.call, "the answer is not JSON") from None
+            raise Unreadable(self._answer.call, Text("the answer is not JSON")) from None
         finally:
             self._content = ""
         accept(self._answer.call, self._rest)

@@ -9,6 +9,7 @@ from typing import NoReturn, TypeAlias, TypeVar
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.drivers.base import (
     Accepted,
     Ended,
@@ -84,7 +85,7 @@ class _NotThisMode(_Again):
 class _Over(Exception):
     """Nothing more can be done without a human."""
 
-    def __init__(self, reason: EndReason, words: str) -> None:
+    def __init__(self, reason: EndReason, words: Text) -> None:
         super().__init__(words)
         self.ended = Ended(reason, words)
 
@@ -172,7 +173,7 @@ class Login:
                 failure = problem
             pause = frequent.next() if failure.ret == TOO_FREQUENT else backoff.next()
             if backoff.tries >= 2:  # once may happen
-                await self._pulse.emit(Hindered(str(failure)))
+                await self._pulse.emit(Hindered(failure.full_text))
             log.debug("%s; next try in %.0f s", failure.message, pause)
             await self._pulse.pause(pause)
 
@@ -244,11 +245,14 @@ class Login:
                 if in_vain >= VAIN_SCANS:
                     raise _Over(
                         EndReason.RETRIES_USED_UP,
-                        f"{in_vain} confirmed logins came to nothing; start the account again later",
+                        Text(
+                            "{in_vain} confirmed logins came to nothing; start the account again later",
+                            in_vain=in_vain,
+                        ),
                     ) from None
         raise _Over(
             EndReason.QRCODES_USED_UP,
-            f"none of {limit} QR codes led to a login; start the account again to get new ones",
+            Text("none of {limit} QR codes led to a login; start the account again to get new ones", limit=limit),
         )
 
     async def _uuid(self, desktop: bool) -> str:
@@ -260,14 +264,17 @@ class Login:
             except (NoAnswer, Unreadable):
                 raise
             except WeChatError as problem:
-                raise Unreadable("jslogin", f"WeChat answered {problem.ret}") from None
+                raise Unreadable("jslogin", Text("WeChat answered {number}", number=problem.ret or 0)) from None
 
         try:
             return await self._persist(once)
         except WeChatError as problem:
             raise _Over(
                 EndReason.RETRIES_USED_UP,
-                f"WeChat gives no QR code ({problem.message}); it may block this address: start the account later",
+                Text(
+                    "WeChat gives no QR code ({problem}); it may block this address: start the account later",
+                    problem=problem.text,
+                ),
             ) from None
 
     async def _picture(self, uuid: str) -> bytes:
@@ -401,29 +408,29 @@ class Login:
 
     async def _refuse(self, page: LoginPage, desktop: bool) -> NoReturn:
         """Tell a refusal and decide what follows. Raises _Again or _Over."""
-        said = page.message or "no reason given"
-        words, way = f"WeChat refuses the login ({page.ret}: {said})", "once more"
+        said = page.message or Text("no reason given")
+        words, way = Text("WeChat refuses the login ({ret}: {said})", ret=page.ret, said=said), Text("once more")
         if page.ret == _NOT_ALLOWED:
             await self._refuse_mode(page, desktop, words)
         if page.ret in _ONCE_MORE:
             again, self._restarted = not self._restarted, True
-            remedy = "start the account again later"
+            remedy = Text("start the account again later")
         elif page.ret == TOO_FREQUENT:
-            again, remedy = False, "too many logins: wait an hour, then start the account again"
+            again, remedy = False, Text("too many logins: wait an hour, then start the account again")
         else:
-            again, remedy = False, "start the account again later"
-        await self._pulse.emit(Refused(page.ret, page.message, final=not again, way=way if again else ""))
+            again, remedy = False, Text("start the account again later")
+        await self._pulse.emit(Refused(page.ret, page.message, final=not again, way=way if again else NOTHING))
         if again:
             raise _Again
-        raise _Over(EndReason.REFUSED, f"{words}; {remedy}")
+        raise _Over(EndReason.REFUSED, Text("{what}; {remedy}", what=words, remedy=remedy))
 
-    async def _refuse_mode(self, page: LoginPage, desktop: bool, words: str) -> NoReturn:
+    async def _refuse_mode(self, page: LoginPage, desktop: bool, words: Text) -> NoReturn:
         """Tell that WeChat refuses a mode, and decide about the other one. Raises _NotThisMode or _Over."""
         step = await self._consent.refused(desktop)
-        way = {Step.NORMAL: "in normal mode", Step.DESKTOP: "in desktop mode"}.get(step, "")
+        way = {Step.NORMAL: Text("in normal mode"), Step.DESKTOP: Text("in desktop mode")}.get(step, NOTHING)
         await self._pulse.emit(Refused(page.ret, page.message, final=not way, way=way))
         if step is Step.NONE:
-            raise _Over(EndReason.REFUSED, f"{words}; {self._consent.no_mode_left}")
+            raise _Over(EndReason.REFUSED, Text("{what}; {remedy}", what=words, remedy=self._consent.no_mode_left))
         raise _NotThisMode
 
     async def _not_opened(self, problem: WeChatError) -> NoReturn:
@@ -438,12 +445,13 @@ class Login:
         if ret == TOO_FREQUENT:
             await self._pulse.emit(SessionLost(LossReason.TOO_FREQUENT, TOO_FREQUENT))
             raise _Over(
-                EndReason.REFUSED, "WeChat says: too frequent; wait an hour, then start the account again"
+                EndReason.REFUSED, Text("WeChat says: too frequent; wait an hour, then start the account again")
             ) from None
         await self._pulse.emit(SessionLost(LossReason.ERRORS, ret or 0))
         if self._restarted:
             raise _Over(
-                EndReason.RETRIES_USED_UP, f"logged in, but {problem.message}; start the account again later"
+                EndReason.RETRIES_USED_UP,
+                Text("logged in, but {problem}; start the account again later", problem=problem.text),
             ) from None
         self._restarted = True
         raise _Again from None
@@ -456,10 +464,14 @@ class Login:
         if step is Step.NONE:
             raise _Over(
                 EndReason.REFUSED,
-                "WeChat refused this account (1203), and more attempts make it worse; "
-                "start the account again in an hour or later",
+                Text(
+                    "WeChat refused this account (1203), and more attempts make it worse; start the "
+                    "account again in an hour or later"
+                ),
             )
         return step is Step.DESKTOP
 
 
-FLAGGED = "the account is probably flagged. Leave it alone for some days, use it on the phone, then start it again"
+FLAGGED = Text(
+    "the account is probably flagged. Leave it alone for some days, use it on the phone, then start it again"
+)

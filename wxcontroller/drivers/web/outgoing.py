@@ -5,6 +5,7 @@ from html import escape
 
 from wxcontroller.core.errors import Unsupported
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Uploaded
 from wxcontroller.drivers.web.calls import sendable
@@ -62,7 +63,9 @@ def media_message(content: Uploaded, desktop: bool) -> Outgoing:
                 fields["Signature"] = content.signature
             return Outgoing("webwxsendappmsg", "fun=async&f=json" + ("&mod=desktop" if desktop else ""), fields)
         case _:
-            raise Unsupported(f"a {content.kind} can't be sent by the web", "send a picture, a video or a file")
+            raise Unsupported(
+                N_("a {kind} can't be sent by the web"), N_("send a picture, a video or a file"), kind=content.kind
+            )
 
 
 def _forwarded(content: Uploaded, desktop: bool) -> Outgoing:
@@ -82,7 +85,9 @@ def _forwarded(content: Uploaded, desktop: bool) -> Outgoing:
             query += "&mod=desktop" if desktop else ""
             return Outgoing("webwxsendappmsg", query, {"Type": _FILE, "Content": reference}, _FORWARDED)
         case _:
-            raise Unsupported(f"a {content.kind} can't be forwarded by the web", "send it by its content")
+            raise Unsupported(
+                N_("a {kind} can't be forwarded by the web"), N_("send it by its content"), kind=content.kind
+            )
 
 
 def _file(content: Uploaded, desktop: bool) -> str:

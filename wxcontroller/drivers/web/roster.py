@@ -173,7 +173,7 @@ class Roster:
                     self._inquiries.doubted = True
                     return None
                 if not self._told:
-                    await self._pulse.emit(Hindered(str(problem)))
+                    await self._pulse.emit(Hindered(problem.full_text))
                 if time.monotonic() - began > self._timing.contacts:
                     return None  # messages are not to wait for ever
             else:

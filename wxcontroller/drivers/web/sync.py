@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.faultpoints import Point, reached
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
 from wxcontroller.drivers.line.failures import NoAnswer, TooLong
@@ -69,7 +70,7 @@ class Listener:
         self._timing = timing
         self._emoji_names = emoji_names
         self._heard = time.monotonic()  # the last good answer
-        self._trouble = ""  # since then
+        self._trouble = NOTHING  # since then
         self._online = False
         self._ever = False  # something was heard at all
         self._backoff = Backoff(timing.check_retry, timing.retry_longest)
@@ -147,7 +148,7 @@ class Listener:
             # The push server's quirk, taken as news (9.2). And a time-out, usual with proxies that allow no long
             # polls: webwxsync tells whether WeChat still answers.
             if problem.malformed or problem.timed_out:
-                self._trouble = str(problem)
+                self._trouble = problem.full_text
                 return await self._sync_round(asked=False)
             await self._silence(problem)
             return None
@@ -290,7 +291,7 @@ class Listener:
 
     async def _good(self, well: bool = True) -> None:
         """Note that WeChat has answered as it should."""
-        self._heard, self._trouble = time.monotonic(), ""
+        self._heard, self._trouble = time.monotonic(), NOTHING
         if well:
             self._backoff.reset()
             self._odd = self._unknown = 0
@@ -313,7 +314,7 @@ class Listener:
                 await asyncio.sleep(self._timing.offline_after - silent)
                 continue
             if not self._silent:
-                what = self._trouble or f"no answer for {silent:.0f} s"
+                what = self._trouble or Text("no answer for {silent} s", silent=f"{silent:.0f}")
                 log.warning("WeChat has given no news for %.0f s (%s); trying on", silent, what)
                 await self._offline(what)
             await asyncio.sleep(self._timing.offline_after)
@@ -324,12 +325,12 @@ class Listener:
         if isinstance(problem, Moved) and self._moves < HOST_MOVES and self._saved.memory.move(problem.domain):
             self._moves += 1
             return
-        self._trouble = str(problem)
+        self._trouble = problem.full_text
         await self._pulse.progress()
         if pause:
             await self._pulse.pause(self._backoff.next())
 
-    async def _offline(self, why: str) -> None:
+    async def _offline(self, why: Text) -> None:
         self._online, self._silent = False, True
         await self._pulse.emit(Offline(tried_again(why)))
 
@@ -348,8 +349,8 @@ class Listener:
                 return Lost(LossReason.TOO_FREQUENT, ret)
             log.warning("WeChat says: too frequent; pausing")
             if not self._silent:
-                await self._offline("WeChat says: too frequent")
-            await self._silence(WeChatError(f"WeChat answered {ret}", ret=ret), pause=False)
+                await self._offline(Text("WeChat says: too frequent"))
+            await self._silence(WeChatError(N_("WeChat answered {number}"), ret=ret, number=ret), pause=False)
             await self._pulse.pause(self._frequent.next())
             return None
         self._odd += 1
@@ -362,7 +363,7 @@ class Listener:
             over = await self._reopen()
             if over:
                 return Lost(_REASONS[over], over, at_sync)
-        await self._silence(WeChatError(f"WeChat answered {ret}", ret=ret))
+        await self._silence(WeChatError(N_("WeChat answered {number}"), ret=ret, number=ret))
         return None
 
     async def _reopen(self) -> int:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.drivers.line.failures import NoAnswer
@@ -59,10 +60,10 @@ class Uploads:
     async def upload(self, file: Upload) -> Uploaded:
         """See Driver.upload."""
         if file.size <= 0:
-            raise Unsupported(f"{file.name or 'the file'} is empty", "WeChat takes no empty files")
+            raise Unsupported(N_("{file} is empty"), N_("WeChat takes no empty files"), file=file.name or "the file")
         if not self._data_ticket():
-            words = "webwxuploadmedia: the session has no ticket for files"
-            raise self._failed(WeChatError(words, "log in again to be able to send files"), file)
+            words = N_("webwxuploadmedia: the session has no ticket for files")
+            raise self._failed(WeChatError(words, N_("log in again to be able to send files")), file)
         kind, mime = kind_of(file)
         async with self._turn:
             md5 = await asyncio.to_thread(_md5, file.path, file.size)
