@@ -8,8 +8,9 @@ from pathlib import Path
 
 from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
 from wxcontroller.core.credentials import PLACE, read_credential
-from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.limits import DEFAULTS, Limits, limits_in, removed_in, variable_of, without_effect
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.paths import Paths
@@ -63,10 +64,23 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     remedy = _REMEDY.replace("INSTANCE", instance)
     name = parse_name(environ.get(NAME, instance))
     if name.instance != instance:
-        raise BadSettings(f"account {instance}: {NAME} says {name.name!r}, which has the id {name.instance}", remedy)
+        raise BadSettings(
+            N_("account {instance}: {name} says {account}, which has the id {instance2}"),
+            remedy,
+            instance=instance,
+            name=NAME,
+            account=f"{name.name!r}",
+            instance2=name.instance,
+        )
     port = environ.get(PORT, "")
     if not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise BadSettings(f"account {name}: {PORT} is {port!r}, not a port", remedy)
+        raise BadSettings(
+            N_("account {account}: {port} is {port2}, not a port"),
+            remedy,
+            account=str(name),
+            port=PORT,
+            port2=f"{port!r}",
+        )
     given: dict[str, str] = {}
     for option in OPTIONS.values():
         value = environ.get(option.variable)
@@ -75,11 +89,22 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         try:
             given[option.name] = option.check(value)
         except ValueError as problem:
-            raise BadSettings(f"account {name}: {option.variable} {problem}", remedy) from None
+            raise BadSettings(
+                N_("account {account}: {variable} {problem}"),
+                remedy,
+                account=str(name),
+                variable=option.variable,
+                problem=reason_of(problem),
+            ) from None
     try:
         limits = DEFAULTS.with_numbers(limits_in(environ))
     except ValueError as problem:
-        raise BadSettings(f"account {name}: {problem}", _LIMITS_REMEDY.replace("INSTANCE", instance)) from None
+        raise BadSettings(
+            N_("account {account}: {problem}"),
+            _LIMITS_REMEDY.replace("INSTANCE", instance),
+            account=str(name),
+            problem=reason_of(problem),
+        ) from None
     for removed in removed_in(environ):
         log.warning("account %s: %s", name, without_effect(removed, variable_of(removed)))
     proxy = read_credential("proxy", environ)
@@ -88,8 +113,12 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             given["proxy"] = OPTIONS["proxy"].check(proxy)
         except ValueError as problem:
             raise BadSettings(
-                f"account {name}: the credential proxy {problem}",
-                f"correct {PLACE}/{instance}.proxy or {PLACE}/proxy",
+                N_("account {account}: the credential proxy {problem}"),
+                N_("correct {place}/{instance}.proxy or {place}/proxy"),
+                account=str(name),
+                problem=reason_of(problem),
+                place=PLACE,
+                instance=instance,
             ) from None
     # Under both names; where both were given the plain one counts: requests and settings are written down under the
     # plugin's, so it is the admin's.

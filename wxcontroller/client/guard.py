@@ -15,11 +15,13 @@ from aiohttp import web
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import json_answer
 from wxcontroller.client.publicfiles import PublicFiles
+from wxcontroller.client.v1.answers import Refused, refusal
 from wxcontroller.core import access
 from wxcontroller.core.access import Scope
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.summaries import cause
@@ -27,8 +29,10 @@ from wxcontroller.openwx import callers, credentials, parameters, replies
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_WHERE = "use the controller's port, 2000"
-_HOW = f"a token that is bound to this account alone is needed here; {_WHERE}, with any other"
+_FOREIGN = N_("web pages may not call an account's own port; use the controller's port, 2000")
+_HOW = N_(
+    "a token that is bound to this account alone is needed here; use the controller's port, 2000, with any other"
+)
 
 
 class Guard:
@@ -56,8 +60,7 @@ class Guard:
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Serve a request, or refuse it. To be wrapped as a middleware."""
         if _is_foreign(request):
-            words = f"web pages may not call an account's own port; {_WHERE}"
-            return json_answer(replies.reply(replies.REFUSED, words), 403)
+            return json_answer(replies.reply(replies.REFUSED, _FOREIGN), 403)
         needed = _scope_for(request)
         if needed is None:
             return await handler(request)
@@ -81,24 +84,35 @@ class Guard:
 
     def _refused(self, request: web.Request, scope: Scope | None, needed: Scope) -> web.Response:
         if scope is None:
-            code, status, message, remedy = "no-token", 401, "the token that is needed is missing or not valid", _HOW
+            problem = Refused(401, "no-token", N_("the token that is needed is missing or not valid"), _HOW)
         else:
-            code, status = "not-allowed", 403
-            message, remedy = f"that needs the scope {needed}", f"use a token with that scope; this one has {scope}"
+            problem = Refused(
+                403,
+                "not-allowed",
+                N_("that needs the scope {needed}"),
+                N_("use a token with that scope; this one has {scope}"),
+                needed=needed,
+                scope=scope,
+            )
         failure = self._limiter.failed(caller_of(request.remote))
         if failure.log:
             marks = {**fields(Event.ACCESS_REFUSED), **cause("refused")}  # 127.0.0.0/8 has many addresses
-            log.warning("a call is refused: %s", message, extra=marks)
+            log.warning("a call is refused: %s", problem.message, extra=marks)
         if failure.retry_after and scope is None:
-            code, status, message = "too-many-failures", 429, "too many calls without a valid token"
-            remedy = f"wait {failure.retry_after} s, or use a valid token: that is let in at once"
+            problem = Refused(
+                429,
+                "too-many-failures",
+                N_("too many calls without a valid token"),
+                N_("wait {seconds} s, or use a valid token: that is let in at once"),
+                seconds=failure.retry_after,
+            )
         if request.path.startswith("/v1/"):
-            answer = json_answer({"error": {"code": code, "message": message, "remedy": remedy}}, status)
+            answer = refusal(problem)
         else:
-            answer = json_answer({**replies.AUTH_FAILURE, "reason": f"{message}; {remedy}"}, max(status, 403))
-        if status == 401:
+            answer = json_answer({**replies.AUTH_FAILURE, "reason": str(problem)}, max(problem.status, 403))
+        if problem.status == 401:
             answer.headers["WWW-Authenticate"] = 'Bearer realm="wxclient"'
-        if status == 429:
+        if problem.status == 429:
             answer.headers["Retry-After"] = str(failure.retry_after)
         return answer
 

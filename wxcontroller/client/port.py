@@ -10,7 +10,8 @@ from aiohttp import web
 from wxcontroller.client.api import SERVER
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.guard import Guard
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
+from wxcontroller.core.messages import N_
 from wxcontroller.openwx.accepting import Acceptor
 from wxcontroller.openwx.admission import ADMISSION
 from wxcontroller.openwx.connection import PatientConnection
@@ -42,8 +43,11 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
         except OSError as problem:
             listener.close()
             raise PortTaken(
-                f"account {config.name}: port {config.port} can't be used: {problem.strerror}",
-                "see who has it with ss -ltnp, and whether wxclient.slice allows it (SocketBindAllow=)",
+                N_("account {account}: port {port} can't be used: {reason}"),
+                N_("see who has it with ss -ltnp, and whether wxclient.slice allows it (SocketBindAllow=)"),
+                account=str(config.name),
+                port=config.port,
+                reason=reason_of(problem),
             ) from None
         with listener:
             acceptor.start([listener])

@@ -47,6 +47,7 @@ from wxcontroller.client.store.retention import Keeping
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.files import remove_unfinished
+from wxcontroller.core.messages import Text
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
@@ -209,7 +210,7 @@ class Client:
         self, driving: Coroutine[None, None, Ended], session: Session, drain: Drain, stopping: asyncio.Event
     ) -> None:
         """Run the driver until a stop is asked for. When it ends before, stay: the API and the state say why."""
-        session.move(LoginState.LOADING, "logging in to WeChat")
+        session.move(LoginState.LOADING, Text("logging in to WeChat"))
         working = asyncio.create_task(driving)
         asked = asyncio.create_task(stopping.wait())
         try:
@@ -218,7 +219,9 @@ class Client:
                 await drain.run()
             if working.done():
                 ended: Ended = working.result()
-                words = f"{ended.reason}: {ended.words}" if ended.words else str(ended.reason)
+                words = Text(ended.reason)
+                if ended.words:
+                    words = Text("{reason}: {words}", reason=words, words=ended.words)
                 session.park(words, asked=ended.reason is EndReason.LOGGED_OUT)
                 while not asked.done():
                     session.alive()

@@ -15,6 +15,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.model import Direction, FriendRequest, MessageKind
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
@@ -56,7 +57,7 @@ class Session:
         self.state = LoginState.INIT
         self.previous: LoginState | None = None
         self.since = int(time.time())
-        self.reason = ""
+        self.reason = NOTHING
         self.asks: Question | None = None  # what the driver waits for, while a person has to give it
         # Seconds since 1970, 0 for not yet: when WeChat was heard last, and when the last message came.
         self.last_sync = 0
@@ -64,7 +65,7 @@ class Session:
         self.last_received = 0
         # Messages that WeChat has told of since the process began, those sent from the phone too.
         self.messages: Counter[tuple[Direction, MessageKind]] = Counter()
-        self._status = "starting"
+        self._status = Text("starting")
         self._notifier = notifier
         self._watchdog = watchdog
         self._reporter = reporter
@@ -78,11 +79,11 @@ class Session:
         self._way = base.LoginWay.SCAN
         self._loaded = False
         self._heard = False
-        self._refusal = ""  # why the login is tried another way, until it succeeds
+        self._refusal = NOTHING  # why the login is tried another way, until it succeeds
         self._publish()
 
     @property
-    def status(self) -> str:
+    def status(self) -> Text:
         """One line in words, as ``systemctl status`` shows it."""
         return self._status
 
@@ -95,15 +96,15 @@ class Session:
     async def _take(self, event: base.DriverEvent) -> None:
         match event:
             case base.Loading():
-                self.move(LoginState.LOADING, "logging in to WeChat")
+                self.move(LoginState.LOADING, Text("logging in to WeChat"))
             case base.Hindered():
                 self._hindered(event)
             case base.QrReady():
                 self._show_qrcode(event)
             case base.PushOffered():
-                self.move(LoginState.CONFIRMING, "waiting for the phone to confirm; nothing to scan")
+                self.move(LoginState.CONFIRMING, Text("waiting for the phone to confirm; nothing to scan"))
             case base.Scanned():
-                self.move(LoginState.CONFIRMING, "scanned; waiting for the phone to confirm")
+                self.move(LoginState.CONFIRMING, Text("scanned; waiting for the phone to confirm"))
             case base.ScanCancelled():
                 log.info("the phone cancelled the login; a new QR code follows")
             case base.InputRequired() if event.kind is base.InputKind.CODE:
@@ -134,7 +135,7 @@ class Session:
                 self._maybe_running()
             case base.Offline():
                 self._heard = False
-                self.move(LoginState.OFFLINE, f"no news from WeChat, trying on: {event.reason}")
+                self.move(LoginState.OFFLINE, Text("no news from WeChat, trying on: {reason}", reason=event.reason))
             case base.Progress():
                 if event.heard:
                     self._note_answer()
@@ -154,7 +155,7 @@ class Session:
             case _:
                 assert_never(event)
 
-    def move(self, state: LoginState, status: str, reason: str = "", asks: Question | None = None) -> None:
+    def move(self, state: LoginState, status: Text, reason: Text = NOTHING, asks: Question | None = None) -> None:
         """Enter a state. Raises nothing.
 
         ``asks`` is what a person has to enter for the login to go on.
@@ -185,12 +186,12 @@ class Session:
         if before.word != state.word:
             self._report(reports.event("state_change", before.word, state.word))
 
-    def note(self, status: str) -> None:
+    def note(self, status: Text) -> None:
         """Say something new about the present state."""
         self._status = status
         self._publish()
 
-    def park(self, reason: str, asked: bool = False, asks: base.InputRequired | None = None) -> None:
+    def park(self, reason: Text, asked: bool = False, asks: base.InputRequired | None = None) -> None:
         """Stop trying until someone intervenes; the state file keeps the reason.
 
         ``asked``: someone wanted that. ``asks``: the driver still runs, and goes on when this is answered.
@@ -222,7 +223,7 @@ class Session:
         """Orderly end."""
         if self.state is LoginState.PARKED:
             return  # told already
-        self.move(LoginState.STOPPED, "stopped")
+        self.move(LoginState.STOPPED, Text("stopped"))
         self._report(reports.event("stop"))
 
     def _note_answer(self) -> None:
@@ -244,12 +245,12 @@ class Session:
             self.config.name.instance,
             extra=fields(Event.QRCODE, self.config.name.name),
         )
-        status = f"waiting for a scan of QR code {event.number} of {event.limit}"
+        status = Text("waiting for a scan of QR code {number} of {limit}", number=event.number, limit=event.limit)
         self.move(LoginState.SCANNING, status, self._refusal)
 
     def _hindered(self, event: base.Hindered) -> None:
         """Say why the login does not get on, where people look; in the journal once per reason."""
-        words = f"logging in does not get on, trying again: {event.reason}"
+        words = Text("logging in does not get on, trying again: {reason}", reason=event.reason)
         if words != self._status:
             log.warning("account %s: %s", self.config.name, words)
         self._status = self.reason = words
@@ -259,9 +260,9 @@ class Session:
         self._way = event.way
         self._loaded = self._heard = False
         self.roster.clear()
-        self.reason = self._refusal = ""
+        self.reason = self._refusal = NOTHING
         log.info("logged in (%s)", event.way, extra=fields(Event.LOGIN, self.config.name.name))
-        self.move(LoginState.UPDATING, "loading contacts and groups")
+        self.move(LoginState.UPDATING, Text("loading contacts and groups"))
 
     def _refused(self, event: base.Refused) -> None:
         self._report(reports.event("login", -1, event.message))
@@ -274,9 +275,12 @@ class Session:
             extra=fields(Event.LOGIN_REFUSED, self.config.name.name),
         )
         if not event.final:
-            said, way = event.message or "no reason given", event.way or "another way"
-            self._refusal = self._status = self.reason = (
-                f"WeChat refused the login ({event.ret}: {said}); scan the new code: it is then tried {way}"
+            said, way = event.message or Text("no reason given"), event.way or Text("another way")
+            self._refusal = self._status = self.reason = Text(
+                "WeChat refused the login ({ret}: {said}); scan the new code: it is then tried {way}",
+                ret=event.ret,
+                said=said,
+                way=way,
             )
             self._publish()
 
@@ -309,7 +313,10 @@ class Session:
         if self._loaded and self._heard:
             who = self.roster.me.name if self.roster.me else "?"
             people, groups = len(self.roster.contacts), len(self.roster.groups)
-            self.move(LoginState.RUNNING, f"logged in as {who}, {people} contacts, {groups} groups")
+            self.move(
+                LoginState.RUNNING,
+                Text("logged in as {who}, {people} contacts, {groups} groups", who=who, people=people, groups=groups),
+            )
 
     def _lost(self, event: base.SessionLost) -> None:
         self._loaded = self._heard = False
@@ -320,7 +327,7 @@ class Session:
             event.ret,
             extra=fields(Event.SESSION_LOST, self.config.name.name),
         )
-        self.move(LoginState.LOADING, f"session over ({event.reason}), logging in again")
+        self.move(LoginState.LOADING, Text("session over ({Text}), logging in again", Text=Text(event.reason)))
 
     async def _checkpoint(self, event: base.Checkpoint) -> None:
         """Wait until everything reported so far, and the driver's position after it, are on disk.
@@ -334,7 +341,8 @@ class Session:
             if log_.tries != tries:  # a writer that tries on gets on, one that hangs does not
                 tries = log_.tries
                 self._watchdog.feed()
-            words = f"cannot store incoming messages: {log_.trouble or 'the disk is slow'}; check the account's disk"
+            trouble = log_.trouble or Text("the disk is slow")
+            words = Text("cannot store incoming messages: {trouble}; check the account's disk", trouble=trouble)
             if self.state is LoginState.RUNNING:
                 self._heard = False
                 self.move(LoginState.OFFLINE, words)

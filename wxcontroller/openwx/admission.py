@@ -20,6 +20,7 @@ from aiohttp import web
 
 from wxcontroller.core.access import call_path
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import Text
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -48,7 +49,7 @@ class PortLimits:
 class Busy(web.HTTPServiceUnavailable):
     """A request beyond the limits. ``words`` say which."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: Text) -> None:
         super().__init__(headers={"Retry-After": "1"})
         self.words = words
 
@@ -136,14 +137,14 @@ class Admission:
         try:
             if call_path(request.path.rstrip("/")) not in LONG_POLLS:
                 if self.requests >= limits.requests:
-                    raise Busy(f"{self.requests} requests are at work already")
+                    raise Busy(Text("{requests} requests are at work already", requests=self.requests))
                 self.requests += 1
                 try:
                     return await handler(request)
                 finally:
                     self.requests -= 1
             if self.long_polls >= limits.long_polls:
-                raise Busy(f"{self.long_polls} long polls wait already")
+                raise Busy(Text("{long_polls} long polls wait already", long_polls=self.long_polls))
             self.long_polls += 1
             try:
                 return await handler(request)
@@ -155,7 +156,7 @@ class Admission:
     def hold(self, request: web.Request, size: int) -> None:
         """Count bytes of a body that are kept until the request is answered. Raises Busy beyond the limit."""
         if self.held + size > self._limits().bodies:
-            raise Busy("the bodies of other requests take all the room there is")
+            raise Busy(Text("the bodies of other requests take all the room there is"))
         self.held += size
         request[_HELD] = request.get(_HELD, 0) + size
 

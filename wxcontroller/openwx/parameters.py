@@ -31,7 +31,7 @@ PARAMETERS = 2000
 PARAMETER_NAME_BYTES = 1000
 # Of the head of a part of a form: its name, the name of a file, and a type.
 PART_HEAD_BYTES = 16 << 10
-_REMEDY = "send parameters as percent-encoded UTF-8"
+_REMEDY = N_("send parameters as percent-encoded UTF-8")
 # Decoding needs some 25 times the size of what is all percent-encoded.
 _PIECE = 64 * 1024
 
@@ -39,6 +39,8 @@ _PIECE = 64 * 1024
 class BadParameter(WxError, ValueError):
     """A query or body that can't be read as parameters."""
 
+    code = "bad-request"
+    status = 400
     exit_code = 2
 
 
@@ -212,7 +214,7 @@ def _json(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
     with _readable_json():
         for count, member in enumerate(jsonbody.members(body)):
             if count == PARAMETERS:
-                raise BadParameter(f"more than {PARAMETERS} parameters", "send fewer")
+                raise BadParameter(N_("more than {parameters} parameters"), N_("send fewer"), parameters=PARAMETERS)
             if len(member.key) <= PARAMETER_NAME_BYTES and not member.null:
                 name = _text(member.key, "a parameter's name")
                 if only is None or name == only:
@@ -237,7 +239,7 @@ def _urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
         if end > start:
             count += 1
             if count > PARAMETERS:
-                raise BadParameter(f"more than {PARAMETERS} parameters", "send fewer")
+                raise BadParameter(N_("more than {parameters} parameters"), N_("send fewer"), parameters=PARAMETERS)
             yield start, end if equals < 0 else equals, end
         start = end + 1
 
@@ -269,12 +271,12 @@ def _multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, by
         if head_end >= 0:
             yield at - len(delimiter), end + 2, body[head_start + 2 : head_end], head_end + 4
         at = end + 2 + len(delimiter)
-    raise BadParameter(f"more than {PARAMETERS} fields in the form", "send fewer")
+    raise BadParameter(N_("more than {parameters} fields in the form"), N_("send fewer"), parameters=PARAMETERS)
 
 
 def _usable(boundary: bytes) -> bytes:
     if not boundary:
-        raise BadParameter("the multipart body's Content-Type has no usable boundary", "send one, RFC 7578")
+        raise BadParameter(N_("the multipart body's Content-Type has no usable boundary"), N_("send one, RFC 7578"))
     return boundary
 
 
@@ -315,4 +317,4 @@ def _text(raw: bytes, what: str) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise BadParameter(f"{what} is not UTF-8", _REMEDY) from None
+        raise BadParameter(N_("{what} is not UTF-8"), _REMEDY, what=what) from None

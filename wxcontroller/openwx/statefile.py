@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.states import LoginState
 
 # Read by scripts to see whether the HTTP API is there; ours is no plugin, but the answer is the same: yes.
@@ -45,11 +46,16 @@ class Question:
 
     id: str
     kind: str
-    prompt: str
+    prompt: Text
     digits: int = 0
 
     def as_json(self) -> JsonObject:
-        return {"id": self.id, "kind": self.kind, "prompt": self.prompt, "digits": self.digits or None}
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            **text_fields(prompt=self.prompt),
+            "digits": self.digits or None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,8 @@ class Moment:
     state: LoginState
     previous: LoginState | None
     since: int
-    status: str
-    reason: str = ""
+    status: Text
+    reason: Text = NOTHING
     qrcode_link: str | None = None
     qrcode_number: int = 0
     user_id: str = ""
@@ -94,8 +100,7 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "login_state": moment.state.value,
         "previous_login_state": moment.previous.value if moment.previous else None,
         "state_since": moment.since,
-        "status": moment.status,
-        "reason": moment.reason,
+        **text_fields(status=moment.status, reason=moment.reason),
         "input": moment.asks.as_json() if moment.asks else None,
         "qrcode_link": moment.qrcode_link,
         "qrcode_number": moment.qrcode_number,

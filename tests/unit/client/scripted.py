@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import BadAnswer, NotAsked, Unsupported, UploadFailed, WeChatError
+from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, ContactKind, Direction, Group, Media, Member, Message, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
@@ -109,7 +110,7 @@ class ScriptedDriver:
 
     async def logout(self) -> None:
         self._command("logout")
-        self.play([Ended(EndReason.LOGGED_OUT, "as was asked for")])
+        self.play([Ended(EndReason.LOGGED_OUT, Text("as was asked for"))])
 
     async def answer(self, input_id: str, value: str) -> None:
         """Take what the last InputRequired of the script asks for."""

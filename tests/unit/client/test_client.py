@@ -9,6 +9,7 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, ME, TEAM, logged_in, message
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonValue, items, obj
+from wxcontroller.core.messages import Text, text_from
 from wxcontroller.core.model import Contact, Direction, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
@@ -285,7 +286,7 @@ async def test_what_was_not_delivered_at_the_end_is_delivered_by_the_next_run(st
 
 async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
     client = start()
-    client.driver.play([Hindered("jslogin: can't connect")])
+    client.driver.play([Hindered(Text("jslogin: can't connect"))])
     async with asyncio.timeout(5):
         while "can't connect" not in str(client.state().get("status")):
             await asyncio.sleep(0.01)
@@ -297,7 +298,7 @@ async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
 
 async def test_session_lost_and_offline_are_never_called_running(start: Start) -> None:
     client = start()
-    client.driver.play([*logged_in(), Offline("no answer for 60 s")])
+    client.driver.play([*logged_in(), Offline(Text("no answer for 60 s"))])
     assert (await client.until_state("updating"))["login_state"] == "offline"
     client.driver.play([Online()])
     await client.until_state("running")
@@ -307,7 +308,7 @@ async def test_session_lost_and_offline_are_never_called_running(start: Start) -
 
 async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
-    client.driver.play([Refused(1203, "not allowed", final=True), Ended(EndReason.REFUSED, "not allowed")])
+    client.driver.play([Refused(1203, "not allowed", final=True), Ended(EndReason.REFUSED, Text("not allowed"))])
     state = await client.until_state("stop")
     answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
     assert answer["code"] == -3
@@ -327,10 +328,12 @@ async def test_a_driver_that_waits_for_a_person_parks_the_account_until_the_answ
     prompt = "WeChat may be angry; to accept that, run: wxctl allow alice"
     client.driver.play([QR])
     await client.until_state("scaning")
-    client.driver.play([InputRequired("allow", InputKind.CONSENT, prompt)])
+    client.driver.play([InputRequired("allow", InputKind.CONSENT, Text(prompt))])
     state = await client.until_state("stop")
     assert (state["login_state"], state["reason"], state["qrcode_link"]) == ("parked", prompt, None)
-    assert state["input"] == {"id": "allow", "kind": "consent", "prompt": prompt, "digits": None}
+    asked = obj(state["input"])
+    assert text_from(asked.pop("prompt_text")) == Text(prompt)
+    assert asked == {"id": "allow", "kind": "consent", "prompt": prompt, "digits": None}
     assert not client.paths.qrcode_file("alice").exists()
     assert await webhook.event("stop") == []
 
@@ -354,9 +357,9 @@ async def test_a_driver_that_waits_for_a_person_parks_the_account_until_the_answ
 
 async def test_what_a_driver_asked_for_is_over_when_it_ends(start: Start) -> None:
     client = start()
-    client.driver.play([InputRequired("code", InputKind.CODE, "enter the code", 6)])
+    client.driver.play([InputRequired("code", InputKind.CODE, Text("enter the code"), 6)])
     assert obj((await client.until_state("confirming"))["input"])["digits"] == 6
-    client.driver.play([Ended(EndReason.LOGGED_OUT, "as was asked for")])
+    client.driver.play([Ended(EndReason.LOGGED_OUT, Text("as was asked for"))])
     async with asyncio.timeout(5):
         while client.state()["input"] is not None:
             await asyncio.sleep(0.01)
@@ -367,7 +370,7 @@ async def test_why_a_second_scan_is_needed_is_told_until_somebody_is_in(start: S
     client = start()
     client.driver.play([QR, Scanned()])
     await client.until_state("confirming")
-    client.driver.play([Refused(1203, "not this way", final=False, way="in normal mode")])
+    client.driver.play([Refused(1203, "not this way", final=False, way=Text("in normal mode"))])
     why = "WeChat refused the login (1203: not this way); scan the new code: it is then tried in normal mode"
     async with asyncio.timeout(5):
         while (state := client.state())["reason"] != why:

@@ -115,11 +115,11 @@ async def test_a_full_disk_is_waited_for_and_reading_goes_on(
     log.append(report(2, content="x" * 50_000), deliver=True)
     log.append(report(3), deliver=True)
     assert not await log.settled(0.5)
-    assert "full" in log.trouble
+    assert "full" in str(log.trouble)
     assert [entry.seq for entry in await log.shown(PENDING, 10)] == [1]
     filler.unlink()
     assert await log.settled(10)
-    assert log.trouble == ""
+    assert str(log.trouble) == ""
     assert [entry.seq for entry in await log.shown(PENDING, 10)] == [1, 2, 3]
     await log.close(2)
 

@@ -21,6 +21,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.guard import Guard
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Scope
+from wxcontroller.core.messages import Text
 from wxcontroller.core.porttokens import publish
 from wxcontroller.core.tokens import Tokens, minted
 from wxcontroller.openwx.credentials import PORT_HEADER, TOKEN_FORM_BYTES
@@ -249,7 +250,7 @@ async def test_a_revoked_token_is_worthless_at_once(start: Start) -> None:
     await client.login()
     [own] = close(client, (Scope.READ, ("alice",)))
     assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (200, None)
-    publish(client.paths, Tokens(broken="x"))
+    publish(client.paths, Tokens(broken=Text("x")))
     assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (401, "no-token")
     publish(client.paths, Tokens())
     assert await ask(client, "/v1/status") == (200, None)

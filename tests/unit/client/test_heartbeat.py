@@ -11,6 +11,7 @@ from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import logged_in
 from wxcontroller.client.heartbeat import command_of
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import LossReason, Offline, SessionLost
 
 Start = Callable[..., RunningClient]
@@ -82,7 +83,7 @@ async def test_there_is_no_heartbeat_but_while_the_account_runs(commander: Comma
     assert commander.asked == []
     await client.login()
     await commander.beats(3)
-    client.driver.play([Offline("no answer")])
+    client.driver.play([Offline(Text("no answer"))])
     await client.until_state("updating")
     await asyncio.sleep(0.1)  # one may be under way
     before = len(commander.asked)

@@ -14,6 +14,7 @@ from tests.unit.client.test_status import queue, send, until
 from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import LossReason, Offline, SessionLost
 
 Start = Callable[..., RunningClient]
@@ -98,7 +99,7 @@ async def test_an_account_that_is_offline_stops_at_once(start: Start, webhook: W
     client = start(**{POST_API: webhook.address, INTERVAL: "0.5"})
     await client.login()
     await send(client, 3)
-    client.driver.play([Offline("no answer")])
+    client.driver.play([Offline(Text("no answer"))])
     await client.until_state("updating")
     begun = time.monotonic()
     assert await client.stop() == 0

@@ -211,7 +211,7 @@ def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(monkeypatch
         Calendar.shown = date(2026, 5, 4)
         for counted in (pacer, started()):
             assert counted.sent_today == 2
-            assert "daily limit" in counted.refusal
+            assert "daily limit" in str(counted.refusal)
     for day in range(1, 20):
         Calendar.shown = date(2026, 6, day)
         count(pacer)

@@ -80,6 +80,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "retrying": 0,
         "oldest_since": None,
         "last_error": "",
+        "last_error_text": None,
         "delivered": 0,
         "failed": 0,
         "refused": 0,
@@ -89,6 +90,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "dead": 0,
         "bytes": obj(told["reports"])["bytes"],
         "trouble": "",
+        "trouble_text": None,
     }
     assert told["messages"] == {"received": {}, "sent": {}, "sent_elsewhere": {}, "not_sent": 0}
     assert told["queue"] == {
@@ -98,6 +100,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "oldest_since": None,
         "next_send_at": None,
         "last_error": "",
+        "last_error_text": None,
         "most_waiting": MOST_WAITING,
         "sent_today": 0,
         "daily_limit": 0,

@@ -18,6 +18,7 @@ from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Pos
 from wxcontroller.client.sends import sender
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
+from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import Checkpoint, Ended, EndReason, Offline, Progress, RosterChanged
 
 Start = Callable[..., RunningClient]
@@ -71,7 +72,7 @@ async def test_what_comes_from_beside_the_loop_is_none(systemd: Systemd, start: 
     client = start()
     await client.login()
     systemd.forget()
-    client.driver.play([RosterChanged(groups=(TEAM,)), Offline("no answer")])
+    client.driver.play([RosterChanged(groups=(TEAM,)), Offline(Text("no answer"))])
     await client.until_state("updating")
     assert not systemd.forget()
 
@@ -79,7 +80,7 @@ async def test_what_comes_from_beside_the_loop_is_none(systemd: Systemd, start: 
 async def test_a_parked_account_lives(systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "PARKED_PULSE_SECONDS", 0.05)
     client = start()
-    client.driver.play([Ended(EndReason.REFUSED, "no")])
+    client.driver.play([Ended(EndReason.REFUSED, Text("no"))])
     await client.until_state("stop")
     systemd.forget()
     await systemd.fed()
@@ -105,7 +106,7 @@ async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
     await begun.wait()
     await asyncio.sleep(0.2)  # until it is overdue
     systemd.forget()
-    client.driver.play([Progress(heard=True), Progress(), Offline("the last event")])
+    client.driver.play([Progress(heard=True), Progress(), Offline(Text("the last event"))])
     await client.until_state("updating")
     assert not systemd.forget()
 
@@ -120,7 +121,7 @@ async def test_a_send_that_hangs_lets_the_watchdog_bite(
     await client.get("send_friend_message", id="@ann", content="x", **{"async": "1"})
     await asyncio.sleep(0.2)  # until it is overdue
     systemd.forget()
-    client.driver.play([Progress(), Offline("the last event")])
+    client.driver.play([Progress(), Offline(Text("the last event"))])
     await client.until_state("updating")
     assert not systemd.forget()
     client.driver.send_gate.set()
@@ -191,6 +192,6 @@ async def test_a_writer_that_has_ended_lets_the_watchdog_bite(
         while "the event log's writer has ended" not in caplog.text:
             await asyncio.sleep(0.01)
     systemd.forget()
-    client.driver.play([Progress(heard=True), Progress(), Offline("the last event")])
+    client.driver.play([Progress(heard=True), Progress(), Offline(Text("the last event"))])
     await client.until_state("updating")
     assert not systemd.forget()

@@ -11,6 +11,7 @@ from wxcontroller.client.heartbeat import command_of
 from wxcontroller.client.sends.replies import Reply, reply_of
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import Text
 from wxcontroller.core.model import (
     AppShare,
     Card,
@@ -262,5 +263,5 @@ def test_any_state_is_a_file(
     state: LoginState, previous: LoginState | None, words: str, options: dict[str, str]
 ) -> None:
     facts = ClientFacts(words, words, 1, 2, "web", options, options, {"pid_path": words})
-    content = render(facts, Moment(state, previous, 3, words, words, words, 1, words, words))
+    content = render(facts, Moment(state, previous, 3, Text(words), Text(words), words, 1, words, words))
     assert json.loads(to_bytes(content))["state"] == state.word

@@ -26,6 +26,7 @@ from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import one_line
+from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,8 @@ class Delivery:
         self._from_start = False
         self._again = asyncio.Event()
         self._empty = asyncio.Event()
-        self._error = ""
-        self._retry_error = ""
+        self._error = NOTHING
+        self._retry_error = NOTHING
         self._told: dict[str, float] = {}
 
     @property
@@ -72,9 +73,9 @@ class Delivery:
         return self.receiver.address
 
     @property
-    def last_error(self) -> str:
-        """Why the last report was not delivered, "" while all are; as long as there is a retry lane, its reason."""
-        return self._error or (self._retry_error if self._is_retrying else "")
+    def last_error(self) -> Text:
+        """Why the last report was not delivered, empty while all are; with a retry lane, its reason."""
+        return self._error or (self._retry_error if self._is_retrying else NOTHING)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -94,7 +95,7 @@ class Delivery:
                     await self._turn(poster)
                 except Unavailable as problem:
                     # Tried until the log can be read again: the store repairs or replaces a damaged one.
-                    self._error = str(problem)
+                    self._error = problem.full_text
                     self._queue.clear()
                     if self._is_news("log"):
                         log.error("nothing can be delivered: %s", problem)
@@ -221,7 +222,7 @@ class Delivery:
 
     async def _post(self, poster: Poster, entry: Entry, body: Body) -> Result:
         if not body.kind:
-            return Result(Outcome.DAMAGED, error="its entry in the event log is damaged")
+            return Result(Outcome.DAMAGED, error=Text("its entry in the event log is damaged"))
         return await poster.post(body.content, await self._headers(entry, body.content))
 
     async def _body(self, entry: Entry, stored: bytes) -> Body:
@@ -247,17 +248,17 @@ class Delivery:
     def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:
         """Note what became of a report: in the log, for the status, and in the journal."""
         # What it says may have parts of an answer's headers in it.
-        error, status = one_line(result.error), result.status
+        error, status = one_line(str(result.error)), result.status
         next_at = time.time() + decision.pause
         match decision.verdict:
             case Verdict.DELIVERED:
                 self.delivered += 1
-                self._error = ""
+                self._error = NOTHING
                 self._told.pop("", None)
                 self._log.delivered(entry, status, lighter)
             case Verdict.DEAD:
                 self.refused += 1
-                self._error = error
+                self._error = result.error
                 self._log.died(entry, error, status)
                 log.error(
                     "a %s report is a dead letter, %s does not take it: %s; see: wxctl deliveries list",
@@ -266,12 +267,12 @@ class Delivery:
                 )
             case Verdict.ASIDE:
                 self.failed += 1
-                self._error, self._retry_error = "", error
+                self._error, self._retry_error = NOTHING, result.error
                 self._log.moved_aside(entry, kind, error, status, next_at)
                 self._tell(kind, entry, error, decision.pause, Lane.RETRY)
             case Verdict.AGAIN:
                 self.failed += 1
-                self._error = error
+                self._error = result.error
                 self._log.failed(entry, error, status, next_at)
                 self._tell("", entry, error, decision.pause, Lane.QUEUE)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 
 from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.messages import NOTHING, Text
 
 # Long enough for a bot that restarts, and short enough for the messages behind to be of use.
 QUICK_RETRIES = (2.0, 8.0)
@@ -79,7 +80,7 @@ class Result:
 
     outcome: Outcome
     status: int = 0
-    error: str = ""
+    error: Text = NOTHING
     retry_after: float | None = None
     answer: bytes = b""
 

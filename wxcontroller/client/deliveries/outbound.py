@@ -10,6 +10,7 @@ from aiohttp.tracing import Trace
 
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.targets import SETTING, Targets
 
@@ -36,8 +37,10 @@ class TargetConnector(aiohttp.TCPConnector):
         """See BaseConnector.connect. Raises NotATarget."""
         if not self._targets.allow(req.url):
             raise NotATarget(
-                f"{redacted(str(req.url))} is not among {SETTING}",
-                f"change the address, or {SETTING} in the settings, and restart the account",
+                N_("{url} is not among {setting}"),
+                N_("change the address, or {setting} in the settings, and restart the account"),
+                url=redacted(str(req.url)),
+                setting=SETTING,
             )
         self.is_reused = False
         connection = await super().connect(req, traces, timeout)

@@ -27,6 +27,7 @@ from wxcontroller.client.deliveries.lanes import Outcome, Policy, Result
 from wxcontroller.client.deliveries.outbound import NotATarget, TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import Text
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
@@ -131,9 +132,9 @@ class Poster:
                             return await self._result(url, answer)
                         moved = _moved_to(url, location)
                     if moved is None:
-                        return Result(Outcome.FAILED, status, "it redirects to something that is no address")
+                        return Result(Outcome.FAILED, status, Text("it redirects to something that is no address"))
                     url, hops = moved, hops + 1
-            return Result(Outcome.FAILED, status, "it redirects round and round")
+            return Result(Outcome.FAILED, status, Text("it redirects round and round"))
         except NotATarget as problem:
             # Of a redirect the receiver's answer is at fault; of the address itself nothing can be posted.
             return Result(Outcome.FAILED if hops else Outcome.UNREACHED, status, unreached(problem))
@@ -163,11 +164,15 @@ class Poster:
             return Result(Outcome.ACCEPTED, status, answer=await self._read(answer))
         if status in _OVERLOADED:
             pause = _retry_after(answer.headers.get("Retry-After", ""))
-            return Result(Outcome.UNREACHED, status, f"it answers {status}", pause)
+            return Result(Outcome.UNREACHED, status, Text("it answers {status}", status=status), pause)
         if status in _MOVED_WITHOUT_BODY and (moved := _moved_to(url, answer.headers.get("Location", ""))):
             where = redacted(str(moved))
-            return Result(Outcome.FAILED, status, f"it answers {status}; set post_api to {where}, where it has moved")
-        return Result(Outcome.FAILED, status, f"it answers {status}")
+            return Result(
+                Outcome.FAILED,
+                status,
+                Text("it answers {status}; set post_api to {where}, where it has moved", status=status, where=where),
+            )
+        return Result(Outcome.FAILED, status, Text("it answers {status}", status=status))
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         """Return a JSON answer (openwx-api 3.4). The report is delivered, whatever becomes of its answer."""

@@ -26,6 +26,7 @@ from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import Limits
+from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Message
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
@@ -203,7 +204,7 @@ class SendCalls:
             async with asyncio.timeout_at(latest):
                 added = await asyncio.shield(stored)
         except TimeoutError:
-            why = self.parts.log.trouble or "the disk is slow"
+            why = self.parts.log.trouble or Text("the disk is slow")
             words = (
                 f"it can't be stored for now ({why}); it is sent when it can be, if the account is not stopped before"
             )

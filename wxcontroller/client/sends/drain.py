@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
+from wxcontroller.core.messages import Text
 from wxcontroller.core.notify import Notifier
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,11 @@ class Drain:
         if not self._worth_it(end):
             return
         self.notifier.stopping()
-        words = f"stopping: {len(self.sends)} queued sends go out first, {self.seconds:g} s at most"
+        words = Text(
+            "stopping: {count} queued sends go out first, {seconds} s at most",
+            count=len(self.sends),
+            seconds=f"{self.seconds:g}",
+        )
         log.info("account %s: %s", self.session.config.name, words)
         self.session.note(words)
         while self._worth_it(end):

@@ -15,6 +15,7 @@ from wxcontroller.client.sends.model import Request
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_
 from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,16 @@ def key_of(headers: Sequence[str], parameter: str) -> str:
     if not keys:
         return ""
     if len(keys) > 1:
-        raise BadParameter(f"{KEY_HEADER} and {KEY_PARAMETER} are more than one key")
+        raise BadParameter(
+            N_("{key_header} and {key_parameter} are more than one key"),
+            key_header=KEY_HEADER,
+            key_parameter=KEY_PARAMETER,
+        )
     [key] = keys
     if not _KEY.fullmatch(key):
-        raise BadParameter(f"{KEY_HEADER} must be 1 to 255 printable ASCII characters, as a random UUID")
+        raise BadParameter(
+            N_("{key_header} must be 1 to 255 printable ASCII characters, as a random UUID"), key_header=KEY_HEADER
+        )
     return key
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from wxcontroller.core.messages import NOTHING, Text
+
 BURST_SECONDS = 60.0
 
 
@@ -59,10 +61,14 @@ class Pacer:
         return free_at - now
 
     @property
-    def refusal(self) -> str:
-        """Why nothing more may be sent today, "" while it may."""
+    def refusal(self) -> Text:
+        """Why nothing more may be sent today, empty while it may."""
         used_up = self.daily and self.sent_today >= self.daily
-        return f"the daily limit of {self.daily} sends is used up; send_daily_max sets it" if used_up else ""
+        return (
+            Text("the daily limit of {daily} sends is used up; send_daily_max sets it", daily=self.daily)
+            if used_up
+            else NOTHING
+        )
 
     def count(self) -> None:
         """Count a send that is handed to WeChat now."""

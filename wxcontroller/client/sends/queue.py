@@ -43,9 +43,10 @@ from wxcontroller.client.sends.sender import Sender
 from wxcontroller.client.store.sends import Added, Left, SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
-from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
+from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError, reason_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.model import MessageKind
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class SendQueue:
     most: int = MOST_WAITING
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
-    last_error: str = ""  # why the last try failed, "" when it did not
+    last_error: Text = NOTHING  # why the last try failed, empty when it did not
     sent: Counter[MessageKind] = field(default_factory=Counter)  # messages that WeChat took since the process began
     not_sent: int = 0  # those it did not, or nobody knows
     _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one that is being sent, in order
@@ -317,7 +318,7 @@ class SendQueue:
             return
         if not send.marked and (refusal := self.pacer.refusal):
             self.last_error = refusal
-            await self._finish(send, refused(TOO_MANY_TODAY, refusal))
+            await self._finish(send, refused(TOO_MANY_TODAY, str(refusal)))
             return
         rest = 0.0
         try:
@@ -328,10 +329,10 @@ class SendQueue:
         except WeChatError as problem:
             rest = await self._failed(send, problem)
         except (Unsupported, OSError) as problem:
-            self.last_error = str(problem)
-            await self._finish(send, refused(FAILED, self.last_error))
+            self.last_error = reason_of(problem)
+            await self._finish(send, refused(FAILED, str(problem)))
         else:
-            self.last_sent, self.last_error = int(time.time()), ""
+            self.last_sent, self.last_error = int(time.time()), NOTHING
             self.backoff.reset()
             await self._finish(send, sent_as(message_id))
         finally:
@@ -353,7 +354,7 @@ class SendQueue:
         """Plan another try, or end it; return for how many seconds the queue rests."""
         send.unsure = send.unsure or (send.state is SendState.SENDING and problem.unsure)
         send.state = SendState.WAITING
-        self.last_error = str(problem)
+        self.last_error = problem.full_text
         if problem.handling is not FailureHandling.RETRY_SAME_ID or send.attempts_left <= 0:
             await self._finish(send, failed_by(problem))
             if problem.handling is not FailureHandling.WAIT:

@@ -18,6 +18,7 @@ from yarl import URL
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import N_
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
@@ -118,7 +119,7 @@ async def fetch(
             raise BadSource(str(problem.os_error)) from None
         raise BadSource(unreached(problem)) from None
     except TimeoutError:
-        raise BadSource(f"no complete answer within {seconds:g} s") from None
+        raise BadSource(N_("no complete answer within {seconds} s"), seconds=f"{seconds:g}") from None
 
 
 async def _follow(
@@ -130,10 +131,10 @@ async def _follow(
                 url = redirected(url, answer.headers.get("Location", ""), private)
                 continue
             if answer.status != 200:
-                raise BadSource(f"the server answers {answer.status}")
+                raise BadSource(N_("the server answers {status}"), status=answer.status)
             if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
                 # A few bytes could become more than there is memory.
-                raise BadSource("the server compresses it, though it was asked not to")
+                raise BadSource(N_("the server compresses it, though it was asked not to"))
             if (answer.content_length or 0) > most:
                 raise TooLarge(most)
             got = 0
@@ -145,7 +146,7 @@ async def _follow(
             disposition = answer.content_disposition
             name = (disposition.filename if disposition else None) or url.name
             return Source(answer.content_type if "Content-Type" in answer.headers else "", name)
-    raise BadSource(f"more than {redirects} redirects")
+    raise BadSource(N_("more than {redirects} redirects"), redirects=redirects)
 
 
 class TooLarge(BadSource):
@@ -160,7 +161,7 @@ def redirected(url: URL, location: str, private: bool) -> URL:
     try:
         joined = str(url.join(url_of(location)))
     except ValueError:
-        raise BadSource("the server redirects to something that is no address") from None
+        raise BadSource(N_("the server redirects to something that is no address")) from None
     return target(joined, private)
 
 
@@ -170,9 +171,9 @@ def target(given: str, private: bool) -> URL:
         url = url_of(given)
         host = url.raw_host  # what the connection is made to
     except ValueError:
-        raise BadSource("it is no address") from None
+        raise BadSource(N_("it is no address")) from None
     if url.scheme not in ("http", "https") or not host:
-        raise BadSource("only http:// and https:// addresses are fetched")
+        raise BadSource(N_("only http:// and https:// addresses are fetched"))
     if not private:
         # No resolver is asked about an address that is written out.
         try:

@@ -8,6 +8,7 @@ from wxcontroller.client.store import state
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.faultpoints import Point
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers.base import Restored
 
 # The driver asks again, and tells meanwhile why it does not log in.
@@ -46,8 +47,10 @@ class DriverState:
             async with asyncio.timeout(_IMPORT_SECONDS):
                 await self.imported.wait()
         except TimeoutError:
-            why = self.log.trouble or "the disk is slow"
-            raise Unavailable(f"the event log can't be written: {why}", "check the account's disk") from None
+            why = self.log.trouble or Text("the disk is slow")
+            raise Unavailable(
+                N_("the event log can't be written: {why}"), N_("check the account's disk"), why=why
+            ) from None
 
     def learn(self, marks: Mapping[int, int], limit: int) -> None:
         """See StateStore.learn."""

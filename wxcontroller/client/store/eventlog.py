@@ -23,6 +23,7 @@ from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.writer import LOG_READ_SECONDS, Database
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
+from wxcontroller.core.messages import Text
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.replies import to_bytes
 
@@ -84,7 +85,7 @@ class EventLog:
         self._news.set()
 
     @property
-    def trouble(self) -> str:
+    def trouble(self) -> Text:
         """Why nothing can be stored at present, "" while all is well."""
         return self._database.trouble
 

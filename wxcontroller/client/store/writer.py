@@ -22,9 +22,10 @@ from wxcontroller.client.store.mounts import left_behind
 from wxcontroller.client.store.recovery import Known, finish_interrupted, readonly, recover
 from wxcontroller.client.store.values import text_of
 from wxcontroller.core import faultpoints
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class Database:
         self._opened = threading.Event()
         self._generation = 0  # of the file: damaged ones are replaced
         self.tries = 0  # to write
-        self.trouble = ""  # why nothing can be written at present, "" while all is well
+        self.trouble = NOTHING  # why nothing can be written at present, empty while all is well
 
     def open(self) -> None:
         """Begin. The file itself is opened by the thread, again and again where it can't be."""
@@ -135,7 +136,9 @@ class Database:
             async with asyncio.timeout(self._read_seconds):
                 return await asyncio.to_thread(self._read, work)
         except TimeoutError:
-            raise Unavailable("the event log does not answer", "look at the disk of the state directory") from None
+            raise Unavailable(
+                N_("the event log does not answer"), N_("look at the disk of the state directory")
+            ) from None
 
     async def close(self, seconds: float) -> None:
         """Write what is queued and end, after ``seconds`` at the latest; what is left then is lost and told."""
@@ -162,7 +165,9 @@ class Database:
     def _read(self, work: Work[T]) -> T:
         if not self._opened.wait(_BUSY_SECONDS):
             raise Unavailable(
-                f"the event log can't be opened: {self.trouble}", "check the disk of the state directory"
+                N_("the event log can't be opened: {trouble}"),
+                N_("check the disk of the state directory"),
+                trouble=self.trouble,
             )
         with self._reading:
             try:
@@ -178,7 +183,9 @@ class Database:
             except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
                 if isinstance(problem, UnicodeDecodeError) or _is(problem, *_DAMAGED):
                     self._queue.put(_Damage(problem, self._generation))
-                raise Unavailable(f"the event log can't be read: {problem}", "see to the disk") from None
+                raise Unavailable(
+                    N_("the event log can't be read: {problem}"), N_("see to the disk"), problem=reason_of(problem)
+                ) from None
 
     # -- the writer, in its thread
 
@@ -215,7 +222,7 @@ class Database:
             finally:
                 self.tries += 1
             if self.trouble:
-                self.trouble = ""
+                self.trouble = NOTHING
                 log.warning("the event log can be written again")
             waiting = []
         if connection is not None:
@@ -224,7 +231,7 @@ class Database:
         if waiting:
             log.error("%d changes of the event log could not be written: %s", len(waiting), self.trouble)
             for job in waiting:
-                job.problem = Unavailable(f"not written: {self.trouble}", "see to the disk")
+                job.problem = Unavailable(N_("not written: {trouble}"), N_("see to the disk"), trouble=self.trouble)
             self._tell(waiting)
 
     def _next(self) -> tuple[list[_Job[object]], _Damage | None, bool]:
@@ -287,8 +294,13 @@ class Database:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(self._schema):
             raise _Newer(
-                f"it was written by a later version of wxcontroller (format {version}, this version knows "
-                f"{len(self._schema)}); install that version again, or move {self._path} away"
+                Text(
+                    "it was written by a later version of wxcontroller (format {version}, this version "
+                    "knows {count}); install that version again, or move {path} away",
+                    version=version,
+                    count=len(self._schema),
+                    path=self._path,
+                )
             )
 
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job[object]]) -> None:
@@ -350,7 +362,7 @@ class Database:
             log.error("cannot open the event log: %s", problem)
         elif not self.trouble and not _is(problem, *_DAMAGED):  # damage is reported with what came of it
             log.error("cannot write the event log: %s; incoming messages wait. Check the disk's free space", problem)
-        self.trouble = str(problem)
+        self.trouble = reason_of(problem)
         if left_behind(self._path.parent):
             self._vitals.failed("being shut out of a disk that was read-only when the process began")
         if not _is(problem, *_DAMAGED):

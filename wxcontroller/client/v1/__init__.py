@@ -18,6 +18,8 @@ from wxcontroller.client.v1.inputs import Inputs
 from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.options import options_of
 from wxcontroller.client.v1.status import status_of
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.messages import N_, Text
 
 # A few requests to WeChat. The controller waits for the answer, and a person for the controller.
 LOGOUT_SECONDS = 20.0
@@ -39,10 +41,12 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
             async with asyncio.timeout(LOGOUT_SECONDS):
                 await parts.driver.logout()
         except TimeoutError:
-            raise Refused(504, "too-slow", "the logout was not done in time", "try it again") from None
+            raise Refused(504, "too-slow", N_("the logout was not done in time"), N_("try it again")) from None
         except OSError as problem:
-            why = f"the session can't be deleted: {problem.strerror or problem}"
-            raise Refused(500, "disk", why, "see to the account's state directory, or remove the account") from None
+            why = Text("the session can't be deleted: {reason}", reason=reason_of(problem))
+            raise Refused(
+                500, "disk", why, N_("see to the account's state directory, or remove the account")
+            ) from None
         return json_answer({"account": parts.config.name.name, "logged_out": True})
 
     deliveries = Deliveries(parts)
@@ -69,17 +73,23 @@ def _told(handler: _Handler) -> _Handler:
         except Refused as problem:
             return refusal(problem)
         except Unavailable as problem:
-            return refusal(Refused(503, "unavailable", problem.message, problem.remedy))
+            return refusal(Refused(503, "unavailable", problem.text, problem.remedy_text))
         except web.RequestPayloadError:
             return refusal(
-                Refused(400, "bad-request", "the request's body can't be read", "send it whole and as it says")
+                Refused(
+                    400, "bad-request", N_("the request's body can't be read"), N_("send it whole and as it says")
+                )
             )
         except TimeoutError:
-            return refusal(Refused(408, "too-slow", "the request's body did not arrive", "send it without pauses"))
+            return refusal(
+                Refused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
+            )
 
     return answer
 
 
 async def _no_such_path(request: web.Request) -> web.StreamResponse:
-    what = f"there is no {request.method} {request.path} at an account's own port"
-    return refusal(Refused(404, "no-such-path", what, "GET /v1/status is here; the controller's port has the rest"))
+    what = Text("there is no {method} {path} at an account's own port", method=request.method, path=request.path)
+    return refusal(
+        Refused(404, "no-such-path", what, N_("GET /v1/status is here; the controller's port has the rest"))
+    )

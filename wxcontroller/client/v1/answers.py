@@ -3,24 +3,26 @@
 from aiohttp import web
 
 from wxcontroller.client.calls import json_answer
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, kept_json
+from wxcontroller.core.messages import Text, Value
 
 # Whoever reads messages shall not be able to log in by the way: the picture is at get_qrcode.
 _SECRET_PARAMS = {"input_qrcode": 1}
 
 
-class Refused(Exception):
+class Refused(WxError):
     """A request that is answered with a failure. ``status`` is HTTP's."""
 
-    def __init__(self, status: int, code: str, message: str, remedy: str) -> None:
-        super().__init__(message)
+    def __init__(self, status: int, code: str, message: str | Text, remedy: str | Text, /, **values: Value) -> None:
+        super().__init__(message, remedy, **values)
         self.status = status
-        self.error: JsonObject = {"code": code, "message": message, "remedy": remedy}
+        self.code = code
 
 
-def refusal(problem: Refused) -> web.StreamResponse:
+def refusal(problem: Refused) -> web.Response:
     """Return the answer."""
-    return json_answer({"error": problem.error}, problem.status)
+    return json_answer({"error": problem.as_json()}, problem.status)
 
 
 def report_of(kind: str, body: bytes) -> JsonObject:

@@ -10,6 +10,7 @@ from wxcontroller.client.v1.answers import Refused, report_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import N_, text_fields
 from wxcontroller.openwx.described_log import PAGE_DELIVERIES
 
 
@@ -37,8 +38,9 @@ class Deliveries:
             raise Refused(
                 404,
                 "no-such-event",
-                f"there is no event {request.match_info['id'][:64]!r}",
-                "it may be too old (event_keep_days), or of another account",
+                N_("there is no event {id}"),
+                N_("it may be too old (event_keep_days), or of another account"),
+                id=f"{request.match_info['id'][:64]!r}",
             )
         return json_answer({**_shown(entry), "report": report_of(entry.type, entry.body)})
 
@@ -46,7 +48,7 @@ class Deliveries:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
         body = await request.app[BODIES].small(request)
         if not self._parts.delivery.address:
-            raise Refused(409, "no-webhook", "the account has no post_api", "start it with one")
+            raise Refused(409, "no-webhook", N_("the account has no post_api"), N_("start it with one"))
         where = await chosen(self._parts.log, body)
         if not where.states and not where.seqs:
             where = Selection((State.DEAD,))
@@ -74,8 +76,7 @@ class Deliveries:
             "dropped_at": int(counts.dropped_at) or None,
             "damaged_at": int(counts.damaged_at) or None,
             "oldest_since": int(counts.oldest) or None,
-            "last_error": delivery.last_error,
-            "trouble": self._parts.log.trouble,
+            **text_fields(last_error=delivery.last_error, trouble=self._parts.log.trouble),
         }
 
 

@@ -10,8 +10,9 @@ from wxcontroller.client.v1.answers import Refused
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.errors import BadAnswer, NotAsked, file_failed
 from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.messages import N_, Text
 
-_REMEDY = 'send {"id": "allow-desktop", "value": "yes"}; GET /v1/status shows in input what is asked for'
+_REMEDY = N_('send {"id": "allow-desktop", "value": "yes"}; GET /v1/status shows in input what is asked for')
 # A driver may have to write the answer to disk before it counts.
 _SECONDS = 10.0
 
@@ -29,14 +30,16 @@ class Inputs:
             async with asyncio.timeout(_SECONDS):
                 await self._parts.driver.answer(input_id, value)
         except NotAsked as problem:
-            raise Refused(409, "not-asked", problem.message, problem.remedy) from None
+            raise Refused(409, "not-asked", problem.text, problem.remedy_text) from None
         except BadAnswer as problem:
-            raise Refused(400, "bad-request", problem.message, problem.remedy) from None
+            raise Refused(400, "bad-request", problem.text, problem.remedy_text) from None
         except TimeoutError:
-            raise Refused(504, "too-slow", "the answer was not taken in time", "try it again") from None
+            raise Refused(504, "too-slow", N_("the answer was not taken in time"), N_("try it again")) from None
         except OSError as problem:
             failed = file_failed(problem)
-            raise Refused(500, "disk", f"the answer cannot be stored: {failed.message}", failed.remedy) from None
+            raise Refused(
+                500, "disk", Text("the answer cannot be stored: {failed}", failed=failed.text), failed.remedy_text
+            ) from None
         return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
 
     async def _read(self, request: web.Request) -> tuple[str, str]:
@@ -48,8 +51,8 @@ def answer_of(body: bytes) -> tuple[str, str]:
     try:
         given = obj(read_json(body or b"null"))
     except ValueError:
-        raise bad("the body is not JSON", _REMEDY) from None
+        raise bad(N_("the body is not JSON"), _REMEDY) from None
     input_id, value = given.get("id"), given.get("value")
     if not isinstance(input_id, str) or not isinstance(value, str):
-        raise bad("id and value must be texts", _REMEDY)
+        raise bad(N_("id and value must be texts"), _REMEDY)
     return input_id, value

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.v1.answers import Refused
+from wxcontroller.core.messages import N_
 
 # Names of our own making only: time, chance, extension.
 _NAME = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
@@ -34,7 +35,10 @@ class MediaFiles:
         path = self._directory / name
         if not _NAME.fullmatch(name) or not path.is_file():
             raise Refused(
-                404, "no-such-media", "there is no such file", "it may be too old: media_keep_days, media_keep_bytes"
+                404,
+                "no-such-media",
+                N_("there is no such file"),
+                N_("it may be too old: media_keep_days, media_keep_bytes"),
             )
         # What a stranger sent must not become a page of ours.
         return web.FileResponse(

@@ -6,14 +6,15 @@ from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Selection, State
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.messages import N_, Value
 from wxcontroller.openwx.described_log import SELECTED_IDS
 
 _STATES = ", ".join(state.value for state in State)
 
 
-def bad(message: str, remedy: str) -> Refused:
+def bad(message: str, remedy: str, /, **values: Value) -> Refused:
     """A request that says something wrong."""
-    return Refused(400, "bad-request", message, remedy)
+    return Refused(400, "bad-request", message, remedy, **values)
 
 
 def states_of(words: str) -> tuple[State, ...]:
@@ -21,14 +22,14 @@ def states_of(words: str) -> tuple[State, ...]:
     try:
         return tuple(State(word) for word in words.split(",") if word)
     except ValueError:
-        raise bad(f"{words[:64]} is no state", f"use some of: {_STATES}") from None
+        raise bad(N_("{words} is no state"), N_("use some of: {states}"), words=words[:64], states=_STATES) from None
 
 
 def number_of(query: Mapping[str, str], name: str, default: int, most: int) -> int:
     """Return a whole number of a query. Raises Refused."""
     given = query.get(name, str(default))
     if not given.isascii() or not given.isdecimal() or len(given) > 18:
-        raise bad(f"{name} is no whole number", f"give one up to {most}")
+        raise bad(N_("{key} is no whole number"), N_("give one up to {most}"), key=name, most=most)
     return min(int(given), most)
 
 
@@ -40,25 +41,33 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
     try:
         given = read_json(body or b"null")
     except ValueError:
-        raise bad("the body is not JSON", 'send {"ids": ["…"]} or {"state": "dead"}') from None
+        raise bad(N_("the body is not JSON"), N_('send {"ids": ["…"]} or {"state": "dead"}')) from None
     found = obj(given)
     if unknown := sorted(found.keys() - {"ids", "state", "all"}):
-        raise bad(f"unknown key {unknown[0][:64]}", "ids, state and all are known")
+        raise bad(N_("unknown key {unknown}"), N_("ids, state and all are known"), unknown=unknown[0][:64])
     ids, state, everything = found.get("ids"), found.get("state"), found.get("all")
     if state is not None and not isinstance(state, str):
-        raise bad("state is no text", f"use some of: {_STATES}")
+        raise bad(N_("state is no text"), N_("use some of: {states}"), states=_STATES)
     states = states_of(state or "")
     if ids is None and not states and everything is not True:
-        raise bad("nothing is chosen", 'send {"ids": ["…"]}, {"state": "dead"} or {"all": true}')
+        raise bad(N_("nothing is chosen"), N_('send {"ids": ["…"]}, {"state": "dead"} or {"all": true}'))
     if ids is None:
         return Selection(states)
     if not isinstance(ids, list) or not ids or len(ids) > SELECTED_IDS:
-        raise bad(f"ids is no list of 1 to {SELECTED_IDS} ids", "GET /v1/deliveries tells them")
+        raise bad(
+            N_("ids is no list of 1 to {selected_ids} ids"),
+            N_("GET /v1/deliveries tells them"),
+            selected_ids=SELECTED_IDS,
+        )
     texts = [one if isinstance(one, str) else "" for one in ids]
     seqs = await log.seqs(texts)
-    for given_id, seq in zip(texts, seqs, strict=True):
+    for each, seq in zip(texts, seqs, strict=True):
         if not seq:
             raise Refused(
-                404, "no-such-event", f"there is no event {given_id[:64]!r}", "GET /v1/deliveries tells them"
+                404,
+                "no-such-event",
+                N_("there is no event {id}"),
+                N_("GET /v1/deliveries tells them"),
+                id=f"{each[:64]!r}",
             )
     return Selection(states, tuple(seqs))

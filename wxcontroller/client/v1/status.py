@@ -11,6 +11,7 @@ from wxcontroller.client.session import Session
 from wxcontroller.core import egress
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import text_fields
 from wxcontroller.core.model import Direction
 
 
@@ -26,9 +27,8 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "start_time": parts.facts.start_time,
         "login_state": session.state.value,
         "state": session.state.word,
-        "status": session.status,
+        **text_fields(status=session.status, reason=session.reason),
         "since": session.since,
-        "reason": session.reason,
         "input": session.asks.as_json() if session.asks else None,
         "proxy": egress.shown(parts.config.options["proxy"]),
         "queue": queue_of(parts.sends),
@@ -37,7 +37,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "waiting": parts.log.counts.waiting,
             "retrying": parts.log.counts.retrying,
             "oldest_since": _second(parts.log.counts.oldest or None),
-            "last_error": delivery.last_error,
+            **text_fields(last_error=delivery.last_error, trouble=parts.log.trouble),
             "delivered": delivery.delivered,
             "failed": delivery.failed,
             "refused": delivery.refused,
@@ -46,7 +46,6 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "damaged_at": _second(parts.log.counts.damaged_at or None),
             "dead": parts.log.counts.dead,
             "bytes": parts.log.counts.bytes,
-            "trouble": parts.log.trouble,
         },
         "messages": {
             "received": _by_kind(session, Direction.RECEIVED),
@@ -83,7 +82,7 @@ def queue_of(sends: SendQueue) -> JsonObject:
         "held": sends.held,
         "oldest_since": _second(sends.oldest_since),
         "next_send_at": None if next_at is None else round(next_at, 3),
-        "last_error": sends.last_error,
+        **text_fields(last_error=sends.last_error),
         "most_waiting": sends.most,
         "sent_today": pacer.sent_today,
         "daily_limit": pacer.daily,
