@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from wxcontroller.cli.exits import EXITS
-from wxcontroller.controller.errors import KINDS
+from wxcontroller.controller.errors import FAILURES
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
 from wxcontroller.core.limits import LIMITS, REMOVED, Limit, shown
@@ -312,7 +312,7 @@ def first_line(of: type) -> str:
 
 
 def errors() -> str:
-    known = {kind.code: (kind.status, first_line(error)) for error, kind in reversed(KINDS)}
+    known = {failure.code: (failure.status, first_line(failure)) for failure in reversed(FAILURES)}
     rows = [(str(status), code(word), said) for word, (status, said) in known.items()]
     others = sorted(set(raised()) - set(known))
     return document(

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests import reference
 from tests.reference import EVENTS, MADE, ROOT, code, table
 from wxcontroller.cli.exits import EXITS
-from wxcontroller.controller.errors import KINDS
+from wxcontroller.controller.errors import FAILURES
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
 from wxcontroller.core.limits import REMOVED, shown
@@ -224,7 +224,7 @@ def exit_codes() -> str:
 
 
 def errors() -> str:
-    statuses = {kind.code: kind.status for _, kind in reversed(KINDS)}
+    statuses = {failure.code: failure.status for failure in reversed(FAILURES)}
     assert set(ERRORS) == set(statuses), "this list and that of the code are different"
     told = sorted((str(status), code(word), ERRORS[word]) for word, status in statuses.items())
     others = sorted(set(reference.raised()) - set(statuses))

@@ -13,7 +13,7 @@ from tests.contract.document import Row, rows
 from tests.openapi.validating import Judge, plain_path
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.app import application
-from wxcontroller.controller.errors import KINDS
+from wxcontroller.controller.errors import FAILURES
 from wxcontroller.controller.v1.described import openapi as of_controller
 from wxcontroller.core import access
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
@@ -84,7 +84,7 @@ def test_every_option_of_a_start_is_described() -> None:
 
 def test_every_kind_of_failure_is_described() -> None:
     written = json.dumps(of_controller())
-    assert [kind.code for _, kind in KINDS if f'"{kind.code}"' not in written] == []
+    assert [failure.code for failure in FAILURES if f'"{failure.code}"' not in written] == []
 
 
 # Parameters of the original's that are taken and mean nothing here.

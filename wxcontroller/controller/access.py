@@ -9,6 +9,7 @@ from wxcontroller.controller.gate import ANYBODY, NOBODY, Caller
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
 from wxcontroller.core.errors import BadName
+from wxcontroller.core.messages import N_
 from wxcontroller.openwx import credentials
 from wxcontroller.openwx.parameters import holds_parameters, query_of
 
@@ -57,15 +58,20 @@ async def let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not found.scope.covers(endpoint.scope):
         raise gate.denied(
             found,
-            f"{request.method} {sent_path(request)[:200]} needs the scope {endpoint.scope}",
-            f"use a token with that scope; this one has {found.scope}",
+            N_("{method} {request} needs the scope {scope}"),
+            N_("use a token with that scope; this one has {scope2}"),
+            method=request.method,
+            request=sent_path(request)[:200],
+            scope=endpoint.scope,
+            scope2=found.scope,
         )
     request[_CALLER] = found
     if endpoint.about is About.MACHINE and found.instances is not None:
         raise gate.denied(
             found,
-            f"{sent_path(request)[:200]} is about all accounts",
-            "use a token that is not bound to accounts",
+            N_("{request} is about all accounts"),
+            N_("use a token that is not bound to accounts"),
+            request=sent_path(request)[:200],
         )
     if endpoint.about is About.NAME:
         hold_to_accounts(request, request.match_info["name"])
@@ -85,8 +91,8 @@ def hold_to_accounts(request: web.Request, given: str) -> None:
     if not found.may_see(instance):
         raise shared.gate.denied(
             found,
-            "this token is bound to other accounts",
-            "use one that is bound to this account, or to none",
+            N_("this token is bound to other accounts"),
+            N_("use one that is bound to this account, or to none"),
         )
 
 

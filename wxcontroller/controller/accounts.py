@@ -17,10 +17,10 @@ from wxcontroller.controller.statefiles import ClientState, StateFiles, Unreadab
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, Verb, absent, record
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError
+from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError, reason_of
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.materialise import Materialiser
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.names import AccountName, unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
@@ -40,6 +40,8 @@ _ENABLED = N_("{unit} is enabled, so it starts at the next boot; to prevent that
 class TooManyAccounts(WxError):
     """max_clients accounts run already."""
 
+    code = "max-clients"
+    status = 409
     exit_code = 5
 
 
@@ -61,7 +63,7 @@ class Stopped:
 
     before: View
     after: View
-    note: str = ""
+    note: Text = NOTHING
 
 
 class Accounts:
@@ -154,7 +156,7 @@ class Accounts:
         try:
             return View(account, unit, self.state_files.get(account.name.instance))
         except Unreadable as problem:
-            return View(account, unit, unreadable=str(problem))
+            return View(account, unit, unreadable=problem.words)
 
     # What shall be
 
@@ -291,21 +293,26 @@ class Accounts:
             raise _unknown(name.name)
         account = known or Account(name, 0, Desired.STOPPED)
         before = self._view(account, unit)
-        notes = [] if known else ["its file is missing or damaged"]
+        notes = [] if known else [Text("its file is missing or damaged")]
         if known is not None and known.desired is not Desired.STOPPED:
             try:
                 await self._desire(name.instance, Desired.STOPPED)
             except (WxError, OSError) as problem:
                 # A full disk or a broken template must not keep anybody from stopping an account.
-                notes.append(f"that it shall stay stopped after a reboot could not be recorded: {problem}")
+                notes.append(
+                    Text(
+                        "that it shall stay stopped after a reboot could not be recorded: {problem}",
+                        problem=reason_of(problem),
+                    )
+                )
                 log.error("account %s: %s", name, notes[-1], extra={"WX_ACCOUNT": name.name})
         # Also without a process: it ends systemd's waiting to start the unit again.
         await self.units.act(Verb.STOP, name.instance, self.settings.stop_timeout)
         if self.paths.boot_link(name.instance).is_symlink():  # only root can disable a unit
-            notes.append(str(Text(_ENABLED, unit=name.unit)))
+            notes.append(Text(_ENABLED, unit=name.unit))
         log.info("account %s is stopped", name, extra=fields(Event.ACCOUNT_STOPPED, name.name))
         account = self._fresh(name.instance) or account
-        return Stopped(before, self._view(account, await record(self.units, name.instance)), "; ".join(notes))
+        return Stopped(before, self._view(account, await record(self.units, name.instance)), _joined(notes))
 
     async def _remove(self, name: AccountName) -> View:
         async with self._held_to_stop(name.instance):
@@ -333,7 +340,9 @@ class Accounts:
             now = await record(self.units, instance, 0)
             name = self._name(instance)
             log.error("account %s: %s", name, problem, extra=fields(Event.ACCOUNT_FAILED, name))
-            raise UnitFailed(f"{problem.message}; it is {now.words} now", problem.remedy) from None
+            raise UnitFailed(
+                N_("{problem}; it is {now} now"), problem.remedy, problem=problem.text, now=now.words
+            ) from None
         log.info("%s is up", unit_of(instance), extra=fields(Event.ACCOUNT_STARTED, self._name(instance)))
 
     async def _up(self, unit: UnitRecord, verb: Verb) -> None:
@@ -355,7 +364,9 @@ class Accounts:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            raise StoppedMeanwhile(f"{unit_of(instance)} was stopped while it came up", "start it again") from None
+            raise StoppedMeanwhile(
+                N_("{unit} was stopped while it came up"), N_("start it again"), unit=unit_of(instance)
+            ) from None
         finally:
             del self._coming_up[instance]
 
@@ -370,8 +381,9 @@ class Accounts:
         taken = {each for each, unit in units.items() if unit.has_process} | self._starting
         if len(taken - {instance}) >= self.settings.max_clients:
             raise TooManyAccounts(
-                f"{self.settings.max_clients} accounts run, more are not allowed",
-                "stop one, or raise max_clients in the settings",
+                N_("{max_clients} accounts run, more are not allowed"),
+                N_("stop one, or raise max_clients in the settings"),
+                max_clients=self.settings.max_clients,
             )
         self._starting.add(instance)
         try:
@@ -390,7 +402,9 @@ class Accounts:
                     await asyncio.sleep(_STATE_LOOK)
         account = self.registry.get(instance)
         if account is None:
-            raise UnknownAccount(f"account {instance}: its file went away meanwhile", "start it again")
+            raise UnknownAccount(
+                N_("account {instance}: its file went away meanwhile"), N_("start it again"), instance=instance
+            )
         return self._view(account, unit)
 
     def _state(self, instance: str) -> ClientState | None:
@@ -442,4 +456,13 @@ def _log_end(task: asyncio.Task[object]) -> None:
 
 
 def _unknown(given: str) -> UnknownAccount:
-    return UnknownAccount(f"there is no account {given}", "GET /v1/accounts or wxctl list shows the accounts")
+    return UnknownAccount(
+        N_("there is no account {given}"), N_("GET /v1/accounts or wxctl list shows the accounts"), given=given
+    )
+
+
+def _joined(texts: list[Text]) -> Text:
+    found = NOTHING
+    for each in texts:
+        found = Text("{what}; {remedy}", what=found, remedy=each) if found else each
+    return found

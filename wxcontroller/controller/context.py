@@ -12,6 +12,7 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portlimits import CurrentLimits
+from wxcontroller.core.messages import Text
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.admission import Admission
 
@@ -31,10 +32,10 @@ class Context:
     tls: ssl.SSLContext | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = field(default_factory=time.time)
-    notices: tuple[str, ...] = ()
+    notices: tuple[Text, ...] = ()
     settings_read: float = field(default_factory=time.time)
     settings_error: str = ""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Text, ...] = ()
     readers: int = 0  # of events
     alerts: AlertWatch | None = None
     admission: Admission = field(init=False)

@@ -2,8 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -23,9 +22,9 @@ from wxcontroller.core.errors import (
     file_failed,
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Busy
-from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
@@ -35,14 +34,26 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class BadRequest(WxError, ValueError):
     """A request that can't be understood."""
 
+    code = "bad-request"
+    status = 400
     exit_code = 2
 
 
 class Refused(WxError):
     """A caller that is not let in, or not to this. ``code`` is /v1's word for it, and ``status`` its HTTP status."""
 
-    def __init__(self, code: str, message: str, remedy: str, status: int = 403, retry_after: int = 0) -> None:
-        super().__init__(message, remedy)
+    def __init__(
+        self,
+        code: str,
+        message: str | Text,
+        remedy: str | Text,
+        /,
+        *,
+        status: int = 403,
+        retry_after: int = 0,
+        **values: Value,
+    ) -> None:
+        super().__init__(message, remedy, **values)
         self.code = code
         self.status = status
         self.retry_after = retry_after
@@ -51,65 +62,51 @@ class Refused(WxError):
 class TooManyReaders(WxError):
     """More readers of events than are served at a time."""
 
+    code = "too-many-readers"
+    status = 503
+
 
 class OlderVersion(WxError):
     """An account's program that is older than the controller and does not know a call."""
+
+    code = "older-version"
+    status = 409
 
 
 class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
+    code = "no-qrcode"
+    status = 404
+
 
 class NoJournal(WxError):
     """The accounts' journals can't be read."""
+
+    code = "no-journal"
+    status = 503
 
 
 class NoAlerts(WxError):
     """Nobody is to be told of anything."""
 
+    code = "no-alerts"
+    status = 409
+
 
 class TooManyTests(WxError):
     """As many test alerts as may be sent in an hour."""
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How a kind of failure is told by /v1: HTTP status and the word in ``error.code``."""
-
-    status: int
-    code: str
+    code = "too-many-tests"
+    status = 429
 
 
-KINDS: tuple[tuple[type[WxError], Kind], ...] = (
-    (BadName, Kind(400, "bad-name")),
-    (BadOption, Kind(400, "bad-option")),
-    (BadParameter, Kind(400, "bad-request")),
-    (BadRequest, Kind(400, "bad-request")),
-    (AccountExists, Kind(409, "account-exists")),
-    (UnknownAccount, Kind(404, "unknown-account")),
-    (NoQrcode, Kind(404, "no-qrcode")),
-    (NotRunning, Kind(409, "not-running")),
-    (OlderVersion, Kind(409, "older-version")),
-    (TooManyReaders, Kind(503, "too-many-readers")),
-    (NotAnswering, Kind(502, "not-answering")),
-    (NoJournal, Kind(503, "no-journal")),
-    (NoAlerts, Kind(409, "no-alerts")),
-    (TooManyTests, Kind(429, "too-many-tests")),
-    (TooManyAccounts, Kind(409, "max-clients")),
-    (NoPort, Kind(503, "no-port")),
-    (TemplateError, Kind(500, "template")),
-    (BadEnvironmentFile, Kind(500, "bad-account-file")),
-    (UnitFailed, Kind(502, "unit-failed")),
-    (FileFailed, Kind(500, "disk")),
+# What handlers of /v1 raise, with a ``code`` of its own.
+FAILURES: tuple[type[WxError], ...] = (
+    *(BadName, BadOption, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning, OlderVersion),
+    *(TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests, TooManyAccounts, NoPort, TemplateError),
+    *(BadEnvironmentFile, UnitFailed, FileFailed),
 )
-
-
-def kind_of(problem: WxError) -> Kind:
-    """Return how /v1 tells a failure."""
-    for error, kind in KINDS:
-        if isinstance(problem, error):
-            return kind
-    return Kind(500, "failed")
 
 
 def json_response(value: JsonValue | JsonObject, status: int = 200) -> web.Response:
@@ -117,27 +114,15 @@ def json_response(value: JsonValue | JsonObject, status: int = 200) -> web.Respo
     return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": CONTENT_TYPE})
 
 
-def error_object(code: str, message: str, remedy: str) -> JsonObject:
-    """Return the body of an answer of /v1 that tells a failure."""
-    return {"error": {"code": code, "message": message, "remedy": remedy}}
-
-
 def error_response(problem: WxError) -> web.Response:
     """Return /v1's answer for an expected failure."""
-    kind = kind_of(problem)
-    return json_response(error_object(kind.code, problem.message, problem.remedy), kind.status)
-
-
-def error_of(problem: WxError | OSError) -> JsonObject:
-    """Return the ``error`` object that tells a failure."""
-    failed = problem if isinstance(problem, WxError) else file_failed(problem)
-    return {"code": kind_of(failed).code, "message": failed.message, "remedy": failed.remedy}
+    return json_response({"error": problem.as_json()}, problem.status)
 
 
 def refusal(request: web.Request, problem: Refused) -> web.Response:
     """Return the answer for who is not let in. Under /openwx 401 is 403, as in the original."""
     if is_v1(request):
-        response = json_response(error_object(problem.code, problem.message, problem.remedy), problem.status)
+        response = error_response(problem)
     else:
         status = 403 if problem.status == 401 else problem.status
         response = json_response({**AUTH_FAILURE, "reason": str(problem)}, status)
@@ -146,6 +131,23 @@ def refusal(request: web.Request, problem: Refused) -> web.Response:
     if problem.retry_after:
         response.headers["Retry-After"] = str(problem.retry_after)
     return response
+
+
+# What aiohttp raises, and how it is reported.
+_HTTP_FAILURES: Mapping[type[web.HTTPException], WxError] = {
+    web.HTTPRequestEntityTooLarge: Refused(
+        "too-large", N_("the request body is too large"), N_("see max_body in the settings"), status=413
+    ),
+    web.HTTPRequestTimeout: Refused(
+        "too-slow", N_("the request body did not arrive"), N_("send it without long pauses"), status=408
+    ),
+    web.HTTPRequestHeaderFieldsTooLarge: Refused(
+        "too-many-headers", N_("the request has too many headers"), N_("send fewer"), status=431
+    ),
+    web.HTTPVersionNotSupported: Refused(
+        "bad-version", N_("this version of HTTP is not spoken here"), N_("use HTTP/1.1"), status=505
+    ),
+}
 
 
 @web.middleware
@@ -163,16 +165,10 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return _no_such_path(request)
     except web.HTTPMethodNotAllowed as problem:
         return _wrong_method(request, problem)
-    except web.HTTPRequestEntityTooLarge:
-        return _answer(request, 413, "too-large", "the request body is too large", "see max_body in the settings")
-    except web.HTTPRequestTimeout:
-        return _answer(request, 408, "too-slow", "the request body did not arrive", "send it without long pauses")
-    except web.HTTPRequestHeaderFieldsTooLarge:
-        return _answer(request, 431, "too-many-headers", "the request has too many headers", "send fewer")
-    except web.HTTPVersionNotSupported:
-        return _answer(request, 505, "bad-version", "this version of HTTP is not spoken here", "use HTTP/1.1")
+    except tuple(_HTTP_FAILURES) as problem:
+        return _answer(request, _HTTP_FAILURES[type(problem)])
     except Busy as problem:
-        response = _answer(request, 503, "busy", problem.words, "try again in a moment")
+        response = _answer(request, Refused("busy", problem.words, N_("try again in a moment"), status=503))
         response.headers["Retry-After"] = "1"
         return response
     except web.HTTPException:
@@ -181,15 +177,19 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         if isinstance(problem, ConnectionError):
             raise  # the caller is gone
         log.error("%s %s: %s", request.method, request.path, problem, extra=cause(f"errno {problem.errno}"))
-        failed = file_failed(problem)
-        return _answer(request, 500, kind_of(failed).code, failed.message, failed.remedy)
+        return _answer(request, file_failed(problem))
     except Exception:
         # The outermost edge of a request: the caller gets a number, the journal the rest.
         number = secrets.token_hex(4)
         log.exception("error %s in %s %s", number, request.method, request.path)
-        return _answer(
-            request, 500, "internal", f"internal error {number}", f"see: journalctl -u wxcontroller --grep {number}"
+        failure = Refused(
+            "internal",
+            N_("internal error {number}"),
+            N_("see: journalctl -u wxcontroller --grep {number}"),
+            status=500,
+            number=number,
         )
+        return _answer(request, failure)
 
 
 def is_v1(request: web.Request) -> bool:
@@ -197,10 +197,10 @@ def is_v1(request: web.Request) -> bool:
     return request.path.startswith("/v1/") or request.path == "/v1"
 
 
-def _answer(request: web.Request, status: int, code: str, message: str, remedy: str) -> web.Response:
+def _answer(request: web.Request, problem: WxError) -> web.Response:
     if is_v1(request):
-        return json_response(error_object(code, message, remedy), status)
-    return json_response(reply(-1, f"{message}; {remedy}"), status)
+        return error_response(problem)
+    return json_response(reply(-1, str(problem)), problem.status)
 
 
 def _old_code(problem: WxError) -> int:
@@ -209,8 +209,14 @@ def _old_code(problem: WxError) -> int:
 
 def _no_such_path(request: web.Request) -> web.Response:
     if is_v1(request):
-        return json_response(
-            error_object("no-such-path", f"there is no {request.path}", "GET /v1/accounts is a beginning"), 404
+        return error_response(
+            Refused(
+                "no-such-path",
+                N_("there is no {path}"),
+                N_("GET /v1/accounts is a beginning"),
+                status=404,
+                path=request.path,
+            )
         )
     return json_response(API_NOT_FOUND, 403)
 
@@ -219,8 +225,16 @@ def _wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> we
     if not is_v1(request):
         return json_response(API_NOT_FOUND, 403)
     allowed = ", ".join(sorted(problem.allowed_methods))
-    response = json_response(
-        error_object("wrong-method", f"{request.method} is not for {request.path}", f"use {allowed}"), 405
+    response = error_response(
+        Refused(
+            "wrong-method",
+            N_("{method} is not for {path}"),
+            N_("use {allowed}"),
+            status=405,
+            method=request.method,
+            path=request.path,
+            allowed=allowed,
+        )
     )
     response.headers["Allow"] = allowed
     return response

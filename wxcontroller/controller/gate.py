@@ -14,15 +14,17 @@ from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import N_, NOTHING, Text, Value
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.summaries import cause
 from wxcontroller.core.tokens import Tokens, minted_for_root, token_book
 from wxcontroller.openwx.credentials import TOKEN_FORM_BYTES
 
 log = logging.getLogger(__name__)
-_HOW = (
-    "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a "
-    f"form of up to {TOKEN_FORM_BYTES} bytes); root on the controller's machine makes one: wxctl token create NAME"
+_HOW = Text(
+    "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a form of "
+    "up to {most} bytes); root on the controller's machine makes one: wxctl token create NAME",
+    most=TOKEN_FORM_BYTES,
 )
 
 
@@ -68,7 +70,7 @@ class Gate:
         self._book = token_book(paths.tokens_file)
         self._failures = FailureLimiter(token_failures=token_failures)
         self._denials = FailureLimiter(token_failures=token_failures)
-        self._complaint = ""
+        self._complaint = NOTHING
 
     def set_token_failures(self, number: int) -> None:
         """Answer so many failures of one address at once from now on."""
@@ -96,23 +98,23 @@ class Gate:
         """
         tokens = self.tokens
         if presented is None:
-            raise self._refused(address, "no-token", "a token is needed", _HOW, "without a token")
+            raise self._refused(address, "no-token", N_("a token is needed"), _HOW, "without a token")
         known = tokens.find(presented)
         if known is not None:
             if not known.expired(time.time()):
                 return Caller(f"token {known.name} ({known.id})", known.scope, known.instances, known.id)
             what = f"with the expired token {known.name} ({known.id})"
-            raise self._refused(address, "expired-token", "the token has expired", _HOW, what)
+            raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
         if self._is_local(presented) and is_loopback(address):
             return ROOT
         if tokens.broken:
             raise Refused(
                 "tokens-unusable",
-                "the controller's tokens can't be used at the moment, nobody is let in",
-                "see on its machine: journalctl -u wxcontroller",
-                503,
+                N_("the controller's tokens can't be used at the moment, nobody is let in"),
+                N_("see on its machine: journalctl -u wxcontroller"),
+                status=503,
             )
-        raise self._refused(address, "bad-token", "the token is not valid (any more)", _HOW, "with a wrong token")
+        raise self._refused(address, "bad-token", N_("the token is not valid (any more)"), _HOW, "with a wrong token")
 
     def still_good(self, caller: Caller) -> bool:
         """Say whether somebody who was let in would be again: for answers that take their time."""
@@ -123,25 +125,26 @@ class Gate:
         known = self.tokens.by_id.get(caller.token)
         return known is not None and not known.expired(time.time())
 
-    def denied(self, caller: Caller, message: str, remedy: str) -> Refused:
+    def denied(self, caller: Caller, message: str, remedy: str, /, **values: Value) -> Refused:
         """Return what to raise for a caller that is known and may not do this; it is logged."""
+        refusal = Refused("not-allowed", Text(message, **values), Text(remedy, **values))
         denial = self._denials.failed(caller.words)
         if denial.log:
             more = _more(denial.unlogged)
             marks = fields(Event.ACCESS_REFUSED)
-            log.warning("%s may not do that: %s%s", caller.words, message, more, extra=marks)
-        return Refused("not-allowed", message, remedy)
+            log.warning("%s may not do that: %s%s", caller.words, refusal.message, more, extra=marks)
+        return refusal
 
     def revoked(self) -> Refused:
         """Return what to raise for a caller whose token has become worthless meanwhile."""
-        return Refused("bad-token", "the token is not valid any more", _HOW, 401)
+        return Refused("bad-token", N_("the token is not valid any more"), _HOW, status=401)
 
     def _is_local(self, presented: str) -> bool:
         return bool(self._local) and hmac.compare_digest(
             presented.encode("utf-8", "surrogateescape"), self._local.encode()
         )
 
-    def _refused(self, address: object, code: str, message: str, remedy: str, what: str) -> Refused:
+    def _refused(self, address: object, code: str, message: str, remedy: Text, what: str) -> Refused:
         peer = address[0] if isinstance(address, tuple) and address else None
         failure = self._failures.failed(caller_of(peer if isinstance(peer, str) else None))
         if failure.log:
@@ -156,12 +159,13 @@ class Gate:
         if failure.retry_after:
             return Refused(
                 "too-many-failures",
-                "too many calls without a valid token",
-                f"wait {failure.retry_after} s, or use a valid token: that is let in at once",
-                429,
-                failure.retry_after,
+                N_("too many calls without a valid token"),
+                N_("wait {seconds} s, or use a valid token: that is let in at once"),
+                status=429,
+                retry_after=failure.retry_after,
+                seconds=failure.retry_after,
             )
-        return Refused(code, message, remedy, 401)
+        return Refused(code, message, remedy, status=401)
 
 
 def _more(unlogged: int) -> str:

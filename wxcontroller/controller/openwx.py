@@ -16,6 +16,7 @@ from wxcontroller.core import egress
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError, file_failed
 from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.messages import N_
 from wxcontroller.core.options import OPTIONS, Checked, check_options
 from wxcontroller.openwx import parameters, replies
 from wxcontroller.openwx.replies import CLIENT, OK, START_FAILED, record_reply, reply
@@ -84,7 +85,7 @@ async def stop_client(request: web.Request) -> web.Response:
     except UnitFailed as problem:
         return json_response({**replies.STOP_FAILED, "client": client, "reason": str(problem)})
     answer = stored_record(OK, "success", stopped.before)
-    return json_response({**answer, "note": stopped.note} if stopped.note else answer)
+    return json_response({**answer, "note": str(stopped.note)} if stopped.note else answer)
 
 
 async def check_client(request: web.Request) -> web.Response:
@@ -97,7 +98,7 @@ async def check_client(request: web.Request) -> web.Response:
             return json_response(replies.CLIENT_UNKNOWN)
         state = _state(request, view)
         if state is None:
-            reason = view.unreadable or view.status
+            reason = str(view.unreadable or view.status)
             return json_response({**replies.STATE_UNREADABLE, "reason": reason})
         return _states([state], [])
     states: list[bytes] = []
@@ -180,7 +181,7 @@ def start_options(given: Mapping[str, str], ignore_unknown: bool) -> StartOption
 def check_line(value: str) -> None:
     """Refuse what the account's file can't hold, also where it would only be echoed."""
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise BadOption("a parameter contains a line break or control character", "remove it")
+        raise BadOption(N_("a parameter contains a line break or control character"), N_("remove it"))
 
 
 def stored_record(code: int, status: str, view: View) -> dict[str, JsonValue]:

@@ -7,16 +7,17 @@ be linked to from anywhere.
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import Handler, error_object, is_v1, json_response
+from wxcontroller.controller.errors import Handler, Refused, error_response, is_v1, json_response
 from wxcontroller.core.addresses import ip_of, parse_ip
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.callers import foreign_origin, host_alone, own_host
 from wxcontroller.openwx.replies import REFUSED, reply
 
-_ADD_HOST = (
+_ADD_HOST = N_(
     "use its address, or add the name to allow_hosts in the settings if it is one of this machine or its proxy"
 )
-_ADD_ORIGIN = "add the page's origin to allow_origins in the settings, if it may do this"
+_ADD_ORIGIN = N_("add the page's origin to allow_origins in the settings, if it may do this")
 _PREFLIGHT_SECONDS = "600"
 
 
@@ -28,14 +29,18 @@ async def no_foreign_pages(request: web.Request, handler: Handler) -> web.Stream
         if own_host(host, ()) or own_host(host, (*settings.allow_hosts, *settings.allow_origins)):
             continue
         if not _is_own_address(request, host):
-            return _refused(request, "foreign-host", f"the name {host[:200]} is not this controller's", _ADD_HOST)
+            problem = Refused(
+                "foreign-host", N_("the name {host} is not this controller's"), _ADD_HOST, host=host[:200]
+            )
+            return _refused(request, problem)
     if "Origin" in headers or "Sec-Fetch-Site" in headers:
         origin = headers.get("Origin")
         if request.path.startswith(("/openwx", "/v1")) and foreign_origin(
             origin, headers.get("Sec-Fetch-Site"), headers.get("Host"), settings.allow_origins
         ):
-            who = origin[:200] if origin is not None else "another site"
-            return _refused(request, "foreign-origin", f"a page of {who} may not call this API", _ADD_ORIGIN)
+            who = origin[:200] if origin is not None else Text("another site")
+            problem = Refused("foreign-origin", N_("a page of {who} may not call this API"), _ADD_ORIGIN, who=who)
+            return _refused(request, problem)
         if (
             request.method == "OPTIONS"
             and "Access-Control-Request-Method" in headers
@@ -89,7 +94,7 @@ def _host_of_target(request: web.Request) -> tuple[str, ...]:
     return (authority.rpartition("@")[2],) if authority else ()
 
 
-def _refused(request: web.Request, code: str, message: str, remedy: str) -> web.Response:
+def _refused(request: web.Request, problem: Refused) -> web.Response:
     if is_v1(request):
-        return json_response(error_object(code, message, remedy), 403)
-    return json_response(reply(REFUSED, f"{message}; {remedy}"), 403)
+        return error_response(problem)
+    return json_response(reply(REFUSED, str(problem)), 403)

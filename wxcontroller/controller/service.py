@@ -23,8 +23,9 @@ from wxcontroller.controller.units import Units
 from wxcontroller.controller.watchtokens import warnings_of, watch_tokens
 from wxcontroller.core.addresses import is_local, shown
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import BadSettings, UnitFailed, WxError
+from wxcontroller.core.errors import BadSettings, UnitFailed, WxError, reason_of
 from wxcontroller.core.journal import LEVELS, Event, fields
+from wxcontroller.core.messages import N_
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, Settings, load_settings
@@ -60,8 +61,11 @@ def own_sockets(settings: Settings) -> list[socket.socket]:
             for each in bound:
                 each.close()
             raise WxError(
-                f"the address {listen.host} port {listen.port} can't be listened on: {problem.strerror}",
-                "another program may have it (ss -ltnp); or change `listen` in the settings",
+                N_("the address {host} port {port} can't be listened on: {reason}"),
+                N_("another program may have it (ss -ltnp); or change `listen` in the settings"),
+                host=listen.host,
+                port=listen.port,
+                reason=reason_of(problem),
             ) from None
     return bound
 
@@ -128,9 +132,12 @@ class Service:
         gate = Gate(self._paths, bool(others), local, self._loaded.settings.limits.token_failures)
         if others and not gate.tokens.required:
             raise BadSettings(
-                f"{', '.join(map(shown, others))}: others than this machine reach that, and there is no token",
-                "make one: wxctl token create NAME --scope admin; or listen on 127.0.0.1 and ::1 only: "
-                "see the head of wxcontroller.socket",
+                N_("{others}: others than this machine reach that, and there is no token"),
+                N_(
+                    "make one: wxctl token create NAME --scope admin; or listen on 127.0.0.1 and ::1 "
+                    "only: see the head of wxcontroller.socket"
+                ),
+                others=", ".join(map(shown, others)),
             )
         return gate
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from wxcontroller.core.errors import reason_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, read_json, text
+from wxcontroller.core.messages import Text, in_file, text_in
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.watched import Cached, Stamp
@@ -27,6 +29,9 @@ QRCODE_FILE_BYTES = 4 << 20
 _STATE_VALUES = 5000
 # Whoever scans it owns the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
+# Of the state file only; check_client answers what it always did.
+_TEXTS = frozenset({"status_text", "reason_text", "prompt_text"})
+_NOT_SHOWN = _TEXTS | {_SECRET}
 # A client that says "running" has heard WeChat within 45 s, and tells when at most 10 s later. One that hangs goes on
 # saying so, until systemd ends it.
 BELIEVED_SECONDS = 60.0
@@ -46,8 +51,8 @@ class ClientState:
     fields: Mapping[str, JsonValue]
     login: LoginState | None
     word: str
-    status: str
-    reason: str
+    status: Text
+    reason: Text
     since: int
     pid: int
     start_time: int
@@ -67,15 +72,18 @@ class ClientState:
         silent = uptime - self.heard
         if self.login is not LoginState.RUNNING or not self.heard or silent <= BELIEVED_SECONDS:
             return self
-        login, status = LoginState.OFFLINE, "it tells nothing any more: its process may hang"
-        reason = f"no answer of WeChat was told for {silent:.0f} s; systemd starts a process again that hangs"
+        login, status = LoginState.OFFLINE, Text("it tells nothing any more: its process may hang")
+        reason = Text(
+            "no answer of WeChat was told for {silent} s; systemd starts a process again that hangs",
+            silent=f"{silent:.0f}",
+        )
         told: dict[str, JsonValue] = {
             "state": login.word,
             "previous_state": self.word,
             "login_state": login.value,
             "previous_login_state": self.login.value,
-            "status": status,
-            "reason": reason,
+            "status": str(status),
+            "reason": str(reason),
         }
         ctime, inode, size = self.stamp
         return replace(
@@ -90,7 +98,11 @@ class ClientState:
 
 
 class Unreadable(Exception):
-    """A state file is there, but not to be read as one. The text says why."""
+    """A state file is there, but not to be read as one. ``words`` say why."""
+
+    def __init__(self, words: Text) -> None:
+        super().__init__(words)
+        self.words = words
 
 
 class StateFiles:
@@ -98,7 +110,7 @@ class StateFiles:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._files: dict[str, Cached[ClientState | str]] = {}  # a text says why it is unreadable
+        self._files: dict[str, Cached[ClientState | Text]] = {}  # a text says why it is unreadable
         self._rendered: dict[str, tuple[Stamp, int, bytes]] = {}
 
     def get(self, instance: str) -> ClientState | None:
@@ -111,11 +123,11 @@ class StateFiles:
             found = file.current()
         except OSError as problem:
             # May pass, as when no descriptor is left: the next question reads again.
-            raise Unreadable(f"{self._paths.state_file(instance)}: {problem.strerror}") from None
+            raise Unreadable(in_file(self._paths.state_file(instance), reason_of(problem))) from None
         if found is None:
             self.forget(instance)
             return None
-        if isinstance(found, str):
+        if isinstance(found, Text):
             raise Unreadable(found)
         return found.doubted(uptime())
 
@@ -138,19 +150,19 @@ class StateFiles:
         self._files.pop(instance, None)
         self._rendered.pop(instance, None)
 
-    def _read(self, path: Path, stamp: Stamp) -> ClientState | str:
+    def _read(self, path: Path, stamp: Stamp) -> ClientState | Text:
         try:
             raw = read_foreign(path, STATE_FILE_BYTES)
         except OSError as problem:
             if problem.errno is None or problem.errno == errno.ELOOP:  # not a plain file: that does not pass
-                return f"{path}: {problem.strerror or problem}"
+                return in_file(path, reason_of(problem))
             raise
         try:
             content = read_json(raw, values=_STATE_VALUES)
         except ValueError:
-            return f"{path}: is not JSON"
+            return in_file(path, Text("is not JSON"))
         if not isinstance(content, dict):
-            return f"{path}: holds no JSON object"
+            return in_file(path, Text("holds no JSON object"))
         return state_of(content, stamp)
 
 
@@ -159,10 +171,10 @@ def read_foreign(path: Path, most: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("is not a plain file")
+            raise OSError(Text("is not a plain file"))
         content = stream.read(most + 1)
     if len(content) > most:
-        raise OSError(f"is larger than {most} bytes")
+        raise OSError(Text("is larger than {most} bytes", most=most))
     return content
 
 
@@ -175,11 +187,11 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
     user = obj(field(content, "user"))
     link, number = text(field(content, _SECRET)), field(content, "qrcode_number")
     return ClientState(
-        fields=MappingProxyType({key: value for key, value in content.items() if key != _SECRET}),
+        fields=MappingProxyType({key: _shown(value) for key, value in content.items() if key not in _NOT_SHOWN}),
         login=login,
         word=one_line(field(content, "state")),
-        status=one_line(field(content, "status")),
-        reason=one_line(field(content, "reason")),
+        status=text_in(content, "status"),
+        reason=text_in(content, "reason"),
         since=_seconds(field(content, "state_since")),
         pid=integer(field(content, "pid")),
         start_time=_seconds(field(content, "start_time")),
@@ -192,11 +204,17 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
     )
 
 
+def _shown(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict) and not _TEXTS.isdisjoint(value):
+        return {key: inner for key, inner in value.items() if key not in _TEXTS}
+    return value
+
+
 def _question(told: JsonObject) -> Question | None:
     kind, digits = text(told.get("kind")), integer(told.get("digits"))
     if kind not in QUESTION_KINDS:
         return None
-    return Question(one_line(told.get("id")), kind, one_line(told.get("prompt")), digits if 0 < digits < 100 else 0)
+    return Question(one_line(told.get("id")), kind, text_in(told, "prompt"), digits if 0 < digits < 100 else 0)
 
 
 def uptime() -> float:

@@ -6,7 +6,8 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.errors import BadSettings, reason_of
+from wxcontroller.core.messages import N_
 from wxcontroller.core.settings import Settings
 
 
@@ -25,8 +26,13 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
     except ssl.SSLError as problem:
         why = problem.reason or "they are no PEM files"
         raise BadSettings(
-            f"tls_certificate {certificate} and tls_key {key} can't be used: {why}",
-            "give a certificate with its chain and the key that belongs to it, in PEM, the key without a password",
+            N_("tls_certificate {certificate} and tls_key {key} can't be used: {why}"),
+            N_(
+                "give a certificate with its chain and the key that belongs to it, in PEM, the key without a password"
+            ),
+            certificate=certificate,
+            key=key,
+            why=why,
         ) from None
     return made
 
@@ -38,18 +44,30 @@ def _place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
         directory = environment.get("CREDENTIALS_DIRECTORY")
         if not directory:
             raise BadSettings(
-                f"{setting} names the credential {given}, but the unit has none",
-                "systemctl edit wxcontroller.service, and under [Service] LoadCredential="
-                f"{given}:/path/of/the/file; see wxcontroller.toml(5)",
+                N_("{setting} names the credential {given}, but the unit has none"),
+                N_(
+                    "systemctl edit wxcontroller.service, and under [Service] "
+                    "LoadCredential={given}:/path/of/the/file; see wxcontroller.toml(5)"
+                ),
+                setting=setting,
+                given=given,
             )
         path = Path(directory) / given
     try:
         with path.open("rb") as stream:
             if re.search(rb"-----BEGIN ", stream.read(1 << 20)) is None:
-                raise BadSettings(f"{setting}: {path} is no PEM file", "name one that begins with -----BEGIN")
+                raise BadSettings(
+                    N_("{setting}: {file} is no PEM file"),
+                    N_("name one that begins with -----BEGIN"),
+                    setting=setting,
+                    file=path,
+                )
     except OSError as problem:
         raise BadSettings(
-            f"{setting}: {path} can't be read: {problem.strerror}",
-            "make it readable for user wxcontroller, or hand it over as a credential; see wxcontroller.toml(5)",
+            N_("{setting}: {file} can't be read: {reason}"),
+            N_("make it readable for user wxcontroller, or hand it over as a credential; see wxcontroller.toml(5)"),
+            setting=setting,
+            file=path,
+            reason=reason_of(problem),
         ) from None
     return path

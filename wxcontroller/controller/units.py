@@ -14,8 +14,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.errors import UnitFailed, reason_of
 from wxcontroller.core.jsontypes import field, items, read_json, text
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import UnitState
 
@@ -166,7 +167,9 @@ class Systemd:
         code, output, complaint = await self._run(asked, SYSTEMD_LOOK_SECONDS)
         if code != 0:
             raise UnitFailed(
-                f"systemd can't be asked for restarts: {_first_words(complaint)}", "see: journalctl -u wxcontroller"
+                N_("systemd can't be asked for restarts: {first_words}"),
+                N_("see: journalctl -u wxcontroller"),
+                first_words=_first_words(complaint),
             )
         return parse_restarts(output)
 
@@ -181,10 +184,21 @@ class Systemd:
             words = _first_words(complaint) or f"systemctl ended with {code}"
             if any(each in words for each in _FORBIDDEN):
                 raise UnitFailed(
-                    f"{unit}: polkit does not let the controller {verb} it: {words}",
-                    f"is {_RULE} there, and no other rule before it? wxctl doctor says what is wrong",
+                    N_("{unit}: polkit does not let the controller {verb} it: {words}"),
+                    N_("is {rule} there, and no other rule before it? wxctl doctor says what is wrong"),
+                    unit=unit,
+                    verb=verb,
+                    words=words,
+                    rule=_RULE,
                 )
-            raise UnitFailed(f"{unit}: {verb} failed: {words}", f"see: journalctl -u {journal}")
+            raise UnitFailed(
+                N_("{unit}: {verb} failed: {words}"),
+                N_("see: journalctl -u {journal}"),
+                unit=unit,
+                verb=verb,
+                words=words,
+                journal=journal,
+            )
 
     def _forget(self) -> None:
         """Make the next question a fresh look, also when one that began before an action is still under way."""
@@ -202,8 +216,9 @@ class Systemd:
             )
             if code != 0:
                 raise UnitFailed(
-                    f"systemd can't be asked for the accounts' units: {_first_words(complaint)}",
-                    "see: systemctl status dbus.socket; journalctl -u wxcontroller",
+                    N_("systemd can't be asked for the accounts' units: {first_words}"),
+                    N_("see: systemctl status dbus.socket; journalctl -u wxcontroller"),
+                    first_words=_first_words(complaint),
                 )
             found = parse_list(output)
             if actions == self._actions:
@@ -220,12 +235,18 @@ class Systemd:
         except TimeoutError:
             unit = arguments[-1]
             raise UnitFailed(
-                f"{unit}: {arguments[0]} was not done after {timeout:g} s",
-                f"systemd may still be at it; see: systemctl status {unit}",
+                N_("{unit}: {arguments} was not done after {timeout} s"),
+                N_("systemd may still be at it; see: systemctl status {unit}"),
+                unit=unit,
+                arguments=arguments[0],
+                timeout=f"{timeout:g}",
             ) from None
         except OSError as problem:
             raise UnitFailed(
-                f"{self._systemctl} can't be run: {problem.strerror}", "install systemd, or check the sandbox"
+                N_("{systemctl} can't be run: {reason}"),
+                N_("install systemd, or check the sandbox"),
+                systemctl=self._systemctl,
+                reason=reason_of(problem),
             ) from None
 
 
@@ -268,7 +289,9 @@ def parse_list(output: bytes) -> dict[str, UnitRecord]:
     try:
         listed = read_json(output or b"[]")
     except ValueError:
-        raise UnitFailed("systemctl list-units gave no JSON", "check the version of systemd (≥ 246)") from None
+        raise UnitFailed(
+            N_("systemctl list-units gave no JSON"), N_("check the version of systemd (≥ 246)")
+        ) from None
     found: dict[str, UnitRecord] = {}
     for entry in items(listed):
         instance = instance_of(text(field(entry, "unit")))

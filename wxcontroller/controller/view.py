@@ -8,6 +8,7 @@ from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -22,7 +23,7 @@ class View:
     account: Account
     unit: UnitRecord
     state: ClientState | None = None
-    unreadable: str = ""
+    unreadable: Text = NOTHING
 
     @property
     def instance(self) -> str:
@@ -76,33 +77,35 @@ class View:
         return self.live.pid or None if self.live else None
 
     @property
-    def status(self) -> str:
+    def status(self) -> Text:
         """One line for people: what is going on."""
         if self.live:
             return self.live.status
         if self.unreadable and self.unit.has_process:
-            return "its state can't be read"
+            return Text("its state can't be read")
         if self.starting:
-            return "its unit is starting"
+            return Text("its unit is starting")
         if self.unit.has_process:
-            return "its unit runs, but tells no state"
+            return Text("its unit runs, but tells no state")
         if self.unit.sub.startswith("auto-restart"):
-            return "its process ended, systemd will start it again"
+            return Text("its process ended, systemd will start it again")
         if self.unit.state is UnitState.FAILED:
-            return "its unit failed"
+            return Text("its unit failed")
         if self.account.desired is Desired.STARTED:
-            return "wanted, but its unit does not run"
-        return "stopped"
+            return Text("wanted, but its unit does not run")
+        return Text("stopped")
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Text:
         if self.live:
             return self.live.reason
         if self.unreadable and self.unit.has_process:
             return self.unreadable
         if self.account.desired is Desired.STARTED and not self.unit.has_process:
-            return f"{self.account.name.unit} is {self.unit.words}; see: journalctl -u {self.account.name.unit}"
-        return ""
+            return Text(
+                "{unit} is {unit2}; see: journalctl -u {unit}", unit=self.account.name.unit, unit2=self.unit.words
+            )
+        return NOTHING
 
     @property
     def qrcode_link(self) -> str:
@@ -131,9 +134,8 @@ def account_json(view: View) -> JsonObject:
         "unit_sub": view.unit.sub,
         "login_state": view.login.value if view.login else None,
         "state": view.word or None,
-        "status": view.status,
+        **text_fields(status=view.status, reason=view.reason),
         "since": live.since or None if live else None,
-        "reason": view.reason,
         "input": live.asks.as_json() if live and live.asks else None,
         "pid": view.pid,
         "port": account.port,

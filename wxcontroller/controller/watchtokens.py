@@ -6,6 +6,7 @@ import ssl
 
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.gate import Gate
+from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
 from wxcontroller.core.settings import Settings
@@ -35,17 +36,21 @@ async def watch_tokens(paths: Paths, gate: Gate, accounts: Accounts) -> None:
         await asyncio.sleep(accounts.settings.check_interval)
 
 
-def warnings_of(gate: Gate, settings: Settings, tls: ssl.SSLContext | None) -> tuple[str, ...]:
+def warnings_of(gate: Gate, settings: Settings, tls: ssl.SSLContext | None) -> tuple[Text, ...]:
     """Return what the admin should know about who can call."""
-    found: list[str] = []
+    found: list[Text] = []
     if gate.exposed and tls is None:
         found.append(
-            "others than this machine reach the API without TLS: tokens and messages can be read on their way; "
-            "set tls_certificate and tls_key, or put a reverse proxy in front"
+            Text(
+                "others than this machine reach the API without TLS: tokens and messages can be read "
+                "on their way; set tls_certificate and tls_key, or put a reverse proxy in front"
+            )
         )
     if settings.allow_hosts and gate.is_open:
         found.append(
-            "allow_hosts names another way to the API and there is no token: who passes the reverse proxy may do "
-            "everything; make a token: wxctl token create NAME"
+            Text(
+                "allow_hosts names another way to the API and there is no token: who passes the "
+                "reverse proxy may do everything; make a token: wxctl token create NAME"
+            )
         )
     return tuple(found)

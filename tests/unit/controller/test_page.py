@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.page.texts import compiled
+from tests.i18n import compiled
 from tests.unit.controller.machine import Machine
 
 

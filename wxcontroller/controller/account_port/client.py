@@ -48,6 +48,8 @@ class PortFailure(WxError):
 class NotRunning(PortFailure):
     """An account without a process. Nothing was sent to its port, which may be another program's."""
 
+    code = "not-running"
+    status = 409
     message_template = N_("account {account} is not running")
 
     def __init__(self, account: Account) -> None:
@@ -56,6 +58,9 @@ class NotRunning(PortFailure):
 
 class NotAnswering(PortFailure):
     """An account's program that gave no usable response. The request may have been carried out."""
+
+    code = "not-answering"
+    status = 502
 
     def __init__(self, account: Account, what: Text, timed_out: bool = False) -> None:
         super().__init__(account, what, N_("see: journalctl -u {unit}"), timed_out)

@@ -93,7 +93,7 @@ def login_of(view: View, loops: bool, booting: bool, patience: float) -> Verdict
         case LoginState.RUNNING:
             return Well(name, f"Account {name} is running again.")
         case LoginState.PARKED:
-            why = plain(view.reason or view.status)
+            why = plain(str(view.reason or view.status))
             if view.live is not None and view.live.asks is not None:
                 message = f"Account {name} waits for your decision: {why}."
                 return Finding(Kind.PARKED, name, message, f"See: wxctl status {name}")
@@ -108,7 +108,7 @@ def login_of(view: View, loops: bool, booting: bool, patience: float) -> Verdict
             return Finding(Kind.CONFIRM, name, message, remedy, _CONFIRM_SECONDS, first=first)
         case state:
             what = "does not hear WeChat" if state is LoginState.OFFLINE else "does not come up"
-            why = plain(view.reason or view.status)
+            why = plain(str(view.reason or view.status))
             remedy = f"It goes on trying; see: wxctl status {name}"
             return Finding(Kind.OFFLINE, name, f"Account {name} {what}: {why}.", remedy, patience)
 

@@ -24,6 +24,7 @@ from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.errors import UnitFailed, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.messages import N_
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
@@ -138,8 +139,9 @@ class AlertWatch:
             self._tests.popleft()
         if len(self._tests) >= self.settings.per_hour:
             raise TooManyTests(
-                f"{len(self._tests)} test alerts were sent within an hour",
-                "wait, or set per_hour in the table [alerts] of the settings",
+                N_("{count} test alerts were sent within an hour"),
+                N_("wait, or set per_hour in the table [alerts] of the settings"),
+                count=len(self._tests),
             )
         self._tests.append(steady)
         await self.set_delivering()

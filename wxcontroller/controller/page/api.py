@@ -7,10 +7,10 @@ from functools import cache
 
 from wxcontroller import __version__
 from wxcontroller.controller.page.examples import EXAMPLES, Example
-from wxcontroller.controller.page.language import translations
 from wxcontroller.controller.page.render import environment
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.access import MEANINGS
+from wxcontroller.core.catalog import translations
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 
 # Under which heading the calls of /v1 stand, by how their path begins; the template has the words.
@@ -97,7 +97,7 @@ class Shape:
 
 def rendered(language: str, theme: str, root: str) -> bytes:
     """Return the page; its assets are under ``root``."""
-    calls, catalog = _calls(), translations(language, "described")
+    calls, catalog = _calls(), translations(language)
 
     def say(words: str) -> str:
         said = catalog.gettext(words) if words else ""

@@ -1,7 +1,4 @@
-"""Which language a reader gets, which colours, and the catalog of the texts."""
-
-import gettext
-from pathlib import Path
+"""Which language a reader gets, and which colours."""
 
 from aiohttp import web
 
@@ -11,12 +8,6 @@ THEMES = ("auto", "light", "dark")
 # Set by the page's switches. They hold no more than this, and are not sent on to accounts.
 LANGUAGE_COOKIE = "wx-language"
 THEME_COOKIE = "wx-theme"
-_LOCALE = Path(__file__).parent / "locale"
-
-
-def translations(language: str, domain: str = "dashboard") -> gettext.NullTranslations:
-    """Return the catalog of a language; texts that it lacks stay English."""
-    return gettext.translation(domain, _LOCALE, [language.replace("-", "_")], fallback=True)
 
 
 def chosen_language(request: web.Request, here: str = "") -> str:

@@ -6,7 +6,8 @@ import jinja2
 
 from wxcontroller import __version__
 from wxcontroller.controller.page.assets import Bundle, Served, served
-from wxcontroller.controller.page.language import LANGUAGES, THEMES, translations
+from wxcontroller.controller.page.language import LANGUAGES, THEMES
+from wxcontroller.core.catalog import translations
 
 # Routes to WeChat that an account can take (core/options has the check).
 _DRIVERS = ("web",)

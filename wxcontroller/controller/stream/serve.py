@@ -13,7 +13,9 @@ from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import BadRequest, TooManyReaders
 from wxcontroller.controller.stream.cursor import BadCursor, Cursor, cursor_length, parse
 from wxcontroller.controller.stream.feed import Fed, Feed, Wanted
+from wxcontroller.core.errors import reason_of
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_
 from wxcontroller.openwx import eventstream
 from wxcontroller.openwx.eventstream import write
 
@@ -35,7 +37,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     feed = Feed(shared, _wanted(request), caller(request), _begin(request), shared.settings.limits)
     if shared.readers >= shared.settings.max_readers:
         raise TooManyReaders(
-            f"{shared.readers} readers of events are connected", "end some, or read with filters through one of them"
+            N_("{readers} readers of events are connected"),
+            N_("end some, or read with filters through one of them"),
+            readers=shared.readers,
         )
     shared.readers += 1
     try:
@@ -51,7 +55,7 @@ def _wanted(request: web.Request) -> Wanted:
     names = [name for each in request.query.getall("account", []) for name in each.split(",") if name]
     types = [name for each in request.query.getall("types", []) for name in each.split(",") if name]
     if len(names) > most or len(types) > most:
-        raise BadRequest("too many names", f"give at most {most} accounts or types")
+        raise BadRequest(N_("too many names"), N_("give at most {most} accounts or types"), most=most)
     for name in names:
         hold_to_accounts(request, name)
     return Wanted(frozenset(known.resolve(name) for name in names), frozenset(types))
@@ -65,7 +69,9 @@ def _begin(request: web.Request) -> Cursor | None:
         return parse(given, cursor_length(context(request).settings.limits))
     except BadCursor as problem:
         raise BadRequest(
-            f"the cursor can't be used: {problem}", "begin without one, and keep the id of the last event"
+            N_("the cursor can't be used: {problem}"),
+            N_("begin without one, and keep the id of the last event"),
+            problem=reason_of(problem),
         ) from None
 
 

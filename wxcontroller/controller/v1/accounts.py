@@ -13,7 +13,7 @@ from wxcontroller.controller.v1.watching import wants_stream, watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
 
@@ -43,12 +43,12 @@ async def add(request: web.Request) -> web.Response:
     accounts = context(request).accounts
     body = await json_object(request, 'send {"name": "alice", "options": {"post_api": "http://…"}}')
     if unknown := sorted(body.keys() - {"name", "options"}):
-        raise BadRequest(f"unknown key {unknown[0][:64]}", "name and options are known")
+        raise BadRequest(N_("unknown key {unknown}"), N_("name and options are known"), unknown=unknown[0][:64])
     name = parse_name(text(body.get("name")))
     hold_to_accounts(request, name.name)
     options = body.get("options", {})
     if not isinstance(options, dict):
-        raise BadRequest("options is no object", 'send {"option": "value"}')
+        raise BadRequest(N_("options is no object"), N_('send {"option": "value"}'))
     given = texts(options)
     checked = check_options(given.items())
     view = await accounts.add(name, checked.given, given)
@@ -91,7 +91,7 @@ async def start(request: web.Request) -> web.Response:
     if checked.ignored:
         answer["ignored"] = list(checked.ignored)
     if started.already and checked.given:
-        answer["note"] = "the options are stored and count from the next start"
+        answer |= text_fields(note=Text("the options are stored and count from the next start"))
     return json_response(answer)
 
 
@@ -100,7 +100,7 @@ async def stop(request: web.Request) -> web.Response:
     accounts = context(request).accounts
     stopped = await accounts.stop(request.match_info["name"])
     answer = account_json(stopped.after)
-    return json_response({**answer, "note": stopped.note} if stopped.note else answer)
+    return json_response({**answer, **text_fields(note=stopped.note)} if stopped.note else answer)
 
 
 async def restart(request: web.Request) -> web.Response:
@@ -131,9 +131,9 @@ async def json_object(request: web.Request, remedy: str) -> JsonObject:
     try:
         content = read_json(body)
     except ValueError:
-        raise BadRequest("the body is not JSON", remedy) from None
+        raise BadRequest(N_("the body is not JSON"), remedy) from None
     if not isinstance(content, dict):
-        raise BadRequest("the body is not a JSON object", remedy)
+        raise BadRequest(N_("the body is not a JSON object"), remedy)
     return content
 
 
@@ -144,7 +144,9 @@ def texts(content: JsonObject) -> dict[str, str]:
         if isinstance(value, bool):
             value = "1" if value else "0"
         if not isinstance(value, str | int | float):
-            raise BadOption(f"option {name[:64]} must be text, a number, true or false", "see wxclient(8)")
+            raise BadOption(
+                N_("option {option} must be text, a number, true or false"), N_("see wxclient(8)"), option=name[:64]
+            )
         found[name] = str(value)
         check_line(found[name])
     return found

@@ -10,6 +10,7 @@ from wxcontroller.controller.errors import NoAlerts, json_response
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import N_
 
 
 async def alerts(request: web.Request) -> web.Response:
@@ -45,8 +46,8 @@ async def test(request: web.Request) -> web.Response:
     shared = context(request)
     if shared.alerts is None or not shared.settings.alerts.channels:
         raise NoAlerts(
-            "no way to tell anybody is set up",
-            "set webhook, mail or command in the table [alerts] of the settings; see wxcontroller.toml(5)",
+            N_("no way to tell anybody is set up"),
+            N_("set webhook, mail or command in the table [alerts] of the settings; see wxcontroller.toml(5)"),
         )
     number, channels = await shared.alerts.test()
     named: list[JsonValue] = [channel.value for channel in channels]

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.errors import error_of
 from wxcontroller.controller.view import View, account_json
-from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, field, integer, obj, one_line
+from wxcontroller.core.errors import UnitFailed, file_failed
+from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
+from wxcontroller.core.messages import NOTHING, text_fields, text_in
 from wxcontroller.openwx.replies import to_bytes
 
 # Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
@@ -88,7 +88,7 @@ class Board:
             try:
                 views = await self._shared.accounts.views()
             except (UnitFailed, OSError) as problem:
-                self._say_trouble(error_of(problem))
+                self._say_trouble((problem if isinstance(problem, UnitFailed) else file_failed(problem)).as_json())
             else:
                 self._take(views)
                 self._say_trouble(None)
@@ -163,7 +163,7 @@ def _activity(answer: Answer) -> JsonObject | None:
         "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
         "undelivered": integer(reports.get("waiting")),
         "dead": integer(reports.get("dead")),
-        "delivery_error": one_line(reports.get("last_error")) if failing else "",
+        **text_fields(delivery_error=text_in(reports, "last_error") if failing else NOTHING),
         "tries": integer(reports.get("failed")),
         "people": integer(obj(status.get("roster")).get("changes")),
         "memory": memory if isinstance(memory, int) else None,

@@ -6,7 +6,7 @@ A test walks the router and compares; another one calls every route and holds th
 from collections.abc import Mapping
 
 from wxcontroller import __version__
-from wxcontroller.controller.errors import KINDS
+from wxcontroller.controller.errors import FAILURES
 from wxcontroller.core import access
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.jsontypes import JsonObject
@@ -69,8 +69,8 @@ _SETTABLE: JsonObject = {
     option.name: _option(option) for option in OPTIONS.values() if option.origin is Origin.REQUEST
 }
 _CODES = (
-    *(kind.code for _, kind in KINDS),
-    *("bad-request", "busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
+    *(failure.code for failure in FAILURES),
+    *("busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures"),
     *(*described_log.CODES, *described_input.CODES),  # as the account's own program says them

@@ -38,13 +38,14 @@ async def health(request: web.Request) -> web.Response:
     ``settings`` says when they were read, and what kept newer ones from use.
     """
     shared, who = context(request), caller(request)
-    notices: list[JsonValue] = [*shared.notices, *shared.warnings]
+    notices = [*shared.notices, *shared.warnings]
     answer: JsonObject = {
         "status": "ok",
         "version": __version__,
         "uptime": int(time.time() - shared.started),
         "draining": shared.draining.is_set(),
-        "notices": notices,
+        "notices": [str(notice) for notice in notices],
+        "notices_text": [notice.as_json() for notice in notices],
         "settings": {"read_at": int(shared.settings_read), "error": shared.settings_error or None},
     }
     try:

@@ -16,6 +16,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
+from wxcontroller.core.messages import N_
 
 # Of one answer: far more than its lines usually have. Of these seconds journalctl may need many on a cold disk.
 JOURNAL_BYTES = 8 << 20
@@ -59,17 +60,17 @@ def question(request: web.Request, instance: str, most: int, follow: bool) -> st
     query, least = request.query, 0 if follow else 1
     wanted = query.get("lines", str(_DEFAULT_LINES))
     if not _is_number(wanted) or not least <= int(wanted[:9]) <= most:
-        raise BadRequest("lines is no such number", f"give one from {least} to {most}")
+        raise BadRequest(N_("lines is no such number"), N_("give one from {least} to {most}"), least=least, most=most)
     where = ""
     after = (request.headers.get("Last-Event-ID") if follow else None) or query.get("after")
     since = query.get("since")
     if after:
         if not _CURSOR.fullmatch(after):
-            raise BadRequest("the cursor is none that a line of a journal has", "begin without one")
+            raise BadRequest(N_("the cursor is none that a line of a journal has"), N_("begin without one"))
         where = f" after={after}"
     elif since:
         if not _is_number(since) or len(since) > 10:
-            raise BadRequest("since is no such number", "give seconds since 1970")
+            raise BadRequest(N_("since is no such number"), N_("give seconds since 1970"))
         where = f" since={since}"
     how = " follow" if follow else " once" if where else ""
     return f"{instance} {int(wanted)}{how}{where}\n"
@@ -98,8 +99,11 @@ def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
     """Return what tells a caller that there is no answer."""
     why = "it takes too long" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
     return NoJournal(
-        f"the journal can't be read through {socket}: {why}",
-        f"systemctl start wxclient-journal.socket, or look there: journalctl -u {view.account.name.unit}",
+        N_("the journal can't be read through {socket}: {why}"),
+        N_("systemctl start wxclient-journal.socket, or look there: journalctl -u {unit}"),
+        socket=socket,
+        why=why,
+        unit=view.account.name.unit,
     )
 
 

@@ -15,6 +15,7 @@ from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.v1.journal import answering, journal, line_of, question
 from wxcontroller.controller.v1.watching import wants_stream
 from wxcontroller.controller.view import View
+from wxcontroller.core.messages import N_
 from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, write
 from wxcontroller.openwx.replies import to_bytes
 
@@ -37,7 +38,9 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     view = await shared.accounts.the(request.match_info["name"])
     asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=True)
     if shared.readers >= shared.settings.max_readers:
-        raise TooManyReaders(f"{shared.readers} readers of events and journals are connected", "end some")
+        raise TooManyReaders(
+            N_("{readers} readers of events and journals are connected"), N_("end some"), readers=shared.readers
+        )
     shared.readers += 1
     try:
         async with answering(shared.accounts.paths.journal_socket, asked, view) as reader:

@@ -14,6 +14,7 @@ from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.limits import shown as written
+from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.options import OPTIONS, SAME, Option, Origin, check_options
 
 
@@ -39,7 +40,7 @@ async def change(request: web.Request) -> web.Response:
     unset = [name for name, value in body.items() if value is None]
     for name in unset:
         if name not in OPTIONS:
-            raise BadOption(f"option {name[:64]} is not known", "wxclient(8) lists all options")
+            raise BadOption(N_("option {option} is not known"), N_("wxclient(8) lists all options"), option=name[:64])
     given = texts({name: value for name, value in body.items() if value is not None})
     checked = check_options(given.items())
     view = await accounts.change(request.match_info["name"], given, unset)
@@ -48,7 +49,7 @@ async def change(request: web.Request) -> web.Response:
     if checked.ignored:
         answer["ignored"] = list(checked.ignored)
     if view.unit.has_process:
-        answer["note"] = "the options are stored and count from the next start"
+        answer |= text_fields(note=Text("the options are stored and count from the next start"))
     return json_response(answer)
 
 

@@ -9,6 +9,7 @@ from wxcontroller.controller.errors import BadRequest, NoQrcode, json_response
 from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.messages import N_
 
 # Whoever sees the code can race the scan: nobody may keep it.
 _HEADERS = {"Cache-Control": "no-store"}
@@ -19,7 +20,9 @@ async def qrcode(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}/qr[?format=svg|png|txt]: 404 with the reason when there is none."""
     wanted = request.query.get("format", "json")
     if wanted != "json" and wanted not in _TYPES:
-        raise BadRequest(f"the format {wanted[:32]} is none of ours", "use json, svg, png or txt")
+        raise BadRequest(
+            N_("the format {wanted} is none of ours"), N_("use json, svg, png or txt"), wanted=wanted[:32]
+        )
     accounts = context(request).accounts
     view = await accounts.the(request.match_info["name"])
     if not view.has_qrcode:
@@ -32,8 +35,9 @@ async def qrcode(request: web.Request) -> web.Response:
         return response
     if not view.qrcode_link:
         raise NoQrcode(
-            f"account {view.account.name} shows a code, but its program tells no link",
-            "use /openwx/get_qrcode for the picture",
+            N_("account {account} shows a code, but its program tells no link"),
+            N_("use /openwx/get_qrcode for the picture"),
+            account=str(view.account.name),
         )
     return web.Response(body=drawn(view.qrcode_link, wanted), headers={**_HEADERS, "Content-Type": _TYPES[wanted]})
 
@@ -41,8 +45,17 @@ async def qrcode(request: web.Request) -> web.Response:
 def _none(view: View) -> NoQrcode:
     name = view.account.name
     if view.live is None:
-        return NoQrcode(f"account {name} shows no QR code: {view.status}", f"start it: wxctl start {name.name}")
+        return NoQrcode(
+            N_("account {account} shows no QR code: {status}"),
+            N_("start it: wxctl start {name}"),
+            account=str(name),
+            status=view.status,
+            name=name.name,
+        )
     return NoQrcode(
-        f"account {name} shows no QR code: it is {view.word or 'in an unknown state'} ({view.status})",
-        "a code is there only while the account waits to be scanned",
+        N_("account {account} shows no QR code: it is {word} ({status})"),
+        N_("a code is there only while the account waits to be scanned"),
+        account=str(name),
+        word=view.word or "in an unknown state",
+        status=view.status,
     )

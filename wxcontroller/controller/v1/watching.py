@@ -14,6 +14,7 @@ from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import TooManyReaders
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.v1.board import BOARD, Board
+from wxcontroller.core.messages import N_
 from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, write
 from wxcontroller.openwx.replies import to_bytes
 
@@ -40,7 +41,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     """
     watchers, board = request.app[_WATCHERS], request.app[BOARD]
     if len(watchers) >= context(request).settings.limits.watchers:
-        raise TooManyReaders(f"{len(watchers)} readers watch the accounts", "close some")
+        raise TooManyReaders(N_("{count} readers watch the accounts"), N_("close some"), count=len(watchers))
     me = object()
     watchers.add(me)
     try:

@@ -52,7 +52,7 @@ function blame(problem) {
     if (field.dataset.hint) field.setAttribute("aria-describedby", field.dataset.hint);
     field.removeAttribute("aria-invalid");
   }
-  const [, option] = (problem?.code === "bad-option" && problem.message.match(/^option (\w+)/)) || [];
+  const option = problem?.code === "bad-option" ? problem.values.option : undefined;
   const field = problem && (OF_THE_NAME.has(problem.code) ? elements.name : elements.namedItem(option ?? ""));
   const headline = option && field ? t("{field}: this can't be used.", { field: field.dataset.label }) : "";
   explain($("add-problem"), problem, headline);

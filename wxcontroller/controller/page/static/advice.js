@@ -1,7 +1,6 @@
 // What a person should know of an account and do about it: on its page, in the list, and while it logs in.
 
-import { t } from "./i18n.js";
-import { say, sentence } from "./said.js";
+import { sentence, t, textOf } from "./i18n.js";
 import { failsAgain, isDown, isExpected, isUp, webhookFailure } from "./states.js";
 
 // The first that fits counts. `tab` is where more of it is told, `reason` what the program says of it, and `about`
@@ -25,17 +24,17 @@ const CASES = [
   {
     fits: ({ login_state: state, input }) => state === "parked" && input,
     text: () => t("It waits for your decision."),
-    reason: ({ reason }) => reason,
+    reason: (account) => textOf(account, "reason"),
   },
   {
     fits: ({ login_state: state }) => state === "parked",
     text: () => t("It has given up and waits for you. When the cause is gone, start it: it then shows a new code."),
-    reason: ({ reason }) => reason,
+    reason: (account) => textOf(account, "reason"),
   },
   {
     fits: ({ login_state: state }) => state === "offline",
     text: () => t("It does not work at the moment, and goes on trying by itself."),
-    reason: ({ reason, status }) => reason || status,
+    reason: (account) => textOf(account, "reason") || textOf(account, "status"),
   },
   {
     fits: webhookFailure,
@@ -48,18 +47,19 @@ const CASES = [
     fits: ({ activity }) => activity?.dead,
     text: () => t("The webhook refused some reports for good. See Deliveries: they can be sent again."),
     tab: "deliveries",
-    reason: ({ reason }) => reason,
+    reason: (account) => textOf(account, "reason"),
   },
   {
     fits: ({ login_state: state }) => state === null,
     text: ({ name }) => t("The program of {name} does not say how it is. Its journal may tell more.", { name }),
     tab: "journal",
-    reason: ({ reason }) => reason,
+    reason: (account) => textOf(account, "reason"),
   },
   {
     fits: () => true,
     text: () => "",
-    reason: ({ reason, status, unit_state: unit }) => reason || (unit === "deactivating" ? status : ""),
+    reason: (account) =>
+      textOf(account, "reason") || (account.unit_state === "deactivating" ? textOf(account, "status") : ""),
   },
 ];
 
@@ -67,7 +67,7 @@ const CASES = [
 export function adviceOf(account) {
   const { text, tab = "", reason = () => "", about } = CASES.find(({ fits }) => fits(account));
   const why = reason(account);
-  return { text: text(account), tab, reason: why && about ? `${about()}: ${say(why)}` : said(why) };
+  return { text: text(account), tab, reason: why && about ? `${about()}: ${why}` : sentence(why) };
 }
 
 // Why, in few words, for the list. Without a process it is systemd that knows; its page says where to look.
@@ -78,10 +78,10 @@ export function hintOf(account) {
   if (isExpected(account)) return { text: t("One moment…"), bad: false };
   if (isDown(account)) return { text: adviceOf(account).text, bad: true };
   if (!isUp(account)) return { text: t("It is stopped."), bad: false };
-  if (account.login_state === "parked") return { text: said(account.reason), bad: true };
+  if (account.login_state === "parked") return { text: sentence(textOf(account, "reason")), bad: true };
   // With the number that wxctl and the journal say.
-  const which = account.login_state === "scanning" ? said(account.status) : "";
-  return { text: [said(account.reason), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
+  const which = account.login_state === "scanning" ? sentence(textOf(account, "status")) : "";
+  return { text: [sentence(textOf(account, "reason")), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
 }
 
 function stepOf(account) {
@@ -98,5 +98,3 @@ function stepOf(account) {
       return account.reason ? "" : t("One moment…");
   }
 }
-
-const said = (words) => sentence(say(words));

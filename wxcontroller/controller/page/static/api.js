@@ -1,6 +1,6 @@
 // The one way to the controller: calls and streams, failures as Problems, and a sign-in where a token is needed.
 
-import { t } from "./i18n.js";
+import { t, textOf } from "./i18n.js";
 
 // In this tab's storage and not in a cookie: cookies go to every port of a host, and behind another one may be a
 // program that should not have it. Never in an address.
@@ -12,11 +12,12 @@ let scope = null;
 let entering = null;
 
 export class Problem extends Error {
-  constructor(code, message, remedy = "", status = 0) {
+  constructor(code, message, remedy = "", status = 0, values = {}) {
     super(message);
     this.code = code;
     this.remedy = remedy;
     this.status = status;
+    this.values = values;
   }
 }
 
@@ -125,7 +126,8 @@ async function ask(refused) {
 
 async function problemOf(response) {
   const answer = await response.json().catch(() => ({}));
-  const { code = "", message, remedy = "" } = answer.error ?? {};
-  const said = message ?? answer.status ?? t("The controller answered {status}.", { status: response.status });
-  return new Problem(code, said, remedy, response.status);
+  const error = answer.error ?? {};
+  const { status } = response;
+  const message = textOf(error, "message") || (answer.status ?? t("The controller answered {status}.", { status }));
+  return new Problem(error.code ?? "", message, textOf(error, "remedy"), status, error.values);
 }

@@ -4,9 +4,8 @@ import { call, pathOf } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { reportWord } from "./happenings.js";
-import { t } from "./i18n.js";
+import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
-import { say } from "./said.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
 import { exactly, moment } from "./words.js";
@@ -35,11 +34,13 @@ export function deliveriesTab(name) {
     }
   }
 
-  function show({ to, held, pending, dead, last_error: error, deliveries }) {
+  function show(answer) {
+    const { to, held, pending, dead, deliveries } = answer;
+    const error = textOf(answer, "last_error");
     const words = to
       ? t("Waiting: {pending}, dead letters: {dead}. They go to {to}", { to, pending: pending + held, dead })
       : t("The account has no webhook: nothing is delivered.");
-    const failure = error && pending ? t("Last failure: {error}", { error: say(error) }) : "";
+    const failure = error && pending ? t("Last failure: {error}", { error }) : "";
     setText($("deliveries-note"), [failure, words].filter(Boolean).join(" · "));
     setHidden($("replay-dead"), !dead);
     $("deliveries").replaceChildren(...deliveries.map(item));
@@ -58,7 +59,7 @@ export function deliveriesTab(name) {
       h("time", { title: exactly(time) }, moment(time)),
       h("span", { className: "what" }, reportWord(type), " ", h("span", { className: `state ${tone}` }, word)),
       again,
-      h("small", {}, [tried, say(error), later].filter(Boolean).join(" · ")),
+      h("small", {}, [tried, error, later].filter(Boolean).join(" · ")),
     );
   }
 

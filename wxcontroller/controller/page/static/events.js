@@ -6,7 +6,6 @@ import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { happening, kindWord } from "./happenings.js";
 import { t } from "./i18n.js";
-import { say } from "./said.js";
 import { DOWN, isUp } from "./states.js";
 import { accounts, once } from "./store.js";
 import { exactly, moment } from "./words.js";
@@ -82,7 +81,7 @@ function message(report) {
   const where = report.group_id ? report.group : "";
   const who = sent ? where || report.receiver : [report.sender, where].filter(Boolean).join(" @ ");
   const failed = sent && report.code !== "" && report.code !== undefined;
-  const why = report.info ? t("Not sent: {why}", { why: say(report.info) }) : t("not sent");
+  const why = report.info ? t("Not sent: {why}", { why: report.info }) : t("not sent");
   const way = h("span", { className: "unseen" }, sent ? t("sent to") : t("received from"), " ");
   const kind = kindWord(report.format);
   const head = h(

@@ -1,7 +1,6 @@
 // Failures in words, with what to do.
 
-import { language, t } from "./i18n.js";
-import { say, sentence } from "./said.js";
+import { language, sentence, t } from "./i18n.js";
 
 const CHINESE = language.startsWith("zh");
 
@@ -51,9 +50,8 @@ const FAILURES = {
 
 export function wordsOf({ code, message, remedy }) {
   const ours = FAILURES[code]?.();
-  const [said, todo] = [say(message), say(remedy)];
-  if (!ours) return { headline: sentence(said), remedy: sentence(todo), details: "" };
-  return { headline: ours[0], remedy: ours[1], details: [said, todo].filter(Boolean).join(" · ") };
+  if (!ours) return { headline: sentence(message), remedy: sentence(remedy), details: "" };
+  return { headline: ours[0], remedy: ours[1], details: [message, remedy].filter(Boolean).join(" · ") };
 }
 
 // All of that in one line, each with its full stop.

@@ -1,7 +1,6 @@
 // What reports are about, in words: events, and kinds of messages.
 
 import { t } from "./i18n.js";
-import { say } from "./said.js";
 import { stateWord } from "./states.js";
 
 const LOGINS = {
@@ -11,7 +10,7 @@ const LOGINS = {
 };
 
 const HAPPENINGS = {
-  login: ([how, why]) => [LOGINS[how]?.(), say(why ?? "")].filter(Boolean).join(": "),
+  login: ([how, why]) => [LOGINS[how]?.(), why].filter(Boolean).join(": "),
   stop: () => t("Stopped"),
   state_change: ([from, to]) => t("State: {from} → {to}", { from: stateWord(from), to: stateWord(to) }),
   input_qrcode: () => t("A QR code was shown"),

@@ -3,8 +3,7 @@
 import { call, pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { inWords } from "./failures.js";
-import { meanings, t } from "./i18n.js";
-import { sentence } from "./said.js";
+import { meanings, sentence, t } from "./i18n.js";
 import { accounts, listen } from "./store.js";
 
 const ORIGINS = {

@@ -4,7 +4,6 @@ import { call } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
-import { say } from "./said.js";
 import { refusal, sendForm } from "./sending.js";
 import { DOWN, isThere } from "./states.js";
 import { accounts, listen } from "./store.js";
@@ -124,7 +123,7 @@ export function peopleTab(name) {
   };
 }
 
-const kindOf = (entry) => (entry ? (KINDS[entry.kind] ?? (() => say(entry.kind)))() : "");
+const kindOf = (entry) => (entry ? (KINDS[entry.kind] ?? (() => entry.kind))() : "");
 
 function entryOf({ id, displayname, name, markname, account }, kind) {
   const more = [...new Set([name, markname, account])].filter((each) => each && each !== displayname).join(" · ");

@@ -1,7 +1,7 @@
 // What an account's three states (desired, unit, login) come to, in one word and one colour. What to do about it is
 // in advice.js.
 
-import { t } from "./i18n.js";
+import { t, textOf } from "./i18n.js";
 import { isStarting } from "./starting.js";
 
 const UP = new Set(["active", "activating", "reloading", "refreshing", "deactivating"]);
@@ -54,7 +54,7 @@ export function stateOf(account) {
 }
 
 // Why its webhook takes no reports, as long as that has been so for a while; "" when it does.
-export const webhookFailure = (account) => (isUp(account) && account.activity?.delivery_error) || "";
+export const webhookFailure = (account) => (isUp(account) && account.activity && textOf(account.activity, "delivery_error")) || "";
 
 // The filter's groups: an account that runs may need somebody all the same.
 export function groupsOf(account) {

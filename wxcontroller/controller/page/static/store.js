@@ -1,6 +1,7 @@
 // All accounts as they are now: filled by one stream, told to whoever listens. Not connected while nobody looks.
 
 import { Problem, stream } from "./api.js";
+import { textOf } from "./i18n.js";
 import { expectSoon } from "./starting.js";
 
 export const accounts = new Map();
@@ -72,7 +73,7 @@ export async function follow(say) {
         if (type === "accounts") take(data);
         if (type === "accounts" || type === "heartbeat") say(null);
         // In the controller's own words: it is no call of the reader's that failed.
-        if (type === "trouble") say(data.error ? new Problem("", data.error.message, data.error.remedy) : null);
+        if (type === "trouble") say(data.error ? new Problem("", textOf(data.error, "message"), textOf(data.error, "remedy")) : null);
       }
       // A controller that is restarted ends its streams, and is back before anybody needs to know.
       failures++;
