@@ -28,7 +28,7 @@ TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyprojec
 	python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts \
 	autopkgtest unzip chromium chromium-driver python3-selenium fonts-noto-cjk strace
 
-.PHONY: help deps deb run docs test lint test-unit test-page test-system torture bench clean
+.PHONY: help deps deb run i18n docs test lint test-unit test-page test-system torture bench clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ deb: deps ## build the packages into dist/
 
 run: deb ## see it work: a booted host, the packages installed, a narrated walk-through (RUN_ARGS=--exit: then leave)
 	@exec $(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
+
+i18n: ## bring the catalogs of messages up to date, and list what is not translated
+	$(PYTHON) -m tests.i18n
 
 docs: ## write docs/reference and docs/zh/reference from the code's own tables
 	$(PYTHON) -m tests.reference

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.i18n import compiled
 from tests.page.browser import Browser, Keys
-from tests.page.texts import compiled
-from wxcontroller.controller.page.language import translations
+from wxcontroller.core.catalog import translations
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 HERE = Path(__file__).parent
@@ -23,7 +23,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
     browser.open("page/api")
     said = translations(language).gettext
     browser.find("h1", said("The API of wxcontroller"))
-    meaning = translations(language, "described").gettext("stop and delete it")
+    meaning = translations(language).gettext("stop and delete it")
     assert meaning[1:] in browser.find("#delete_v1_accounts_name").text
     assert browser.script("return document.scrollingElement.scrollWidth") <= width
     assert browser.script(PALE) == []

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from selenium.common.exceptions import WebDriverException
 
+from tests.i18n import compiled
 from tests.page.browser import Browser
-from tests.page.texts import compiled
 from tests.system.actors import Caller, Phone, Webhook, until
-from wxcontroller.controller.page.language import translations
+from wxcontroller.core.catalog import translations
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 MARKUP = "<img src=x onerror=\"document.title='owned'\"> & <b>fett</b> 你好"

@@ -5,6 +5,7 @@ from enum import Enum, StrEnum
 from typing import TypeVar
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, text
+from wxcontroller.core.messages import Text, text_in
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 _E = TypeVar("_E", bound=StrEnum)
@@ -59,9 +60,9 @@ class AccountView:
     unit_state: UnitState
     unit_sub: str
     login_state: LoginState | None
-    status: str
+    status: Text
     since: int
-    reason: str
+    reason: Text
     pid: int
     port: int
     post_api: str
@@ -89,7 +90,7 @@ class AccountView:
         return Condition(self.login_state.value)
 
     @property
-    def words(self) -> str:
+    def words(self) -> Text:
         """Why it is so, in words: the reason when there is one, else the status line."""
         return self.reason or self.status
 
@@ -107,9 +108,9 @@ def account_view(value: JsonValue) -> AccountView:
         unit_state=_word(UnitState, field(found, "unit_state")) or UnitState.ABSENT,
         unit_sub=one_line(field(found, "unit_sub")),
         login_state=_word(LoginState, field(found, "login_state")),
-        status=one_line(field(found, "status")),
+        status=text_in(found, "status"),
         since=_whole(field(found, "since")),
-        reason=one_line(field(found, "reason")),
+        reason=text_in(found, "reason"),
         pid=integer(field(found, "pid")),
         port=integer(field(found, "port")),
         post_api=one_line(field(found, "post_api")),

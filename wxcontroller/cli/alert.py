@@ -11,6 +11,7 @@ from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.messages import N_
 
 _LOOK = 0.3
 
@@ -51,13 +52,17 @@ def test(session: Session, timeout: float) -> None:
         session.emit({"id": number, "channels": {one.channel: one.error or None for one in results}})
     else:
         for one in results:
-            click.echo(f"{one.channel}: {say(one.error or 'delivered')}")
+            click.echo(f"{one.channel}: {one.error or say('delivered')}")
     failed = [one.channel for one in results if one.error]
     if failed:
         raise WxError(
-            f"the test alert was not delivered by {' and '.join(failed)}",
-            f"see: journalctl -u wxcontroller-alert@{failed[0]}; it is tried again after a pause, "
-            f"or at once by: systemctl restart wxcontroller-alert@{failed[0]}",
+            N_("the test alert was not delivered by {channels}"),
+            N_(
+                "see: journalctl -u wxcontroller-alert@{channel}; it is tried again after a pause, or at once by: "
+                "systemctl restart wxcontroller-alert@{channel}"
+            ),
+            channels=", ".join(failed),
+            channel=failed[0],
         )
 
 
@@ -77,7 +82,7 @@ def status(session: Session) -> None:
         click.echo(f"{name}: {_words(obj(channel))}")
     for problem in map(obj, items(found.get("problems"))):
         told = "" if problem.get("told") else say(" (not told yet)")
-        click.echo(say(text(problem.get("message"))) + told)
+        click.echo(text(problem.get("message")) + told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ def _outcomes(api: Api, number: str, channels: list[str], timeout: float) -> lis
         if len(found) == len(channels) or time.monotonic() > end:
             break
         time.sleep(_LOOK)
-    late = f"not tried within {timeout:g} s"
+    late = say("not tried within {timeout} s", timeout=f"{timeout:g}")
     return [_Result(name, found.get(name, late)) for name in channels]
 
 
@@ -108,8 +113,11 @@ def _words(channel: JsonObject) -> str:
     from wxcontroller.cli.terminal import ago
 
     last, waiting = obj(channel.get("last")), integer(channel.get("waiting"))
-    words = [f"{waiting} waiting, the oldest for {ago(integer(channel.get('oldest_since')))}"] if waiting else []
+    words = []
+    if waiting:
+        age = ago(integer(channel.get("oldest_since")))
+        words.append(say("{number} waiting, the oldest for {age}", number=waiting, age=age))
     if last:
-        error = text(last.get("error"))
-        words.append(f"last {ago(integer(last.get('time')))} ago: {error or 'delivered'}")
-    return enumerated(words or ["nothing sent yet"])
+        outcome = text(last.get("error")) or say("delivered")
+        words.append(say("last {age} ago: {outcome}", age=ago(integer(last.get("time"))), outcome=outcome))
+    return enumerated(words or [say("nothing sent yet")])

@@ -12,6 +12,7 @@ from wxcontroller.cli.errors import Unanswered
 from wxcontroller.cli.hints import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
 # Longer than any start_timeout or stop_timeout that the settings allow: it is the controller that gives up.
@@ -53,7 +54,9 @@ class Api:
             for account in self.accounts(wait):
                 if account.instance == given:
                     return parse_name(account.name)
-            raise UnknownAccount(f"no account has the id {given}", "wxctl list shows the accounts")
+            raise UnknownAccount(
+                N_("no account has the id {given}"), N_("wxctl list shows the accounts"), given=given
+            )
         return parse_name(given)
 
     def probe(self) -> None:
@@ -165,11 +168,19 @@ class Api:
         link = text(field(answer, "link"))
         if not link and field(answer, "jpeg"):
             raise WxError(
-                f"{name.name} runs a program that shows its QR code as a picture only",
-                f"get it: curl -f -o qr.jpg '{self.shown}/openwx/get_qrcode?{urlencode({'client': name.name})}'",
+                N_("{account} runs a program that shows its QR code as a picture only"),
+                N_("get it: curl -f -o qr.jpg '{url}/openwx/get_qrcode?{urlencode}'"),
+                account=name.name,
+                url=self.shown,
+                urlencode=urlencode({"client": name.name}),
             )
         if not link:
-            raise WxError(f"{name.name}: there is no QR code to scan", f"see: {command('status', name.name)}")
+            raise WxError(
+                N_("{account}: there is no QR code to scan"),
+                N_("see: {command}"),
+                account=name.name,
+                command=command("status", name.name),
+            )
         return link
 
     def openwx(self, endpoint: str, name: AccountName, form: Mapping[str, str] | Body) -> JsonValue:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from wxcontroller.cli.language import say
 from wxcontroller.cli.terminal import ago
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj
+from wxcontroller.core.messages import N_, Text, text_in
 
 
 def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
@@ -15,8 +15,8 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     if "client" not in account:
         return
     if account["client"] is None:
-        if (reason := one_line(account.get("client_reason"))) and reason != "it does not run":
-            yield "queue", say(f"not known: {reason}")
+        if (reason := text_in(account, "client_reason")) and str(reason) != "it does not run":
+            yield "queue", say("not known: {reason}", reason=reason)
         return
     now = time.time()
     if queue := obj(account.get("queue")):
@@ -29,8 +29,8 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
             "knows",
             enumerated(
                 (
-                    Text("{count} contact", "{count} contacts", n=contacts, count=f"{contacts:,}"),
-                    Text("{count} group", "{count} groups", n=groups, count=f"{groups:,}"),
+                    say("{count} contact", "{count} contacts", n=contacts, count=f"{contacts:,}"),
+                    say("{count} group", "{count} groups", n=groups, count=f"{groups:,}"),
                 )
             ),
         )
@@ -47,41 +47,49 @@ def queue_words(queue: JsonObject, now: float) -> str:
     """Return what waits, when the next goes out and what the limits leave: ``3 waiting, next in 2 s, …``."""
     waiting, daily = integer(queue.get("waiting")), integer(queue.get("daily_limit"))
     words = [
-        f"{waiting:,} waiting" if waiting else "empty" if not integer(queue.get("in_flight")) else "none waiting"
+        say("{number} waiting", number=f"{waiting:,}")
+        if waiting
+        else say(Text("empty") if not integer(queue.get("in_flight")) else Text("none waiting"))
     ]
     if integer(queue.get("in_flight")):
-        words.append("one on its way")
+        words.append(say("one on its way"))
     next_at = _number(queue.get("next_send_at"))
     if waiting and queue.get("held") is True:
-        words.append("until it is logged in")
+        words.append(say("until it is logged in"))
     if waiting and next_at is not None:
-        words.append(f"next in {_seconds(next_at - now)}" if next_at > now else "next now")
+        words.append(say("next in {pause}", pause=_seconds(next_at - now)) if next_at > now else say("next now"))
     if waiting > 1 and (oldest := integer(queue.get("oldest_since"))):
-        words.append(f"oldest {ago(oldest)} old")
+        words.append(say("oldest {age} old", age=ago(oldest)))
     today = _count(queue, "sent_today")
-    words.append(f"{today} of {daily:,} sent today" if daily else f"{today} sent today")
+    words.append(
+        say("{today} of {most} sent today", today=today, most=f"{daily:,}")
+        if daily
+        else say("{today} sent today", today=today)
+    )
     if burst := integer(queue.get("burst_limit")):
-        words.append(f"at most {burst:,} a minute")
+        words.append(say("at most {most} a minute", most=f"{burst:,}"))
     interval, jitter = (_number(queue.get(key)) or 0.0 for key in ("interval", "jitter"))
     if interval or jitter:
         words.append(
-            f"one every {interval:g} s" if not jitter else f"one every {interval:g} to {interval + jitter:g} s"
+            say("one every {least} s", least=f"{interval:g}")
+            if not jitter
+            else say("one every {least} to {most} s", least=f"{interval:g}", most=f"{interval + jitter:g}")
         )
-    if error := one_line(queue.get("last_error")):
-        words.append(f"the last one failed: {error}")
+    if error := text_in(queue, "last_error"):
+        words.append(say("the last one failed: {error}", error=error))
     return enumerated(words)
 
 
 def reports_words(reports: JsonObject) -> str:
     """Return how many reports wait for their receiver, since when, and why."""
     waiting = integer(reports.get("waiting"))
-    parts: list[str | Text] = [N_("none")]
+    parts = [say("none")]
     if waiting:
-        parts = [Text("{count} report", "{count} reports", n=waiting, count=f"{waiting:,}")]
+        parts = [say("{count} report", "{count} reports", n=waiting, count=f"{waiting:,}")]
     if waiting and (oldest := integer(reports.get("oldest_since"))):
-        parts.append(f"oldest {ago(oldest)} old")
+        parts.append(say("oldest {age} old", age=ago(oldest)))
     words = enumerated(parts)
-    if waiting and (why := one_line(reports.get("last_error"))):
+    if waiting and (why := text_in(reports, "last_error")):
         words += say(": ") + say(why)
     if dead := integer(reports.get("dead")):
         words += say("; ") + say(
@@ -94,8 +102,11 @@ def reports_words(reports: JsonObject) -> str:
         )
     if lost := integer(reports.get("dropped")):
         damaged = integer(reports.get("damaged_at")) >= integer(reports.get("dropped_at"))
-        why = "the event log was damaged" if damaged else "too many waited"
-        words += say("; ") + say(f"{lost:,} lost, as {why}")
+        words += say("; ")
+        if damaged:
+            words += say("{number} lost, as the event log was damaged", number=f"{lost:,}")
+        else:
+            words += say("{number} lost, as too many waited", number=f"{lost:,}")
     return words
 
 
@@ -103,19 +114,19 @@ def heard_words(account: JsonObject) -> str:
     """Return when WeChat answered last, and when messages came and went."""
     message = obj(account.get("last_message_time"))
     found = []
-    for what, moment in (
-        ("WeChat", account.get("last_sync_time")),
-        ("a message", message.get("received")),
-        ("sent one", message.get("sent")),
+    for words, moment in (
+        (N_("WeChat {age} ago"), account.get("last_sync_time")),
+        (N_("a message {age} ago"), message.get("received")),
+        (N_("sent one {age} ago"), message.get("sent")),
     ):
         if seconds := integer(moment):
-            found.append(f"{what} {ago(seconds)} ago")
-    return enumerated(found or ["nothing yet"])
+            found.append(say(words, age=ago(seconds)))
+    return enumerated(found or [say("nothing yet")])
 
 
-def enumerated(words: Iterable[str | Text]) -> str:
+def enumerated(words: Iterable[str]) -> str:
     """Return several words of the reader's language after each other."""
-    return say(", ").join(map(say, words))
+    return say(", ").join(words)
 
 
 def size(count: int) -> str:
@@ -128,10 +139,10 @@ def size(count: int) -> str:
 
 def _seconds(pause: float) -> str:
     if pause < 1:
-        return "less than a second"
+        return say("less than a second")
     if pause < 120:
-        return f"{math.ceil(pause)} s"
-    return f"{pause / 60:.0f} min"
+        return say("{number} s", number=math.ceil(pause))
+    return say("{number} min", number=f"{pause / 60:.0f}")
 
 
 def _count(container: JsonObject, key: str) -> str:

@@ -7,7 +7,8 @@ import click
 from wxcontroller.cli.context import Session, json_option
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import VerbGroup
-from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.errors import BadSettings, WxError, reason_of
+from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 
 
@@ -44,15 +45,17 @@ def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
         found = check_configuration(paths)
     except OSError as problem:
         raise WxError(
-            f"{problem.filename} can't be looked at: {problem.strerror}",
-            "run it as root, where wxcontroller is installed",
+            N_("{file} can't be looked at: {reason}"),
+            N_("run it as root, where wxcontroller is installed"),
+            file=problem.filename,
+            reason=reason_of(problem),
         ) from None
     if session.json:
         session.emit([one.as_json() for one in found])
     for one in found if not session.json else ():
         click.echo(f"{say(one.level)}: {one.place}: {say(one.message)}")
         if one.remedy:
-            tell(f"    {one.remedy}")
+            click.echo(f"    {say(one.remedy)}")
     if not found and not quiet and not session.json:
         tell("all that is configured is good")
     if any(one.level is Level.FAIL or strict for one in found):

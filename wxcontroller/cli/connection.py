@@ -30,14 +30,14 @@ from wxcontroller.core.errors import (
     reason_of,
 )
 from wxcontroller.core.jsontypes import JsonValue, field, one_line, read_json, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import AccountName
 from wxcontroller.openwx.replies import REFUSED
 
 _CONNECT = 5.0
 _LOOK = 1.0  # for an answer; then whether there is a controller to give it
 ANSWER = 30.0
-_HOW = (
+_HOW = N_(
     "give one by --token-file FILE, $WXCTL_TOKEN, $WXCTL_TOKEN_FILE or ~/.config/wxctl/token; root on the "
     "controller's machine needs none, and makes one by: wxctl token create NAME"
 )
@@ -62,12 +62,17 @@ def form_body(form: Mapping[str, str]) -> Body:
     return Body("application/x-www-form-urlencoded", len(content), lambda: (content,))
 
 
+_SEE_UNIT = Text("see: systemctl status wxcontroller")
+
+
 class Connection:
     """One controller, by the URL of its root. Every method raises WxError with what to do about it."""
 
     def __init__(self, url: str, finder: Finder | None = None, insecure: bool = False) -> None:
         """Raises BadUsage for a URL that is none, or one to which a secret would go where others can read it."""
-        wrong = BadUsage("--url (or WXCTL_URL) is not a controller's URL", "give one like http://127.0.0.1:2000")
+        wrong = BadUsage(
+            N_("--url (or WXCTL_URL) is not a controller's URL"), N_("give one like http://127.0.0.1:2000")
+        )
         try:
             parts = urlsplit(url)
             self._host, self._port = parts.hostname or "", parts.port
@@ -90,29 +95,31 @@ class Connection:
         self.is_local = is_loopback(self._host)
         exposed = not (self._secure or self.is_local or insecure)
         if exposed and self._token and self._token != self._finder.roots(*self._address):
-            raise self._exposed("the token")
+            raise self._exposed(Text("the token"))
         if exposed and parts.password:
-            raise self._exposed("the password of --url")
+            raise self._exposed(Text("the password of --url"))
 
-    def _exposed(self, what: str) -> BadUsage:
+    def _exposed(self, what: Text) -> BadUsage:
         return BadUsage(
-            f"{what} would go to {self._host} without encryption, for everybody on the way to read",
-            "use https://, or a tunnel: ssh -NL 2000:127.0.0.1:2000 HOST; --insecure sends it all the same",
+            N_("{what} would go to {host} without encryption, for everybody on the way to read"),
+            N_("use https://, or a tunnel: ssh -NL 2000:127.0.0.1:2000 HOST; --insecure sends it all the same"),
+            what=what,
+            host=self._host,
         )
 
     def _unreachable(self, problem: Exception) -> ControllerUnreachable:
         """Return what to say of a connection that did not come about."""
         kind: type[ControllerUnreachable] = WrongUrl if isinstance(problem, ssl.SSLError) else ControllerUnreachable
-        words, remedy = reason_of(problem), "check --url or WXCTL_URL, and the way there"
+        words, remedy = reason_of(problem), N_("check --url or WXCTL_URL, and the way there")
         if isinstance(problem, ssl.SSLCertVerificationError):
-            words = f"its certificate is not good: {problem.verify_message}"
-            remedy = "if it is its own, name the file of who signed it: SSL_CERT_FILE=ca.pem wxctl …"
+            words = Text("its certificate is not good: {verify_message}", verify_message=problem.verify_message)
+            remedy = N_("if it is its own, name the file of who signed it: SSL_CERT_FILE=ca.pem wxctl …")
         elif isinstance(problem, ssl.SSLError):
-            words = f"it speaks no TLS ({problem.reason})"
-            remedy = "give --url http://…, if that is meant"
+            words = Text("it speaks no TLS ({reason})", reason=problem.reason)
+            remedy = N_("give --url http://…, if that is meant")
         elif self.is_local:
-            remedy = "start it with 'systemctl start wxcontroller.socket', or give another --url"
-        return kind(f"the controller at {self.shown} can't be reached: {words}", remedy)
+            remedy = N_("start it with 'systemctl start wxcontroller.socket', or give another --url")
+        return kind(N_("the controller at {url} can't be reached: {words}"), remedy, url=self.shown, words=words)
 
     def call(
         self,
@@ -168,13 +175,14 @@ class Connection:
             ) from None
         return answer
 
-    def _see_to_it(self, here: str = "see: systemctl status wxcontroller") -> str:
+    def _see_to_it(self, here: Text = _SEE_UNIT) -> Text:
         """Return what to do about a controller that does not answer; ``here``: when it is this machine's."""
         if self.is_local:
             return here
-        return (
-            f"on {self._host}: systemctl status wxcontroller.socket wxcontroller; it must listen to others, and no "
-            "firewall be in the way; or give another --url"
+        return Text(
+            "on {host}: systemctl status wxcontroller.socket wxcontroller; it must listen to "
+            "others, and no firewall be in the way; or give another --url",
+            host=self._host,
         )
 
     def _authority(self) -> dict[str, str]:
@@ -207,16 +215,17 @@ class Connection:
                 self._await_answer(connection.sock, wait)
             yield connection.getresponse()
         except TimeoutError:
-            words = f"the controller at {self.shown} did not answer in time", self._see_to_it()
+            words = Text("the controller at {url} did not answer in time", url=self.shown), self._see_to_it()
             raise (Unanswered(*words, exit_code=3) if connected else ControllerUnreachable(*words)) from None
         except WxError:
             raise
         except (OSError, HTTPException) as problem:
             if connected:
                 raise Unanswered(
-                    f"the controller at {self.shown} broke off the connection",
+                    N_("the controller at {url} broke off the connection"),
                     self._see_to_it(),
                     exit_code=3,
+                    url=self.shown,
                 ) from None
             raise self._unreachable(problem) from None
         finally:
@@ -260,18 +269,18 @@ def _not_let_in(status: int, answer: JsonValue) -> bool:
 def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxError:
     """Turn an error answer into the exception with the right exit code."""
     error = field(answer, "error")
-    code, remedy = text(field(error, "code")), one_line(field(error, "remedy"))
+    code, remedy = text(field(error, "code")), text_in(error, "remedy")
     # The openwx endpoints' errors have the old shape.
     old = one_line(field(answer, "reason")) or one_line(field(answer, "status"))
-    message = one_line(field(error, "message")) or old or f"HTTP status {status}"
+    message = text_in(error, "message") or (verbatim(old) if old else Text("HTTP status {status}", status=status))
     if status == 401 or code == "no-token":
-        return NotAllowed(f"the controller lets nobody in without a token: {message}", _HOW)
+        return NotAllowed(N_("the controller lets nobody in without a token: {message}"), _HOW, message=message)
     if status in (403, 429) and (code in ("not-allowed", "too-many-failures") or field(answer, "code") == REFUSED):
         return NotAllowed(message, remedy)
-    if about is not None and about.name not in message and about.instance not in message:
-        message = f"{about.name}: {message}"
+    if about is not None and about.name not in str(message) and about.instance not in str(message):
+        message = Text("{about}: {message}", about=about.name, message=message)
     if code == "unknown-account":
-        return UnknownAccount(message, "wxctl list shows the accounts")
+        return UnknownAccount(message, N_("wxctl list shows the accounts"))
     if code == "no-such-event":
         return UnknownAccount(message, remedy)
     if code == "account-exists":

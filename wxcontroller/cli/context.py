@@ -48,9 +48,9 @@ class Session:
             told = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
             click.echo(json.dumps({"error": {**told, "exit_code": problem.exit_code}}, ensure_ascii=False), err=True)
             return
-        tell(f"wxctl: {problem.message}", err=True)
+        tell("wxctl: {problem}", err=True, problem=problem.text)
         if problem.remedy:
-            tell(f"  {problem.remedy}", err=True)
+            tell("  {remedy}", err=True, remedy=problem.remedy_text)
 
     def emit_line(self, value: JsonValue) -> None:
         """Write one of many results of ``--json``, of which nobody knows when they end: one line each."""

@@ -13,6 +13,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.jsontypes import JsonValue, integer, items, text
 from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 
 VARIABLE = "WXCTL_TOKEN"
@@ -72,12 +73,15 @@ class Finder:
             with path.open(encoding="utf-8") as stream:
                 mode = os.fstat(stream.fileno()).st_mode
                 if stat.S_ISREG(mode) and mode & 0o077:
-                    raise BadUsage(f"the token in {path} can be read by others", f"chmod 600 {path}")
+                    raise BadUsage(N_("the token in {file} can be read by others"), N_("chmod 600 {file}"), file=path)
                 return stream.read().strip()
         except (OSError, UnicodeDecodeError) as problem:
             raise BadUsage(
-                f"the token can't be read from {path}: {reason_of(problem)}",
-                f"name a file that holds one; without, {_WHERE}",
+                N_("the token can't be read from {file}: {reason}"),
+                N_("name a file that holds one; without, {where}"),
+                file=path,
+                reason=reason_of(problem),
+                where=_WHERE,
             ) from None
 
 

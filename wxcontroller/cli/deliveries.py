@@ -14,12 +14,14 @@ from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, NP_, Text, text_in
 from wxcontroller.core.names import AccountName
 
 _STATES = ("held", "pending", "dead", "delivered", "kept", "purged")
 # What of an account's numbers is not as it should be, or only just on its way.
 _WORTH_A_ROW = ("error", "pending", "held", "dead", "dropped", "retrying", "trouble")
+_REPLAYED = NP_("{n} report of {account} will be sent again", "{n} reports of {account} will be sent again")
+_PURGED = NP_("{n} report of {account} given up", "{n} reports of {account} given up")
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
@@ -85,14 +87,14 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
                     say(text(row.get("state"))),
                     say(text(row.get("lane"))),
                     text(row.get("attempts")),
-                    say(_in(row.get("next_at"))),
-                    say(text(row.get("last_error"))),
+                    _in(row.get("next_at")),
+                    say(text_in(row, "last_error")),
                 )
                 for row in rows
             ],
         )
     if following := field(found, "next"):
-        tell(f"more: {command('deliveries list', account.name, '--after', text(following))}")
+        tell("more: {command}", command=command("deliveries list", account.name, "--after", text(following)))
 
 
 @deliveries.command(short_help="Show one with its report.", examples=("wxctl deliveries show alice 5f3a9c01-17",))
@@ -109,8 +111,13 @@ def show(session: Session, name: str, delivery_id: str) -> None:
         return
     for key in ("id", "time", "type", "state", "lane", "attempts", "last_error", "last_status"):
         value = field(found, key)
-        shown = _when(value) if key == "time" else "-" if value is None else text(value)
-        click.echo(f"{padded(key, 12)}: {say(shown) if key in ('state', 'lane', 'last_error') else shown}")
+        if key == "last_error":
+            shown = say(text_in(found, key))
+        elif key in ("state", "lane"):
+            shown = say(text(value))
+        else:
+            shown = _when(value) if key == "time" else "-" if value is None else text(value)
+        click.echo(f"{padded(key, 12)}: {shown}")
     click.echo(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True))
 
 
@@ -142,7 +149,7 @@ def replay(session: Session, name: str, ids: tuple[str, ...], dead: bool, delive
     states = ["dead", "purged", *(["delivered", "kept"] if delivered else [])]
     chosen: JsonObject = {"state": "dead"} if dead and not ids else {"ids": list(ids), "state": ",".join(states)}
     _need(ids, dead, "wxctl deliveries replay NAME --dead sends all dead letters again")
-    _do(session, api, api.resolve(name), "replay", chosen, "replayed", "will be sent again")
+    _do(session, api, api.resolve(name), "replay", chosen, "replayed", _REPLAYED)
 
 
 @deliveries.command(
@@ -163,25 +170,27 @@ def purge(session: Session, name: str, ids: tuple[str, ...], dead: bool, pending
     states = [word for word, wanted in (("dead", dead), ("pending", pending)) if wanted]
     chosen: JsonObject = {"ids": list(ids)} if ids else {"state": ",".join(states)}
     _need(ids, dead or pending, "wxctl deliveries purge NAME --dead gives up all dead letters")
-    _do(session, api, api.resolve(name), "purge", chosen, "purged", "given up")
+    _do(session, api, api.resolve(name), "purge", chosen, "purged", _PURGED)
 
 
 def _need(ids: tuple[str, ...], many: bool, remedy: str) -> None:
     if ids and many:
-        raise BadUsage("IDs and a switch that stands for many exclude each other", "give either")
+        raise BadUsage(N_("IDs and a switch that stands for many exclude each other"), N_("give either"))
     if not ids and not many:
-        raise BadUsage("give IDs, or a switch that stands for many", remedy)
+        raise BadUsage(N_("give IDs, or a switch that stands for many"), remedy)
 
 
-def _do(session: Session, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: str) -> None:
+def _do(
+    session: Session, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
+) -> None:
     answer = api.change_deliveries(name, verb, chosen)
     if session.json:
         session.emit(answer)
         return
     number = integer(field(answer, key))
-    tell(f"{number} {'report' if number == 1 else 'reports'} of {name.name} {words}")
+    tell(*words, account=name.name, n=number)
     waiting, dead = integer(field(answer, "pending")), integer(field(answer, "dead"))
-    tell(Text(N_("now {waiting} waiting, {dead} dead"), waiting=waiting, dead=dead))
+    tell("now {waiting} waiting, {dead} dead", waiting=waiting, dead=dead)
 
 
 def _overview(session: Session, api: Api, all_: bool) -> None:
@@ -206,7 +215,7 @@ def _overview(session: Session, api: Api, all_: bool) -> None:
     _print(
         ("ACCOUNT", "PENDING", "DEAD", "LOST", "RETRYING", "OLDEST", "TO", "LAST ERROR"),
         [
-            (text(row.get("account")), "-", "-", "-", "-", "", "", say(text(row.get("error"))))
+            (text(row.get("account")), "-", "-", "-", "-", "", "", say(text_in(row, "error")))
             if row.get("error")
             else (
                 text(row.get("account")),
@@ -216,7 +225,7 @@ def _overview(session: Session, api: Api, all_: bool) -> None:
                 str(integer(row.get("retrying"))),
                 _when(row.get("oldest_since")),
                 text(row.get("to")) or say("nowhere"),
-                say(text(row.get("trouble")) or text(row.get("last_error"))),
+                say(text_in(row, "trouble") or text_in(row, "last_error")),
             )
             for row in rows
         ],
@@ -226,12 +235,16 @@ def _overview(session: Session, api: Api, all_: bool) -> None:
 def _describe(name: AccountName, found: JsonObject) -> None:
     to = text(found.get("to"))
     tell(
-        f"{name.name} → {to or 'nowhere (no post_api)'}: {integer(found.get('pending'))} wait, "
-        f"{integer(found.get('dead'))} dead, {integer(found.get('dropped'))} lost"
+        "{account} → {to}: {pending} wait, {dead} dead, {lost} lost",
+        account=name.name,
+        to=to or Text("nowhere (no post_api)"),
+        pending=integer(found.get("pending")),
+        dead=integer(found.get("dead")),
+        lost=integer(found.get("dropped")),
     )
     for key in ("trouble", "last_error"):
-        if words := text(found.get(key)):
-            tell(f"  {words}")
+        if words := text_in(found, key):
+            tell("  {words}", words=words)
 
 
 def _print(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -257,4 +270,4 @@ def _when(moment: JsonValue) -> str:
 def _in(moment: JsonValue) -> str:
     if not isinstance(moment, int | float) or not moment:
         return ""
-    return f"{max(0, moment - time.time()):.0f} s"
+    return say("{seconds} s", seconds=f"{max(0, moment - time.time()):.0f}")

@@ -1,6 +1,7 @@
 """What only the command line has to complain about. The exit codes are in wxctl(1)."""
 
 from wxcontroller.core.errors import ControllerUnreachable, WxError
+from wxcontroller.core.messages import Text, Value
 
 
 class BadUsage(WxError, ValueError):
@@ -28,6 +29,8 @@ class WrongUrl(ControllerUnreachable):
 class Unanswered(WxError):
     """A request that may have been done: it was sent, and no answer came."""
 
-    def __init__(self, message: str, remedy: str = "", exit_code: int = 1) -> None:
-        super().__init__(message, remedy)
+    def __init__(
+        self, message: str | Text, remedy: str | Text = "", /, *, exit_code: int = 1, **values: Value
+    ) -> None:
+        super().__init__(message, remedy, **values)
         self.exit_code = exit_code

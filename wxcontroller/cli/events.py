@@ -77,7 +77,7 @@ def events(
     is waited for, and nothing is missed. Message texts are shown.
     """
     if sum(each is not None for each in (since, after, cursor_file)) > 1:
-        raise BadUsage("--since, --after and --cursor-file exclude each other", "give one of them")
+        raise BadUsage(N_("--since, --after and --cursor-file exclude each other"), N_("give one of them"))
     if unknown := [each for each in types if each not in EVENTS | MESSAGES]:
         raise BadUsage(
             N_("there is no event of type {type}"),
@@ -90,9 +90,13 @@ def events(
     accounts = [_known(api, name) for name in names]
     cursor = _cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
     if cursor_file and not os.access(cursor_file.parent, os.W_OK):
-        raise BadUsage(f"no cursor can be kept in {cursor_file}", "name a file in a directory of your own")
+        raise BadUsage(
+            N_("no cursor can be kept in {cursor_file}"),
+            N_("name a file in a directory of your own"),
+            cursor_file=cursor_file,
+        )
     if cursor and not _CURSOR.fullmatch(cursor):
-        raise BadUsage("the cursor is none that a stream has given", "begin without one, or with --since")
+        raise BadUsage(N_("the cursor is none that a stream has given"), N_("begin without one, or with --since"))
     if not cursor:
         cursor = str(began)  # from then on, also when the first connection is late
     for shown, event in enumerate(_following(api, accounts, types, cursor), 1):
@@ -163,7 +167,9 @@ def _cursor_of(path: Path) -> str:
         return ""
     except (OSError, UnicodeDecodeError) as problem:
         why = reason_of(problem)
-        raise BadUsage(f"--cursor-file {path} can't be read: {why}", "name a file of your own") from None
+        raise BadUsage(
+            N_("--cursor-file {file} can't be read: {why}"), N_("name a file of your own"), file=path, why=why
+        ) from None
 
 
 def _keep(path: Path, cursor: str) -> None:
@@ -171,7 +177,10 @@ def _keep(path: Path, cursor: str) -> None:
         replace_file(path, f"{cursor}\n".encode())
     except OSError as problem:
         raise WxError(
-            f"the cursor can't be kept in {path}: {problem.strerror}", "what was shown last is shown again next time"
+            N_("the cursor can't be kept in {file}: {reason}"),
+            N_("what was shown last is shown again next time"),
+            file=path,
+            reason=reason_of(problem),
         ) from None
 
 
@@ -182,4 +191,6 @@ def _moment(when: str) -> int:
     try:
         return max(0, int(datetime.fromisoformat(when).astimezone().timestamp() * 1e6))
     except (ValueError, OverflowError):
-        raise BadUsage(f"--since {when} is no time", "write it like 30s, 10m, 2h, 7d or 2026-01-31T08:00") from None
+        raise BadUsage(
+            N_("--since {when} is no time"), N_("write it like 30s, 10m, 2h, 7d or 2026-01-31T08:00"), when=when
+        ) from None

@@ -10,6 +10,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.hints import command
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
+from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.names import AccountName
 
 # The id of the question, and the verb that answers it.
@@ -27,7 +28,7 @@ class Display(AbstractContextManager["Display"], Protocol):
         """Show the account; ``link`` is what its QR code says, "" when there is nothing to scan."""
         ...
 
-    def say(self, words: str) -> None:
+    def say(self, words: Text) -> None:
         """Show a passing remark."""
         ...
 
@@ -55,7 +56,7 @@ def follow(
             unreachable_since = unreachable_since if unreachable_since is not None else now
             if now - unreachable_since > _PARDON:
                 raise
-            display.say("the controller does not answer, waiting for it")
+            display.say(Text("the controller does not answer, waiting for it"))
         else:
             display.show(account, _link(api, name, account))
             if account.condition is Condition.RUNNING:
@@ -64,31 +65,61 @@ def follow(
             if problem is not None and now - begun > _SETTLED:
                 raise problem
             if now - begun > timeout:
+                state = Text(
+                    "{account}: still {Text} after {timeout} s",
+                    account=name.name,
+                    Text=Text(account.condition.value),
+                    timeout=f"{timeout:g}",
+                )
                 raise WxError(
-                    f"{name.name}: still {account.condition.value} after {timeout:g} s"
-                    + (f": {account.words}" if account.words else ""),
-                    f"it goes on by itself; see: {command('status', name.name)}",
+                    _because(state, account.words),
+                    N_("it goes on by itself; see: {command}"),
+                    command=command("status", name.name),
                 )
         time.sleep(_PAUSE)
 
 
 def verdict(account: AccountView) -> WxError | None:
     """Return the error that an account's state amounts to, None while there is hope or nothing is wrong."""
-    name, why = account.name, f": {account.words}" if account.words else ""
+    name, words = account.name, account.words
     logs, start = command("logs", name), command("start", name)
     match account.condition:
         case Condition.PARKED if account.asks == ALLOW_DESKTOP:
             # The reason names the risk and the command, in one sentence.
-            return NeedsHuman(f"{name} waits for your decision{why}", command(ALLOW_DESKTOP, name))
+            return NeedsHuman(
+                _because(Text("{account} waits for your decision", account=name), words),
+                verbatim(command(ALLOW_DESKTOP, name)),
+            )
         case Condition.PARKED:
-            return NeedsHuman(f"{name} has given up{why}", f"when that is put right: {start}")
+            return NeedsHuman(
+                _because(Text("{account} has given up", account=name), words),
+                N_("when that is put right: {start}"),
+                start=start,
+            )
         case Condition.FAILED:
-            return UnitFailed(f"{name}: its unit {account.unit} has failed{why}", f"see why: {logs}")
+            return UnitFailed(
+                _because(Text("{account}: its unit {unit} has failed", account=name, unit=account.unit), words),
+                N_("see why: {logs}"),
+                logs=logs,
+            )
         case Condition.DOWN:
-            return UnitFailed(f"{name} should be up, but is not{why}", f"see why: {logs}   start it again: {start}")
+            return UnitFailed(
+                _because(Text("{account} should be up, but is not", account=name), words),
+                N_("see why: {logs}   start it again: {start}"),
+                logs=logs,
+                start=start,
+            )
         case Condition.STOPPED:
-            return WxError(f"{name} was stopped{why}", f"start it again: {start}")
+            return WxError(
+                _because(Text("{account} was stopped", account=name), words),
+                N_("start it again: {start}"),
+                start=start,
+            )
     return None
+
+
+def _because(what: Text, why: Text) -> Text:
+    return Text("{what}: {why}", what=what, why=why) if why else what
 
 
 def _link(api: Api, name: AccountName, account: AccountView) -> str:

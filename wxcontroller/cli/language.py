@@ -1,8 +1,7 @@
-"""All that wxctl tells people, in their language, by gettext: LANGUAGE, LC_ALL, LC_MESSAGES and LANG say which.
+"""What wxctl tells people, in their language, by gettext: LANGUAGE, LC_ALL, LC_MESSAGES and LANG select it.
 
-Help and usage are in the catalog ``messages``, where click looks too. What the verbs say is English in the code, and
-becomes the reader's where it is shown: its sentences are in the catalog ``told``, those of controller and accounts in
-core's ``said``. JSON is for programs, and English.
+The code has English templates with named values, which are looked up and filled in where they are shown. JSON is for
+programs, and English.
 """
 
 import gettext
@@ -11,19 +10,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
 import click
 
-from wxcontroller.core.messages import Text
-from wxcontroller.core.said import LOCALE as SAID
-from wxcontroller.core.said import Sayer, entries
+from wxcontroller.core.catalog import DOMAIN, LOCALE, translate_by
+from wxcontroller.core.messages import Text, Translate, Value
 
-LOCALE = Path(__file__).parent / "locale"
-# The domain in which click looks for its own words.
-DOMAIN = "messages"
-# Before what is said: who says it, a place in the line.
-_MARGIN = re.compile(r"\s*(wxctl: )?")
+# Before a paragraph with lines of its own.
+_VERBATIM = "\b\n"
 _EXAMPLES = re.compile(r"(Examples?:)( wxctl .*)")
 # A line may end at a Chinese character, but not before a comma or closing bracket, nor behind an opening one.
 _OPENING, _CLOSING = "（“《", "，。；：、）”》！？…"
@@ -34,27 +28,19 @@ _PIECE = re.compile(
 
 
 @cache
-def _sayer() -> Sayer:
-    return Sayer({**entries("said", SAID), **entries("told", LOCALE)})
+def _translate() -> Translate:
+    return translate_by(gettext.translation(DOMAIN, LOCALE, fallback=True))
 
 
-def say(text: str | Text) -> str:
-    """Return what is said to people, in their language, line by line."""
-    text = str(text)
-    if (whole := _sayer().whole.get(text)) is not None:
-        return whole
-    return "\n".join(_said(line) for line in text.split("\n"))
+def say(words: str | Text, plural: str = "", /, **values: Value) -> str:
+    """Return a text, or a template with its values, in the reader's language."""
+    text = words if isinstance(words, Text) else Text(words, plural, **values)
+    return text.rendered(_translate())
 
 
-def _said(line: str) -> str:
-    found = _MARGIN.match(line)
-    margin = found[0] if found else ""
-    return margin + _sayer().say(line[len(margin) :])
-
-
-def tell(words: str | Text, *, err: bool = False) -> None:
-    """Write what is said to people."""
-    click.echo(say(words), err=err)
+def tell(words: str | Text, plural: str = "", /, *, err: bool = False, **values: Value) -> None:
+    """Write a text, or a template with its values, in the reader's language."""
+    click.echo(say(words, plural, **values), err=err)
 
 
 def padded(word: str, width: int) -> str:
@@ -74,22 +60,23 @@ def speak(command: click.Command) -> None:
     catalog = gettext.translation(DOMAIN, LOCALE, fallback=True)
     if isinstance(catalog, gettext.GNUTranslations):
         gettext.bindtextdomain(DOMAIN, str(LOCALE))
-        _translate(command, catalog.gettext)
+        gettext.textdomain(DOMAIN)  # click's own words too
+        _translate_command(command, catalog.gettext)
 
 
 def texts(command: click.Command) -> Iterator[str]:
     """Yield what a catalog has to have of a command and what is below it."""
     for text in (command.help, command.short_help, command.epilog, *(each.help for each in _options(command))):
         for paragraph in _paragraphs(text):
-            yield _key(paragraph)[0]
+            yield _key(paragraph)[1]
     for inner in _inner(command):
         yield from texts(inner)
 
 
-def _translate(command: click.Command, said: Callable[[str], str]) -> None:
+def _translate_command(command: click.Command, said: Callable[[str], str]) -> None:
     def whole(text: str | None) -> str | None:
         keys = [_key(paragraph) for paragraph in _paragraphs(text)]
-        return "\n\n".join(said(key) + rest for key, rest in keys) if text else text
+        return "\n\n".join(before + said(key) + after for before, key, after in keys) if text else text
 
     command.context_class = _Context
     command.help, command.epilog = whole(command.help), whole(command.epilog)
@@ -98,7 +85,7 @@ def _translate(command: click.Command, said: Callable[[str], str]) -> None:
     for option in _options(command):
         option.help = whole(option.help)
     for inner in _inner(command):
-        _translate(inner, said)
+        _translate_command(inner, said)
 
 
 def _options(command: click.Command) -> list[click.Option]:
@@ -113,13 +100,13 @@ def _paragraphs(text: str | None) -> list[str]:
     return inspect.cleandoc(text).split("\n\n") if text else []
 
 
-def _key(paragraph: str) -> tuple[str, str]:
-    """Return what of a paragraph is translated, and what follows: examples are the same in all languages."""
-    if paragraph.startswith("\b"):
-        return paragraph, ""
+def _key(paragraph: str) -> tuple[str, str, str]:
+    """Return what of a paragraph is translated, between what is the same in all languages: marks and examples."""
+    if paragraph.startswith(_VERBATIM):
+        return _VERBATIM, paragraph.removeprefix(_VERBATIM), ""
     words = " ".join(paragraph.split())
     examples = _EXAMPLES.fullmatch(words)
-    return (examples[1], examples[2]) if examples else (words, "")
+    return ("", examples[1], examples[2]) if examples else ("", words, "")
 
 
 def columns(text: str) -> int:
@@ -128,8 +115,8 @@ def columns(text: str) -> int:
 
 def wrapped(text: str, width: int) -> list[str]:
     """Return the lines of a paragraph; one that begins with a backspace has its own."""
-    if text.startswith("\b\n"):
-        return text[2:].splitlines()
+    if text.startswith(_VERBATIM):
+        return text.removeprefix(_VERBATIM).splitlines()
     lines = [""]
     for piece in _PIECE.findall(" ".join(text.split())):
         if columns(lines[-1] + piece.rstrip()) > width and lines[-1]:

@@ -18,7 +18,7 @@ from wxcontroller.cli.systemd import disable, tell_new, without_controller
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
 from wxcontroller.core.jsontypes import field, items, one_line
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.names import AccountName, parse_name
 
 _TIMEOUT = click.option(
@@ -68,7 +68,12 @@ def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | Non
     if session.json:
         session.emit(added.raw)
     else:
-        tell(f"{added.name} is registered, with port {added.port}; start it: {command('start', added.name)}")
+        tell(
+            "{account} is registered, with port {port}; start it: {command}",
+            account=added.name,
+            port=added.port,
+            command=command("start", added.name),
+        )
 
 
 @click.command(
@@ -145,7 +150,7 @@ def stop(session: Session, name: str) -> None:
     if session.json:
         session.emit(stopped.raw)
     else:
-        tell(f"{account.name} is stopped")
+        tell("{account} is stopped", account=account.name)
 
 
 @click.command(
@@ -189,12 +194,12 @@ def logout(session: Session, name: str, yes: bool) -> None:
     account = api.resolve(name)
     if not yes:
         kept = Text(N_("{account} is not logged out"), account=account.name)
-        confirm(api, account, f"Log {account.name} out? It needs a scan then.", kept)
+        confirm(api, account, Text("Log {account} out? It needs a scan then.", account=account.name), kept)
     ended = api.logout(account)
     if session.json:
         session.emit(ended.raw)
     else:
-        tell(f"{account.name} is logged out and stopped; the next start needs a scan")
+        tell("{account} is logged out and stopped; the next start needs a scan", account=account.name)
 
 
 @click.command(
@@ -219,15 +224,22 @@ def allow_desktop(session: Session, name: str, yes: bool) -> None:
         confirm(
             api,
             account,
-            f"Allow {account.name} to log in in desktop mode, although WeChat may warn about this account's safety "
-            "and bar it from scanning any code for about two weeks?",
+            Text(
+                "Allow {account} to log in in desktop mode, although WeChat may warn about this "
+                "account's safety and bar it from scanning any code for about two weeks?",
+                account=account.name,
+            ),
             Text(N_("{account} is not allowed to use desktop mode"), account=account.name),
         )
     answered = api.answer(account, ALLOW_DESKTOP, "yes")
     if session.json:
         session.emit(answered)
     else:
-        tell(f"{account.name} may log in in desktop mode; scan its code: {command('qr', account.name)}")
+        tell(
+            "{account} may log in in desktop mode; scan its code: {command}",
+            account=account.name,
+            command=command("qr", account.name),
+        )
 
 
 def _is_new(api: Api, account: AccountName) -> bool:
@@ -242,7 +254,7 @@ def _is_new(api: Api, account: AccountName) -> bool:
     return False
 
 
-def confirm(api: Api, account: AccountName, question: str | Text, otherwise: Text) -> None:
+def confirm(api: Api, account: AccountName, question: Text, otherwise: Text) -> None:
     """Ask for a yes. ``otherwise`` is how things stay without one.
 
     Raises UnknownAccount, BadUsage where there is no terminal to ask on, and Declined.
@@ -269,7 +281,9 @@ def option_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator or not key:
-            raise BadUsage(f"option {pair} has no value", "write it as KEY=VALUE; wxclient(8) lists them")
+            raise BadUsage(
+                N_("option {pair} has no value"), N_("write it as KEY=VALUE; wxclient(8) lists them"), pair=pair
+            )
         options[key] = _value(key, value)
     return options
 
@@ -282,8 +296,13 @@ def _value(key: str, value: str) -> str:
     try:
         content = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        why = reason_of(problem)
-        raise BadUsage(f"option {key}={value} can't be read: {why}", "name a file of UTF-8 text") from None
+        raise BadUsage(
+            N_("option {key}={value} can't be read: {problem}"),
+            N_("name a file of UTF-8 text"),
+            key=key,
+            value=value,
+            problem=reason_of(problem),
+        ) from None
     return content.removesuffix("\n")
 
 
@@ -291,14 +310,16 @@ def tell_ignored(account: AccountView) -> None:
     """Tell which of the options have no effect."""
     ignored = [one_line(name) for name in items(field(account.raw, "ignored"))]
     if ignored:
-        tell(f"wxctl: {account.name}: without effect: {', '.join(ignored)}", err=True)
+        tell(
+            "wxctl: {account}: without effect: {ignored}", err=True, account=account.name, ignored=", ".join(ignored)
+        )
 
 
 def tell_notes(account: AccountView) -> None:
     """Tell what the controller adds to its success: options without effect, or that count later."""
     tell_ignored(account)
-    if note := one_line(field(account.raw, "note")):
-        tell(f"wxctl: {account.name}: {note}", err=True)
+    if note := text_in(account.raw, "note"):
+        tell("wxctl: {account}: {note}", err=True, account=account.name, note=note)
 
 
 @contextmanager
@@ -308,9 +329,13 @@ def _left_alone(name: AccountName) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         tell(
-            f"\nwxctl: no longer following {name.name}; the account is left as it is\n"
-            f"  see it: {command('status', name.name)}   stop it: {command('stop', name.name)}",
+            "\n"
+            "wxctl: no longer following {account}; the account is left as it is\n"
+            "  see it: {command}   stop it: {command2}",
             err=True,
+            account=name.name,
+            command=command("status", name.name),
+            command2=command("stop", name.name),
         )
         raise click.exceptions.Exit(130) from None
 
@@ -327,6 +352,10 @@ def _finish(session: Session, api: Api, account: AccountView, name: AccountName,
     if session.json:
         session.emit(account.raw)
     elif timeout:
-        tell(f"{name.name} is running as {account.user}" if account.user else f"{name.name} is running")
+        tell(
+            Text("{account} is running as {user}", account=name.name, user=account.user)
+            if account.user
+            else Text("{account} is running", account=name.name)
+        )
     else:
-        tell(f"{name.name}: its unit is up; see: {command('status', name.name)}")
+        tell("{account}: its unit is up; see: {command}", account=name.name, command=command("status", name.name))

@@ -117,7 +117,9 @@ def list_units() -> list[LocalUnit]:
     try:
         parsed: JsonValue = json.loads(out or "[]")
     except ValueError:
-        raise WxError("systemctl list-units did not answer in JSON", "systemd 254 or newer is needed") from None
+        raise WxError(
+            N_("systemctl list-units did not answer in JSON"), N_("systemd 254 or newer is needed")
+        ) from None
     found = [
         LocalUnit(text(field(entry, "unit")), text(field(entry, "active")), text(field(entry, "sub")))
         for entry in items(parsed)
@@ -130,14 +132,17 @@ def act(verb: str, unit: str) -> None:
     try:
         done = _run(verb, "--", unit, wait=_ACT)
     except subprocess.TimeoutExpired:
-        raise WxError("systemctl can't be asked either: it does not answer") from None
+        raise WxError(N_("systemctl can't be asked either: it does not answer")) from None
     except OSError as problem:
-        raise WxError(f"systemctl can't be asked either: {reason_of(problem)}") from None
+        raise WxError(N_("systemctl can't be asked either: {reason}"), reason=reason_of(problem)) from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UnitFailed(
-            f"systemctl {verb} {unit}: {reason[0] if reason else done.returncode}",
-            f"as root? see: journalctl -u {unit}",
+            N_("systemctl {verb} {unit}: {value}"),
+            N_("as root? see: journalctl -u {unit}"),
+            verb=verb,
+            unit=unit,
+            value=reason[0] if reason else done.returncode,
         )
 
 
@@ -229,7 +234,9 @@ def exec_journalctl(
         os.execvp(command[0], command)  # noqa: S606 - no shell on purpose
     except OSError as problem:
         raise WxError(
-            f"journalctl can't be run: {problem.strerror}", "logs are read on the machine the accounts run on"
+            N_("journalctl can't be run: {reason}"),
+            N_("logs are read on the machine the accounts run on"),
+            reason=reason_of(problem),
         ) from None
 
 
@@ -249,12 +256,12 @@ def _systemctl(*arguments: str) -> str:
     try:
         done = _run(*arguments)
     except subprocess.TimeoutExpired:
-        raise WxError("systemctl can't be asked either: it does not answer") from None
+        raise WxError(N_("systemctl can't be asked either: it does not answer")) from None
     except OSError as problem:
-        raise WxError(f"systemctl can't be asked either: {reason_of(problem)}") from None
+        raise WxError(N_("systemctl can't be asked either: {reason}"), reason=reason_of(problem)) from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()
-        raise WxError(f"systemctl can't be asked either: {reason[-1] if reason else done.returncode}")
+        raise WxError(N_("systemctl can't be asked either: {value}"), value=reason[-1] if reason else done.returncode)
     return done.stdout
 
 

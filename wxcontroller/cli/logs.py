@@ -14,6 +14,7 @@ from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered, is_
 from wxcontroller.cli.systemd import is_this_machines
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import is_derived, parse_name, unit_of
 
 _WAIT = 3.0  # logs are wanted most when the controller does not answer
@@ -59,7 +60,7 @@ def logs(session: Session, name: str, follow: bool, lines: int | None, since: st
     except ControllerUnreachable as away:
         if not is_this_machines(api):
             raise ControllerUnreachable(
-                away.message, f"{away.remedy}; on its machine: journalctl -u {unit}"
+                away.message, N_("{remedy}; on its machine: journalctl -u {unit}"), remedy=away.remedy_text, unit=unit
             ) from None
         _journalctl(session, units, lines, follow, since)
 
@@ -67,7 +68,11 @@ def logs(session: Session, name: str, follow: bool, lines: int | None, since: st
 def _journalctl(session: Session, units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
     when = _in_journalctls_words(since)
     if when is not None and not is_time(when):
-        raise BadUsage(f"--since {since} is no time", "write it like 30s, 10m, 2h, 7d, today or '2026-01-31 08:00'")
+        raise BadUsage(
+            N_("--since {since} is no time"),
+            N_("write it like 30s, 10m, 2h, 7d, today or '2026-01-31 08:00'"),
+            since=since or "",
+        )
     exec_journalctl(units, lines, follow, when, session.json)
 
 
@@ -98,6 +103,8 @@ def _raise_if_unknown(session: Session, name: str, instance: str, units: list[st
             return
     if not any_seen(units):
         raise UnknownAccount(
-            f"there is no account {name}",
-            f"wxctl list shows the accounts; lines of one that was removed: journalctl -u {units[0]}",
+            N_("there is no account {account}"),
+            N_("wxctl list shows the accounts; lines of one that was removed: journalctl -u {units}"),
+            account=name,
+            units=units[0],
         )

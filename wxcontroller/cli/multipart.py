@@ -6,6 +6,8 @@ from pathlib import Path
 
 from wxcontroller.cli.connection import Body
 from wxcontroller.cli.errors import BadUsage
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.messages import N_
 
 _PIECE = 256 * 1024
 _ESCAPED = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
@@ -28,9 +30,14 @@ def file_body(fields: Mapping[str, str], name: str, path: Path) -> Body:
         with path.open("rb"):
             size = path.stat().st_size
     except OSError as problem:
-        raise BadUsage(f"{path} can't be read: {problem.strerror}", "name a file that you may read") from None
+        raise BadUsage(
+            N_("{file} can't be read: {reason}"),
+            N_("name a file that you may read"),
+            file=path,
+            reason=reason_of(problem),
+        ) from None
     if not size:
-        raise BadUsage(f"{path} is empty", "nothing is sent then")
+        raise BadUsage(N_("{file} is empty"), N_("nothing is sent then"), file=path)
 
     def pieces() -> Iterator[bytes]:
         yield head

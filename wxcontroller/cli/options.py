@@ -46,7 +46,12 @@ def show(session: Session, name: str, all_: bool) -> None:
         if all_ or field(entry, "from") != "default" or option in waiting
     ]
     if not rows:
-        tell(f"{account.name} has no options but the defaults: {command('show', account.name, '--all')}", err=True)
+        tell(
+            "{account} has no options but the defaults: {command}",
+            err=True,
+            account=account.name,
+            command=command("show", account.name, "--all"),
+        )
         return
     from rich.table import Table
 
@@ -62,7 +67,12 @@ def show(session: Session, name: str, all_: bool) -> None:
     if waiting:
         options = obj(found.get("options"))
         now = ", ".join(f"{one}={text(field(options.get(one), 'in_force'))}" for one in waiting)
-        tell(f"until its next start it runs by {now}: {command('restart', account.name)}", err=True)
+        tell(
+            "until its next start it runs by {now}: {command}",
+            err=True,
+            now=now,
+            command=command("restart", account.name),
+        )
 
 
 @click.command(
@@ -94,14 +104,16 @@ def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, 
     """
     changes: dict[str, str | None] = {**option_pairs(pairs), **dict.fromkeys(unset)}
     if not changes:
-        raise BadUsage("no option is named", "give KEY=VALUE or --unset KEY; wxclient(8) lists the options")
+        raise BadUsage(N_("no option is named"), N_("give KEY=VALUE or --unset KEY; wxclient(8) lists the options"))
     if wrong := [key for key in changes if key not in OPTIONS]:
         from difflib import get_close_matches  # for this alone
 
         like = get_close_matches(wrong[0], OPTIONS, 1)
         raise BadUsage(
-            f"unknown option {wrong[0]}, did you mean {like[0]}?" if like else f"unknown option {wrong[0]}",
-            "wxclient(8) lists the options",
+            Text("unknown option {option}, did you mean {similar}?", option=wrong[0], similar=like[0])
+            if like
+            else Text("unknown option {option}", option=wrong[0]),
+            N_("wxclient(8) lists the options"),
         )
     api = session.api()
     account = api.resolve(name)
@@ -110,7 +122,7 @@ def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, 
         session.emit(changed.raw)
         return
     tell_ignored(changed)
-    tell(f"{account.name}: {', '.join(sorted(changes))} stored")
+    tell("{account}: {changes} stored", account=account.name, changes=", ".join(sorted(changes)))
     if field(changed.raw, "note"):  # it runs
         restart = command("restart", account.name)
         tell(Text(N_("wxctl: effective after a restart: {command}"), command=restart), err=True)

@@ -14,18 +14,20 @@ from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, wrapped
 from wxcontroller.cli.terminal import qr_text, too_small
+from wxcontroller.core import messages
+from wxcontroller.core.messages import N_
 
 _STEPS = (Condition.LOADING, Condition.SCANNING, Condition.CONFIRMING, Condition.UPDATING, Condition.RUNNING)
 _WORDS = {
-    Condition.STARTING: "the unit is starting",
-    Condition.UP: "the unit is up",
-    Condition.INIT: "the client is starting",
-    Condition.LOADING: "looking for a stored session, or fetching a QR code",
-    Condition.SCANNING: "scan this code with WeChat on the phone",
-    Condition.CONFIRMING: "scanned; confirm the login on the phone",
-    Condition.UPDATING: "logged in; loading contacts",
-    Condition.RUNNING: "running",
-    Condition.OFFLINE: "WeChat does not answer at the moment",
+    Condition.STARTING: N_("the unit is starting"),
+    Condition.UP: N_("the unit is up"),
+    Condition.INIT: N_("the client is starting"),
+    Condition.LOADING: N_("looking for a stored session, or fetching a QR code"),
+    Condition.SCANNING: N_("scan this code with WeChat on the phone"),
+    Condition.CONFIRMING: N_("scanned; confirm the login on the phone"),
+    Condition.UPDATING: N_("logged in; loading contacts"),
+    Condition.RUNNING: N_("running"),
+    Condition.OFFLINE: N_("WeChat does not answer at the moment"),
 }
 
 
@@ -57,7 +59,7 @@ class LiveDisplay:
         self._live.__exit__(kind, value, trace)
 
     def show(self, account: AccountView, link: str) -> None:
-        words = account.words or _WORDS.get(account.condition, account.condition.value)
+        words = say(account.words or _WORDS.get(account.condition, account.condition.value))
         state = link, account.condition.value, words, str(self._console.size)
         if link and state == self._shown:
             return
@@ -69,17 +71,17 @@ class LiveDisplay:
                 parts.append(code)
             elif small := too_small(code, self._console, below=2):
                 call = command("qr", account.name, "--output", "qr.svg")
-                lines = wrapped(say(f"{small}; enlarge it, or:"), self._console.width)
+                lines = wrapped(say("{small}; enlarge it, or:", small=small), self._console.width)
                 parts.extend(map(Text, [*lines, fill(call, self._console.width)]))
             elif link != self._printed:
                 self._live.console.print(code)
                 self._printed = link
         parts.append(_steps(account))
-        self._spinner.update(text=Text(account.name + say(": ") + say(words)))
+        self._spinner.update(text=Text(account.name + say(": ") + words))
         parts.append(self._spinner)
         self._live.update(Group(*parts), refresh=True)
 
-    def say(self, words: str) -> None:
+    def say(self, words: messages.Text) -> None:
         self._spinner.update(text=Text(say(words)))
         self._shown = ()
         self._live.refresh()
@@ -91,7 +93,7 @@ class LineDisplay:
     def __init__(self, target: Console) -> None:
         self._console = target
         self._state = ""
-        self._remark = ""
+        self._remark = messages.NOTHING
         self._link = ""
 
     def __enter__(self) -> Self:
@@ -103,18 +105,21 @@ class LineDisplay:
         return None
 
     def show(self, account: AccountView, link: str) -> None:
-        words = account.words or _WORDS.get(account.condition, "")
-        parts = account.name, say(account.condition.value), *([say(words)] if words else [])
+        words = say(account.words or _WORDS.get(account.condition, ""))
+        parts = account.name, say(account.condition.value), *([words] if words else [])
         state = say(": ").join(parts)
         if state != self._state:
             self._line(state)
             self._state = state
         if link and link != self._link:
             # Not the link itself: lines like these end in logs, and who has it can start a login.
-            self._line(say(f"{account.name}: a QR code is ready; show it with: {command('qr', account.name)}"))
+            call = command("qr", account.name)
+            self._line(
+                say("{account}: a QR code is ready; show it with: {command}", account=account.name, command=call)
+            )
         self._link = link or self._link
 
-    def say(self, words: str) -> None:
+    def say(self, words: messages.Text) -> None:
         if words != self._remark:
             self._line(say(words))
             self._remark = words

@@ -10,8 +10,9 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import Verb
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.files import replace_file
+from wxcontroller.core.messages import N_
 
 _KINDS = ("svg", "png")
 
@@ -40,7 +41,9 @@ def qr(session: Session, name: str, output: Path | None) -> None:
     readable by you alone.
     """
     if output is not None and output.suffix.lower().lstrip(".") not in _KINDS:
-        raise BadUsage(f"{output}: only .svg and .png files can be written", "end the name in .svg or .png")
+        raise BadUsage(
+            N_("{output}: only .svg and .png files can be written"), N_("end the name in .svg or .png"), output=output
+        )
     api = session.api()
     account = api.resolve(name)
     link = api.qr_link(account)
@@ -48,11 +51,16 @@ def qr(session: Session, name: str, output: Path | None) -> None:
         try:
             replace_file(output, _image(link, output.suffix.lower().lstrip(".")))
         except OSError as problem:
-            raise WxError(f"{output} can't be written: {problem.strerror}", "choose another place") from None
+            raise WxError(
+                N_("{output} can't be written: {reason}"),
+                N_("choose another place"),
+                output=output,
+                reason=reason_of(problem),
+            ) from None
     if session.json:
         session.emit({"link": link})
     elif output is not None:
-        tell(f"wrote the QR code of {account.name} to {output}")
+        tell("wrote the QR code of {account} to {output}", account=account.name, output=output)
     else:
         from wxcontroller.cli.terminal import console, qr_text, too_small
 
@@ -60,12 +68,15 @@ def qr(session: Session, name: str, output: Path | None) -> None:
         code = qr_text(link, target.color_system is not None)
         if target.is_terminal and (small := too_small(code, target, below=2)):
             raise WxError(
-                f"{account.name}: {small}",
-                f"enlarge it, or: {command('qr', account.name, '--output', 'qr.svg')}",
+                N_("{account}: {small}"),
+                N_("enlarge it, or: {command}"),
+                account=account.name,
+                small=small,
+                command=command("qr", account.name, "--output", "qr.svg"),
             )
         target.print(code, end="")
         if target.is_terminal:
-            tell(f"scan it with WeChat on the phone of {account.name}", err=True)
+            tell("scan it with WeChat on the phone of {account}", err=True, account=account.name)
 
 
 def _image(link: str, kind: str) -> bytes:

@@ -14,6 +14,7 @@ from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.serversent import followed
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json, text
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 
 MOST = 1000  # lines that a controller gives at once
@@ -27,8 +28,11 @@ def show(session: Session, api: Api, name: AccountName, lines: int | None, follo
     """Show the lines; raises WxError."""
     if lines is not None and lines > MOST:
         raise BadUsage(
-            f"--lines {lines}: a controller tells the newest {MOST} lines at most",
-            f"on its own machine journalctl(1) shows all: {command('logs', name.name)}",
+            N_("--lines {lines}: a controller tells the newest {most} lines at most"),
+            N_("on its own machine journalctl(1) shows all: {command}"),
+            lines=lines,
+            most=MOST,
+            command=command("logs", name.name),
         )
     query = {"since": str(moment(since))} if since is not None else {}
     if follow:
@@ -43,7 +47,11 @@ def show(session: Session, api: Api, name: AccountName, lines: int | None, follo
     for line in found:
         put(session, obj(line))
     if lines is None and len(found) >= MOST:
-        tell(f"wxctl: these are the newest {MOST} lines; all are shown on the controller's own machine", err=True)
+        tell(
+            "wxctl: these are the newest {most} lines; all are shown on the controller's own machine",
+            err=True,
+            most=MOST,
+        )
 
 
 def _following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[JsonObject]:
@@ -104,6 +112,7 @@ def moment(when: str) -> int:
         return max(0, int(datetime.fromisoformat(given).timestamp()))
     except (ValueError, OverflowError):
         raise BadUsage(
-            f"--since {when} is no time that another machine's journal can be asked for",
-            "write it like 30s, 10m, 2h, 7d, today, yesterday, 08:00 or '2026-01-31 08:00'",
+            N_("--since {when} is no time that another machine's journal can be asked for"),
+            N_("write it like 30s, 10m, 2h, 7d, today, yesterday, 08:00 or '2026-01-31 08:00'"),
+            when=when,
         ) from None

@@ -14,7 +14,7 @@ from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
@@ -40,7 +40,9 @@ def remove(session: Session, name: str, yes: bool, keep_tokens: bool) -> None:
     account = api.resolve(name)
     if not yes:
         kept = Text(N_("{account} is not removed"), account=account.name)
-        confirm(api, account, f"Remove {account.name} with its login and all it has stored?", kept)
+        confirm(
+            api, account, Text("Remove {account} with its login and all it has stored?", account=account.name), kept
+        )
     removed = api.remove(account)
     is_roots = os.geteuid() == 0 and is_this_machines(api)
     unbound = _unbound(account) if is_roots and not keep_tokens else None
@@ -48,23 +50,26 @@ def remove(session: Session, name: str, yes: bool, keep_tokens: bool) -> None:
     if session.json:
         session.emit({**removed, **_as_json(unbound), "left": [str(file) for file in left]})
     else:
-        tell(f"{account.name} is removed")
+        tell("{account} is removed", account=account.name)
     _tell(account, unbound, [one_line(each) for each in items(field(removed, "tokens"))])
     for file in left:
-        tell(f"wxctl: {file} is left, for the next account {account.name}", err=True)
+        tell("wxctl: {file} is left, for the next account {account}", err=True, file=file, account=account.name)
 
 
 def _unbound(account: AccountName) -> Unbound:
     """Take the account from its tokens. Raises WxError: it is removed all the same."""
-    again = f"{account.name} is removed; wxctl token list shows who is let in to the next account of that name"
+    again = Text(
+        "{account} is removed; wxctl token list shows who is let in to the next account of that name",
+        account=account.name,
+    )
     try:
         group = grp.getgrnam("wxcontroller").gr_gid
         unbound = TokenFile(_PATHS.tokens_file, group).unbind(account.name)
         publish(_PATHS, unbound.tokens, group)
     except (OSError, KeyError) as problem:
-        raise WxError(f"{_PATHS.tokens_file}: {reason_of(problem)}", again) from None
+        raise WxError(in_file(_PATHS.tokens_file, reason_of(problem)), again) from None
     except BadSettings as problem:
-        raise WxError(problem.message, f"{problem.remedy}; {again}") from None
+        raise WxError(problem.text, Text("{what}; {remedy}", what=problem.remedy_text, remedy=again)) from None
     return unbound
 
 
@@ -81,16 +86,30 @@ def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> Non
     if unbound is None:
         for each in kept:
             tell(
-                f"wxctl: the token {each} is still good for the next account {account.name}\n"
-                f"  on the controller's machine: wxctl token revoke {each}",
+                "wxctl: the token {item} is still good for the next account {account}\n"
+                "  on the controller's machine: wxctl token revoke {item}",
                 err=True,
+                item=each,
+                account=account.name,
             )
         return
     for token in unbound.ended:
-        tell(f"wxctl: the token {token.name} ({token.id}) was for {account.name} alone, and has ended", err=True)
+        tell(
+            "wxctl: the token {token} ({id}) was for {account} alone, and has ended",
+            err=True,
+            token=token.name,
+            id=token.id,
+            account=account.name,
+        )
     for token in unbound.narrowed:
         others = ", ".join(each for each in token.accounts if each != account.name)
-        tell(f"wxctl: the token {token.name} ({token.id}) is for {others} only now", err=True)
+        tell(
+            "wxctl: the token {token} ({id}) is for {others} only now",
+            err=True,
+            token=token.name,
+            id=token.id,
+            others=others,
+        )
 
 
 def _admins_files(account: AccountName) -> list[Path]:

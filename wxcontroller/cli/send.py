@@ -14,12 +14,13 @@ from wxcontroller.cli.connection import Body
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.hints import command
-from wxcontroller.cli.language import tell
+from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj, one_line
 from wxcontroller.core.jsontypes import text as json_text
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
 
 # In this order: the first by which somebody is found decides.
@@ -40,8 +41,10 @@ class Recipient:
     shown: str
     group: bool
 
-    def __str__(self) -> str:
-        return f"{'group' if self.group else 'friend'} {self.shown}"
+    @property
+    def text(self) -> Text:
+        """Return who it is, as people say it."""
+        return Text("group {url}", url=self.shown) if self.group else Text("friend {url}", url=self.shown)
 
 
 @click.command(
@@ -92,16 +95,16 @@ def send(
     TO is an id, or the displayname, remark (markname) or name, exactly. TEXT "-" is read from standard input.
     """
     if (text is None) == (file is None):
-        raise BadUsage("give either TEXT or --file FILE", "see: wxctl send --help")
+        raise BadUsage(N_("give either TEXT or --file FILE"), N_("see: wxctl send --help"))
     content = sys.stdin.read() if text == "-" else text or ""
     if file is None and not content.strip():
-        raise BadUsage("the text is empty", "nothing is sent then")
+        raise BadUsage(N_("the text is empty"), N_("nothing is sent then"))
     api = session.api()
     account = api.resolve(name)
     recipient = find(api, account, to, group)
     endpoint = "send_group_message" if recipient.group else "send_friend_message"
-    thing = f"the file {file.name}" if file else "the message"
-    what = f"{account.name}: {thing} to {recipient}"
+    thing = Text("the file {file}", file=file.name) if file else Text("the message")
+    what = Text("{account}: {thing} to {text}", account=account.name, thing=thing, text=recipient.text)
     chosen = key or str(uuid.uuid4())
     form = {"id": recipient.id, "idempotency_key": chosen}
     body = file_body({**form, "media_name": file.name}, "media_data", file) if file else None
@@ -110,15 +113,20 @@ def send(
     queued = code == _QUEUED
     if (code, field(answer, "status")) == _UNKNOWN:
         words = json_text(field(answer, "reason"))
-        raise WxError(f"{what} may have been sent or not: {words}", "look on the phone before you send it again")
+        raise WxError(
+            N_("{what} may have been sent or not: {words}"),
+            N_("look on the phone before you send it again"),
+            what=what,
+            words=words,
+        )
     if not queued:
-        _raise_for(api, answer, account, f"{thing} to {recipient} was not sent")
+        _raise_for(api, answer, account, Text("{thing} to {text} was not sent", thing=thing, text=recipient.text))
     if session.json:
         session.emit(answer)
     elif queued:
-        tell(f"not sent yet, but it will be: {one_line(field(answer, 'status'))}")
+        tell("not sent yet, but it will be: {status}", status=one_line(field(answer, "status")))
     else:
-        tell(f"sent to {recipient}")
+        tell("sent to {recipient}", recipient=recipient.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,7 @@ class _Keyed:
 
     api: Api
     account: AccountName
-    what: str
+    what: Text
     key: str
     seconds: float
 
@@ -136,7 +144,7 @@ class _Keyed:
         try:
             return self.api.openwx(endpoint, self.account, keyed)
         except Unanswered as problem:
-            lost = problem.message
+            lost = problem.text
         until, pause = time.monotonic() + self.seconds, 0.5
         while time.monotonic() + pause <= until:
             time.sleep(pause)
@@ -146,13 +154,16 @@ class _Keyed:
                     continue
                 answer = self.api.openwx(endpoint, self.account, keyed)
             except WxError as problem:
-                lost = problem.message
+                lost = problem.text
             else:
                 if integer(field(answer, "code")) != _NOT_RUNNING:
                     return answer
         raise Unanswered(
-            f"{self.what} may have been sent or not: {lost}",
-            f"repeat the command with --key {self.key}: it is not sent twice then",
+            N_("{what} may have been sent or not: {lost}"),
+            N_("repeat the command with --key {key}: it is not sent twice then"),
+            what=self.what,
+            lost=lost,
+            key=self.key,
         )
 
     def _heeded(self) -> bool:
@@ -169,15 +180,24 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
     if not any(one.id == to for one in found):
         found += _search(api, account, "search_group", _GROUP_KEYS, to)
     if not found:
-        kind = "group" if only_groups else "friend or group"
         raise WxError(
-            f"{account.name} has no {kind} {to!r}",
-            "give the id, or the displayname, remark or name exactly; "
-            "a group that was not saved to the contacts is known after its first message",
+            N_("{account} has no group {to}") if only_groups else N_("{account} has no friend or group {to}"),
+            N_(
+                "give the id, or the displayname, remark or name exactly; a group that was not saved "
+                "to the contacts is known after its first message"
+            ),
+            account=account.name,
+            to=f"{to!r}",
         )
     if len(found) > 1:
-        several = "\n".join(f"    {one.id}  {one}" for one in found)
-        raise WxError(f"{account.name}: {to!r} is more than one:\n{several}", "give the id, or --group for a group")
+        several = "\n".join(f"    {one.id}  {say(one.text)}" for one in found)
+        raise WxError(
+            N_("{account}: {to} is more than one:\n{several}"),
+            N_("give the id, or --group for a group"),
+            account=account.name,
+            to=f"{to!r}",
+            several=several,
+        )
     return found[0]
 
 
@@ -194,24 +214,38 @@ def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...]
             if matches:
                 return matches
         elif integer(field(answer, "code")) != _NOT_FOUND:
-            _raise_for(api, answer, account, "its contacts can't be searched")
+            _raise_for(api, answer, account, Text("its contacts can't be searched"))
     return []
 
 
-def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: str) -> None:
+def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> None:
     """Raise for an answer of the old shape whose code is not 0."""
-    code, why = field(answer, "code"), one_line(field(answer, "status")) or "no reason given"
+    code, why = field(answer, "code"), one_line(field(answer, "status"))
     if code is None or integer(code) == 0:
         return
     if why in ("client not exists", "client not found"):
         # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
         known = api.account(account)
-        raise WxError(f"{account.name} is {known.condition.value}", f"start it: {command('start', account.name)}")
+        raise WxError(
+            N_("{account} is {condition}"),
+            N_("start it: {command}"),
+            account=account.name,
+            condition=Text(known.condition.value),
+            command=command("start", account.name),
+        )
     # An account says it, too.
-    why = (one_line(field(answer, "reason")) or why).removeprefix("not sent: ")
+    why = (one_line(field(answer, "reason")) or why or say("no reason given")).removeprefix("not sent: ")
     state = one_line(field(answer, "state"))
-    told = f"{why} (state {state}), code {json_text(code)}" if state else f"{why}, code {json_text(code)}"
+    told = (
+        Text("{why} (state {state}), code {code}", why=why, state=state, code=json_text(code))
+        if state
+        else Text("{why}, code {code}", why=why, code=json_text(code))
+    )
     raise WxError(
-        f"{account.name}: {what}: {told}",
-        f"see: {command('status', account.name)}",
+        N_("{account}: {what}: {told}"),
+        N_("see: {command}"),
+        account=account.name,
+        what=what,
+        told=told,
+        command=command("status", account.name),
     )

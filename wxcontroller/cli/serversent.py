@@ -50,7 +50,7 @@ def followed(
         except (OSError, HTTPException, ValueError) as problem:
             lost = str(problem) or type(problem).__name__
         if lost != told:  # once, not at each try
-            tell(f"wxctl: {lost}; trying again", err=True)
+            tell("wxctl: {lost}; trying again", err=True, lost=lost)
         told = lost
         time.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 2)

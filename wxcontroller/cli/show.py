@@ -16,6 +16,7 @@ from wxcontroller.cli.local import controllers_ports, is_registered, known_unit,
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
+from wxcontroller.core.messages import N_, Text, text_from, text_in, verbatim
 from wxcontroller.core.names import instance_of, is_derived, parse_name, unit_of
 from wxcontroller.core.states import Desired
 
@@ -100,10 +101,13 @@ def _overview(session: Session) -> None:
         session.emit({"health": health, "accounts": [account.raw for account in accounts]})
         return
     version = one_line(field(health, "version"))
-    answers = say(f"answers at {api.shown}, version {version}" if version else f"answers at {api.shown}")
-    notices = [one_line(notice) for notice in items(field(health, "notices"))]
-    if error := one_line(field(field(health, "settings"), "error")):
-        notices.append(f"not reloaded, the ones before are in use: {error}")
+    answers = say("answers at {url}", url=api.shown)
+    if version:
+        answers = say("answers at {url}, version {version}", url=api.shown, version=version)
+    told = items(field(health, "notices_text"))
+    notices = [*map(text_from, told)] if told else [*map(verbatim, map(one_line, items(field(health, "notices"))))]
+    if error := text_in(field(health, "settings"), "error"):
+        notices.append(Text("not reloaded, the ones before are in use: {error}", error=error))
     counts = Counter(account.condition.value for account in accounts)
     several = say(", ").join(f"{count} {say(word)}" for word, count in counts.most_common())
     for title, words in (
@@ -116,7 +120,7 @@ def _overview(session: Session) -> None:
         problem for account in accounts if (problem := verdict(account)) and account.desired is Desired.STARTED
     ]
     for problem in troubled:
-        tell(f"  {problem.message}\n    {problem.remedy}")
+        click.echo(f"  {say(problem.text)}\n    {say(problem.remedy_text)}")
 
 
 def _describe(account: AccountView) -> None:
@@ -134,15 +138,15 @@ def _describe(account: AccountView) -> None:
     target.print(heading)
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
-        ("status", say(account.status or "-")),
-        ("reason", say(account.reason) if account.reason != account.status else ""),
+        ("status", say(account.status) or "-"),
+        ("reason", say(account.reason) if str(account.reason) != str(account.status) else ""),
         ("login", say(login)),
-        ("since", say(moment(account.since))),
+        ("since", moment(account.since)),
         ("user", account.user or "-"),
         (
             "unit",
             f"{account.unit}: {say(account.unit_state.value)}"
-            + (say(f" ({account.unit_sub})") if account.unit_sub else ""),
+            + (f" ({say(account.unit_sub)})" if account.unit_sub else ""),
         ),
         ("wanted", say(account.desired.value) if account.desired else "-"),
         ("pid", str(account.pid or "-")),
@@ -155,7 +159,7 @@ def _describe(account: AccountView) -> None:
         if value:
             target.print(f"{padded(title, 11)}: {value}")
     if account.condition is Condition.SCANNING:
-        target.print(" " * 13 + say(f"scan the code: {command('qr', account.name)}"))
+        target.print(" " * 13 + say("scan the code: {command}", command=command("qr", account.name)))
 
 
 def _without_controller(session: Session, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
@@ -173,9 +177,13 @@ def _without_controller(session: Session, api: Api, unit: str | None, why: Contr
     except ControllerUnreachable:
         raise
     except WxError as problem:
-        raise ControllerUnreachable(f"{why.message}; {problem.message}", why.remedy) from None
+        raise ControllerUnreachable(
+            N_("{why}; {problem}"), why.remedy_text, why=why.text, problem=problem.text
+        ) from None
     if unit and units[0].active in ("", "inactive") and is_registered(instance_of(unit) or "") is False:
-        raise UnknownAccount(f"there is no account {units[0].account or unit}", "wxctl list shows the accounts")
+        raise UnknownAccount(
+            N_("there is no account {account}"), N_("wxctl list shows the accounts"), account=units[0].account or unit
+        )
     session.report(why)  # first: the list may be long
     if session.json:
         session.emit([one.as_json() for one in units] if unit is None else units[0].as_json())
@@ -183,8 +191,8 @@ def _without_controller(session: Session, api: Api, unit: str | None, why: Contr
     tell("The controller does not answer; this is what systemd knows:")
     for one in units:
         name = f"{one.account}, " if one.account and one.account not in one.unit else ""
-        status = f": {say(one.status)}" if one.status else ""
-        click.echo(f"  {name}{one.unit}: {say(one.active)}{say(f' ({one.sub})')}{status}")
+        status = f": {one.status}" if one.status else ""
+        click.echo(f"  {name}{one.unit}: {say(one.active)} ({say(one.sub)}){status}")
     if not units:
         tell("  no account is up")
     raise click.exceptions.Exit(why.exit_code)

@@ -3,21 +3,30 @@
 import os
 from collections.abc import Mapping
 
+import click
+
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.hints import command
-from wxcontroller.cli.language import tell
+from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.local import act, controllers_ports, is_registered, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, instance_of, is_derived, parse_name, unit_of
 from wxcontroller.core.paths import Paths
 
+_DONE = {
+    "start": N_("wxctl: the controller does not answer; systemd has started {unit} ({active})"),
+    "stop": N_("wxctl: the controller does not answer; systemd has stopped {unit} ({active})"),
+    "restart": N_("wxctl: the controller does not answer; systemd has restarted {unit} ({active})"),
+}
 _NOTES = {
-    "start": "whether it comes back after a reboot is as it was asked for last",
-    "stop": "after a reboot it comes back if it was wanted or is enabled: stop it again when the controller answers",
-    "restart": "it runs by the options it has",
+    "start": N_("whether it comes back after a reboot is as it was asked for last"),
+    "stop": N_(
+        "after a reboot it comes back if it was wanted or is enabled: stop it again when the controller answers"
+    ),
+    "restart": N_("it runs by the options it has"),
 }
 
 
@@ -63,24 +72,30 @@ def without_controller(
         raise away
     unit = unit_of(name) if is_derived(name) else parse_name(name).unit
     if options:
-        raise ControllerUnreachable(f"{away.message}; it alone stores options", away.remedy)
+        raise ControllerUnreachable(N_("{away}; it alone stores options"), away.remedy_text, away=away.text)
     new = is_registered(instance_of(unit) or "") is False and show_unit(unit).active in ("", "inactive")
     if new and verb != "start":
-        raise UnknownAccount(f"there is no account {name}", "wxctl list shows the accounts")
+        raise UnknownAccount(N_("there is no account {account}"), N_("wxctl list shows the accounts"), account=name)
     try:
         act(verb, unit)
     except WxError as problem:
-        raise ControllerUnreachable(f"{away.message}; {problem.message}", problem.remedy or away.remedy) from None
+        raise ControllerUnreachable(
+            N_("{away}; {problem}"), problem.remedy_text or away.remedy_text, away=away.text, problem=problem.text
+        ) from None
     found = show_unit(unit)
     if session.json:
         session.emit(found.as_json())
-    done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]
-    tell(f"wxctl: the controller does not answer; systemd has {done} {unit} ({found.active})", err=True)
-    tell(f"  {_NOTES[verb]}", err=True)
+    tell(_DONE[verb], err=True, unit=unit, active=found.active)
+    click.echo(f"  {say(_NOTES[verb])}", err=True)
     if new:
         tell_new(name)
 
 
 def tell_new(name: str) -> None:
     """Tell that a start has made an account: its name may have been meant otherwise."""
-    tell(f"wxctl: {name} is a new account; if that was a slip: {command('remove', name)}", err=True)
+    tell(
+        "wxctl: {account} is a new account; if that was a slip: {command}",
+        err=True,
+        account=name,
+        command=command("remove", name),
+    )

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.language import say
+from wxcontroller.core import messages
+from wxcontroller.core.messages import N_
 from wxcontroller.core.tokens import Token
 
 _BLACK, _WHITE = "color(16)", "color(231)"  # the two that colour schemes leave alone
@@ -41,7 +43,7 @@ def account_table(accounts: list[AccountView], bounded: bool) -> Table:
         table.add_row(
             account.name,
             Text(say(condition.value), condition.style),
-            say(ago(account.since)),
+            ago(account.since),
             str(account.port or ""),
             account.user,
             say(account.words),
@@ -70,7 +72,7 @@ def token_table(tokens: list[Token], now: float) -> Table:
             token.scope.value,
             ", ".join(token.accounts) or say("all"),
             _day(token.created),
-            Text(say(f"{expires}, expired"), "red") if token.expired(now) else expires,
+            Text(say("{expires}, expired", expires=expires), "red") if token.expired(now) else expires,
         )
     return table
 
@@ -84,10 +86,10 @@ def ago(since: int) -> str:
     if not since:
         return ""
     seconds = max(0, int(time.time()) - since)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+    for size, words in ((86400, N_("{number} d")), (3600, N_("{number} h")), (60, N_("{number} min"))):
         if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return say(words, number=seconds // size)
+    return say("{number} s", number=seconds)
 
 
 def moment(since: int) -> str:
@@ -98,18 +100,21 @@ def moment(since: int) -> str:
         told = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     except (OverflowError, ValueError, OSError):  # no year that a calendar has
         return "-"
-    return f"{told} ({ago(since)} ago)"
+    return say("{moment} ({age} ago)", moment=told, age=ago(since))
 
 
-def too_small(code: Text, target: Console, below: int) -> str:
-    """Say how much larger a terminal a QR code needs with ``below`` lines under it; "" when it fits."""
+def too_small(code: Text, target: Console, below: int) -> messages.Text:
+    """Say how much larger a terminal a QR code needs with ``below`` lines under it; empty when it fits."""
     rows = code.plain.splitlines()
     lines, columns = len(rows) + below, len(rows[0])
     if lines <= target.height and columns <= target.width:
-        return ""
-    return (
-        f"the QR code needs a terminal of {columns} columns and {lines} lines, "
-        f"this one has {target.width} and {target.height}"
+        return messages.NOTHING
+    return messages.Text(
+        "the QR code needs a terminal of {columns} columns and {lines} lines, this one has {width} and {height}",
+        columns=columns,
+        lines=lines,
+        width=target.width,
+        height=target.height,
     )
 
 

@@ -15,8 +15,9 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.access import MEANINGS, Scope
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
@@ -80,9 +81,15 @@ def create(
         session.emit({**_public(made), "token": shown})
     else:
         click.echo(shown)
-        tell(f"wxctl: token {made.name} ({made.id}): {_words(made)}; it is not shown again", err=True)
+        tell(
+            "wxctl: token {token} ({id}): {words}; it is not shown again",
+            err=True,
+            token=made.name,
+            id=made.id,
+            words=_words(made),
+        )
     for account in _unknown(made, root):
-        tell(f"wxctl: there is no account {account} yet", err=True)
+        tell("wxctl: there is no account {account} yet", err=True, account=account)
     if len(tokens.by_id) == 1:
         tell(
             "wxctl: it is the first one: from now on every caller needs a token, programs on this machine too",
@@ -136,7 +143,7 @@ def revoke(session: Session, which: str, root: Path) -> None:
     if session.json:
         session.emit(_public(gone[0]))
     else:
-        tell(f"token {gone[0].name} ({gone[0].id}) is revoked")
+        tell("token {token} ({id}) is revoked", token=gone[0].name, id=gone[0].id)
     if not tokens.by_id:
         tell(
             "wxctl: it was the last one: every program on this machine may call the API now, and a controller that "
@@ -151,10 +158,13 @@ def _changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
     try:
         return change(TokenFile(path, _group(root)))
     except PermissionError:
-        raise WxError(f"{path} is root's", "run it as root, on the controller's machine") from None
+        raise WxError(N_("{file} is root's"), N_("run it as root, on the controller's machine"), file=path) from None
     except OSError as problem:
         raise WxError(
-            f"{path}: {problem.strerror or problem}", "is wxcontroller installed here, and the disk not full?"
+            N_("{file}: {reason}"),
+            N_("is wxcontroller installed here, and the disk not full?"),
+            file=path,
+            reason=reason_of(problem),
         ) from None
 
 
@@ -171,8 +181,10 @@ def _publish(tokens: Tokens, root: Path) -> None:
         publish(paths, tokens, _group(root))
     except OSError as problem:
         raise WxError(
-            f"the accounts' own ports don't know of that yet: {paths.port_tokens}: {problem.strerror or problem}",
-            "systemd-tmpfiles --create wxcontroller.conf makes the directory; then: wxctl token list",
+            N_("the accounts' own ports don't know of that yet: {port_tokens}: {reason}"),
+            N_("systemd-tmpfiles --create wxcontroller.conf makes the directory; then: wxctl token list"),
+            port_tokens=paths.port_tokens,
+            reason=reason_of(problem),
         ) from None
 
 
@@ -183,8 +195,9 @@ def _group(root: Path) -> int | None:
         return grp.getgrnam(_GROUP).gr_gid
     except KeyError:
         raise WxError(
-            f"there is no group {_GROUP}: wxcontroller is not installed here",
-            "tokens are made on the controller's machine",
+            N_("there is no group {group}: wxcontroller is not installed here"),
+            N_("tokens are made on the controller's machine"),
+            group=_GROUP,
         ) from None
 
 
@@ -194,9 +207,13 @@ def _public(kept: Token) -> JsonObject:
     return content
 
 
-def _words(kept: Token) -> str:
+def _words(kept: Token) -> Text:
     bound = ", ".join(kept.accounts)
-    return f"scope {kept.scope}, for {bound} only" if bound else f"scope {kept.scope}, for all accounts"
+    return (
+        Text("scope {scope}, for {bound} only", scope=kept.scope, bound=bound)
+        if bound
+        else Text("scope {scope}, for all accounts", scope=kept.scope)
+    )
 
 
 def _expiry(given: str | None) -> int | None:
@@ -208,7 +225,9 @@ def _expiry(given: str | None) -> int | None:
     try:
         moment = int(datetime.fromisoformat(given).astimezone().timestamp())
     except (ValueError, OverflowError):
-        raise BadUsage(f"--expires {given} is no time", "write it like 12h, 30d, 8w, 1y or 2030-01-31") from None
+        raise BadUsage(
+            N_("--expires {given} is no time"), N_("write it like 12h, 30d, 8w, 1y or 2030-01-31"), given=given
+        ) from None
     if moment <= time.time():
-        raise BadUsage(f"--expires {given} is over already", "give a time to come")
+        raise BadUsage(N_("--expires {given} is over already"), N_("give a time to come"), given=given)
     return moment

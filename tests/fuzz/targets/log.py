@@ -222,7 +222,7 @@ async def _told(asked: Awaitable[Selection]) -> Selection:
     try:
         return await asked
     except Refused as problem:
-        to_bytes({"error": problem.error})
+        to_bytes({"error": problem.as_json()})
         raise
 
 

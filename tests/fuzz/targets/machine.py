@@ -45,7 +45,7 @@ def _state_file(data: bytes) -> None:
     assert json.loads(rendered)["port"] == 3000
     assert b"qrcode_link" not in rendered.replace(b"\\", b"") or '"qrcode_link"' not in json.loads(rendered)
     json.dumps([state.since, state.pid, state.start_time, state.qrcode_number], allow_nan=False)
-    for words in (state.status, state.reason, state.word, *(state.user or {}).values()):
+    for words in (str(state.status), str(state.reason), state.word, *(state.user or {}).values()):
         fit(words)
         assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in words)
 

@@ -14,6 +14,7 @@ from wxcontroller.client.store import state
 from wxcontroller.client.store.migration import import_identities
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import kept_json, obj
+from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, Group, Member, Message
 from wxcontroller.drivers.line.transport import Answer, Received
 from wxcontroller.drivers.web import contacts, contents, decode, markup, messages, text
@@ -233,7 +234,7 @@ def _content(data: bytes) -> None:
         assert intake.whole in (True, False)
     found = intake.end()
     assert found.size == intake.got
-    intake.broken("x")
+    intake.broken(Text("x"))
 
 
 def _names(data: bytes) -> None:

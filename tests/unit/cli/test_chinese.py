@@ -2,20 +2,16 @@
 
 import json
 import re
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.page.said import sentences
-from tests.page.texts import compiled
-from tests.page.told import told
+from tests.i18n import compiled
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import DOWN, PARKED, RUNNING, SCANNING, Controller
-from wxcontroller.cli.language import LOCALE, columns
-from wxcontroller.core.said import LOCALE as SAID
-from wxcontroller.core.said import Sayer, entries
+from wxcontroller.cli.language import columns
+from wxcontroller.core.messages import N_, Text, text_fields
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # Two English words in a row that are no name, option, command or address: something was left as it was.
@@ -26,8 +22,6 @@ COMMAND = re.compile(r"(wxctl|systemctl|journalctl) [^；。，）\n]*")
 @pytest.fixture(scope="module", autouse=True)
 def catalogs() -> None:
     compiled()
-    for catalog in LOCALE.rglob("messages.po"):
-        subprocess.run(["msgfmt", "--check", "-o", catalog.with_suffix(".mo"), catalog], check=True)
 
 
 @pytest.fixture
@@ -40,35 +34,23 @@ def left(words: str) -> list[str]:
     return ENGLISH.findall(COMMAND.sub("", words))
 
 
-@pytest.fixture(scope="module")
-def sayer() -> Sayer:
-    return Sayer({**entries("said", SAID, ["zh_CN"]), **entries("told", LOCALE, ["zh_CN"])})
+def test_a_value_is_not_translated_in_a_sentence_or_command(chinese: Wxctl, server: Controller) -> None:
+    """An account may be called as a state is."""
+    server.add("running", **SCANNING)
+    shown = chinese("status", "running").stdout
+    assert shown.startswith("running：等待扫码\n")
+    assert "wxctl qr running" in shown
+    server.add(
+        "stopped", **{**PARKED, **text_fields(reason=Text(N_("{what}; {remedy}"), what="parked", remedy="stop"))}
+    )
+    shown = chinese("status", "stopped").stdout
+    assert "parked；stop" in shown
+    assert "wxctl start stopped" in shown
 
 
-def test_each_sentence_is_known_again_with_its_values(sayer: Sayer) -> None:
-    for english in [*told(), *sentences()]:
-        given = re.sub(r"\{(\d)\}", r"VALUE\1", english)
-        shown = sayer.say(given)
-        assert sorted(re.findall(r"VALUE\d", shown)) == sorted(re.findall(r"VALUE\d", given)), shown
-        if CHINESE.search(sayer.say(english)):
-            assert CHINESE.search(shown), given
-
-
-@pytest.mark.parametrize(
-    ("english", "shown"),
-    [
-        (
-            "no phone scanned any of the QR codes: none of 10 QR codes led to a login; "
-            "start the account again to get new ones",
-            "没有手机扫描二维码：10 个二维码都没有完成登录；再次启动帐号可得到新的二维码",
-        ),
-        ("the moon is in the way", "the moon is in the way"),  # not ours: it is shown as it came
-        ("tides: the moon is in the way", "tides: the moon is in the way"),
-        ("", ""),
-    ],
-)
-def test_sentences_in_sentences(sayer: Sayer, english: str, shown: str) -> None:
-    assert sayer.say(english) == shown
+def test_a_status_of_an_older_controller_is_shown_as_it_is(chinese: Wxctl, server: Controller) -> None:
+    server.add("bob", **{**PARKED, "reason": "no phone scanned any of the QR codes"})
+    assert "no phone scanned any of the QR codes" in chinese("status", "bob").stdout
 
 
 def test_list_is_chinese_and_aligned(chinese: Wxctl, server: Controller) -> None:
@@ -174,13 +156,3 @@ def test_others_are_told_in_english(chinese: Wxctl, server: Controller, language
     chinese.environment["LC_ALL"] = language
     server.add("bob", **PARKED)
     assert not CHINESE.search(chinese("status", "bob").stdout + chinese("stop", "nobody").stderr)
-
-
-def test_what_others_make_up_does_not_keep_anybody_waiting(sayer: Sayer) -> None:
-    began = time.monotonic()
-    for made_up in (", for x: y of z " * 400, ", for x: y of z " * 60 + "free! free", "a: to b; " * 100):
-        assert sayer.say(made_up)
-    assert time.monotonic() - began < 5
-    # A letter is no unit without a number.
-    assert sayer.say("c: d; a h") == "c: d; a h"
-    assert sayer.say("12 d") == "12 天"

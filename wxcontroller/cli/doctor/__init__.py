@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.context import Session, global_options
-from wxcontroller.cli.language import left_aligned, say, tell
+from wxcontroller.cli.language import left_aligned, say
 from wxcontroller.cli.verbs import Verb
 
 
@@ -41,7 +41,7 @@ def doctor(session: Session, quiet: bool, root: Path) -> None:
         click.echo(click.style(left_aligned(one.level, 5), fg=colour, bold=one.level is Level.FAIL), nl=False)
         click.echo(f" {say(one.what)}{say(': ')}{say(one.message)}")
         if one.level is not Level.OK and one.remedy:
-            tell(f"        {one.remedy}")
+            click.echo(f"        {say(one.remedy)}")
     if session.json:
         session.emit([one.as_json() for one in found if one.level is not Level.OK or not quiet])
     if any(one.level is Level.FAIL for one in found):

@@ -8,8 +8,10 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import accounts, machine, network, services
 from wxcontroller.cli.doctor.result import Check, Patient, Result, fail, ok, warn
 from wxcontroller.core.check import check_configuration
-from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.errors import BadSettings, WxError, reason_of
+from wxcontroller.core.jsontypes import text
 from wxcontroller.core.materialise import Registry
+from wxcontroller.core.messages import Text, text_in
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 
@@ -19,29 +21,40 @@ def configuration(patient: Patient) -> Iterator[Result]:
     try:
         found = check_configuration(patient.paths)
     except OSError as problem:
-        yield warn("configuration", f"{problem.filename} can't be looked at: {problem.strerror}", "run it as root")
+        yield warn(
+            "configuration",
+            Text("{file} can't be looked at: {reason}", file=problem.filename, reason=reason_of(problem)),
+            Text("run it as root"),
+        )
         return
     for one in found:
-        yield Result(one.level, "configuration", f"{one.place}: {one.message}", one.remedy)
+        yield Result(one.level, "configuration", Text("{place}: {one}", place=one.place, one=one.message), one.remedy)
     if not found:
-        yield ok("configuration", "settings, template and accounts' files are good")
+        yield ok("configuration", Text("settings, template and accounts' files are good"))
 
 
 def controller(patient: Patient) -> Iterator[Result]:
     """Whether the controller answers."""
     if patient.away is not None:
-        yield fail("controller", patient.away.message, patient.away.remedy)
+        yield fail("controller", patient.away.text, patient.away.remedy_text)
         return
     try:
         health = patient.api.health()
     except WxError as problem:
-        yield fail("controller", problem.message, problem.remedy)
+        yield fail("controller", problem.text, problem.remedy_text)
         return
     if health.get("status") == "ok":
-        yield ok("controller", f"answers at {patient.api.shown}, version {health.get('version')}")
+        yield ok(
+            "controller",
+            Text(
+                "answers at {shown}, version {version}", shown=patient.api.shown, version=text(health.get("version"))
+            ),
+        )
     else:
         yield fail(
-            "controller", f"is {health.get('status')}: {health.get('reason')}", "see: journalctl -u wxcontroller"
+            "controller",
+            Text("is {status}: {text_in}", status=text(health.get("status")), text_in=text_in(health, "reason")),
+            Text("see: journalctl -u wxcontroller"),
         )
 
 

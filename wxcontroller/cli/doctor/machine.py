@@ -6,6 +6,8 @@ from pathlib import Path
 
 from wxcontroller.cli.client import size
 from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.messages import Text
 
 _FULL, _TIGHT = 50_000_000, 500_000_000  # bytes that are free
 _FEW = 200  # files that may still be made
@@ -15,10 +17,10 @@ def disks(patient: Patient) -> Iterator[Result]:
     """Space where accounts and controller write, each file system once."""
     root = patient.paths.root
     places = (
-        (root / "var/lib/private/wxclient", "the accounts' state"),
-        (patient.paths.accounts, "the register of accounts"),
-        (patient.paths.client_runtime, "what accounts show of themselves"),
-        (root / "var/log/journal", "the journal"),
+        (root / "var/lib/private/wxclient", Text("the accounts' state")),
+        (patient.paths.accounts, Text("the register of accounts")),
+        (patient.paths.client_runtime, Text("what accounts show of themselves")),
+        (root / "var/log/journal", Text("the journal")),
     )
     seen: set[int] = set()
     for place, what in places:
@@ -26,28 +28,49 @@ def disks(patient: Patient) -> Iterator[Result]:
         try:
             device, found = directory.stat().st_dev, os.statvfs(directory)
         except OSError as problem:
-            yield warn("disk", f"{directory}, for {what}, can't be looked at: {problem.strerror}", "run it as root")
+            yield warn(
+                "disk",
+                Text(
+                    "{directory}, for {what}, can't be looked at: {reason}",
+                    directory=directory,
+                    what=what,
+                    reason=reason_of(problem),
+                ),
+                Text("run it as root"),
+            )
             continue
         if device in seen:
             continue
         seen.add(device)
         free, total = found.f_bavail * found.f_frsize, max(1, found.f_blocks * found.f_frsize)
-        words = f"{directory}, for {what}: {size(free)} of {size(total)} free"
+        words = Text(
+            "{directory}, for {what}: {free} of {total} free",
+            directory=directory,
+            what=what,
+            free=size(free),
+            total=size(total),
+        )
         if found.f_flag & os.ST_RDONLY:
             yield fail(
-                "disk", f"{directory}, for {what}, is read-only", f"see dmesg; mount -o remount,rw {directory}"
+                "disk",
+                Text("{directory}, for {what}, is read-only", directory=directory, what=what),
+                Text("see dmesg; mount -o remount,rw {directory}", directory=directory),
             )
         elif found.f_files and found.f_favail < _FEW:
             yield fail(
-                "disk", f"{words}, but no more files can be made", "remove files; df -i shows how many there are"
+                "disk",
+                Text("{words}, but no more files can be made", words=words),
+                Text("remove files; df -i shows how many there are"),
             )
         # A small one, as /run, is not full because it is small.
         elif free < min(_FULL, total // 20):
             yield fail(
-                "disk", f"{words}: messages wait at WeChat, sends are refused", f"free some: du -xsh {directory}/*"
+                "disk",
+                Text("{words}: messages wait at WeChat, sends are refused", words=words),
+                Text("free some: du -xsh {directory}/*", directory=directory),
             )
         elif free < min(_TIGHT, total // 10):
-            yield warn("disk", words, f"free some before it is full: du -xsh {directory}/*")
+            yield warn("disk", words, Text("free some before it is full: du -xsh {directory}/*", directory=directory))
         else:
             yield ok("disk", words)
 

@@ -15,13 +15,14 @@ from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
 from wxcontroller.cli.local import controllers_ports, show
 from wxcontroller.core.account import PORT, Account
 from wxcontroller.core.egress import parse_proxy
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
+from wxcontroller.core.messages import Text
 from wxcontroller.core.names import parse_name, unit_of
 from wxcontroller.core.options import OPTIONS
 
 _WAIT = 8.0
 _PROBE = 2.0
-_SOMEBODY = "another program"
+_SOMEBODY = Text("another program")
 _NOTICED, _HARMFUL = 30.0, 300.0  # seconds that the clock is off
 
 
@@ -39,8 +40,8 @@ def ports(patient: Patient) -> Iterator[Result]:
                 good = False
                 yield fail(
                     "ports",
-                    f"the controller's port {port} is taken by {_who(port)}",
-                    "end that, or give it another: systemctl edit wxcontroller.socket",
+                    Text("the controller's port {port} is taken by {who}", port=port, who=_who(port)),
+                    Text("end that, or give it another: systemctl edit wxcontroller.socket"),
                 )
     instances = {unit_of(account.name.instance): account for account in patient.registered}
     states = show(("ActiveState",), *instances) if instances else {}
@@ -49,10 +50,21 @@ def ports(patient: Patient) -> Iterator[Result]:
         if down and _listens(account.port):
             good = False
             override = patient.paths.override_file(account.name.instance)
-            remedy = f"end that, or give the account another port: {PORT} in {override}"
-            yield fail("ports", f"port {account.port} of {account.name} is taken by {_who(account.port)}", remedy)
+            remedy = Text(
+                "end that, or give the account another port: {port} in {override}", port=PORT, override=override
+            )
+            yield fail(
+                "ports",
+                Text(
+                    "port {port} of {account} is taken by {who}",
+                    port=account.port,
+                    account=str(account.name),
+                    who=_who(account.port),
+                ),
+                remedy,
+            )
     if good:
-        yield ok("ports", "no port is taken by another program")
+        yield ok("ports", Text("no port is taken by another program"))
 
 
 def _listens(port: int) -> bool:
@@ -63,7 +75,7 @@ def _listens(port: int) -> bool:
         return False
 
 
-def _who(port: int) -> str:
+def _who(port: int) -> Text:
     """Say which program listens, as far as it can be seen."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed program and words
@@ -77,7 +89,7 @@ def _who(port: int) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return _SOMEBODY
     found = re.search(r'\(\("([^"]+)",pid=(\d+)', done.stdout)
-    return f"{found[1]} (pid {found[2]})" if found else _SOMEBODY
+    return Text("{found} (pid {found2})", found=found[1], found2=found[2]) if found else _SOMEBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +131,18 @@ def _through(way: _Way) -> Result:
     try:
         proxy = parse_proxy(way.proxy)
     except ValueError as problem:
-        return fail("WeChat", f"the option proxy {problem}", "wxctl set NAME proxy=…")
+        return fail(
+            "WeChat", Text("the option proxy {problem}", problem=reason_of(problem)), Text("wxctl set NAME proxy=…")
+        )
     try:
         socket.create_connection((proxy.host, proxy.port), _WAIT).close()
     except OSError as problem:
         return fail(
-            "WeChat", f"the proxy {proxy} can't be reached: {_words(problem)}", "is it up? wxctl set NAME proxy=…"
+            "WeChat",
+            Text("the proxy {proxy} can't be reached: {reason}", proxy=str(proxy), reason=reason_of(problem)),
+            Text("is it up? wxctl set NAME proxy=…"),
         )
-    return ok("WeChat", f"the proxy {proxy} answers")
+    return ok("WeChat", Text("the proxy {proxy} answers", proxy=str(proxy)))
 
 
 def _direct(way: _Way) -> Iterator[Result]:
@@ -135,35 +151,47 @@ def _direct(way: _Way) -> Iterator[Result]:
     except ssl.SSLError as problem:
         yield fail(
             "WeChat",
-            f"{way} can't be trusted: {problem.reason or problem}",
-            "the clock may be off, or something between here and WeChat opens TLS; apt install ca-certificates",
+            Text("{way} can't be trusted: {problem}", way=str(way), problem=reason_of(problem)),
+            Text("the clock may be off, or something between here and WeChat opens TLS; apt install ca-certificates"),
         )
         return
     except (OSError, HTTPException) as problem:
         yield fail(
             "WeChat",
-            f"{way} can't be reached: {_words(problem)}",
-            "check DNS, routes and firewall: curl -I https://wx.qq.com/; another way out: wxctl set NAME proxy=…",
+            Text("{way} can't be reached: {reason}", way=str(way), reason=reason_of(problem)),
+            Text(
+                "check DNS, routes and firewall: curl -I https://wx.qq.com/; another way out: wxctl set NAME proxy=…"
+            ),
         )
         return
     if status >= 500:
-        yield warn("WeChat", f"{way} answers {status}", "it is busy or broken; accounts try on")
+        yield warn(
+            "WeChat",
+            Text("{way} answers {status}", way=str(way), status=status),
+            Text("it is busy or broken; accounts try on"),
+        )
     else:
-        yield ok("WeChat", f"{way} answers")
+        yield ok("WeChat", Text("{way} answers", way=str(way)))
     try:
         theirs = email.utils.parsedate_to_datetime(date).timestamp()
     except ValueError:
-        yield warn("clock", f"{way} does not tell the time", "compare it by hand: timedatectl")
+        yield warn(
+            "clock", Text("{way} does not tell the time", way=str(way)), Text("compare it by hand: timedatectl")
+        )
         return
     off = middle - theirs
-    words = f"the clock is {off:.0f} s ahead of {way}" if off > 0 else f"the clock is {-off:.0f} s behind {way}"
-    remedy = "let it be set by the network: timedatectl set-ntp true"
+    words = (
+        Text("the clock is {off} s ahead of {way}", off=f"{off:.0f}", way=str(way))
+        if off > 0
+        else Text("the clock is {off} s behind {way}", off=f"{-off:.0f}", way=str(way))
+    )
+    remedy = Text("let it be set by the network: timedatectl set-ntp true")
     if abs(off) > _HARMFUL:
         yield fail("clock", words, remedy)
     elif abs(off) > _NOTICED:
         yield warn("clock", words, remedy)
     else:
-        yield ok("clock", f"right within a few seconds, by {way}")
+        yield ok("clock", Text("right within a few seconds, by {way}", way=str(way)))
 
 
 def _asked(way: _Way) -> tuple[int, str, float]:
@@ -185,7 +213,3 @@ def _asked(way: _Way) -> tuple[int, str, float]:
         return answer.status, answer.getheader("Date", ""), (begun + time.time()) / 2
     finally:
         connection.close()
-
-
-def _words(problem: BaseException) -> str:
-    return (problem.strerror if isinstance(problem, OSError) else "") or str(problem) or type(problem).__name__

@@ -10,6 +10,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.check import Level
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 
@@ -20,23 +21,28 @@ class Result:
 
     level: Level
     what: str
-    message: str
-    remedy: str = ""
+    message: str | Text
+    remedy: str | Text = ""
 
     def as_json(self) -> JsonObject:
         """Return it for programs."""
-        return {"level": self.level.value, "check": self.what, "message": self.message, "remedy": self.remedy}
+        return {
+            "level": self.level.value,
+            "check": self.what,
+            "message": str(self.message),
+            "remedy": str(self.remedy),
+        }
 
 
-def ok(what: str, message: str) -> Result:
+def ok(what: str, message: str | Text) -> Result:
     return Result(Level.OK, what, message)
 
 
-def warn(what: str, message: str, remedy: str) -> Result:
+def warn(what: str, message: str | Text, remedy: str | Text) -> Result:
     return Result(Level.WARN, what, message, remedy)
 
 
-def fail(what: str, message: str, remedy: str) -> Result:
+def fail(what: str, message: str | Text, remedy: str | Text) -> Result:
     return Result(Level.FAIL, what, message, remedy)
 
 

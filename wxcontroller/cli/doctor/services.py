@@ -8,8 +8,7 @@ from pathlib import Path
 from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
 from wxcontroller.cli.local import settings_of, show
 from wxcontroller.core.errors import BadSettings, WxError
-from wxcontroller.core.jsontypes import text
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import Desired
 from wxcontroller.core.tokens import TokenFile
@@ -46,7 +45,7 @@ GUARDS: Mapping[str, str] = {
 _GUARDS_OF_ACCOUNTS: Mapping[str, str] = {**GUARDS, "DynamicUser": "yes"}
 _DROP_INS = "DropInPaths"
 _SHIPPED = ("/usr/lib/systemd/", "/lib/systemd/")
-_NO_SYSTEMD = "run it on the accounts' machine"
+_NO_SYSTEMD = Text("run it on the accounts' machine")
 
 
 def units(patient: Patient) -> Iterator[Result]:
@@ -55,7 +54,7 @@ def units(patient: Patient) -> Iterator[Result]:
     try:
         found = show(_STATES, *wanted)
     except WxError as problem:
-        yield fail("services", problem.message, _NO_SYSTEMD)
+        yield fail("services", problem.text, _NO_SYSTEMD)
         return
     good = True
     for unit, told in found.items():
@@ -63,7 +62,7 @@ def units(patient: Patient) -> Iterator[Result]:
             good = False
             yield result
     if good:
-        yield ok("services", "controller, its socket, D-Bus and polkit are there")
+        yield ok("services", Text("controller, its socket, D-Bus and polkit are there"))
 
 
 def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[Result]:
@@ -71,46 +70,72 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[Result]
     ours = unit.startswith("wxcontroller")
     if load == "not-found":
         package = "wxcontroller" if ours else unit.partition(".")[0] + ("d" if unit.startswith("polkit") else "")
-        yield fail("services", f"{unit} is not installed", f"apt install --reinstall {package}")
+        yield fail(
+            "services",
+            Text("{unit} is not installed", unit=unit),
+            Text("apt install --reinstall {package}", package=package),
+        )
     elif load == "masked":
-        yield fail("services", f"{unit} is masked", f"systemctl unmask {unit}")
+        yield fail("services", Text("{unit} is masked", unit=unit), Text("systemctl unmask {unit}", unit=unit))
     elif active == "failed":
-        yield fail("services", f"{unit} has failed ({told.get('Result')})", f"journalctl -b -u {unit}")
+        yield fail(
+            "services",
+            Text("{unit} has failed ({result})", unit=unit, result=told.get("Result", "")),
+            Text("journalctl -b -u {unit}", unit=unit),
+        )
     elif unit == "wxcontroller.socket" and active != "active":
-        yield fail("services", f"{unit} is {active}: nobody reaches the controller", f"systemctl start {unit}")
+        yield fail(
+            "services",
+            Text("{unit} is {active}: nobody reaches the controller", unit=unit, active=active),
+            Text("systemctl start {unit}", unit=unit),
+        )
     elif unit == "dbus.service" and active != "active":
-        yield fail("services", f"{unit} is {active}: the controller can't ask systemd", f"systemctl start {unit}")
+        yield fail(
+            "services",
+            Text("{unit} is {active}: the controller can't ask systemd", unit=unit, active=active),
+            Text("systemctl start {unit}", unit=unit),
+        )
     elif unit == "wxcontroller.service" and active not in ("active", "reloading", "activating"):
-        words = f"{unit} is {active}; the next request starts it" if listens else f"{unit} is {active}"
-        yield warn("services", words, f"systemctl start {unit}")
+        words = (
+            Text("{unit} is {active}; the next request starts it", unit=unit, active=active)
+            if listens
+            else Text("{unit} is {active}", unit=unit, active=active)
+        )
+        yield warn("services", words, Text("systemctl start {unit}", unit=unit))
     if ours and load == "loaded" and told.get("UnitFileState") == "disabled":
-        yield warn("services", f"{unit} is not started at boot", f"systemctl enable {unit}")
+        yield warn(
+            "services", Text("{unit} is not started at boot", unit=unit), Text("systemctl enable {unit}", unit=unit)
+        )
     if told.get("NeedDaemonReload") == "yes":
-        yield warn("services", f"the file of {unit} is newer than what systemd knows", "systemctl daemon-reload")
+        yield warn(
+            "services",
+            Text("the file of {unit} is newer than what systemd knows", unit=unit),
+            Text("systemctl daemon-reload"),
+        )
 
 
 def polkit(patient: Patient) -> Iterator[Result]:
     """Whether the controller may start and stop accounts: it is asked to try."""
-    remedy = "apt install --reinstall wxcontroller; systemctl restart polkit"
+    remedy = verbatim("apt install --reinstall wxcontroller; systemctl restart polkit")
     if patient.api.is_local:
         places = [patient.paths.root / place / _RULE for place in _RULE_PLACES]
         directories = [place.parent for place in places if _is_there(place.parent)]
         hidden = any(not os.access(directory, os.R_OK | os.X_OK) for directory in directories)
         if not hidden and not any(map(_is_there, places)):
-            yield fail("polkit", "the rule that lets the controller start accounts is missing", remedy)
+            yield fail("polkit", Text("the rule that lets the controller start accounts is missing"), remedy)
             return
     if patient.away is not None:
         return
     try:
         told = patient.api.may_act()
     except WxError as problem:
-        yield warn("polkit", problem.message, problem.remedy)
+        yield warn("polkit", problem.text, problem.remedy_text)
         return
     if told.get("may_act") is True:
-        yield ok("polkit", "the controller may start and stop accounts")
+        yield ok("polkit", Text("the controller may start and stop accounts"))
     else:
-        words = f"the controller may not start and stop accounts: {text(told.get('reason'))}"
-        yield fail("polkit", words, f"is another rule before {_RULE}? {remedy}")
+        words = Text("the controller may not start and stop accounts: {text_in}", text_in=text_in(told, "reason"))
+        yield fail("polkit", words, Text("is another rule before {rule}? {remedy}", rule=_RULE, remedy=remedy))
 
 
 def _is_there(path: Path) -> bool:
@@ -137,12 +162,16 @@ def drop_ins(patient: Patient) -> Iterator[Result]:
             if changed and told.get("LoadState") == "loaded":
                 good = False
                 drop_ins = [each for each in told.get(_DROP_INS, "").split() if not each.startswith(_SHIPPED)]
-                by = " ".join(drop_ins) or "its unit file"
+                by = " ".join(drop_ins) or Text("its unit file")
                 yield warn(
-                    "sandbox", f"{unit} is less protected, by {by}: {', '.join(changed)}", f"systemctl edit {unit}"
+                    "sandbox",
+                    Text(
+                        "{unit} is less protected, by {by}: {changed}", unit=unit, by=by, changed=", ".join(changed)
+                    ),
+                    Text("systemctl edit {unit}", unit=unit),
                 )
     if good:
-        yield ok("sandbox", "the units are protected as shipped")
+        yield ok("sandbox", Text("the units are protected as shipped"))
 
 
 def enabled(patient: Patient) -> Iterator[Result]:
@@ -160,7 +189,7 @@ def enabled(patient: Patient) -> Iterator[Result]:
         stopped = N_("{unit} is enabled: its account is stopped and starts at the next boot all the same")
         removed = N_("{unit} is enabled: there is no such account, and the next boot registers it")
         told = Text(stopped if instance in known else removed, unit=link.name)
-        yield warn("boot", str(told), f"systemctl disable {link.name}")
+        yield warn("boot", str(told), Text("systemctl disable {link}", link=link.name))
 
 
 def boot(patient: Patient) -> Iterator[Result]:
@@ -178,28 +207,30 @@ def boot(patient: Patient) -> Iterator[Result]:
         return  # not for us to see
     age = time.time() - int(since)
     if done:
-        yield ok("boot", "the accounts that were wanted have been started since the boot")
+        yield ok("boot", Text("the accounts that were wanted have been started since the boot"))
     elif age > _BOOT_SECONDS:
         yield warn(
             "boot",
-            f"the start of the wanted accounts after the boot is not done after {age / 60:.0f} min",
-            "journalctl -b -u wxcontroller says which fail; systemctl restart wxcontroller tries again at once",
+            Text(
+                "the start of the wanted accounts after the boot is not done after {age} min", age=f"{age / 60:.0f}"
+            ),
+            Text("journalctl -b -u wxcontroller says which fail; systemctl restart wxcontroller tries again at once"),
         )
     else:
-        yield ok("boot", "the accounts that were wanted are being started")
+        yield ok("boot", Text("the accounts that were wanted are being started"))
 
 
 def callers(patient: Patient) -> Iterator[Result]:
     """Whether other users of the machine may do everything, as they may without a token."""
     try:
         if TokenFile(patient.paths.tokens_file).read().required:
-            yield ok("tokens", "callers need a token")
+            yield ok("tokens", Text("callers need a token"))
             return
         users = _login_users(patient.paths.root / "etc/passwd")
     except (BadSettings, OSError):
         return  # told before, or not for us to see
     if not users:
-        yield ok("tokens", "callers need no token; there is no other login user")
+        yield ok("tokens", Text("callers need no token; there is no other login user"))
         return
     told = Text(
         N_("callers need no token: user {users} of this machine can stop any account and read its messages"),
@@ -207,7 +238,7 @@ def callers(patient: Patient) -> Iterator[Result]:
         n=len(users),
         users=", ".join(users),
     )
-    yield warn("tokens", str(told), "wxctl token create me --scope admin")
+    yield warn("tokens", str(told), Text("wxctl token create me --scope admin"))
 
 
 def _login_users(passwd: Path) -> list[str]:
@@ -234,8 +265,12 @@ def credentials(patient: Patient) -> Iterator[Result]:
             good = False
             yield fail(
                 "credentials",
-                f"wxcontroller.service has the credential {name} from {path}, which is not there",
-                "put it there, or: systemctl edit wxcontroller",
+                Text(
+                    "wxcontroller.service has the credential {credential} from {file}, which is not there",
+                    credential=name,
+                    file=path,
+                ),
+                Text("put it there, or: systemctl edit wxcontroller"),
             )
     for option in ("tls_certificate", "tls_key"):
         value = getattr(patient.settings, option)
@@ -243,20 +278,30 @@ def credentials(patient: Patient) -> Iterator[Result]:
             good = False
             yield fail(
                 "credentials",
-                f"{option} names the credential {value}, which the unit does not have",
-                f"systemctl edit wxcontroller, with LoadCredential={value}:/path/to/it",
+                Text(
+                    "{option} names the credential {value}, which the unit does not have", option=option, value=value
+                ),
+                Text("systemctl edit wxcontroller, with LoadCredential={value}:/path/to/it", value=value),
             )
     place = patient.paths.root / "etc/wxcontroller/credentials"
     try:
         mode = place.stat().st_mode & 0o777
     except FileNotFoundError:
         good = False
-        yield fail("credentials", f"{place} is missing", "systemd-tmpfiles --create wxcontroller.conf")
+        yield fail(
+            "credentials",
+            Text("{place} is missing", place=place),
+            Text("systemd-tmpfiles --create wxcontroller.conf"),
+        )
     except OSError:
         pass  # not for us to see
     else:
         if mode & 0o077:
             good = False
-            yield fail("credentials", f"{place} can be read by others (mode {mode:04o})", f"chmod 700 {place}")
+            yield fail(
+                "credentials",
+                Text("{place} can be read by others (mode {mode})", place=place, mode=f"{mode:04o}"),
+                Text("chmod 700 {place}", place=place),
+            )
     if good:
-        yield ok("credentials", "those that are named are there")
+        yield ok("credentials", Text("those that are named are there"))

@@ -25,6 +25,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.files import sync
 from wxcontroller.core.materialise import Registry
+from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.core.names import is_derived, parse_name
 
 
@@ -36,8 +37,10 @@ def exported(session: Session, name: str, file: str, stop_it: bool, media: bool,
     before = look(account.name)
     if not before.quiet and not stop_it:
         raise WxError(
-            f"{account.name} is {before.active}: a copy of a living account would lose messages, and its login",
-            "add --stop to stop it first",
+            N_("{account} is {active}: a copy of a living account would lose messages, and its login"),
+            N_("add --stop to stop it first"),
+            account=str(account.name),
+            active=before.active,
         )
     secret = passphrase(passphrase_file, anew=True)
     lay_down(api, account.name, PATHS)
@@ -51,7 +54,11 @@ def exported(session: Session, name: str, file: str, stop_it: bool, media: bool,
             raise disk_problem(file, problem) from None
         sealer.close()
         if look(account.name) != before:
-            raise WxError(f"{account.name} was started meanwhile", "export it again while nobody starts it")
+            raise WxError(
+                N_("{account} was started meanwhile"),
+                N_("export it again while nobody starts it"),
+                account=str(account.name),
+            )
     _tell_exported(session, unit, file, packed, sealer.written)
 
 
@@ -61,15 +68,15 @@ def _registered(given: str) -> Account:
         return Registry(PATHS).load(instance, overrides=False)
     except UnknownAccount:
         raise UnknownAccount(
-            f"there is no account {given} on this machine", "wxctl list shows the accounts"
+            N_("there is no account {given} on this machine"), N_("wxctl list shows the accounts"), given=given
         ) from None
 
 
 def _refuse_odd_output(file: str) -> None:
     if file == "-" and sys.stdout.isatty():
-        raise BadUsage("an exported account is no text for a terminal", "name a file, or send it into a pipe")
+        raise BadUsage(N_("an exported account is no text for a terminal"), N_("name a file, or send it into a pipe"))
     if file != "-" and Path(file).exists():
-        raise AccountExists(f"{file} is there already", "name another file, or remove it")
+        raise AccountExists(N_("{file} is there already"), N_("name another file, or remove it"), file=file)
 
 
 @contextmanager
@@ -95,7 +102,7 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
     except WxError:  # some are OSErrors besides
         raise
     except FileExistsError:
-        raise AccountExists(f"{file} is there already", "name another file, or remove it") from None
+        raise AccountExists(N_("{file} is there already"), N_("name another file, or remove it"), file=file) from None
     except OSError as problem:
         raise disk_problem(file, problem) from None
     finally:
@@ -138,35 +145,41 @@ def _tell_exported(session: Session, unit: UnitFiles, file: str, packed: Packed,
             }
         )
 
-    def warn(words: str) -> None:
-        tell(f"wxctl: {name}: {words}", err=True)
+    def warn(words: str, /, **values: Value) -> None:
+        tell("wxctl: {account}: {words}", err=True, account=str(name), words=Text(words, **values))
 
     for each in packed.left_out:
-        warn(f"{each} is no plain file of the account's own, and is left out")
+        warn(N_("{item} is no plain file of the account's own, and is left out"), item=each)
     for each in unit.odd:
-        warn(f"{each} is no plain drop-in, and is left out")
+        warn(N_("{item} is no plain drop-in, and is left out"), item=each)
     for each in other_drop_ins(name, place_of(PATHS, name)):
-        warn(f"its unit's {each} is not in it")
+        warn(N_("its unit's {item} is not in it"), item=each)
     for each in named:
-        warn(f"a drop-in of its unit names {each}, which is not in it: take it along")
+        warn(N_("a drop-in of its unit names {item}, which is not in it: take it along"), item=each)
     for each in encrypted:
         warn(
-            f"THE ENCRYPTED CREDENTIAL {each} IS NOT IN IT: no other machine can open it. Encrypt it anew there, by "
-            "systemd-creds(1), before the account is started, or it runs without"
+            N_(
+                "THE ENCRYPTED CREDENTIAL {item} IS NOT IN IT: no other machine can open it. Encrypt "
+                "it anew there, by systemd-creds(1), before the account is started, or it runs "
+                "without"
+            ),
+            item=each,
         )
     if not packed.login_file:
-        warn("it has stored no login: it needs a scan where it is imported")
+        warn(N_("it has stored no login: it needs a scan where it is imported"))
     if session.json:
         return
-    drop_ins = f", {len(unit.files)} drop-ins of its unit" if unit.files else ""
-    words = (
-        f"{name} is exported to {file}: {packed.files} files{drop_ins}"
-        if file != "-"
-        else f"{name} is exported: {packed.files} files{drop_ins}"
+    what = (
+        Text("{files} files, {count} drop-ins of its unit", files=packed.files, count=len(unit.files))
+        if unit.files
+        else Text("{files} files", files=packed.files)
     )
-    tell(words, err=file == "-")
+    if file == "-":
+        tell("{account} is exported: {what}", err=True, account=str(name), what=what)
+    else:
+        tell("{account} is exported to {file}: {what}", account=str(name), file=file, what=what)
     tell(
-        "  it stays stopped here: run it on one machine only, or both lose the login; "
-        f"when it runs there: {command('remove', name.name)}",
+        "  it stays stopped here: run it on one machine only, or both lose the login; when it runs there: {command}",
         err=True,
+        command=command("remove", name.name),
     )

@@ -6,25 +6,34 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.systemd import is_this_machines
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.paths import Paths
 
 PATHS = Paths()
-HERE = "run it as root on the account's machine"
+HERE = N_("run it as root on the account's machine")
 
 
 def at_home(session: Session) -> Api:
     """Return the API of this machine's controller; raises WxError for another one, and for who is not root."""
     api = session.api()
     if not is_this_machines(api):  # also the beginning of a tunnel: accounts there would be stopped for those here
-        raise BadUsage(f"{api.shown} is not this machine's controller", f"an account moves out of its own: {HERE}")
+        raise BadUsage(
+            N_("{url} is not this machine's controller"),
+            N_("an account moves out of its own: {here}"),
+            url=api.shown,
+            here=Text(HERE),
+        )
     if os.geteuid() != 0:
-        raise WxError("what an account has stored can be read and written by root alone", HERE)
+        raise WxError(N_("what an account has stored can be read and written by root alone"), HERE)
     return api
 
 
 def disk_problem(place: str, problem: OSError) -> WxError:
     """Return what to say of a file that can't be written."""
     return WxError(
-        f"{place}: {problem.strerror or problem}", "see to the disk and whose it is; nothing was left there"
+        N_("{place}: {reason}"),
+        N_("see to the disk and whose it is; nothing was left there"),
+        place=place,
+        reason=reason_of(problem),
     )

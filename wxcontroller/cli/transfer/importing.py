@@ -20,9 +20,10 @@ from wxcontroller.cli.transfer.passphrase import passphrase
 from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of
-from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
+from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError, reason_of
 from wxcontroller.core.files import sync
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, integer
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.options import OPTIONS
 
@@ -31,7 +32,9 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
     """Do what wxctl import is for; ``drop_ins``: whether those of the account's unit are wanted. Raises WxError."""
     api = at_home(session)
     if file == "-" and passphrase_file == "-":  # noqa: S105 - a file's name
-        raise BadUsage("both the account and the passphrase can't come from standard input", "name a file for one")
+        raise BadUsage(
+            N_("both the account and the passphrase can't come from standard input"), N_("name a file for one")
+        )
     api.health()  # it has to be there
     _take_back_what_was_left(api)
     with _source(file) as source, _staging() as place:
@@ -56,7 +59,11 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
     name = found.manifest.name.name
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.manifest.exported))
     tell(
-        f"{name} is imported as it was at {when}, with port {account.get('port')}; start it: {command('start', name)}"
+        "{account} is imported as it was at {when}, with port {port}; start it: {command}",
+        account=name,
+        when=when,
+        port=integer(account.get("port")),
+        command=command("start", name),
     )
     tell("  it must not run on its former machine any more, or both lose the login", err=True)
 
@@ -69,7 +76,12 @@ def _source(file: str) -> Iterator[IO[bytes]]:
     try:
         stream = Path(file).open("rb")  # noqa: SIM115 - what fails in the block is no fault of this file
     except OSError as problem:
-        raise BadUsage(f"{file} can't be read: {problem.strerror}", "name a file made by: wxctl export") from None
+        raise BadUsage(
+            N_("{file} can't be read: {reason}"),
+            N_("name a file made by: wxctl export"),
+            file=file,
+            reason=reason_of(problem),
+        ) from None
     with stream:
         yield stream
 
@@ -95,7 +107,11 @@ def _take_back_what_was_left(api: Api) -> None:
                 if begun.left_account(PATHS):
                     api.remove(begun.name)
                 _forget_drop_ins(begun.name, files)
-                tell(f"wxctl: an import of {begun.name} that was broken off is taken back", err=True)
+                tell(
+                    "wxctl: an import of {account} that was broken off is taken back",
+                    err=True,
+                    account=str(begun.name),
+                )
     except WxError:  # some are OSErrors besides
         raise
     except OSError as problem:
@@ -115,8 +131,10 @@ def _forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
 def _refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
     if unit.files and wanted is None:
         raise BadUsage(
-            f"{unit.name} has drop-ins of its unit, which systemd obeys as root: {'; '.join(unit.shown())}",
-            "add --drop-ins to put them in place, or --no-drop-ins to leave them out",
+            N_("{unit} has drop-ins of its unit, which systemd obeys as root: {shown}"),
+            N_("add --drop-ins to put them in place, or --no-drop-ins to leave them out"),
+            unit=str(unit.name),
+            shown="; ".join(unit.shown()),
         )
 
 
@@ -126,13 +144,20 @@ def _tell_missing(unit: UnitFiles) -> None:
     for each in unit.encrypted(PATHS):
         if not each.startswith("/") or not Path(each).exists():
             tell(
-                f"wxctl: {name}: its encrypted credential {each} did not move with it: encrypt it here, by "
-                "systemd-creds(1), before the account is started",
+                "wxctl: {account}: its encrypted credential {item} did not move with it: encrypt it "
+                "here, by systemd-creds(1), before the account is started",
                 err=True,
+                account=name,
+                item=each,
             )
     for each in unit.named():
         if not Path(each).exists():
-            tell(f"wxctl: {name}: a drop-in of its unit names {each}, which is not here", err=True)
+            tell(
+                "wxctl: {account}: a drop-in of its unit names {item}, which is not here",
+                err=True,
+                account=name,
+                item=each,
+            )
 
 
 def _refuse_existing(api: Api, found: Unpacked) -> None:
@@ -143,13 +168,19 @@ def _refuse_existing(api: Api, found: Unpacked) -> None:
         pass
     else:
         raise AccountExists(
-            f"there is an account {name} already", f"remove it before: {command('remove', name.name)}"
+            N_("there is an account {account} already"),
+            N_("remove it before: {command}"),
+            account=str(name),
+            command=command("remove", name.name),
         )
     for file in (PATHS.private_state(name.instance), *_to_put(found)):
         if file.exists() or file.is_symlink():
             raise AccountExists(
-                f"{file} is there already, of an earlier {name}",
-                f"move it away; or: systemctl start wxclient-purge@{name.instance}",
+                N_("{file} is there already, of an earlier {account}"),
+                N_("move it away; or: systemctl start wxclient-purge@{instance}"),
+                file=file,
+                account=str(name),
+                instance=name.instance,
             )
 
 
@@ -200,7 +231,7 @@ def _options(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the options among what an account was started with; scripts also say other things, as client=NAME."""
     kept = {key: value for key, value in parameters.items() if key in OPTIONS}
     if lost := sorted(parameters.keys() - kept.keys() - {"client"}):
-        tell(f"wxctl: without effect, as they are no options here: {', '.join(lost)}", err=True)
+        tell("wxctl: without effect, as they are no options here: {lost}", err=True, lost=", ".join(lost))
     return kept
 
 

@@ -23,6 +23,7 @@ from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import sync
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 
@@ -142,7 +143,9 @@ def _directory(
                     archive.addfile(member, stream)
                 except OSError as problem:
                     if problem.errno is None:
-                        raise WxError(f"{inner} became shorter while it was read", "export it again") from None
+                        raise WxError(
+                            N_("{inner} became shorter while it was read"), N_("export it again"), inner=inner
+                        ) from None
                     raise
                 packed.files += 1
                 packed.content += facts.st_size
@@ -234,8 +237,9 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
         raise _strange(member.name) from None
     if told.get("format") != _FORMAT:
         raise Locked(
-            f"the account was exported by version {text(told.get('version'))}, in a form that this one does not know",
-            "upgrade wxcontroller here",
+            N_("the account was exported by version {version}, in a form that this one does not know"),
+            N_("upgrade wxcontroller here"),
+            version=text(told.get("version")),
         )
     parameters = {key: text(value) for key, value in obj(told.get("parameters")).items()}
     exported = told.get("exported")
@@ -260,4 +264,6 @@ def _pieces(content: IO[bytes]) -> Iterator[bytes]:
 
 
 def _strange(what: str) -> Locked:
-    return Locked(f"the exported account holds something strange: {what[:100]!r}", "nothing was imported")
+    return Locked(
+        N_("the exported account holds something strange: {what}"), N_("nothing was imported"), what=f"{what[:100]!r}"
+    )

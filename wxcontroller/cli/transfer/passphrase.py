@@ -10,6 +10,7 @@ import click
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say
 from wxcontroller.core.errors import reason_of
+from wxcontroller.core.messages import N_
 
 _LEAST = 8
 
@@ -22,11 +23,15 @@ def passphrase(file: str | None, anew: bool) -> bytes:
         found = click.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=anew, err=True)
     else:
         raise BadUsage(
-            "nobody is there to be asked for the passphrase", "give --passphrase-file FILE, - for standard input"
+            N_("nobody is there to be asked for the passphrase"),
+            N_("give --passphrase-file FILE, - for standard input"),
         )
     if anew and len(found) < _LEAST:
         raise BadUsage(
-            f"the passphrase has {len(found)} characters, at least {_LEAST} are needed", "the file holds a login"
+            N_("the passphrase has {count} characters, at least {least} are needed"),
+            N_("the file holds a login"),
+            count=len(found),
+            least=_LEAST,
         )
     return found.encode()
 
@@ -39,11 +44,16 @@ def _read(file: str) -> str:
         with path.open(encoding="utf-8") as stream:
             mode = os.fstat(stream.fileno()).st_mode
             if stat.S_ISREG(mode) and mode & 0o077:
-                raise BadUsage(f"the passphrase in {path} can be read by others", f"chmod 600 {path}")
+                raise BadUsage(
+                    N_("the passphrase in {file} can be read by others"), N_("chmod 600 {file}"), file=path
+                )
             return stream.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as problem:
         raise BadUsage(
-            f"the passphrase can't be read from {path}: {reason_of(problem)}", "its first line is the passphrase"
+            N_("the passphrase can't be read from {file}: {reason}"),
+            N_("its first line is the passphrase"),
+            file=path,
+            reason=reason_of(problem),
         ) from None
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.local import act, show
 from wxcontroller.cli.systemd import disable
-from wxcontroller.core.errors import ControllerUnreachable, WxError
+from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
@@ -58,5 +59,9 @@ def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
         os.chown(file, before.st_uid, before.st_gid)  # the controller must be able to read it
     except OSError as problem:
         raise WxError(
-            f"{name}: that it shall stay stopped can't be recorded: {problem.strerror}", f"see to {file}"
+            N_("{account}: that it shall stay stopped can't be recorded: {reason}"),
+            N_("see to {file}"),
+            account=str(name),
+            reason=reason_of(problem),
+            file=file,
         ) from None

@@ -11,6 +11,7 @@ import struct
 from typing import IO
 
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_
 
 MAGIC = b"wxaccount 1\n"
 _COST = 17  # log2 of scrypt's n: 128 MiB, about half a second
@@ -76,10 +77,10 @@ class Opener:
 
         self._header = _whole(source, _HEADER.size)
         if len(self._header) < _HEADER.size or not self._header.startswith(MAGIC):
-            raise Locked("this is no account that wxctl has exported", "name a file made by: wxctl export")
+            raise Locked(N_("this is no account that wxctl has exported"), N_("name a file made by: wxctl export"))
         _, cost, salt, self._prefix = _HEADER.unpack(self._header)
         if cost > _MOST_COST:
-            raise Locked("the file asks for more memory than any that wxctl makes", "get it anew")
+            raise Locked(N_("the file asks for more memory than any that wxctl makes"), N_("get it anew"))
         self._cipher = ChaCha20Poly1305(_key(passphrase, salt, cost))
         self._source = source
         self._number = 0
@@ -112,7 +113,9 @@ class Opener:
                 if self._number == 0
                 else "the file is damaged or cut off"
             )
-            raise Locked(f"the exported account can't be opened: {why}", "nothing was imported") from None
+            raise Locked(
+                N_("the exported account can't be opened: {why}"), N_("nothing was imported"), why=why
+            ) from None
         self._number += 1
         self.ended = last
         return piece

@@ -1,0 +1,109 @@
+"""Bring the catalogs of messages up to date, and list what is not translated: ``make i18n``.
+
+xgettext reads templates from Python and JavaScript. What it cannot read, because it is not literally in a call, comes
+from the program itself: help of wxctl, descriptions of the API, meanings of options, states.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+import jinja2
+
+from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.account import Condition
+from wxcontroller.cli.language import texts
+from wxcontroller.controller.page.api import meanings
+from wxcontroller.core.catalog import DOMAIN, LOCALE
+from wxcontroller.core.check import Level
+from wxcontroller.core.limits import LIMITS
+from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.states import Desired, LoginState, UnitState
+
+PACKAGE = LOCALE.parent
+CATALOGS = sorted(LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
+_PYTHON = ("N_:1", "NP_:1,2", "Text:1", "Text:1,2", "say:1", "say:1,2", "tell:1", "tell:1,2")
+_HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
+# systemd's words for a unit's finer state that people meet.
+_SUBSTATES = ("dead", "running", "exited", "failed", "auto-restart", "start", "start-pre")
+_DELIVERY_WORDS = ("pending", "held", "dead", "delivered", "purged", "dropped", "kept", "expired", "queue", "retry")
+_ORIGINS = ("request", "settings", "default", "credential")
+
+
+def template() -> str:
+    """Return the .pot of all texts that people are shown."""
+    python = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts]
+    pots = [
+        _extracted("Python", python, _PYTHON),
+        _extracted("JavaScript", PACKAGE.glob("controller/page/static/*.js"), ("t:1", "t:1,3")),
+        _extracted("Python", Path(click.__file__).parent.glob("*.py"), ("_:1", "gettext:1", "ngettext:1,2")),
+        _HEAD + "".join(f'\nmsgid {_quoted(text)}\nmsgstr ""\n' for text in sorted(set(_tables()))),
+    ]
+    with tempfile.TemporaryDirectory() as directory:
+        files = [Path(directory, f"{number}.pot") for number in range(len(pots))]
+        for file, pot in zip(files, pots, strict=True):
+            file.write_text(pot, encoding="utf-8")
+        return _output("msgcat", "--use-first", "--sort-output", "--no-wrap", "--no-location", *files)
+
+
+def _tables() -> Iterator[str]:
+    """Yield the texts that are data in the code."""
+    environment = jinja2.Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
+    for path in PACKAGE.glob("controller/page/templates/*"):
+        extract = environment.extract_translations  # type: ignore[attr-defined]  # the extension adds it
+        yield from (str(text) for _, _, text in extract(path.read_text(encoding="utf-8")))
+    yield from texts(cli)
+    yield from meanings()
+    yield from (option.meaning for option in OPTIONS.values())
+    yield from (limit.meaning for limit in LIMITS.values() if limit.meaning)
+    for words in (Condition, Desired, LoginState, UnitState, Level):
+        yield from (word.value for word in words)
+    yield from (*_SUBSTATES, *_DELIVERY_WORDS, *_ORIGINS)
+
+
+def _extracted(language: str, files: Iterable[Path], keywords: Iterable[str]) -> str:
+    options = ("--from-code=UTF-8", "--no-location", "--no-wrap", f"--language={language}", "--keyword")
+    pot = _output("xgettext", *options, *(f"--keyword={word}" for word in keywords), "-o", "-", *sorted(files))
+    # A percent sign is only that; braces are checked.
+    pot = re.sub(
+        r"^#, .*", lambda line: re.sub(r", (python|javascript)-format", "", line[0]), pot, flags=re.MULTILINE
+    )
+    return pot.replace("charset=CHARSET", "charset=UTF-8")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\b", "\\b")
+    return f'"{escaped}"'
+
+
+def _output(*command: str | Path) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+
+
+def compiled() -> None:
+    """Compile the catalogs beside their sources, as the package's build does."""
+    for path in CATALOGS:
+        subprocess.run(["msgfmt", "--check", "-o", path.with_suffix(".mo"), path], check=True)
+
+
+def main() -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".pot", encoding="utf-8") as pot:
+        pot.write(template())
+        pot.flush()
+        for path in CATALOGS:
+            merge = ("msgmerge", "--quiet", "--update", "--backup=none", "--no-fuzzy-matching", "--no-wrap")
+            subprocess.run([*merge, path, pot.name], check=True)
+            subprocess.run(["msgattrib", "--no-obsolete", "--no-wrap", "-o", path, path], check=True)
+            missing = _output("msgattrib", "--untranslated", "--no-wrap", path)
+            found = re.findall(r'^msgid (".+")$', missing, re.MULTILINE)
+            sys.stdout.write(f"{path.parts[-3]}: {len(found)} texts are shown in English:\n")
+            sys.stdout.writelines(f"  {text}\n" for text in found)
+    compiled()
+
+
+if __name__ == "__main__":
+    main()
