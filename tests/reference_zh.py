@@ -46,6 +46,7 @@ WHEN: Mapping[str, str] = {
 ERRORS: Mapping[str, str] = {
     "account-exists": "已经登记了同名帐号。",
     "bad-account-file": "帐号的环境文件读不回来。",
+    "disk": "本机的一个文件不能读取或写入。",
     "bad-name": "不能用作帐号名的名称。",
     "bad-option": "启动选项不存在、类型不对，或不可由请求设置。",
     "bad-request": "查询字符串或正文不能作为参数读取。",

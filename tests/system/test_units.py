@@ -240,6 +240,11 @@ def test_many_restarts_by_hand_leave_the_account_up(host: Host) -> None:
     for _ in range(7):
         host.run("systemctl", "restart", "wxclient@patient")
     assert show(host, "wxclient@patient.service", "ActiveState") == "active"
+    host.run("systemctl", "kill", "-s", "KILL", "wxclient@patient")
+    until(lambda: show(host, "wxclient@patient.service", "NRestarts") == "1", 10, "an automatic restart")
+    until(lambda: show(host, "wxclient@patient.service", "ActiveState") == "active", 10, "the account")
+    host.run("systemctl", "reset-failed", "wxclient@patient")  # as the controller ends the pauses of a unit that runs
+    assert show(host, "wxclient@patient.service", "NRestarts") == "0"
     host.run("systemctl", "stop", "wxclient@patient")
 
 
@@ -427,6 +432,11 @@ def test_the_settings_of_one_account_come_last_and_win(host: Host) -> None:
         environment = inside.do("environment")
     assert environment["MOJO_WEIXIN_POST_API"] == "http://127.0.0.1:8000/hook"
     assert environment["MOJO_WEIXIN_ACCOUNT"] == "special"
+    host.run("chown", "root:root", "/etc/wxcontroller/clients/special.env")
+    host.run("chmod", "600", "/etc/wxcontroller/clients/special.env")  # systemd reads it, the controller cannot
+    assert Caller(host).v1("POST", "/accounts/special/start", {})[0] == 200
+    assert Caller(host).account("special")["unit_state"] == "active"
+    host.run("wxctl", "stop", "special")
 
 
 def test_limits_of_the_settings_reach_all_accounts_and_those_of_one_win(host: Host) -> None:

@@ -83,9 +83,10 @@ export async function act(name, action) {
   if (starts) expectStart(name);
   mark(name, true);
   try {
-    const { tokens = [] } = await call(method, pathOf(name, rest), { json });
+    const { tokens = [], note = "" } = await call(method, pathOf(name, rest), { json });
     if (starts) expectSoon(name, () => announce(name));
     tell(done(name));
+    if (note) complain(new Problem("note", note));
     // Only root can write their file; wxctl remove does it where it is root's.
     if (tokens.length) complain(new Problem("tokens-left", tokens.join(", ")));
     return true;
