@@ -210,7 +210,9 @@ class Transport:
         if session is None:
             raise NoAnswer(request.call, Text("not connected"), unsure=False)
         headers = dict(request.headers)
-        if self._jar and (cookies := self._jar.header(request.host, request.path, self._scheme == "https")):
+        if self._jar is not None and (
+            cookies := self._jar.header(request.host, request.path, self._scheme == "https")
+        ):
             headers["Cookie"] = cookies
         authority = request.host if self._port is None else f"{request.host}:{self._port}"
         query = f"?{request.query}" if request.query else ""
@@ -225,7 +227,7 @@ class Transport:
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timing.connect, sock_read=silence),
                 ) as response:
-                    if self._jar:
+                    if self._jar is not None:
                         dated = response.headers.get("Date", "")
                         self._jar.take(request.host, response.headers.getall("Set-Cookie", ()), dated)
                     yield response
