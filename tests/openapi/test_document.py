@@ -16,7 +16,7 @@ from wxcontroller.controller.app import application
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.controller.v1.described import openapi as of_controller
 from wxcontroller.core import access
-from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.options import OPTIONS, Origin
 
 # Routes that answer what is not there, or a browser's question before a call.
@@ -100,6 +100,18 @@ def test_every_row_of_the_contract_is_described(row: Row) -> None:
         for content in obj(obj(operation.get("requestBody")).get("content")).values():
             named |= obj(obj(field(content, "schema"))["properties"]).keys()
         assert row.parameter_names - MEANINGLESS <= named
+
+
+def test_no_choice_has_a_list_among_what_it_offers(document: JsonObject) -> None:
+    """Redoc adds what surrounds a choice to each of its parts by allOf, and can't do that to lists."""
+
+    def choices(value: JsonValue) -> Iterator[JsonValue]:
+        for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            yield from choices(one)
+        for word in ("anyOf", "oneOf", "allOf"):
+            yield from items(obj(value).get(word))
+
+    assert [one for one in choices(document) if field(one, "type") == "array"] == []
 
 
 async def test_it_is_served(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ They are answered at the account's own port, and by the controller for the accou
 from collections.abc import Mapping
 
 from wxcontroller.openwx.describing import (
+    BINARY,
     JSON,
     NUMBER,
     TEXT,
@@ -17,6 +18,7 @@ from wxcontroller.openwx.describing import (
     Schema,
     either,
     listing,
+    listing_or,
     maybe,
     record,
     ref,
@@ -103,7 +105,7 @@ _FRIEND = (
 _GROUP_BY = (Parameter("id", "id of the group"), Parameter("displayname", "its shown name"))
 _MEDIA = (
     Parameter("media_path", "http(s) address, or file below one of media_paths"),
-    Parameter("media_data", "the content itself", {"type": "string", "contentEncoding": "binary"}),
+    Parameter("media_data", "the content itself", BINARY),
     Parameter("media_id", "ID:CODE of media that were sent or received; wins over path and data"),
     Parameter("media_name", "file name to show"),
     Parameter("media_mime", "type, instead of what it looks like"),
@@ -125,24 +127,24 @@ def _search(attributes: frozenset[str]) -> tuple[Parameter, ...]:
     return tuple(Parameter(name, "what it has to be, exactly") for name in sorted(attributes))
 
 
-def _or_reply(schema: Schema) -> Schema:
-    """A thing, or the words why there is none."""
-    return either(schema, ref("Reply"))
+def _list_or_reply(name: str) -> Schema:
+    """A list of what the schema describes, or the words why there is none."""
+    return listing_or(ref(name), record({"code": WHOLE, "status": TEXT}))
 
 
 # Name, meaning, answer, parameters: one line for each call.
 _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
-    ("get_user_info", "who the account is", _or_reply(ref("User")), ()),
-    ("get_friend_info", "all friends", _or_reply(listing(ref("Friend"))), ()),
-    ("get_group_info", "all groups with their members", _or_reply(listing(ref("Group"))), ()),
-    ("get_group_basic_info", "all groups", _or_reply(listing(ref("GroupWithoutMembers"))), ()),
-    ("search_friend", "friends by what they are", _or_reply(listing(ref("Friend"))), _search(FRIEND_ATTRIBUTES)),
-    ("search_group", "groups by what they are", _or_reply(listing(ref("Group"))), _search(GROUP_ATTRIBUTES)),
+    ("get_user_info", "who the account is", either(ref("User"), ref("Reply")), ()),
+    ("get_friend_info", "all friends", _list_or_reply("Friend"), ()),
+    ("get_group_info", "all groups with their members", _list_or_reply("Group"), ()),
+    ("get_group_basic_info", "all groups", _list_or_reply("GroupWithoutMembers"), ()),
+    ("search_friend", "friends by what they are", _list_or_reply("Friend"), _search(FRIEND_ATTRIBUTES)),
+    ("search_group", "groups by what they are", _list_or_reply("Group"), _search(GROUP_ATTRIBUTES)),
     ("get_client_info", "how its program is", ref("ClientInfo"), ()),
     (
         "check_event",
         "what has happened since it was asked last, or the next thing within 30 s",
-        listing(ref("Report")),
+        _list_or_reply("Report"),
         (),
     ),
     (
@@ -238,7 +240,7 @@ def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> 
     """
     found: list[Route] = []
     for name, meaning, schema, parameters in _CALLS:
-        answer = either(schema, ref("Failure")) if first else schema
+        answer = either(schema, ref("Failure")) if first and "items" not in schema else schema
         known = (*first, _KEY) if name in _KEYED else first
         given = (*parameters, _KEY_PARAMETER) if name in _KEYED else parameters
         refused = (422,) if name in _KEYED else ()

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from wxcontroller.openwx.describing import (
     ANYTHING,
-    JSON,
+    BINARY,
     NUMBER,
+    STREAM,
     SWITCH,
     TEXT,
     WHOLE,
     Content,
+    OnRequest,
     Parameter,
     Route,
     Schema,
@@ -27,7 +29,6 @@ PAGE_DELIVERIES = 1000
 PAGE_EVENTS = 1000
 # Of one request to replay or purge: what a page of deliveries has.
 SELECTED_IDS = PAGE_DELIVERIES
-STREAM = "text/event-stream"
 # What only the log says no with.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _COUNTED: Mapping[str, Schema] = {
@@ -102,7 +103,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
 
     one = Parameter("id", "the event's id", place="path")
     shown = {"deliveries": listing(ref("Delivery")), "next": maybe(WHOLE)}
-    content = Content({"*/*": ANYTHING})
+    content = Content({"application/octet-stream": BINARY, "*/*": ANYTHING})
     ranges = (
         Parameter("Range", "bytes that are wanted", place="header"),
         Parameter("If-Modified-Since", "when it was known", place="header"),
@@ -134,7 +135,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
         ),
         route(
             *("GET", "media/{file}", "a received file, as media_url in reports names it"),
-            {200: content, 206: content, 304: Content({}), 416: Content({"*/*": ANYTHING})},
+            {200: content, 206: content, 304: Content({}), 416: Content({})},
             (Parameter("file", "its name", place="path"), *ranges),
             (404,),
         ),
@@ -159,7 +160,7 @@ def events(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
     )
     return Route(
         *("GET", f"{path}/events", "what happened, as a page, or with Accept: text/event-stream as it happens"),
-        {200: Content({JSON: page, STREAM: TEXT})},
+        {200: OnRequest(page, (STREAM,))},
         (*first, *parameters),
         failures=tuple(sorted({*failures, *BAD})),
         tag="v1",

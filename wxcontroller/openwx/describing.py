@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items
 from wxcontroller.openwx.meanings import explained
 
 Schema: TypeAlias = JsonObject
 JSON = "application/json"
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+STREAM = "text/event-stream"
+_MULTIPART = "multipart/form-data"
+BINARY: JsonObject = {"type": "string", "format": "binary"}
 TEXT: Schema = {"type": "string"}
 WHOLE: Schema = {"type": "integer"}
 NUMBER: Schema = {"type": "number"}
@@ -37,11 +39,17 @@ def maybe(schema: Schema) -> Schema:
 
 
 def either(*schemas: Schema) -> Schema:
-    return {"anyOf": list(schemas)}
+    """Return the schema of what fits one of these, which may be choices themselves."""
+    return {"anyOf": [one for schema in schemas for one in (items(schema.get("anyOf")) or [schema])]}
 
 
 def listing(schema: Schema) -> Schema:
     return {"type": "array", "items": schema}
+
+
+def listing_or(schema: Schema, instead: Schema) -> Schema:
+    """Return the schema of a list, or of an object ``instead``: as one, for Redoc can't show a choice of lists."""
+    return {**instead, "type": ["array", "object"], "items": schema}
 
 
 def record(fields: Mapping[str, Schema], optional: Iterable[str] = (), meaning: str = "") -> Schema:
@@ -69,7 +77,18 @@ class Content:
     kinds: Mapping[str, Schema]
 
 
-Answer: TypeAlias = Schema | Content
+@dataclass(frozen=True, slots=True)
+class OnRequest:
+    """A JSON answer that a request can have as one of the media types ``others`` instead.
+
+    They are named in words only: generated clients would make every answer a union with them.
+    """
+
+    schema: Schema
+    others: tuple[str, ...]
+
+
+Answer: TypeAlias = Schema | Content | OnRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +96,7 @@ class Route:
     """One route, as its callers see it.
 
     ``answers`` are by status. ``failures`` are statuses whose answer is ``failure``, a schema. ``body`` is the schema
-    of a JSON body; with ``form`` the parameters of the query may be sent as a form too.
+    of a JSON body; ``form`` are parameters of the original's API that stand in the body.
     """
 
     method: str
@@ -148,8 +167,10 @@ def _operation(route: Route, scope: Scope | None) -> JsonObject:
     if route.form:
         schema = record({each.name: {**each.schema, "description": each.meaning} for each in route.form})
         schema["required"] = [each.name for each in route.form if each.required]
-        content: JsonObject = {kind: {"schema": schema} for kind in FORMS}
-        operation["requestBody"] = {"required": any(each.required for each in route.form), "content": content}
+        # All calls take JSON and both kinds of forms. One is described: code generators can't choose.
+        kind = _MULTIPART if any(each.schema is BINARY for each in route.form) else JSON
+        required = any(each.required for each in route.form)
+        operation["requestBody"] = {"required": required, "content": {kind: {"schema": schema}}}
     return operation
 
 
@@ -169,7 +190,9 @@ def _parameter(one: Parameter) -> JsonObject:
     }
 
 
-def _response(answer: Answer, words: str = "") -> JsonObject:
+def _response(answer: Answer, words: str = "the answer") -> JsonObject:
+    if isinstance(answer, OnRequest):
+        return _response(answer.schema, f"{words}; {', '.join(answer.others)} on request")
     kinds = answer.kinds if isinstance(answer, Content) else {JSON: answer}
     content: JsonObject = {kind: {"schema": schema} if schema else {} for kind, schema in kinds.items()}
-    return {"description": words or "the answer", "content": content}
+    return {"description": words, "content": content}

@@ -178,6 +178,8 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "pid": "number of its process",
         "port": "its own port on 127.0.0.1",
     },
+    "Refusal": {"error": "why not"},
+    "Reason": {"code": "what kind of failure it is", "message": "what failed", "remedy": "what to do about it"},
     "State": {"account": "name of the account", "state": "where the login is, in the original's word"},
 }
 

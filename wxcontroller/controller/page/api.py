@@ -220,6 +220,8 @@ def _kind(schema: JsonValue) -> Kind:
         if listed := items(found.get(word)):
             parts = tuple(dict.fromkeys(_kind(one) for one in listed))
             return Kind(joint=joint, parts=parts) if len(parts) > 1 else parts[0]
+    if types := items(found.get("type")):
+        return Kind(joint="or", parts=tuple(_kind({**found, "type": one}) for one in types))
     if allowed := items(found.get("enum")):
         return Kind(joint="words", words=tuple(text(one) or str(one) for one in allowed))
     if found.get("type") == "array":

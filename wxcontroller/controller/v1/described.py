@@ -18,10 +18,13 @@ from wxcontroller.openwx.describing import (
     ANYTHING,
     JSON,
     NUMBER,
+    STREAM,
     SWITCH,
     TEXT,
     WHOLE,
+    Answer,
     Content,
+    OnRequest,
     Parameter,
     Route,
     Schema,
@@ -58,7 +61,8 @@ def _option(option: Option) -> Schema:
     elif isinstance(check, Seconds):
         number: Schema = {"type": "number", "minimum": check.low, "maximum": check.high}
         schema = either(number, _digits(r"[0-9]{1,9}(\.[0-9]{1,6})?"))
-    return {**schema, "description": option.meaning, "default": option.default}
+    # Not "default": generators take that for what is sent when nothing is.
+    return {**schema, "description": option.meaning, "x-default": option.default}
 
 
 def _digits(pattern: str) -> Schema:
@@ -79,10 +83,9 @@ _CODES = (
 SCHEMAS: Mapping[str, Schema] = {
     **described.SCHEMAS,
     **described_log.SCHEMAS,
-    "Error": either(
-        record({"error": record({"code": word(*dict.fromkeys(_CODES)), "message": TEXT, "remedy": TEXT})}),
-        ref("Failure"),  # of what can't be read as HTTP
-    ),
+    "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: of what can't be read as HTTP
+    "Refusal": record({"error": ref("Reason")}),
+    "Reason": record({"code": word(*dict.fromkeys(_CODES)), "message": TEXT, "remedy": TEXT}),
     "Options": {
         "type": "object",
         "properties": _SETTABLE,
@@ -163,7 +166,7 @@ def _v1(
     method: str,
     path: str,
     meaning: str,
-    answer: Schema | Content,
+    answer: Answer,
     failures: tuple[int, ...] = (),
     parameters: tuple[Parameter, ...] = (),
     body: Schema | None = None,
@@ -171,7 +174,7 @@ def _v1(
 ) -> Route:
     """Describe a route of /v1; ``troubled`` is what it answers with 503 besides an error."""
     about = (_NAME,) if "{name}" in path else ()
-    answers = {200: answer, **({503: either(troubled, ref("Error"))} if troubled else {})}
+    answers: dict[int, Answer] = {200: answer, **({503: either(troubled, ref("Error"))} if troubled else {})}
     failed = (*_ALWAYS, *((404,) if about else ()), *failures)
     return Route(method, f"/v1/{path}", meaning, answers, (*about, *parameters), body, failures=failed, tag="v1")
 
@@ -213,13 +216,9 @@ _PROBLEM = record(
     }
 )
 _LINE = record({"cursor": TEXT, "time": NUMBER, "priority": WHOLE, "message": TEXT, "event": maybe(TEXT)})
-_QR = Content(
-    {
-        JSON: record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
-        "image/svg+xml": ANYTHING,
-        "image/png": ANYTHING,
-        "text/plain": ANYTHING,
-    }
+_QR = OnRequest(
+    record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
+    ("image/svg+xml", "image/png", "text/plain"),
 )
 
 # What may be answered to what only the account's program knows.
@@ -239,7 +238,7 @@ V1: tuple[Route, ...] = (
         "GET",
         "accounts",
         "all accounts; with Accept: text/event-stream all of them, and then those that change",
-        Content({JSON: record({"accounts": listing(ref("Account"))}), described_log.STREAM: TEXT}),
+        OnRequest(record({"accounts": listing(ref("Account"))}), (STREAM,)),
     ),
     _v1("GET", "accounts/{name}", "one account", _and(ref("Account"), ref("Told"))),
     _v1("GET", "health/units", "whether systemd does what the controller asks", _MAY_ACT),
@@ -291,7 +290,7 @@ V1: tuple[Route, ...] = (
         "GET",
         "accounts/{name}/journal",
         "the end of its journal; with Accept: text/event-stream that, and then each line as it is written",
-        Content({JSON: record({"account": TEXT, "lines": listing(_LINE)}), described_log.STREAM: TEXT}),
+        OnRequest(record({"account": TEXT, "lines": listing(_LINE)}), (STREAM,)),
         parameters=(
             Parameter(
                 "lines",
@@ -307,7 +306,7 @@ V1: tuple[Route, ...] = (
         "GET",
         "events",
         "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
-        Content({described_log.STREAM: TEXT}),
+        Content({STREAM: TEXT}),
         (400, 404),
         (
             Parameter("account", "names of accounts, separated by commas; none: all"),
