@@ -9,6 +9,8 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.deliveries.lanes import Policy
 from wxcontroller.client.deliveries.receivers import Receiver
 from wxcontroller.client.sends.pacer import Pacer
+from wxcontroller.client.sends.window import Windows
+from wxcontroller.drivers.base import ReplyWindow
 from wxcontroller.openwx.statefile import ClientFacts
 
 
@@ -33,10 +35,17 @@ def facts_of(config: ClientConfig) -> ClientFacts:
     )
 
 
-def pacer_of(config: ClientConfig) -> Pacer:
-    """Return how fast this account may send."""
+def windows_of(config: ClientConfig, window: ReplyWindow | None) -> Windows | None:
+    """Return the reply windows of a route that has them."""
+    if window is None:
+        return None
+    return Windows(window, config.number("budget_per_inbound"), config.number("budget_24h"))
+
+
+def pacer_of(config: ClientConfig, window: ReplyWindow | None = None) -> Pacer:
+    """Return how fast this account may send; a route with a window has a least pause of its own."""
     return Pacer(
-        interval=config.seconds("send_interval"),
+        interval=max(config.seconds("send_interval"), window.pace if window else 0.0),
         jitter=config.seconds("send_jitter"),
         burst=config.number("send_burst_max"),
         daily=config.number("send_daily_max"),

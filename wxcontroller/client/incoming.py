@@ -5,6 +5,7 @@ durable before WeChat hears that it arrived, and nothing after it is delivered b
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wxcontroller.client.config import ClientConfig
@@ -15,7 +16,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.resuming import with_media
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.store.media import MediaIndex, media_to_json
-from wxcontroller.core.model import Media
+from wxcontroller.core.model import Direction, Media
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.media import MediaFacts
@@ -33,11 +34,14 @@ class Incoming:
     consults: Consults
     inbox: Inbox
     media: MediaIndex
+    heard: Callable[[str], None]  # a person wrote
 
     def take(self, event: MessageArrived) -> None:
         """Report a message, or hold its place until its media are here."""
         message = event.message
         self.consults.heard(message)
+        if message.direction is Direction.RECEIVED:
+            self.heard(message.chat)
         try:
             # Who it is between is what it is now: while media are fetched the roster may change.
             report = reports.received(message, chat_of(self.roster, message))

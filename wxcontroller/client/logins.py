@@ -24,5 +24,7 @@ class Logins:
         match event:
             case base.SessionLost() | base.QrReady() | base.PushOffered() if not self.lasting_ids:
                 self.sends.over(_OVER)
+            case base.Accepted() if event.way is not base.LoginWay.STORED:
+                self.sends.logged_in_again()
             case _ if self.session.state is LoginState.RUNNING:
                 self.sends.login(self.session.roster.login)

@@ -15,7 +15,7 @@ from wxcontroller.client.api import application
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.configured import facts_of, pacer_of, policy_of, receiver_of
+from wxcontroller.client.configured import facts_of, pacer_of, policy_of, receiver_of, windows_of
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.deliveries.lanes import QUICK_RETRIES
@@ -63,6 +63,8 @@ FLUSH_SECONDS = 2.5
 STORE_SECONDS = 1.0
 # A parked account does nothing but answer; the watchdog still wants to hear that it could.
 PARKED_PULSE_SECONDS = 20.0
+# On a route with a reply window a lost answer is asked for once more: each attempt may use up a message (19.2).
+_WINDOW_TRIES = 2
 DEFAULT_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
 )
@@ -118,7 +120,12 @@ class Client:
         consults, inbox = Consults(), Inbox(config, driver)
         preparer = MediaPreparer(config, agent, media_index, vitals)
 
-        incoming = Incoming(config, roster, reporter, consults, inbox, media_index)
+        window = driver.capabilities.window
+
+        def heard(peer: str) -> None:
+            sends.heard(peer)
+
+        incoming = Incoming(config, roster, reporter, consults, inbox, media_index, heard)
         facts = facts_of(config)
         files = PublicFiles()
         session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)
@@ -127,15 +134,17 @@ class Client:
         with_data = config.flag("plugin_openwx_post_media_data")
         report_bytes = limits.report_media_bytes if with_data else 0
         sends = SendQueue(
-            pacer_of(config),
+            pacer_of(config, window),
             Sender(driver, roster, reporter, media_index, report_bytes, vitals),
             preparer,
             store,
             tasks,
             config.seconds("send_keep_seconds"),
             SendBackoff(self.backoff),
-            limits.send_tries,
+            _WINDOW_TRIES if window else limits.send_tries,
             config.number("send_queue_max"),
+            windows_of(config, window),
+            config.seconds("hold_seconds"),
         )
         logins = Logins(session, sends, driver.capabilities.lasting_ids)
         parts = Parts(

@@ -47,13 +47,25 @@ class EndReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyWindow:
+    """A route on which a person must write first, and can then be sent to for ``seconds``.
+
+    ``pace``: the least pause between two sends of the account, in seconds.
+    """
+
+    seconds: float = 86400.0
+    pace: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a route can do, known before anybody asks for it. Everything else raises Unsupported, with a reason.
 
     ``sends`` are the kinds of messages it can send. ``contacts``: it lists all people; else only those who wrote are
     known. ``lasting_ids``: ids of people and groups mean the same after a new login, so that sends may wait for one.
     ``repeat_seconds``: for so long the server drops a message whose client id it has had. Beyond, or with 0, a send
-    whose answer was lost can't be made again without risking that it arrives twice.
+    whose answer was lost can't be made again without risking that it arrives twice. ``text_length`` is the longest
+    text of one message in characters, 0 for any. ``window``: sends go out within a reply window only.
     """
 
     sends: frozenset[MessageKind]
@@ -63,6 +75,8 @@ class Capabilities:
     avatars: bool
     lasting_ids: bool
     repeat_seconds: float
+    text_length: int = 0
+    window: ReplyWindow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,13 @@ def quickly(context: DriverContext) -> Driver:
     return ILinkDriver(context, QUICK)
 
 
-def begin(start: Start, wechat: Bench, webhook: Webhook) -> RunningClient:
+def begin(start: Start, wechat: Bench, webhook: Webhook, **environ: str) -> RunningClient:
     return start(
         make=quickly,
         WXCLIENT_DRIVER="ilink",
         WXCLIENT_SERVER=wechat.url,
         MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
+        **environ,
     )
 
 

@@ -22,6 +22,7 @@ from wxcontroller.client.sends.model import (
 )
 from wxcontroller.client.sends.preparing import BadMedia, described
 from wxcontroller.client.sends.replies import Reply
+from wxcontroller.client.sends.splitting import pieces
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
@@ -153,7 +154,8 @@ class SendCalls:
 
     def reply(self, reply: Reply, event: int) -> None:
         """Send what a webhook answered to an event, once: text, then media from its URL only."""
-        sends = [Send(reply.target, reply.is_group, reply.content, origin="code")] if reply.content else []
+        texts = [*pieces(reply.content, self.parts.driver.capabilities.text_length)] if reply.content else []
+        sends = [Send(reply.target, reply.is_group, text, origin="code") for text in texts]
         if reply.media:
             media = described({"media_path": reply.media})
             sends.append(Send(reply.target, reply.is_group, media=media, origin="code"))
@@ -184,8 +186,10 @@ class SendCalls:
                 media = await self.parts.media.describe(call.media, call.media_data)
         except BadMedia as problem:
             return {**_unsent(problem.message), "reason": problem.reason, "media_id": ""}
-        sends = [Send(target, is_group, content) for target in targets if content]
-        sends += [Send(target, is_group, media=media) for target in targets if media is not None]
+        interim = call.flag("interim")
+        texts = [*pieces(content, self.parts.driver.capabilities.text_length)] if content else []
+        sends = [Send(target, is_group, text, interim=interim) for target in targets for text in texts]
+        sends += [Send(target, is_group, media=media, interim=interim) for target in targets if media is not None]
         keyed = replace(request, answer=at_once) if request else None
         refused = await self._stored(sends, keyed, call, latest)
         return refused or at_once or await self._outcome(sends, {}, latest)
@@ -231,7 +235,10 @@ class SendCalls:
                 async with asyncio.timeout_at(latest):
                     # Shielded: the message goes out even when the caller hangs up.
                     outcome = await asyncio.shield(send.answer)
-                known[send.part] = outcome or {}
+                before = known.get(send.part)
+                # Of the pieces of one text, a failure is the answer.
+                if not before or before.get("code") == 0:
+                    known[send.part] = outcome or {}
             except TimeoutError:
                 known[send.part] = {}
         text, content = known.get(Part.TEXT), known.get(Part.MEDIA)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from wxcontroller.client.sends.window import Hold
 from wxcontroller.client.store.files import delete
 from wxcontroller.core.errors import UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
@@ -31,6 +32,7 @@ OTHER_REQUEST = -9  # the Idempotency-Key came before with another request; HTTP
 # Nobody knows whether it was sent: the original's code and word for an answer of WeChat that can't be read. As the
 # code has other meanings too, it always comes with the word.
 _UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
+_WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
 _REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
 
 
@@ -46,6 +48,7 @@ class SendState(StrEnum):
 
     WAITING = "waiting"
     SENDING = "sending"
+    HELD = "held"  # it can't go now; it goes when the person writes
     DELIVERED = "delivered"  # WeChat returned an id
     ACCEPTED = "accepted"  # WeChat took it without an id
     REFUSED = "refused"  # it was not sent and will not be
@@ -53,7 +56,7 @@ class SendState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self not in (SendState.WAITING, SendState.SENDING)
+        return self not in (SendState.WAITING, SendState.SENDING, SendState.HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,9 @@ class Outcome:
 
 def sent_as(message_id: str) -> Outcome:
     """Return the outcome of a send that WeChat took."""
-    state = SendState.DELIVERED if message_id else SendState.ACCEPTED
-    return Outcome(state, 0, "success", "success", message_id)
+    if message_id:
+        return Outcome(SendState.DELIVERED, 0, "success", "success", message_id)
+    return Outcome(SendState.ACCEPTED, 0, "success", _WITHOUT_ID)
 
 
 def refused(code: int, info: str, status: str = "") -> Outcome:
@@ -108,6 +112,19 @@ def answer_of(result: SendResult, reason: str = "") -> JsonObject:
     if result.media is not None:
         answer["media_id"] = result.media.id
     return {**answer, "reason": reason} if reason else answer
+
+
+def held_answer(send: "Send", why: Hold, place: int) -> JsonObject:
+    """Return what the caller of a held send is answered; ``place`` is its place among those of its person."""
+    return {
+        "id": send.client_id,
+        "code": STILL_QUEUED,
+        "status": f"held until the person writes: {why.words}",
+        "state": SendState.HELD.value,
+        "reason": why.value,
+        "held_until": int(send.hold_until),
+        "position": place,
+    }
 
 
 @dataclass(slots=True, eq=False)
@@ -181,6 +198,11 @@ class Send:
     marked: bool = False  # stored as handed to WeChat, and not handed yet
     unsure: bool = False  # a try got no answer: it may have arrived
     never: str = ""  # why it can't go out any more, "" while it may
+    interim: bool = False  # progress, not an answer: it may be dropped
+    hold_until: float = 0.0  # it is held no longer, seconds since 1970; 0: not at all
+    held: str = ""  # why it is held, as window.Hold
+    strikes: int = 0  # refusals in windows that were fresh
+    struck: float = 0.0  # when the last such window was opened
     # What an answer says of how it ended. It never fails; None: it has not ended, and stays for the next start.
     answer: "asyncio.Future[JsonObject | None]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -202,7 +224,7 @@ class Send:
     @property
     def handed_over(self) -> bool:
         """Whether WeChat may have it, or it has ended."""
-        return self.state is not SendState.WAITING or self.answer.done()
+        return self.state is not SendState.HELD and (self.state is not SendState.WAITING or self.answer.done())
 
     def tell(self, answer: JsonObject | None) -> None:
         """Let who waits for it know, once."""

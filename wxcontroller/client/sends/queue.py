@@ -9,6 +9,8 @@ client id: WeChat drops it if the first try had arrived after all.
   again first, while WeChat would still know its client id.
 - What can't be sent for ``keep_seconds``, because the account is stopped or not logged in, is reported as not sent.
 - Ids of people are those of one login: what was queued in another is reported as not sent.
+- On a route with a reply window (``windows``) a send that can't go now is held in its place until the person writes;
+  each person has an order of their own, and nobody's window holds up anybody else.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import logging
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -33,6 +35,7 @@ from wxcontroller.client.sends.model import (
     SendState,
     answer_of,
     failed_by,
+    held_answer,
     refused,
     sent_as,
     unknown,
@@ -40,6 +43,7 @@ from wxcontroller.client.sends.model import (
 from wxcontroller.client.sends.pacer import Pacer, today
 from wxcontroller.client.sends.preparing import BadMedia, MediaPreparer
 from wxcontroller.client.sends.sender import Sender
+from wxcontroller.client.sends.window import INTERIM_SECONDS, RESTRICTED_WORDS, Hold, Windows
 from wxcontroller.client.store.sends import Added, Left, SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
@@ -54,6 +58,11 @@ MOST_WAITING = 10_000
 # How a send ended is on disk before its caller hears of it, unless the disk takes longer than this.
 _TELL_SECONDS = 5.0
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
+# A moment for more of what the person writes, before what is held goes out.
+_RELEASE_SECONDS = 1.0
+MOST_HELD = 500  # for one person
+_STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
+_TAKEN = (SendState.DELIVERED, SendState.ACCEPTED, SendState.UNKNOWN)
 _NOBODY = "the chat is not known (any more)"
 _OTHER_LOGIN = "the account has logged in anew, and everybody has another id since"
 
@@ -74,6 +83,8 @@ class SendQueue:
     backoff: SendBackoff
     tries: int = DEFAULTS.send_tries
     most: int = MOST_WAITING
+    windows: Windows | None = None
+    hold_seconds: float = 0.0  # a send is held for a window so long, 0 for not at all
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: Text = NOTHING  # why the last try failed, empty when it did not
@@ -186,6 +197,48 @@ class SendQueue:
         for send in sends:
             _ = self.sender.report(send, send.result(refused(FAILED, info)), "", lambda _, add: add())
 
+    def heard(self, peer: str) -> None:
+        """A person wrote: what is held for them goes out, in its order."""
+        if self.windows is None:
+            return
+        has_held = any(send.target == peer for send in self._held())
+        self.windows.heard(peer, time.time(), has_held)
+        self.store.note_windows(self.windows.as_bytes())
+        if has_held:
+            self.pacer.sent(_RELEASE_SECONDS)
+        self._news.set()
+
+    def logged_in_again(self) -> None:
+        """A new login replaced the one before: people have to write before they can be sent to."""
+        if self.windows is not None:
+            self.windows.login_changed()
+            self.store.note_windows(self.windows.as_bytes())
+            self._news.set()
+
+    async def cancel(self, client_id: str) -> bool:
+        """Give up a send that waits; return whether there is one that can be given up."""
+        for send in self._waiting:
+            if send.client_id == client_id and send.state in (SendState.WAITING, SendState.HELD) and not send.marked:
+                await self._finish(send, refused(NOT_SENT, "cancelled"))
+                return True
+        return False
+
+    def waiting(self) -> list[Send]:
+        """Return the sends that have not ended, in order."""
+        return list(self._waiting)
+
+    def gauge(self) -> JsonObject:
+        """Return what is told of the reply windows, nothing on a route without."""
+        if self.windows is None:
+            return {}
+        held: dict[str, list[float]] = {}
+        for send in self._held():
+            held.setdefault(send.target, []).append(send.queued_at)
+        return self.windows.gauge(held, time.time())
+
+    def _held(self) -> Iterator[Send]:
+        return (send for send in self._waiting if send.state is SendState.HELD)
+
     def login(self, own: str) -> None:
         """Sends can go out: one is logged in, with this id."""
         if own != self._login:
@@ -207,11 +260,14 @@ class SendQueue:
             send.client_id = self.sender.driver.new_client_id()
             send.request = request.key if request else ""
             send.attempts_left = self.tries
+            if self.windows is not None and self.hold_seconds:
+                longest = INTERIM_SECONDS if send.interim else self.hold_seconds
+                send.hold_until = send.hold_until or send.queued_at + min(longest, self.hold_seconds)
 
     def _goes_at_once(self, send: Send) -> bool:
         """Whether a message is handed to WeChat as soon as it is stored."""
         idle = not self._waiting and not self._adding
-        may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal
+        may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal and not self._why_held(send)
         return may and send.login == self._login and send.media is None
 
     def _mark(self, send: Send) -> None:
@@ -219,6 +275,15 @@ class SendQueue:
         send.tried = send.tried or time.time()
         send.attempts_left -= 1
         self.pacer.count()
+        if self.windows is not None:
+            self.windows.attempted(send.target, time.time())
+
+    @property
+    def _windows_kept(self) -> bytes:
+        return self.windows.as_bytes() if self.windows is not None else b""
+
+    def _why_held(self, send: Send) -> Hold | None:
+        return self.windows.hold(send.target, send.interim, time.time()) if self.windows is not None else None
 
     def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[Added]") -> None:
         self._adding -= len(sends)
@@ -279,6 +344,7 @@ class SendQueue:
             while True:
                 self._news.clear()
                 await self._end_what_never_can()
+                await self._look_at_windows()
                 send = self._next() if self._login else None
                 if send is None:
                     await self._pause(self._patience())
@@ -298,11 +364,74 @@ class SendQueue:
         self.pacer.restore(await self.store.days())
 
     def _next(self) -> Send | None:
-        return next((send for send in self._waiting if send.ready), None)
+        ready = (send for send in self._waiting if send.ready and send.state is not SendState.HELD)
+        if self.windows is None:
+            return next(ready, None)
+        now, candidates = time.time(), list(ready)
+        # First what may have arrived, then the answer to what was just written, then finals before interims.
+        ranks = (
+            lambda send: send.unsure or send.marked,
+            lambda send: not send.interim and self._answers(send, now),
+            lambda send: not send.interim,
+            lambda send: True,
+        )
+        return next((send for rank in ranks for send in candidates if rank(send)), None)
+
+    def _answers(self, send: Send, now: float) -> bool:
+        """Whether a send may overtake: the answer to a message that came while others were held."""
+        windows = self.windows
+        return (
+            windows is not None
+            and windows.awaits_answer(send.target, now)
+            and send.queued_at >= windows.peers[send.target].opened
+        )
+
+    async def _look_at_windows(self) -> None:
+        """Hold what can't go now, and let go what can; a send behind a held one of its person is held, too."""
+        if self.windows is None or not self._login:
+            return
+        now, before = time.time(), dict[tuple[str, bool], Hold]()
+        places: Counter[str] = Counter()
+        for send in list(self._waiting):
+            if send.marked or send.unsure or send.state is SendState.SENDING:
+                continue
+            why = self.windows.hold(send.target, send.interim, now)
+            if not self._answers(send, now):
+                ahead = before.get((send.target, False)) or (
+                    before.get((send.target, True)) if send.interim else None
+                )
+                why = ahead or self._kept_back(send, now) or why
+            if why is None:
+                send.state, send.held = SendState.WAITING, ""
+                continue
+            before.setdefault((send.target, send.interim), why)
+            places[send.target] += 1
+            await self._hold(send, why, places[send.target], now)
+
+    def _kept_back(self, send: Send, now: float) -> Hold | None:
+        """The last send of a window is kept for the answer to what opened it."""
+        windows = self.windows
+        if windows is None or not windows.awaits_answer(send.target, now):
+            return None
+        return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= 1 else None
+
+    async def _hold(self, send: Send, why: Hold, place: int, now: float) -> None:
+        """Hold a send, or end it when its time is over; its caller hears of it at once."""
+        if not send.hold_until:
+            await self._finish(send, refused(NOT_SENT, f"not sent: {why.words}"))
+        elif now >= send.hold_until:
+            await self._finish(send, refused(NOT_SENT, f"not sent: held too long: {why.words}"))
+        elif place > MOST_HELD:
+            await self._finish(send, refused(NOT_SENT, f"not sent: {MOST_HELD} messages are held for this person"))
+        elif send.held != why:
+            send.state, send.held = SendState.HELD, why
+            send.tell(held_answer(send, why, place))
 
     def _take_up(self, left: Left) -> None:
         """Queue again what an earlier process has left."""
         self.pacer.restore(left.days)
+        if self.windows is not None:
+            self.windows.restore(left.windows)
         self._since = min(time.time(), left.alive or time.time())
         if sends := left.sends():
             log.info("%d sends of the last run are queued again", len(sends))
@@ -335,6 +464,8 @@ class SendQueue:
             self.last_sent, self.last_error = int(time.time()), NOTHING
             self.backoff.reset()
             await self._finish(send, sent_as(message_id))
+            if self.windows is not None and not send.interim:
+                await self._drop_overtaken(send)
         finally:
             self.pacer.sent(rest)
 
@@ -348,13 +479,16 @@ class SendQueue:
                 raise
             self.store.note_media(send.media)
         self._mark(send)
-        await self.store.handed(send, today())
+        await self.store.handed(send, today(), self._windows_kept)
 
     async def _failed(self, send: Send, problem: WeChatError) -> float:
         """Plan another try, or end it; return for how many seconds the queue rests."""
         send.unsure = send.unsure or (send.state is SendState.SENDING and problem.unsure)
         send.state = SendState.WAITING
         self.last_error = problem.full_text
+        if self.windows is not None and problem.handling in (FailureHandling.WAIT, FailureHandling.WAIT_FOR_PEER):
+            await self._wait_for_window(send, problem)
+            return 0.0
         if problem.handling is not FailureHandling.RETRY_SAME_ID or send.attempts_left <= 0:
             await self._finish(send, failed_by(problem))
             if problem.handling is not FailureHandling.WAIT:
@@ -372,6 +506,30 @@ class SendQueue:
             log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
         return rest
 
+    async def _wait_for_window(self, send: Send, problem: WeChatError) -> None:
+        """Keep a send that WeChat refused for a reason that time or the person cures."""
+        windows, now = self.windows, time.time()
+        assert windows is not None
+        send.tried, send.attempts_left, send.unsure = 0.0, self.tries, False
+        if problem.handling is FailureHandling.WAIT_FOR_PEER:
+            windows.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
+        elif windows.throttle(send.target, now):
+            opened = windows.peers[send.target].opened
+            if send.struck != opened:
+                send.strikes, send.struck = send.strikes + 1, opened
+        if send.strikes >= _STRIKES:
+            await self._finish(send, failed_by(problem))
+            return
+        log.warning("a send is held: %s", problem)
+        self.store.hold(send, self._windows_kept)
+        self._news.set()
+
+    async def _drop_overtaken(self, final: Send) -> None:
+        """Progress that is older than an answer that went out is not sent any more."""
+        for send in [one for one in self._waiting if one.interim and one.target == final.target]:
+            if send.queued_at <= final.queued_at and send.state is not SendState.SENDING and not send.marked:
+                await self._finish(send, refused(NOT_SENT, "not sent: an answer went out before it"))
+
     # -- how it ends
 
     async def _finish(self, send: Send, outcome: Outcome, reason: str = "") -> None:
@@ -381,6 +539,10 @@ class SendQueue:
         if send.unsure and outcome.state is SendState.REFUSED:
             outcome = unknown(outcome.info)
         send.state = outcome.state
+        if self.windows is not None and outcome.state in _TAKEN:
+            self.windows.taken(send.target, outcome.state is not SendState.ACCEPTED, time.time())
+            if self.windows.is_restricted(send.target):
+                log.error("%s", Text(RESTRICTED_WORDS, peer=send.target))
         facts = await self.sender.facts(send, outcome)
         sides = "" if self.sender.knows(send) else await self._sides(send)
         result = send.result(outcome, facts)
@@ -393,7 +555,8 @@ class SendQueue:
             self.sent[send.kind] += 1
         else:
             self.not_sent += 1
-        stored = self.sender.report(send, result, sides, self.store.end(send, answer))
+        ended = self.store.end(send, answer, self._windows_kept)
+        stored = self.sender.report(send, result, sides, ended)
         timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, send.tell, answer)
         stored.add_done_callback(partial(self._ended, send, answer, timer))
 
@@ -413,7 +576,12 @@ class SendQueue:
 
     async def _end_what_never_can(self) -> None:
         """Report what can't go out any more as not sent."""
-        late = not self._login and len(self) > 0 and time.time() - self._since > self.keep_seconds
+        late = (
+            self.windows is None  # on a route with windows each send has a time of its own
+            and not self._login
+            and len(self) > 0
+            and time.time() - self._since > self.keep_seconds
+        )
         if not self._look and not late:
             return
         self._look = False
@@ -442,10 +610,20 @@ class SendQueue:
             send.tell(None)
 
     def _patience(self) -> float | None:
-        """Return how long what is queued may wait for a login, None when nothing does."""
+        """Return how long what is queued may wait for a login or a window, None when nothing does."""
+        if self.windows is not None:
+            return self._next_window()
         if self._login or not len(self):
             return None
         return max(0.01, self._since + self.keep_seconds - time.time())
+
+    def _next_window(self) -> float | None:
+        """Return after how many seconds time alone changes something for what is held."""
+        now = time.time()
+        times = [send.hold_until for send in self._held()]
+        if times and self.windows is not None and (change := self.windows.next_change(now)) is not None:
+            times.append(change)
+        return max(0.01, min(times) - now) if times else None
 
     async def _pause(self, seconds: float | None) -> None:
         """Wait for something new, at most ``seconds``."""

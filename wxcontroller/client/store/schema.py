@@ -61,4 +61,10 @@ _MEDIA = """
         UNIQUE (way, key)
     );
 """
-SCHEMA = (*events.SCHEMA, _SENDS, events.REPLAYED, state.SCHEMA, events.ASIDE, _SENDS_2 + _MEDIA)
+_HOLDS = """
+    ALTER TABLE sends ADD COLUMN interim INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sends ADD COLUMN hold_until REAL NOT NULL DEFAULT 0;
+    ALTER TABLE sends ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sends ADD COLUMN struck REAL NOT NULL DEFAULT 0;
+"""
+SCHEMA = (*events.SCHEMA, _SENDS, events.REPLAYED, state.SCHEMA, events.ASIDE, _SENDS_2 + _MEDIA, _HOLDS)

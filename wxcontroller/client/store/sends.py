@@ -19,6 +19,7 @@ from wxcontroller.client.sends.model import Media, Part, Request, Send
 from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
+from wxcontroller.client.store.state import note_windows, windows
 from wxcontroller.client.store.values import real, whole
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
@@ -28,7 +29,10 @@ from wxcontroller.openwx.media import MediaFacts
 
 _DAYS_KEPT = 7
 # Without who they are between: that is read when it is needed, which is seldom.
-_SENDS = "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request"
+_SENDS = (
+    "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request, "
+    "interim, hold_until, strikes, struck"
+)
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
 _Row = tuple[object, ...]
@@ -52,6 +56,7 @@ class Left:
 
     days: Mapping[str, int]
     alive: float
+    windows: bytes = field(repr=False)
     _sends: Sequence[_Row] = field(repr=False)
     _media: Sequence[_Row] = field(repr=False)
 
@@ -90,10 +95,19 @@ class SendStore:
             stored.add_done_callback(lambda _: self._adding.discard(kept))
         return stored
 
-    def handed(self, send: Send, day: str) -> "Future[None]":
-        """Note that a send is being handed to WeChat; to be waited for."""
+    def handed(self, send: Send, day: str, windows: bytes = b"") -> "Future[None]":
+        """Note that a send is being handed to WeChat; to be waited for. ``windows``: the state of reply windows."""
         seq, attempts_left, tried = send.seq, send.attempts_left, send.tried
-        return self._log.write(lambda db: handed(db, seq, attempts_left, tried, day))
+        return self._log.write(lambda db: handed(db, seq, attempts_left, tried, day, windows))
+
+    def hold(self, send: Send, windows: bytes) -> None:
+        """Note that a send that WeChat did not take waits in its place for a reply window."""
+        row = send.attempts_left, send.strikes, send.struck, send.seq
+        _ = self._log.write(lambda db: hold(db, row, windows))
+
+    def note_windows(self, windows: bytes) -> None:
+        """Store the state of the reply windows."""
+        _ = self._log.write(lambda db: note_windows(db, windows))
 
     def put_back(self, send: Send) -> None:
         """Note that a send that WeChat did not take is to be tried again, behind all others."""
@@ -105,10 +119,10 @@ class SendStore:
         number, row = media.id, _media_row(media)
         _ = self._log.write(lambda db: note_media(db, number, row))
 
-    def end(self, send: Send, answer: JsonObject) -> Within:
+    def end(self, send: Send, answer: JsonObject, windows: bytes = b"") -> Within:
         """Return what ends a send within the transaction that adds its report."""
         seq, part = send.seq, send.part
-        return lambda db, report: end(db, seq, part, answer, report)
+        return lambda db, report: end(db, seq, part, answer, report, windows)
 
     async def sides(self, send: Send) -> str:
         """Return who a message is between, as it was when it was queued; "" when that is not known any more."""
@@ -166,15 +180,16 @@ def _insert(db: sqlite3.Connection, row: _Row, media: int) -> int:
     *values, has_media = row
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
-        f"sides, request, parcel) VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"sides, request, interim, hold_until, parcel) VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*values, media if has_media else None),
     )
     return done.lastrowid or 0
 
 
-def handed(db: sqlite3.Connection, seq: int, attempts_left: int, now: float, day: str) -> None:
+def handed(db: sqlite3.Connection, seq: int, attempts_left: int, now: float, day: str, windows: bytes = b"") -> None:
     """Note that a send is being handed to WeChat: from now on it may have arrived."""
     _count(db, day)
+    note_windows(db, windows)
     db.execute(
         "UPDATE sends SET tried = CASE WHEN tried = 0 THEN ? ELSE tried END, attempts_left = ? WHERE seq = ?",
         (now, attempts_left, seq),
@@ -215,22 +230,41 @@ def put_back(db: sqlite3.Connection, seq: int, attempts_left: int) -> None:
     )
 
 
+def hold(db: sqlite3.Connection, row: _Row, windows: bytes) -> None:
+    """Note that a send that did not arrive keeps its place and waits for a reply window."""
+    db.execute("UPDATE sends SET tried = 0, attempts_left = ?, strikes = ?, struck = ? WHERE seq = ?", row)
+    note_windows(db, windows)
+
+
 def sides_of(db: sqlite3.Connection, seq: int) -> str:
     """Return who a send is between, "" when it is not there."""
     found = db.execute("SELECT sides FROM sends WHERE seq = ?", (seq,)).fetchone()
     return str(found[0]) if found else ""
 
 
-def end(db: sqlite3.Connection, seq: int, part: Part, answer: JsonObject, report: Callable[[], int]) -> None:
-    """Forget a send that has ended and store its report, and its answer for who asks with its request's key."""
+def end(
+    db: sqlite3.Connection,
+    seq: int,
+    part: Part,
+    answer: JsonObject,
+    report: Callable[[], int],
+    windows: bytes = b"",
+) -> None:
+    """Forget a send that has ended and store its report, and its answer for who asks with its request's key.
+
+    Of the pieces of one text, a failure stays the answer.
+    """
+    note_windows(db, windows)
     found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, request", (seq,)).fetchone()
     media, request = found or (None, None)  # not there: the file was damaged, and is another one now
     event = report()
     if answer.get("code") == 0:
         note_message(db, Moved.SENT)
     if request is not None:
+        failed = f"{part.value} != '' AND json_extract({part.value}, '$.code') != 0"
         db.execute(
-            f"UPDATE requests SET {part.value} = ?, event = CASE WHEN ? THEN ? ELSE event END WHERE key = ?",
+            f"UPDATE requests SET {part.value} = CASE WHEN {failed} THEN {part.value} ELSE ? END, "
+            "event = CASE WHEN ? THEN ? ELSE event END WHERE key = ?",
             (json.dumps(answer), part is Part.TEXT, event, request),
         )
     if media is not None:
@@ -253,7 +287,7 @@ def left(db: sqlite3.Connection) -> Left:
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
-    return Left(days(db), max([real(alive), *(real(row[1]) for row in sends)]), sends, media)
+    return Left(days(db), max([real(alive), *(real(row[1]) for row in sends)]), windows(db), sends, media)
 
 
 # -- requests with keys
@@ -321,12 +355,14 @@ def _send_row(send: Send, sides: str) -> _Row:
     """Return the columns of a send, then whether it is media."""
     return (
         *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
-        *(send.attempts_left, send.origin, sides, send.request or None, send.media is not None),
+        *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
+        send.media is not None,
     )
 
 
 def _send_of(row: _Row, media: Mapping[int, Media]) -> Send:
-    seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, request = row
+    seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
+    request, interim, hold_until, strikes, struck = more
     # Of content that is not there any more, the file was damaged: it is told when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=whole(number))
     return Send(
@@ -343,6 +379,10 @@ def _send_of(row: _Row, media: Mapping[int, Media]) -> Send:
         tried=real(tried),
         attempts_left=whole(attempts_left),
         unsure=real(tried) > 0,
+        interim=bool(interim),
+        hold_until=real(hold_until),
+        strikes=whole(strikes),
+        struck=real(struck),
     )
 
 

@@ -40,6 +40,18 @@ def advance(db: sqlite3.Connection, name: str, state: bytes | None, seen: Sequen
         db.execute("DELETE FROM seen WHERE number <= (SELECT MAX(number) FROM seen) - ?", (_SEEN,))
 
 
+def windows(db: sqlite3.Connection) -> bytes:
+    """Return the state of the reply windows, b"" for none."""
+    found = db.execute("SELECT value FROM driver WHERE name = 'windows'").fetchone()
+    return raw(found[0]) if found else b""
+
+
+def note_windows(db: sqlite3.Connection, kept: bytes) -> None:
+    """Store the state of the reply windows, in the transaction of what changed it; b"" for a route without."""
+    if kept:
+        db.execute("INSERT OR REPLACE INTO driver VALUES ('windows', ?)", (kept,))
+
+
 def identities(db: sqlite3.Connection) -> dict[int, int]:
     """Return numbers by mark, those learned first coming first."""
     rows = db.execute("SELECT mark, number FROM identities ORDER BY learned").fetchall()

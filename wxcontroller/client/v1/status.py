@@ -32,6 +32,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "input": session.asks.as_json() if session.asks else None,
         "proxy": egress.shown(parts.config.options["proxy"]),
         "queue": queue_of(parts.sends),
+        **parts.sends.gauge(),
         "reports": {
             "to": redacted(delivery.address) or None,
             "waiting": parts.log.counts.waiting,

@@ -1,0 +1,222 @@
+"""Sends on a route with a reply window: held when they can't go, released by the person's next message."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.test_ilink_account import begin, enter
+from tests.unit.drivers.ilink_kit import Bench, bench
+from wxcontroller.client.sends.splitting import pieces
+from wxcontroller.client.sends.window import Hold, Windows
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.drivers.base import ReplyWindow
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.model import Answer
+
+Start = Callable[..., RunningClient]
+
+
+@pytest.fixture
+async def wechat() -> AsyncIterator[Bench]:
+    async with bench() as found:
+        yield found
+
+
+async def send(client: RunningClient, wechat: Bench, content: str, **more: str) -> JsonObject:
+    return obj(await client.post("send_friend_message", id=wechat.peer, content=content, **more))
+
+
+async def window_of(client: RunningClient) -> JsonObject:
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
+        return obj(items((await answer.json())["windows"])[0])
+
+
+async def until_sent(wechat: Bench, number: int) -> list[str]:
+    async with asyncio.timeout(20):
+        while len(wechat.sent()) < number:
+            await wechat.sandbox.ilink.bell.wait(5)
+    return [one.text for one in wechat.sent()]
+
+
+async def write(wechat: Bench, webhook: Webhook, words: str) -> None:
+    phone.write_text(wechat.sandbox, wechat.account, words)
+    await webhook.until(lambda reports: any(report.get("content") == words for report in reports))
+
+
+async def test_nothing_goes_before_the_person_writes(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    held = await send(client, wechat, "first")
+    assert (held["code"], held["state"], held["reason"], held["position"]) == (-7, "held", "no-context", 1)
+    assert (await send(client, wechat, "second"))["position"] == 2
+    assert wechat.requests("sendmessage") == 0
+    phone.write_text(wechat.sandbox, wechat.account, "hello")
+    assert await until_sent(wechat, 2) == ["first", "second"]
+    reports = await webhook.until(lambda got: sum(one["post_type"] == "send_message" for one in got) == 2)
+    assert [one["content"] for one in reports if one["post_type"] == "send_message"] == ["first", "second"]
+
+
+async def test_the_budget_holds_the_rest_and_the_answer_overtakes(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    answers = [await send(client, wechat, str(number)) for number in range(5)]
+    assert [answer["code"] for answer in answers] == [0, 0, -7, -7, -7]
+    assert (await window_of(client))["state"] == "spent"
+    await write(wechat, webhook, "and?")
+    # Two may go: the oldest, and the answer to what was just written.
+    assert (await send(client, wechat, "the answer"))["code"] == 0
+    assert sorted(await until_sent(wechat, 4)) == ["0", "1", "2", "the answer"]
+    assert wechat.requests("sendmessage") == 4
+
+
+async def test_one_attempt_while_throttled_then_silence(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_STOP_DRAIN="0")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.bot.throttled_until = time.time() + 3600 * 24
+    answers = await asyncio.gather(*(send(client, wechat, str(number)) for number in range(20)))
+    assert {(answer["code"], answer["reason"]) for answer in answers} == {(-7, "throttled")}
+    assert wechat.requests("sendmessage") == 1
+    phone.write_text(wechat.sandbox, wechat.account, "hello?")  # lifts the sandbox's penalty, as the real one's
+    assert await until_sent(wechat, 1) == ["0"]
+
+
+async def test_a_closed_window_of_one_send_is_no_logout(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.bot.windows[wechat.peer].closed = True
+    assert (await send(client, wechat, "late"))["reason"] == "window"
+    assert client.state()["state"] == "running"
+    phone.write_text(wechat.sandbox, wechat.account, "hello again")
+    assert await until_sent(wechat, 1) == ["late"]
+
+
+async def test_held_sends_survive_a_restart_in_order(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    for number in range(4):
+        await send(client, wechat, str(number))
+    await client.stop()
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="3")
+    await client.until_state("running")
+    assert await until_sent(wechat, 3) == ["0", "1", "2"]  # a larger budget lets some go at once
+    await write(wechat, webhook, "more")
+    assert await until_sent(wechat, 4) == ["0", "1", "2", "3"]
+
+
+async def test_what_is_held_too_long_is_refused(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_HOLD_SECONDS="1")
+    await enter(client, wechat)
+    assert (await send(client, wechat, "too late"))["state"] == "held"
+    reports = await webhook.until(lambda got: any(one["post_type"] == "send_message" for one in got))
+    [report] = [one for one in reports if one["post_type"] == "send_message"]
+    assert report["code"] == -5
+    assert (await send(client, wechat, "again"))["state"] == "held"
+    await client.stop()
+
+
+async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.user.settings.answer = Answer.NO_ID
+    for number in range(3):
+        answer = await send(client, wechat, str(number))
+        assert answer["code"] == 0 and "without an id" in str(answer["reason"])
+    assert (await window_of(client))["restricted"] is True
+    wechat.user.settings.answer = Answer.ID
+    await send(client, wechat, "seen")
+    assert (await window_of(client))["restricted"] is False
+
+
+async def test_progress_leaves_the_last_sends_to_answers(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="4")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    codes = [(await send(client, wechat, f"working {number}", interim="1"))["code"] for number in range(3)]
+    assert codes == [0, 0, -7]
+    assert (await send(client, wechat, "done"))["code"] == 0
+    assert await until_sent(wechat, 3) == ["working 0", "working 1", "done"]
+    reports = await webhook.until(lambda got: any(one.get("content") == "working 2" for one in got))
+    assert [one["code"] for one in reports if one.get("content") == "working 2"] == [-5]
+
+
+async def test_long_texts_go_in_pieces(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    text = "\n".join(f"line {number}" for number in range(500))
+    assert (await send(client, wechat, text))["code"] == 0
+    assert "".join(await until_sent(wechat, 3)) == text
+
+
+def test_pieces_tear_no_character_apart() -> None:
+    content = "e\u0301" * 10 + "👩\u200d👧" * 10
+    for most in range(2, 12):
+        found = [*pieces(content, most)]
+        assert "".join(found) == content
+        assert all(len(piece) <= most for piece in found)
+    assert all(not piece.startswith("\u0301") for piece in pieces("e\u0301" * 10, 3))
+
+
+# -- the state table
+
+
+def table(per_message: int = 10, per_day: int = 0) -> Windows:
+    return Windows(ReplyWindow(), per_message, per_day)
+
+
+def test_a_window_closes_after_a_day_but_for_one_attempt() -> None:
+    windows = table()
+    windows.heard("a", 0.0, has_held=False)
+    windows.heard("a", 1.0, has_held=False)
+    day = 1.0 + 86400
+    assert windows.hold("a", False, day - 1) is None
+    assert windows.hold("a", False, day + 1) is None
+    windows.attempted("a", day + 1)
+    assert windows.hold("a", False, day + 2) is Hold.WINDOW
+
+
+def test_each_refusal_doubles_the_silence_and_nobody_is_sent_to() -> None:
+    windows = table()
+    for peer in ("a", "b"):
+        windows.heard(peer, 1000.0, has_held=False)
+    windows.throttle("a", 1000.0)
+    assert windows.hold("b", False, 1000.0 + 3599) is Hold.THROTTLED
+    assert windows.hold("b", False, 1000.0 + 3601) is None
+    windows.throttle("b", 5000.0)
+    assert windows.hold("a", False, 5000.0 + 7199) is Hold.THROTTLED
+    windows.heard("a", 5001.0, has_held=True)
+    assert windows.hold("a", False, 5002.0) is None
+
+
+def test_the_stricter_budget_acts_and_one_of_them_outlives_messages() -> None:
+    windows = table(per_message=10, per_day=3)
+    for at in range(3):
+        windows.heard("a", float(at + 1), has_held=False)
+        assert windows.hold("a", False, float(at + 1)) is None
+        windows.taken("a", True, float(at + 1))
+    windows.heard("a", 10.0, has_held=False)
+    assert windows.hold("a", False, 10.0) is Hold.BUDGET
+    assert windows.hold("a", False, 86400.0 + 1.5) is None
+
+
+def test_the_state_is_the_same_after_a_restart() -> None:
+    windows = table()
+    windows.heard("O9Cq", 100.0, has_held=True)
+    windows.taken("O9Cq", False, 101.0)
+    windows.throttle("O9Cq", 102.0)
+    again = table()
+    again.restore(windows.as_bytes())
+    assert again == windows
+    table().restore(b"damaged")

@@ -1,0 +1,39 @@
+"""Long texts as several messages: routes cut off or refuse texts beyond a length."""
+
+import unicodedata
+from collections.abc import Iterator
+
+_JOINERS = frozenset("\u200d\ufe0e\ufe0f")
+
+
+def pieces(content: str, most: int) -> Iterator[str]:
+    """Yield a text in pieces of at most ``most`` characters, cut at line ends, else at spaces; 0 for any length.
+
+    A piece never begins with a combining mark, so that no character is torn apart.
+    """
+    while most and len(content) > most:
+        cut = _cut(content, most)
+        yield content[:cut]
+        content = content[cut:]
+    yield content
+
+
+def _cut(content: str, most: int) -> int:
+    for separator in ("\n", " "):
+        found = content.rfind(separator, 0, most)
+        # A piece of a few words is worse than a line that is cut.
+        if found >= most // 2:
+            return found + 1
+    cut = most
+    while cut > 1 and _belongs_to_previous(content, cut):
+        cut -= 1
+    return cut if cut > 1 else most
+
+
+def _belongs_to_previous(content: str, place: int) -> bool:
+    return (
+        bool(unicodedata.combining(content[place]))
+        or content[place] in _JOINERS
+        or content[place - 1] == "\u200d"
+        or 0x1F3FB <= ord(content[place]) <= 0x1F3FF  # skin tones
+    )

@@ -1,0 +1,282 @@
+"""Which sends a reply window lets go out now, and why the others are held (ilink-bot-protocol, section 19).
+
+On a route with a window a person must write first; then they can be sent a limited number of messages for a limited
+time, until they write again. A send that can't go now is held and goes with the person's next message: on such a
+route that is the ordinary case, not a failure.
+
+- **Per person**: the window opens with each of their messages. It is closed after a day (one attempt is allowed to
+  find out), when WeChat says so, or when its budget is used up.
+- **Per bot**: WeChat throttles the bot as a whole, and each attempt while throttled lengthens the penalty. After a
+  refusal nothing is sent to anybody until a person who has something held writes, or a long timer allows one attempt.
+- Two budgets are reported by users, and nobody outside knows which one WeChat enforces: both are counted, and the
+  stricter one acts. A refusal in a fresh window below the first budget teaches the second.
+
+This module is a state table: no I/O, no clock of its own. The queue asks ``hold`` before each send and reports what
+became of it; the state is stored with each send's end.
+"""
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, text
+from wxcontroller.core.messages import N_
+from wxcontroller.drivers.base import ReplyWindow
+
+# An hour without attempts clears a penalty; then one attempt, and twice as long after each that is refused.
+_SILENCE_FIRST, _SILENCE_MAX = 3600.0, 86400.0
+_DAY = 86400.0
+# A learned limit is forgotten after a week: it may have been the moment's.
+_LEARNED_FOR = 7 * _DAY
+# Interim messages leave the last sends of a window to answers.
+_KEPT_FOR_FINALS = 2
+INTERIM_SECONDS = 600.0
+# The answer to the message that opened the window overtakes older sends if it is queued within this time.
+_ANSWER_SECONDS = 60.0
+# So many sends in a row that WeChat accepted without an id mean that it shows none of them.
+_RESTRICTED_AFTER = 3
+_MAX_PEERS = 1000
+
+
+class Hold(StrEnum):
+    """Why a send is held."""
+
+    NO_CONTEXT = "no-context"
+    WINDOW = "window"
+    BUDGET = "budget"
+    THROTTLED = "throttled"
+    RESTRICTED = "restricted"
+    OFFLINE = "offline"
+
+    @property
+    def words(self) -> str:
+        """The reason as a template."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Hold.NO_CONTEXT: N_("the person has not written since the login"),
+    Hold.WINDOW: N_("the reply window is closed"),
+    Hold.BUDGET: N_("the messages of this window are used up"),
+    Hold.THROTTLED: N_("WeChat limits this bot for a while"),
+    Hold.RESTRICTED: N_("WeChat restricts this person"),
+    Hold.OFFLINE: N_("the account is not logged in"),
+}
+# It must not name a scan or a code: people act on the word, and a new login changes nothing (19.5).
+RESTRICTED_WORDS = N_(
+    "WeChat takes messages for {peer} but does not show them. WeChat restricts this user, not this program, this bot "
+    "or this machine; logging in again does not change it. It ends by itself, after days or weeks. Another WeChat "
+    "user is the way meanwhile."
+)
+
+
+@dataclass(slots=True)
+class Peer:
+    """One person's window. Times are seconds since 1970, 0 for never.
+
+    ``sent`` counts since ``opened``. ``late`` is the attempt that is allowed after the window's time, once used up.
+    ``answer_until``: the answer to the last message may overtake. ``without_id``: accepted in a row without an id.
+    """
+
+    opened: float = 0.0
+    sent: int = 0
+    closed: Hold | None = None
+    late: bool = False
+    answer_until: float = 0.0
+    without_id: int = 0
+
+    @property
+    def restricted(self) -> bool:
+        return self.without_id >= _RESTRICTED_AFTER
+
+
+@dataclass(slots=True)
+class Windows:
+    """The windows of one account. ``per_message`` and ``per_day`` are the budgets, 0 for any number."""
+
+    policy: ReplyWindow
+    per_message: int
+    per_day: int
+    peers: dict[str, Peer] = field(default_factory=dict)
+    throttled_until: float = 0.0
+    refusals: int = 0  # in a row, of the bot
+    learned: int = 0  # a limit per day, as a refusal taught it
+    learned_at: float = 0.0
+    _recent: deque[float] = field(default_factory=deque)  # sends of the last day
+
+    # -- questions
+
+    def hold(self, peer: str, interim: bool, now: float) -> Hold | None:
+        """Return why a send to ``peer`` can't go now, None if it can."""
+        found = self.peers.get(peer)
+        if found is None or not found.opened:
+            return Hold.NO_CONTEXT
+        if found.closed:
+            return found.closed
+        if now < self.throttled_until:
+            return Hold.THROTTLED
+        # The attempt after a silence is for somebody whose window is open (19.3).
+        over = now >= found.opened + self.policy.seconds
+        if over and (found.late or self.refusals):
+            return Hold.WINDOW
+        left = self.left(found, now)
+        if left <= (_KEPT_FOR_FINALS if interim else 0):
+            return Hold.BUDGET
+        return Hold.RESTRICTED if interim and found.restricted else None
+
+    def left(self, peer: Peer, now: float) -> int:
+        """Return how many more sends both budgets allow."""
+        limits = [self.per_message - peer.sent] if self.per_message else []
+        if daily := self._daily(now):
+            limits.append(daily - self.sent_today(now))
+        return max(0, min(limits, default=1 << 30))
+
+    def sent_today(self, now: float) -> int:
+        """Return the sends of the last 24 hours, to everybody."""
+        while self._recent and self._recent[0] <= now - _DAY:
+            self._recent.popleft()
+        return len(self._recent)
+
+    def awaits_answer(self, peer: str, now: float) -> bool:
+        """Whether the answer to the peer's last message may still overtake what is held."""
+        found = self.peers.get(peer)
+        return found is not None and now < found.answer_until
+
+    def is_restricted(self, peer: str) -> bool:
+        """Whether WeChat accepts messages for a person but shows none."""
+        found = self.peers.get(peer)
+        return found is not None and found.restricted
+
+    def next_change(self, now: float) -> float | None:
+        """Return when time alone lets something go, None if nothing does."""
+        times = [peer.answer_until for peer in self.peers.values()]
+        return min((when for when in (self.throttled_until, *times) if when > now), default=None)
+
+    def _daily(self, now: float) -> int:
+        if self.per_day:
+            return self.per_day
+        return self.learned if self.learned and now < self.learned_at + _LEARNED_FOR else 0
+
+    # -- what happens
+
+    def heard(self, peer: str, now: float, has_held: bool) -> None:
+        """A person wrote: their window is open again. With something held for them, the bot's silence ends, too."""
+        known = self.peers.pop(peer, None) or Peer()
+        answer_until = now + _ANSWER_SECONDS if has_held else 0.0
+        self.peers[peer] = Peer(opened=now, answer_until=answer_until, without_id=known.without_id)
+        while len(self.peers) > _MAX_PEERS:
+            del self.peers[next(iter(self.peers))]
+        if has_held:
+            self.throttled_until, self.refusals = 0.0, 0
+
+    def attempted(self, peer: str, now: float) -> None:
+        """A send is handed to WeChat."""
+        found = self.peers.get(peer)
+        if found is not None:
+            found.late = found.late or now >= found.opened + self.policy.seconds
+            found.answer_until = 0.0 if now < found.answer_until else found.answer_until
+
+    def taken(self, peer: str, has_id: bool, now: float) -> None:
+        """WeChat took a send, or nobody knows (``has_id`` true then: no sign of a restriction)."""
+        self._recent.append(now)
+        self.throttled_until, self.refusals = 0.0, 0
+        if found := self.peers.get(peer):
+            found.sent += 1
+            found.without_id = 0 if has_id else found.without_id + 1
+
+    def close(self, peer: str, why: Hold) -> None:
+        """WeChat says that a window is closed, or that nothing can be sent before the person writes."""
+        if found := self.peers.get(peer):
+            found.closed = why
+
+    def throttle(self, peer: str, now: float) -> bool:
+        """WeChat refused a send for a reason that time cures: be silent. Return whether the window was fresh."""
+        self.refusals += 1
+        self.throttled_until = now + min(_SILENCE_FIRST * 2.0 ** min(self.refusals - 1, 20), _SILENCE_MAX)
+        found = self.peers.get(peer)
+        fresh = found is not None and found.sent == 0 and now < found.opened + self.policy.seconds
+        if fresh and self.sent_today(now) and not self.per_day:
+            self.learned, self.learned_at = self.sent_today(now), now
+        return fresh
+
+    def login_changed(self) -> None:
+        """A new login: WeChat's tokens of the old one are worthless, and people must write first."""
+        for peer in self.peers.values():
+            peer.closed = Hold.NO_CONTEXT
+
+    # -- on disk, and for people
+
+    def as_bytes(self) -> bytes:
+        """Return the state, for the store."""
+        peers = [
+            [name, one.opened, one.sent, one.closed or "", one.late, one.answer_until, one.without_id]
+            for name, one in self.peers.items()
+        ]
+        throttle = [self.throttled_until, self.refusals, self.learned, self.learned_at]
+        return json.dumps({"peers": peers, "throttle": throttle, "recent": list(self._recent)}).encode()
+
+    def restore(self, kept: bytes) -> None:
+        """Take over what ``as_bytes`` gave. What is damaged counts as never written."""
+        found = kept_json(kept)
+        for entry in map(items, items(found.get("peers"))):
+            if len(entry) == 7:
+                name, opened, sent, closed, late, answer_until, without_id = entry
+                why = Hold(text(closed)) if text(closed) in [*Hold] else None
+                self.peers[text(name)] = Peer(
+                    _real(opened), integer(sent), why, late is True, _real(answer_until), integer(without_id)
+                )
+        throttle = items(found.get("throttle"))
+        if len(throttle) == 4:
+            self.throttled_until, self.refusals = _real(throttle[0]), integer(throttle[1])
+            self.learned, self.learned_at = integer(throttle[2]), _real(throttle[3])
+        self._recent = deque(map(_real, items(found.get("recent"))))
+
+    def gauge(self, held: dict[str, list[float]], now: float) -> JsonObject:
+        """Return the ``windows`` and ``sending`` objects of a status (19.4).
+
+        Args:
+            held: when each held send was queued, by peer.
+        """
+        names = dict.fromkeys([*self.peers, *held])
+        return {
+            "windows": [self._row(name, held.get(name, []), now) for name in names],
+            "sending": {
+                "sent_24h": self.sent_today(now),
+                "limit_24h": self._daily(now),
+                "limit_24h_from": "set" if self.per_day else "learned" if self._daily(now) else "unset",
+                "throttled_until": int(self.throttled_until) if now < self.throttled_until else None,
+                "accepted_without_id": sum(peer.without_id for peer in self.peers.values()),
+            },
+        }
+
+    def _row(self, name: str, held: list[float], now: float) -> JsonObject:
+        peer = self.peers.get(name, Peer())
+        left = self.left(peer, now)
+        return {
+            "peer": name,
+            "state": self._word(peer, left, now),
+            "opened": int(peer.opened) or None,
+            "closes": int(peer.opened + self.policy.seconds) if peer.opened else None,
+            "sent": peer.sent,
+            "limit": self.per_message,
+            "left": left if peer.opened else 0,
+            "held": len(held),
+            "held_since": int(min(held)) if held else None,
+            "restricted": peer.restricted,
+        }
+
+    def _word(self, peer: Peer, left: int, now: float) -> str:
+        if not peer.opened:
+            return "never"
+        if peer.closed or now >= peer.opened + self.policy.seconds:
+            return "closed"
+        if now < self.throttled_until:
+            return "throttled"
+        if left == 0:
+            return "spent"
+        return "low" if left <= _KEPT_FOR_FINALS else "open"
+
+
+def _real(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
