@@ -16,7 +16,7 @@ from wxcontroller.cli.exits import word_of
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import GlobalOption
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 DEFAULT_URL = "http://127.0.0.1:2000"
 FILE = click.Path(allow_dash=True)  # shells complete it by files
@@ -45,8 +45,7 @@ class Session:
     def report(self, problem: WxError) -> None:
         """Write what failed to standard error: for ``--json`` an object."""
         if self.json:
-            told = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
-            click.echo(json.dumps({"error": {**told, "exit_code": problem.exit_code}}, ensure_ascii=False), err=True)
+            click.echo(json.dumps(error_as_json(problem), ensure_ascii=False), err=True)
             return
         tell("wxctl: {problem}", err=True, problem=problem.text)
         if problem.remedy:
@@ -55,6 +54,12 @@ class Session:
     def emit_line(self, value: JsonValue) -> None:
         """Write one of many results of ``--json``, of which nobody knows when they end: one line each."""
         click.echo(printable(json.dumps(value, ensure_ascii=False, sort_keys=True)))
+
+
+def error_as_json(problem: WxError) -> JsonObject:
+    """Return what failed for programs: in English, with the word for its exit code."""
+    told: JsonObject = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
+    return {"error": {**told, "exit_code": problem.exit_code}}
 
 
 def printable(written: str) -> str:
@@ -135,6 +140,11 @@ def global_options(command: _F) -> _F:
 def name_argument(command: _F) -> _F:
     """Give a verb its NAME, completed in the shell from the accounts that exist."""
     return click.argument("name", shell_complete=complete_name)(command)
+
+
+def names_argument(command: _F) -> _F:
+    """Give a verb one NAME or several, which may be patterns like shop-*."""
+    return click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_name)(command)
 
 
 def optional_name_argument(command: _F) -> _F:

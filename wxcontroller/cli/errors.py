@@ -22,6 +22,12 @@ class Declined(WxError):
     exit_code = 130
 
 
+class NoLongerFollowed(WxError):
+    """A start was interrupted after it was asked for; the account is left as it is."""
+
+    exit_code = 130
+
+
 class WrongUrl(ControllerUnreachable):
     """Something answers at the controller's URL, but not a controller, or not in the way that the URL says."""
 

@@ -1,23 +1,23 @@
 """The verbs that change an account: add, start, stop, restart, logout, allow-desktop."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from wxcontroller.cli.account import AccountView, Condition
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, complete_option, global_options, name_argument
+from wxcontroller.cli.context import Session, complete_option, global_options, name_argument, names_argument
 from wxcontroller.cli.errors import BadUsage, Declined
 from wxcontroller.cli.follow import ALLOW_DESKTOP
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.systemd import disable, tell_new, without_controller
+from wxcontroller.cli.systemd import disable, new_account, without_controller
 from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.work import Watch, Work, run
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
-from wxcontroller.core.jsontypes import field, items, one_line
+from wxcontroller.core.jsontypes import JsonObject, field, items, one_line
 from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.names import AccountName, parse_name
 
@@ -64,7 +64,8 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
     """Register an account with its options, without starting it. Refused (8) when there is one of that name."""
     added = session.api().add(parse_name(name), _given(pairs, post_api, driver))
-    tell_notes(added)
+    for note in notes(added):
+        tell(note, err=True)
     if session.json:
         session.emit(added.raw)
     else:
@@ -78,13 +79,14 @@ def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | Non
 
 @click.command(
     cls=Verb,
-    short_help="Start an account and follow it until it runs.",
+    short_help="Start accounts and follow them until they run.",
     examples=(
         "wxctl start alice",
         "wxctl start alice --option send_interval=5 --no-wait",
+        "wxctl start 'shop-*'",
     ),
 )
-@name_argument
+@names_argument
 @_OPTIONS
 @_POST_API
 @_DRIVER
@@ -94,86 +96,90 @@ def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | Non
 @click.pass_obj
 def start(
     session: Session,
-    name: str,
+    names: tuple[str, ...],
     pairs: tuple[str, ...],
     post_api: str | None,
     driver: str | None,
     no_wait: bool,
     timeout: float,
 ) -> None:
-    """Start an account and follow it until it is running.
+    """Start accounts and follow them until they are running. A NAME like 'shop-*' matches accounts.
 
-    The QR code to scan is shown here. Options given are kept with the account for the starts to come. Ctrl-C ends
-    the following, not the account.
+    The QR code of a single account is shown here. Options given are kept with the account for the starts to come.
+    Ctrl-C ends the following, not the account.
     """
     options = _given(pairs, post_api, driver)
-    api = session.api()
-    try:
-        api.probe()
-        account = api.resolve(name)
-        with _left_alone(account):
-            new = _is_new(api, account)
-            started = api.start(account, options)
-    except ControllerUnreachable as away:
-        without_controller(session, api, name, "start", away, options)
-        return
-    with _left_alone(account):
+    following = 0 if no_wait else timeout
+
+    def act(api: Api, account: AccountName, watch: Watch) -> AccountView:
+        new = _is_new(api, account)
+        started = api.start(account, options)
         if new:
-            tell_new(account.name)
-        tell_notes(started)
+            watch.note(new_account(account.name))
+        for note in notes(started):
+            watch.note(note)
         # Up, but it has given up: that is not what was asked for. One that waits for an answer would only ask again.
         if started.condition is Condition.PARKED and not started.asks:
             started = api.restart(account)
-        _finish(session, api, started, account, 0 if no_wait else timeout)
+        return watch.follow(account, started, following)
+
+    def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
+        return without_controller(api, name, "start", away, options)
+
+    run(session, names, Work(act, _up(following), by_systemd))
 
 
-@click.command(cls=Verb, examples=("wxctl stop alice",))
-@name_argument
+@click.command(cls=Verb, short_help="Stop accounts.", examples=("wxctl stop alice", "wxctl stop alice bob 'shop-*'"))
+@names_argument
 @global_options
 @click.pass_obj
-def stop(session: Session, name: str) -> None:
-    """Stop an account. It stays stopped, also after a reboot, until it is started again; its login is kept.
+def stop(session: Session, names: tuple[str, ...]) -> None:
+    """Stop accounts. They stay stopped, also after a reboot, until they are started again; logins are kept.
 
-    If its unit is enabled (systemctl enable), root on the controller's machine disables it; for others a note shows
-    the command.
+    A NAME like 'shop-*' matches accounts. If a unit is enabled (systemctl enable), root on the controller's machine
+    disables it; for others a note shows the command.
     """
-    api = session.api()
-    try:
-        api.probe()
-        account = api.resolve(name)
+
+    def act(api: Api, account: AccountName, watch: Watch) -> AccountView:
         disable(api, account)
         stopped = api.stop(account)
-    except ControllerUnreachable as away:
-        without_controller(session, api, name, "stop", away)
-        return
-    tell_notes(stopped)
-    if session.json:
-        session.emit(stopped.raw)
-    else:
-        tell("{account} is stopped", account=account.name)
+        for note in notes(stopped):
+            watch.note(note)
+        return stopped
+
+    def finish(account: AccountName, stopped: AccountView) -> tuple[JsonObject, Text]:
+        return stopped.raw, Text(N_("{account} is stopped"), account=account.name)
+
+    def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
+        return without_controller(api, name, "stop", away)
+
+    run(session, names, Work(act, finish, by_systemd))
 
 
 @click.command(
-    cls=Verb, short_help="Restart an account and follow it until it runs.", examples=("wxctl restart alice",)
+    cls=Verb,
+    short_help="Restart accounts and follow them until they run.",
+    examples=("wxctl restart alice", "wxctl restart 'shop-*'"),
 )
-@name_argument
+@names_argument
 @_NO_WAIT
 @_TIMEOUT
 @global_options
 @click.pass_obj
-def restart(session: Session, name: str, no_wait: bool, timeout: float) -> None:
-    """Restart an account, for instance onto new code, and follow it until it is running."""
-    api = session.api()
-    try:
-        api.probe()
-        account = api.resolve(name)
-        with _left_alone(account):
-            restarted = api.restart(account)
-    except ControllerUnreachable as away:
-        without_controller(session, api, name, "restart", away)
-        return
-    with _left_alone(account):
-        _finish(session, api, restarted, account, 0 if no_wait else timeout)
+def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: float) -> None:
+    """Restart accounts, for instance onto new code, and follow them until they are running.
+
+    A NAME like 'shop-*' matches accounts.
+    """
+    following = 0 if no_wait else timeout
+
+    def act(api: Api, account: AccountName, watch: Watch) -> AccountView:
+        return watch.follow(account, api.restart(account), following)
+
+    def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
+        return without_controller(api, name, "restart", away)
+
+    run(session, names, Work(act, _up(following), by_systemd))
 
 
 @click.command(
@@ -194,7 +200,7 @@ def logout(session: Session, name: str, yes: bool) -> None:
     account = api.resolve(name)
     if not yes:
         kept = Text(N_("{account} is not logged out"), account=account.name)
-        confirm(api, account, Text("Log {account} out? It needs a scan then.", account=account.name), kept)
+        confirm(api, [account], Text("Log {account} out? It needs a scan then.", account=account.name), kept)
     ended = api.logout(account)
     if session.json:
         session.emit(ended.raw)
@@ -223,7 +229,7 @@ def allow_desktop(session: Session, name: str, yes: bool) -> None:
     if not yes:
         confirm(
             api,
-            account,
+            [account],
             Text(
                 "Allow {account} to log in in desktop mode, although WeChat may warn about this "
                 "account's safety and bar it from scanning any code for about two weeks?",
@@ -254,12 +260,13 @@ def _is_new(api: Api, account: AccountName) -> bool:
     return False
 
 
-def confirm(api: Api, account: AccountName, question: Text, otherwise: Text) -> None:
+def confirm(api: Api, accounts: list[AccountName], question: Text, otherwise: Text) -> None:
     """Ask for a yes. ``otherwise`` is how things stay without one.
 
     Raises UnknownAccount, BadUsage where there is no terminal to ask on, and Declined.
     """
-    api.account(account)  # an unknown account is not worth a question
+    for account in accounts:
+        api.account(account)  # an unknown account is not worth a question
     if not sys.stdin.isatty():
         raise BadUsage(Text(N_("{state}: there is no terminal to ask on"), state=otherwise), N_("add --yes"))
     if not click.confirm(say(question), err=True):
@@ -306,56 +313,29 @@ def _value(key: str, value: str) -> str:
     return content.removesuffix("\n")
 
 
-def tell_ignored(account: AccountView) -> None:
-    """Tell which of the options have no effect."""
-    ignored = [one_line(name) for name in items(field(account.raw, "ignored"))]
-    if ignored:
-        tell(
-            "wxctl: {account}: without effect: {ignored}", err=True, account=account.name, ignored=", ".join(ignored)
-        )
+def ignored(account: AccountView) -> Iterator[Text]:
+    """Yield which of the options have no effect, if any."""
+    names = [one_line(name) for name in items(field(account.raw, "ignored"))]
+    if names:
+        yield Text(N_("wxctl: {account}: without effect: {names}"), account=account.name, names=", ".join(names))
 
 
-def tell_notes(account: AccountView) -> None:
-    """Tell what the controller adds to its success: options without effect, or that count later."""
-    tell_ignored(account)
+def notes(account: AccountView) -> Iterator[Text]:
+    """Yield what the controller adds to its success: options without effect, or that count later."""
+    yield from ignored(account)
     if note := text_in(account.raw, "note"):
-        tell("wxctl: {account}: {note}", err=True, account=account.name, note=note)
+        yield Text(N_("wxctl: {account}: {note}"), account=account.name, note=note)
 
 
-@contextmanager
-def _left_alone(name: AccountName) -> Iterator[None]:
-    """Turn Ctrl-C into the news that the account was not touched."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        tell(
-            "\n"
-            "wxctl: no longer following {account}; the account is left as it is\n"
-            "  see it: {command}   stop it: {command2}",
-            err=True,
-            account=name.name,
-            command=command("status", name.name),
-            command2=command("stop", name.name),
-        )
-        raise click.exceptions.Exit(130) from None
+def _up(followed: float) -> Callable[[AccountName, AccountView], tuple[JsonObject, Text]]:
+    """Return how a start ends, in JSON and words; ``followed``: for so long, 0 for not at all."""
 
+    def finish(account: AccountName, view: AccountView) -> tuple[JsonObject, Text]:
+        if not followed:
+            see = command("status", account.name)
+            return view.raw, Text(N_("{account}: its unit is up; see: {command}"), account=account.name, command=see)
+        if view.user:
+            return view.raw, Text(N_("{account} is running as {user}"), account=account.name, user=view.user)
+        return view.raw, Text(N_("{account} is running"), account=account.name)
 
-def _finish(session: Session, api: Api, account: AccountView, name: AccountName, timeout: float) -> None:
-    """Follow the account for ``timeout`` seconds (0: not at all) and say how it ended."""
-    if timeout:
-        from wxcontroller.cli.follow import follow
-        from wxcontroller.cli.progress import display_for
-        from wxcontroller.cli.terminal import console
-
-        with display_for(console(stderr=session.json)) as display:
-            account = follow(api, name, display, timeout)
-    if session.json:
-        session.emit(account.raw)
-    elif timeout:
-        tell(
-            Text("{account} is running as {user}", account=name.name, user=account.user)
-            if account.user
-            else Text("{account} is running", account=name.name)
-        )
-    else:
-        tell("{account}: its unit is up; see: {command}", account=name.name, command=command("status", name.name))
+    return finish

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from wxcontroller.core.errors import UnitFailed, WxError, reason_of
-from wxcontroller.core.jsontypes import JsonValue, field, items, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import instance_of, is_derived, unit_of
 from wxcontroller.core.paths import Paths
@@ -40,7 +40,7 @@ class LocalUnit:
     def failed(self) -> bool:
         return self.active == "failed"
 
-    def as_json(self) -> JsonValue:
+    def as_json(self) -> JsonObject:
         return {
             "name": self.account or None,
             "unit": self.unit,

@@ -6,7 +6,7 @@ from wxcontroller.cli.context import Session, complete_key, complete_option, glo
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.lifecycle import option_pairs, tell_ignored
+from wxcontroller.cli.lifecycle import ignored, option_pairs
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.jsontypes import field, items, obj, text
 from wxcontroller.core.messages import N_, Text
@@ -121,7 +121,8 @@ def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, 
     if session.json:
         session.emit(changed.raw)
         return
-    tell_ignored(changed)
+    for note in ignored(changed):
+        tell(note, err=True)
     tell("{account}: {changes} stored", account=account.name, changes=", ".join(sorted(changes)))
     if field(changed.raw, "note"):  # it runs
         restart = command("restart", account.name)

@@ -1,16 +1,20 @@
-"""The two displays of a start: a live one for terminals, lines for everything else."""
+"""The displays of a start: a live one for terminals, lines for everything else; and a bar for several accounts."""
 
+import sys
 import time
 from textwrap import fill
+from threading import Event
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.spinner import Spinner
 from rich.text import Text
 
 from wxcontroller.cli.account import AccountView, Condition
+from wxcontroller.cli.errors import NeedsHuman, NoLongerFollowed
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, wrapped
 from wxcontroller.cli.terminal import qr_text, too_small
@@ -126,6 +130,68 @@ class LineDisplay:
 
     def _line(self, words: str) -> None:
         self._console.print(f"{time.strftime('%H:%M:%S')} {words}")
+
+
+class Bar:
+    """How many of several accounts are done, and the states of those in work; nothing where there is no terminal."""
+
+    def __init__(self, target: Console, total: int) -> None:
+        self._now: dict[str, str] = {}
+        self._progress = Progress(
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=target,
+            transient=True,
+            redirect_stderr=sys.stderr.isatty(),
+        )
+        self._shown = target.is_terminal and not target.is_dumb_terminal
+        self._task = self._progress.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._progress.stop()
+
+    def state(self, name: str, word: str) -> None:
+        """Show the state of an account in work; from any thread."""
+        self._now[name] = word
+        self._update(0)
+
+    def ended(self, name: str) -> None:
+        """Count an account as done."""
+        self._now.pop(name, None)
+        self._update(1)
+
+    def _update(self, advance: int) -> None:
+        words = say(", ").join(f"{name}{say(': ')}{say(word)}" for name, word in list(self._now.items()))
+        self._progress.update(self._task, advance=advance, description=words)
+
+
+class StateOnly(LineDisplay):
+    """For one of several accounts: its state beside the bar. What needs a person ends it, as does ``stopped``."""
+
+    def __init__(self, bar: Bar, stopped: Event) -> None:
+        self._bar = bar
+        self._stopped = stopped
+
+    def show(self, account: AccountView, link: str) -> None:
+        if self._stopped.is_set():
+            raise NoLongerFollowed(N_("{account} is no longer followed, and left as it is"), account=account.name)
+        if link:
+            raise NeedsHuman(
+                N_("{account} shows a QR code to scan"), command("qr", account.name), account=account.name
+            )
+        self._bar.state(account.name, account.condition.value)
+
+    def say(self, words: messages.Text) -> None:
+        return
 
 
 def _steps(account: AccountView) -> Text:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session, global_options, names_argument
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.systemd import is_this_machines
 from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.work import Watch, Work, run
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line
@@ -23,37 +25,54 @@ from wxcontroller.core.tokens import TokenFile, Unbound
 _PATHS = Paths()
 
 
-@click.command(cls=Verb, short_help="Stop an account and delete it.", examples=("wxctl remove alice --yes",))
-@name_argument
+@click.command(
+    cls=Verb,
+    short_help="Stop accounts and delete them.",
+    examples=("wxctl remove alice --yes", "wxctl remove 'test-*'"),
+)
+@names_argument
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@click.option("--keep-tokens", is_flag=True, help="Leave tokens that are bound to it, for the next of its name.")
+@click.option("--keep-tokens", is_flag=True, help="Leave tokens that are bound to them, for the next of their names.")
 @global_options
 @click.pass_obj
-def remove(session: Session, name: str, yes: bool, keep_tokens: bool) -> None:
-    """Stop an account and delete it: its options, its login, all it has stored.
+def remove(session: Session, names: tuple[str, ...], yes: bool, keep_tokens: bool) -> None:
+    """Stop accounts and delete them: their options, their logins, all they have stored.
 
-    Tokens that are bound to it alone end, by root on the controller's machine, and those for others too are for the
-    others only: an account of that name that is made later is none of theirs. From elsewhere they are named. Files
-    of an admin in /etc stay, and are named.
+    A NAME like 'shop-*' matches accounts. Tokens that are bound to one alone end, by root on the controller's
+    machine, and those for others too are for the others only: an account of that name that is made later is none of
+    theirs. From elsewhere they are named. Files of an admin in /etc stay, and are named.
     """
-    api = session.api()
-    account = api.resolve(name)
-    if not yes:
-        kept = Text(N_("{account} is not removed"), account=account.name)
-        confirm(
-            api, account, Text("Remove {account} with its login and all it has stored?", account=account.name), kept
-        )
-    removed = api.remove(account)
-    is_roots = os.geteuid() == 0 and is_this_machines(api)
-    unbound = _unbound(account) if is_roots and not keep_tokens else None
-    left = _admins_files(account) if is_roots else []
-    if session.json:
-        session.emit({**removed, **_as_json(unbound), "left": [str(file) for file in left]})
-    else:
-        tell("{account} is removed", account=account.name)
-    _tell(account, unbound, [one_line(each) for each in items(field(removed, "tokens"))])
-    for file in left:
-        tell("wxctl: {file} is left, for the next account {account}", err=True, file=file, account=account.name)
+
+    def ask(api: Api, accounts: list[AccountName]) -> None:
+        if not yes:
+            listed = ", ".join(account.name for account in accounts)
+            question = Text(
+                "Remove {names} with its login and all it has stored?",
+                "Remove {n} accounts with their logins and all they have stored: {names}?",
+                n=len(accounts),
+                names=listed,
+            )
+            confirm(
+                api,
+                accounts,
+                question,
+                Text("{names} is not removed", "{names} are not removed", n=len(accounts), names=listed),
+            )
+
+    def act(api: Api, account: AccountName, _: Watch) -> tuple[bool, JsonObject]:
+        return os.geteuid() == 0 and is_this_machines(api), api.remove(account)
+
+    def finish(account: AccountName, removed: tuple[bool, JsonObject]) -> tuple[JsonObject, Text]:
+        is_roots, answer = removed
+        unbound = _unbound(account) if is_roots and not keep_tokens else None
+        left = _admins_files(account) if is_roots else []
+        _tell(account, unbound, [one_line(each) for each in items(field(answer, "tokens"))])
+        for file in left:
+            tell("wxctl: {file} is left, for the next account {account}", err=True, file=file, account=account.name)
+        shown: JsonObject = {**answer, **_as_json(unbound), "left": [str(file) for file in left]}
+        return shown, Text(N_("{account} is removed"), account=account.name)
+
+    run(session, names, Work(act, finish), ask)
 
 
 def _unbound(account: AccountName) -> Unbound:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.local import act, controllers_ports, is_registered, show_unit
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, instance_of, is_derived, parse_name, unit_of
 from wxcontroller.core.paths import Paths
@@ -56,14 +56,13 @@ def disable(api: Api, account: AccountName) -> None:
 
 
 def without_controller(
-    session: Session,
     api: Api,
     name: str,
     verb: str,
     away: ControllerUnreachable,
     options: Mapping[str, str] | None = None,
-) -> None:
-    """Have systemd do ``verb`` to an account's unit, and say what that does not do.
+) -> JsonObject:
+    """Have systemd do ``verb`` to an account's unit, and say what that does not do. Returns the unit.
 
     Raises ``away`` where this is another machine, or what is asked for needs the controller, and WxError with
     systemd's words when it fails.
@@ -83,19 +82,17 @@ def without_controller(
             N_("{away}; {problem}"), problem.remedy_text or away.remedy_text, away=away.text, problem=problem.text
         ) from None
     found = show_unit(unit)
-    if session.json:
-        session.emit(found.as_json())
     tell(_DONE[verb], err=True, unit=unit, active=found.active)
     click.echo(f"  {say(_NOTES[verb])}", err=True)
     if new:
-        tell_new(name)
+        tell(new_account(name), err=True)
+    return found.as_json()
 
 
-def tell_new(name: str) -> None:
-    """Tell that a start has made an account: its name may have been meant otherwise."""
-    tell(
-        "wxctl: {account} is a new account; if that was a slip: {command}",
-        err=True,
+def new_account(name: str) -> Text:
+    """Say that a start has made an account: its name may have been meant otherwise."""
+    return Text(
+        N_("wxctl: {account} is a new account; if that was a slip: {command}"),
         account=name,
         command=command("remove", name),
     )

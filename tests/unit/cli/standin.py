@@ -106,6 +106,10 @@ class Controller:
     # What sends get before that: answers with their status; None: the connection breaks off after it was taken.
     send_trouble: list[tuple[int, JsonObject] | None] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)  # of sends
+    # Each change of an account waits here until so many are there; and how many there were at most.
+    together: threading.Barrier | None = None
+    in_flight: set[str] = field(default_factory=set)
+    most_in_flight: int = 0
 
     @property
     def url(self) -> str:
@@ -173,6 +177,11 @@ class Controller:
         return self._account(method, name, verb)
 
     def _account(self, method: str, name: str, verb: str) -> tuple[int, JsonValue]:
+        if self.together is not None and method != "GET":
+            self.in_flight.add(name)
+            self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
+            self.together.wait(10)
+            self.in_flight.discard(name)
         if verb.startswith("deliveries"):
             return 200, self.deliveries
         if verb == "qr":

@@ -1,0 +1,233 @@
+"""An action on one account, or on several at a time.
+
+One plain name is the usual case: it is followed with its QR code on the screen, and its JSON is one object. Several
+names, or a pattern, are done by at most four at a time; each has a line when it ends, its JSON is an element of an
+array, and a summary follows. Nobody can scan several codes at once, so there an account that needs a person counts as
+failed, with the command that shows its code. The exit code is then the highest of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from threading import Event
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import click
+
+from wxcontroller.cli.context import Session, error_as_json
+from wxcontroller.cli.exits import INTERRUPTED
+from wxcontroller.cli.hints import command
+from wxcontroller.cli.language import tell
+from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.names import AccountName, is_derived, parse_name
+
+if TYPE_CHECKING:
+    from wxcontroller.cli.account import AccountView
+    from wxcontroller.cli.api import Api
+    from wxcontroller.cli.progress import Bar
+
+# As many units as the controller has systemd act on at a time.
+_AT_ONCE = 4
+_T = TypeVar("_T")
+
+
+class Watch(Protocol):
+    """How an action shows what it does."""
+
+    def note(self, words: Text) -> None:
+        """Show something that is worth knowing besides the result."""
+        ...
+
+    def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
+        """Follow a start until the account runs; ``timeout`` 0: return ``view``. Raises as ``follow.follow``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[_T]):
+    """What is done to each account.
+
+    ``act`` runs in a thread of its own, ``finish`` after it in the main thread: it returns the result as JSON and in
+    words. ``systemd`` does the same without the controller, as far as systemd can.
+    """
+
+    act: Callable[[Api, AccountName, Watch], _T]
+    finish: Callable[[AccountName, _T], tuple[JsonObject, Text]]
+    systemd: Callable[[Api, str, ControllerUnreachable], JsonObject] | None = None
+
+
+def is_pattern(given: str) -> bool:
+    """Say whether it is no name, but matches names: no name has one of these characters."""
+    return any(character in given for character in "*?[")
+
+
+def is_several(names: Sequence[str]) -> bool:
+    """Say whether these call for the form for several accounts, also where they turn out to be one."""
+    return len(names) > 1 or is_pattern(names[0])
+
+
+def chosen(api: Api, names: Sequence[str]) -> list[AccountName]:
+    """Return the accounts that names, generated ids and patterns mean, each once.
+
+    A plain name need not be registered. Raises BadName, and UnknownAccount for a pattern or an id without accounts.
+    """
+    plain = {given: parse_name(given) for given in names if not is_pattern(given) and not is_derived(given)}
+    known = [parse_name(view.name) for view in api.accounts()] if len(plain) < len(names) else []
+    found: dict[str, AccountName] = {}
+    for given in names:
+        matching = [name for name in known if given == name.instance or fnmatchcase(name.name, given)]
+        matching = [plain[given]] if given in plain else matching
+        if not matching:
+            raise UnknownAccount(N_("no account matches {given}"), N_("wxctl list shows the accounts"), given=given)
+        found |= {name.name: name for name in matching}
+    return list(found.values())
+
+
+def run(
+    session: Session,
+    names: Sequence[str],
+    work: Work[_T],
+    ask: Callable[[Api, list[AccountName]], None] | None = None,
+) -> None:
+    """Do ``work`` for the accounts that ``names`` mean, once ``ask`` has not raised, and write the results.
+
+    Raises WxError for one account's failure, Exit with the highest exit code for several.
+    """
+    api = session.api()
+    for given in names:
+        if not is_pattern(given) and not is_derived(given):
+            parse_name(given)
+    try:
+        api.probe()
+        accounts = chosen(api, names)
+        if ask is not None:
+            ask(api, accounts)
+    except ControllerUnreachable as away:
+        if work.systemd is None or any(map(is_pattern, names)):
+            raise
+        results = [work.systemd(api, given, away) for given in names]
+        if session.json:
+            session.emit(list(results) if is_several(names) else results[0])
+        return
+    if is_several(names):
+        if code := _several(session, api, accounts, work):
+            raise click.exceptions.Exit(code)
+        return
+    [account] = accounts
+    result, words = work.finish(account, work.act(api, account, _Alone(session, api)))
+    if session.json:
+        session.emit(result)
+    else:
+        tell(words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """Watches one account: notes at once, the login on the screen."""
+
+    session: Session
+    api: Api
+
+    def note(self, words: Text) -> None:
+        tell(words, err=True)
+
+    def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
+        if not timeout:
+            return view
+        from wxcontroller.cli.follow import follow
+        from wxcontroller.cli.progress import display_for
+        from wxcontroller.cli.terminal import console
+
+        try:
+            with display_for(console(stderr=self.session.json)) as display:
+                return follow(self.api, account, display, timeout)
+        except KeyboardInterrupt:
+            tell(
+                "\n"
+                "wxctl: no longer following {account}; the account is left as it is\n"
+                "  see it: {command}   stop it: {command2}",
+                err=True,
+                account=account.name,
+                command=command("status", account.name),
+                command2=command("stop", account.name),
+            )
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _several(session: Session, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
+    from wxcontroller.cli.progress import Bar
+    from wxcontroller.cli.terminal import console
+
+    results: dict[str, JsonValue] = {}
+    codes: list[int] = []
+
+    def settle(account: AccountName, future: Future[_T]) -> None:
+        bar.ended(account.name)
+        try:
+            result, words = work.finish(account, future.result())
+        except WxError as problem:
+            codes.append(problem.exit_code)
+            results[account.name] = {"name": account.name, **error_as_json(problem)}
+            if not session.json:
+                session.report(problem)
+        else:
+            codes.append(0)
+            results[account.name] = result
+            if not session.json:
+                tell(words)
+
+    with Bar(console(stderr=session.json), len(accounts)) as bar, ThreadPoolExecutor(_AT_ONCE) as pool:
+        watch = _Several(api, bar)
+        running = {pool.submit(work.act, api, account, watch): account for account in accounts}
+        try:
+            for future in as_completed(running):
+                settle(running[future], future)
+        except KeyboardInterrupt:
+            watch.stopped.set()
+            pool.shutdown(cancel_futures=True)
+            for future, account in running.items():
+                if not future.cancelled() and account.name not in results:
+                    settle(account, future)
+    codes += [INTERRUPTED] * (len(accounts) - len(codes))
+    if session.json:
+        session.emit([results[account.name] for account in accounts if account.name in results])
+    else:
+        tell(_summary(codes))
+    return max(codes)
+
+
+def _summary(codes: list[int]) -> Text:
+    done, interrupted = codes.count(0), codes.count(INTERRUPTED)
+    words = N_("{done} done, {failed} failed, {interrupted} interrupted")
+    counts = Text(
+        words if interrupted else N_("{done} done, {failed} failed"),
+        done=done,
+        failed=len(codes) - done - interrupted,
+        interrupted=interrupted,
+    )
+    return Text("{n} account: {counts}", "{n} accounts: {counts}", n=len(codes), counts=counts)
+
+
+class _Several:
+    """Watches several accounts: notes at once, states beside the bar."""
+
+    def __init__(self, api: Api, bar: Bar) -> None:
+        self._api = api
+        self._bar = bar
+        self.stopped = Event()
+
+    def note(self, words: Text) -> None:
+        tell(words, err=True)
+
+    def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
+        if not timeout:
+            return view
+        from wxcontroller.cli.follow import follow
+        from wxcontroller.cli.progress import StateOnly
+
+        return follow(self._api, account, StateOnly(self._bar, self.stopped), timeout)
