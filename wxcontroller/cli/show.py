@@ -1,6 +1,7 @@
 """The verbs that look: list and status."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 import click
@@ -20,36 +21,71 @@ from wxcontroller.core.messages import N_, Text, text_from, text_in, verbatim
 from wxcontroller.core.names import instance_of, is_derived, parse_name, unit_of
 from wxcontroller.core.states import Desired
 
+_SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
+    "name": lambda account: (account.name,),
+    "state": lambda account: (account.condition.value, account.name),
+    "since": lambda account: (-account.since, account.name),
+}
+
 
 @click.command(
     "list",
     cls=Verb,
-    short_help="Show all accounts in a table.",
+    short_help="Show accounts in a table.",
     examples=(
         "wxctl list",
+        "wxctl list --trouble",
+        "wxctl list --state scanning --state parked --sort since",
         "wxctl list --json | jq -r '.[].name'",
     ),
 )
+@click.option("--trouble", is_flag=True, help="Only accounts in trouble.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([condition.value for condition in Condition]),
+    metavar="STATE",
+    help="Only accounts in this state; may be repeated.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(list(_SORTING)),
+    default="name",
+    show_default=True,
+    help="By name, by state, or those first whose state changed last.",
+)
 @global_options
 @click.pass_obj
-def list_(session: Session) -> None:
-    """Show all accounts in a table: state, since when, port, user, status in words."""
+def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -> None:
+    """Show accounts in a table: state, since when, port, user, status in words."""
     api = session.api()
     try:
         api.probe()
         accounts = api.accounts()
     except ControllerUnreachable as unreachable:
         _without_controller(session, api, None, unreachable)
+    shown = [
+        account
+        for account in sorted(accounts, key=_SORTING[sort])
+        if (not states or account.condition.value in states) and (not trouble or _is_in_trouble(account))
+    ]
     if session.json:
-        session.emit([account.raw for account in accounts])
+        session.emit([account.raw for account in shown])
         return
     if not accounts:
         tell("no accounts yet; begin with: wxctl start NAME", err=True)
-        return
-    from wxcontroller.cli.terminal import account_table, console, print_table
+    elif not shown:
+        tell(N_("no account matches"), err=True)
+    else:
+        from wxcontroller.cli.terminal import account_table, console, print_table
 
-    target = console()
-    print_table(account_table(accounts, target.is_terminal), target)
+        target = console()
+        print_table(account_table(shown, target.width if target.is_terminal else None), target)
+
+
+def _is_in_trouble(account: AccountView) -> bool:
+    return account.desired is Desired.STARTED and verdict(account) is not None
 
 
 @click.command(

@@ -1,10 +1,12 @@
 """How things look on a terminal. Imported by the verbs that need it only: rich takes its time."""
 
 import time
+from collections.abc import Iterable, Sequence
 
 import click
 import segno
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +18,11 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.tokens import Token
 
 _BLACK, _WHITE = "color(16)", "color(231)"  # the two that colour schemes leave alone
+_TITLES = (N_("NAME"), N_("STATE"), N_("SINCE"), N_("PORT"), N_("USER"), N_("STATUS"))
+_GAP = 2  # between columns
+# Of a list: the columns that are always there; those of port and user, before which none is cut; the least and the
+# most that is shown of the user.
+_KEPT, _PORT, _USER, _LEAST, _MOST = 2, 3, 4, 4, 20
 _BORDER = 2  # modules of white around a code; the standard says 4, phones are content with 2 on our white ground
 
 
@@ -29,29 +36,54 @@ def console(stderr: bool = False) -> Console:
     return found
 
 
-def account_table(accounts: list[AccountView], bounded: bool) -> Table:
-    """Return the table of ``wxctl list``. ``bounded``: the status column gives way when the terminal is narrow."""
-    table = Table(box=None, pad_edge=False, header_style="bold" if bounded else "", expand=bounded)
-    for title in ("NAME", "STATE", "SINCE", "PORT", "USER"):
-        table.add_column(say(title), no_wrap=True, justify="right" if title == "PORT" else "left")
-    # With a ratio it gets what the others leave. Without one, all columns shrink with the longest text.
-    table.add_column(
-        say("STATUS"), no_wrap=True, overflow="ellipsis" if bounded else "ignore", ratio=1 if bounded else None
-    )
-    for account in accounts:
-        condition = account.condition
-        table.add_row(
+def account_table(accounts: list[AccountView], width: int | None) -> Group:
+    """Return the table of ``wxctl list``, at most ``width`` columns wide (None: as wide as it gets).
+
+    What does not fit is cut in the status and, beyond a few columns, in the user's name, which others choose. Name,
+    state, since and port keep their width, as one compares them over the rows; columns without any room are left out.
+    """
+    rows = [
+        (
             account.name,
-            Text(say(condition.value), condition.style),
+            say(account.condition.value),
             ago(account.since),
             str(account.port or ""),
             account.user,
             say(account.words),
         )
-    return table
+        for account in accounts
+    ]
+    titles = [say(title) for title in _TITLES]
+    widths = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
+    if width is not None:
+        room = width - sum(widths[:_KEPT]) - _GAP
+        for column in range(_KEPT, len(widths)):
+            least = widths[column] if column < _USER else _LEAST
+            most = _MOST if column == _USER else width
+            widths[column] = min(widths[column], most, room - _GAP) if room - _GAP >= least else 0
+            room -= widths[column] + _GAP if widths[column] else 0
+    # Not a rich table: where the terminal is narrow, that shrinks the columns that have to stay.
+    lines = [_line(map(Text, titles), widths)]
+    for account, (name, state, *more) in zip(accounts, rows, strict=True):
+        lines.append(_line([Text(name), Text(state, account.condition.style), *map(Text, more)], widths))
+    if width is not None:
+        lines[0].stylize("bold")
+    return Group(*lines)
 
 
-def print_table(table: Table, target: Console) -> None:
+def _line(cells: Iterable[Text], widths: Sequence[int]) -> Text:
+    """Return a line of cells that are cut and filled to their widths; 0 leaves one out."""
+    line = Text()
+    for column, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        if width:
+            cell.truncate(width, overflow="ellipsis")
+            cell.align("right" if column == _PORT else "left", width)
+            line.append_text(cell).append(" " * _GAP)
+    line.rstrip()
+    return line
+
+
+def print_table(table: RenderableType, target: Console) -> None:
     """Print a table; outside a terminal without the padding of the last column, which would be noise."""
     with target.capture() as captured:
         target.print(table)

@@ -1,8 +1,10 @@
 """wxctl on a terminal of its own."""
 
+import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -29,7 +31,11 @@ class Terminal:
         )
         os.close(slave)
         self.master = master
-        self.seen = ""
+        self.raw = b""
+
+    @property
+    def seen(self) -> str:
+        return self.raw.decode(errors="replace")
 
     def until(self, words: str, seconds: float = 15) -> None:
         """Read until ``words`` have been seen."""
@@ -38,10 +44,17 @@ class Terminal:
             assert time.monotonic() < end, f"{words!r} not in {self.seen!r}"
             if select.select([self.master], [], [], 0.2)[0]:
                 try:
-                    self.seen += os.read(self.master, 65536).decode(errors="replace")
+                    self.raw += os.read(self.master, 65536)
                 except OSError:
                     assert words in self.seen, self.seen
                     return
+
+    def rest(self) -> str:
+        """Read until it has ended; return all that was shown, without colours."""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while shown := os.read(self.master, 65536):
+                self.raw += shown
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen)
 
     def type(self, words: str) -> None:
         os.write(self.master, words.encode())

@@ -225,17 +225,6 @@ def test_a_url_that_is_none_and_one_with_a_password(wxctl: Wxctl, nobody: str) -
 # --- with a terminal
 
 
-def test_one_long_status_leaves_the_other_columns_of_a_list_alone(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **{**ASKING, "reason": 4 * str(ASKING["reason"])})
-    server.add("bob", **RUNNING)
-    terminal = Terminal(wxctl, "list", size=(50, 80))
-    terminal.until("bob")
-    terminal.until("running")
-    assert "alice" in terminal.seen
-    assert "parked" in terminal.seen
-    terminal.process.wait(10)
-
-
 def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, server: Controller) -> None:
     server.links = [LINK, LINK + "2"]
     server.script = [SCANNING, SCANNING, CONFIRMING, RUNNING]
