@@ -16,7 +16,6 @@ from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.openwx.admission import ADMISSION, Admission, Busy, PortLimits
-from wxcontroller.openwx.connection import sensible_heads
 from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ def application(parts: Parts, sends: SendCalls, inbox: Inbox, guard: Guard) -> w
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
     config, limits = parts.config, port_limits(parts.config)
     admission = Admission(lambda: limits)
-    app = web.Application(middlewares=[_errors, sensible_heads, admission.admit, web.middleware(guard)])
+    app = web.Application(middlewares=[_errors, admission.admit, web.middleware(guard)])
     app[ADMISSION] = admission
     app[BODIES] = Bodies(admission, config.number("api_body_max"), config.media_dir)
     app.on_response_prepare.append(no_page)
@@ -122,10 +121,6 @@ async def _errors(
         return _refused(request, 413, "too-large", f"the request is larger than {problem.most} bytes")
     except web.HTTPUnsupportedMediaType:
         return _refused(request, 415, "packed", "the body is packed, send it without Content-Encoding")
-    except web.HTTPRequestHeaderFieldsTooLarge:
-        return _refused(request, 431, "too-many-headers", "the request has too many headers")
-    except web.HTTPVersionNotSupported:
-        return _refused(request, 505, "bad-version", "this version of HTTP is not spoken here")
     except Busy as problem:
         answer = _refused(request, 503, "busy", f"{problem.words}; try again in a moment")
         answer.headers["Retry-After"] = "1"

@@ -1,6 +1,5 @@
 """The socket of an account's own port."""
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.accepting import Acceptor
 from wxcontroller.openwx.admission import ADMISSION
-from wxcontroller.openwx.connection import PatientConnection
+from wxcontroller.openwx.connection import connections
 
 _BACKLOG = 100
 
@@ -28,11 +27,9 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    http, loop, admission = runner.server, asyncio.get_running_loop(), app[ADMISSION]
+    http, admission = runner.server, app[ADMISSION]
     assert http is not None
-    acceptor = Acceptor(
-        lambda: PatientConnection(http, loop, SERVER, admission), lambda: admission.limits.connections
-    )
+    acceptor = Acceptor(connections(http, SERVER, admission), lambda: admission.limits.connections)
     try:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:

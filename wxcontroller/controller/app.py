@@ -5,13 +5,11 @@ from aiohttp import web
 from wxcontroller.controller import metrics, openwx, page, v1
 from wxcontroller.controller.access import let_in
 from wxcontroller.controller.account_port import proxy
-from wxcontroller.controller.connection import no_upgrades
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.errors import json_errors, json_response
 from wxcontroller.controller.headers import harden
 from wxcontroller.controller.metrics.serve import FIGURES, Figures
 from wxcontroller.controller.origin import mark_allowed, no_foreign_pages
-from wxcontroller.openwx.connection import sensible_heads
 from wxcontroller.openwx.replies import API_NOT_FOUND
 
 
@@ -22,10 +20,8 @@ def application(shared: Context) -> web.Application:
         middlewares=[
             figures.requests.count,
             json_errors,
-            sensible_heads,
             shared.admission.admit,
             no_foreign_pages,
-            no_upgrades,
             let_in,
         ]
     )

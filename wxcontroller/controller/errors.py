@@ -134,18 +134,15 @@ def refusal(request: web.Request, problem: Refused) -> web.Response:
 
 
 # What aiohttp raises, and how it is reported.
-_HTTP_FAILURES: Mapping[type[web.HTTPException], WxError] = {
+_HTTP_FAILURES: Mapping[type[Exception], WxError] = {
     web.HTTPRequestEntityTooLarge: Refused(
         "too-large", N_("the request body is too large"), N_("see max_body in the settings"), status=413
     ),
     web.HTTPRequestTimeout: Refused(
         "too-slow", N_("the request body did not arrive"), N_("send it without long pauses"), status=408
     ),
-    web.HTTPRequestHeaderFieldsTooLarge: Refused(
-        "too-many-headers", N_("the request has too many headers"), N_("send fewer"), status=431
-    ),
-    web.HTTPVersionNotSupported: Refused(
-        "bad-version", N_("this version of HTTP is not spoken here"), N_("use HTTP/1.1"), status=505
+    web.RequestPayloadError: Refused(
+        "bad-request", N_("the request body is not what its head says"), N_("send it whole"), status=400
     ),
 }
 

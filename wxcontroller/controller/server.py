@@ -14,12 +14,13 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from wxcontroller.controller.connection import SERVER, Connection
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.openwx.accepting import Acceptor
+from wxcontroller.openwx.connection import PatientConnection, connections
 
 log = logging.getLogger(__name__)
+SERVER = "wxcontroller"
 # An idle connection gets this long for one more request.
 GRACE_SECONDS = 1.0
 _TICK = 0.02
@@ -31,7 +32,7 @@ class Server:
     def __init__(self, app: web.Application, sockets: Iterable[socket.socket]) -> None:
         self._shared: Context = app[CONTEXT]
         self._sockets = list(sockets)
-        self._acceptor = Acceptor(self._protocol, lambda: self._shared.settings.max_connections, self._tls)
+        self._acceptor: Acceptor | None = None
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
@@ -41,6 +42,9 @@ class Server:
 
     async def start(self) -> None:
         await self._runner.setup()
+        assert self._runner.server is not None
+        protocols = connections(self._runner.server, SERVER, self._shared.admission)
+        self._acceptor = Acceptor(protocols, lambda: self._shared.settings.max_connections, self._tls)
         self._acceptor.start(self._sockets)
 
     @property
@@ -51,10 +55,11 @@ class Server:
         """Stop accepting and end when every connection is served, or after drain_timeout of the settings."""
         loop = asyncio.get_running_loop()
         self._shared.draining.set()
-        await self._acceptor.stop()
+        if self._acceptor is not None:
+            await self._acceptor.stop()
         longest = self._shared.settings.drain_timeout
         end = loop.time() + longest
-        idle_since: dict[Connection, float] = {}
+        idle_since: dict[PatientConnection, float] = {}
         while (connections := self._open()) and (now := loop.time()) < end:
             for connection in connections:
                 if not connection.idle:
@@ -68,15 +73,10 @@ class Server:
         for listening in self._sockets:
             listening.close()
 
-    def _open(self) -> list[Connection]:
+    def _open(self) -> list[PatientConnection]:
         server = self._runner.server
         open_ones = server.connections if server is not None else []
-        return [each for each in open_ones if isinstance(each, Connection)]
-
-    def _protocol(self) -> Connection:
-        server = self._runner.server
-        assert server is not None
-        return Connection(server, asyncio.get_running_loop(), self._shared.admission)
+        return [each for each in open_ones if isinstance(each, PatientConnection)]
 
     def _tls(self, connection: socket.socket) -> ssl.SSLContext | None:
         """Return what to speak. Programs on this machine need none: nobody can listen to them."""

@@ -1,35 +1,79 @@
-"""One connection of a caller: aiohttp's, with the old server's patience for raw UTF-8, answers in JSON, and an end to
-what a caller may take of us: time, memory, and places.
+"""One connection of a caller: aiohttp's, with raw UTF-8 in request lines, answers in JSON to what is not HTTP, and
+limits on what a caller can occupy: time, memory and places.
+
+aiohttp's protocol handles a request once it is complete enough. What this class adds, it knows from the bytes that it
+passes on (``framing``) and from aiohttp's public hooks: the access logger is called when a request has been answered,
+and ``set_parser`` when a WebSocket begins. A request is *at work* from its head until it is answered and its body has
+arrived. What arrives behind it is held back until then.
 """
 
 import asyncio
 import logging
 import select
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Admission, PortLimits
+from wxcontroller.openwx.framing import NOT_HTTP, BadChunk, BadHead, Chunked, HeadLimits, Heads, Sized, not_http
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
-# The rest of a body that is refused is still read for so long: a caller that is still sending reads no answer.
+# What still comes of a refused request is read for so long: a caller that is still sending reads no answer.
 LINGER_SECONDS = 2.0
 # Requests that wait on one connection while another is answered. Browsers and HTTP libraries send none.
 PIPELINED_REQUESTS = 64
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-NOT_HTTP = "the request can't be read as HTTP"
+# aiohttp's own limits never count: ours are the settings', and change with them.
+_ANY_LENGTH = 1 << 20
+_REASONS = {
+    400: "Bad Request",
+    414: "URI Too Long",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
 
 
-class PatientConnection(RequestHandler):
-    """Where requests are parsed. Used as the protocol of each accepted socket.
+class _Answered(AbstractAccessLogger):
+    """Tells a connection that its request has been answered."""
 
-    ``program`` is told as Server, ``admission`` is the port's.
-    """
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        if isinstance(request.protocol, PatientConnection):
+            request.protocol.answered(response)
 
-    __slots__ = ("_admission", "_body", "_head", "_line_done", "_program", "_unread", "_waiting", "_wire", "heard")
+
+def connections(server: web.Server, program: str, admission: Admission) -> "Callable[[], PatientConnection]":
+    """Return what makes the protocol of each connection to a port."""
+    make_request = server.request_factory
+
+    def watched(
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        if isinstance(protocol, PatientConnection):
+            protocol.serve(payload)
+        return make_request(message, payload, protocol, writer, task)
+
+    server.request_factory = watched
+    loop = asyncio.get_running_loop()
+    return lambda: PatientConnection(server, loop, program, admission)
+
+
+class PatientConnection(web.RequestHandler):
+    """The protocol of each accepted socket. ``program`` is sent as Server; ``admission`` is the port's."""
+
+    __slots__ = (
+        *("_admission", "_answered", "_at_work", "_behind", "_body", "_heads", "_held", "_other", "_over"),
+        *("_program", "_reading", "_unread", "_waiting", "_wire", "heard"),
+    )
 
     def __init__(
         self, server: web.Server, loop: asyncio.AbstractEventLoop, program: str, admission: Admission
@@ -37,20 +81,26 @@ class PatientConnection(RequestHandler):
         super().__init__(
             server,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # None is "no log" there
+            access_log=log,
+            access_log_class=_Answered,
             # Bodies pass through, or are refused, as they came.
             auto_decompress=False,
             keepalive_timeout=admission.limits.idle,
-            # What is left of a body after the answer is taken for so long, so that the answer arrives.
             lingering_time=LINGER_SECONDS,
-            max_line_size=admission.limits.line_bytes,
-            max_field_size=admission.limits.line_bytes,
+            max_line_size=_ANY_LENGTH,
+            max_field_size=_ANY_LENGTH,
         )
         self._admission = admission
         self._program = program
-        self._line_done = False
-        self._head = 0  # bytes of a head that is not complete
-        self._body: StreamReader | None = None  # of the last request that was heard
+        self._heads = Heads()
+        self._held = bytearray()  # what has not been passed on: an incomplete head, or what follows a request
+        self._behind = 0  # heads in it, about
+        self._body: Sized | Chunked | None = None  # what is still to come of the request at work
+        self._reading: StreamReader | None = None  # that body, for its handler
+        self._at_work = False
+        self._answered = False
+        self._other = False  # another protocol is spoken: WebSocket
+        self._over = False  # nothing that arrives matters
         self._wire: asyncio.Transport | None = None
         self._waiting: asyncio.TimerHandle | None = None  # for a request
         self._unread: asyncio.TimerHandle | None = None  # for the caller to take what it is sent
@@ -62,13 +112,8 @@ class PatientConnection(RequestHandler):
 
     @property
     def idle(self) -> bool:
-        """Whether the connection waits for its next request.
-
-        aiohttp keeps this to itself (``_waiter``, there since 2.0). Its public ``close()`` is no help: on a busy
-        connection it also stops reading the body that is being uploaded.
-        """
-        waiter = self._waiter
-        return waiter is not None and not waiter.done()
+        """Whether the connection waits for its next request."""
+        return not self._at_work
 
     @property
     def quiet(self) -> bool:
@@ -87,12 +132,9 @@ class PatientConnection(RequestHandler):
         assert isinstance(transport, asyncio.Transport)
         self._wire = transport
         self._wait(self.limits.idle)
-        if self._task_handler is not None:
-            self._task_handler.add_done_callback(self._no_more)
         if not self._admission.enter(self, transport.get_extra_info("peername")):
-            self._refuse(
-                "503 Service Unavailable", "too many connections, try again in a moment", "Retry-After: 1\r\n"
-            )
+            self._answer(503, reply(-1, "too many connections, try again in a moment"), "Retry-After: 1\r\n")
+            self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._admission.leave(self)
@@ -102,54 +144,121 @@ class PatientConnection(RequestHandler):
         self._waiting = self._unread = self._wire = None
         super().connection_lost(exc)
 
-    def _no_more(self, _: object) -> None:
-        """No answer follows; what was sent has still to be taken."""
+    def close(self) -> None:
+        super().close()
+        self._over = True
+        self._expect_taking()
+
+    def force_close(self) -> None:
+        super().force_close()
+        self._over = True
         self._expect_taking()
 
     # -- receiving
 
     def data_received(self, data: bytes) -> None:
         self.heard = asyncio.get_running_loop().time()
-        if self._payload_parser is not None:  # a WebSocket's
-            self._head = 0
+        if self._over:
+            return
+        if self._other:
             super().data_received(data)
             return
-        if not self._line_done and self.idle:
-            end = data.find(b"\n")
-            line = data if end < 0 else data[:end]
-            if not line.isascii():
-                data = escaped(line) + data[len(line) :]
-            self._line_done = end >= 0
-        in_body = self._body is not None and not self._body.is_eof()
-        before = len(self._messages)
+        if self._body is not None:
+            data = self._pass_body(self._body, data)
+        if data:
+            self._held += data
+            if self._at_work:
+                self._hold_back(data)
+            else:
+                self._pass_heads()
+
+    def _pass_heads(self) -> None:
+        """Pass on the next request, and those after it for as long as each is answered at once."""
+        while self._held and not self._at_work and not self._over:
+            begun = self._heads.waiting
+            try:
+                head = self._heads.take(self._held, self._head_limits())
+            except BadHead as problem:
+                self._refuse(problem)
+                return
+            if head is None:
+                if self._heads.waiting and not begun:
+                    self._wait(self.limits.head)
+                return
+            self._wait(0)
+            self._at_work, self._answered, self._body, self._behind = True, False, head.body, 0
+            self._reading = None
+            rest = bytes(self._held)
+            self._held.clear()
+            try:
+                super().data_received(head.raw)
+            except (ValueError, IndexError):  # the library's own, of a target such as http://[]/
+                self._at_work = False
+                self._refuse(not_http())
+                return
+            if rest and self._body is not None:
+                rest = self._pass_body(self._body, rest)
+            self._held += rest
+
+    def _head_limits(self) -> HeadLimits:
+        limits = self.limits
+        return HeadLimits(limits.line_bytes, limits.head_bytes, limits.headers)
+
+    def _pass_body(self, body: Sized | Chunked, data: bytes) -> bytes:
+        """Pass on what belongs to the body of the request at work; return what follows it."""
         try:
-            super().data_received(data)
-        except (ValueError, IndexError):  # the library's own, of a target such as http://[]/
-            self._refuse("400 Bad Request", NOT_HTTP)
-            return
-        if not self.idle:
-            self._line_done = False
-        if len(self._messages) > before:
-            self._request_came()
-        elif not in_body:
-            self._more_of_a_head(len(data))
+            size = body.take(data)
+        except BadChunk:
+            self._over = True
+            self._break_body()
+            return b""
+        super().data_received(data if size == len(data) else data[:size])
+        if body.done:
+            self._body = None
+            self._next()
+        return data[size:]
 
-    def _request_came(self) -> None:
-        self._body = self._messages[-1][1]
-        self._head = 0
-        self._wait(0)
-        if len(self._messages) > PIPELINED_REQUESTS:
-            self._give_up("more requests came at once than are kept")
+    def serve(self, body: StreamReader) -> None:
+        """Note what the handler of the request at work reads its body from."""
+        self._reading = body
+        if self._over:
+            self._break_body()
 
-    def _more_of_a_head(self, size: int) -> None:
-        if not self._head:
-            self._wait(self.limits.head)
-        self._head += size
-        if self._head > self.limits.head_bytes:
-            self._refuse("431 Request Header Fields Too Large", "the head of the request is too long")
+    def _break_body(self) -> None:
+        """Have the handler fail. aiohttp would let it wait for the rest of a body that can't be read on."""
+        if self._reading is not None and not self._reading.is_eof():
+            self._reading.set_exception(web.RequestPayloadError("a chunk is malformed"))
+            self._reading.feed_eof()  # or it would be read on to its end after the answer
+
+    def _hold_back(self, data: bytes) -> None:
+        self._behind += data.count(b"\r\n\r\n")
+        if len(self._held) > self.limits.head_bytes or self._behind > PIPELINED_REQUESTS:
+            self._give_up("more arrived behind a request than is kept")
+
+    def set_parser(self, parser: object) -> None:
+        """Pass on everything from now on: aiohttp speaks WebSocket."""
+        super().set_parser(parser)
+        self._other = True
+        held, self._held = bytes(self._held), bytearray()
+        if held:
+            super().data_received(held)
+
+    def answered(self, response: web.StreamResponse) -> None:
+        """Note that the request at work has its whole answer."""
+        self._answered = True
+        if response.keep_alive and not self._over:
+            self._next()
+        else:
+            self.close()
+
+    def _next(self) -> None:
+        """Go on with what was held back, if the request at work is done."""
+        if self._answered and self._body is None and not self._over:
+            self._at_work = False
+            self._pass_heads()
 
     def _wait(self, seconds: float) -> None:
-        """Wait for a request no longer than so, 0: there is one."""
+        """Wait for a request no longer than this; 0: there is one."""
         if self._waiting is not None:
             self._waiting.cancel()
         loop = asyncio.get_running_loop()
@@ -158,8 +267,6 @@ class PatientConnection(RequestHandler):
     def _nothing_came(self) -> None:
         if self.idle:
             self.force_close()
-        elif self._head and self._payload_parser is None:
-            self._give_up("the head of a request does not come to its end")
 
     # -- sending
 
@@ -188,15 +295,27 @@ class PatientConnection(RequestHandler):
         log.info("connection closed: %s", why, extra=cause(why))
         self.force_close()
 
-    def _refuse(self, status: str, words: str, more: str = "") -> None:
-        """Answer what no handler gets to see, unless an answer to what came before is under way; and hang up."""
-        log.info("request refused: %s", words, extra=cause(words))
-        if self.idle and self.transport is not None:
-            body = to_bytes(reply(-1, words))
-            head = f"HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-            head += f"Server: {self._program}\r\n"
-            self.transport.write(f"{head}{more}Connection: close\r\n\r\n".encode() + body)
-        self.force_close()
+    def _refuse(self, problem: BadHead) -> None:
+        """Answer what no handler gets to see; read on for a moment, so that the answer arrives, and hang up."""
+        log.info("request refused: %s", problem.message, extra=cause(problem.code))
+        message, remedy = str(problem.message), str(problem.remedy)
+        in_v1: JsonObject = {"error": {"code": problem.code, "message": message, "remedy": remedy}}
+        words = f"{message}; {remedy}" if remedy else message
+        self._answer(problem.status, in_v1 if problem.is_v1 else reply(-1, words))
+        self._over = True
+        self._wait(LINGER_SECONDS)
+        if self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _answer(self, status: int, content: JsonObject, more: str = "") -> None:
+        if self.transport is None:
+            return
+        body = to_bytes(content)
+        head = (
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            f"Server: {self._program}\r\n{more}Connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
 
     def handle_error(
         self,
@@ -214,31 +333,8 @@ class PatientConnection(RequestHandler):
         else:
             name = type(exc).__name__
             log.info("request refused: not HTTP (%s)", name, extra=cause(name))
-            response = refusal(NOT_HTTP)
+            body = to_bytes(reply(-1, NOT_HTTP))
+            response = web.Response(status=400, body=body, headers={"Content-Type": CONTENT_TYPE})
             response.force_close()
         response.headers["Server"] = self._program  # no application, so no one else does it
         return response
-
-
-@web.middleware
-async def sensible_heads(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse heads with more headers than any program sends, and versions of HTTP that are not spoken here."""
-    protocol = request.protocol
-    if isinstance(protocol, PatientConnection) and len(request.raw_headers) > protocol.limits.headers:
-        raise web.HTTPRequestHeaderFieldsTooLarge
-    if request.version not in (HttpVersion11, HttpVersion10):
-        raise web.HTTPVersionNotSupported
-    return await handler(request)
-
-
-def refusal(words: str) -> web.Response:
-    """Return the answer, status 400, to what is not HTTP as it is understood here."""
-    return web.Response(status=400, body=to_bytes(reply(-1, words)), headers={"Content-Type": CONTENT_TYPE})
-
-
-def escaped(line: bytes) -> bytes:
-    """Percent-encode the bytes beyond ASCII of a request line.
-
-    curl and many scripts send Chinese names and texts as they were typed; the original took them, HTTP does not.
-    """
-    return b"".join(bytes((byte,)) if byte < 128 else b"%%%02X" % byte for byte in line)

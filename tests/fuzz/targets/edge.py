@@ -21,12 +21,13 @@ from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.service import Client
 from wxcontroller.controller.account_port.proxy import _ascii, _target
-from wxcontroller.controller.connection import Connection
 from wxcontroller.controller.origin import _host_of_target
+from wxcontroller.controller.server import SERVER
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.admission import ADMISSION, Admission
 from wxcontroller.openwx.callers import foreign_origin, own_host
-from wxcontroller.openwx.connection import PatientConnection, escaped
+from wxcontroller.openwx.connection import PatientConnection, connections
+from wxcontroller.openwx.framing import escaped
 from wxcontroller.openwx.parameters import (
     BadParameter,
     form_pairs,
@@ -213,7 +214,7 @@ async def _controller() -> Callable[[], PatientConnection]:
     _running.extend((host, place))
     http = host.server._runner.server
     assert http is not None
-    return lambda: Connection(http, asyncio.get_running_loop(), host.shared.admission)
+    return connections(http, SERVER, host.shared.admission)
 
 
 async def _account() -> Callable[[], PatientConnection]:
@@ -239,7 +240,7 @@ async def _account() -> Callable[[], PatientConnection]:
         driver.play(logged_in())
         http, admission = await served
     _running.extend((running, directory))
-    return lambda: PatientConnection(http, asyncio.get_running_loop(), "wxclient", admission)
+    return connections(http, "wxclient", admission)
 
 
 _running: list[object] = []  # what must not be collected while its port is used
@@ -331,7 +332,7 @@ TARGETS = (
         _target_line,
         ("GET /openwx/x?client=安&a=%zz HTTP/1.1".encode(), b"http://127.0.0.1:2000/openwx/x?y", b"*"),
         (
-            "wxcontroller.openwx.connection",
+            "wxcontroller.openwx.framing",
             "wxcontroller.controller.account_port.proxy",
             "wxcontroller.controller.origin",
         ),
@@ -361,7 +362,7 @@ TARGETS = (
             b"DELETE /v1/accounts/nobody HTTP/1.1\r\nHost: [::1]:2000\r\n\r\n",
         ),
         (
-            "wxcontroller.controller.connection",
+            "wxcontroller.openwx.connection",
             "wxcontroller.controller.openwx",
             "wxcontroller.controller.account_port.proxy",
             "wxcontroller.controller.v1.accounts",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.controller.machine import Machine, machine, raw
+from tests.unit.heads import BODIES, REFUSED
 from wxcontroller.core.settings import Settings
 
 
@@ -62,9 +63,57 @@ async def test_every_connection_header_counts(host: Machine) -> None:
 )
 async def test_errors_dont_tell_what_we_are_made_of(host: Machine, sent: bytes) -> None:
     status, answer = await raw(host, sent)
-    assert status in (400, 404)
+    assert status in (400, 404, 431)
     assert b"\r\nServer: wxcontroller\r\n" in answer
     assert b"aiohttp" not in answer
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_a_head_that_is_not_taken_is_answered_at_once_and_ends_the_connection(host: Machine, case: str) -> None:
+    sent, status, words = REFUSED[case]
+    answered, answer = await asyncio.wait_for(raw(host, sent), 2)
+    assert (answered, answer.count(b"HTTP/1.")) == (status, 1), answer
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"\r\nConnection: close" in head
+    assert (json.loads(body)["code"], words in body) == (-1, True)
+
+
+async def test_the_rules_for_heads_have_the_form_of_v1_there(host: Machine) -> None:
+    for path, key in ((b"/v1/accounts", "error"), (b"/openwx/x", "status")):
+        _, answer = await raw(host, b"GET " + path + b" HTTP/1.1\r\n\r\n")
+        assert key in json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+@pytest.mark.parametrize("case", BODIES)
+async def test_requests_come_one_after_the_other_in_any_pieces(host: Machine, case: str, step: int) -> None:
+    head = b"POST /openwx/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    last = b"\r\nGET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    sent = (head + BODIES[case]) * 3 + last
+    reader, writer = await asyncio.open_connection(*host.address)
+    for at in range(0, len(sent), step):
+        writer.write(sent[at : at + step])
+        await asyncio.sleep(0)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answer.count(b"HTTP/1.1 200 ") == 4, answer
+
+
+async def test_a_broken_chunk_is_refused_and_nothing_after_it_is_a_request(
+    host: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection(*host.address)
+    writer.write(
+        b"POST /openwx/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\ncli\r\n"
+    )
+    await asyncio.sleep(0.1)  # it is read by its handler
+    writer.write(b"zz\r\n0\r\n\r\nGET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b" 200 " not in answer
+    assert [record.message for record in caplog.records if record.exc_info] == []
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /openwx/check_client HTTP/1.1\r\nHost: local"])

@@ -88,7 +88,7 @@ async def test_too_many_headers_are_refused(host: Machine, path: str, key: str) 
     peer = await connected(host)
     status, answer = await peer.ask(f"{head}\r\n".encode())
     assert (status, set(answer) & {"status", "error"}) == (431, {key})
-    assert (await peer.ask(SMALL))[0] == 200  # the connection is as good as before
+    assert await peer.closed() == b""
 
 
 @pytest.mark.parametrize("version", ["0.9", "2.0"])
@@ -322,8 +322,8 @@ async def refused(host: Machine, body: JsonObject) -> str:
 
 async def test_a_line_of_a_head_may_be_made_longer_or_shorter(host: Machine) -> None:
     line = b"GET /openwx/check_client?x=%b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % (b"x" * 9000)
-    assert (await raw(host, line))[0] == 400
+    assert (await raw(host, line))[0] == 414
     host.limit(request_line_bytes=10_000)
     assert (await raw(host, line))[0] == 200
     host.limit(request_line_bytes=8000)
-    assert (await raw(host, line.replace(b"x" * 1000, b"", 1)))[0] == 400
+    assert (await raw(host, line.replace(b"x" * 1000, b"", 1)))[0] == 414

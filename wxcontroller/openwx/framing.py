@@ -1,0 +1,282 @@
+"""Where one request on a connection ends and the next one begins (RFC 9112), and which heads are refused.
+
+aiohttp parses requests. The bytes are divided here first, so that aiohttp gets one request at a time and the
+connection knows, without looking into aiohttp, whether a request is at work and whether its body is complete.
+
+Every head is checked before anyone acts on it. Whatever two programs could read in different ways (more than one
+length, codings besides chunked, bare line feeds, folded lines) is refused rather than repaired: a reverse proxy in
+front that reads it the other way would take one caller's bytes for another caller's request.
+
+Nothing here knows sockets: bytes go in, heads and counts come out.
+"""
+
+import re
+from dataclasses import dataclass
+
+from wxcontroller.core.messages import N_, Text, Value
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_V1 = re.compile(rb"%b /v1/" % _TOKEN)
+_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9])\.([0-9])" % _TOKEN)
+_FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _TOKEN)
+_OF_INTEREST = re.compile(
+    rb"\r\n(host|content-length|transfer-encoding|connection|upgrade):[ \t]*+([^\r\n]*)", re.IGNORECASE
+)
+_BEGIN = re.compile(rb"\r?\Z|%b(?: |\Z)" % _TOKEN)
+_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
+_TRAILER = re.compile(rb"%b:[^\r\n\0]*" % _TOKEN)
+# Of a line between chunks: a size with extensions, which nobody sends, or a trailer.
+_CHUNK_LINE_BYTES = 4096
+# All trailers of a body together.
+_TRAILERS_BYTES = 8192
+# More than there is around the target in a request line, and around the value in a header.
+_AROUND = 100
+NOT_HTTP = N_("the request can't be read as HTTP")
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """Bytes of a request's target and of one header, bytes of a head, and headers in it."""
+
+    line_bytes: int
+    head_bytes: int
+    headers: int
+
+
+class BadHead(Exception):
+    """A head that is refused: with which ``status``, the ``code`` that /v1 has for it, and why."""
+
+    def __init__(self, status: int, code: str, message: str, remedy: str = "", /, **values: Value) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = Text(message, **values)
+        self.remedy = Text(remedy, **values)
+        self.is_v1 = False  # whether the request is for /v1, which has errors in a form of its own
+
+
+class BadChunk(Exception):
+    """A chunked body that is none."""
+
+
+class Sized:
+    """A body of known length."""
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+
+    @property
+    def done(self) -> bool:
+        return not self._left
+
+    def take(self, data: bytes) -> int:
+        """Return how many bytes at the beginning of ``data`` belong to the body."""
+        taken = min(self._left, len(data))
+        self._left -= taken
+        return taken
+
+
+class Chunked:
+    """A chunked body with its sizes and trailers."""
+
+    def __init__(self) -> None:
+        self._left = 0  # of the chunk, with the line end behind it
+        self._line = b""  # the part that is here of a line
+        self._trailers = -1  # bytes of trailers, -1 before the last chunk
+        self.done = False
+
+    def take(self, data: bytes) -> int:
+        """As of Sized. Raises BadChunk."""
+        at = 0
+        while at < len(data) and not self.done:
+            if self._left > 2:
+                step = min(self._left - 2, len(data) - at)
+                self._left -= step
+                at += step
+            elif self._left:
+                if data[at] != b"\r\n"[-self._left]:
+                    raise BadChunk
+                self._left -= 1
+                at += 1
+            else:
+                end = data.find(b"\n", at)
+                piece = data[at : len(data) if end < 0 else end + 1]
+                at += len(piece)
+                self._line += piece
+                if len(self._line) > _CHUNK_LINE_BYTES:
+                    raise BadChunk
+                if end >= 0:
+                    line, self._line = self._line, b""
+                    self._end_of_line(line)
+        return at
+
+    def _end_of_line(self, line: bytes) -> None:
+        text, end = line[:-2], line[-2:]
+        if end != b"\r\n":
+            raise BadChunk
+        if self._trailers < 0:
+            size = _CHUNK.fullmatch(text)
+            if size is None:
+                raise BadChunk
+            length = int(size[1], 16)
+            if length:
+                self._left = length + 2
+            else:
+                self._trailers = 0
+            return
+        self._trailers += len(line)
+        if not text:
+            self.done = True
+        elif self._trailers > _TRAILERS_BYTES or not _TRAILER.fullmatch(text):
+            raise BadChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a request as it goes to the parser, and what follows it: no body, or one."""
+
+    raw: bytes
+    body: Sized | Chunked | None
+
+
+class Heads:
+    """Takes heads from what has arrived on one connection. ``waiting``: one has begun, and is not complete."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self.waiting = False
+
+    def take(self, held: bytearray, limits: HeadLimits) -> Head | None:
+        """Take a head off the beginning of ``held``; None when it is not complete. Raises BadHead."""
+        while held.startswith(b"\r\n"):  # RFC 9112 2.2: after a body, from old programs
+            del held[:2]
+            self._seen = 0
+        end = held.find(b"\r\n\r\n", max(0, self._seen - 3))
+        try:
+            if end < 0:
+                self._check_begun(held, limits)
+                self._seen, self.waiting = len(held), bool(held)
+                return None
+            head = _checked(bytes(held[: end + 4]), limits)
+        except BadHead as problem:
+            problem.is_v1 = _V1.match(held) is not None
+            raise
+        del held[: end + 4]
+        self._seen, self.waiting = 0, False
+        return head
+
+    def _check_begun(self, held: bytearray, limits: HeadLimits) -> None:
+        """Refuse at once what can't become a head."""
+        if (not self._seen and not _BEGIN.match(held)) or _BARE.search(held, max(0, self._seen - 1)):
+            raise not_http()
+        line = held.rfind(b"\r\n") + 2
+        if len(held) - line > limits.line_bytes + _AROUND:
+            raise _long_line(limits) if line < 2 else _long_field(limits)
+        if len(held) > limits.head_bytes:
+            raise _long_head()
+
+
+def not_http() -> BadHead:
+    """Return what to raise for what is not HTTP."""
+    return BadHead(400, "bad-request", NOT_HTTP)
+
+
+def escaped(line: bytes) -> bytes:
+    """Percent-encode the bytes beyond ASCII of a request line.
+
+    curl and many scripts send Chinese names and texts as they were typed; the original took them, HTTP does not.
+    """
+    return line if line.isascii() else b"".join(bytes((byte,)) if byte < 128 else b"%%%02X" % byte for byte in line)
+
+
+def _checked(raw: bytes, limits: HeadLimits) -> Head:
+    line, _, rest = raw.partition(b"\r\n")
+    if len(raw) > limits.line_bytes:
+        _check_lengths(line, rest, limits)
+    sent, line = line, escaped(line)
+    found = _LINE.fullmatch(line)
+    if found is None or not _FIELDS.fullmatch(rest):
+        raise not_http()
+    method, _, major, minor = found.groups()
+    if (major, minor) not in ((b"1", b"1"), (b"1", b"0")):
+        raise BadHead(505, "bad-version", N_("this version of HTTP is not supported"), N_("use HTTP/1.1"))
+    if method == b"CONNECT":
+        raise BadHead(501, "no-proxy", N_("CONNECT is not supported"), N_("this is no proxy; call the API directly"))
+    if raw.count(b"\r\n") - 2 > limits.headers:
+        raise BadHead(431, "too-many-headers", N_("the request has too many headers"), N_("send fewer"))
+    fields: dict[bytes, list[bytes]] = {}
+    for name, value in _OF_INTEREST.findall(raw):
+        fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    if len(fields.get(b"host", ())) != 1 and (minor == b"1" or b"host" in fields):
+        raise BadHead(400, "bad-request", N_("the request needs one Host header"), N_("HTTP/1.1 requires it"))
+    body = _body_of(fields, minor)
+    if body is not None and _asks_for_upgrade(fields):
+        # aiohttp takes all that follows for the other protocol.
+        raise BadHead(
+            400, "bad-request", N_("a request with a body can't ask for Upgrade"), N_("send it without that header")
+        )
+    return Head(raw if line is sent else line + b"\r\n" + rest, body)
+
+
+def _check_lengths(line: bytes, rest: bytes, limits: HeadLimits) -> None:
+    target = line.partition(b" ")[2].rpartition(b" ")[0]
+    if len(target) > limits.line_bytes:
+        raise _long_line(limits)
+    if len(line) + len(rest) > limits.head_bytes:
+        raise _long_head()
+    if any(len(field.partition(b":")[2].strip(b" \t")) > limits.line_bytes for field in rest.split(b"\r\n")):
+        raise _long_field(limits)
+
+
+def _long_line(limits: HeadLimits) -> BadHead:
+    return BadHead(
+        414,
+        "uri-too-long",
+        N_("the address of the request is longer than {limit} bytes"),
+        N_("use POST and send the parameters as a form"),
+        limit=limits.line_bytes,
+    )
+
+
+def _long_head() -> BadHead:
+    return BadHead(431, "head-too-long", N_("the head of the request is too long"), N_("send fewer headers"))
+
+
+def _long_field(limits: HeadLimits) -> BadHead:
+    return BadHead(
+        431,
+        "header-too-long",
+        N_("a header of the request is longer than {limit} bytes"),
+        N_("send less in it, or raise request_line_bytes in the settings"),
+        limit=limits.line_bytes,
+    )
+
+
+def _body_of(fields: dict[bytes, list[bytes]], minor: bytes) -> Sized | Chunked | None:
+    lengths, codings = fields.get(b"content-length", ()), fields.get(b"transfer-encoding", ())
+    if codings:
+        if b",".join(codings).lower() != b"chunked":
+            raise BadHead(
+                501,
+                "unsupported-coding",
+                N_("this Transfer-Encoding is not supported"),
+                N_("send the body as it is, with Content-Length or chunked"),
+            )
+        if lengths or minor == b"0":
+            raise BadHead(
+                400,
+                "bad-request",
+                N_("Transfer-Encoding is for HTTP/1.1 and can't be combined with Content-Length"),
+                N_("send one of the two"),
+            )
+        return Chunked()
+    if not lengths:
+        return None
+    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 18:
+        raise BadHead(400, "bad-request", N_("the request needs one Content-Length, a number"), N_("correct it"))
+    return Sized(int(lengths[0])) if int(lengths[0]) else None
+
+
+def _asks_for_upgrade(fields: dict[bytes, list[bytes]]) -> bool:
+    return b"upgrade" in fields and any(b"upgrade" in value.lower() for value in fields.get(b"connection", ()))
