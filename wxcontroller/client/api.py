@@ -15,7 +15,8 @@ from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sends.calls import SendCalls
-from wxcontroller.openwx.admission import ADMISSION, Admission, Busy, PortLimits
+from wxcontroller.core.access import call_path
+from wxcontroller.openwx.admission import ADMISSION, Admission, Busy, PortLimits, Resource
 from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ PORT_HEAD_SECONDS = 20.0
 PORT_SEND_SECONDS = 60.0
 PORT_HEAD_BYTES = 64 << 10
 PORT_HEADERS = 100
+LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events"})
 _OPTIONS_HEADERS = {
     "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST",
     "Access-Control-Allow-Headers": "X-Requested-With, X-Auth-Token, Content-Type, Content-Length, Authorization",
@@ -36,7 +38,7 @@ def application(parts: Parts, sends: SendCalls, inbox: Inbox, guard: Guard) -> w
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
     config, limits = parts.config, port_limits(parts.config)
     admission = Admission(lambda: limits)
-    app = web.Application(middlewares=[_errors, admission.admit, web.middleware(guard)])
+    app = web.Application(middlewares=[_errors, admission.middleware(guard.claim, _resource), web.middleware(guard)])
     app[ADMISSION] = admission
     app[BODIES] = Bodies(admission, config.number("api_body_max"), config.media_dir)
     app.on_response_prepare.append(no_page)
@@ -77,6 +79,10 @@ def port_limits(config: ClientConfig) -> PortLimits:
         bodies=config.number("api_bodies_max"),
         line_bytes=config.limits.request_line_bytes,
     )
+
+
+def _resource(request: web.Request) -> Resource:
+    return Resource.LONG_POLLS if call_path(request.path.rstrip("/")) in LONG_POLLS else Resource.REQUESTS
 
 
 async def _name(_: web.Request, response: web.StreamResponse) -> None:

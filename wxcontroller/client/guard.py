@@ -4,6 +4,7 @@ Never a web page. The controller shows the secret that this process made when it
 controller can read; with it comes the scope of whoever called the controller.
 """
 
+import asyncio
 import hmac
 import logging
 import secrets
@@ -25,10 +26,13 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.summaries import cause
+from wxcontroller.core.tokens import digest
 from wxcontroller.openwx import callers, credentials, parameters, replies
+from wxcontroller.openwx.admission import ADMISSION, EVERYTHING, UNKNOWN_BODY_SECONDS, Claim, known, unknown
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_SCOPE = "scope of the caller"
 _FOREIGN = N_("web pages may not call an account's own port; use the controller's port, 2000")
 _HOW = N_(
     "a token that is bound to this account alone is needed here; use the controller's port, 2000, with any other"
@@ -69,18 +73,36 @@ class Guard:
             return self._refused(request, scope, needed)
         return await handler(request)
 
-    async def _scope(self, request: web.Request) -> Scope | None:
-        """Return what the caller may do, None when it is nobody we know."""
+    def claim(self, request: web.Request) -> Claim:
+        """Return what a request may take of the port, as far as its head tells; remember whose it is."""
         word, _, shown = request.headers.get(credentials.PORT_HEADER, "").partition(" ")
         same = hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._secret.encode())
         if same and word in set(Scope):
-            return Scope(word)
-        tokens = self._book.current()
-        if not tokens.closed:
-            return Scope.ADMIN
-        presented = await _presented(request)
-        known = tokens.find(self._instance, presented, time.time()) if presented is not None else None
-        return known.scope if known is not None else None
+            request[_SCOPE] = Scope(word)
+            return EVERYTHING
+        if not self._book.current().closed:
+            request[_SCOPE] = Scope.ADMIN
+            return EVERYTHING
+        try:
+            token = credentials.from_head(request.headers, request.raw_path)
+        except parameters.BadParameter:  # whoever reads the query next says so
+            token = None
+        return self._claim_by_token(request, token)
+
+    def _claim_by_token(self, request: web.Request, token: str | None) -> Claim:
+        found = self._book.current().find(self._instance, token, time.time()) if token is not None else None
+        if token is None or found is None:
+            return unknown("")
+        request[_SCOPE] = found.scope
+        return known(digest(token), "", reserve=False)
+
+    async def _scope(self, request: web.Request) -> Scope | None:
+        """Return what the caller may do, None when it is nobody we know. Raises Busy."""
+        if _SCOPE not in request and (token := await _presented(request)) is not None:
+            claim = self._claim_by_token(request, token)
+            request.app[ADMISSION].recognize(request, claim)
+        scope: Scope | None = request.get(_SCOPE)
+        return scope
 
     def _refused(self, request: web.Request, scope: Scope | None, needed: Scope) -> web.Response:
         if scope is None:
@@ -143,15 +165,13 @@ def _is_foreign(request: web.Request) -> bool:
 
 
 async def _presented(request: web.Request) -> str | None:
-    headers = request.headers
-    token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
-    if token is None:
-        token = credentials.from_query(parameters.query_of(request.raw_path))
-    kind = headers.get("Content-Type", "")
+    token = credentials.from_head(request.headers, request.raw_path)
+    kind = request.headers.get("Content-Type", "")
     short = (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES
     if token is None and short and request.can_read_body and parameters.holds_parameters(request.path, kind):
         try:
-            body = await request.app[BODIES].take(request, credentials.TOKEN_FORM_BYTES)
+            async with asyncio.timeout(UNKNOWN_BODY_SECONDS):
+                body = await request.app[BODIES].take(request, credentials.TOKEN_FORM_BYTES)
         except (TimeoutError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType):
             return None
         token = credentials.from_form(kind, body)

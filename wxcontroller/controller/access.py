@@ -1,17 +1,21 @@
 """Letting requests in: each route's line in the table of core/access.py, held against who calls."""
 
+import asyncio
+
 from aiohttp import web
 
+from wxcontroller.controller.admission import claim_for, recognized
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Handler
 from wxcontroller.controller.gate import ANYBODY, NOBODY, Caller
+from wxcontroller.controller.peers import address_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
 from wxcontroller.core.errors import BadName
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx import credentials
-from wxcontroller.openwx.parameters import holds_parameters, query_of
+from wxcontroller.openwx import admission, credentials
+from wxcontroller.openwx.parameters import holds_parameters
 
 _CALLER = "caller"
 PASSED_ON = "/openwx/{rest}"
@@ -54,7 +58,7 @@ async def let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
     if endpoint.scope is None:
         return await handler(request)
     gate = context(request).gate
-    found = ANYBODY if gate.is_open else gate.caller(await presented(request), address_of(request))
+    found = recognized(request) or await _recognized_by_body(request)
     if not found.scope.covers(endpoint.scope):
         raise gate.denied(
             found,
@@ -108,21 +112,25 @@ def looks_for_token(request: web.Request) -> bool:
 
 
 async def presented(request: web.Request) -> str | None:
-    """Return the token that a request shows, wherever it has it."""
-    headers = request.headers
-    token = credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
-    if token is None:
-        token = credentials.from_query(query_of(request.raw_path))
+    """Return the token that a request shows, wherever it has it. Raises BadParameter and HTTPRequestTimeout."""
+    token = credentials.from_head(request.headers, request.raw_path)
     if token is None and has_body(request) and looks_for_token(request):
         try:
-            body = await take(request, credentials.TOKEN_FORM_BYTES)
+            async with asyncio.timeout(admission.UNKNOWN_BODY_SECONDS):
+                body = await take(request, credentials.TOKEN_FORM_BYTES)
         except web.HTTPRequestEntityTooLarge:
             return None
-        token = credentials.from_form(headers.get("Content-Type", ""), body)
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+        token = credentials.from_form(request.headers.get("Content-Type", ""), body)
     return token
 
 
-def address_of(request: web.Request) -> object:
-    """Return whom a request comes from, as its socket gives it."""
-    transport = request.transport
-    return transport.get_extra_info("peername") if transport is not None else None
+async def _recognized_by_body(request: web.Request) -> Caller:
+    """Return who sent a request whose head shows no token; raises Refused for nobody, and Busy."""
+    shared = context(request)
+    if shared.gate.is_open:
+        return ANYBODY
+    found = shared.gate.caller(await presented(request), address_of(request))
+    shared.admission.recognize(request, claim_for(request, found))
+    return found

@@ -5,6 +5,7 @@ from aiohttp import web
 from wxcontroller.controller import metrics, openwx, page, v1
 from wxcontroller.controller.access import let_in
 from wxcontroller.controller.account_port import proxy
+from wxcontroller.controller.admission import claim_of, resource_of
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.errors import json_errors, json_response
 from wxcontroller.controller.headers import harden
@@ -20,7 +21,7 @@ def application(shared: Context) -> web.Application:
         middlewares=[
             figures.requests.count,
             json_errors,
-            shared.admission.admit,
+            shared.admission.middleware(claim_of, resource_of),
             no_foreign_pages,
             let_in,
         ]

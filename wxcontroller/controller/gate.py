@@ -91,23 +91,30 @@ class Gate:
         """Whether everybody who reaches the controller may do everything."""
         return not self.exposed and not self.tokens.required
 
+    def recognize(self, presented: str | None, address: object) -> Caller | None:
+        """Return who shows a token that lets in, None for any other. Nothing is logged or counted."""
+        if presented is None:
+            return None
+        known = self.tokens.find(presented)
+        if known is not None and not known.expired(time.time()):
+            return Caller(f"token {known.name} ({known.id})", known.scope, known.instances, known.id)
+        return ROOT if self._is_local(presented) and is_loopback(address) else None
+
     def caller(self, presented: str | None, address: object) -> Caller:
         """Return who shows this token, where one is needed. ``address`` is the caller's as its socket gives it.
 
         Raises Refused.
         """
-        tokens = self.tokens
+        found = self.recognize(presented, address)
+        if found is not None:
+            return found
         if presented is None:
             raise self._refused(address, "no-token", N_("a token is needed"), _HOW, "without a token")
-        known = tokens.find(presented)
+        known = self.tokens.find(presented)
         if known is not None:
-            if not known.expired(time.time()):
-                return Caller(f"token {known.name} ({known.id})", known.scope, known.instances, known.id)
             what = f"with the expired token {known.name} ({known.id})"
             raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
-        if self._is_local(presented) and is_loopback(address):
-            return ROOT
-        if tokens.broken:
+        if self.tokens.broken:
             raise Refused(
                 "tokens-unusable",
                 N_("the controller's tokens can't be used at the moment, nobody is let in"),

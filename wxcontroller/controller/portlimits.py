@@ -33,5 +33,8 @@ def _limits_of(settings: Settings) -> PortLimits:
         requests=settings.max_requests,
         long_polls=settings.max_long_polls,
         bodies=settings.max_bodies,
+        readers=settings.max_readers,
+        watchers=settings.limits.watchers,
+        proxies=settings.trusted_proxies,
         line_bytes=settings.limits.request_line_bytes,
     )

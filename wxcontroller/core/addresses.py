@@ -2,9 +2,11 @@
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 from typing import TypeAlias
 
 Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_local(listening: socket.socket) -> bool:
@@ -25,6 +27,12 @@ def ip_of(address: object) -> Ip | None:
     if not isinstance(address, tuple) or not address or not isinstance(address[0], str):
         return None
     return parse_ip(address[0])
+
+
+def is_within(address: object, networks: Iterable[Network]) -> bool:
+    """Say whether an address as sockets give it is in one of these networks."""
+    ip = ip_of(address)
+    return ip is not None and any(ip in network for network in networks)
 
 
 def parse_ip(written: str) -> Ip | None:

@@ -5,6 +5,7 @@ of the original controller keeps its name (openwx-api 1.1). Those that systemd h
 reported as without effect.
 """
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
-from wxcontroller.core.addresses import parse_ip
+from wxcontroller.core.addresses import Network, parse_ip
 from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
 from wxcontroller.core.errors import BadOption, BadSettings, reason_of
 from wxcontroller.core.journal import LEVELS
@@ -109,6 +110,18 @@ def _hosts(value: object) -> object:
     return tuple(value)
 
 
+def _networks(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError(Text(N_('must be a list like ["127.0.0.1", "10.0.0.0/8"]')))
+    found: list[Network] = []
+    for each in value:
+        try:
+            found.append(ipaddress.ip_network(each))
+        except ValueError:
+            raise ValueError(Text(N_("contains {value}, which is not an address or network"), value=each)) from None
+    return tuple(found)
+
+
 def _targets(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError(Text('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]'))
@@ -192,6 +205,9 @@ class Settings:
     )
     allow_hosts: tuple[str, ...] = _setting(
         (), _hosts, "names besides loopback under which the API is called, as by a reverse proxy"
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        (), _networks, "addresses of reverse proxies, whose X-Forwarded-For names the caller"
     )
     alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: who is told when an account drops")
     tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")

@@ -1,32 +1,61 @@
-"""Admission control of one port: how many connections, requests, long polls and bytes of bodies it takes at a time.
+"""Admission control of one port: how many connections, requests, long polls, streams and bytes of bodies it takes.
 
 The controller's port and the accounts' ports use the same.
 
 - A connection beyond the limits takes the place of the one that has been idle for longest. Without an idle one it is
   refused. The limit per peer keeps one address from taking all places.
 - A request beyond the limits is answered with 503 at once, which costs little; its caller may try again.
-- Long polls are counted apart: they wait most of the time, and must not keep out requests that are answered at once.
+- Long polls and streams are counted apart: they wait most of the time, and must not keep out requests that are
+  answered at once.
 - Bytes of bodies count from when they are read until their request is answered.
+
+Nobody can take everything. Each request has a *claim*, made from its head before anything else is read. It names the
+holders that the request counts for, which are its token and its peer, and how large a share each may hold. Callers
+without a valid token have a small share together: a token in a form is seen only once the body is here, which may
+take a caller as long as it likes. The last part is a reserve for callers that must get in, above all to end trouble.
+Claims are made by the port's ``claim`` function; this module knows no tokens.
 """
 
-import ipaddress
 import logging
-import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
-from wxcontroller.core.access import call_path
+from wxcontroller.core.addresses import Network, is_loopback, is_within
+from wxcontroller.core.limiter import caller_of
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.messages import Text
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.summaries import cause
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events"})
-_COMPLAIN_SECONDS = 60.0
-_HELD = "bytes held for this request"
+# The parts of a limit, as divisors. Half for one token or address: a busy one is not held up on an idle machine, and
+# leaves as much for all others.
+SHARE = 2
+# The last eighth is for those who must get in.
+RESERVE = 8
+# Without a valid token in the head: a sixteenth together, and half of that for one address.
+UNKNOWN_SHARE = 16
+UNKNOWN_PEER_SHARE = 32
+# So long may a form take that may hold a token: a megabyte at a megabit per second.
+UNKNOWN_BODY_SECONDS = 10.0
+_PLACE = "place of this request"
+
+
+class Resource(Enum):
+    """What is counted, with the words for a caller who comes too late."""
+
+    REQUESTS = N_("{count} requests are in progress")
+    LONG_POLLS = N_("{count} long polls are waiting")
+    READERS = N_("{count} readers of events and journals are connected")
+    WATCHERS = N_("{count} readers watch the accounts")
+    BODIES = N_("the bodies of other requests take all the room there is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +69,137 @@ class PortLimits:
     headers: int  # of a request
     connections: int
     per_peer: int  # connections of one address
-    requests: int  # at a time, long polls aside
+    requests: int  # at a time, long polls and streams aside
     long_polls: int
     bodies: int  # bytes
+    readers: int = 0  # streams of events and journals
+    watchers: int = 0  # streams of accounts
     line_bytes: int = DEFAULTS.request_line_bytes
+    proxies: tuple[Network, ...] = ()  # which name the peers that they call for
+
+    def of(self, resource: Resource) -> int:
+        match resource:
+            case Resource.REQUESTS:
+                return self.requests
+            case Resource.LONG_POLLS:
+                return self.long_polls
+            case Resource.READERS:
+                return self.readers
+            case Resource.WATCHERS:
+                return self.watchers
+            case Resource.BODIES:
+                return self.bodies
 
 
 class Busy(web.HTTPServiceUnavailable):
-    """A request beyond the limits. ``words`` say which."""
+    """A request beyond the limits. ``words`` say which, ``code`` is what /v1 calls it."""
 
-    def __init__(self, words: Text) -> None:
+    def __init__(self, words: Text, resource: "Resource") -> None:
         super().__init__(headers={"Retry-After": "1"})
         self.words = words
+        self.code = "too-many-readers" if resource in (Resource.READERS, Resource.WATCHERS) else "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whoever a request counts for: a name that tells it apart, its part of each limit, and words for it."""
+
+    name: str
+    part: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a request may take: the shares of its holders and, if ``reserve``, also the last part of a limit."""
+
+    holders: tuple[Holder, ...] = ()
+    reserve: bool = False
+
+
+EVERYTHING = Claim(reserve=True)
+
+
+def known(token: str, peer: str, reserve: bool) -> Claim:
+    """Return the claim of a caller that is let in: by a token, "" for none, from a peer, "" for any."""
+    holders = []
+    if token:
+        holders.append(Holder(f"token {token}", SHARE, N_("this token")))
+    if peer:
+        holders.append(Holder(f"peer {peer}", SHARE, N_("this address")))
+    return Claim(tuple(holders), reserve)
+
+
+def unknown(peer: str) -> Claim:
+    """Return the claim of a caller whose head shows no valid token, from a peer, "" for any."""
+    words = N_("callers without a valid token in a header or the query")
+    holders = [Holder("unknown", UNKNOWN_SHARE, words)]
+    if peer:
+        holders.append(Holder(f"unknown {peer}", UNKNOWN_PEER_SHARE, words))
+    return Claim(tuple(holders))
+
+
+class _Pool:
+    """What is taken of one limit."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.taken = 0
+        self._of: Counter[str] = Counter()
+
+    def take(self, claim: Claim, limit: int, amount: int = 1) -> None:
+        """Raises Busy when the claim does not go so far."""
+        if self.taken + amount > (limit if claim.reserve else limit - limit // RESERVE):
+            raise Busy(Text(self.resource.value, count=self.taken), self.resource)
+        for holder in claim.holders:
+            if self._of[holder.name] + amount > max(1, limit // holder.part):
+                what = Text(self.resource.value, count=self._of[holder.name])
+                share = Text(N_("{what}, the share of {whom}"), what=what, whom=Text(holder.words))
+                raise Busy(share, self.resource)
+        self.taken += amount
+        for holder in claim.holders:
+            self._of[holder.name] += amount
+
+    def give_back(self, claim: Claim, amount: int = 1) -> None:
+        self.taken -= amount
+        for holder in claim.holders:
+            self._of[holder.name] -= amount
+            if not self._of[holder.name]:
+                del self._of[holder.name]
+
+
+class _Place:
+    """What one request has taken, as a context."""
+
+    def __init__(
+        self, pools: dict[Resource, _Pool], limits: Callable[[], PortLimits], resource: Resource, claim: Claim
+    ) -> None:
+        self._pools = pools
+        self._limits = limits
+        self._resource = resource
+        self._claim = claim
+        self._taken: dict[Resource, int] = {}
+
+    def __enter__(self) -> None:
+        self.take(self._resource, 1)
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        for resource, amount in self._taken.items():
+            self._pools[resource].give_back(self._claim, amount)
+        self._taken.clear()
+
+    def take(self, resource: Resource, amount: int) -> None:
+        """Raises Busy."""
+        self._pools[resource].take(self._claim, self._limits().of(resource), amount)
+        self._taken[resource] = self._taken.get(resource, 0) + amount
+
+    def change(self, claim: Claim) -> None:
+        """Count for others from now on. Raises Busy; then nothing is taken any more."""
+        taken = dict(self._taken)
+        self.__exit__()
+        self._claim = claim
+        for resource, amount in taken.items():
+            self.take(resource, amount)
 
 
 class Connection(Protocol):
@@ -75,14 +223,15 @@ class Admission:
         self._limits = limits
         self._peers: dict[str, dict[Connection, None]] = {}
         self._connections: dict[Connection, str] = {}
-        self._complained = float("-inf")
-        self.requests = 0
-        self.long_polls = 0
-        self.held = 0
+        self._pools = {resource: _Pool(resource) for resource in Resource}
 
     @property
     def limits(self) -> PortLimits:
         return self._limits()
+
+    def taken(self, resource: Resource) -> int:
+        """Return how much is taken at the moment."""
+        return self._pools[resource].taken
 
     # -- connections
 
@@ -91,12 +240,17 @@ class Admission:
         limits, peer = self._limits(), peer_of(address)
         same = self._peers.get(peer, {})
         full: Iterable[Connection] | None = None
-        if len(same) >= limits.per_peer:
+        most = limits.connections
+        if limits.proxies or not is_loopback(address):
+            most -= most // RESERVE
+        if len(same) >= limits.per_peer and not is_within(address, limits.proxies):
             full = same
-        elif len(self._connections) >= limits.connections:
+        elif len(self._connections) >= most:
             full = self._connections
         if full is not None and not self._close_idle(full):
-            self._complain(peer, len(same))
+            words = "connection from %s refused: %d are open, %d of them from there, and all are at work"
+            where = peer or "a local socket"
+            log.warning(words, where, len(self._connections), len(same), extra=cause("too many connections"))
             return False
         self._connections[connection] = peer
         self._peers.setdefault(peer, {})[connection] = None
@@ -121,44 +275,34 @@ class Admission:
         longest.force_close()
         return True
 
-    def _complain(self, peer: str, of_peer: int) -> None:
-        now = time.monotonic()
-        if now - self._complained > _COMPLAIN_SECONDS:
-            self._complained = now
-            words = "a connection of %s is refused: %d are open, %d of them from there, and all are at work"
-            log.warning(words, peer or "a local socket", len(self._connections), of_peer)
-
     # -- requests
 
-    @web.middleware
-    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Have a request handled if it is within the limits. Raises Busy."""
-        limits = self._limits()
-        try:
-            if call_path(request.path.rstrip("/")) not in LONG_POLLS:
-                if self.requests >= limits.requests:
-                    raise Busy(Text("{requests} requests are at work already", requests=self.requests))
-                self.requests += 1
-                try:
-                    return await handler(request)
-                finally:
-                    self.requests -= 1
-            if self.long_polls >= limits.long_polls:
-                raise Busy(Text("{long_polls} long polls wait already", long_polls=self.long_polls))
-            self.long_polls += 1
-            try:
+    def middleware(
+        self, claim_of: Callable[[web.Request], Claim], resource_of: Callable[[web.Request], Resource]
+    ) -> Middleware:
+        """Return what has a request handled if it is within the limits. It raises Busy.
+
+        ``claim_of`` returns what a request may take, by its head, and ``resource_of`` what it counts as.
+        """
+
+        @web.middleware
+        async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+            place = _Place(self._pools, self._limits, resource_of(request), claim_of(request))
+            request[_PLACE] = place
+            with place:
                 return await handler(request)
-            finally:
-                self.long_polls -= 1
-        finally:
-            self.held -= request.get(_HELD, 0)
+
+        return admit
 
     def hold(self, request: web.Request, size: int) -> None:
         """Count bytes of a body that are kept until the request is answered. Raises Busy beyond the limit."""
-        if self.held + size > self._limits().bodies:
-            raise Busy(Text("the bodies of other requests take all the room there is"))
-        self.held += size
-        request[_HELD] = request.get(_HELD, 0) + size
+        place: _Place = request[_PLACE]
+        place.take(Resource.BODIES, size)
+
+    def recognize(self, request: web.Request, claim: Claim) -> None:
+        """Have a request count for others: its caller is known now, by its body. Raises Busy."""
+        place: _Place = request[_PLACE]
+        place.change(claim)
 
 
 ADMISSION = web.AppKey("admission", Admission)
@@ -167,12 +311,4 @@ ADMISSION = web.AppKey("admission", Admission)
 def peer_of(address: object) -> str:
     """Return what stands for a caller: its address; of IPv6 the network of 64 bits, which is one caller's."""
     host = address[0] if isinstance(address, tuple) and address else address
-    if not isinstance(host, str) or not host:
-        return ""
-    try:
-        ip = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None:
-        return str(ipaddress.ip_network((ip, 64), strict=False))
-    return str(getattr(ip, "ipv4_mapped", None) or ip)
+    return caller_of(host) or host if isinstance(host, str) else ""

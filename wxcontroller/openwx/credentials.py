@@ -4,7 +4,7 @@
 parameters: for scripts that can't send headers. What stands first is the token, even if it is a wrong one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import unquote_to_bytes
 
 from wxcontroller.openwx import parameters
@@ -29,6 +29,12 @@ def from_headers(authorization: str | None, x_auth_token: str | None) -> str | N
 def from_query(query: str) -> str | None:
     """Return the token in a query as it was sent; the last one counts. Raises BadParameter."""
     return _last(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), NAME))
+
+
+def from_head(headers: Mapping[str, str], target: str) -> str | None:
+    """Return the token in a request's headers or query, None when there is none. Raises BadParameter."""
+    token = from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
+    return token if token is not None else from_query(parameters.query_of(target))
 
 
 def from_form(content_type: str, body: Body) -> str | None:

@@ -72,6 +72,26 @@ async def test_without_tokens_local_programs_may_call(start: Start) -> None:
         assert await ask(client, "/v1/status?token=x", headers) == (200, None)
 
 
+async def test_slow_forms_of_strangers_do_not_keep_the_controller_out(start: Start) -> None:
+    client = start(WXCLIENT_API_CONNECTIONS_MAX="64")
+    await client.login()
+    close(client, (Scope.READ, ()))
+    head = b"POST /openwx/get_user_info HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Type: application/x-www-form-urlencoded\r\n"
+    peers = []
+    for _ in range(60):
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(head + b"Content-Length: 9\r\n\r\ntoken=")
+        peers.append((reader, writer))
+    async with asyncio.timeout(5):
+        assert b" 503 " in await peers[-1][0].readuntil(b"\r\n")
+    for _ in range(3):
+        shown = {PORT_HEADER: f"read {secret_of(client)}"}
+        assert await ask(client, "/openwx/get_user_info", shown) == (200, None)
+    for _, writer in peers:
+        writer.close()
+
+
 async def test_with_tokens_strangers_may_not(start: Start) -> None:
     client = start()
     await client.login()

@@ -221,13 +221,13 @@ async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_bef
     async with machine(tmp_path, max_readers=1) as host:
         await host.start("alice")
         path = "/v1/accounts/alice/journal"
+        assert (await host.v1("GET", "accounts/nobody/journal", headers=STREAM))[0] == 404
         async with host.http.get(path, headers=STREAM) as answer:
             assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "no-journal")
         async with Journal(host.paths).open(), followed(host) as stream:
             await stream.next()
             async with host.http.get(path, headers=STREAM) as answer:
                 assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "too-many-readers")
-        assert (await host.v1("GET", "accounts/nobody/journal", headers=STREAM))[0] == 404
 
 
 async def test_a_reader_that_takes_nothing_is_cut_off(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
 from wxcontroller.core.options import OPTION_LENGTH
 from wxcontroller.core.states import LoginState
+from wxcontroller.openwx.admission import Resource
 from wxcontroller.openwx.parameters import PARAMETERS
 
 NEVER = b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -218,7 +219,8 @@ async def test_when_all_are_at_work_one_more_is_refused(tmp_path: Path, caplog: 
                 status, answer = await peer.answer()
                 assert (status, answer["code"]) == (503, -1)
                 assert await peer.closed() == b""
-            assert len([r for r in caplog.records if "is refused: 3 are open" in r.getMessage()]) == 1
+            refusals = [record for record in caplog.records if "refused: 3 are open" in record.getMessage()]
+            assert {vars(record)["cause"] for record in refusals} == {"too many connections"}
         async with asyncio.timeout(5):
             while host.server.connections:
                 await asyncio.sleep(0.01)
@@ -244,7 +246,7 @@ async def test_requests_and_long_polls_have_room_of_their_own(tmp_path: Path) ->
                 assert head.startswith(b"HTTP/1.1 503 ")
                 assert b"\r\nRetry-After: 1\r\n" in head
         async with asyncio.timeout(5):
-            while host.shared.admission.requests or host.shared.admission.long_polls:
+            while any(map(host.shared.admission.taken, Resource)):
                 await asyncio.sleep(0.01)
         assert (await (await connected(host)).ask(SMALL))[0] == 200
 
@@ -262,14 +264,14 @@ async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
         await host.start("alice")
         held = await connected(host, form(80_000)[:-1])  # it is not complete
         async with asyncio.timeout(5):
-            while host.shared.admission.held < 79_000:
+            while host.shared.admission.taken(Resource.BODIES) < 79_000:
                 await asyncio.sleep(0.01)
         status, answer = await (await connected(host)).ask(form(30_000))
         assert status == 503
         assert "take all the room" in str(answer["status"])
         assert (await (await connected(host)).ask(form(1000)))[0] == 200
         assert (await held.ask(b"x"))[0] == 200
-        assert host.shared.admission.held == 0
+        assert host.shared.admission.taken(Resource.BODIES) == 0
         assert (await (await connected(host)).ask(form(90_000)))[0] == 200
 
 

@@ -2,10 +2,11 @@
 
 from aiohttp import web
 
-from wxcontroller.controller.access import address_of, presented
+from wxcontroller.controller.access import presented
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Refused, json_response
 from wxcontroller.controller.gate import ANYBODY
+from wxcontroller.controller.peers import address_of
 
 
 async def admission(request: web.Request) -> web.Response:

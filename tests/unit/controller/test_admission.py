@@ -1,0 +1,217 @@
+"""Who gets in when many ask: shares per token and peer, little for callers without a token, a reserve for admins."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine
+from tests.unit.controller.test_access import token
+from tests.unit.controller.test_limits import Peer, connected
+from wxcontroller.core.access import Scope
+from wxcontroller.core.settings import Settings, read_settings
+from wxcontroller.openwx import admission
+from wxcontroller.openwx.admission import Resource
+
+FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+def get(target: str, *headers: str) -> bytes:
+    lines = "".join(f"{line}\r\n" for line in headers)
+    return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode()
+
+
+def bearer(shown: str) -> str:
+    return f"Authorization: Bearer {shown}"
+
+
+def post(target: str, body: str, *headers: str) -> bytes:
+    lines = "".join(f"{line}\r\n" for line in headers)
+    head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\n{FORM}{lines}Content-Length: {len(body)}\r\n"
+    return f"{head}\r\n{body}".encode()
+
+
+async def status(host: Machine, sent: bytes, address: str = "127.0.0.1") -> int:
+    """Send a request over a connection of its own; return the status of the answer."""
+    peer = await connected(host, sent, address)
+    async with asyncio.timeout(10):
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+    peer.writer.close()
+    return int(head.split()[1])
+
+
+@contextlib.asynccontextmanager
+async def streams(host: Machine, requests: Sequence[bytes]) -> AsyncIterator[list[int]]:
+    """Have these streams open; give their statuses."""
+    peers = [await connected(host, request) for request in requests]
+    async with asyncio.timeout(20):
+        heads = [await peer.reader.readuntil(b"\r\n\r\n") for peer in peers]
+    yield [int(head.split()[1]) for head in heads]
+    for peer in peers:
+        peer.writer.close()
+
+
+@contextlib.asynccontextmanager
+async def waiting(host: Machine, requests: Sequence[bytes], address: str = "127.0.0.1") -> AsyncIterator[list[Peer]]:
+    """Have these requests at work at alice, who does not answer."""
+    process = host.process("alice")
+    peers = []
+    for request in requests:
+        process.reached.clear()
+        peers.append(await connected(host, request, address))
+        await asyncio.wait_for(process.reached.wait(), 5)
+    yield peers
+    for peer in peers:
+        peer.writer.close()
+
+
+# -- callers without a token
+
+
+async def test_slow_forms_without_a_token_do_not_keep_an_admin_out(tmp_path: Path) -> None:
+    slow = post("/openwx/check_client", "client=alice")[:-5]
+    async with machine(tmp_path) as host:
+        admin = bearer(token(host, Scope.ADMIN))
+        reader = bearer(token(host, Scope.READ))
+        peers = [await connected(host, slow) for _ in range(1100)]
+        async with asyncio.timeout(30):
+            while host.shared.admission.taken(Resource.REQUESTS) < 32:
+                await asyncio.sleep(0.01)
+        for shown in (admin, reader, bearer(ROOT_TOKEN)):
+            assert await status(host, get("/v1/accounts", shown)) == 200
+        # What is beyond the small share is answered at once.
+        async with asyncio.timeout(10):
+            assert b" 503 " in await peers[-1].reader.readuntil(b"\r\n")
+        assert host.shared.admission.taken(Resource.REQUESTS) <= 64
+        for peer in peers:
+            peer.writer.close()
+
+
+async def test_a_form_that_may_hold_a_token_has_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "UNKNOWN_BODY_SECONDS", 0.3)
+    async with machine(tmp_path) as host:
+        shown = token(host, Scope.ADMIN)
+        peer = await connected(host, post("/openwx/check_client", "client=alice")[:-1])
+        answer = asyncio.create_task(peer.answer())
+        assert (await asyncio.wait_for(answer, 3))[0] == 408
+        # With the token in the head there is as much time as ever.
+        peer = await connected(host, post("/openwx/check_client", "client=alice", bearer(shown))[:-1])
+        await asyncio.sleep(0.6)
+        peer.writer.write(b"e")
+        assert (await peer.answer())[0] == 200
+
+
+async def test_a_token_in_a_form_gets_the_share_of_the_token(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_requests=32) as host:
+        await host.start("alice")
+        never = post("/openwx/never", f"client=alice&token={token(host, Scope.ADMIN)}")
+        async with waiting(host, [never] * 12):
+            assert await status(host, post("/openwx/check_client", "token=x")) == 403
+
+
+# -- shares
+
+
+async def test_a_token_leaves_streams_to_others(host: Machine) -> None:
+    greedy, other, admin = (token(host, scope) for scope in (Scope.READ, Scope.READ, Scope.ADMIN))
+    half = Settings().max_readers // 2
+    async with streams(host, [get("/v1/events", bearer(greedy))] * (half + 4)) as first:
+        assert first == [200] * half + [503] * 4
+        async with streams(host, [get("/v1/events", bearer(other))] * half) as second:
+            assert 503 in second  # the last are for admins
+            async with streams(host, [get("/v1/events", bearer(shown)) for shown in (admin, ROOT_TOKEN)]) as last:
+                assert last == [200, 200]
+
+
+async def test_a_token_leaves_requests_to_others(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_requests=16) as host:
+        await host.start("alice")
+        greedy, other = token(host, Scope.ADMIN), token(host, Scope.READ)
+        never = get("/openwx/never?client=alice", bearer(greedy))
+        async with waiting(host, [never] * 8):
+            peer = await connected(host, never)
+            code, answer = await peer.answer()
+            assert (code, "this token" in str(answer["status"])) == (503, True)
+            assert await status(host, get("/v1/accounts", bearer(other))) == 200
+            assert await status(host, get("/v1/accounts", bearer(ROOT_TOKEN))) == 200
+
+
+async def test_streams_are_no_requests(tmp_path: Path) -> None:
+    accounts = get("/v1/accounts", "Accept: text/event-stream")
+    async with machine(tmp_path, max_requests=8) as host, streams(host, [accounts] * 20) as open_ones:
+        assert open_ones == [200] * 20
+        assert await status(host, get("/v1/accounts")) == 200
+
+
+async def test_without_tokens_programs_of_this_machine_have_everything(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_requests=8) as host:
+        await host.start("alice")
+        async with waiting(host, [get("/openwx/never?client=alice")] * 8):
+            assert await status(host, get("/v1/accounts")) == 503
+        readers = [get("/v1/events")] * Settings().max_readers
+        async with streams(host, readers) as open_ones:
+            assert open_ones == [200] * len(readers)
+
+
+# -- behind a reverse proxy
+
+
+def through(*hops: str) -> str:
+    return f"X-Forwarded-For: {', '.join(hops)}"
+
+
+def settings_with(tmp_path: Path, line: str) -> Settings:
+    file = tmp_path / "given.toml"
+    file.write_text(line)
+    return read_settings([file]).settings
+
+
+async def test_behind_a_trusted_proxy_each_caller_has_a_share_of_its_own(tmp_path: Path) -> None:
+    proxies = settings_with(tmp_path, 'trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]').trusted_proxies
+    async with machine(tmp_path / "root", max_requests=16, trusted_proxies=proxies) as host:
+        await host.start("alice")
+        never = "/openwx/never?client=alice"
+        # What the caller wrote itself comes first, and counts for nothing.
+        greedy = get(never, through("192.0.2.9", "192.0.2.1", "10.1.1.1"))
+        async with waiting(host, [greedy] * 8):
+            peer = await connected(host, greedy)
+            code, answer = await peer.answer()
+            assert (code, "this address" in str(answer["status"])) == (503, True)
+            assert await status(host, get("/openwx/check_client", through("192.0.2.9"))) == 200
+
+
+async def test_behind_a_trusted_proxy_failures_count_for_the_caller(tmp_path: Path) -> None:
+    proxies = settings_with(tmp_path, 'trusted_proxies = ["127.0.0.1"]').trusted_proxies
+    async with machine(tmp_path / "root", trusted_proxies=proxies) as host:
+        token(host, Scope.READ)
+        bad = [through("192.0.2.1"), "X-Auth-Token: wrong"]
+        codes = [await status(host, get("/v1/accounts", *bad)) for _ in range(25)]
+        assert codes[-1] == 429
+        assert await status(host, get("/v1/accounts", through("192.0.2.1", "192.0.2.2"))) == 401
+        # Root's token is for this machine.
+        assert await status(host, get("/v1/accounts", through("192.0.2.3"), bearer(ROOT_TOKEN))) == 401
+        assert await status(host, get("/v1/accounts", bearer(ROOT_TOKEN))) == 200
+
+
+async def test_nobody_else_names_the_caller(tmp_path: Path) -> None:
+    proxies = settings_with(tmp_path, 'trusted_proxies = ["192.0.2.7"]').trusted_proxies
+    async with machine(tmp_path / "root", trusted_proxies=proxies) as host:
+        token(host, Scope.READ)
+        calls = [get("/v1/accounts", through(f"198.51.100.{number}"), "X-Auth-Token: wrong") for number in range(25)]
+        assert [await status(host, sent) for sent in calls][-1] == 429
+
+
+@pytest.mark.parametrize("value", ['"127.0.0.1"', '["proxy.example"]', '["10.0.0.1/8"]', "[1]"])
+def test_trusted_proxies_are_addresses_and_networks(tmp_path: Path, value: str) -> None:
+    with pytest.raises(Exception, match="trusted_proxies"):
+        settings_with(tmp_path, f"trusted_proxies = {value}")
+
+
+async def test_a_refusal_in_v1_has_its_code(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_readers=1) as host, streams(host, [get("/v1/events")]):
+        peer = await connected(host, get("/v1/events"))
+        code, answer = await peer.answer()
+        assert (code, json.dumps(answer).count("too-many-readers")) == (503, 1)

@@ -1,0 +1,64 @@
+"""What requests to the controller's port may take, by their heads (``openwx.admission``)."""
+
+from aiohttp import web
+
+from wxcontroller.controller.context import context
+from wxcontroller.controller.gate import ROOT, Caller
+from wxcontroller.controller.peers import address_of
+from wxcontroller.core.access import Scope, call_path
+from wxcontroller.core.addresses import is_loopback
+from wxcontroller.openwx import credentials
+from wxcontroller.openwx.admission import EVERYTHING, Claim, Resource, known, peer_of, unknown
+from wxcontroller.openwx.parameters import BadParameter
+
+_RECOGNIZED = "caller by the head"
+_LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult"})
+
+
+def recognized(request: web.Request) -> Caller | None:
+    """Return the caller whom the head of a request shows, None for none that is let in."""
+    found: Caller | None = request.get(_RECOGNIZED)
+    return found
+
+
+def claim_of(request: web.Request) -> Claim:
+    """Return what a request may take, as far as its head tells."""
+    gate = context(request).gate
+    if gate.is_open:
+        # All who get here are on this machine, unless a reverse proxy lets others in.
+        return EVERYTHING if _is_local(request) else known("", peer_of(address_of(request)), reserve=False)
+    try:
+        token = credentials.from_head(request.headers, request.raw_path)
+    except BadParameter:  # whoever reads the query next says so
+        token = None
+    found = gate.recognize(token, address_of(request))
+    request[_RECOGNIZED] = found
+    return unknown(peer_of(address_of(request))) if found is None else claim_for(request, found)
+
+
+def claim_for(request: web.Request, caller: Caller) -> Claim:
+    """Return what a request of a caller may take that is let in."""
+    if caller is ROOT:
+        return EVERYTHING
+    peer = "" if _is_local(request) else peer_of(address_of(request))
+    return known(caller.token, peer, reserve=caller.scope is Scope.ADMIN)
+
+
+def resource_of(request: web.Request) -> Resource:
+    """Return what a request counts as."""
+    path = call_path(request.path.rstrip("/"))
+    if path in _LONG_POLLS:
+        return Resource.LONG_POLLS
+    if path == "/v1/events":
+        return Resource.READERS
+    if path.startswith("/v1/accounts") and "text/event-stream" in request.headers.get("Accept", ""):
+        if path == "/v1/accounts":
+            return Resource.WATCHERS
+        # A stream of one account's own is a long poll to it.
+        return Resource.READERS if path.endswith("/journal") else Resource.LONG_POLLS
+    return Resource.REQUESTS
+
+
+def _is_local(request: web.Request) -> bool:
+    """Say whether a request comes from this machine for certain: a proxy on it may call for anyone."""
+    return not context(request).settings.trusted_proxies and is_loopback(address_of(request))

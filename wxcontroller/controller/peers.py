@@ -1,0 +1,36 @@
+"""Who a request comes from: the other end of its connection or, behind a reverse proxy, whom the proxy names.
+
+``X-Forwarded-For`` is a list to which each proxy appends the address it was called from. Callers can send the header,
+too, so only what trusted proxies have appended is true: from the end of the list, the first address that is not a
+trusted proxy's own is the peer.
+"""
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from wxcontroller.controller.context import context
+from wxcontroller.core.addresses import Network, is_within, parse_ip
+
+_PEER = "peer"
+
+
+def address_of(request: web.Request) -> object:
+    """Return the address of a request's peer, in the form that sockets have."""
+    if _PEER not in request:
+        transport = request.transport
+        other_end = transport.get_extra_info("peername") if transport is not None else None
+        trusted = context(request).settings.trusted_proxies
+        request[_PEER] = _forwarded(request, trusted, other_end) if trusted else other_end
+    return request[_PEER]
+
+
+def _forwarded(request: web.Request, trusted: Iterable[Network], address: object) -> object:
+    """Follow the header from its end, as far as trusted proxies have written it."""
+    hops = [hop.strip() for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
+    while hops and is_within(address, trusted):
+        ip = parse_ip(hops.pop().strip("[]"))
+        if ip is None:  # not written by a proxy that does this right
+            break
+        address = (str(ip), 0)
+    return address
