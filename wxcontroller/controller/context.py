@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.hub import Hub
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.gate import Gate
@@ -38,9 +39,11 @@ class Context:
     warnings: tuple[Text, ...] = ()
     readers: int = 0  # of events
     alerts: AlertWatch | None = None
+    hub: Hub = field(init=False)
     admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
+        self.hub = Hub(self.accounts.registry, self.ports, lambda: self.settings.limits.stream_event_bytes)
         self.admission = Admission(CurrentLimits(lambda: self.settings))
 
     @property

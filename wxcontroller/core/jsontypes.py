@@ -40,18 +40,25 @@ def read_json(
     depth: int = JSON_DEPTH,
     digits: int = JSON_DIGITS,
     values: int | None = None,
+    unique: bool = False,
     decoder: type[json.JSONDecoder] = json.JSONDecoder,
 ) -> JsonValue:
     """Parse JSON from outside such that it can be walked over, compared and written again.
 
     Raises ValueError for what is no JSON, for NaN and numbers beyond all measure, for bytes of more than ``values``
-    values, and for what is nested more deeply than ``depth``: whatever walks over it must not run out of stack.
+    values, for an object that has a key twice if keys have to be ``unique``, and for what is nested more deeply than
+    ``depth``: whatever walks over it must not run out of stack.
     """
     if values is not None and isinstance(raw, bytes) and values_in(raw) > values:
         raise ValueError("has too many values")
     try:
         value: JsonValue = json.loads(
-            raw, cls=decoder, parse_constant=_no_constant, parse_float=_finite, parse_int=partial(_whole, most=digits)
+            raw,
+            cls=decoder,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=partial(_whole, most=digits),
+            object_pairs_hook=_unique if unique else None,
         )
     except RecursionError:
         raise ValueError("is nested too deeply") from None
@@ -87,6 +94,13 @@ def _inside(value: JsonValue) -> Iterator[JsonValue]:
     if isinstance(value, dict):
         return iter(value.values())
     return iter(value if isinstance(value, list) else ())
+
+
+def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("has a key twice")
+    return found
 
 
 def _no_constant(word: str) -> None:

@@ -7,7 +7,6 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import aiohttp
 
@@ -36,13 +35,11 @@ from wxcontroller.client.v1.deliveries import _shown
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import answer_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
+from wxcontroller.controller.account_port.hub import event_of, lines_of
 from wxcontroller.controller.account_port.status import Answer
-from wxcontroller.controller.context import Context
-from wxcontroller.controller.gate import ANYBODY
-from wxcontroller.controller.stream.cursor import CURSOR_LENGTH, BadCursor
-from wxcontroller.controller.stream.cursor import parse as parse_cursor
-from wxcontroller.controller.stream.feed import Feed, Wanted, _events
 from wxcontroller.controller.units import UnitRecord
+from wxcontroller.controller.v1.cursor import CURSOR_LENGTH, BadCursor, Cursor
+from wxcontroller.controller.v1.cursor import parse as parse_cursor
 from wxcontroller.controller.v1.deliveries import _row
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
@@ -247,19 +244,13 @@ async def _read_stream(data: bytes) -> None:
     for at in range(0, len(data), 1000):
         reader.feed_data(data[at : at + 1000])
     reader.feed_eof()
-    feed = Feed(cast("Context", None), Wanted(), ANYBODY)
-    feed._queue = asyncio.Queue()
-    try:
-        async for kind, body in _events(reader):
-            await feed._take(_ALICE, kind, body)
-    finally:
-        while not feed._queue.empty():
-            fed = await feed.next()
-            assert b"\n" not in fed.body
-            event = json.loads(fed.body)
-            assert event["account"] == "alice"
-            assert re.fullmatch("[a-z_]{1,64}", fed.type)
-            parse_cursor(str(feed.cursor))
+    async for kind, body in lines_of(reader, 1 << 24):
+        event = await event_of(_ALICE.account, kind, body)
+        if event is not None:
+            assert b"\n" not in event.body
+            assert json.loads(event.body)["account"] == "alice"
+            assert re.fullmatch("[a-z_]{1,64}", event.type)
+            parse_cursor(str(Cursor(1, {event.instance: event.id})))
 
 
 def _summary(data: bytes) -> None:
@@ -378,7 +369,7 @@ TARGETS = (
         PROGRAM,
         _stream,
         (_OPEN + _EVENT, _OPEN + b"event: here\ndata: {}\n\n" + _EVENT * 2),
-        (f"{_CONTROLLER}.stream.feed", f"{_CONTROLLER}.stream.serve"),
+        (f"{_CONTROLLER}.account_port.hub", f"{_CONTROLLER}.v1.events"),
         (ValueError,),
         tokens=(b"event: ", b"data: ", b"id: ", b"\n\n"),
         weight=2,
@@ -399,7 +390,7 @@ TARGETS = (
         CALLER,
         _cursor,
         (b"1000", b"1764000000000000.alice=0badcafe-12.x-abc=00000000-1"),
-        (f"{_CONTROLLER}.stream.cursor",),
+        (f"{_CONTROLLER}.v1.cursor",),
         (BadCursor,),
         weight=1,
         longest=1 << 13,

@@ -168,6 +168,8 @@ class Process:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         self.streams.append(request.headers.get(PORT_HEADER, ""))
+        if self.hostile is not None:
+            return web.Response(status=self.hostile[0], headers=self.hostile[1])
         try:
             return await Events(self.log, self.account.name.name).get(request)
         except ConnectionError:  # the reader is gone
@@ -429,6 +431,28 @@ class Machine:
 async def machine(root: Path, **settings: object) -> AsyncIterator[Machine]:
     async with Machine(root, **settings) as made:
         yield made
+
+
+@contextlib.asynccontextmanager
+async def responsive(longest: float) -> AsyncIterator[None]:
+    """Check that others are served meanwhile: nothing holds up the event loop for as long as ``longest`` seconds."""
+    loop, gaps = asyncio.get_running_loop(), [0.0]
+
+    async def tick() -> None:
+        last = loop.time()
+        while True:
+            await asyncio.sleep(0.001)
+            gaps.append(loop.time() - last)
+            last = loop.time()
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    try:
+        yield
+        await asyncio.sleep(0)
+    finally:
+        ticking.cancel()
+    assert max(gaps) < longest
 
 
 async def raw(host: Machine, sent: bytes) -> tuple[int, bytes]:

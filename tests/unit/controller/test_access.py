@@ -14,11 +14,12 @@ import pytest
 import yarl
 
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine, raw
+from wxcontroller.controller import sse
 from wxcontroller.controller.access import PASSED_ON
+from wxcontroller.controller.account_port import hub
 from wxcontroller.controller.app import application
 from wxcontroller.controller.page.assets import Bundle
 from wxcontroller.controller.page.language import LANGUAGES
-from wxcontroller.controller.stream import feed, serve
 from wxcontroller.controller.watchtokens import warnings_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
@@ -247,7 +248,7 @@ async def test_a_long_poll_of_a_token_that_is_revoked_meanwhile_gets_nothing(hos
 
 
 async def test_a_stream_holds_what_its_caller_may_see(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
     alice, bob = await host.start("alice"), await host.start("bob")
     shown = token(host, Scope.READ, "alice")
     assert (await ask(host, "GET", "/v1/events?account=bob", bearer(shown))).code == "not-allowed"
@@ -267,7 +268,7 @@ async def test_a_stream_holds_what_its_caller_may_see(host: Machine, monkeypatch
 async def test_a_stream_ends_with_its_token(host: Machine, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     """Nothing is told to a revoked token any more; at the latest the next heartbeat ends the stream."""
     if by == "heartbeat":
-        monkeypatch.setattr(serve, "HEARTBEAT_SECONDS", 0.2)
+        monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.2)
     alice = await host.start("alice")
     token(host, Scope.ADMIN)  # so that the door does not open
     shown = token(host, Scope.READ, "alice")
@@ -329,7 +330,7 @@ async def test_an_account_is_asked_for_events_and_counts_with_its_secret(host: M
         async with asyncio.timeout(10):
             while not process.streams:
                 await asyncio.sleep(0.01)
-    assert process.streams == [f"send {process.secret}"]
+    assert process.streams == [f"read {process.secret}"]
 
 
 async def test_an_expired_token(host: Machine) -> None:

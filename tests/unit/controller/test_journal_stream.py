@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.controller.machine import Machine, machine
 from tests.unit.controller.test_journal import helper, line
-from wxcontroller.controller.v1 import journalstream
+from wxcontroller.controller import sse
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.paths import Paths
@@ -171,7 +171,7 @@ async def test_a_page_can_begin_after_a_line_or_at_a_time(host: Machine) -> None
 
 
 async def test_a_silent_journal_has_heartbeats(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journalstream, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.05)
     await host.start("alice")
     async with Journal(host.paths).open(), followed(host) as stream:
         assert [(await stream.next())[1] for _ in range(4)] == ["heartbeat"] * 4
@@ -180,7 +180,7 @@ async def test_a_silent_journal_has_heartbeats(host: Machine, monkeypatch: pytes
 async def test_it_ends_with_what_reads_the_journal_the_controller_and_the_account(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journalstream, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.1)
     await host.start("alice")
     async with Journal(host.paths).open() as journal, followed(host) as stream:
         await journal.say(line("one"))

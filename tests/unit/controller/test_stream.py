@@ -3,8 +3,9 @@
 import asyncio
 import json
 import random
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,20 +13,25 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
-from tests.unit.controller.machine import Machine, Process
+from tests.unit.controller.machine import Machine, Process, responsive
+from tests.unit.controller.processes import Host, started
 from wxcontroller.client.store import events as event_rows
 from wxcontroller.client.v1 import events as account_events
-from wxcontroller.controller.stream import feed, serve
-from wxcontroller.controller.stream.cursor import CURSOR_LENGTH, BadCursor, Cursor, cursor_length, parse
-from wxcontroller.controller.stream.serve import STREAM_NAMES
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.controller import sse
+from wxcontroller.controller.account_port import hub
+from wxcontroller.controller.v1.cursor import CURSOR_LENGTH, BadCursor, Cursor, cursor_length, parse
+from wxcontroller.controller.v1.events import STREAM_NAMES
+from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.materialise import render_account
+from wxcontroller.core.names import parse_name
 from wxcontroller.openwx import eventstream
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_events, "HEARTBEAT_SECONDS", 0.2)
-    monkeypatch.setattr(feed, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
 
 
 @dataclass
@@ -140,7 +146,7 @@ async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: 
 async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_yet(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.1)
     alice = await host.start("alice")
     say(alice, "long ago")
     assert await alice.log.settled(5)
@@ -190,6 +196,107 @@ async def test_by_websocket(host: Machine) -> None:
         while "event" not in got:
             got = await socket.receive_json(timeout=10)
         assert got["event"]["report"]["content"] == "two"
+
+
+async def test_a_registry_that_can_not_be_listed_for_a_moment_makes_nobody_deaf(host: Machine) -> None:
+    alice = await host.start("alice")
+    async with reading(host, Reader()) as reader:
+        accounts, aside = host.paths.accounts, host.paths.accounts.with_name("aside")
+        accounts.rename(aside)
+        accounts.write_text("no directory")
+        looks = 5 * hub._LOOK_SECONDS
+        await asyncio.sleep(looks)
+        accounts.unlink()
+        aside.rename(accounts)
+        say(await host.start("bob"), "new")
+        await reader.until(1)
+        say(alice, "old")
+        assert await reader.until(2) == ["new", "old"]
+
+
+async def test_an_event_that_follows_the_response_is_in_the_stream(tmp_path: Path) -> None:
+    """With a controller in a process of its own, which may be anywhere when its response arrives."""
+    host = Host(tmp_path)
+    alice = await account(host)
+    try:
+        async with started(host):
+            for number in range(100):
+                reader, writer = await asyncio.open_connection(*host.address)
+                writer.write(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                assert b" 200 " in (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
+                say(alice, f"number {number}")
+                async with asyncio.timeout(10):
+                    while f"number {number}".encode() not in await reader.readline():
+                        pass
+                writer.close()
+    finally:
+        await alice.end()
+        host.close()
+
+
+async def account(host: Host) -> Process:
+    """Serve an account on a host where a controller is a process."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    record = Account(parse_name("alice"), port)
+    host.paths.accounts.mkdir(parents=True)
+    host.paths.account_file("alice").write_text(render_account(record, host.paths, host.paths.template))
+    unit = {"unit": "wxclient@alice.service", "active": "active", "sub": "running"}
+    (host.bin / "systemctl.units").write_text(json.dumps([unit]))
+    process = Process(host.paths, "alice")
+    await process.run()
+    return process
+
+
+async def test_readers_share_one_connection_to_each_account(host: Machine) -> None:
+    alice = await host.start("alice")
+    async with reading(host, Reader()) as first, reading(host, Reader()) as second:
+        for number in range(3):
+            say(alice, str(number))
+            assert await first.until(number + 1) == await second.until(number + 1)
+        # One comes back to where it was, and joins the others.
+        again = Reader(cursor=first.cursor)
+        say(alice, "meanwhile")
+        await second.until(4)
+        async with reading(host, again):
+            assert await again.until(1) == ["meanwhile"]
+            say(alice, "after")
+            assert await again.until(2) == ["meanwhile", "after"]
+            await first.until(5)
+    assert first.contents == second.contents == ["0", "1", "2", "meanwhile", "after"]
+    assert len(alice.streams) == 2  # the line, and for the one that came back what it had missed
+
+
+async def test_slow_and_fast_readers_get_everything_once_and_in_order(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "STREAM_WAITING_EVENTS", 3)
+    alice = await host.start("alice")
+    readers = [Reader() for _ in range(5)]
+    async with AsyncExitStack() as stack:
+        for reader in readers:
+            await stack.enter_async_context(reading(host, reader))
+        for number in range(300):
+            say(alice, f"{number} " + "x" * 5000)
+        for reader in readers:
+            assert [each.split()[0] for each in await reader.until(300)] == [str(n) for n in range(300)]
+        # All of them are on the shared connection again.
+        say(alice, "last")
+        for reader in readers:
+            assert (await reader.until(301))[-1] == "last"
+
+
+async def test_an_event_that_takes_long_to_parse_holds_up_nobody(host: Machine) -> None:
+    alice = await host.start("alice")
+    members: list[JsonValue] = [{"id": "@1", "name": "a", "sex": 0}] * 30_000
+    async with host.http.get("/v1/events?types=update_group") as answer, responsive(0.25):
+        alice.log.append({"type": "update_group", "content": members}, deliver=False)
+        got = b""
+        async with asyncio.timeout(30):
+            while not got.endswith(b"}\n\n") or b"update_group" not in got:
+                got += await answer.content.readany()
+    [data] = [line[6:] for line in got.splitlines() if line.startswith(b"data: ") and len(line) > 100]
+    assert obj(json.loads(data)["report"])["content"] == members
 
 
 async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(

@@ -4,7 +4,7 @@ account's own program can answer. Requests and responses stream, so that a slow 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from functools import partial
 from http import HTTPMethod
 
@@ -19,6 +19,7 @@ from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.controller.spool import Spool, spooled
+from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import call_path
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed
@@ -166,7 +167,7 @@ async def _sent(
     try:
         if call_path(request.path) != _LONG_POLL:
             return await sending
-        response = await _unless_draining(shared, sending)
+        response = await first_of(sending, _draining(shared))
     except PortFailure:
         if isinstance(body, _Bounded) and body.exceeded:
             most = shared.settings.max_body
@@ -205,23 +206,8 @@ async def _stream(
     return answer
 
 
-async def _unless_draining(
-    shared: Context, sending: Coroutine[object, None, aiohttp.ClientResponse]
-) -> aiohttp.ClientResponse | None:
-    """Wait for a long poll's response, or return None at once when the controller is to end."""
-    poll = asyncio.ensure_future(sending)
-    ending = asyncio.ensure_future(shared.draining.wait())
-    try:
-        await asyncio.wait({poll, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if poll.done():
-            return poll.result()
-        return None
-    finally:
-        ending.cancel()
-        if not poll.done():
-            poll.cancel()
-            with contextlib.suppress(asyncio.CancelledError, PortFailure):
-                (await poll).close()
+async def _draining(shared: Context) -> None:
+    await shared.draining.wait()
 
 
 async def _failure(shared: Context, account: Account, problem: PortFailure) -> web.Response:

@@ -4,18 +4,17 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import CONTEXT
-from wxcontroller.controller.stream import serve
 from wxcontroller.controller.v1 import (
     accounts,
     admission,
     alerts,
     deliveries,
+    events,
     health,
     journalstream,
     openapi,
     options,
     qr,
-    watching,
 )
 from wxcontroller.controller.v1.board import BOARD, Board
 
@@ -23,7 +22,6 @@ from wxcontroller.controller.v1.board import BOARD, Board
 def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
     app[BOARD] = Board(app[CONTEXT])
-    watching.setup(app)
     router = app.router
     router.add_get("/v1/openapi.json", openapi.openapi)
     router.add_get("/v1/access", admission.admission)
@@ -42,7 +40,7 @@ def add_routes(app: web.Application) -> None:
     router.add_patch("/v1/accounts/{name}/options", options.change)
     router.add_get("/v1/accounts/{name}/qr", qr.qrcode)
     router.add_get("/v1/accounts/{name}/journal", journalstream.page_or_stream)
-    router.add_get("/v1/events", serve.events)
+    router.add_get("/v1/events", events.events)
     router.add_get("/v1/deliveries", deliveries.summary)
     router.add_get("/v1/accounts/{name}/events", pass_on_v1)
     router.add_get("/v1/accounts/{name}/deliveries", pass_on_v1)

@@ -9,7 +9,8 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, OlderVersion, json_response
 from wxcontroller.controller.openwx import check_line
-from wxcontroller.controller.v1.watching import wants_stream, watch
+from wxcontroller.controller.sse import wants_stream
+from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.errors import UnitFailed, file_failed
 from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
@@ -46,8 +47,8 @@ class Board:
         self._shared = shared
         self._rows: dict[str, Row] = {}
         self._told: dict[str, JsonObject] = {}
-        self._watchers = 0
-        self._work: asyncio.Task[None] | None = None
+        self.watchers = 0
+        self._work = SharedWork(self._keep_up)
         self._news = asyncio.Event()
         self._new_processes = asyncio.Event()
         self.version = 0
@@ -60,28 +61,25 @@ class Board:
 
     @contextlib.asynccontextmanager
     async def watched(self) -> "AsyncIterator[asyncio.Task[None]]":
-        """Keep the rows up to date during a block. Yields what does that: it ends by itself only when it fails."""
-        self._watchers += 1
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._keep_up())
+        """Keep the rows up to date during a block. Yields what does that, which ends before only when it fails."""
+        self.watchers += 1
         try:
-            yield self._work
+            async with self._work.needed() as work:
+                yield work
         finally:
-            self._watchers -= 1
-            if not self._watchers and self._work is not None:
-                work, self._work = self._work, None
-                self.known.clear()
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
+            self.watchers -= 1
 
     def news(self) -> asyncio.Event:
         """Return what is set at the next change."""
         return self._news
 
     async def _keep_up(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            _ = group.create_task(self._look())
-            _ = group.create_task(self._ask())
+        try:
+            async with asyncio.TaskGroup() as group:
+                _ = group.create_task(self._look())
+                _ = group.create_task(self._ask())
+        finally:
+            self.known.clear()
 
     async def _look(self) -> None:
         while True:
@@ -92,7 +90,9 @@ class Board:
             else:
                 self._take(views)
                 self._say_trouble(None)
-            self.known.set()
+            if not self.known.is_set():
+                self.known.set()
+                self._changed()
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _say_trouble(self, trouble: JsonObject | None) -> None:

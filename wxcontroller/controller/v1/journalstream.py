@@ -8,20 +8,15 @@ import re
 
 from aiohttp import web
 
-from wxcontroller.controller.access import caller
-from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.errors import TooManyReaders
-from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.context import context
+from wxcontroller.controller.sse import reading, server_sent, wants_stream
 from wxcontroller.controller.v1.journal import answering, journal, line_of, question
-from wxcontroller.controller.v1.watching import wants_stream
-from wxcontroller.controller.view import View
-from wxcontroller.core.messages import N_
-from wxcontroller.openwx.eventstream import HEADERS, HEARTBEAT, event, write
+from wxcontroller.openwx.eventstream import HEARTBEAT, event
 from wxcontroller.openwx.replies import to_bytes
 
 # A longer rest is no line of a journal: journald cuts what services print after 48 KiB (LineMax=).
 JOURNAL_LINE_BYTES = 1 << 20
-HEARTBEAT_SECONDS = 15.0
+_RETRY = 1000  # milliseconds
 _ID = re.compile("[0-9a-z=;]{1,256}")
 
 
@@ -31,75 +26,42 @@ async def page_or_stream(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:
-    """Send lines until the reader goes, takes nothing, its token is worthless, the account is removed, the controller
-    is to end, or what reads the journal ends. Raises BadRequest, NoJournal, TooManyReaders, UnknownAccount.
+    """Send lines until the stream ends (see controller/sse.py), or what reads the journal, or the account is removed.
+
+    Raises BadRequest, NoJournal, TooManyReaders, UnknownAccount.
     """
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
     asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=True)
-    if shared.readers >= shared.settings.max_readers:
-        raise TooManyReaders(
-            N_("{readers} readers of events and journals are connected"), N_("end some"), readers=shared.readers
-        )
-    shared.readers += 1
-    try:
-        async with answering(shared.accounts.paths.journal_socket, asked, view) as reader:
-            response = web.StreamResponse(headers=HEADERS)
-            await response.prepare(request)
-            await write(response.write(b"retry: 1000\n\n" + HEARTBEAT))
-            await _follow(response, reader, _Reader(shared, caller(request), view))
-            return response
-    finally:
-        shared.readers -= 1
+    with reading(shared):
+        async with answering(shared.accounts.paths.journal_socket, asked, view) as lines:
+            return await server_sent(
+                request, _Lines(lines), _RETRY, lambda: shared.accounts.registry.get(view.instance) is not None
+            )
 
 
-class _Reader:
-    """Somebody who follows, and whether he may go on."""
+class _Lines:
+    """What the journal says, as events."""
 
-    def __init__(self, shared: Context, who: Caller, view: View) -> None:
-        self.shared = shared
-        self._who = who
-        self._instance = view.instance
+    def __init__(self, lines: asyncio.StreamReader) -> None:
+        self._lines = lines
+        self._rest = b""
 
-    def may_go_on(self) -> bool:
-        shared = self.shared
-        return shared.gate.still_good(self._who) and shared.accounts.registry.get(self._instance) is not None
+    def heartbeat(self) -> bytes:
+        return HEARTBEAT
 
-
-async def _follow(response: web.StreamResponse, lines: asyncio.StreamReader, who: _Reader) -> None:
-    ending = asyncio.create_task(who.shared.draining.wait())
-    reading, rest = _next(lines), b""
-    try:
+    async def next(self) -> bytes | None:
         while True:
-            await asyncio.wait({reading, ending}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if ending.done() or not who.may_go_on():
-                return
-            if not reading.done():
-                await write(response.write(HEARTBEAT))
-                continue
-            if not (piece := reading.result()):
-                return
-            reading = _next(lines)
-            *whole, rest = (rest + piece).split(b"\n")
-            rest = rest if len(rest) <= JOURNAL_LINE_BYTES else b""  # its end is no line then
+            try:
+                piece = await self._lines.read(1 << 16)
+            except ConnectionError:
+                return None
+            if not piece:
+                return None
+            *whole, rest = (self._rest + piece).split(b"\n")
+            self._rest = rest if len(rest) <= JOURNAL_LINE_BYTES else b""  # its end is no line then
             if events := b"".join(map(_event, whole)):
-                await write(response.write(events))
-    finally:
-        for task in (ending, reading):
-            task.cancel()
-        await asyncio.gather(ending, reading, return_exceptions=True)
-
-
-def _next(lines: asyncio.StreamReader) -> "asyncio.Task[bytes]":
-    """Begin to wait for what is said next, b"" for the end."""
-
-    async def wait() -> bytes:
-        try:
-            return await lines.read(1 << 16)
-        except ConnectionError:
-            return b""
-
-    return asyncio.create_task(wait())
+                return events
 
 
 def _event(raw: bytes) -> bytes:

@@ -1,0 +1,378 @@
+"""The events of all accounts: one connection to each account that somebody wants to hear, shared by all readers.
+
+While there are readers, the hub keeps a line to each account that is up: a connection to its /v1/events, which is
+opened again after the last event it gave. A reader's place in an account is the last event it has got. Each pair of
+reader and account is in one of two states:
+
+- Live: the line gives the reader each event, in the reader's queue.
+- Behind: the reader came with an old place, or its queue was full. It gets a connection of its own, which reads the
+  account's log from its place and waits while the queue is full, so that nothing is lost. When it has reached the
+  line's place, the reader is live.
+
+A subscription counts from the moment it is made: an event that happens before the line is open is in the account's
+log, and the line begins there.
+
+Accounts are not trusted: an event is passed on as it came, but only as one event, in the account's own name. One that
+takes long to parse does not hold up the controller, and an account may not use more than a fifth of its time.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+from urllib.parse import urlencode
+
+import aiohttp
+
+from wxcontroller.controller.account_port.client import AccountPorts, PortFailure
+from wxcontroller.controller.registry import Registry
+from wxcontroller.controller.tasks import SharedWork
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import InterruptibleDecoder, obj, read_json, text, values_in
+
+log = logging.getLogger(__name__)
+# Events that wait for one reader. When it is slower than this, it reads the accounts' logs at its own pace.
+STREAM_WAITING_EVENTS = 100
+# Accounts send something every 10 s.
+STREAM_SILENCE_SECONDS = 30.0
+# Of the largest events: all groups with their members. Parsing so many takes a second or two in a thread.
+EVENT_VALUES = 1_000_000
+# Up to so many are parsed at once: 10 ms at most.
+_FEW_VALUES = 5000
+# Between two looks for accounts that have come up and for connections that have ended.
+_LOOK_SECONDS = 1.0
+# After so many seconds of parsing an account's events, that account waits for a multiple of them.
+_PARSED_SECONDS, _PAUSE_FACTOR = 0.005, 4.0
+_ID = re.compile(r"(?P<log>[0-9a-f]{8})-(?P<seq>[0-9]{1,18})")
+_TYPE = re.compile(r"[a-z_]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of an account: its id there, its type, and itself as JSON on one line."""
+
+    instance: str
+    id: str
+    type: str
+    body: bytes
+
+
+Begins: TypeAlias = Callable[[str], None]
+Give: TypeAlias = "Callable[[Event], Awaitable[None]]"
+
+
+class Subscription:
+    """What one reader gets: the events that are ``wanted``, after ``places`` (ids by instance), or from ``since`` on.
+
+    ``since`` is a time in microseconds since 1970; it counts for accounts without a place.
+    """
+
+    def __init__(
+        self, wanted: Callable[[str], bool], types: frozenset[str], since: int, places: Mapping[str, str]
+    ) -> None:
+        self.wants = wanted
+        self.since = since
+        # The last id by instance that the reader has got; who spoke last comes last.
+        self.places = dict(places)
+        # The same of what may still wait here, or is of no wanted type.
+        self.queued = dict(places)
+        self.catching_up: dict[str, asyncio.Task[None]] = {}
+        self.ended = False
+        self._types = types
+        self._waiting: deque[Event] = deque()
+        self._arrived, self._taken = asyncio.Event(), asyncio.Event()
+
+    async def next(self) -> Event | None:
+        """Return the next event, None at the end. The order of each account is kept.
+
+        May be cancelled and called again: nothing is lost by that.
+        """
+        while not self._waiting:
+            if self.ended:
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+        event = self._waiting.popleft()
+        self._taken.set()
+        self.places.pop(event.instance, None)
+        self.places[event.instance] = event.id
+        return event
+
+    def begin_at(self, instance: str, event_id: str) -> None:
+        """Note where an account begins that has no place: better than a time, as clocks go back."""
+        if instance not in self.queued:
+            self.places = {instance: event_id, **self.places}  # first: it has been silent for longest
+            self.queued[instance] = event_id
+
+    def offer(self, event: Event) -> bool:
+        """Take an event; False when there is no room."""
+        if not self._types or event.type in self._types:
+            if len(self._waiting) >= STREAM_WAITING_EVENTS:
+                return False
+            self._waiting.append(event)
+            self._arrived.set()
+        self.queued[event.instance] = event.id
+        return True
+
+    async def put(self, event: Event) -> None:
+        """Take an event, waiting for room."""
+        while not self.offer(event):
+            self._taken.clear()
+            await self._taken.wait()
+
+    def end(self) -> None:
+        self.ended = True
+        self._arrived.set()
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """The connection to one account: opened to begin ``since`` then, or after ``place``, the last event it gave."""
+
+    account: Account
+    since: int
+    place: str | None = None
+    task: asyncio.Task[None] | None = None
+
+    def serves(self, reader: Subscription) -> bool:
+        """Say whether the reader has all that the line has given, and can get the rest from it."""
+        place = reader.queued.get(self.account.name.instance)
+        if place is None:
+            return self.place is None and self.since <= reader.since
+        return self.place is not None and _reaches(place, self.place)
+
+
+class Hub:
+    """All subscriptions and lines. There are none, and no work, while nobody reads."""
+
+    def __init__(self, registry: Registry, ports: AccountPorts, event_bytes: Callable[[], int]) -> None:
+        self._registry = registry
+        self._ports = ports
+        self._event_bytes = event_bytes
+        self._subscriptions: set[Subscription] = set()
+        self._lines: dict[str, _Line] = {}
+        self._work = SharedWork(self._run)
+        self._news = asyncio.Event()
+        self._complaint = ""
+
+    @contextlib.asynccontextmanager
+    async def subscribed(
+        self,
+        wanted: Callable[[str], bool],
+        types: frozenset[str] = frozenset(),
+        since: int | None = None,
+        places: Mapping[str, str] = MappingProxyType({}),
+    ) -> AsyncIterator[Subscription]:
+        """Subscribe for a block, to what happens after ``since`` and ``places``; by default from now on."""
+        made = Subscription(wanted, types, _now() if since is None else since, places)
+        if since is None:
+            for instance, line in self._lines.items():
+                if line.place is not None and wanted(instance):
+                    made.begin_at(instance, line.place)
+        self._subscriptions.add(made)
+        try:
+            async with self._work.needed():
+                self._news.set()
+                yield made
+        finally:
+            self._subscriptions.discard(made)
+            for task in made.catching_up.values():
+                task.cancel()
+
+    async def _run(self) -> None:
+        self._lines = {}  # those of the last run, if any, are being closed
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    self._news.clear()
+                    self._look(group)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_SECONDS):
+                            await self._news.wait()
+        except Exception:
+            log.exception("reading the accounts' events failed; readers are disconnected")
+            for reader in self._subscriptions:
+                reader.end()
+
+    def _look(self, group: asyncio.TaskGroup) -> None:
+        """Open lines to accounts that are up and wanted, and have readers catch up that are behind."""
+        try:
+            accounts = self._registry.all()
+        except OSError as problem:
+            # May pass, as when no descriptor is left. The lines that are open stay.
+            if str(problem) != self._complaint:
+                self._complaint = str(problem)
+                log.error("cannot list the accounts for readers of events, retrying: %s", problem)
+            return
+        self._complaint = ""
+        wanted = {instance for instance in accounts if any(each.wants(instance) for each in self._subscriptions)}
+        for instance in self._lines.keys() - wanted:
+            if task := self._lines.pop(instance).task:
+                task.cancel()
+        for instance in sorted(wanted):
+            if self._registry.is_up(instance):
+                self._connect(group, accounts[instance])
+
+    def _connect(self, group: asyncio.TaskGroup, account: Account) -> None:
+        instance = account.name.instance
+        readers = [each for each in self._subscriptions if each.wants(instance)]
+        line = self._lines.get(instance)
+        if line is None or line.task is None or line.task.done():
+            since = min((each.since for each in readers if instance not in each.queued), default=_now())
+            self._lines[instance] = line = _Line(account, since, line.place if line else None)
+            line.task = group.create_task(self._follow(line))
+        for reader in readers:
+            running = reader.catching_up.get(instance)
+            if not line.serves(reader) and (running is None or running.done()):
+                reader.catching_up[instance] = group.create_task(self._catch_up(reader, account))
+
+    async def _follow(self, line: _Line) -> None:
+        """Give an account's events to all whom its line serves, until its stream ends."""
+        instance = line.account.name.instance
+
+        def begins(place: str) -> None:
+            if line.place is None:
+                served = [each for each in self._subscriptions if each.wants(instance) and line.serves(each)]
+                line.place = place
+                for reader in served:
+                    reader.begin_at(instance, place)
+                self._news.set()
+
+        async def give(event: Event) -> None:
+            for reader in self._subscriptions:
+                has_it = _reaches(reader.queued.get(instance), event.id)
+                if has_it or not reader.wants(instance) or not line.serves(reader):
+                    continue
+                if not reader.offer(event):
+                    self._news.set()  # it is behind from now on
+            line.place = event.id
+
+        await self._read(line.account, line.place, line.since, begins, give)
+
+    async def _catch_up(self, reader: Subscription, account: Account) -> None:
+        """Give a reader what it has missed, until the account's line serves it."""
+        instance = account.name.instance
+
+        def check() -> None:
+            line = self._lines.get(instance)
+            if line is not None and line.place is not None and line.serves(reader):
+                raise _CaughtUp
+
+        def begins(place: str) -> None:
+            reader.begin_at(instance, place)
+            check()
+
+        async def give(event: Event) -> None:
+            await reader.put(event)
+            check()
+
+        with contextlib.suppress(_CaughtUp):
+            await self._read(account, reader.queued.get(instance), reader.since, begins, give)
+
+    async def _read(self, account: Account, place: str | None, since: int, begins: Begins, give: Give) -> None:
+        """Read an account's stream, after ``place`` or from ``since`` on, until it ends."""
+        begin = {"since": str(since)} if place is None else {"after": place}
+        headers = {"Accept": "text/event-stream"}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
+        loop = asyncio.get_running_loop()
+        parsing = 0.0
+        try:
+            async with await self._ports.open(
+                account, f"/v1/events?{urlencode(begin)}", Scope.READ, headers=headers, timeout=timeout
+            ) as response:
+                if response.status != 200 or response.content_type != "text/event-stream":
+                    # A program that has no events is not asked all the time.
+                    await asyncio.sleep(STREAM_SILENCE_SECONDS)
+                    return
+                async for kind, data in lines_of(response.content, self._event_bytes()):
+                    began = loop.time()
+                    if kind == "open":
+                        if place := opening_of(account, data):
+                            begins(place)
+                    elif kind != "here" and (event := await event_of(account, kind, data)):
+                        parsing += loop.time() - began
+                        await give(event)
+                    if parsing > _PARSED_SECONDS:
+                        await asyncio.sleep(_PAUSE_FACTOR * parsing)
+                        parsing = 0.0
+        except (aiohttp.ClientError, PortFailure, OSError, ValueError) as problem:
+            log.debug("events of account %s: %s: %s", account.name, type(problem).__name__, problem)
+
+
+class _CaughtUp(Exception):
+    """A reader has reached the account's line."""
+
+
+def _now() -> int:
+    return int(time.time() * 1e6)
+
+
+def _reaches(place: str | None, other: str) -> bool:
+    """Say whether a place is in the same log as another and not before it."""
+    if place is None:
+        return False
+    (log_name, _, seq), (other_log, _, other_seq) = place.partition("-"), other.partition("-")
+    return log_name == other_log and int(seq) >= int(other_seq)
+
+
+def opening_of(account: Account, data: bytes) -> str:
+    """Return the id after which an account's stream begins, "" if it is not known yet: the log has no name then.
+
+    Raises ValueError for another program's stream.
+    """
+    found = obj(read_json(data, values=_FEW_VALUES))
+    if text(found.get("account")) != account.name.name:
+        raise ValueError("another program answers")
+    place = text(found.get("after"))
+    return place if _ID.fullmatch(place) else ""
+
+
+async def event_of(account: Account, kind: str, data: bytes) -> Event | None:
+    """Return an event as it came, or None for what is none of this account's."""
+    values = values_in(data)
+    try:
+        if values > EVENT_VALUES or b"\r" in data:
+            return None
+        content = data.decode()
+        if values <= _FEW_VALUES:
+            found = read_json(content, unique=True)
+        else:
+            found = await asyncio.to_thread(read_json, content, unique=True, decoder=InterruptibleDecoder)
+    except ValueError:
+        return None
+    event_id = text(obj(found).get("id"))
+    if obj(found).get("account") != account.name.name or not _ID.fullmatch(event_id) or not _TYPE.fullmatch(kind):
+        return None
+    return Event(account.name.instance, event_id, kind, data)
+
+
+async def lines_of(content: aiohttp.StreamReader, most: int) -> AsyncIterator[tuple[str, bytes]]:
+    """Yield type and data of server-sent events as our accounts write them: one line of data each.
+
+    Raises ValueError for one of more than ``most`` bytes.
+    """
+    kind, data = "", b""
+    buffer = bytearray()
+    while piece := await content.readany():
+        buffer += piece
+        if len(buffer) > most:
+            raise ValueError("an event is too long")
+        if b"\n" not in piece:
+            continue
+        *lines, rest = bytes(buffer).split(b"\n")
+        buffer = bytearray(rest)
+        for line in lines:
+            if line.startswith(b"event: "):
+                kind = line[7:].decode("ascii", "replace")
+            elif line.startswith(b"data: "):
+                data = line[6:]
+            elif not line and kind:
+                yield kind, data
+                kind, data = "", b""

@@ -1,0 +1,111 @@
+"""The one loop that serves streams, as server-sent events or by WebSocket.
+
+A stream ends when its source ends, when its reader goes or takes nothing for a while, when the caller's token becomes
+worthless, or when the controller is to end. A heartbeat shows that it is alive while nothing happens.
+
+The source has to be subscribed before the response begins: whoever has seen the response may cause an event, and must
+find it in the stream.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Protocol, TypeVar
+
+from aiohttp import WSMsgType, web
+
+from wxcontroller.controller.access import caller
+from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.errors import TooManyReaders
+from wxcontroller.controller.tasks import first_of
+from wxcontroller.core.messages import N_
+from wxcontroller.openwx.eventstream import HEADERS, write
+
+HEARTBEAT_SECONDS = 15.0
+T = TypeVar("T", covariant=True)
+
+
+class Source(Protocol[T]):
+    """What a stream sends."""
+
+    async def next(self) -> T | None:
+        """Return what comes next, None at the end. May be cancelled and called again: nothing is lost by that."""
+        ...
+
+    def heartbeat(self) -> T:
+        """Return what shows that the stream is alive: its first piece, and each after a silence."""
+        ...
+
+
+def wants_stream(request: web.Request) -> bool:
+    """Say whether a reader asks for server-sent events instead of one answer."""
+    return "text/event-stream" in request.headers.get("Accept", "")
+
+
+@contextlib.contextmanager
+def reading(shared: Context) -> Iterator[None]:
+    """Hold one of the places for readers of events and journals. Raises TooManyReaders."""
+    if shared.readers >= shared.settings.max_readers:
+        raise TooManyReaders(
+            N_("{readers} readers of events and journals are connected"), N_("end some"), readers=shared.readers
+        )
+    shared.readers += 1
+    try:
+        yield
+    finally:
+        shared.readers -= 1
+
+
+async def server_sent(
+    request: web.Request, source: Source[bytes], retry: int, may_go_on: Callable[[], bool] = lambda: True
+) -> web.StreamResponse:
+    """Serve a source as server-sent events. ``retry`` is after how many milliseconds a browser comes back."""
+    response = web.StreamResponse(headers=HEADERS)
+    await response.prepare(request)
+    await write(response.write(b"retry: %d\n\n" % retry))
+    await _until_draining(request, _follow(request, source, response.write, may_go_on))
+    return response
+
+
+async def by_websocket(request: web.Request, source: Source[str]) -> web.WebSocketResponse:
+    """Serve a source by WebSocket. Nothing is expected from the reader."""
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=64 * 1024)
+    await socket.prepare(request)
+    try:
+        with contextlib.suppress(ConnectionError):
+            await _until_draining(
+                request, first_of(_follow(request, source, socket.send_str, lambda: True), _gone(socket))
+            )
+    finally:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await socket.close()
+    return socket
+
+
+async def _until_draining(request: web.Request, work: Coroutine[object, None, None]) -> None:
+    await first_of(work, _draining(context(request)))
+
+
+async def _draining(shared: Context) -> None:
+    await shared.draining.wait()
+
+
+async def _follow(
+    request: web.Request, source: Source[T], send: "Callable[[T], Awaitable[None]]", may_go_on: Callable[[], bool]
+) -> None:
+    gate, who = context(request).gate, caller(request)
+    piece: T | None = source.heartbeat()
+    while piece is not None and gate.still_good(who) and may_go_on():
+        await write(send(piece))
+        try:
+            async with asyncio.timeout(HEARTBEAT_SECONDS):
+                piece = await source.next()
+        except TimeoutError:
+            piece = source.heartbeat()
+
+
+async def _gone(socket: web.WebSocketResponse) -> None:
+    async for message in socket:
+        if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+            return

@@ -1,0 +1,110 @@
+"""/v1/events: server-sent events and WebSocket, of all accounts or some, from now or from where a reader was."""
+
+import json
+import time
+from typing import Generic, TypeVar
+
+from aiohttp import web
+
+from wxcontroller.controller.access import caller, hold_to_accounts
+from wxcontroller.controller.account_port.hub import Event, Subscription
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import BadRequest
+from wxcontroller.controller.sse import by_websocket, reading, server_sent
+from wxcontroller.controller.v1.cursor import BadCursor, Cursor, cursor_length, parse
+from wxcontroller.core.messages import N_
+from wxcontroller.openwx import eventstream
+
+# Accounts, and types of events, that one request may name: a URL has no room for more.
+STREAM_NAMES = 1000
+_RETRY = 2000  # milliseconds
+# With so many places a cursor does not come with each of many events: the browser keeps the last.
+_LONG_CURSOR, _CURSOR_SECONDS = 20, 1.0
+T = TypeVar("T")
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/events?account=…&types=…: a stream, by SSE or, where asked for, WebSocket.
+
+    It goes on after the ``Last-Event-ID`` header or ``cursor`` in the query, else it begins now. Raises BadRequest,
+    Refused, TooManyReaders.
+    """
+    shared, who = context(request), caller(request)
+    accounts = frozenset(map(shared.accounts.registry.resolve, _names(request, "account")))
+    types = frozenset(_names(request, "types"))
+    for name in accounts:
+        hold_to_accounts(request, name)
+    longest = cursor_length(shared.settings.limits)
+    begin = _begin(request, longest)
+    since, places = (begin.stamp, begin.places) if begin else (None, {})
+
+    def wanted(instance: str) -> bool:
+        return (not accounts or instance in accounts) and who.may_see(instance)
+
+    with reading(shared):
+        async with shared.hub.subscribed(wanted, types, since, places) as subscription:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await by_websocket(request, _Messages(subscription, longest))
+            return await server_sent(request, _ServerSent(subscription, longest), _RETRY)
+
+
+def _names(request: web.Request, parameter: str) -> list[str]:
+    names = [name for each in request.query.getall(parameter, []) for name in each.split(",") if name]
+    if len(names) > STREAM_NAMES:
+        raise BadRequest(N_("too many names"), N_("give at most {most} accounts or types"), most=STREAM_NAMES)
+    return names
+
+
+def _begin(request: web.Request, longest: int) -> Cursor | None:
+    given = request.headers.get("Last-Event-ID") or request.query.get("cursor")
+    if not given:
+        return None
+    try:
+        return parse(given, longest)
+    except BadCursor:
+        raise BadRequest(
+            N_("the cursor is not one that a stream has sent"),
+            N_("begin without one, and keep the id of the last event"),
+        ) from None
+
+
+class _Reader(Generic[T]):
+    """A subscription as what its reader gets: each event, and the cursor after it."""
+
+    def __init__(self, subscription: Subscription, longest: int) -> None:
+        self._subscription = subscription
+        self._longest = longest
+
+    async def next(self) -> T | None:
+        event = await self._subscription.next()
+        return None if event is None else self.shown(event)
+
+    def shown(self, event: Event) -> T:
+        raise NotImplementedError
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self._subscription.since, self._subscription.places, self._longest)
+
+
+class _ServerSent(_Reader[bytes]):
+    _sent_at = 0.0
+
+    def heartbeat(self) -> bytes:
+        return eventstream.event("heartbeat", b"{}", self._place())
+
+    def shown(self, event: Event) -> bytes:
+        seldom = len(self.cursor.places) >= _LONG_CURSOR and time.monotonic() - self._sent_at < _CURSOR_SECONDS
+        return eventstream.event(event.type, event.body, "" if seldom else self._place())
+
+    def _place(self) -> str:
+        self._sent_at = time.monotonic()
+        return str(self.cursor)
+
+
+class _Messages(_Reader[str]):
+    def heartbeat(self) -> str:
+        return json.dumps({"type": "heartbeat", "cursor": str(self.cursor)})
+
+    def shown(self, event: Event) -> str:
+        return f'{{"cursor": {json.dumps(str(self.cursor))}, "event": {event.body.decode()}}}'
