@@ -533,6 +533,40 @@ def test_an_account_that_eats_memory_is_ended_and_begins_anew(debs: list[Path]) 
         assert Caller(limited).openwx("check_client")["code"] == 0
 
 
+def test_an_account_that_fills_its_runtime_directory_harms_nobody(debs: list[Path]) -> None:
+    writer = """#!/usr/bin/python3
+with open("/run/wxclient/filler/kept", "wb") as kept:
+    while True:
+        kept.write(bytes(1 << 20))
+"""
+    change = """[Service]
+Type=exec
+WatchdogSec=0
+ExecStart=
+ExecStart=/usr/local/bin/writer
+ExecPaths=/usr/local/bin
+"""
+    with Host.up(f"wx-filler-{os.getpid()}", limits=True) as limited:
+        limited.install(debs[0])
+        limited.run("mount", "-o", "remount,size=100M", "/run")  # as on a machine with little memory
+        limited.run("systemctl", "start", "wxclient@alice")
+        limited.write("/usr/local/bin/writer", writer.encode(), 0o755)
+        before = free(limited, "/run")
+        with dropin(limited, "wxclient@filler.service", change):
+            limited.run("systemctl", "start", "wxclient@filler")
+            until(lambda: int(show(limited, "wxclient@filler.service", "NRestarts")) >= 1, 30, "a restart")
+        assert "status=9/KILL" in limited.journal("wxclient@filler.service")
+        assert free(limited, "/run") > before - (16 << 20)
+        # The others have gone on, and the controller sees what they write.
+        [state] = [each for each in Caller(limited).openwx("check_client")["client"] if each["account"] == "alice"]
+        assert state["pid"]
+
+
+def free(host: Host, path: str) -> int:
+    """Return the bytes that are free on the file system of a path."""
+    return int(host.text("stat", "-f", "-c", "%a", path)) * int(host.text("stat", "-f", "-c", "%S", path))
+
+
 def test_secrets_come_as_credentials_to_the_account_they_are_for(host: Host) -> None:
     place = "/etc/wxcontroller/credentials"
     assert host.text("stat", "-c", "%U %a", place).strip() == "root 700"
