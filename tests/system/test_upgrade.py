@@ -116,6 +116,8 @@ def test_an_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: Wor
     assert caller.state(NAME) == "running"
     assert caller.openwx("get_user_info", client=NAME)["name"] == "老用户"
     assert world.deliveries()["pending"] >= 5
+    stream = f"curl -sN --max-time 5 '{CONTROLLER}/v1/events?account={NAME}&cursor=1000' || true"
+    assert "waits 4" in host.text("sh", "-c", stream)
 
     world.restart("0.1")
     assert caller.account(NAME)["client"]["version"] == "2.1.0"

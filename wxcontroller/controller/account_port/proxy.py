@@ -61,6 +61,7 @@ _UNKNOWN = "<unknown>"
 PASSED_BODY_BYTES = 1 << 20
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
+_NOTHING = contextlib.nullcontext()
 
 
 def add_routes(app: web.Application) -> None:
@@ -78,7 +79,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     # The query is passed on as it came; only its client is read here.
     raw = parameters.query_of(request.raw_path).encode("utf-8", "surrogateescape")
     client = dict(parameters.urlencoded_pairs(raw, "client")).get("client")
-    async with _form(request, shared.settings.max_body, needed=client is None) as spool:
+    async with _form(request, shared.settings.max_body, client is None) if has_body(request) else _NOTHING as spool:
         if client is None and spool is not None:
             with spool.view() as body:
                 kind = request.headers.get("Content-Type", "")
@@ -94,18 +95,18 @@ async def pass_on_v1(request: web.Request) -> web.StreamResponse:
     url = request.rel_url
     rest = url.raw_path.split("/", 4)[4]
     query = f"?{url.raw_query_string}" if url.raw_query_string else ""
-    async with _form(request, PASSED_BODY_BYTES, needed=False) as spool:
+    async with _form(request, PASSED_BODY_BYTES, False) if has_body(request) else _NOTHING as spool:
         return await pass_on(request, account, credentials.without_token(f"/v1/{rest}{query}"), spool)
 
 
 @contextlib.asynccontextmanager
 async def _form(request: web.Request, most: int, needed: bool) -> AsyncIterator[Spool | None]:
     """Yield parameters without the caller's token, if they are ``needed`` or may hold one; else None: stream them."""
-    if has_body(request) and (request.content_length or 0) > most:
+    if (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     kind = request.headers.get("Content-Type", "")
     look_for_token = looks_for_token(request)
-    if not has_body(request) or not parameters.holds_parameters(request.path, kind) or not (needed or look_for_token):
+    if not parameters.holds_parameters(request.path, kind) or not (needed or look_for_token):
         yield None
         return
     async with spooled(request, most) as spool:

@@ -23,6 +23,8 @@ JOURNAL_BYTES = 8 << 20
 JOURNAL_SECONDS = 15.0
 _DEFAULT_LINES = 100
 _LATEST = 1 << 62
+# Of a line: a message that is no text is a list of its bytes, which are 48 KiB at most.
+_LINE_VALUES = 60_000
 _INFO = 6  # what systemd takes a line for that tells no priority
 _CURSOR = re.compile(r"[a-z]=[0-9a-f]{1,32}(;[a-z]=[0-9a-f]{1,32}){0,6}")
 
@@ -110,7 +112,7 @@ def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
 def line_of(raw: bytes) -> JsonObject | None:
     """Return one line as the page shows it, None for what is none."""
     try:
-        found = obj(read_json(raw))
+        found = obj(read_json(raw, values=_LINE_VALUES))
     except ValueError:
         return None
     message = found.get("MESSAGE")
