@@ -38,18 +38,18 @@ class Cached(Generic[T]):
         others: files that may be missing.
     """
 
-    __slots__ = ("_follow", "_make", "_paths", "_stamps", "_value")
+    __slots__ = ("_follow", "_make", "_others", "_path", "_stamps", "_value")
 
     def __init__(self, make: Callable[[Stamp], T], path: Path, *others: Path, follow: bool = True) -> None:
         self._make = make
-        self._paths = (str(path), *map(str, others))
+        self._path, self._others = str(path), tuple(map(str, others))
         self._follow = follow
         self._stamps: tuple[Stamp | None, ...] = ()
         self._value: T | None = None
 
     def current(self) -> T | None:
         """Return the value. What ``make`` raises, and OSError of a look, is not remembered: the next call tries."""
-        stamps = tuple(stamp_of(path, self._follow) for path in self._paths)
+        stamps = (stamp_of(self._path, self._follow), *map(stamp_of, self._others))
         if stamps != self._stamps:
             self._stamps = ()
             self._value = self._make(stamps[0]) if stamps[0] is not None else None
