@@ -16,17 +16,17 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
         return
     if account["client"] is None:
         if (reason := text_in(account, "client_reason")) and str(reason) != "it does not run":
-            yield "queue", say("not known: {reason}", reason=reason)
+            yield N_("queue"), say("not known: {reason}", reason=reason)
         return
     now = time.time()
     if queue := obj(account.get("queue")):
-        yield "queue", queue_words(queue, now)
+        yield N_("queue"), queue_words(queue, now)
     if (reports := obj(account.get("reports"))) and reports.get("to"):
-        yield "undelivered", reports_words(reports)
+        yield N_("undelivered"), reports_words(reports)
     if roster := obj(account.get("roster")):
         contacts, groups = integer(roster.get("contacts")), integer(roster.get("groups"))
         yield (
-            "knows",
+            N_("knows"),
             enumerated(
                 (
                     say("{count} contact", "{count} contacts", n=contacts, count=f"{contacts:,}"),
@@ -37,10 +37,10 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     if media := obj(account.get("media")):
         files, stored = integer(media.get("files")), size(integer(media.get("bytes")))
         yield (
-            "media",
+            N_("media"),
             say(Text("{count} file, {size}", "{count} files, {size}", n=files, count=f"{files:,}", size=stored)),
         )
-    yield "heard", heard_words(account)
+    yield N_("heard"), heard_words(account)
 
 
 def queue_words(queue: JsonObject, now: float) -> str:

@@ -20,6 +20,9 @@ from wxcontroller.core.names import AccountName
 _STATES = ("held", "pending", "dead", "delivered", "kept", "purged")
 # What of an account's numbers is not as it should be, or only just on its way.
 _WORTH_A_ROW = ("error", "pending", "held", "dead", "dropped", "retrying", "trouble")
+_SHOWN = (
+    *(N_("id"), N_("time"), N_("type"), N_("state"), N_("lane"), N_("attempts"), N_("last_error"), N_("last_status")),
+)
 _REPLAYED = NP_("{n} report of {account} will be sent again", "{n} reports of {account} will be sent again")
 _PURGED = NP_("{n} report of {account} given up", "{n} reports of {account} given up")
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -78,7 +81,7 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
     rows = [obj(one) for one in items(found.get("deliveries"))]
     if rows:
         _print(
-            ("ID", "WHEN", "TYPE", "STATE", "LANE", "TRIES", "NEXT", "LAST ERROR"),
+            (N_("ID"), N_("WHEN"), N_("TYPE"), N_("STATE"), N_("LANE"), N_("TRIES"), N_("NEXT"), N_("LAST ERROR")),
             [
                 (
                     text(row.get("id")),
@@ -109,7 +112,7 @@ def show(session: Session, name: str, delivery_id: str) -> None:
     if session.json:
         session.emit(found)
         return
-    for key in ("id", "time", "type", "state", "lane", "attempts", "last_error", "last_status"):
+    for key in _SHOWN:
         value = field(found, key)
         if key == "last_error":
             shown = say(text_in(found, key))
@@ -213,7 +216,16 @@ def _overview(session: Session, api: Api, all_: bool) -> None:
     if not rows:
         return
     _print(
-        ("ACCOUNT", "PENDING", "DEAD", "LOST", "RETRYING", "OLDEST", "TO", "LAST ERROR"),
+        (
+            N_("ACCOUNT"),
+            N_("PENDING"),
+            N_("DEAD"),
+            N_("LOST"),
+            N_("RETRYING"),
+            N_("OLDEST"),
+            N_("TO"),
+            N_("LAST ERROR"),
+        ),
         [
             (text(row.get("account")), "-", "-", "-", "-", "", "", say(text_in(row, "error")))
             if row.get("error")

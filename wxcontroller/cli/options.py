@@ -59,7 +59,7 @@ def show(session: Session, name: str, all_: bool) -> None:
 
     target = console()
     table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
-    for title in ("OPTION", "VALUE", "FROM"):
+    for title in (N_("OPTION"), N_("VALUE"), N_("FROM")):
         table.add_column(say(title), no_wrap=title != "VALUE")
     for row in rows:
         table.add_row(*row)

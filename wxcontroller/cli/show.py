@@ -147,9 +147,9 @@ def _overview(session: Session) -> None:
     counts = Counter(account.condition.value for account in accounts)
     several = say(", ").join(f"{count} {say(word)}" for word, count in counts.most_common())
     for title, words in (
-        ("controller:", answers),
-        *(("settings:", say(notice)) for notice in notices),
-        ("accounts:", f"{len(accounts)}" + (f" ({several})" if several else "")),
+        (N_("controller:"), answers),
+        *((N_("settings:"), say(notice)) for notice in notices),
+        (N_("accounts:"), f"{len(accounts)}" + (f" ({several})" if several else "")),
     ):
         click.echo(left_aligned(title, 11) + f" {words}")
     troubled = [
@@ -174,22 +174,22 @@ def _describe(account: AccountView) -> None:
     target.print(heading)
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
-        ("status", say(account.status) or "-"),
-        ("reason", say(account.reason) if str(account.reason) != str(account.status) else ""),
-        ("login", say(login)),
-        ("since", moment(account.since)),
-        ("user", account.user or "-"),
+        (N_("status"), say(account.status) or "-"),
+        (N_("reason"), say(account.reason) if str(account.reason) != str(account.status) else ""),
+        (N_("login"), say(login)),
+        (N_("since"), moment(account.since)),
+        (N_("user"), account.user or "-"),
         (
-            "unit",
+            N_("unit"),
             f"{account.unit}: {say(account.unit_state.value)}"
             + (f" ({say(account.unit_sub)})" if account.unit_sub else ""),
         ),
-        ("wanted", say(account.desired.value) if account.desired else "-"),
-        ("pid", str(account.pid or "-")),
-        ("port", str(account.port or "-")),
-        ("route", account.driver or "-"),
-        ("reports", account.post_api or say("nowhere (no post_api)")),
-        ("proxy", account.proxy),
+        (N_("wanted"), say(account.desired.value) if account.desired else "-"),
+        (N_("pid"), str(account.pid or "-")),
+        (N_("port"), str(account.port or "-")),
+        (N_("route"), account.driver or "-"),
+        (N_("reports"), account.post_api or say("nowhere (no post_api)")),
+        (N_("proxy"), account.proxy),
         *lines(account.raw),
     ):
         if value:

@@ -94,7 +94,7 @@ def print_table(table: RenderableType, target: Console) -> None:
 def token_table(tokens: list[Token], now: float) -> Table:
     """Return the table of ``wxctl token list``."""
     table = Table(box=None, pad_edge=False)
-    for title in ("ID", "NAME", "SCOPE", "ACCOUNTS", "CREATED", "EXPIRES"):
+    for title in (N_("ID"), N_("NAME"), N_("SCOPE"), N_("ACCOUNTS"), N_("CREATED"), N_("EXPIRES")):
         table.add_column(say(title), no_wrap=True)
     for token in tokens:
         expires = say("never") if token.expires is None else _day(token.expires)

@@ -52,6 +52,9 @@ class Text:
     def __str__(self) -> str:
         return self.rendered(_english)
 
+    def __hash__(self) -> int:
+        return hash((self.template, self.plural))
+
     def __bool__(self) -> bool:
         return bool(self.template)
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from wxcontroller.core.errors import UnknownAccount
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.names import parse_name
 
 LINK = "https://login.weixin.qq.com/l/AbCdEfGhIj=="
@@ -18,20 +20,30 @@ SCANNING: JsonObject = {
     **_START,
     "login_state": "scanning",
     "qrcode": True,
-    "status": "waiting for a scan of QR code 1 of 10",
+    **text_fields(status=Text("waiting for a scan of QR code {number} of {limit}", number=1, limit=10)),
 }
-CONFIRMING: JsonObject = {**_START, "login_state": "confirming", "status": "confirm on the phone"}
+CONFIRMING: JsonObject = {
+    **_START,
+    "login_state": "confirming",
+    **text_fields(status=Text("scanned; waiting for the phone to confirm")),
+}
 RUNNING: JsonObject = {
     **_START,
     "login_state": "running",
-    "status": "running",
+    **text_fields(
+        status=Text("logged in as {who}, {people} contacts, {groups} groups", who="爱丽丝", people=1, groups=2)
+    ),
     "user": {"id": "@me", "name": "爱丽丝"},
 }
-PARKED: JsonObject = {**_START, "login_state": "parked", "reason": "no phone scanned any of the QR codes"}
+PARKED: JsonObject = {
+    **_START,
+    "login_state": "parked",
+    **text_fields(reason=Text("no phone scanned any of the QR codes")),
+}
 RISK = "WeChat may warn about this account's safety; to accept this risk, run: wxctl allow-desktop alice"
 ASKING: JsonObject = {
     **PARKED,
-    "reason": RISK,
+    **text_fields(reason=Text(RISK)),
     "input": {"id": "allow-desktop", "kind": "consent", "prompt": RISK, "digits": None},
 }
 FAILED: JsonObject = {"unit_state": "failed", "unit_sub": "failed", "login_state": None, "reason": "exit code 78"}
@@ -173,7 +185,7 @@ class Controller:
         if method == "POST" and verb == "start":
             self.accounts.setdefault(name, account(name))
         if name not in self.accounts:
-            return 404, {"error": {"code": "unknown-account", "message": f"there is no account {name}", "remedy": ""}}
+            return 404, {"error": UnknownAccount(N_("there is no account {account}"), account=name).as_json()}
         return self._account(method, name, verb)
 
     def _account(self, method: str, name: str, verb: str) -> tuple[int, JsonValue]:

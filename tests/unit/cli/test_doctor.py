@@ -124,7 +124,7 @@ def test_enabled_units_of_accounts_that_are_not_wanted_are_named(tmp_path: Path)
         link = one.paths.boot_link(name)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to("/usr/lib/systemd/system/wxclient@.service")
-    found = [(each.level, each.remedy) for each in services.enabled(one)]
+    found = [(each.level, str(each.remedy)) for each in services.enabled(one)]
     assert found == [(Level.WARN, f"systemctl disable wxclient@{name}.service") for name in ("down", "zombie")]
 
 
