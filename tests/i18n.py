@@ -26,7 +26,19 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 
 PACKAGE = LOCALE.parent
 CATALOGS = sorted(LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
-_PYTHON = ("N_:1", "NP_:1,2", "Text:1", "Text:1,2", "say:1", "say:1,2", "tell:1", "tell:1,2", "ok:1", "warn:1", "fail:1")
+_PYTHON = (
+    "N_:1",
+    "NP_:1,2",
+    "Text:1",
+    "Text:1,2",
+    "say:1",
+    "say:1,2",
+    "tell:1",
+    "tell:1,2",
+    "ok:1",
+    "warn:1",
+    "fail:1",
+)
 _HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
 # systemd's words for a unit's finer state that people meet.
 _SUBSTATES = ("dead", "running", "exited", "failed", "auto-restart", "start", "start-pre")

@@ -320,6 +320,10 @@ def errors() -> str:
         'A failure is `{"error": {"code": …, "message": …, "remedy": …}}`: the word for programs, what failed and '
         "what to do for people. Those of `/openwx` are in [compatibility](../compatibility.md) and "
         "[sends](../sends.md).",
+        "`message_text` and `remedy_text` are the same as data, to be shown in another language: `template`, "
+        "the English text with the names of values in braces, and `values`. `error.values` has the values of both. "
+        "Wherever the API has a text for people it has such a `…_text` beside it; accounts that still run 2.0.0 have "
+        "none.",
         table(["status", "code", "what it says"], sorted(rows)),
         "There are others, which are told where they happen: " + ", ".join(code(word) for word in others) + ".",
         "Anything else that is expected to fail is status 500, code `failed`. What is not expected is `internal`, "

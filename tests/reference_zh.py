@@ -233,6 +233,9 @@ def errors() -> str:
         "# /v1 的错误",
         '失败是 `{"error": {"code": …, "message": …, "remedy": …}}`：给程序看的词，以及给人看的什么失败了、该怎么办，'
         "后两者是英文。`/openwx` 的失败见[兼容性](../compatibility.md)和[发送](../sends.md)。",
+        "`message_text` 和 `remedy_text` 是同样的内容，但以数据给出，供用其他语言显示：`template` 是英文原文，"
+        "花括号里是值的名字，`values` 是这些值。`error.values` 有两者的值。API 中凡是给人看的文字，旁边都有这样一个 "
+        "`…_text`；还在运行 2.0.0 的帐号没有。",
         table(["状态码", "code", "含义"], told),
         "表外还有这些，在发生之处给出：" + "、".join(code(word) for word in others) + "。",
         "其他预料之中的失败，状态码为 500，code 为 `failed`。预料之外的是 `internal`，附有一个编号，日志里也有。",

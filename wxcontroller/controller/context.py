@@ -13,7 +13,7 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portlimits import CurrentLimits
-from wxcontroller.core.messages import Text
+from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.admission import Admission
 
@@ -23,7 +23,7 @@ class Context:
     """The running controller.
 
     ``draining`` is set once it is to end: long polls then answer at once. ``settings_read`` is when the settings in
-    use were read; ``settings_error`` says why newer ones are not in use, "" when there are none. ``tls`` is spoken
+    use were read; ``settings_error`` says why newer ones are not in use, empty when there are none. ``tls`` is spoken
     where others than this machine call. ``warnings`` are about who can call.
     """
 
@@ -35,7 +35,7 @@ class Context:
     started: float = field(default_factory=time.time)
     notices: tuple[Text, ...] = ()
     settings_read: float = field(default_factory=time.time)
-    settings_error: str = ""
+    settings_error: Text = NOTHING
     warnings: tuple[Text, ...] = ()
     readers: int = 0  # of events
     alerts: AlertWatch | None = None

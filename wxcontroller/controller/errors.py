@@ -25,6 +25,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Busy
+from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
@@ -103,9 +104,19 @@ class TooManyTests(WxError):
 
 # What handlers of /v1 raise, with a ``code`` of its own.
 FAILURES: tuple[type[WxError], ...] = (
-    *(BadName, BadOption, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning, OlderVersion),
-    *(TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests, TooManyAccounts, NoPort, TemplateError),
-    *(BadEnvironmentFile, UnitFailed, FileFailed),
+    *(
+        BadName,
+        BadOption,
+        BadParameter,
+        BadRequest,
+        AccountExists,
+        UnknownAccount,
+        NoQrcode,
+        NotRunning,
+        OlderVersion,
+    ),
+    *(OlderVersion, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests, TooManyAccounts, NoPort),
+    *(TemplateError, BadEnvironmentFile, UnitFailed, FileFailed),
 )
 
 

@@ -25,7 +25,7 @@ from wxcontroller.core.addresses import is_local, shown
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import BadSettings, UnitFailed, WxError, reason_of
 from wxcontroller.core.journal import LEVELS, Event, fields
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, NOTHING
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, Settings, load_settings
@@ -191,7 +191,7 @@ class Service:
             tls = tls_context(loaded.settings)  # also the same files: a renewed certificate
         except BadSettings as problem:
             self._complaint = f"settings not reloaded: {problem}"
-            shared.settings_error = str(problem)
+            shared.settings_error = problem.full_text
             log.error("settings are not reloaded, the old ones stay: %s", problem, extra=fields(Event.SETTINGS))
         else:
             shared.accounts.settings = loaded.settings
@@ -199,7 +199,7 @@ class Service:
             shared.notices = loaded.notices
             shared.tls = tls
             self._warn(shared)
-            shared.settings_read, shared.settings_error = time.time(), ""
+            shared.settings_read, shared.settings_error = time.time(), NOTHING
             self._complaint = ""
             logging.getLogger().setLevel(LEVELS[loaded.settings.log_level])
             for notice in loaded.notices:

@@ -1,13 +1,14 @@
 """What an account asks a person for, over HTTP, described: at its own port, and at the controller for its path."""
 
-from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Route, Schema, maybe, record, word
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Route, Schema, maybe, record, texts, word
 from wxcontroller.openwx.statefile import QUESTION_KINDS
 
 # What an answer is refused with, besides what every request may be.
 CODES = ("not-asked", "older-version")
 # ACCOUNT, STATE and STATUS have it as ``input`` while the account waits.
 INPUT: Schema = record(
-    {"id": TEXT, "kind": word(*QUESTION_KINDS), "prompt": TEXT, "digits": maybe(WHOLE)},
+    {"id": TEXT, "kind": word(*QUESTION_KINDS), **texts("prompt"), "digits": maybe(WHOLE)},
+    ("prompt_text",),
     meaning="what it waits for a person to give: yes to a consent, or a code",
 )
 

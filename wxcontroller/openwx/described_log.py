@@ -22,6 +22,7 @@ from wxcontroller.openwx.describing import (
     maybe,
     record,
     ref,
+    texts,
 )
 
 # Entries in one answer: readers go on after the last, and nobody else waits long for the event log meanwhile.
@@ -35,7 +36,7 @@ _COUNTED: Mapping[str, Schema] = {
     **dict.fromkeys(("held", "pending", "retrying", "dead", "dropped"), WHOLE),
     "to": maybe(TEXT),
     **dict.fromkeys(("oldest_since", "dropped_at", "damaged_at"), maybe(WHOLE)),
-    **dict.fromkeys(("last_error", "trouble"), TEXT),
+    **texts("last_error", "trouble"),
 }
 _DELIVERY: Mapping[str, Schema] = {
     **dict.fromkeys(("id", "type", "last_error"), TEXT),
@@ -48,7 +49,16 @@ _DELIVERY: Mapping[str, Schema] = {
     "settled_at": maybe(NUMBER),
 }
 SCHEMAS: Mapping[str, Schema] = {
-    "Counts": record({"account": TEXT, **_COUNTED}, meaning="how many reports wait, and how many are dead letters"),
+    "Text": record(
+        {"template": TEXT, "plural": TEXT, "values": {"type": "object"}},
+        ("plural",),
+        "a text as data: fill the values in at their names; values that are texts are filled in first",
+    ),
+    "Counts": record(
+        {"account": TEXT, **_COUNTED},
+        ("last_error_text", "trouble_text"),
+        "how many reports wait, and how many are dead letters",
+    ),
     "Delivery": record(_DELIVERY, meaning="what became of one report"),
     "Event": record(
         {

@@ -59,6 +59,14 @@ def record(fields: Mapping[str, Schema], optional: Iterable[str] = (), meaning: 
     return {**found, "description": meaning} if meaning else found
 
 
+AS_DATA: Schema = {**maybe(ref("Text")), "description": "the same as data, to be shown in another language"}
+
+
+def texts(*names: str) -> dict[str, Schema]:
+    """Return the members of ``messages.text_fields``: each text in English, and as data for other languages."""
+    return {key: schema for name in names for key, schema in ((name, TEXT), (f"{name}_text", AS_DATA))}
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A parameter in the query, or with ``place`` path or header elsewhere."""

@@ -179,7 +179,17 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "port": "its own port on 127.0.0.1",
     },
     "Refusal": {"error": "why not"},
-    "Reason": {"code": "what kind of failure it is", "message": "what failed", "remedy": "what to do about it"},
+    "Reason": {
+        "code": "what kind of failure it is",
+        "message": "what failed",
+        "remedy": "what to do about it",
+        "values": "what message and remedy are about, by name",
+    },
+    "Text": {
+        "template": "the English text; {NAME} stands for a value",
+        "plural": "the same for any number n but one",
+        "values": "what stands for each name: text, a number, or a text as data",
+    },
     "State": {"account": "name of the account", "state": "where the login is, in the original's word"},
 }
 

@@ -11,8 +11,9 @@ import yarl
 from tests.unit.controller.machine import FIRST_PORT, Machine, machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.jsontypes import field, items, obj
 from wxcontroller.core.materialise import Registry
+from wxcontroller.core.messages import NOTHING, Text, text_fields, text_from
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.core.tokens import TokenFile, minted
 
@@ -54,9 +55,40 @@ async def test_an_account_in_full(host: Machine) -> None:
         "start_time": 1_600_000_000,
     }
     assert {key: account[key] for key in listed} == listed
-    assert set(account) - set(listed) == {"client", "client_reason"}
+    texts = {"status_text", "reason_text"}
+    assert set(account) - set(listed) - texts == {"client", "client_reason", "client_reason_text"}
     assert await host.v1("GET", f"accounts/{process.instance}") == (200, account)
-    assert await host.v1("GET", "accounts") == (200, {"accounts": [listed]})
+    row = {**listed, **{key: account[key] for key in texts}}
+    assert await host.v1("GET", "accounts") == (200, {"accounts": [row]})
+
+
+async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:
+    process = await host.start("alice")
+    text = Text("{who} waits", who="running")
+    process.say(LoginState.LOADING, **text_fields(status=text, reason=NOTHING))
+    account = (await host.v1("GET", "accounts/alice"))[1]
+    assert (account["status"], account["status_text"], account["reason_text"]) == (
+        "running waits",
+        text.as_json(),
+        None,
+    )
+    async with host.http.get("/openwx/check_client", params={"client": "alice"}) as answer:
+        [state] = items((await answer.json(content_type=None))["client"])
+    assert field(state, "status") == "running waits"
+    assert [key for key in obj(state) if key.endswith("_text")] == []
+    process.say(LoginState.LOADING, status="is {busy}")  # as 2.0.0 writes it
+    account = (await host.v1("GET", "accounts/alice"))[1]
+    assert (account["status"], str(text_from(account["status_text"]))) == ("is {busy}", "is {busy}")
+
+
+async def test_a_failure_is_told_in_english_and_as_data(host: Machine) -> None:
+    status, answer = await host.v1("GET", "accounts/nobody")
+    error = obj(answer["error"])
+    assert (status, error["code"], error["message"]) == (404, "unknown-account", "there is no account nobody")
+    template = text_from(error["message_text"])
+    assert str(template) == error["message"]
+    assert "nobody" in template.values.values()
+    assert "nobody" in obj(error["values"]).values()
 
 
 async def test_stop_start_restart_keep_what_is_stored(host: Machine) -> None:

@@ -8,6 +8,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
 from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.materialise import Registry
+from wxcontroller.core.messages import text_from
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.states import Desired, LoginState
 from wxcontroller.core.tokens import TokenFile, minted
@@ -158,7 +159,9 @@ async def test_what_an_account_waits_for_is_shown_and_its_answer_passed_on(host:
     question: JsonObject = {"id": "allow", "kind": "consent", "prompt": "it is\na risk", "digits": None}
     process.say(LoginState.PARKED, reason="it is a risk", input=question)
     _, account = await host.v1("GET", "accounts/alice")
-    assert account["input"] == {**question, "prompt": "it is a risk"}
+    asked = obj(account["input"])
+    assert str(text_from(asked.pop("prompt_text"))) == "it is a risk"
+    assert asked == {**question, "prompt": "it is a risk"}
     assert (await host.v1("POST", "accounts/alice/input", {"id": "allow", "value": "no"}))[0] == 400
     answer: JsonObject = {"id": "allow", "value": "yes"}
     assert await host.v1("POST", "accounts/alice/input", answer) == (

@@ -11,7 +11,7 @@ from wxcontroller.controller.account_port.client import AccountPorts, NotAnsweri
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, Text, text_fields
 
 # People wait for it at the dashboard, and a program that takes longer has trouble, which is what they want to see.
 PROGRAM_ANSWER_SECONDS = 2.0
@@ -32,11 +32,16 @@ class Answer:
         """Return what a status adds to an ACCOUNT: ``client``, or null and ``client_reason``."""
         status = self.content
         if status is None:
-            return {"client": None, "client_reason": str(self.reason)}
+            return {"client": None, **text_fields(client_reason=self.reason)}
         client: JsonValue = {"version": status.get("version"), "pid": status.get("pid")}
         # It may have another proxy than the registry says: one by a credential, which the controller can't read.
         way: JsonObject = {"proxy": status["proxy"]} if isinstance(status.get("proxy"), str) else {}
-        return {"client": client, "client_reason": "", **{key: status.get(key) for key in _SHOWN}, **way}
+        return {
+            "client": client,
+            **text_fields(client_reason=self.reason),
+            **{key: status.get(key) for key in _SHOWN},
+            **way,
+        }
 
 
 async def ask(

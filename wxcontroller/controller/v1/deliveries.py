@@ -8,6 +8,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import Text
 
 _COUNTS = (
     *(
@@ -20,8 +21,8 @@ _COUNTS = (
         "dropped_at",
         "damaged_at",
         "oldest_since",
-        "last_error",
-        "trouble",
+        *("last_error", "last_error_text"),
+        *("trouble", "trouble_text"),
     ),
 )
 
@@ -46,4 +47,8 @@ def _row(account: Account, answer: Answer) -> JsonObject:
     content = answer.content or {}
     counts = {key: content.get(key) for key in _COUNTS}
     name = account.name
-    return {"account": name.name, "instance": name.instance, **counts, "error": str(answer.reason) or None}
+    return {"account": name.name, "instance": name.instance, **counts, **_error(answer.reason)}
+
+
+def _error(reason: Text) -> JsonObject:
+    return {"error": str(reason) or None, "error_text": reason.as_json() if reason else None}

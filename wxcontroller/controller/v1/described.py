@@ -16,6 +16,7 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.openwx import described, described_input, described_log
 from wxcontroller.openwx.describing import (
     ANYTHING,
+    AS_DATA,
     JSON,
     NUMBER,
     STREAM,
@@ -34,6 +35,7 @@ from wxcontroller.openwx.describing import (
     maybe,
     record,
     ref,
+    texts,
     word,
 )
 
@@ -85,7 +87,10 @@ SCHEMAS: Mapping[str, Schema] = {
     **described_log.SCHEMAS,
     "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: of what can't be read as HTTP
     "Refusal": record({"error": ref("Reason")}),
-    "Reason": record({"code": word(*dict.fromkeys(_CODES)), "message": TEXT, "remedy": TEXT}),
+    "Reason": record(
+        {"code": word(*dict.fromkeys(_CODES)), **texts("message", "remedy"), "values": {"type": "object"}},
+        ("message_text", "remedy_text", "values"),  # programs of 2.0.0 have none
+    ),
     "Options": {
         "type": "object",
         "properties": _SETTABLE,
@@ -93,7 +98,8 @@ SCHEMAS: Mapping[str, Schema] = {
     },
     "Account": record(
         {
-            **dict.fromkeys(("name", "instance", "unit", "driver", "unit_sub", "status", "reason"), TEXT),
+            **dict.fromkeys(("name", "instance", "unit", "driver", "unit_sub"), TEXT),
+            **texts("status", "reason"),
             "desired": word(*(desired.value for desired in Desired)),
             "unit_state": word(*(state.value for state in UnitState)),
             "login_state": _STATES,
@@ -114,7 +120,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Told": record(
         {
             "client": maybe(record({"version": ANYTHING, "pid": ANYTHING})),
-            "client_reason": TEXT,
+            **texts("client_reason"),
             "queue": maybe(ref("Queue")),
             "reports": ANYTHING,
             "media": ANYTHING,
@@ -134,7 +140,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "oldest_since": maybe(WHOLE),
             "next_send_at": maybe(NUMBER),
             "held": SWITCH,
-            "last_error": TEXT,
+            **texts("last_error"),
             "interval": NUMBER,
             "jitter": NUMBER,
         }
@@ -146,7 +152,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "uptime": WHOLE,
             "draining": SWITCH,
             "notices": listing(TEXT),
-            "settings": record({"read_at": WHOLE, "error": maybe(TEXT)}),
+            "notices_text": {**listing(ref("Text")), "description": "the same as data"},
+            "settings": record({"read_at": WHOLE, "error": maybe(TEXT), "error_text": AS_DATA}),
             "reason": TEXT,
             "accounts": record(
                 {"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}},
@@ -184,7 +191,8 @@ def _and(*schemas: Schema) -> Schema:
 
 
 _DONE = _and(
-    ref("Account"), record({"result": TEXT, "note": TEXT, "ignored": listing(TEXT)}, ("result", "note", "ignored"))
+    ref("Account"),
+    record({"result": TEXT, **texts("note"), "ignored": listing(TEXT)}, ("result", "note", "note_text", "ignored")),
 )
 _ROW = record(
     {
@@ -194,6 +202,7 @@ _ROW = record(
             maybe(WHOLE),
         ),
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
+        **dict.fromkeys(("last_error_text", "trouble_text", "error_text"), AS_DATA),
     }
 )
 _IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
@@ -206,6 +215,7 @@ _OPTIONS_SHOWN = record(
         "limits": {"type": "object"},
         "waiting": listing(TEXT),
         "program": maybe(TEXT),
+        "program_text": AS_DATA,
     }
 )
 _PROBLEM = record(
@@ -259,7 +269,9 @@ V1: tuple[Route, ...] = (
         "PATCH",
         "accounts/{name}/options",
         "store other options, null gives one its default again; they count from the next start",
-        _and(ref("Account"), record({"options": {"type": "object"}, "note": TEXT}, ("note",)), _IGNORED),
+        _and(
+            ref("Account"), record({"options": {"type": "object"}, **texts("note")}, ("note", "note_text")), _IGNORED
+        ),
         (409,),
         body={"type": "object"},
     ),

@@ -39,6 +39,7 @@ async def health(request: web.Request) -> web.Response:
     """
     shared, who = context(request), caller(request)
     notices = [*shared.notices, *shared.warnings]
+    error = shared.settings_error
     answer: JsonObject = {
         "status": "ok",
         "version": __version__,
@@ -46,7 +47,11 @@ async def health(request: web.Request) -> web.Response:
         "draining": shared.draining.is_set(),
         "notices": [str(notice) for notice in notices],
         "notices_text": [notice.as_json() for notice in notices],
-        "settings": {"read_at": int(shared.settings_read), "error": shared.settings_error or None},
+        "settings": {
+            "read_at": int(shared.settings_read),
+            "error": str(error) or None,
+            "error_text": error.as_json() if error else None,
+        },
     }
     try:
         views = [view for view in await shared.accounts.views() if who.may_see(view.instance)]

@@ -83,6 +83,7 @@ def _options(view: View, answer: Answer) -> JsonObject:
         "limits": _limits(account.limits),
         "waiting": waiting,
         "program": str(answer.reason) or None,
+        "program_text": answer.reason.as_json() if answer.reason else None,
     }
 
 

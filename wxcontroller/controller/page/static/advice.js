@@ -81,7 +81,8 @@ export function hintOf(account) {
   if (account.login_state === "parked") return { text: sentence(textOf(account, "reason")), bad: true };
   // With the number that wxctl and the journal say.
   const which = account.login_state === "scanning" ? sentence(textOf(account, "status")) : "";
-  return { text: [sentence(textOf(account, "reason")), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
+  const words = [sentence(textOf(account, "reason")), which, stepOf(account)];
+  return { text: words.filter(Boolean).join("\n"), bad: false };
 }
 
 function stepOf(account) {

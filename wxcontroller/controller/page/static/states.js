@@ -54,7 +54,8 @@ export function stateOf(account) {
 }
 
 // Why its webhook takes no reports, as long as that has been so for a while; "" when it does.
-export const webhookFailure = (account) => (isUp(account) && account.activity && textOf(account.activity, "delivery_error")) || "";
+export const webhookFailure = (account) =>
+  isUp(account) && account.activity ? textOf(account.activity, "delivery_error") : "";
 
 // The filter's groups: an account that runs may need somebody all the same.
 export function groupsOf(account) {

@@ -73,7 +73,7 @@ export async function follow(say) {
         if (type === "accounts") take(data);
         if (type === "accounts" || type === "heartbeat") say(null);
         // In the controller's own words: it is no call of the reader's that failed.
-        if (type === "trouble") say(data.error ? new Problem("", textOf(data.error, "message"), textOf(data.error, "remedy")) : null);
+        if (type === "trouble") say(data.error ? troubleOf(data.error) : null);
       }
       // A controller that is restarted ends its streams, and is back before anybody needs to know.
       failures++;
@@ -96,3 +96,5 @@ export async function untilVisible() {
     await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
   }
 }
+
+const troubleOf = (error) => new Problem("", textOf(error, "message"), textOf(error, "remedy"));
