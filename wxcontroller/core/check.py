@@ -5,6 +5,7 @@ Nothing is changed, and all that is wrong is found, not only the first.
 
 import re
 import time
+import tomllib
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ def _settings(paths: Paths) -> Iterator[Finding]:
 def _notice(notice: Text) -> Finding:
     words = _part(notice, "problem")
     path, key = Path(str(notice.values["file"])), str(words.values["key"])
-    return Finding(Level.WARN, path, words, Text("remove it"), key, _line_of(path, key))
+    line = _line_of(path, key) or _line_of(path, f"limits.{key}")
+    return Finding(Level.WARN, path, words, Text("remove it"), key, line)
 
 
 def _template(paths: Paths, settings: Settings) -> Iterator[Finding]:
@@ -367,9 +369,12 @@ def _credentials(paths: Paths) -> Iterator[Finding]:
 
 
 def _finding(file: Path, problem: WxError, key: str = "") -> Finding:
-    message = _part(problem.text, "problem") if problem.text.values.get("file") in (file, str(file)) else problem.text
-    if key and message.values.get("key") == key:
+    """Return what a problem says. A file and key that it names itself are more exact than those it was found with."""
+    file, message = Path(str(problem.text.values.get("file", file))), _part(problem.text, "problem")
+    named = str(message.values.get("key", ""))
+    if key and named == key.partition(".")[0]:
         message = _part(message, "problem")
+    key = key or (named if isinstance(problem, BadSettings) else "")
     line = _LINE.search(str(message))
     number = int(line[1]) if line else _line_of(file, key) if key else 0
     return Finding(Level.FAIL, file, message, problem.remedy_text, key, number)
@@ -382,10 +387,37 @@ def _part(text: Text, name: str) -> Text:
 
 
 def _line_of(file: Path, key: str) -> int:
-    """Return the number of the line on which a key stands, 0 when it is not found."""
-    pattern = re.compile(rf"\s*(?:\[\s*)?{re.escape(key)}\s*[=\].]")
+    """Return the number of the line on which a key is set, 0 when it is not found.
+
+    A key of a table in a TOML file is given as TABLE.KEY. In a file of variables the last line counts.
+    """
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return 0
-    return next((number for number, line in enumerate(lines, 1) if pattern.match(line)), 0)
+    if file.suffix == ".toml":
+        return _toml_line(lines, key.split("."))
+    pattern = re.compile(rf"\s*{re.escape(key)}\s*=")
+    return max((number for number, line in enumerate(lines, 1) if pattern.match(line)), default=0)
+
+
+def _toml_line(lines: list[str], keys: list[str]) -> int:
+    """Return the number of the line with which a key is first there.
+
+    The parser decides: the name may also stand in another table or in a text of several lines.
+    """
+    begins = 1
+    for number, line in enumerate(lines, 1):
+        if begins == number and line.lstrip()[:1] in ("", "#"):
+            begins = number + 1
+            continue
+        try:
+            found: object = tomllib.loads("\n".join(lines[:number]))
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue  # within a value of several lines
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is not None:
+            return begins
+        begins = number + 1
+    return 0

@@ -289,6 +289,7 @@ def read_settings(files: Iterable[Path]) -> Loaded:
                 where,
                 Text(
                     "backend_end_port {end} is below backend_start_port {start}",
+                    key="backend_end_port" if "backend_end_port" in origin else "backend_start_port",
                     end=settings.backend_end_port,
                     start=settings.backend_start_port,
                 ),
@@ -303,15 +304,18 @@ def read_settings(files: Iterable[Path]) -> Loaded:
             raise BadSettings(
                 in_file(
                     origin[TARGETS],
-                    Text("{option} of the settings is not among {setting}", option=option, setting=TARGETS),
+                    Text(
+                        "{option} of the settings is not among {setting}", option=option, setting=TARGETS, key=TARGETS
+                    ),
                 ),
                 N_("add its address to {setting}, or use another one"),
                 setting=TARGETS,
             )
     if bool(settings.tls_certificate) != bool(settings.tls_key):
-        where = origin.get("tls_certificate") or origin.get("tls_key") or files[0]
+        only = "tls_certificate" if settings.tls_certificate else "tls_key"
+        where = origin.get(only, files[0])
         raise BadSettings(
-            in_file(where, Text("of tls_certificate and tls_key only one is set")),
+            in_file(where, Text("of tls_certificate and tls_key only one is set", key=only)),
             N_("set both, or none; wxcontroller.toml(5)"),
         )
     return Loaded(settings, tuple(notices), tuple(read))
@@ -323,14 +327,31 @@ def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
         content = _read(path) or {}
     except BadSettings as problem:
         return [("", problem)]
-    found: list[tuple[str, BadSettings]] = []
-    for key, value in content.items():
-        if key not in OBSOLETE:
-            try:
-                _parse(path, key, value)
-            except BadSettings as problem:
-                found.append((key, problem))
+    return [
+        problem
+        for key, value in content.items()
+        if key not in OBSOLETE
+        for problem in _problems_with(path, key, value)
+    ]
+
+
+def _problems_with(path: Path, key: str, value: object) -> list[tuple[str, BadSettings]]:
+    """Return what is wrong with a key; of a table, with each of its keys, as TABLE.KEY."""
+    parts: dict[str, object] = {}
+    if key in _TABLES and isinstance(value, dict):
+        parts = {f"{key}.{name}": {name: inner} for name, inner in value.items()}
+    found = [(place, problem) for place, part in parts.items() if (problem := _problem(path, key, part))]
+    if not found and (problem := _problem(path, key, value)):
+        found = [(key, problem)]
     return found
+
+
+def _problem(path: Path, key: str, value: object) -> BadSettings | None:
+    try:
+        _parse(path, key, value)
+    except BadSettings as problem:
+        return problem
+    return None
 
 
 def _read(path: Path) -> dict[str, object] | None:

@@ -48,12 +48,33 @@ def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
     [
         ("wxcontroller.toml.d/a.toml", "x = \n", 1, None, "not TOML", "fail"),
         ("wxcontroller.toml.d/a.toml", "\n\nx = 1\n", 3, "x", "unknown key x", "fail"),
-        ("wxcontroller.toml.d/a.toml", "[client]\nlang = 'xx'\n", 1, "client", "option lang", "fail"),
+        ("wxcontroller.toml.d/a.toml", "[client]\nlang = 'xx'\n", 2, "client.lang", "option lang", "fail"),
+        (
+            *("wxcontroller.toml.d/a.toml", "log_level = 'info'\n# log_level = 'x'\n[client]\nlog_level = 'loud'\n"),
+            *(4, "client.log_level", "option log_level", "fail"),
+        ),
+        (
+            *("wxcontroller.toml.d/a.toml", "[limits]\ncookies = 3\n\n[client]\nlang = 'en_US'\nproxy = 'x'\n"),
+            *(6, "client.proxy", "option proxy", "fail"),
+        ),
+        ("wxcontroller.toml.d/a.toml", "client.lang = 'xx'\n", 1, "client.lang", "option lang", "fail"),
+        ("wxcontroller.toml.d/a.toml", 'post_api = """\nx = 1\n"""\n', 1, "post_api", "", "fail"),
+        ("wxcontroller.toml.d/a.toml", "\nallow_hosts = [\n  'a',\n  'b c',\n]\n", 2, "allow_hosts", "b c", "fail"),
+        ("wxcontroller.toml.d/a.toml", "\nbackend_end_port = 1024\n", 2, "backend_end_port", "below", "fail"),
+        ("wxcontroller.toml.d/a.toml", "\n[limits]\njson_depth = 3\n", 3, "json_depth", "has no effect", "warn"),
         ("wxcontroller.toml.d/a.toml", "# no\nmax_clients = 0\n", 2, "max_clients", "must be a whole number", "fail"),
-        ("wxcontroller.toml.d/a.toml", 'tls_key = "/k"\n', None, None, "only one is set", "fail"),
+        ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "only one is set", "fail"),
         ("wxcontroller.toml.d/a.toml", 'pid_path = "/x"\n', 1, "pid_path", "has no effect", "warn"),
         ("clients/alice.env", '#\nMOJO_WEIXIN_LANG="x\n', 2, "MOJO_WEIXIN_LANG", "unclosed quote", "fail"),
         ("clients/alice.env", "\nMOJO_WEIXIN_LANG=xx\n", 2, "MOJO_WEIXIN_LANG", "must be one of", "fail"),
+        (
+            "clients/alice.env",
+            "MOJO_WEIXIN_LANG=zh_CN\nMOJO_WEIXIN_LANG=xx\n",
+            2,
+            "MOJO_WEIXIN_LANG",
+            "one of",
+            "fail",
+        ),
         ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "no variable of ours", "warn"),
         ("clients/alice.env", "PATH=/bin\nsome words\n", 2, None, "has no =", "warn"),
         ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
@@ -77,8 +98,7 @@ def test_each_fault_is_told_with_its_place(
     assert (row["level"], row["line"], row["key"]) == (level, line, key), row
     assert words in row["message"]
     assert row["remedy"]
-    if words != "only one is set":
-        assert row["file"] == str(target)
+    assert row["file"] == str(target)
     assert len(check(wxctl, paths, code)) == 1
     check(wxctl, paths, 78, "--strict")
 
