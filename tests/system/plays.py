@@ -130,13 +130,18 @@ sub run {
     open(my $file, ">", $ENV{MOJO_WEIXIN_STATE_PATH}) or die "state: $!";
     print $file qq({"account":"$ENV{MOJO_WEIXIN_ACCOUNT}","state":"running","port":$self->{port},"pid":$$});
     close($file);
+    open(my $picture, ">", "$ENV{MOJO_WEIXIN_MEDIA_DIR}/picture.jpg") or die "media: $!";
+    close($picture);
     print STDERR "the stand-in runs at log level $ENV{MOJO_WEIXIN_LOG_LEVEL}\n";
-    my $here = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $self->{port}, Listen => 5)
+    my $here = IO::Socket::INET->new(
+        LocalAddr => "127.0.0.1", LocalPort => $self->{port}, Listen => 5, ReuseAddr => 1)
         or die "port: $!";
     while (my $caller = $here->accept) {
+        my $asked = <$caller>;
         while (my $line = <$caller>) { last if $line =~ /^\s*$/ }
         print $caller "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{}";
         close($caller);
+        exit 0 if $asked =~ /stop_client/;
     }
 }
 1;
