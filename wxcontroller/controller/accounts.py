@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError, reason_of
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.materialise import Materialiser, stay_on_route
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.names import AccountName, unit_of
 from wxcontroller.core.paths import Paths
@@ -179,7 +179,7 @@ class Accounts:
 
         ``options`` and ``parameters`` are as for Materialiser.start; with ``keep`` they are also stored for an
         account that runs (and count from its next start). Waits for starts and stops of the same account. Raises
-        TooManyAccounts, NoPort, TemplateError, BadOption, UnitFailed, OSError. Goes on when the caller hangs up.
+        TooManyAccounts, NoPort, TemplateError, BadOption, OtherRoute, UnitFailed, OSError. Goes on when the caller hangs up.
         """
         return await self._uncancelled(self._start(name, options, parameters, keep))
 
@@ -190,11 +190,16 @@ class Accounts:
             self.registry.forget(name.instance)
         return await self.the(name.name)
 
-    async def change(self, given: str, set_: Mapping[str, str], unset: Iterable[str]) -> View:
-        """Store other options with an account, to count from its next start. Raises as Materialiser.change."""
+    async def change(self, given: str, set_: Mapping[str, str], unset: Collection[str]) -> View:
+        """Store other options with an account, to count from its next start.
+
+        Raises as Materialiser.change, and UnitFailed.
+        """
         name = self.registry.name_of(given)
         async with self._locks.held(name.instance):
-            await asyncio.to_thread(self._materialiser.change, name.instance, set_, unset)
+            routed = "driver" in set_ or "driver" in unset
+            runs = (await record(self.units, name.instance, 0 if routed else MAX_AGE)).has_process
+            await asyncio.to_thread(self._materialiser.change, name.instance, set_, unset, runs)
             self.registry.forget(name.instance)
         return await self.the(name.name)
 
@@ -229,6 +234,8 @@ class Accounts:
             known = self._fresh(name.instance)
             parked = known is not None and self._view(known, unit).login is LoginState.PARKED
             if known is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
+                if "driver" in options:
+                    stay_on_route(known, options, options)
                 if keep and options:
                     await self._written(name, options, parameters, keep, runs=True)
                 elif known.desired is not Desired.STARTED:

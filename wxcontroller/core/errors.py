@@ -179,6 +179,14 @@ class AccountExists(WxError):
     exit_code = 8
 
 
+class OtherRoute(WxError):
+    """An account that runs is to take another route to WeChat."""
+
+    code = "other-route"
+    status = 409
+    exit_code = 5
+
+
 class UnknownAccount(WxError, LookupError):
     """No account of that name is registered."""
 

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from wxcontroller.core.errors import (
     BadName,
     BadOption,
     NoPort,
+    OtherRoute,
     TemplateError,
     UnknownAccount,
     WxError,
@@ -158,7 +159,7 @@ class Materialiser:
         ``options`` are canonical (core.options), ``parameters`` what the answer echoes. ``keep`` merges them over
         what is stored, otherwise they replace it. The port stays the one the account has had; of one that ``runs``
         and goes on, whatever today's range is. Raises NoPort, TemplateError, BadOption (a value that no environment
-        file can hold) or OSError; nothing is changed then.
+        file can hold), OtherRoute (see ``stay_on_route``) or OSError; nothing is changed then.
         """
         with self._locked():
             known = self._known(name.instance)
@@ -170,6 +171,8 @@ class Materialiser:
                 echoed.update(known.parameters)
             merged.update(options)
             echoed.update(parameters)
+            if runs and known is not None:
+                merged |= stay_on_route(known, merged, options)
             self._check_targets(name, merged)
             # A port outside today's range (the settings changed) would be refused by the slice.
             stays = known is not None and (runs or self._in_range(known.port))
@@ -191,11 +194,13 @@ class Materialiser:
             port = self._free_port(name.instance)
             return self._write(Account(name, port, Desired.STOPPED, merged, dict(parameters)))
 
-    def change(self, instance: str, set_: Mapping[str, str], unset: Iterable[str]) -> Account:
+    def change(
+        self, instance: str, set_: Mapping[str, str], unset: Collection[str], runs: bool = False
+    ) -> Account:
         """Store other options with an account; what is not named stays, what is ``unset`` gets its default again.
 
         ``set_`` are as they were given. They count from its next start. Raises UnknownAccount, BadEnvironmentFile,
-        BadOption, TemplateError or OSError; nothing is changed then.
+        BadOption, TemplateError, OSError, and OtherRoute for an account that ``runs``; nothing is changed then.
         """
         with self._locked():
             known = self.registry.load(instance, overrides=False)
@@ -204,6 +209,8 @@ class Materialiser:
             kept = {key: value for key, value in known.parameters.items() if SAME.get(key, key) not in other}
             asked = {**kept, **set_}
             merged = {**self.settings.client, **_default_urls(self.settings), **_asked_for(asked)}
+            if runs:
+                merged |= stay_on_route(known, merged, {*set_, *unset})
             self._check_targets(known.name, merged)
             return self._write(replace(known, options=merged, parameters=asked))
 
@@ -354,6 +361,23 @@ class Materialiser:
                         ) from None
                 time.sleep(_LOOK_SECONDS)
             yield
+
+
+def stay_on_route(known: Account, options: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
+    """Return the option ``driver`` of an account that runs: its route changes only while it is stopped.
+
+    Raises OtherRoute if ``options`` have another one because a request ``named`` it. A default that is another one
+    now counts from the next start.
+    """
+    wanted = options.get("driver", OPTIONS["driver"].default)
+    if wanted != known.driver and "driver" in named:
+        raise OtherRoute(
+            N_("account {account} is running with driver={driver}; its driver changes only while it is stopped"),
+            N_("stop it first: wxctl stop {account}"),
+            account=known.name.name,
+            driver=known.driver,
+        )
+    return {"driver": known.driver} if wanted != known.driver else {}
 
 
 @functools.lru_cache(maxsize=1)

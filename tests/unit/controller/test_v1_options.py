@@ -119,6 +119,34 @@ async def test_options_are_changed_one_by_one(host: Machine) -> None:
     assert Registry(host.paths).load("alice").desired is Desired.STARTED
 
 
+async def test_an_account_changes_its_driver_only_while_it_is_stopped(host: Machine) -> None:
+    await host.start("alice")
+    before = host.paths.account_file("alice").read_bytes()
+    requests: list[tuple[str, str, JsonObject]] = [
+        ("PATCH", "accounts/alice/options", {"driver": "ilink", "lang": "en_US"}),
+        ("POST", "accounts/alice/start", {"driver": "ilink"}),
+    ]
+    for method, path, body in requests:
+        status, answer = await host.v1(method, path, body)
+        assert (status, field(answer["error"], "code")) == (409, "other-route")
+        assert "wxctl stop alice" in str(field(answer["error"], "remedy"))
+    assert (await host.get("start_client", client="alice", driver="ilink"))["code"] != 0
+    assert host.paths.account_file("alice").read_bytes() == before
+    assert (await host.v1("PATCH", "accounts/alice/options", {"driver": "web"}))[0] == 200
+    # A default of the settings that is another one now counts from the next start.
+    host.accounts.settings = replace(host.settings, client={"driver": "ilink"})
+    assert (await host.v1("PATCH", "accounts/alice/options", {"driver": None}))[0] == 409
+    assert (await host.v1("PATCH", "accounts/alice/options", {"lang": "en_US"}))[1]["driver"] == "web"
+    host.accounts.settings = host.settings
+    await host.v1("POST", "accounts/alice/stop")
+    assert (await host.v1("PATCH", "accounts/alice/options", {"driver": "ilink"}))[1]["driver"] == "ilink"
+    assert (await host.v1("POST", "accounts/alice/start", {"driver": "web"}))[1]["driver"] == "web"
+    # One that has given up is stopped by its start.
+    process = host.units.processes["alice"]
+    process.say(LoginState.PARKED, reason="WeChat refuses this account")
+    assert (await host.v1("POST", "accounts/alice/start", {"driver": "ilink"}))[1]["driver"] == "ilink"
+
+
 async def test_a_wrong_option_changes_nothing(host: Machine) -> None:
     await host.v1("POST", "accounts", {"name": "alice", "options": {"send_interval": 7}})
     before = host.paths.account_file("alice").read_bytes()
