@@ -130,7 +130,7 @@ class Client:
         files = PublicFiles()
         session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)
         resuming = Resuming(reporter, inbox, session.running)
-        store = SendStore(events, limits.idempotency_keys)
+        store = SendStore(events, config.options["driver"], limits.idempotency_keys)
         with_data = config.flag("plugin_openwx_post_media_data")
         report_bytes = limits.report_media_bytes if with_data else 0
         sends = SendQueue(

@@ -122,11 +122,11 @@ def _look(db: sqlite3.Connection) -> None:
         kept_json(body)
         media_from_json(kept_json(source))
     _LOOP.run_until_complete(reply_after(_Read(db), "@ann", 0))
-    left = sends.left(db)
+    left = sends.left(db, "web")
     pacer = Pacer(0, daily=5)
     pacer.restore(sends.days(db))
     for send in _LOOP.run_until_complete(_sends_of(left)):
-        sends._send_row(send, "")
+        sends._send_row(send, "", "web")
         sends._media_row(send.media or Media(MediaFacts(MessageKind.FILE)))
         kept_json(sends.sides_of(db, send.seq))
     sends.files(db)

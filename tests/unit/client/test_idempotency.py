@@ -313,14 +313,14 @@ async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(s
         db.execute("UPDATE requests SET time = time - 100")
     log = EventLog(path)
     log.open()
-    store = SendStore(log)
+    store = SendStore(log, "web")
     assert await store.sweep(1000) == 0
     assert await store.sweep(50) == 1
     assert await store.request("k0") is None
     assert await store.request("k1") is not None
     for number in range(10):
         await store.keep(Request(f"n{number}", "f", "upload_media", {"code": 0}))
-    store = SendStore(log, most_requests=6)
+    store = SendStore(log, "web", most_requests=6)
     assert await store.sweep(1000) == 8
     kept = [f"n{number}" for number in range(10) if await store.request(f"n{number}") is not None]
     assert kept == ["n8", "n9"]

@@ -33,6 +33,7 @@ OTHER_REQUEST = -9  # the Idempotency-Key came before with another request; HTTP
 # code has other meanings too, it always comes with the word.
 _UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
 _WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
+OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
 _REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
 
 

@@ -67,4 +67,8 @@ _HOLDS = """
     ALTER TABLE sends ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE sends ADD COLUMN struck REAL NOT NULL DEFAULT 0;
 """
-SCHEMA = (*events.SCHEMA, _SENDS, events.REPLAYED, state.SCHEMA, events.ASIDE, _SENDS_2 + _MEDIA, _HOLDS)
+# What 2.0.0 queued was for the only route it had.
+_ROUTES = """
+    ALTER TABLE sends ADD COLUMN route TEXT NOT NULL DEFAULT 'web';
+"""
+SCHEMA = (*events.SCHEMA, _SENDS, events.REPLAYED, state.SCHEMA, events.ASIDE, _SENDS_2 + _MEDIA, _HOLDS, _ROUTES)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.client.sends.model import Media, Part, Request, Send
+from wxcontroller.client.sends.model import OTHER_ROUTE, Media, Part, Request, Send
 from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
@@ -31,7 +31,7 @@ _DAYS_KEPT = 7
 # Without who they are between: that is read when it is needed, which is seldom.
 _SENDS = (
     "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request, "
-    "interim, hold_until, strikes, struck"
+    "interim, hold_until, strikes, struck, route"
 )
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
@@ -57,26 +57,31 @@ class Left:
     days: Mapping[str, int]
     alive: float
     windows: bytes = field(repr=False)
+    _route: str
     _sends: Sequence[_Row] = field(repr=False)
     _media: Sequence[_Row] = field(repr=False)
 
     def sends(self) -> list[Send]:
-        """Return the sends, with their media."""
+        """Return the sends, with their media. Those of another route can't go out any more."""
         media = {whole(row[0]): _media_of(row) for row in self._media}
-        return [_send_of(row, media) for row in self._sends]
+        return [_send_of(row, media, self._route) for row in self._sends]
 
 
 class SendStore:
-    """What is written is on disk when the future is done; nobody has to wait for it. Reading raises Unavailable."""
+    """What is written is on disk when the future is done; nobody has to wait for it. Reading raises Unavailable.
 
-    def __init__(self, log: EventLog, most_requests: int = DEFAULTS.idempotency_keys) -> None:
+    ``route`` is the account's driver: ids of people on one route mean nothing on another.
+    """
+
+    def __init__(self, log: EventLog, route: str, most_requests: int = DEFAULTS.idempotency_keys) -> None:
         self._log = log
+        self._route = route
         self._most_requests = most_requests
         self._adding: set[Path] = set()
 
     def left(self) -> "Future[Left]":
         """Return what an earlier process left. Ask before anything is added."""
-        return self._log.write(left)
+        return self._log.write(lambda db: left(db, self._route))
 
     def days(self) -> "Future[dict[str, int]]":
         """Return how many sends were handed to WeChat, by day."""
@@ -86,7 +91,7 @@ class SendStore:
         self, sends: Sequence[Send], sides: Sequence[str], request: Request | None, reply_to: int, day: str
     ) -> "Future[Added]":
         """Store sends, all or none, with all that belongs to them; see ``add``."""
-        rows = [_send_row(one, of) for one, of in zip(sends, sides, strict=True)]
+        rows = [_send_row(one, of, self._route) for one, of in zip(sends, sides, strict=True)]
         media = next((one.media for one in sends if one.media is not None), None)
         content = _media_row(media) if media is not None else None
         stored = self._log.write(lambda db: add(db, rows, content, request, reply_to, day))
@@ -180,7 +185,8 @@ def _insert(db: sqlite3.Connection, row: _Row, media: int) -> int:
     *values, has_media = row
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
-        f"sides, request, interim, hold_until, parcel) VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "sides, request, interim, hold_until, route, parcel) "
+        f"VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*values, media if has_media else None),
     )
     return done.lastrowid or 0
@@ -282,12 +288,12 @@ def files(db: sqlite3.Connection) -> frozenset[str]:
     return frozenset(str(file) for (file,) in db.execute("SELECT file FROM parcels WHERE file != ''"))
 
 
-def left(db: sqlite3.Connection) -> Left:
+def left(db: sqlite3.Connection, route: str) -> Left:
     """Return everything that is stored of sends that have not ended; first those that may have arrived."""
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
-    return Left(days(db), max([real(alive), *(real(row[1]) for row in sends)]), windows(db), sends, media)
+    return Left(days(db), max([real(alive), *(real(row[1]) for row in sends)]), windows(db), route, sends, media)
 
 
 # -- requests with keys
@@ -351,18 +357,19 @@ def _ended(kept: object) -> JsonObject:
     return found if isinstance(found.get("code"), int) else {}
 
 
-def _send_row(send: Send, sides: str) -> _Row:
+def _send_row(send: Send, sides: str, route: str) -> _Row:
     """Return the columns of a send, then whether it is media."""
     return (
         *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
         *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
+        route,
         send.media is not None,
     )
 
 
-def _send_of(row: _Row, media: Mapping[int, Media]) -> Send:
+def _send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
-    request, interim, hold_until, strikes, struck = more
+    request, interim, hold_until, strikes, struck, route = more
     # Of content that is not there any more, the file was damaged: it is told when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=whole(number))
     return Send(
@@ -379,6 +386,7 @@ def _send_of(row: _Row, media: Mapping[int, Media]) -> Send:
         tried=real(tried),
         attempts_left=whole(attempts_left),
         unsure=real(tried) > 0,
+        never="" if route == own_route else OTHER_ROUTE,
         interim=bool(interim),
         hold_until=real(hold_until),
         strikes=whole(strikes),

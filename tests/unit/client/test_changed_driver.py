@@ -1,0 +1,61 @@
+"""An account that changes its driver while it is stopped: what it keeps, and what ends."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.test_ilink_account import begin, enter
+from tests.unit.client.test_reply_window import send, write
+from tests.unit.drivers.ilink_kit import Bench, bench
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+
+Start = Callable[..., RunningClient]
+
+
+@pytest.fixture
+async def wechat() -> AsyncIterator[Bench]:
+    async with bench() as found:
+        yield found
+
+
+async def ended(webhook: Webhook, *contents: str) -> list[JsonObject]:
+    """Wait for the reports of these sends, and return them in order."""
+
+    def of(reports: list[JsonObject]) -> list[JsonObject]:
+        return [one for one in reports if one["post_type"] == "send_message" and one["content"] in contents]
+
+    return of(await webhook.until(lambda reports: len(of(reports)) >= len(contents)))
+
+
+async def events_of(client: RunningClient) -> list[JsonObject]:
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events") as answer:
+        return [obj(one) for one in items((await answer.json())["events"])]
+
+
+async def test_held_and_queued_sends_end_and_all_else_stays(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    assert [(await send(client, wechat, one))["code"] for one in ("sent", "held 1", "held 2")] == [0, -7, -7]
+    before = await events_of(client)
+    await client.stop()
+
+    slowly = {"MOJO_WEIXIN_SEND_INTERVAL": "60", "WXCLIENT_STOP_DRAIN": "0"}
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address, **slowly)  # on the web route
+    reports = await ended(webhook, "held 1", "held 2")
+    assert [(one["content"], one["code"]) for one in reports] == [("held 1", -5), ("held 2", -5)]
+    assert all("other-route" in str(one["info"]) for one in reports)
+    assert (await events_of(client))[: len(before)] == before
+    await client.login()
+    assert obj(await client.post("send_friend_message", id="@ann", content="by web"))["code"] == 0
+    await client.post("send_friend_message", id="@ann", content="to nobody", **{"async": "1"})
+    await client.stop()
+
+    client = begin(start, wechat, webhook)
+    await client.until_state("running")  # without a scan
+    [report] = await ended(webhook, "to nobody")
+    assert "other-route" in str(report["info"])
+    assert [one.text for one in wechat.sent()] == ["sent"]
+    await write(wechat, webhook, "back again?")
+    assert (await send(client, wechat, "yes"))["code"] == 0
