@@ -15,11 +15,11 @@ import click
 import jinja2
 
 from wxcontroller.cli.__main__ import cli
-from wxcontroller.cli.account import Condition
 from wxcontroller.cli.language import texts
 from wxcontroller.controller.page.api import meanings
 from wxcontroller.core.catalog import DOMAIN, LOCALE
 from wxcontroller.core.check import Level
+from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.states import Desired, LoginState, UnitState

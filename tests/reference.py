@@ -14,8 +14,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from wxcontroller.cli.exits import EXITS
+from wxcontroller.controller.alerts.findings import KINDS as ALERTS
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
 from wxcontroller.core.limits import LIMITS, REMOVED, Limit, shown
 from wxcontroller.core.options import OPTIONS, Origin
@@ -234,14 +236,36 @@ def states() -> str:
             ["unit_state", "has a process"],
             [(code(state), "yes" if state.has_process else "no") for state in UnitState],
         ),
+        "## Condition",
+        "One assessment of unit, program, login and deliveries, in one word: `condition` under `/v1`, and what wxctl "
+        "and the dashboard show.",
+        table(["condition", "what it is"], conditions(comments(Condition))),
+        "## What can be wrong",
+        "`issues` under `/v1` lists what is wrong with an account, the worst first; `advice` is the first of them, "
+        "and `severity` how bad it is. From `warning` on the account is in trouble. Nothing is worse than a `notice` "
+        "with an account that is not wanted. Alerts are told by [kind](../howto/alerts.md).",
+        table(["code", "severity", "when", "alert"], issues(comments(Code))),
         "## Wanted",
         "What somebody asked for; it outlasts reboots: " + ", ".join(code(each) for each in Desired) + ".",
     )
 
 
+def conditions(meanings: Mapping[str, str]) -> list[tuple[str, ...]]:
+    return [(code(each), meanings[each.name]) for each in Condition]
+
+
+def issues(meanings: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return a row for each code; what is said of it begins with the severity."""
+    rows: list[tuple[str, ...]] = []
+    for each in Code:
+        severity, _, when = meanings[each.name].partition(": ")
+        rows.append((code(each), severity, when, code(ALERTS[each][1]) if each in ALERTS else ""))
+    return rows
+
+
 def comments(of: type) -> Mapping[str, str]:
     """Return what is said behind each member of an enum."""
-    return dict(re.findall(r'^ +([A-Z_]+) = "\w+"  # (.*)$', inspect.getsource(of), re.MULTILINE))
+    return dict(re.findall(r'^ +([A-Z_]+) = "[\w-]+"  # (.*)$', inspect.getsource(of), re.MULTILINE))
 
 
 def events() -> str:

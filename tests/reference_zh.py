@@ -12,6 +12,7 @@ from tests.reference import EVENTS, MADE, ROOT, code, table
 from wxcontroller.cli.exits import EXITS
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
 from wxcontroller.core.limits import REMOVED, shown
 from wxcontroller.core.options import OPTIONS, Origin
@@ -41,6 +42,47 @@ WHEN: Mapping[str, str] = {
     "update_user": "登录之后，载入了帐号自己的资料",
     "update_friend": "登录之后，载入了联系人",
     "update_group": "登录之后，载入了群",
+}
+# What an account's condition means, and its issues: how bad, and when.
+CONDITIONS: Mapping[str, str] = {
+    "stopped": "不期望运行，也没有进程",
+    "down": "期望运行，但没有进程",
+    "failed": "单元失败了",
+    "restarting": "进程意外结束，systemd 即将再次启动它",
+    "starting": "单元正在启动",
+    "stopping": "单元正在停止",
+    "up": "程序在运行，但不报告状态",
+    "unreadable": "状态文件读不了",
+    "init": "程序正在启动",
+    "loading": "正在登录",
+    "scanning": "有二维码待扫描",
+    "confirming": "等待在手机上确认",
+    "updating": "已登录，正在载入联系人",
+    "running": "微信在最近一分钟内有应答",
+    "offline": "已登录，但微信最近没有应答",
+    "parked": "不再尝试，等待人工处理",
+    "input": "等待有人做出决定",
+}
+ISSUES: Mapping[str, tuple[str, str]] = {
+    "unit-down": ("error", "期望运行，但没有进程"),
+    "unit-failed": ("error", "单元失败了"),
+    "crash-loop": ("error", "systemd 在十分钟内重启了它三次"),
+    "unit-restarting": ("warning", "进程意外结束，systemd 正在重启它"),
+    "no-state": ("warning", "程序在运行，但不报告状态"),
+    "state-unreadable": ("warning", "状态文件读不了"),
+    "login-stuck": ("error", "登录的时间超过 `[alerts]` 的 `after`，或 20 分钟"),
+    "offline": ("error", "已登录，但微信最近没有应答"),
+    "parked": ("error", "不再尝试，等待人工处理"),
+    "needs-decision": ("error", "等待只有人能给出的回答"),
+    "needs-scan": ("warning", "有二维码待扫描"),
+    "needs-confirmation": ("warning", "等待在手机上确认登录"),
+    "old-code": ("notice", "进程运行的版本与安装的不同"),
+    "cannot-store": ("error", "收到的消息写不进磁盘"),
+    "log-damaged": ("error", "事件日志在最近一天内损坏并被替换"),
+    "reports-lost": ("error", "最近一天内有上报因日志已满而丢失"),
+    "dead-letters": ("warning，有新的死信时为 error", "有死信没有重新发送、清除或确认"),
+    "webhook-failing": ("warning", "webhook 失败已有半分钟"),
+    "reports-late": ("warning", "有上报等待了 15 分钟，却没有错误"),
 }
 # What errors of /v1 say.
 ERRORS: Mapping[str, str] = {
@@ -172,6 +214,16 @@ def states() -> str:
         "## 单元",
         "systemd 的 ActiveState；`absent`：它没有载入该单元。",
         table(["unit_state", "有进程"], [(code(one), "是" if one.has_process else "否") for one in UnitState]),
+        "## 状况",
+        "对单元、程序、登录和投递的唯一判断，用一个词表示：`/v1` 的 `condition`，wxctl 和管理页面显示的也是它。",
+        table(["condition", "是什么"], reference.conditions({each.name: CONDITIONS[each] for each in Condition})),
+        "## 可能出的问题",
+        "`/v1` 的 `issues` 列出帐号的问题，最严重的在前；`advice` 是其中第一个，`severity` 是它的严重程度。"
+        "从 `warning` 起，帐号就算有问题。不期望运行的帐号最多只有 `notice`。告警按[种类](../howto/alerts.md)发出。",
+        table(
+            ["code", "severity", "何时", "告警"],
+            reference.issues({each.name: ": ".join(ISSUES[each]) for each in Code}),
+        ),
         "## 期望",
         "有人要求的状态，机器重启后仍有效：" + "、".join(code(each) for each in Desired) + "。",
     )

@@ -1,48 +1,21 @@
 """An account as the controller's /v1 API tells it."""
 
+import time
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import TypeVar
 
+from wxcontroller.core.condition.assess import assess
+from wxcontroller.core.condition.model import Assessment, Client, Condition, Facts, Severity, assessment_of
+from wxcontroller.core.errors import BadName
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, text
 from wxcontroller.core.messages import Text, text_in
+from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 _E = TypeVar("_E", bound=StrEnum)
-
-
-class Condition(Enum):
-    """What a person wants to know of an account in one word: the unit's state first, then the login's."""
-
-    STOPPED = "stopped"
-    DOWN = "down"  # wanted, but no process
-    STARTING = "starting"
-    STOPPING = "stopping"
-    FAILED = "failed"
-    UP = "up"  # the unit runs, the login says nothing yet
-    INIT = "init"
-    LOADING = "loading"
-    SCANNING = "scanning"
-    CONFIRMING = "confirming"
-    UPDATING = "updating"
-    RUNNING = "running"
-    OFFLINE = "offline"
-    PARKED = "parked"
-
-    @property
-    def style(self) -> str:
-        """A rich style for it."""
-        return _STYLES.get(self, "yellow")
-
-
-_STYLES = {
-    Condition.RUNNING: "green",
-    Condition.FAILED: "bold red",
-    Condition.PARKED: "bold red",
-    Condition.OFFLINE: "bold yellow",
-    Condition.DOWN: "red",
-    Condition.STOPPED: "dim",
-}
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
+_QUIET_STYLES = {Condition.RUNNING: "green", Condition.STOPPED: "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +43,28 @@ class AccountView:
     qrcode: bool
     user: str
     asks: str
+    assessment: Assessment
     raw: JsonObject
 
     @property
     def condition(self) -> Condition:
-        """The one word. A login state without a process is an old one, and only its giving up still counts."""
-        if self.unit_state is UnitState.FAILED:
-            return Condition.FAILED
-        if self.unit_state is UnitState.DEACTIVATING:
-            return Condition.STOPPING
-        if not self.unit_state.has_process:
-            if self.desired is not Desired.STARTED:
-                return Condition.STOPPED
-            return Condition.PARKED if self.login_state is LoginState.PARKED else Condition.DOWN
-        if self.unit_state is UnitState.ACTIVATING:
-            return Condition.STARTING
-        if self.login_state is None:
-            return Condition.UP
-        return Condition(self.login_state.value)
+        return self.assessment.condition
+
+    @property
+    def style(self) -> str:
+        """A rich style for its condition."""
+        return _STYLES.get(self.assessment.severity) or _QUIET_STYLES.get(self.condition, "yellow")
 
     @property
     def words(self) -> Text:
         """Why it is so, in words: the reason when there is one, else the status line."""
         return self.reason or self.status
+
+    @property
+    def headline(self) -> Text:
+        """One line about it: what is wrong, else its own words."""
+        advice = self.assessment.advice
+        return advice.headline if advice else self.words
 
 
 def account_view(value: JsonValue) -> AccountView:
@@ -118,8 +90,32 @@ def account_view(value: JsonValue) -> AccountView:
         asks=text(field(field(found, "input"), "id")),
         qrcode=field(found, "qrcode") is True,
         user=one_line(field(user, "name")) or one_line(field(user, "id")),
+        assessment=assessment_of(found) or _assessed(found),
         raw=found,
     )
+
+
+def _assessed(found: JsonObject) -> Assessment:
+    """Assess what a controller of 2.0.0 tells, which does not assess it."""
+    facts = Facts(
+        AccountName(one_line(found.get("name")), one_line(found.get("instance"))),
+        _word(Desired, found.get("desired")),
+        _word(UnitState, found.get("unit_state")) or UnitState.ABSENT,
+        one_line(found.get("unit_sub")),
+        time.time(),
+        Client(
+            _word(LoginState, found.get("login_state")),
+            one_line(found.get("state")),
+            text_in(found, "status"),
+            text_in(found, "reason"),
+            _whole(found.get("since")),
+            text(field(found.get("input"), "id")),
+        ),
+    )
+    try:
+        return assess(facts)
+    except BadName:  # nothing that we would call an account
+        return Assessment(Condition.UP)
 
 
 def _word(kind: type[_E], value: JsonValue) -> _E | None:

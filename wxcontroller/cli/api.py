@@ -9,7 +9,7 @@ from wxcontroller.cli.account import AccountView, account_view
 from wxcontroller.cli.connection import ANSWER, Body, Connection, form_body, json_body
 from wxcontroller.cli.credential import Finder
 from wxcontroller.cli.errors import Unanswered
-from wxcontroller.cli.hints import command
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.messages import N_

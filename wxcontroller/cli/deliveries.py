@@ -10,9 +10,9 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument, optional_name_argument
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
 from wxcontroller.core.messages import N_, NP_, Text, text_in
 from wxcontroller.core.names import AccountName
@@ -25,17 +25,19 @@ _SHOWN = (
 )
 _REPLAYED = NP_("{n} report of {account} will be sent again", "{n} reports of {account} will be sent again")
 _PURGED = NP_("{n} report of {account} given up", "{n} reports of {account} given up")
+_ACKNOWLEDGED = NP_("{n} dead letter of {account} acknowledged", "{n} dead letters of {account} acknowledged")
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
 @click.group(
     cls=VerbGroup,
-    short_help="See reports that wait or failed; replay, purge.",
+    short_help="See reports that wait or failed; replay, purge, acknowledge.",
     examples=(
         "wxctl deliveries list",
         "wxctl deliveries list alice --state dead",
         "wxctl deliveries replay alice --dead",
         "wxctl deliveries purge alice 5f3a9c01-17",
+        "wxctl deliveries ack alice",
     ),
 )
 def deliveries() -> None:
@@ -174,6 +176,25 @@ def purge(session: Session, name: str, ids: tuple[str, ...], dead: bool, pending
     chosen: JsonObject = {"ids": list(ids)} if ids else {"state": ",".join(states)}
     _need(ids, dead or pending, "wxctl deliveries purge NAME --dead gives up all dead letters")
     _do(session, api, api.resolve(name), "purge", chosen, "purged", _PURGED)
+
+
+@deliveries.command(
+    "ack",
+    short_help="Acknowledge dead letters.",
+    examples=("wxctl deliveries ack alice", "wxctl deliveries ack alice 5f3a9c01-17"),
+)
+@name_argument
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@global_options
+@click.pass_obj
+def acknowledge(session: Session, name: str, ids: tuple[str, ...]) -> None:
+    """Acknowledge dead letters: those with these IDs, or all.
+
+    They are kept and can be replayed, but the account is no longer in trouble because of them, until new ones come.
+    """
+    api = session.api()
+    chosen: JsonObject = {"ids": list(ids), "state": "dead"} if ids else {"state": "dead"}
+    _do(session, api, api.resolve(name), "ack", chosen, "acknowledged", _ACKNOWLEDGED)
 
 
 def _need(ids: tuple[str, ...], many: bool, remedy: str) -> None:

@@ -1,20 +1,19 @@
 """Following an account after a start until it runs, or until it is clear that it won't."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from wxcontroller.cli.account import AccountView, Condition
+from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.errors import NeedsHuman
-from wxcontroller.cli.hints import command
+from wxcontroller.core.commands import command
+from wxcontroller.core.condition.model import Code, Condition, Issue
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
-from wxcontroller.core.messages import N_, Text, verbatim
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
 
-# The id of the question, and the verb that answers it.
-ALLOW_DESKTOP = "allow-desktop"
 _PAUSE = 0.4
 _PARDON = 15.0  # a controller that is being restarted is back before that
 # A state from before the start may be seen for a moment.
@@ -61,7 +60,7 @@ def follow(
             display.show(account, _link(api, name, account))
             if account.condition is Condition.RUNNING:
                 return account
-            problem = verdict(account)
+            problem = _ended(account)
             if problem is not None and now - begun > _SETTLED:
                 raise problem
             if now - begun > timeout:
@@ -79,47 +78,45 @@ def follow(
         time.sleep(_PAUSE)
 
 
-def verdict(account: AccountView) -> WxError | None:
-    """Return the error that an account's state amounts to, None while there is hope or nothing is wrong."""
-    name, words = account.name, account.words
-    logs, start = command("logs", name), command("start", name)
-    match account.condition:
-        case Condition.PARKED if account.asks == ALLOW_DESKTOP:
-            # The reason names the risk and the command, in one sentence.
-            return NeedsHuman(
-                _because(Text("{account} waits for your decision", account=name), words),
-                verbatim(command(ALLOW_DESKTOP, name)),
-            )
-        case Condition.PARKED:
-            return NeedsHuman(
-                _because(Text("{account} has given up", account=name), words),
-                N_("when that is put right: {start}"),
-                start=start,
-            )
-        case Condition.FAILED:
-            return UnitFailed(
-                _because(Text("{account}: its unit {unit} has failed", account=name, unit=account.unit), words),
-                N_("see why: {logs}"),
-                logs=logs,
-            )
-        case Condition.DOWN:
-            return UnitFailed(
-                _because(Text("{account} should be up, but is not", account=name), words),
-                N_("see why: {logs}   start it again: {start}"),
-                logs=logs,
-                start=start,
-            )
-        case Condition.STOPPED:
-            return WxError(
-                _because(Text("{account} was stopped", account=name), words),
-                N_("start it again: {start}"),
-                start=start,
-            )
+# What an issue amounts to as an exit code; all others are no failure of the account to run.
+_ERRORS: Mapping[str, type[WxError]] = {
+    Code.DOWN: UnitFailed,
+    Code.FAILED: UnitFailed,
+    Code.CRASH_LOOP: UnitFailed,
+    Code.RESTARTING: UnitFailed,
+    Code.LOGIN_STUCK: UnitFailed,
+    Code.PARKED: NeedsHuman,
+    Code.INPUT: NeedsHuman,
+}
+# These may pass while somebody watches a start.
+_PASSING = (Code.RESTARTING, Code.LOGIN_STUCK)
+
+
+def failure(account: AccountView) -> WxError | None:
+    """Return the error that an account's condition amounts to, with its exit code; None for none."""
+    for issue in account.assessment.issues:
+        if kind := _ERRORS.get(issue.code):
+            return kind(titled(account, issue), issue.remedy)
     return None
 
 
 def _because(what: Text, why: Text) -> Text:
     return Text("{what}: {why}", what=what, why=why) if why else what
+
+
+def titled(account: AccountView, issue: Issue) -> Text:
+    """Return what is wrong, with the account's name."""
+    return Text(N_("{account}: {headline}"), account=account.name, headline=issue.headline)
+
+
+def _ended(account: AccountView) -> WxError | None:
+    """Return why a start has failed, None while there is hope."""
+    if account.condition is Condition.STOPPED:
+        start = command("start", account.name)
+        return WxError(N_("{account} was stopped"), N_("start it again: {start}"), account=account.name, start=start)
+    if any(issue.code in _PASSING for issue in account.assessment.issues):
+        return None
+    return failure(account)
 
 
 def _link(api: Api, name: AccountName, account: AccountView) -> str:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.account import AccountView, Condition
+from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, complete_option, global_options, name_argument, names_argument
 from wxcontroller.cli.errors import BadUsage, Declined
-from wxcontroller.cli.follow import ALLOW_DESKTOP
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.systemd import disable, new_account, without_controller
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.cli.work import Watch, Work, run
+from wxcontroller.core.commands import command
+from wxcontroller.core.condition.model import ALLOW_DESKTOP, Condition
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, field, items, one_line
 from wxcontroller.core.messages import N_, Text, text_in
@@ -119,7 +119,7 @@ def start(
         for note in notes(started):
             watch.note(note)
         # Up, but it has given up: that is not what was asked for. One that waits for an answer would only ask again.
-        if started.condition is Condition.PARKED and not started.asks:
+        if started.condition is Condition.PARKED:
             started = api.restart(account)
         return watch.follow(account, started, following)
 

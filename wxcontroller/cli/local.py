@@ -4,16 +4,23 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from wxcontroller import __version__
+from wxcontroller.core.condition.assess import assess
+from wxcontroller.core.condition.model import Assessment, Client, Facts, client_of
+from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import UnitFailed, WxError, reason_of
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line, text
+from wxcontroller.core.files import read_foreign
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, one_line, read_json, text
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.names import instance_of, is_derived, unit_of
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.names import AccountName, instance_of, is_derived, unit_of
+from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
+from wxcontroller.core.states import Desired, UnitState
 
 _SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
 _WAIT = 10.0
@@ -35,10 +42,32 @@ class LocalUnit:
     result: str = ""
     since: int = 0
     account: str = ""  # its name, where the register tells
+    desired: Desired | None = None
+    client: Client | None = None  # what its state file says, where that can be read
+    deliveries: DeliveryState | None = None  # the same of its deliveries
 
     @property
     def failed(self) -> bool:
         return self.active == "failed"
+
+    @property
+    def assessment(self) -> Assessment:
+        """What is known without the controller, which alone counts restarts."""
+        instance = instance_of(self.unit) or ""
+        state = UnitState(self.active) if self.active in list(UnitState) else UnitState.ABSENT
+        return assess(
+            Facts(
+                AccountName(self.account or instance, instance),
+                self.desired,
+                state,
+                self.sub,
+                time.time(),
+                self.client,
+                deliveries=self.deliveries,
+                installed=__version__,
+                unseen=self.client is None,
+            )
+        )
 
     def as_json(self) -> JsonObject:
         return {
@@ -50,6 +79,7 @@ class LocalUnit:
             "pid": self.pid,
             "result": self.result,
             "since": self.since,
+            **self.assessment.as_json(),
         }
 
 
@@ -158,26 +188,34 @@ def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
     """
     from wxcontroller.core.materialise import Registry  # with what renders templates
 
-    names = dict.fromkeys((unit.unit for unit in list_units()), "")
-    registry = Registry(paths)
+    units = dict.fromkeys(unit.unit for unit in list_units())
     with suppress(OSError):
-        for instance in registry.instances():
-            names[unit_of(instance)] = ""
-            with suppress(WxError, OSError):
-                names[unit_of(instance)] = registry.load(instance).name.name
-    told = show(_SHOWN, *names) if names else {}
-    found = [replace(_local_unit(unit, told.get(unit, {})), account=names[unit] or _plain(unit)) for unit in names]
+        units |= dict.fromkeys(unit_of(instance) for instance in Registry(paths).instances())
+    told = show(_SHOWN, *units) if units else {}
+    found = [_with_files(_local_unit(unit, told.get(unit, {})), paths) for unit in units]
     return sorted(found, key=lambda one: one.account or one.unit)
 
 
 def known_unit(unit: str, paths: Paths = _PATHS) -> LocalUnit:
     """Return one account's unit, with the account's name where it can be read. Raises WxError as known_units."""
+    return _with_files(show_unit(unit), paths)
+
+
+def _with_files(found: LocalUnit, paths: Paths) -> LocalUnit:
+    """Add what the account's files say, as far as they can be read."""
     from wxcontroller.core.materialise import Registry
 
-    name = _plain(unit)
+    instance = instance_of(found.unit) or ""
+    found = replace(found, account=_plain(found.unit))
     with suppress(WxError, OSError):
-        name = Registry(paths).load(instance_of(unit) or "").name.name
-    return replace(show_unit(unit), account=name)
+        account = Registry(paths).load(instance)
+        found = replace(found, account=account.name.name, desired=account.desired)
+    with suppress(OSError, ValueError):
+        content = read_json(read_foreign(paths.state_file(instance), STATE_FILE_BYTES))
+        found = replace(found, client=client_of(obj(content)))
+        content = read_json(read_foreign(paths.deliveries_file(instance), STATE_FILE_BYTES))
+        found = replace(found, deliveries=delivery_state_of(obj(content)))
+    return found
 
 
 def _plain(unit: str) -> str:

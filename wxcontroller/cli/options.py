@@ -4,10 +4,10 @@ import click
 
 from wxcontroller.cli.context import Session, complete_key, complete_option, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.lifecycle import ignored, option_pairs
 from wxcontroller.cli.verbs import Verb
+from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import field, items, obj, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.options import OPTIONS

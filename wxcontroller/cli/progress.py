@@ -13,12 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.spinner import Spinner
 from rich.text import Text
 
-from wxcontroller.cli.account import AccountView, Condition
+from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.errors import NeedsHuman, NoLongerFollowed
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, wrapped
 from wxcontroller.cli.terminal import qr_text, too_small
 from wxcontroller.core import messages
+from wxcontroller.core.commands import command
+from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.messages import N_
 
 _STEPS = (Condition.LOADING, Condition.SCANNING, Condition.CONFIRMING, Condition.UPDATING, Condition.RUNNING)

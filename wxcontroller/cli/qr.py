@@ -7,9 +7,9 @@ import click
 
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import Verb
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.messages import N_

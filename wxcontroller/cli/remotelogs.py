@@ -10,9 +10,9 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.serversent import followed
+from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName

@@ -13,10 +13,10 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.connection import Body
 from wxcontroller.cli.context import Session, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage, Unanswered
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
 from wxcontroller.cli.verbs import Verb
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj, one_line
 from wxcontroller.core.jsontypes import text as json_text

@@ -6,20 +6,19 @@ from typing import NoReturn
 
 import click
 
-from wxcontroller.cli.account import AccountView, Condition
+from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, optional_name_argument
-from wxcontroller.cli.errors import NeedsHuman, WrongUrl
-from wxcontroller.cli.follow import verdict
-from wxcontroller.cli.hints import command
+from wxcontroller.cli.errors import WrongUrl
+from wxcontroller.cli.follow import failure, titled
 from wxcontroller.cli.language import left_aligned, padded, say, tell
 from wxcontroller.cli.local import controllers_ports, is_registered, known_unit, known_units
 from wxcontroller.cli.verbs import Verb
-from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, UnknownAccount, WxError
+from wxcontroller.core.condition.model import Condition
+from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.messages import N_, Text, text_from, text_in, verbatim
 from wxcontroller.core.names import instance_of, is_derived, parse_name, unit_of
-from wxcontroller.core.states import Desired
 
 _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
     "name": lambda account: (account.name,),
@@ -68,7 +67,8 @@ def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -
     shown = [
         account
         for account in sorted(accounts, key=_SORTING[sort])
-        if (not states or account.condition.value in states) and (not trouble or _is_in_trouble(account))
+        if (not states or account.condition.value in states)
+        and (not trouble or account.assessment.severity.is_trouble)
     ]
     if session.json:
         session.emit([account.raw for account in shown])
@@ -82,10 +82,6 @@ def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -
 
         target = console()
         print_table(account_table(shown, target.width if target.is_terminal else None), target)
-
-
-def _is_in_trouble(account: AccountView) -> bool:
-    return account.desired is Desired.STARTED and verdict(account) is not None
 
 
 @click.command(
@@ -120,8 +116,7 @@ def status(session: Session, name: str | None) -> None:
         session.emit(account.raw)
     else:
         _describe(account)
-    problem = verdict(account)
-    if isinstance(problem, UnitFailed | NeedsHuman):
+    if problem := failure(account):
         raise click.exceptions.Exit(problem.exit_code)
 
 
@@ -152,11 +147,10 @@ def _overview(session: Session) -> None:
         (N_("accounts:"), f"{len(accounts)}" + (f" ({several})" if several else "")),
     ):
         click.echo(left_aligned(title, 11) + f" {words}")
-    troubled = [
-        problem for account in accounts if (problem := verdict(account)) and account.desired is Desired.STARTED
-    ]
-    for problem in troubled:
-        click.echo(f"  {say(problem.text)}\n    {say(problem.remedy_text)}")
+    for account in accounts:
+        for issue in account.assessment.issues:
+            if issue.severity.is_trouble:
+                click.echo(f"  {say(titled(account, issue))}\n    {say(issue.remedy)}")
 
 
 def _describe(account: AccountView) -> None:
@@ -170,12 +164,14 @@ def _describe(account: AccountView) -> None:
     heading = Text(account.name, "bold")
     if account.name != account.instance:
         heading.append(f" ({account.instance})", "dim")
-    heading.append(say(" is ")).append(say(condition.value), condition.style)
+    heading.append(say(" is ")).append(say(condition.value), account.style)
     target.print(heading)
+    # What an issue says already is not said twice.
+    reasons = [issue.headline.values.get("reason") for issue in account.assessment.issues]
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
         (N_("status"), say(account.status) or "-"),
-        (N_("reason"), say(account.reason) if str(account.reason) != str(account.status) else ""),
+        (N_("reason"), "" if account.reason in (account.status, *reasons) else say(account.reason)),
         (N_("login"), say(login)),
         (N_("since"), moment(account.since)),
         (N_("user"), account.user or "-"),
@@ -191,11 +187,10 @@ def _describe(account: AccountView) -> None:
         (N_("reports"), account.post_api or say("nowhere (no post_api)")),
         (N_("proxy"), account.proxy),
         *lines(account.raw),
+        *((str(issue.severity), say(issue.full_text)) for issue in account.assessment.issues),
     ):
         if value:
             target.print(f"{padded(title, 11)}: {value}")
-    if account.condition is Condition.SCANNING:
-        target.print(" " * 13 + say("scan the code: {command}", command=command("qr", account.name)))
 
 
 def _without_controller(session: Session, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
@@ -229,6 +224,8 @@ def _without_controller(session: Session, api: Api, unit: str | None, why: Contr
         name = f"{one.account}, " if one.account and one.account not in one.unit else ""
         status = f": {one.status}" if one.status else ""
         click.echo(f"  {name}{one.unit}: {say(one.active)} ({say(one.sub)}){status}")
+        for issue in one.assessment.issues:
+            click.echo(f"    {say(str(issue.severity))}: {say(issue.full_text)}")
     if not units:
         tell("  no account is up")
     raise click.exceptions.Exit(why.exit_code)

@@ -7,9 +7,9 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.errors import WrongUrl
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.local import act, controllers_ports, is_registered, show_unit
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text

@@ -49,7 +49,7 @@ def account_table(accounts: list[AccountView], width: int | None) -> Group:
             ago(account.since),
             str(account.port or ""),
             account.user,
-            say(account.words),
+            say(account.headline),
         )
         for account in accounts
     ]
@@ -65,7 +65,7 @@ def account_table(accounts: list[AccountView], width: int | None) -> Group:
     # Not a rich table: where the terminal is narrow, that shrinks the columns that have to stay.
     lines = [_line(map(Text, titles), widths)]
     for account, (name, state, *more) in zip(accounts, rows, strict=True):
-        lines.append(_line([Text(name), Text(state, account.condition.style), *map(Text, more)], widths))
+        lines.append(_line([Text(name), Text(state, account.style), *map(Text, more)], widths))
     if width is not None:
         lines[0].stylize("bold")
     return Group(*lines)

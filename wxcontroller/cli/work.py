@@ -19,8 +19,8 @@ import click
 
 from wxcontroller.cli.context import Session, error_as_json
 from wxcontroller.cli.exits import INTERRUPTED
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text

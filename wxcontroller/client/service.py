@@ -19,6 +19,7 @@ from wxcontroller.client.configured import facts_of, pacer_of, policy_of, receiv
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.deliveries.lanes import QUICK_RETRIES
+from wxcontroller.client.deliveries.published import Publisher
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
@@ -49,7 +50,7 @@ from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.files import remove_unfinished
 from wxcontroller.core.messages import Text
 from wxcontroller.core.notify import Notifier
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.paths import DELIVERIES_FILE, Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals, Watchdog
@@ -192,6 +193,7 @@ class Client:
                         sends.count_imported(migration.done),
                         heartbeat.run(),
                         Keeping(config, events, inbox, store).run(),
+                        Publisher(config.state_path.with_name(DELIVERIES_FILE), events, delivery).run(),
                         resuming.run(held),
                         migration.run(),
                         watchdog.watch(),

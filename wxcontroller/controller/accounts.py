@@ -17,6 +17,7 @@ from wxcontroller.controller.statefiles import ClientState, StateFiles, Unreadab
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, Verb, absent, record
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
+from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError, reason_of
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.materialise import Materialiser, stay_on_route
@@ -74,6 +75,10 @@ class Accounts:
         self.units = units
         self.registry = Registry(paths)
         self.state_files = StateFiles(paths)
+        # Accounts whose processes end again and again; whoever counts restarts keeps it up to date.
+        self.crash_loops: set[str] = set()
+        # What accounts that still run 2.0.0 said of their deliveries when they were asked.
+        self.asked_deliveries: Mapping[str, DeliveryState] = {}
         self._materialiser = Materialiser(paths, settings)
         self._locks = Locks()
         self._starting: set[str] = set()
@@ -153,10 +158,17 @@ class Accounts:
         return found
 
     def _view(self, account: Account, unit: UnitRecord) -> View:
+        instance, state, unreadable = account.name.instance, None, NOTHING
         try:
-            return View(account, unit, self.state_files.get(account.name.instance))
+            state = self.state_files.get(instance)
         except Unreadable as problem:
-            return View(account, unit, unreadable=problem.words)
+            unreadable = problem.words
+        deliveries = self.state_files.deliveries(instance) if unit.has_process else None
+        publishes = deliveries is not None
+        if not publishes and unit.has_process:
+            deliveries = self.asked_deliveries.get(instance)
+        loops, patience = instance in self.crash_loops, self.settings.alerts.after
+        return View(account, unit, state, unreadable, deliveries, publishes, loops, patience)
 
     # What shall be
 

@@ -14,10 +14,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxcontroller.controller.statefiles import read_foreign
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import BadName, UnknownAccount, WxError, file_failed
+from wxcontroller.core.files import read_foreign
 from wxcontroller.core.materialise import Registry as AccountFiles
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name

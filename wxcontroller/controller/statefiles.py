@@ -6,25 +6,25 @@ accounts, so nothing in them is followed, waited for or read without bound.
 
 import errno
 import hashlib
-import os
-import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from wxcontroller.core.condition.model import Client, client_of
+from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import reason_of
+from wxcontroller.core.files import read_foreign
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, read_json, text
 from wxcontroller.core.messages import Text, in_file, text_in
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.watched import Cached, Stamp
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import QUESTION_KINDS, Question
 
-# Written by accounts, which are not trusted, and far beyond what they write.
-STATE_FILE_BYTES = 256 << 10
 QRCODE_FILE_BYTES = 4 << 20
 _STATE_VALUES = 5000
 # Whoever scans it owns the session: shown by the QR endpoints only.
@@ -37,7 +37,7 @@ _NOT_SHOWN = _TEXTS | {_SECRET}
 BELIEVED_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClientState:
     """A client's state file.
 
@@ -62,6 +62,11 @@ class ClientState:
     stamp: Stamp
     heard: float = 0.0
     asks: Question | None = None
+
+    @cached_property
+    def client(self) -> Client:
+        """What the assessment needs of it."""
+        return client_of(dict(self.fields))
 
     def rendered(self, port: int) -> bytes:
         """Return the STATE of check_client: the file's fields with ``port``."""
@@ -112,6 +117,7 @@ class StateFiles:
         self._paths = paths
         self._files: dict[str, Cached[ClientState | Text]] = {}  # a text says why it is unreadable
         self._rendered: dict[str, tuple[Stamp, int, bytes]] = {}
+        self._deliveries: dict[str, Cached[DeliveryState | None]] = {}
 
     def get(self, instance: str) -> ClientState | None:
         """Return an account's state, None when it has no file. Raises Unreadable."""
@@ -139,6 +145,17 @@ class StateFiles:
             self._rendered[instance] = cached
         return cached[2]
 
+    def deliveries(self, instance: str) -> DeliveryState | None:
+        """Return what an account publishes about its deliveries; None when it does not, or not readably."""
+        file = self._deliveries.get(instance)
+        if file is None:
+            path = self._paths.deliveries_file(instance)
+            file = self._deliveries[instance] = Cached(lambda _: _deliveries(path), path, follow=False)
+        try:
+            return file.current()
+        except OSError:
+            return None
+
     def qrcode(self, instance: str) -> bytes | None:
         """Return the JPEG that WeChat serves for the phone to scan, None when there is none at the moment."""
         try:
@@ -149,6 +166,7 @@ class StateFiles:
     def forget(self, instance: str) -> None:
         self._files.pop(instance, None)
         self._rendered.pop(instance, None)
+        self._deliveries.pop(instance, None)
 
     def _read(self, path: Path, stamp: Stamp) -> ClientState | Text:
         try:
@@ -166,16 +184,12 @@ class StateFiles:
         return state_of(content, stamp)
 
 
-def read_foreign(path: Path, most: int) -> bytes:
-    """Read a file that another user put there: a plain file of at most ``most`` bytes, or OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(Text("is not a plain file"))
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise OSError(Text("is larger than {most} bytes", most=most))
-    return content
+def _deliveries(path: Path) -> DeliveryState | None:
+    try:
+        content = read_json(read_foreign(path, STATE_FILE_BYTES), values=_STATE_VALUES)
+    except (OSError, ValueError):
+        return None
+    return delivery_state_of(content) if isinstance(content, dict) else None
 
 
 def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:

@@ -1,5 +1,6 @@
 """What an account is to the outside: its file, its unit and its client's word, put together and kept apart."""
 
+import time
 from dataclasses import dataclass
 
 from wxcontroller import __version__
@@ -7,6 +8,9 @@ from wxcontroller.controller.statefiles import ClientState
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, redacted
+from wxcontroller.core.condition.assess import assess
+from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts
+from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.options import OPTIONS
@@ -18,12 +22,20 @@ from wxcontroller.openwx.statefile import ClientFacts, Moment
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One account at one moment. ``state`` is its client's own word; ``unreadable`` says why there is none."""
+    """One account at one moment. ``state`` is its client's own word; ``unreadable`` says why there is none.
+
+    ``deliveries`` is what it ``publishes`` about them, or what an older program said when it was asked. ``loops``:
+    its process has ended again and again. ``patience`` is for how long it may log in.
+    """
 
     account: Account
     unit: UnitRecord
     state: ClientState | None = None
     unreadable: Text = NOTHING
+    deliveries: DeliveryState | None = None
+    publishes: bool = False
+    loops: bool = False
+    patience: float = LOGIN_SECONDS
 
     @property
     def instance(self) -> str:
@@ -107,6 +119,24 @@ class View:
             )
         return NOTHING
 
+    def assessment(self, now: float | None = None) -> Assessment:
+        """Return the account's condition and what is wrong with it; ``now`` is in seconds since 1970."""
+        facts = Facts(
+            self.account.name,
+            self.account.desired,
+            self.unit.state,
+            self.unit.sub,
+            time.time() if now is None else now,
+            self.live.client if self.live else None,
+            self.unreadable,
+            self.deliveries,
+            redacted(self.account.options.get("post_api", "")),
+            self.loops,
+            __version__,
+            self.patience,
+        )
+        return assess(facts)
+
     @property
     def qrcode_link(self) -> str:
         """What the QR code says that waits to be scanned, "" when none does."""
@@ -145,6 +175,7 @@ def account_json(view: View) -> JsonObject:
         "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
         "user": user,
         "start_time": live.start_time or None if live else None,
+        **view.assessment().as_json(),
     }
 
 

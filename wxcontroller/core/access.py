@@ -105,6 +105,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _v1("GET", "accounts/{name}/deliveries/{id}", Scope.READ, About.NAME, "one with its report"),
     _v1("POST", "accounts/{name}/deliveries/replay", Scope.CONTROL, About.NAME, "send some again"),
     _v1("POST", "accounts/{name}/deliveries/purge", Scope.ADMIN, About.NAME, "give some up"),
+    _v1("POST", "accounts/{name}/deliveries/ack", Scope.CONTROL, About.NAME, "acknowledge dead letters"),
     _v1("GET", "accounts/{name}/media/{file}", Scope.READ, About.NAME, "content that it received"),
 )
 
@@ -147,6 +148,7 @@ OWN_PORT: tuple[Endpoint, ...] = (
     _v1("POST", "input", Scope.CONTROL, About.NOTHING, "answer what it waits for, such as a consent"),
     _v1("POST", "deliveries/replay", Scope.CONTROL, About.NOTHING, "send some again"),
     _v1("POST", "deliveries/purge", Scope.ADMIN, About.NOTHING, "give some up"),
+    _v1("POST", "deliveries/ack", Scope.CONTROL, About.NOTHING, "acknowledge dead letters"),
     _v1("GET", "media/{file}", Scope.READ, About.NOTHING, "content that it received"),
 )
 

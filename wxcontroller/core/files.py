@@ -2,9 +2,12 @@
 
 import os
 import re
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from wxcontroller.core.messages import Text
 
 # As tempfile.mkstemp names them after a prefix.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
@@ -44,6 +47,18 @@ def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: i
         raise
     if durable:
         sync(path.parent)
+
+
+def read_foreign(path: Path, most: int) -> bytes:
+    """Read a file that another user put there: a plain file of at most ``most`` bytes, or OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(Text("is not a plain file"))
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(Text("is larger than {most} bytes", most=most))
+    return content
 
 
 def remove_unfinished(directory: Path) -> None:

@@ -6,6 +6,11 @@ from pathlib import Path
 
 from wxcontroller.core.names import unit_of
 
+# Of what an account writes for others. They do not trust it; this is far beyond what it writes.
+STATE_FILE_BYTES = 256 << 10
+# Next to the state file.
+DELIVERIES_FILE = "deliveries.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:
@@ -105,6 +110,10 @@ class Paths:
     def state_file(self, instance: str) -> Path:
         """The original's state file; readable by the controller."""
         return self.runtime(instance) / f"mojo_weixin_state_{instance}.json"
+
+    def deliveries_file(self, instance: str) -> Path:
+        """What the account publishes about its deliveries; readable by the controller."""
+        return self.runtime(instance) / DELIVERIES_FILE
 
     def qrcode_file(self, instance: str) -> Path:
         return self.runtime(instance) / f"mojo_weixin_qrcode_{instance}.jpg"

@@ -33,7 +33,7 @@ SELECTED_IDS = PAGE_DELIVERIES
 # What only the log says no with.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _COUNTED: Mapping[str, Schema] = {
-    **dict.fromkeys(("held", "pending", "retrying", "dead", "dropped"), WHOLE),
+    **dict.fromkeys(("held", "pending", "retrying", "dead", "unacknowledged", "dropped"), WHOLE),
     "to": maybe(TEXT),
     **dict.fromkeys(("oldest_since", "dropped_at", "damaged_at"), maybe(WHOLE)),
     **texts("last_error", "trouble"),
@@ -134,6 +134,12 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
         route(
             *("POST", "deliveries/purge", "give reports up that wait or are dead"),
             {200: _with_counts({"purged": WHOLE})},
+            failed=_BODY,
+            body=ref("Choice"),
+        ),
+        route(
+            *("POST", "deliveries/ack", "acknowledge dead letters: they are kept, and count as known"),
+            {200: _with_counts({"acknowledged": WHOLE})},
             failed=_BODY,
             body=ref("Choice"),
         ),

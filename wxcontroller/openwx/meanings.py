@@ -57,6 +57,10 @@ _ACCOUNT: Mapping[str, str] = {
     "qrcode_number": "which one it is since the process began",
     "user": "who is logged in",
     "start_time": "when its process began, in seconds since 1970",
+    "condition": "how it is, in one word",
+    "severity": "how bad that is; from warning on it is in trouble",
+    "advice": "the issue to look at first; null: nothing is wrong",
+    "issues": "everything that is wrong with it, the worst first",
 }
 _TOLD: Mapping[str, str] = {
     "client": "its program; null when it does not answer",
@@ -112,6 +116,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "pending": "reports that wait to be taken",
         "retrying": "of these, how many are in the retry lane, behind which no other waits",
         "dead": "dead letters",
+        "unacknowledged": "of these, how many nobody has acknowledged",
         "dropped": "reports that were lost, as the log was full",
         "dropped_at": "when one was lost last, in seconds since 1970; null: never",
         "damaged_at": "when a damaged log was last replaced by a new one, in seconds since 1970; null: never",
@@ -145,6 +150,16 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
     },
     "Choice": {"ids": "ids of events", "all": "all that are in these states"},
     "Account": _ACCOUNT,
+    "Issue": {
+        "code": "what is wrong, for programs",
+        "severity": "how bad it is",
+        "since": "since when, in seconds since 1970; null: unknown",
+        "message": "what is wrong, in English",
+        "remedy": "what to do about it, in English",
+        "values": "values in the two texts, by name",
+        "message_text": "template and values of the message",
+        "remedy_text": "template and values of the remedy",
+    },
     "Told": _TOLD,
     "Status": {**_ACCOUNT, **_TOLD, "version": "version of the program"},
     "Queue": {

@@ -134,7 +134,7 @@ def test_deliveries_alerts_and_doctor_are_chinese(chinese: Wxctl, server: Contro
     assert chinese("alert", "status").stdout == "mail: 还没有发送过\n"
     program(stand_in_program, "systemctl", "exit 1\n")
     doctor = chinese("doctor").stdout
-    assert "故障  帐号：bob" in doctor
+    assert "故障  帐号：bob 应在运行，却没有" in doctor
     assert "正常  程序：1 个运行中的帐号有应答" in doctor
 
 

@@ -1,6 +1,7 @@
 """wxctl deliveries: what is shown, what is asked for, what is refused."""
 
 import json
+import re
 
 import pytest
 
@@ -80,14 +81,16 @@ def test_one_with_its_report(wxctl: Wxctl, server: Controller) -> None:
         (("replay", "小店", "a-1", "--delivered"), {"ids": ["a-1"], "state": "dead,purged,delivered,kept"}),
         (("purge", "小店", "a-1"), {"ids": ["a-1"]}),
         (("purge", "小店", "--dead", "--pending"), {"state": "dead,pending"}),
+        (("ack", "小店"), {"state": "dead"}),
+        (("ack", "小店", "a-1"), {"ids": ["a-1"], "state": "dead"}),
     ],
 )
 def test_what_is_asked_for(wxctl: Wxctl, server: Controller, arguments: tuple[str, ...], body: JsonObject) -> None:
     verb = arguments[0]
-    server.deliveries.update(replayed=1, purged=1)
+    server.deliveries.update(replayed=1, purged=1, acknowledged=1)
     done = wxctl("deliveries", *arguments)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1 report of 小店 ")
+    assert re.match("1 (report|dead letter) of 小店 ", done.stdout)
     assert "now 2 waiting, 1 dead" in done.stdout
     assert server.asked[-1][1].endswith(f"/deliveries/{verb}")
     assert server.asked[-1][2] == body

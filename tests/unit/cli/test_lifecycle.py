@@ -90,10 +90,10 @@ def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: C
     ("end", "code", "words"),
     [
         (PARKED, 6, "no phone scanned any of the QR codes"),
-        (ASKING, 6, "alice waits for your decision: WeChat may warn about this account's safety"),
-        (FAILED, 5, "wxclient@alice.service has failed: exit code 78"),
+        (ASKING, 6, "alice: waits for your decision: WeChat may warn about this account's safety"),
+        (FAILED, 5, "wxclient@alice.service has failed"),
         (GONE, 1, "alice was stopped"),
-        (DOWN, 5, "alice should be up, but is not"),
+        (DOWN, 5, "alice: should be running"),
     ],
 )
 def test_start_ends_with_the_reason(

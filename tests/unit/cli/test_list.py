@@ -78,7 +78,7 @@ def several(server: Controller) -> Controller:
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (["--trouble"], "dfp"),
+        (["--trouble"], "dfps"),
         (["--state", "scanning", "--state", "running"], "as"),
         (["--state", "failed", "--trouble"], "f"),
         (["--sort", "since"], "fadpsz"),

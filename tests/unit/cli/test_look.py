@@ -11,8 +11,8 @@ import segno
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import ASKING, DOWN, FAILED, GONE, LINK, PARKED, RISK, RUNNING, SCANNING, Controller
 from tests.unit.cli.terminal import Terminal
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.local import is_registered
+from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.paths import Paths
 
@@ -143,11 +143,11 @@ def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> No
 def test_status_tells_by_its_exit_code(wxctl: Wxctl, server: Controller) -> None:
     server.add("stopped", **GONE)
     server.add("parked", **PARKED)
-    server.add("ended", **{**PARKED, "unit_state": "inactive"})  # its process has ended, its reason stays
+    server.add("crashing", unit_state="activating", unit_sub="auto-restart")
     server.add("failed", **FAILED)
     server.add("down", **DOWN)
-    names = ("stopped", "parked", "ended", "failed", "down")
-    assert [wxctl("status", name).returncode for name in names] == [0, 6, 6, 5, 5]
+    names = ("stopped", "parked", "crashing", "failed", "down")
+    assert [wxctl("status", name).returncode for name in names] == [0, 6, 5, 5, 5]
     assert "no phone scanned" in wxctl("status", "parked").stdout
     server.add("alice", **ASKING)
     done = wxctl("status", "alice")

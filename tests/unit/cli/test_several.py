@@ -57,7 +57,7 @@ def test_the_exit_code_is_the_highest_and_each_failure_has_its_remedy(wxctl: Wxc
     done = wxctl("restart", "fine", "parked", "broken", "nobody")
     assert done.returncode == 6
     assert done.stdout.splitlines()[-1] == "4 accounts: 1 done, 3 failed"
-    for words in ("no phone scanned", "wxctl start parked", "exit code 78", "wxctl logs broken", "no account nobody"):
+    for words in ("no phone scanned", "wxctl start parked", "has failed", "wxctl logs broken", "no account nobody"):
         assert words in done.stderr
 
 

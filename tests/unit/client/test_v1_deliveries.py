@@ -5,8 +5,11 @@ import base64
 import json
 from collections.abc import Callable
 
+import pytest
+
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
+from wxcontroller.client.deliveries import published
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import Media, MessageKind
 
@@ -72,6 +75,58 @@ async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook:
     _, rest = await call(client, "GET", f"deliveries?state=delivered&limit=1000&after={found['next']}")
     assert rest["next"] is None
     assert items(rest["deliveries"])
+
+
+async def test_acknowledged_dead_letters_count_as_new_only_when_they_die_again(
+    start: Start, webhook: Webhook
+) -> None:
+    client = await with_dead(start, webhook, "one", "two", "three")
+    found = await until(client, dead=3, unacknowledged=3)
+    first = obj(items(found["deliveries"])[0])["id"]
+    _, answer = await call(client, "POST", "deliveries/ack", {"ids": [first]})
+    assert (answer["acknowledged"], answer["dead"], answer["unacknowledged"]) == (1, 3, 2)
+    _, answer = await call(client, "POST", "deliveries/ack", {"state": "dead"})
+    assert (answer["acknowledged"], answer["dead"], answer["unacknowledged"]) == (2, 3, 0)
+    status, _ = await call(client, "POST", "deliveries/ack")
+    assert status == 400
+    webhook.statuses = [410]
+    await call(client, "POST", "deliveries/replay", {"ids": [first]})
+    await until(client, dead=3, unacknowledged=1, pending=0)
+
+
+async def test_deliveries_are_published_next_to_the_state_file(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(published, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(published, "_WAITING_SECONDS", 1.5)
+    client = await with_dead(start, webhook, "one", "two")
+    path = client.paths.deliveries_file("alice")
+
+    async def told(**wanted: object) -> JsonObject:
+        async with asyncio.timeout(20):
+            while True:
+                state: JsonObject = json.loads(path.read_bytes()) if path.exists() else {}
+                if state and all(state[key] == value for key, value in wanted.items()):
+                    return state
+                await asyncio.sleep(0.05)
+
+    state = await told(dead=2, unacknowledged=2)
+    assert (state["dead_error"], state["waiting"], path.stat().st_mode & 0o777) == ("it answers 410", 0, 0o640)
+    await call(client, "POST", "deliveries/ack", {"all": True})
+    await told(dead=2, unacknowledged=0, dead_at=0)
+    # What is delivered at once is no change.
+    written = path.stat().st_mtime_ns
+    client.driver.play([message(str(number)) for number in range(20)])
+    await webhook.messages(20)
+    await until(client, pending=0)
+    await asyncio.sleep(0.3)
+    assert path.stat().st_mtime_ns == written
+    # A queue is published once it has been waiting for a while.
+    webhook.statuses = [503] * 1000
+    client.driver.play([message("stuck")])
+    state = await told(waiting=1, last_error="it answers 503")
+    assert state["oldest_since"]
 
 
 async def test_what_was_delivered_is_sent_again_only_when_it_is_named(start: Start, webhook: Webhook) -> None:

@@ -123,17 +123,6 @@ def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
     assert world.lines == ["parked alice has given up"]  # and no end is told
 
 
-def test_a_unit_that_is_restarted_by_hand_is_not_forgotten_in_between() -> None:
-    world = World()
-    world.live(WELL)
-    world.live(Closed(surely=False), 10)
-    world.live(SCAN)
-    assert world.lines == ["scan alice needs a scan"]
-    world.live(Closed(surely=False), 20)
-    world.live(SCAN, 60)
-    assert len(world.lines) == 1
-
-
 def test_who_starts_an_account_for_the_first_time_is_not_told_to_scan() -> None:
     world = World()
     world.live(SCAN, 600)

@@ -53,6 +53,10 @@ async def test_an_account_in_full(host: Machine) -> None:
         "qrcode_number": None,
         "user": {"id": "@abc", "name": "小明"},
         "start_time": 1_600_000_000,
+        "condition": "running",
+        "severity": "ok",
+        "advice": None,
+        "issues": [],
     }
     assert {key: account[key] for key in listed} == listed
     texts = {"status_text", "reason_text"}

@@ -63,7 +63,6 @@ _EVERYWHERE: tuple[Check, ...] = (
     services.polkit,
     accounts.conditions,
     accounts.programs,
-    accounts.deliveries,
     accounts.alerts,
 )
 # Only on the controller's machine.
@@ -82,7 +81,6 @@ _HERE: tuple[Check, ...] = (
     network.wechat,
     accounts.conditions,
     accounts.programs,
-    accounts.deliveries,
     accounts.alerts,
 )
 

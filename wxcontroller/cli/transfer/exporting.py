@@ -12,7 +12,6 @@ from typing import IO
 
 from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
 from wxcontroller.cli.transfer.pack import CREDENTIALS as SECRETS
@@ -22,6 +21,7 @@ from wxcontroller.cli.transfer.rest import lay_down, look, other_drop_ins
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of, unit_files
 from wxcontroller.core.account import Account
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.files import sync
 from wxcontroller.core.materialise import Registry

@@ -11,7 +11,6 @@ from typing import IO
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.hints import command
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
@@ -20,6 +19,7 @@ from wxcontroller.cli.transfer.passphrase import passphrase
 from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError, reason_of
 from wxcontroller.core.files import sync
 from wxcontroller.core.jsontypes import JsonObject, integer

@@ -190,6 +190,10 @@ class EventLog:
         """Take pending or dead entries out of the delivery; they stay in the log. Returns how many."""
         return await self.write(lambda db: tables.purge(db, where))
 
+    async def acknowledge(self, where: Selection) -> int:
+        """Note that somebody knows of dead letters. Returns how many were not acknowledged before."""
+        return await self.write(lambda db: tables.acknowledge(db, where))
+
     async def held(self) -> list[Held]:
         """Return what an earlier process left held. Ask before anything is held in this one."""
         return [

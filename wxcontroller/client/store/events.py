@@ -58,6 +58,14 @@ ASIDE = """
     ALTER TABLE events ADD COLUMN aside TEXT NOT NULL DEFAULT '';
     CREATE INDEX events_aside ON events (next_at, seq) WHERE state = 'pending' AND aside != ''
     """
+# Dead letters that nobody has acknowledged. In the index by when they died: what is asked for is the latest.
+ACKNOWLEDGED = """
+    ALTER TABLE events ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX events_unacknowledged ON events (settled_at) WHERE state = 'dead' AND acknowledged = 0
+    """
+_UNACKNOWLEDGED = "state = 'dead' AND acknowledged = 0"  # as in the index
+# They are counted after each commit: more than these are as many as there are dead letters.
+_COUNTED = 1000
 _RETRYING = "state = 'pending' AND aside != ''"  # as in the index, which is not used for other words
 _COLUMNS = (
     "seq, stamp, time, type, state, attempts, replayed, aside, next_at, error, status, settled_at, size, media, "
@@ -135,7 +143,8 @@ class Entry:
 class Counts:
     """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
 
-    Of those that are ``pending`` so many as ``retrying`` are in the retry lane.
+    Of those that are ``pending`` so many as ``retrying`` are in the retry lane. Of the ``dead`` so many as
+    ``unacknowledged`` are nobody's yet, the latest since ``dead_at`` for ``dead_error``.
     ``dropped`` were lost, since there is this log; the last of them at ``dropped_at``, 0 when that is not known.
     ``received`` and ``sent`` are when that last happened to a message, 0 for not since there is this log.
     ``damaged_at`` is when a damaged file was last replaced by this one, 0 for never; ``last`` the last sequence.
@@ -146,6 +155,9 @@ class Counts:
     pending: int = 0
     retrying: int = 0
     dead: int = 0
+    unacknowledged: int = 0
+    dead_at: float = 0.0
+    dead_error: str = ""
     dropped: int = 0
     dropped_at: float = 0.0
     oldest: float = 0.0
@@ -264,6 +276,7 @@ def settle(
     """Note how a delivery ended. One that a human has purged meanwhile stays so, unless it was delivered."""
     db.execute(
         "UPDATE events SET state = ?, attempts = attempts + 1, error = ?, status = ?, settled_at = ?, next_at = 0, "
+        "acknowledged = 0, "
         "body = COALESCE(?, body), size = COALESCE(?, size) "
         f"WHERE {_THIS} AND (state = 'pending' OR ? = 'delivered')",
         (
@@ -337,6 +350,12 @@ def purge(db: sqlite3.Connection, where: Selection) -> int:
         f"UPDATE events SET state = 'purged', settled_at = ? WHERE state IN ('pending', 'dead') AND {condition}",
         [time.time(), *values],
     ).rowcount
+
+
+def acknowledge(db: sqlite3.Connection, where: Selection) -> int:
+    """Note that somebody knows of dead letters; return how many were not acknowledged before."""
+    condition, values = where.where()
+    return db.execute(f"UPDATE events SET acknowledged = 1 WHERE {_UNACKNOWLEDGED} AND {condition}", values).rowcount
 
 
 def select(db: sqlite3.Connection, where: Selection, most: int, most_body: int = ANY_SIZE) -> list[Entry]:
@@ -429,6 +448,7 @@ def counts(db: sqlite3.Connection) -> Counts:
     for state, number, size in db.execute("SELECT state, number, bytes FROM tally"):
         tally[state] = whole(number), whole(size)
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
+    unacknowledged, dead_at, dead_error = _unacknowledged(db, tally[State.DEAD][0])
     oldest = [
         real(found[0])
         for state in ("held", "pending")
@@ -440,6 +460,9 @@ def counts(db: sqlite3.Connection) -> Counts:
         pending=tally["pending"][0],
         retrying=whole(db.execute(f"SELECT COUNT(*) FROM events WHERE {_RETRYING}").fetchone()[0]),
         dead=tally["dead"][0],
+        unacknowledged=unacknowledged,
+        dead_at=dead_at,
+        dead_error=dead_error,
         dropped=integer(meta.get("dropped")),
         dropped_at=float(min(integer(meta.get("dropped_at")), _LATEST)),
         oldest=min(oldest, default=0.0),
@@ -452,12 +475,28 @@ def counts(db: sqlite3.Connection) -> Counts:
     )
 
 
+def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str]:
+    """Return how many dead letters nobody has acknowledged, and when and why the latest died."""
+    if dead <= 0:
+        return 0, 0.0, ""
+    latest = db.execute(
+        f"SELECT settled_at, error FROM events WHERE {_UNACKNOWLEDGED} ORDER BY settled_at DESC LIMIT 1"
+    ).fetchone()
+    if latest is None:
+        return 0, 0.0, ""
+    (number,) = db.execute(
+        f"SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE {_UNACKNOWLEDGED} LIMIT {_COUNTED})"
+    ).fetchone()
+    return dead if number >= _COUNTED else whole(number), min(real(latest[0]), float(_LATEST)), str(latest[1])
+
+
 def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
     """Apply age and size; a part of it when there is much to do: call it again while it did something."""
     given_up = 0
     if limits.give_up:
         given_up = db.execute(
-            "UPDATE events SET state = 'dead', settled_at = ?, error = error || ' (given up)' WHERE seq IN "
+            "UPDATE events SET state = 'dead', settled_at = ?, error = error || ' (given up)', acknowledged = 0 "
+            "WHERE seq IN "
             "(SELECT seq FROM events WHERE state = 'pending' AND time < ? ORDER BY seq LIMIT ?)",
             (now, now - limits.give_up, _AT_ONCE),
         ).rowcount

@@ -71,4 +71,14 @@ _HOLDS = """
 _ROUTES = """
     ALTER TABLE sends ADD COLUMN route TEXT NOT NULL DEFAULT 'web';
 """
-SCHEMA = (*events.SCHEMA, _SENDS, events.REPLAYED, state.SCHEMA, events.ASIDE, _SENDS_2 + _MEDIA, _HOLDS, _ROUTES)
+SCHEMA = (
+    *events.SCHEMA,
+    _SENDS,
+    events.REPLAYED,
+    state.SCHEMA,
+    events.ASIDE,
+    _SENDS_2 + _MEDIA,
+    _HOLDS,
+    _ROUTES,
+    events.ACKNOWLEDGED,
+)

@@ -57,7 +57,8 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_get("/v1/deliveries", _told(deliveries.listed))
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
-    app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge)$)[^/]+}", _told(deliveries.one))
+    app.router.add_post("/v1/deliveries/ack", _told(deliveries.acknowledge))
+    app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", _told(deliveries.one))
     app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
     app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):

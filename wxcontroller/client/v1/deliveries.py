@@ -63,6 +63,12 @@ class Deliveries:
         self._parts.delivery.again()
         return json_answer({"purged": number, **self._counts()})
 
+    async def acknowledge(self, request: web.Request) -> web.StreamResponse:
+        """POST: note that somebody knows of dead letters. They are kept, and are no trouble of the account's."""
+        where = await chosen(self._parts.log, await request.app[BODIES].small(request))
+        number = await self._parts.log.acknowledge(where)
+        return json_answer({"acknowledged": number, **self._counts()})
+
     def _counts(self) -> JsonObject:
         counts, delivery = self._parts.log.counts, self._parts.delivery
         return {
@@ -72,6 +78,7 @@ class Deliveries:
             "pending": counts.pending,
             "retrying": counts.retrying,
             "dead": counts.dead,
+            "unacknowledged": counts.unacknowledged,
             "dropped": counts.dropped,
             "dropped_at": int(counts.dropped_at) or None,
             "damaged_at": int(counts.damaged_at) or None,

@@ -1,5 +1,9 @@
-"""What is wrong at the moment, by what is seen of an account, its reports and the machine. Nothing is remembered."""
+"""From the assessments of accounts to what alerts tell: which kind of alert an issue is, and how long it must last.
 
+What is wrong and in which words is decided by ``core.condition``. Nothing is remembered here.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -7,14 +11,14 @@ from typing import TypeAlias
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Kind, plain
 from wxcontroller.core.alertsettings import AlertSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
-from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.core.commands import command
+from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue
+from wxcontroller.core.states import Desired
 
 # A phone that was asked without a code is mostly answered at once.
 _CONFIRM_SECONDS = 20.0
-# What is lost stays lost: it is wrong for so long, and news when more is.
-_LOST_SECONDS = 86400
-_MOST = 1 << 40
+# Listed among the problems, but nobody is alerted (yet).
+_NEVER = float("inf")
 
 
 class Track(StrEnum):
@@ -24,6 +28,7 @@ class Track(StrEnum):
     WAITING = "waiting"  # reports
     DEAD = "dead"
     LOST = "lost"
+    STORE = "store"
     DISK = "disk"
     SYSTEMD = "systemd"
 
@@ -32,7 +37,8 @@ class Track(StrEnum):
 class Finding:
     """Something is wrong. It is told when it has lasted ``hold`` seconds, and again when ``level`` rises.
 
-    ``first``: it may be the beginning, and is told only where all was well before.
+    ``first``: it may be the beginning, and is told only where all was well before. ``pending``: it is no problem yet,
+    and becomes one only by lasting.
     """
 
     kind: Kind
@@ -42,6 +48,7 @@ class Finding:
     hold: float = 0.0
     level: int = 0
     first: bool = False
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,122 +61,89 @@ class Well:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Nobody wants it to be well: nobody is told anything, and what was wrong is forgotten.
-
-    Not ``surely``: it may only be down for a moment, as when a unit is restarted by hand.
-    """
-
-    surely: bool = True
+    """Nobody wants it to be well: nobody is told anything, and what was wrong is forgotten."""
 
 
 # None: it can't be said; what was so before stays so.
 Verdict: TypeAlias = Finding | Well | Closed | None
 
-
-def login_of(view: View, loops: bool, booting: bool, patience: float) -> Verdict:
-    """Judge an account's unit and login.
-
-    ``loops``: its process has ended again and again. ``booting``: the controller still brings accounts up after a
-    boot. ``patience``: seconds that it may take to come up, or be offline.
-    """
-    name, unit = view.account.name.name, view.account.name.unit
-    if view.account.desired is not Desired.STARTED:
-        return Closed()
-    if loops or view.unit.state is UnitState.FAILED:
-        words = "ends again and again" if loops else "has failed"
-        remedy = f"See wxctl logs {name}; start it again: wxctl restart {name}"
-        return Finding(Kind.FAILED, name, f"Account {name}: its unit {unit} {words}.", remedy)
-    if not view.unit.state.has_process:
-        if not booting:
-            return Closed(surely=False)  # stopped by systemctl, until the next boot
-        remedy = f"See: wxctl logs {name}"
-        return Finding(Kind.FAILED, name, f"Account {name} does not come up after the boot.", remedy, patience)
-    # A process that has heard WeChat once had been let in: it is logged out now.
-    first = view.live is None or not view.live.heard
-    waits = "waits for a login" if first else "is logged out"
-    match _login(view):
-        case None:
-            return None
-        case LoginState.RUNNING:
-            return Well(name, f"Account {name} is running again.")
-        case LoginState.PARKED:
-            why = plain(str(view.reason or view.status))
-            if view.live is not None and view.live.asks is not None:
-                message = f"Account {name} waits for your decision: {why}."
-                return Finding(Kind.PARKED, name, message, f"See: wxctl status {name}")
-            remedy = f"Start it when that is put right: wxctl start {name}"
-            return Finding(Kind.PARKED, name, f"Account {name} has given up: {why}.", remedy)
-        case LoginState.SCANNING:
-            remedy = f"Scan the code within two minutes, or a newer one: wxctl qr {name}"
-            return Finding(Kind.SCAN, name, f"Account {name} {waits} and needs a scan.", remedy, first=first)
-        case LoginState.CONFIRMING:
-            message = f"Account {name} {waits} and asks its phone to confirm."
-            remedy = "Confirm the login on the phone; without that a code to scan follows."
-            return Finding(Kind.CONFIRM, name, message, remedy, _CONFIRM_SECONDS, first=first)
-        case state:
-            what = "does not hear WeChat" if state is LoginState.OFFLINE else "does not come up"
-            why = plain(str(view.reason or view.status))
-            remedy = f"It goes on trying; see: wxctl status {name}"
-            return Finding(Kind.OFFLINE, name, f"Account {name} {what}: {why}.", remedy, patience)
-
-
-def _login(view: View) -> LoginState | None:
-    """Return the login's state, of a program that is not ours by its word; None when nothing is told."""
-    if view.login is not None:
-        # A process that is to be started again is on its way up.
-        return LoginState.INIT if view.login is LoginState.STOPPED else view.login
-    return _BY_WORD.get(view.word)
-
-
-_BY_WORD = {
-    "init": LoginState.INIT,
-    "loading": LoginState.LOADING,
-    "scaning": LoginState.SCANNING,
-    "confirming": LoginState.CONFIRMING,
-    "updating": LoginState.UPDATING,
-    "running": LoginState.RUNNING,
-    "stop": LoginState.PARKED,
+KINDS: Mapping[str, tuple[Track, Kind]] = {
+    Code.DOWN: (Track.LOGIN, Kind.FAILED),
+    Code.FAILED: (Track.LOGIN, Kind.FAILED),
+    Code.CRASH_LOOP: (Track.LOGIN, Kind.FAILED),
+    Code.RESTARTING: (Track.LOGIN, Kind.OFFLINE),
+    Code.NO_STATE: (Track.LOGIN, Kind.OFFLINE),
+    Code.UNREADABLE: (Track.LOGIN, Kind.OFFLINE),
+    Code.LOGIN_STUCK: (Track.LOGIN, Kind.OFFLINE),
+    Code.OFFLINE: (Track.LOGIN, Kind.OFFLINE),
+    Code.SCAN: (Track.LOGIN, Kind.SCAN),
+    Code.CONFIRM: (Track.LOGIN, Kind.CONFIRM),
+    Code.PARKED: (Track.LOGIN, Kind.PARKED),
+    Code.INPUT: (Track.LOGIN, Kind.PARKED),
+    Code.WEBHOOK: (Track.WAITING, Kind.DELIVERY),
+    Code.LATE: (Track.WAITING, Kind.DELIVERY),
+    Code.DEAD: (Track.DEAD, Kind.DEAD),
+    Code.LOST: (Track.LOST, Kind.LOST),
+    Code.DAMAGED: (Track.LOST, Kind.LOST),
+    Code.STORE: (Track.STORE, Kind.DISK),
+}
+_OF_DELIVERIES = {
+    Track.WAITING: "its reports are delivered again",
+    Track.DEAD: "it has no unacknowledged dead letters any more",
+    Track.LOST: "no report was lost for a day",
+    Track.STORE: "incoming messages can be stored again",
 }
 
 
-def reports_of(view: View, status: JsonObject, settings: AlertSettings, now: float) -> dict[Track, Verdict]:
-    """Judge what waits for an account's receiver, by what its program says of itself."""
-    name = view.account.name.name
+def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) -> dict[Track, Verdict]:
+    """Return what alerts are told of an account, ``now`` in seconds since 1970.
+
+    ``booting``: the controller still brings accounts up after a boot, so one that is down was not stopped by hand.
+    """
     if view.account.desired is not Desired.STARTED:
-        return {Track.WAITING: Closed(), Track.DEAD: Closed(), Track.LOST: Closed()}
-    reports = obj(status.get("reports"))
-    waiting, dead = _bounded(reports.get("waiting")), _bounded(reports.get("dead"))
-    oldest, error = _bounded(reports.get("oldest_since")), plain(text(reports.get("last_error")))
-    late: Verdict = Well(name, f"The reports of account {name} get through again.")
-    if waiting and oldest and now - oldest > settings.delivery_after:
-        minutes = int(now - oldest) // 60
-        why = f": {error}" if error else ""
-        message = f"{waiting} reports of account {name} wait, the oldest for {minutes} minutes{why}."
-        late = Finding(
-            Kind.DELIVERY, name, message, f"See to its receiver (post_api); see: wxctl deliveries list {name}"
-        )
-    refused: Verdict = Well(name, f"No report of account {name} is refused any more.")
-    if dead:
-        message = f"{dead} reports of account {name} were refused by their receiver and are kept as dead letters."
-        remedy = f"Mend the receiver, then send them again or give them up: wxctl deliveries list {name} --state dead"
-        refused = Finding(Kind.DEAD, name, message, remedy, level=dead)
-    lost: Verdict = Well(name, f"No report of account {name} was lost for a day.")
-    dropped, when = _bounded(reports.get("dropped")), _bounded(reports.get("dropped_at"))
-    if dropped and now - when < _LOST_SECONDS:
-        message = f"Reports of account {name} are lost, {dropped} so far: too many waited for their receiver."
-        remedy = f"Mend the receiver, or let the log be larger (option event_keep_bytes); see: wxctl status {name}"
-        lost = Finding(Kind.LOST, name, message, remedy, level=dropped)
-    damaged = _bounded(reports.get("damaged_at"))
-    if damaged and now - damaged < _LOST_SECONDS:
-        message = f"The event log of account {name} was damaged; {dropped} undelivered reports are lost so far."
-        remedy = f"Check the disk; the damaged file is kept in /var/lib/private/wxclient; see: wxctl logs {name}"
-        lost = Finding(Kind.LOST, name, message, remedy, level=dropped + 1)
-    return {Track.WAITING: late, Track.DEAD: refused, Track.LOST: lost}
+        return dict.fromkeys((Track.LOGIN, *_OF_DELIVERIES), Closed())
+    name, assessment = view.account.name.name, view.assessment(now)
+    found: dict[Track, Verdict] = {Track.LOGIN: _without_issue(name, assessment, settings)}
+    if view.deliveries is not None:
+        found |= {track: Well(name, f"Account {name}: {words}.") for track, words in _OF_DELIVERIES.items()}
+    for issue in assessment.issues:
+        if not issue.severity.is_trouble or issue.code not in KINDS:
+            continue
+        track, kind = KINDS[issue.code]
+        found[track] = _finding(view, issue, kind, _hold(issue, booting, settings, now))
+    return found
 
 
-def _bounded(value: JsonValue) -> int:
-    """Return a number that a program tells of itself, as one to reckon with."""
-    return max(0, min(integer(value), _MOST))
+def _finding(view: View, issue: Issue, kind: Kind, hold: float) -> Finding:
+    name = view.account.name.name
+    # A process that has heard WeChat once had been let in: it is logged out now. Else somebody is logging it in.
+    first = kind in (Kind.SCAN, Kind.CONFIRM) and (view.live is None or not view.live.heard)
+    message = plain(f"Account {name}: {issue.headline}")
+    return Finding(kind, name, f"{message}.", plain(str(issue.remedy)), hold, issue.level, first)
+
+
+def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> float:
+    """Return how long an issue must last before it is told, in seconds."""
+    match issue.code:
+        case Code.DOWN:
+            # Else an administrator has stopped the unit by systemctl.
+            return settings.after if booting else _NEVER
+        case Code.WEBHOOK | Code.LATE:
+            return 0.0 if now - issue.since > settings.delivery_after else _NEVER
+        case Code.CONFIRM:
+            return _CONFIRM_SECONDS
+        case Code.RESTARTING | Code.NO_STATE | Code.UNREADABLE | Code.LOGIN_STUCK | Code.OFFLINE:
+            return settings.after
+    return 0.0
+
+
+def _without_issue(name: str, assessment: Assessment, settings: AlertSettings) -> Verdict:
+    """Return the login's verdict while nothing is wrong with it: well when it runs, else on its way."""
+    if assessment.condition is Condition.RUNNING:
+        return Well(name, f"Account {name} is running again.")
+    message = f"Account {name} is not running yet: {assessment.condition}."
+    # Kept for its age: an account that changes between such states for long does not come up either.
+    return Finding(Kind.OFFLINE, name, message, f"see: {command('status', name)}", settings.after, pending=True)
 
 
 def systemd_of(problem: str) -> Verdict:

@@ -16,8 +16,6 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, o
 # Least time between two alerts: what becomes wrong together is told together, the first at once.
 SPACING = 30.0
 _HOUR = 3600.0
-# How long a unit may be down for a moment.
-_CLOSE_AFTER = 15.0
 _VERSION = 1
 
 # Instance ("" for the machine) and what of it.
@@ -36,7 +34,6 @@ class Record:
 
     finding: Finding | None = None
     age: float = 0.0
-    closing: float = 0.0
     told: dict[Kind, int] = field(default_factory=dict)
     sent: dict[Kind, float] = field(default_factory=dict)
     recovered: Well | None = None
@@ -147,8 +144,6 @@ def _outline(record: Record) -> tuple[object, ...]:
 
 
 def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
-    if not isinstance(verdict, Closed):
-        record.closing = 0.0
     match verdict:
         case None:
             return
@@ -157,10 +152,8 @@ def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
                 record.recovered, record.before, record.told = verdict, record.told, {}
             record.finding, record.age, record.was_well = None, 0.0, True
         case Closed():
-            record.closing += elapsed
-            if verdict.surely or record.closing >= _CLOSE_AFTER:
-                record.finding, record.age, record.was_well = None, 0.0, False
-                record.recovered, record.told = None, {}
+            record.finding, record.age, record.was_well = None, 0.0, False
+            record.recovered, record.told = None, {}
         case Finding():
             if record.recovered:  # it was well for a moment only, and nobody was told so
                 record.recovered, record.told = None, record.before

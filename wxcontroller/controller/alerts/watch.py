@@ -5,7 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.status import Answer, ask_all
@@ -13,7 +13,7 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.compose import Composer
 from wxcontroller.controller.alerts.crashes import Crashes
 from wxcontroller.controller.alerts.disk import disk_of
-from wxcontroller.controller.alerts.findings import Track, Verdict, login_of, reports_of, systemd_of
+from wxcontroller.controller.alerts.findings import Track, Verdict, systemd_of, verdicts_of
 from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
 from wxcontroller.controller.reconcile import BootMark
@@ -21,14 +21,16 @@ from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, Happening
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import UnitFailed, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import N_
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
-# What costs something is looked at once in so many seconds: each account's own word, and the disks.
+# Looking at the disks costs something.
 _SELDOM = 60.0
 # How old ages may be on disk.
 _KEEP_SECONDS = 60.0
@@ -81,56 +83,67 @@ class AlertWatch:
 
     async def look(self, views: Iterable[View], problem: str = "") -> None:
         """Take in what is seen of all accounts; ``problem`` says why they could not be looked at. Raises nothing."""
+        steady = self.clock.steady()
+        seen = {view.instance: view for view in await self._counted(views, steady)}
         await self.set_delivering()
         if not self.settings.channels:
             self._looked = None
             return
-        seen = {view.instance: view for view in views}
-        steady = self.clock.steady()
         elapsed = 0.0 if self._looked is None else steady - self._looked
         self._looked = steady
         verdicts, self._seldom = self._seldom, {}
         verdicts[("", Track.SYSTEMD)] = systemd_of(problem)
         if not problem:
-            loops = await self._crashes.look(seen.values(), steady)
-            booting = not self.mark.is_set()
+            booting, now = not self.mark.is_set(), self.clock.wall()
             for instance, view in seen.items():
-                verdicts[(instance, Track.LOGIN)] = login_of(view, instance in loops, booting, self.settings.after)
+                for track, verdict in verdicts_of(view, booting, self.settings, now).items():
+                    verdicts[(instance, track)] = verdict
             self.ledger.forget(seen)
             self._crashes.forget(seen)
-        self.ledger.look({key: each for key, each in verdicts.items() if not key[0] or key[0] in seen}, elapsed)
+        self.ledger.look(verdicts, elapsed)
         await self._tell(seen)
         if self.ledger.take_changed() or steady - self._kept > _KEEP_SECONDS:
             await self._keep(steady)
 
+    async def _counted(self, views: Iterable[View], steady: float) -> list[View]:
+        """Count restarts, also without any way to alert: the assessment of accounts needs to know of crash loops."""
+        found = list(views)
+        loops = await self._crashes.look(found, steady)
+        self.accounts.crash_loops = loops
+        return [replace(view, loops=view.instance in loops) for view in found]
+
     async def look_seldom(self) -> None:
-        """Look at what costs something, until cancelled."""
+        """Look at the disks, and ask accounts that still run 2.0.0, until cancelled."""
         while True:
-            if self.settings.channels:
-                with self.vitals.within(_STUCK, "a look at reports and disks"):
+            with self.vitals.within(_STUCK, "a look at disks and old accounts"):
+                await self.ask_old()
+                if self.settings.channels:
                     self._seldom.update(await self.seldom())
             await asyncio.sleep(_SELDOM)
 
-    async def seldom(self) -> Mapping[Key, Verdict]:
-        """Return what accounts say of their reports, and how the disks are. Raises nothing."""
-        settings = self.settings
-        disk = await asyncio.to_thread(disk_of, self.accounts.paths, settings.disk_low) if settings.disk_low else None
-        found: dict[Key, Verdict] = {("", Track.DISK): disk}
+    async def ask_old(self) -> None:
+        """Ask the accounts that publish no deliveries, as 2.0.0 does not, for them. Raises nothing."""
         try:
             views = await self.accounts.views()
         except Exception as problem:  # told by the other look
-            log.debug("the accounts can't be asked for their reports: %s", problem)
-            return found
-        by_instance = {view.instance: view for view in views}
+            log.debug("the accounts can't be asked for their deliveries: %s", problem)
+            return
+        old = [view for view in views if view.live and view.live.login and not view.publishes]
+        found: dict[str, DeliveryState] = {}
 
         def take(instance: str, answer: Answer) -> None:
             if answer.content is not None:
-                view = by_instance[instance]
-                for track, verdict in reports_of(view, answer.content, settings, self.clock.wall()).items():
-                    found[(instance, track)] = verdict
+                reports = obj(answer.content.get("reports"))
+                found[instance] = delivery_state_of({**reports, "unacknowledged": reports.get("dead")})
 
-        await ask_all(self.ports, [view.account for view in views], take)
-        return found
+        await ask_all(self.ports, [view.account for view in old], take)
+        self.accounts.asked_deliveries = found
+
+    async def seldom(self) -> Mapping[Key, Verdict]:
+        """Return how the disks are. Raises nothing."""
+        settings = self.settings
+        disk = await asyncio.to_thread(disk_of, self.accounts.paths, settings.disk_low) if settings.disk_low else None
+        return {("", Track.DISK): disk}
 
     async def test(self) -> tuple[str, tuple[Channel, ...]]:
         """Send a test alert; return its id and the ways it goes. Raises TooManyTests or OSError."""

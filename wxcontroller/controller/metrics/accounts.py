@@ -83,6 +83,14 @@ class Accounts(Collector):
         for view in self.views:
             wanted.add_metric((_name(view),), view.account.desired is Desired.STARTED)
         yield wanted
+        severity = GaugeMetricFamily(
+            "wxclient_severity",
+            "How bad the account's condition is: 0 ok, 1 notice, 2 warning, 3 error.",
+            labels=("account",),
+        )
+        for view in self.views:
+            severity.add_metric((_name(view),), view.assessment().severity.rank)
+        yield severity
 
     @staticmethod
     def _figures(answering: _Statuses) -> Iterator[Metric]:

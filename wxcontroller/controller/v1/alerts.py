@@ -25,6 +25,8 @@ async def alerts(request: web.Request) -> web.Response:
         for (instance, _), record in shared.alerts.ledger.records.items():
             if record.finding is None or not record.finding.message:
                 continue
+            if record.finding.pending and record.age < record.finding.hold:
+                continue
             if not who.may_see(instance):  # those of the machine are of no account
                 continue
             problems.append(

@@ -17,6 +17,7 @@ _COUNTS = (
         "pending",
         "retrying",
         "dead",
+        "unacknowledged",
         "dropped",
         "dropped_at",
         "damaged_at",

@@ -9,6 +9,7 @@ from wxcontroller import __version__
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.core import access
 from wxcontroller.core.access import MEANINGS, Scope
+from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
@@ -48,6 +49,7 @@ _ABOUT = (
 # What any request may be answered, whatever it asks for.
 _ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
 _NAME = Parameter("name", "the account's name or its instance id", place="path")
+_SEVERITY = word(*(severity.value for severity in Severity))
 _STATES = maybe(word(*(state.value for state in LoginState)))
 
 
@@ -114,8 +116,23 @@ SCHEMAS: Mapping[str, Schema] = {
             "qrcode_number": maybe(WHOLE),
             "user": maybe(record({"id": TEXT, "name": TEXT})),
             "start_time": maybe(WHOLE),
+            "condition": word(*(condition.value for condition in Condition)),
+            "severity": _SEVERITY,
+            "advice": maybe(ref("Issue")),
+            "issues": listing(ref("Issue")),
         },
         meaning="an account: its file, its unit and its program's word, kept apart",
+    ),
+    "Issue": record(
+        {
+            "code": TEXT,
+            "severity": _SEVERITY,
+            "since": maybe(WHOLE),
+            **dict.fromkeys(("message", "remedy"), TEXT),
+            **{key: maybe({"type": "object"}) for key in ("message_text", "remedy_text")},
+            "values": {"type": "object"},
+        },
+        meaning="something that is wrong with an account, and what to do about it",
     ),
     "Told": record(
         {

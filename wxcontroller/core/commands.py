@@ -1,4 +1,4 @@
-"""Commands of wxctl as they stand in its hints: to be copied into a shell as they are."""
+"""Commands of wxctl as they stand in remedies: to be copied into a shell as they are."""
 
 import re
 import shlex

@@ -1,0 +1,202 @@
+"""One assessment: every interface names the same accounts in trouble, from real files, units and deliveries."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.unit.controller.machine import Machine
+from wxcontroller import __version__
+from wxcontroller.controller.alerts.watch import AlertWatch, Clock
+from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.controller.statefiles import uptime
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.messages import Text
+from wxcontroller.core.states import LoginState, UnitState
+
+MINUTE = 60
+# What is wrong with each, by name; the name is what is the matter.
+TROUBLED = {
+    "down": ("down", "error", "unit-down"),
+    "failed": ("failed", "error", "unit-failed"),
+    "restarting": ("restarting", "warning", "unit-restarting"),
+    "crashing": ("running", "error", "crash-loop"),
+    "stuck": ("loading", "error", "login-stuck"),
+    "scan": ("scanning", "warning", "needs-scan"),
+    "confirm": ("confirming", "warning", "needs-confirmation"),
+    "offline": ("offline", "error", "offline"),
+    "parked": ("parked", "error", "parked"),
+    "input": ("input", "error", "needs-decision"),
+    "silent": ("up", "warning", "no-state"),
+    "unreadable": ("unreadable", "warning", "state-unreadable"),
+    "webhook": ("running", "warning", "webhook-failing"),
+    "late": ("running", "warning", "reports-late"),
+    "dead": ("running", "warning", "dead-letters"),
+    "dying": ("running", "error", "dead-letters"),
+    "lost": ("running", "error", "reports-lost"),
+    "damaged": ("running", "error", "log-damaged"),
+    "full": ("running", "error", "cannot-store"),
+}
+WELL = ("acknowledged", "busy", "fresh", "idle", "old", "stopped")
+
+
+@pytest_asyncio.fixture
+async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
+    """A machine on which every account has what its name says."""
+    for channel in ("webhook", "mail", "command"):
+        host.paths.alerts_spool(channel).mkdir(parents=True)
+        host.paths.alerts_runtime(channel).mkdir(parents=True)
+    settings = host.accounts.settings
+    host.accounts.settings = replace(
+        settings, alerts=replace(settings.alerts, webhook="http://127.0.0.1:9/", disk_low=0)
+    )
+    BootMark(host.paths).set()
+    passed = 0.0
+    watch = AlertWatch(host.accounts, host.shared.ports, BootMark(host.paths), clock=Clock(steady=lambda: passed))
+    host.shared.alerts = watch
+    now = int(time.time())
+    for name in (*TROUBLED, *WELL):
+        (await host.start(name)).say(LoginState.RUNNING, version=__version__, last_sync_uptime=uptime())
+    for count in range(4):
+        host.units.restarted["crashing"] = count
+        host.process("crashing").say(LoginState.RUNNING, pid=100 + count, version=__version__)
+        await watch.look(await host.accounts.views())
+        passed += 30
+    say = {name: host.process(name).say for name in (*TROUBLED, *WELL)}
+    await host.get("stop_client", client="stopped")
+    for name, then in (
+        ("down", None),
+        ("failed", UnitRecord("failed", UnitState.FAILED, "failed")),
+        ("restarting", UnitRecord("restarting", UnitState.ACTIVATING, "auto-restart")),
+    ):
+        await host.units.kill(name, then)
+    del host.units.records["down"]
+    logged_out: JsonObject = {"version": __version__, "last_sync_uptime": uptime()}
+    say["stuck"](LoginState.LOADING, status="logging in", state_since=now - 21 * MINUTE, version=__version__)
+    say["fresh"](LoginState.LOADING, status="logging in", state_since=now - 2 * MINUTE, version=__version__)
+    say["scan"](LoginState.SCANNING, qrcode_link="https://login.weixin.qq.com/l/AbC", **logged_out)
+    say["confirm"](LoginState.CONFIRMING, **logged_out)
+    say["offline"](LoginState.OFFLINE, reason="the proxy can't be reached", version=__version__)
+    say["parked"](LoginState.PARKED, reason="refused", version=__version__)
+    question: JsonObject = {"id": "allow-desktop", "kind": "consent", "prompt": "a risk"}
+    say["input"](LoginState.PARKED, reason="a risk", input=question, version=__version__)
+    host.process("silent").write(b'{"account": "silent"}')
+    host.process("unreadable").write(b"{half")
+    say["old"](LoginState.RUNNING, version="2.0.0")
+    for name, deliveries in (
+        ("webhook", DeliveryState(waiting=3, oldest_since=now - 5 * MINUTE, last_error=Text("it answers 500"))),
+        ("late", DeliveryState(waiting=3, oldest_since=now - 20 * MINUTE)),
+        ("dead", DeliveryState(dead=2, unacknowledged=2, dead_at=now - 3600)),
+        ("dying", DeliveryState(dead=2, unacknowledged=2, dead_at=now - MINUTE)),
+        ("lost", DeliveryState(dropped=5, dropped_at=now - 3600)),
+        ("damaged", DeliveryState(damaged_at=now - 3600)),
+        ("full", DeliveryState(trouble=Text("database or disk is full"))),
+        ("acknowledged", DeliveryState(dead=2)),
+        ("busy", DeliveryState(waiting=3, oldest_since=now - 20, last_error=Text("it answers 500"))),
+    ):
+        replace_file(host.paths.deliveries_file(name), json.dumps(deliveries.as_json()).encode())
+    await watch.look(await host.accounts.views())
+    yield watch
+
+
+async def wxctl(host: Machine, *arguments: str) -> str:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "wxcontroller.cli", "--url", host.url, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+def in_trouble(accounts: object) -> dict[str, tuple[object, object, object]]:
+    return {
+        str(each["name"]): (each["condition"], each["severity"], obj(each["advice"])["code"])
+        for each in map(obj, items(accounts))
+        if each["severity"] in ("warning", "error")
+    }
+
+
+async def test_every_interface_names_the_same_accounts(host: Machine, troubled: AlertWatch) -> None:
+    _, listed = await host.v1("GET", "accounts")
+    assert in_trouble(listed["accounts"]) == TROUBLED
+    assert in_trouble(json.loads(await wxctl(host, "list", "--json"))) == TROUBLED
+    names = [account["name"] for account in json.loads(await wxctl(host, "list", "--trouble", "--json"))]
+    assert sorted(names) == sorted(TROUBLED)
+    for name, expected in TROUBLED.items():
+        _, one = await host.v1("GET", f"accounts/{name}")
+        assert in_trouble([one]) == {name: expected}
+
+    status = await wxctl(host, "status")
+    assert {line.split(":")[0].strip() for line in status.splitlines() if line.startswith("  ")} >= set(TROUBLED)
+    assert not {line.split(":")[0].strip() for line in status.splitlines() if line.startswith("  ")} & set(WELL)
+
+    lines = [obj(each) for each in json.loads(await wxctl(host, "doctor", "--json"))]
+    doubtful = [each for each in lines if each["check"] in ("account", "reports") and each["level"] != "ok"]
+    assert {str(each["message"]).split(":")[0] for each in doubtful} == set(TROUBLED)
+
+    _, alerts = await host.v1("GET", "alerts")
+    assert {str(obj(each)["account"]) for each in items(alerts["problems"])} == set(TROUBLED)
+
+    async with host.http.get("/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    severities = {
+        sample.labels["account"]: sample.value
+        for family in families
+        if family.name == "wxclient_severity"
+        for sample in family.samples
+    }
+    assert {name for name, severity in severities.items() if severity >= 2} == set(TROUBLED)
+    assert severities["old"] == 1
+
+
+async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_path: Path) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.OFFLINE, reason="no network", version="2.0.0")
+    _, account = await host.v1("GET", "accounts/alice")
+    codes = [obj(issue)["code"] for issue in items(account["issues"])]
+    assert (account["condition"], account["severity"], codes) == ("offline", "error", ["offline", "old-code"])
+    process.say(LoginState.RUNNING, version="2.0.0")
+    _, account = await host.v1("GET", "accounts/alice")
+    advice = obj(account["advice"])
+    assert (account["severity"], advice["code"], advice["severity"]) == ("notice", "old-code", "notice")
+    assert obj(advice["values"])["running"] == "2.0.0"
+    # No deliveries file is no trouble, whatever is the matter with it.
+    for content in (b"", b"[]", b"{half", b'{"unacknowledged": "many", "trouble": [7], "waiting": 1e99}'):
+        replace_file(host.paths.deliveries_file("alice"), content)
+        assert (await host.v1("GET", "accounts/alice"))[1]["severity"] == "notice"
+    host.paths.deliveries_file("alice").unlink()
+    process.status = json.dumps({"instance": "alice", "reports": {"dead": 3, "trouble": ""}}).encode()
+    await AlertWatch(host.accounts, host.shared.ports, BootMark(host.paths)).ask_old()
+    _, account = await host.v1("GET", "accounts/alice")
+    assert [obj(issue)["code"] for issue in items(account["issues"])] == ["dead-letters", "old-code"]
+
+
+@pytest.mark.parametrize(("told", "expected"), [("scaning", "needs-scan"), ("stop", "parked"), ("running", None)])
+async def test_a_program_that_is_not_ours_is_assessed_by_its_word(host: Machine, told: str, expected: object) -> None:
+    process = await host.start("perl")
+    process.write(json.dumps({"account": "perl", "state": told, "version": "1.4.7"}).encode())
+    _, account = await host.v1("GET", "accounts/perl")
+    assert (obj(account["advice"]).get("code") if account["advice"] else None) == expected
+
+
+async def test_nothing_is_trouble_with_an_account_that_nobody_wants(host: Machine) -> None:
+    await host.start("alice")
+    await host.get("stop_client", client="alice")
+    host.units.records["alice"] = UnitRecord("alice", UnitState.FAILED, "failed")
+    _, account = await host.v1("GET", "accounts/alice")
+    assert (account["condition"], account["severity"]) == ("failed", "notice")

@@ -1,0 +1,78 @@
+"""Publishes what lists of accounts show about deliveries, in a small file next to the state file.
+
+A report that is delivered at once changes nothing here: a queue is published once its oldest report has been waiting
+for a while. The file is written when a value has changed, at most once in a few seconds, so a busy account costs no
+more than an idle one.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from pathlib import Path
+
+from wxcontroller.client.deliveries.delivery import Delivery
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import one_line
+from wxcontroller.core.messages import NOTHING
+
+log = logging.getLogger(__name__)
+# A queue with an older report is worth showing. Below what anybody would call late.
+_WAITING_SECONDS = 10.0
+# Between two writes.
+_PAUSE_SECONDS = 2.0
+# Age and a disk that takes nothing are no news of the log's.
+_LOOK_SECONDS = 15.0
+# As the state file: the controller's group reads it.
+_PUBLIC = 0o640
+
+
+class Publisher:
+    """Writes ``path`` for as long as it runs."""
+
+    def __init__(self, path: Path, events: EventLog, delivery: Delivery) -> None:
+        self._path = path
+        self._log = events
+        self._delivery = delivery
+        self._written: DeliveryState | None = None
+
+    async def run(self) -> None:
+        """Publish every change, until cancelled."""
+        while True:
+            news = self._log.news
+            self._publish()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await news.wait()
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _publish(self) -> None:
+        state = self._state()
+        if state == self._written:
+            return
+        try:
+            replace_file(self._path, json.dumps(state.as_json()).encode(), _PUBLIC)
+        except OSError as problem:
+            log.debug("%s cannot be written: %s", self._path, problem)  # the state file's failure is logged
+        else:
+            self._written = state
+
+    def _state(self) -> DeliveryState:
+        counts = self._log.counts
+        waits = bool(counts.waiting) and time.time() - counts.oldest > _WAITING_SECONDS
+        return DeliveryState(
+            waiting=counts.waiting if waits else 0,
+            oldest_since=int(counts.oldest) if waits else 0,
+            last_error=self._delivery.last_error if waits else NOTHING,
+            dead=counts.dead,
+            unacknowledged=counts.unacknowledged,
+            dead_at=int(counts.dead_at),
+            dead_error=one_line(counts.dead_error),
+            dropped=counts.dropped,
+            dropped_at=int(counts.dropped_at),
+            damaged_at=int(counts.damaged_at),
+            trouble=self._log.trouble,
+        )

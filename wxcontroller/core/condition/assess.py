@@ -1,0 +1,28 @@
+"""Runs all checks over what is known of an account."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from wxcontroller.core.condition import deliveries, lifecycle
+from wxcontroller.core.condition.model import Assessment, Condition, Facts, Issue, Severity
+
+
+def assess(facts: Facts) -> Assessment:
+    """Return the assessment. Nothing is worse than a notice with an account that is not wanted."""
+    condition = lifecycle.condition_of(facts)
+    found = list(_found(facts, condition))
+    if not facts.wanted:
+        found = [replace(issue, severity=Severity.NOTICE) for issue in found]
+    found.sort(key=lambda issue: -issue.severity.rank)  # stable: the order of the checks decides among equals
+    return Assessment(condition, tuple(found))
+
+
+def _found(facts: Facts, condition: Condition) -> Iterator[Issue]:
+    for check in lifecycle.CHECKS:
+        if issue := check(facts, condition):
+            yield issue
+    if facts.deliveries is None or not facts.has_process:
+        return
+    for each in deliveries.CHECKS:
+        if issue := each(facts, facts.deliveries):
+            yield issue

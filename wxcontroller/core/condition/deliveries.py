@@ -1,0 +1,133 @@
+"""Checks of an account's deliveries. They are independent of each other and of the login.
+
+An account whose program does not publish its deliveries (2.0.0) is unknown here, not in trouble.
+"""
+
+from wxcontroller.core.condition.model import Code, Facts, Issue, Severity
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.messages import N_, Text
+
+# A receiver that is restarted is back before.
+FAILING_SECONDS = 30.0
+# Without an error the receiver is only slow, or reports go out in strict order.
+LATE_SECONDS = 900.0
+# Reports that keep dying are a failure that goes on; none for so long, and what is left is cleaning up.
+NEW_SECONDS = 900.0
+# Lost reports stay lost: nobody can do anything about them, so they are reported for a day.
+LOST_SECONDS = 86400.0
+
+
+def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
+    """The webhook does not accept what is sent to it."""
+    if not known.last_error or _age(facts, known) <= FAILING_SECONDS:
+        return None
+    headline = Text(
+        N_("{n} report is waiting for its webhook, for {minutes} minutes: {error}"),
+        N_("{n} reports are waiting for their webhook, the oldest for {minutes} minutes: {error}"),
+        n=known.waiting,
+        minutes=int(_age(facts, known)) // 60,
+        error=known.last_error,
+    )
+    return Issue(Code.WEBHOOK, Severity.WARNING, headline, _fix_receiver(facts), known.oldest_since)
+
+
+def late(facts: Facts, known: DeliveryState) -> Issue | None:
+    """Reports wait for long, and no error says why."""
+    if known.last_error or _age(facts, known) <= LATE_SECONDS:
+        return None
+    headline = Text(
+        N_("{n} report is waiting for its webhook, for {minutes} minutes"),
+        N_("{n} reports are waiting for their webhook, the oldest for {minutes} minutes"),
+        n=known.waiting,
+        minutes=int(_age(facts, known)) // 60,
+    )
+    return Issue(Code.LATE, Severity.WARNING, headline, _fix_receiver(facts), known.oldest_since)
+
+
+def dead(facts: Facts, known: DeliveryState) -> Issue | None:
+    """Reports were given up, and nobody has replayed, purged or acknowledged them."""
+    if not known.unacknowledged:
+        return None
+    headline = Text(
+        N_("{n} report is a dead letter: {error}"),
+        N_("{n} reports are dead letters, the latest: {error}"),
+        n=known.unacknowledged,
+        error=known.dead_error or Text(N_("given up")),
+    )
+    remedy = Text(
+        N_("fix the receiver {webhook}, then send them again: {replay}; or acknowledge them: {ack}"),
+        webhook=facts.webhook or "post_api",
+        replay=facts.wxctl("deliveries replay", "--dead"),
+        ack=facts.wxctl("deliveries ack"),
+    )
+    is_new = facts.now - known.dead_at < NEW_SECONDS
+    severity = Severity.ERROR if is_new else Severity.WARNING
+    return Issue(Code.DEAD, severity, headline, remedy, known.dead_at, known.unacknowledged)
+
+
+def lost(facts: Facts, known: DeliveryState) -> Issue | None:
+    """Reports were deleted before they were delivered: the log was full."""
+    if not known.dropped or facts.now - known.dropped_at >= LOST_SECONDS or _is_damaged(facts, known):
+        return None
+    headline = Text(
+        N_("{n} report is lost: too many were waiting for their webhook"),
+        N_("{n} reports are lost so far: too many were waiting for their webhook"),
+        n=known.dropped,
+    )
+    remedy = Text(
+        N_("fix the receiver {webhook}, or allow a larger log: {set}"),
+        webhook=facts.webhook or "post_api",
+        set=facts.wxctl("set", "event_keep_bytes=BYTES"),
+    )
+    return Issue(Code.LOST, Severity.ERROR, headline, remedy, known.dropped_at, known.dropped)
+
+
+def damaged(facts: Facts, known: DeliveryState) -> Issue | None:
+    """The event log was damaged and replaced."""
+    if not _is_damaged(facts, known):
+        return None
+    headline = Text(
+        N_("its event log was damaged; {n} undelivered report is lost so far"),
+        N_("its event log was damaged; {n} undelivered reports are lost so far"),
+        n=known.dropped,
+    )
+    remedy = Text(
+        N_("check the disk; the damaged file is kept in {directory}; see: {logs}"),
+        directory=_directory(facts),
+        logs=facts.wxctl("logs"),
+    )
+    return Issue(Code.DAMAGED, Severity.ERROR, headline, remedy, known.damaged_at, known.dropped + 1)
+
+
+def cannot_store(facts: Facts, known: DeliveryState) -> Issue | None:
+    """Incoming messages cannot be written to disk; they are not acknowledged to WeChat."""
+    if not known.trouble:
+        return None
+    headline = Text(N_("cannot store incoming messages: {reason}"), reason=known.trouble)
+    remedy = Text(N_("check free space in {directory}"), directory=_directory(facts))
+    return Issue(Code.STORE, Severity.ERROR, headline, remedy)
+
+
+CHECKS = (cannot_store, damaged, lost, dead, webhook_failing, late)
+
+
+def _age(facts: Facts, known: DeliveryState) -> float:
+    """Return for how long the oldest report has been waiting."""
+    return facts.now - known.oldest_since if known.waiting and known.oldest_since else 0.0
+
+
+def _is_damaged(facts: Facts, known: DeliveryState) -> bool:
+    return bool(known.damaged_at) and facts.now - known.damaged_at < LOST_SECONDS
+
+
+def _fix_receiver(facts: Facts) -> Text:
+    return Text(
+        N_("fix the receiver {webhook}, or use another one: {set}; see: {deliveries}"),
+        webhook=facts.webhook or "post_api",
+        set=facts.wxctl("set", "post_api=URL"),
+        deliveries=facts.wxctl("deliveries list"),
+    )
+
+
+def _directory(facts: Facts) -> str:
+    return f"/var/lib/private/wxclient/{facts.name.instance}"

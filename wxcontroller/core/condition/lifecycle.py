@@ -1,0 +1,193 @@
+"""Checks of the unit, the program and the login. Of these things one is wrong at a time, except old code."""
+
+from wxcontroller.core.condition.model import ALLOW_DESKTOP, LOGIN_SECONDS, Code, Condition, Facts, Issue, Severity
+from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.states import LoginState, UnitState
+
+_LOGGING_IN = (Condition.INIT, Condition.LOADING, Condition.UPDATING)
+# The words of programs that are not ours. Their "stop" is a process that does nothing any more.
+_BY_WORD = {
+    "init": LoginState.INIT,
+    "loading": LoginState.LOADING,
+    "scaning": LoginState.SCANNING,
+    "confirming": LoginState.CONFIRMING,
+    "updating": LoginState.UPDATING,
+    "running": LoginState.RUNNING,
+    "stop": LoginState.PARKED,
+}
+
+
+def condition_of(facts: Facts) -> Condition:
+    """Return the one word. What the program says counts only while its unit is up."""
+    if facts.unit is UnitState.FAILED:
+        return Condition.FAILED
+    if facts.restarts:
+        return Condition.RESTARTING
+    if not facts.has_process:
+        return Condition.DOWN if facts.wanted else Condition.STOPPED
+    if facts.unit is UnitState.DEACTIVATING:
+        return Condition.STOPPING
+    if facts.unit is UnitState.ACTIVATING:
+        return Condition.STARTING
+    if facts.client is None:
+        return Condition.UNREADABLE if facts.unreadable else Condition.UP
+    login = facts.client.login or _BY_WORD.get(facts.client.word)
+    if login is LoginState.PARKED and facts.client.asks:
+        return Condition.INPUT
+    if login is LoginState.STOPPED:  # it has ended in order, and its unit is about to
+        return Condition.STOPPING
+    return Condition(login.value) if login else Condition.UP
+
+
+def down(facts: Facts, condition: Condition) -> Issue | None:
+    """Wanted, without a process: stopped by systemctl, or it did not come up after a boot."""
+    if condition is not Condition.DOWN:
+        return None
+    headline = Text(N_("should be running, but its unit {unit} is not running"), unit=facts.name.unit)
+    return _issue(facts, Code.DOWN, Severity.ERROR, headline, _start_again(facts))
+
+
+def failed(facts: Facts, condition: Condition) -> Issue | None:
+    """systemd has given it up."""
+    if condition is not Condition.FAILED or facts.loops:
+        return None
+    headline = Text(N_("its unit {unit} has failed"), unit=facts.name.unit)
+    return _issue(facts, Code.FAILED, Severity.ERROR, headline, _start_again(facts))
+
+
+def crash_loop(facts: Facts, _: Condition) -> Issue | None:
+    """Its process ends again and again; in between it may even be running."""
+    if not facts.loops:
+        return None
+    headline = Text(N_("its process ends and is restarted again and again"))
+    return _issue(facts, Code.CRASH_LOOP, Severity.ERROR, headline, _look_at_log(facts))
+
+
+def restarting(facts: Facts, condition: Condition) -> Issue | None:
+    """Its process ended unexpectedly, and systemd waits to start another one."""
+    if condition is not Condition.RESTARTING or facts.loops:
+        return None
+    headline = Text(N_("its process ended unexpectedly; systemd is restarting it"))
+    return _issue(facts, Code.RESTARTING, Severity.WARNING, headline, _look_at_log(facts))
+
+
+def no_state(facts: Facts, condition: Condition) -> Issue | None:
+    """The program runs and reports nothing that says how it is."""
+    if condition is not Condition.UP or facts.unseen:
+        return None
+    return _issue(facts, Code.NO_STATE, Severity.WARNING, Text(N_("reports no state")), _look_at_log(facts))
+
+
+def unreadable(facts: Facts, condition: Condition) -> Issue | None:
+    """Its state file is there and cannot be used."""
+    if condition is not Condition.UNREADABLE:
+        return None
+    headline = Text(N_("its state cannot be read: {reason}"), reason=facts.unreadable)
+    return _issue(facts, Code.UNREADABLE, Severity.WARNING, headline, _look_at_log(facts))
+
+
+def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
+    """It has been logging in for so long that it needs help."""
+    client = facts.client
+    if condition not in _LOGGING_IN or client is None or not client.since:
+        return None
+    seconds = facts.now - client.since
+    if seconds < min(facts.patience, LOGIN_SECONDS):
+        return None
+    headline = Text(
+        N_("has been logging in for {minutes} minutes: {reason}"), minutes=int(seconds) // 60, reason=client.why
+    )
+    remedy = Text(
+        N_("it keeps trying; check its log: {logs}, then restart it: {restart}"),
+        logs=facts.wxctl("logs"),
+        restart=facts.wxctl("restart"),
+    )
+    return _issue(facts, Code.LOGIN_STUCK, Severity.ERROR, headline, remedy)
+
+
+def scan(facts: Facts, condition: Condition) -> Issue | None:
+    """It shows a QR code."""
+    if condition is not Condition.SCANNING:
+        return None
+    reason = facts.client.reason if facts.client else NOTHING
+    headline = (
+        Text(N_("needs a scan of its QR code: {reason}"), reason=reason)
+        if reason
+        else Text(N_("needs a scan of its QR code"))
+    )
+    remedy = Text(N_("scan the code with WeChat on the phone: {qr}"), qr=facts.wxctl("qr"))
+    return _issue(facts, Code.SCAN, Severity.WARNING, headline, remedy)
+
+
+def confirm(facts: Facts, condition: Condition) -> Issue | None:
+    """The phone asks whether to log in."""
+    if condition is not Condition.CONFIRMING:
+        return None
+    headline = Text(N_("is waiting for its phone to confirm the login"))
+    remedy = Text(N_("confirm the login on the phone; without that, a QR code to scan follows"))
+    return _issue(facts, Code.CONFIRM, Severity.WARNING, headline, remedy)
+
+
+def offline(facts: Facts, condition: Condition) -> Issue | None:
+    """Logged in, but WeChat has not answered lately."""
+    if condition is not Condition.OFFLINE or facts.client is None:
+        return None
+    headline = Text(N_("is offline: {reason}"), reason=facts.client.why)
+    remedy = Text(N_("it keeps trying; check its log: {logs}"), logs=facts.wxctl("logs"))
+    return _issue(facts, Code.OFFLINE, Severity.ERROR, headline, remedy)
+
+
+def parked(facts: Facts, condition: Condition) -> Issue | None:
+    """It has stopped trying: refused, flagged, no code scanned, logged out."""
+    if condition is not Condition.PARKED or facts.client is None:
+        return None
+    headline = Text(N_("has given up: {reason}"), reason=facts.client.why)
+    remedy = Text(N_("fix the cause, then start it again: {start}"), start=facts.wxctl("start"))
+    return _issue(facts, Code.PARKED, Severity.ERROR, headline, remedy)
+
+
+def decision(facts: Facts, condition: Condition) -> Issue | None:
+    """It asks something that only a person may answer."""
+    if condition is not Condition.INPUT or facts.client is None:
+        return None
+    headline = Text(N_("waits for your decision: {reason}"), reason=facts.client.why)
+    remedy = Text(N_("see: {status}"), status=facts.wxctl("status"))
+    if facts.client.asks == ALLOW_DESKTOP:
+        remedy = Text(N_("to accept that, run: {allow}"), allow=facts.wxctl(ALLOW_DESKTOP))
+    return _issue(facts, Code.INPUT, Severity.ERROR, headline, remedy)
+
+
+def old_code(facts: Facts, _: Condition) -> Issue | None:
+    """Its program was started before an upgrade."""
+    client = facts.client
+    if client is None or client.login is None or not client.version or not facts.has_process:
+        return None
+    if client.version == facts.installed or not facts.installed:
+        return None
+    headline = Text(
+        N_("runs old code: version {running}, while {installed} is installed"),
+        running=client.version,
+        installed=facts.installed,
+    )
+    remedy = Text(N_("restart it when convenient: {restart}"), restart=facts.wxctl("restart"))
+    return Issue(Code.OLD_CODE, Severity.NOTICE, headline, remedy)
+
+
+CHECKS = (
+    *(down, failed, crash_loop, restarting, no_state, unreadable),
+    *(login_stuck, scan, confirm, offline, parked, decision, old_code),
+)
+
+
+def _issue(facts: Facts, code: Code, severity: Severity, headline: Text, remedy: Text) -> Issue:
+    return Issue(code, severity, headline, remedy, facts.client.since if facts.client else 0)
+
+
+def _look_at_log(facts: Facts) -> Text:
+    return Text(N_("check its log: {logs}"), logs=facts.wxctl("logs"))
+
+
+def _start_again(facts: Facts) -> Text:
+    return Text(
+        N_("check its log: {logs}; start it again: {start}"), logs=facts.wxctl("logs"), start=facts.wxctl("start")
+    )

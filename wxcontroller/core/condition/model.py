@@ -1,0 +1,246 @@
+"""What an assessment is made from and what it consists of."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wxcontroller.core.commands import command
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, text
+from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
+from wxcontroller.core.names import AccountName
+from wxcontroller.core.states import Desired, LoginState, UnitState
+
+# A login takes seconds; one that waits for WeChat's servers or the network is retried. After so long someone has to
+# look: the cause does not go away without help.
+LOGIN_SECONDS = 20 * 60.0
+# The id of a question, and the verb of wxctl that answers it.
+ALLOW_DESKTOP = "allow-desktop"
+
+
+class Condition(StrEnum):
+    """How an account is, in one word: the unit's state first, then the login's."""
+
+    STOPPED = "stopped"  # not wanted, and no process
+    DOWN = "down"  # wanted, but no process
+    FAILED = "failed"  # its unit has failed
+    RESTARTING = "restarting"  # its process ended unexpectedly, systemd is about to start another one
+    STARTING = "starting"  # its unit is starting
+    STOPPING = "stopping"  # its unit is stopping
+    UP = "up"  # its program runs and reports no state
+    UNREADABLE = "unreadable"  # its state file cannot be read
+    INIT = "init"  # its program is starting
+    LOADING = "loading"  # logging in
+    SCANNING = "scanning"  # shows a QR code to scan
+    CONFIRMING = "confirming"  # waits for the phone to confirm
+    UPDATING = "updating"  # logged in, loading contacts
+    RUNNING = "running"  # WeChat has answered within the last minute
+    OFFLINE = "offline"  # logged in, but WeChat has not answered lately
+    PARKED = "parked"  # has stopped trying until someone intervenes
+    INPUT = "input"  # waits for someone's decision
+
+
+class Severity(StrEnum):
+    """How bad it is. From WARNING on the account is in trouble."""
+
+    OK = "ok"
+    NOTICE = "notice"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        return _RANKS[self]
+
+    @property
+    def is_trouble(self) -> bool:
+        return self in (Severity.WARNING, Severity.ERROR)
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Code(StrEnum):
+    """Identifies what is wrong, for programs. Behind each: how bad it is, and when it is so."""
+
+    DOWN = "unit-down"  # error: wanted, but no process
+    FAILED = "unit-failed"  # error: the unit has failed
+    CRASH_LOOP = "crash-loop"  # error: systemd restarted it three times within ten minutes
+    RESTARTING = "unit-restarting"  # warning: the process ended unexpectedly, systemd is restarting it
+    NO_STATE = "no-state"  # warning: the program runs and reports no state
+    UNREADABLE = "state-unreadable"  # warning: the state file cannot be read
+    LOGIN_STUCK = "login-stuck"  # error: logging in for longer than `after` of `[alerts]`, or 20 minutes
+    OFFLINE = "offline"  # error: logged in, but WeChat has not answered lately
+    PARKED = "parked"  # error: it has stopped trying until someone intervenes
+    INPUT = "needs-decision"  # error: it waits for an answer that only a person may give
+    SCAN = "needs-scan"  # warning: it shows a QR code
+    CONFIRM = "needs-confirmation"  # warning: it waits for the phone to confirm the login
+    OLD_CODE = "old-code"  # notice: the process runs another version than is installed
+    STORE = "cannot-store"  # error: incoming messages cannot be written to disk
+    DAMAGED = "log-damaged"  # error: the event log was damaged and replaced within the last day
+    LOST = "reports-lost"  # error: reports were lost within the last day, as the log was full
+    DEAD = "dead-letters"  # warning, error while new ones arrive: dead letters not replayed, purged or acknowledged
+    WEBHOOK = "webhook-failing"  # warning: the webhook has been failing for half a minute
+    LATE = "reports-late"  # warning: a report has been waiting for 15 minutes without an error
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What an account's program says in its state file.
+
+    ``login`` is None for a program that is not ours, which tells the original's ``word`` only. ``since`` is seconds
+    since 1970, 0 when unknown; ``asks`` the id of the question that waits for an answer; ``version`` "" for unknown.
+    """
+
+    login: LoginState | None
+    word: str = ""
+    status: Text = NOTHING
+    reason: Text = NOTHING
+    since: int = 0
+    asks: str = ""
+    version: str = ""
+
+    @property
+    def why(self) -> Text:
+        return self.reason or self.status
+
+
+def client_of(content: JsonObject) -> Client:
+    """Read a state file's content, whatever it is."""
+    try:
+        login = LoginState(text(content.get("login_state")))
+    except ValueError:
+        login = None
+    return Client(
+        login,
+        one_line(content.get("state")),
+        text_in(content, "status"),
+        text_in(content, "reason"),
+        _seconds(content.get("state_since")),
+        one_line(field(content.get("input"), "id")),
+        one_line(content.get("version")),
+    )
+
+
+def _seconds(value: JsonValue) -> int:
+    return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an account at ``now`` (seconds since 1970).
+
+    ``client`` and ``deliveries`` are None when nothing is known, ``unreadable`` says why the state file told nothing.
+    ``webhook`` is post_api without secrets. ``loops``: its process has ended again and again. ``installed`` is the
+    version that a restart would run. ``patience`` is for how long it may log in, at most LOGIN_SECONDS. ``unseen``:
+    nobody could look at the state file, so nothing follows from not knowing it.
+    """
+
+    name: AccountName
+    desired: Desired | None
+    unit: UnitState
+    sub: str
+    now: float
+    client: Client | None = None
+    unreadable: Text = NOTHING
+    deliveries: DeliveryState | None = None
+    webhook: str = ""
+    loops: bool = False
+    installed: str = ""
+    patience: float = LOGIN_SECONDS
+    unseen: bool = False
+
+    @property
+    def restarts(self) -> bool:
+        """Whether systemd waits to start the unit again."""
+        return self.sub.startswith("auto-restart")
+
+    @property
+    def has_process(self) -> bool:
+        return self.unit.has_process and not self.restarts
+
+    @property
+    def wanted(self) -> bool:
+        return self.desired is Desired.STARTED
+
+    def wxctl(self, verb: str, *options: str) -> str:
+        """Return a command about this account, to be put into a remedy."""
+        return command(verb, self.name.name, *options)
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something is wrong: ``headline`` says what (without the account's name), ``remedy`` what to do.
+
+    ``since`` is seconds since 1970, 0 for unknown. ``level`` grows when the same thing gets worse.
+    """
+
+    code: str  # a Code, or a newer controller's
+    severity: Severity
+    headline: Text
+    remedy: Text
+    since: int = 0
+    level: int = 0
+
+    @property
+    def full_text(self) -> Text:
+        """What is wrong, and what to do."""
+        return Text(N_("{what}; {remedy}"), what=self.headline, remedy=self.remedy)
+
+    def as_json(self) -> JsonObject:
+        """Return it rendered in English and as templates with values."""
+        texts = text_fields(message=self.headline, remedy=self.remedy)
+        values: JsonObject = {}
+        for each in (self.headline, self.remedy):
+            values |= obj(each.as_json()["values"])
+        return {
+            "code": str(self.code),
+            "severity": self.severity.value,
+            "since": self.since or None,
+            "values": values,
+            **texts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """An account's condition, and what is wrong with it, the worst first."""
+
+    condition: Condition
+    issues: tuple[Issue, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        return self.issues[0].severity if self.issues else Severity.OK
+
+    @property
+    def advice(self) -> Issue | None:
+        """The issue to look at first."""
+        return self.issues[0] if self.issues else None
+
+    def as_json(self) -> JsonObject:
+        """Return what it adds to an ACCOUNT."""
+        issues: list[JsonValue] = [issue.as_json() for issue in self.issues]
+        return {
+            "condition": self.condition.value,
+            "severity": self.severity.value,
+            "advice": issues[0] if issues else None,
+            "issues": issues,
+        }
+
+
+def assessment_of(content: JsonObject) -> Assessment | None:
+    """Read the assessment in an ACCOUNT, None when there is none or it is in words of a later version."""
+    try:
+        condition = Condition(text(content.get("condition")))
+    except ValueError:
+        return None
+    return Assessment(condition, tuple(_issue_of(obj(each)) for each in items(content.get("issues"))))
+
+
+def _issue_of(content: JsonObject) -> Issue:
+    try:
+        severity = Severity(text(content.get("severity")))
+    except ValueError:
+        severity = Severity.WARNING
+    headline, remedy = text_in(content, "message"), text_in(content, "remedy")
+    return Issue(text(content.get("code")), severity, headline, remedy, _seconds(content.get("since")))

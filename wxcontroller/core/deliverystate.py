@@ -1,0 +1,56 @@
+"""What an account publishes about its deliveries next to its state file, for whoever lists accounts.
+
+The account writes the file when one of these values changes, not for each report: a short queue is normal and is
+published as empty. The controller reads it like the state file, without trusting it.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, one_line
+from wxcontroller.core.messages import NOTHING, Text, text_fields, text_in
+
+_MOST = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """Counts of reports; times in seconds since 1970, 0 for never.
+
+    ``waiting`` and ``oldest_since`` are 0 while nothing has been waiting for long. ``unacknowledged`` are the dead
+    letters that nobody has acknowledged, the latest of them dead since ``dead_at`` for ``dead_error``. ``dropped``
+    reports were lost, the last one at ``dropped_at``. ``trouble`` is why nothing can be stored at present.
+    """
+
+    waiting: int = 0
+    oldest_since: int = 0
+    dead: int = 0
+    unacknowledged: int = 0
+    dead_at: int = 0
+    dropped: int = 0
+    dropped_at: int = 0
+    damaged_at: int = 0
+    dead_error: str = ""
+    last_error: Text = NOTHING
+    trouble: Text = NOTHING
+
+    def as_json(self) -> JsonObject:
+        numbers: JsonObject = {name: getattr(self, name) for name in _NUMBERS}
+        texts = text_fields(last_error=self.last_error, trouble=self.trouble)
+        return {**numbers, **texts, "dead_error": self.dead_error}
+
+
+_NUMBERS = tuple(each.name for each in fields(DeliveryState) if isinstance(each.default, int))
+
+
+def delivery_state_of(content: JsonObject) -> DeliveryState:
+    """Read the file's content, whatever it is: what is missing or no number is 0, texts are made one line."""
+    return replace(
+        DeliveryState(*(_number(content.get(name)) for name in _NUMBERS)),  # type: ignore[arg-type]
+        dead_error=one_line(content.get("dead_error")),
+        last_error=text_in(content, "last_error"),
+        trouble=text_in(content, "trouble"),
+    )
+
+
+def _number(value: JsonValue) -> int:
+    return max(0, min(integer(value), _MOST))
