@@ -15,6 +15,8 @@ from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.controller.view import View, account_json
+from wxcontroller.core.condition.deliveries import FAILING_SECONDS
+from wxcontroller.core.condition.model import Assessment
 from wxcontroller.core.errors import UnitFailed, file_failed
 from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
 from wxcontroller.core.messages import NOTHING, text_fields, text_in
@@ -22,12 +24,12 @@ from wxcontroller.openwx.replies import to_bytes
 
 # Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
 _LOOK_SECONDS = 0.5
+# Looks between two assessments of accounts that did not change: time passes, and what lasts becomes trouble.
+_LOOKS = 10
 # Between two rounds of asking the accounts' programs.
 _ASK_SECONDS = 3.0
 # A process that has come up is asked soon, and together with others that come up at the same time.
 _SETTLE_SECONDS = 0.5
-# So long a report waits for a webhook that fails before somebody is to look: a restart of a bot takes less.
-_FAILING_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Row:
 
     version: int
     view: View
+    assessment: Assessment
     activity: JsonObject | None
     body: bytes
 
@@ -48,6 +51,7 @@ class Board:
         self._rows: dict[str, Row] = {}
         self._told: dict[str, JsonObject] = {}
         self.watchers = 0
+        self._looks = 0
         self._work = SharedWork(self._keep_up)
         self._news = asyncio.Event()
         self._new_processes = asyncio.Event()
@@ -102,6 +106,8 @@ class Board:
 
     def _take(self, views: list[View]) -> None:
         """Make the rows of what is there now."""
+        self._looks += 1
+        is_due = self._looks % _LOOKS == 0
         present = {view.instance for view in views}
         changed = [self._rows.pop(instance) for instance in list(self._rows) if instance not in present]
         for view in views:
@@ -110,7 +116,8 @@ class Board:
                 self._told.pop(view.instance, None)
                 self._new_processes.set()
             activity = self._told.get(view.instance)
-            if old is None or old.activity != activity or old.view != view:
+            changes = old is None or old.activity != activity or old.view != view
+            if changes or (is_due and old is not None and old.assessment != view.assessment()):
                 self._rows[view.instance] = row = self._row(view, activity)
                 changed.append(row)
         if changed:
@@ -118,7 +125,7 @@ class Board:
 
     def _row(self, view: View, activity: JsonObject | None) -> Row:
         content: JsonObject = {**account_json(view), "activity": activity}
-        return Row(self.version + 1, view, activity, to_bytes(content))
+        return Row(self.version + 1, view, view.assessment(), activity, to_bytes(content))
 
     def _changed(self) -> None:
         self.version += 1
@@ -157,7 +164,7 @@ def _activity(answer: Answer) -> JsonObject | None:
     last = max(integer(times.get("received")), integer(times.get("sent")))
     memory = field(status, "memory")
     oldest = integer(reports.get("oldest_since"))
-    failing = oldest and time.time() - oldest > _FAILING_SECONDS
+    failing = oldest and time.time() - oldest > FAILING_SECONDS
     return {
         "last_message": last or None,
         "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),

@@ -88,17 +88,18 @@ function show() {
 }
 
 function showAdvice(account) {
-  const { text, tab: where, reason: why } = adviceOf(account);
-  const reason = text || !logsIn(account) ? why : ""; // else it stands beside the code
+  const advice = adviceOf(account);
+  const { tab: where, remedy } = advice;
+  const text = remedy || !logsIn(account) ? advice.text : ""; // else it stands beside the code
   const place = $("account-advice");
   const consent = consentButton(account);
-  const content = [text, reason, where, consent && "consent"].filter(Boolean).join("\n");
+  const content = [text, remedy, where, consent && "consent"].filter(Boolean).join("\n");
   setHidden(place, !content);
   if (place.dataset.content === content) return;
   place.dataset.content = content;
   const focused = place.contains(document.activeElement);
   place.replaceChildren(
-    ...[text && h("p", {}, text), where && wayTo(where), reason && h("p", {}, reason), consent].filter(Boolean),
+    ...[text && h("p", {}, text), where && wayTo(where), remedy && h("p", {}, remedy), consent].filter(Boolean),
   );
   if (focused) $("account-name").focus();
 }

@@ -1,88 +1,46 @@
-// What a person should know of an account and do about it: on its page, in the list, and while it logs in.
+// What is wrong with an account and what to do about it, as the controller assesses it (core/condition): on its page,
+// in the list, and while it logs in. Nothing is judged here.
 
 import { sentence, t, textOf } from "./i18n.js";
-import { failsAgain, isDown, isExpected, isUp, webhookFailure } from "./states.js";
+import { isExpected, isUp } from "./states.js";
 
-// The first that fits counts. `tab` is where more of it is told, `reason` what the program says of it, and `about`
-// what that is about, where it is not the login.
-const CASES = [
-  {
-    fits: failsAgain,
-    text: () =>
-      t("Its program ended unexpectedly. systemd starts it again by itself; why it ended is in its journal."),
-    tab: "journal",
-  },
-  {
-    fits: isDown,
-    text: ({ unit }) =>
-      t("It should run, and does not. Start it; if that does not help, the journal says why: journalctl -u {unit}", {
-        unit,
-      }),
-    tab: "journal",
-  },
-  { fits: (account) => !isUp(account), text: () => "" },
-  {
-    fits: ({ login_state: state, input }) => state === "parked" && input,
-    text: () => t("It waits for your decision."),
-    reason: (account) => textOf(account, "reason"),
-  },
-  {
-    fits: ({ login_state: state }) => state === "parked",
-    text: () => t("It has given up and waits for you. When the cause is gone, start it: it then shows a new code."),
-    reason: (account) => textOf(account, "reason"),
-  },
-  {
-    fits: ({ login_state: state }) => state === "offline",
-    text: () => t("It does not work at the moment, and goes on trying by itself."),
-    reason: (account) => textOf(account, "reason") || textOf(account, "status"),
-  },
-  {
-    fits: webhookFailure,
-    text: () => t("The webhook does not take the reports. They wait, and are sent again by themselves."),
-    tab: "deliveries",
-    about: () => t("Webhook"),
-    reason: (account) => webhookFailure(account),
-  },
-  {
-    fits: ({ activity }) => activity?.dead,
-    text: () => t("The webhook refused some reports for good. See Deliveries: they can be sent again."),
-    tab: "deliveries",
-    reason: (account) => textOf(account, "reason"),
-  },
-  {
-    fits: ({ login_state: state }) => state === null,
-    text: ({ name }) => t("The program of {name} does not say how it is. Its journal may tell more.", { name }),
-    tab: "journal",
-    reason: (account) => textOf(account, "reason"),
-  },
-  {
-    fits: () => true,
-    text: () => "",
-    reason: (account) =>
-      textOf(account, "reason") || (account.unit_state === "deactivating" ? textOf(account, "status") : ""),
-  },
-];
+// Where more of an issue is shown.
+const TABS = {
+  "unit-down": "journal",
+  "unit-failed": "journal",
+  "unit-restarting": "journal",
+  "crash-loop": "journal",
+  "no-state": "journal",
+  "state-unreadable": "journal",
+  "webhook-failing": "deliveries",
+  "reports-late": "deliveries",
+  "dead-letters": "deliveries",
+  "reports-lost": "deliveries",
+};
+// The badge and the code to scan say as much; what is left is why a login is tried again.
+const SHOWN_BY_BADGE = new Set(["needs-scan", "needs-confirmation"]);
+const NOTHING = { text: "", tab: "", remedy: "" };
 
-// { text, tab, reason } in the reader's words, each "" when there is none.
+// { text, tab, remedy } in the reader's words, each "" when there is none.
 export function adviceOf(account) {
-  const { text, tab = "", reason = () => "", about } = CASES.find(({ fits }) => fits(account));
-  const why = reason(account);
-  return { text: text(account), tab, reason: why && about ? `${about()}: ${why}` : sentence(why) };
+  const { advice } = account;
+  if (!advice || isExpected(account)) return NOTHING;
+  if (SHOWN_BY_BADGE.has(advice.code)) return { ...NOTHING, text: said(account, "reason") };
+  return { text: said(advice, "message"), tab: TABS[advice.code] ?? "", remedy: said(advice, "remedy") };
 }
 
-// Why, in few words, for the list. Without a process it is systemd that knows; its page says where to look.
-export const reasonOf = (account) => adviceOf(account).reason;
+// In few words, for the list.
+export const reasonOf = (account) => (account.severity === "notice" ? "" : adviceOf(account).text);
 
 // What there is to do while it logs in; `bad` when it gets no further.
 export function hintOf(account) {
   if (isExpected(account)) return { text: t("One moment…"), bad: false };
-  if (isDown(account)) return { text: adviceOf(account).text, bad: true };
-  if (!isUp(account)) return { text: t("It is stopped."), bad: false };
-  if (account.login_state === "parked") return { text: sentence(textOf(account, "reason")), bad: true };
+  const { text } = adviceOf(account);
+  if (!isUp(account)) return text ? { text, bad: true } : { text: t("It is stopped."), bad: false };
+  if (account.login_state === "parked") return { text, bad: true };
   // With the number that wxctl and the journal say.
-  const which = account.login_state === "scanning" ? sentence(textOf(account, "status")) : "";
-  const words = [sentence(textOf(account, "reason")), which, stepOf(account)];
-  return { text: words.filter(Boolean).join("\n"), bad: false };
+  const which = account.login_state === "scanning" ? said(account, "status") : "";
+  return { text: [said(account, "reason"), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
 }
 
 function stepOf(account) {
@@ -99,3 +57,5 @@ function stepOf(account) {
       return account.reason ? "" : t("One moment…");
   }
 }
+
+const said = (account, name) => sentence(textOf(account, name));

@@ -17,6 +17,11 @@ const STATES = {
   dead: () => ["bad", t("dead letter")],
 };
 
+function hideButtons() {
+  setHidden($("replay-dead"), true);
+  setHidden($("ack-dead"), true);
+}
+
 export function deliveriesTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
@@ -29,13 +34,13 @@ export function deliveriesTab(name) {
     } catch (problem) {
       if (problem.name === "AbortError") return;
       setText($("deliveries-note"), inWords(problem));
-      setHidden($("replay-dead"), true);
+      hideButtons();
       $("deliveries").replaceChildren();
     }
   }
 
   function show(answer) {
-    const { to, held, pending, dead, deliveries } = answer;
+    const { to, held, pending, dead, unacknowledged, deliveries } = answer;
     const error = textOf(answer, "last_error");
     const words = to
       ? t("Waiting: {pending}, dead letters: {dead}. They go to {to}", { to, pending: pending + held, dead })
@@ -43,6 +48,7 @@ export function deliveriesTab(name) {
     const failure = error && pending ? t("Last failure: {error}", { error }) : "";
     setText($("deliveries-note"), [failure, words].filter(Boolean).join(" · "));
     setHidden($("replay-dead"), !dead);
+    setHidden($("ack-dead"), !unacknowledged);
     $("deliveries").replaceChildren(...deliveries.map(item));
   }
 
@@ -63,11 +69,13 @@ export function deliveriesTab(name) {
     );
   }
 
-  async function replay(which, button) {
+  const replay = (which, button) =>
+    change("replay", which, button, ({ replayed }) => t("{n} are sent again.", { n: replayed }));
+
+  async function change(verb, which, button, done) {
     button.disabled = true;
     try {
-      const { replayed } = await call("POST", pathOf(name, "deliveries/replay"), { json: which, signal });
-      tell(t("{n} are sent again.", { n: replayed }));
+      tell(done(await call("POST", pathOf(name, `deliveries/${verb}`), { json: which, signal })));
       await load();
     } catch (problem) {
       if (problem.name !== "AbortError") complain(problem);
@@ -77,9 +85,17 @@ export function deliveriesTab(name) {
   }
 
   $("deliveries").replaceChildren();
-  setHidden($("replay-dead"), true);
+  hideButtons();
   setText($("deliveries-note"), t("Its deliveries are told once the account runs."));
   $("replay-dead").addEventListener("click", () => replay({ state: "dead" }, $("replay-dead")), { signal });
+  $("ack-dead").addEventListener(
+    "click",
+    () =>
+      change("ack", { state: "dead" }, $("ack-dead"), ({ acknowledged }) =>
+        t("{n} dead letters are acknowledged.", { n: acknowledged }),
+      ),
+    { signal },
+  );
   // The stream tells that there is something new; what it is is asked for.
   const stop = listen(({ names }) => {
     if (!names.has(name) || counts === null) return;

@@ -5,7 +5,7 @@ import { reasonOf } from "./advice.js";
 import { h, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { openScan } from "./login-view.js";
-import { badge, desiredWord, groupsOf, unitWord, webhookFailure } from "./states.js";
+import { badge, desiredWord, groupsOf, unitWord, webhookFails } from "./states.js";
 import { ago, count, exactly, size } from "./words.js";
 
 export function rowOf(account) {
@@ -70,7 +70,7 @@ export function rowOf(account) {
     setText(dead, lost ? t("{n} dead", { n: lost }) : "");
     setText(memory, size(bytes));
     setClass(queued.parentElement, waiting ? "number" : "number none");
-    setClass(undelivered, webhookFailure(now) ? "attention" : "");
+    setClass(undelivered, webhookFails(now) ? "attention" : "");
     setClass(undelivered.parentElement, late || lost ? "number" : "number none");
     setClass(memory.parentElement, bytes ? "number" : "number none");
     tick();

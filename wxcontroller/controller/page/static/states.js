@@ -1,67 +1,66 @@
-// What an account's three states (desired, unit, login) come to, in one word and one colour. What to do about it is
-// in advice.js.
+// An account's condition, as the controller assesses it, in one word and one colour. What to do about it is in
+// advice.js.
 
-import { t, textOf } from "./i18n.js";
+import { t } from "./i18n.js";
 import { isStarting } from "./starting.js";
 
 const UP = new Set(["active", "activating", "reloading", "refreshing", "deactivating"]);
 
-// tone: good, busy, attention, bad, off. The word always stands beside the colour.
-const LOGINS = {
-  init: () => ["busy", t("Starting")],
-  loading: () => ["busy", t("Logging in")],
-  scanning: () => ["attention", t("Scan the code")],
-  confirming: () => ["attention", t("Confirm on the phone")],
-  updating: () => ["busy", t("Loading contacts")],
-  running: () => ["good", t("Running")],
-  offline: () => ["bad", t("Offline")],
-  parked: () => ["bad", t("Needs you")],
-  stopped: () => ["off", t("Stopped")],
+const WORDS = {
+  stopped: () => t("Stopped"),
+  down: () => t("Down"),
+  failed: () => t("Failed"),
+  restarting: () => t("Restarting after a failure"),
+  starting: () => t("Starting"),
+  stopping: () => t("Stopping"),
+  up: () => t("Tells no state"),
+  unreadable: () => t("State unreadable"),
+  init: () => t("Starting"),
+  loading: () => t("Logging in"),
+  scanning: () => t("Scan the code"),
+  confirming: () => t("Confirm on the phone"),
+  updating: () => t("Loading contacts"),
+  running: () => t("Running"),
+  offline: () => t("Offline"),
+  parked: () => t("Needs you"),
+  input: () => t("Needs you"),
 };
+// tone: good, busy, attention, bad, off. The word always stands beside the colour.
+const TONES = { running: "good", stopped: "off", failed: "off" };
+const TROUBLE = { warning: "attention", error: "bad" };
 
 // The original's words, which reports use.
 const ORIGINAL = { scaning: "scanning", stop: "stopped" };
 
-export const stateWord = (word) => LOGINS[ORIGINAL[word] ?? word]?.()[1] ?? word;
+export const stateWord = (word) => WORDS[ORIGINAL[word] ?? word]?.() ?? word;
 
 // Whether a process of the account is there or on its way.
-export const isUp = (account) => UP.has(account.unit_state) && !failsAgain(account);
+export const isUp = (account) => UP.has(account.unit_state) && !account.unit_sub.startsWith("auto-restart");
 
 // What is known of an account that is not there (any more).
 export const DOWN = { unit_state: "absent", unit_sub: "" };
-
-export const failsAgain = (account) => account.unit_sub.startsWith("auto-restart");
 
 // Whether it is asked to run, and systemd has not begun yet.
 export const isExpected = (account) =>
   account.desired === "started" && ["absent", "inactive"].includes(account.unit_state) && isStarting(account.name);
 
-// Whether it should run, and does not.
-export const isDown = (account) => account.desired === "started" && !isUp(account) && !isExpected(account);
-
 // Whether people and groups of it are known, and it may be sent from.
 export const isThere = (account) => isUp(account) && ["running", "offline"].includes(account.login_state);
 
 export function stateOf(account) {
-  if (failsAgain(account)) return { tone: "bad", word: t("Restarting after a failure") };
-  if (isDown(account)) return { tone: "bad", word: t("Down") };
   if (isExpected(account)) return { tone: "busy", word: t("Starting") };
-  if (!isUp(account)) return { tone: "off", word: t("Stopped") };
-  if (account.unit_state === "deactivating") return { tone: "busy", word: t("Stopping") };
-  if (account.login_state === null) return { tone: "attention", word: t("Tells no state") };
-  const [tone, word] = (LOGINS[account.login_state] ?? (() => ["attention", account.login_state]))();
-  return { tone, word };
+  const { condition, severity } = account;
+  return { tone: TROUBLE[severity] ?? TONES[condition] ?? "busy", word: stateWord(condition) };
 }
 
-// Why its webhook takes no reports, as long as that has been so for a while; "" when it does.
-export const webhookFailure = (account) =>
-  isUp(account) && account.activity ? textOf(account.activity, "delivery_error") : "";
+// Whether its webhook takes no reports.
+export const webhookFails = ({ issues }) => issues.some(({ code }) => code === "webhook-failing");
 
 // The filter's groups: an account that runs may need somebody all the same.
 export function groupsOf(account) {
   const { tone } = stateOf(account);
   const groups = new Set([tone === "bad" ? "attention" : tone]);
-  if (webhookFailure(account)) groups.add("attention");
+  if (account.condition === "running") groups.add("good");
   return groups;
 }
 
