@@ -143,7 +143,7 @@ def test_a_webhook_where_nobody_listens(
     browser.open()
     row = f"#rows [data-account={name}]"
     browser.until(lambda: browser.driver.find_elements("css selector", f"{row} span.attention"), "a mark", seconds=60)
-    browser.find(f"{row} .state.attention")
+    browser.find(f"{row} .state.good")
     browser.click("#chips [data-show=attention]")
     browser.find(f"{row} small", "9")
     browser.picture(f"{language.lower()}-webhook-list")

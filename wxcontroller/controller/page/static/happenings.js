@@ -9,10 +9,13 @@ const LOGINS = {
   "-1": () => t("WeChat refused the login"),
 };
 
+// The original has no word for an account that is offline. Contacts are loaded before it runs, not after.
+const after = (from, to) => (from === "running" && to === "updating" ? "offline" : to);
+
 const HAPPENINGS = {
   login: ([how, why]) => [LOGINS[how]?.(), why].filter(Boolean).join(": "),
   stop: () => t("Stopped"),
-  state_change: ([from, to]) => t("State: {from} → {to}", { from: stateWord(from), to: stateWord(to) }),
+  state_change: ([from, to]) => t("State: {from} → {to}", { from: stateWord(from), to: stateWord(after(from, to)) }),
   input_qrcode: () => t("A QR code was shown"),
   new_friend: ([who]) => t("New friend: {who}", { who: nameOf(who) }),
   lose_friend: ([who]) => t("Friend lost: {who}", { who: nameOf(who) }),

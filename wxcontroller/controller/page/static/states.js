@@ -25,8 +25,9 @@ const WORDS = {
   parked: () => t("Needs you"),
   input: () => t("Needs you"),
 };
-// tone: good, busy, attention, bad, off. The word always stands beside the colour.
-const TONES = { running: "good", stopped: "off", failed: "off" };
+// tone: good, busy, attention, bad, off. The word always stands beside the colour. That of an account that runs is
+// about its login: what else is wrong stands below it.
+const TONES = { stopped: "off", failed: "off" };
 const TROUBLE = { warning: "attention", error: "bad" };
 
 // The original's words, which reports use.
@@ -50,7 +51,8 @@ export const isThere = (account) => isUp(account) && ["running", "offline"].incl
 export function stateOf(account) {
   if (isExpected(account)) return { tone: "busy", word: t("Starting") };
   const { condition, severity } = account;
-  return { tone: TROUBLE[severity] ?? TONES[condition] ?? "busy", word: stateWord(condition) };
+  const tone = condition === "running" ? "good" : (TROUBLE[severity] ?? TONES[condition] ?? "busy");
+  return { tone, word: stateWord(condition) };
 }
 
 // Whether its webhook takes no reports.
@@ -60,7 +62,7 @@ export const webhookFails = ({ issues }) => issues.some(({ code }) => code === "
 export function groupsOf(account) {
   const { tone } = stateOf(account);
   const groups = new Set([tone === "bad" ? "attention" : tone]);
-  if (account.condition === "running") groups.add("good");
+  if (account.severity in TROUBLE && !isExpected(account)) groups.add("attention");
   return groups;
 }
 
