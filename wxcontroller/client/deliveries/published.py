@@ -50,6 +50,8 @@ class Publisher:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _publish(self) -> None:
+        if not self._log.counts.name and not self._log.trouble:
+            return  # not opened yet: nothing known is not the same as nothing wrong
         state = self._state()
         if state == self._written:
             return
