@@ -357,8 +357,10 @@ def errors() -> str:
 
 def raised() -> Iterable[str]:
     """Yield the words for failures that stand in calls which answer with one."""
-    makers = ("Refused", "error_object", "_answer", "_refused", "refuse")
-    for path in [*(ROOT / "wxcontroller/controller").rglob("*.py"), *(ROOT / "wxcontroller/client/v1").rglob("*.py")]:
+    makers = ("Refused", "BadHead", "error_object", "_answer", "_refused", "refuse")
+    places = ("controller", "client/v1", "openwx")
+    yield "busy"  # an attribute of openwx.admission.Busy
+    for path in (path for place in places for path in (ROOT / "wxcontroller" / place).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr

@@ -298,10 +298,7 @@ class PatientConnection(web.RequestHandler):
     def _refuse(self, problem: BadHead) -> None:
         """Answer what no handler gets to see; read on for a moment, so that the answer arrives, and hang up."""
         log.info("request refused: %s", problem.message, extra=cause(problem.code))
-        message, remedy = str(problem.message), str(problem.remedy)
-        in_v1: JsonObject = {"error": {"code": problem.code, "message": message, "remedy": remedy}}
-        words = f"{message}; {remedy}" if remedy else message
-        self._answer(problem.status, in_v1 if problem.is_v1 else reply(-1, words))
+        self._answer(problem.status, {"error": problem.as_json()} if problem.is_v1 else reply(-1, str(problem)))
         self._over = True
         self._wait(LINGER_SECONDS)
         if self.transport is not None and self.transport.can_write_eof():

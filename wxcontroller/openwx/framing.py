@@ -13,7 +13,8 @@ Nothing here knows sockets: bytes go in, heads and counts come out.
 import re
 from dataclasses import dataclass
 
-from wxcontroller.core.messages import N_, Text, Value
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_, Value
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _V1 = re.compile(rb"%b /v1/" % _TOKEN)
@@ -44,15 +45,13 @@ class HeadLimits:
     headers: int
 
 
-class BadHead(Exception):
-    """A head that is refused: with which ``status``, the ``code`` that /v1 has for it, and why."""
+class BadHead(WxError):
+    """A head that is refused."""
 
     def __init__(self, status: int, code: str, message: str, remedy: str = "", /, **values: Value) -> None:
-        super().__init__(message)
+        super().__init__(message, remedy, **values)
         self.status = status
         self.code = code
-        self.message = Text(message, **values)
-        self.remedy = Text(remedy, **values)
         self.is_v1 = False  # whether the request is for /v1, which has errors in a form of its own
 
 
