@@ -15,7 +15,7 @@ from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portlimits import CurrentLimits
 from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.settings import Settings
-from wxcontroller.openwx.admission import Admission
+from wxcontroller.openwx.admission import Admission, Resource
 
 
 @dataclass(slots=True)
@@ -37,7 +37,6 @@ class Context:
     settings_read: float = field(default_factory=time.time)
     settings_error: Text = NOTHING
     warnings: tuple[Text, ...] = ()
-    readers: int = 0  # of events
     alerts: AlertWatch | None = None
     hub: Hub = field(init=False)
     admission: Admission = field(init=False)
@@ -49,6 +48,11 @@ class Context:
     @property
     def settings(self) -> Settings:
         return self.accounts.settings
+
+    @property
+    def readers(self) -> int:
+        """The number of readers of events and journals."""
+        return self.admission.taken(Resource.READERS)
 
 
 CONTEXT = web.AppKey("context", Context)

@@ -176,7 +176,12 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except tuple(_HTTP_FAILURES) as problem:
         return _answer(request, _HTTP_FAILURES[type(problem)])
     except Busy as problem:
-        response = _answer(request, Refused(problem.code, problem.words, N_("try again in a moment"), status=503))
+        failure = (
+            TooManyReaders(problem.words, N_("disconnect some"))
+            if problem.is_reader
+            else Refused("busy", problem.words, N_("try again in a moment"), status=503)
+        )
+        response = _answer(request, failure)
         response.headers["Retry-After"] = "1"
         return response
     except web.HTTPException:

@@ -9,16 +9,14 @@ find it in the stream.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol, TypeVar
 
 from aiohttp import WSMsgType, web
 
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.errors import TooManyReaders
 from wxcontroller.controller.tasks import first_of
-from wxcontroller.core.messages import N_
 from wxcontroller.openwx.eventstream import HEADERS, write
 
 HEARTBEAT_SECONDS = 15.0
@@ -40,20 +38,6 @@ class Source(Protocol[T]):
 def wants_stream(request: web.Request) -> bool:
     """Say whether a reader asks for server-sent events instead of one answer."""
     return "text/event-stream" in request.headers.get("Accept", "")
-
-
-@contextlib.contextmanager
-def reading(shared: Context) -> Iterator[None]:
-    """Hold one of the places for readers of events and journals. Raises TooManyReaders."""
-    if shared.readers >= shared.settings.max_readers:
-        raise TooManyReaders(
-            N_("{readers} readers of events and journals are connected"), N_("end some"), readers=shared.readers
-        )
-    shared.readers += 1
-    try:
-        yield
-    finally:
-        shared.readers -= 1
 
 
 async def server_sent(

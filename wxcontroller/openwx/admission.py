@@ -92,12 +92,12 @@ class PortLimits:
 
 
 class Busy(web.HTTPServiceUnavailable):
-    """A request beyond the limits. ``words`` say which, ``code`` is what /v1 calls it."""
+    """A request beyond the limits. ``words`` say which, ``is_reader`` that it asks for a stream."""
 
     def __init__(self, words: Text, resource: "Resource") -> None:
         super().__init__(headers={"Retry-After": "1"})
         self.words = words
-        self.code = "too-many-readers" if resource in (Resource.READERS, Resource.WATCHERS) else "busy"
+        self.is_reader = resource in (Resource.READERS, Resource.WATCHERS)
 
 
 @dataclass(frozen=True, slots=True)

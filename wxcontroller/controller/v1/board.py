@@ -50,7 +50,6 @@ class Board:
         self._shared = shared
         self._rows: dict[str, Row] = {}
         self._told: dict[str, JsonObject] = {}
-        self.watchers = 0
         self._looks = 0
         self._work = SharedWork(self._keep_up)
         self._news = asyncio.Event()
@@ -66,12 +65,8 @@ class Board:
     @contextlib.asynccontextmanager
     async def watched(self) -> "AsyncIterator[asyncio.Task[None]]":
         """Keep the rows up to date during a block. Yields what does that, which ends before only when it fails."""
-        self.watchers += 1
-        try:
-            async with self._work.needed() as work:
-                yield work
-        finally:
-            self.watchers -= 1
+        async with self._work.needed() as work:
+            yield work
 
     def news(self) -> asyncio.Event:
         """Return what is set at the next change."""

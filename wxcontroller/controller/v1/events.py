@@ -10,7 +10,7 @@ from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.account_port.hub import Event, Subscription
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest
-from wxcontroller.controller.sse import by_websocket, reading, server_sent
+from wxcontroller.controller.sse import by_websocket, server_sent
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, cursor_length, parse
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx import eventstream
@@ -26,8 +26,8 @@ T = TypeVar("T")
 async def events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events?account=…&types=…: a stream, by SSE or, where asked for, WebSocket.
 
-    It goes on after the ``Last-Event-ID`` header or ``cursor`` in the query, else it begins now. Raises BadRequest,
-    Refused, TooManyReaders.
+    It goes on after the ``Last-Event-ID`` header or ``cursor`` in the query, else it begins now. Raises BadRequest
+    and Refused.
     """
     shared, who = context(request), caller(request)
     accounts = frozenset(map(shared.accounts.registry.resolve, _names(request, "account")))
@@ -41,11 +41,10 @@ async def events(request: web.Request) -> web.StreamResponse:
     def wanted(instance: str) -> bool:
         return (not accounts or instance in accounts) and who.may_see(instance)
 
-    with reading(shared):
-        async with shared.hub.subscribed(wanted, types, since, places) as subscription:
-            if request.headers.get("Upgrade", "").lower() == "websocket":
-                return await by_websocket(request, _Messages(subscription, longest))
-            return await server_sent(request, _ServerSent(subscription, longest), _RETRY)
+    async with shared.hub.subscribed(wanted, types, since, places) as subscription:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await by_websocket(request, _Messages(subscription, longest))
+        return await server_sent(request, _ServerSent(subscription, longest), _RETRY)
 
 
 def _names(request: web.Request, parameter: str) -> list[str]:

@@ -9,7 +9,7 @@ import re
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.sse import reading, server_sent, wants_stream
+from wxcontroller.controller.sse import server_sent, wants_stream
 from wxcontroller.controller.v1.journal import answering, journal, line_of, question
 from wxcontroller.openwx.eventstream import HEARTBEAT, event
 from wxcontroller.openwx.replies import to_bytes
@@ -28,16 +28,15 @@ async def page_or_stream(request: web.Request) -> web.StreamResponse:
 async def _stream(request: web.Request) -> web.StreamResponse:
     """Send lines until the stream ends (see controller/sse.py), or what reads the journal, or the account is removed.
 
-    Raises BadRequest, NoJournal, TooManyReaders, UnknownAccount.
+    Raises BadRequest, NoJournal, UnknownAccount.
     """
     shared = context(request)
     view = await shared.accounts.the(request.match_info["name"])
     asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=True)
-    with reading(shared):
-        async with answering(shared.accounts.paths.journal_socket, asked, view) as lines:
-            return await server_sent(
-                request, _Lines(lines), _RETRY, lambda: shared.accounts.registry.get(view.instance) is not None
-            )
+    async with answering(shared.accounts.paths.journal_socket, asked, view) as lines:
+        return await server_sent(
+            request, _Lines(lines), _RETRY, lambda: shared.accounts.registry.get(view.instance) is not None
+        )
 
 
 class _Lines:

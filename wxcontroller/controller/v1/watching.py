@@ -9,12 +9,9 @@ import logging
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import TooManyReaders
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.sse import server_sent
 from wxcontroller.controller.v1.board import BOARD, Board
-from wxcontroller.core.messages import N_
 from wxcontroller.openwx.eventstream import HEARTBEAT, event
 from wxcontroller.openwx.replies import to_bytes
 
@@ -23,14 +20,12 @@ _RETRY = 1000  # milliseconds
 
 
 async def watch(request: web.Request) -> web.StreamResponse:
-    """Send events until the stream ends (see controller/sse.py). Raises TooManyReaders.
+    """Send events until the stream ends (see controller/sse.py).
 
     ``accounts`` holds the caller's rows that are new or different and the names that are ``gone``, the first one all
     of them; ``trouble`` says why rows may be old.
     """
     board = request.app[BOARD]
-    if board.watchers >= context(request).settings.limits.watchers:
-        raise TooManyReaders(N_("{count} readers watch the accounts"), N_("close some"), count=board.watchers)
     async with board.watched() as work:
         return await server_sent(request, _Reader(board, work, caller(request)), _RETRY)
 
