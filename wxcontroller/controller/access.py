@@ -8,7 +8,7 @@ from wxcontroller.controller.admission import claim_for, recognized
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Handler
-from wxcontroller.controller.gate import ANYBODY, NOBODY, Caller
+from wxcontroller.controller.gate import NOBODY, Caller
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
@@ -129,8 +129,6 @@ async def presented(request: web.Request) -> str | None:
 async def _recognized_by_body(request: web.Request) -> Caller:
     """Return who sent a request whose head shows no token; raises Refused for nobody, and Busy."""
     shared = context(request)
-    if shared.gate.is_open:
-        return ANYBODY
     found = shared.gate.caller(await presented(request), address_of(request))
     shared.admission.recognize(request, claim_for(request, found))
     return found

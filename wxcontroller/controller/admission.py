@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.gate import ROOT, Caller
+from wxcontroller.controller.gate import ANYBODY, ROOT, Caller
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.access import Scope, call_path
 from wxcontroller.core.addresses import is_loopback
@@ -25,6 +25,7 @@ def claim_of(request: web.Request) -> Claim:
     """Return what a request may take, as far as its head tells."""
     gate = context(request).gate
     if gate.is_open:
+        request[_RECOGNIZED] = ANYBODY
         # All who get here are on this machine, unless a reverse proxy lets others in.
         return EVERYTHING if _is_local(request) else known("", peer_of(address_of(request)), reserve=False)
     try:

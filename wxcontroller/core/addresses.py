@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypeAlias
 
 Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -35,6 +36,7 @@ def is_within(address: object, networks: Iterable[Network]) -> bool:
     return ip is not None and any(ip in network for network in networks)
 
 
+@lru_cache(maxsize=1024)
 def parse_ip(written: str) -> Ip | None:
     """Return the IP address that is written, IPv4 for a mapped one; None for what is none."""
     try:

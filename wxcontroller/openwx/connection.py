@@ -19,7 +19,7 @@ from aiohttp.http import RawRequestMessage
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Admission, PortLimits
-from wxcontroller.openwx.framing import NOT_HTTP, BadChunk, BadHead, Chunked, HeadLimits, Heads, Sized, not_http
+from wxcontroller.openwx.framing import NOT_HTTP, BadChunk, BadHead, Chunked, Heads, Sized, not_http
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class PatientConnection(web.RequestHandler):
         while self._held and not self._at_work and not self._over:
             begun = self._heads.waiting
             try:
-                head = self._heads.take(self._held, self._head_limits())
+                head = self._heads.take(self._held, self.limits)
             except BadHead as problem:
                 self._refuse(problem)
                 return
@@ -199,10 +199,6 @@ class PatientConnection(web.RequestHandler):
             if rest and self._body is not None:
                 rest = self._pass_body(self._body, rest)
             self._held += rest
-
-    def _head_limits(self) -> HeadLimits:
-        limits = self.limits
-        return HeadLimits(limits.line_bytes, limits.head_bytes, limits.headers)
 
     def _pass_body(self, body: Sized | Chunked, data: bytes) -> bytes:
         """Pass on what belongs to the body of the request at work; return what follows it."""

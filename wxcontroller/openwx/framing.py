@@ -12,6 +12,7 @@ Nothing here knows sockets: bytes go in, heads and counts come out.
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Value
@@ -36,13 +37,17 @@ _AROUND = 100
 NOT_HTTP = N_("the request can't be read as HTTP")
 
 
-@dataclass(frozen=True, slots=True)
-class HeadLimits:
+class HeadLimits(Protocol):
     """Bytes of a request's target and of one header, bytes of a head, and headers in it."""
 
-    line_bytes: int
-    head_bytes: int
-    headers: int
+    @property
+    def line_bytes(self) -> int: ...
+
+    @property
+    def head_bytes(self) -> int: ...
+
+    @property
+    def headers(self) -> int: ...
 
 
 class BadHead(WxError):
