@@ -303,15 +303,16 @@ class Upload:
 class Uploaded:
     """Content that WeChat holds and that can be sent to anybody, again and again, while the session lives.
 
-    ``key`` is WeChat's handle; ``name`` and ``size`` are needed again when a FILE is sent. ``reference`` is there
-    when it is content that was received, as its Media brought it: the route may be refused to send it so.
+    ``key`` is WeChat's handle or an id for it, which callers see; ``signature`` is what else the route needs.
+    ``name`` and ``size`` are needed again when a FILE is sent. ``reference`` is there when it is content that was
+    received, as its Media brought it: the route may be refused to send it so.
     """
 
     kind: MessageKind
     key: str
     name: str = ""
     size: int = 0
-    signature: str = ""
+    signature: str = field(default="", repr=False)
     reference: str = field(default="", repr=False)
 
 

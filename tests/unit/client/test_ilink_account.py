@@ -1,5 +1,7 @@
 """An account on the iLink route: its life above the driver is that of any other, with the sandbox as WeChat."""
 
+import base64
+import re
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -83,3 +85,17 @@ async def test_a_picture_arrives_decrypted(start: Start, wechat: Bench, webhook:
     phone.write_media(wechat.sandbox, wechat.account, Media(item, bytes(range(16))))
     [report] = await webhook.messages()
     assert (report["format"], report["media_mime"], report["media_size"]) == ("media", "image/png", len(content))
+
+
+async def test_a_media_id_tells_nothing_and_can_be_sent_again(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    phone.write_text(wechat.sandbox, wechat.account, "a picture, please")
+    await webhook.messages()
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
+    first = obj(await client.post("send_friend_message", id=wechat.peer, media_data=data, media_name="a.png"))
+    assert first["code"] == 0
+    again = obj(await client.post("send_friend_message", id=wechat.peer, media_id=str(first["media_id"])))
+    assert again["code"] == 0
+    assert [(one.kind, one.problem) for one in wechat.sent()] == [("image", ""), ("image", "")]
+    assert re.fullmatch("[0-9a-f]{32}(:.*)?", str(first["media_id"]))

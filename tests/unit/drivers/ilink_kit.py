@@ -27,6 +27,7 @@ QUICK = Timing(
     poll_retry=0.05,
     poll_rest=0.2,
     offline_after=0.5,
+    held_alive=0.1,
     confirm_pause=0.05,
     confirm_alive=0.15,
     progress_every=0.3,

@@ -58,7 +58,7 @@ def item_of(content: Uploaded) -> JsonObject:
     """Return the item of ``sendmessage`` for uploaded content (11.2)."""
     from wxcontroller.drivers.ilink.aes import outbound_form
 
-    handle = Handle.from_text(content.key)
+    handle = Handle.from_text(content.signature)
     media: JsonObject = {
         "encrypt_query_param": handle.parameter,
         "aes_key": outbound_form(bytes.fromhex(handle.key)),
@@ -105,7 +105,8 @@ class Contents:
                     log.info("an upload failed and is repeated: %s", failure.message)
                 else:
                     handle = Handle(parameter, key.hex(), file.size, _padded(file.size))
-                    return Uploaded(kind, handle.as_text(), file.name, file.size)
+                    # The id is ours: callers see it, and the handle has a key in it.
+                    return Uploaded(kind, text(permit.get("filekey")), file.name, file.size, handle.as_text())
         raise UploadFailed(_never(problem.message), 1, 1)
 
     def _refuse_early(self) -> None:

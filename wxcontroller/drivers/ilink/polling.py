@@ -47,6 +47,7 @@ class Poller:
     _short_since: float = 0.0
     _heard: float = field(default_factory=time.monotonic)
     _online: bool = False
+    _entered: bool = False  # it has been online
     _failures: int = 0
     _cures: deque[float] = field(default_factory=deque)
     _recent: OrderedDict[str, float] = field(default_factory=OrderedDict)  # fingerprints of the last moments
@@ -76,8 +77,14 @@ class Poller:
     async def _one(self, seconds: float) -> JsonObject | None:
         """Poll once. None for a poll that brought nothing, for whatever reason."""
         began = time.monotonic()
+        polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, seconds))
         try:
-            return await self.pulse.wait(self.calls.updates(self.credentials, self.memory.cursor, seconds))
+            if not self._entered:
+                # The server answers a dead token at once: a poll that it holds is one of a session that lives.
+                await asyncio.wait({polling}, timeout=self.timing.held_alive)
+                if not polling.done():
+                    await self._online_now()
+            return await self.pulse.wait(_settled(polling))
         except NoAnswer as problem:
             if problem.timed_out:  # a normal end, but nobody answered
                 await self._offline_if_silent(Text("WeChat has not answered"))
@@ -90,7 +97,16 @@ class Poller:
             await self._failed(problem.text)
         except WeChatError as problem:
             await self._failed(problem.text)
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
         return None
+
+    async def _online_now(self) -> None:
+        self._heard, self._entered = time.monotonic(), True
+        if not self._online:
+            self._online = True
+            await self.pulse.emit(Online())
 
     def _cut_off(self, held: float) -> None:
         """Poll shorter where an edge cuts off polls that are held for long (6)."""
@@ -134,9 +150,7 @@ class Poller:
             self.memory.cursor = found.cursor
         if moved or found.messages:
             await self.pulse.emit(self.memory.checkpoint())
-        if not self._online:
-            self._online = True
-            await self.pulse.emit(Online())
+        await self._online_now()
         await self.pulse.progress(heard=True)
 
     def _is_new(self, message: Arrived) -> bool:

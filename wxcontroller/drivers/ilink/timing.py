@@ -31,6 +31,7 @@ class Timing(LineTiming):
     poll_rest: float = 30.0
     offline_after: float = 50.0  # a quiet account hears WeChat every 35 s
 
+    held_alive: float = 2.0  # a first poll that is held so long was accepted: a dead token is answered at once
     confirm_pause: float = 1.0  # between notifystart and the poll that decides about a logout (5.5)
     confirm_alive: float = 5.0  # a poll held this long means that the session lives
     cures: int = 3  # revivals within ``cures_within`` after which a further one is not tried
