@@ -29,6 +29,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import UnitState
 from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.faults import FaultKind
 
 # The controller answers these itself, after it has asked the account's port.
 ANSWERED_BY_THE_CONTROLLER = {"/v1/accounts/{name}/options", "/v1/accounts/{name}/logout"}
@@ -249,6 +250,20 @@ async def test_deliveries_are_seen_replayed_and_purged(caller: Caller, own_port:
     every: JsonValue = {"all": True}
     status, _ = await caller.call("POST", "/v1/accounts/{name}/deliveries/replay", body=every, name="alice")
     assert status == 409  # no post_api
+
+
+async def test_sends_that_wait_are_listed_and_given_up(caller: Caller) -> None:
+    root = "/v1/accounts/{name}/sends"
+    take_back = caller.made.wechat.fault("webwxsendmsg", FaultKind.DELAY, 5.0)
+    for number in range(3):
+        form = {"client": "alice", "id": "filehelper", "content": str(number), "async": "1"}
+        assert (await caller.call("GET", "/openwx/send_friend_message", form))[0] == 200
+    [*_, last] = items(obj((await caller.call("GET", root, name="alice"))[1])["sends"])
+    take_back()
+    one = text(obj(last)["id"])
+    assert (await caller.call("GET", root + "/{id}", name="alice", id=one))[0] == 200
+    assert (await caller.call("DELETE", root + "/{id}", name="alice", id=one))[0] == 200
+    assert (await caller.call("DELETE", root + "/{id}", name="alice", id=one))[0] == 404
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from wxcontroller.cli.language import say
 from wxcontroller.cli.terminal import ago
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in
 
 
@@ -21,6 +21,8 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     now = time.time()
     if queue := obj(account.get("queue")):
         yield N_("queue"), queue_words(queue, now)
+    for window in map(obj, items(account.get("windows"))):
+        yield N_("window"), window_words(window, now)
     if (reports := obj(account.get("reports"))) and reports.get("to"):
         yield N_("undelivered"), reports_words(reports)
     if roster := obj(account.get("roster")):
@@ -41,6 +43,31 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
             say(Text("{count} file, {size}", "{count} files, {size}", n=files, count=f"{files:,}", size=stored)),
         )
     yield N_("heard"), heard_words(account)
+
+
+def window_words(window: JsonObject, now: float) -> str:
+    """Return what can be sent to a person: ``o9c…@im.wechat: open, 7 of 10 left, closes in 5 h``."""
+    words = [say(_WINDOWS.get(text(window.get("state")), Text(one_line(window.get("state")))))]
+    limit, closes = integer(window.get("limit")), integer(window.get("closes"))
+    if limit and text(window.get("state")) in ("open", "low"):
+        words.append(say("{left} of {limit} left", left=integer(window.get("left")), limit=limit))
+    if closes > now:
+        words.append(say("closes in {pause}", pause=ago(int(2 * now) - closes)))
+    if held := integer(window.get("held")):
+        words.append(say("{n} message held", "{n} messages held", n=held))
+    if window.get("restricted") is True:
+        words.append(say("WeChat shows this person none of the messages"))
+    return f"{one_line(window.get('peer'))}: {enumerated(words)}"
+
+
+_WINDOWS = {
+    "open": Text("open"),
+    "low": Text("nearly used up"),
+    "spent": Text("used up"),
+    "closed": Text("closed"),
+    "throttled": Text("throttled by WeChat"),
+    "never": Text("the person has not written yet"),
+}
 
 
 def queue_words(queue: JsonObject, now: float) -> str:

@@ -123,6 +123,27 @@ async def test_what_is_held_too_long_is_refused(start: Start, wechat: Bench, web
     await client.stop()
 
 
+async def test_a_held_send_can_be_followed_and_given_up(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    first, second = [(await send(client, wechat, words))["id"] for words in ("first", "second")]
+    address = f"http://127.0.0.1:{client.port}/v1/sends"
+    async with client.http.get(address) as answer:
+        found = items(obj(await answer.json())["sends"])
+    assert [(obj(one)["id"], obj(one)["state"], obj(one)["reason"]) for one in found] == [
+        (first, "held", "no-context"),
+        (second, "held", "no-context"),
+    ]
+    async with client.http.delete(f"{address}/{first}") as answer:
+        assert answer.status == 200
+    reports = await webhook.until(lambda got: any(one["post_type"] == "send_message" for one in got))
+    assert [(one["content"], one["code"]) for one in reports if one["post_type"] == "send_message"] == [("first", -5)]
+    async with client.http.delete(f"{address}/{first}") as answer:
+        assert answer.status == 404
+    phone.write_text(wechat.sandbox, wechat.account, "hello")
+    assert await until_sent(wechat, 1) == ["second"]
+
+
 async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
     start: Start, wechat: Bench, webhook: Webhook
 ) -> None:

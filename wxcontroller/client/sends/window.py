@@ -239,6 +239,7 @@ class Windows:
             held: when each held send was queued, by peer.
         """
         names = dict.fromkeys([*self.peers, *held])
+        open_ones = [self.left(peer, now) for peer in self.peers.values() if peer.opened]
         return {
             "windows": [self._row(name, held.get(name, []), now) for name in names],
             "sending": {
@@ -246,6 +247,8 @@ class Windows:
                 "limit_24h": self._daily(now),
                 "limit_24h_from": "set" if self.per_day else "learned" if self._daily(now) else "unset",
                 "throttled_until": int(self.throttled_until) if now < self.throttled_until else None,
+                "left": min(open_ones, default=None),
+                "held": sum(map(len, held.values())),
                 "accepted_without_id": sum(peer.without_id for peer in self.peers.values()),
             },
         }

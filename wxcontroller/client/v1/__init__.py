@@ -17,6 +17,7 @@ from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import Inputs
 from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.options import options_of
+from wxcontroller.client.v1.sends import Sends
 from wxcontroller.client.v1.status import status_of
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
@@ -59,6 +60,10 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
     app.router.add_post("/v1/deliveries/ack", _told(deliveries.acknowledge))
     app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", _told(deliveries.one))
+    sends = Sends(parts)
+    app.router.add_get("/v1/sends", sends.listed)
+    app.router.add_get("/v1/sends/{id}", _told(sends.one))
+    app.router.add_delete("/v1/sends/{id}", _told(sends.cancel))
     app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
     app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):

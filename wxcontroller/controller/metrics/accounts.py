@@ -43,6 +43,10 @@ _GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("contacts", ("roster", "contacts"), "Contacts known."),
     ("groups", ("roster", "groups"), "Groups known."),
 )
+_WINDOWS = (
+    ("window_sends_left", "left", "Messages that the most used reply window still allows."),
+    ("sends_held", "held", "Messages that are held until somebody writes."),
+)
 _RESULTS = (("delivered", "delivered"), ("failed", "failed"), ("dead", "refused"), ("dropped", "dropped"))
 
 
@@ -98,6 +102,13 @@ class Accounts(Collector):
             gauge = GaugeMetricFamily(f"wxclient_{metric}", words, labels=("account",))
             for name, status in answering:
                 gauge.add_metric((name,), _figure(status, path))
+            yield gauge
+        # On routes with a reply window only. Never by person: ids are no labels.
+        windows = [(name, status) for name, status in answering if field(status, "sending")]
+        for metric, key, words in _WINDOWS:
+            gauge = GaugeMetricFamily(f"wxclient_{metric}", words, labels=("account",))
+            for name, status in windows:
+                gauge.add_metric((name,), _figure(status, ("sending", key)))
             yield gauge
         messages = CounterMetricFamily(
             "wxclient_messages",

@@ -14,7 +14,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
 from wxcontroller.core.states import Desired, LoginState, UnitState
-from wxcontroller.openwx import described, described_input, described_log
+from wxcontroller.openwx import described, described_input, described_log, described_sends
 from wxcontroller.openwx.describing import (
     ANYTHING,
     AS_DATA,
@@ -81,12 +81,13 @@ _CODES = (
     *("busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures"),
-    *(*described_log.CODES, *described_input.CODES),  # as the account's own program says them
+    *(*described_log.CODES, *described_input.CODES, *described_sends.CODES),  # as the account's own program says them
 )
 
 SCHEMAS: Mapping[str, Schema] = {
     **described.SCHEMAS,
     **described_log.SCHEMAS,
+    **described_sends.SCHEMAS,
     "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: of what can't be read as HTTP
     "Refusal": record({"error": ref("Reason")}),
     "Reason": record(
@@ -145,8 +146,13 @@ SCHEMAS: Mapping[str, Schema] = {
             "last_message_time": ANYTHING,
             "last_sync_time": maybe(WHOLE),
             "memory": maybe(WHOLE),
+            "windows": {**listing(ref("Window")), "description": "one for each person; not on every route"},
+            "sending": {**ref("Sending"), "description": "limits of sends; not on every route"},
         },
-        ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory"),
+        (
+            *("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory"),
+            *("windows", "sending"),
+        ),
         "what the account's program says of itself at the moment",
     ),
     "Queue": record(
@@ -364,6 +370,7 @@ V1: tuple[Route, ...] = (
         (409, 429),
     ),
     described_input.route("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
+    *described_sends.routes("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
     *described_log.routes("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
     described_log.events("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
 )

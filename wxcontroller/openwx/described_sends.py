@@ -1,0 +1,93 @@
+"""Sends that have not ended, and reply windows, over HTTP, described."""
+
+from wxcontroller.openwx.describing import (
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Parameter,
+    Route,
+    Schema,
+    listing,
+    maybe,
+    record,
+    ref,
+    word,
+)
+
+# What a request is refused with, besides what every request may be.
+CODES = ("no-such-send", "being-sent")
+_HOLDS = ("no-context", "window", "budget", "throttled", "restricted")
+_NEVER = "in seconds since 1970; null: never"
+
+
+def _said(kind: Schema, meaning: str) -> Schema:
+    return {**kind, "description": meaning}
+
+
+SCHEMAS: dict[str, Schema] = {
+    "Send": record(
+        {
+            "id": _said(TEXT, "its id, as the call answered it"),
+            "peer": _said(TEXT, "who gets it"),
+            "is_group": _said(SWITCH, "whether that is a group"),
+            "kind": _said(TEXT, "text, image, video or file"),
+            "interim": _said(SWITCH, "whether it is progress, which may be dropped"),
+            "queued_at": _said(WHOLE, "when it was queued, in seconds since 1970"),
+            "attempts_left": _said(WHOLE, "attempts that are left"),
+            "state": _said(word("waiting", "sending", "held"), "where it is"),
+            "reason": _said(maybe(word(*_HOLDS)), "why it is held; null: it is not"),
+            "held_until": _said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+        },
+        meaning="a message that has not been sent yet",
+    ),
+    "Window": record(
+        {
+            "peer": _said(TEXT, "the person"),
+            "state": _said(word("open", "low", "spent", "closed", "throttled", "never"), "never: has not written"),
+            "opened": _said(maybe(WHOLE), f"when the person wrote last, {_NEVER}"),
+            "closes": _said(maybe(WHOLE), f"when the window closes, {_NEVER}"),
+            "sent": _said(WHOLE, "messages sent since then"),
+            "limit": _said(WHOLE, "messages in a window; 0: any number"),
+            "left": _said(WHOLE, "messages that both limits still allow"),
+            "held": _said(WHOLE, "messages that are held for the person"),
+            "held_since": _said(maybe(WHOLE), f"when the oldest of them was queued, {_NEVER}"),
+            "restricted": _said(SWITCH, "whether WeChat accepts messages for the person but shows none"),
+        },
+        meaning="what can be sent to a person on a route with reply windows",
+    ),
+    "Sending": record(
+        {
+            "sent_24h": _said(WHOLE, "messages sent in the last 24 hours, to everybody"),
+            "limit_24h": _said(WHOLE, "the limit for them; 0: none"),
+            "limit_24h_from": _said(word("unset", "set", "learned"), "learned: from a refusal"),
+            "throttled_until": _said(maybe(WHOLE), f"until when nothing is sent, {_NEVER}"),
+            "held": _said(WHOLE, "messages that are held for all persons"),
+            "left": _said(maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),
+            "accepted_without_id": _said(WHOLE, "messages in a row that WeChat accepted without an id"),
+        },
+        meaning="the limits of the account as a whole on such a route",
+    ),
+}
+
+
+def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[Route, ...]:
+    """Return the calls below ``path`` (an account's in /v1); ``first`` are the path's own parameters."""
+    one = (*first, Parameter("id", "the send's id", place="path"))
+    found, gone = tuple(sorted({*failures, 404})), tuple(sorted({*failures, 404, 409}))
+    return (
+        Route(
+            *("GET", f"{path}/sends", "messages that wait to be sent or are held, in order"),
+            {200: record({"sends": listing(ref("Send"))})},
+            first,
+            failures=failures,
+            tag="v1",
+        ),
+        Route(*("GET", f"{path}/sends/{{id}}", "one of them"), {200: ref("Send")}, one, failures=found, tag="v1"),
+        Route(
+            *("DELETE", f"{path}/sends/{{id}}", "give one up; it is reported as not sent"),
+            {200: record({"id": TEXT, "state": word("refused")})},
+            one,
+            failures=gone,
+            tag="v1",
+        ),
+    )
