@@ -317,7 +317,8 @@ def test_a_flagged_account_is_parked_and_asks_nobody(world: World) -> None:
         assert hook.wait_for(lambda report: report.get("event") == "stop")
     assert account["reason"] == (
         "WeChat ended the session right after the login: the account is probably flagged. "
-        "Leave it alone for some days, use it on the phone, then start it again"
+        "Leave it alone for some days, use it on the phone, then start it again; or switch to the official bot API "
+        "(driver=ilink)"
     )
     for told in (
         world.host.run("wxctl", "status", "flagged", check=False).stdout.decode(),

@@ -191,7 +191,8 @@ class Accounts:
 
         ``options`` and ``parameters`` are as for Materialiser.start; with ``keep`` they are also stored for an
         account that runs (and count from its next start). Waits for starts and stops of the same account. Raises
-        TooManyAccounts, NoPort, TemplateError, BadOption, OtherRoute, UnitFailed, OSError. Goes on when the caller hangs up.
+        TooManyAccounts, NoPort, TemplateError, BadOption, OtherRoute, UnitFailed, OSError. Goes on when the caller
+        hangs up.
         """
         return await self._uncancelled(self._start(name, options, parameters, keep))
 

@@ -15,6 +15,7 @@ from wxcontroller.core.errors import (
     BadOption,
     FileFailed,
     NoPort,
+    OtherRoute,
     TemplateError,
     UnitFailed,
     UnknownAccount,
@@ -104,19 +105,9 @@ class TooManyTests(WxError):
 
 # What handlers of /v1 raise, with a ``code`` of its own.
 FAILURES: tuple[type[WxError], ...] = (
-    *(
-        BadName,
-        BadOption,
-        BadParameter,
-        BadRequest,
-        AccountExists,
-        UnknownAccount,
-        NoQrcode,
-        NotRunning,
-        OlderVersion,
-    ),
-    *(OlderVersion, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests, TooManyAccounts, NoPort),
-    *(TemplateError, BadEnvironmentFile, UnitFailed, FileFailed),
+    *(BadName, BadOption, BadParameter, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning),
+    *(OlderVersion, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
+    *(TooManyAccounts, NoPort, TemplateError, BadEnvironmentFile, UnitFailed, FileFailed),
 )
 
 

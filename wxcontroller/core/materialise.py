@@ -194,9 +194,7 @@ class Materialiser:
             port = self._free_port(name.instance)
             return self._write(Account(name, port, Desired.STOPPED, merged, dict(parameters)))
 
-    def change(
-        self, instance: str, set_: Mapping[str, str], unset: Collection[str], runs: bool = False
-    ) -> Account:
+    def change(self, instance: str, set_: Mapping[str, str], unset: Collection[str], runs: bool = False) -> Account:
         """Store other options with an account; what is not named stays, what is ``unset`` gets its default again.
 
         ``set_`` are as they were given. They count from its next start. Raises UnknownAccount, BadEnvironmentFile,

@@ -64,7 +64,7 @@ async def test_a_fresh_account_is_no_desktop_client_before_a_refusal_and_consent
         assert (told.ret, told.final) == (1203, True)
         question = await asked(drive)
         assert (question.id, question.kind) == (ASKED, InputKind.CONSENT)
-        assert RISK in str(question.prompt)
+        assert RISK in str(question.prompt) and "driver=ilink" in str(question.prompt)
         await drive.progressed(3)  # it waits, and is alive
         assert drive.count(QrReady) == 1
         assert modes(world) == [False]
@@ -106,7 +106,8 @@ async def test_a_refusal_with_desktop_off_holds_for_an_hour_too(world: Wechat, r
         await world.refused(drive, refused)
         assert (await drive.end()).reason is EndReason.REFUSED
     async with world.drive(desktop="off") as drive:
-        assert (await drive.end()).reason is EndReason.REFUSED
+        ended = await drive.end()
+        assert (ended.reason, "driver=ilink" in str(ended.words)) == (EndReason.REFUSED, True)
         assert drive.count(QrReady) == 0
     age(world.decisions, 3700)
     async with world.drive(desktop="off") as drive:
@@ -187,8 +188,10 @@ async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None
         ended = await drive.end()
     assert ended.reason is EndReason.REFUSED
     assert "1203" in str(ended.words)
+    assert "driver=ilink" in str(ended.words)
     async with world.drive() as drive:
-        assert (await drive.end()).reason is EndReason.REFUSED
+        ended = await drive.end()
+        assert (ended.reason, "driver=ilink" in str(ended.words)) == (EndReason.REFUSED, True)
         assert drive.count(QrReady) == 0
     age(world.decisions, 3700)
     account.web_login = WebLogin.NORMAL

@@ -31,15 +31,19 @@ _HOUR = 3600.0
 _DAY = 86400.0
 _A_DAY = 3
 
-_VERIFIED = N_("WeChat may accept a verified account with a bank card bound")
+# The way that works for an account that the web route refuses.
+SWITCH = N_("switch to the official bot API (driver=ilink)")
+_VERIFIED = Text(
+    "{switch}; WeChat may also accept a verified account with a bank card bound on the web", switch=Text(SWITCH)
+)
 _NO_MODE_LEFT = {
-    None: Text("neither normal mode nor desktop mode is open to this account; {hint}", hint=Text(_VERIFIED)),
+    None: Text("neither normal mode nor desktop mode is open to this account; {hint}", hint=_VERIFIED),
     True: Text(
-        "desktop mode is not open to this account, and desktop=on rules out normal mode; {hint}", hint=Text(_VERIFIED)
+        "desktop mode is not open to this account, and desktop=on rules out normal mode; {hint}", hint=_VERIFIED
     ),
     False: Text(
         "normal mode is not open to this account, and desktop=off rules out desktop mode; {hint}",
-        hint=Text(_VERIFIED),
+        hint=_VERIFIED,
     ),
 }
 
@@ -131,8 +135,9 @@ class Consent:
             "WeChat refuses normal web login to this account (1203); it may accept a login in "
             "desktop mode, but WeChat may warn about this account's safety and bar it from "
             "scanning any code for about two weeks; to accept this risk, run: wxctl "
-            "allow-desktop {account}",
+            "allow-desktop {account}; to avoid it, stop the account and {switch}",
             account=self._account,
+            switch=Text(SWITCH),
         )
         try:
             await pulse.emit(InputRequired(INPUT_ID, InputKind.CONSENT, prompt))

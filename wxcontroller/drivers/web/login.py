@@ -29,7 +29,7 @@ from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
 from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.web import decode
 from wxcontroller.drivers.web.calls import Calls, Session
-from wxcontroller.drivers.web.consent import Consent, Step
+from wxcontroller.drivers.web.consent import SWITCH, Consent, Step
 from wxcontroller.drivers.web.cookies import Cookie
 from wxcontroller.drivers.web.decode import Init, LoginPage, Redirect
 from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, Overloaded
@@ -418,7 +418,7 @@ class Login:
         elif page.ret == TOO_FREQUENT:
             again, remedy = False, Text("too many logins: wait an hour, then start the account again")
         else:
-            again, remedy = False, Text("start the account again later")
+            again, remedy = False, Text("start the account again later, or {switch}", switch=Text(SWITCH))
         await self._pulse.emit(Refused(page.ret, page.message, final=not again, way=way if again else NOTHING))
         if again:
             raise _Again
@@ -465,13 +465,16 @@ class Login:
             raise _Over(
                 EndReason.REFUSED,
                 Text(
-                    "WeChat refused this account (1203), and more attempts make it worse; start the "
-                    "account again in an hour or later"
+                    "WeChat refused this account (1203), and more attempts make it worse; {switch}, or start "
+                    "the account again in an hour or later",
+                    switch=Text(SWITCH),
                 ),
             )
         return step is Step.DESKTOP
 
 
 FLAGGED = Text(
-    "the account is probably flagged. Leave it alone for some days, use it on the phone, then start it again"
+    "the account is probably flagged. Leave it alone for some days, use it on the phone, then start it again; or "
+    "{switch}",
+    switch=Text(SWITCH),
 )
