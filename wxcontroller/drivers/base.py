@@ -42,6 +42,7 @@ class EndReason(StrEnum):
     REFUSED = N_("WeChat refuses this account on this route")
     FLAGGED = N_("WeChat ended the session right after the login")
     PHONE = N_("the session was ended on the phone")
+    TAKEN = N_("another account of this host has this WeChat user")
     RETRIES_USED_UP = N_("logging in failed again and again")
     LOGGED_OUT = N_("logged out")
 

@@ -66,10 +66,13 @@ class Bench:
         return self.user.user_id
 
     @contextlib.asynccontextmanager
-    async def drive(self, timing: Timing = QUICK, **options: str) -> AsyncIterator[Drive]:
-        """Run a driver; it is stopped at the end of the block if it still runs."""
-        context = DriverContext("alice", {"server": self.url, **options}, self.store, self.state)
-        drive = Drive(ILinkDriver(context, timing), self.state)
+    async def drive(
+        self, account: str = "alice", kept: "Bench | None" = None, timing: Timing = QUICK, **options: str
+    ) -> AsyncIterator[Drive]:
+        """Run a driver; it is stopped at the end of the block if it still runs. ``kept``: of another account."""
+        kept = kept or self
+        context = DriverContext(account, {"server": self.url, **options}, kept.store, kept.state)
+        drive = Drive(ILinkDriver(context, timing), kept.state)
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:
             yield drive

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
+from tests.unit.drivers.kit import Store
 from tests.unit.sandbox.agent import UIN, newest_code, notes, waiting_code
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.model import MessageKind
@@ -105,7 +106,7 @@ async def test_a_redirect_is_followed(wechat: Bench) -> None:
 
 
 async def test_the_older_of_two_codes_still_counts(wechat: Bench) -> None:
-    async with wechat.drive(quick(code_refresh=0.2)) as drive:
+    async with wechat.drive(timing=quick(code_refresh=0.2)) as drive:
         await drive.until(QrReady)
         first = await waiting_code(wechat.sandbox)
         await drive.until(QrReady)
@@ -115,7 +116,7 @@ async def test_the_older_of_two_codes_still_counts(wechat: Bench) -> None:
 
 
 async def test_expired_codes_end_in_words_about_the_phone(wechat: Bench) -> None:
-    async with wechat.drive(quick(code_refresh=60.0), qrcode_count_max="3") as drive:
+    async with wechat.drive(timing=quick(code_refresh=60.0), qrcode_count_max="3") as drive:
         for _ in range(3):
             await drive.until(QrReady)
             wechat.sandbox.forward(121)
@@ -142,7 +143,7 @@ async def test_the_same_message_twice_is_reported_once(wechat: Bench) -> None:
 
 
 async def test_polls_that_are_cut_off_are_no_logout(wechat: Bench) -> None:
-    async with wechat.drive(quick(offline_after=0.2, hint_max=0.1, hint_extra=0.3)) as drive:
+    async with wechat.drive(timing=quick(offline_after=0.2, hint_max=0.1, hint_extra=0.3)) as drive:
         await wechat.enter(drive)
         wechat.sandbox.faults.add("getupdates", FaultKind.STATUS, 524, None, UIN)
         await drive.until(Offline)
@@ -258,6 +259,22 @@ async def test_received_content_is_fetched_and_decrypted(wechat: Bench, kind: st
         sink = io.BytesIO()
         got = await drive.driver.fetch(arrived.message.media, sink, 1 << 20)
         assert (sink.getvalue(), got.size) == (content, len(content))
+
+
+async def test_a_second_account_of_the_same_user_is_refused_with_the_first_ones_name(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        copied = Store(wechat.store.content)  # as an export and import under another name does
+        async with wechat.drive("bob", Bench(wechat.sandbox, wechat.url, copied)) as second:
+            ended = await second.end()
+        assert (ended.reason, "account alice has it" in str(ended.words)) == (EndReason.TAKEN, True)
+        async with wechat.drive("bob", Bench(wechat.sandbox, wechat.url)) as second:
+            await second.until(QrReady)
+            phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.account)
+            assert (await second.end()).reason is EndReason.TAKEN
+            assert second.count(Accepted) == 0
+    async with wechat.drive("bob", Bench(wechat.sandbox, wechat.url)) as second:  # alice is stopped
+        await wechat.enter(second)
 
 
 async def test_logging_out_forgets_the_session(wechat: Bench) -> None:

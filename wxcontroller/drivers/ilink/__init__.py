@@ -8,7 +8,8 @@ Four layers, so that a change at WeChat touches one:
   receives messages and decides when a session is over.
 - ``media``: content on WeChat's CDN, encrypted with a key per file (``aes``).
 
-``memory`` is what outlasts the process: credentials, the poll cursor and each peer's context token. ``driver`` joins
-the parts. The reply window and its budgets are the send queue's business; this package only says what an answer means
-for the queue (``decode.send_failure``).
+``claim`` keeps two accounts of a host from using one WeChat user. ``memory`` is what outlasts the process:
+credentials, the poll cursor and each peer's context token. ``driver`` joins the parts. The reply window and its
+budgets are the send queue's business; this package only says what an answer means for the queue
+(``decode.send_failure``).
 """

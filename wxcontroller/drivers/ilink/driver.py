@@ -36,6 +36,7 @@ from wxcontroller.drivers.base import (
     Uploaded,
 )
 from wxcontroller.drivers.ilink import decode
+from wxcontroller.drivers.ilink.claim import Claimed, claimed
 from wxcontroller.drivers.ilink.decode import SESSION_TIMEOUT
 from wxcontroller.drivers.ilink.login import Login, accepted
 from wxcontroller.drivers.ilink.media import Contents, item_of
@@ -74,6 +75,7 @@ class ILinkDriver:
         def option(name: str) -> str:
             return options.get(name, OPTIONS[name].default)
 
+        self._account, self._world = context.account, option("server")
         self._timing = timing
         self._memory = Memory(context.store)
         self._state = context.state
@@ -149,7 +151,13 @@ class ILinkDriver:
                 if isinstance(found, Ended):
                     return found
                 credentials, stored = found, False
-            await self._receive(credentials, pulse, stored)
+            try:
+                async with claimed(self._account, credentials, self._world):
+                    if not stored:
+                        await self._keep(credentials, pulse)
+                    await self._receive(credentials, pulse, stored)
+            except Claimed as problem:
+                return Ended(EndReason.TAKEN, _taken(problem.account))
             await pulse.emit(SessionLost(LossReason.KICKED, SESSION_TIMEOUT))
             self._memory.credentials = credentials = None
             now = time.monotonic()
@@ -178,18 +186,19 @@ class ILinkDriver:
                 return
 
     async def _enter(self, pulse: Pulse) -> Credentials | Ended:
-        """Log in by a QR code, and keep the credentials before anything is received with them."""
+        """Log in by a QR code."""
         self._login = Login(self._calls, self._memory, self._hosts, pulse, self._timing, self._limit)
         try:
-            found = await self._login.enter()
+            return await self._login.enter()
         finally:
             self._login = None
-        if isinstance(found, Ended):
-            return found
+
+    async def _keep(self, credentials: Credentials, pulse: Pulse) -> None:
+        """Store the credentials of a new login, before anything is received with them."""
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
         while True:
             try:
-                await asyncio.to_thread(self._memory.enter, found)
+                await asyncio.to_thread(self._memory.enter, credentials)
             except OSError as problem:
                 await pulse.emit(
                     Hindered(
@@ -199,7 +208,7 @@ class ILinkDriver:
                 await pulse.pause(pause.next())
             else:
                 await pulse.emit(self._memory.checkpoint())
-                return found
+                return
 
     async def _receive(self, credentials: Credentials, pulse: Pulse, stored: bool) -> None:
         """Receive until the session is over."""
@@ -348,6 +357,15 @@ def _unsupported(what: str) -> NoReturn:
     raise Unsupported(
         Text(N_("the {route} route does not support this: {what}"), route=_ROUTE, what=Text(what)),
         N_("use an account on the web route for it; see docs/routes.md"),
+    )
+
+
+def _taken(account: str) -> Text:
+    if not account:
+        return Text("another program has its session; end that, then start the account again")
+    return Text(
+        "account {account} has it; use one account for each WeChat user: stop {account}, or log in as another user",
+        account=account,
     )
 
 

@@ -1,0 +1,80 @@
+"""One account per WeChat user and bot on a host (ilink-bot-protocol, sections 6 and 13).
+
+Two polls with one token split the messages between them, and a second login of the same person ends the first one's
+session. The service says nothing of either, so accounts have to find out about each other. They run as different
+users and see none of each other's files; what they share is the network namespace.
+
+A claim is a listening socket with an abstract name made of the id's hash. The kernel gives a name to one process only
+and frees it when that ends, however it ends: there is no stale lock. Whoever connects is told the account's name.
+"""
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import logging
+import socket
+from collections.abc import AsyncIterator
+
+from wxcontroller.core.jsontypes import one_line
+from wxcontroller.drivers.ilink.wire import Credentials
+
+log = logging.getLogger(__name__)
+_ANSWER_SECONDS = 2.0
+_NAME_BYTES = 1024
+
+
+class Claimed(Exception):
+    """Another process of this host has the bot or its user. ``account`` is that account's name, "" if unknown."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.account = account
+
+
+@contextlib.asynccontextmanager
+async def claimed(account: str, credentials: Credentials, world: str) -> AsyncIterator[None]:
+    """Hold the bot and its user for ``account``. Raises Claimed on entry.
+
+    ``world``: the option ``server``; ids of a stand-in mean nothing elsewhere.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        for identifier in filter(None, (credentials.bot_id, credentials.user_id)):
+            if (server := await _claim(f"{world}\0{identifier}", account)) is not None:
+                stack.callback(server.close)
+        yield
+
+
+async def _claim(identifier: str, account: str) -> asyncio.Server | None:
+    # Only a hash: names of sockets can be seen by everybody.
+    address = "\0wxcontroller-ilink-" + hashlib.sha256(identifier.encode("utf-8", "replace")).hexdigest()
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    claim.setblocking(False)
+    try:
+        claim.bind(address)
+    except OSError as problem:
+        claim.close()
+        if problem.errno == errno.EADDRINUSE:
+            raise Claimed(await _owner(address)) from None
+        log.warning("another account with the same WeChat user would not be noticed: %s", problem)
+        return None
+
+    async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(account.encode("utf-8", "replace"))
+        with contextlib.suppress(OSError):
+            await writer.drain()
+        writer.close()
+
+    return await asyncio.start_unix_server(tell, sock=claim)
+
+
+async def _owner(address: str) -> str:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(address)
+            try:
+                return one_line((await reader.read(_NAME_BYTES)).decode("utf-8", "replace"))
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return ""
