@@ -20,6 +20,8 @@ Translate: TypeAlias = Callable[[str, str, int], str]
 _PLACE = re.compile(r"\{(\w+)\}")
 # Nesting accepted from outside; our own texts nest twice at most.
 _MAX_DEPTH = 4
+# Of a text from outside: values may be in it again and again, and texts in texts.
+_MOST_CHARACTERS = 8000
 
 
 def N_(template: str) -> str:  # noqa: N802 - gettext's name for it
@@ -110,7 +112,7 @@ def text_in(container: JsonValue, name: str) -> Text:
 
 
 def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
-    """Read the JSON form, from any source. Anything else gives an empty text."""
+    """Read the JSON form, from any source. Anything else, and what is too long, gives an empty text."""
     found = obj(value)
     values: dict[str, Value] = {}
     for name, given in obj(found.get("values")).items():
@@ -122,7 +124,18 @@ def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
             values[name] = given
     read = Text(one_line(found.get("template")), one_line(found.get("plural")))
     object.__setattr__(read, "values", MappingProxyType(values))  # names from outside need not be keywords
-    return read
+    return read if _length(read) <= _MOST_CHARACTERS else NOTHING
+
+
+def _length(text: Text) -> int:
+    """Return the most characters that a text has in English."""
+    sizes = {
+        name: _length(value) if isinstance(value, Text) else len(str(value)) for name, value in text.values.items()
+    }
+    return max(
+        len(template) + sum(sizes.get(name, 0) for name in _PLACE.findall(template))
+        for template in (text.template, text.plural)
+    )
 
 
 def _plain(value: Value) -> JsonValue:

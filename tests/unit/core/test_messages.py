@@ -45,3 +45,11 @@ _JSON = st.recursive(
 @given(_JSON)
 def test_anything_from_outside_is_read_without_an_error(value: JsonValue) -> None:
     str(text_from(value))
+
+
+def test_a_text_from_outside_stays_small_whatever_it_repeats() -> None:
+    bomb: JsonValue = "x" * 100
+    for _ in range(4):
+        bomb = {"template": "{a}" * 300, "values": {"a": bomb}}
+    assert len(str(text_from(bomb))) <= 10_000
+    assert len(str(text_from({"template": "x" * 1_000_000}))) <= 10_000

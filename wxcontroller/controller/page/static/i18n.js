@@ -6,17 +6,24 @@ const { default: messages, meanings } = await import(`./messages-${language}.js`
 // What each option means, by its name.
 export { meanings };
 
-// Puts the value of each {name} in: as text, never as markup. Values are not translated, except texts of the API.
+// Puts the value of each {name} in: as text, never as markup. Values are not translated.
 // `plural` is the English template for any number `n` but one.
 export function t(template, values = {}, plural = "") {
   const found = messages[template] ?? (plural && values.n !== 1 ? plural : template);
-  return found.replace(/\{(\w+)\}/g, (whole, name) => valueOf(values[name]) ?? whole);
+  return found.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-const valueOf = (value) => (value?.template === undefined ? value : shown(value));
+const MOST_CHARACTERS = 8000; // accounts, which are not trusted, make up texts too
+const DEPTH = 4;
 
-// A text as the API sends it.
-const shown = ({ template, values, plural }) => t(template, values ?? {}, plural);
+// A text as the API sends it. Each value is rendered once, however often it is in the text.
+function shown({ template, values, plural }, depth = DEPTH) {
+  if (!depth) return "";
+  const rendered = Object.entries(values ?? {}).map(([name, value]) => [name, valueOf(value, depth)]);
+  return t(String(template).slice(0, MOST_CHARACTERS), Object.fromEntries(rendered), plural).slice(0, MOST_CHARACTERS);
+}
+
+const valueOf = (value, depth) => (value?.template === undefined ? value : shown(value, depth - 1));
 
 // The text called `name` of something that the API sent; older programs send it in English only.
 export function textOf(sent, name) {
