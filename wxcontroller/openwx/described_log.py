@@ -140,7 +140,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
         route(
             *("POST", "deliveries/ack", "acknowledge dead letters: they are kept, and count as known"),
             {200: _with_counts({"acknowledged": WHOLE})},
-            failed=_BODY,
+            failed=(*_BODY, 409),
             body=ref("Choice"),
         ),
         route(

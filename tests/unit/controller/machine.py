@@ -67,6 +67,7 @@ class Process:
         self.options: bytes | None = None  # the same for /v1/options
         self.status_gate: asyncio.Event | None = None
         self.knows_logout = True
+        self.knows_ack = True
         self.answers: list[JsonValue] | None = []  # what it was answered; None: a program that asks for nothing
         # What it shows the controller to be called, and what it is called with: line, headers and body.
         self.secret = secrets.token_hex(32)
@@ -202,6 +203,8 @@ class Process:
                 request.transport.abort()
             case "page":
                 return web.Response(body=b"<script>", headers={"Content-Type": "text/html"})
+            case "deliveries/ack" if not self.knows_ack:
+                return web.json_response({"error": {"code": "no-such-path", "message": "", "remedy": ""}}, status=404)
             case "deliveries" if request.query_string == "limit=1":
                 counts: JsonObject = {
                     "account": self.account.name.name,

@@ -94,6 +94,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
     host.process("silent").write(b'{"account": "silent"}')
     host.process("unreadable").write(b"{half")
     say["old"](LoginState.RUNNING, version="2.0.0")
+    # "busy" has just begun to wait, however slow this machine is.
     for name, deliveries in (
         ("webhook", DeliveryState(waiting=3, oldest_since=now - 5 * MINUTE, last_error=Text("it answers 500"))),
         ("late", DeliveryState(waiting=3, oldest_since=now - 20 * MINUTE)),
@@ -103,7 +104,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
         ("damaged", DeliveryState(damaged_at=now - 3600)),
         ("full", DeliveryState(trouble=Text("database or disk is full"))),
         ("acknowledged", DeliveryState(dead=2)),
-        ("busy", DeliveryState(waiting=3, oldest_since=now - 20, last_error=Text("it answers 500"))),
+        ("busy", DeliveryState(waiting=3, oldest_since=now + 300, last_error=Text("it answers 500"))),
     ):
         replace_file(host.paths.deliveries_file(name), json.dumps(deliveries.as_json()).encode())
     await watch.look(await host.accounts.views())
@@ -184,6 +185,10 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
     await AlertWatch(host.accounts, host.shared.ports, BootMark(host.paths)).ask_old()
     _, account = await host.v1("GET", "accounts/alice")
     assert [obj(issue)["code"] for issue in items(account["issues"])] == ["dead-letters", "old-code"]
+    process.knows_ack = False
+    status, answer = await host.v1("POST", "accounts/alice/deliveries/ack", {"state": "dead"})
+    assert (status, obj(answer["error"])["code"]) == (409, "older-version")
+    assert "wxctl restart alice" in str(obj(answer["error"])["remedy"])
 
 
 @pytest.mark.parametrize(("told", "expected"), [("scaning", "needs-scan"), ("stop", "parked"), ("running", None)])

@@ -46,7 +46,7 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/v1/accounts/{name}/deliveries", pass_on_v1)
     router.add_post("/v1/accounts/{name}/deliveries/replay", pass_on_v1)
     router.add_post("/v1/accounts/{name}/deliveries/purge", pass_on_v1)
-    router.add_post("/v1/accounts/{name}/deliveries/ack", pass_on_v1)
+    router.add_post("/v1/accounts/{name}/deliveries/ack", deliveries.acknowledge)
     router.add_get("/v1/accounts/{name}/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", pass_on_v1)
     router.add_get("/v1/accounts/{name}/sends", pass_on_v1)
     router.add_get("/v1/accounts/{name}/sends/{id}", pass_on_v1)

@@ -3,12 +3,14 @@
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
+from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.errors import OlderVersion, json_response
 from wxcontroller.core.account import Account
+from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import Text
+from wxcontroller.core.messages import N_, Text
 
 _COUNTS = (
     *(
@@ -42,6 +44,22 @@ async def summary(request: web.Request) -> web.Response:
     await ask_all(shared.ports, accounts, answers.__setitem__, "/v1/deliveries?limit=1", seconds)
     rows: list[JsonValue] = [_row(account, answers[account.name.instance]) for account in accounts]
     return json_response({"accounts": rows})
+
+
+async def acknowledge(request: web.Request) -> web.StreamResponse:
+    """POST /v1/accounts/{name}/deliveries/ack: passed on to its program, which in 2.0.0 knows no such call."""
+    response = await pass_on_v1(request)
+    if response.status == 404 and not response.prepared:
+        view = await context(request).accounts.the(request.match_info["name"])
+        if not view.publishes:
+            name = view.account.name.name
+            raise OlderVersion(
+                N_("account {account} runs an older version, which acknowledges no dead letters"),
+                N_("restart it: {restart}"),
+                account=name,
+                restart=command("restart", name),
+            )
+    return response
 
 
 def _row(account: Account, answer: Answer) -> JsonObject:
