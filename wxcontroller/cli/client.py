@@ -8,6 +8,9 @@ from wxcontroller.cli.language import say
 from wxcontroller.cli.terminal import ago
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in
+from wxcontroller.core.states import UnitState
+
+_UP = frozenset(state.value for state in UnitState if state.has_process)
 
 
 def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
@@ -15,7 +18,7 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     if "client" not in account:
         return
     if account["client"] is None:
-        if (reason := text_in(account, "client_reason")) and str(reason) != "it does not run":
+        if (reason := text_in(account, "client_reason")) and account.get("unit_state") in _UP:
             yield N_("queue"), say("not known: {reason}", reason=reason)
         return
     now = time.time()

@@ -136,7 +136,7 @@ def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> No
     )
     server.add("alice", **RUNNING, client=None, client_reason="it did not answer within 2 s at port 3000")
     assert "queue: not known: it did not answer within 2 s at port 3000\n" in wxctl("status", "alice").stdout
-    server.add("alice", **GONE, client=None, client_reason="it does not run")
+    server.add("alice", **GONE, client=None, client_reason="it is not running")
     assert "queue" not in wxctl("status", "alice").stdout
 
 

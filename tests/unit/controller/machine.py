@@ -77,6 +77,7 @@ class Process:
         # What a program that was taken over answers to any call: status and headers.
         self.hostile: tuple[int, Mapping[str, str]] | None = None
         self.hostile_body = b"<script>"
+        self.events_sent = b""  # all that the stream of its events ever sends
         self._runner: web.AppRunner | None = None
         # A real one: it is there again when the account is started again.
         state = paths.state(instance)
@@ -171,6 +172,11 @@ class Process:
         self.streams.append(request.headers.get(PORT_HEADER, ""))
         if self.hostile is not None:
             return web.Response(status=self.hostile[0], headers=self.hostile[1])
+        if self.events_sent:
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await response.write(self.events_sent)
+            await asyncio.Event().wait()
         try:
             return await Events(self.log, self.account.name.name).get(request)
         except ConnectionError:  # the reader is gone

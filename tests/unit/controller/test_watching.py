@@ -13,6 +13,7 @@ import pytest
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.messages import verbatim
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 
@@ -123,6 +124,7 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
                 "dead": 4,
                 "memory": 30_000_000,
                 "delivery_error": "it answers 500",
+                "delivery_error_text": verbatim("it answers 500").as_json(),
                 "people": 2,
                 "tries": 6,
             },

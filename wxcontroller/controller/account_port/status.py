@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from wxcontroller.controller.account_port.client import AccountPorts, NotAnswering, PortFailure
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line
-from wxcontroller.core.messages import N_, Text, text_fields
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import N_, Text, text_fields, text_in
 
 # People wait for it at the dashboard, and a program that takes longer has trouble, which is what they want to see.
 PROGRAM_ANSWER_SECONDS = 2.0
@@ -90,11 +90,5 @@ async def logout(ports: AccountPorts, account: Account, seconds: float, scope: S
     """Have an account's program end its WeChat session. Raises PortFailure, with the program's own words."""
     status, content = await ports.ask(account, "/v1/logout", seconds, scope, "POST")
     if status != 200:
-        error = obj(content.get("error"))
-        words = one_line(error.get("message"))
-        told = (
-            Text(words)
-            if words
-            else Text(N_("its program answered {status} to {path}"), status=status, path="/v1/logout")
-        )
-        raise NotAnswering(account, told)
+        answered = Text(N_("its program answered {status} to {path}"), status=status, path="/v1/logout")
+        raise NotAnswering(account, text_in(content.get("error"), "message") or answered)
