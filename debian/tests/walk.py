@@ -55,15 +55,18 @@ class Account:
 
     def write(self, text: str) -> None:
         """A friend writes."""
-        world = call(f"{SANDBOX}/accounts/{self.uin}")
-        friend = next(one["name"] for one in world["contacts"] if one["kind"] == "friend")
-        call(f"{SANDBOX}/accounts/{self.uin}/receive", {"from": friend, "text": text})
+        call(f"{SANDBOX}/accounts/{self.uin}/receive", {"from": self._friend(), "text": text})
 
     def heard(self) -> Any:
         return call(f"{CONTROLLER}/openwx/check_event?client={self.name}", timeout=120)
 
     def friend_id(self) -> str:
-        return str(openwx("get_friend_info", client=self.name)[0]["id"])
+        friend = self._friend()
+        return str(next(one["id"] for one in openwx("get_friend_info", client=self.name) if one["name"] == friend))
+
+    def _friend(self) -> str:
+        world = call(f"{SANDBOX}/accounts/{self.uin}")
+        return str(next(one["name"] for one in world["contacts"] if one["kind"] == "friend"))
 
     def sent(self) -> Any:
         return call(f"{SANDBOX}/accounts/{self.uin}/sent")
