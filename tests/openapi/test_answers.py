@@ -243,7 +243,7 @@ async def test_deliveries_are_seen_replayed_and_purged(caller: Caller, own_port:
         assert (await ask("GET", "", query={"limit": "0"}))[0] == 200
         assert (await ask("GET", "", query={"state": "lively"}))[0] == 400
         for body, status in CHOICES:
-            for verb in ("/replay", "/purge"):
+            for verb in ("/ack", "/replay", "/purge"):
                 assert (await ask("POST", verb, body=body))[0] == status
         assert (await caller.call("GET", "/v1/deliveries"))[0] == 200
     await caller.call("DELETE", "/v1/accounts/{name}", name="vera")

@@ -63,7 +63,7 @@ async def test_the_controllers_routes_are_those_described(tmp_path: Path) -> Non
     async with Machine(tmp_path) as host:
         made = {found for found in routes(application(host.shared)) if found[1].startswith(("/v1", "/openwx"))}
     described = set(Judge(of_controller()).operations())
-    assert made - described == set(), "described nowhere: give them an entry in controller/v1/described.py"
+    assert made - described == set(), "described nowhere: declare them as a call of their module"
     # What is passed on is what accounts answer; a test of the accounts' port compares that table with its router.
     answered = {(method, endpoint.path) for endpoint in access.ACCOUNT for method in endpoint.methods}
     assert described - made == answered - made

@@ -10,6 +10,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, OlderVersion, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.sse import wants_stream
+from wxcontroller.controller.v1.calls import IGNORED, NAME, PASSED_ON, Call, both, call
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import BadOption
@@ -17,6 +18,9 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
+from wxcontroller.openwx import described_input
+from wxcontroller.openwx.describing import STREAM, SWITCH, TEXT, OnRequest, listing, record, ref
+from wxcontroller.openwx.describing import texts as text_schemas
 
 # Of a JSON body: a request sets a few options, of which only addresses are long.
 CONTROL_BODY_BYTES = 64 << 10
@@ -151,3 +155,58 @@ def texts(content: JsonObject) -> dict[str, str]:
         found[name] = str(value)
         check_line(found[name])
     return found
+
+
+_DONE = both(
+    ref("Account"),
+    record(
+        {"result": TEXT, **text_schemas("note"), "ignored": listing(TEXT)}, ("result", "note", "note_text", "ignored")
+    ),
+)
+CALLS = (
+    call(
+        "GET",
+        "accounts",
+        all_accounts,
+        "all accounts; with Accept: text/event-stream all of them, and then those that change",
+        OnRequest(record({"accounts": listing(ref("Account"))}), (STREAM,)),
+    ),
+    call("GET", "accounts/{name}", one_account, "one account", both(ref("Account"), ref("Told"))),
+    call(
+        "POST",
+        "accounts",
+        add,
+        "add one, without a start",
+        both(ref("Account"), IGNORED),
+        (409,),
+        body=record({"name": TEXT, "options": ref("Options")}, ("options",)),
+        status=201,
+    ),
+    call(
+        "POST",
+        "accounts/{name}/logout",
+        logout,
+        "end its session for good, and stop it",
+        ref("Account"),
+        (409, 504),
+    ),
+    call(
+        "DELETE",
+        "accounts/{name}",
+        remove,
+        "stop and delete it",
+        record({"name": TEXT, "instance": TEXT, "removed": SWITCH, "tokens": listing(TEXT)}),
+    ),
+    call(
+        "POST",
+        "accounts/{name}/start",
+        start,
+        "start it, registering it when it is new; options are stored over those it has",
+        _DONE,
+        (409,),
+        body=ref("Options"),
+    ),
+    call("POST", "accounts/{name}/stop", stop, "stop it", _DONE),
+    call("POST", "accounts/{name}/restart", restart, "stop and start it", _DONE, (409,)),
+    Call(described_input.route("/v1/accounts/{name}", (NAME,), PASSED_ON), answer_input),
+)

@@ -7,6 +7,9 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Refused, json_response
 from wxcontroller.controller.gate import ANYBODY
 from wxcontroller.controller.peers import address_of
+from wxcontroller.controller.v1.calls import call
+from wxcontroller.core.access import Scope
+from wxcontroller.openwx.describing import SWITCH, maybe, record, word
 
 
 async def admission(request: web.Request) -> web.Response:
@@ -28,3 +31,15 @@ async def admission(request: web.Request) -> web.Response:
             raise
         return refused
     return json_response({"needed": True, "accepted": True, "scope": found.scope.value})
+
+
+CALLS = (
+    call(
+        "GET",
+        "access",
+        admission,
+        "whether a token is needed, and whether the one that is shown is good",
+        record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*Scope))}),
+        (429,),
+    ),
+)

@@ -7,10 +7,12 @@ from aiohttp import web
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NoAlerts, json_response
+from wxcontroller.controller.v1.calls import call
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, record
 
 
 async def alerts(request: web.Request) -> web.Response:
@@ -64,3 +66,29 @@ def _channel(shared: Context, channel: Channel) -> JsonObject:
         "oldest_since": int(waiting[0].since) if waiting else None,
         "last": last.as_json() if last else None,
     }
+
+
+_PROBLEM = record(
+    {
+        **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
+        "since": WHOLE,
+        "told": SWITCH,
+    }
+)
+CALLS = (
+    call(
+        "GET",
+        "alerts",
+        alerts,
+        "what is wrong, and by which ways humans are told",
+        record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
+    ),
+    call(
+        "POST",
+        "alerts/test",
+        test,
+        "tell them, as a test",
+        record({"id": TEXT, "channels": listing(TEXT)}),
+        (409, 429),
+    ),
+)

@@ -7,10 +7,13 @@ from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import OlderVersion, json_response
+from wxcontroller.controller.v1.calls import NAME, PASSED_ON, Call, call
 from wxcontroller.core.account import Account
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.openwx import described_log
+from wxcontroller.openwx.describing import AS_DATA, TEXT, WHOLE, listing, maybe, record
 
 _COUNTS = (
     *(
@@ -71,3 +74,33 @@ def _row(account: Account, answer: Answer) -> JsonObject:
 
 def _error(reason: Text) -> JsonObject:
     return {"error": str(reason) or None, "error_text": reason.as_json() if reason else None}
+
+
+_ROW = record(
+    {
+        **dict.fromkeys(("account", "instance"), TEXT),
+        **dict.fromkeys(
+            ("held", "pending", "retrying", "dead", "dropped", "dropped_at", "damaged_at", "oldest_since"),
+            maybe(WHOLE),
+        ),
+        **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
+        **dict.fromkeys(("last_error_text", "trouble_text", "error_text"), AS_DATA),
+    }
+)
+CALLS = (
+    call(
+        "GET",
+        "deliveries",
+        summary,
+        "how many reports wait, and how many are dead letters, of every account",
+        record({"accounts": listing(_ROW)}),
+    ),
+    *(
+        Call(
+            route,
+            acknowledge if route.path.endswith("/ack") else pass_on_v1,
+            route.path.replace("{id}", "{id:(?!(?:replay|purge|ack)$)[^/]+}"),
+        )
+        for route in described_log.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
+    ),
+)

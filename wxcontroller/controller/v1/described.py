@@ -1,4 +1,4 @@
-"""The controller's API, described: one entry for each route of /v1 and for its own calls under /openwx.
+"""The controller's API, described: the calls of /v1 with the schemas that they name, and its own under /openwx.
 
 A test walks the router and compares; another one calls every route and holds the answers to these schemas.
 """
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from wxcontroller import __version__
 from wxcontroller.controller.errors import FAILURES
+from wxcontroller.controller.v1.calls import ALWAYS
+from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.core import access
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
 from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.openwx import described, described_input, described_log, described_sends
@@ -20,13 +21,10 @@ from wxcontroller.openwx.describing import (
     AS_DATA,
     JSON,
     NUMBER,
-    STREAM,
     SWITCH,
     TEXT,
     WHOLE,
-    Answer,
     Content,
-    OnRequest,
     Parameter,
     Route,
     Schema,
@@ -46,9 +44,6 @@ _ABOUT = (
     "other than 0. HEAD is answered wherever GET is. Once there are tokens each call needs one, of the scope that it "
     "names or a wider one: " + "; ".join(f"{scope}: {meaning}" for scope, meaning in MEANINGS.items()) + "."
 )
-# What any request may be answered, whatever it asks for.
-_ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
-_NAME = Parameter("name", "the account's name or its instance id", place="path")
 _SEVERITY = word(*(severity.value for severity in Severity))
 _STATES = maybe(word(*(state.value for state in LoginState)))
 
@@ -192,188 +187,7 @@ SCHEMAS: Mapping[str, Schema] = {
 }
 
 
-def _v1(
-    method: str,
-    path: str,
-    meaning: str,
-    answer: Answer,
-    failures: tuple[int, ...] = (),
-    parameters: tuple[Parameter, ...] = (),
-    body: Schema | None = None,
-    troubled: Schema | None = None,
-) -> Route:
-    """Describe a route of /v1; ``troubled`` is what it answers with 503 besides an error."""
-    about = (_NAME,) if "{name}" in path else ()
-    answers: dict[int, Answer] = {200: answer, **({503: either(troubled, ref("Error"))} if troubled else {})}
-    failed = (*_ALWAYS, *((404,) if about else ()), *failures)
-    return Route(method, f"/v1/{path}", meaning, answers, (*about, *parameters), body, failures=failed, tag="v1")
-
-
-def _and(*schemas: Schema) -> Schema:
-    return {"allOf": list(schemas)}
-
-
-_DONE = _and(
-    ref("Account"),
-    record({"result": TEXT, **texts("note"), "ignored": listing(TEXT)}, ("result", "note", "note_text", "ignored")),
-)
-_ROW = record(
-    {
-        **dict.fromkeys(("account", "instance"), TEXT),
-        **dict.fromkeys(
-            ("held", "pending", "retrying", "dead", "dropped", "dropped_at", "damaged_at", "oldest_since"),
-            maybe(WHOLE),
-        ),
-        **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
-        **dict.fromkeys(("last_error_text", "trouble_text", "error_text"), AS_DATA),
-    }
-)
-_IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
-_MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
-_LINES: Schema = {"type": "integer", "minimum": 0, "maximum": DEFAULTS.journal_lines}
-_OPTIONS_SHOWN = record(
-    {
-        "account": TEXT,
-        "options": {"type": "object"},
-        "limits": {"type": "object"},
-        "waiting": listing(TEXT),
-        "program": maybe(TEXT),
-        "program_text": AS_DATA,
-    }
-)
-_PROBLEM = record(
-    {
-        **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
-        "since": WHOLE,
-        "told": SWITCH,
-    }
-)
-_LINE = record({"cursor": TEXT, "time": NUMBER, "priority": WHOLE, "message": TEXT, "event": maybe(TEXT)})
-_QR = OnRequest(
-    record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
-    ("image/svg+xml", "image/png", "text/plain"),
-)
-
-# What may be answered to what only the account's program knows.
-_PASSED_ON = (*_ALWAYS, 404, 409, 415, 504)
-
-V1: tuple[Route, ...] = (
-    _v1("GET", "openapi.json", "this document", {"type": "object"}),
-    _v1(
-        "GET",
-        "access",
-        "whether a token is needed, and whether the one that is shown is good",
-        record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*Scope))}),
-        (429,),
-    ),
-    _v1("GET", "health", "how the controller is", ref("Health"), troubled=ref("Health")),
-    _v1(
-        "GET",
-        "accounts",
-        "all accounts; with Accept: text/event-stream all of them, and then those that change",
-        OnRequest(record({"accounts": listing(ref("Account"))}), (STREAM,)),
-    ),
-    _v1("GET", "accounts/{name}", "one account", _and(ref("Account"), ref("Told"))),
-    _v1("GET", "health/units", "whether systemd does what the controller asks", _MAY_ACT),
-    Route(
-        *("POST", "/v1/accounts", "add one, without a start", {201: _and(ref("Account"), _IGNORED)}),
-        body=record({"name": TEXT, "options": ref("Options")}, ("options",)),
-        failures=(*_ALWAYS, 409),
-        tag="v1",
-    ),
-    _v1("POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"), (409, 504)),
-    _v1(
-        "GET",
-        "accounts/{name}/options",
-        "its options, without secrets: those of its next start, and those that it runs by",
-        _OPTIONS_SHOWN,
-    ),
-    _v1(
-        "PATCH",
-        "accounts/{name}/options",
-        "store other options, null gives one its default again; they count from the next start",
-        _and(
-            ref("Account"), record({"options": {"type": "object"}, **texts("note")}, ("note", "note_text")), _IGNORED
-        ),
-        (409,),
-        body={"type": "object"},
-    ),
-    _v1(
-        "DELETE",
-        "accounts/{name}",
-        "stop and delete it",
-        record({"name": TEXT, "instance": TEXT, "removed": SWITCH, "tokens": listing(TEXT)}),
-    ),
-    _v1(
-        "POST",
-        "accounts/{name}/start",
-        "start it, registering it when it is new; options are stored over those it has",
-        _DONE,
-        (409,),
-        body=ref("Options"),
-    ),
-    _v1("POST", "accounts/{name}/stop", "stop it", _DONE),
-    _v1("POST", "accounts/{name}/restart", "stop and start it", _DONE, (409,)),
-    _v1(
-        "GET",
-        "accounts/{name}/qr",
-        "the QR code to scan: whoever has it can begin a login",
-        _QR,
-        parameters=(Parameter("format", "json, or drawn", word("json", "svg", "png", "txt")),),
-    ),
-    _v1(
-        "GET",
-        "accounts/{name}/journal",
-        "the end of its journal; with Accept: text/event-stream that, and then each line as it is written",
-        OnRequest(record({"account": TEXT, "lines": listing(_LINE)}), (STREAM,)),
-        parameters=(
-            Parameter(
-                "lines",
-                "how many at most; 0, in a stream: only those that come; [limits] may say another maximum",
-                _LINES,
-            ),
-            Parameter("since", "lines from then on, in seconds since 1970", WHOLE),
-            Parameter("after", "the cursor of a line, to go on after it"),
-            Parameter("Last-Event-ID", "the same, as browsers send it for a stream; it wins", place="header"),
-        ),
-    ),
-    _v1(
-        "GET",
-        "events",
-        "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
-        Content({STREAM: TEXT}),
-        (400, 404),
-        (
-            Parameter("account", "names of accounts, separated by commas; none: all"),
-            described_log.TYPES,
-            Parameter("cursor", "the id of the last event, to go on after it"),
-            Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
-        ),
-    ),
-    _v1(
-        "GET",
-        "deliveries",
-        "how many reports wait, and how many are dead letters, of every account",
-        record({"accounts": listing(_ROW)}),
-    ),
-    _v1(
-        "GET",
-        "alerts",
-        "what is wrong, and by which ways humans are told",
-        record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
-    ),
-    _v1(
-        "POST",
-        "alerts/test",
-        "tell them, as a test",
-        record({"id": TEXT, "channels": listing(TEXT)}),
-        (409, 429),
-    ),
-    described_input.route("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
-    *described_sends.routes("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
-    *described_log.routes("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
-    described_log.events("/v1/accounts/{name}", (_NAME,), _PASSED_ON),
-)
+V1 = tuple(each.route for each in CALLS)
 
 
 def _own(name: str, meaning: str, answer: Schema | Content, *parameters: Parameter) -> Route:
@@ -383,7 +197,7 @@ def _own(name: str, meaning: str, answer: Schema | Content, *parameters: Paramet
     client = Parameter("client", "name of the account", required=name != "check_client")
     return Route(
         *("GET", f"/openwx/{name}", meaning, answers, (client, *parameters)),
-        failures=_ALWAYS,
+        failures=ALWAYS,
         failure="Failure",
         tag="the controller",
     )

@@ -8,12 +8,15 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.account_port.hub import Event, Subscription
+from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest
 from wxcontroller.controller.sse import by_websocket, server_sent
+from wxcontroller.controller.v1.calls import NAME, PASSED_ON, Call, call
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, cursor_length, parse
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx import eventstream
+from wxcontroller.openwx import described_log, eventstream
+from wxcontroller.openwx.describing import STREAM, TEXT, Content, Parameter
 
 # Accounts, and types of events, that one request may name: a URL has no room for more.
 STREAM_NAMES = 1000
@@ -107,3 +110,22 @@ class _Messages(_Reader[str]):
 
     def shown(self, event: Event) -> str:
         return f'{{"cursor": {json.dumps(str(self.cursor))}, "event": {event.body.decode()}}}'
+
+
+CALLS = (
+    call(
+        "GET",
+        "events",
+        events,
+        "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
+        Content({STREAM: TEXT}),
+        (400, 404),
+        (
+            Parameter("account", "names of accounts, separated by commas; none: all"),
+            described_log.TYPES,
+            Parameter("cursor", "the id of the last event, to go on after it"),
+            Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
+        ),
+    ),
+    Call(described_log.events("/v1/accounts/{name}", (NAME,), PASSED_ON), pass_on_v1),
+)

@@ -10,9 +10,11 @@ from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.units import Verb
+from wxcontroller.controller.v1.calls import call
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.names import unit_of
+from wxcontroller.openwx.describing import SWITCH, TEXT, maybe, record, ref
 
 # An id that only a name with this very hash would have: nobody's unit is stopped by asking.
 _NOBODY = "x-aaaaaaaaaaaaaaa"
@@ -66,3 +68,10 @@ async def health(request: web.Request) -> web.Response:
         "states": states,
     }
     return json_response(answer)
+
+
+_MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
+CALLS = (
+    call("GET", "health", health, "how the controller is", ref("Health"), troubled=ref("Health")),
+    call("GET", "health/units", may_act, "whether systemd does what the controller asks", _MAY_ACT),
+)

@@ -1,19 +1,27 @@
 """/v1/openapi.json: what this API is, for programs and people."""
 
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
-from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
+from wxcontroller.controller.v1.calls import call
+from wxcontroller.openwx.replies import CONTENT_TYPE
 
 
-async def openapi(_: web.Request) -> web.Response:
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What makes the document: of all calls, this one included."""
+
+    make: Callable[[], bytes]
+
+
+DOCUMENT = web.AppKey("document", Document)
+
+
+async def openapi(request: web.Request) -> web.Response:
     """GET /v1/openapi.json: the OpenAPI document of /v1 and /openwx."""
-    return web.Response(body=_written(), headers={"Content-Type": CONTENT_TYPE})
+    return web.Response(body=request.app[DOCUMENT].make(), headers={"Content-Type": CONTENT_TYPE})
 
 
-@cache
-def _written() -> bytes:
-    from wxcontroller.controller.v1.described import openapi as described  # only who asks pays for it
-
-    return to_bytes(described())
+CALLS = (call("GET", "openapi.json", openapi, "this document", {"type": "object"}),)

@@ -8,6 +8,7 @@ from wxcontroller.controller.account_port.status import Answer, ask
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.accounts import json_object, texts
+from wxcontroller.controller.v1.calls import IGNORED, both, call
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.account import presentable
 from wxcontroller.core.errors import BadOption
@@ -16,6 +17,8 @@ from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.limits import shown as written
 from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.options import OPTIONS, SAME, Option, Origin, check_options
+from wxcontroller.openwx.describing import AS_DATA, TEXT, listing, maybe, record, ref
+from wxcontroller.openwx.describing import texts as text_schemas
 
 
 async def shown(request: web.Request) -> web.Response:
@@ -103,3 +106,33 @@ def _limits(given: Mapping[str, str]) -> JsonObject:
             default, origin = written(limit.default), "settings" if limit.name in given else "default"
             found[limit.name] = {"value": given.get(limit.name, default), "default": default, "from": origin}
     return found
+
+
+_OBJECT: JsonObject = {"type": "object"}
+CALLS = (
+    call(
+        "GET",
+        "accounts/{name}/options",
+        shown,
+        "its options, without secrets: those of its next start, and those that it runs by",
+        record(
+            {
+                "account": TEXT,
+                "options": _OBJECT,
+                "limits": _OBJECT,
+                "waiting": listing(TEXT),
+                "program": maybe(TEXT),
+                "program_text": AS_DATA,
+            }
+        ),
+    ),
+    call(
+        "PATCH",
+        "accounts/{name}/options",
+        change,
+        "store other options, null gives one its default again; they count from the next start",
+        both(ref("Account"), record({"options": _OBJECT, **text_schemas("note")}, ("note", "note_text")), IGNORED),
+        (409,),
+        body=_OBJECT,
+    ),
+)

@@ -7,9 +7,11 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoQrcode, json_response
 from wxcontroller.controller.qrdrawing import drawn
+from wxcontroller.controller.v1.calls import call
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
+from wxcontroller.openwx.describing import TEXT, OnRequest, Parameter, maybe, record, word
 
 # Whoever sees the code can race the scan: nobody may keep it.
 _HEADERS = {"Cache-Control": "no-store"}
@@ -59,3 +61,18 @@ def _none(view: View) -> NoQrcode:
         word=view.word or "in an unknown state",
         status=view.status,
     )
+
+
+CALLS = (
+    call(
+        "GET",
+        "accounts/{name}/qr",
+        qrcode,
+        "the QR code to scan: whoever has it can begin a login",
+        OnRequest(
+            record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
+            ("image/svg+xml", "image/png", "text/plain"),
+        ),
+        parameters=(Parameter("format", "json, or drawn", word("json", "svg", "png", "txt")),),
+    ),
+)

@@ -1,0 +1,29 @@
+"""All calls of /v1."""
+
+from wxcontroller.controller.v1 import (
+    accounts,
+    admission,
+    alerts,
+    deliveries,
+    events,
+    health,
+    journalstream,
+    openapi,
+    options,
+    qr,
+    sends,
+)
+
+CALLS = (
+    *openapi.CALLS,
+    *admission.CALLS,
+    *health.CALLS,
+    *accounts.CALLS,
+    *options.CALLS,
+    *qr.CALLS,
+    *journalstream.CALLS,
+    *events.CALLS,
+    *sends.CALLS,
+    *deliveries.CALLS,
+    *alerts.CALLS,
+)
