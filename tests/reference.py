@@ -5,17 +5,17 @@ What is in Chinese is in tests/reference_zh.py.
 tests/unit/cli/test_reference.py holds the pages to what this makes.
 """
 
-import ast
 import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from wxcontroller.cli.exits import EXITS
 from wxcontroller.controller.alerts.findings import KINDS as ALERTS
 from wxcontroller.controller.errors import FAILURES
+from wxcontroller.controller.v1.described import CODES
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
@@ -30,6 +30,8 @@ from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, FOR_CHECK_EVENT
 ROOT = Path(__file__).resolve().parents[1]
 _WRAPPER = textwrap.TextWrapper(118, break_long_words=False, break_on_hyphens=False)
 PLACE = ROOT / "docs/reference"
+# Codes that the page of errors explains in words.
+UNEXPECTED = frozenset({"failed", "internal"})
 MADE = "<!-- Made from the code by `make docs`: change it there. -->"
 # What reports of events have in `params`, and when they come.
 EVENTS: Mapping[str, tuple[str, str]] = {
@@ -135,7 +137,7 @@ def limits() -> str:
 
 def conffile() -> str:
     """Return what the shipped settings file has of limits."""
-    lines = ["#[limits]"]
+    lines: list[str] = []
     for title, _, listed in audiences():
         lines += ["", f"# {title}"]
         lines += [f"#{one.name} = {shown(one.default)}  # {one.meaning}" for one in listed]
@@ -144,14 +146,9 @@ def conffile() -> str:
 
 def manual() -> str:
     """Return what the manual page of the settings has of limits."""
-    parts = ["*[limits]*\n\tA table: " + _TABLE]
-    for title, since, listed in audiences():
-        parts += [f"## {title}", since]
-        for one in listed:
-            numbers = f"From {shown(one.low)} to {shown(one.high)}."
-            parts.append(
-                f"*{one.name}* = {shown(one.default)}\n\t{one.meaning[0].upper()}{one.meaning[1:]}. {numbers}"
-            )
+    parts = [_TABLE]
+    for (title, since, _), entries in zip(audiences(), of_limits(), strict=True):
+        parts += [f"## {title}", since, *(f"{one.head}\n\t{one.words}" for one in entries)]
     return "\n\n".join(parts)
 
 
@@ -163,22 +160,122 @@ _TABLE = """sizes, numbers and times of what comes from outside. An unknown key,
 	are listed in _/usr/share/doc/wxcontroller/limits.md_."""
 
 
-# What is made within a page that is written by hand: from the first of these words to the second.
-WITHIN: Mapping[str, tuple[str, str, Callable[[], str]]] = {
-    "etc/wxcontroller.toml": ("#[limits]", "\n\n## Defaults of the accounts' own options", conffile),
-    "docs/man/wxcontroller.toml.5.scd": ("*[limits]*\n", "\n\n# DEFAULTS FOR ACCOUNTS", manual),
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key or option in a list of a page: its name, the line with its default, and words where the page has none."""
+
+    name: str
+    head: str
+    words: str
+
+
+def of_options(empty: str) -> list[Entry]:
+    """Return the entries of wxclient(8); ``empty`` is the page's word for that."""
+    known = [one for one in OPTIONS.values() if one.origin is not Origin.IGNORED]
+    return [Entry(one.name, f"*{one.name}* ({one.default or empty})", sentence(one.meaning)) for one in known]
+
+
+def of_settings(form: str) -> list[list[Entry]]:
+    """Return the entries of a page of the settings, table by table, with heads of this form."""
+    return [
+        [
+            Entry(name, form.format(name=name, default=toml(getattr(of(), name))), sentence(said))
+            for name, said in keys(of).items()
+        ]
+        for of in (Settings, AlertSettings)
+    ]
+
+
+def of_limits() -> list[list[Entry]]:
+    """Return the entries of the limits, audience by audience."""
+    return [
+        [
+            Entry(one.name, f"*{one.name}* = {shown(one.default)}", f"{sentence(one.meaning)} {bounds(one)}")
+            for one in listed
+        ]
+        for _, _, listed in audiences()
+    ]
+
+
+def sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def bounds(limit: Limit) -> str:
+    return f"From {shown(limit.low)} to {shown(limit.high)}."
+
+
+def with_entries(page: str, entries: Iterable[Entry]) -> str:
+    """Return a page with all these entries. What it says of one stays; a new one comes behind the one before it."""
+    before = ""
+    for one in entries:
+        mark = one.head[: one.head.index(one.name)]
+        line = re.search(rf"^{re.escape(mark)}{one.name}\*? [(=].*$", page, re.MULTILINE)
+        if line:
+            page = page[: line.start()] + one.head + page[line.end() :]
+        else:
+            assert before, f"{one.name} is the first of its list: write its entry by hand"
+            # A man page's entry is a line and a paragraph, that of the settings file a comment and a line.
+            new = f"{one.head}\n\t{one.words}\n" if one.head.startswith("*") else f"# {one.words}\n{one.head}\n"
+            last = re.search(rf"^{re.escape(before)}\n(?:\t.*\n)*", page, re.MULTILINE)
+            assert last
+            page = f"{page[: last.end()]}\n{new}{page[last.end() :]}"
+        before = one.head
+    return page
+
+
+def between(page: str, first: str, last: str, made: str) -> str:
+    """Return a page with what is made in the place of what stands between these words."""
+    head, begin, rest = page.partition(first)
+    _, end, tail = rest.partition(last)
+    assert begin, f"no {first!r}"
+    assert end, f"no {last!r}"
+    return head + begin + made + end + tail
+
+
+def names(chosen: Iterable[str], joint: str = ", ") -> str:
+    return _WRAPPER.fill(joint.join(f"*{name}*" for name in chosen))
+
+
+def wxclient(page: str, empty: str, own: tuple[str, str], settings_only: tuple[str, str], joint: str = ", ") -> str:
+    """Return wxclient(8) with what is made within it; ``own`` and ``settings_only`` are words around its lists."""
+    page = with_entries(page, of_options(empty))
+    known = [one for one in OPTIONS.values() if one.origin is not Origin.IGNORED]
+    page = between(page, *own, names([one.name for one in known if one.variable.startswith("WXCLIENT_")], joint))
+    return between(page, *settings_only, names([one.name for one in known if one.origin is Origin.SETTINGS], joint))
+
+
+def settings_page(page: str) -> str:
+    """Return wxcontroller.toml(5) with what is made within it, but for the limits."""
+    for entries in of_settings("*{name}* = {default}"):
+        page = with_entries(page, entries)
+    return page
+
+
+def settings_file(page: str) -> str:
+    for entries in of_settings("#{name} = {default}"):
+        page = with_entries(page, entries)
+    return between(page, "\n\n#[limits]\n", "\n\n## Defaults of the accounts' own options", conffile())
+
+
+# What is made within a page that is written by hand.
+WITHIN: Mapping[str, Callable[[str], str]] = {
+    "etc/wxcontroller.toml": settings_file,
+    "docs/man/wxcontroller.toml.5.scd": lambda page: between(
+        settings_page(page), "*[limits]*\n\tA table: ", "\n\n# DEFAULTS FOR ACCOUNTS", manual()
+    ),
+    "docs/man/wxclient.8.scd": lambda page: wxclient(
+        page,
+        "empty",
+        ("capitals; for these it is *WXCLIENT\\_* and the name in capitals:\n\n", "\n\nThe default is"),
+        ("No request can set these:\n\n", "\n\nWho may start"),
+    ),
 }
 
 
 def filled(name: str) -> str:
     """Return a page that is written by hand with what is made within it."""
-    first, last, make = WITHIN[name]
-    content = (ROOT / name).read_text(encoding="utf-8")
-    head, begin, rest = content.partition(first)
-    assert begin, f"{name} has no {first!r}"
-    _, end, tail = rest.partition(last)
-    assert end, f"{name} has no {last!r}"
-    return head + make() + end + tail
+    return WITHIN[name]((ROOT / name).read_text(encoding="utf-8"))
 
 
 def toml(value: object) -> str:
@@ -338,7 +435,7 @@ def first_line(of: type) -> str:
 def errors() -> str:
     known = {failure.code: (failure.status, first_line(failure)) for failure in reversed(FAILURES)}
     rows = [(str(status), code(word), said) for word, (status, said) in known.items()]
-    others = sorted(set(raised()) - set(known))
+    others = sorted(set(CODES) - set(known) - UNEXPECTED)
     return document(
         "# Errors of /v1",
         'A failure is `{"error": {"code": …, "message": …, "remedy": …}}`: the word for programs, what failed and '
@@ -353,21 +450,6 @@ def errors() -> str:
         "Anything else that is expected to fail is status 500, code `failed`. What is not expected is `internal`, "
         "with a number that the journal has too.",
     )
-
-
-def raised() -> Iterable[str]:
-    """Yield the words for failures that stand in calls which answer with one."""
-    makers = ("Refused", "BadHead", "error_object", "_answer", "_refused", "refuse")
-    places = ("controller", "client/v1", "openwx")
-    yield "busy"  # an attribute of openwx.admission.Busy
-    for path in (path for place in places for path in (ROOT / "wxcontroller" / place).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
-                name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                words = [each.value for each in node.args if isinstance(each, ast.Constant)]
-                told = [word for word in words if isinstance(word, str) and re.fullmatch(r"[a-z]+(-[a-z]+)*", word)]
-                if name in makers:
-                    yield from told[:1]
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

@@ -11,10 +11,11 @@ from tests import reference
 from tests.reference import EVENTS, MADE, ROOT, code, table
 from wxcontroller.cli.exits import EXITS
 from wxcontroller.controller.errors import FAILURES
+from wxcontroller.controller.v1.described import CODES
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
-from wxcontroller.core.limits import REMOVED, shown
+from wxcontroller.core.limits import LIMITS, REMOVED, shown
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -131,11 +132,15 @@ def plain(text: str) -> str:
     return re.sub(r"\\(.)|[*_]", r"\1", text)
 
 
-def rows(page: str, names: Iterable[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
-    """Yield rows: a key, its other cells, and in the place of None what the man page says of it."""
+def rows(page: str, names: Iterable[tuple[str, ...]], english: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
+    """Yield rows: a key, its other cells, and in the place of _SAID what the man page says of it.
+
+    A key that has no Chinese there yet is explained in English.
+    """
     said = entries(page)
     for name, *cells in names:
-        yield (code(name), *(said[name] if cell == _SAID else cell for cell in cells))
+        meaning = said[name] if re.search("[\u4e00-\u9fff]", said[name]) else english[name]
+        yield (code(name), *(meaning if cell == _SAID else cell for cell in cells))
 
 
 _SAID = "…"
@@ -144,7 +149,7 @@ _SAID = "…"
 def settings() -> str:
     def keys(of: type[Settings] | type[AlertSettings]) -> Iterable[tuple[str, ...]]:
         defaults = {name: code(reference.toml(getattr(of(), name))) for name in reference.keys(of)}
-        return rows("wxcontroller.toml.5", [(*one, _SAID) for one in defaults.items()])
+        return rows("wxcontroller.toml.5", [(*one, _SAID) for one in defaults.items()], reference.keys(of))
 
     return document(
         "# 设置",
@@ -156,7 +161,7 @@ def settings() -> str:
         table(["键", "默认值", "是什么"], keys(AlertSettings)),
         "## 不起作用的",
         "原控制器的选项，可以写，会说明不起作用：",
-        table(["键", "理由"], rows("wxcontroller.toml.5", [(name, _SAID) for name in OBSOLETE])),
+        table(["键", "理由"], rows("wxcontroller.toml.5", [(name, _SAID) for name in OBSOLETE], OBSOLETE)),
     )
 
 
@@ -164,11 +169,16 @@ def limits() -> str:
     source = (_MAN / "wxcontroller.toml.5.scd").read_text(encoding="utf-8")
     sections = re.findall(r"^## (.+)\n\n(.+)$", source.partition("*[limits]*")[2], re.MULTILINE)
     parts = []
+    english = {one.name: one.meaning for one in LIMITS.values()}
     for (_, _, listed), (title, since) in zip(reference.audiences(), sections, strict=True):
         keys = [
             (one.name, code(shown(one.default)), f"{shown(one.low)} 到 {shown(one.high)}", _SAID) for one in listed
         ]
-        parts += [f"## {title}", since, table(["键", "默认值", "范围", "是什么"], rows("wxcontroller.toml.5", keys))]
+        parts += [
+            f"## {title}",
+            since,
+            table(["键", "默认值", "范围", "是什么"], rows("wxcontroller.toml.5", keys, english)),
+        ]
     return document(
         "# 限额",
         "[设置](settings.md)中表 `[limits]` 的键。怎样只为一个帐号设置，以及其他所有限额，"
@@ -183,7 +193,8 @@ def limits() -> str:
 def options() -> str:
     def keys(origin: Origin) -> Iterable[tuple[str, ...]]:
         chosen = [option for option in OPTIONS.values() if option.origin is origin]
-        return rows("wxclient.8", [(one.name, code(one.default), _SAID, code(one.variable)) for one in chosen])
+        keys = [(one.name, code(one.default), _SAID, code(one.variable)) for one in chosen]
+        return rows("wxclient.8", keys, {one.name: one.meaning for one in chosen})
 
     head = ["选项", "默认值", "是什么", "变量"]
     ignored = [code(one.name) for one in OPTIONS.values() if one.origin is Origin.IGNORED]
@@ -281,7 +292,7 @@ def errors() -> str:
     statuses = {failure.code: failure.status for failure in reversed(FAILURES)}
     assert set(ERRORS) == set(statuses), "this list and that of the code are different"
     told = sorted((str(status), code(word), ERRORS[word]) for word, status in statuses.items())
-    others = sorted(set(reference.raised()) - set(statuses))
+    others = sorted(set(CODES) - set(statuses) - reference.UNEXPECTED)
     return document(
         "# /v1 的错误",
         '失败是 `{"error": {"code": …, "message": …, "remedy": …}}`：给程序看的词，以及给人看的什么失败了、该怎么办，'
@@ -313,7 +324,37 @@ def page(name: str) -> str:
     return f"{MADE}\n\n{head}\n\n[English](../../reference/{name}.md)\n\n{rest}\n"
 
 
+def settings_page(content: str) -> str:
+    """Return wxcontroller.toml(5) with an entry for each key, in English where there is none yet."""
+    content = reference.settings_page(content)
+    for listed in reference.of_limits():
+        content = reference.with_entries(content, listed)
+    return content
+
+
+# What is made within a page that is written by hand.
+WITHIN: Mapping[str, Callable[[str], str]] = {
+    "docs/man/zh_CN/wxcontroller.toml.5.scd": settings_page,
+    "docs/man/zh_CN/wxclient.8.scd": lambda content: reference.wxclient(
+        content,
+        "空",
+        ("以下选项则是 *WXCLIENT\\_* 加上大写的选项名：\n\n", "\n\n括号中为默认值"),
+        ("以下选项不能由请求设置：\n\n", "\n\n可以启动帐号的人"),
+        "、",
+    ),
+}
+
+
+def filled(name: str) -> str:
+    """Return a page that is written by hand with what is made within it."""
+    return WITHIN[name]((ROOT / name).read_text(encoding="utf-8"))
+
+
 def main(place: Path = PLACE) -> None:
+    # First: the pages of the reference say what these say.
+    for name in WITHIN:
+        (ROOT / name).write_text(filled(name), encoding="utf-8")
+        print(name)
     place.mkdir(exist_ok=True)
     for name in PAGES:
         (place / f"{name}.md").write_text(page(name), encoding="utf-8")

@@ -40,25 +40,21 @@ class Option:
 
     @property
     def variable(self) -> str:
-        return _OWN.get(self.name) or f"MOJO_WEIXIN_{self.name.upper()}"
+        original = self.name in _ORIGINAL or self.origin is Origin.IGNORED
+        return f"{'MOJO_WEIXIN' if original else 'WXCLIENT'}_{self.name.upper()}"
 
 
-# Where the original has no name for it.
-_OWN = {
-    name: f"WXCLIENT_{name.upper()}"
-    for name in (
-        *("driver", "desktop", "proxy", "server", "ca_file"),
-        *("media_fetch_max", "media_keep_days", "media_keep_bytes", "media_paths", "media_private_urls"),
-        *("media_fetch_seconds", "media_fetch_parallel"),
-        *("budget_per_inbound", "budget_24h", "hold_seconds"),
-        *("send_jitter", "send_daily_max", "send_burst_max", "send_keep_seconds", "idempotency_keep_seconds"),
-        *("send_queue_max", "consult_max", "stop_drain", "jsonp", "public_url", "webhook_targets"),
-        *("webhook_retry_first", "webhook_retry_longest", "webhook_give_up_days", "webhook_final", "webhook_timeout"),
-        "webhook_strict_order",
-        *("event_keep_days", "event_keep_bytes", "dead_keep_days"),
-        *("api_connections_max", "api_long_polls_max", "api_body_max", "api_bodies_max"),
-    )
-}
+# What the original has a variable for; nothing is ever added here.
+_ORIGINAL = frozenset(
+    (
+        "post_api poll_api poll_interval plugin_openwx_poll_interval post_event plugin_openwx_post_event "
+        "post_media_data plugin_openwx_post_media_data post_event_list post_message_filter domain lang "
+        "http_agent keep_cookie send_interval qrcode_count_max stop_with_mobile synccheck_interval "
+        "synccheck_delay fix_media_loop emoji_to_text is_init_group_member is_update_group_member "
+        "is_update_all_friend download_media media_size_max media_chunk_size check_event_list_max_size "
+        "ua_retry_times ua_connect_timeout ua_request_timeout ua_inactivity_timeout log_level http_debug"
+    ).split()
+)
 # Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
 SAME = {name: f"plugin_openwx_{name}" for name in ("poll_interval", "post_event", "post_media_data")}
 

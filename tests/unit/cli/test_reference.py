@@ -5,6 +5,7 @@ from types import ModuleType
 import pytest
 
 from tests import reference, reference_zh
+from tests.reference import Entry, with_entries
 from wxcontroller.core.states import LoginState
 
 
@@ -15,9 +16,20 @@ def test_the_page_is_what_make_docs_would_write(name: str, language: ModuleType)
     assert there == language.page(name), "out of date: make docs"
 
 
-@pytest.mark.parametrize("name", reference.WITHIN)
+@pytest.mark.parametrize("name", [*reference.WITHIN, *reference_zh.WITHIN])
 def test_a_list_within_a_page_is_what_make_docs_would_write(name: str) -> None:
-    assert (reference.ROOT / name).read_text(encoding="utf-8") == reference.filled(name), "out of date: make docs"
+    language = reference if name in reference.WITHIN else reference_zh
+    assert (reference.ROOT / name).read_text(encoding="utf-8") == language.filled(name), "out of date: make docs"
+
+
+def test_a_new_row_of_a_table_gets_its_entry_and_a_changed_default_is_shown() -> None:
+    page = "*a* (1)\n\tAt length.\n\n*c* (3)\n\tThe last.\n"
+    rows = [Entry("a", "*a* (2)", "Short."), Entry("b", "*b* (0)", "A new one."), Entry("c", "*c* (3)", "")]
+    expected = "*a* (2)\n\tAt length.\n\n*b* (0)\n\tA new one.\n\n*c* (3)\n\tThe last.\n"
+    assert with_entries(page, rows) == expected
+    file = "# At length.\n#a = 1\n\n#c = 3\n"
+    rows = [Entry("a", "#a = 2", ""), Entry("b", "#b = 0", "A new one."), Entry("c", "#c = 3", "")]
+    assert with_entries(file, rows) == "# At length.\n#a = 2\n\n# A new one.\n#b = 0\n\n#c = 3\n"
 
 
 @pytest.mark.parametrize("language", [reference, reference_zh], ids=["en", "zh"])

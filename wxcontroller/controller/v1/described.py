@@ -71,11 +71,12 @@ def _digits(pattern: str) -> Schema:
 _SETTABLE: JsonObject = {
     option.name: _option(option) for option in OPTIONS.values() if option.origin is Origin.REQUEST
 }
-_CODES = (
+CODES = (
     *(failure.code for failure in FAILURES),
     *("busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
-    *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures"),
+    *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
+    *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures", "tokens-unusable"),
     *(*described_log.CODES, *described_input.CODES, *described_sends.CODES),  # as the account's own program says them
 )
 
@@ -86,7 +87,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: of what can't be read as HTTP
     "Refusal": record({"error": ref("Reason")}),
     "Reason": record(
-        {"code": word(*dict.fromkeys(_CODES)), **texts("message", "remedy"), "values": {"type": "object"}},
+        {"code": word(*dict.fromkeys(CODES)), **texts("message", "remedy"), "values": {"type": "object"}},
         ("message_text", "remedy_text", "values"),  # programs of 2.0.0 have none
     ),
     "Options": {
