@@ -364,11 +364,11 @@ def test_an_account_that_wechat_refuses_says_so_asks_and_tries_no_mode_twice(wor
         assert account["input"]["id"] == "allow-desktop"
         assert "about two weeks" in account["reason"]
         told = world.host.run("wxctl", "status", "refused", check=False).stdout.decode()
-        assert "wxctl allow-desktop refused" in told.replace("\n", " ")
+        assert "wxctl answer refused" in told.replace("\n", " ")
         world.caller.openwx("stop_client", client="refused")
         assert world.caller.openwx("start_client", client="refused", post_api=hook.address)["code"] == 0
         until(lambda: _parked(world, "refused"), 20, "refused parked again, without a code")
-        world.host.run("wxctl", "allow-desktop", "refused", "--yes")
+        world.host.run("wxctl", "answer", "refused", "yes")
         _refuse(world, uin)
         account = until(lambda: _parked(world, "refused"), 20, "refused parked for good")
         assert account["input"] is None

@@ -11,6 +11,7 @@ from click.utils import PacifyFlushWrapper
 from wxcontroller import __version__
 from wxcontroller.cli import tokens
 from wxcontroller.cli.alert import alert
+from wxcontroller.cli.answer import answer
 from wxcontroller.cli.configcheck import config
 from wxcontroller.cli.context import Session, global_options
 from wxcontroller.cli.deliveries import deliveries
@@ -19,7 +20,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short
 from wxcontroller.cli.language import speak, tell
-from wxcontroller.cli.lifecycle import add, allow_desktop, logout, restart, start, stop
+from wxcontroller.cli.lifecycle import add, logout, restart, start, stop
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.options import set_, show
 from wxcontroller.cli.qr import qr
@@ -60,7 +61,7 @@ def cli() -> None:
 
 for _verb in (
     *(add, start, stop, restart, list_, status, qr, show, set_, logs, send, events, deliveries, alert),
-    *(allow_desktop, logout, remove, export, import_, tokens.token, config, doctor),
+    *(answer, logout, remove, export, import_, tokens.token, config, doctor),
 ):
     cli.add_command(_verb)
 

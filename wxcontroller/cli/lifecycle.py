@@ -1,4 +1,4 @@
-"""The verbs that change an account: add, start, stop, restart, logout, allow-desktop."""
+"""The verbs that change an account: add, start, stop, restart, logout."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from wxcontroller.cli.systemd import disable, new_account, without_controller
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.cli.work import Watch, Work, run
 from wxcontroller.core.commands import command
-from wxcontroller.core.condition.model import ALLOW_DESKTOP, Condition
+from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, field, items, one_line
 from wxcontroller.core.messages import N_, Text, text_in
@@ -206,46 +206,6 @@ def logout(session: Session, name: str, yes: bool) -> None:
         session.emit(ended.raw)
     else:
         tell("{account} is logged out and stopped; the next start needs a scan", account=account.name)
-
-
-@click.command(
-    "allow-desktop",
-    cls=Verb,
-    short_help="Allow an account that WeChat refused to log in as its desktop client.",
-    examples=("wxctl allow-desktop alice",),
-)
-@name_argument
-@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@global_options
-@click.pass_obj
-def allow_desktop(session: Session, name: str, yes: bool) -> None:
-    """Allow an account that WeChat refused in normal mode to log in as WeChat's desktop client.
-
-    WeChat may warn about this account's safety and bar it from scanning any code for about two weeks. The account
-    must run and wait for this decision, which is kept with it; it then shows a code to scan.
-    """
-    api = session.api()
-    account = api.resolve(name)
-    if not yes:
-        confirm(
-            api,
-            [account],
-            Text(
-                "Allow {account} to log in in desktop mode, although WeChat may warn about this "
-                "account's safety and bar it from scanning any code for about two weeks?",
-                account=account.name,
-            ),
-            Text(N_("{account} is not allowed to use desktop mode"), account=account.name),
-        )
-    answered = api.answer(account, ALLOW_DESKTOP, "yes")
-    if session.json:
-        session.emit(answered)
-    else:
-        tell(
-            "{account} may log in in desktop mode; scan its code: {command}",
-            account=account.name,
-            command=command("qr", account.name),
-        )
 
 
 def _is_new(api: Api, account: AccountName) -> bool:

@@ -26,6 +26,7 @@ _OTHER_WORDS = {
     **dict.fromkeys(("unset", "edit"), "set"),
     **dict.fromkeys(("tokens",), "token"),
     **dict.fromkeys(("check",), "config check"),
+    **dict.fromkeys(("allow-desktop", "allow", "input"), "answer"),
 }
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import click
 
 from wxcontroller.cli.context import Session, error_as_json
+from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.exits import INTERRUPTED
 from wxcontroller.cli.language import tell
 from wxcontroller.core.commands import command
@@ -139,13 +140,19 @@ class _Alone:
     def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
         if not timeout:
             return view
+        from wxcontroller.cli.answer import answer_on_terminal
         from wxcontroller.cli.follow import follow
         from wxcontroller.cli.progress import display_for
         from wxcontroller.cli.terminal import console
 
         try:
-            with display_for(console(stderr=self.session.json)) as display:
-                return follow(self.api, account, display, timeout)
+            while True:
+                try:
+                    with display_for(console(stderr=self.session.json)) as display:
+                        return follow(self.api, account, display, timeout)
+                except NeedsHuman:
+                    if not answer_on_terminal(self.session, self.api, account):
+                        raise
         except KeyboardInterrupt:
             tell(
                 "\n"

@@ -40,11 +40,17 @@ PARKED: JsonObject = {
     "login_state": "parked",
     **text_fields(reason=Text("no phone scanned any of the QR codes")),
 }
-RISK = "WeChat may warn about this account's safety; to accept this risk, run: wxctl allow-desktop alice"
+RISK = "WeChat may warn about this account's safety; to accept this risk, run: wxctl answer alice"
 ASKING: JsonObject = {
     **PARKED,
     **text_fields(reason=Text(RISK)),
     "input": {"id": "allow-desktop", "kind": "consent", "prompt": RISK, "digits": None},
+}
+_CODE = Text("the phone shows a code")
+ASKING_CODE: JsonObject = {
+    **PARKED,
+    **text_fields(reason=_CODE),
+    "input": {"id": "verify-code", "kind": "code", **text_fields(prompt=_CODE), "digits": 6},
 }
 FAILED: JsonObject = {"unit_state": "failed", "unit_sub": "failed", "login_state": None, "reason": "exit code 78"}
 DOWN: JsonObject = {"unit_state": "absent", "unit_sub": "", "login_state": "stopped"}
@@ -102,6 +108,8 @@ class Controller:
     headers: list[dict[str, str]] = field(default_factory=list)
     refuse: tuple[int, JsonObject] | None = None
     deliveries: JsonObject = field(default_factory=dict)
+    # What follows each answer to a question in place of the script.
+    after_answers: list[list[JsonObject]] = field(default_factory=list)
     options: JsonObject = field(default_factory=dict)
     limits: JsonObject = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)  # options that a restart changes
@@ -202,6 +210,8 @@ class Controller:
             return 200, {"link": self.links.pop(0) if len(self.links) > 1 else self.links[0]}
         if verb == "start":
             return 200, {**self.accounts[name], **self.notes}
+        if verb == "input" and self.after_answers:
+            self.script = self.after_answers.pop(0)
         if verb == "journal":
             return 200, {"account": name, "lines": self.journal or []}
         if verb == "options":

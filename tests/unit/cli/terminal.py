@@ -42,12 +42,18 @@ class Terminal:
         end = time.monotonic() + seconds
         while words not in self.seen:
             assert time.monotonic() < end, f"{words!r} not in {self.seen!r}"
-            if select.select([self.master], [], [], 0.2)[0]:
-                try:
-                    self.raw += os.read(self.master, 65536)
-                except OSError:
-                    assert words in self.seen, self.seen
-                    return
+            if not self.read():
+                assert words in self.seen, self.seen
+                return
+
+    def read(self) -> bool:
+        """Read what comes next, for a moment. Returns False when it has ended."""
+        if select.select([self.master], [], [], 0.2)[0]:
+            try:
+                self.raw += os.read(self.master, 65536)
+            except OSError:
+                return False
+        return True
 
     def rest(self) -> str:
         """Read until it has ended; return all that was shown, without colours."""

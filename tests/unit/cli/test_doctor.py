@@ -152,7 +152,7 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
     assert set(checks) == {"controller", "polkit", "account", "program", "reports", "alerts"}
     told = {one[2]: one for one in found}
     assert any("given-up: has given up" in words and one[0] == "fail" for words, one in told.items())
-    assert "wxctl allow-desktop alice" in told[f"alice: waits for your decision: {RISK}"][3]
+    assert "wxctl answer alice" in told[f"alice: waits for your answer: {RISK}"][3]
     assert any("down: should be running" in words and one[3] for words, one in told.items())
     assert any("waits: needs a scan" in words and one[0] == "warn" for words, one in told.items())
     assert told["deadly: 2 dead letters"] == ("fail", "reports", "deadly: 2 dead letters", "run: wxctl x")

@@ -90,7 +90,7 @@ def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: C
     ("end", "code", "words"),
     [
         (PARKED, 6, "no phone scanned any of the QR codes"),
-        (ASKING, 6, "alice: waits for your decision: WeChat may warn about this account's safety"),
+        (ASKING, 6, "alice: waits for your answer: WeChat may warn about this account's safety"),
         (FAILED, 5, "wxclient@alice.service has failed"),
         (GONE, 1, "alice was stopped"),
         (DOWN, 5, "alice: should be running"),

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import ASKING, RUNNING, Controller
-from tests.unit.cli.terminal import Terminal
+from tests.unit.cli.standin import RUNNING, Controller
 from wxcontroller.core.jsontypes import JsonValue
 
 
@@ -90,24 +89,6 @@ def test_a_logout_wants_a_yes(wxctl: Wxctl, server: Controller) -> None:
     assert (done.returncode, done.stdout) == (0, "alice is logged out and stopped; the next start needs a scan\n")
     assert ("POST", "/v1/accounts/alice/logout", None) in server.asked
     assert wxctl("logout", "bob", "-y").returncode == 4
-
-
-def test_desktop_mode_is_allowed_after_a_yes_to_its_risk(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **ASKING)
-    refused = wxctl("allow-desktop", "alice")
-    assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
-    terminal = Terminal(wxctl, "allow-desktop", "alice")
-    terminal.until("about two weeks?")
-    terminal.type("n\n")
-    assert terminal.end() == 130
-    assert [method for method, _, _ in server.asked if method == "POST"] == []
-    done = wxctl("allow-desktop", "alice", "--yes")
-    assert (done.returncode, "wxctl qr alice" in done.stdout) == (0, True)
-    assert server.asked[-1] == ("POST", "/v1/accounts/alice/input", {"id": "allow-desktop", "value": "yes"})
-    assert json.loads(wxctl("allow-desktop", "alice", "--yes", "--json").stdout)
-    server.refuse = 409, {"error": {"code": "not-asked", "message": "alice waits for nothing", "remedy": "look"}}
-    done = wxctl("allow-desktop", "alice", "-y")
-    assert (done.returncode, "alice waits for nothing" in done.stderr) == (1, True)
 
 
 def test_what_fails_is_json_too(wxctl: Wxctl, server: Controller, nobody: str) -> None:

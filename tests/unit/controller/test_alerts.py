@@ -132,10 +132,10 @@ async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Wa
 async def test_an_account_that_waits_for_a_decision_is_not_to_be_started(watched: Watched) -> None:
     process = await watched.host.start("alice")
     question: JsonObject = {"id": "allow-desktop", "kind": "consent", "prompt": "a risk"}
-    process.say(LoginState.PARKED, reason="a risk; to accept it, run: wxctl allow-desktop alice", input=question)
+    process.say(LoginState.PARKED, reason="a risk; to accept it, run: wxctl answer alice", input=question)
     [alert] = await watched.live(60)
     assert kinds([alert]) == ["problem alice parked"]
-    assert "wxctl allow-desktop alice" in alert.items[0].message
+    assert "wxctl answer alice" in alert.items[0].message
     assert "wxctl start" not in alert.items[0].remedy
 
 

@@ -1,6 +1,6 @@
 """Checks of the unit, the program and the login. Of these things one is wrong at a time, except old code."""
 
-from wxcontroller.core.condition.model import ALLOW_DESKTOP, LOGIN_SECONDS, Code, Condition, Facts, Issue, Severity
+from wxcontroller.core.condition.model import LOGIN_SECONDS, Code, Condition, Facts, Issue, Severity
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import LoginState, UnitState
 
@@ -150,10 +150,8 @@ def decision(facts: Facts, condition: Condition) -> Issue | None:
     """It asks something that only a person may answer."""
     if condition is not Condition.INPUT or facts.client is None:
         return None
-    headline = Text(N_("waits for your decision: {reason}"), reason=facts.client.why)
-    remedy = Text(N_("see: {status}"), status=facts.wxctl("status"))
-    if facts.client.asks == ALLOW_DESKTOP:
-        remedy = Text(N_("to accept that, run: {allow}"), allow=facts.wxctl(ALLOW_DESKTOP))
+    headline = Text(N_("waits for your answer: {reason}"), reason=facts.client.why)
+    remedy = Text(N_("to answer, run: {answer}"), answer=facts.wxctl("answer"))
     return _issue(facts, Code.INPUT, Severity.ERROR, headline, remedy)
 
 

@@ -13,8 +13,6 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 # A login takes seconds; one that waits for WeChat's servers or the network is retried. After so long someone has to
 # look: the cause does not go away without help.
 LOGIN_SECONDS = 20 * 60.0
-# The id of a question, and the verb of wxctl that answers it.
-ALLOW_DESKTOP = "allow-desktop"
 
 
 class Condition(StrEnum):

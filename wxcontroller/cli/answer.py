@@ -1,0 +1,109 @@
+"""The verb answer, and the question that a start asks on a terminal: what an account waits for a person to give."""
+
+import sys
+
+import click
+
+from wxcontroller.cli.account import AccountView
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.errors import BadUsage, Declined
+from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.verbs import Verb
+from wxcontroller.core.commands import command
+from wxcontroller.core.errors import NotAsked
+from wxcontroller.core.jsontypes import integer, obj, one_line
+from wxcontroller.core.messages import N_, Text, text_in
+from wxcontroller.core.names import AccountName
+from wxcontroller.openwx.statefile import Question
+
+_CONSENT = "consent"  # answered with yes; all other kinds are codes
+_YES = "yes"
+
+
+def question_of(account: AccountView) -> Question | None:
+    """Return what the account asks, None for nothing."""
+    found = obj(account.raw.get("input"))
+    if not found.get("id"):
+        return None
+    return Question(
+        one_line(found.get("id")),
+        one_line(found.get("kind")),
+        text_in(found, "prompt"),
+        integer(found.get("digits")),
+    )
+
+
+def can_ask(session: Session) -> bool:
+    """Say whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty() and not session.json
+
+
+def ask(name: AccountName, question: Question) -> str:
+    """Show the question on the terminal, and return the answer. Raises Declined."""
+    tell("{account}: {prompt}", err=True, account=name.name, prompt=one_line(say(question.prompt)))
+    if question.kind == _CONSENT:
+        if not click.confirm(say(N_("Do you accept this?")), err=True):
+            raise Declined(N_("{account} still waits: you answered no"), account=name.name)
+        return _YES
+    title = Text("Code ({n} digit)", "Code ({n} digits)", n=question.digits) if question.digits else Text("Code")
+    return str(click.prompt(say(title), err=True)).strip()
+
+
+@click.command(
+    cls=Verb,
+    short_help="Answer what an account waits for.",
+    examples=("wxctl answer alice", "wxctl answer alice yes", "wxctl answer alice 123456"),
+)
+@name_argument
+@click.argument("value", required=False)
+@global_options
+@click.pass_obj
+def answer(session: Session, name: str, value: str | None) -> None:
+    """Answer what an account waits for: yes to a risk, or a code that a phone shows.
+
+    wxctl status shows the question. Without VALUE it is asked here. An account that WeChat refused in normal mode
+    asks whether it may log in as WeChat's desktop client: WeChat may warn about the account's safety and bar it from
+    scanning any code for about two weeks.
+    """
+    api = session.api()
+    account = api.resolve(name)
+    question = question_of(api.account(account))
+    if question is None:
+        raise NotAsked(
+            N_("{account} does not wait for an answer"),
+            N_("see: {command}"),
+            account=account.name,
+            command=command("status", account.name),
+        )
+    if value is None:
+        if not can_ask(session):
+            raise BadUsage(
+                N_("{account} waits for an answer: {prompt}"),
+                N_("give it: {command}"),
+                account=account.name,
+                prompt=question.prompt,
+                command=command("answer", account.name, _YES if question.kind == _CONSENT else "CODE"),
+            )
+        value = ask(account, question)
+    answered = api.answer(account, question.id, value)
+    if session.json:
+        session.emit(answered)
+    else:
+        follow = command("start", account.name)
+        tell(Text(N_("answered for {account}; follow its login: {command}"), account=account.name, command=follow))
+
+
+def answer_on_terminal(session: Session, api: Api, name: AccountName) -> bool:
+    """Ask what the account asks, and send the answer. Returns False if it asks nothing, or nobody is there to ask.
+
+    An answer of the wrong form is reported: the account asks again. Raises Declined, and WxError if it is not sent.
+    """
+    question = question_of(api.account(name)) if can_ask(session) else None
+    if question is None:
+        return False
+    try:
+        api.answer(name, question.id, ask(name, question))
+    except BadUsage as problem:
+        session.report(problem)
+    return True
