@@ -82,7 +82,9 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
     _describe(account, found)
     rows = [obj(one) for one in items(found.get("deliveries"))]
     if rows:
-        _print(
+        from wxcontroller.cli.terminal import print_rows
+
+        print_rows(
             (N_("ID"), N_("WHEN"), N_("TYPE"), N_("STATE"), N_("LANE"), N_("TRIES"), N_("NEXT"), N_("LAST ERROR")),
             [
                 (
@@ -97,6 +99,7 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
                 )
                 for row in rows
             ],
+            wraps="LAST ERROR",
         )
     if following := field(found, "next"):
         tell("more: {command}", command=command("deliveries list", account.name, "--after", text(following)))
@@ -236,17 +239,11 @@ def _overview(session: Session, api: Api, all_: bool) -> None:
         tell(note, err=True)
     if not rows:
         return
-    _print(
-        (
-            N_("ACCOUNT"),
-            N_("PENDING"),
-            N_("DEAD"),
-            N_("LOST"),
-            N_("RETRYING"),
-            N_("OLDEST"),
-            N_("TO"),
-            N_("LAST ERROR"),
-        ),
+    from wxcontroller.cli.terminal import print_rows
+
+    counts = N_("PENDING"), N_("DEAD"), N_("LOST"), N_("RETRYING")
+    print_rows(
+        (N_("ACCOUNT"), *counts, N_("OLDEST"), N_("TO"), N_("LAST ERROR")),
         [
             (text(row.get("account")), "-", "-", "-", "-", "", "", say(text_in(row, "error")))
             if row.get("error")
@@ -262,6 +259,7 @@ def _overview(session: Session, api: Api, all_: bool) -> None:
             )
             for row in rows
         ],
+        wraps="LAST ERROR",
     )
 
 
@@ -278,20 +276,6 @@ def _describe(name: AccountName, found: JsonObject) -> None:
     for key in ("trouble", "last_error"):
         if words := text_in(found, key):
             tell("  {words}", words=words)
-
-
-def _print(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.table import Table
-
-    from wxcontroller.cli.terminal import console, print_table
-
-    target = console()
-    table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
-    for title in titles:
-        table.add_column(say(title), no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    print_table(table, target)
 
 
 def _when(moment: JsonValue) -> str:

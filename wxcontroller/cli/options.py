@@ -53,17 +53,9 @@ def show(session: Session, name: str, all_: bool) -> None:
             command=command("show", account.name, "--all"),
         )
         return
-    from rich.table import Table
+    from wxcontroller.cli.terminal import print_rows
 
-    from wxcontroller.cli.terminal import console, print_table
-
-    target = console()
-    table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
-    for title in (N_("OPTION"), N_("VALUE"), N_("FROM")):
-        table.add_column(say(title), no_wrap=title != "VALUE")
-    for row in rows:
-        table.add_row(*row)
-    print_table(table, target)
+    print_rows((N_("OPTION"), N_("VALUE"), N_("FROM")), rows, wraps="VALUE")
     if waiting:
         options = obj(found.get("options"))
         now = ", ".join(f"{one}={text(field(options.get(one), 'in_force'))}" for one in waiting)

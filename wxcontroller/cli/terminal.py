@@ -91,22 +91,27 @@ def print_table(table: RenderableType, target: Console) -> None:
         click.echo(line.rstrip(), color=True)
 
 
-def token_table(tokens: list[Token], now: float) -> Table:
-    """Return the table of ``wxctl token list``."""
-    table = Table(box=None, pad_edge=False)
-    for title in (N_("ID"), N_("NAME"), N_("SCOPE"), N_("ACCOUNTS"), N_("CREATED"), N_("EXPIRES")):
-        table.add_column(say(title), no_wrap=True)
+def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str | Text]], wraps: str) -> None:
+    """Print a table with these titles; on a narrow terminal the texts of the column ``wraps`` take several lines."""
+    target = console()
+    table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
+    for title in titles:
+        table.add_column(say(title), no_wrap=title != wraps)
+    for row in rows:
+        table.add_row(*row)
+    print_table(table, target)
+
+
+def print_tokens(tokens: Iterable[Token], now: float) -> None:
+    """Print the table of ``wxctl token list``."""
+    titles = N_("ID"), N_("NAME"), N_("SCOPE"), N_("ACCOUNTS"), N_("CREATED"), N_("EXPIRES")
+    rows: list[tuple[str | Text, ...]] = []
     for token in tokens:
-        expires = say("never") if token.expires is None else _day(token.expires)
-        table.add_row(
-            token.id,
-            token.name,
-            token.scope.value,
-            ", ".join(token.accounts) or say("all"),
-            _day(token.created),
-            Text(say("{expires}, expired", expires=expires), "red") if token.expired(now) else expires,
-        )
-    return table
+        expires = say(N_("never")) if token.expires is None else _day(token.expires)
+        ends = Text(say("{expires}, expired", expires=expires), "red") if token.expired(now) else expires
+        accounts = ", ".join(token.accounts) or say(N_("all"))
+        rows.append((token.id, token.name, token.scope.value, accounts, _day(token.created), ends))
+    print_rows(titles, rows, wraps="ACCOUNTS")
 
 
 def _day(moment: int) -> str:

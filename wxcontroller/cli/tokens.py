@@ -112,9 +112,9 @@ def list_(session: Session, root: Path) -> None:
     if not tokens.by_id:
         tell("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)
         return
-    from wxcontroller.cli.terminal import console, print_table, token_table
+    from wxcontroller.cli.terminal import print_tokens
 
-    print_table(token_table(list(tokens.by_id.values()), time.time()), console())
+    print_tokens(tokens.by_id.values(), time.time())
 
 
 @token.command(
