@@ -169,7 +169,7 @@ def stop(session: Session, names: tuple[str, ...]) -> None:
 def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: float) -> None:
     """Restart accounts, for instance onto new code, and follow them until they are running.
 
-    A NAME like 'shop-*' matches accounts.
+    A NAME like 'shop-*' matches accounts that are not stopped.
     """
     following = 0 if no_wait else timeout
 
@@ -179,7 +179,8 @@ def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: fl
     def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
         return without_controller(api, name, "restart", away)
 
-    run(session, names, Work(act, _up(following), by_systemd))
+    # A pattern must not start what was stopped on purpose.
+    run(session, names, Work(act, _up(following), by_systemd, lambda view: view.condition is not Condition.STOPPED))
 
 
 @click.command(

@@ -54,12 +54,14 @@ class Work(Generic[_T]):
     """What is done to each account.
 
     ``act`` runs in a thread of its own, ``finish`` after it in the main thread: it returns the result as JSON and in
-    words. ``systemd`` does the same without the controller, as far as systemd can.
+    words. ``systemd`` does the same without the controller, as far as systemd can. ``fits`` restricts patterns to
+    the accounts for which it makes sense.
     """
 
     act: Callable[[Api, AccountName, Watch], _T]
     finish: Callable[[AccountName, _T], tuple[JsonObject, Text]]
     systemd: Callable[[Api, str, ControllerUnreachable], JsonObject] | None = None
+    fits: Callable[[AccountView], bool] = lambda _: True
 
 
 def is_pattern(given: str) -> bool:
@@ -72,16 +74,20 @@ def is_several(names: Sequence[str]) -> bool:
     return len(names) > 1 or is_pattern(names[0])
 
 
-def chosen(api: Api, names: Sequence[str]) -> list[AccountName]:
-    """Return the accounts that names, generated ids and patterns mean, each once.
+def chosen(api: Api, names: Sequence[str], fits: Callable[[AccountView], bool]) -> list[AccountName]:
+    """Return the accounts that names, generated ids and patterns mean, each once; patterns only those that fit.
 
     A plain name need not be registered. Raises BadName, and UnknownAccount for a pattern or an id without accounts.
     """
     plain = {given: parse_name(given) for given in names if not is_pattern(given) and not is_derived(given)}
-    known = [parse_name(view.name) for view in api.accounts()] if len(plain) < len(names) else []
+    known = api.accounts() if len(plain) < len(names) else []
     found: dict[str, AccountName] = {}
     for given in names:
-        matching = [name for name in known if given == name.instance or fnmatchcase(name.name, given)]
+        matching = [
+            parse_name(view.name)
+            for view in known
+            if given == view.instance or (fnmatchcase(view.name, given) and fits(view))
+        ]
         matching = [plain[given]] if given in plain else matching
         if not matching:
             raise UnknownAccount(N_("no account matches {given}"), N_("wxctl list shows the accounts"), given=given)
@@ -105,7 +111,7 @@ def run(
             parse_name(given)
     try:
         api.probe()
-        accounts = chosen(api, names)
+        accounts = chosen(api, names, work.fits)
         if ask is not None:
             ask(api, accounts)
     except ControllerUnreachable as away:

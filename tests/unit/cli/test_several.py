@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import Wxctl, program
-from tests.unit.cli.standin import ASKING, FAILED, PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.standin import ASKING, FAILED, GONE, PARKED, RUNNING, SCANNING, Controller
 from tests.unit.cli.terminal import Terminal
 
 LOADING = {**SCANNING, "login_state": "loading", "qrcode": False}
@@ -48,6 +48,15 @@ def test_names_and_patterns_mean_each_account_once(wxctl: Wxctl, server: Control
     instance = str(server.accounts["小店"]["instance"])
     assert wxctl("stop", "shop-[12]", "shop-1", instance, "小*", "bob").returncode == 0
     assert len(changes(server)) == 4
+
+
+def test_a_pattern_does_not_restart_what_was_stopped(wxctl: Wxctl, server: Controller, shops: list[str]) -> None:
+    server.add("shop-9", **GONE)
+    assert wxctl("restart", "shop-*").returncode == 0
+    assert changes(server) == shops
+    assert wxctl("restart", "shop-9", "bob").returncode != 4  # by its name it is
+    assert changes(server) == sorted(["bob", *shops, "shop-9"])
+    assert wxctl("restart", "shop-9*").returncode == 4
 
 
 def test_the_exit_code_is_the_highest_and_each_failure_has_its_remedy(wxctl: Wxctl, server: Controller) -> None:
