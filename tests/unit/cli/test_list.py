@@ -11,8 +11,9 @@ from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import ASKING, DOWN, FAILED, GONE, PARKED, RUNNING, SCANNING, Controller
 from tests.unit.cli.terminal import Terminal
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text, text_fields
 
-LONG = "WeChat may warn about this account's safety and bar it from scanning any code " * 4
+LONG = Text("WeChat may warn about this account's safety and bar it from scanning any code " * 4)
 
 
 def width(text: str) -> int:
@@ -32,8 +33,8 @@ def rows(wxctl: Wxctl, columns: int) -> list[str]:
 def test_a_long_status_is_cut_and_all_other_columns_stay(
     wxctl: Wxctl, server: Controller, columns: int, user: str
 ) -> None:
-    server.add("alice", **{**ASKING, "reason": LONG})
-    running: JsonObject = {**RUNNING, "status": LONG, "user": {"id": "@me", "name": user}, "port": 3017}
+    server.add("alice", **{**ASKING, **text_fields(reason=LONG)})
+    running: JsonObject = {**RUNNING, **text_fields(status=LONG), "user": {"id": "@me", "name": user}, "port": 3017}
     server.add("我的小店", **running)
     server.add("zz", **GONE)
     head, alice, zz, shop = rows(wxctl, columns)
@@ -52,7 +53,7 @@ def test_a_long_status_is_cut_and_all_other_columns_stay(
 def test_a_name_that_fills_the_terminal_is_not_cut(wxctl: Wxctl, server: Controller) -> None:
     for length in (40, 60, 64):
         server.accounts.clear()
-        server.add("n" * length, **{**PARKED, "reason": LONG})
+        server.add("n" * length, **{**PARKED, **text_fields(reason=LONG)})
         _, line = rows(wxctl, 80)
         assert line.split()[:2] == ["n" * length, "parked"]
         assert width(line) <= 80
