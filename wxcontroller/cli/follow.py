@@ -64,10 +64,12 @@ def follow(
             if problem is not None and now - begun > _SETTLED:
                 raise problem
             if now - begun > timeout:
+                if failed := failure(account):  # it did not pass
+                    raise failed
                 state = Text(
-                    "{account}: still {Text} after {timeout} s",
+                    "{account}: still {state} after {timeout} s",
                     account=name.name,
-                    Text=Text(account.condition.value),
+                    state=Text(account.condition.value),
                     timeout=f"{timeout:g}",
                 )
                 raise WxError(

@@ -53,6 +53,12 @@ ASKING_CODE: JsonObject = {
     "input": {"id": "verify-code", "kind": "code", **text_fields(prompt=_CODE), "digits": 6},
 }
 FAILED: JsonObject = {"unit_state": "failed", "unit_sub": "failed", "login_state": None, "reason": "exit code 78"}
+RESTARTING: JsonObject = {"unit_state": "activating", "unit_sub": "auto-restart", "login_state": None}
+CRASH_LOOP: JsonObject = {
+    **RESTARTING,
+    "condition": "restarting",
+    "issues": [{"code": "crash-loop", "severity": "error", "message": "ends again and again", "remedy": "read on"}],
+}
 DOWN: JsonObject = {"unit_state": "absent", "unit_sub": "", "login_state": "stopped"}
 GONE: JsonObject = {"unit_state": "inactive", "unit_sub": "dead", "login_state": None, "desired": "stopped"}
 

@@ -8,7 +8,21 @@ import signal
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import ASKING, CONFIRMING, DOWN, FAILED, GONE, LINK, PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.standin import (
+    ASKING,
+    CONFIRMING,
+    CRASH_LOOP,
+    DOWN,
+    FAILED,
+    GONE,
+    LINK,
+    PARKED,
+    RESTARTING,
+    RUNNING,
+    SCANNING,
+    Controller,
+    account,
+)
 from tests.unit.cli.terminal import Terminal
 
 
@@ -105,6 +119,18 @@ def test_start_ends_with_the_reason(
     assert words in done.stderr
     assert "wxctl " in done.stderr.splitlines()[-1]  # what to do
     assert "Traceback" not in done.stderr
+
+
+def test_a_start_of_an_account_that_crashes_again_and_again_fails(wxctl: Wxctl, server: Controller) -> None:
+    server.script = [RESTARTING, CRASH_LOOP]
+    done = wxctl("start", "alice")
+    assert (done.returncode, "ends again and again" in done.stderr, "read on" in done.stderr) == (5, True, True)
+    server.script = [RESTARTING]  # where the controller does not yet call it a loop
+    assert wxctl("start", "alice", "--timeout", "1").returncode == 5
+    assert wxctl("status", "alice").returncode == 5
+    server.accounts["alice"] = account("alice", **CRASH_LOOP)
+    server.script = []
+    assert wxctl("status", "alice").returncode == 5
 
 
 def test_start_gives_up_waiting_but_not_the_account(wxctl: Wxctl, server: Controller) -> None:
