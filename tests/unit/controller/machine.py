@@ -443,25 +443,24 @@ async def machine(root: Path, **settings: object) -> AsyncIterator[Machine]:
 
 
 @contextlib.asynccontextmanager
-async def responsive(longest: float) -> AsyncIterator[None]:
-    """Check that others are served meanwhile: nothing holds up the event loop for as long as ``longest`` seconds."""
-    loop, gaps = asyncio.get_running_loop(), [0.0]
+async def pauses() -> AsyncIterator[list[float]]:
+    """Note for how long the event loop served nobody, each time, in seconds."""
+    loop, found = asyncio.get_running_loop(), [0.0]
 
     async def tick() -> None:
         last = loop.time()
         while True:
             await asyncio.sleep(0.001)
-            gaps.append(loop.time() - last)
+            found.append(loop.time() - last)
             last = loop.time()
 
     ticking = asyncio.create_task(tick())
     await asyncio.sleep(0)
     try:
-        yield
-        await asyncio.sleep(0)
+        yield found
+        await asyncio.sleep(0.01)
     finally:
         ticking.cancel()
-    assert max(gaps) < longest
 
 
 async def raw(host: Machine, sent: bytes) -> tuple[int, bytes]:

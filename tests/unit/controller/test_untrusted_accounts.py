@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.controller.machine import Machine, machine, responsive
+from tests.unit.controller.machine import Machine, machine, pauses
 
 OPENWX = "/openwx/get_user_info?client=alice"
 V1 = "/v1/accounts/alice/media/1.jpg"
@@ -117,8 +117,9 @@ async def test_json_of_many_values_holds_up_nobody(host: Machine, path: str, siz
     flood = FLOOD if size == len(FLOOD) else FLOOD[: size - 4] + b" 0]}"
     process.hostile = 200, {"Content-Type": "application/json"}
     process.status = process.options = process.hostile_body = flood
-    async with responsive(0.25):
+    async with pauses() as found:
         status, answer = await host.v1("GET", path)
+    assert max(found) < 0.5  # parsing it all takes a second, and more on a busy machine
     assert status == 200
     assert "not a JSON object" in str(answer)
 
