@@ -1,5 +1,6 @@
 """The iLink driver against the sandbox: logins, messages, sends, content, and when a session is over."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsup
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
+    Checkpoint,
     Ended,
     EndReason,
     Hindered,
@@ -73,6 +75,26 @@ async def test_a_restart_needs_no_scan_and_brings_what_came_meanwhile_once(wecha
         await drive.driver.send_text(wechat.peer, "still here", "c1")
         assert drive.texts() == ["meanwhile"]
     assert [one.text for one in wechat.sent()] == ["still here"]
+
+
+@pytest.mark.parametrize("stored", [0, 1, 2])
+async def test_a_crash_in_the_middle_of_a_batch_loses_none_of_it(wechat: Bench, stored: int) -> None:
+    """WeChat gives nothing again: a batch is on disk before its first message is reported."""
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+    for words in ("one", "two", "three"):
+        phone.write_text(wechat.sandbox, wechat.account, words)
+    async with wechat.drive() as drive:
+        # As kill -9 does it: nothing after so many messages is stored.
+        drive.hold = lambda event: isinstance(event, MessageArrived) and len(drive.texts()) == stored
+        await drive.until(RosterLoaded)
+        async with asyncio.timeout(5):
+            while len(drive.texts()) < stored or not drive.count(Checkpoint):
+                await asyncio.sleep(0.01)
+    async with wechat.drive() as drive:
+        await drive.text("three")
+        assert drive.texts() == ["one", "two", "three"]
+        await wechat.hear(drive, "four")
 
 
 async def test_digits_wrong_then_right(wechat: Bench) -> None:

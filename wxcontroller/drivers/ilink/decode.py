@@ -7,7 +7,7 @@ strings here.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -73,9 +73,12 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """An answer of getupdates. ``cursor`` is "" when the old one stays; ``hint`` is in seconds, 0 for none."""
+    """An answer of getupdates. ``cursor`` is "" when the old one stays; ``hint`` is in seconds, 0 for none.
 
-    messages: tuple[Arrived, ...]
+    ``batch`` are its messages as they came; ``messages`` reads them.
+    """
+
+    batch: Sequence[JsonValue] = field(repr=False)
     cursor: str = field(repr=False)
     hint: float
 
@@ -162,13 +165,18 @@ def qr_answer(answer: JsonObject) -> QrAnswer:
 
 
 def updates(answer: JsonObject) -> Updates:
-    """Decode a successful answer of getupdates. Only what users wrote is kept (6)."""
-    found = tuple(
+    """Decode a successful answer of getupdates."""
+    cursor, hint = text(answer.get("get_updates_buf")), integer(answer.get("longpolling_timeout_ms")) / 1000
+    return Updates(items(answer.get("msgs")), cursor, hint)
+
+
+def messages(batch: Sequence[JsonValue]) -> list[Arrived]:
+    """Decode the messages of one answer. Only what users wrote is kept (6)."""
+    return [
         _arrived(obj(message), number)
-        for number, message in enumerate(items(answer.get("msgs")))
+        for number, message in enumerate(batch)
         if integer(obj(message).get("message_type")) == _USER_MESSAGE and text(obj(message).get("from_user_id"))
-    )
-    return Updates(found, text(answer.get("get_updates_buf")), integer(answer.get("longpolling_timeout_ms")) / 1000)
+    ]
 
 
 def sent_id(answer: JsonObject) -> str:

@@ -1,15 +1,15 @@
 """What the route remembers between processes: credentials, the poll cursor, each peer's context token.
 
 Credentials are the account's session file, replaced whole at a login. Everything that a poll moves is the
-checkpoint's state: it is committed with the messages it covers, so that a crash neither loses nor repeats one.
+checkpoint's state, and so are the messages of a poll until they are reported: a crash neither loses nor repeats one.
 """
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, obj, text
 from wxcontroller.drivers.base import Checkpoint, Restored, SessionStore
 from wxcontroller.drivers.ilink.wire import Credentials
 
@@ -38,6 +38,7 @@ class Memory:
     store: SessionStore
     credentials: Credentials | None = None
     cursor: str = field(default="", repr=False)
+    batch: Sequence[JsonValue] = field(default=(), repr=False)  # what the last poll brought, until it is reported
     peers: OrderedDict[str, Peer] = field(default_factory=OrderedDict)
     media_refused: int = 0
     _bot: str = ""  # whose cursor and tokens they are
@@ -54,6 +55,7 @@ class Memory:
         """Take over what checkpoints have left."""
         kept = kept_json(restored.state)
         self._bot, self.cursor = text(kept.get("bot")), text(kept.get("cursor"))
+        self.batch = items(kept.get("batch"))
         self.media_refused = integer(kept.get("media_refused"))
         self.peers.clear()
         for entry in items(kept.get("peers")):
@@ -116,6 +118,7 @@ class Memory:
         state: JsonObject = {
             "bot": self._bot,
             "cursor": self.cursor,
+            "batch": [*self.batch],
             "media_refused": self.media_refused,
             "peers": [
                 {"id": name, "context": peer.context, "heard": peer.heard, "alias": peer.alias}

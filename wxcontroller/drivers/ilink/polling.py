@@ -1,7 +1,9 @@
 """Receiving messages, and deciding when a session is over (ilink-bot-protocol, sections 4 to 6).
 
 A poll is held by the server until something arrives. Delivery counts as consumption: an older cursor does not bring
-messages back, so what a poll brought is reported and committed with the new cursor before the next poll.
+messages back. So a batch is on disk as it came, with the new cursor, before the first of its messages is reported; a
+process that ends in the middle of a batch leaves the whole of it to the next one. A message that is reported again
+then has the id it had, and the event log has it already.
 
 ``-14`` of a poll may be a logout, a session that the server dropped while idle, or a request that lost its token on
 the way. It is confirmed before anybody has to scan a code (5.5): announce the client again, poll once more with the
@@ -15,6 +17,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact
@@ -54,6 +57,7 @@ class Poller:
 
     async def poll(self) -> None:
         """Receive until the session is over."""
+        await self._report()
         while True:
             answer = await self._one(self._patience())
             if answer is None:
@@ -137,7 +141,22 @@ class Poller:
     async def _received(self, found: Updates) -> None:
         self._failures, self._heard = 0, time.monotonic()
         self._hint = found.hint or self._hint
-        news = [message for message in found.messages if self._is_new(message)]
+        moved = bool(found.cursor) and found.cursor != self.memory.cursor
+        if moved:
+            self.memory.cursor = found.cursor
+        if moved or found.batch:
+            self.memory.batch = found.batch
+            await self.pulse.emit(self.memory.checkpoint())
+        reached(Point.ACKNOWLEDGED)
+        await self._report()
+        await self._online_now()
+        await self.pulse.progress(heard=True)
+
+    async def _report(self) -> None:
+        """Report the batch that is on disk, and note there that it is done."""
+        if not self.memory.batch:
+            return
+        news = [message for message in decode.messages(self.memory.batch) if self._is_new(message)]
         now = int(time.time())
         met = [message.peer for message in news if self.memory.hear(message.peer, message.context, now)]
         if met:
@@ -145,13 +164,8 @@ class Poller:
         for message in news:
             for part in message.parts:
                 await self.pulse.emit(MessageArrived(part))
-        moved = bool(found.cursor) and found.cursor != self.memory.cursor
-        if moved:
-            self.memory.cursor = found.cursor
-        if moved or found.messages:
-            await self.pulse.emit(self.memory.checkpoint())
-        await self._online_now()
-        await self.pulse.progress(heard=True)
+        self.memory.batch = ()
+        await self.pulse.emit(self.memory.checkpoint())
 
     def _is_new(self, message: Arrived) -> bool:
         """Whether a message is no repetition. A repetition's context token is newer all the same (6)."""
