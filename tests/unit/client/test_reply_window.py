@@ -13,6 +13,7 @@ from wxcontroller.client.sends.splitting import pieces
 from wxcontroller.client.sends.window import Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.drivers.base import ReplyWindow
+from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.model import Answer
 
@@ -172,6 +173,23 @@ async def test_progress_leaves_the_last_sends_to_answers(start: Start, wechat: B
     assert [one["code"] for one in reports if one.get("content") == "working 2"] == [-5]
 
 
+async def test_a_lost_answer_at_the_end_of_the_budget_is_not_asked_for_again(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.sandbox.faults.add("sendmessage", FaultKind.STATUS, 502, 1, None)
+    assert (await send(client, wechat, "1"))["code"] == 0  # once more, and both may count
+    assert wechat.requests("sendmessage") == 2
+    assert (await send(client, wechat, "2"))["reason"] == "budget"
+    await write(wechat, webhook, "hello again")
+    assert await until_sent(wechat, 2) == ["1", "2"]
+    wechat.sandbox.faults.add("sendmessage", FaultKind.STATUS, 502, 1, None)
+    assert (await send(client, wechat, "3"))["status"] == "unknown data"
+    assert wechat.requests("sendmessage") == 4
+
+
 async def test_long_texts_go_in_pieces(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook)
     await enter(client, wechat)
@@ -206,6 +224,17 @@ def test_a_window_closes_after_a_day_but_for_one_attempt() -> None:
     assert windows.hold("a", False, day + 1) is None
     windows.attempted("a", day + 1)
     assert windows.hold("a", False, day + 2) is Hold.WINDOW
+
+
+def test_a_repetition_counts_twice_and_needs_room_for_that() -> None:
+    windows = table(per_message=3, per_day=3)
+    windows.heard("a", 1.0, has_held=False)
+    windows.taken("a", True, 1.0)
+    assert windows.may_repeat("a", 2.0)
+    windows.attempted("a", 2.0, again=True)
+    assert not windows.may_repeat("a", 3.0)
+    windows.taken("a", True, 3.0)
+    assert (windows.left(windows.peers["a"], 4.0), windows.sent_today(4.0)) == (0, 3)
 
 
 def test_each_refusal_doubles_the_silence_and_nobody_is_sent_to() -> None:

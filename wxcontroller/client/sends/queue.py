@@ -58,6 +58,7 @@ MOST_WAITING = 10_000
 # How a send ended is on disk before its caller hears of it, unless the disk takes longer than this.
 _TELL_SECONDS = 5.0
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
+_NO_WINDOW = "it got no answer, and the reply window does not allow to try it again"
 # A moment for more of what the person writes, before what is held goes out.
 _RELEASE_SECONDS = 1.0
 MOST_HELD = 500  # for one person
@@ -276,7 +277,7 @@ class SendQueue:
         send.attempts_left -= 1
         self.pacer.count()
         if self.windows is not None:
-            self.windows.attempted(send.target, time.time())
+            self.windows.attempted(send.target, time.time(), send.unsure)
 
     @property
     def _windows_kept(self) -> bytes:
@@ -440,10 +441,8 @@ class SendQueue:
 
     async def _attempt(self, send: Send) -> None:
         """Try to send a message, and see to what came of it."""
-        if send.unsure and (
-            send.attempts_left <= 0 or abs(time.time() - send.tried) > self.sender.driver.capabilities.repeat_seconds
-        ):
-            await self._finish(send, unknown(_TOO_LATE))
+        if send.unsure and (why := self._not_again(send)):
+            await self._finish(send, unknown(why))
             return
         if not send.marked and (refusal := self.pacer.refusal):
             self.last_error = refusal
@@ -468,6 +467,13 @@ class SendQueue:
                 await self._drop_overtaken(send)
         finally:
             self.pacer.sent(rest)
+
+    def _not_again(self, send: Send) -> str:
+        """Return why a send whose answer was lost is not made again, "" when it may be."""
+        now, seconds = time.time(), self.sender.driver.capabilities.repeat_seconds
+        if send.attempts_left <= 0 or abs(now - send.tried) > seconds:
+            return _TOO_LATE
+        return _NO_WINDOW if self.windows is not None and not self.windows.may_repeat(send.target, now) else ""
 
     async def _hand_over(self, send: Send) -> None:
         """Give WeChat the content, and note on disk that the message follows. Raises as Sender.upload."""
@@ -510,16 +516,17 @@ class SendQueue:
         """Keep a send that WeChat refused for a reason that time or the person cures."""
         windows, now = self.windows, time.time()
         assert windows is not None
-        send.tried, send.attempts_left, send.unsure = 0.0, self.tries, False
         if problem.handling is FailureHandling.WAIT_FOR_PEER:
             windows.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
         elif windows.throttle(send.target, now):
             opened = windows.peers[send.target].opened
             if send.struck != opened:
                 send.strikes, send.struck = send.strikes + 1, opened
-        if send.strikes >= _STRIKES:
+        # One that may have arrived before is not kept: it would arrive twice.
+        if send.unsure or send.strikes >= _STRIKES:
             await self._finish(send, failed_by(problem))
             return
+        send.tried, send.attempts_left = 0.0, self.tries
         log.warning("a send is held: %s", problem)
         self.store.hold(send, self._windows_kept)
         self._news.set()

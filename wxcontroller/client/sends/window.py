@@ -170,9 +170,18 @@ class Windows:
         if has_held:
             self.throttled_until, self.refusals = 0.0, 0
 
-    def attempted(self, peer: str, now: float) -> None:
-        """A send is handed to WeChat."""
+    def may_repeat(self, peer: str, now: float) -> bool:
+        """Whether a send whose answer was lost can be made again: both may count."""
         found = self.peers.get(peer)
+        return found is not None and self.hold(peer, False, now) is None and self.left(found, now) > 1
+
+    def attempted(self, peer: str, now: float, again: bool = False) -> None:
+        """A send is handed to WeChat; ``again``: the last try of it may have arrived, and counts."""
+        found = self.peers.get(peer)
+        if again:
+            self._recent.append(now)
+            if found is not None:
+                found.sent += 1
         if found is not None:
             found.late = found.late or now >= found.opened + self.policy.seconds
             found.answer_until = 0.0 if now < found.answer_until else found.answer_until
