@@ -12,6 +12,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.people import chat_of
+from wxcontroller.client.quotes import Quotes
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.resuming import with_media
 from wxcontroller.client.roster import Roster
@@ -34,9 +35,10 @@ class Incoming:
     consults: Consults
     inbox: Inbox
     media: MediaIndex
+    quotes: Quotes
     heard: Callable[[str], None]  # a person wrote
 
-    def take(self, event: MessageArrived) -> None:
+    async def take(self, event: MessageArrived) -> None:
         """Report a message, or hold its place until its media are here."""
         message = event.message
         self.consults.heard(message)
@@ -45,6 +47,8 @@ class Incoming:
         try:
             # Who it is between is what it is now: while media are fetched the roster may change.
             report = reports.received(message, chat_of(self.roster, message))
+            if message.quote is not None:
+                report |= await self.quotes.fields(message.quote)
         except Exception:  # one message must not take the others with it (openwx-api 5.4 no. 62)
             log.exception("message %s can't be reported", message.id)
             return

@@ -27,6 +27,7 @@ from wxcontroller.client.incoming import Incoming
 from wxcontroller.client.logins import Logins
 from wxcontroller.client.port import listening
 from wxcontroller.client.publicfiles import PublicFiles
+from wxcontroller.client.quotes import Quotes
 from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.resuming import Resuming
 from wxcontroller.client.roster import Roster
@@ -126,7 +127,7 @@ class Client:
         def heard(peer: str) -> None:
             sends.heard(peer)
 
-        incoming = Incoming(config, roster, reporter, consults, inbox, media_index, heard)
+        incoming = Incoming(config, roster, reporter, consults, inbox, media_index, Quotes(events), heard)
         facts = facts_of(config)
         files = PublicFiles()
         session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)

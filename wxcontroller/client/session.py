@@ -6,7 +6,7 @@ import io
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import assert_never
 
 from wxcontroller.client.config import ClientConfig
@@ -47,7 +47,7 @@ class Session:
         notifier: Notifier,
         watchdog: Watchdog,
         reporter: Reporter,
-        message: Callable[[base.MessageArrived], None],
+        message: Callable[[base.MessageArrived], Awaitable[None]],
         driver_state: DriverState,
         files: PublicFiles,
     ) -> None:
@@ -147,7 +147,7 @@ class Session:
                     self.last_received = int(time.time())
                 if event.message.card is not None:
                     self.roster.meet(event.message.card.id)
-                self._message(event)
+                await self._message(event)
             case base.Checkpoint():
                 await self._checkpoint(event)
             case base.SessionLost():

@@ -1,5 +1,6 @@
 """People, groups and messages as all routes to WeChat see them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -195,12 +196,12 @@ class FriendRequest:
 class Quote:
     """What a message answers to: the quoted message's id and text, either "" when the route does not tell it.
 
-    ``part`` is the route's own description of the selected part, "" for all of it.
+    ``select`` returns the part of the text that was selected.
     """
 
     id: str
     text: str = ""
-    part: str = ""
+    select: Callable[[str], str] = field(default=str, compare=False, repr=False)
 
 
 class Direction(StrEnum):

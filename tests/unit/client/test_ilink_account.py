@@ -9,12 +9,12 @@ import pytest
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.drivers.ilink_kit import QUICK, Bench, bench
 from tests.unit.sandbox.agent import waiting_code
-from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import Media
+from wxcontroller.sandbox.ilink.items import Media, QuoteForm, quote_of, text_item
 
 Start = Callable[..., RunningClient]
 
@@ -99,3 +99,35 @@ async def test_a_media_id_tells_nothing_and_can_be_sent_again(start: Start, wech
     assert again["code"] == 0
     assert [(one.kind, one.problem) for one in wechat.sent()] == [("image", ""), ("image", "")]
     assert re.fullmatch("[0-9a-f]{32}(:.*)?", str(first["media_id"]))
+
+
+@pytest.mark.parametrize("form", [*QuoteForm])
+async def test_quotes_of_both_sides_are_resolved(
+    start: Start, wechat: Bench, webhook: Webhook, form: QuoteForm
+) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    theirs = phone.write_text(wechat.sandbox, wechat.account, "one two one three two four")
+    await webhook.messages()
+    answer = obj(await client.post("send_friend_message", id=wechat.peer, content='our "answer"'))
+    ours = wechat.user.messages[text(answer["id"]).partition(":")[0]]
+
+    def reply(words: str, quoted: JsonObject, part: str = "") -> None:
+        item = {**text_item(words), "ref_msg": quote_of(quoted, form, part)}
+        phone.write(wechat.sandbox, wechat.account, wechat.bot, item, words)
+
+    reply("whole", theirs)
+    reply("part", theirs, "one three two")
+    reply("own", ours)
+    reply("unknown", {**theirs, "message_id": 1, "item_list": [{"type": 0, "msg_id": "1"}]})
+    reports = {one["content"]: one for one in await webhook.messages(6)}
+    assert [reports[words]["quote_content"] for words in ("whole", "own")] == [
+        "one two one three two four",
+        'our "answer"',
+    ]
+    assert "quote_id" not in reports["one two one three two four"]
+    if form is QuoteForm.ID:
+        assert reports["part"]["quote_content"] == "one three two"
+    if form is not QuoteForm.INLINE:
+        assert [reports[words]["quote_sender_id"] for words in ("whole", "own")] == [wechat.peer, wechat.bot.bot_id]
+        assert (reports["whole"]["quote_id"], reports["unknown"]["quote_content"]) == (text(theirs["message_id"]), "")

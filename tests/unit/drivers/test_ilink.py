@@ -11,6 +11,7 @@ from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from tests.unit.drivers.kit import Store
 from tests.unit.sandbox.agent import UIN, newest_code, notes, waiting_code
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
@@ -30,6 +31,7 @@ from wxcontroller.drivers.base import (
     SessionLost,
     Upload,
 )
+from wxcontroller.drivers.ilink.decode import quoted_part
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
@@ -318,3 +320,11 @@ async def test_an_id_arrives_byte_for_byte(wechat: Bench) -> None:
             await drive.driver.send_text(wechat.peer.lower(), "altered", "c1")
         await drive.driver.send_text(wechat.peer, "exact", "c2")
     assert [one.peer for one in wechat.sent()] == [wechat.peer]
+
+
+def test_the_selected_part_of_a_quote() -> None:
+    """The vector of ilink-bot-protocol 18."""
+    chosen: JsonObject = {"start": "one", "startindex": 1, "end": "two", "endindex": 1}
+    chosen["quotemd5"] = "84a527f188b24170c72a24c3d2d1434f"
+    assert quoted_part("one two one three two four", chosen) == "one three two"
+    assert quoted_part("something else", chosen) == "something else"

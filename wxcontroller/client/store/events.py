@@ -10,6 +10,7 @@ from enum import StrEnum
 from wxcontroller.client.store.values import raw, real, whole
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import integer
+from wxcontroller.openwx.replies import to_bytes
 
 SCHEMA = (
     """
@@ -253,6 +254,20 @@ def insert(
         (int(now * 1e6), now, kind, key or None, body, len(body), media, source, state),
     )
     return done.lastrowid or 0 if done.rowcount > 0 else 0
+
+
+def message(db: sqlite3.Connection, identifier: str) -> bytes:
+    """Return the report of a message by WeChat's id of it, received or sent by the account; b"" for none."""
+    found = db.execute("SELECT body FROM events WHERE key = ?", (identifier,)).fetchone()
+    if found is None:
+        # Own sends have no key, and are quoted seldom: not worth an index.
+        handle = b'"id":' + to_bytes(f"{identifier}:")[:-1]
+        found = db.execute(
+            f"SELECT body FROM events WHERE {_OURS} AND type IN ('friend_message', 'group_message') "
+            "AND instr(body, ?) ORDER BY seq DESC LIMIT 1",
+            (handle,),
+        ).fetchone()
+    return raw(found[0]) if found else b""
 
 
 def note_message(db: sqlite3.Connection, what: Moved) -> None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import TypeAlias
 
 from wxcontroller.core.errors import FailureHandling, WeChatError
@@ -302,21 +303,16 @@ def _quote(reference: JsonObject) -> Quote | None:
     inner = obj(reference.get("message_item"))
     words = text(obj(inner.get("text_item")).get("text")) or text(reference.get("title"))
     identifier = text(reference.get("svr_id")) or text(inner.get("msg_id"))
-    partial = obj(reference.get("partial_text"))
     if not identifier and not words:
         return None
-    return Quote(id=identifier, text=words, part=json.dumps(partial) if partial else "")
+    return Quote(id=identifier, text=words, select=partial(quoted_part, chosen=obj(reference.get("partial_text"))))
 
 
-def quoted_part(whole: str, part: str) -> str:
+def quoted_part(whole: str, chosen: JsonObject) -> str:
     """Return the selected part of a quoted text, or all of it when the selection can't be found (7.3).
 
-    ``part`` is JSON with ``start``, ``startindex``, ``end``, ``endindex`` and ``quotemd5``.
+    ``chosen`` has ``start``, ``startindex``, ``end``, ``endindex`` and ``quotemd5``; it is empty for all of the text.
     """
-    try:
-        chosen = obj(json.loads(part)) if part else {}
-    except ValueError:
-        return whole
     begin = _nth(whole, text(chosen.get("start")), integer(chosen.get("startindex")), 0)
     if begin < 0:
         return whole

@@ -1,0 +1,40 @@
+"""What a message answers to. WeChat often names the quoted message by its id only; the event log has its text."""
+
+import logging
+from dataclasses import dataclass
+
+from wxcontroller.client.store import events
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.core.jsontypes import JsonObject, kept_json, text
+from wxcontroller.core.model import Quote
+
+log = logging.getLogger(__name__)
+# A quote of a message that has just arrived: it may not be on disk yet.
+_SETTLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """Finds quoted messages among those that were received and those that the account sent."""
+
+    log: EventLog
+
+    async def fields(self, quote: Quote) -> JsonObject:
+        """Return what a report says of a quote; empty texts for what is not known."""
+        said = await self._reported(quote.id) if quote.id else {}
+        whole = quote.text or text(said.get("content"))
+        return {
+            "quote_id": quote.id,
+            "quote_content": quote.select(whole),
+            "quote_sender_id": text(said.get("sender_id")),
+            "quote_media_path": text(said.get("media_path")),
+        }
+
+    async def _reported(self, identifier: str) -> JsonObject:
+        await self.log.settled(_SETTLE_SECONDS)
+        try:
+            return kept_json(await self.log.read(lambda db: events.message(db, identifier)))
+        except Unavailable as problem:
+            log.warning("a quote is reported without its text: %s", problem)
+            return {}
