@@ -279,7 +279,7 @@ def friend(account: Account, number: int = 0) -> str:
 @contextlib.asynccontextmanager
 async def wechat(options: Options | None = None, port: int = 0) -> AsyncIterator[Wechat]:
     """Run a sandbox."""
-    chosen = options or Options(poll_hold=0.3, sync_hold=0.3, batch_rate=0, strict=True)
+    chosen = options or Options(poll_hold=0.3, sync_hold=0.3, updates_hold=0.3, batch_rate=0, strict=True)
     sandbox = Sandbox(chosen)
     async with running(sandbox, Address("127.0.0.1", port)) as addresses:
         yield Wechat(sandbox, f"http://{addresses[0]}")

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from tests.unit.client.conftest import Webhook
 from tests.unit.drivers.kit import Wechat, wechat
+from tests.unit.durability.routes import WEB, Route
 from tests.unit.durability.tracing import traced
 from tests.unit.kinds.stage import free_port
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
@@ -38,6 +39,7 @@ class Process:
     port: int
     environ: dict[str, str]
     log: Path
+    route: Route = WEB
     process: "asyncio.subprocess.Process | None" = None
     tracing: Path | None = None  # where strace writes what it does to its files
     _logs: list[Path] = field(default_factory=list)
@@ -63,12 +65,8 @@ class Process:
             )
 
     async def scan(self) -> None:
-        logins = self.wechat.sandbox.logins
         async with asyncio.timeout(PATIENCE):
-            while not (waiting := [one for one in logins.newest_first() if one.uin is None]):
-                await asyncio.sleep(0.01)
-        logins.scan(waiting[0], self.account.uin)
-        logins.confirm(waiting[0])
+            await self.route.scan(self)
 
     async def until_state(self, word: str) -> JsonObject:
         deadline = time.monotonic() + PATIENCE
@@ -95,10 +93,15 @@ class Process:
             await self.process.wait()
 
     async def send(
-        self, content: str = "", data: bytes = b"", to: str = "filehelper", later: bool = False, **more: str
+        self, content: str = "", data: bytes = b"", to: str = "", later: bool = False, **more: str
     ) -> JsonObject:
         """Send a text, or media by ``data`` or as ``more`` says; ``later``: without waiting for it."""
-        form = {"id": to, "content": content, **more, **({"async": "1"} if later else {})}
+        form = {
+            "id": to or self.route.recipient(self),
+            "content": content,
+            **more,
+            **({"async": "1"} if later else {}),
+        }
         return (await self.call("send_friend_message", form, data))[1]
 
     async def call(
@@ -122,11 +125,11 @@ class Process:
 
     def arrived(self) -> list[str]:
         """The texts (names, for media) that WeChat has taken, in order."""
-        return [sent.name or sent.text for sent in self.account.sent]
+        return self.route.arrived(self)
 
     async def until_arrived(self, number: int) -> list[str]:
         deadline = time.monotonic() + PATIENCE
-        while len(self.account.sent) < number:
+        while len(self.arrived()) < number:
             assert time.monotonic() < deadline, f"{self.arrived()} arrived: {self.log.read_text()}"
             await asyncio.sleep(0.01)
         return self.arrived()
@@ -138,7 +141,7 @@ def told(reports: list[JsonObject]) -> list[JsonValue]:
 
 
 @contextlib.asynccontextmanager
-async def processed(directory: Path, **environ: str) -> AsyncIterator[Process]:
+async def processed(directory: Path, route: Route = WEB, /, **environ: str) -> AsyncIterator[Process]:
     """Sandbox, webhook and an account that is not started yet."""
     hook = Webhook()
     app = web.Application(client_max_size=1 << 26)
@@ -170,11 +173,12 @@ async def processed(directory: Path, **environ: str) -> AsyncIterator[Process]:
             "MOJO_WEIXIN_SYNCCHECK_DELAY": "0",
             "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2",
             "WXCLIENT_SERVER": world.url,
+            "WXCLIENT_DRIVER": route.name,
             **{name: str(place) for name, place in places.items()},
             **environ,
         }
         account = world.sandbox.add_account("Alice")
-        one = Process(paths, world, account, hook, http, port, options, directory / "log")
+        one = Process(paths, world, account, hook, http, port, options, directory / "log", route)
         try:
             yield one
         finally:

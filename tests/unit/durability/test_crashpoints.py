@@ -5,17 +5,19 @@ from pathlib import Path
 import pytest
 
 from tests.torture.crashpoints import Books, crash
+from tests.unit.durability.routes import ILINK, WEB, Route
 from wxcontroller.core.faultpoints import VARIABLE, Point
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.options import OPTIONS
 
-RUNS = 50
-
 
 @pytest.mark.timeout(600)  # a minute on two cores that have much else to do
-async def test_a_crash_between_two_durable_steps_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    result = await crash(RUNS, seed=11, directory=tmp_path)
+@pytest.mark.parametrize(("route", "runs"), [(WEB, 50), (ILINK, 30)], ids=lambda value: getattr(value, "name", ""))
+async def test_a_crash_between_two_durable_steps_loses_and_repeats_nothing(
+    tmp_path: Path, route: Route, runs: int
+) -> None:
+    result = await crash(runs, seed=11, directory=tmp_path, route=route)
     print(result)
     assert result.faults == []
     assert result.good, str(result)

@@ -1,0 +1,116 @@
+"""What people do on each route and what WeChat has got there: all that differs between routes for these tests."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from tests.unit.drivers.kit import friend
+from tests.unit.sandbox.agent import waiting_code
+from wxcontroller.core.faultpoints import Point
+from wxcontroller.core.jsontypes import obj, text
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.items import Media
+from wxcontroller.sandbox.ilink.model import User
+
+if TYPE_CHECKING:
+    from tests.unit.durability.process import Process
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+
+
+class Route(ABC):
+    """``latest`` are the latest visits at which an account is killed at a point."""
+
+    name: ClassVar[str]
+    latest: ClassVar[Mapping[Point, int]]
+
+    @abstractmethod
+    async def scan(self, one: "Process") -> None:
+        """Scan the code that is shown, and confirm."""
+
+    @abstractmethod
+    def write(self, one: "Process", words: str) -> str:
+        """Be a person who writes a text; return its id."""
+
+    @abstractmethod
+    async def show(self, one: "Process") -> str:
+        """Be a person who sends a picture; return its id."""
+
+    @abstractmethod
+    def recipient(self, one: "Process") -> str:
+        """Return whom the account can write to."""
+
+    @abstractmethod
+    def arrived(self, one: "Process") -> list[str]:
+        """Return the texts (names, for media) that WeChat has taken, in order; repeated client ids once."""
+
+
+class Web(Route):
+    name = "web"
+    latest: ClassVar[Mapping[Point, int]] = {
+        Point.EVENT_STORED: 20,
+        Point.POSITION_STORED: 6,
+        Point.ACKNOWLEDGED: 8,
+        Point.SENT: 10,
+        Point.RESULT_STORED: 10,
+    }
+
+    async def scan(self, one: "Process") -> None:
+        logins = one.wechat.sandbox.logins
+        while not (waiting := [login for login in logins.newest_first() if login.uin is None]):
+            await asyncio.sleep(0.01)
+        logins.scan(waiting[0], one.account.uin)
+        logins.confirm(waiting[0])
+
+    def write(self, one: "Process", words: str) -> str:
+        return str(one.wechat.hear(one.account, words).msg_id)
+
+    async def show(self, one: "Process") -> str:
+        url = f"{one.wechat.url}/sandbox/accounts/{one.account.uin}/receive"
+        async with one.http.post(url, json={"kind": "image", "from": friend(one.account)}) as answer:
+            return str(obj(await answer.json())["msg_id"])
+
+    def recipient(self, one: "Process") -> str:
+        return "filehelper"
+
+    def arrived(self, one: "Process") -> list[str]:
+        return [sent.name or sent.text for sent in one.account.sent]
+
+
+class ILink(Route):
+    name = "ilink"
+    # At most one send a second goes out.
+    latest: ClassVar[Mapping[Point, int]] = {
+        Point.EVENT_STORED: 20,
+        Point.POSITION_STORED: 12,
+        Point.ACKNOWLEDGED: 8,
+        Point.SENT: 3,
+        Point.RESULT_STORED: 3,
+    }
+
+    async def scan(self, one: "Process") -> None:
+        phone.confirm(one.wechat.sandbox, await waiting_code(one.wechat.sandbox, 20), one.account)
+
+    def write(self, one: "Process", words: str) -> str:
+        return text(phone.write_text(one.wechat.sandbox, one.account, words)["message_id"])
+
+    async def show(self, one: "Process") -> str:
+        item = Item("image", one.wechat.sandbox.contents.add(PICTURE), len(PICTURE), "a.png")
+        return text(phone.write_media(one.wechat.sandbox, one.account, Media(item, bytes(range(16))))["message_id"])
+
+    def recipient(self, one: "Process") -> str:
+        return self._user(one).user_id
+
+    def arrived(self, one: "Process") -> list[str]:
+        # Whether WeChat drops a repeated client id is unknown; the sandbox does not.
+        taken = {sent.client_id: sent.name or sent.text for sent in self._user(one).sent}
+        return list(taken.values())
+
+    def _user(self, one: "Process") -> User:
+        return one.wechat.sandbox.ilink.users[one.account.uin]
+
+
+WEB, ILINK = Web(), ILink()
+ROUTES: tuple[Route, ...] = (WEB, ILINK)
