@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.drivers.ilink_kit import QUICK, Bench, bench
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.drivers.base import Driver, DriverContext
+from wxcontroller.drivers.base import Driver, DriverContext, ReplyWindow
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.ilink import phone
@@ -25,8 +26,10 @@ async def wechat() -> AsyncIterator[Bench]:
         yield found
 
 
-def quickly(context: DriverContext) -> Driver:
-    return ILinkDriver(context, QUICK)
+def quickly(context: DriverContext, pace: float = 1.0) -> Driver:
+    driver = ILinkDriver(context, QUICK)
+    driver.capabilities = replace(driver.capabilities, window=ReplyWindow(pace=pace))
+    return driver
 
 
 def begin(start: Start, wechat: Bench, webhook: Webhook, **environ: str) -> RunningClient:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.test_ilink_account import begin, enter
+from tests.unit.client.test_ilink_account import begin, enter, quickly
 from tests.unit.drivers.ilink_kit import Bench, bench
 from wxcontroller.client.sends.splitting import pieces
 from wxcontroller.client.sends.window import Hold, Windows
@@ -76,12 +76,50 @@ async def test_the_budget_holds_the_rest_and_the_answer_overtakes(
     assert wechat.requests("sendmessage") == 4
 
 
+async def test_fifty_that_wait_go_out_in_order_ten_after_each_message(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = start(
+        make=lambda context: quickly(context, pace=0.0),
+        WXCLIENT_DRIVER="ilink",
+        WXCLIENT_SERVER=wechat.url,
+        MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
+    )
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    for number in range(60):
+        await send(client, wechat, str(number))
+    assert len(await until_sent(wechat, 10)) == 10
+    rows = await window_of(client)
+    assert (rows["state"], rows["left"], rows["held"]) == ("spent", 0, 50)
+    for count in range(1, 6):
+        await write(wechat, webhook, f"go on {count}")
+        # One is kept for the answer to what was just written.
+        await until_sent(wechat, 10 + 9 * count)
+    assert [one.text for one in wechat.sent()] == [str(number) for number in range(55)]
+    assert wechat.requests("sendmessage") == 55
+
+
+async def test_somebody_silent_for_25_hours_gets_it_with_the_next_message(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.sandbox.forward(25 * 3600)
+    assert [(await send(client, wechat, one))["reason"] for one in ("1", "2", "3")] == ["window"] * 3
+    assert wechat.requests("sendmessage") == 1
+    assert client.state()["state"] == "running"
+    phone.write_text(wechat.sandbox, wechat.account, "sorry, I was away")
+    assert await until_sent(wechat, 3) == ["1", "2", "3"]
+
+
 async def test_one_attempt_while_throttled_then_silence(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook, WXCLIENT_STOP_DRAIN="0")
     await enter(client, wechat)
     await write(wechat, webhook, "hello")
     wechat.bot.throttled_until = time.time() + 3600 * 24
-    answers = await asyncio.gather(*(send(client, wechat, str(number)) for number in range(20)))
+    answers = await asyncio.gather(*(send(client, wechat, str(number)) for number in range(200)))
     assert {(answer["code"], answer["reason"]) for answer in answers} == {(-7, "throttled")}
     assert wechat.requests("sendmessage") == 1
     phone.write_text(wechat.sandbox, wechat.account, "hello?")  # lifts the sandbox's penalty, as the real one's
@@ -161,6 +199,33 @@ async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
     assert (await window_of(client))["restricted"] is False
 
 
+async def test_an_hour_without_ids_is_told_once(
+    start: Start, wechat: Bench, webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = start(
+        make=lambda context: quickly(context, pace=0.0),
+        WXCLIENT_DRIVER="ilink",
+        WXCLIENT_SERVER=wechat.url,
+        MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
+    )
+    await enter(client, wechat)
+    wechat.user.settings.answer = Answer.NO_ID
+    caplog.set_level("INFO")
+    for hour in range(6):
+        await write(wechat, webhook, f"are you there? {hour}")
+        for number in range(3):
+            assert (await send(client, wechat, f"{hour} {number}"))["code"] == 0  # each may end it
+        wechat.sandbox.forward(600)
+    assert (await send(client, wechat, "working", interim="1"))["reason"] == "restricted"
+    told = [record.getMessage() for record in caplog.records if "does not show them" in record.getMessage()]
+    assert len(told) == 1
+    assert not any(word in told[0].lower() for word in ("scan", "qr", "扫"))
+    wechat.user.settings.answer = Answer.ID
+    assert (await send(client, wechat, "seen"))["code"] == 0
+    assert any("shows messages for" in record.getMessage() for record in caplog.records)
+    assert (await window_of(client))["restricted"] is False
+
+
 async def test_progress_leaves_the_last_sends_to_answers(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="4")
     await enter(client, wechat)
@@ -235,6 +300,25 @@ def test_a_repetition_counts_twice_and_needs_room_for_that() -> None:
     assert not windows.may_repeat("a", 3.0)
     windows.taken("a", True, 3.0)
     assert (windows.left(windows.peers["a"], 4.0), windows.sent_today(4.0)) == (0, 3)
+
+
+def test_a_clock_that_jumps_opens_and_closes_nothing_for_long() -> None:
+    windows, noon = table(per_message=10, per_day=3), 1e9
+    windows.heard("a", noon, has_held=False)
+    windows.taken("a", True, noon)
+    # Forward, across the window's end: one attempt, then held until the person writes.
+    assert windows.hold("a", False, noon + 90_000) is None
+    windows.attempted("a", noon + 90_000)
+    assert windows.hold("a", False, noon + 90_001) is Hold.WINDOW
+    windows.heard("a", noon + 90_002, has_held=True)
+    windows.taken("a", True, noon + 90_003)
+    windows.throttle("a", noon + 90_004)
+    # And back by a year: neither a silence nor sends of a future day last.
+    year = 365 * 86400
+    assert windows.hold("a", False, noon - year) is None
+    assert windows.sent_today(noon - year) == 0
+    windows.throttle("a", noon - year)
+    assert windows.hold("a", False, noon - year + 10) is Hold.THROTTLED
 
 
 def test_each_refusal_doubles_the_silence_and_nobody_is_sent_to() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from tests.unit.drivers.kit import Store
-from tests.unit.sandbox.agent import UIN, newest_code, notes, waiting_code
+from tests.unit.sandbox.agent import UIN, Agent, newest_code, notes, waiting_code
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
@@ -32,6 +32,7 @@ from wxcontroller.drivers.base import (
     Upload,
 )
 from wxcontroller.drivers.ilink.decode import quoted_part
+from wxcontroller.drivers.ilink.login import DIGITS
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
@@ -119,6 +120,23 @@ async def test_digits_wrong_then_right(wechat: Bench) -> None:
             await drive.driver.answer(asked.id, "123456")
 
 
+async def test_wrong_digits_three_times_end_the_code_and_a_new_one_follows(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(QrReady)
+        login = await waiting_code(wechat.sandbox)
+        phone.scan(wechat.sandbox, login, wechat.account, verify=True)
+        for _ in range(3):
+            await drive.until(InputRequired)
+            await drive.driver.answer(DIGITS, "000000" if login.digits != "000000" else "111111")
+        await drive.until(QrReady)
+        assert newest_code(wechat.sandbox) is not login
+        assert drive.count(Hindered) == 0  # the phone is not too old
+        with pytest.raises(NotAsked):
+            await drive.driver.answer(DIGITS, "123456")
+        phone.confirm(wechat.sandbox, newest_code(wechat.sandbox), wechat.account)
+        await drive.until(Online)
+
+
 async def test_a_redirect_is_followed(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await drive.until(QrReady)
@@ -164,6 +182,25 @@ async def test_the_same_message_twice_is_reported_once(wechat: Bench) -> None:
         assert drive.texts() == ["once", "next"]
         # The repetition's token is the newer one.
         await drive.driver.send_text(wechat.peer, "yes", "c1")
+
+
+async def test_a_login_elsewhere_ends_the_session_and_sends_stop(wechat: Bench) -> None:
+    """The second poller of one user gets its own token; the first one's dies."""
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        await wechat.hear(drive, "hello")
+        other = Agent(wechat.url)
+        try:
+            await other.log_in(wechat.sandbox)
+            lost = await drive.until(SessionLost)
+            await drive.until(QrReady)
+        finally:
+            await other.http.close()
+        assert lost.ret == -14
+        with pytest.raises(WeChatError) as refused:
+            await drive.driver.send_text(wechat.peer, "too late", "c1")
+        assert refused.value.handling is FailureHandling.RETRY_SAME_ID
+        assert wechat.sent() == []
 
 
 async def test_polls_that_are_cut_off_are_no_logout(wechat: Bench) -> None:

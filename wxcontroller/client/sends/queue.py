@@ -547,9 +547,7 @@ class SendQueue:
             outcome = unknown(outcome.info)
         send.state = outcome.state
         if self.windows is not None and outcome.state in _TAKEN:
-            self.windows.taken(send.target, outcome.state is not SendState.ACCEPTED, time.time())
-            if self.windows.is_restricted(send.target):
-                log.error("%s", Text(RESTRICTED_WORDS, peer=send.target))
+            self._count_taken(self.windows, send, outcome)
         facts = await self.sender.facts(send, outcome)
         sides = "" if self.sender.knows(send) else await self._sides(send)
         result = send.result(outcome, facts)
@@ -566,6 +564,14 @@ class SendQueue:
         stored = self.sender.report(send, result, sides, ended)
         timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, send.tell, answer)
         stored.add_done_callback(partial(self._ended, send, answer, timer))
+
+    def _count_taken(self, windows: Windows, send: Send, outcome: Outcome) -> None:
+        if not windows.taken(send.target, outcome.state is not SendState.ACCEPTED, time.time()):
+            return
+        if windows.is_restricted(send.target):
+            log.error("%s", Text(RESTRICTED_WORDS, peer=send.target))
+        else:
+            log.info("WeChat shows messages for %s again", send.target)
 
     def _ended(self, send: Send, answer: JsonObject, timer: asyncio.TimerHandle, _: "asyncio.Future[object]") -> None:
         """The report is on disk, and the send is not any more."""

@@ -27,6 +27,7 @@ from wxcontroller.drivers.base import ReplyWindow
 # An hour without attempts clears a penalty; then one attempt, and twice as long after each that is refused.
 _SILENCE_FIRST, _SILENCE_MAX = 3600.0, 86400.0
 _DAY = 86400.0
+_CLOCK_SLACK = 3600.0  # a clock that is set back by less changes nothing
 # A learned limit is forgotten after a week: it may have been the moment's.
 _LEARNED_FOR = 7 * _DAY
 # Interim messages leave the last sends of a window to answers.
@@ -114,7 +115,7 @@ class Windows:
             return Hold.NO_CONTEXT
         if found.closed:
             return found.closed
-        if now < self.throttled_until:
+        if self._is_silent(now):
             return Hold.THROTTLED
         # The attempt after a silence is for somebody whose window is open (19.3).
         over = now >= found.opened + self.policy.seconds
@@ -134,8 +135,8 @@ class Windows:
 
     def sent_today(self, now: float) -> int:
         """Return the sends of the last 24 hours, to everybody."""
-        while self._recent and self._recent[0] <= now - _DAY:
-            self._recent.popleft()
+        while self._recent and not 0 <= now + _CLOCK_SLACK - self._recent[0] < _DAY + _CLOCK_SLACK:
+            self._recent.popleft()  # also those of a clock that was ahead
         return len(self._recent)
 
     def awaits_answer(self, peer: str, now: float) -> bool:
@@ -170,6 +171,10 @@ class Windows:
         if has_held:
             self.throttled_until, self.refusals = 0.0, 0
 
+    def _is_silent(self, now: float) -> bool:
+        # A clock that went back must not prolong it.
+        return 0 < self.throttled_until - now <= _SILENCE_MAX
+
     def may_repeat(self, peer: str, now: float) -> bool:
         """Whether a send whose answer was lost can be made again: both may count."""
         found = self.peers.get(peer)
@@ -186,13 +191,20 @@ class Windows:
             found.late = found.late or now >= found.opened + self.policy.seconds
             found.answer_until = 0.0 if now < found.answer_until else found.answer_until
 
-    def taken(self, peer: str, has_id: bool, now: float) -> None:
-        """WeChat took a send, or nobody knows (``has_id`` true then: no sign of a restriction)."""
+    def taken(self, peer: str, has_id: bool, now: float) -> bool:
+        """WeChat took a send, or nobody knows (``has_id`` true then: no sign of a restriction).
+
+        Return whether a restriction of the person began or ended with it.
+        """
         self._recent.append(now)
         self.throttled_until, self.refusals = 0.0, 0
-        if found := self.peers.get(peer):
-            found.sent += 1
-            found.without_id = 0 if has_id else found.without_id + 1
+        found = self.peers.get(peer)
+        if found is None:
+            return False
+        before = found.restricted
+        found.sent += 1
+        found.without_id = 0 if has_id else found.without_id + 1
+        return found.restricted is not before
 
     def close(self, peer: str, why: Hold) -> None:
         """WeChat says that a window is closed, or that nothing can be sent before the person writes."""
@@ -255,7 +267,7 @@ class Windows:
                 "sent_24h": self.sent_today(now),
                 "limit_24h": self._daily(now),
                 "limit_24h_from": "set" if self.per_day else "learned" if self._daily(now) else "unset",
-                "throttled_until": int(self.throttled_until) if now < self.throttled_until else None,
+                "throttled_until": int(self.throttled_until) if self._is_silent(now) else None,
                 "left": min(open_ones, default=None),
                 "held": sum(map(len, held.values())),
                 "accepted_without_id": sum(peer.without_id for peer in self.peers.values()),
@@ -283,7 +295,7 @@ class Windows:
             return "never"
         if peer.closed or now >= peer.opened + self.policy.seconds:
             return "closed"
-        if now < self.throttled_until:
+        if self._is_silent(now):
             return "throttled"
         if left == 0:
             return "spent"

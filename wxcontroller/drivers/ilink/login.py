@@ -98,7 +98,7 @@ class Login:
                 credentials = await self._take(code, answer, codes)
                 if credentials is not None:
                     return credentials
-                if answer.status in (QrStatus.EXPIRED, QrStatus.BLOCKED):
+                if answer.status is QrStatus.EXPIRED:
                     expired += 1
                     if code.scanned or expired >= 2:
                         await self.pulse.emit(Hindered(Text(OLD_PHONE)))
