@@ -38,6 +38,7 @@ _LIFE_SECONDS = 15.0  # in which a point is reached
 _SETTLE_SECONDS = 60.0
 _PAUSE = 0.06  # between two messages, on average
 _STILL_QUEUED = -7
+_NOT_SENT = "accepted and not sent"
 _MAYBE = "it may have arrived"
 
 
@@ -77,7 +78,7 @@ class Books:
         found = [f"{verdict}" for verdict in (incoming.verdict(), outgoing.verdict()) if not verdict.good]
         times = Counter(arrived)
         for what, texts in (
-            ("accepted and not sent", [one for one in self.accepted if not times[one] and one not in lost]),
+            (_NOT_SENT, [one for one in self.accepted if not times[one] and one not in lost]),
             ("sent more than once", [one for one, number in times.items() if number > 1]),
             ("refused and sent", [one for one in self.refused if times[one]]),
             ("sent by nobody", [*times.keys() - {*self.accepted, *self.refused, *self.unsure}]),
@@ -159,13 +160,16 @@ class Chapter:
     async def _write(self) -> None:
         """Be people who write to it, also while it is down."""
         while not self._over.is_set():
-            if self.chance.random() < 0.1:
-                message = await self.account.route.show(self.account)
-                self.books.pictures.add(message)
-            else:
-                message = self.account.route.write(self.account, f"message {len(self.books.heard)}")
-            self.books.heard.append(message)
+            await self._write_one()
             await self._pause()
+
+    async def _write_one(self) -> None:
+        if self.chance.random() < 0.1:
+            message = await self.account.route.show(self.account)
+            self.books.pictures.add(message)
+        else:
+            message = self.account.route.write(self.account, f"message {len(self.books.heard)}")
+        self.books.heard.append(message)
 
     async def _send(self, keyed: bool) -> None:
         """Be a caller, whose requests have keys or not."""
@@ -225,8 +229,10 @@ class Chapter:
     async def _settled(self) -> None:
         """Wait until everything has arrived, or for so long that it never will."""
         deadline = time.monotonic() + _SETTLE_SECONDS
-        while self.books.faults(self.account.arrived(), self._reports()) and time.monotonic() < deadline:
-            await asyncio.sleep(0.2)
+        while (faults := self.books.faults(self.account.arrived(), self._reports())) and time.monotonic() < deadline:
+            if any(fault.startswith(_NOT_SENT) for fault in faults):  # held, perhaps, until somebody writes
+                await self._write_one()
+            await asyncio.sleep(0.5)
 
     def _reports(self) -> list[tuple[str, JsonObject]]:
         return list(zip(self.account.webhook.ids, self.account.webhook.reports, strict=True))
