@@ -284,12 +284,13 @@ def read_settings(files: Iterable[Path]) -> Loaded:
     settings = Settings(**values)  # type: ignore[arg-type]  # each value went through its field's parser
     if settings.backend_end_port < settings.backend_start_port:
         where = origin.get("backend_end_port") or origin.get("backend_start_port") or files[0]
+        key = "backend_end_port" if "backend_end_port" in origin else "backend_start_port"
         raise BadSettings(
             in_file(
                 where,
                 Text(
                     "backend_end_port {end} is below backend_start_port {start}",
-                    key="backend_end_port" if "backend_end_port" in origin else "backend_start_port",
+                    key=key,  # a literal here would be a plural form for xgettext
                     end=settings.backend_end_port,
                     start=settings.backend_start_port,
                 ),

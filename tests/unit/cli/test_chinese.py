@@ -76,7 +76,7 @@ def test_status_is_chinese_with_the_remedy(chinese: Wxctl, server: Controller) -
     colons = {columns(line[: line.index(": ")]) for line in done.stdout.splitlines()[1:] if ": " in line}
     assert colons == {11}
     assert left(done.stdout) == []
-    assert chinese("status").stdout.splitlines()[-1].strip() == "解决后：wxctl start bob"
+    assert chinese("status").stdout.splitlines()[-1].strip() == "排除原因后再次启动：wxctl start bob"
 
 
 def test_what_is_wrong_is_told_in_chinese(chinese: Wxctl, server: Controller, nobody: str) -> None:
@@ -134,7 +134,7 @@ def test_deliveries_alerts_and_doctor_are_chinese(chinese: Wxctl, server: Contro
     assert chinese("alert", "status").stdout == "mail: 还没有发送过\n"
     program(stand_in_program, "systemctl", "exit 1\n")
     doctor = chinese("doctor").stdout
-    assert "故障  帐号：bob 应在运行，却没有" in doctor
+    assert "故障  帐号：bob：应在运行" in doctor
     assert "正常  程序：1 个运行中的帐号有应答" in doctor
 
 

@@ -337,7 +337,7 @@ def test_help_and_usage(wxctl: Wxctl) -> None:
 
 def test_nothing_that_an_account_says_acts_on_the_terminal(wxctl: Wxctl, server: Controller) -> None:
     said = "\x1b]0;owned\x07\u009b2J\u202eb\ud800"
-    running = {key: value for key, value in RUNNING.items() if key not in ("status", "user")}
+    running = {key: value for key, value in RUNNING.items() if key not in ("status", "status_text", "user")}
     server.add("alice", **running, status=said, user={"id": "@a", "name": said}, since=10**30)
     for arguments in (["list"], ["status", "alice"], ["status", "alice", "--json"], ["list", "--json"]):
         done = wxctl(*arguments)

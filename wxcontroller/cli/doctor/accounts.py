@@ -7,6 +7,7 @@ from wxcontroller.cli.follow import titled
 from wxcontroller.core.condition.model import Code, Condition, Severity
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import field, obj, text
+from wxcontroller.core.messages import Text, text_in, verbatim
 from wxcontroller.core.names import parse_name
 
 # Under which check an issue is listed; all others are about the account.
@@ -31,10 +32,12 @@ def conditions(patient: Patient) -> Iterator[Result]:
         number = len(patient.views)
         yield ok(
             "account",
-            f"{number} accounts, all as was asked for" if number else "there are none yet: wxctl start NAME",
+            Text("{number} accounts, all as was asked for", number=number)
+            if number
+            else Text("there are none yet: wxctl start NAME"),
         )
     if "reports" not in found:
-        yield ok("reports", "none is late, dead or lost")
+        yield ok("reports", Text("none is late, dead or lost"))
 
 
 def programs(patient: Patient) -> Iterator[Result]:
@@ -48,15 +51,19 @@ def programs(patient: Patient) -> Iterator[Result]:
         try:
             told = patient.api.account(parse_name(view.name)).raw
         except WxError as problem:
-            yield warn("program", problem.message, problem.remedy)
+            yield warn("program", problem.text, problem.remedy_text)
             continue
         asked += 1
-        reason = text(told.get("client_reason"))
+        reason = text_in(told, "client_reason")
         if told.get("client") is None and "client" in told and reason:
             silent = True
-            yield warn("program", f"{view.name}: {reason}", f"see: journalctl -u {view.unit}")
+            yield warn(
+                "program",
+                Text("{account}: {reason}", account=view.name, reason=reason),
+                Text("see: journalctl -u {unit}", unit=view.unit),
+            )
     if asked and not silent:
-        yield ok("program", f"{asked} running accounts answer")
+        yield ok("program", Text("{asked} running accounts answer", asked=asked))
 
 
 def alerts(patient: Patient) -> Iterator[Result]:
@@ -66,11 +73,20 @@ def alerts(patient: Patient) -> Iterator[Result]:
     try:
         channels = obj(patient.api.alerts().get("channels"))
     except WxError as problem:
-        yield warn("alerts", problem.message, problem.remedy)
+        yield warn("alerts", problem.text, problem.remedy_text)
         return
     broken = {name: error for name, told in channels.items() if (error := text(field(field(told, "last"), "error")))}
     for name, error in broken.items():
-        yield fail("alerts", f"the last one did not get through by {name}: {error}", "wxctl alert test")
+        yield fail(
+            "alerts",
+            Text("the last one did not get through by {account}: {error}", account=name, error=error),
+            verbatim("wxctl alert test"),
+        )
     if not broken:
         ways = " and ".join(channels)
-        yield ok("alerts", f"go by {ways}" if ways else "nobody is told of trouble: no way is set up in [alerts]")
+        yield ok(
+            "alerts",
+            Text("go by {ways}", ways=ways)
+            if ways
+            else Text("nobody is told of trouble: no way is set up in [alerts]"),
+        )

@@ -9,6 +9,7 @@ from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.sends.model import Send, SendState
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_
 
 
 class Sends:
@@ -32,8 +33,8 @@ class Sends:
             raise Refused(
                 409,
                 "being-sent",
-                "the message is being sent, or WeChat may have it already",
-                "its report tells how it ends",
+                N_("the message is being sent, or WeChat may have it already"),
+                N_("its report tells how it ends"),
             )
         return json_answer({"id": send.client_id, "state": SendState.REFUSED.value})
 
@@ -45,8 +46,8 @@ class Sends:
         raise Refused(
             404,
             "no-such-send",
-            "no send with this id waits or is held",
-            "if it has ended, its send_message report tells how; GET /v1/events lists reports",
+            N_("no send with this id waits or is held"),
+            N_("if it has ended, its send_message report tells how; GET /v1/events lists reports"),
         )
 
     def _row(self, send: Send) -> JsonObject:
