@@ -39,6 +39,7 @@ _PYTHON = (
     "warn:1",
     "fail:1",
 )
+_PLURAL = re.compile(r'msgid ((?:".*"\n)+)msgid_plural ((?:".*"\n)+)msgstr\[0\] ""\nmsgstr\[1\] ""\n')
 _HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
 # systemd's words for a unit's finer state that people meet.
 _SUBSTATES = ("dead", "running", "exited", "failed", "auto-restart", "start", "start-pre")
@@ -84,7 +85,13 @@ def _extracted(language: str, files: Iterable[Path], keywords: Iterable[str]) ->
     pot = re.sub(
         r"^#, .*", lambda line: re.sub(r", (python|javascript)-format", "", line[0]), pot, flags=re.MULTILINE
     )
-    return pot.replace("charset=CHARSET", "charset=UTF-8")
+    return _PLURAL.sub(_with_plural, pot.replace("charset=CHARSET", "charset=UTF-8"))
+
+
+def _with_plural(entry: re.Match[str]) -> str:
+    """Keep a plural form that has the values of its singular: xgettext takes any literal argument for one."""
+    singular, plural = (set(re.findall(r"\{\w+", text)) for text in entry.groups())
+    return entry[0] if singular == plural or not singular else f'msgid {entry[1]}msgstr ""\n'
 
 
 def _quoted(text: str) -> str:

@@ -233,8 +233,8 @@ def callers(patient: Patient) -> Iterator[Result]:
         yield ok("tokens", Text("callers need no token; there is no other login user"))
         return
     told = Text(
-        N_("callers need no token: user {users} of this machine can stop any account and read its messages"),
-        N_("callers need no token: users {users} of this machine can stop any account and read its messages"),
+        "callers need no token: user {users} of this machine can stop any account and read its messages",
+        "callers need no token: users {users} of this machine can stop any account and read its messages",
         n=len(users),
         users=", ".join(users),
     )

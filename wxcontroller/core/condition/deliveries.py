@@ -22,8 +22,8 @@ def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
     if not known.last_error or _age(facts, known) <= FAILING_SECONDS:
         return None
     headline = Text(
-        N_("{n} report is waiting for its webhook, for {minutes} minutes: {error}"),
-        N_("{n} reports are waiting for their webhook, the oldest for {minutes} minutes: {error}"),
+        "{n} report is waiting for its webhook, for {minutes} minutes: {error}",
+        "{n} reports are waiting for their webhook, the oldest for {minutes} minutes: {error}",
         n=known.waiting,
         minutes=int(_age(facts, known)) // 60,
         error=known.last_error,
@@ -36,8 +36,8 @@ def late(facts: Facts, known: DeliveryState) -> Issue | None:
     if known.last_error or _age(facts, known) <= LATE_SECONDS:
         return None
     headline = Text(
-        N_("{n} report is waiting for its webhook, for {minutes} minutes"),
-        N_("{n} reports are waiting for their webhook, the oldest for {minutes} minutes"),
+        "{n} report is waiting for its webhook, for {minutes} minutes",
+        "{n} reports are waiting for their webhook, the oldest for {minutes} minutes",
         n=known.waiting,
         minutes=int(_age(facts, known)) // 60,
     )
@@ -49,8 +49,8 @@ def dead(facts: Facts, known: DeliveryState) -> Issue | None:
     if not known.unacknowledged:
         return None
     headline = Text(
-        N_("{n} report is a dead letter: {error}"),
-        N_("{n} reports are dead letters, the latest: {error}"),
+        "{n} report is a dead letter: {error}",
+        "{n} reports are dead letters, the latest: {error}",
         n=known.unacknowledged,
         error=known.dead_error or Text(N_("given up")),
     )
@@ -70,8 +70,8 @@ def lost(facts: Facts, known: DeliveryState) -> Issue | None:
     if not known.dropped or facts.now - known.dropped_at >= LOST_SECONDS or _is_damaged(facts, known):
         return None
     headline = Text(
-        N_("{n} report is lost: too many were waiting for their webhook"),
-        N_("{n} reports are lost so far: too many were waiting for their webhook"),
+        "{n} report is lost: too many were waiting for their webhook",
+        "{n} reports are lost so far: too many were waiting for their webhook",
         n=known.dropped,
     )
     remedy = Text(
@@ -87,8 +87,8 @@ def damaged(facts: Facts, known: DeliveryState) -> Issue | None:
     if not _is_damaged(facts, known):
         return None
     headline = Text(
-        N_("its event log was damaged; {n} undelivered report is lost so far"),
-        N_("its event log was damaged; {n} undelivered reports are lost so far"),
+        "its event log was damaged; {n} undelivered report is lost so far",
+        "its event log was damaged; {n} undelivered reports are lost so far",
         n=known.dropped,
     )
     remedy = Text(
