@@ -20,7 +20,8 @@ const DEPTH = 4;
 function shown({ template, values, plural }, depth = DEPTH) {
   if (!depth) return "";
   const rendered = Object.entries(values ?? {}).map(([name, value]) => [name, valueOf(value, depth)]);
-  return t(String(template).slice(0, MOST_CHARACTERS), Object.fromEntries(rendered), plural).slice(0, MOST_CHARACTERS);
+  const given = Object.fromEntries(rendered);
+  return t(String(template).slice(0, MOST_CHARACTERS), given, plural).slice(0, MOST_CHARACTERS);
 }
 
 const valueOf = (value, depth) => (value?.template === undefined ? value : shown(value, depth - 1));
