@@ -16,6 +16,7 @@ from wxcontroller.cli.exits import EXITS
 from wxcontroller.controller.alerts.findings import KINDS as ALERTS
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.controller.v1.described import CODES
+from wxcontroller.core import access
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
@@ -258,11 +259,32 @@ def settings_file(page: str) -> str:
     return between(page, "\n\n#[limits]\n", "\n\n## Defaults of the accounts' own options", conffile())
 
 
+ENDPOINTS = (access.CONTROLLER, access.ACCOUNT, access.OWN_PORT)
+
+
+def row(endpoint: access.Endpoint) -> tuple[str, ...]:
+    bound = endpoint.about.value.partition("; ")[2]
+    words = endpoint.meaning + (f" ({bound})" if bound else "")
+    return ", ".join(endpoint.methods), code(endpoint.path), str(endpoint.scope or "none"), words
+
+
+def with_tables(page: str, head: Iterable[str], tables: Iterable[Iterable[Iterable[str]]]) -> str:
+    """Return a page whose tables with this head, in their order, have these rows."""
+    beginning = table(head, ())
+    parts = re.split(rf"{re.escape(beginning)}\n(?:\|.*\n)*", page)
+    made = [f"{table(head, rows)}\n" for rows in tables]
+    assert len(parts) == len(made) + 1, "another number of tables"
+    return "".join(f"{part}{more}" for part, more in zip(parts, [*made, ""], strict=True))
+
+
 # What is made within a page that is written by hand.
 WITHIN: Mapping[str, Callable[[str], str]] = {
     "etc/wxcontroller.toml": settings_file,
     "docs/man/wxcontroller.toml.5.scd": lambda page: between(
         settings_page(page), "*[limits]*\n\tA table: ", "\n\n# DEFAULTS FOR ACCOUNTS", manual()
+    ),
+    "docs/access.md": lambda page: with_tables(
+        page, ["method", "path", "scope", "what it is"], [map(row, listed) for listed in ENDPOINTS]
     ),
     "docs/man/wxclient.8.scd": lambda page: wxclient(
         page,

@@ -12,6 +12,7 @@ from tests.reference import EVENTS, MADE, ROOT, code, table
 from wxcontroller.cli.exits import EXITS
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.controller.v1.described import CODES
+from wxcontroller.core.access import Endpoint
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
@@ -332,8 +333,23 @@ def settings_page(content: str) -> str:
     return content
 
 
+def access_page(content: str) -> str:
+    """Return docs/zh/access.md with a row for each endpoint; words that are there stay, new ones are in English."""
+    head = ["方法", "路径", "权限范围", "是什么"]
+    listed = re.findall(rf"{re.escape(table(head, ()))}\n((?:\|.*\n)*)", content)
+
+    def of(endpoints: Iterable[Endpoint], there: str) -> Iterable[tuple[str, ...]]:
+        found = re.findall(r"^\| (.+?) \| (`.+?`) \| .+? \| (.+) \|$", there, re.MULTILINE)
+        known = {(methods, path): words for methods, path, words in found}
+        for methods, path, scope, words in map(reference.row, endpoints):
+            yield methods, path, "无" if scope == "none" else scope, known.get((methods, path), words)
+
+    return reference.with_tables(content, head, map(of, reference.ENDPOINTS, listed))
+
+
 # What is made within a page that is written by hand.
 WITHIN: Mapping[str, Callable[[str], str]] = {
+    "docs/zh/access.md": access_page,
     "docs/man/zh_CN/wxcontroller.toml.5.scd": settings_page,
     "docs/man/zh_CN/wxclient.8.scd": lambda content: reference.wxclient(
         content,

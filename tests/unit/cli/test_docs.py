@@ -15,7 +15,6 @@ import wxcontroller.cli
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.exits import EXITS, short
 from wxcontroller.core import access
-from wxcontroller.core.access import Endpoint
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import Event
@@ -125,24 +124,10 @@ def test_every_error_that_wxctl_can_tell_has_its_exit_code_in_the_table() -> Non
         assert f"{code} " in short()
 
 
-@pytest.mark.parametrize("endpoints", [access.CONTROLLER, access.ACCOUNT, access.OWN_PORT], ids=["1", "2", "3"])
-def test_the_scope_of_each_endpoint_is_in_the_document(endpoints: tuple[Endpoint, ...]) -> None:
-    """The tables of docs/access.md are the table that the controller and the accounts' ports check by."""
-    wanted = []
-    for each in endpoints:
-        bound = each.about.value.partition("; ")[2]
-        words = each.meaning + (f" ({bound})" if bound else "")
-        wanted.append(f"| {', '.join(each.methods)} | `{each.path}` | {each.scope or 'none'} | {words} |")
-    page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
-    assert "\n".join(["| method | path | scope | what it is |", "| --- | --- | --- | --- |", *wanted, ""]) in page
-
-
 def test_the_scopes_are_in_the_document() -> None:
     page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
     for scope, words in access.MEANINGS.items():
         assert f"\n| {scope} | {words} |\n" in page
-    listed = re.findall(r"^\| (?:GET|POST|PATCH|DELETE)[A-Z, ]* \| `([^`]+)` \|", page, re.MULTILINE)
-    assert len(listed) == len([*access.CONTROLLER, *access.ACCOUNT, *access.OWN_PORT])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
