@@ -107,14 +107,16 @@ class Chapter:
         await self.account.start(login=True)
         await self.account.kill()
         async with asyncio.TaskGroup() as group:
-            around = [group.create_task(work) for work in (self._write(), self._send(True), self._send(False))]
+            writing = group.create_task(self._write())
+            sending = [group.create_task(self._send(keyed)) for keyed in (True, False)]
             for _ in range(runs):
                 await self._run(self.chance.choice([*Point]))
             self.account.environ.pop(VARIABLE, None)
             await self.account.start()
             self._over.set()
             async with asyncio.timeout(_SETTLE_SECONDS):
-                await asyncio.wait(around)
+                await asyncio.wait(sending)
+            writing.cancel()
         await self._settled()
         await self.account.stop()
         self._look_at_wechat(Point.POSITION_STORED)
@@ -159,7 +161,7 @@ class Chapter:
 
     async def _write(self) -> None:
         """Be people who write to it, also while it is down."""
-        while not self._over.is_set():
+        while True:
             await self._write_one()
             await self._pause()
 
