@@ -85,11 +85,11 @@ _OWN: dict[str, str] = {
     "wxcontroller.cli.connection": "its answers are in 'answers to wxctl'; the URL is typed by the user",
     "wxcontroller.cli.events": "the controller's own stream, read as in 'streams of accounts'",
     "wxcontroller.cli.doctor.network": "the option server, checked by 'options'",
-    "wxcontroller.controller.page.assets": "texts in its own scripts",
     "wxcontroller.cli.credential": "root's own file, read as root alone",
     "wxcontroller.cli.transfer.staging": "root's own file, in a directory that root alone can enter",
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
     "wxcontroller.client.resuming": "names a file that was fetched just now",
+    "wxcontroller.client.quotes": "rows of the log, read as in 'rows of the event log'",
     "wxcontroller.client.reporting": "the option post_message_filter, checked by 'options'",
     "wxcontroller.drivers.line.transport": "the option server, checked by 'options'",
 }

@@ -63,7 +63,7 @@ def _redirect(data: bytes) -> None:
     fit(found)
 
 
-def _report(message: Message) -> None:
+def report(message: Message) -> None:
     """Whatever a message is, it can be reported."""
     fit(message)
     for chat in (reports.Chat(ME), reports.Chat(ME, _FRIEND), reports.Chat(ME, group=_GROUP, member=_MEMBER)):
@@ -79,7 +79,7 @@ def _message(data: bytes) -> None:
         whole = obj(decode.without_halves(raw, "\\ud800", 0, 6))
         found = messages.message_of(whole, "@me", emoji_names)
         if isinstance(found, Message):
-            _report(found)
+            report(found)
         elif isinstance(found, messages.Asked):
             fit(found)
             to_bytes(reports.friend_request(found.request))
@@ -116,7 +116,7 @@ def _sync(data: bytes) -> None:
         found = messages.message_of(raw, "@me", True)
         messages.id_of(raw)
         if isinstance(found, Message):
-            _report(found)
+            report(found)
 
 
 def _init(data: bytes) -> None:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.core.errors import FailureHandling, UploadFailed, WeChatError, reason_of
+from wxcontroller.core.errors import FailureHandling, ReferenceRefused, UploadFailed, WeChatError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.model import Media, MessageKind
@@ -55,13 +55,18 @@ class Handle:
 
 
 def item_of(content: Uploaded) -> JsonObject:
-    """Return the item of ``sendmessage`` for uploaded content (11.2)."""
+    """Return the item of ``sendmessage`` for uploaded content (11.2). Raises ReferenceRefused for another route's."""
     from wxcontroller.drivers.ilink.aes import outbound_form
 
-    handle = Handle.from_text(content.signature)
+    try:
+        handle = Handle.from_text(content.signature)
+        key = bytes.fromhex(handle.key)
+    except (ValueError, TypeError):
+        what = WeChatError(N_("this content is not on WeChat's CDN"), N_("send the file itself"), unsure=False)
+        raise ReferenceRefused(what) from None
     media: JsonObject = {
         "encrypt_query_param": handle.parameter,
-        "aes_key": outbound_form(bytes.fromhex(handle.key)),
+        "aes_key": outbound_form(key),
         "encrypt_type": 1,
     }
     match content.kind:

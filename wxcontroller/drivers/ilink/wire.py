@@ -7,6 +7,7 @@ back, and HttpError for an HTTP status that is not 200; business failures come w
 
 import base64
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ _DOMAINS = ("weixin.qq.com", "wechat.com")
 CHANNEL_VERSION = "2.4.9"
 _AGENT = "wxcontroller/2"
 _ANSWER_BYTES = 1 << 20
+# As JSON escapes them, also in pairs that are whole characters, and as bytes that are no UTF-8.
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
 def client_version(release: str) -> int:
@@ -39,6 +42,19 @@ def client_version(release: str) -> int:
 def uin_header(number: int) -> str:
     """Return ``X-WECHAT-UIN`` for a random number of 32 bits: base64 of its decimal digits (3)."""
     return base64.b64encode(str(number).encode()).decode()
+
+
+def read_answer(body: bytes) -> JsonObject:
+    """Parse an answer; an empty one is ``{}`` (4). Raises ValueError.
+
+    Halves of characters become question marks: with one in it a text can't be written anywhere.
+    """
+    if not body.strip():
+        return {}
+    value = read_json(body)
+    if _HALVES.search(body):
+        value = read_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return obj(value)
 
 
 class HttpError(Unreadable):
@@ -229,7 +245,7 @@ class Calls:
         if answer.status != 200:
             raise HttpError(request.call, answer.status)
         try:
-            return obj(read_json(answer.body)) if answer.body.strip() else {}
+            return read_answer(answer.body)
         except ValueError:
             raise Unreadable(request.call, Text("the answer is not JSON")) from None
 
