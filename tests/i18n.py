@@ -51,7 +51,7 @@ def template() -> str:
     """Return the .pot of all texts that people are shown."""
     python = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts]
     pots = [
-        _extracted("Python", python, _PYTHON),
+        _PLURAL.sub(_with_plural, _extracted("Python", python, _PYTHON)),
         _extracted("JavaScript", PACKAGE.glob("controller/page/static/*.js"), ("t:1", "t:1,3")),
         _extracted("Python", Path(click.__file__).parent.glob("*.py"), ("_:1", "gettext:1", "ngettext:1,2")),
         _HEAD + "".join(f'\nmsgid {_quoted(text)}\nmsgstr ""\n' for text in sorted(set(_tables()))),
@@ -85,7 +85,7 @@ def _extracted(language: str, files: Iterable[Path], keywords: Iterable[str]) ->
     pot = re.sub(
         r"^#, .*", lambda line: re.sub(r", (python|javascript)-format", "", line[0]), pot, flags=re.MULTILINE
     )
-    return _PLURAL.sub(_with_plural, pot.replace("charset=CHARSET", "charset=UTF-8"))
+    return pot.replace("charset=CHARSET", "charset=UTF-8")
 
 
 def _with_plural(entry: re.Match[str]) -> str:
