@@ -241,7 +241,8 @@ class ILinkDriver:
 
     def _contact(self, peer: str) -> Contact:
         found = self._memory.peers.get(peer)
-        return Contact(id=peer, name="", markname=found.alias if found else "", display=peer)
+        alias = found.alias if found else ""
+        return Contact(id=peer, name="", markname=alias, display=alias or peer)
 
     # -- sends
 

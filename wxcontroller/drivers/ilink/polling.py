@@ -160,7 +160,9 @@ class Poller:
         now = int(time.time())
         met = [message.peer for message in news if self.memory.hear(message.peer, message.context, now)]
         if met:
-            await self.pulse.emit(RosterChanged(contacts=tuple(Contact(id=peer, name="") for peer in met)))
+            await self.pulse.emit(
+                RosterChanged(contacts=tuple(Contact(id=peer, name="", display=peer) for peer in met))
+            )
         for message in news:
             for part in message.parts:
                 await self.pulse.emit(MessageArrived(part))

@@ -1,0 +1,117 @@
+"""Each call of the single-account API on the iLink route (ilink-bot-protocol, section 14)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.test_ilink_account import begin, enter
+from tests.unit.client.test_reply_window import until_sent
+from tests.unit.drivers.ilink_kit import Bench, bench
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.sandbox.ilink import phone
+
+Start = Callable[..., RunningClient]
+PEER = "PEER"  # stands for the person's id
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+# What is answered with an error that names the route, and nothing is sent to WeChat.
+UNSUPPORTED: dict[str, dict[str, str]] = {
+    "create_group": {"friends": PEER, "displayname": "team"},
+    "accept_friend_request": {"id": PEER, "ticket": "t"},
+    "stick": {"id": PEER, "op": "1"},
+    "revoke_message": {"id": f"1:{PEER}"},
+}
+# There are no groups to name.
+NOT_FOUND: dict[str, dict[str, str]] = {
+    "send_group_message": {"id": "@@team", "content": "hello"},
+    "invite_friend": {"id": "@@team", "friends": PEER},
+    "kick_group_member": {"id": "@@team", "members": PEER},
+    "set_group_displayname": {"id": "@@team", "new_displayname": "x"},
+    "make_friend": {"id": "o9cq8Bob@im.wechat", "verify": "hello"},
+    "search_friend": {"id": "nobody"},
+    "search_group": {"displayname": "team"},
+    "send_friend_message": {"id": "nobody@im.wechat", "content": "hello"},
+}
+
+
+@pytest.fixture
+async def wechat() -> AsyncIterator[Bench]:
+    async with bench() as found:
+        yield found
+
+
+@pytest.fixture
+async def client(start: Start, wechat: Bench, webhook: Webhook) -> RunningClient:
+    one = begin(start, wechat, webhook)
+    await enter(one, wechat)
+    phone.write_text(wechat.sandbox, wechat.account, "hello")
+    await webhook.messages()
+    return one
+
+
+async def call(client: RunningClient, wechat: Bench, name: str, given: dict[str, str]) -> JsonValue:
+    return await client.post(name, **{key: value.replace(PEER, wechat.peer) for key, value in given.items()})
+
+
+async def test_calls_that_the_route_does_not_have(client: RunningClient, wechat: Bench) -> None:
+    before = len(wechat.sandbox.ilink.exchanges) - wechat.requests("getupdates")
+    for name, given in UNSUPPORTED.items():
+        answer = obj(await call(client, wechat, name, given))
+        assert answer["code"] not in (0, 100), (name, answer)
+        assert "iLink" in text(answer["status"]) + text(answer.get("reason")), (name, answer)
+    async with client.http.get(client.address("get_avatar"), params={"id": wechat.peer}) as avatar:
+        assert not (await avatar.read()).startswith(b"\xff\xd8")
+    for name, given in NOT_FOUND.items():
+        answer = obj(await call(client, wechat, name, given))
+        assert answer["code"] == 100, (name, answer)
+    assert len(wechat.sandbox.ilink.exchanges) - wechat.requests("getupdates") == before
+
+
+async def test_people_are_those_known_from_traffic(client: RunningClient, wechat: Bench) -> None:
+    me = obj(await client.get("get_user_info"))
+    assert (me["id"], me["account"], me["displayname"]) == (wechat.bot.bot_id, "", wechat.bot.bot_id)
+    [friend] = items(await client.get("get_friend_info"))
+    assert (obj(friend)["id"], obj(friend)["name"], obj(friend)["category"]) == (wechat.peer, "", "好友")
+    assert obj(friend)["displayname"] == wechat.peer
+    for name in ("get_group_info", "get_group_basic_info"):
+        assert await client.get(name) == []
+    renamed = obj(await client.post("set_markname", id=wechat.peer, new_markname="Ann"))
+    assert renamed["code"] == 0
+    [found] = items(await client.get("search_friend", markname="Ann"))
+    assert (obj(found)["id"], obj(found)["displayname"]) == (wechat.peer, "Ann")
+    assert wechat.requests("sendmessage") == 0
+
+
+async def test_content_is_sent_in_every_form(client: RunningClient, wechat: Bench) -> None:
+    async def send(name: str, form: dict[str, str], data: bytes = b"") -> JsonObject:
+        body = aiohttp.FormData({"id": wechat.peer, **form})
+        if data:
+            body.add_field("media_data", data, filename="a.png")
+        async with client.http.post(client.address(name), data=body) as answer:
+            return obj(await answer.json())
+
+    sent = await send("send_friend_message", {"content": "look"}, PNG)
+    assert sent["code"] == 0, sent
+    again = await send(
+        "send_friend_message", {"media_id": text(obj(sent.get("media")).get("media_id") or sent["media_id"])}
+    )
+    assert again["code"] == 0, again
+    uploaded = await send("upload_media", {}, PNG)
+    assert uploaded["code"] == 0, uploaded
+    assert (await send("send_friend_message", {"media_id": text(uploaded["media_id"])}))["code"] == 0
+    assert (await send("send_friend_message", {"id": "@all", "content": "to all"}))["code"] == 0
+    await until_sent(wechat, 5)
+    assert [one.text or one.kind for one in wechat.sent()] == ["look", "image", "image", "image", "to all"]
+    assert not any(one.problem for one in wechat.sent())
+
+
+async def test_a_consultation_waits_for_the_persons_next_message(client: RunningClient, wechat: Bench) -> None:
+    asking = asyncio.create_task(client.get("consult", id=wechat.peer, content="agreed?", timeout="10"))
+    async with asyncio.timeout(10):
+        while not wechat.sent():
+            await wechat.sandbox.ilink.bell.wait(5)
+    phone.write_text(wechat.sandbox, wechat.account, "agreed")
+    answer = obj(await asking)
+    assert (answer["code"], answer.get("reply")) == (0, "agreed"), answer
