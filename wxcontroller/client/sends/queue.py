@@ -606,7 +606,8 @@ class SendQueue:
         """Return why a send can't go out any more, "" when it can."""
         if not self._login:
             return self._lost or (f"the account was not logged in for {self.keep_seconds:g} s" if late else "")
-        if send.login != self._login:
+        # A reply names oneself, as its report did; whose login it is may be another id (drivers.base.Profile).
+        if send.login not in (self._login, self.sender.roster.own):
             return _OTHER_LOGIN
         # A reply to a report of an earlier run was taken before it was known who is there.
         return _NOBODY if send.origin == "code" and not self.sender.knows(send) else ""
