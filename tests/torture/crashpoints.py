@@ -35,7 +35,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 
 _CHAPTER = 50  # runs of one account
 _LIFE_SECONDS = 15.0  # in which a point is reached
-_SETTLE_SECONDS = 60.0
+_SETTLE_SECONDS = 240.0  # an account on the iLink route sends one message a second
 _PAUSE = 0.06  # between two messages, on average
 _STILL_QUEUED = -7
 _NOT_SENT = "accepted and not sent"
