@@ -1,0 +1,112 @@
+"""An account's life above its driver: the same on every route. What differs is in ``routes``."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.durability.process import Process, processed, told
+from tests.unit.durability.routes import ROUTES, Route
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj
+
+by_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+
+
+async def written(account: Process, *words: str) -> list[str]:
+    """Be a person who writes; return the ids once all are reported."""
+    ids = [account.route.write(account, each) for each in words]
+    await account.webhook.until(lambda reports: {*ids} <= {str(report.get("id")) for report in reports})
+    return ids
+
+
+async def events(account: Process, after: int) -> JsonObject:
+    url = f"http://127.0.0.1:{account.port}/v1/events"
+    async with account.http.get(url, params={"after": str(after)}) as answer:
+        return obj(json.loads(await answer.read()))
+
+
+@by_route
+async def test_login_messages_restart_and_logout(tmp_path: Path, route: Route) -> None:
+    async with processed(tmp_path, route) as account:
+        await account.launch()
+        state = await account.until_state("scaning")
+        assert state["qrcode_link"]
+        assert account.paths.qrcode_file("alice").stat().st_size
+        await account.scan()
+        state = await account.until_state("running")
+        assert (state["driver"], state["login_state"]) == (route.name, "running")
+        assert items(await account.webhook.event("login"))[0] == 1  # by a scan
+        await written(account, "hello")
+        assert (await account.send("welcome"))["code"] == 0
+        assert await account.until_arrived(1) == ["welcome"]
+        await account.stop()
+        assert not account.paths.qrcode_file("alice").exists()
+        missed = account.route.write(account, "while it was away")
+        await account.start()  # without a scan
+        await account.webhook.until(lambda reports: any(report.get("id") == missed for report in reports))
+        url = f"http://127.0.0.1:{account.port}/v1/logout"
+        async with account.http.post(url) as answer:
+            assert answer.status == 200
+        await account.stop()
+        await account.launch()
+        await account.until_state("scaning")
+
+
+@by_route
+async def test_a_reply_to_a_report_is_sent(tmp_path: Path, route: Route) -> None:
+    async with processed(tmp_path, route) as account:
+        account.webhook.answer = lambda report: json.dumps(
+            {"reply": "at once"} if report.get("post_type") == "receive_message" else {}
+        ).encode()
+        await account.start(login=True)
+        await written(account, "hello")
+        assert await account.until_arrived(1) == ["at once"]
+
+
+@by_route
+async def test_a_key_makes_one_message_of_a_request_repeated_over_a_kill(tmp_path: Path, route: Route) -> None:
+    async with processed(tmp_path, route) as account:
+        await account.start(login=True)
+        await written(account, "hello")
+        form = {"id": route.recipient(account), "content": "once"}
+        _, first = await account.call("send_friend_message", form, key="k")
+        await account.kill()
+        await account.start()
+        assert (await account.call("send_friend_message", form, key="k"))[1] == first
+        assert (await account.call("send_friend_message", {**form, "content": "other"}, key="k"))[0] == 422
+        assert account.arrived() == ["once"]
+
+
+@by_route
+async def test_the_order_of_sends_and_events_outlasts_a_kill(tmp_path: Path, route: Route) -> None:
+    async with processed(tmp_path, route, MOJO_WEIXIN_SEND_INTERVAL="0.5") as account:
+        await account.start(login=True)
+        await written(account, "hello")
+        texts = [f"text {number}" for number in range(6)]
+        for each in texts:
+            await account.send(each, later=True)
+        await account.until_arrived(2)
+        await account.kill()
+        await account.start()
+        assert await account.until_arrived(6) == texts
+        await account.webhook.until(lambda _: len(told(account.webhook.once())) == 6)
+        assert told(account.webhook.once()) == texts
+        last = integer((await events(account, 0))["last"])
+        [message] = await written(account, "and then")
+        found = [obj(obj(one)["report"]) for one in items((await events(account, last))["events"])]
+        assert [one["id"] for one in found if one.get("post_type") == "receive_message"] == [message]
+
+
+@by_route
+async def test_what_is_left_when_the_webhook_was_away_comes_in_order(tmp_path: Path, route: Route) -> None:
+    async with processed(tmp_path, route) as account:
+        await account.start(login=True)
+        account.webhook.statuses = [503] * 4
+        ids = [route.write(account, f"message {number}") for number in range(5)]
+        await asyncio.sleep(0.3)
+        await account.kill()
+        await account.start()
+        await account.webhook.until(lambda reports: ids[-1] in {str(report.get("id")) for report in reports})
+        received = [str(one["id"]) for one in account.webhook.once() if one.get("post_type") == "receive_message"]
+        assert received == ids
