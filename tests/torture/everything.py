@@ -47,6 +47,14 @@ def runs(given: argparse.Namespace) -> list[Run]:
             given.crashes,
             Run("crashes", "tests.torture.crashpoints", ("--runs", str(given.crashes), "--seed", str(given.seed))),
         ),
+        (  # 20,000 messages in half an hour: one send a second
+            given.crashes // 4,
+            Run(
+                "crashes on iLink",
+                "tests.torture.crashpoints",
+                ("--route", "ilink", "--runs", str(given.crashes // 4), "--seed", str(given.seed)),
+            ),
+        ),
     )
     return [run for number, run in found if number > 0]
 
@@ -82,7 +90,7 @@ def main() -> int:
     print("\nSummary")
     for one in results:
         verdict = "good" if one.code == 0 else f"FAILED ({one.code})"
-        print(f"{one.run.name:14} {verdict:12} {one.seconds:6.0f} s  {one.last}")
+        print(f"{one.run.name:16} {verdict:12} {one.seconds:6.0f} s  {one.last}")
     return 0 if all(one.code == 0 for one in results) else 1
 
 
