@@ -15,6 +15,7 @@ from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sends.calls import SendCalls
+from wxcontroller.client.unsupported import offered
 from wxcontroller.core.access import call_path
 from wxcontroller.openwx.admission import ADMISSION, Admission, Busy, PortLimits, Resource
 from wxcontroller.openwx.parameters import BadParameter
@@ -44,7 +45,7 @@ def application(parts: Parts, sends: SendCalls, inbox: Inbox, guard: Guard) -> w
     app.on_response_prepare.append(no_page)
     jsonp = config.flag("jsonp")
     calls = {**Reading(parts).calls(), **sends.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
-    endpoints = {name: _endpoint(handler, jsonp) for name, handler in calls.items()}
+    endpoints = {name: _endpoint(offered(name, handler, parts), jsonp) for name, handler in calls.items()}
 
     async def with_format(request: web.Request) -> web.StreamResponse:
         endpoint = endpoints.get(request.match_info["name"])

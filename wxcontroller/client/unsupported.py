@@ -1,0 +1,33 @@
+"""Calls that an account's route does not have: one answer for all of them (ilink-bot-protocol 14).
+
+It comes before anything is looked up: "group not found" would make callers look for their mistake.
+"""
+
+from collections.abc import Callable, Mapping
+
+from wxcontroller.client.calls import Answer, Call, Handler, Parts
+from wxcontroller.drivers.base import Capabilities
+
+UNSUPPORTED = -10
+_GROUP_CALLS = ("create_group", "invite_friend", "kick_group_member", "set_group_displayname", "send_group_message")
+# Who may be a friend, and how chats are sorted, is a matter of contact lists.
+_CONTACT_CALLS = ("make_friend", "accept_friend_request", "stick")
+_NEEDS: Mapping[str, Callable[[Capabilities], bool]] = {
+    **dict.fromkeys(_GROUP_CALLS, lambda able: able.groups),
+    **dict.fromkeys(_CONTACT_CALLS, lambda able: able.contacts),
+    "revoke_message": lambda able: able.recall,
+}
+
+
+def offered(name: str, handler: Handler, parts: Parts) -> Handler:
+    """Return the handler of a call, or one that says that the route does not have it."""
+    needed = _NEEDS.get(name)
+    if needed is None or needed(parts.driver.capabilities):
+        return handler
+    route = parts.config.options["driver"]
+
+    async def refused(_: Call) -> Answer:
+        words = f"the {route} route does not support {name}; use an account on a route that does, see docs/routes.md"
+        return {"code": UNSUPPORTED, "status": words}
+
+    return refused
