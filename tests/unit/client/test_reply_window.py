@@ -302,6 +302,20 @@ def test_a_repetition_counts_twice_and_needs_room_for_that() -> None:
     assert (windows.left(windows.peers["a"], 4.0), windows.sent_today(4.0)) == (0, 3)
 
 
+def test_the_count_of_a_day_is_small_on_disk_and_forgets_after_a_day() -> None:
+    windows, noon = table(per_message=0), 1e9
+    windows.heard("a", noon, has_held=False)
+    for number in range(20_000):
+        windows.taken("a", True, noon + number)
+    again = table(per_message=0)
+    again.restore(windows.as_bytes())
+    assert len(windows.as_bytes()) < 5_000
+    assert again.sent_today(noon + 20_000) == 20_000
+    left = again.sent_today(noon + 86_400 + 10_000)
+    assert 10_000 <= left <= 10_300
+    assert again.sent_today(noon + 86_400 + 20_000) == 0
+
+
 def test_a_clock_that_jumps_opens_and_closes_nothing_for_long() -> None:
     windows, noon = table(per_message=10, per_day=3), 1e9
     windows.heard("a", noon, has_held=False)

@@ -27,6 +27,7 @@ from wxcontroller.drivers.base import ReplyWindow
 # An hour without attempts clears a penalty; then one attempt, and twice as long after each that is refused.
 _SILENCE_FIRST, _SILENCE_MAX = 3600.0, 86400.0
 _DAY = 86400.0
+_COUNTED_TOGETHER = 300.0
 _CLOCK_SLACK = 3600.0  # a clock that is set back by less changes nothing
 # A learned limit is forgotten after a week: it may have been the moment's.
 _LEARNED_FOR = 7 * _DAY
@@ -93,6 +94,18 @@ class Peer:
 
 
 @dataclass(slots=True)
+class _Sends:
+    """Sends of some minutes, which count until the ``last`` of them is a day old.
+
+    A time for each would be a long list, stored with every send.
+    """
+
+    begun: float
+    last: float
+    number: int
+
+
+@dataclass(slots=True)
 class Windows:
     """The windows of one account. ``per_message`` and ``per_day`` are the budgets, 0 for any number."""
 
@@ -104,7 +117,7 @@ class Windows:
     refusals: int = 0  # in a row, of the bot
     learned: int = 0  # a limit per day, as a refusal taught it
     learned_at: float = 0.0
-    _recent: deque[float] = field(default_factory=deque)  # sends of the last day
+    _recent: deque[_Sends] = field(default_factory=deque)  # of the last day
 
     # -- questions
 
@@ -135,9 +148,9 @@ class Windows:
 
     def sent_today(self, now: float) -> int:
         """Return the sends of the last 24 hours, to everybody."""
-        while self._recent and not 0 <= now + _CLOCK_SLACK - self._recent[0] < _DAY + _CLOCK_SLACK:
+        while self._recent and not 0 <= now + _CLOCK_SLACK - self._recent[0].last < _DAY + _CLOCK_SLACK:
             self._recent.popleft()  # also those of a clock that was ahead
-        return len(self._recent)
+        return sum(sends.number for sends in self._recent)
 
     def awaits_answer(self, peer: str, now: float) -> bool:
         """Whether the answer to the peer's last message may still overtake what is held."""
@@ -184,7 +197,7 @@ class Windows:
         """A send is handed to WeChat; ``again``: the last try of it may have arrived, and counts."""
         found = self.peers.get(peer)
         if again:
-            self._recent.append(now)
+            self._count(now)
             if found is not None:
                 found.sent += 1
         if found is not None:
@@ -196,7 +209,7 @@ class Windows:
 
         Return whether a restriction of the person began or ended with it.
         """
-        self._recent.append(now)
+        self._count(now)
         self.throttled_until, self.refusals = 0.0, 0
         found = self.peers.get(peer)
         if found is None:
@@ -205,6 +218,13 @@ class Windows:
         found.sent += 1
         found.without_id = 0 if has_id else found.without_id + 1
         return found.restricted is not before
+
+    def _count(self, now: float) -> None:
+        latest = self._recent[-1] if self._recent else None
+        if latest is not None and 0 <= now - latest.begun < _COUNTED_TOGETHER:
+            latest.last, latest.number = now, latest.number + 1
+        else:
+            self._recent.append(_Sends(now, now, 1))
 
     def close(self, peer: str, why: Hold) -> None:
         """WeChat says that a window is closed, or that nothing can be sent before the person writes."""
@@ -234,8 +254,9 @@ class Windows:
             [name, one.opened, one.sent, one.closed or "", one.late, one.answer_until, one.without_id]
             for name, one in self.peers.items()
         ]
+        recent = [[sends.begun, sends.last, sends.number] for sends in self._recent]
         throttle = [self.throttled_until, self.refusals, self.learned, self.learned_at]
-        return json.dumps({"peers": peers, "throttle": throttle, "recent": list(self._recent)}).encode()
+        return json.dumps({"peers": peers, "throttle": throttle, "recent": recent}).encode()
 
     def restore(self, kept: bytes) -> None:
         """Take over what ``as_bytes`` gave. What is damaged counts as never written."""
@@ -251,7 +272,10 @@ class Windows:
         if len(throttle) == 4:
             self.throttled_until, self.refusals = _real(throttle[0]), integer(throttle[1])
             self.learned, self.learned_at = integer(throttle[2]), _real(throttle[3])
-        self._recent = deque(map(_real, items(found.get("recent"))))
+        recent = [entry for entry in map(items, items(found.get("recent"))) if len(entry) == 3]
+        self._recent = deque(
+            _Sends(_real(begun), _real(last), max(0, integer(number))) for begun, last, number in recent
+        )
 
     def gauge(self, held: dict[str, list[float]], now: float) -> JsonObject:
         """Return the ``windows`` and ``sending`` objects of a status (19.4).
