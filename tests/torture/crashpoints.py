@@ -94,6 +94,7 @@ class Chapter:
 
     account: Process
     chance: random.Random
+    pause: float = _PAUSE  # seconds between two messages that come in, on average
     books: Books = field(default_factory=Books)
     killed: Counter[Point] = field(default_factory=Counter)
     missed: int = 0  # runs that did not reach their point
@@ -163,7 +164,7 @@ class Chapter:
         """Be people who write to it, also while it is down."""
         while True:
             await self._write_one()
-            await self._pause()
+            await self._pause(self.pause)
 
     async def _write_one(self) -> None:
         if self.chance.random() < 0.1:
@@ -223,8 +224,8 @@ class Chapter:
         async with asyncio.timeout(5):
             return (await self.account.call("send_friend_message", form, key=key))[1]
 
-    async def _pause(self) -> None:
-        await asyncio.sleep(self.chance.expovariate(1 / _PAUSE))
+    async def _pause(self, seconds: float = _PAUSE) -> None:
+        await asyncio.sleep(self.chance.expovariate(1 / seconds))
 
     # -- the end
 
@@ -285,15 +286,17 @@ class Result:
 
 
 @contextlib.asynccontextmanager
-async def chapter(directory: Path, chance: random.Random, route: Route) -> AsyncIterator[Chapter]:
+async def chapter(directory: Path, chance: random.Random, route: Route, pause: float) -> AsyncIterator[Chapter]:
     """An account in a place of its own, that has never run."""
     await asyncio.to_thread(directory.mkdir, parents=True)
     async with processed(directory, route) as account:
-        yield Chapter(account, chance)
+        yield Chapter(account, chance, pause)
 
 
-async def crash(runs: int, seed: int, directory: Path, route: Route = WEB, side_by_side: int = 2) -> Result:
-    """Make so many runs on a route, ``side_by_side`` accounts at a time."""
+async def crash(
+    runs: int, seed: int, directory: Path, route: Route = WEB, side_by_side: int = 2, pause: float = _PAUSE
+) -> Result:
+    """Make so many runs on a route, ``side_by_side`` accounts at a time, with a message every ``pause`` seconds."""
     result = Result()
     number = -(-runs // _CHAPTER) if runs > _CHAPTER * side_by_side else side_by_side
     left = [runs // number + (one < runs % number) for one in range(number)]
@@ -302,7 +305,7 @@ async def crash(runs: int, seed: int, directory: Path, route: Route = WEB, side_
     async def play() -> None:
         while parts:
             which, part = parts.pop(0)
-            async with chapter(directory / str(which), random.Random(f"{seed} {which}"), route) as one:
+            async with chapter(directory / str(which), random.Random(f"{seed} {which}"), route, pause) as one:
                 faults = await one.play(part)
                 result.add(one, [f"account {which}: {fault}" for fault in faults])
                 if faults:
@@ -320,13 +323,13 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--route", choices=[route.name for route in ROUTES], default=WEB.name)
+    parser.add_argument("--pause", type=float, default=_PAUSE, help="seconds between two messages, on average")
     given = parser.parse_args()
     print(f"seed {given.seed}: {given.runs} crashes on the {given.route} route", flush=True)
     logging.getLogger("aiohttp.server").disabled = True  # each kill breaks off some requests
     with tempfile.TemporaryDirectory() as directory:
-        result = asyncio.run(
-            crash(given.runs, given.seed, Path(directory), ILINK if given.route == ILINK.name else WEB)
-        )
+        route = ILINK if given.route == ILINK.name else WEB
+        result = asyncio.run(crash(given.runs, given.seed, Path(directory), route, pause=given.pause))
     print("\n".join([*result.faults[:50], str(result)]))
     return 0 if result.good else 1
 

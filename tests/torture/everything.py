@@ -47,12 +47,12 @@ def runs(given: argparse.Namespace) -> list[Run]:
             given.crashes,
             Run("crashes", "tests.torture.crashpoints", ("--runs", str(given.crashes), "--seed", str(given.seed))),
         ),
-        (  # 20,000 messages in half an hour: one send a second
-            given.crashes // 4,
+        (  # more than 20,000 messages; one send a second goes out
+            given.crashes // 8,
             Run(
                 "crashes on iLink",
                 "tests.torture.crashpoints",
-                ("--route", "ilink", "--runs", str(given.crashes // 4), "--seed", str(given.seed)),
+                ("--route", "ilink", "--runs", str(given.crashes // 8), "--pause", "0.02", "--seed", str(given.seed)),
             ),
         ),
     )
