@@ -32,6 +32,7 @@ def rows(told: list[Metric]) -> list[str]:
             continue
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels if label != "le"}
+        labels = labels or ({"account"} if not family.samples else set())  # of routes that no account here is on
         words = ", ".join(f"`{label}`" for label in sorted(labels))
         found.append(f"| `{name}` | {family.type} | {words} | {family.documentation} |")
     return found

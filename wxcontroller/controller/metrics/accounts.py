@@ -30,6 +30,7 @@ _GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("queue", "oldest_since"),
         "Since when the oldest waits; 0: none.",
     ),
+    ("sends_held", ("sending", "held"), "Messages that are held until somebody writes."),
     ("deliveries_waiting", ("reports", "waiting"), "Reports that wait for the webhook."),
     (
         "deliveries_oldest_timestamp_seconds",
@@ -42,10 +43,6 @@ _GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("media_bytes", ("media", "bytes"), "Size of the media files the account keeps."),
     ("contacts", ("roster", "contacts"), "Contacts known."),
     ("groups", ("roster", "groups"), "Groups known."),
-)
-_WINDOWS = (
-    ("window_sends_left", "left", "Messages that the most used reply window still allows."),
-    ("sends_held", "held", "Messages that are held until somebody writes."),
 )
 _RESULTS = (("delivered", "delivered"), ("failed", "failed"), ("dead", "refused"), ("dropped", "dropped"))
 
@@ -105,11 +102,14 @@ class Accounts(Collector):
             yield gauge
         # On routes with a reply window only. Never by person: ids are no labels.
         windows = [(name, status) for name, status in answering if field(status, "sending")]
-        for metric, key, words in _WINDOWS:
-            gauge = GaugeMetricFamily(f"wxclient_{metric}", words, labels=("account",))
-            for name, status in windows:
-                gauge.add_metric((name,), _figure(status, ("sending", key)))
-            yield gauge
+        left = GaugeMetricFamily(
+            "wxclient_window_sends_left",
+            "Messages that the most used reply window still allows; only on routes that have windows.",
+            labels=("account",),
+        )
+        for name, status in windows:
+            left.add_metric((name,), _figure(status, ("sending", "left")))
+        yield left
         messages = CounterMetricFamily(
             "wxclient_messages",
             "Messages since the account's program began: received, sent by it, sent elsewhere (from the phone).",
