@@ -13,11 +13,13 @@ from wxcontroller.core.options import OPTIONS
 
 
 @pytest.mark.timeout(600)  # a minute on two cores that have much else to do
-@pytest.mark.parametrize(("route", "runs"), [(WEB, 50), (ILINK, 30)], ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize(
+    ("route", "runs", "pause"), [(WEB, 50, 0.06), (ILINK, 30, 0.03)], ids=lambda value: getattr(value, "name", "")
+)
 async def test_a_crash_between_two_durable_steps_loses_and_repeats_nothing(
-    tmp_path: Path, route: Route, runs: int
+    tmp_path: Path, route: Route, runs: int, pause: float
 ) -> None:
-    result = await crash(runs, seed=11, directory=tmp_path, route=route)
+    result = await crash(runs, seed=11, directory=tmp_path, route=route, pause=pause)
     print(result)
     assert result.faults == []
     assert result.good, str(result)
