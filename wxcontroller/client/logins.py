@@ -22,8 +22,11 @@ class Logins:
         """Take one event of the driver."""
         await self.session.handle(event)
         match event:
-            case base.SessionLost() | base.QrReady() | base.PushOffered() if not self.lasting_ids:
-                self.sends.over(_OVER)
+            case base.SessionLost() | base.QrReady() | base.PushOffered():
+                if self.lasting_ids:
+                    self.sends.logged_out()
+                else:
+                    self.sends.over(_OVER)
             case base.Accepted() if event.way is not base.LoginWay.STORED:
                 self.sends.logged_in_again()
             case _ if self.session.state is LoginState.RUNNING:

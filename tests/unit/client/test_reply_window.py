@@ -15,7 +15,7 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.drivers.base import ReplyWindow
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import Answer
+from wxcontroller.sandbox.ilink.model import Answer, SessionState
 
 Start = Callable[..., RunningClient]
 
@@ -135,6 +135,26 @@ async def test_a_closed_window_of_one_send_is_no_logout(start: Start, wechat: Be
     assert client.state()["state"] == "running"
     phone.write_text(wechat.sandbox, wechat.account, "hello again")
     assert await until_sent(wechat, 1) == ["late"]
+
+
+async def test_what_is_queued_when_the_session_ends_goes_out_after_the_next_login(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    for number in range(4):
+        await client.post("send_friend_message", id=wechat.peer, content=str(number), **{"async": "1"})
+    await until_sent(wechat, 1)
+    wechat.bot.set_state(SessionState.DEAD)
+    await client.until_state("scaning")
+    attempts = wechat.requests("sendmessage")
+    await asyncio.sleep(6)  # more than all tries of one message take
+    assert wechat.requests("sendmessage") == attempts
+    await enter(client, wechat)
+    await write(wechat, webhook, "here again")
+    assert await until_sent(wechat, 4) == ["0", "1", "2", "3"]
+    assert not [one for one in webhook.reports if one.get("code") == -5]
 
 
 async def test_held_sends_survive_a_restart_in_order(start: Start, wechat: Bench, webhook: Webhook) -> None:

@@ -246,6 +246,11 @@ class SendQueue:
             self._login, self._lost, self._look = own, "", True
             self._news.set()
 
+    def logged_out(self) -> None:
+        """Nobody is logged in; sends wait for the next login of the same owner."""
+        if self._login:
+            self._login, self._since = "", time.time()
+
     def over(self, why: str) -> None:
         """The login is over for good, and the ids that sends are addressed to with it."""
         if self._login:
@@ -495,6 +500,8 @@ class SendQueue:
         if self.windows is not None and problem.handling in (FailureHandling.WAIT, FailureHandling.WAIT_FOR_PEER):
             await self._wait_for_window(send, problem)
             return 0.0
+        if self.windows is not None and not send.unsure and problem.ret is None:
+            send.attempts_left += 1  # nothing was handed over: it is not being tried, it waits
         if problem.handling is not FailureHandling.RETRY_SAME_ID or send.attempts_left <= 0:
             await self._finish(send, failed_by(problem))
             if problem.handling is not FailureHandling.WAIT:
@@ -507,7 +514,7 @@ class SendQueue:
                 send.tried = 0.0
                 self._waiting.move_to_end(send)
                 self.store.put_back(send)
-        rest = self.backoff.next_pause(problem.handling, self.tries - send.attempts_left)
+        rest = self.backoff.next_pause(problem.handling, max(1, self.tries - send.attempts_left))
         if problem.handling is FailureHandling.WAIT:
             log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
         return rest

@@ -221,7 +221,8 @@ class Windows:
 
     def _count(self, now: float) -> None:
         latest = self._recent[-1] if self._recent else None
-        if latest is not None and 0 <= now - latest.begun < _COUNTED_TOGETHER:
+        # With a limit there are no more than it allows, and each counts for a day to the second.
+        if latest is not None and not self.per_day and 0 <= now - latest.begun < _COUNTED_TOGETHER:
             latest.last, latest.number = now, latest.number + 1
         else:
             self._recent.append(_Sends(now, now, 1))
