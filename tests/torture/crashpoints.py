@@ -53,7 +53,12 @@ class Books:
     unsure: list[str] = field(default_factory=list)
     repeated: int = 0  # requests with a key that were made again
     changed: list[str] = field(default_factory=list)  # keyed requests whose answers name different messages
-    in_flight: set[str] = field(default_factory=set)  # WeChat gave them to a process that was killed meanwhile
+    # What single answers of WeChat brought to a process that was killed meanwhile: each is lost whole, or not at all.
+    in_flight: list[set[str]] = field(default_factory=list)
+
+    def lost_in_flight(self, reported: set[str]) -> set[str]:
+        """Return the messages of answers of which nothing was reported."""
+        return {one for answer in self.in_flight if not answer & reported for one in answer}
 
     def faults(self, arrived: Sequence[str], reports: Sequence[tuple[str, JsonObject]]) -> list[str]:
         """Compare with what WeChat has got and with the ``reports`` (their deliveries' ids before them)."""
@@ -61,8 +66,9 @@ class Books:
         # On the iLink route a lost answer is asked for once more only: each try may use up a message.
         lost = {str(report["content"]) for _, report in reports if str(report.get("info")).startswith(_MAYBE)}
         reported = {str(report.get("id")) for _, report in reports}
+        in_flight = self.lost_in_flight(reported)
         for message in self.heard:
-            if message in reported or message not in self.in_flight:
+            if message not in in_flight:
                 incoming.send("in", message)
         for sent in arrived:
             if sent not in lost:
@@ -143,8 +149,8 @@ class Chapter:
     def _look_at_wechat(self, point: Point) -> None:
         """Count refused sends, and note what WeChat gave to a process that was killed meanwhile.
 
-        On the iLink route WeChat gives nothing again, and a poll is under way when a send's point is reached. An
-        answer that the process had not read yet is lost, whatever it does. At all other points none is under way.
+        On the iLink route WeChat gives nothing again, and a poll is under way when a send's point is reached, or when
+        the account tells that it runs. An answer that the process had not read yet is lost, whatever it does.
         """
         ilink = self.account.wechat.sandbox.ilink
         brought: JsonObject = {}
@@ -155,8 +161,8 @@ class Chapter:
                 if exchange.endpoint == "getupdates" and exchange.answer.get("msgs"):
                     brought = exchange.answer
         self._looked = ilink.exchange_count
-        if point in (Point.SENT, Point.RESULT_STORED):
-            self.books.in_flight |= {text(obj(one)["message_id"]) for one in items(brought.get("msgs"))}
+        if point in (Point.SENT, Point.RESULT_STORED, Point.EVENT_STORED):
+            self.books.in_flight.append({text(obj(one)["message_id"]) for one in items(brought.get("msgs"))})
 
     # -- what goes on around the account
 
@@ -281,7 +287,7 @@ class Result:
         self.beyond += chapter.beyond
         reported = {str(report.get("id")) for report in chapter.account.webhook.reports}
         self.unknown += sum(str(one.get("info")).startswith(_MAYBE) for one in chapter.account.webhook.once())
-        self.in_flight += len(chapter.books.in_flight - reported)
+        self.in_flight += len(chapter.books.lost_in_flight(reported))
         self.faults += faults
 
 
