@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Contact, FriendRequest, Group, Media, Message, MessageKind
@@ -78,6 +79,19 @@ class Capabilities:
     repeat_seconds: float
     text_length: int = 0
     window: ReplyWindow | None = None
+
+    def as_json(self) -> JsonObject:
+        """Return what callers see, who offer nothing else."""
+        return {
+            "sends": [kind.value for kind in sorted(self.sends)],
+            "contacts": self.contacts,
+            "groups": self.groups,
+            "recall": self.recall,
+            "avatars": self.avatars,
+            "lasting_ids": self.lasting_ids,
+            "text_length": self.text_length,
+            "reply_window": self.window is not None,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,12 @@ async def send(client: RunningClient, wechat: Bench, content: str, **more: str) 
 
 
 async def window_of(client: RunningClient) -> JsonObject:
+    return obj(items((await status_of(client))["windows"])[0])
+
+
+async def status_of(client: RunningClient) -> JsonObject:
     async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
-        return obj(items((await answer.json())["windows"])[0])
+        return obj(await answer.json())
 
 
 async def until_sent(wechat: Bench, number: int) -> list[str]:
@@ -50,6 +54,9 @@ async def write(wechat: Bench, webhook: Webhook, words: str) -> None:
 async def test_nothing_goes_before_the_person_writes(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook)
     await enter(client, wechat)
+    capabilities = obj((await status_of(client))["capabilities"])
+    assert capabilities["reply_window"]
+    assert not capabilities["groups"]
     held = await send(client, wechat, "first")
     assert (held["code"], held["state"], held["reason"], held["position"]) == (-7, "held", "no-context", 1)
     assert (await send(client, wechat, "second"))["position"] == 2

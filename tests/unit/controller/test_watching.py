@@ -112,6 +112,8 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
             },
             "roster": {"contacts": 3, "groups": 1, "members": 9, "changes": 2},
             "memory": 30_000_000,
+            "capabilities": {"groups": False, "contacts": True, "sends": ["text"], "other": "x" * 100},
+            "sending": {"held": 7},
         }
     ).encode()
     async with watched(host) as stream:
@@ -127,6 +129,8 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
                 "delivery_error_text": verbatim("it answers 500").as_json(),
                 "people": 2,
                 "tries": 6,
+                "held": 7,
+                "capabilities": {"groups": False, "contacts": True},
             },
         )
         assert row["unit_state"] == "active"

@@ -23,6 +23,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
         "instance": parts.config.name.instance,
         "version": __version__,
         "driver": parts.config.options["driver"],
+        "capabilities": parts.driver.capabilities.as_json(),
         "pid": parts.facts.pid,
         "start_time": parts.facts.start_time,
         "login_state": session.state.value,

@@ -19,8 +19,8 @@ PROGRAM_ANSWER_SECONDS = 2.0
 _AT_ONCE = 16
 # What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
-# The same, of accounts on routes with a reply window.
-_OF_WINDOWS = ("windows", "sending")
+# The same, where it is there: programs of 2.0.0 tell no capabilities, and not every route has a reply window.
+_SHOWN_IF_SENT = ("capabilities", "windows", "sending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Answer:
         client: JsonValue = {"version": status.get("version"), "pid": status.get("pid")}
         # It may have another proxy than the registry says: one by a credential, which the controller can't read.
         way: JsonObject = {"proxy": status["proxy"]} if isinstance(status.get("proxy"), str) else {}
-        windows: JsonObject = {key: status[key] for key in _OF_WINDOWS if key in status}
+        more: JsonObject = {key: status[key] for key in _SHOWN_IF_SENT if key in status}
         return {
             "client": client,
             **text_fields(client_reason=self.reason),
             **{key: status.get(key) for key in _SHOWN},
-            **windows,
+            **more,
             **way,
         }
 

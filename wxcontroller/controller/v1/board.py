@@ -18,7 +18,7 @@ from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.condition.deliveries import FAILING_SECONDS
 from wxcontroller.core.condition.model import Assessment
 from wxcontroller.core.errors import UnitFailed, file_failed
-from wxcontroller.core.jsontypes import JsonObject, field, integer, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj
 from wxcontroller.core.messages import NOTHING, text_fields, text_in
 from wxcontroller.openwx.replies import to_bytes
 
@@ -30,6 +30,8 @@ _LOOKS = 10
 _ASK_SECONDS = 3.0
 # A process that has come up is asked soon, and together with others that come up at the same time.
 _SETTLE_SECONDS = 0.5
+# What a row shows of an account's capabilities: those by which a page chooses what it offers.
+_CAPABILITIES = ("contacts", "groups", "recall", "avatars", "reply_window")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,4 +171,12 @@ def _activity(answer: Answer) -> JsonObject | None:
         "tries": integer(reports.get("failed")),
         "people": integer(obj(status.get("roster")).get("changes")),
         "memory": memory if isinstance(memory, int) else None,
+        "held": integer(obj(status.get("sending")).get("held")),
+        "capabilities": _flags(status.get("capabilities")),
     }
+
+
+def _flags(capabilities: JsonValue) -> JsonObject | None:
+    """Return those that say yes or no, None of a program that tells none."""
+    told = obj(capabilities)
+    return {key: told[key] for key in _CAPABILITIES if isinstance(told.get(key), bool)} or None

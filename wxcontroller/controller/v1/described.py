@@ -142,14 +142,28 @@ SCHEMAS: Mapping[str, Schema] = {
             "last_message_time": ANYTHING,
             "last_sync_time": maybe(WHOLE),
             "memory": maybe(WHOLE),
+            "capabilities": {**ref("Capabilities"), "description": "what its route can do; not of programs of 2.0.0"},
             "windows": {**listing(ref("Window")), "description": "one for each person; not on every route"},
             "sending": {**ref("Sending"), "description": "limits of sends; not on every route"},
         },
         (
             *("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory"),
-            *("windows", "sending"),
+            *("capabilities", "windows", "sending"),
         ),
         "what the account's program says of itself at the moment",
+    ),
+    "Capabilities": record(
+        {
+            "sends": {**listing(TEXT), "description": "kinds of messages that it sends"},
+            "contacts": {**SWITCH, "description": "it lists all people; else those who have written are known"},
+            "groups": SWITCH,
+            "recall": SWITCH,
+            "avatars": SWITCH,
+            "lasting_ids": {**SWITCH, "description": "ids of people stay the same after another login"},
+            "text_length": {**WHOLE, "description": "characters of a message; a longer text is split; 0: any number"},
+            "reply_window": {**SWITCH, "description": "it sends only for some time after a person has written"},
+        },
+        meaning="what an account's route can do; calls for the rest are refused",
     ),
     "Queue": record(
         {
