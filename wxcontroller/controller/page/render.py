@@ -1,5 +1,6 @@
 """The page itself, rendered once for each language and choice of colours."""
 
+from dataclasses import dataclass
 from itertools import product
 
 import jinja2
@@ -8,9 +9,37 @@ from wxcontroller import __version__
 from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import LANGUAGES, THEMES
 from wxcontroller.core.catalog import translations
+from wxcontroller.core.messages import N_
 
-# Routes to WeChat that an account can take (core/options has the check).
-_DRIVERS = ("web",)
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route to WeChat as "Add account" offers it; ``driver`` is the option's value."""
+
+    driver: str
+    name: str
+    meaning: str
+
+
+# The first one is preselected. docs/routes.md has more of each.
+ROUTES = (
+    Route(
+        "ilink",
+        N_("Official bot API (iLink)"),
+        N_(
+            "For WeChat 8.0.69 or newer (iOS: 8.0.70): the person who scans the code chats with a bot and writes "
+            "first; about ten messages can follow each of theirs within 24 hours; no groups."
+        ),
+    ),
+    Route(
+        "web",
+        N_("WeChat web"),
+        N_(
+            "For all friends and groups of the account; WeChat refuses most accounts registered since 2017, and "
+            "warns or restricts some that log in."
+        ),
+    ),
+)
 
 
 def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
@@ -27,7 +56,7 @@ def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
                 root=f"page/{bundle.digest}",
                 scripts=[*bundle.scripts, f"messages-{language}.js"],
                 version=__version__,
-                drivers=_DRIVERS,
+                routes=ROUTES,
             )
         )
         found[language, theme, is_open] = served(text.encode(), "text/html; charset=utf-8")

@@ -11,6 +11,8 @@ import { journalTab } from "./journal.js";
 import { loginView } from "./login-view.js";
 import { optionsTab } from "./options.js";
 import { peopleTab } from "./people.js";
+import { routeName } from "./routes.js";
+import { sendsTab } from "./sends.js";
 import { badge, desiredWord, isUp, unitWords } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { setUpTabs } from "./tabs.js";
@@ -19,6 +21,7 @@ import { ago, count, exactly, size } from "./words.js";
 const TABS = {
   events: eventsTab,
   people: peopleTab,
+  sends: sendsTab,
   deliveries: deliveriesTab,
   journal: journalTab,
   options: optionsTab,
@@ -70,6 +73,10 @@ function show() {
   setHidden($("account-gone"), Boolean(account));
   setHidden($("account-body"), !account);
   const can = account ? possible(account) : {};
+  const [className, word] = account ? badge(account) : ["", ""];
+  setClass($("account-state"), className);
+  setText($("account-state"), word);
+  setText($("account-user"), account?.user?.name ?? "");
   const focused = document.activeElement;
   for (const button of $("account-actions").children) {
     setHidden(button, !can[button.dataset.action]);
@@ -78,10 +85,6 @@ function show() {
   const lost = focused?.parentElement === $("account-actions") && (focused.hidden || focused.disabled);
   if (lost) $("account-name").focus();
   if (!account) return;
-  const [className, word] = badge(account);
-  setClass($("account-state"), className);
-  setText($("account-state"), word);
-  setText($("account-user"), account.user?.name ?? "");
   showAdvice(account);
   showLogin(account);
   showFacts(account);
@@ -138,7 +141,7 @@ function showFacts(account) {
     ["memory", t("Memory"), size(activity?.memory), ""],
     ["hook", t("Webhook"), account.post_api || t("none"), ""],
     ["proxy", t("Proxy"), account.proxy || t("none"), ""],
-    ["driver", t("Driver"), account.driver, ""],
+    ["driver", t("Route"), routeName(account.driver), ""],
     ["port", t("Port"), String(account.port), account.pid ? t("process {pid}", { pid: account.pid }) : ""],
   ];
   const place = $("facts");

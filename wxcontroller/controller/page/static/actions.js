@@ -1,6 +1,6 @@
 // What can be done to an account, with a question before what can't be undone.
 
-import { call, mayControl, pathOf, Problem } from "./api.js";
+import { call, may, pathOf, Problem } from "./api.js";
 import { $ } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
@@ -65,13 +65,16 @@ const ACTIONS = {
 export function possible(account) {
   const up = isUp(account);
   const parked = account.login_state === "parked" && !account.input; // one that waits for an answer has not given up
+  const control = may("control");
   return {
-    start: !up || parked,
-    stop: up || account.desired === "started",
-    restart: up && !parked,
-    allow: up && account.input?.id === ALLOW_DESKTOP && mayControl(),
-    logout: up && ["running", "offline", "updating"].includes(account.login_state),
-    remove: true,
+    start: control && (!up || parked),
+    stop: control && (up || account.desired === "started"),
+    restart: control && up && !parked,
+    scan: control && account.qrcode && account.login_state !== "confirming", // once scanned, a code is used up
+    digits: control && up && account.input?.kind === "code",
+    allow: control && up && account.input?.id === ALLOW_DESKTOP,
+    logout: control && up && ["running", "offline", "updating"].includes(account.login_state),
+    remove: may("admin"),
   };
 }
 
@@ -81,6 +84,7 @@ export async function act(name, action) {
   if (busy.has(name) || (ask && !(await confirmed(ask(name))))) return false;
   const starts = action === "start" || action === "restart";
   if (starts) expectStart(name);
+  else expectNothing(name);
   mark(name, true);
   try {
     const { tokens = [], note = "" } = await call(method, pathOf(name, rest), { json });

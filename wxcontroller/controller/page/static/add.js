@@ -32,8 +32,8 @@ export function setUpAdd() {
     try {
       const added = await call("POST", "v1/accounts", { json: { name, options } });
       blame(null);
-      if ($("add").open) showLogin(added.name);
       act(added.name, "start");
+      if ($("add").open) showLogin(added.name);
     } catch (problem) {
       blame(problem);
     } finally {

@@ -1,6 +1,7 @@
 // What is wrong with an account and what to do about it, as the controller assesses it (core/condition): on its page,
 // in the list, and while it logs in. Nothing is judged here.
 
+import { may } from "./api.js";
 import { sentence, t, textOf } from "./i18n.js";
 import { isExpected, isUp } from "./states.js";
 
@@ -36,7 +37,10 @@ export const reasonOf = (account) => (account.severity === "notice" ? "" : advic
 export function hintOf(account) {
   if (isExpected(account)) return { text: t("One moment…"), bad: false };
   const { text } = adviceOf(account);
-  if (!isUp(account)) return text ? { text, bad: true } : { text: t("It is stopped."), bad: false };
+  if (!isUp(account)) {
+    if (text) return { text, bad: true };
+    return { text: account.desired === "started" ? t("One moment…") : t("It is stopped."), bad: false };
+  }
   if (account.login_state === "parked") return { text, bad: true };
   // With the number that wxctl and the journal say.
   const which = account.login_state === "scanning" ? said(account, "status") : "";
@@ -46,8 +50,11 @@ export function hintOf(account) {
 function stepOf(account) {
   switch (account.login_state) {
     case "scanning":
-      return t("A code is good for some minutes; a new one comes by itself.");
+      return may("control")
+        ? t("A code is good for some minutes; a new one replaces it automatically.")
+        : t("Your token does not show the code: that needs the scope control.");
     case "confirming":
+      if (account.input) return said(account.input, "prompt");
       return t("Scanned. Tap Log in on the phone.");
     case "updating":
       return t("Logged in. People and groups are being loaded.");

@@ -29,8 +29,11 @@ export function onTokenNeeded(ask) {
 // Whether the reader is in by a token, which can be given back.
 export const signedIn = () => token !== null;
 
-// Whether the reader may change accounts, and not only look; known once something was asked.
-export const mayControl = () => scope === "control" || scope === "admin";
+// Each scope includes those before it.
+const SCOPES = ["read", "send", "control", "admin"];
+
+// Whether the reader's token has this scope; known once something was asked.
+export const may = (wanted) => SCOPES.indexOf(scope) >= SCOPES.indexOf(wanted);
 
 export function signOut() {
   token = null;

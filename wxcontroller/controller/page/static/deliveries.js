@@ -1,6 +1,6 @@
 // Reports that wait for the webhook or were refused by it, and sending them again.
 
-import { call, pathOf } from "./api.js";
+import { call, may, pathOf } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { reportWord } from "./happenings.js";
@@ -47,17 +47,19 @@ export function deliveriesTab(name) {
       : t("The account has no webhook: nothing is delivered.");
     const failure = error && pending ? t("Last failure: {error}", { error }) : "";
     setText($("deliveries-note"), [failure, words].filter(Boolean).join(" · "));
-    setHidden($("replay-dead"), !dead);
-    setHidden($("ack-dead"), !unacknowledged);
+    setHidden($("replay-dead"), !dead || !may("control"));
+    setHidden($("ack-dead"), !unacknowledged || !may("control"));
     $("deliveries").replaceChildren(...deliveries.map(item));
   }
 
-  function item({ id, time, type, state, attempts, next_at: next, last_error: error }) {
+  function item({ id, time, type, state, lane, attempts, next_at: next, last_error: error }) {
     const [tone, word] = STATES[state]?.() ?? ["off", state];
     // What was never tried is not sent again, and comes by itself.
-    const again = h("button", { type: "button", "data-action": "replay", hidden: !attempts }, t("Send again"));
+    const hidden = !attempts || !may("control");
+    const again = h("button", { type: "button", "data-action": "replay", hidden }, t("Send again"));
     again.addEventListener("click", () => replay({ ids: [id] }, again));
     const tried = attempts ? t("Tries: {n}", { n: attempts }) : t("Not tried yet");
+    const aside = lane === "retry" ? t("in the retry lane: later reports do not wait for it") : "";
     const later = next ? t("next try: {when}", { when: moment(next) }) : "";
     return h(
       "li",
@@ -65,7 +67,7 @@ export function deliveriesTab(name) {
       h("time", { title: exactly(time) }, moment(time)),
       h("span", { className: "what" }, reportWord(type), " ", h("span", { className: `state ${tone}` }, word)),
       again,
-      h("small", {}, [tried, error, later].filter(Boolean).join(" · ")),
+      h("small", {}, [tried, error, aside, later].filter(Boolean).join(" · ")),
     );
   }
 

@@ -7,10 +7,7 @@ const CHINESE = language.startsWith("zh");
 // A failure in the reader's words: what the code means and what to do, then what the controller said; without a code
 // that is known here, what it said alone.
 const FAILURES = {
-  "bad-name": () => [
-    t("This name can't be used."),
-    t("Letters and digits of any script, spaces inside, _ . - @; up to 64 characters."),
-  ],
+  "bad-name": () => [t("This name can't be used."), ""],
   "account-exists": () => [t("There is an account of this name already."), t("Choose another name.")],
   "bad-option": () => [t("Something that was entered can't be used."), ""],
   "unknown-account": () => [t("There is no such account."), t("It may have been removed.")],

@@ -1,6 +1,7 @@
 // The list of all accounts: rows come, change and go one by one; nothing is drawn anew as a whole.
 
 import { onBusy } from "./actions.js";
+import { may } from "./api.js";
 import { $, setHidden, setText } from "./dom.js";
 import { language, t } from "./i18n.js";
 import { rowOf } from "./row.js";
@@ -64,7 +65,8 @@ function refresh() {
   setHidden($("empty"), counts.all > 0);
   setHidden($("table"), counts.all === 0);
   setHidden($("filters"), counts.all === 0);
-  setHidden($("open-add"), counts.all === 0);
+  setHidden($("open-add"), counts.all === 0 || !may("control"));
+  setHidden($("empty-add"), !may("control"));
   setHidden($("no-match"), counts.all === 0 || visible > 0);
   const { all, good, attention } = counts;
   let summary = t("{good} of {all} running", { good, all });

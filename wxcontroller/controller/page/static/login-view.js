@@ -1,8 +1,9 @@
 // Getting an account logged in: the code to scan, renewed when it expires, and the steps as the phone takes them.
 
 import { hintOf } from "./advice.js";
-import { picture, pathOf } from "./api.js";
+import { may, picture, pathOf } from "./api.js";
 import { consentButton } from "./consent.js";
+import { digitsForm } from "./digits.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain } from "./notices.js";
@@ -25,14 +26,15 @@ export function loginView(place, name, changed = () => {}) {
   const hint = h("p", { role: "status" });
   const steps = STEPS.map(([id, text]) => h("li", { "data-step": id }, text()));
   const consent = h("div");
-  place.replaceChildren(frame, h("div", {}, h("ol", { className: "steps" }, ...steps), hint, consent));
+  const digits = digitsForm(name);
+  place.replaceChildren(frame, h("div", {}, h("ol", { className: "steps" }, ...steps), hint, digits.form, consent));
   let version = "";
   let address = "";
   let ended = false;
 
   // The number tells a new code from the old one, where nothing else changes.
   async function draw(account) {
-    const now = account.qrcode ? `${account.pid}-${account.qrcode_number}` : "";
+    const now = account.qrcode && may("control") ? `${account.pid}-${account.qrcode_number}` : "";
     setHidden(frame, !now);
     setClass(frame, account.login_state === "confirming" ? "code used" : "code");
     if (now === version) return;
@@ -47,7 +49,7 @@ export function loginView(place, name, changed = () => {}) {
       image.dataset.number = account.qrcode_number;
     } catch (problem) {
       if (problem.code === "no-qrcode") return; // it is gone; another one has another number
-      if (problem.code !== "not-allowed") version = ""; // the next change tries again
+      version = ""; // the next change tries again
       complain(problem);
     }
   }
@@ -67,6 +69,7 @@ export function loginView(place, name, changed = () => {}) {
     setClass(hint, bad ? "hint bad" : "hint faint");
     const button = consentButton(account);
     if (Boolean(button) !== consent.hasChildNodes()) consent.replaceChildren(...(button ? [button] : []));
+    digits.show(account);
     draw(account);
     changed(account);
   }

@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
+import { can } from "./routes.js";
 import { refusal, sendForm } from "./sending.js";
 import { DOWN, isThere } from "./states.js";
 import { accounts, listen } from "./store.js";
@@ -31,7 +32,8 @@ export function peopleTab(name) {
   async function follow() {
     const account = accounts.get(name) ?? DOWN;
     if (!isThere(account)) return forget();
-    const now = account.activity?.people ?? null;
+    const { activity } = account;
+    const now = activity ? `${activity.people} ${can(account, "groups")}` : null;
     if (loading || now === known) return;
     loading = true;
     const first = known === undefined;
@@ -55,7 +57,11 @@ export function peopleTab(name) {
   async function load(first) {
     if (first) setText($("people-note"), t("Loading…"));
     try {
-      const [friends, groups] = await Promise.all([listed("get_friend_info"), listed("get_group_basic_info")]);
+      const hasGroups = can(accounts.get(name), "groups");
+      const [friends, groups] = await Promise.all([
+        listed("get_friend_info"),
+        hasGroups ? listed("get_group_basic_info") : [],
+      ]);
       if (known === undefined) return; // it has ended meanwhile
       const people = friends.map((each) => entryOf(each, each.category));
       entries = [...people, ...groups.map((each) => entryOf(each, "group"))];
@@ -86,10 +92,9 @@ export function peopleTab(name) {
     const found = entries.filter((entry) => entry.key.includes(wanted));
     const n = found.length;
     const few = n <= MOST;
-    setText(
-      $("people-note"),
-      few ? t("{n} found", { n }) : t("{n} found, the first {most} are shown.", { n, most: MOST }),
-    );
+    const count = few ? t("{n} found", { n }) : t("{n} found, the first {most} are shown.", { n, most: MOST });
+    const limits = can(accounts.get(name), "contacts") ? "" : t("This route knows people once they have written.");
+    setText($("people-note"), [count, limits].filter(Boolean).join(" · "));
     const focused = document.activeElement?.closest("#people button")?.dataset.id;
     $("people").replaceChildren(...found.slice(0, MOST).map(item));
     if (focused) $("people").querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();

@@ -23,6 +23,7 @@ export function rowOf(account) {
   const memory = h("span");
   const buttons = {
     scan: button("scan", t("Scan"), "main"),
+    digits: button("digits", t("Enter digits"), "main"),
     start: button("start", t("Start")),
     stop: button("stop", t("Stop")),
     restart: button("restart", t("Restart")),
@@ -48,7 +49,8 @@ export function rowOf(account) {
   function button(action, text, className = "") {
     const made = h("button", { type: "button", className, textContent: text, "data-action": action });
     made.setAttribute("aria-label", `${text}: ${account.name}`);
-    made.addEventListener("click", () => (action === "scan" ? openScan(account.name) : act(account.name, action)));
+    const opens = action === "scan" || action === "digits";
+    made.addEventListener("click", () => (opens ? openScan(account.name) : act(account.name, action)));
     return made;
   }
 
@@ -90,8 +92,7 @@ export function rowOf(account) {
 
   // A button that goes away under the keyboard hands the focus to its neighbour.
   function touch() {
-    // A code that was scanned is good for nothing any more: what is left is done on the phone.
-    const can = { ...possible(row.account), scan: row.account.qrcode && row.account.login_state !== "confirming" };
+    const can = possible(row.account);
     const focused = Object.values(buttons).find((each) => each === document.activeElement);
     for (const [action, each] of Object.entries(buttons)) {
       setHidden(each, !can[action]);

@@ -1,6 +1,6 @@
 // Sending a text to somebody who is chosen from the list, and what became of it.
 
-import { call, Problem } from "./api.js";
+import { call, may, Problem } from "./api.js";
 import { $, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./notices.js";
@@ -23,6 +23,7 @@ export function sendForm(name, signal) {
 
   function enable() {
     for (const each of form.querySelectorAll("textarea, button")) each.disabled = sending || !chosen;
+    setHidden(form, !may("send"));
   }
 
   function showResult(tone, text) {

@@ -5,6 +5,9 @@ const until = new Map(); // by name, when it is one
 
 export const isStarting = (name) => (until.get(name) ?? 0) > Date.now();
 
+// Whether the request itself is not answered yet.
+export const isRequested = (name) => until.get(name) === Infinity;
+
 // Waits as long as the request takes, and a moment longer: what is known of the unit may be a second old.
 export function expectStart(name) {
   until.set(name, Infinity);

@@ -2,7 +2,7 @@
 // advice.js.
 
 import { t } from "./i18n.js";
-import { isStarting } from "./starting.js";
+import { isRequested, isStarting } from "./starting.js";
 
 const UP = new Set(["active", "activating", "reloading", "refreshing", "deactivating"]);
 
@@ -24,6 +24,7 @@ const WORDS = {
   offline: () => t("Offline"),
   parked: () => t("Needs you"),
   input: () => t("Needs you"),
+  code: () => t("Enter the digits"),
 };
 // tone: good, busy, attention, bad, off. The word always stands beside the colour. That of an account that runs is
 // about its login: what else is wrong stands below it.
@@ -42,8 +43,8 @@ export const isUp = (account) => UP.has(account.unit_state) && !account.unit_sub
 export const DOWN = { unit_state: "absent", unit_sub: "" };
 
 // Whether it is asked to run, and systemd has not begun yet.
-export const isExpected = (account) =>
-  account.desired === "started" && ["absent", "inactive"].includes(account.unit_state) && isStarting(account.name);
+export const isExpected = ({ name, desired, unit_state: unit }) =>
+  ["absent", "inactive"].includes(unit) && (isRequested(name) || (desired === "started" && isStarting(name)));
 
 // Whether people and groups of it are known, and it may be sent from.
 export const isThere = (account) => isUp(account) && ["running", "offline"].includes(account.login_state);
@@ -51,6 +52,7 @@ export const isThere = (account) => isUp(account) && ["running", "offline"].incl
 export function stateOf(account) {
   if (isExpected(account)) return { tone: "busy", word: t("Starting") };
   const { condition, severity } = account;
+  if (isUp(account) && account.input?.kind === "code") return { tone: "attention", word: WORDS.code() };
   const tone = condition === "running" ? "good" : (TROUBLE[severity] ?? TONES[condition] ?? "busy");
   return { tone, word: stateWord(condition) };
 }

@@ -1,0 +1,165 @@
+"""Both routes on the page: adding an account, digits of a login, what each can do, reply windows, waiting sends."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.page.browser import Browser
+from tests.system.actors import Caller, Phone, log_in
+from tests.system.host import Host
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+# Everything that an element says from now on.
+LISTEN = """
+const place = document.querySelector(arguments[0]);
+window.spoken = [];
+new MutationObserver(() => window.spoken.push(place.innerText)).observe(
+  place, { subtree: true, childList: true, characterData: true, attributes: true });
+"""
+SPOKEN = "return window.spoken.join('\\n')"
+
+
+def scan(caller: Caller, phone: Phone, name: str, uin: str, **how: bool) -> str:
+    """Scan an account's code; return the login's id."""
+    status, code = caller.v1("GET", f"/accounts/{name}/qr")
+    assert status == 200, code
+    uuid = phone.waiting_login()
+    phone.call("POST", f"/logins/{quote(uuid, safe='')}/scan", {"uin": uin, **how})
+    return uuid
+
+
+@pytest.fixture(scope="module")
+def bot(caller: Caller, phone: Phone, address: str) -> Iterator[tuple[str, str]]:
+    """An account on the iLink route, and the uin of the person who scanned."""
+    uin = phone.account("小红", friends=3, groups=1)
+    caller.openwx("start_client", client="bot", driver="ilink")
+    caller.until_state("bot", "scaning")
+    phone.confirm(scan(caller, phone, "bot", uin))
+    caller.until_state("bot", "running")
+    yield "bot", uin
+    caller.v1("DELETE", "/accounts/bot")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_a_bot_is_added_and_its_digits_are_entered(
+    browser: Browser, caller: Caller, phone: Phone, bot: tuple[str, str], language: str
+) -> None:
+    name, uin = f"digits-{language.lower()}", phone.account("小明", friends=2, groups=0)
+    browser.open()
+    browser.click("#open-add")
+    chosen = "return document.querySelector('#add [name=driver]:checked').value"
+    assert browser.script(chosen) == "ilink"
+    browser.picture(f"{language.lower()}-add-route")
+    browser.script(LISTEN, "#add-login")
+    browser.type("#add [name=name]", name)
+    browser.click("#add-form .main")
+    browser.until(lambda: browser.script("return document.querySelector('#add img')?.naturalWidth > 0"), "a code")
+    assert caller.account(name)["driver"] == "ilink"
+    uuid = scan(caller, phone, name, uin, verify=True)
+    browser.find("#add .digits input")
+    browser.picture(f"{language.lower()}-digits")
+    [digits] = [one["digits"] for one in phone.call("GET", "/logins") if one["uuid"] == uuid]
+    asked = browser.text("#add .hint")
+    browser.type("#add .digits input", f"{(int(digits) + 1) % 10**6:06d}")
+    browser.press(Keys.ENTER)
+    browser.until(lambda: browser.text("#add .hint") != asked, "another question")
+    browser.type("#add .digits input", digits)
+    browser.click("#add .digits button")
+    browser.gone("#add .digits")
+    phone.confirm(uuid)
+    browser.find("#add li[data-step=run].done")
+    assert {"en": "It is stopped", "zh-CN": "已停止"}[language] not in browser.script(SPOKEN)
+    browser.click("#add-login [data-close]")
+    caller.v1("DELETE", f"/accounts/{name}")
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (360, "light")])
+def test_windows_and_held_sends(
+    browser: Browser, caller: Caller, phone: Phone, bot: tuple[str, str], width: int, theme: str
+) -> None:
+    name, _ = bot
+    browser.size(width)
+    browser.colours(theme)
+    [friend] = caller.openwx("get_friend_info", client=name)
+    held = caller.openwx("send_friend_message", client=name, id=friend["id"], content="one")
+    assert held["code"] == -7
+    browser.open(f"#/a/{name}")
+    browser.click("#tab-sends")
+    browser.find("#windows li", friend["id"])
+    browser.find("#sends li .state.attention")
+    browser.picture(f"sends-{width}-{theme}")
+    assert browser.script("return document.scrollingElement.scrollWidth") <= width
+    browser.click("#sends [data-action=cancel]")
+    browser.gone("#sends li")
+    assert caller.v1("GET", f"/accounts/{name}/sends")[1]["sends"] == []
+    assert browser.complaints() == []
+
+
+def test_what_a_route_cannot_do_is_not_asked_for(browser: Browser, bot: tuple[str, str]) -> None:
+    browser.open(f"#/a/{bot[0]}")
+    browser.find("#facts [data-fact=driver]", "iLink")
+    browser.click("#tab-people")
+    browser.find("#people li")
+    asked = browser.script("return performance.getEntriesByType('resource').map((one) => one.name)")
+    assert any("get_friend_info" in url for url in asked)
+    assert not any("get_group" in url for url in asked)
+    browser.picture("people-ilink")
+    assert browser.complaints() == []
+
+
+def test_an_unknown_account_has_no_state(browser: Browser, bot: tuple[str, str]) -> None:
+    browser.open(f"#/a/{bot[0]}")
+    browser.find("#account-state.good")
+    browser.script("location.hash = '#/a/nobody'")
+    browser.find("#account-gone")
+    browser.gone("#account-state", "Running")
+    assert not browser.driver.find_element("css selector", "#account-user").text
+
+
+def test_a_token_that_only_reads_is_offered_nothing_else(
+    browser: Browser, caller: Caller, phone: Phone, host: Host, bot: tuple[str, str]
+) -> None:
+    caller.openwx("start_client", client="shows")
+    caller.until_state("shows", "scaning")
+    token = host.run("wxctl", "token", "create", "looks", "--scope", "read").stdout.decode().strip()
+    try:
+        browser.open()
+        browser.type("#login [name=token]", token + Keys.ENTER)
+        browser.find("#rows [data-account=shows] .state.attention")
+        browser.find("#rows [data-account=bot] .state.good")
+        browser.gone("#rows button")
+        browser.gone("#open-add")
+        browser.click("#rows [data-account=shows] a")
+        browser.find("#account-login .hint", "control")
+        browser.gone("#account-login img")
+        browser.gone("#account-actions button")
+        browser.picture("read-only")
+        browser.open("#/a/bot")
+        browser.click("#tab-people")
+        browser.find("#people li")
+        browser.gone("#send")
+        assert browser.complaints() == []
+    finally:
+        host.run("wxctl", "token", "revoke", "looks", check=False)
+    caller.v1("DELETE", "/accounts/shows")
+
+
+def test_a_name_that_cannot_be_one_is_explained_once(browser: Browser, bot: tuple[str, str]) -> None:
+    browser.open()
+    browser.click("#open-add")
+    browser.type("#add [name=name]", "a/b")
+    browser.click("#add-form .main")
+    assert browser.text("#add-problem").count("64") <= 1
+
+
+def test_the_journal_begins_with_the_account(browser: Browser, caller: Caller, phone: Phone) -> None:
+    log_in(caller, phone, "begins", phone.account("小李", friends=1, groups=0))
+    caller.v1("POST", "/accounts/begins/restart")
+    browser.open("#/a/begins")
+    browser.click("#tab-journal")
+    browser.find("#journal li", "running: logged in")
+    assert "was skipped" not in browser.text("#journal")
+    caller.v1("DELETE", "/accounts/begins")

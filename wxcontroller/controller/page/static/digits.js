@@ -1,0 +1,53 @@
+// A field for the digits that a phone shows, of an account that waits for them; the question itself stands above it.
+
+import { possible } from "./actions.js";
+import { call, pathOf } from "./api.js";
+import { h, setHidden, setText } from "./dom.js";
+import { t } from "./i18n.js";
+import { explain } from "./notices.js";
+
+// { form, show(account) }: shown while the account waits for digits, and the reader may enter them.
+export function digitsForm(name) {
+  const field = h("input", { name: "digits", required: true, inputMode: "numeric", autocomplete: "one-time-code" });
+  const note = h("p", { role: "status" });
+  const label = h("label", {}, t("Digits"), " ", field);
+  const send = h("button", { className: "main" }, t("Send"));
+  const form = h("form", { className: "digits", autocomplete: "off" }, label, send, note);
+  let asked = null;
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const value = field.value.trim();
+    const { id } = asked;
+    note.className = "faint";
+    setHidden(note, false);
+    setText(note, t("Sending…"));
+    try {
+      await call("POST", pathOf(name, "input"), { json: { id, value } });
+      field.value = "";
+      setText(note, t("The digits are sent. If they are wrong, they are asked for again."));
+    } catch (problem) {
+      note.className = "bad";
+      explain(note, problem);
+      field.focus();
+    }
+  });
+
+  function show(account) {
+    const input = possible(account).digits ? account.input : null;
+    const question = input && JSON.stringify(input.prompt_text ?? input.prompt);
+    if (question === asked?.question) return;
+    const isNew = !asked && input;
+    asked = input && { id: input.id, question };
+    setHidden(form, !input);
+    explain(note, null);
+    if (!input) return;
+    field.pattern = input.digits ? `[0-9]{${input.digits}}` : "[0-9]+";
+    field.maxLength = input.digits || 20;
+    if (isNew) field.value = "";
+    field.focus();
+  }
+
+  setHidden(form, true);
+  return { form, show };
+}
