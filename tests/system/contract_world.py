@@ -41,7 +41,7 @@ class Form(Enum):
     HEAD = "HEAD"
     FORM = "POST form"
     MULTIPART = "POST multipart"
-    JSON = "POST JSON"  # holds no parameters
+    JSON = "POST JSON"  # an object, as many libraries send it; not in the original
 
     @property
     def method(self) -> str:
@@ -168,11 +168,7 @@ class World:
         elif form is Form.FORM:
             body, headers = encoded(pairs), {"Content-Type": "application/x-www-form-urlencoded"}
         elif form is Form.JSON:
-            query = [*query, *(pair for pair in pairs if pair[0] == "client")]
-            body, headers = (
-                json.dumps(dict(pairs), default=lambda raw: raw.decode("latin-1")).encode(),
-                {"Content-Type": "application/json"},
-            )
+            body, headers = json.dumps(dict(pairs)).encode(), {"Content-Type": "application/json"}
         else:
             body, headers = multipart(pairs), {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
         url += "?" + encoded(query).decode() if query else ""

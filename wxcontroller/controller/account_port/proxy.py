@@ -4,7 +4,9 @@ account's own program can answer. Requests and responses stream, so that a slow 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from functools import partial
 from http import HTTPMethod
 
@@ -52,6 +54,8 @@ _SENT_BACK = frozenset(
         *("etag", "last-modified", "retry-after", "date"),
     }
 )
+# What the contract lets a browser keep (openwx-api 2.6), in seconds. An account has no say in it.
+_KEPT_BY_BROWSERS = {"/openwx/get_avatar": 3600}
 # How old a look at the units may be that explains why an account is down. Starts of our own are always seen.
 _JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
@@ -147,6 +151,9 @@ async def pass_on(
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
     async with response:
         headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in _SENT_BACK)
+        if response.status == 200 and (seconds := _KEPT_BY_BROWSERS.get(call_path(request.path))):
+            headers["Cache-Control"] = f"max-age={seconds}"
+            headers["Expires"] = formatdate(time.time() + seconds, usegmt=True)
         if not _is_small(request, response):
             return await _stream(request, response, headers)
         try:
