@@ -46,6 +46,7 @@ def test_the_whole_way_by_clicks(
     browser.type("#add [name=post_api]", hook.address)
     browser.click("#add summary")
     browser.picture(f"{tag}-2-add")
+    browser.click("#add [name=driver][value=web]")
     browser.click("#add-form .main", said("Add and start"))
 
     # The code is there, and is what WeChat waits for.

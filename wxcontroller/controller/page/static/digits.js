@@ -45,7 +45,7 @@ export function digitsForm(name) {
     field.pattern = input.digits ? `[0-9]{${input.digits}}` : "[0-9]+";
     field.maxLength = input.digits || 20;
     if (isNew) field.value = "";
-    field.focus();
+    if (form.closest("dialog") || form.contains(document.activeElement)) field.focus();
   }
 
   setHidden(form, true);
