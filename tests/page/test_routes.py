@@ -161,5 +161,5 @@ def test_the_journal_begins_with_the_account(browser: Browser, caller: Caller, p
     browser.open("#/a/begins")
     browser.click("#tab-journal")
     browser.find("#journal li", "running: logged in")
-    assert "was skipped" not in browser.text("#journal")
+    assert "unmet condition" not in browser.text("#journal")
     caller.v1("DELETE", "/accounts/begins")
