@@ -156,9 +156,9 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "sends": {**listing(TEXT), "description": "kinds of messages that it sends"},
             "contacts": {**SWITCH, "description": "it lists all people; else those who have written are known"},
-            "groups": SWITCH,
-            "recall": SWITCH,
-            "avatars": SWITCH,
+            "groups": {**SWITCH, "description": "whether it has groups"},
+            "recall": {**SWITCH, "description": "whether it takes messages back"},
+            "avatars": {**SWITCH, "description": "whether it fetches pictures of people"},
             "lasting_ids": {**SWITCH, "description": "ids of people stay the same after another login"},
             "text_length": {**WHOLE, "description": "characters of a message; a longer text is split; 0: any number"},
             "reply_window": {**SWITCH, "description": "it sends only for some time after a person has written"},
