@@ -19,6 +19,7 @@ from wxcontroller.client.unsupported import offered
 from wxcontroller.core.access import call_path
 from wxcontroller.openwx.admission import ADMISSION, Admission, Busy, PortLimits, Resource
 from wxcontroller.openwx.parameters import BadParameter
+from wxcontroller.openwx.replies import PREFLIGHT_HEADERS
 
 log = logging.getLogger(__name__)
 SERVER = "wxclient"
@@ -29,10 +30,6 @@ PORT_SEND_SECONDS = 60.0
 PORT_HEAD_BYTES = 64 << 10
 PORT_HEADERS = 100
 LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events"})
-_OPTIONS_HEADERS = {
-    "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST",
-    "Access-Control-Allow-Headers": "X-Requested-With, X-Auth-Token, Content-Type, Content-Length, Authorization",
-}
 
 
 def application(parts: Parts, sends: SendCalls, inbox: Inbox, guard: Guard) -> web.Application:
@@ -113,7 +110,7 @@ def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitabl
 
 async def _options(_: web.Request) -> web.StreamResponse:
     """A preflight without Access-Control-Allow-Origin: pages from elsewhere stay out (5.3 no. 43)."""
-    return web.Response(headers=_OPTIONS_HEADERS)
+    return web.Response(headers=PREFLIGHT_HEADERS)
 
 
 @web.middleware

@@ -8,6 +8,11 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 # Without charset (openwx-api 0).
 CONTENT_TYPE = "application/json"
 QRCODE_CONTENT_TYPE = "image/jpg"
+# Of every answer to OPTIONS (2.2). Without Access-Control-Allow-Origin they let no page in.
+PREFLIGHT_HEADERS = {
+    "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST",
+    "Access-Control-Allow-Headers": "X-Requested-With, X-Auth-Token, Content-Type, Content-Length, Authorization",
+}
 
 # Numbers of the contract ("result codes at a glance"), and ours where the original had no answer at all.
 OK = 0

@@ -151,6 +151,8 @@ async def pass_on(
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
     async with response:
         headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in _SENT_BACK)
+        if request.method == "OPTIONS":
+            headers.update(replies.PREFLIGHT_HEADERS)
         if response.status == 200 and (seconds := _KEPT_BY_BROWSERS.get(call_path(request.path))):
             headers["Cache-Control"] = f"max-age={seconds}"
             headers["Expires"] = formatdate(time.time() + seconds, usegmt=True)
