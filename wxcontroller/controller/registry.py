@@ -86,7 +86,9 @@ class Registry:
             entry.known = None
         except OSError as problem:
             # May pass, as when no descriptor is left: the account stays as it was known.
-            self._complain(entry, instance, problem)
+            if os.path.lexists(self._paths.account_file(instance)):
+                self._entries[instance] = entry  # knows what was logged; unknown names are neither kept nor logged
+                self._complain(entry, instance, problem)
             # Only systemd has to read the administrator's file: the account is not hidden without it.
             with contextlib.suppress(WxError, OSError):
                 entry.known = self._files.load(instance, overrides=False)

@@ -174,6 +174,27 @@ async def test_an_administrators_file_that_cannot_be_read_hides_no_account(host:
     assert (status, answer["desired"]) == (200, "stopped")
 
 
+async def test_an_unreadable_override_is_logged_once(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    host.paths.overrides.mkdir(parents=True)
+    for name in ("alice", "nobody"):
+        host.paths.override_file(name).symlink_to(f"{name}.env")  # to itself: not even root can open it
+    await host.start("alice")
+    for _ in range(3):
+        assert (await host.v1("GET", "accounts/alice"))[0] == 200
+        assert (await host.v1("GET", "accounts/nobody"))[0] == 404
+    assert [getattr(record, "WX_ACCOUNT", "") for record in caplog.records if record.levelname == "ERROR"] == [
+        "alice"
+    ]
+    # A file that was repaired and breaks again is a new problem.
+    host.paths.override_file("alice").unlink()
+    host.accounts.registry.forget("alice")
+    assert (await host.v1("GET", "accounts/alice"))[0] == 200
+    host.paths.override_file("alice").symlink_to("alice.env")
+    host.accounts.registry.forget("alice")
+    assert (await host.v1("GET", "accounts/alice"))[0] == 200
+    assert caplog.text.count("Too many levels") == 2
+
+
 async def test_a_start_that_no_file_can_be_written_for_says_which_and_why(host: Machine) -> None:
     host.paths.account_file("alice").mkdir()
     answer = await host.get("start_client", client="alice")
