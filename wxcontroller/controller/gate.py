@@ -108,19 +108,19 @@ class Gate:
         found = self.recognize(presented, address)
         if found is not None:
             return found
-        if presented is None:
-            raise self._refused(address, "no-token", N_("a token is needed"), _HOW, "without a token")
-        known = self.tokens.find(presented)
-        if known is not None:
-            what = f"with the expired token {known.name} ({known.id})"
-            raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
-        if self.tokens.broken:
+        if self.tokens.broken:  # before anything is said about the caller's token: no other would help
             raise Refused(
                 "tokens-unusable",
                 N_("the controller's tokens can't be used at the moment, nobody is let in"),
                 N_("see on its machine: journalctl -u wxcontroller"),
                 status=503,
             )
+        if presented is None:
+            raise self._refused(address, "no-token", N_("a token is needed"), _HOW, "without a token")
+        known = self.tokens.find(presented)
+        if known is not None:
+            what = f"with the expired token {known.name} ({known.id})"
+            raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
         raise self._refused(address, "bad-token", N_("the token is not valid (any more)"), _HOW, "with a wrong token")
 
     def still_good(self, caller: Caller) -> bool:

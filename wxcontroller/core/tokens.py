@@ -154,7 +154,7 @@ def parse(content: bytes, origin: str) -> Tokens:
     """
     if not content.strip():
         raise BadSettings(
-            N_("{file}: the file is empty"),
+            in_file(origin, Text(N_("the file is empty"))),
             N_("restore it, or start over: rm {file}; wxctl token create NAME"),
             file=origin,
         )

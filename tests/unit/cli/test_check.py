@@ -99,6 +99,7 @@ def test_each_fault_is_told_with_its_place(
     assert words in row["message"]
     assert row["remedy"]
     assert row["file"] == str(target)
+    assert str(target) not in row["message"]  # shown in its own place
     assert len(check(wxctl, paths, code)) == 1
     check(wxctl, paths, 78, "--strict")
 
