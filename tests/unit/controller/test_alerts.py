@@ -199,6 +199,20 @@ async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_bet
     assert kinds(await watched.live(700)) == ["recovery alice failed"]
 
 
+async def test_a_restarted_controller_takes_no_crash_loop_for_ended_before_its_window(watched: Watched) -> None:
+    await watched.running("alice")
+    for count in (1, 2, 3):
+        watched.host.units.restarted["alice"] = count
+        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
+        await watched.live(60)
+    assert kinds(watched.told) == ["problem alice failed"]
+    for _ in range(3):
+        watched.watch = watched.another()
+        assert await watched.live(120) == []
+        assert watched.host.accounts.crash_loops == {"alice"}
+    assert kinds(await watched.live(400)) == ["recovery alice failed"]
+
+
 async def test_restarts_over_a_day_are_no_loop(watched: Watched) -> None:
     await watched.running("alice")
     process = watched.host.process("alice")
@@ -245,9 +259,18 @@ async def test_a_restarted_controller_tells_nothing_twice(watched: Watched) -> N
     assert kinds(await watched.live(60)) == ["recovery alice parked"]
 
 
-async def test_damage_to_what_it_remembers_is_outlived(watched: Watched) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{half",
+        b'{"version": 1, "restarts": [7]}',
+        b'{"version": 1, "restarts": {"alice": [], "bob": [[1], 7, ["x", {}]], "eve": [[-1e400, 1%s]]}}'
+        % (b"0" * 400),
+    ],
+)
+async def test_damage_to_what_it_remembers_is_outlived(watched: Watched, content: bytes) -> None:
     await watched.running("alice")
-    watched.host.paths.alerts_state.write_bytes(b"{half")
+    watched.host.paths.alerts_state.write_bytes(content)
     watched.watch = watched.another()
     watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
     assert len(await watched.live()) == 1

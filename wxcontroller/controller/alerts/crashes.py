@@ -1,4 +1,8 @@
-"""Which accounts' processes end again and again, by systemd's own count of its restarts."""
+"""Which accounts' processes end again and again, by systemd's own count of its restarts.
+
+The counts are kept over restarts of the controller: an account that crashes in a loop has not recovered because
+nobody looked at it. Time without a controller does not count.
+"""
 
 import logging
 from collections import deque
@@ -7,6 +11,7 @@ from collections.abc import Iterable
 from wxcontroller.controller.units import Units
 from wxcontroller.controller.view import View
 from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items
 
 log = logging.getLogger(__name__)
 # So many restarts in so many seconds. One is no reason to wake anybody: that is what systemd is for.
@@ -44,9 +49,27 @@ class Crashes:
 
     def forget(self, instances: Iterable[str]) -> None:
         """Drop all accounts but these."""
-        for gone in self._pids.keys() - set(instances):
+        for gone in (self._pids.keys() | self._counts.keys()) - set(instances):
             self._pids.pop(gone, None)
             self._counts.pop(gone, None)
+
+    def as_json(self, now: float) -> JsonObject:
+        """Return what is to be kept: by instance, how many seconds ago which count was seen."""
+        found: JsonObject = {}
+        for instance, history in self._counts.items():
+            if len(history) > 1:  # one count alone says nothing
+                seen: list[JsonValue] = [[round(now - moment), count] for moment, count in history]
+                found[instance] = seen
+        return found
+
+    def load(self, kept: JsonObject, now: float) -> None:
+        """Take over what ``as_json`` returned to an earlier controller; anything else counts as nothing seen."""
+        for instance, seen in kept.items():
+            pairs = [pair for each in items(seen) if len(pair := items(each)) == 2]
+            # Whatever is older than the window is as old as any; a moment that is yet to come is none.
+            ages = [(min(max(integer(age), 0), 2 * _WINDOW), integer(count)) for age, count in pairs]
+            if ages:
+                self._counts[instance] = deque((now - age, count) for age, count in ages)
 
 
 def _loops(history: deque[tuple[float, int]], now: float) -> bool:

@@ -56,10 +56,14 @@ class Due:
 
 
 class Ledger:
-    """All records. ``look`` takes in what is so, ``due`` says what is to be told, ``told`` that it was."""
+    """All records. ``look`` takes in what is so, ``due`` says what is to be told, ``told`` that it was.
+
+    ``restarts`` is kept with them, for ``Crashes``.
+    """
 
     def __init__(self) -> None:
         self.records: dict[Key, Record] = {}
+        self.restarts: JsonObject = {}
         self._changed = False
         self._sent: list[float] = []  # alerts of the last hour
         self._since = SPACING  # the last one, in seconds of ours
@@ -125,7 +129,8 @@ class Ledger:
         """Return what is to be kept."""
         entries: list[JsonValue] = [_entry(key, record) for key, record in self.records.items()]
         sent: list[JsonValue] = list(self._sent)
-        return json.dumps({"version": _VERSION, "sent": sent, "records": entries}).encode()
+        kept: JsonObject = {"version": _VERSION, "sent": sent, "records": entries, "restarts": self.restarts}
+        return json.dumps(kept).encode()
 
     def load(self, content: bytes) -> None:
         """Take over what was kept. Raises ValueError when it can't be used."""
@@ -133,6 +138,7 @@ class Ledger:
         if kept.get("version") != _VERSION:
             raise ValueError("it is of another version")
         self._sent = [float(each) for each in items(kept.get("sent")) if isinstance(each, int | float)]
+        self.restarts = obj(kept.get("restarts"))
         for each in items(kept.get("records")):
             key, record = _record(obj(each))
             self.records[key] = record

@@ -225,6 +225,7 @@ class AlertWatch:
             log.error("alerts wait (%s), trying again: %s", about, problem, extra=fields(Event.ALERT))
 
     async def _keep(self, steady: float) -> None:
+        self.ledger.restarts = self._crashes.as_json(steady)
         content = self.ledger.dump()
         self._kept = steady
         try:
@@ -236,6 +237,7 @@ class AlertWatch:
         path = self.accounts.paths.alerts_state
         try:
             self.ledger.load(path.read_bytes())
+            self._crashes.load(self.ledger.restarts, self.clock.steady())
         except FileNotFoundError:
             return
         except (OSError, ValueError) as problem:
