@@ -98,7 +98,7 @@ def failure(account: AccountView) -> WxError | None:
     """Return the error that an account's condition amounts to, with its exit code; None for none."""
     for issue in account.assessment.issues:
         if kind := _ERRORS.get(issue.code):
-            return kind(titled(account, issue), issue.remedy)
+            return kind(titled(account.name, issue), issue.remedy)
     return None
 
 
@@ -106,9 +106,9 @@ def _because(what: Text, why: Text) -> Text:
     return Text("{what}: {why}", what=what, why=why) if why else what
 
 
-def titled(account: AccountView, issue: Issue) -> Text:
+def titled(account: str, issue: Issue) -> Text:
     """Return what is wrong, with the account's name."""
-    return Text(N_("{account}: {headline}"), account=account.name, headline=issue.headline)
+    return Text(N_("{account}: {headline}"), account=account, headline=issue.headline)
 
 
 def _ended(account: AccountView) -> WxError | None:

@@ -150,7 +150,7 @@ def _overview(session: Session) -> None:
     for account in accounts:
         for issue in account.assessment.issues:
             if issue.severity.is_trouble:
-                click.echo(f"  {say(titled(account, issue))}\n    {say(issue.remedy)}")
+                click.echo(f"  {say(titled(account.name, issue))}\n    {say(issue.remedy)}")
 
 
 def _describe(account: AccountView) -> None:

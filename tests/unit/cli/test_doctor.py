@@ -19,7 +19,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.result import Patient
 from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account
+from wxcontroller.core.account import Account, variables_of
 from wxcontroller.core.check import Level
 from wxcontroller.core.condition.model import Assessment, Condition, Issue, Severity
 from wxcontroller.core.messages import Text
@@ -159,6 +159,30 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
     assert told["later: is late"][:2] == ("warn", "account")
     assert not any(words.startswith("well") for words in told)
     assert told["the last one did not get through by mail: no mail program"][3] == "wxctl alert test"
+
+
+def test_without_the_controller_accounts_are_assessed_as_status_does(
+    wxctl: Wxctl, stand_in_program: Path, nobody: str
+) -> None:
+    wxctl.url = nobody
+    program(
+        stand_in_program,
+        "systemctl",
+        f"case \"$*\" in *=Listen*) echo 'Listen={nobody.removeprefix('http://')} (Stream)';; "
+        "*show*wxclient@bob.service*) echo Id=wxclient@bob.service; echo ActiveState=failed; echo SubState=failed;; "
+        '*list-units*) echo \'[{"unit":"wxclient@bob.service","active":"failed","sub":"failed"}]\';; '
+        "*) exit 1;; esac\n",
+    )
+    paths = Paths(wxctl.directory)
+    paths.accounts.mkdir(parents=True)
+    content = variables_of(Account(parse_name("bob"), 3000, Desired.STARTED), paths)
+    paths.account_file("bob").write_text("".join(f"{key}={value}\n" for key, value in content.items() if value))
+    [bob] = json.loads(wxctl("status", "--json").stdout)
+    done = wxctl("doctor", "--json", "--root", str(wxctl.directory))
+    [account] = [row for row in json.loads(done.stdout) if row["check"] == "account"]
+    [issue] = bob["issues"]
+    assert (account["level"], account["message"]) == ("fail", f"bob: {issue['message']}")
+    assert account["remedy"] == issue["remedy"]
 
 
 def test_where_there_is_no_systemd_that_is_said(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:

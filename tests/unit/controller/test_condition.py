@@ -149,6 +149,7 @@ async def test_every_interface_names_the_same_accounts(host: Machine, troubled: 
     lines = [obj(each) for each in json.loads(await wxctl(host, "doctor", "--json"))]
     doubtful = [each for each in lines if each["check"] in ("account", "reports") and each["level"] != "ok"]
     assert {str(each["message"]).split(":")[0] for each in doubtful} == set(TROUBLED)
+    assert [each["level"] for each in lines if "wxctl restart old" in str(each["remedy"])] == ["ok"]
 
     _, alerts = await host.v1("GET", "alerts")
     assert {str(obj(each)["account"]) for each in items(alerts["problems"])} == set(TROUBLED)

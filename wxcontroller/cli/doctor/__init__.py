@@ -40,7 +40,7 @@ def doctor(session: Session, quiet: bool, root: Path) -> None:
         colour = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}[one.level]
         click.echo(click.style(left_aligned(one.level, 5), fg=colour, bold=one.level is Level.FAIL), nl=False)
         click.echo(f" {say(one.what)}{say(': ')}{say(one.message)}")
-        if one.level is not Level.OK and one.remedy:
+        if one.remedy:
             click.echo(f"        {say(one.remedy)}")
     if session.json:
         session.emit([one.as_json() for one in found if one.level is not Level.OK or not quiet])

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
 from wxcontroller.cli.follow import titled
+from wxcontroller.core.check import Level
 from wxcontroller.core.condition.model import Code, Condition, Severity
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import field, obj, text
@@ -15,21 +16,28 @@ _CHECKS: Mapping[str, str] = {
     **dict.fromkeys((Code.WEBHOOK, Code.LATE, Code.DEAD, Code.LOST, Code.DAMAGED, Code.STORE), "reports"),
     Code.OLD_CODE: "program",
 }
+# In trouble is who is in trouble everywhere else.
+_LEVELS: Mapping[Severity, Level] = {
+    Severity.OK: Level.OK,
+    Severity.NOTICE: Level.OK,
+    Severity.WARNING: Level.WARN,
+    Severity.ERROR: Level.FAIL,
+}
 
 
 def conditions(patient: Patient) -> Iterator[Result]:
     """Everything that is wrong with the accounts."""
-    if patient.away is not None:
+    accounts = patient.assessments
+    if patient.away is not None and not accounts:
         return
     found = set()
-    for view in patient.views:
-        for issue in view.assessment.issues:
+    for name, assessment in accounts:
+        for issue in assessment.issues:
             check = _CHECKS.get(issue.code, "account")
-            result = fail if issue.severity is Severity.ERROR else warn
-            yield result(check, titled(view, issue), issue.remedy)
+            yield Result(_LEVELS[issue.severity], check, titled(name, issue), issue.remedy)
             found.add(check)
     if "account" not in found:
-        number = len(patient.views)
+        number = len(accounts)
         yield ok(
             "account",
             Text("{number} accounts, all as was asked for", number=number)

@@ -7,8 +7,10 @@ from contextlib import suppress
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import accounts, machine, network, services
 from wxcontroller.cli.doctor.result import Check, Patient, Result, fail, ok, warn
+from wxcontroller.cli.errors import WrongUrl
+from wxcontroller.cli.local import controllers_ports, known_units
 from wxcontroller.core.check import check_configuration
-from wxcontroller.core.errors import BadSettings, WxError, reason_of
+from wxcontroller.core.errors import BadSettings, ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.jsontypes import text
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.messages import Text, text_in
@@ -99,6 +101,9 @@ def _examined(api: Api, paths: Paths) -> Patient:
         patient.views = patient.api.accounts()
     except WxError as problem:
         patient.away = problem
+        if api.is_local and isinstance(problem, ControllerUnreachable) and not isinstance(problem, WrongUrl):
+            with suppress(WxError):  # told by the check of the services
+                patient.units = known_units(paths) if api.port in controllers_ports() else []
     if patient.api.is_local:
         with suppress(BadSettings):  # told by the check of the configuration, as what follows
             patient.settings = load_settings(paths).settings

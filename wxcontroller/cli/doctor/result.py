@@ -6,8 +6,10 @@ from typing import TypeAlias
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
+from wxcontroller.cli.local import LocalUnit
 from wxcontroller.core.account import Account
 from wxcontroller.core.check import Level
+from wxcontroller.core.condition.model import Assessment
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
@@ -17,7 +19,7 @@ from wxcontroller.core.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One line. ``remedy`` is for what is not ok."""
+    """One line. ``remedy`` is for what is not ok, and for notices."""
 
     level: Level
     what: str
@@ -48,15 +50,27 @@ def fail(what: str, message: str | Text, remedy: str | Text) -> Result:
 
 @dataclass(slots=True)
 class Patient:
-    """The machine, as far as it could be seen. ``away``: why the controller does not answer, if it does not."""
+    """The machine, as far as it could be seen.
+
+    ``away``: why the controller does not answer, if it does not; ``units`` is then what systemd and the accounts'
+    files say.
+    """
 
     api: Api
     paths: Paths = Paths()
     settings: Settings = field(default_factory=Settings)
     away: WxError | None = None
     views: list[AccountView] = field(default_factory=list)
+    units: list[LocalUnit] = field(default_factory=list)
     registered: list[Account] = field(default_factory=list)
     is_root: bool = True
+
+    @property
+    def assessments(self) -> list[tuple[str, Assessment]]:
+        """The accounts' names and assessments, by the controller or without it."""
+        return [(view.name, view.assessment) for view in self.views] + [
+            (unit.account or unit.unit, unit.assessment) for unit in self.units
+        ]
 
 
 Check: TypeAlias = Callable[[Patient], Iterator[Result]]
