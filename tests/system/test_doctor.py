@@ -200,7 +200,9 @@ def test_a_service_is_masked_or_down(world: World) -> None:
     assert world.finds("fail", "services", "polkit.service is masked") == "systemctl unmask polkit.service"
     world.host.run("systemctl", "unmask", "--runtime", "polkit.service")
     world.host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
-    assert "start" in world.finds("fail", "services", "wxcontroller.socket is inactive: nobody reaches")
+    assert "start" in world.finds(
+        "fail", "services", "wxcontroller.socket is inactive: the controller is unreachable"
+    )
     world.host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
 
 

@@ -77,7 +77,7 @@ def status(session: Session) -> None:
         return
     channels = obj(found.get("channels"))
     if not channels:
-        tell("nobody is told: no way is set up in the table [alerts] of the settings", err=True)
+        tell("no alert channel is configured in [alerts]", err=True)
     for name, channel in channels.items():
         click.echo(f"{name}: {_words(obj(channel))}")
     for problem in map(obj, items(found.get("problems"))):

@@ -32,15 +32,16 @@ _PATHS = Paths()
 )
 @names_argument
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@click.option("--keep-tokens", is_flag=True, help="Leave tokens that are bound to them, for the next of their names.")
+@click.option("--keep-tokens", is_flag=True, help="Do not change tokens that are bound to the accounts.")
 @global_options
 @click.pass_obj
 def remove(session: Session, names: tuple[str, ...], yes: bool, keep_tokens: bool) -> None:
     """Stop accounts and delete them: their options, their logins, all they have stored.
 
-    A NAME like 'shop-*' matches accounts. Tokens that are bound to one alone end, by root on the controller's
-    machine, and those for others too are for the others only: an account of that name that is made later is none of
-    theirs. From elsewhere they are named. Files of an admin in /etc stay, and are named.
+    A NAME like 'shop-*' matches accounts. As root on the controller's machine, the command also removes the account
+    from API tokens, so that they cannot access a later account of that name: a token bound to this account alone
+    expires, and a token for several accounts remains valid for the others. Otherwise it lists these tokens for you to
+    revoke. Files in /etc that belong to the account are kept.
     """
 
     def ask(api: Api, accounts: list[AccountName]) -> None:

@@ -83,7 +83,7 @@ def _check(paths: Paths) -> int:
         return problem.exit_code
     tokens = token_book(paths.tokens_file).current()
     if tokens.broken:
-        err.write(f"nobody would be let in, the tokens can't be used: {tokens.broken}\n")
+        err.write(f"the tokens file cannot be used, all requests except root's would be refused: {tokens.broken}\n")
         return BadSettings.exit_code
     if not tokens.required and any(not is_loopback((each.host, each.port)) for each in loaded.settings.listen):
         out.write("note: listen has addresses that others reach; without a token that is refused at the start: ")

@@ -83,7 +83,7 @@ class Gate:
         if tokens.broken != self._complaint:
             self._complaint = tokens.broken
             if tokens.broken:
-                log.error("nobody is let in, the tokens can't be used: %s", tokens.broken)
+                log.error("the tokens file cannot be used, all requests except root's are refused: %s", tokens.broken)
         return tokens
 
     @property
@@ -111,7 +111,7 @@ class Gate:
         if self.tokens.broken:  # before anything is said about the caller's token: no other would help
             raise Refused(
                 "tokens-unusable",
-                N_("the controller's tokens can't be used at the moment, nobody is let in"),
+                N_("all requests except root's are refused: the tokens file cannot be used"),
                 N_("see on its machine: journalctl -u wxcontroller"),
                 status=503,
             )

@@ -95,7 +95,7 @@ def _unconnected(problem: aiohttp.ClientConnectorError) -> Text:
     no_network = Text("there is no way to the network of {address}; see this machine's network", address=where)
     # A host with several addresses may fail in several ways: what tells the most comes first.
     known = {
-        errno.ECONNREFUSED: Text("nobody listens at {address}; see whether it is running", address=where),
+        errno.ECONNREFUSED: Text("connection to {address} refused; check that it is running", address=where),
         errno.EPERM: forbidden,
         errno.EACCES: forbidden,
         errno.ECONNRESET: Text(

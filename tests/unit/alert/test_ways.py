@@ -78,7 +78,9 @@ async def test_what_a_webhook_says_decides_what_becomes_of_it(hook: Hook, status
 
 
 async def test_a_webhook_that_is_away_or_silent_tells_no_secret(hook: Hook) -> None:
-    with pytest.raises(Trouble, match=r"nobody listens at 127[.]0[.]0[.]1:1; see whether it is running") as trouble:
+    with pytest.raises(
+        Trouble, match=r"connection to 127[.]0[.]0[.]1:1 refused; check that it is running"
+    ) as trouble:
         await post("http://127.0.0.1:1/alert?key=secret", alert())
     assert "secret" not in trouble.value.words
     assert not trouble.value.final

@@ -97,7 +97,7 @@ async def test_a_webhook_where_nobody_listens_is_told_in_words(
                 if told["last_error"] and obj(items(told["deliveries"])[0])["last_error"]:
                     break
                 await asyncio.sleep(0.01)
-    words = f"nobody listens at 127.0.0.1:{port}; see whether it is running"
+    words = f"connection to 127.0.0.1:{port} refused; check that it is running"
     assert (told["last_error"], obj(items(told["deliveries"])[0])["last_error"]) == (words, words)
     assert words in caplog.text
     assert not any(each in caplog.text for each in ("secret", "hidden", "ClientConnector"))

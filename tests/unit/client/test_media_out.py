@@ -183,7 +183,7 @@ def test_what_a_public_address_is(address: str, public: bool) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("http://u:secret@127.0.0.1:9/a?key=secret", "nobody listens at 127.0.0.1:9; see whether it is running"),
+        ("http://u:secret@127.0.0.1:9/a?key=secret", "connection to 127.0.0.1:9 refused; check that it is running"),
         ("http://nowhere.invalid/a", "the name nowhere.invalid is not known|no resolver answers"),
     ],
 )

@@ -349,7 +349,7 @@ async def test_a_damaged_file_of_tokens_lets_nobody_in_but_root(
         answer = await ask(host, "GET", "/v1/accounts", headers)
         assert (answer.status, answer.code) == (503, "tokens-unusable")
     assert (await ask(host, "GET", "/v1/accounts", bearer(ROOT_TOKEN))).status == 200
-    assert caplog.text.count("the tokens can't be used") == 1
+    assert caplog.text.count("the tokens file cannot be used") == 1
 
 
 async def test_roots_own_token(host: Machine) -> None:

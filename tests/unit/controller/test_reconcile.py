@@ -193,7 +193,7 @@ async def test_the_heartbeat_outlives_a_server_that_is_gone(caplog: pytest.LogCa
     assert not task.done()
     task.cancel()
     assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1
-    assert "fails: nobody listens at 127.0.0.1:9; see whether it is running" in caplog.text
+    assert "fails: connection to 127.0.0.1:9 refused; check that it is running" in caplog.text
     assert "secret" not in caplog.text
 
 

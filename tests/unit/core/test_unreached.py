@@ -77,7 +77,7 @@ async def test_nobody_listens() -> None:
         port = free.getsockname()[1]
         assert (
             await said_of(f"http://127.0.0.1:{port}")
-            == f"nobody listens at 127.0.0.1:{port}; see whether it is running"
+            == f"connection to 127.0.0.1:{port} refused; check that it is running"
         )
 
 
@@ -173,7 +173,8 @@ def test_of_several_addresses_what_tells_the_most_is_told() -> None:
         "failed ('10.1.2.3', 8080)"
     )
     assert (
-        connecting(several, host="2001:db8::1") == "nobody listens at [2001:db8::1]:8080; see whether it is running"
+        connecting(several, host="2001:db8::1")
+        == "connection to [2001:db8::1]:8080 refused; check that it is running"
     )
 
 

@@ -45,7 +45,7 @@ def conditions(patient: Patient) -> Iterator[Result]:
             else Text("there are none yet: wxctl start NAME"),
         )
     if "reports" not in found:
-        yield ok("reports", Text("none is late, dead or lost"))
+        yield ok("reports", Text("no report is late, dead or lost"))
 
 
 def programs(patient: Patient) -> Iterator[Result]:
@@ -94,7 +94,5 @@ def alerts(patient: Patient) -> Iterator[Result]:
         ways = " and ".join(channels)
         yield ok(
             "alerts",
-            Text("go by {ways}", ways=ways)
-            if ways
-            else Text("nobody is told of trouble: no way is set up in [alerts]"),
+            Text("go by {ways}", ways=ways) if ways else Text("no alert channel is configured in [alerts]"),
         )

@@ -62,7 +62,7 @@ def units(patient: Patient) -> Iterator[Result]:
             good = False
             yield result
     if good:
-        yield ok("services", Text("controller, its socket, D-Bus and polkit are there"))
+        yield ok("services", Text("controller, its socket, D-Bus and polkit are running"))
 
 
 def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[Result]:
@@ -86,7 +86,7 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[Result]
     elif unit == "wxcontroller.socket" and active != "active":
         yield fail(
             "services",
-            Text("{unit} is {active}: nobody reaches the controller", unit=unit, active=active),
+            Text("{unit} is {active}: the controller is unreachable", unit=unit, active=active),
             Text("systemctl start {unit}", unit=unit),
         )
     elif unit == "dbus.service" and active != "active":
