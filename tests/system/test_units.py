@@ -277,7 +277,9 @@ def test_an_id_that_is_none_is_refused_with_a_reason(host: Host, instance: str) 
     told = host.journal(f"wxclient-prepare@{instance}.service")
     assert "can't be started" in told
     assert host.run("test", "-e", f"/var/lib/wxcontroller/clients/{instance}.env", check=False).returncode == 1
-    assert host.text("systemctl", "--failed", "--plain", "--no-legend", "wxclient-prepare@*").strip() == ""
+    assert (
+        host.text("systemctl", "list-units", "--failed", "--plain", "--no-legend", "wxclient-prepare@*").strip() == ""
+    )
 
 
 def test_the_preparation_is_found_under_the_account(host: Host) -> None:

@@ -177,8 +177,8 @@ def _describe(account: AccountView) -> None:
         (N_("user"), account.user or "-"),
         (
             N_("unit"),
-            f"{account.unit}: {say(account.unit_state.value)}"
-            + (f" ({say(account.unit_sub)})" if account.unit_sub else ""),
+            # systemd's own words, as systemctl shows them.
+            f"{account.unit}: {account.unit_state.value}" + (f" ({account.unit_sub})" if account.unit_sub else ""),
         ),
         (N_("wanted"), say(account.desired.value) if account.desired else "-"),
         (N_("pid"), str(account.pid or "-")),
@@ -223,7 +223,7 @@ def _without_controller(session: Session, api: Api, unit: str | None, why: Contr
     for one in units:
         name = f"{one.account}, " if one.account and one.account not in one.unit else ""
         status = f": {one.status}" if one.status else ""
-        click.echo(f"  {name}{one.unit}: {say(one.active)} ({say(one.sub)}){status}")
+        click.echo(f"  {name}{one.unit}: {one.active} ({one.sub}){status}")
         for issue in one.assessment.issues:
             click.echo(f"    {say(str(issue.severity))}: {say(issue.full_text)}")
     if not units:
