@@ -43,7 +43,7 @@ def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
     paths = Paths(root)
     try:
         found = check_configuration(paths)
-    except OSError as problem:
+    except PermissionError as problem:
         raise WxError(
             N_("{file} can't be looked at: {reason}"),
             N_("run it as root, where wxcontroller is installed"),

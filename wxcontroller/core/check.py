@@ -3,7 +3,10 @@
 Nothing is changed, and all that is wrong is found, not only the first.
 """
 
+import errno
+import os
 import re
+import stat
 import time
 import tomllib
 from collections import defaultdict
@@ -16,7 +19,7 @@ from wxcontroller.core import account as names
 from wxcontroller.core.account import Account, account_from
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError, reason_of
+from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError, file_failed, reason_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import LIMITS, removed_in, variable_of, without_effect
 from wxcontroller.core.materialise import Registry, render_account
@@ -72,7 +75,10 @@ class Finding:
 
 
 def check_configuration(paths: Paths) -> list[Finding]:
-    """Return all that is wrong, files in order. Raises OSError for a directory that can't be looked at."""
+    """Return all that is wrong, files in order. A file or directory that cannot be read is one finding.
+
+    Raises PermissionError for a directory that only root or the controller may look into.
+    """
     found = list(_settings(paths))
     settings = Settings()
     if not found:
@@ -84,10 +90,14 @@ def check_configuration(paths: Paths) -> list[Finding]:
             settings = loaded.settings
             found += [_notice(notice) for notice in loaded.notices]
             found += _template(paths, settings)
-    found += _accounts(paths, settings)
-    found += _tokens(paths)
-    found += _credentials(paths)
-    return found
+    for part in (_accounts(paths, settings), _tokens(paths), _credentials(paths)):
+        try:
+            found.extend(part)
+        except OSError as problem:  # of a directory; the files' own are findings of the part
+            if isinstance(problem, PermissionError) and os.geteuid() != 0:
+                raise
+            found.append(_unreadable(Path(problem.filename), problem))
+    return list(dict.fromkeys(found))  # several parts look at the accounts' directory
 
 
 def _settings(paths: Paths) -> Iterator[Finding]:
@@ -161,8 +171,9 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
     if paths.overrides.is_dir():
         group = paths.overrides.stat().st_gid  # the controller's
         for file in sorted(paths.overrides.glob("*.env")):
-            facts = file.stat()
-            if not facts.st_mode & (0o044 if facts.st_gid == group else 0o004):
+            # Files that we cannot read either are findings already, or become one below.
+            facts = file.stat() if os.access(file, os.R_OK) else None
+            if facts and not facts.st_mode & (0o044 if facts.st_gid == group else 0o004):
                 yield Finding(
                     Level.FAIL,
                     file,
@@ -202,13 +213,11 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
         found = parse(content, str(file))
     except FileNotFoundError:
         return {}
-    except PermissionError:
-        yield Finding(
-            Level.FAIL,
-            file,
-            Text("can't be read: Permission denied"),
-            verbatim(f"chgrp wxcontroller {file}; chmod 640 {file}"),
-        )
+    except PermissionError as problem:
+        yield _unreadable(file, problem, verbatim(f"chgrp wxcontroller {file}; chmod 640 {file}"))
+        return None
+    except OSError as problem:
+        yield _unreadable(file, problem)
         return None
     except UnicodeDecodeError:
         yield Finding(Level.FAIL, file, Text("is not UTF-8 text"), Text("save it as UTF-8"))
@@ -277,6 +286,9 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
         return
     except PermissionError:
         return  # whoever may not read it has been told, or is somebody else
+    except OSError as problem:
+        yield _unreadable(file, problem, Text("restore the file, or remove it and create tokens anew"))
+        return
     known, now = {account.name.name for account in Registry(paths).all()}, time.time()
     for token in tokens.by_id.values():
         for name in () if token.expired(now) else token.accounts:
@@ -301,6 +313,8 @@ def _whose_tokens(paths: Paths) -> Iterator[Finding]:
         facts, place = file.stat(), file.parent.stat()
     except OSError:
         return
+    if not stat.S_ISREG(facts.st_mode):
+        return  # cannot be read as tokens
     # In a copied system whoever made the copy is in root's place.
     root = 0 if paths.root == Path("/") else place.st_uid
     group = paths.overrides.stat().st_gid if paths.overrides.is_dir() else facts.st_gid  # the controller's
@@ -359,13 +373,23 @@ def _credentials(paths: Paths) -> Iterator[Finding]:
                 Text("remove it, or start the account"),
             )
         try:
+            content = file.read_bytes()
             if file.stat().st_mode & 0o077:
                 yield Finding(Level.FAIL, file, Text("others can read it"), verbatim(f"chmod 600 {file}"))
-            value = file.read_text(encoding="utf-8").strip()
+            value = content.decode().strip()
             if name == "proxy" and value:
                 OPTIONS["proxy"].check(value)
         except (UnicodeDecodeError, ValueError) as problem:
             yield Finding(Level.FAIL, file, reason_of(problem), Text("correct it"))
+        except OSError as problem:
+            yield _unreadable(file, problem)
+
+
+def _unreadable(file: Path, problem: OSError, remedy: Text | None = None) -> Finding:
+    if remedy is None:
+        misplaced = problem.errno in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
+        remedy = Text("move it out of the way") if misplaced else file_failed(problem).remedy_text
+    return Finding(Level.FAIL, file, Text("can't be read: {reason}", reason=reason_of(problem)), remedy)
 
 
 def _finding(file: Path, problem: WxError, key: str = "") -> Finding:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,48 @@ def test_all_is_found_at_once(wxctl: Wxctl, paths: Paths) -> None:
     paths.settings_dropins.joinpath("a.toml").write_text("x = 1\nmax_clients = 0\n")
     paths.override_file("alice").write_text("MOJO_WEIXIN_LANG=xx\nMOJO_WEIXIN_LOG_LEVEL=loud\n")
     assert len(check(wxctl, paths, 78)) == 4
+
+
+@pytest.mark.parametrize("kind", ["directory", "loop"])
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        *("etc/wxcontroller/clients/alice.env", "etc/wxcontroller/clients/dir.env"),
+        *("var/lib/wxcontroller/clients/alice.env", "etc/wxcontroller/tokens"),
+        *("etc/wxcontroller/credentials/alice.proxy", "etc/wxcontroller/wxcontroller.toml.d/b.toml"),
+    ],
+)
+def test_an_unreadable_file_is_one_finding_beside_all_others(
+    wxctl: Wxctl, paths: Paths, kind: str, unreadable: str
+) -> None:
+    target = paths.root / unreadable
+    target.parent.mkdir(exist_ok=True)
+    target.unlink(missing_ok=True)
+    if kind == "directory":
+        target.mkdir()
+    else:
+        target.symlink_to(target.name)
+    paths.settings_dropins.joinpath("a.toml").write_text("x = 1\n")
+    paths.override_file(parse_name("小店").instance).write_text("MOJO_WEIXIN_LANG=xx\n")
+    paths.root.joinpath("etc/wxcontroller/credentials").mkdir(exist_ok=True)
+    paths.root.joinpath("etc/wxcontroller/credentials/proxy").write_text("nonsense\n")
+    paths.root.joinpath("etc/wxcontroller/credentials/proxy").chmod(0o600)
+    lines = check(wxctl, paths, 78)
+    assert len(lines) == 4, lines
+    [line] = [line for line in lines if str(target) in line]
+    reason = "Is a directory" if kind == "directory" else "Too many levels of symbolic links"
+    assert line == f"fail: {target}: can't be read: {reason}"
+
+
+@pytest.mark.parametrize("place", ["var/lib/wxcontroller/clients", "etc/wxcontroller/credentials"])
+def test_a_directory_that_is_none_is_one_finding(wxctl: Wxctl, paths: Paths, place: str) -> None:
+    target = paths.root / place
+    shutil.rmtree(target, ignore_errors=True)
+    target.write_text("")
+    paths.settings_dropins.joinpath("a.toml").write_text("x = 1\n")
+    settings, other = check(wxctl, paths, 78)
+    assert "unknown key x" in settings
+    assert other == f"fail: {target}: can't be read: Not a directory"
 
 
 def test_a_port_outside_todays_range(wxctl: Wxctl, paths: Paths) -> None:

@@ -22,7 +22,7 @@ def configuration(patient: Patient) -> Iterator[Result]:
     """Settings, template, accounts' files, tokens and credentials."""
     try:
         found = check_configuration(patient.paths)
-    except OSError as problem:
+    except PermissionError as problem:
         yield warn(
             "configuration",
             Text("{file} can't be looked at: {reason}", file=problem.filename, reason=reason_of(problem)),
