@@ -312,10 +312,11 @@ class Session:
     def _maybe_running(self) -> None:
         if self._loaded and self._heard:
             who = self.roster.me.name if self.roster.me else "?"
-            people, groups = len(self.roster.contacts), len(self.roster.groups)
+            people = Text("{n} contact", "{n} contacts", n=len(self.roster.contacts))
+            groups = Text("{n} group", "{n} groups", n=len(self.roster.groups))
             self.move(
                 LoginState.RUNNING,
-                Text("logged in as {who}, {people} contacts, {groups} groups", who=who, people=people, groups=groups),
+                Text("logged in as {who}, {people}, {groups}", who=who, people=people, groups=groups),
             )
 
     def _lost(self, event: base.SessionLost) -> None:

@@ -31,7 +31,12 @@ RUNNING: JsonObject = {
     **_START,
     "login_state": "running",
     **text_fields(
-        status=Text("logged in as {who}, {people} contacts, {groups} groups", who="爱丽丝", people=1, groups=2)
+        status=Text(
+            "logged in as {who}, {people}, {groups}",
+            who="爱丽丝",
+            people=Text("{n} contact", "{n} contacts", n=1),
+            groups=Text("{n} group", "{n} groups", n=2),
+        )
     ),
     "user": {"id": "@me", "name": "爱丽丝"},
 }

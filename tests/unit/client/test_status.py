@@ -50,6 +50,12 @@ async def test_the_proxy_is_told_without_its_password(start: Start) -> None:
     assert (await status(client))["proxy"] == "http://127.0.0.1:9"
 
 
+async def test_the_status_counts_contacts_and_groups_in_the_right_number(start: Start) -> None:
+    client = start()
+    await client.login()
+    assert str(client.state()["status"]).endswith(" 3 contacts, 1 group")
+
+
 async def test_what_it_runs_by_is_told_without_secrets(start: Start) -> None:
     client = start(
         **{POST_API: "http://127.0.0.1:9/hook?key=secret&client=alice", INTERVAL: "7"},

@@ -206,3 +206,12 @@ async def test_nothing_is_trouble_with_an_account_that_nobody_wants(host: Machin
     host.units.records["alice"] = UnitRecord("alice", UnitState.FAILED, "failed")
     _, account = await host.v1("GET", "accounts/alice")
     assert (account["condition"], account["severity"]) == ("failed", "notice")
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(45, "under a minute: "), (60, " 1 minute: "), (120, " 2 minutes: ")])
+async def test_durations_are_counted_in_the_right_number(host: Machine, seconds: int, told: str) -> None:
+    (await host.start("alice")).say(LoginState.RUNNING, version=__version__)
+    state = DeliveryState(waiting=2, oldest_since=int(time.time()) - seconds, last_error=Text("down"))
+    replace_file(host.paths.deliveries_file("alice"), json.dumps(state.as_json()).encode())
+    _, account = await host.v1("GET", "accounts/alice")
+    assert told in str(obj(account["advice"])["message"])

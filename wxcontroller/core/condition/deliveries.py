@@ -3,7 +3,7 @@
 An account whose program does not publish its deliveries (2.0.0) is unknown here, not in trouble.
 """
 
-from wxcontroller.core.condition.model import Code, Facts, Issue, Severity
+from wxcontroller.core.condition.model import Code, Facts, Issue, Severity, minutes
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.messages import N_, Text
 
@@ -22,10 +22,11 @@ def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
     if not known.last_error or _age(facts, known) <= FAILING_SECONDS:
         return None
     headline = Text(
-        "{n} report is waiting for its webhook, for {minutes} minutes: {error}",
-        "{n} reports are waiting for their webhook, the oldest for {minutes} minutes: {error}",
+        "{n} report is waiting for its webhook, for {duration}: {error}",
+        "{n} reports are waiting for their webhook, the oldest for {duration}: {error}",
         n=known.waiting,
-        minutes=int(_age(facts, known)) // 60,
+        duration=minutes(_age(facts, known)),
+        minutes=int(_age(facts, known)) // 60,  # for programs
         error=known.last_error,
     )
     return Issue(Code.WEBHOOK, Severity.WARNING, headline, _fix_receiver(facts), known.oldest_since)
@@ -36,10 +37,11 @@ def late(facts: Facts, known: DeliveryState) -> Issue | None:
     if known.last_error or _age(facts, known) <= LATE_SECONDS:
         return None
     headline = Text(
-        "{n} report is waiting for its webhook, for {minutes} minutes",
-        "{n} reports are waiting for their webhook, the oldest for {minutes} minutes",
+        "{n} report is waiting for its webhook, for {duration}",
+        "{n} reports are waiting for their webhook, the oldest for {duration}",
         n=known.waiting,
-        minutes=int(_age(facts, known)) // 60,
+        duration=minutes(_age(facts, known)),
+        minutes=int(_age(facts, known)) // 60,  # for programs
     )
     return Issue(Code.LATE, Severity.WARNING, headline, _fix_receiver(facts), known.oldest_since)
 

@@ -1,6 +1,6 @@
 """Checks of the unit, the program and the login. Of these things one is wrong at a time, except old code."""
 
-from wxcontroller.core.condition.model import LOGIN_SECONDS, Code, Condition, Facts, Issue, Severity
+from wxcontroller.core.condition.model import LOGIN_SECONDS, Code, Condition, Facts, Issue, Severity, minutes
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import LoginState, UnitState
 
@@ -95,7 +95,10 @@ def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
     if seconds < min(facts.patience, LOGIN_SECONDS):
         return None
     headline = Text(
-        N_("has been logging in for {minutes} minutes: {reason}"), minutes=int(seconds) // 60, reason=client.why
+        N_("has been logging in for {duration}: {reason}"),
+        duration=minutes(seconds),
+        minutes=int(seconds) // 60,  # for programs
+        reason=client.why,
     )
     remedy = Text(
         N_("it keeps trying; check its log: {logs}, then restart it: {restart}"),

@@ -165,6 +165,12 @@ class Facts:
         return command(verb, self.name.name, *options)
 
 
+def minutes(seconds: float) -> Text:
+    """Return a duration in words, in whole minutes."""
+    number = int(seconds) // 60
+    return Text("{n} minute", "{n} minutes", n=number) if number > 0 else Text(N_("under a minute"))
+
+
 @dataclass(frozen=True, slots=True)
 class Issue:
     """Something is wrong: ``headline`` says what (without the account's name), ``remedy`` what to do.
