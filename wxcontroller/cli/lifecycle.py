@@ -180,7 +180,7 @@ def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: fl
         return without_controller(api, name, "restart", away)
 
     # A pattern must not start what was stopped on purpose.
-    run(session, names, Work(act, _up(following), by_systemd, lambda view: view.condition is not Condition.STOPPED))
+    run(session, names, Work(act, _up(following), by_systemd, stopped_too=False))
 
 
 @click.command(

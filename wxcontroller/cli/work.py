@@ -22,6 +22,7 @@ from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.exits import INTERRUPTED
 from wxcontroller.cli.language import tell
 from wxcontroller.core.commands import command
+from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text
@@ -54,14 +55,14 @@ class Work(Generic[_T]):
     """What is done to each account.
 
     ``act`` runs in a thread of its own, ``finish`` after it in the main thread: it returns the result as JSON and in
-    words. ``systemd`` does the same without the controller, as far as systemd can. ``fits`` restricts patterns to
-    the accounts for which it makes sense.
+    words. ``systemd`` does the same without the controller, as far as systemd can. Patterns match stopped accounts
+    only if ``stopped_too``.
     """
 
     act: Callable[[Api, AccountName, Watch], _T]
     finish: Callable[[AccountName, _T], tuple[JsonObject, Text]]
     systemd: Callable[[Api, str, ControllerUnreachable], JsonObject] | None = None
-    fits: Callable[[AccountView], bool] = lambda _: True
+    stopped_too: bool = True
 
 
 def is_pattern(given: str) -> bool:
@@ -74,8 +75,8 @@ def is_several(names: Sequence[str]) -> bool:
     return len(names) > 1 or is_pattern(names[0])
 
 
-def chosen(api: Api, names: Sequence[str], fits: Callable[[AccountView], bool]) -> list[AccountName]:
-    """Return the accounts that names, generated ids and patterns mean, each once; patterns only those that fit.
+def chosen(api: Api, names: Sequence[str], stopped_too: bool) -> list[AccountName]:
+    """Return the accounts that names, generated ids and patterns mean, each once; see ``Work.stopped_too``.
 
     A plain name need not be registered. Raises BadName, and UnknownAccount for a pattern or an id without accounts.
     """
@@ -83,12 +84,18 @@ def chosen(api: Api, names: Sequence[str], fits: Callable[[AccountView], bool]) 
     known = api.accounts() if len(plain) < len(names) else []
     found: dict[str, AccountName] = {}
     for given in names:
-        matching = [
-            parse_name(view.name)
-            for view in known
-            if given == view.instance or (fnmatchcase(view.name, given) and fits(view))
+        views = [view for view in known if given == view.instance or fnmatchcase(view.name, given)]
+        fitting = [
+            view for view in views if stopped_too or given == view.instance or view.condition is not Condition.STOPPED
         ]
-        matching = [plain[given]] if given in plain else matching
+        matching = [plain[given]] if given in plain else [parse_name(view.name) for view in fitting]
+        if not matching and views:
+            raise UnknownAccount(
+                N_("all accounts that match {given} are stopped"),
+                N_("start them: {start}"),
+                given=given,
+                start=command("start", given),
+            )
         if not matching:
             raise UnknownAccount(N_("no account matches {given}"), N_("wxctl list shows the accounts"), given=given)
         found |= {name.name: name for name in matching}
@@ -111,7 +118,7 @@ def run(
             parse_name(given)
     try:
         api.probe()
-        accounts = chosen(api, names, work.fits)
+        accounts = chosen(api, names, work.stopped_too)
         if ask is not None:
             ask(api, accounts)
     except ControllerUnreachable as away:

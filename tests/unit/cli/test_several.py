@@ -56,7 +56,10 @@ def test_a_pattern_does_not_restart_what_was_stopped(wxctl: Wxctl, server: Contr
     assert changes(server) == shops
     assert wxctl("restart", "shop-9", "bob").returncode != 4  # by its name it is
     assert changes(server) == sorted(["bob", *shops, "shop-9"])
-    assert wxctl("restart", "shop-9*").returncode == 4
+    done = wxctl("restart", "shop-9*")
+    assert done.returncode == 4
+    assert "wxctl start 'shop-9*'" in done.stderr
+    assert "wxctl start" not in wxctl("restart", "nobody-*").stderr
 
 
 def test_the_exit_code_is_the_highest_and_each_failure_has_its_remedy(wxctl: Wxctl, server: Controller) -> None:
