@@ -170,7 +170,7 @@ def _describe(account: AccountView) -> None:
     reasons = [issue.headline.values.get("reason") for issue in account.assessment.issues]
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
-        (N_("status"), say(account.status) or "-"),
+        (N_("status"), "" if account.status and account.status in reasons else say(account.status) or "-"),
         (N_("reason"), "" if account.reason in (account.status, *reasons) else say(account.reason)),
         (N_("login"), say(login)),
         (N_("since"), moment(account.since)),

@@ -14,6 +14,7 @@ from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.store.driverstate import DriverState
+from wxcontroller.core.commands import command
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.model import Direction, FriendRequest, MessageKind
@@ -202,9 +203,10 @@ class Session:
             log.info("account %s: %s", self.config.name, reason)
         else:
             log.error(
-                "account %s needs you: %s",
+                "account %s needs you: %s%s",
                 self.config.name,
                 reason,
+                f"; to answer, run: {command('answer', self.config.name.name)}" if asks else "",
                 extra=fields(Event.PARKED, self.config.name.name, LoginState.PARKED.word),
             )
         self.move(LoginState.PARKED, reason)

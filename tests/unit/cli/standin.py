@@ -45,7 +45,7 @@ PARKED: JsonObject = {
     "login_state": "parked",
     **text_fields(reason=Text("no phone scanned any of the QR codes")),
 }
-RISK = "WeChat may warn about this account's safety; to accept this risk, run: wxctl answer alice"
+RISK = "WeChat may warn about this account's safety"
 ASKING: JsonObject = {
     **PARKED,
     **text_fields(reason=Text(RISK)),

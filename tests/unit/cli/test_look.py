@@ -14,6 +14,7 @@ from tests.unit.cli.terminal import Terminal
 from wxcontroller.cli.local import is_registered
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.paths import Paths
 
 
@@ -79,6 +80,12 @@ def test_status(wxctl: Wxctl, server: Controller) -> None:
         "5 min ago",
     ):
         assert words in done.stdout
+
+
+def test_status_shows_a_question_and_its_command_once(wxctl: Wxctl, server: Controller) -> None:
+    server.add("alice", **{**ASKING, **text_fields(status=Text(RISK))})
+    shown = " ".join(wxctl("status", "alice").stdout.split())
+    assert (shown.count(RISK), shown.count("wxctl answer alice")) == (1, 1)
 
 
 def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> None:

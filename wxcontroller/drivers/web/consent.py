@@ -134,9 +134,7 @@ class Consent:
         prompt = Text(
             "WeChat refuses normal web login to this account (1203); it may accept a login in "
             "desktop mode, but WeChat may warn about this account's safety and bar it from "
-            "scanning any code for about two weeks; to accept this risk, run: wxctl answer {account}; "
-            "to avoid it, stop the account and {switch}",
-            account=self._account,
+            "scanning any code for about two weeks; to avoid that risk, stop the account and {switch}",
             switch=Text(SWITCH),
         )
         try:
