@@ -89,6 +89,7 @@ async def test_fifty_that_wait_go_out_in_order_ten_after_each_message(
     client = start(
         make=lambda context: quickly(context, pace=0.0),
         WXCLIENT_DRIVER="ilink",
+        WXCLIENT_STOP_DRAIN="0",
         WXCLIENT_SERVER=wechat.url,
         MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
     )

