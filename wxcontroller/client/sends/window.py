@@ -74,7 +74,7 @@ RESTRICTED_WORDS = N_(
 
 
 @dataclass(slots=True)
-class Peer:
+class PeerWindow:
     """One person's window. Times are seconds since 1970, 0 for never.
 
     ``sent`` counts since ``opened``. ``late`` is the attempt that is allowed after the window's time, once used up.
@@ -112,7 +112,7 @@ class Windows:
     policy: ReplyWindow
     per_message: int
     per_day: int
-    peers: dict[str, Peer] = field(default_factory=dict)
+    peers: dict[str, PeerWindow] = field(default_factory=dict)
     throttled_until: float = 0.0
     refusals: int = 0  # in a row, of the bot
     learned: int = 0  # a limit per day, as a refusal taught it
@@ -139,7 +139,7 @@ class Windows:
             return Hold.BUDGET
         return Hold.RESTRICTED if interim and found.restricted else None
 
-    def left(self, peer: Peer, now: float) -> int:
+    def left(self, peer: PeerWindow, now: float) -> int:
         """Return how many more sends both budgets allow."""
         limits = [self.per_message - peer.sent] if self.per_message else []
         if daily := self._daily(now):
@@ -176,9 +176,9 @@ class Windows:
 
     def heard(self, peer: str, now: float, has_held: bool) -> None:
         """A person wrote: their window is open again. With something held for them, the bot's silence ends, too."""
-        known = self.peers.pop(peer, None) or Peer()
+        known = self.peers.pop(peer, None) or PeerWindow()
         answer_until = now + _ANSWER_SECONDS if has_held else 0.0
-        self.peers[peer] = Peer(opened=now, answer_until=answer_until, without_id=known.without_id)
+        self.peers[peer] = PeerWindow(opened=now, answer_until=answer_until, without_id=known.without_id)
         while len(self.peers) > _MAX_PEERS:
             del self.peers[next(iter(self.peers))]
         if has_held:
@@ -266,7 +266,7 @@ class Windows:
             if len(entry) == 7:
                 name, opened, sent, closed, late, answer_until, without_id = entry
                 why = Hold(text(closed)) if text(closed) in [*Hold] else None
-                self.peers[text(name)] = Peer(
+                self.peers[text(name)] = PeerWindow(
                     _real(opened), integer(sent), why, late is True, _real(answer_until), integer(without_id)
                 )
         throttle = items(found.get("throttle"))
@@ -300,7 +300,7 @@ class Windows:
         }
 
     def _row(self, name: str, held: list[float], now: float) -> JsonObject:
-        peer = self.peers.get(name, Peer())
+        peer = self.peers.get(name, PeerWindow())
         left = self.left(peer, now)
         return {
             "peer": name,
@@ -315,7 +315,7 @@ class Windows:
             "restricted": peer.restricted,
         }
 
-    def _word(self, peer: Peer, left: int, now: float) -> str:
+    def _word(self, peer: PeerWindow, left: int, now: float) -> str:
         if not peer.opened:
             return "never"
         if peer.closed or now >= peer.opened + self.policy.seconds:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 from aiohttp import web
@@ -70,7 +71,7 @@ def _begin(request: web.Request, longest: int) -> Cursor | None:
         ) from None
 
 
-class _Reader(Generic[T]):
+class _Reader(ABC, Generic[T]):
     """A subscription as what its reader gets: each event, and the cursor after it."""
 
     def __init__(self, subscription: Subscription, longest: int) -> None:
@@ -81,8 +82,9 @@ class _Reader(Generic[T]):
         event = await self._subscription.next()
         return None if event is None else self.shown(event)
 
+    @abstractmethod
     def shown(self, event: Event) -> T:
-        raise NotImplementedError
+        """Return an event in the form of this kind of stream."""
 
     @property
     def cursor(self) -> Cursor:

@@ -20,7 +20,7 @@ _MAX_SEEN = 5000
 
 
 @dataclass(slots=True)
-class Peer:
+class KnownPeer:
     """Somebody who wrote.
 
     ``context`` is their newest token, ``heard`` when it came (seconds since 1970), ``alias`` a name given here.
@@ -39,7 +39,7 @@ class Memory:
     credentials: Credentials | None = None
     cursor: str = field(default="", repr=False)
     batch: Sequence[JsonValue] = field(default=(), repr=False)  # what the last poll brought, until it is reported
-    peers: OrderedDict[str, Peer] = field(default_factory=OrderedDict)
+    peers: OrderedDict[str, KnownPeer] = field(default_factory=OrderedDict)
     media_refused: int = 0
     _bot: str = ""  # whose cursor and tokens they are
     _seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
@@ -61,7 +61,9 @@ class Memory:
         for entry in items(kept.get("peers")):
             found = obj(entry)
             alias = text(found.get("alias"))
-            self.peers[text(found.get("id"))] = Peer(text(found.get("context")), integer(found.get("heard")), alias)
+            self.peers[text(found.get("id"))] = KnownPeer(
+                text(found.get("context")), integer(found.get("heard")), alias
+            )
         self._note(restored.seen)
         self._fresh.clear()
 
@@ -87,7 +89,7 @@ class Memory:
     def hear(self, peer: str, context: str, now: int) -> bool:
         """Note that somebody wrote; return whether it is the first time."""
         first = peer not in self.peers
-        known = self.peers.setdefault(peer, Peer())
+        known = self.peers.setdefault(peer, KnownPeer())
         known.context, known.heard = context or known.context, now
         self.peers.move_to_end(peer)
         while len(self.peers) > _MAX_PEERS:

@@ -79,7 +79,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ApiBase:
     """A host, and the path before a call's own."""
 
     host: str
@@ -98,7 +98,7 @@ class Hosts:
             return True
         return any(host == domain or host.endswith(f".{domain}") for domain in _DOMAINS)
 
-    def place(self, url: str) -> Place | None:
+    def place(self, url: str) -> ApiBase | None:
         """Return where a base URL leads; None if that is not an allowed host over HTTPS."""
         try:
             parts = urlsplit(url)
@@ -107,7 +107,7 @@ class Hosts:
             return None
         if not self._secure(parts.scheme) or not self.allowed(host):
             return None
-        return Place(host, parts.path.rstrip("/"))
+        return ApiBase(host, parts.path.rstrip("/"))
 
     def content(self, url: str) -> tuple[str, str, str] | None:
         """Split a CDN URL into host, path and query without changing a byte; None as ``place``.
@@ -140,7 +140,7 @@ class Calls:
     async def qrcode(self, tokens: Sequence[str]) -> JsonObject:
         """Request a login code. ``tokens``: the account's last token, by which a bound bot is recognized (5.1)."""
         body: JsonObject = {"local_token_list": list(tokens)}
-        return await self._post("get_bot_qrcode", Place(LOGIN_HOST), body, self._timing.code, query="bot_type=3")
+        return await self._post("get_bot_qrcode", ApiBase(LOGIN_HOST), body, self._timing.code, query="bot_type=3")
 
     async def qrcode_status(self, host: str, qrcode: str, digits: str) -> JsonObject:
         """Ask what became of a login code. The server holds the request while nothing happens (5.2)."""
@@ -210,7 +210,7 @@ class Calls:
     async def _authorized(
         self, call: str, credentials: Credentials, body: JsonObject, seconds: float, patient: bool = False
     ) -> JsonObject:
-        place = self._hosts.place(credentials.base) if credentials.base else Place(LOGIN_HOST)
+        place = self._hosts.place(credentials.base) if credentials.base else ApiBase(LOGIN_HOST)
         if place is None:
             raise Unreadable(call, Text("the account's API base is not one of WeChat's hosts"))
         described: JsonObject = {**body, "base_info": {"channel_version": CHANNEL_VERSION, "bot_agent": _AGENT}}
@@ -219,7 +219,7 @@ class Calls:
     async def _post(
         self,
         call: str,
-        place: Place,
+        place: ApiBase,
         body: JsonObject,
         seconds: float,
         token: str = "",
