@@ -190,6 +190,19 @@ async def test_what_is_held_too_long_is_refused(start: Start, wechat: Bench, web
     await client.stop()
 
 
+async def test_the_time_of_a_held_send_runs_out_while_nobody_is_logged_in(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_HOLD_SECONDS="2")
+    await enter(client, wechat)
+    assert (await send(client, wechat, "too late"))["state"] == "held"
+    wechat.bot.set_state(SessionState.DEAD)
+    await client.until_state("scaning")
+    reports = await webhook.until(lambda got: any(one["post_type"] == "send_message" for one in got))
+    assert [one["code"] for one in reports if one["post_type"] == "send_message"] == [-5]
+    assert client.state()["state"] == "scaning"
+
+
 async def test_a_held_send_can_be_followed_and_given_up(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook)
     await enter(client, wechat)

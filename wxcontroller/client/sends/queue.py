@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from wxcontroller.client.sends import order
 from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.model import (
     FAILED,
@@ -237,6 +238,10 @@ class SendQueue:
             held.setdefault(send.target, []).append(send.queued_at)
         return self.windows.gauge(held, time.time())
 
+    def _outliving(self) -> Iterator[Send]:
+        """Return the sends that wait for a login, and have a time of their own for that."""
+        return (send for send in self._waiting if send.hold_until and not send.unsure and not send.marked)
+
     def _held(self) -> Iterator[Send]:
         return (send for send in self._waiting if send.state is SendState.HELD)
 
@@ -370,56 +375,23 @@ class SendQueue:
         self.pacer.restore(await self.store.days())
 
     def _next(self) -> Send | None:
-        ready = (send for send in self._waiting if send.ready and send.state is not SendState.HELD)
-        if self.windows is None:
-            return next(ready, None)
-        now, candidates = time.time(), list(ready)
-        # First what may have arrived, then the answer to what was just written, then finals before interims.
-        ranks = (
-            lambda send: send.unsure or send.marked,
-            lambda send: not send.interim and self._answers(send, now),
-            lambda send: not send.interim,
-            lambda send: True,
-        )
-        return next((send for rank in ranks for send in candidates if rank(send)), None)
-
-    def _answers(self, send: Send, now: float) -> bool:
-        """Whether a send may overtake: the answer to a message that came while others were held."""
-        windows = self.windows
-        return (
-            windows is not None
-            and windows.awaits_answer(send.target, now)
-            and send.queued_at >= windows.peers[send.target].opened
-        )
+        ready = (send for send in self._waiting if send.ready)
+        return next(ready, None) if self.windows is None else order.following(ready, self.windows, time.time())
 
     async def _look_at_windows(self) -> None:
-        """Hold what can't go now, and let go what can; a send behind a held one of its person is held, too."""
-        if self.windows is None or not self._login:
+        """Hold what can't go now, and let go what can. Without a login nothing can, and only its time runs out."""
+        if self.windows is None:
             return
-        now, before = time.time(), dict[tuple[str, bool], Hold]()
-        places: Counter[str] = Counter()
-        for send in list(self._waiting):
-            if send.marked or send.unsure or send.state is SendState.SENDING:
-                continue
-            why = self.windows.hold(send.target, send.interim, now)
-            if not self._answers(send, now):
-                ahead = before.get((send.target, False)) or (
-                    before.get((send.target, True)) if send.interim else None
-                )
-                why = ahead or self._kept_back(send, now) or why
-            if why is None:
-                send.state, send.held = SendState.WAITING, ""
-                continue
-            before.setdefault((send.target, send.interim), why)
-            places[send.target] += 1
-            await self._hold(send, why, places[send.target], now)
-
-    def _kept_back(self, send: Send, now: float) -> Hold | None:
-        """The last send of a window is kept for the answer to what opened it."""
-        windows = self.windows
-        if windows is None or not windows.awaits_answer(send.target, now):
-            return None
-        return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= 1 else None
+        now = time.time()
+        if not self._login:
+            for send in [send for send in self._outliving() if now >= send.hold_until]:
+                await self._hold(send, Hold(send.held or Hold.OFFLINE), 1, now)
+            return
+        for found in list(order.held(self._waiting, self.windows, now)):
+            if isinstance(found, order.Held):
+                await self._hold(found.send, found.why, found.place, now)
+            else:
+                found.state, found.held = SendState.WAITING, ""
 
     async def _hold(self, send: Send, why: Hold, place: int, now: float) -> None:
         """Hold a send, or end it when its time is over; its caller hears of it at once."""
@@ -641,6 +613,9 @@ class SendQueue:
     def _next_window(self) -> float | None:
         """Return after how many seconds time alone changes something for what is held."""
         now = time.time()
+        if not self._login:
+            times = [send.hold_until for send in self._outliving()]
+            return max(0.01, min(times) - now) if times else None
         times = [send.hold_until for send in self._held()]
         if times and self.windows is not None and (change := self.windows.next_change(now)) is not None:
             times.append(change)

@@ -1,0 +1,70 @@
+"""The order of sends on a route with reply windows: which goes next, and which are held.
+
+Each person has a first-come order of their own, and nobody's window holds up anybody else. Within it:
+
+- A send that may have arrived already goes first, while WeChat would know its repetition.
+- The answer to the message that opened a window overtakes what was held before, and the last send of the window is
+  kept for it.
+- Finals go before interims.
+- A send behind a held one is held for the same reason, untried.
+
+Pure functions of the waiting sends and the windows: the queue acts on what they return.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from wxcontroller.client.sends.model import Send, SendState
+from wxcontroller.client.sends.window import Hold, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A send that can't go now; ``place`` is its place among those of its person, from 1."""
+
+    send: Send
+    why: Hold
+    place: int
+
+
+def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send | Held]:
+    """Yield each send that has not been handed to WeChat: as it is if it may go, else why it is held."""
+    ahead: dict[tuple[str, bool], Hold] = {}
+    places: Counter[str] = Counter()
+    for send in waiting:
+        if send.marked or send.unsure or send.state is SendState.SENDING:
+            continue
+        why = windows.hold(send.target, send.interim, now)
+        if not _is_answer(send, windows, now):
+            before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
+            why = before or _kept_back(send, windows, now) or why
+        if why is None:
+            yield send
+            continue
+        ahead.setdefault((send.target, send.interim), why)
+        places[send.target] += 1
+        yield Held(send, why, places[send.target])
+
+
+def following(ready: Iterable[Send], windows: Windows, now: float) -> Send | None:
+    """Return which of the sends that are ready and not held goes next, None if there is none."""
+    candidates = [send for send in ready if send.state is not SendState.HELD]
+    ranks = (
+        lambda send: send.unsure or send.marked,
+        lambda send: not send.interim and _is_answer(send, windows, now),
+        lambda send: not send.interim,
+        lambda send: True,
+    )
+    return next((send for rank in ranks for send in candidates if rank(send)), None)
+
+
+def _is_answer(send: Send, windows: Windows, now: float) -> bool:
+    """Whether a send is the answer to a message that came while others were held."""
+    return windows.awaits_answer(send.target, now) and send.queued_at >= windows.peers[send.target].opened
+
+
+def _kept_back(send: Send, windows: Windows, now: float) -> Hold | None:
+    if not windows.awaits_answer(send.target, now):
+        return None
+    return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= 1 else None
