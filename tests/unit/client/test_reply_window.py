@@ -9,6 +9,8 @@ import pytest
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.test_ilink_account import begin, enter, quickly
 from tests.unit.drivers.ilink_kit import Bench, bench
+from wxcontroller.client.sends import order
+from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.splitting import pieces
 from wxcontroller.client.sends.window import Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
@@ -398,6 +400,31 @@ def test_the_stricter_budget_acts_and_one_of_them_outlives_messages() -> None:
     windows.heard("a", 10.0, has_held=False)
     assert windows.hold("a", False, 10.0) is Hold.BUDGET
     assert windows.hold("a", False, 86400.0 + 1.5) is None
+
+
+async def test_the_last_send_of_a_window_is_kept_for_the_answer() -> None:
+    windows = table(per_message=2)
+    windows.heard("a", 100.0, has_held=True)
+    windows.taken("a", True, 101.0)
+    older, answer = (Send("a", False, words, queued_at=at) for words, at in (("older", 50.0), ("answer", 102.0)))
+    both = [older, answer]
+    assert [*order.held(both, windows, 103.0)] == [order.Held(older, Hold.BUDGET, 1), answer]
+    assert order.following(both, windows, 103.0) is answer
+    # Nobody answers for ever: then the oldest goes.
+    assert [*order.held(both, windows, 161.0)] == both
+    assert order.following(both, windows, 161.0) is older
+
+
+async def test_a_send_waits_behind_those_of_its_person_and_of_nobody_else() -> None:
+    windows = table()
+    windows.heard("open", 100.0, has_held=False)
+    first, progress, other = (
+        Send("shut", False, "1"),
+        Send("shut", False, "…", interim=True),
+        Send("open", False, "2"),
+    )
+    found = [*order.held([first, progress, other], windows, 101.0)]
+    assert found == [order.Held(first, Hold.NO_CONTEXT, 1), order.Held(progress, Hold.NO_CONTEXT, 2), other]
 
 
 def test_the_state_is_the_same_after_a_restart() -> None:
