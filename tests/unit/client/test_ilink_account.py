@@ -69,6 +69,15 @@ async def test_login_report_and_reply(start: Start, wechat: Bench, webhook: Webh
     assert obj(await client.get("revoke_message", id=str(answer["id"])))["code"] != 0
 
 
+async def test_the_session_of_the_web_route_stays_as_it_is(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    cookies = client.paths.cookie_file("alice")
+    cookies.write_bytes(b"of the web route")
+    await enter(client, wechat)
+    await client.stop()
+    assert cookies.read_bytes() == b"of the web route"
+
+
 async def test_a_restart_needs_no_scan(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook)
     await enter(client, wechat)

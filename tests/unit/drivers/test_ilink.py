@@ -33,6 +33,7 @@ from wxcontroller.drivers.base import (
 )
 from wxcontroller.drivers.ilink.decode import quoted_part
 from wxcontroller.drivers.ilink.login import DIGITS
+from wxcontroller.drivers.ilink.wire import ApiBase, Hosts
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
@@ -365,3 +366,49 @@ def test_the_selected_part_of_a_quote() -> None:
     chosen["quotemd5"] = "84a527f188b24170c72a24c3d2d1434f"
     assert quoted_part("one two one three two four", chosen) == "one three two"
     assert quoted_part("something else", chosen) == "something else"
+
+
+# -- where tokens and requests may go
+
+_FOREIGN = [
+    "evil.example",
+    "weixin.qq.com.evil.example",
+    "evilweixin.qq.com",
+    "evil.example#.weixin.qq.com",
+    "evil.example?.weixin.qq.com",
+    "evil.example\\.weixin.qq.com",
+    "evil.example/.weixin.qq.com",
+    "user@evil.example",
+    "weixin.qq.com@evil.example",
+    "",
+]
+
+
+@pytest.mark.parametrize("host", _FOREIGN)
+def test_nothing_goes_to_a_host_that_is_not_wechats(host: str) -> None:
+    for hosts in (Hosts(""), Hosts("http://127.0.0.1:2100")):
+        assert not hosts.allowed(host)
+        for url in (f"https://{host}/c2c?x=1", f"https://{host}"):
+            assert hosts.place(url) is None
+            assert hosts.content(url) is None
+
+
+@pytest.mark.parametrize("host", ["ilinkai.weixin.qq.com", "ilinkai.wechat.com", "novac2c.cdn.weixin.qq.com"])
+def test_wechats_hosts_are_reached_by_https_only(host: str) -> None:
+    hosts = Hosts("")
+    assert hosts.place(f"https://{host}/base/") == ApiBase(host, "/base")
+    assert hosts.content(f"https://{host}/c2c?a=%2B+/=") == (host, "/c2c", "a=%2B+/=")
+    assert hosts.place(f"http://{host}") is None and hosts.content(f"http://{host}/c2c") is None
+
+
+async def test_a_redirect_to_a_foreign_host_is_not_followed(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(QrReady)
+        login = await waiting_code(wechat.sandbox)
+        # The real service has not been seen to do so; whoever answers in its place could.
+        phone.scan(
+            wechat.sandbox, login, wechat.account, redirect=Redirect.OTHER_NAME, redirect_host="evil.example#.qq.com"
+        )
+        await drive.until(Scanned)
+        polls = [one.host for one in wechat.sandbox.ilink.exchanges if one.endpoint == "get_qrcode_status"]
+        assert {host.partition(":")[0] for host in polls} == {"ilinkai.weixin.qq.com"}

@@ -25,6 +25,7 @@ LOGIN_HOST = "ilinkai.weixin.qq.com"
 _CDN_HOST, _CDN_PATH = "novac2c.cdn.weixin.qq.com", "/c2c"
 # Where a token may be sent (2).
 _DOMAINS = ("weixin.qq.com", "wechat.com")
+_HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 # The official release that this driver was checked against. Both forms go together (3).
 CHANNEL_VERSION = "2.4.9"
 _AGENT = "wxcontroller/2"
@@ -93,7 +94,10 @@ class Hosts:
         self._server = urlsplit(server).hostname or ""
 
     def allowed(self, host: str) -> bool:
-        """Whether a token or content may go to ``host``."""
+        """Whether a token or content may go to ``host``, which comes from outside."""
+        # The end of a text says nothing if its beginning ends the host: "evil.example#.weixin.qq.com".
+        if not _HOST_NAME.fullmatch(host):
+            return False
         if self._server and host == self._server:
             return True
         return any(host == domain or host.endswith(f".{domain}") for domain in _DOMAINS)
