@@ -248,6 +248,17 @@ async def test_after_a_boot_only_what_stays_down_is_told(watched: Watched) -> No
     assert kinds([alert]) == ["problem carol failed"]
 
 
+async def test_the_time_an_account_was_stopped_on_purpose_does_not_count_after_a_boot(watched: Watched) -> None:
+    await watched.running("alice")
+    await watched.host.units.act(Verb.STOP, "alice", 1)
+    assert await watched.live(600) == []
+    (watched.host.paths.controller_runtime / "accounts-started").unlink()
+    watched.watch = watched.another()
+    patience = watched.host.accounts.settings.alerts.after
+    assert await watched.live(patience) == []
+    assert kinds(await watched.live(2 * STEP)) == ["problem alice failed"]
+
+
 async def test_a_restarted_controller_tells_nothing_twice(watched: Watched) -> None:
     await watched.running("alice")
     watched.host.process("alice").say(LoginState.PARKED, reason="flagged")

@@ -164,10 +164,15 @@ def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
             if record.recovered:  # it was well for a moment only, and nobody was told so
                 record.recovered, record.told = None, record.before
             same = record.finding is not None and record.finding.kind is verdict.kind
-            record.age = record.age + elapsed if same else 0.0
+            record.age = record.age + elapsed if same and not _begins(record.finding, verdict) else 0.0
             record.finding = verdict
             if verdict.level < record.told.get(verdict.kind, 0):
                 record.told[verdict.kind] = verdict.level  # what comes on top of it is news
+
+
+def _begins(before: Finding | None, now: Finding) -> bool:
+    """Whether it must last from now on: how long a unit was stopped by hand says nothing about a failed start."""
+    return before is not None and before.hold == float("inf") and 0 < now.hold < float("inf")
 
 
 def _is_due(record: Record, finding: Finding, interval: float, now: float) -> bool:
@@ -188,6 +193,7 @@ def _entry(key: Key, record: Record) -> JsonObject:
         "track": key[1].value,
         "kind": finding.kind.value if finding else None,
         "age": round(record.age, 1),
+        "never": finding is not None and finding.hold == float("inf"),
         "told": {kind.value: level for kind, level in record.told.items()},
         "sent": {kind.value: moment for kind, moment in record.sent.items()},
         "recovered": [record.recovered.account, record.recovered.message] if record.recovered else None,
@@ -200,7 +206,8 @@ def _record(given: JsonObject) -> tuple[Key, Record]:
     record = Record(was_well=given.get("was_well") is True)
     if kind := text(given.get("kind")):
         # Its words come with the next look.
-        record.finding = Finding(Kind(kind), "", "", "", hold=float("inf"))
+        hold = float("inf") if given.get("never") is True else 0.0
+        record.finding = Finding(Kind(kind), "", "", "", hold)
         age = given.get("age")
         record.age = float(age) if isinstance(age, int | float) else 0.0
     record.told, record.before = (
