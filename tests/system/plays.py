@@ -1,5 +1,6 @@
 """What readers of the documents do beside the commands, with the phone mostly, and what they see."""
 
+import json
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -37,10 +38,17 @@ class Play:
 
 
 def scan(stage: Stage) -> None:
-    """Scan the code that waits and confirm."""
-    uuid = stage.phone.waiting_login(60)
+    """Scan the code that alice shows and confirm. Codes of earlier starts wait at WeChat, too, until they expire."""
+    uuid = stage.phone.login_of(until(lambda: _link_of_alice(stage), 60, "a QR code of alice"))
     stage.phone.scan(uuid, UIN)
     stage.phone.confirm(uuid)
+
+
+def _link_of_alice(stage: Stage) -> str:
+    """Return what her QR code says, "" while she shows none. Not asked of the API, which a page may have closed."""
+    shown = stage.host.run("cat", "/run/wxclient/alice/mojo_weixin_state_alice.json", check=False).stdout
+    told = json.loads(shown) if shown else {}
+    return str(told.get("qrcode_link") or "") if told.get("state") == "scaning" else ""
 
 
 def write(stage: Stage) -> None:
@@ -111,12 +119,14 @@ def proxies(stage: Stage) -> None:
 
 def empty_machine(stage: Stage) -> None:
     """Make the machine the new one, on which nothing is."""
-    stage.host.run("systemctl", "stop", "wxclient.target", "wxcontroller.service")
+    # The socket, too: a controller that it starts meanwhile would start the accounts again.
+    stage.host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service", "wxclient.target")
     stage.host.run(
         "sh", "-c", "rm -rf /var/lib/wxcontroller/* /var/lib/private/wxclient/* /etc/wxcontroller/clients/*"
     )
     stage.host.run("sh", "-c", "rm -rf /etc/wxcontroller/wxcontroller.toml.d/* /etc/wxcontroller/clients/*")
     stage.host.run("systemd-tmpfiles", "--create", "wxcontroller.conf")
+    stage.host.run("systemctl", "start", "wxcontroller.service")
 
 
 # In the place of Mojo-Weixin: it says that it runs, and answers.
