@@ -21,7 +21,7 @@ from tests.unit.kinds.test_incoming import deliver
 from wxcontroller.core.jsontypes import JsonValue, field, items, text
 from wxcontroller.drivers.base import Scanned
 from wxcontroller.drivers.line.transport import Answer, Request, Transport
-from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.drivers.web.wire.cookies import Jar
 
 _LONGEST_LIST = 3
 _LONGEST_TEXT = 2000

@@ -102,6 +102,36 @@ def test_routes_to_wechat_know_nothing_of_each_other() -> None:
     assert wrong == []
 
 
+# In each route, from the bottom up: modules or packages of these names. ``driver`` and others join them.
+STRATA = ("timing", "wire", "decode", "session", "media")
+
+
+def stratum(name: str) -> int | None:
+    """How high in its route a module of ours stands, None for one that joins the parts."""
+    parts = name.split(".")[3:]
+    return STRATA.index(parts[0]) if parts and parts[0] in STRATA else None
+
+
+def test_layers_of_a_route_import_from_below() -> None:
+    wrong = []
+    for path in sorted((PACKAGE / "drivers").glob("*/**/*.py")):
+        height = stratum(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        for line, name in imports(path):
+            other = stratum(name) if name.startswith("wxcontroller.drivers.") else None
+            if height is not None and other is not None and other > height:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert wrong == []
+
+
+def test_layers_of_the_web_route_do_not_know_who_joins_them() -> None:
+    wrong = []
+    for path in sorted((PACKAGE / "drivers/web").glob("*/*.py")):
+        for line, name in imports(path):
+            if name.startswith("wxcontroller.drivers.web.") and stratum(name) is None:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert wrong == []
+
+
 def distributions(entries: list[str]) -> set[str]:
     names = {re.split(r"[<>=~! \[;]", entry, maxsplit=1)[0] for entry in entries}
     found = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}

@@ -13,7 +13,7 @@ from wxcontroller.core import names
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
-from wxcontroller.drivers.web.timing import DEFAULT
+from wxcontroller.drivers.web.wire.timing import DEFAULT
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"

@@ -17,15 +17,15 @@ from wxcontroller.core.jsontypes import kept_json, obj
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, Group, Member, Message
 from wxcontroller.drivers.line.transport import Answer, Received
-from wxcontroller.drivers.web import contacts, contents, decode, markup, messages, text
-from wxcontroller.drivers.web.consent import Consent
-from wxcontroller.drivers.web.cookies import Jar, when
-from wxcontroller.drivers.web.emoji import character_of, name_of
-from wxcontroller.drivers.web.hosts import home_of, hosts_of
-from wxcontroller.drivers.web.identity import Identities, Recognition, uid_of
-from wxcontroller.drivers.web.intake import Intake
-from wxcontroller.drivers.web.listing import batch_of, contact_page_of
-from wxcontroller.drivers.web.saved import Saved
+from wxcontroller.drivers.web.decode import answers, contacts, contents, markup, messages, text
+from wxcontroller.drivers.web.decode.emoji import character_of, name_of
+from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
+from wxcontroller.drivers.web.media.intake import Intake
+from wxcontroller.drivers.web.session.consent import Consent
+from wxcontroller.drivers.web.session.identity import Identities, Recognition, uid_of
+from wxcontroller.drivers.web.session.saved import Saved
+from wxcontroller.drivers.web.wire.cookies import Jar, when
+from wxcontroller.drivers.web.wire.hosts import home_of, hosts_of
 from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.sandbox import samples
@@ -57,7 +57,7 @@ def _of_answer(read: Callable[[Answer], object]) -> Callable[[bytes], None]:
 
 
 def _redirect(data: bytes) -> None:
-    found = decode.redirect_of("call", data.decode("utf-8", "replace"))
+    found = answers.redirect_of("call", data.decode("utf-8", "replace"))
     hosts_of(found.host)
     assert not set(found.path + found.query) & set(" \r\n\x00")
     fit(found)
@@ -76,7 +76,7 @@ def _message(data: bytes) -> None:
     raw = obj(json_of(data))
     for emoji_names in (True, False):
         # As decode does before anybody reads it.
-        whole = obj(decode.without_halves(raw, "\\ud800", 0, 6))
+        whole = obj(answers.without_halves(raw, "\\ud800", 0, 6))
         found = messages.message_of(whole, "@me", emoji_names)
         if isinstance(found, Message):
             report(found)
@@ -89,7 +89,7 @@ def _message(data: bytes) -> None:
 
 def _people(data: bytes) -> None:
     for raw in (obj(one) for one in _entries(data)):
-        whole = obj(decode.without_halves(raw, "\\ud800", 0, 6))
+        whole = obj(answers.without_halves(raw, "\\ud800", 0, 6))
         people, groups = contacts.split([whole])
         for one in people:
             contact = contacts.contact_of(one, True)
@@ -109,7 +109,7 @@ def _entries(data: bytes) -> list[object]:
 
 
 def _sync(data: bytes) -> None:
-    news = decode.news_of(_answer(data))
+    news = answers.news_of(_answer(data))
     fit([*news.gone, *news.sync_key, *news.check_key, news.skey])
     contacts.split(news.changed)
     for raw in news.messages:
@@ -120,7 +120,7 @@ def _sync(data: bytes) -> None:
 
 
 def _init(data: bytes) -> None:
-    found = decode.init_of(_answer(data))
+    found = answers.init_of(_answer(data))
     fit([*found.chats, *found.sync_key, found.skey, found.invite_from])
     list(contacts.portions(found.contacts))
     fit(contacts.contact_of(found.user, False))
@@ -239,7 +239,7 @@ def _content(data: bytes) -> None:
 
 def _names(data: bytes) -> None:
     name = data.decode("utf-8", "replace")
-    decode.names_in(name)
+    answers.names_in(name)
     found = contents.file_key(name)
     fit(found)
     try:
@@ -281,40 +281,49 @@ _JSON = (
 )
 
 TARGETS = (
-    Target("jslogin", WECHAT, _of_answer(decode.uuid_of), _seeds("jslogin"), (f"{_WEB}.decode",), weight=1),
-    Target("login poll", WECHAT, _of_answer(decode.poll_of), _seeds("login"), (f"{_WEB}.decode",), weight=2),
+    Target("jslogin", WECHAT, _of_answer(answers.uuid_of), _seeds("jslogin"), (f"{_WEB}.decode.answers",), weight=1),
+    Target("login poll", WECHAT, _of_answer(answers.poll_of), _seeds("login"), (f"{_WEB}.decode.answers",), weight=2),
     Target(
         "login redirect",
         WECHAT,
         _redirect,
         (b"https://wx2.qq.com:443/cgi-bin/x?ticket=a%2F&lang=zh_CN#x", *_seeds("location")),
-        (f"{_WEB}.decode", f"{_WEB}.hosts"),
+        (f"{_WEB}.decode.answers", f"{_WEB}.wire.hosts"),
         weight=2,
     ),
     Target(
         "login page",
         WECHAT,
-        _of_answer(decode.login_page_of),
+        _of_answer(answers.login_page_of),
         _seeds("webwxnewloginpage"),
-        (f"{_WEB}.decode",),
+        (f"{_WEB}.decode.answers",),
         weight=2,
     ),
     Target(
         "push login",
         WECHAT,
-        _of_answer(decode.push_uuid_of),
+        _of_answer(answers.push_uuid_of),
         (b'{"ret":"0","msg":"all ok","uuid":"4Yh3x=="}',),
-        (f"{_WEB}.decode",),
+        (f"{_WEB}.decode.answers",),
         weight=1,
     ),
-    Target("webwxinit", WECHAT, _init, _seeds("webwxinit"), (f"{_WEB}.decode", f"{_WEB}.contacts"), tokens=_JSON),
-    Target("synccheck", WECHAT, _of_answer(decode.check_of), _seeds("synccheck"), (f"{_WEB}.decode",), weight=1),
+    Target(
+        "webwxinit",
+        WECHAT,
+        _init,
+        _seeds("webwxinit"),
+        (f"{_WEB}.decode.answers", f"{_WEB}.decode.contacts"),
+        tokens=_JSON,
+    ),
+    Target(
+        "synccheck", WECHAT, _of_answer(answers.check_of), _seeds("synccheck"), (f"{_WEB}.decode.answers",), weight=1
+    ),
     Target(
         "webwxsync",
         WECHAT,
         _sync,
         _seeds("webwxsync"),
-        (f"{_WEB}.decode", f"{_WEB}.messages"),
+        (f"{_WEB}.decode.answers", f"{_WEB}.decode.messages"),
         tokens=_JSON,
         weight=8,
     ),
@@ -324,18 +333,18 @@ TARGETS = (
         lambda data: [
             _of_answer(read)(data)
             for read in (
-                decode.accepted,
-                decode.sent_of,
-                partial(decode.uploaded_of, last=True),
-                decode.checked_of,
-                decode.group_made_of,
+                answers.accepted,
+                answers.sent_of,
+                partial(answers.uploaded_of, last=True),
+                answers.checked_of,
+                answers.group_made_of,
             )
         ],
         (
             b'{"BaseResponse":{"Ret":0},"MsgID":"1","MediaId":"@a","ChatRoomName":"@@a","AESKey":"","Signature":""}',
             *_seeds("webwxsendmsg", "webwxsendappmsg", "webwxuploadmedia", "webwxstatusnotify"),
         ),
-        (f"{_WEB}.decode",),
+        (f"{_WEB}.decode.answers",),
         tokens=_JSON,
         weight=2,
     ),
@@ -344,7 +353,7 @@ TARGETS = (
         WECHAT,
         _pages,
         _seeds("webwxgetcontact", "webwxbatchgetcontact"),
-        (f"{_WEB}.listing",),
+        (f"{_WEB}.decode.listing",),
         tokens=_JSON,
     ),
     Target(
@@ -357,7 +366,7 @@ TARGETS = (
             for key in ("ContactList", "MemberList")
             for entry in json.loads(raw).get(key, ())
         ),
-        (f"{_WEB}.contacts",),
+        (f"{_WEB}.decode.contacts",),
         (NotJson,),
     ),
     Target(
@@ -365,13 +374,25 @@ TARGETS = (
         PEER,
         _message,
         _seeds("message"),
-        (f"{_WEB}.messages", f"{_WEB}.contents", "wxcontroller.openwx.formats", "wxcontroller.openwx.reports"),
+        (
+            f"{_WEB}.decode.messages",
+            f"{_WEB}.decode.contents",
+            "wxcontroller.openwx.formats",
+            "wxcontroller.openwx.reports",
+        ),
         (NotJson,),
         _XML,
         weight=16,
     ),
-    Target("XML in messages", PEER, _markup, _xml_of_messages(), (f"{_WEB}.markup",), tokens=_XML, weight=8),
-    Target("texts and emoji", PEER, _plain, _xml_of_messages(), (f"{_WEB}.text", f"{_WEB}.emoji"), tokens=_XML),
+    Target("XML in messages", PEER, _markup, _xml_of_messages(), (f"{_WEB}.decode.markup",), tokens=_XML, weight=8),
+    Target(
+        "texts and emoji",
+        PEER,
+        _plain,
+        _xml_of_messages(),
+        (f"{_WEB}.decode.text", f"{_WEB}.decode.emoji"),
+        tokens=_XML,
+    ),
     Target(
         "received content",
         WECHAT,
@@ -384,7 +405,7 @@ TARGETS = (
             b"0\x1d" + samples.mp3(100)[:100],
             b'a5,0,9\x1dhello\x1e4,5,9\x1dlate\x1e\x1d{"BaseResponse":',
         ),
-        (f"{_WEB}.intake",),
+        (f"{_WEB}.media.intake",),
         weight=2,
     ),
     Target(
@@ -392,7 +413,7 @@ TARGETS = (
         WECHAT,
         _names,
         (b"@a,@@b,c", b'["@a","@crypt_1","x%2F","a.txt"]', b"login.wx2.qq.com", b"webpush.web.wechat.com"),
-        (f"{_WEB}.decode", f"{_WEB}.contents", f"{_WEB}.hosts"),
+        (f"{_WEB}.decode.answers", f"{_WEB}.decode.contents", f"{_WEB}.wire.hosts"),
         weight=1,
     ),
     Target(
@@ -405,10 +426,10 @@ TARGETS = (
                 "", "a=b; Expires=Wed, 21-Oct-2099 07:28:00 GMT; Path=/x; Secure", "c=d; Max-Age=60", "e=; Max-Age=-1"
             ),
         ),
-        (f"{_WEB}.cookies",),
+        (f"{_WEB}.wire.cookies",),
         tokens=(b"Max-Age=", b"Expires=", b"Domain=", b"Path=", b"Secure", b"--1", b"; "),
     ),
-    Target("stored session", DISK, _session, _seeds("session"), (f"{_WEB}.saved", f"{_WEB}.cookies")),
+    Target("stored session", DISK, _session, _seeds("session"), (f"{_WEB}.session.saved", f"{_WEB}.wire.cookies")),
     Target(
         "stored decisions",
         DISK,
@@ -417,7 +438,7 @@ TARGETS = (
             b'{"version":1,"agreed":0.0,"refused":{"normal":[1764200000.0],"desktop":[]}}',
             b'{"version":1,"agreed":1764200000.5,"refused":{"normal":[1e9,2e9,3e9],"desktop":[1764200000]}}',
         ),
-        (f"{_WEB}.consent",),
+        (f"{_WEB}.session.consent",),
         tokens=(b'"normal"', b'"desktop"', b'"agreed"', b"1e999", b"-1"),
         weight=1,
     ),
@@ -426,7 +447,7 @@ TARGETS = (
         DISK,
         _identities,
         _seeds("identities"),
-        (f"{_WEB}.identity", "wxcontroller.client.store.migration"),
+        (f"{_WEB}.session.identity", "wxcontroller.client.store.migration"),
         weight=2,
     ),
 )

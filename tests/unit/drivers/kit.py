@@ -25,7 +25,7 @@ from wxcontroller.drivers.base import (
     Restored,
 )
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.wire.timing import Timing
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.logins import Login

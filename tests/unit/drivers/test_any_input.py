@@ -13,10 +13,10 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Message
 from wxcontroller.drivers.base import Restored
 from wxcontroller.drivers.line.transport import Request, _part
-from wxcontroller.drivers.web import contacts, contents, messages
-from wxcontroller.drivers.web.calls import Session
-from wxcontroller.drivers.web.cookies import when
-from wxcontroller.drivers.web.saved import Saved
+from wxcontroller.drivers.web.decode import contacts, contents, messages
+from wxcontroller.drivers.web.session.saved import Saved
+from wxcontroller.drivers.web.wire.calls import Session
+from wxcontroller.drivers.web.wire.cookies import when
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.replies import to_bytes
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.drivers.kit import Store, Wechat, hurried
 from wxcontroller.drivers.base import Accepted, LoginWay, Offline, Online, QrReady, RosterChanged, SessionLost
-from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 

@@ -13,26 +13,26 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import ContactKind, Direction, Message, Sex
 from wxcontroller.drivers.line.transport import Answer
-from wxcontroller.drivers.web import contacts, decode, messages
-from wxcontroller.drivers.web.identity import uid_of
-from wxcontroller.drivers.web.listing import batch_of, contact_page_of
+from wxcontroller.drivers.web.decode import answers, contacts, messages
+from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
+from wxcontroller.drivers.web.session.identity import uid_of
 
 DECODERS = [
-    decode.uuid_of,
-    decode.picture_of,
-    decode.poll_of,
-    decode.push_uuid_of,
-    decode.login_page_of,
-    decode.init_of,
+    answers.uuid_of,
+    answers.picture_of,
+    answers.poll_of,
+    answers.push_uuid_of,
+    answers.login_page_of,
+    answers.init_of,
     lambda found: list(contact_page_of(found)),
     lambda found: list(batch_of(found)),
-    decode.accepted,
-    decode.check_of,
-    decode.news_of,
-    decode.sent_of,
-    decode.checked_of,
-    decode.group_made_of,
-    partial(decode.uploaded_of, last=True),
+    answers.accepted,
+    answers.check_of,
+    answers.news_of,
+    answers.sent_of,
+    answers.checked_of,
+    answers.group_made_of,
+    partial(answers.uploaded_of, last=True),
 ]
 PIECES = [
     b"window.code=200;",
@@ -203,7 +203,7 @@ def test_any_contact_gives_a_contact_or_nothing(value: JsonValue) -> None:
 def test_numbers_without_end_are_no_trouble() -> None:
     for body in (b"9" * 10_000, b'{"BaseResponse":{"Ret":' + b"9" * 5000 + b"}}", b"[" * 100_000):
         with pytest.raises(WeChatError):
-            decode.news_of(Answer("call", 200, body))
+            answers.news_of(Answer("call", 200, body))
 
 
 # -- login
@@ -211,16 +211,16 @@ def test_numbers_without_end_are_no_trouble() -> None:
 
 def test_uuid() -> None:
     body = 'window.QRLogin.code = 200; window.QRLogin.uuid = "QaBcDeFgHw==";'
-    assert decode.uuid_of(answer(body)) == "QaBcDeFgHw=="
+    assert answers.uuid_of(answer(body)) == "QaBcDeFgHw=="
     for bad in ("", body.replace("200", "400"), body.replace("QaBcDeFgHw==", "../../etc"), "window.code=200"):
         with pytest.raises(WeChatError):
-            decode.uuid_of(answer(bad))
+            answers.uuid_of(answer(bad))
 
 
 @pytest.mark.parametrize("separator", [";", ";\n"])
 def test_a_confirmed_poll(separator: str) -> None:
     url = "https://wx2.qq.com/cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket=AtIcKeT@qrticket_0&uuid=Qa==&scan=17"
-    poll = decode.poll_of(answer(f'window.code=200{separator}window.redirect_uri="{url}";'))
+    poll = answers.poll_of(answer(f'window.code=200{separator}window.redirect_uri="{url}";'))
     assert poll.redirect is not None
     assert (poll.redirect.host, poll.redirect.path) == ("wx2.qq.com", "/cgi-bin/mmwebwx-bin/webwxnewloginpage")
     assert poll.redirect.query == "ticket=AtIcKeT@qrticket_0&uuid=Qa==&scan=17"
@@ -241,15 +241,15 @@ def test_a_confirmed_poll(separator: str) -> None:
 )
 def test_no_cookie_goes_to_another_host(url: str) -> None:
     with pytest.raises(WeChatError):
-        decode.poll_of(answer(f'window.code=200;window.redirect_uri="{url}";'))
+        answers.poll_of(answer(f'window.code=200;window.redirect_uri="{url}";'))
 
 
 def test_a_scanned_poll_with_and_without_a_picture() -> None:
     with_picture = "window.code=201;window.userAvatar = 'data:img/jpg;base64,/9j/4AAQSkZJRgABAQ==';"
-    assert decode.poll_of(answer(with_picture)).avatar.startswith(b"\xff\xd8")
+    assert answers.poll_of(answer(with_picture)).avatar.startswith(b"\xff\xd8")
     for script in ("window.code=201;", "window.code=201;window.userAvatar = 'data:img/jpg;base64,/9j';"):
-        assert decode.poll_of(answer(script)) == decode.Poll(201)
-    assert decode.poll_of(answer("window.code = 408 ;")).code == 408
+        assert answers.poll_of(answer(script)) == answers.Poll(201)
+    assert answers.poll_of(answer("window.code = 408 ;")).code == 408
 
 
 def test_the_login_page() -> None:
@@ -258,37 +258,37 @@ def test_the_login_page() -> None:
         "<wxuin>1234567890</wxuin><pass_ticket>pAsS%2Fabc%3D</pass_ticket><isgrayscale>1</isgrayscale></error>"
     )
     for status in (200, 301):
-        page = decode.login_page_of(answer(body, status))
+        page = answers.login_page_of(answer(body, status))
         assert (page.ret, page.skey, page.sid) == (0, "@crypt_aa_01", "sAmPlE/iD+1")
         assert (page.uin, page.pass_ticket) == (1234567890, "pAsS%2Fabc%3D")
-    refused = decode.login_page_of(answer("<error><ret>1203</ret><message>no\nway &lt;&gt;</message></error>"))
+    refused = answers.login_page_of(answer("<error><ret>1203</ret><message>no\nway &lt;&gt;</message></error>"))
     assert (refused.ret, refused.message) == (1203, "no way <>")
-    moved = decode.login_page_of(
+    moved = answers.login_page_of(
         answer("<error><ret>0</ret><redirecturl>https://wx8.qq.com/x?a=1&amp;b=2</redirecturl></error>")
     )
-    assert moved.moved == decode.Redirect("wx8.qq.com", "/x", "a=1&b=2")
+    assert moved.moved == answers.Redirect("wx8.qq.com", "/x", "a=1&b=2")
     for bad in ("<html></html>", "", "<error><ret>x</ret></error>"):
         with pytest.raises(WeChatError):
-            decode.login_page_of(answer(bad))
+            answers.login_page_of(answer(bad))
 
 
 def test_push() -> None:
-    assert decode.push_uuid_of(answer('{"ret":"0","msg":"all ok","uuid":"PuShUuIdAw=="}')) == "PuShUuIdAw=="
-    assert decode.push_uuid_of(answer('{"ret":0,"uuid":"PuShUuIdAw=="}')) == "PuShUuIdAw=="
+    assert answers.push_uuid_of(answer('{"ret":"0","msg":"all ok","uuid":"PuShUuIdAw=="}')) == "PuShUuIdAw=="
+    assert answers.push_uuid_of(answer('{"ret":0,"uuid":"PuShUuIdAw=="}')) == "PuShUuIdAw=="
     for bad in ('{"ret":"1","uuid":""}', '{"ret":"0","uuid":""}', "{}"):
         with pytest.raises(WeChatError):
-            decode.push_uuid_of(answer(bad))
+            answers.push_uuid_of(answer(bad))
 
 
 # -- the session
 
 
 def test_check() -> None:
-    assert decode.check_of(answer('window.synccheck={retcode:"0",selector:"2"}')) == decode.Check(0, 2)
-    assert decode.check_of(answer('window.synccheck = { retcode : "1101" , selector : "0" }')) == decode.Check(
+    assert answers.check_of(answer('window.synccheck={retcode:"0",selector:"2"}')) == answers.Check(0, 2)
+    assert answers.check_of(answer('window.synccheck = { retcode : "1101" , selector : "0" }')) == answers.Check(
         1101, 0
     )
-    assert decode.check_of(answer('window.synccheck={retcode:"-1"}')) == decode.Check(-1, 0)
+    assert answers.check_of(answer('window.synccheck={retcode:"-1"}')) == answers.Check(-1, 0)
 
 
 def test_an_empty_sync_key_is_none() -> None:
@@ -303,9 +303,9 @@ def test_an_empty_sync_key_is_none() -> None:
         "x",
     ]
     for key in keys:
-        assert decode.news_of(answer({**base, "SyncKey": key})).sync_key == ()
+        assert answers.news_of(answer({**base, "SyncKey": key})).sync_key == ()
     good: JsonObject = {"Count": 2, "List": [{"Key": 1, "Val": 700000001}, {"Key": 1000, "Val": 17}]}
-    assert decode.news_of(answer({**base, "SyncKey": good})).sync_key == ((1, 700000001), (1000, 17))
+    assert answers.news_of(answer({**base, "SyncKey": good})).sync_key == ((1, 700000001), (1000, 17))
 
 
 def test_half_a_character_is_replaced() -> None:
@@ -319,7 +319,7 @@ def test_half_a_character_is_replaced() -> None:
 
 def test_a_refusal_has_its_code_and_a_remedy() -> None:
     with pytest.raises(WeChatError) as refused:
-        decode.sent_of(answer('{"BaseResponse":{"Ret":1204,"ErrMsg":""},"MsgID":"","LocalID":""}'))
+        answers.sent_of(answer('{"BaseResponse":{"Ret":1204,"ErrMsg":""},"MsgID":"","LocalID":""}'))
     assert refused.value.ret == 1204
     assert "friend" in refused.value.remedy
 
@@ -438,4 +438,4 @@ def test_real_ids_are_believed_only_if_they_fit() -> None:
 def test_an_answer_nested_too_deeply_is_a_typed_error() -> None:
     body = b'{"a":' * 2000 + b'"\\ud800"' + b"}" * 2000
     with pytest.raises(WeChatError):
-        decode.news_of(Answer("webwxsync", 200, body))
+        answers.news_of(Answer("webwxsync", 200, body))

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.drivers.kit import Checkpoints, Drive, Wechat, friend
 from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
 from wxcontroller.drivers.base import MessageArrived, RosterChanged, RosterLoaded
-from wxcontroller.drivers.web.identity import Identities, Recognition, uid_of
+from wxcontroller.drivers.web.session.identity import Identities, Recognition, uid_of
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.world import Kind
 

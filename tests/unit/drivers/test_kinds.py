@@ -17,8 +17,8 @@ from wxcontroller.core.model import (
     Place,
     Sex,
 )
-from wxcontroller.drivers.web import messages
-from wxcontroller.drivers.web.contents import FileKey, file_key
+from wxcontroller.drivers.web.decode import messages
+from wxcontroller.drivers.web.decode.contents import FileKey, file_key
 
 GROUP = "@@c0ffee"
 

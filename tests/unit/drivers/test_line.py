@@ -13,10 +13,10 @@ from wxcontroller.core.errors import BadOption, WeChatError
 from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
 from wxcontroller.drivers.line.transport import Request, Transport
-from wxcontroller.drivers.web.calls import minimal_json
-from wxcontroller.drivers.web.cookies import COOKIE_LENGTH, COOKIES, Jar, parse
 from wxcontroller.drivers.web.driver import make_driver
-from wxcontroller.drivers.web.hosts import hosts_of
+from wxcontroller.drivers.web.wire.calls import minimal_json
+from wxcontroller.drivers.web.wire.cookies import COOKIE_LENGTH, COOKIES, Jar, parse
+from wxcontroller.drivers.web.wire.hosts import hosts_of
 
 
 def test_cookies_go_where_they_belong() -> None:

@@ -10,7 +10,7 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.drivers.line.failures import Unreadable
 from wxcontroller.drivers.line.transport import Answer
-from wxcontroller.drivers.web.listing import batch_of, contact_page_of
+from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
 
 OK = '"BaseResponse":{"Ret":0,"ErrMsg":""}'
 VALUES: st.SearchStrategy[JsonValue] = st.recursive(

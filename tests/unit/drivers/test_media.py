@@ -11,7 +11,7 @@ from tests.unit.drivers.kit import Drive, Wechat, friend
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import MessageArrived, SessionLost, Upload, Uploaded
-from wxcontroller.drivers.web.uploads import LARGE
+from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox import compose, samples
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.contents import Item, kind_of

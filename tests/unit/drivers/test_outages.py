@@ -18,7 +18,7 @@ from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
 from wxcontroller.drivers.base import Hindered, Loading, Offline, Online, QrReady, SessionLost
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.transport import Request, Transport
-from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 

@@ -19,7 +19,7 @@ from tests.unit.drivers.test_media import arrived, draft, fetched, hold, written
 from wxcontroller.drivers.base import Hindered, Offline, Online, Upload
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.transport import Request, Transport
-from wxcontroller.drivers.web.cookies import Jar
+from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox import compose, samples
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, running

@@ -15,8 +15,8 @@ from wxcontroller.core.model import Media
 from wxcontroller.drivers.base import Fetched, MessageArrived
 from wxcontroller.drivers.line.failures import TooLong, Unreadable
 from wxcontroller.drivers.line.transport import Received, Request, Transport
-from wxcontroller.drivers.web.cookies import Jar
-from wxcontroller.drivers.web.intake import Intake
+from wxcontroller.drivers.web.media.intake import Intake
+from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.contents import Item

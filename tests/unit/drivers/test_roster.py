@@ -9,8 +9,8 @@ from tests.unit.drivers.kit import Drive, Wechat, friend, hurried, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
-from wxcontroller.drivers.web.contacts import portions as portions_of
-from wxcontroller.drivers.web.contacts import split
+from wxcontroller.drivers.web.decode.contacts import portions as portions_of
+from wxcontroller.drivers.web.decode.contacts import split
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox import society
 from wxcontroller.sandbox import world as sandbox_world

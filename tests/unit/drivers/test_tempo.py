@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from wxcontroller.drivers.web.tempo import Tempo
+from wxcontroller.drivers.web.session.tempo import Tempo
 
 
 class Clock:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.drivers.web import markup
-from wxcontroller.drivers.web.emoji import character_of, name_of
-from wxcontroller.drivers.web.markup import read
-from wxcontroller.drivers.web.text import is_group, plain, plain_name, split_sender, unescape
+from wxcontroller.drivers.web.decode import markup
+from wxcontroller.drivers.web.decode.emoji import character_of, name_of
+from wxcontroller.drivers.web.decode.markup import read
+from wxcontroller.drivers.web.decode.text import is_group, plain, plain_name, split_sender, unescape
 from wxcontroller.sandbox.markup import encode
 
 SMILE = '<span class="emoji emoji1f604"></span>'

@@ -10,7 +10,7 @@ import pytest_asyncio
 from tests.unit.kinds.stage import Stage, staged
 from tests.unit.kinds.table import GIF, OUTGOING, PNG, Outgoing
 from wxcontroller.core.jsontypes import JsonObject, obj, text
-from wxcontroller.drivers.web.uploads import LARGE
+from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox.faults import FaultKind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

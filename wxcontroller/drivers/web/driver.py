@@ -1,8 +1,4 @@
-"""The Web route: one account over the protocol of WeChat's web and desktop page.
-
-Three layers by knowledge, so that a change at WeChat touches one: ``calls`` knows requests, ``decode``, ``text``,
-``contacts`` and ``messages`` know answers, ``login``, ``sync`` and ``roster`` know what to do with them.
-"""
+"""The Web route: one account over the protocol of WeChat's web and desktop page. Joins the layers of the package."""
 
 import asyncio
 import logging
@@ -37,21 +33,21 @@ from wxcontroller.drivers.base import (
 )
 from wxcontroller.drivers.line.pulse import Pulse, beside
 from wxcontroller.drivers.line.transport import Transport
-from wxcontroller.drivers.web import decode
-from wxcontroller.drivers.web.calls import Calls, Session
-from wxcontroller.drivers.web.commands import Commands
-from wxcontroller.drivers.web.consent import Consent
-from wxcontroller.drivers.web.downloads import Downloads
-from wxcontroller.drivers.web.failures import ABOUT_CONTENT, TOO_FREQUENT, reference_refusal, refusal
-from wxcontroller.drivers.web.guard import MediaLoop
-from wxcontroller.drivers.web.identity import Identities
-from wxcontroller.drivers.web.login import FLAGGED, Entered, Login, LoginOptions
-from wxcontroller.drivers.web.outgoing import SENDABLE, Outgoing, media_message, text_message
-from wxcontroller.drivers.web.roster import Roster, RosterOptions
-from wxcontroller.drivers.web.saved import Saved
-from wxcontroller.drivers.web.sync import Listener, Lost
-from wxcontroller.drivers.web.timing import DEFAULT, Timing
-from wxcontroller.drivers.web.uploads import Uploads
+from wxcontroller.drivers.web.decode import answers
+from wxcontroller.drivers.web.decode.failures import ABOUT_CONTENT, TOO_FREQUENT, reference_refusal, refusal
+from wxcontroller.drivers.web.media.downloads import Downloads
+from wxcontroller.drivers.web.media.uploads import Uploads
+from wxcontroller.drivers.web.session.commands import Commands
+from wxcontroller.drivers.web.session.consent import Consent
+from wxcontroller.drivers.web.session.guard import MediaLoop
+from wxcontroller.drivers.web.session.identity import Identities
+from wxcontroller.drivers.web.session.login import FLAGGED, Entered, Login, LoginOptions
+from wxcontroller.drivers.web.session.roster import Roster, RosterOptions
+from wxcontroller.drivers.web.session.saved import Saved
+from wxcontroller.drivers.web.session.sync import Listener, Lost
+from wxcontroller.drivers.web.wire.calls import Calls, Session
+from wxcontroller.drivers.web.wire.outgoing import SENDABLE, Outgoing, media_message, text_message
+from wxcontroller.drivers.web.wire.timing import DEFAULT, Timing
 
 log = logging.getLogger(__name__)
 
@@ -273,7 +269,7 @@ class WebDriver:
         """Make the phone show the session; it answers with its list of chats. Not fatal (5.2)."""
         session = entered.session
         try:
-            decode.accepted(await pulse.wait(self._calls.status_notify(session, 3, session.me)))
+            answers.accepted(await pulse.wait(self._calls.status_notify(session, 3, session.me)))
         except WeChatError as problem:
             log.info("%s", problem.message)
 
@@ -338,7 +334,7 @@ class WebDriver:
             answer = await self._calls.send(
                 live.session, outgoing.call, outgoing.query, to, client_id, outgoing.message, outgoing.scene
             )
-            message_id = decode.sent_of(answer)
+            message_id = answers.sent_of(answer)
         except WeChatError as problem:
             if problem.ret is not None:
                 live.listener.sent(problem.ret)

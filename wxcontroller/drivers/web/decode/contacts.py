@@ -7,7 +7,7 @@ from sys import intern
 
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
-from wxcontroller.drivers.web.text import is_group, plain, plain_name, plain_signature
+from wxcontroller.drivers.web.decode.text import is_group, plain, plain_name, plain_signature
 
 # 14.4. Most are in no list; `filehelper` is the one meant as a target.
 _SPECIAL = (

@@ -8,7 +8,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Uploaded
-from wxcontroller.drivers.web.calls import sendable
+from wxcontroller.drivers.web.wire.calls import sendable
 
 _APP = "wxeb7ec651dd0aefa9"
 _FILE = 6

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
-from wxcontroller.drivers.web.hosts import within
+from wxcontroller.drivers.web.wire.hosts import within
 
 # RFC 6265 6.1: at least 4096 bytes of a cookie.
 COOKIE_LENGTH = 4096

@@ -14,11 +14,11 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
-from wxcontroller.drivers.web.calls import Calls, Session
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Overloaded
-from wxcontroller.drivers.web.listing import batch_of
-from wxcontroller.drivers.web.text import is_group
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, Overloaded
+from wxcontroller.drivers.web.decode.listing import batch_of
+from wxcontroller.drivers.web.decode.text import is_group
+from wxcontroller.drivers.web.wire.calls import Calls, Session
+from wxcontroller.drivers.web.wire.timing import Timing
 
 log = logging.getLogger(__name__)
 _BATCH = 50

@@ -7,9 +7,9 @@ from html import escape
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
 from wxcontroller.core.model import AppShare, Article, Card, Media, MessageKind, Place, Sex
-from wxcontroller.drivers.web import markup
-from wxcontroller.drivers.web.markup import Markup
-from wxcontroller.drivers.web.text import plain, unescape
+from wxcontroller.drivers.web.decode import markup
+from wxcontroller.drivers.web.decode.markup import Markup
+from wxcontroller.drivers.web.decode.text import plain, unescape
 
 # Of a push. WeChat's own clients show eight.
 PUSH_ARTICLES = 20

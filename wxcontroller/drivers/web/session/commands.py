@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
-from wxcontroller.drivers.web import decode
-from wxcontroller.drivers.web.calls import Calls, Session, now_ms, query_of, sendable
-from wxcontroller.drivers.web.failures import TOO_FREQUENT
-from wxcontroller.drivers.web.roster import Roster
+from wxcontroller.drivers.web.decode import answers
+from wxcontroller.drivers.web.decode.failures import TOO_FREQUENT
+from wxcontroller.drivers.web.session.roster import Roster
+from wxcontroller.drivers.web.wire.calls import Calls, Session, now_ms, query_of, sendable
 
 _REMARK, _PIN = 2, 3  # commands of webwxoplog
 _ASK, _ACCEPT = 2, 3  # of webwxverifyuser
@@ -43,7 +43,7 @@ class Commands:
         body: JsonObject = {"MemberCount": len(members), "MemberList": members, "Topic": _line(name)}
         answer = await self._calls.post("webwxcreatechatroom", self._session, query_of(r=now_ms()), body)
         with _explained(_REFUSED):
-            group = decode.group_made_of(answer)
+            group = answers.group_made_of(answer)
         self._roster.want((group,))
         return group
 
@@ -105,7 +105,7 @@ class Commands:
     async def _accepted(self, call: str, query: str, body: JsonObject, remedy: str = _REFUSED) -> None:
         answer = await self._calls.post(call, self._session, query, body)
         with _explained(remedy):
-            decode.accepted(answer)
+            answers.accepted(answer)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.line.failures import Unreadable
 from wxcontroller.drivers.line.transport import Answer
-from wxcontroller.drivers.web.decode import accept, text_of, without_halves
+from wxcontroller.drivers.web.decode.answers import accept, text_of, without_halves
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()

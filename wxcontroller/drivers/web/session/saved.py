@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, obj, text
 from wxcontroller.drivers.base import Checkpoint, Restored, SessionStore
-from wxcontroller.drivers.web.calls import Session, SyncKey
-from wxcontroller.drivers.web.cookies import Jar
-from wxcontroller.drivers.web.hosts import hosts_of
+from wxcontroller.drivers.web.wire.calls import Session, SyncKey
+from wxcontroller.drivers.web.wire.cookies import Jar
+from wxcontroller.drivers.web.wire.hosts import hosts_of
 
 log = logging.getLogger(__name__)
 # Ids of messages that are remembered, so that none is reported twice: WeChat repeats only what it sent last.

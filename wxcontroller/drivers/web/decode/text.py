@@ -2,7 +2,7 @@
 
 import re
 
-from wxcontroller.drivers.web.emoji import character_of, name_of
+from wxcontroller.drivers.web.decode.emoji import character_of, name_of
 
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 # A known defect of the server drops the last ">" (8.3).

@@ -10,9 +10,9 @@ from urllib.parse import quote
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.drivers.line.transport import Answer, Received, Request, Transport
-from wxcontroller.drivers.web.extspam import EXTSPAM
-from wxcontroller.drivers.web.hosts import QR_HOST, hosts_of
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.wire.extspam import EXTSPAM
+from wxcontroller.drivers.web.wire.hosts import QR_HOST, hosts_of
+from wxcontroller.drivers.web.wire.timing import Timing
 
 # Of an answer of WeChat without people, messages or media.
 WECHAT_SHORT_ANSWER_BYTES = 1 << 20

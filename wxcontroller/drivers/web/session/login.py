@@ -27,15 +27,15 @@ from wxcontroller.drivers.base import (
 )
 from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
 from wxcontroller.drivers.line.pulse import Pulse
-from wxcontroller.drivers.web import decode
-from wxcontroller.drivers.web.calls import Calls, Session
-from wxcontroller.drivers.web.consent import SWITCH, Consent, Step
-from wxcontroller.drivers.web.cookies import Cookie
-from wxcontroller.drivers.web.decode import Init, LoginPage, Redirect
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, Overloaded
-from wxcontroller.drivers.web.hosts import hosts_of
-from wxcontroller.drivers.web.saved import Saved
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.decode import answers
+from wxcontroller.drivers.web.decode.answers import Init, LoginPage, Redirect
+from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, Moved, Overloaded
+from wxcontroller.drivers.web.session.consent import SWITCH, Consent, Step
+from wxcontroller.drivers.web.session.saved import Saved
+from wxcontroller.drivers.web.wire.calls import Calls, Session
+from wxcontroller.drivers.web.wire.cookies import Cookie
+from wxcontroller.drivers.web.wire.hosts import hosts_of
+from wxcontroller.drivers.web.wire.timing import Timing
 
 log = logging.getLogger(__name__)
 # From host to host in a row that are believed: an account has one host, and WeChat names it.
@@ -134,7 +134,7 @@ class Login:
         """Open a session. ``keep_keys``: news since the stored sync key are still to come."""
 
         async def once() -> Init:
-            return decode.init_of(await self._calls.init(session))
+            return answers.init_of(await self._calls.init(session))
 
         # A good session is not given up for a rate limit.
         init = await self._persist(once, waits_for=TOO_FREQUENT if keep_keys else -1)
@@ -189,7 +189,7 @@ class Login:
         self._page_cookies()
 
         async def once() -> str:
-            return decode.push_uuid_of(await self._calls.push_login(memory.domain, memory.uin, desktop))
+            return answers.push_uuid_of(await self._calls.push_login(memory.domain, memory.uin, desktop))
 
         try:
             uuid = await self._persist(once, tries=min(3, self._timing.retries + 1))
@@ -260,7 +260,7 @@ class Login:
 
         async def once() -> str:
             try:
-                return decode.uuid_of(await self._calls.jslogin(memory.domain, desktop))
+                return answers.uuid_of(await self._calls.jslogin(memory.domain, desktop))
             except (NoAnswer, Unreadable):
                 raise
             except WeChatError as problem:
@@ -281,7 +281,7 @@ class Login:
         """Return the JPEG, or nothing: the link can be drawn without it."""
         for _ in range(min(3, self._timing.retries + 1)):
             try:
-                return decode.picture_of(await self._pulse.wait(self._calls.qrcode(uuid)))
+                return answers.picture_of(await self._pulse.wait(self._calls.qrcode(uuid)))
             except WeChatError as problem:
                 log.debug("%s", problem.message)
                 await self._pulse.pause(self._timing.retry_first / 4)
@@ -298,7 +298,7 @@ class Login:
         while True:
             began = time.monotonic()
             try:
-                poll = decode.poll_of(
+                poll = answers.poll_of(
                     await self._pulse.wait(
                         self._calls.login_poll(self._saved.memory.domain, uuid, 0 if scanned else 1)
                     )
@@ -367,7 +367,7 @@ class Login:
             memory.domain = hosts_of(redirect.host).base
 
             async def once(at: Redirect = redirect) -> LoginPage:
-                return decode.login_page_of(await self._calls.login_page(at.host, at.path, at.query, desktop))
+                return answers.login_page_of(await self._calls.login_page(at.host, at.path, at.query, desktop))
 
             page = await self._thrice(once)
             if page.moved is None:

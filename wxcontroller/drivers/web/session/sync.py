@@ -18,16 +18,16 @@ from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, O
 from wxcontroller.drivers.line.failures import NoAnswer, TooLong
 from wxcontroller.drivers.line.pulse import Pulse, beside
 from wxcontroller.drivers.line.transport import Answer
-from wxcontroller.drivers.web import decode, messages
-from wxcontroller.drivers.web.calls import Calls, Session
-from wxcontroller.drivers.web.decode import News
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT, Moved, tried_again
-from wxcontroller.drivers.web.guard import Guard, MediaLoop
-from wxcontroller.drivers.web.login import HOST_MOVES
-from wxcontroller.drivers.web.roster import Roster
-from wxcontroller.drivers.web.saved import Saved, Seen
-from wxcontroller.drivers.web.tempo import Tempo
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.decode import answers, messages
+from wxcontroller.drivers.web.decode.answers import News
+from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, Moved, tried_again
+from wxcontroller.drivers.web.session.guard import Guard, MediaLoop
+from wxcontroller.drivers.web.session.login import HOST_MOVES
+from wxcontroller.drivers.web.session.roster import Roster
+from wxcontroller.drivers.web.session.saved import Saved, Seen
+from wxcontroller.drivers.web.session.tempo import Tempo
+from wxcontroller.drivers.web.wire.calls import Calls, Session
+from wxcontroller.drivers.web.wire.timing import Timing
 
 log = logging.getLogger(__name__)
 # Pages of news in a row: a server that never stops is not believed, and asked again after the pause of any failure.
@@ -130,7 +130,7 @@ class Listener:
     async def _nudge(self) -> None:
         """Say that the client is there (5.2). What comes of it does not matter."""
         try:
-            decode.accepted(await self._pulse.wait(self._calls.status_notify(self._session, 3, self._session.me)))
+            answers.accepted(await self._pulse.wait(self._calls.status_notify(self._session, 3, self._session.me)))
         except WeChatError as problem:
             log.debug("%s", problem.message)
 
@@ -139,7 +139,7 @@ class Listener:
             self._reopened = False
             return await self._sync_round(asked=False, reopened=True)
         try:
-            check = decode.check_of(await self._poll())
+            check = answers.check_of(await self._poll())
         except _Doubt:
             if self._refused_sends >= self._timing.refused_sends:
                 return Lost(LossReason.KICKED, 1101)
@@ -188,7 +188,7 @@ class Listener:
         brought, empty = False, True
         for _ in range(NEWS_PAGES):  # a server that never stops is not believed
             try:
-                news = decode.news_of(await self._pulse.wait(self._calls.sync(self._session)))
+                news = answers.news_of(await self._pulse.wait(self._calls.sync(self._session)))
             except TooLong as problem:
                 await self._pass_over(problem)
                 return None
@@ -217,7 +217,7 @@ class Listener:
         """Go on behind news that are more than can be read: asked for again they would be as many."""
         session = self._session
         try:
-            init = decode.init_of(await self._pulse.wait(self._calls.init(session)))
+            init = answers.init_of(await self._pulse.wait(self._calls.init(session)))
         except WeChatError as other:
             await self._silence(other)
             return
@@ -371,7 +371,7 @@ class Listener:
         says it is over, 0 when it is not."""
         log.info("WeChat gives codes and no news; opening the session anew")
         try:
-            init = decode.init_of(await self._pulse.wait(self._calls.init(self._session)))
+            init = answers.init_of(await self._pulse.wait(self._calls.init(self._session)))
         except WeChatError as problem:
             log.debug("%s", problem.message)
             return problem.ret if problem.ret in SESSION_OVER else 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wxcontroller.drivers.web.text import plain_emoji, unescape
+from wxcontroller.drivers.web.decode.text import plain_emoji, unescape
 
 if TYPE_CHECKING:
     from xml.sax.xmlreader import AttributesImpl

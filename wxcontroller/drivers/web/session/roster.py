@@ -18,15 +18,15 @@ from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
 from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.line.pulse import Pulse
-from wxcontroller.drivers.web import contacts as people
-from wxcontroller.drivers.web.calls import Calls, Session
-from wxcontroller.drivers.web.decode import Init
-from wxcontroller.drivers.web.failures import SESSION_OVER, TOO_FREQUENT
-from wxcontroller.drivers.web.identity import Identities, Recognition
-from wxcontroller.drivers.web.inquiries import Inquiries
-from wxcontroller.drivers.web.listing import contact_page_of
-from wxcontroller.drivers.web.text import is_group
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.decode import contacts as people
+from wxcontroller.drivers.web.decode.answers import Init
+from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT
+from wxcontroller.drivers.web.decode.listing import contact_page_of
+from wxcontroller.drivers.web.decode.text import is_group
+from wxcontroller.drivers.web.session.identity import Identities, Recognition
+from wxcontroller.drivers.web.session.inquiries import Inquiries
+from wxcontroller.drivers.web.wire.calls import Calls, Session
+from wxcontroller.drivers.web.wire.timing import Timing
 
 log = logging.getLogger(__name__)
 # People outside the address book that are remembered, the latest: senders in groups that were never listed.

@@ -16,9 +16,9 @@ from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.transport import Answer
-from wxcontroller.drivers.web import decode
-from wxcontroller.drivers.web.calls import Calls, Session, base_request, minimal_json, now_ms
-from wxcontroller.drivers.web.decode import Checked
+from wxcontroller.drivers.web.decode import answers
+from wxcontroller.drivers.web.decode.answers import Checked
+from wxcontroller.drivers.web.wire.calls import Calls, Session, base_request, minimal_json, now_ms
 
 LARGE = 26_214_400  # bytes above which a file needs a signature
 _MOST_SHOWN = 20 << 20  # bytes of a picture or video; what is larger goes as a file
@@ -70,7 +70,7 @@ class Uploads:
             checked = Checked("", "", "")
             if file.size > LARGE:
                 try:
-                    checked = decode.checked_of(await self._check(file, md5))
+                    checked = answers.checked_of(await self._check(file, md5))
                 except WeChatError as problem:
                     raise self._failed(problem, file) from problem
             media_id = checked.media_id or await self._send(file, kind, mime, md5, checked)
@@ -136,7 +136,7 @@ class Uploads:
                 form = _form(boundary, parts, name, mime, piece)
                 try:
                     answer = await self._calls.upload(self._session, form, boundary)
-                    media_id = decode.uploaded_of(answer, last=chunk == chunks - 1)
+                    media_id = answers.uploaded_of(answer, last=chunk == chunks - 1)
                 except WeChatError as problem:
                     raise self._failed(problem, file, chunk + 1) from problem
         return media_id

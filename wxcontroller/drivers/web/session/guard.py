@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.drivers.web.timing import Timing
+from wxcontroller.drivers.web.wire.timing import Timing
 
 
 class MediaLoop(IntEnum):

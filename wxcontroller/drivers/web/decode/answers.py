@@ -14,10 +14,10 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, o
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.line.failures import Unreadable
 from wxcontroller.drivers.line.transport import Answer
-from wxcontroller.drivers.web.calls import SyncKey
-from wxcontroller.drivers.web.failures import Moved, Overloaded, refusal
-from wxcontroller.drivers.web.hosts import home_of, hosts_of
-from wxcontroller.drivers.web.text import plain
+from wxcontroller.drivers.web.decode.failures import Moved, Overloaded, refusal
+from wxcontroller.drivers.web.decode.text import plain
+from wxcontroller.drivers.web.wire.calls import SyncKey
+from wxcontroller.drivers.web.wire.hosts import home_of, hosts_of
 
 _UUID = re.compile(r"[A-Za-z0-9_+/=-]{4,128}")
 _LOGIN_CODE = re.compile(r"QRLogin\.code\s*=\s*\"?(\d{1,6})")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
 from wxcontroller.core.model import Direction, FriendRequest, Message, MessageKind
-from wxcontroller.drivers.web import markup
-from wxcontroller.drivers.web.contents import FRIEND_REQUEST, NOTICE, TEXT, content_of
-from wxcontroller.drivers.web.decode import names_in
-from wxcontroller.drivers.web.text import is_group, plain, plain_mentions, plain_name, split_sender
+from wxcontroller.drivers.web.decode import markup
+from wxcontroller.drivers.web.decode.answers import names_in
+from wxcontroller.drivers.web.decode.contents import FRIEND_REQUEST, NOTICE, TEXT, content_of
+from wxcontroller.drivers.web.decode.text import is_group, plain, plain_mentions, plain_name, split_sender
 
 STATUS_NOTIFY = 51
 # Not chat messages: the end of a call on the phone, and the service's own signals.

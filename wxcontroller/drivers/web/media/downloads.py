@@ -10,12 +10,12 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.line.failures import NoAnswer, TooLong, Unreadable
-from wxcontroller.drivers.web.calls import CGI, Calls, Session, query_of
-from wxcontroller.drivers.web.contents import file_key
-from wxcontroller.drivers.web.hosts import hosts_of
-from wxcontroller.drivers.web.intake import Intake
-from wxcontroller.drivers.web.roster import Roster
-from wxcontroller.drivers.web.text import is_group
+from wxcontroller.drivers.web.decode.contents import file_key
+from wxcontroller.drivers.web.decode.text import is_group
+from wxcontroller.drivers.web.media.intake import Intake
+from wxcontroller.drivers.web.session.roster import Roster
+from wxcontroller.drivers.web.wire.calls import CGI, Calls, Session, query_of
+from wxcontroller.drivers.web.wire.hosts import hosts_of
 
 # A server that gives a file in crumbs is not asked for ever.
 DOWNLOAD_PARTS = 1000

@@ -1,0 +1,6 @@
+"""What came back, as typed values. Any bytes go in; out comes a value or a WeChatError, never anything else.
+
+``answers`` reads the answer of each call, ``listing`` the long ones entry by entry, ``failures`` the codes of a
+refusal. ``contacts``, ``messages`` and ``contents`` turn WeChat's objects into ours; ``text``, ``emoji`` and
+``markup`` make plain text of what people wrote. All of it is functions of bytes: nothing here remembers or waits.
+"""
