@@ -61,7 +61,8 @@ def test_the_status_tells_the_ways_and_what_is_wrong(server: Controller, wxctl: 
     assert json.loads(wxctl("alert", "status", "--json").stdout) == answer
 
 
-def test_without_a_way_that_is_said(server: Controller, wxctl: Wxctl) -> None:
+def test_without_a_channel_the_status_says_so_and_what_is_wrong(server: Controller, wxctl: Wxctl) -> None:
+    server.alerts = [{"channels": {}, "problems": [{"message": "Account bob is offline.", "told": False}]}]
     done = wxctl("alert", "status")
-    assert done.returncode == 0
+    assert (done.returncode, done.stdout) == (0, "Account bob is offline.\n")
     assert "[alerts]" in done.stderr

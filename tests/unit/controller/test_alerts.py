@@ -298,15 +298,47 @@ async def test_an_outage_of_all_accounts_is_one_alert(watched: Watched) -> None:
     assert (len(alert.items), alert.more) == (30, 10)
 
 
-async def test_without_a_way_to_tell_nothing_is_done(watched: Watched) -> None:
+async def test_without_a_channel_the_problems_are_known_and_alerted_once_there_is_one(watched: Watched) -> None:
+    watched.host.shared.alerts = watched.watch
     watched.set(webhook="")
     await watched.running("alice")
     watched.host.process("alice").say(LoginState.PARKED)
     assert await watched.live(600) == []
-    assert not watched.host.paths.alerts_state.exists()
-    # Set up later, it tells what is wrong then.
+    _, answer = await watched.host.v1("GET", "alerts")
+    assert answer["channels"] == {}
+    assert [(each["account"], each["told"]) for each in _problems(answer)] == [("alice", False)]
     watched.set(webhook="http://127.0.0.1:9/")
     assert kinds(await watched.live(10)) == ["problem alice parked"]
+    # What a removed channel was told, another one has to be told as well; and no end of what it was not told.
+    watched.set(webhook="")
+    await watched.live(60)
+    watched.set(webhook="http://127.0.0.1:8/")
+    assert kinds(await watched.live(3600)) == ["problem alice parked"]
+    watched.set(webhook="")
+    await watched.running("alice")
+    watched.set(webhook="http://127.0.0.1:9/")
+    assert await watched.live(600) == []
+
+
+async def test_restarts_are_remembered_without_a_channel(watched: Watched) -> None:
+    watched.set(webhook="")
+    await watched.running("alice")
+    for count in (1, 2, 3):
+        watched.host.units.restarted["alice"] = count
+        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
+        await watched.live(60)
+    watched.host.accounts.crash_loops = set()
+    watched.watch = watched.another()
+    await watched.live()
+    assert watched.host.accounts.crash_loops == {"alice"}
+
+
+async def test_nothing_is_written_while_all_is_well(watched: Watched) -> None:
+    await watched.running("alice")
+    await watched.live(60)
+    watched.host.paths.alerts_state.unlink()
+    await watched.live(300)
+    assert not watched.host.paths.alerts_state.exists()
 
 
 async def test_each_way_gets_the_same_alert(watched: Watched) -> None:

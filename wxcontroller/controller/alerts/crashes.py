@@ -53,6 +53,11 @@ class Crashes:
             self._pids.pop(gone, None)
             self._counts.pop(gone, None)
 
+    @property
+    def counted(self) -> bool:
+        """Whether there is anything to be kept."""
+        return any(len(history) > 1 for history in self._counts.values())
+
     def as_json(self, now: float) -> JsonObject:
         """Return what is to be kept: by instance, how many seconds ago which count was seen."""
         found: JsonObject = {}

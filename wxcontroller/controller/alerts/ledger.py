@@ -120,6 +120,18 @@ class Ledger:
         self._since = 0.0
         self._changed = True
 
+    def forget_told(self) -> None:
+        """Nobody is told any more: whoever is told later has to hear of everything that is wrong then."""
+        for record in self.records.values():
+            if record.told or record.sent or record.recovered:
+                record.told, record.sent, record.recovered, record.before = {}, {}, None, {}
+                self._changed = True
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether anything is wrong, with an age that grows."""
+        return any(record.finding for record in self.records.values())
+
     def take_changed(self) -> bool:
         """Return whether anything worth a write has changed since the last question."""
         changed, self._changed = self._changed, False

@@ -50,9 +50,10 @@ class Clock:
 
 @dataclass(slots=True)
 class AlertWatch:
-    """Takes in each look at the accounts, and tells what has to be told by all ways that are set up.
+    """Takes in each look at the accounts, and sends what has to be told through all channels that are configured.
 
-    Without any it does nothing and knows nothing.
+    Without a channel it sends nothing. It still keeps what is wrong, which ``GET /v1/alerts`` lists, and the restarts
+    of processes, so that a crash loop does not look over after a restart of the controller.
     """
 
     accounts: Accounts
@@ -86,9 +87,6 @@ class AlertWatch:
         steady = self.clock.steady()
         seen = {view.instance: view for view in await self._counted(views, steady)}
         await self.set_delivering()
-        if not self.settings.channels:
-            self._looked = None
-            return
         elapsed = 0.0 if self._looked is None else steady - self._looked
         self._looked = steady
         verdicts, self._seldom = self._seldom, {}
@@ -101,8 +99,13 @@ class AlertWatch:
             self.ledger.forget(seen)
             self._crashes.forget(seen)
         self.ledger.look(verdicts, elapsed)
-        await self._tell(seen)
-        if self.ledger.take_changed() or steady - self._kept > _KEEP_SECONDS:
+        if self.settings.channels:
+            await self._tell(seen)
+        else:
+            self._unsent, self._late = None, []
+            self.ledger.forget_told()
+        ages = self.ledger.has_problems or self._crashes.counted
+        if self.ledger.take_changed() or (ages and steady - self._kept > _KEEP_SECONDS):
             await self._keep(steady)
 
     async def _counted(self, views: Iterable[View], steady: float) -> list[View]:
@@ -117,8 +120,7 @@ class AlertWatch:
         while True:
             with self.vitals.within(_STUCK, "a look at disks and old accounts"):
                 await self.ask_old()
-                if self.settings.channels:
-                    self._seldom.update(await self.seldom())
+                self._seldom.update(await self.seldom())
             await asyncio.sleep(_SELDOM)
 
     async def ask_old(self) -> None:

@@ -22,7 +22,7 @@ async def alerts(request: web.Request) -> web.Response:
         channel.value: _channel(shared, channel) for channel in shared.settings.alerts.channels
     }
     problems: list[JsonValue] = []
-    if shared.alerts is not None and channels:
+    if shared.alerts is not None:
         now = time.time()
         for (instance, _), record in shared.alerts.ledger.records.items():
             if record.finding is None or not record.finding.message:
