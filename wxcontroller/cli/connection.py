@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import BadUsage, Unanswered, WrongUrl
+from wxcontroller.cli.errors import BadUsage, NotRunning, Unanswered, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import (
     AccountExists,
@@ -283,6 +283,8 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
         return UnknownAccount(message, N_("wxctl list shows the accounts"))
     if code == "no-such-event":
         return UnknownAccount(message, remedy)
+    if code == "not-running":
+        return NotRunning(message, remedy)
     if code == "account-exists":
         return AccountExists(message, remedy)
     if code == "unit-failed":

@@ -9,7 +9,7 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import Session, global_options, name_argument, optional_name_argument
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, NotRunning
 from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.commands import command
@@ -74,8 +74,7 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
         _overview(session, api, all_)
         return
     account = api.resolve(name)
-    query = {"limit": str(limit), "after": str(after), "state": ",".join(states or ("held", "pending", "dead"))}
-    found = obj(api.deliveries(account, query))
+    found = _found(session, api, account, states or ("held", "pending", "dead"), after, limit)
     if session.json:
         session.emit(items(found.get("deliveries")))
         return
@@ -261,6 +260,26 @@ def _overview(session: Session, api: Api, all_: bool) -> None:
         ],
         wraps="LAST ERROR",
     )
+
+
+def _found(
+    session: Session, api: Api, account: AccountName, states: tuple[str, ...], after: int, limit: int
+) -> JsonObject:
+    """Return an account's deliveries; those of one that is stopped as its file has them."""
+    query = {"limit": str(limit), "after": str(after), "state": ",".join(states)}
+    try:
+        return obj(api.deliveries(account, query))
+    except NotRunning as problem:
+        if not api.is_local:
+            raise NotRunning(
+                problem.text, N_("start it, or list its deliveries as root on its own machine")
+            ) from None
+        from wxcontroller.cli.stoppedlog import deliveries_of
+
+        found = deliveries_of(account, states, after, limit)
+        if not session.json:
+            tell("wxctl: {account} is not running; this is what its event log has", err=True, account=account.name)
+        return {**found, "to": api.account(account).post_api or None}
 
 
 def _describe(name: AccountName, found: JsonObject) -> None:

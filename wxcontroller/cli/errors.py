@@ -28,6 +28,10 @@ class NoLongerFollowed(WxError):
     exit_code = 130
 
 
+class NotRunning(WxError):
+    """The account has no process that could answer."""
+
+
 class WrongUrl(ControllerUnreachable):
     """Something answers at the controller's URL, but not a controller, or not in the way that the URL says."""
 

@@ -214,6 +214,9 @@ class Controller:
             self.together.wait(10)
             self.in_flight.discard(name)
         if verb.startswith("deliveries"):
+            if self.accounts[name]["unit_state"] == "inactive":
+                words = f"account {name} is not running"
+                return 409, {"error": {"code": "not-running", "message": words, "remedy": "start it"}}
             return 200, self.deliveries
         if verb == "qr":
             if not self.links:

@@ -1,13 +1,26 @@
 """wxctl deliveries: what is shown, what is asked for, what is refused."""
 
+import asyncio
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import RUNNING, Controller
+from tests.unit.cli.standin import GONE, RUNNING, Controller
+from wxcontroller.cli import stoppedlog
+from wxcontroller.cli.__main__ import cli
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Selection, State
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.paths import Paths
 
 DEAD: JsonObject = {
     "id": "5f3a9c01-17",
@@ -110,3 +123,103 @@ def test_nothing_is_done_by_half_a_command(wxctl: Wxctl, server: Controller, arg
     done = wxctl("deliveries", *arguments)
     assert done.returncode == 2
     assert not [one for one in server.asked if one[0] == "POST"]
+
+
+@pytest.fixture
+def stopped(server: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state directory of alice, who is stopped."""
+    monkeypatch.setattr(stoppedlog, "PATHS", Paths(tmp_path))
+    server.add("alice", **GONE, post_api="http://127.0.0.1:8080/in")
+    place = Paths(tmp_path).state("alice")
+    place.mkdir(parents=True)
+    return place
+
+
+def listed(server: Controller, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--url", server.url, "--json", "deliveries", "list", "alice", *arguments])
+
+
+async def write_log(place: Path, killed: Path | None = None) -> None:
+    """Write the log as an account does; ``killed`` gets the files as a kill leaves them."""
+    events = EventLog(place / "events.db")
+    events.open()
+    for number in range(3):
+        report: JsonObject = {"post_type": "receive_message", "type": "friend_message", "id": str(number)}
+        events.append(report, deliver=True)
+    assert await events.settled(10)
+    second = (await events.select(Selection((State.PENDING,)), 3))[1]
+    events.died(second, "it answers 410", 410)
+    assert await events.settled(10)
+    if killed is not None:
+        shutil.copytree(place, killed)
+    await events.close(10)
+
+
+@pytest.mark.parametrize("was_killed", [False, True])
+def test_a_stopped_accounts_deliveries_are_read_from_its_log(
+    server: Controller, stopped: Path, tmp_path: Path, was_killed: bool
+) -> None:
+    if was_killed:
+        stopped.rmdir()
+        (tmp_path / "running").mkdir()
+        asyncio.run(write_log(tmp_path / "running", killed=stopped))
+        assert (stopped / "events.db-wal").stat().st_size
+    else:
+        asyncio.run(write_log(stopped))
+    before = sorted(stopped.iterdir())
+    done = listed(server)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert [(row["seq"], row["state"], row["last_error"]) for row in rows] == [
+        (1, "pending", ""),
+        (2, "dead", "it answers 410"),
+        (3, "pending", ""),
+    ]
+    [dead] = json.loads(listed(server, "--state", "dead").stdout)
+    assert dead == rows[1]
+    words = CliRunner().invoke(cli, ["--url", server.url, "deliveries", "list", "alice", "--limit", "1"])
+    assert "not running" in words.output
+    assert "alice → http://127.0.0.1:8080/in: 2 wait, 1 dead, 0 lost\n" in words.output
+    assert words.output.endswith("more: wxctl deliveries list alice --after 1\n")
+    # A file of root's next to the log would keep the account from opening it.
+    assert sorted(stopped.iterdir()) == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no log", b"SQLite format 3\0" + bytes(9000)])
+def test_a_stopped_account_without_a_readable_log(server: Controller, stopped: Path, content: bytes | None) -> None:
+    if content is not None:
+        (stopped / "events.db").write_bytes(content)
+    done = listed(server)
+    assert isinstance(done.exception, WxError)
+    assert "cannot be read" in str(done.exception)
+
+
+def test_only_a_file_of_the_accounts_own_is_read(server: Controller, stopped: Path, tmp_path: Path) -> None:
+    asyncio.run(write_log(tmp_path))
+    (stopped / "events.db").symlink_to(tmp_path / "events.db")
+    assert isinstance(listed(server).exception, WxError)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+def test_whoever_may_not_read_the_log_is_told_to_be_root(server: Controller, stopped: Path, tmp_path: Path) -> None:
+    asyncio.run(write_log(stopped))
+    tmp_path.chmod(0o755)
+    stopped.chmod(0o700)
+    code = (
+        "import sys; from pathlib import Path; from wxcontroller.cli import stoppedlog;"
+        "from wxcontroller.core.paths import Paths;"
+        f"stoppedlog.PATHS = Paths(Path({str(tmp_path)!r})); from wxcontroller.cli.__main__ import main; sys.exit(main())"
+    )
+    root = Path(stoppedlog.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--url", server.url, "deliveries", "list", "alice"],
+        cwd="/",
+        env={"PYTHONPATH": str(root), "PATH": "/usr/bin", "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        user=65534,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "root" in done.stderr
