@@ -1,0 +1,324 @@
+"""CPU and latency that passing a request on to an account takes, beside nginx as the proxy of the same backend.
+
+python3 -m bench.proxy [--other NAME=CHECKOUT]... [--nginx FILE] [--short]
+
+All run in one go and take turns: the controller of this checkout and of each other one, and nginx. The backend, nginx
+again, stands for an account's program, so that the figures are of the proxies alone. The load and the backend have
+one core, the proxies the other. CPU is what the kernel has counted for the process (/proc/PID/task/*/schedstat).
+
+A row shows for each proxy microseconds of CPU per request, and that divided by nginx's in the same round, as median
+(least to most) of the rounds; then the median of what it adds to the time of a request. ``--short`` is for tests: one
+quick round, without peers.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wxcontroller.core.access import Scope
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.tokens import TokenFile, minted
+
+CHECKOUT = Path(__file__).parents[1]
+_SYSTEMCTL = '#!/bin/sh\ncase "$*" in *list-units*) echo "[]";; esac\n'
+_SMALL, _LARGE = b'{"code":0,"status":"success"}', 1 << 20
+_FORM = b"client=bench&id=filehelper&content=" + b"hello%20" * 20
+_COMMON = """
+daemon off; master_process off; pid {root}/nginx-{name}.pid; error_log {root}/nginx-{name}.log;
+events {{ worker_connections 1024; }}
+http {{ access_log off; client_body_temp_path {root}; proxy_temp_path {root}; fastcgi_temp_path {root};
+uwsgi_temp_path {root}; scgi_temp_path {root}; keepalive_requests 100000000; default_type application/json; {http} }}
+"""
+_BACKEND = """sendfile on; server {{ listen 127.0.0.1:{port}; root {root}/www;
+  location /openwx/get_group_info {{ try_files /large =404; }} location / {{ return 200 '{small}'; }} }}"""
+_PROXY = """upstream account {{ server 127.0.0.1:{backend}; keepalive 300; keepalive_requests 100000000; }}
+server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://account; proxy_http_version 1.1;
+  proxy_set_header Connection ""; }} }}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of load. ``token``: on a controller that has tokens."""
+
+    name: str
+    connections: int
+    call: str = "get_user_info"
+    token: bool = False
+    form: bytes = b""
+
+    def request(self, token: str) -> bytes:
+        """Return the bytes of one request."""
+        shown = f"X-Auth-Token: {token}\r\n" if self.token else ""
+        common = f"Host: 127.0.0.1:2000\r\nUser-Agent: bench\r\nAccept: */*\r\n{shown}"
+        if not self.form:
+            return f"GET /openwx/{self.call}?client=bench HTTP/1.1\r\n{common}\r\n".encode()
+        kind = "application/x-www-form-urlencoded"
+        head = f"POST /openwx/{self.call} HTTP/1.1\r\n{common}Content-Type: {kind}\r\n"
+        return f"{head}Content-Length: {len(self.form)}\r\n\r\n".encode() + self.form
+
+
+CASES = (
+    Case("GET, 1 connection", 1),
+    Case("GET, 16 connections", 16),
+    Case("GET, 64 connections", 64),
+    Case("GET with a token, 16", 16, token=True),
+    Case("POST form, 64", 64, "send_friend_message", form=_FORM),
+    Case("POST form with a token, 64", 64, "send_friend_message", token=True, form=_FORM),
+    Case("1 MB, 4", 4, "get_group_info"),
+)
+
+
+class _Caller(asyncio.Protocol):
+    """Sends a request, takes its answer, and so on. ``seconds`` are the times of the answers."""
+
+    def __init__(self, request: bytes, seconds: list[float]) -> None:
+        self._request, self._seconds = request, seconds
+        self._held, self._left, self._began = b"", -1, 0.0
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.stop = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        if self._left < 0:
+            self._held += data
+            end = self._held.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head, data, self._held = self._held[:end].lower(), self._held[end + 4 :], b""
+            if b" 200 " not in head[:16]:
+                raise SystemExit(f"a bad answer: {head!r} {data!r}")
+            self._left = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        self._left -= len(data)
+        if not self._left:
+            self._left = -1
+            self._seconds.append(time.perf_counter() - self._began)
+            self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def _send(self) -> None:
+        if self.stop:
+            self._transport.close()
+            return
+        self._began = time.perf_counter()
+        self._transport.write(self._request)  # type: ignore[attr-defined]
+
+
+@dataclass
+class Proxy:
+    """A program that passes requests on. ``port`` is where it asks for none, and ``closed`` where for tokens."""
+
+    name: str
+    port: int
+    closed: int
+    processes: Sequence["subprocess.Popen[bytes]"]
+    micros: dict[str, list[float]] = field(default_factory=dict)
+    times: dict[str, list[float]] = field(default_factory=dict)
+
+    def cpu(self) -> float:
+        return sum(cpu_of(process.pid) for process in self.processes)
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds that the kernel has counted for a process."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+async def load(port: int, request: bytes, connections: int, seconds: float) -> list[float]:
+    """Load a port; return how long each answer took."""
+    loop, found = asyncio.get_running_loop(), list[float]()
+    callers = []
+    for _ in range(connections):
+        _, caller = await loop.create_connection(lambda: _Caller(request, found), "127.0.0.1", port)
+        callers.append(caller)
+    await asyncio.sleep(seconds)
+    for caller in callers:
+        caller.stop = True
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(caller.ended for caller in callers))
+    return found
+
+
+async def measure(proxies: Sequence[Proxy], cases: Sequence[Case], token: str, rounds: int, seconds: float) -> None:
+    """Take the figures of all proxies, which take turns."""
+    for case in cases:
+        for _ in range(rounds):
+            for proxy in proxies:
+                port, request = proxy.closed if case.token else proxy.port, case.request(token)
+                await load(port, request, case.connections, seconds / 10)
+                before = proxy.cpu()
+                times = await load(port, request, case.connections, seconds)
+                proxy.micros.setdefault(case.name, []).append((proxy.cpu() - before) / len(times) * 1e6)
+                proxy.times.setdefault(case.name, []).append(statistics.median(times) * 1e6)
+        show(case, proxies)
+
+
+def show(case: Case, proxies: Sequence[Proxy]) -> None:
+    peer = proxies[-1]
+    for proxy in proxies:
+        micros, times = proxy.micros[case.name], proxy.times[case.name]
+        ratios = [mine / its for mine, its in zip(micros, peer.micros[case.name], strict=True)]
+        latency = [mine / its for mine, its in zip(times, peer.times[case.name], strict=True)]
+        print(
+            f"{case.name:28} {proxy.name:12} {_spread(micros, 1)} us  ÷ {peer.name}: {_spread(ratios, 2)}"
+            f"  p50 {_spread(times, 0)} us, ÷ {_spread(latency, 2)}",
+            flush=True,
+        )
+
+
+def _spread(figures: Sequence[float], digits: int) -> str:
+    low, middle, high = min(figures), statistics.median(figures), max(figures)
+    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(*command: str, core: int, port: int, **more: object) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program on one core; the block begins when it listens on ``port``."""
+    pinned = ["taskset", "-c", str(core % (os.cpu_count() or 1)), *command]
+    process = subprocess.Popen(pinned, **more)  # type: ignore[call-overload]
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None:
+                raise SystemExit(f"{command[0]} ended with {process.returncode}")
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+@contextlib.contextmanager
+def nginx(program: str, root: Path, name: str, core: int, port: int, http: str) -> Iterator["subprocess.Popen[bytes]"]:
+    conf = root / f"nginx-{name}.conf"
+    conf.write_text(_COMMON.format(root=root, name=name, http=http))
+    with running(program, "-c", str(conf), "-p", str(root), core=core, port=port) as process:
+        yield process
+
+
+def registered(root: Path, backend: int, token: str) -> int:
+    """Make a root directory with one account, ``bench``, at the backend's port; return the controller's port.
+
+    ``token`` is the file of the tokens that it knows, "" for none. The backend must not listen yet.
+    """
+    paths, port = Paths(root), free_port()
+    paths.template.parent.mkdir(parents=True)
+    shutil.copy(CHECKOUT / "etc/client.env.j2", paths.template)
+    listen = f'template_path = "{paths.template}"\nlisten = [{{ host = "127.0.0.1", port = {port} }}]\n'
+    paths.settings_file.write_text(f"{listen}backend_start_port = {backend}\nbackend_end_port = {backend}\n")
+    if token:
+        paths.tokens_file.write_text(token)
+    paths.accounts.mkdir(parents=True)
+    settings = Settings(template_path=paths.template, backend_start_port=backend, backend_end_port=backend)
+    account = Materialiser(paths, settings).start(parse_name("bench"), {}, {})
+    paths.runtime(account.name.instance).mkdir(parents=True)
+    paths.port_secret(account.name.instance).write_text(secrets.token_hex(32) + "\n")
+    systemctl = root / "bin/systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text(_SYSTEMCTL)
+    systemctl.chmod(0o755)
+    return port
+
+
+@contextlib.contextmanager
+def controller(checkout: Path, root: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a checkout's controller on a root directory."""
+    environment = {**os.environ, "PATH": f"{root / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
+    command = (sys.executable, "-m", "wxcontroller.controller", "--root", str(root))
+    with (root / "log").open("w") as log:
+        with running(*command, core=1, port=port, cwd=checkout, env=environment, stderr=log) as process:
+            yield process
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--other", action="append", default=[], metavar="NAME=CHECKOUT", help="another checkout")
+    parser.add_argument("--nginx", default=shutil.which("nginx"), metavar="FILE", help="the peer, and the backend")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each round")
+    parser.add_argument("--only", default="", help="cases whose names hold this")
+    parser.add_argument("--short", action="store_true", help="one quick round without peers")
+    given = parser.parse_args()
+    cases = [case for case in CASES if given.only in case.name]
+    os.sched_setaffinity(0, {0})
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wxbench-")))
+        backend, (shown, token) = free_port(), _token()
+        checkouts = [each.split("=", 1) for each in given.other] + [["product", str(CHECKOUT)]]
+        roots = [[root / f"{name}-{kind}" for kind in ("open", "closed")] for name, _ in checkouts]
+        ports = [
+            [registered(at, backend, record) for at, record in zip(pair, ("", token), strict=True)] for pair in roots
+        ]
+        _start_backend(stack, root, backend, None if given.short else given.nginx)
+        proxies = []
+        for (name, checkout), pair, its in zip(checkouts, roots, ports, strict=True):
+            processes = [
+                stack.enter_context(controller(Path(checkout), at, port)) for at, port in zip(pair, its, strict=True)
+            ]
+            proxies.append(Proxy(name, its[0], its[1], processes))
+        if not given.short:
+            if given.nginx is None:
+                parser.error("nginx is missing; give its path with --nginx")
+            port = free_port()
+            conf = _PROXY.format(backend=backend, port=port)
+            process = stack.enter_context(nginx(given.nginx, root, "proxy", 1, port, conf))
+            proxies.append(Proxy("nginx", port, port, [process]))
+        rounds, seconds = (1, 0.05) if given.short else (given.rounds, given.seconds)
+        asyncio.run(measure(proxies, cases, shown, rounds, seconds))
+    return 0
+
+
+def _start_backend(stack: contextlib.ExitStack, root: Path, port: int, program: str | None) -> None:
+    if program:
+        (root / "www").mkdir()
+        (root / "www/large").write_bytes(b"x" * _LARGE)
+        conf = _BACKEND.format(port=port, root=root, small=_SMALL.decode())
+        stack.enter_context(nginx(program, root, "backend", 0, port, conf))
+    else:
+        stack.enter_context(running(sys.executable, "-m", "bench.standin", str(port), core=0, port=port, cwd=CHECKOUT))
+
+
+def _token() -> tuple[str, str]:
+    """Make a token; return it, and a file of tokens that knows it."""
+    with tempfile.TemporaryDirectory() as directory:
+        shown, token = minted("bench", Scope.SEND, (), None)
+        file = Path(directory) / "tokens"
+        TokenFile(file).add(token)
+        return shown, json.dumps(json.loads(file.read_text()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""An account's program that answers all calls alike: python3 -m bench.standin PORT."""
+
+import sys
+
+from aiohttp import web
+
+_LARGE = 1 << 20
+
+
+async def answer(request: web.Request) -> web.Response:
+    await request.read()
+    body = b"x" * _LARGE if request.path.endswith("get_group_info") else b'{"code":0,"status":"success"}'
+    return web.Response(body=body, content_type="application/json")
+
+
+def main() -> None:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+
+
+if __name__ == "__main__":
+    main()
