@@ -1,0 +1,356 @@
+"""Figures of one account's process on this machine, without packages: memory, start, messages, deliveries, answers.
+
+/usr/bin/python3 -m bench.account [--code DIRECTORY]... [--only ROW]... [--rounds N]
+
+Each --code is a checkout whose client is measured; several take turns in one run, so that they meet the same load. A
+sandbox plays WeChat. ``private`` is what the process has for itself; the base beside it is the interpreter with
+asyncio, ssl, sqlite3 and aiohttp.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+HERE = Path(__file__).parents[1]
+PYTHON = "/usr/bin/python3"
+BASE = "import asyncio, ssl, sqlite3, aiohttp, aiohttp.web"
+SETTLE_SECONDS = 3.0
+SLOW_MESSAGES, FAST_MESSAGES = 12, 200
+BACKLOG = 2000
+FRIENDS = 5000
+_CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Receiver(asyncio.Protocol):
+    """The cheapest receiver there is: when a report came, under its content."""
+
+    def __init__(self, came: dict[str, float], news: asyncio.Event) -> None:
+        self._came, self._news, self._data = came, news, bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while (end := self._data.find(b"\r\n\r\n")) >= 0:
+            found = _CONTENT_LENGTH.search(self._data, 0, end + 2)
+            size = end + 4 + (int(found[1]) if found else 0)
+            if len(self._data) < size:
+                return
+            report = json.loads(bytes(self._data[end + 4 : size]))
+            del self._data[:size]
+            self._came[str(report.get("content", report.get("event")))] = time.time()
+            self._transport.write(_OK)
+            self._news.set()
+
+
+@dataclass
+class Stage:
+    """A sandbox, a receiver, and the client of one checkout; ``came`` is when each report came."""
+
+    http: aiohttp.ClientSession
+    wechat: str
+    uin: str
+    friend: str
+    hook: int
+    came: dict[str, float]
+    news: asyncio.Event
+    place: Path
+    code: Path
+    port: int = 0
+    pid: int = 0
+    environ: dict[str, str] = field(default_factory=dict)
+
+    async def until(self, content: str, seconds: float = 60.0) -> float:
+        async with asyncio.timeout(seconds):
+            while content not in self.came:
+                self.news.clear()
+                await self.news.wait()
+        return self.came[content]
+
+    async def write(self, text: str) -> None:
+        body = {"from": self.friend, "text": text}
+        async with self.http.post(f"{self.wechat}/sandbox/accounts/{self.uin}/receive", json=body) as answer:
+            assert answer.status < 300, await answer.text()
+
+    def cpu(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def private(pid: int | str) -> float:
+    """Return the MiB that a process has for itself."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(kib) for kib in re.findall(r"^Private_\w+:\s+(\d+) kB", rollup, re.MULTILINE)) / 1024
+
+
+@contextlib.asynccontextmanager
+async def sandbox(friends: int) -> AsyncIterator[str]:
+    """Run WeChat's servers; yield where."""
+    port = free_port()
+    command = [PYTHON, "-m", "wxcontroller.sandbox", "serve", f"--listen=127.0.0.1:{port}", "--accounts=0"]
+    process = await asyncio.create_subprocess_exec(*command, cwd=HERE, stdout=-3, stderr=-3)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def staged(code: Path, friends: int = 42) -> AsyncIterator[Stage]:
+    """Have everything but the client itself."""
+    came, news, loop = dict[str, float](), asyncio.Event(), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Receiver(came, news), "127.0.0.1", 0)
+    async with sandbox(friends) as wechat, aiohttp.ClientSession() as http:
+        for _ in range(600):
+            with contextlib.suppress(aiohttp.ClientError):
+                async with http.post(f"{wechat}/sandbox/accounts", json={"nickname": "B", "friends": friends}) as got:
+                    uin = str((await got.json())["uin"])
+                    break
+            await asyncio.sleep(0.05)
+        async with http.get(f"{wechat}/sandbox/accounts/{uin}") as got:
+            contacts = (await got.json())["contacts"]
+        friend = next(str(one["name"]) for one in contacts if one["kind"] == "friend")
+        with tempfile.TemporaryDirectory() as place:
+            port = server.sockets[0].getsockname()[1]
+            yield Stage(http, wechat, uin, friend, port, came, news, Path(place), code)
+    server.close()
+
+
+@contextlib.asynccontextmanager
+async def client(stage: Stage, wrapped: tuple[str, ...] = (), **more: str) -> AsyncIterator[float]:
+    """Run the client; yield after how many seconds it was READY."""
+    stage.port = free_port()
+    prefix, place = "MOJO_WEIXIN_", stage.place
+    stage.environ = {
+        f"{prefix}PLUGIN_OPENWX_PORT": str(stage.port),
+        f"{prefix}PLUGIN_OPENWX_POST_API": f"http://127.0.0.1:{stage.hook}/in",
+        f"{prefix}STATE_PATH": f"{place}/state.json",
+        f"{prefix}QRCODE_PATH": f"{place}/qr.jpg",
+        f"{prefix}PID_PATH": f"{place}/pid",
+        f"{prefix}COOKIE_PATH": f"{place}/cookie",
+        f"{prefix}MEDIA_DIR": f"{place}/media",
+        "WXCLIENT_SERVER": stage.wechat,
+        "WXCLIENT_DRIVER": "web",
+        "MALLOC_MMAP_THRESHOLD_": "262144",
+        "MALLOC_TRIM_THRESHOLD_": "262144",
+        **more,
+    }
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notify, open(
+        place / "log", "ab"
+    ) as log:
+        address = str(place / "notify")
+        Path(address).unlink(missing_ok=True)
+        notify.bind(address)
+        begun = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *(*wrapped, PYTHON, "-c", "from wxcontroller.client.__main__ import main; main()", "alice"),
+            env={**os.environ, **stage.environ, "NOTIFY_SOCKET": address},
+            cwd=stage.code,
+            stdout=log,
+            stderr=log,
+        )
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(60):
+            while b"READY=1" not in await loop.sock_recv(notify, 4096):
+                pass
+        ready = time.monotonic() - begun
+        stage.pid = int((place / "pid").read_text())
+        try:
+            yield ready
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def log_in(stage: Stage) -> None:
+    """Scan the code and confirm, unless there is a session; return when the account runs."""
+    base = f"{stage.wechat}/sandbox/logins"
+    async with asyncio.timeout(120):
+        while True:
+            with contextlib.suppress(OSError, ValueError):
+                state = json.loads((stage.place / "state.json").read_text())["state"]
+                if state == "running":
+                    return
+                if state == "scaning":
+                    async with stage.http.get(f"{base}?state=waiting&wait=5") as got:
+                        found = await got.json()
+                    logins = found["logins"] if isinstance(found, dict) else found
+                    for verb, body in (("scan", {"uin": stage.uin}), ("confirm", {})):
+                        async with stage.http.post(f"{base}/{logins[-1]['uuid']}/{verb}", json=body) as got:
+                            assert got.status < 300, await got.text()
+                    while json.loads((stage.place / "state.json").read_text())["state"] == "scaning":
+                        await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)
+
+
+# -- rows: each returns figures by name
+
+
+async def memory(code: Path) -> dict[str, float]:
+    async with staged(code) as stage, client(stage):
+        before = private(stage.pid)
+        await log_in(stage)
+        await asyncio.sleep(SETTLE_SECONDS)
+        program = f"{BASE}; import sys; print(1, flush=True); sys.stdin.read()"
+        bare = await asyncio.create_subprocess_exec(PYTHON, "-c", program, stdin=-1, stdout=-1)
+        assert bare.stdin is not None and bare.stdout is not None
+        await bare.stdout.readline()
+        base = private(bare.pid)
+        bare.stdin.close()
+        await bare.wait()
+        return {"before login MiB": before, "idle MiB": private(stage.pid), "base MiB": base}
+
+
+async def start(code: Path) -> dict[str, float]:
+    async with staged(code) as stage:
+        times, bare = [], []
+        for _ in range(10):
+            async with client(stage) as ready:
+                times.append(ready)
+            begun = time.monotonic()
+            await (await asyncio.create_subprocess_exec(PYTHON, "-c", "import aiohttp.web")).wait()
+            bare.append(time.monotonic() - begun)
+        low, other = statistics.median(times), statistics.median(bare)
+        return {"READY ms": low * 1e3, "import aiohttp.web ms": other * 1e3, "ratio": low / other}
+
+
+async def messages(code: Path) -> dict[str, float]:
+    async with staged(code) as stage, client(stage):
+        await log_in(stage)
+        found = {}
+        for rate, number in ((1, SLOW_MESSAGES), (50, FAST_MESSAGES)):
+            delays = []
+            spent, begun = stage.cpu(), time.monotonic()
+            sent: dict[str, float] = {}
+            for one in range(number):
+                await asyncio.sleep(max(0.0, begun + one / rate * 1.05 - time.monotonic()))
+                sent[text := f"{rate} {one}"] = time.time()
+                await stage.write(text)
+            for text, at in sent.items():
+                delays.append(await stage.until(text) - at)
+            found[f"p50 ms at {rate}/s"] = statistics.median(delays) * 1e3
+            found[f"p99 ms at {rate}/s"] = sorted(delays)[int(number * 0.99)] * 1e3
+            found[f"cpu ms at {rate}/s"] = (stage.cpu() - spent) / number * 1e3
+        return found
+
+
+async def calls(code: Path) -> dict[str, float]:
+    """System calls a message at 1/s."""
+    async with staged(code) as stage, client(stage):
+        await log_in(stage)
+        await stage.write("warm")
+        await stage.until("warm")
+        await asyncio.sleep(SETTLE_SECONDS)
+        out = stage.place / "strace"
+        tracer = await asyncio.create_subprocess_exec("strace", "-f", "-c", "-o", out, "-p", str(stage.pid), stderr=-3)
+        await asyncio.sleep(1)
+        for one in range(SLOW_MESSAGES):
+            await stage.write(f"traced {one}")
+            await stage.until(f"traced {one}")
+            await asyncio.sleep(1.05)
+        tracer.terminate()
+        await tracer.wait()
+        counts = defaultdict[str, int](int)
+        for words in (line.split() for line in out.read_text().splitlines()):
+            if len(words) >= 5 and words[3].isdecimal():
+                counts[words[-1]] = int(words[3])
+        top = sorted(((n, name) for name, n in counts.items() if name != "total"), reverse=True)[:8]
+        return {"calls": counts["total"] / SLOW_MESSAGES, **{name: n / SLOW_MESSAGES for n, name in top}}
+
+
+async def backlog(code: Path) -> dict[str, float]:
+    """Reports a second of a backlog, beside an aiohttp client that keeps nothing."""
+    async with staged(code) as stage:
+        async with client(stage, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API="http://127.0.0.1:9/in"):
+            await log_in(stage)
+            for one in range(BACKLOG):
+                await stage.write(f"late {one}")
+            async with asyncio.timeout(120):
+                while True:
+                    async with stage.http.get(f"http://127.0.0.1:{stage.port}/openwx/get_client_info") as got:
+                        if (await got.json())["reports_waiting"] >= BACKLOG:
+                            break
+                    await asyncio.sleep(0.2)
+        stage.came.clear()
+        async with client(stage):
+            await stage.until(f"late {BACKLOG - 1}", 120)
+            last, spent = stage.came[f"late {BACKLOG - 1}"], stage.cpu()
+            first = stage.came["late 0"]
+        program = (
+            "import asyncio, aiohttp, time\nasync def main():\n"
+            f" body = {b'x' * 300!r}.replace(b'x' * 300, b'{{\"content\": \"' + b'x' * 280 + b'\"}}')\n"
+            " async with aiohttp.ClientSession() as web:\n  begun = time.monotonic()\n"
+            f"  for _ in range({BACKLOG}):\n"
+            f"   async with web.post('http://127.0.0.1:{stage.hook}/in', data=body) as got: await got.read()\n"
+            "  print(time.monotonic() - begun)\nasyncio.run(main())"
+        )
+        bare = await asyncio.create_subprocess_exec(PYTHON, "-c", program, stdout=-1)
+        out, _ = await bare.communicate()
+        ours, other = (BACKLOG - 1) / (last - first), BACKLOG / float(out)
+        return {"a second": ours, "aiohttp": other, "ratio": ours / other, "cpu ms": spent / BACKLOG * 1e3}
+
+
+async def friends(code: Path) -> dict[str, float]:
+    """Processor time of get_friend_info with unchanged contacts."""
+    async with staged(code, FRIENDS) as stage, client(stage):
+        await log_in(stage)
+        url = f"http://127.0.0.1:{stage.port}/openwx/get_friend_info"
+        async with stage.http.get(url) as got:
+            size = len(await got.read())
+        spent, begun = stage.cpu(), time.monotonic()
+        for _ in range(50):
+            async with stage.http.get(url) as got:
+                await got.read()
+        took, cost = time.monotonic() - begun, stage.cpu() - spent
+        return {"cpu ms": cost / 50 * 1e3, "ms": took / 50 * 1e3, "bytes": size, "private MiB": private(stage.pid)}
+
+
+ROWS: dict[str, Callable[[Path], Awaitable[dict[str, float]]]] = {
+    row.__name__: row for row in (memory, start, messages, calls, backlog, friends)
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--code", action="append", type=Path, help="a checkout; this one by default")
+    parser.add_argument("--only", action="append", choices=ROWS, help="a row; all by default")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    for name in given.only or ROWS:
+        found = defaultdict[tuple[Path, str], list[float]](list)
+        for _ in range(given.rounds):
+            for code in given.code or [HERE]:
+                for what, value in asyncio.run(ROWS[name](code.resolve())).items():
+                    found[code, what].append(value)
+        for (code, what), values in found.items():
+            spread = f"({min(values):.2f}–{max(values):.2f})"
+            print(f"{name:9} {code.resolve().name:14} {what:24} {statistics.median(values):10.2f}  {spread}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
