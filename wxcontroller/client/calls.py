@@ -116,6 +116,11 @@ class Parts:
         """Whether WeChat can be asked to do something."""
         return self.session.state in (LoginState.RUNNING, LoginState.OFFLINE) and bool(self.roster.contacts)
 
+    @property
+    def holds_for_login(self) -> bool:
+        """Whether sends are taken while nobody is logged in: ids of people last, and a send has a time of its own."""
+        return self.sends.windows is not None and self.sends.held and bool(self.roster.contacts)
+
 
 async def read_call(request: web.Request) -> Call:
     """Read query and body. Raises BadParameter, and as ``Bodies.read``."""

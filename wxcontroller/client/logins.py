@@ -27,6 +27,8 @@ class Logins:
                     self.sends.logged_out()
                 else:
                     self.sends.over(_OVER)
+            case base.ServiceState():
+                self.sends.note_service(event)
             case base.Accepted() if event.way is not base.LoginWay.STORED:
                 self.sends.logged_in_again()
             case _ if self.session.state is LoginState.RUNNING:

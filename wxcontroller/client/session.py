@@ -89,9 +89,9 @@ class Session:
         return self._status
 
     async def handle(self, event: base.DriverEvent) -> None:
-        """Take one event of the driver. Each that its loop emits is a sign of life; these two come from beside it."""
+        """Take one event of the driver. Each that its loop emits is a sign of life; some come from beside it."""
         await self._take(event)
-        if not isinstance(event, base.RosterChanged | base.Offline):
+        if not isinstance(event, base.RosterChanged | base.Offline | base.ServiceState):
             self._watchdog.feed()
 
     async def _take(self, event: base.DriverEvent) -> None:
@@ -151,6 +151,8 @@ class Session:
                 await self._message(event)
             case base.Checkpoint():
                 await self._checkpoint(event)
+            case base.ServiceState():
+                pass  # the send queue's
             case base.SessionLost():
                 self._lost(event)
             case _:
@@ -264,7 +266,7 @@ class Session:
         self.roster.clear()
         self.reason = self._refusal = NOTHING
         log.info("logged in (%s)", event.way, extra=fields(Event.LOGIN, self.config.name.name))
-        self.move(LoginState.UPDATING, Text("loading contacts and groups"))
+        self.move(LoginState.UPDATING, Text("loading account data"))
 
     def _refused(self, event: base.Refused) -> None:
         self._report(reports.event("login", -1, event.message))

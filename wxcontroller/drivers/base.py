@@ -253,6 +253,20 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What else is known of WeChat's service for this account; told when it changes.
+
+    ``confirming``: it is being checked whether the session is over, and sends wait. ``media_refused``: since when
+    WeChat lets the account send no media, in seconds since 1970, 0 while it does. ``revived``: how often a session
+    that seemed to be over was not, since the process began.
+    """
+
+    confirming: bool = False
+    media_refused: int = 0
+    revived: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLost:
     """The session is over; a new login follows unless ``run`` returns. ``ret`` is WeChat's code."""
 
@@ -279,6 +293,7 @@ DriverEvent: TypeAlias = (
     | MessageArrived
     | FriendAsked
     | Checkpoint
+    | ServiceState
     | SessionLost
 )
 # Awaited before the driver goes on. What was emitted is the receiver's, for good, after the next Checkpoint.

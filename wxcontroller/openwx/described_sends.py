@@ -16,7 +16,7 @@ from wxcontroller.openwx.describing import (
 
 # What a request is refused with, besides what every request may be.
 CODES = ("no-such-send", "being-sent")
-_HOLDS = ("no-context", "window", "budget", "throttled", "restricted")
+_HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline")
 _NEVER = "in seconds since 1970; null: never"
 
 
@@ -64,6 +64,9 @@ SCHEMAS: dict[str, Schema] = {
             "held": _said(WHOLE, "messages that are held for all persons"),
             "left": _said(maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),
             "accepted_without_id": _said(WHOLE, "messages in a row that WeChat accepted without an id"),
+            "media": _said(word("allowed", "refused"), "whether WeChat lets the account send media"),
+            "media_since": _said(maybe(WHOLE), f"since when it does not, {_NEVER}"),
+            "revived": _said(WHOLE, "sessions that seemed to be over and were not, since the start"),
         },
         meaning="the limits of the account as a whole on such a route",
     ),

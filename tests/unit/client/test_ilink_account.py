@@ -13,6 +13,7 @@ from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext, ReplyWindow
 from wxcontroller.drivers.ilink.driver import ILinkDriver
+from wxcontroller.drivers.ilink.timing import Timing
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import Media, QuoteForm, quote_of, text_item
@@ -26,8 +27,8 @@ async def wechat() -> AsyncIterator[Bench]:
         yield found
 
 
-def quickly(context: DriverContext, pace: float = 1.0) -> Driver:
-    driver = ILinkDriver(context, QUICK)
+def quickly(context: DriverContext, pace: float = 1.0, timing: Timing = QUICK) -> Driver:
+    driver = ILinkDriver(context, timing)
     driver.capabilities = replace(driver.capabilities, window=ReplyWindow(pace=pace))
     return driver
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.test_ilink_account import begin, enter, quickly
-from tests.unit.drivers.ilink_kit import Bench, bench
+from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.splitting import pieces
@@ -39,6 +39,17 @@ async def window_of(client: RunningClient) -> JsonObject:
 async def status_of(client: RunningClient) -> JsonObject:
     async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
         return obj(await answer.json())
+
+
+async def until_reason(client: RunningClient, reason: str) -> None:
+    """Wait until the first send that waits is held for a reason."""
+    async with asyncio.timeout(20):
+        while True:
+            async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends") as answer:
+                found = items(obj(await answer.json())["sends"])
+            if found and obj(found[0])["reason"] == reason:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def until_sent(wechat: Bench, number: int) -> list[str]:
@@ -165,6 +176,54 @@ async def test_what_is_queued_when_the_session_ends_goes_out_after_the_next_logi
     await write(wechat, webhook, "here again")
     assert await until_sent(wechat, 4) == ["0", "1", "2", "3"]
     assert not [one for one in webhook.reports if one.get("code") == -5]
+
+
+async def test_nothing_goes_while_it_is_checked_whether_the_session_is_over(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = start(
+        make=lambda context: quickly(context, timing=quick(confirm_pause=1.0)),
+        WXCLIENT_DRIVER="ilink",
+        WXCLIENT_SERVER=wechat.url,
+        MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
+    )
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    announced = wechat.requests("notifystart")
+    wechat.bot.set_state(SessionState.ASLEEP)
+    async with asyncio.timeout(10):
+        while wechat.requests("notifystart") == announced:
+            await wechat.sandbox.ilink.bell.wait(5)
+    held = await send(client, wechat, "wait")
+    assert (held["code"], held["state"], held["reason"]) == (-7, "held", "confirming")
+    assert await until_sent(wechat, 1) == ["wait"]
+    assert obj((await status_of(client))["sending"])["revived"] == 1
+    assert client.state()["state"] == "running"
+
+
+async def test_what_comes_after_the_session_is_held_for_the_next_login(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.bot.set_state(SessionState.DEAD)
+    await client.until_state("scaning")
+    held = await send(client, wechat, "later")
+    assert (held["code"], held["state"], held["reason"]) == (-7, "held", "offline")
+    await enter(client, wechat)
+    await until_reason(client, "no-context")
+    await write(wechat, webhook, "here again")
+    assert await until_sent(wechat, 1) == ["later"]
+
+
+async def test_without_holding_nothing_waits_for_a_login(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_HOLD_SECONDS="0")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.bot.set_state(SessionState.DEAD)
+    await client.until_state("scaning")
+    assert (await send(client, wechat, "now or never"))["code"] == -5
 
 
 async def test_held_sends_survive_a_restart_in_order(start: Start, wechat: Bench, webhook: Webhook) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
     Checkpoint,
+    DriverEvent,
     Ended,
     EndReason,
     Hindered,
@@ -28,6 +30,7 @@ from wxcontroller.drivers.base import (
     QrReady,
     RosterLoaded,
     Scanned,
+    ServiceState,
     SessionLost,
     Upload,
 )
@@ -101,6 +104,33 @@ async def test_a_crash_in_the_middle_of_a_batch_loses_none_of_it(wechat: Bench, 
         await wechat.hear(drive, "four")
 
 
+async def test_a_crash_loses_nothing_of_a_batch_while_something_else_is_stored(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        await wechat.hear(drive, "hello")
+    for words in ("one", "two", "three"):
+        phone.write_text(wechat.sandbox, wechat.account, words)
+    async with wechat.drive() as drive:
+        storing = asyncio.Event()
+
+        def hold(event: DriverEvent) -> bool:
+            if isinstance(event, Checkpoint):
+                storing.set()
+            return isinstance(event, MessageArrived) and event.message.text == "two"
+
+        drive.hold, drive.disk = hold, asyncio.Event()
+        async with asyncio.timeout(5):
+            await storing.wait()
+            naming = asyncio.create_task(drive.driver.set_remark(wechat.peer, "Ann"))
+            await asyncio.sleep(0.05)  # it is next
+            drive.disk.set()
+            await naming
+        assert drive.texts() == ["one"]
+    async with wechat.drive() as drive:
+        await drive.text("two")
+        await drive.text("three")
+
+
 async def test_digits_wrong_then_right(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await drive.until(QrReady)
@@ -113,6 +143,9 @@ async def test_digits_wrong_then_right(wechat: Bench) -> None:
         await drive.driver.answer(asked.id, wrong)
         again = await drive.until(InputRequired)
         assert again.id == asked.id and again.prompt != asked.prompt
+        await drive.driver.answer(again.id, wrong)
+        third = await drive.until(InputRequired)
+        assert third.prompt not in (asked.prompt, again.prompt)  # or nobody notices that it is asked again
         await drive.driver.answer(again.id, login.digits)
         await drive.until(Scanned)
         phone.confirm(wechat.sandbox, login)
@@ -305,8 +338,22 @@ async def test_media_that_the_account_may_not_send_are_refused_at_once(wechat: B
             with pytest.raises(UploadFailed):
                 await drive.driver.upload(upload)
         assert wechat.requests("getuploadurl") == 2
+        since = (await drive.until(ServiceState, lambda state: bool(state.media_refused))).media_refused
+        # On disk at once: a kill does not make it try again.
+        assert json.loads(wechat.state.position)["media_refused"] == since
         await wechat.hear(drive, "texts?")
         await drive.driver.send_text(wechat.peer, "still go", "c1")
+    wechat.user.settings.media_refused = False
+    async with wechat.drive() as drive:
+        await drive.until(ServiceState, lambda state: state.media_refused == since)
+        await drive.until(Online)
+        with pytest.raises(UploadFailed):
+            await drive.driver.upload(upload)
+    async with wechat.drive(timing=quick(media_retry=0.0)) as drive:  # a day later
+        await drive.until(Online)
+        await drive.driver.upload(upload)
+        await drive.until(ServiceState, lambda state: not state.media_refused)
+    assert json.loads(wechat.state.position)["media_refused"] == 0
 
 
 @pytest.mark.parametrize("kind", ["image", "voice", "video", "file"])

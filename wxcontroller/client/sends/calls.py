@@ -263,7 +263,9 @@ class SendCalls:
             return _unsent(refusal)
         if self.parts.log.trouble:
             return _unsent(f"not sent: it can't be stored: {self.parts.log.trouble}")
-        return None if self.parts.at_work else {"id": None, **self.parts.not_running()}
+        if self.parts.at_work or self.parts.holds_for_login:
+            return None
+        return {"id": None, **self.parts.not_running()}
 
     # -- requests that are made again
 

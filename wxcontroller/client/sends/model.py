@@ -120,7 +120,7 @@ def held_answer(send: "Send", why: Hold, place: int) -> JsonObject:
     return {
         "id": send.client_id,
         "code": STILL_QUEUED,
-        "status": f"held until the person writes: {why.words}",
+        "status": f"{why.until}: {why.words}",
         "state": SendState.HELD.value,
         "reason": why.value,
         "held_until": int(send.hold_until),

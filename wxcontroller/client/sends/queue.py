@@ -49,10 +49,11 @@ from wxcontroller.client.store.sends import Added, Left, SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError, reason_of
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import ServiceState
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000
@@ -98,6 +99,7 @@ class SendQueue:
     _adding: int = 0
     _sending: Send | None = None
     _login: str = ""  # one's own id while sends can go out
+    _service: ServiceState = ServiceState()
     _lost: str = ""  # why those that wait never can, "" when they may
     _since: float = field(default_factory=time.time)  # they can't go out, when there is no login
     _look: bool = False  # whether there may be some that never can
@@ -129,6 +131,13 @@ class SendQueue:
         return not self._login
 
     @property
+    def _blocked(self) -> Hold | None:
+        """Why nothing at all goes out, None if something may."""
+        if not self._login:
+            return Hold.OFFLINE
+        return Hold.CONFIRMING if self._service.confirming else None
+
+    @property
     def in_flight(self) -> int:
         """How many of the queued are being handed to WeChat now: one or none."""
         return int(self._sending is not None and self._sending.state is SendState.SENDING)
@@ -142,7 +151,7 @@ class SendQueue:
     def next_at(self) -> float | None:
         """When the next one goes out, seconds since 1970, as far as pacing tells; None when none waits or can."""
         waits = any(send.ready and send.state is SendState.WAITING for send in self._waiting)
-        if not waits or self.held:
+        if not waits or self._blocked:
             return None
         # The pause begins when the one under way is done.
         return time.time() + (self.pacer.interval if self.in_flight else max(0.0, self.pacer.pause()))
@@ -150,7 +159,7 @@ class SendQueue:
     @property
     def due_in(self) -> float:
         """In how many seconds the next one can go out, 0 for one that is under way."""
-        if self.held or self._next() is None:
+        if self._blocked or self._next() is None:
             return math.inf
         return 0.0 if self.in_flight else max(0.0, self.pacer.pause())
 
@@ -236,11 +245,15 @@ class SendQueue:
         held: dict[str, list[float]] = {}
         for send in self._held():
             held.setdefault(send.target, []).append(send.queued_at)
-        return self.windows.gauge(held, time.time())
+        gauge = self.windows.gauge(held, time.time())
+        since, sending = self._service.media_refused, obj(gauge["sending"])
+        sending |= {"media": "refused" if since else "allowed", "media_since": since or None}
+        return {**gauge, "sending": {**sending, "revived": self._service.revived}}
 
-    def _outliving(self) -> Iterator[Send]:
-        """Return the sends that wait for a login, and have a time of their own for that."""
-        return (send for send in self._waiting if send.hold_until and not send.unsure and not send.marked)
+    def _untried(self) -> Iterator[Send]:
+        """Return the sends that WeChat can't have."""
+        tried = (send for send in self._waiting if not send.unsure and not send.marked)
+        return (send for send in tried if send.state is not SendState.SENDING)
 
     def _held(self) -> Iterator[Send]:
         return (send for send in self._waiting if send.state is SendState.HELD)
@@ -251,10 +264,16 @@ class SendQueue:
             self._login, self._lost, self._look = own, "", True
             self._news.set()
 
+    def note_service(self, state: ServiceState) -> None:
+        """Note what is known of WeChat's service. While a logout is being confirmed, nothing goes out."""
+        self._service = state
+        self._news.set()
+
     def logged_out(self) -> None:
         """Nobody is logged in; sends wait for the next login of the same owner."""
         if self._login:
             self._login, self._since = "", time.time()
+            self._news.set()
 
     def over(self, why: str) -> None:
         """The login is over for good, and the ids that sends are addressed to with it."""
@@ -279,7 +298,7 @@ class SendQueue:
         """Whether a message is handed to WeChat as soon as it is stored."""
         idle = not self._waiting and not self._adding
         may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal and not self._why_held(send)
-        return may and send.login == self._login and send.media is None
+        return may and not self._blocked and send.login == self._login and send.media is None
 
     def _mark(self, send: Send) -> None:
         """Note that a send is handed to WeChat: it is counted, and one of its tries is used up."""
@@ -356,7 +375,7 @@ class SendQueue:
                 self._news.clear()
                 await self._end_what_never_can()
                 await self._look_at_windows()
-                send = self._next() if self._login else None
+                send = None if self._blocked else self._next()
                 if send is None:
                     await self._pause(self._patience())
                 elif not send.marked and (pause := self.pacer.pause()) > 0:
@@ -379,13 +398,15 @@ class SendQueue:
         return next(ready, None) if self.windows is None else order.following(ready, self.windows, time.time())
 
     async def _look_at_windows(self) -> None:
-        """Hold what can't go now, and let go what can. Without a login nothing can, and only its time runs out."""
+        """Hold what can't go now, and let go what can."""
         if self.windows is None:
             return
         now = time.time()
-        if not self._login:
-            for send in [send for send in self._outliving() if now >= send.hold_until]:
-                await self._hold(send, Hold(send.held or Hold.OFFLINE), 1, now)
+        if blocked := self._blocked:
+            places: Counter[str] = Counter()
+            for send in list(self._untried()):
+                places[send.target] += 1
+                await self._hold(send, blocked, places[send.target], now)
             return
         for found in list(order.held(self._waiting, self.windows, now)):
             if isinstance(found, order.Held):
@@ -612,12 +633,9 @@ class SendQueue:
 
     def _next_window(self) -> float | None:
         """Return after how many seconds time alone changes something for what is held."""
-        now = time.time()
-        if not self._login:
-            times = [send.hold_until for send in self._outliving()]
-            return max(0.01, min(times) - now) if times else None
-        times = [send.hold_until for send in self._held()]
-        if times and self.windows is not None and (change := self.windows.next_change(now)) is not None:
+        now, times = time.time(), [send.hold_until for send in self._held()]
+        change = self.windows.next_change(now) if self.windows is not None and not self._blocked else None
+        if times and change is not None:
             times.append(change)
         return max(0.01, min(times) - now) if times else None
 

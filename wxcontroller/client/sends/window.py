@@ -49,12 +49,20 @@ class Hold(StrEnum):
     BUDGET = "budget"
     THROTTLED = "throttled"
     RESTRICTED = "restricted"
+    CONFIRMING = "confirming"
     OFFLINE = "offline"
 
     @property
     def words(self) -> str:
         """The reason as a template."""
         return _WORDS[self]
+
+    @property
+    def until(self) -> str:
+        """Until when it holds a send, for the contract's status."""
+        if self is Hold.OFFLINE:
+            return "held until the account is logged in"
+        return "held for a moment" if self is Hold.CONFIRMING else "held until the person writes"
 
 
 _WORDS = {
@@ -63,6 +71,7 @@ _WORDS = {
     Hold.BUDGET: N_("the messages of this window are used up"),
     Hold.THROTTLED: N_("WeChat limits this bot for a while"),
     Hold.RESTRICTED: N_("WeChat restricts this person"),
+    Hold.CONFIRMING: N_("it is being checked whether the session is over"),
     Hold.OFFLINE: N_("the account is not logged in"),
 }
 # It must not name a scan or a code: people act on the word, and a new login changes nothing (19.5).

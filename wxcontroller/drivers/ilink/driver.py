@@ -30,6 +30,7 @@ from wxcontroller.drivers.base import (
     RosterChanged,
     RosterLoaded,
     Sent,
+    ServiceState,
     SessionLost,
     Sink,
     Upload,
@@ -93,12 +94,13 @@ class ILinkDriver:
             vitals=context.vitals,
         )
         self._calls = Calls(self._transport, timing, self._hosts, context.limits.wechat_answer_bytes)
-        self._contents = Contents(self._calls, self._transport, self._memory, timing)
+        self._contents = Contents(self._calls, self._transport, self._memory, timing, self._media_changed)
         self._pulse: Pulse | None = None
         self._login: Login | None = None
         self._poller: Poller | None = None
         self._leave, self._left = asyncio.Event(), asyncio.Event()
         self._runs = False
+        self._revived = 0  # sessions that seemed to be over, before the one that is polled
 
     # -- the session
 
@@ -159,6 +161,7 @@ class ILinkDriver:
             except Claimed as problem:
                 return Ended(EndReason.TAKEN, _taken(problem.account))
             await pulse.emit(SessionLost(LossReason.KICKED, SESSION_TIMEOUT))
+            await self._tell_service()  # behind it: nothing is to go out in between
             self._memory.credentials = credentials = None
             now = time.monotonic()
             if len(losses) == losses.maxlen and now - losses[0] < _LOSS_WINDOW:
@@ -219,9 +222,24 @@ class ILinkDriver:
         peers = [peer for peer in self._memory.peers if peer != credentials.user_id]
         people = [credentials.user_id, *peers] if credentials.user_id else peers
         await pulse.emit(RosterLoaded(tuple(self._contact(peer) for peer in people), ()))
-        self._poller = Poller(self._calls, credentials, self._memory, pulse, self._timing)
+        await self._tell_service()
+        self._poller = Poller(self._calls, credentials, self._memory, pulse, self._timing, self._tell_service)
         await self._poller.poll()
+        self._revived += self._poller.revived
         self._poller = None  # a stop leaves it, for notifystop
+
+    async def _tell_service(self) -> None:
+        """Report what is known of the service besides the login."""
+        if self._pulse is not None:
+            poller, since = self._poller, self._memory.media_refused
+            confirming = poller is not None and poller.confirming
+            await self._pulse.emit(ServiceState(confirming, since, self._revived + (poller.revived if poller else 0)))
+
+    async def _media_changed(self) -> None:
+        """WeChat began or ceased to refuse media: that is on disk before anything else is sent."""
+        await self._tell_service()
+        if self._pulse is not None:
+            await self._pulse.emit(self._memory.checkpoint())
 
     async def _notify(self, credentials: Credentials, pulse: Pulse) -> None:
         try:

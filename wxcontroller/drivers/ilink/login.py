@@ -41,7 +41,6 @@ _LENGTH = 6
 # An older WeChat lets a code "expire" after the scan without a word (5.2).
 OLD_PHONE = N_("the phone needs WeChat 8.0.69 or newer (on iOS 8.0.70); update WeChat if a scanned code expires")
 _PROMPT = N_("enter the digits that WeChat shows on the phone")
-_WRONG = N_("the digits were wrong; enter the digits that WeChat shows on the phone")
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +51,7 @@ class _Code:
     shown_at: float
     host: str = LOGIN_HOST
     digits: str = ""  # sent with every poll until the code is accepted
+    wrong: int = 0  # digits that WeChat did not accept
     scanned: bool = False
     reported: bool = False  # that it was scanned, and needs no digits any more
     task: "asyncio.Task[None] | None" = None
@@ -239,9 +239,9 @@ class Login:
 
     async def _ask_for_digits(self, code: _Code) -> None:
         """Wait for the digits that the phone shows; the code is polled with them."""
-        wrong, code.digits = bool(code.digits), ""
+        code.wrong, code.digits = code.wrong + bool(code.digits), ""
         self._asked = asyncio.get_running_loop().create_future()
-        await self.pulse.emit(InputRequired(DIGITS, InputKind.CODE, Text(_WRONG if wrong else _PROMPT), _LENGTH))
+        await self.pulse.emit(InputRequired(DIGITS, InputKind.CODE, _prompt(code.wrong), _LENGTH))
         end = time.monotonic() + self.timing.answer_patience
         try:
             while not self._asked.done() and time.monotonic() < end:
@@ -251,6 +251,17 @@ class Login:
         finally:
             self._asked = None
         code.turn.set()
+
+
+def _prompt(wrong: int) -> Text:
+    """Return what is asked for. It counts, so that a repeated question is another one for whoever compares."""
+    if not wrong:
+        return Text(_PROMPT)
+    return Text(
+        "the digits were wrong; enter the digits that WeChat shows on the phone",
+        "the digits were wrong {n} times; enter the digits that WeChat shows on the phone",
+        n=wrong,
+    )
 
 
 def accepted(stored: bool) -> Accepted:

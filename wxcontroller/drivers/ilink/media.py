@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,12 +81,13 @@ def item_of(content: Uploaded) -> JsonObject:
 
 @dataclass(slots=True)
 class Contents:
-    """Uploads and downloads of one account."""
+    """Uploads and downloads of one account. ``changed`` is awaited when WeChat begins or ceases to refuse media."""
 
     calls: Calls
     transport: Transport
     memory: Memory
     timing: Timing
+    changed: Callable[[], Awaitable[None]]
     _refused_at: float = 0.0  # monotonic: when a permit was refused last
 
     # -- up
@@ -138,14 +139,17 @@ class Contents:
         failure = decode.verdict("getuploadurl", answer)
         if failure is not None:
             if failure.ret == REFUSED:
-                self._note_refusal()
+                await self._note_refusal()
             raise UploadFailed(decode.failure_error(failure), 1, 1)
         if not text(answer.get("upload_full_url")) and not text(answer.get("upload_param")):
             raise UploadFailed(_never("getuploadurl: the answer names no place to upload to"), 1, 1)
-        self.memory.media_refused, self._refused_at = 0, 0.0
+        self._refused_at = 0.0
+        if self.memory.media_refused:
+            self.memory.media_refused = 0
+            await self.changed()
         return {**answer, "filekey": filekey}
 
-    def _note_refusal(self) -> None:
+    async def _note_refusal(self) -> None:
         now = time.monotonic()
         again = self.memory.media_refused or (
             self._refused_at and now - self._refused_at < self.timing.media_refused_within
@@ -154,6 +158,7 @@ class Contents:
         if again:
             self.memory.media_refused = int(time.time())
             log.error("%s", _media_refused())
+            await self.changed()
 
     async def _put(self, permit: JsonObject, file: Upload, key: bytes) -> str:
         """Upload once; return the parameter by which the content is sent. Raises Unreadable."""

@@ -115,8 +115,14 @@ class Memory:
             self._seen.popitem(last=False)
 
     def checkpoint(self) -> Checkpoint:
-        """Return what is to be committed with the messages reported so far."""
-        fresh, self._fresh = tuple(self._fresh), []
+        """Return what is to be committed with the messages reported so far.
+
+        Ids of a batch are not noted as seen before all of it is reported: a process that ends meanwhile leaves the
+        batch to the next one, which must not take it for a repetition.
+        """
+        fresh: tuple[str, ...] = ()
+        if not self.batch:
+            fresh, self._fresh = tuple(self._fresh), []
         state: JsonObject = {
             "bot": self._bot,
             "cursor": self.cursor,

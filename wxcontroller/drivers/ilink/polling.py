@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import WeChatError
@@ -36,13 +37,17 @@ _EDGE_STATUSES = frozenset({502, 504, 524})
 
 @dataclass(slots=True)
 class Poller:
-    """Polls for one session. ``confirming`` is set while it is checked whether the session is over."""
+    """Polls for one session. ``confirming`` is set while it is checked whether the session is over.
+
+    ``tell`` reports both ``confirming`` and ``revived`` to the account.
+    """
 
     calls: Calls
     credentials: Credentials
     memory: Memory
     pulse: Pulse
     timing: Timing
+    tell: Callable[[], Awaitable[None]]
     confirming: bool = False
     revived: int = 0
     _hint: float = 0.0
@@ -194,11 +199,16 @@ class Poller:
                 "the session was revived %d times within minutes; another client may use it", self.timing.cures
             )
             return False
-        self.confirming = True
+        await self._confirm(True)
         try:
             return await self._confirmed_alive()
         finally:
             self.confirming = False
+
+    async def _confirm(self, confirming: bool) -> None:
+        if confirming is not self.confirming:
+            self.confirming = confirming
+            await self.tell()
 
     async def _confirmed_alive(self) -> bool:
         try:
@@ -210,10 +220,12 @@ class Poller:
         try:
             await asyncio.wait({polling}, timeout=self.timing.confirm_alive)
             # A poll that is held is one of a session that lives. It is not cut off: what it brings comes once only.
-            self.confirming = polling.done()
+            if not polling.done():
+                await self._revive()
             answer = await self.pulse.wait(_settled(polling))
         except WeChatError as problem:
             log.info("the session is polled again: %s", problem.message)
+            await self._confirm(False)
             return True
         finally:
             polling.cancel()
@@ -221,12 +233,17 @@ class Poller:
         failure = decode.verdict("getupdates", answer)
         if failure is not None and failure.ret == SESSION_TIMEOUT:
             return False
-        self._cures.append(time.monotonic())
-        self.revived += 1
-        log.info("the session lives: announcing the client again revived it")
+        if self.confirming:
+            await self._revive()
         if failure is None:
             await self._received(decode.updates(answer))
         return True
+
+    async def _revive(self) -> None:
+        self._cures.append(time.monotonic())
+        self.revived += 1
+        log.info("the session lives: announcing the client again revived it")
+        await self._confirm(False)
 
 
 async def _settled(polling: "asyncio.Future[JsonObject]") -> JsonObject:
