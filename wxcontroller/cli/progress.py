@@ -30,7 +30,7 @@ _WORDS = {
     Condition.LOADING: N_("looking for a stored session, or fetching a QR code"),
     Condition.SCANNING: N_("scan this code with WeChat on the phone"),
     Condition.CONFIRMING: N_("scanned; confirm the login on the phone"),
-    Condition.UPDATING: N_("logged in; loading contacts"),
+    Condition.UPDATING: N_("logged in; loading account data"),
     Condition.RUNNING: N_("running"),
     Condition.OFFLINE: N_("WeChat does not answer at the moment"),
 }

@@ -14,7 +14,7 @@ const STEPS = [
   ["start", () => t("The account starts")],
   ["scan", () => t("Scan the code with WeChat on the phone")],
   ["confirm", () => t("Confirm on the phone")],
-  ["load", () => t("Contacts are loaded")],
+  ["load", () => t("Account data is loaded")],
   ["run", () => t("Running")],
 ];
 const AT = { init: 0, loading: 0, scanning: 1, confirming: 2, updating: 3, running: 5, offline: 5 };
