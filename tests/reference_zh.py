@@ -83,6 +83,7 @@ ISSUES: Mapping[str, tuple[str, str]] = {
     "log-damaged": ("error", "事件日志在最近一天内损坏并被替换"),
     "reports-lost": ("error", "最近一天内有上报因日志已满而丢失"),
     "dead-letters": ("warning，有新的死信时为 error", "有死信没有重新发送、清除或确认"),
+    "person-restricted": ("warning", "微信接受发给某人的消息，但一条也不显示"),
     "webhook-failing": ("warning", "webhook 失败已有半分钟"),
     "reports-late": ("warning", "有上报等待了 15 分钟，却没有错误"),
 }

@@ -56,7 +56,7 @@ from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals, Watchdog
 from wxcontroller.drivers import ROUTES
-from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason
+from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended
 
 log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
@@ -147,6 +147,7 @@ class Client:
             config.number("send_queue_max"),
             windows_of(config, window),
             config.seconds("hold_seconds"),
+            session.note_restricted,
         )
         logins = Logins(session, sends, driver.capabilities.lasting_ids)
         parts = Parts(
@@ -230,11 +231,7 @@ class Client:
             if not working.done() and session.state is LoginState.RUNNING:
                 await drain.run()
             if working.done():
-                ended: Ended = working.result()
-                words = Text(ended.reason)
-                if ended.words:
-                    words = Text("{reason}: {words}", reason=words, words=ended.words)
-                session.park(words, asked=ended.reason is EndReason.LOGGED_OUT)
+                session.end(working.result())
                 while not asked.done():
                     session.alive()
                     await asyncio.wait({asked}, timeout=PARKED_PULSE_SECONDS)

@@ -59,6 +59,8 @@ class Session:
         self.previous: LoginState | None = None
         self.since = int(time.time())
         self.reason = NOTHING
+        self.ended = ""  # why the driver has given up, as EndReason names it
+        self.restricted: int | None = None  # people whom WeChat shows nothing that is sent; None: not known
         self.asks: Question | None = None  # what the driver waits for, while a person has to give it
         # Seconds since 1970, 0 for not yet: when WeChat was heard last, and when the last message came.
         self.last_sync = 0
@@ -193,6 +195,20 @@ class Session:
         """Say something new about the present state."""
         self._status = status
         self._publish()
+
+    def note_restricted(self, number: int) -> None:
+        """Note how many people WeChat shows nothing that is sent to them."""
+        if number != self.restricted:
+            self.restricted = number
+            self._publish()
+
+    def end(self, ended: base.Ended) -> None:
+        """Park an account whose driver has given up."""
+        self.ended = ended.reason.name.lower()
+        words = Text(ended.reason)
+        if ended.words:
+            words = Text("{reason}: {words}", reason=words, words=ended.words)
+        self.park(words, asked=ended.reason is base.EndReason.LOGGED_OUT)
 
     def park(self, reason: Text, asked: bool = False, asks: base.InputRequired | None = None) -> None:
         """Stop trying until someone intervenes; the state file keeps the reason.
@@ -377,6 +393,8 @@ class Session:
             last_sync=self.last_sync,
             sync_uptime=round(self._sync_uptime, 1),
             asks=self.asks,
+            restricted=self.restricted,
+            ended=self.ended,
         )
         self._told_uptime = self._sync_uptime
         self._files.write(self.config.state_path, to_bytes(render(self.facts, moment)))

@@ -31,7 +31,8 @@ _STATE_VALUES = 5000
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
 # Of the state file only; check_client answers what it always did.
 _TEXTS = frozenset({"status_text", "reason_text", "prompt_text"})
-_NOT_SHOWN = _TEXTS | {_SECRET}
+_ASSESSED = frozenset({"restricted", "ended"})
+_NOT_SHOWN = _TEXTS | _ASSESSED | {_SECRET}
 # A client that says "running" has heard WeChat within 45 s, and tells when at most 10 s later. One that hangs goes on
 # saying so, until systemd ends it.
 BELIEVED_SECONDS = 60.0
@@ -62,11 +63,12 @@ class ClientState:
     stamp: Stamp
     heard: float = 0.0
     asks: Question | None = None
+    assessed: Mapping[str, JsonValue] = MappingProxyType({})  # what the assessment needs beside ``fields``
 
     @cached_property
     def client(self) -> Client:
         """What the assessment needs of it."""
-        return client_of(dict(self.fields))
+        return client_of({**self.fields, **self.assessed})
 
     def rendered(self, port: int) -> bytes:
         """Return the STATE of check_client: the file's fields with ``port``."""
@@ -215,6 +217,7 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         stamp=stamp,
         heard=_uptime(field(content, "last_sync_uptime")),
         asks=_question(obj(field(content, "input"))),
+        assessed=MappingProxyType({key: content[key] for key in _ASSESSED if key in content}),
     )
 
 

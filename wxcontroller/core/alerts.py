@@ -26,6 +26,7 @@ class Kind(StrEnum):
     DELIVERY = "delivery"  # its reports wait for their receiver
     DEAD = "dead"  # its reports were refused for good
     LOST = "lost"  # its reports were deleted before they were delivered: the log was full
+    RESTRICTED = "restricted"  # WeChat accepts messages for a person and shows none of them
     DISK = "disk"
     SYSTEMD = "systemd"  # the controller can't look at the accounts
     TEST = "test"
@@ -126,6 +127,7 @@ _TITLES: Mapping[Kind, str] = {
     Kind.DELIVERY: "its reports wait",
     Kind.DEAD: "its reports are refused",
     Kind.LOST: "its reports are lost",
+    Kind.RESTRICTED: "WeChat does not show its messages",
     Kind.DISK: "disk",
     Kind.SYSTEMD: "systemd can't be asked",
     Kind.TEST: "test",

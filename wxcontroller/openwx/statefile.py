@@ -63,7 +63,8 @@ class Moment:
     """Where the session stands. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process.
 
     ``last_sync`` is when WeChat answered last, and ``sync_uptime`` the same in seconds since the machine's boot, by a
-    clock that nobody sets; both 0 for not yet.
+    clock that nobody sets; both 0 for not yet. ``restricted`` are people whom WeChat shows nothing that is sent, None
+    where that is not known; ``ended`` is why the driver has given up, as drivers.base.EndReason names it.
     """
 
     state: LoginState
@@ -78,6 +79,8 @@ class Moment:
     last_sync: int = 0
     sync_uptime: float = 0.0
     asks: Question | None = None
+    restricted: int | None = None
+    ended: str = ""
 
 
 def render(facts: ClientFacts, moment: Moment) -> JsonObject:
@@ -102,6 +105,8 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "state_since": moment.since,
         **text_fields(status=moment.status, reason=moment.reason),
         "input": moment.asks.as_json() if moment.asks else None,
+        "restricted": moment.restricted,
+        "ended": moment.ended or None,
         "qrcode_link": moment.qrcode_link,
         "qrcode_number": moment.qrcode_number,
         "last_sync_time": moment.last_sync or None,

@@ -296,9 +296,15 @@ async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
         answer = await send(client, wechat, str(number))
         assert answer["code"] == 0 and "without an id" in str(answer["reason"])
     assert (await window_of(client))["restricted"] is True
+    assert client.state()["restricted"] == 1
+    await client.stop()
+    client = begin(start, wechat, webhook)
+    await client.until_state("running")
+    assert client.state()["restricted"] == 1
     wechat.user.settings.answer = Answer.ID
     await send(client, wechat, "seen")
     assert (await window_of(client))["restricted"] is False
+    assert client.state()["restricted"] == 0
 
 
 async def test_an_hour_without_ids_is_told_once(

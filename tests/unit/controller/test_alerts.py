@@ -129,6 +129,32 @@ async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Wa
     assert "none of 10 QR codes led to a login Bcc: x@y" in alert.items[0].message
 
 
+async def test_a_restricted_person_is_told_once_and_without_a_word_about_codes(watched: Watched) -> None:
+    process = await watched.host.start("alice")
+    process.say(LoginState.RUNNING, restricted=0)
+    assert await watched.live() == []
+    process.say(LoginState.RUNNING, restricted=1)
+    [alert] = await watched.live(120)
+    assert kinds([alert]) == ["problem alice restricted"]
+    words = f"{alert.subject} {alert.text}".lower()
+    assert not any(word in words for word in ("scan", "qr", "扫", "二维码"))
+    process.say(LoginState.LOADING)  # a restart, which does not know it yet
+    await watched.live(60)
+    process.say(LoginState.RUNNING, restricted=1)
+    assert await watched.live(60) == []
+    process.say(LoginState.RUNNING, restricted=0)
+    assert kinds(await watched.live(60)) == ["recovery alice restricted"]
+
+
+async def test_an_account_whose_wechat_user_is_taken_is_not_just_started_again(watched: Watched) -> None:
+    process = await watched.host.start("bob")
+    process.say(LoginState.PARKED, reason="account alice has it", ended="taken")
+    [alert] = await watched.live()
+    assert "remove the other account" in alert.items[0].remedy
+    process.say(LoginState.PARKED, reason="logged out", ended="logged_out")
+    assert "remove the other account" not in str((await watched.host.v1("GET", "accounts/bob"))[1])
+
+
 async def test_an_account_that_waits_for_a_decision_is_not_to_be_started(watched: Watched) -> None:
     process = await watched.host.start("alice")
     question: JsonObject = {"id": "allow-desktop", "kind": "consent", "prompt": "a risk"}

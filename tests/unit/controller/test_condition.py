@@ -47,6 +47,7 @@ TROUBLED = {
     "lost": ("running", "error", "reports-lost"),
     "damaged": ("running", "error", "log-damaged"),
     "full": ("running", "error", "cannot-store"),
+    "restricted": ("running", "warning", "person-restricted"),
 }
 WELL = ("acknowledged", "busy", "fresh", "idle", "old", "stopped")
 
@@ -88,6 +89,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
     say["input"](LoginState.PARKED, reason="a risk", input=question, version=__version__)
     host.process("silent").write(b'{"account": "silent"}')
     host.process("unreadable").write(b"{half")
+    say["restricted"](LoginState.RUNNING, restricted=1, version=__version__, last_sync_uptime=uptime())
     say["old"](LoginState.RUNNING, version="2.0.0")
     # "busy" has just begun to wait, however slow this machine is.
     for name, deliveries in (

@@ -19,7 +19,7 @@ import logging
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -88,6 +88,7 @@ class SendQueue:
     most: int = MOST_WAITING
     windows: Windows | None = None
     hold_seconds: float = 0.0  # a send is held for a window so long, 0 for not at all
+    restricted: Callable[[int], None] = lambda _: None  # told how many people WeChat shows nothing that is sent
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: Text = NOTHING  # why the last try failed, empty when it did not
@@ -431,6 +432,7 @@ class SendQueue:
         self.pacer.restore(left.days)
         if self.windows is not None:
             self.windows.restore(left.windows)
+            self.restricted(self.windows.restricted)
         self._since = min(time.time(), left.alive or time.time())
         if sends := left.sends():
             log.info("%d sends of the last run are queued again", len(sends))
@@ -568,6 +570,7 @@ class SendQueue:
     def _count_taken(self, windows: Windows, send: Send, outcome: Outcome) -> None:
         if not windows.taken(send.target, outcome.state is not SendState.ACCEPTED, time.time()):
             return
+        self.restricted(windows.restricted)
         if windows.is_restricted(send.target):
             log.error("%s", Text(RESTRICTED_WORDS, peer=send.target))
         else:

@@ -171,6 +171,11 @@ class Windows:
         found = self.peers.get(peer)
         return found is not None and found.restricted
 
+    @property
+    def restricted(self) -> int:
+        """How many people are restricted."""
+        return sum(peer.restricted for peer in self.peers.values())
+
     def next_change(self, now: float) -> float | None:
         """Return when time alone lets something go, None if nothing does."""
         times = [peer.answer_until for peer in self.peers.values()]

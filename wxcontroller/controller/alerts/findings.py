@@ -29,6 +29,7 @@ class Track(StrEnum):
     DEAD = "dead"
     LOST = "lost"
     STORE = "store"
+    PERSON = "person"  # somebody to whom it sends
     DISK = "disk"
     SYSTEMD = "systemd"
 
@@ -86,6 +87,7 @@ KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.LOST: (Track.LOST, Kind.LOST),
     Code.DAMAGED: (Track.LOST, Kind.LOST),
     Code.STORE: (Track.STORE, Kind.DISK),
+    Code.RESTRICTED: (Track.PERSON, Kind.RESTRICTED),
 }
 _OF_DELIVERIES = {
     Track.WAITING: "its reports are delivered again",
@@ -101,11 +103,13 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     ``booting``: the controller still brings accounts up after a boot, so one that is down was not stopped by hand.
     """
     if view.account.desired is not Desired.STARTED:
-        return dict.fromkeys((Track.LOGIN, *_OF_DELIVERIES), Closed())
+        return dict.fromkeys((Track.LOGIN, Track.PERSON, *_OF_DELIVERIES), Closed())
     name, assessment = view.account.name.name, view.assessment(now)
     found: dict[Track, Verdict] = {Track.LOGIN: _without_issue(name, assessment, settings)}
     if view.deliveries is not None:
         found |= {track: Well(name, f"Account {name}: {words}.") for track, words in _OF_DELIVERIES.items()}
+    if view.live is not None and view.live.client.restricted is not None:
+        found[Track.PERSON] = Well(name, f"Account {name}: WeChat shows all of its messages again.")
     for issue in assessment.issues:
         if not issue.severity.is_trouble or issue.code not in KINDS:
             continue

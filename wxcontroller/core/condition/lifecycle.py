@@ -5,6 +5,8 @@ from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import LoginState, UnitState
 
 _LOGGING_IN = (Condition.INIT, Condition.LOADING, Condition.UPDATING)
+# drivers.base.EndReason: another account of this host has this WeChat user.
+_TAKEN = "taken"
 # The words of programs that are not ours. Their "stop" is a process that does nothing any more.
 _BY_WORD = {
     "init": LoginState.INIT,
@@ -145,7 +147,10 @@ def parked(facts: Facts, condition: Condition) -> Issue | None:
     if condition is not Condition.PARKED or facts.client is None:
         return None
     headline = Text(N_("has given up: {reason}"), reason=facts.client.why)
-    remedy = Text(N_("fix the cause, then start it again: {start}"), start=facts.wxctl("start"))
+    advice = N_("fix the cause, then start it again: {start}")
+    if facts.client.ended == _TAKEN:
+        advice = N_("use one account for each WeChat user: remove the other account, then start this one: {start}")
+    remedy = Text(advice, start=facts.wxctl("start"))
     return _issue(facts, Code.PARKED, Severity.ERROR, headline, remedy)
 
 
@@ -156,6 +161,27 @@ def decision(facts: Facts, condition: Condition) -> Issue | None:
     headline = Text(N_("waits for your answer: {reason}"), reason=facts.client.why)
     remedy = Text(N_("to answer, run: {answer}"), answer=facts.wxctl("answer"))
     return _issue(facts, Code.INPUT, Severity.ERROR, headline, remedy)
+
+
+def restricted(facts: Facts, _: Condition) -> Issue | None:
+    """WeChat accepts messages for somebody and shows none of them."""
+    number = facts.client.restricted if facts.client is not None else None
+    if not number or not facts.has_process:
+        return None
+    headline = Text(
+        "WeChat accepts messages for {n} person and does not show them",
+        "WeChat accepts messages for {n} people and does not show them",
+        n=number,
+    )
+    # It must not name a QR code, not even to deny it: people act on the word (ilink-bot-protocol 19.5).
+    remedy = Text(
+        N_(
+            "WeChat restricts the WeChat user, not this account or machine; logging in again does not change it, and "
+            "it ends after days or weeks; use another WeChat user meanwhile. See: {status}"
+        ),
+        status=facts.wxctl("status"),
+    )
+    return Issue(Code.RESTRICTED, Severity.WARNING, headline, remedy, level=number)
 
 
 def old_code(facts: Facts, _: Condition) -> Issue | None:
@@ -176,7 +202,7 @@ def old_code(facts: Facts, _: Condition) -> Issue | None:
 
 CHECKS = (
     *(down, failed, crash_loop, restarting, no_state, unreadable),
-    *(login_stuck, scan, confirm, offline, parked, decision, old_code),
+    *(login_stuck, scan, confirm, offline, parked, decision, restricted, old_code),
 )
 
 

@@ -78,6 +78,7 @@ class Code(StrEnum):
     LOST = "reports-lost"  # error: reports were lost within the last day, as the log was full
     DEAD = "dead-letters"  # warning, error while new ones arrive: dead letters not replayed, purged or acknowledged
     WEBHOOK = "webhook-failing"  # warning: the webhook has been failing for half a minute
+    RESTRICTED = "person-restricted"  # warning: WeChat accepts messages for a person and shows none of them
     LATE = "reports-late"  # warning: a report has been waiting for 15 minutes without an error
 
 
@@ -87,6 +88,8 @@ class Client:
 
     ``login`` is None for a program that is not ours, which tells the original's ``word`` only. ``since`` is seconds
     since 1970, 0 when unknown; ``asks`` the id of the question that waits for an answer; ``version`` "" for unknown.
+    ``restricted`` are people whom WeChat shows nothing that is sent, None when that is not known. ``ended`` is why it
+    has given up, "" for any other reason.
     """
 
     login: LoginState | None
@@ -96,6 +99,8 @@ class Client:
     since: int = 0
     asks: str = ""
     version: str = ""
+    restricted: int | None = None
+    ended: str = ""
 
     @property
     def why(self) -> Text:
@@ -116,7 +121,13 @@ def client_of(content: JsonObject) -> Client:
         _seconds(content.get("state_since")),
         one_line(field(content.get("input"), "id")),
         one_line(content.get("version")),
+        _number(content.get("restricted")),
+        one_line(content.get("ended")),
     )
+
+
+def _number(value: JsonValue) -> int | None:
+    return max(0, min(integer(value), 1 << 40)) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _seconds(value: JsonValue) -> int:
