@@ -4,6 +4,7 @@ xgettext reads templates from Python and JavaScript. What it cannot read, becaus
 from the program itself: help of wxctl, descriptions of the API, meanings of options, states.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -106,7 +107,9 @@ def _output(*command: str | Path) -> str:
 def compiled() -> None:
     """Compile the catalogs beside their sources, as the package's build does."""
     for path in CATALOGS:
-        subprocess.run(["msgfmt", "--check", "-o", path.with_suffix(".mo"), path], check=True)
+        made = path.with_suffix(f".{os.getpid()}.mo")  # tests side by side read the one that is replaced
+        subprocess.run(["msgfmt", "--check", "-o", made, path], check=True)
+        made.replace(path.with_suffix(".mo"))
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def way(channel: Channel, settings: AlertSettings, limits: Limits = DEFAULTS) ->
 
 async def _nowhere(alert: Alert) -> None:
     """An alert that was made before the way to tell it was taken out of the settings."""
-    log.warning("nobody is told any more by this way: %s", alert.subject)
+    log.warning("this channel is no longer configured, alert dropped: %s", alert.english.subject)
 
 
 def settings_for(paths: Paths) -> Settings:

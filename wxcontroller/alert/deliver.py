@@ -56,7 +56,7 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
             log.exception("an alert can't be put into words")
             round_.failed(one, Trouble(f"it can't be put into words ({type(problem).__name__})", final=True))
         else:
-            log.info("delivered: %s", alert.subject)
+            log.info("delivered: %s", alert.english.subject)
             round_.drop(one)
     return not round_.left
 

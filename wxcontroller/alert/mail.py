@@ -7,6 +7,7 @@ from wxcontroller.alert.deliver import Trouble
 from wxcontroller.alert.program import run
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import Text
 
 SENDMAIL = "/usr/sbin/sendmail"
 _TEMPORARY = 75  # EX_TEMPFAIL
@@ -30,7 +31,8 @@ def message(addresses: str, alert: Alert) -> bytes:
     mail["Message-ID"] = f"<{alert.id}@wxcontroller.{_host(alert.host)}>"  # the same for each try
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Wx-Alert"] = alert.event.value
-    mail.set_content(f"{alert.text}\n\n-- \nwxcontroller on {alert.host}\n")
+    signature = alert.line(Text("wxcontroller on {host}", host=alert.host))
+    mail.set_content(f"{alert.text}\n\n-- \n{signature}\n")
     for item in alert.items:
         if item.qrcode is not None:
             subtype = item.qrcode.mime.partition("/")[2]

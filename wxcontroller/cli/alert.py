@@ -11,7 +11,7 @@ from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, text_in
 
 _LOOK = 0.3
 
@@ -82,7 +82,7 @@ def status(session: Session) -> None:
         click.echo(f"{name}: {_words(obj(channel))}")
     for problem in map(obj, items(found.get("problems"))):
         told = "" if problem.get("told") or not channels else say(" (not told yet)")
-        click.echo(text(problem.get("message")) + told)
+        click.echo(say(text_in(problem, "message")) + told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""An alert: what is told to a human. The same JSON in the spool, in the webhook's body and on a command's input."""
+"""An alert to a human. The same JSON in the spool, in the webhook's body and on a command's input.
+
+Texts are kept as data and rendered in the alert's language, so that what is added later has the same language.
+"""
 
 import base64
 import binascii
@@ -7,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from wxcontroller.core.catalog import LANGUAGES, translate_by, translations
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.messages import N_, NOTHING, Text, Translate, text_in
 
 # WeChat takes a code back after two minutes.
 QRCODE_SECONDS = 120.0
@@ -55,16 +60,17 @@ class Picture:
 class Item:
     """One thing that is wrong, or has become right. ``account`` and ``instance`` are "" for the machine.
 
-    ``since`` is in seconds since 1970.
+    ``code`` says what it is, more exactly than ``kind``. ``since`` is in seconds since 1970.
     """
 
     kind: Kind
     account: str
     instance: str
     since: float
-    message: str
-    remedy: str = ""
+    message: Text
+    remedy: Text = NOTHING
     qrcode: Picture | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +83,59 @@ class Alert:
     host: str
     items: tuple[Item, ...]
     more: int = 0  # beyond ``items``
+    language: str = LANGUAGES[0]
 
     @property
     def subject(self) -> str:
         """Return one line: names and fixed words only."""
-        if self.event is Happening.TEST:
-            return f"[{self.host}] test alert of wxcontroller"
-        names = list(dict.fromkeys(item.account or f"this machine ({item.kind})" for item in self.items))
-        count = len(self.items) + self.more
-        shown = ", ".join(names[:3]) + (" and more" if len(names) > 3 or self.more else "")
-        if self.event is Happening.RECOVERY:
-            return f"[{self.host}] well again: {shown}"
-        if count == 1:
-            return f"[{self.host}] {shown}: {_TITLES[self.items[0].kind]}"
-        return f"[{self.host}] {count} problems: {shown}"
+        return f"[{self.host}] {self._title.rendered(self._translate)}"
+
+    @property
+    def english(self) -> "Alert":
+        """The same alert for the journal."""
+        return replace(self, language=LANGUAGES[0])
 
     @property
     def text(self) -> str:
         """Return everything in words, one paragraph for each item."""
-        paragraphs = [f"{item.message}\n{item.remedy}".rstrip() for item in self.items]
+        paragraphs = [f"{self.line(item.message)}\n{self.line(item.remedy)}".rstrip() for item in self.items]
         if self.more:
-            paragraphs.append(f"And {self.more} more: wxctl list")
+            more = Text("And {n} more: wxctl list --trouble", "And {n} more: wxctl list --trouble", n=self.more)
+            paragraphs.append(self.line(more))
         return "\n\n".join(paragraphs)
+
+    def line(self, words: Text) -> str:
+        """Return a text in the alert's language, as one line."""
+        return plain(words.rendered(self._translate))
+
+    @property
+    def _translate(self) -> Translate:
+        return translate_by(translations(self.language))
+
+    @property
+    def _title(self) -> Text:
+        if self.event is Happening.TEST:
+            return Text("test alert of wxcontroller")
+        found = {item.account or item.kind.value: item for item in self.items}
+        names = [
+            item.account or self.line(Text("this machine ({kind})", kind=item.kind.value)) for item in found.values()
+        ]
+        shown: Text | str = ", ".join(names[:3])
+        if len(names) > 3 or self.more:
+            shown = Text("{names} and more", names=shown)
+        count = len(self.items) + self.more
+        if self.event is Happening.RECOVERY:
+            return Text("recovered: {names}", names=shown)
+        if count == 1:
+            return Text("{names}: {title}", names=shown, title=Text(_TITLES[self.items[0].kind]))
+        return Text("{n} problem: {names}", "{n} problems: {names}", n=count, names=shown)
 
     def without_old_codes(self, now: float) -> "Alert":
         """Return the alert without QR codes that WeChat takes no more, and with a word about that."""
         return replace(self, items=tuple(_timely(item, now) for item in self.items))
 
     def to_json(self) -> JsonObject:
-        found: list[JsonValue] = [_item_json(item) for item in self.items]
+        found: list[JsonValue] = [_item_json(item, self) for item in self.items]
         return {
             "id": self.id,
             "event": self.event.value,
@@ -115,22 +145,23 @@ class Alert:
             "text": self.text,
             "items": found,
             "more": self.more,
+            "language": self.language,
         }
 
 
 _TITLES: Mapping[Kind, str] = {
-    Kind.SCAN: "needs a scan",
-    Kind.CONFIRM: "needs a tap on its phone",
-    Kind.PARKED: "has given up",
-    Kind.FAILED: "its unit fails",
-    Kind.OFFLINE: "is offline",
-    Kind.DELIVERY: "its reports wait",
-    Kind.DEAD: "its reports are refused",
-    Kind.LOST: "its reports are lost",
-    Kind.RESTRICTED: "WeChat does not show its messages",
-    Kind.DISK: "disk",
-    Kind.SYSTEMD: "systemd can't be asked",
-    Kind.TEST: "test",
+    Kind.SCAN: N_("needs a scan"),
+    Kind.CONFIRM: N_("needs a confirmation on its phone"),
+    Kind.PARKED: N_("has given up"),
+    Kind.FAILED: N_("its unit fails"),
+    Kind.OFFLINE: N_("is offline"),
+    Kind.DELIVERY: N_("its reports wait"),
+    Kind.DEAD: N_("its reports are refused"),
+    Kind.LOST: N_("its reports are lost"),
+    Kind.RESTRICTED: N_("WeChat does not show its messages"),
+    Kind.DISK: N_("disk"),
+    Kind.SYSTEMD: N_("systemd does not answer"),
+    Kind.TEST: N_("test"),
 }
 
 
@@ -143,6 +174,7 @@ def plain(words: str, most: int = _MOST_WORDS) -> str:
 def alert_from(content: JsonValue) -> Alert:
     """Read an alert back. Raises ValueError."""
     given = obj(content)
+    language = text(given.get("language"))
     if not text(given.get("id")):
         raise ValueError("it is no alert")
     return Alert(
@@ -152,10 +184,22 @@ def alert_from(content: JsonValue) -> Alert:
         text(given.get("host")),
         tuple(_item_from(obj(each)) for each in items(given.get("items"))),
         integer(given.get("more")),
+        language if language in LANGUAGES else LANGUAGES[0],
     )
 
 
-def _item_json(item: Item) -> JsonObject:
+def values_of(*texts: Text) -> JsonObject:
+    """Return the named values of texts, those of what they wrap (``what``) among them."""
+    found: JsonObject = {}
+    for each in texts:
+        what = each.values.get("what")
+        found |= {name: value for name, value in obj(each.as_json()["values"]).items() if name != "what"}
+        if isinstance(what, Text):
+            found |= values_of(what)
+    return found
+
+
+def _item_json(item: Item, alert: Alert) -> JsonObject:
     code = item.qrcode
     picture: JsonValue = None
     if code is not None:
@@ -167,11 +211,15 @@ def _item_json(item: Item) -> JsonObject:
         }
     return {
         "kind": item.kind.value,
+        "code": item.code,
         "account": item.account,
         "instance": item.instance,
         "since": int(item.since),
-        "message": item.message,
-        "remedy": item.remedy,
+        "message": alert.line(item.message),
+        "message_text": item.message.as_json(),
+        "remedy": alert.line(item.remedy),
+        "remedy_text": item.remedy.as_json() if item.remedy else None,
+        "values": values_of(item.message, item.remedy),
         "qrcode": picture,
     }
 
@@ -191,9 +239,10 @@ def _item_from(given: JsonObject) -> Item:
         text(given.get("account")),
         text(given.get("instance")),
         float(integer(given.get("since"))),
-        text(given.get("message")),
-        text(given.get("remedy")),
+        text_in(given, "message"),
+        text_in(given, "remedy"),
         picture,
+        text(given.get("code")),
     )
 
 
@@ -202,4 +251,5 @@ def _timely(item: Item, now: float) -> Item:
     if code is None or 0 <= now - code.made < QRCODE_SECONDS:
         return item
     late = time.strftime("%H:%M:%S", time.localtime(code.made))
-    return replace(item, qrcode=None, message=f"{item.message} The code of {late} has expired.")
+    words = Text("{what} The code of {time} has expired.", what=item.message, time=late)
+    return replace(item, qrcode=None, message=words)

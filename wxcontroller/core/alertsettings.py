@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TypeVar
 
+from wxcontroller.core.catalog import LANGUAGES
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import Text
 from wxcontroller.core.parsers import Parser, number, web_address, whole
@@ -51,6 +52,12 @@ def _argv(value: object) -> object:
     return tuple(words)
 
 
+def _language(value: object) -> object:
+    if value and value not in LANGUAGES:
+        raise ValueError(Text('must be {languages} or ""', languages=", ".join(f'"{each}"' for each in LANGUAGES)))
+    return value or ""
+
+
 def _setting(default: T, parse: Parser, doc: str) -> T:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
@@ -67,6 +74,7 @@ class AlertSettings:
     disk_low: int = _setting(512 * 1024 * 1024, whole(0, 1 << 50), "bytes free on a disk below which it is low")
     interval: float = _setting(3600, number(60, 604800), "least time between two alerts of one kind of an account")
     per_hour: int = _setting(20, whole(1, 1000), "most alerts in an hour; what is more is told together")
+    language: str = _setting("", _language, "language of alerts, en or zh-CN; empty: by the locale of the service")
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -9,6 +9,8 @@ from wxcontroller.core.messages import Translate
 
 DOMAIN = "wxcontroller"
 LOCALE = Path(__file__).parents[1] / "locale"
+# As browsers call them; the catalog of the first is the texts themselves.
+LANGUAGES = ("en", "zh-CN")
 
 
 def translate_by(catalog: gettext.NullTranslations) -> Translate:
@@ -25,6 +27,12 @@ def translate_by(catalog: gettext.NullTranslations) -> Translate:
 def translations(language: str) -> gettext.NullTranslations:
     """Return the catalog of a language, as browsers call it; texts that it lacks stay English."""
     return gettext.translation(DOMAIN, LOCALE, [language.replace("-", "_")], fallback=True)
+
+
+def language_here() -> str:
+    """Return the language of this process by its locale: LANGUAGE, LC_ALL, LC_MESSAGES or LANG."""
+    found = gettext.find(DOMAIN, LOCALE)
+    return Path(found).parents[1].name.replace("_", "-") if found else LANGUAGES[0]
 
 
 def entries(language: str) -> Mapping[str, str]:

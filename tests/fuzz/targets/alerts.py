@@ -7,6 +7,7 @@ from wxcontroller.controller.alerts.ledger import Ledger
 from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, alert_from
 from wxcontroller.core.alertspool import state_of
 from wxcontroller.core.jsontypes import read_json
+from wxcontroller.core.messages import Text
 
 SPOOL = "the controller, and who delivers alerts"
 DISK = "the controller's own state directory"
@@ -39,7 +40,7 @@ def _ledger(data: bytes) -> None:
 
 
 _CODE = Picture("image/png", b"x", 1_700_000_050.0)
-_ITEM = Item(Kind.SCAN, "小店", "x-abc", 1_700_000_000.0, "needs a scan", "scan it", _CODE)
+_ITEM = Item(Kind.SCAN, "小店", "x-abc", 1_700_000_000.0, Text("needs a scan"), Text("scan it"), _CODE)
 _KEPT = {
     **json.loads(Ledger().dump()),
     "sent": [1_700_000_000.5],
@@ -51,7 +52,7 @@ _KEPT = {
             "age": 5.5,
             "told": {"scan": 0},
             "sent": {"scan": 1_700_000_000.5},
-            "recovered": ["小店", "is well"],
+            "recovered": ["小店", Text("is well").as_json()],
             "before": {"parked": 1},
             "was_well": True,
         }

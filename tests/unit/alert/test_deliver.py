@@ -246,7 +246,7 @@ def test_settings_may_be_missing_and_then_nobody_is_told(tmp_path: Path, spool: 
     put(spool, 1)
     done = run("command", CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"))
     assert done.returncode == 0, done.stderr
-    assert "nobody is told" in done.stderr
+    assert "no longer configured" in done.stderr
     assert spool.waiting() == []
 
 

@@ -20,6 +20,7 @@ from wxcontroller.alert.deliver import Trouble
 from wxcontroller.alert.webhook import post
 from wxcontroller.core.alerts import alert_from
 from wxcontroller.core.jsontypes import JsonValue, items, obj
+from wxcontroller.core.messages import Text
 
 # -- webhook
 
@@ -169,7 +170,7 @@ async def test_an_alert_about_several_names_none(tmp_path: Path) -> None:
 
 
 async def test_a_command_that_does_not_read_is_no_trouble(tmp_path: Path) -> None:
-    big = replace(alert(), items=tuple(replace(alert().items[0], message="x" * 5000) for _ in range(100)))
+    big = replace(alert(), items=tuple(replace(alert().items[0], message=Text("x" * 5000)) for _ in range(100)))
     await command.tell([program(tmp_path / "tell", "exit 0")], big)
 
 

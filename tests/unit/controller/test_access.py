@@ -19,10 +19,10 @@ from wxcontroller.controller.access import PASSED_ON
 from wxcontroller.controller.account_port import hub
 from wxcontroller.controller.app import application
 from wxcontroller.controller.page.assets import Bundle
-from wxcontroller.controller.page.language import LANGUAGES
 from wxcontroller.controller.watchtokens import warnings_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
+from wxcontroller.core.catalog import LANGUAGES
 from wxcontroller.core.jsontypes import field
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.tokens import TokenFile, minted

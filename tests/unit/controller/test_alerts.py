@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.i18n import compiled
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.alerts import disk
 from wxcontroller.controller.alerts.disk import disk_of
@@ -22,7 +23,8 @@ from wxcontroller.core.alerts import Alert, Happening, Kind
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Outcome, Spool, State
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.states import LoginState, UnitState
 
 STEP = 5.0
@@ -79,6 +81,26 @@ def kinds(alerts: list[Alert]) -> list[str]:
     return [f"{alert.event} {item.account} {item.kind}" for alert in alerts for item in alert.items]
 
 
+async def test_alerts_are_in_the_language_of_the_settings_or_of_the_service(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled()
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    await watched.running("小店")
+    watched.host.process("小店").say(LoginState.PARKED, **text_fields(reason=Text("flagged {ret}", ret=1203)))
+    [chinese] = await watched.live()
+    assert chinese.subject.endswith("小店：已经放弃")
+    [item] = map(obj, items(chinese.to_json()["items"]))
+    assert (item["code"], obj(item["values"])["account"]) == ("parked", "小店")
+    assert str(item["message"]).startswith("帐号 小店")
+    watched.set(language="en")
+    await watched.running("小店")
+    [english] = await watched.live(60)
+    assert english.subject.endswith("recovered: 小店")
+
+
 async def test_a_lost_session_is_told_at_once_with_the_code_to_scan(watched: Watched) -> None:
     await watched.running("小店")
     process = watched.host.process("小店")
@@ -88,7 +110,7 @@ async def test_a_lost_session_is_told_at_once_with_the_code_to_scan(watched: Wat
     [item] = alert.items
     assert item.qrcode is not None
     assert item.qrcode.content.startswith(b"\x89PNG")
-    assert "wxctl qr 小店" in item.remedy
+    assert "wxctl qr 小店" in str(item.remedy)
     assert item.instance == watched.host.accounts.registry.resolve("小店")
     process.say(LoginState.RUNNING)
     assert kinds(await watched.live(60)) == ["recovery 小店 scan"]
@@ -126,7 +148,7 @@ async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Wa
     process.say(LoginState.PARKED, reason="none of 10 QR codes led to a login\nBcc: x@y")
     [alert] = await watched.live()
     assert kinds([alert]) == ["problem alice parked"]
-    assert "none of 10 QR codes led to a login Bcc: x@y" in alert.items[0].message
+    assert "none of 10 QR codes led to a login Bcc: x@y" in alert.text
 
 
 async def test_a_restricted_person_is_told_once_and_without_a_word_about_codes(watched: Watched) -> None:
@@ -161,8 +183,8 @@ async def test_an_account_that_waits_for_a_decision_is_not_to_be_started(watched
     process.say(LoginState.PARKED, reason="a risk; to accept it, run: wxctl answer alice", input=question)
     [alert] = await watched.live(60)
     assert kinds([alert]) == ["problem alice parked"]
-    assert "wxctl answer alice" in alert.items[0].message
-    assert "wxctl start" not in alert.items[0].remedy
+    assert "wxctl answer alice" in str(alert.items[0].message)
+    assert "wxctl start" not in str(alert.items[0].remedy)
 
 
 async def test_a_controller_that_knows_nothing_sees_whether_an_account_was_logged_in(watched: Watched) -> None:
@@ -541,7 +563,7 @@ def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     verdict = disk_of(paths, 1 << 50)
     assert isinstance(verdict, expected)
     if isinstance(verdict, Finding):
-        assert str(paths.accounts) in verdict.message
+        assert str(paths.accounts) in str(verdict.message)
 
 
 class _Status:
@@ -555,7 +577,7 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
     shutil.rmtree(paths.alerts_state.parent)
     verdict = disk_of(paths, 1)
     assert isinstance(verdict, Finding)
-    assert "Nothing can be written" in verdict.message
+    assert verdict.code == "disk-unwritable"
 
 
 def test_systemds_counts_are_read() -> None:

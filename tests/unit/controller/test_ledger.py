@@ -8,13 +8,14 @@ from wxcontroller.controller.alerts.findings import Closed, Finding, Track, Verd
 from wxcontroller.controller.alerts.ledger import SPACING, Key, Ledger
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.messages import NOTHING, Text
 
 ALICE, BOB = ("alice", Track.LOGIN), ("bob", Track.LOGIN)
-PARKED = Finding(Kind.PARKED, "alice", "alice has given up", "start it")
-OFFLINE = Finding(Kind.OFFLINE, "alice", "alice is offline", "wait", hold=300)
-SCAN = Finding(Kind.SCAN, "alice", "alice needs a scan", "scan", first=True)
-CONFIRM = Finding(Kind.CONFIRM, "alice", "alice asks its phone", "tap", first=True)
-WELL = Well("alice", "alice is running again")
+PARKED = Finding(Kind.PARKED, "alice", Text("alice has given up"), Text("start it"))
+OFFLINE = Finding(Kind.OFFLINE, "alice", Text("alice is offline"), Text("wait"), hold=300)
+SCAN = Finding(Kind.SCAN, "alice", Text("alice needs a scan"), Text("scan"), first=True)
+CONFIRM = Finding(Kind.CONFIRM, "alice", Text("alice asks its phone"), Text("tap"), first=True)
+WELL = Well("alice", Text("alice is running again"))
 
 
 class World:
@@ -142,7 +143,7 @@ def test_who_has_scanned_is_not_asked_to_confirm() -> None:
 
 def test_what_comes_together_is_told_together() -> None:
     world = World()
-    bob = replace(PARKED, account="bob", message="bob has given up")
+    bob = replace(PARKED, account="bob", message=Text("bob has given up"))
     world.live({ALICE: PARKED})
     world.live({ALICE: PARKED, BOB: bob, ("c", Track.LOGIN): bob}, SPACING + 5)
     assert world.lines == ["parked alice has given up", "parked bob has given up + parked bob has given up"]
@@ -152,7 +153,7 @@ def test_a_storm_is_a_few_alerts_and_leaves_nobody_out() -> None:
     world = World(per_hour=3)
     verdicts: dict[Key, Verdict] = {}
     for number in range(100):  # one more falls every 40 seconds
-        verdicts[(f"a{number}", Track.LOGIN)] = replace(PARKED, message=f"{number}.")
+        verdicts[(f"a{number}", Track.LOGIN)] = replace(PARKED, message=Text(f"{number}."))
         world.live(verdicts, 40)
     assert len(world.lines) <= 3 + 3
     world.live(verdicts, 3600)
@@ -165,9 +166,9 @@ def test_the_last_alert_of_the_hour_is_for_a_problem() -> None:
     world = World(per_hour=2)
     world.live({ALICE: PARKED})
     # One is over and another begins, and there is place for one alert.
-    world.live({ALICE: WELL, BOB: replace(PARKED, message="bob has given up")}, 60)
+    world.live({ALICE: WELL, BOB: replace(PARKED, message=Text("bob has given up"))}, 60)
     assert world.lines == ["parked alice has given up", "parked bob has given up"]
-    world.live({ALICE: WELL, BOB: replace(PARKED, message="bob has given up")}, 3600)
+    world.live({ALICE: WELL, BOB: replace(PARKED, message=Text("bob has given up"))}, 3600)
     assert world.lines[2:] == ["parked alice is running again"]
 
 
@@ -219,7 +220,7 @@ def test_more_of_the_same_is_news() -> None:
     track = ("alice", Track.DEAD)
 
     def dead(number: int) -> dict[Key, Verdict]:
-        return {track: Finding(Kind.DEAD, "alice", f"{number} dead", "", level=number)}
+        return {track: Finding(Kind.DEAD, "alice", Text(f"{number} dead"), NOTHING, level=number)}
 
     world.live(dead(5), 3600)
     world.live(dead(7), 3600)

@@ -6,22 +6,55 @@ from pathlib import Path
 
 import pytest
 
+from tests.i18n import compiled
 from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, Happening, Item, Kind, Picture, alert_from, plain
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Outcome, Spool, State
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.jsontypes import JsonValue, items, obj
+from wxcontroller.core.messages import Text, verbatim
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 
 CODE = Picture("image/png", b"\x89PNG code", 1_700_000_000)
-SCAN = Item(Kind.SCAN, "小店", "x-abcdefghijklmno", 1_700_000_000, "小店 needs a scan.", "wxctl qr 小店", CODE)
+SCAN = Item(
+    Kind.SCAN,
+    "小店",
+    "x-abcdefghijklmno",
+    1_700_000_000,
+    Text("{account} needs a scan.", account="小店"),
+    Text("wxctl qr {account}", account="小店"),
+    CODE,
+    "needs-scan",
+)
 ALERT = Alert("0123abcd", Happening.PROBLEM, 1_700_000_000, "vps1", (SCAN,))
 
 
 def test_an_alert_is_read_back_as_it_was_written() -> None:
     written: JsonValue = json.loads(json.dumps(ALERT.to_json()))
     assert alert_from(written) == ALERT
+
+
+def test_an_alert_is_in_its_language_and_has_the_same_as_data() -> None:
+    compiled()
+    chinese = replace(ALERT, language="zh-CN").without_old_codes(CODE.made + QRCODE_SECONDS + 1)
+    assert chinese.subject == "[vps1] 小店：需要扫码"
+    assert "失效" in chinese.text
+    assert chinese.english.subject == "[vps1] 小店: needs a scan"
+    [item] = map(obj, items(chinese.to_json()["items"]))
+    assert item["code"] == "needs-scan"
+    assert obj(item["values"])["account"] == "小店"
+    assert "失效" in str(item["message"])
+
+
+def test_an_alert_of_2_0_0_is_read() -> None:
+    written = ALERT.to_json()
+    del written["language"]
+    for given in map(obj, items(written["items"])):
+        for key in ("code", "values", "message_text", "remedy_text"):
+            del given[key]
+    [item] = alert_from(written).items
+    assert (item.message, item.remedy) == (verbatim("小店 needs a scan."), verbatim("wxctl qr 小店"))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +72,7 @@ def test_a_code_that_wechat_takes_no_more_is_left_out_and_that_is_said() -> None
     for now in (CODE.made + QRCODE_SECONDS + 1, CODE.made - 5):  # late, or by a clock that was set
         [item] = ALERT.without_old_codes(now).items
         assert item.qrcode is None
-        assert "expired" in item.message
+        assert "expired" in str(item.message)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +89,9 @@ def test_the_subject_says_who_and_what(items: tuple[Item, ...], more: int, subje
 
 
 def test_all_words_and_remedies_are_in_the_text() -> None:
-    text = replace(ALERT, items=(SCAN, replace(SCAN, message="b is offline.", remedy="see b")), more=3).text
+    text = replace(
+        ALERT, items=(SCAN, replace(SCAN, message=Text("b is offline."), remedy=Text("see b"))), more=3
+    ).text
     for words in ("小店 needs a scan.", "wxctl qr 小店", "b is offline.", "see b", "3 more"):
         assert words in text
 
@@ -113,6 +148,7 @@ def test_a_program_without_arguments_may_be_one_word(tmp_path: Path) -> None:
         ("per_hour = 0", "key per_hour must be"),
         ("disk_low = -1", "key disk_low must be"),
         ("interval = true", "key interval must be"),
+        ('language = "fr"', 'key language must be "en", "zh-CN"'),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(tmp_path: Path, line: str, words: str) -> None:

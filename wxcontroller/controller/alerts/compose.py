@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from wxcontroller.controller.alerts.findings import Finding
 from wxcontroller.controller.alerts.ledger import Due
@@ -10,6 +10,8 @@ from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.statefiles import StateFiles
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, plain
+from wxcontroller.core.catalog import language_here
+from wxcontroller.core.messages import N_, Text
 
 # More problems than this are counted: an outage of the network concerns all accounts at once.
 ALERT_PROBLEMS = 30
@@ -20,10 +22,11 @@ ALERT_PICTURE_BYTES = 256 << 10
 
 
 class Composer:
-    """Makes alerts."""
+    """Makes alerts. ``language`` returns the one of the settings, "" for that of this process."""
 
-    def __init__(self, state_files: StateFiles) -> None:
+    def __init__(self, state_files: StateFiles, language: Callable[[], str]) -> None:
         self._state_files = state_files
+        self._language = language
 
     def alert(self, event: Happening, dues: Sequence[Due], views: Mapping[str, View], now: float) -> Alert:
         """Return one alert about all of ``dues``."""
@@ -38,17 +41,25 @@ class Composer:
                     code = self._code(view)
                     codes += code is not None
                 since = now - due.age
-                found.append(Item(due.kind, what.account, instance, since, what.message, what.remedy, code))
+                found.append(
+                    Item(due.kind, what.account, instance, since, what.message, what.remedy, code, what.code)
+                )
             else:
-                found.append(Item(due.kind, what.account, instance, now, what.message))
-        return Alert(secrets.token_hex(10), event, now, host(), tuple(found), len(dues) - len(found))
+                found.append(Item(due.kind, what.account, instance, now, what.message, code="recovered"))
+        return self._alert(event, now, found, len(dues) - len(found))
 
     def test(self, now: float) -> Alert:
         """Return an alert that says that alerts get through, with a code like one to scan."""
         code = Picture("image/png", drawn("https://example.invalid/a-test-of-wxcontroller", "png"), now)
-        message = "This is a test. Alerts of wxcontroller get through to you; nothing is wrong."
-        item = Item(Kind.TEST, "", "test", now, message, "The code says nothing. Real ones are for WeChat.", code)
-        return Alert(secrets.token_hex(10), Happening.TEST, now, host(), (item,))
+        message = Text(N_("This is a test: alerts of wxcontroller reach you. Nothing is wrong."))
+        remedy = Text(N_("the QR code is an example; real ones are scanned with WeChat"))
+        return self._alert(
+            Happening.TEST, now, [Item(Kind.TEST, "", "test", now, message, remedy, code, code="test")]
+        )
+
+    def _alert(self, event: Happening, now: float, found: Sequence[Item], more: int = 0) -> Alert:
+        language = self._language() or language_here()
+        return Alert(secrets.token_hex(10), event, now, host(), tuple(found), more, language)
 
     def _code(self, view: View) -> Picture | None:
         """Return the code that waits to be scanned: drawn by us, or as the program shows it."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from wxcontroller.controller.alerts.findings import Finding, Verdict, Well
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.files import replace_file
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.paths import Paths
 
 # Of a small file system, as /run, so much of it is enough.
@@ -14,25 +15,31 @@ _PART = 0.1
 # Well again is what has a fifth more than that: no to and fro.
 _MARGIN = 1.2
 _LEAST_FILES = 1000
-_REMEDY = "Free some space; what accounts keep is limited by media_keep_days and media_keep_bytes (wxclient(8))."
+_REMEDY = Text(
+    N_("free some space; media_keep_days and media_keep_bytes limit what accounts keep: see wxclient(8)"),
+)
 _MB = 1024 * 1024
 
 
 def disk_of(paths: Paths, least: int) -> Verdict:
     """Judge the disks. ``least``: bytes that shall be free, 0 for not to look. Waits for the disk."""
     if (problem := _written(paths)) is not None:
-        message = f"Nothing can be written to {paths.alerts_state.parent}: {problem}."
-        return Finding(Kind.DISK, "", message, "Logins and settings of accounts can't be kept; see: df /var; dmesg")
+        message = Text(N_("Cannot write to {place}: {reason}."), place=paths.alerts_state.parent, reason=problem)
+        remedy = Text(N_("logins and settings of accounts are not stored; see: df /var; dmesg"))
+        return Finding(Kind.DISK, "", message, remedy, code="disk-unwritable")
     between = False
     for path, status in _places(paths):
         wanted = min(least, int(status.f_blocks * status.f_frsize * _PART))
         free = status.f_bavail * status.f_frsize
         files = status.f_favail if status.f_files else _LEAST_FILES * 2
         if free < wanted or files < _LEAST_FILES:
-            what = f"{free // _MB} MB" if free < wanted else f"room for {files} files"
-            return Finding(Kind.DISK, "", f"The disk with {path} has only {what} left.", _REMEDY)
+            left = Text(N_("{megabytes} MB"), megabytes=free // _MB)
+            if free >= wanted:
+                left = Text("room for {n} file", "room for {n} files", n=files)
+            message = Text(N_("The disk with {place} has only {left} left."), place=path, left=left)
+            return Finding(Kind.DISK, "", message, _REMEDY, code="disk-low")
         between = between or free < wanted * _MARGIN
-    return None if between else Well("", "The disks have room again.")
+    return None if between else Well("", Text(N_("The disks have room again.")))
 
 
 def _places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:

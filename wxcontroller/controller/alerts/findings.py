@@ -13,6 +13,7 @@ from wxcontroller.core.alerts import Kind, plain
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.states import Desired
 
 # A phone that was asked without a code is mostly answered at once.
@@ -44,12 +45,13 @@ class Finding:
 
     kind: Kind
     account: str
-    message: str
-    remedy: str
+    message: Text
+    remedy: Text
     hold: float = 0.0
     level: int = 0
     first: bool = False
     pending: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Well:
     """All is as it should be. ``message`` says so, to who was told otherwise."""
 
     account: str
-    message: str
+    message: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,10 @@ KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.RESTRICTED: (Track.PERSON, Kind.RESTRICTED),
 }
 _OF_DELIVERIES = {
-    Track.WAITING: "its reports are delivered again",
-    Track.DEAD: "it has no unacknowledged dead letters any more",
-    Track.LOST: "no report was lost for a day",
-    Track.STORE: "incoming messages can be stored again",
+    Track.WAITING: N_("Account {account}: its reports are delivered again."),
+    Track.DEAD: N_("Account {account}: it has no unacknowledged dead letters any more."),
+    Track.LOST: N_("Account {account}: no report was lost for a day."),
+    Track.STORE: N_("Account {account}: incoming messages can be stored again."),
 }
 
 
@@ -107,9 +109,11 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     name, assessment = view.account.name.name, view.assessment(now)
     found: dict[Track, Verdict] = {Track.LOGIN: _without_issue(name, assessment, settings)}
     if view.deliveries is not None:
-        found |= {track: Well(name, f"Account {name}: {words}.") for track, words in _OF_DELIVERIES.items()}
+        found |= {track: Well(name, Text(words, account=name)) for track, words in _OF_DELIVERIES.items()}
     if view.live is not None and view.live.client.restricted is not None:
-        found[Track.PERSON] = Well(name, f"Account {name}: WeChat shows all of its messages again.")
+        found[Track.PERSON] = Well(
+            name, Text(N_("Account {account}: WeChat shows all of its messages again."), account=name)
+        )
     for issue in assessment.issues:
         if not issue.severity.is_trouble or issue.code not in KINDS:
             continue
@@ -122,8 +126,8 @@ def _finding(view: View, issue: Issue, kind: Kind, hold: float) -> Finding:
     name = view.account.name.name
     # A process that has heard WeChat once had been let in: it is logged out now. Else somebody is logging it in.
     first = kind in (Kind.SCAN, Kind.CONFIRM) and (view.live is None or not view.live.heard)
-    message = plain(f"Account {name}: {issue.headline}")
-    return Finding(kind, name, f"{message}.", plain(str(issue.remedy)), hold, issue.level, first)
+    message = Text(N_("Account {account}: {what}."), account=name, what=issue.headline)
+    return Finding(kind, name, message, issue.remedy, hold, issue.level, first, code=issue.code)
 
 
 def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> float:
@@ -144,15 +148,18 @@ def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> f
 def _without_issue(name: str, assessment: Assessment, settings: AlertSettings) -> Verdict:
     """Return the login's verdict while nothing is wrong with it: well when it runs, else on its way."""
     if assessment.condition is Condition.RUNNING:
-        return Well(name, f"Account {name} is running again.")
-    message = f"Account {name} is not running yet: {assessment.condition}."
+        return Well(name, Text(N_("Account {account} is running again."), account=name))
+    state = Text(assessment.condition.value)
+    message = Text(N_("Account {account} is not running yet: {state}."), account=name, state=state)
+    remedy = Text(N_("see: {command}"), command=command("status", name))
     # Kept for its age: an account that changes between such states for long does not come up either.
-    return Finding(Kind.OFFLINE, name, message, f"see: {command('status', name)}", settings.after, pending=True)
+    return Finding(Kind.OFFLINE, name, message, remedy, settings.after, pending=True, code="not-up")
 
 
 def systemd_of(problem: str) -> Verdict:
     """Judge whether the accounts can be looked at; ``problem`` says why not."""
     if not problem:
-        return Well("", "The controller sees its accounts again.")
-    remedy = "Accounts run on by themselves; see: journalctl -u wxcontroller"
-    return Finding(Kind.SYSTEMD, "", f"The controller can't look at its accounts: {plain(problem)}.", remedy, 60.0)
+        return Well("", Text(N_("The controller sees its accounts again.")))
+    message = Text(N_("The controller cannot see its accounts: {reason}."), reason=plain(problem))
+    remedy = Text(N_("accounts keep running; see: journalctl -u wxcontroller"))
+    return Finding(Kind.SYSTEMD, "", message, remedy, 60.0, code="systemd-unreachable")

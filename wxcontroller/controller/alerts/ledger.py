@@ -12,6 +12,7 @@ from wxcontroller.controller.alerts.findings import Closed, Finding, Track, Verd
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
+from wxcontroller.core.messages import NOTHING, text_from, verbatim
 
 # Least time between two alerts: what becomes wrong together is told together, the first at once.
 SPACING = 30.0
@@ -208,7 +209,7 @@ def _entry(key: Key, record: Record) -> JsonObject:
         "never": finding is not None and finding.hold == float("inf"),
         "told": {kind.value: level for kind, level in record.told.items()},
         "sent": {kind.value: moment for kind, moment in record.sent.items()},
-        "recovered": [record.recovered.account, record.recovered.message] if record.recovered else None,
+        "recovered": [record.recovered.account, record.recovered.message.as_json()] if record.recovered else None,
         "before": {kind.value: level for kind, level in record.before.items()},
         "was_well": record.was_well,
     }
@@ -219,7 +220,7 @@ def _record(given: JsonObject) -> tuple[Key, Record]:
     if kind := text(given.get("kind")):
         # Its words come with the next look.
         hold = float("inf") if given.get("never") is True else 0.0
-        record.finding = Finding(Kind(kind), "", "", "", hold)
+        record.finding = Finding(Kind(kind), "", NOTHING, NOTHING, hold)
         age = given.get("age")
         record.age = float(age) if isinstance(age, int | float) else 0.0
     record.told, record.before = (
@@ -229,5 +230,7 @@ def _record(given: JsonObject) -> tuple[Key, Record]:
         if isinstance(moment, int | float):
             record.sent[Kind(name)] = float(moment)
     if recovered := items(given.get("recovered")):
-        record.recovered = Well(text(recovered[0]), text(recovered[-1]))
+        # 2.0.0 kept it in English.
+        words = text_from(recovered[-1]) or verbatim(text(recovered[-1]))
+        record.recovered = Well(text(recovered[0]), words)
     return (text(given.get("instance")), Track(text(given.get("track")))), record

@@ -74,7 +74,7 @@ class AlertWatch:
     _tests: deque[float] = field(default_factory=deque)  # of the last hour, by the steady clock
 
     def __post_init__(self) -> None:
-        self._composer = Composer(self.accounts.state_files)
+        self._composer = Composer(self.accounts.state_files, lambda: self.settings.language)
         self._crashes = Crashes(self.accounts.units)
         self._load()
 

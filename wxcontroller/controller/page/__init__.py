@@ -6,8 +6,9 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.page.assets import Bundle, Served, served
-from wxcontroller.controller.page.language import LANGUAGES, chosen_language, chosen_theme
+from wxcontroller.controller.page.language import chosen_language, chosen_theme
 from wxcontroller.controller.page.render import pages
+from wxcontroller.core.catalog import LANGUAGES
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-# As browsers call them; the catalog of the first is the texts themselves.
-LANGUAGES = ("en", "zh-CN")
+from wxcontroller.core.catalog import LANGUAGES
+
 THEMES = ("auto", "light", "dark")
 # Set by the page's switches. They hold no more than this, and are not sent on to accounts.
 LANGUAGE_COOKIE = "wx-language"

@@ -7,8 +7,8 @@ import jinja2
 
 from wxcontroller import __version__
 from wxcontroller.controller.page.assets import Bundle, Served, served
-from wxcontroller.controller.page.language import LANGUAGES, THEMES
-from wxcontroller.core.catalog import translations
+from wxcontroller.controller.page.language import THEMES
+from wxcontroller.core.catalog import LANGUAGES, translations
 from wxcontroller.core.messages import N_
 
 

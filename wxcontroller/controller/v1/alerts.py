@@ -8,11 +8,12 @@ from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NoAlerts, json_response
 from wxcontroller.controller.v1.calls import call
+from wxcontroller.core.alerts import values_of
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import N_
-from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, record
+from wxcontroller.core.messages import N_, text_fields
+from wxcontroller.openwx.describing import AS_DATA, SWITCH, TEXT, WHOLE, listing, record
 
 
 async def alerts(request: web.Request) -> web.Response:
@@ -34,10 +35,11 @@ async def alerts(request: web.Request) -> web.Response:
             problems.append(
                 {
                     "kind": record.finding.kind.value,
+                    "code": record.finding.code,
                     "account": record.finding.account,
                     "instance": instance,
-                    "message": record.finding.message,
-                    "remedy": record.finding.remedy,
+                    **text_fields(message=record.finding.message, remedy=record.finding.remedy),
+                    "values": values_of(record.finding.message, record.finding.remedy),
                     "since": int(now - record.age),
                     "told": record.finding.kind in record.told,
                 }
@@ -70,7 +72,9 @@ def _channel(shared: Context, channel: Channel) -> JsonObject:
 
 _PROBLEM = record(
     {
-        **dict.fromkeys(("kind", "account", "instance", "message", "remedy"), TEXT),
+        **dict.fromkeys(("kind", "code", "account", "instance", "message", "remedy"), TEXT),
+        **dict.fromkeys(("message_text", "remedy_text"), AS_DATA),
+        "values": {"type": "object"},
         "since": WHOLE,
         "told": SWITCH,
     }
