@@ -17,7 +17,7 @@ from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import UnitFailed, WxError, reason_of
 from wxcontroller.core.files import read_foreign
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, one_line, read_json, text
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, NOTHING, Text, verbatim
 from wxcontroller.core.names import AccountName, instance_of, is_derived, unit_of
 from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
 from wxcontroller.core.states import Desired, UnitState
@@ -68,6 +68,14 @@ class LocalUnit:
                 unseen=self.client is None,
             )
         )
+
+    @property
+    def words(self) -> Text:
+        """How it is: its state as the controller names it, where that is known, else what it told systemd."""
+        if self.client is None or not self.client.status:
+            return verbatim(self.status) if self.status else NOTHING
+        state = Text(self.assessment.condition.value)
+        return Text(N_("{state}: {status}"), state=state, status=self.client.status)
 
     def as_json(self) -> JsonObject:
         return {

@@ -222,7 +222,7 @@ def _without_controller(session: Session, api: Api, unit: str | None, why: Contr
     tell("The controller does not answer; this is what systemd knows:")
     for one in units:
         name = f"{one.account}, " if one.account and one.account not in one.unit else ""
-        status = f": {one.status}" if one.status else ""
+        status = f": {say(one.words)}" if one.words else ""
         click.echo(f"  {name}{one.unit}: {one.active} ({one.sub}){status}")
         for issue in one.assessment.issues:
             click.echo(f"    {say(str(issue.severity))}: {say(issue.full_text)}")

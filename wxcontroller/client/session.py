@@ -398,7 +398,7 @@ class Session:
         )
         self._told_uptime = self._sync_uptime
         self._files.write(self.config.state_path, to_bytes(render(self.facts, moment)))
-        self._notifier.status(f"{self.state.word}: {self._status}")
+        self._notifier.status(f"{self.state}: {self._status}")
 
 
 def _question(asked: base.InputRequired) -> Question:

@@ -1,17 +1,22 @@
 """list, status, qr, logs."""
 
 import json
+import os
 import re
 import time
 import unicodedata
+from functools import partial
 from pathlib import Path
 
+import pytest
 import segno
+from click.testing import CliRunner
 
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import ASKING, DOWN, FAILED, GONE, LINK, PARKED, RISK, RUNNING, SCANNING, Controller
 from tests.unit.cli.terminal import Terminal
-from wxcontroller.cli.local import is_registered
+from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.local import is_registered, known_unit
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text, text_fields
@@ -202,6 +207,25 @@ def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: 
     done = wxctl("status", "alice")
     assert done.returncode == 3
     assert "not been booted" in done.stderr
+
+
+def test_without_controller_states_have_the_same_names_as_with_it(
+    tmp_path: Path, nobody: str, stand_in_program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(
+        stand_in_program,
+        "systemctl",
+        f"case \"$*\" in *=Listen*) echo 'Listen={nobody.removeprefix('http://')} (Stream)';; "
+        "*show*) echo ActiveState=active; echo SubState=running; echo 'StatusText=scaning: waiting for a scan';; esac\n",
+    )
+    paths = Paths(tmp_path)
+    paths.runtime("alice").mkdir(parents=True)
+    paths.state_file("alice").write_text(json.dumps({"account": "alice", "state": "scaning", **SCANNING}))
+    monkeypatch.setenv("PATH", f"{stand_in_program}:{os.environ['PATH']}")
+    monkeypatch.setattr("wxcontroller.cli.show.known_unit", partial(known_unit, paths=paths))
+    shown = CliRunner().invoke(cli, ["--url", nobody, "status", "alice"]).output
+    assert "scanning: waiting for a scan of QR code 1 of 10" in shown
+    assert "scaning" not in shown
 
 
 def test_what_is_wrong_with_the_url_is_not_hidden_behind_a_list(

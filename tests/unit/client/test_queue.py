@@ -90,7 +90,7 @@ async def test_systemd_hears_that_a_stop_takes_longer(
         await send(client, 3)
         await client.stop()
         told: list[bytes] = []
-        while b"STATUS=stop: stopped" not in told:
+        while b"STATUS=stopped: stopped" not in told:
             told.append(systemd.recv(4096))
     assert told.index(b"STOPPING=1") < told.index(b"EXTEND_TIMEOUT_USEC=10000000")
 
