@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Iterable
 
 from aiohttp import web
+from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.core.addresses import is_loopback
@@ -83,7 +84,8 @@ class Server:
         return None if is_loopback(connection.getsockname()) else self._shared.tls
 
     async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Server"] = SERVER
+        if response.headers.get("Server") == SERVER_SOFTWARE:  # else it is an account's
+            response.headers["Server"] = SERVER
         if self._shared.settings.http_debug:
             log.info("%s %s: %d", request.method, request.path, response.status)  # never the query: it holds texts
         if self._shared.draining.is_set():

@@ -51,7 +51,7 @@ _NOT_SENT_ON = frozenset(
 _SENT_BACK = frozenset(
     {
         *("content-type", "content-length", "content-range", "accept-ranges", "content-disposition"),
-        *("etag", "last-modified", "retry-after", "date"),
+        *("etag", "last-modified", "retry-after", "date", "server"),
     }
 )
 # What the contract lets a browser keep (openwx-api 2.6), in seconds. An account has no say in it.
