@@ -216,7 +216,8 @@ def test_without_controller_states_have_the_same_names_as_with_it(
         stand_in_program,
         "systemctl",
         f"case \"$*\" in *=Listen*) echo 'Listen={nobody.removeprefix('http://')} (Stream)';; "
-        "*show*) echo ActiveState=active; echo SubState=running; echo 'StatusText=scaning: waiting for a scan';; esac\n",
+        "*show*) echo ActiveState=active; echo SubState=running; "
+        "echo 'StatusText=scaning: waiting for a scan';; esac\n",
     )
     paths = Paths(tmp_path)
     paths.runtime("alice").mkdir(parents=True)

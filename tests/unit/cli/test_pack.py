@@ -11,7 +11,8 @@ import pytest
 from wxcontroller.cli.transfer.pack import Unpacked, pack, secret_file, unpack
 from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.core.account import Account
-from wxcontroller.core.names import parse_name
+from wxcontroller.core.errors import AccountExists
+from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 
 ACCOUNT = Account(parse_name("小店"), 3000, parameters={"lang": "en_US", "post_api": "http://h/in?key=1"})
@@ -41,6 +42,15 @@ def unpacked(content: bytes, tmp_path: Path) -> Unpacked:
     staging = tmp_path / f"staging-{len(list(tmp_path.iterdir()))}"
     staging.mkdir()
     return unpack(io.BytesIO(content), staging)
+
+
+def test_an_account_that_is_here_is_refused_before_anything_is_unpacked(paths: Paths, tmp_path: Path) -> None:
+    def refuse(name: AccountName) -> None:
+        raise AccountExists(f"there is an account {name.name}")
+
+    with pytest.raises(AccountExists, match=ACCOUNT.name.name):
+        unpack(io.BytesIO(packed(paths)), tmp_path, refuse)
+    assert files(tmp_path / "state") == {}
 
 
 def files(place: Path) -> dict[str, bytes]:

@@ -26,7 +26,7 @@ def sealed(content: bytes, passphrase: bytes = b"secret", step: int = 10_000) ->
 
 
 def opened(content: bytes, passphrase: bytes = b"secret", step: int = 7000) -> bytes:
-    opener = Opener(io.BytesIO(content), passphrase)
+    opener = Opener(io.BytesIO(content), lambda: passphrase)
     found = b""
     while piece := opener.read(step):
         found += piece
@@ -46,6 +46,15 @@ def test_what_goes_in_comes_out(size: int) -> None:
 
 def test_no_two_are_alike() -> None:
     assert sealed(b"x" * 100)[HEADER:] != sealed(b"x" * 100)[HEADER:]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", MAGIC, MAGIC + b"\xff" * 100])
+def test_nobody_is_asked_for_the_passphrase_of_what_is_no_export(content: bytes) -> None:
+    def asked() -> bytes:
+        raise AssertionError
+
+    with pytest.raises(Locked):
+        Opener(io.BytesIO(content), asked)
 
 
 def test_another_passphrase_opens_nothing() -> None:

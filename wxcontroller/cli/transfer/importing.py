@@ -38,17 +38,19 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
     api.health()  # it has to be there
     _take_back_what_was_left(api)
     with _source(file) as source, _staging() as place:
-        opener = Opener(source, passphrase(passphrase_file, anew=False))
+        opener = Opener(source, lambda: passphrase(passphrase_file, anew=False))
         try:
-            found = unpack(opener, place)
+            found = unpack(opener, place, lambda name: _refuse_existing(api, name))
             opener.finish()
+        except WxError:  # some are OSErrors besides
+            raise
         except OSError as problem:
             raise disk_problem(str(place), problem) from None
         unit = UnitFiles(found.manifest.name, found.drop_ins)
         _refuse_undecided(unit, drop_ins)
         if not drop_ins:
             found.drop_ins = {}
-        _refuse_existing(api, found)
+        _refuse_files(found.manifest.name, _to_put(found))
         account = _taken_in(api, found, place)
     if drop_ins:
         _tell_missing(unit)
@@ -160,8 +162,8 @@ def _tell_missing(unit: UnitFiles) -> None:
             )
 
 
-def _refuse_existing(api: Api, found: Unpacked) -> None:
-    name = found.manifest.name
+def _refuse_existing(api: Api, name: AccountName) -> None:
+    """Refuse an account that is here already, before anything of it is unpacked. Raises AccountExists."""
     try:
         api.account(name)
     except UnknownAccount:
@@ -173,7 +175,11 @@ def _refuse_existing(api: Api, found: Unpacked) -> None:
             account=str(name),
             command=command("remove", name.name),
         )
-    for file in (PATHS.private_state(name.instance), *_to_put(found)):
+    _refuse_files(name, (PATHS.private_state(name.instance),))
+
+
+def _refuse_files(name: AccountName, files: Iterable[Path]) -> None:
+    for file in files:
         if file.exists() or file.is_symlink():
             raise AccountExists(
                 N_("{file} is there already, of an earlier {account}"),

@@ -9,7 +9,7 @@ import json
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
@@ -179,8 +179,11 @@ class Unpacked:
     files: int = 0
 
 
-def unpack(source: Readable, staging: Path) -> Unpacked:
-    """Read a bundle into an empty directory. Raises Locked for one that is none of ours, and OSError."""
+def unpack(source: Readable, staging: Path, check: Callable[[AccountName], None] = lambda _: None) -> Unpacked:
+    """Read a bundle into an empty directory. Raises Locked for one that is none of ours, and OSError.
+
+    ``check`` is called with the account's name before anything is written, and may raise.
+    """
     state = staging / _STATE
     state.mkdir(mode=0o700)
     found: Unpacked | None = None
@@ -192,6 +195,7 @@ def unpack(source: Readable, staging: Path) -> Unpacked:
                     raise _strange(member.name)
                 if found is None:
                     found = Unpacked(_manifest(member, content), state)
+                    check(found.manifest.name)
                 else:
                     _take(found, member, content)
     except (tarfile.TarError, ValueError):  # also: names that can't be one

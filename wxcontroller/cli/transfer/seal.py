@@ -8,6 +8,7 @@ swapped, repeated or left out, and one reads no piece before it is known to be g
 import hashlib
 import os
 import struct
+from collections.abc import Callable
 from typing import IO
 
 from wxcontroller.core.errors import WxError
@@ -70,9 +71,12 @@ class Sealer:
 
 
 class Opener:
-    """Something to read from: the content of what a Sealer wrote to ``source``. Raises Locked at any doubt."""
+    """Something to read from: the content of what a Sealer wrote to ``source``. Raises Locked at any doubt.
 
-    def __init__(self, source: IO[bytes], passphrase: bytes) -> None:
+    ``passphrase`` is called once the header is good: nobody is asked for the passphrase of another kind of file.
+    """
+
+    def __init__(self, source: IO[bytes], passphrase: Callable[[], bytes]) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
         self._header = _whole(source, _HEADER.size)
@@ -81,7 +85,7 @@ class Opener:
         _, cost, salt, self._prefix = _HEADER.unpack(self._header)
         if cost > _MOST_COST:
             raise Locked(N_("the file asks for more memory than any that wxctl makes"), N_("get it anew"))
-        self._cipher = ChaCha20Poly1305(_key(passphrase, salt, cost))
+        self._cipher = ChaCha20Poly1305(_key(passphrase(), salt, cost))
         self._source = source
         self._number = 0
         self._ahead = _whole(source, _PIECE + _TAG)
