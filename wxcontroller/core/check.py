@@ -289,10 +289,10 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
     except OSError as problem:
         yield _unreadable(file, problem, Text("restore the file, or remove it and create tokens anew"))
         return
-    known, now = {account.name.name for account in Registry(paths).all()}, time.time()
+    known, now = set(Registry(paths).instances()), time.time()  # also those whose files cannot be read
     for token in tokens.by_id.values():
         for name in () if token.expired(now) else token.accounts:
-            if name not in known:
+            if parse_name(name).instance not in known:
                 yield Finding(
                     Level.WARN,
                     file,

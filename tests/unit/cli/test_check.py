@@ -140,6 +140,14 @@ def test_who_may_write_or_read_the_tokens(wxctl: Wxctl, paths: Paths) -> None:
         assert "user 1234 can write it" in line
 
 
+def test_an_account_whose_file_is_unusable_is_there(wxctl: Wxctl, paths: Paths) -> None:
+    TokenFile(paths.tokens_file).add(minted("one", Scope.READ, ("小店",), None)[1])
+    paths.account_file(parse_name("小店").instance).write_bytes(b"\xff")
+    lines = check(wxctl, paths, 78)
+    assert not [line for line in lines if "not there" in line]
+    assert any("UTF-8" in line for line in lines)
+
+
 def test_tokens_for_accounts_that_are_not_there(wxctl: Wxctl, paths: Paths) -> None:
     file = TokenFile(paths.tokens_file)
     file.add(minted("old", Scope.SEND, ("gone", "alice"), None)[1])
