@@ -48,9 +48,15 @@ class Spool:
     async def chunks(self) -> AsyncIterator[bytes]:
         for start, end in self._spans:
             self._stream.seek(start)
-            while chunk := await asyncio.to_thread(self._stream.read, min(_CHUNK, end - start)):
+            while chunk := await self._read(min(_CHUNK, end - start)):
                 yield chunk
                 start += len(chunk)
+
+    async def _read(self, most: int) -> bytes:
+        """Read on; what is in memory costs no thread."""
+        if self.size <= _IN_MEMORY:
+            return self._stream.read(most)
+        return await asyncio.to_thread(self._stream.read, most)
 
 
 @contextlib.asynccontextmanager
