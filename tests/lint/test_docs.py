@@ -28,7 +28,9 @@ PAGES = [path for path in files() if path.suffix == ".md"]
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    targets = [target for target in LINK.findall(page.read_text()) if not re.match(r"[a-z]+:", target)]
+    # `[名片](…` in the protocols is a message and no link.
+    text = re.sub(r"`[^`\n]*`", "", page.read_text())
+    targets = [target for target in LINK.findall(text) if not re.match(r"[a-z]+:", target)]
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 

@@ -97,7 +97,8 @@ def numbers_of(text: str) -> set[str]:
 
 
 def test_each_page_is_there_in_chinese() -> None:
-    english = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if CHINESE not in path.parents}
+    untranslated = {CHINESE, DOCS / "protocols"}
+    english = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if untranslated.isdisjoint(path.parents)}
     assert english - set(PAGES) == set()
 
 
