@@ -1,4 +1,4 @@
-# The front door: `make` tells what there is. Everything runs as root on a Debian 13 machine, without systemd.
+# `make` lists the targets. All run as root on Debian 13 and need no running systemd.
 PYTHON = /usr/bin/python3
 VENV = .cache/venv
 RUFF = $(VENV)/bin/ruff
@@ -21,26 +21,42 @@ SHELL = /bin/bash
 # One that fails gets a second try: three processes on two cores are a rough place. The summary counts them.
 SIDE_BY_SIDE = -n 3 --dist loadfile --reruns 1
 
-TOOLS = systemd-container mmdebstrap debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools \
-	lintian scdoc iproute2 mypy python3-venv gettext python3-pytest python3-pytest-asyncio python3-pytest-aiohttp \
-	python3-pytest-timeout python3-pytest-xdist python3-pytest-rerunfailures python3-hypothesis python3-openapi-spec-validator python3-aiohttp python3-aiohttp-socks \
-	python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify python3-segno python3-prometheus-client prometheus \
-	python3-click python3-rich python3-cryptography systemd polkitd man-db dpkg-dev fakeroot git zbar-tools piuparts \
-	autopkgtest unzip chromium chromium-driver python3-selenium fonts-noto-cjk strace
+# What building the packages needs, and nothing else.
+BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-click scdoc gettext \
+	dpkg-dev fakeroot git
+# What the booted test host needs on this machine. What the tests use inside is in its own tree: tests/system/host.py.
+HOST_TOOLS = systemd-container mmdebstrap iproute2
+TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp python3-pytest-timeout \
+	python3-pytest-xdist python3-pytest-rerunfailures python3-hypothesis python3-openapi-spec-validator \
+	python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
+	python3-segno python3-prometheus-client python3-rich python3-cryptography systemd man-db zbar-tools piuparts unzip \
+	chromium chromium-driver python3-selenium fonts-noto-cjk strace
 
-.PHONY: help deps deb run i18n docs test lint test-unit test-page test-system torture bench clean
+.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system torture bench clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install what building and testing need (apt, a pinned ruff, clients by other people)
-	@tests/system/deps $(RUFF_VERSION) $(VENV) $(TOOLS)
+deps: ## install what building the packages needs
+	@tests/system/deps $(BUILD_TOOLS)
+
+test-deps: deps ## install what testing needs: tools, a pinned ruff, clients by other people
+	@tests/system/deps $(HOST_TOOLS) $(TEST_TOOLS)
+	@tests/system/tools $(VENV) $(RUFF_VERSION)
 	@tests/thirdparty/fetch $(THIRDPARTY)
+
+host-tree: deb test-deps
+	@$(PYTHON) -m tests.system.host base >/dev/null
 
 deb: deps ## build the packages into dist/
 	@tests/system/build-debs
 
-run: deb ## see it work: a booted host, the packages installed, a narrated walk-through (RUN_ARGS=--exit: then leave)
+release: deps ## build what is published into dist/release: packages, source package, wheel, checksums
+	@[ -z "$$(git status --porcelain)" ] || { echo "uncommitted changes: commit or stash them first"; exit 1; }
+	@tests/system/release
+
+run: deb ## show the product at work in a booted test host (RUN_ARGS=--exit: leave after the walk-through)
+	@tests/system/deps $(HOST_TOOLS)
 	@exec $(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
 
 i18n: ## bring the catalogs of messages up to date, and list what is not translated
@@ -50,28 +66,28 @@ docs: ## write docs/reference and docs/zh/reference from the code's own tables
 	$(PYTHON) -m tests.reference
 	$(PYTHON) -m tests.reference_zh
 
-test: deb ## everything: lint, unit, contract and system tests
+test: host-tree ## everything: lint, unit, contract and system tests
 	exec $(PYTEST) tests $(SIDE_BY_SIDE) --durations=15 </dev/null
 
-lint: deps ## style, types, import layers, units
+lint: test-deps ## style, types, import layers, units
 	exec $(PYTEST) tests/lint </dev/null
 
-test-unit: deps ## what needs no booted host
+test-unit: test-deps ## what needs no booted host
 	exec $(PYTEST) $(wildcard tests/lint tests/unit tests/contract tests/fuzz tests/openapi tests/thirdparty) </dev/null
 
-test-page: deb ## the dashboard in Chromium; screenshots are kept in build/page
+test-page: host-tree ## the dashboard in Chromium; screenshots are kept in build/page
 	exec $(PYTEST) tests/page </dev/null
 
-test-system: deb ## what runs in the booted host
+test-system: host-tree ## what runs in the booted host
 	exec $(PYTEST) tests/system $(SIDE_BY_SIDE) </dev/null
 
-torture: deb ## long runs: a million inputs, 20,000 messages while all breaks, 200 restarts, 1,000 crashes (TORTURE_INPUTS=, …; 0: not)
+torture: host-tree ## long runs: a million inputs, 20,000 messages while all breaks, 200 restarts, 1,000 crashes (TORTURE_INPUTS=, …; 0: not)
 	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)
 	@exec $(PYTHON) -m tests.torture.everything --tools $(TORTURE_VENV) --inputs $(TORTURE_INPUTS) \
 		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) --crashes $(TORTURE_CRASHES) \
 		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
 
-bench: deb ## figures in a booted host: of one account, and of the page with 300
+bench: host-tree ## figures in a booted host: of one account, and of the page with 300
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null
 	$(PYTHON) -m bench.load dist/*.deb </dev/null
 	$(PYTHON) -m bench.page dist/*.deb </dev/null

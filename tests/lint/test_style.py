@@ -10,14 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHECKED = ("wxcontroller", "tests", "bench")
+SCRIPTS = ("system/build-debs", "system/deps", "system/release", "system/tools", "fuzz/tools", "thirdparty/fetch")
 
 
 def ruff() -> str:
-    """The ruff that `make deps` installs, or one on the path."""
+    """The ruff that `make test-deps` installs, or one on the path."""
     own = ROOT / ".cache/venv/bin/ruff"
     found = str(own) if own.exists() else shutil.which("ruff")
     if not found:
-        pytest.fail("ruff is missing; install it: make deps")
+        pytest.fail("ruff is missing; install it: make test-deps")
     return found
 
 
@@ -42,7 +43,7 @@ def test_types_hold() -> None:
 
 @pytest.mark.parametrize(
     "script",
-    [".ci/run", "tests/system/build-debs", "tests/system/deps", "tests/fuzz/tools", "tests/thirdparty/fetch"],
+    [".ci/run", *(f"tests/{name}" for name in SCRIPTS)],
 )
 def test_shell_scripts_parse(script: str) -> None:
     check("bash", "-n", script)

@@ -27,7 +27,7 @@ SPOKEN = re.compile(r"""(["'])(?=[^"'\n]*(?: |[^\x00-\x7f]))[\w ?？]+\1|[ \t]+#
 
 def roff(page: Path) -> str:
     """The page as scdoc makes it: what it takes for bold is not always what looks so in the source."""
-    assert shutil.which("scdoc"), "scdoc is not installed: make deps"
+    assert shutil.which("scdoc"), "scdoc is not installed: make test-deps"
     made = subprocess.run(["scdoc"], input=page.read_bytes(), capture_output=True, check=False)
     assert made.returncode == 0, made.stderr
     return made.stdout.decode()

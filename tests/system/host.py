@@ -41,10 +41,10 @@ ENVIRONMENT = {
 }
 # What a host has before our packages come: systemd and its friends, and tools that the tests use inside. What our
 # packages depend on is added (apt then needs no network to install them); it stands here too, so that one base tree
-# serves before and after they are built.
+# serves before and after they are built. Tools that would bring many packages to this machine are in the tree, too.
 PACKAGES = (
-    "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,python3,python3-aiohttp,"
-    "python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,caddy,exim4-daemon-light,"
+    "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,"
+    "lintian,python3,python3-aiohttp,python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,caddy,exim4-daemon-light,"
     "bash-completion,zsh,fish,"
     "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography"
 )

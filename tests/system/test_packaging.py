@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import unicodedata
 from pathlib import Path
@@ -33,9 +32,12 @@ def run(*command: "str | Path", **environment: str) -> str:
     return done.stdout
 
 
-def test_lintian_has_nothing_to_say_at_its_most_pedantic(debs: list[Path]) -> None:
+def test_lintian_has_nothing_to_say_at_its_most_pedantic(bare_host: Host, debs: list[Path]) -> None:
     [changes] = debs[0].parent.glob("*.changes")
-    told = run("lintian", "--pedantic", "--display-info", "--display-experimental", "--allow-root", changes)
+    for path in (changes, *changes.parent.glob("*.buildinfo"), *debs):
+        bare_host.write(f"/root/built/{path.name}", path.read_bytes())
+    options = ("--pedantic", "--display-info", "--display-experimental", "--allow-root")
+    told = bare_host.text("lintian", *options, f"/root/built/{changes.name}")
     assert [line for line in told.splitlines() if re.match(r"[EWIPX]:", line)] == []
 
 
@@ -121,23 +123,37 @@ OFFLINE = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--disa
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, made of a copy of the tree; without a network, so with Debian's own setuptools."""
-    directory = tmp_path_factory.mktemp("wheel")
-    source = directory / "source"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "wxcontroller", "pyproject.toml", "setup.py", "README.md", "LICENSE"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    for name in listed.stdout.decode().rstrip("\0").split("\0"):
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, source / name)
-    run("/usr/bin/python3", "-m", "venv", "--system-site-packages", directory / "venv")
-    run(directory / "venv/bin/python", "-m", "pip", "wheel", *OFFLINE, "--wheel-dir", directory / "made", source)
-    [made] = (directory / "made").glob("wxcontroller-*-py3-none-any.whl")
+def released(debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that `make release` fills."""
+    place = tmp_path_factory.mktemp("released") / "release"
+    run("tests/system/release", place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def wheel(released: Path) -> Path:
+    [made] = released.glob("wxcontroller-*-py3-none-any.whl")
     return made
+
+
+def test_release_installs_by_apt_on_a_bare_host(bare_host: Host, released: Path) -> None:
+    """As a reader of README does who has downloaded it: checked, installed, and the API answers."""
+    for path in released.iterdir():
+        bare_host.write(f"/root/release/{path.name}", path.read_bytes())
+    bare_host.run("sh", "-c", "cd /root/release && sha256sum --check --strict SHA256SUMS")
+    bare_host.run("sh", "-c", "apt-get -qy install /root/release/wxcontroller_*_all.deb")
+    status, _, body = bare_host.http("GET", "http://127.0.0.1:2000/openwx/check_client")
+    assert (status, b'"code":0' in body) == (200, True), body
+    bare_host.run("apt-get", "-qy", "purge", "wxcontroller")
+
+
+def test_source_package_of_a_release_has_the_sources(released: Path, tmp_path: Path) -> None:
+    [source] = released.glob("*.dsc")
+    run("dpkg-source", "--no-check", "-x", source, tmp_path / "tree")
+    listed = (
+        run("git", "ls-files", "-z", "--", "wxcontroller", "tests", "debian", "Makefile").rstrip("\0").split("\0")
+    )
+    assert [name for name in listed if (ROOT / name).is_file() and not (tmp_path / "tree" / name).is_file()] == []
 
 
 def test_a_wheel_is_made_and_works(wheel: Path, tmp_path: Path) -> None:

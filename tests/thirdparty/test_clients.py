@@ -1,8 +1,8 @@
 """Other people's clients, unmodified, log in by QR code, receive and send against the sandbox, on both routes.
 
 They are known to work against the real service, so whatever the sandbox refuses them is a mistake of the sandbox.
-`make deps` fetches them; one that is not there is skipped. Mojo-Weixin, and the old Mojolicious that it needs, are in
-none of the registries that `make deps` uses: MOJO_WEIXIN_LIB can name their directories, as PERL5LIB would.
+`make test-deps` fetches them; a missing one is skipped. Mojo-Weixin and the old Mojolicious that it needs are in none
+of the registries that `make test-deps` uses: MOJO_WEIXIN_LIB can name their directories, as PERL5LIB would.
 """
 
 import os
@@ -108,7 +108,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def skip_unless_there(client: Client) -> None:
     if not client.needs.exists():
-        pytest.skip(f"{client.name} is not there: {'set MOJO_WEIXIN_LIB' if 'Mojo' in client.name else 'make deps'}")
+        remedy = "set MOJO_WEIXIN_LIB" if "Mojo" in client.name else "make test-deps"
+        pytest.skip(f"{client.name} is missing: {remedy}")
     if shutil.which(client.command[0]) is None:
         pytest.skip(f"{client.name} needs {client.command[0]}, which is not installed")
 

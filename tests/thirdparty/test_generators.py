@@ -1,6 +1,6 @@
 """Clients that other people's code generators make of /v1/openapi.json can be used.
 
-`make deps` fetches the generators; one that is not there is skipped.
+`make test-deps` fetches the generators; one that is not there is skipped.
 """
 
 import json
@@ -38,7 +38,7 @@ def document(tmp_path: Path) -> Path:
 
 def skip_unless_there(name: str, *programs: str) -> Path:
     if not (FETCHED / name).exists():
-        pytest.skip(f"{name} is not there: make deps")
+        pytest.skip(f"{name} is not there: make test-deps")
     for program in programs:
         if shutil.which(program) is None:
             pytest.skip(f"{name} needs {program}, which is not installed")

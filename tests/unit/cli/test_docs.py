@@ -35,7 +35,7 @@ def source(page: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_scdoc_accepts_the_page(page: str) -> None:
-    assert shutil.which("scdoc"), "scdoc is not installed: make deps"
+    assert shutil.which("scdoc"), "scdoc is not installed: make test-deps"
     made = subprocess.run(["scdoc"], input=source(page).encode(), capture_output=True, check=False)
     assert made.returncode == 0, made.stderr
     assert made.stdout.decode().count(".SH") >= 5

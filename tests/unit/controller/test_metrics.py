@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,6 +14,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.states import LoginState
 
+ROOT = Path(__file__).parents[3]
 STATUS: JsonObject = {
     "name": "alice",
     "instance": "alice",
@@ -38,8 +41,8 @@ async def scrape(host: Machine, accept: str = "") -> str:
 
 
 def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    """Ask Prometheus' own tool."""
-    command = ["promtool", *arguments]
+    """Run Prometheus' own tool: from the path, or where `make test-deps` puts it."""
+    command = [shutil.which("promtool") or str(ROOT / ".cache/venv/bin/promtool"), *arguments]
     return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -33,7 +33,7 @@ async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> No
     assert picture.startswith(b"\xff\xd8")
     assert picture.endswith(b"\xff\xd9")
     zbar = shutil.which("zbarimg")
-    assert zbar, "zbarimg is not installed: make deps"
+    assert zbar, "zbarimg is not installed: make test-deps"
     file = tmp_path / "qr.jpg"
     file.write_bytes(picture)
     reader = await asyncio.create_subprocess_exec(
