@@ -233,6 +233,21 @@ async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: 
     assert await log.get(entry.id) == entry
 
 
+async def test_dead_letters_are_kept_for_their_own_time(opened: "Callable[..., EventLog]") -> None:
+    log = opened()
+    for number in range(2):
+        log.append(report(number), deliver=True)
+    await log.settled(10)
+    delivered, died = await log.shown(PENDING, 10)
+    log.delivered(delivered, 200)
+    log.died(died, "it answers 410", 410)
+    await log.settled(10)
+    swept = await log.sweep(Limits(keep=0.000001, keep_dead=3600, give_up=0, most_bytes=0))
+    assert (swept.forgotten, swept.dead_forgotten, log.counts.dead) == (1, 0, 1)
+    swept = await log.sweep(Limits(keep=0, keep_dead=0.000001, give_up=0, most_bytes=0))
+    assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
+
+
 async def test_thousands_are_let_go_without_a_limit_of_their_number(opened: "Callable[..., EventLog]") -> None:
     log = opened()
     for number in range(2500):
@@ -277,12 +292,16 @@ asyncio.run(main())
     assert promised >= 500
 
 
-async def test_a_mistake_in_one_change_undoes_nothing_else(
+async def test_a_mistake_in_one_change_undoes_that_change_and_no_other(
     opened: "Callable[..., EventLog]", caplog: pytest.LogCaptureFixture
 ) -> None:
+    def half(db: sqlite3.Connection) -> None:
+        db.execute("UPDATE events SET state = 'dead'")
+        db.execute("SELECT * FROM nowhere")
+
     log = opened()
     log.append(report(1), deliver=True)
-    broken = log._database.write(lambda db: db.execute("SELECT * FROM nowhere"))
+    broken = log.write(half)
     log.append(report(2), deliver=True)
     with pytest.raises(sqlite3.OperationalError):
         await asyncio.wait_for(broken, 10)

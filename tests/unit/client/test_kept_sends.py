@@ -1,6 +1,7 @@
 """Sends that are queued when an account ends, or when nobody knows whether they arrived."""
 
 import asyncio
+import contextlib
 import sqlite3
 import subprocess
 import time
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import ANN, BEN, TEAM, logged_in
+from tests.unit.client.scripted import ANN, BEN, TEAM, ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.model import Contact
@@ -24,6 +25,7 @@ from wxcontroller.drivers.base import (
     Profile,
     QrReady,
     RosterLoaded,
+    Sent,
     SessionLost,
 )
 from wxcontroller.drivers.web.driver import WebDriver
@@ -315,6 +317,28 @@ async def test_a_send_is_on_disk_before_wechat_has_it_and_gone_from_there_with_i
         client.driver.send_gate.set()
         await until(lambda: db.execute("SELECT COUNT(*) FROM sends").fetchone() == (0,))
         assert db.execute("SELECT COUNT(*) FROM events WHERE type = 'friend_message'").fetchone() == (1,)
+
+
+async def test_a_send_that_waited_is_marked_on_disk_before_wechat_has_it(start: Start) -> None:
+    """Else a kill in between would have it sent twice."""
+    tried: list[bool] = []
+
+    class Looking(ScriptedDriver):
+        async def send_text(self, to: str, content: str, client_id: str) -> Sent:
+            with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
+                [(moment,)] = db.execute("SELECT tried FROM sends WHERE client_id = ?", (client_id,))
+            tried.append(moment > 0)
+            return await super().send_text(to, content, client_id)
+
+    driver = Looking(send_gate=asyncio.Event())
+    client = start(make=driver.make)
+    driver.play(logged_in())
+    await client.until_state("running")
+    await queue(client, *"abcde")
+    assert driver.send_gate is not None
+    driver.send_gate.set()
+    await until(lambda: len(tried) == 5)
+    assert all(tried)
 
 
 async def test_content_that_is_still_being_fetched_at_a_stop_is_fetched_again(start: Start) -> None:

@@ -388,8 +388,9 @@ def table(per_message: int = 10, per_day: int = 0) -> Windows:
     return Windows(ReplyWindow(), per_message, per_day)
 
 
-def test_a_window_closes_after_a_day_but_for_one_attempt() -> None:
+def test_a_window_opens_with_a_message_and_closes_after_a_day_but_for_one_attempt() -> None:
     windows = table()
+    assert windows.hold("a", False, 0.0) is Hold.NO_CONTEXT
     windows.heard("a", 0.0, has_held=False)
     windows.heard("a", 1.0, has_held=False)
     day = 1.0 + 86400

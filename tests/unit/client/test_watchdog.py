@@ -15,6 +15,7 @@ from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import Outcome, Policy, Result
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
+from wxcontroller.client.port import PortTaken
 from wxcontroller.client.sends import sender
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
@@ -38,14 +39,18 @@ class Systemd:
             while await loop.sock_recv(self._listening, 4096) != b"WATCHDOG=1":
                 pass
 
-    def forget(self) -> bool:
-        """Drop what has come; return whether there was a sign of life in it."""
-        found = False
+    def heard(self) -> list[bytes]:
+        """Return what has come."""
+        found: list[bytes] = []
         while True:
             try:
-                found = self._listening.recv(4096) == b"WATCHDOG=1" or found
+                found.append(self._listening.recv(4096))
             except BlockingIOError:
                 return found
+
+    def forget(self) -> bool:
+        """Drop what has come; return whether there was a sign of life in it."""
+        return b"WATCHDOG=1" in self.heard()
 
 
 @pytest.fixture
@@ -56,6 +61,16 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setattr("wxcontroller.core.vitals._LEAST", 0.0)
         yield Systemd(listening)
+
+
+async def test_an_account_is_ready_once_its_port_is_its_own(systemd: Systemd, start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        refused = start(MOJO_WEIXIN_PLUGIN_OPENWX_PORT=str(other.getsockname()[1]))
+        with pytest.raises(PortTaken):
+            await refused.task
+    assert b"READY=1" not in systemd.heard()
+    await start().until_state("loading")
+    assert b"READY=1" in systemd.heard()
 
 
 async def test_each_turn_of_the_loop_and_each_message_is_a_sign_of_life(systemd: Systemd, start: Start) -> None:

@@ -2,18 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import pytest_asyncio
 from aiohttp import web
 
 from tests.unit.controller.processes import Host, started
+from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.tokens import TokenFile, minted
 
 TARGETS = ("/openwx/check_client", "/v1/accounts", "/openwx/get_user_info?client=alice", "/")
 
@@ -177,6 +180,26 @@ async def test_reload(host: Host) -> None:
         accepted = await _settings(host)
         assert accepted["error"] is None
         assert accepted["read_at"] >= refused["read_at"]  # type: ignore[operator]
+        assert await host.end(process) == 0
+
+
+async def test_limits_of_a_reload_count_at_once(host: Host) -> None:
+    host.paths.tokens_file.parent.mkdir(parents=True, exist_ok=True)
+    TokenFile(host.paths.tokens_file).add(minted("one", Scope.READ, (), None)[1])
+    address = "http://{}:{}/v1/accounts".format(*host.address)
+    many = {f"X-Number-{number}": "1" for number in range(30)}
+    async with started(host) as process, aiohttp.ClientSession() as http:
+
+        async def ask(headers: Mapping[str, str] = MappingProxyType({})) -> int:
+            async with http.get(address, headers=headers) as answer:
+                return answer.status
+
+        assert [await ask(), await ask(), await ask(many)] == [401, 401, 401]
+        host.settings("max_headers = 20\n[limits]\ntoken_failures = 1")
+        process.send_signal(1)
+        await host.notifications.wait("RELOADING=1")
+        await host.notifications.wait("READY=1")
+        assert [await ask(), await ask(), await ask(many)] == [401, 429, 431]
         assert await host.end(process) == 0
 
 

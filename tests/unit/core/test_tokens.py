@@ -1,5 +1,6 @@
 """Tokens: what is kept of one, who may read it, and that what can't be used lets nobody in."""
 
+import hmac
 import json
 import re
 import stat
@@ -72,6 +73,22 @@ def test_many_at_once_lose_none(tmp_path: Path) -> None:
     runs = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(4)]
     assert [run.wait(60) for run in runs] == [0] * 4
     assert len(TokenFile(path).read().by_id) == 40
+
+
+def test_every_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one whose id is known to nobody: how long the answer takes tells neither an id nor a secret."""
+    compared: list[str] = []
+
+    def compare(one: str, other: str) -> bool:
+        compared.append(one)
+        return one == other
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    shown, bot = made()
+    wrong_secret, wrong_id = shown[:-1] + ("0" if shown[-1] != "0" else "1"), made()[0]
+    found = [Tokens({bot.id: bot}).find(each) for each in (shown, wrong_secret, wrong_id, "none")]
+    assert found == [bot, None, None, None]
+    assert compared == [digest(each) for each in (shown, wrong_secret, wrong_id, "none")]
 
 
 def test_finding_and_revoking(tmp_path: Path) -> None:
