@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         with _connected(f"file:{quote(str(path))}?mode=ro&immutable=1") as db:
             yield db
         return
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # noqa: S108 - on disk, unlike /tmp
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # on disk, unlike /tmp
         for file in (path, wal):
             _copy(file, Path(directory, file.name))
         with _connected(f"file:{quote(str(Path(directory, path.name)))}") as db:

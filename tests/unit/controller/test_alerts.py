@@ -172,7 +172,7 @@ async def test_an_account_whose_wechat_user_is_taken_is_not_just_started_again(w
     process = await watched.host.start("bob")
     process.say(LoginState.PARKED, reason="account alice has it", ended="taken")
     [alert] = await watched.live()
-    assert "remove the other account" in alert.items[0].remedy
+    assert "remove the other account" in str(alert.items[0].remedy)
     process.say(LoginState.PARKED, reason="logged out", ended="logged_out")
     assert "remove the other account" not in str((await watched.host.v1("GET", "accounts/bob"))[1])
 
