@@ -159,9 +159,10 @@ async def client(stage: Stage, wrapped: tuple[str, ...] = (), **more: str) -> As
         "MALLOC_TRIM_THRESHOLD_": "262144",
         **more,
     }
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notify, open(
-        place / "log", "ab"
-    ) as log:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notify,
+        Path(place, "log").open("ab") as log,  # noqa: ASYNC230 - nothing else runs in this loop yet
+    ):
         address = str(place / "notify")
         Path(address).unlink(missing_ok=True)
         notify.bind(address)
@@ -266,7 +267,9 @@ async def calls(code: Path) -> dict[str, float]:
         await stage.until("warm")
         await asyncio.sleep(SETTLE_SECONDS)
         out = stage.place / "strace"
-        tracer = await asyncio.create_subprocess_exec("strace", "-f", "-c", "-o", out, "-p", str(stage.pid), stderr=-3)
+        tracer = await asyncio.create_subprocess_exec(
+            "strace", "-f", "-c", "-o", out, "-p", str(stage.pid), stderr=-3
+        )
         await asyncio.sleep(1)
         for one in range(SLOW_MESSAGES):
             await stage.write(f"traced {one}")
@@ -348,7 +351,9 @@ def main() -> int:
                     found[code, what].append(value)
         for (code, what), values in found.items():
             spread = f"({min(values):.2f}–{max(values):.2f})"
-            print(f"{name:9} {code.resolve().name:14} {what:24} {statistics.median(values):10.2f}  {spread}", flush=True)
+            print(
+                f"{name:9} {code.resolve().name:14} {what:24} {statistics.median(values):10.2f}  {spread}", flush=True
+            )
     return 0
 
 

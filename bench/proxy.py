@@ -222,7 +222,9 @@ def running(*command: str, core: int, port: int, **more: object) -> Iterator["su
 
 
 @contextlib.contextmanager
-def nginx(program: str, root: Path, name: str, core: int, port: int, http: str) -> Iterator["subprocess.Popen[bytes]"]:
+def nginx(
+    program: str, root: Path, name: str, core: int, port: int, http: str
+) -> Iterator["subprocess.Popen[bytes]"]:
     conf = root / f"nginx-{name}.conf"
     conf.write_text(_COMMON.format(root=root, name=name, http=http))
     with running(program, "-c", str(conf), "-p", str(root), core=core, port=port) as process:
@@ -308,7 +310,9 @@ def _start_backend(stack: contextlib.ExitStack, root: Path, port: int, program: 
         conf = _BACKEND.format(port=port, root=root, small=_SMALL.decode())
         stack.enter_context(nginx(program, root, "backend", 0, port, conf))
     else:
-        stack.enter_context(running(sys.executable, "-m", "bench.standin", str(port), core=0, port=port, cwd=CHECKOUT))
+        stack.enter_context(
+            running(sys.executable, "-m", "bench.standin", str(port), core=0, port=port, cwd=CHECKOUT)
+        )
 
 
 def _token() -> tuple[str, str]:

@@ -208,7 +208,8 @@ def test_whoever_may_not_read_the_log_is_told_to_be_root(server: Controller, sto
     code = (
         "import sys; from pathlib import Path; from wxcontroller.cli import stoppedlog;"
         "from wxcontroller.core.paths import Paths;"
-        f"stoppedlog.PATHS = Paths(Path({str(tmp_path)!r})); from wxcontroller.cli.__main__ import main; sys.exit(main())"
+        f"stoppedlog.PATHS = Paths(Path({str(tmp_path)!r}));"
+        "from wxcontroller.cli.__main__ import main; sys.exit(main())"
     )
     root = Path(stoppedlog.__file__).parents[2]
     done = subprocess.run(
