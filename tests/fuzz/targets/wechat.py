@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 from tests.fuzz.corpus import recorded
@@ -163,7 +163,12 @@ def _plain(data: bytes) -> None:
             name_of(code).encode()
 
 
-def _cookies(data: bytes) -> None:
+def _in_a_loop(read: Callable[[bytes], Coroutine[None, None, None]]) -> Callable[[bytes], None]:
+    """Return a target of what has to run where an account does: aiohttp's jar is made inside an event loop."""
+    return lambda data: asyncio.run(read(data))
+
+
+async def _cookies(data: bytes) -> None:
     jar = Jar()
     date, *headers = texts(data, 4)
     jar.take("wx.qq.com", headers, date)
@@ -177,7 +182,7 @@ def _cookies(data: bytes) -> None:
     json.dumps(jar.stored(), allow_nan=False)
 
 
-def _session(data: bytes) -> None:
+async def _session(data: bytes) -> None:
     saved = Saved(Store(data), "wx.qq.com", keep=True)
     saved.load()
     memory = saved.memory
@@ -419,7 +424,7 @@ TARGETS = (
     Target(
         "cookies",
         WECHAT,
-        _cookies,
+        _in_a_loop(_cookies),
         (
             *(joined("Wed, 21 Oct 2026 07:28:00 GMT", cookie) for cookie in _seeds("cookie")),
             joined(
@@ -429,7 +434,13 @@ TARGETS = (
         (f"{_WEB}.wire.cookies",),
         tokens=(b"Max-Age=", b"Expires=", b"Domain=", b"Path=", b"Secure", b"--1", b"; "),
     ),
-    Target("stored session", DISK, _session, _seeds("session"), (f"{_WEB}.session.saved", f"{_WEB}.wire.cookies")),
+    Target(
+        "stored session",
+        DISK,
+        _in_a_loop(_session),
+        _seeds("session"),
+        (f"{_WEB}.session.saved", f"{_WEB}.wire.cookies"),
+    ),
     Target(
         "stored decisions",
         DISK,

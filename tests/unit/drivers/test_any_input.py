@@ -39,7 +39,7 @@ SESSION: JsonObject = {"domain": "wx.qq.com", "sid": "s", "uin": 5, "opened": 10
 @given(STORED)
 @example({"session": SESSION})
 @example({"cookies": [{"name": "a", "value": "b", "domain": "wx.qq.com", "expires": 10**400}]})
-def test_any_stored_session_is_taken_or_left(stored: Any) -> None:
+async def test_any_stored_session_is_taken_or_left(stored: Any) -> None:
     """It then can be stored again."""
     for content in (stored, {**GOOD, **stored} if isinstance(stored, dict) else stored):
         store = Store(json.dumps(content).encode())
@@ -52,7 +52,7 @@ def test_any_stored_session_is_taken_or_left(stored: Any) -> None:
 @given(st.binary(max_size=100))
 @example(b"[" * 100_000)
 @example(b"9" * 10_000)
-def test_any_stored_bytes_are_taken_or_left(content: bytes) -> None:
+async def test_any_stored_bytes_are_taken_or_left(content: bytes) -> None:
     Saved(Store(content), "wx.qq.com", keep=True).load()
     saved = Saved(Store(), "wx.qq.com", keep=True)
     saved.memory.session = Session("wx.qq.com", 1, "s", "k", "p")

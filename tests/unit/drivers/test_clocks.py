@@ -75,7 +75,7 @@ async def test_pauses_are_not_a_matter_of_the_wall_clock(world: Wechat, alice: A
         await drive.until(RosterChanged, lambda event: any(group.members for group in event.groups))
 
 
-def test_the_server_says_whether_a_cookie_is_over(wall: Wall) -> None:
+async def test_the_server_says_whether_a_cookie_is_over(wall: Wall) -> None:
     jar = Jar()
     date = "Wed, 25 Nov 2026 04:00:00 GMT"
     wall.off = 20 * YEAR

@@ -1,13 +1,29 @@
-"""A cookie jar for WeChat: domain matching, raw values, and a form that can be stored.
+"""The cookies of an account: aiohttp's jar, with what WeChat needs beside it.
 
-Written by hand because WeChat's values contain ``/`` and ``+``, which must go back exactly as they came: without
-the quotes that the standard library puts around them (weixin-web-protocol 1.5).
+``aiohttp.CookieJar`` decides which cookies a request gets. WeChat's values contain ``/`` and ``+`` and go back
+exactly as they came, hence ``quote_cookie=False`` (weixin-web-protocol 1.5). Its ``save`` and ``load`` are pickle:
+ours is JSON, in the form of 2.0.0.
+
+Our own is what aiohttp 3.11 can't do, with the test in ``tests/unit/drivers`` that fails without it:
+
+- The end of a cookie. aiohttp's jar ends cookies by this machine's clock; one that is wrong then costs a login that
+  WeChat still takes (``test_the_server_says_whether_a_cookie_is_over``,
+  ``test_a_login_with_a_clock_that_is_wrong``). So aiohttp never hears of an end.
+- Reading Set-Cookie. ``http.cookies`` drops values with spaces or quotes and takes unknown attributes for cookies of
+  their own (``test_values_go_back_as_they_came``); the jar lets a server speak for a top-level domain
+  (``test_cookies_go_where_they_belong``).
+- Limits of number and size (``test_how_many_cookies_and_how_long_are_limits``).
+- Storing. The jar does not say which cookies are for one host only (``test_a_jar_survives_storing``).
 """
 
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from http.cookies import CookieError, Morsel
+
+from aiohttp import CookieJar
+from yarl import URL
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.drivers.web.wire.hosts import within
@@ -31,18 +47,25 @@ class Cookie:
     expires: float = 0.0
     secure: bool = False
 
-    def fits(self, host: str, path: str, secure: bool) -> bool:
-        return (
-            (host == self.domain if self.exact else within(host, self.domain))
-            and (path == self.path or path.startswith(self.path.rstrip("/") + "/"))
-            and (secure or not self.secure)
-        )
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.domain, self.path, self.name)
+
+    def morsel(self) -> "Morsel[str]":
+        """Return the cookie as aiohttp takes it: no end, no domain if it is for one host only. Raises CookieError."""
+        morsel: Morsel[str] = Morsel()
+        morsel.set(self.name, self.value, self.value)
+        morsel["path"], morsel["secure"] = self.path, self.secure
+        if not self.exact:
+            morsel["domain"] = self.domain
+        return morsel
 
 
 class Jar:
-    """The cookies of one account."""
+    """The cookies of one account. Made inside a running event loop, as aiohttp's jar is."""
 
     def __init__(self) -> None:
+        self._jar = CookieJar(quote_cookie=False)
         self._cookies: dict[tuple[str, str, str], Cookie] = {}
 
     def __len__(self) -> int:
@@ -61,17 +84,25 @@ class Jar:
             if cookie is None:
                 continue
             if cookie.expires and cookie.expires <= now:
-                self._cookies.pop((cookie.domain, cookie.path, cookie.name), None)
+                self._drop(cookie.key)
             else:
                 self.put(cookie)
 
     def put(self, cookie: Cookie) -> None:
-        """Keep a cookie in place of its namesake."""
-        key = (cookie.domain, cookie.path, cookie.name)
-        self._cookies.pop(key, None)
-        self._cookies[key] = cookie
+        """Keep a cookie in place of its namesake. One that can't be sent is passed over."""
+        try:
+            morsel, origin = cookie.morsel(), URL.build(scheme="https", host=cookie.domain, path=cookie.path)
+        except (CookieError, ValueError):
+            return
+        self._drop(cookie.key)
+        self._cookies[cookie.key] = cookie
+        self._jar.update_cookies([(cookie.name, morsel)], origin)
         if len(self._cookies) > COOKIES:
-            del self._cookies[next(iter(self._cookies))]
+            self._drop(next(iter(self._cookies)))
+
+    def _drop(self, key: tuple[str, str, str]) -> None:
+        if self._cookies.pop(key, None) is not None:
+            self._jar.clear(lambda morsel: (morsel["domain"], morsel["path"], morsel.key) == key)
 
     def move(self, old: str, new: str) -> None:
         """Let what was set for the base host ``old`` serve ``new``, too: the account has moved there."""
@@ -81,9 +112,9 @@ class Jar:
 
     def header(self, host: str, path: str, secure: bool) -> str:
         """Return the ``Cookie`` header for a request, "" when there is nothing to send."""
-        fitting = [cookie for cookie in self._cookies.values() if cookie.fits(host, path, secure)]
-        fitting.sort(key=lambda cookie: -len(cookie.path))
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
+        url = URL(f"{'https' if secure else 'http'}://{host}{path}", encoded=True)
+        fitting = self._jar.filter_cookies(url).values()
+        return "; ".join(f"{cookie.key}={cookie.coded_value}" for cookie in fitting)
 
     def value(self, name: str) -> str:
         """Return a cookie's value whatever its domain, the latest if several, "" if none (1.5)."""
@@ -91,6 +122,7 @@ class Jar:
 
     def clear(self) -> None:
         self._cookies.clear()
+        self._jar.clear()
 
     def stored(self) -> list[JsonValue]:
         """Return the jar as JSON."""
@@ -125,7 +157,7 @@ def _restored(entry: JsonObject) -> Cookie | None:
         value,
         domain,
         exact=entry.get("exact") is not False,
-        path=text(entry.get("path")) or "/",
+        path=_path(text(entry.get("path"))),
         expires=float(expires) if isinstance(expires, int | float) and abs(expires) <= _FAR else 0.0,
         secure=entry.get("secure") is True,
     )
@@ -147,13 +179,12 @@ def parse(header: str, host: str, now: float) -> Cookie | None:
     # A server may speak for its own parents, but not for a whole top level.
     if domain and (not within(host, domain) or "." not in domain):
         return None
-    path = attributes.get("path", "")
     return Cookie(
         name.strip(),
         value.strip(),
         domain or host,
         exact=not domain or domain.replace(".", "").isdigit(),
-        path=path if path.startswith("/") else "/",
+        path=_path(attributes.get("path", "")),
         expires=_expiry(attributes, now),
         secure="secure" in attributes,
     )
@@ -180,6 +211,11 @@ def when(date: str) -> float:
         return max(1.0, calendar.timegm((*parsed[:6], 0, 0, 0)) - (parsed[9] or 0))
     except (ValueError, OverflowError, TypeError, IndexError):
         return 0.0
+
+
+def _path(path: str) -> str:
+    """Return a path without the slash at its end, which means nothing to aiohttp; "/" for one that is none."""
+    return path.rstrip("/") or "/" if path.startswith("/") else "/"
 
 
 def _clean(content: str) -> bool:

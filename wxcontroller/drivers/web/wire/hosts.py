@@ -1,8 +1,10 @@
 """WeChat's hosts and who may be called one of them (weixin-web-protocol 1.1, 1.2)."""
 
+import re
 from dataclasses import dataclass
 
 QR_HOST = "login.weixin.qq.com"  # serves the QR pictures whatever the account's domain is
+_NAME = re.compile(r"[A-Za-z0-9.-]{1,253}")
 # In this order: the first that fits decides.
 _FAMILIES = (
     ("wx2.qq.com", "wx2.qq.com"),
@@ -25,7 +27,7 @@ class Hosts:
 
 def hosts_of(domain: str) -> Hosts:
     """Return the hosts that belong to a base host such as ``wx2.qq.com``. Raises ValueError for a foreign one."""
-    for suffix, family in _FAMILIES:
+    for suffix, family in _FAMILIES if _NAME.fullmatch(domain) else ():
         if within(domain, suffix):
             return Hosts(domain, f"login.{family}", f"webpush.{family}", f"file.{family}")
     raise ValueError("not a WeChat host")
