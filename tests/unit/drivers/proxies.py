@@ -77,9 +77,9 @@ class SmallProxy:
                 writer.write(f"HTTP/1.1 {self.refuse or 405} No\r\nContent-Length: 0\r\n\r\n".encode())
                 return
             host, _, port = target.rpartition(":")
-            # In two pieces, as some do.
+            # In two pieces, as some do: whoever reads once finds the first alone.
             writer.write(b"HTTP/1.0 200 Connection established\r\n")
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
             writer.write(b"Proxy-agent: small\r\n\r\n")
             await self._pass_on((reader, writer), host.strip("[]"), int(port))
 

@@ -114,6 +114,15 @@ async def test_much_content_comes_through_whole(real: Real, scheme: str) -> None
     assert (sent.size, sent.md5) == (len(content), hashlib.md5(content[::-1]).hexdigest())
 
 
+async def test_a_password_in_any_script(real: Real) -> None:
+    async with real.proxy("http", user="用户", password="密码").running() as proxy:
+        url = proxy.url("%E7%94%A8%E6%88%B7", "%E5%AF%86%E7%A0%81")
+        async with Transport(None, HURRY, ca_file=str(real.ca_file), proxy=url) as transport:
+            answer = await transport.send(Request("jslogin", "login.wx.qq.com", "/jslogin"))
+    assert answer.status == 200
+    assert proxy.turned_away == 0
+
+
 async def test_a_server_is_asked_for_by_its_address(world: Wechat) -> None:
     alice = world.sandbox.add_account("Alice")
     async with SmallProxy("socks5").running() as proxy, world.drive(proxy=proxy.url()) as drive:
