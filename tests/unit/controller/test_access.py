@@ -345,6 +345,8 @@ async def test_a_damaged_file_of_tokens_lets_nobody_in_but_root(
 ) -> None:
     shown = token(host, Scope.ADMIN)
     host.paths.tokens_file.write_text(content)
+    status, told = await host.v1("GET", "access")  # no token helps, so none is asked for
+    assert (status, field(told["error"], "code")) == (503, "tokens-unusable")
     for headers in ({}, bearer(shown)):
         answer = await ask(host, "GET", "/v1/accounts", headers)
         assert (answer.status, answer.code) == (503, "tokens-unusable")

@@ -15,14 +15,15 @@ from wxcontroller.openwx.describing import SWITCH, maybe, record, word
 async def admission(request: web.Request) -> web.Response:
     """Say whether a token is ``needed``, whether the caller is ``accepted``, and with which ``scope``.
 
-    A wrong token counts as everywhere. Raises Refused where too many were, or when the tokens can't be used.
+    A wrong token counts as everywhere. Raises Refused where too many were, or, but for root, when the tokens file
+    cannot be used: no token would be accepted.
     """
     gate = context(request).gate
     if gate.is_open:
         return json_response({"needed": False, "accepted": True, "scope": ANYBODY.scope.value})
     refused = json_response({"needed": True, "accepted": False, "scope": None})
     token = await presented(request)
-    if token is None:
+    if token is None and not gate.tokens.broken:
         return refused
     try:
         found = gate.caller(token, address_of(request))
@@ -40,6 +41,6 @@ CALLS = (
         admission,
         "whether a token is needed, and whether the one that is shown is good",
         record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*Scope))}),
-        (429,),
+        (429, 503),
     ),
 )
