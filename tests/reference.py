@@ -432,18 +432,6 @@ def explained(catalog: str) -> Iterable[tuple[Event, str, str]]:
         yield event, subject[1].replace("@WX_ACCOUNT@", "NAME").replace("@WX_STATE@", "STATE"), words.strip()
 
 
-def exit_codes() -> str:
-    return document(
-        "# Exit codes",
-        "These are wxctl's; with `--json` it tells the word, too. `wxcontroller` and the accounts' programs end with "
-        "those of them that apply. systemd does not try again after 2 and 78.",
-        table(
-            ["code", "word", "what it says"],
-            [(str(number), code(word), said) for number, (word, said) in sorted(EXITS.items())],
-        ),
-    )
-
-
 def first_line(of: type) -> str:
     return (
         inspect.cleandoc(of.__doc__ or "")
@@ -481,7 +469,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "states": states,
     "events": events,
     "journal": journal,
-    "exit-codes": exit_codes,
     "errors": errors,
 }
 

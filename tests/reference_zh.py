@@ -276,20 +276,6 @@ def journal() -> str:
     )
 
 
-def exit_codes() -> str:
-    source = (_MAN / "wxctl.1.scd").read_text(encoding="utf-8")
-    said = dict(re.findall(r"^\*(\d+)\* \([\w-]+\)\n\t(.*)$", source, re.MULTILINE))
-    return document(
-        "# 退出码",
-        "这是 wxctl 的；加上 `--json`，它也给出所列的词。`wxcontroller` 和帐号的程序以其中适用的退出。以 2 和 78 "
-        "退出之后，systemd 不再尝试。",
-        table(
-            ["退出码", "词", "含义"],
-            [(str(number), code(word), plain(said[str(number)])) for number, (word, _) in sorted(EXITS.items())],
-        ),
-    )
-
-
 def errors() -> str:
     statuses = {failure.code: failure.status for failure in reversed(FAILURES)}
     assert set(ERRORS) == set(statuses), "this list and that of the code are different"
@@ -315,7 +301,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "states": states,
     "events": events,
     "journal": journal,
-    "exit-codes": exit_codes,
     "errors": errors,
 }
 

@@ -1,16 +1,17 @@
-"""The pictures of the tutorial: what its reader sees on the dashboard and on the sandbox's phone.
+"""The pictures of README and the tutorial: the dashboard, and the sandbox's phone.
 
 They are kept in build/page; those in docs/pictures are copies of them, taken when the page has changed:
-cp build/page/tutorial-*.png docs/pictures/
+cp build/page/{dashboard*,tutorial-*}.png docs/pictures/
 """
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.page.browser import Browser, browsing
-from tests.system.actors import Caller, Phone, Webhook
+from tests.system.actors import Caller, Phone, Webhook, log_in
 from tests.system.forward import forwarded
 from tests.system.host import Host
 
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 ROOT = Path(__file__).parents[2]
 UIN = "1234567001"
 PICTURES = {"tutorial-1-code", "tutorial-2-phone", "tutorial-3-chat", "tutorial-4-events"}
+# README's, by its language.
+DASHBOARDS = {"en": "dashboard", "zh-CN": "dashboard.zh-CN"}
 
 
 @pytest.fixture
@@ -38,6 +41,8 @@ def test_the_pictures_of_the_tutorial(browser: Browser, host: Host, caller: Call
     browser.open()
     browser.click("#rows [data-account='alice'] a", "alice")
     browser.find("img[alt*='alice']")
+    loaded = "return document.querySelector(\"img[alt*='alice']\").naturalWidth > 0"
+    browser.until(lambda: browser.script(loaded), "the QR code's picture")
     taken = {browser.picture("tutorial-1-code")}
     with forwarded(host, 2100) as port, browsing(f"http://127.0.0.1:{port}") as handset:
         handset.size(1000, 700)
@@ -57,8 +62,41 @@ def test_the_pictures_of_the_tutorial(browser: Browser, host: Host, caller: Call
     assert {path.stem for path in taken} == PICTURES
 
 
-def test_the_tutorial_shows_them() -> None:
-    assert {path.stem for path in (ROOT / "docs/pictures").glob("*.png")} == PICTURES
+@pytest.fixture(scope="module")
+def several(host: Host, address: str, caller: Caller, phone: Phone) -> Iterator[None]:
+    """Three desks, an agent on the iLink route, a code to scan, an account that is stopped."""
+    with Webhook(host) as hook:
+        for name, person in (("shop-1", "网店一号"), ("shop-2", "网店二号"), ("support", "客服")):
+            uin = phone.account(person)
+            log_in(caller, phone, name, uin, post_api=hook.address)
+            phone.write(uin, phone.friend(uin), "在吗")
+        caller.openwx("start_client", client="agent", driver="ilink", post_api=hook.address)
+        caller.until_state("agent", "scaning")
+        [code] = parse_qs(urlsplit(caller.v1("GET", "/accounts/agent/qr")[1]["link"]).query)["qrcode"]
+        phone.scan(code, phone.account("小助手"))
+        phone.confirm(code)
+        caller.until_state("agent", "running")
+        log_in(caller, phone, "notifier", phone.account("通知"))
+        caller.openwx("stop_client", client="notifier")
+        caller.openwx("start_client", client="sales")
+        caller.until_state("sales", "scaning")
+        yield
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize("language", DASHBOARDS)
+def test_dashboard_of_readme_shows_several_accounts(browser: Browser, language: str) -> None:
+    browser.size(1280, 620)
+    browser.open()
+    for name in ("agent", "notifier", "sales", "shop-1", "shop-2", "support"):
+        browser.find(f"#rows [data-account='{name}']")
+    browser.find("#rows [data-account='shop-1']", "MB")
+    browser.picture(DASHBOARDS[language])
+
+
+def test_pages_show_all_pictures() -> None:
+    taken = PICTURES | set(DASHBOARDS.values())
+    assert {path.stem for path in (ROOT / "docs/pictures").glob("*.png")} == taken
     for page, place in (("docs/tutorial.md", ""), ("docs/zh/tutorial.md", "../")):
         text = (ROOT / page).read_text(encoding="utf-8")
         for name in PICTURES:
