@@ -254,12 +254,13 @@ async def test_ports_are_never_given_twice_and_run_out_clearly(tmp_path: Path) -
 
 
 async def test_the_port_stays_over_stop_and_start(host: Machine) -> None:
-    first = await host.start("a")
-    await host.start("b")
-    await host.get("stop_client", client="a")
-    await host.start("c")
-    again = await host.start("a")
+    before = await host.start("a")
+    first = await host.start("b")
+    await host.get("stop_client", client="b")
+    assert (await host.v1("DELETE", "accounts/a"))[0] == 200  # the port before is free now
+    again = await host.start("b")
     assert again.account.port == first.account.port
+    assert (await host.start("c")).account.port == before.account.port
 
 
 async def test_a_unit_that_does_not_come_up(host: Machine) -> None:
