@@ -32,7 +32,7 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	python3-segno python3-prometheus-client python3-rich python3-cryptography systemd man-db zbar-tools piuparts unzip \
 	chromium chromium-driver python3-selenium fonts-noto-cjk strace
 
-.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system torture bench clean
+.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants torture bench clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ test-page: host-tree ## the dashboard in Chromium; screenshots are kept in build
 
 test-system: host-tree ## what runs in the booted host
 	exec $(PYTEST) tests/system $(SIDE_BY_SIDE) </dev/null
+
+mutants: test-deps ## break each behavior of tests/mutants.toml, and see its tests fail (MUTANTS=PATTERN: only those)
+	exec $(PYTHON) -m tests.mutants $(if $(MUTANTS),--only '$(MUTANTS)') </dev/null
 
 torture: host-tree ## long runs: a million inputs, 20,000 messages while all breaks, 200 restarts, 1,000 crashes (TORTURE_INPUTS=, …; 0: not)
 	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)

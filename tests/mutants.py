@@ -1,0 +1,232 @@
+"""Break the code on purpose, one behavior at a time, and see whether its tests fail: ``python3 -m tests.mutants``.
+
+``mutants.toml`` lists the behaviors that matter. Each entry replaces a text of a file, which must occur there exactly
+once, and names the tests that must fail then. Everything happens in a copy of the tree, never in the tree itself.
+
+The named tests are first run in the copy as it is: a test that fails anyway catches nothing. A mutant is
+
+- *caught* when a named test fails;
+- *survived* when all pass: the behavior can be lost without anybody noticing;
+- *invalid* when its text is not there once, its tests don't exist, or fail without it, or can't even be collected.
+
+The exit status is 1 when fewer are caught than ``mutants.toml`` demands, or when an entry is invalid. With ``--only``
+every selected mutant has to be caught.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatch
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+ROOT = Path(__file__).parents[1]
+LIST = ROOT / "tests" / "mutants.toml"
+# Of one test that hangs because of a mutation. The slowest named test takes a third of it on a busy machine.
+_TEST_SECONDS = 60
+# Exit statuses of pytest: anything else means that nothing was tested.
+_PASSED, _FAILED = 0, 1
+
+
+class Verdict(StrEnum):
+    """What became of a mutant."""
+
+    CAUGHT = "caught"
+    SURVIVED = "survived"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A behavior, the mutation that breaks it, and the tests (node ids) that notice."""
+
+    area: str
+    behavior: str
+    file: str
+    text: str
+    replacement: str
+    tests: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"{self.area}: {self.behavior}"
+
+    def occurrences(self, root: Path) -> int:
+        """Return how often the text occurs in its file below ``root``; 0 also for a file that is gone."""
+        try:
+            return (root / self.file).read_text().count(self.text)
+        except OSError:
+            return 0
+
+
+def listed(path: Path = LIST) -> tuple[list[Mutant], int]:
+    """Return the mutants, and how many of them have to be caught."""
+    found = tomllib.loads(path.read_text())
+    mutants = [
+        Mutant(one["area"], one["behavior"], one["file"], one["text"], one["replacement"], tuple(one["tests"]))
+        for one in found["mutant"]
+    ]
+    return mutants, int(found["required"])
+
+
+def _copied(root: Path, where: Path) -> None:
+    """Copy the files of a work tree: those git knows, and those it would add."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=60).stdout
+    for name in filter(None, os.fsdecode(names).split("\0")):
+        source, copy = root / name, where / name
+        if source.is_file() or source.is_symlink():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy, follow_symlinks=False)
+
+
+class Bench:
+    """A copy of the tree in which tests run, in a directory that is theirs."""
+
+    def __init__(self, place: Path) -> None:
+        self.root = place / "tree"
+        self._temporary = place / "t"  # short: paths of sockets are
+        self._running: subprocess.Popen[str] | None = None
+
+    def run(self, tests: Sequence[str], *options: str) -> tuple[int, str]:
+        """Run tests, without reruns; return pytest's exit status and what it printed."""
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:rerunfailures", "-p", "no:cacheprovider"),
+            *("-o", f"timeout={_TEST_SECONDS}", f"--basetemp={self._temporary}", *options, *tests),
+        ]
+        with subprocess.Popen(
+            command,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # so that what the tests start can be ended with them
+        ) as process:
+            self._running = process
+            try:
+                output, _ = process.communicate(timeout=_TEST_SECONDS * (len(tests) + 1))
+            except subprocess.TimeoutExpired:
+                # Its own time limit did not end it: the mutation has it hang.
+                self.stop()
+                return _FAILED, "hangs"
+            finally:
+                self.stop()
+                self._running = None
+        return process.returncode, output
+
+    def stop(self) -> None:
+        """End the tests that are running, and what they started."""
+        if self._running is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._running.pid, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def mutated(self, mutant: Mutant) -> Iterator[None]:
+        """Have the mutation in the copy."""
+        path = self.root / mutant.file
+        original = path.read_text()
+        try:
+            _write(path, original.replace(mutant.text, mutant.replacement))
+            yield
+        finally:
+            _write(path, original)
+
+    def judge(self, mutant: Mutant, red: frozenset[str]) -> tuple[Verdict, str]:
+        """Return what becomes of a mutant, and why it is invalid. ``red`` are tests that fail without a mutation."""
+        if (count := mutant.occurrences(self.root)) != 1:
+            return Verdict.INVALID, f"its text occurs {count} times in {mutant.file}"
+        if failing := sorted(red.intersection(mutant.tests)):
+            return Verdict.INVALID, f"without the mutation, too: {', '.join(failing)}"
+        with self.mutated(mutant):
+            status, output = self.run(mutant.tests, "-x")
+        if status == _PASSED:
+            return Verdict.SURVIVED, ""
+        if status == _FAILED:
+            return Verdict.CAUGHT, ""
+        return Verdict.INVALID, f"pytest ended with {status}: {' / '.join(output.strip().splitlines()[-2:])}"
+
+    def failing(self, tests: Sequence[str]) -> frozenset[str]:
+        """Return which tests fail, or are not there, as the code is."""
+        status, _ = self.run(tests)
+        if status == _PASSED:
+            return frozenset()
+        return frozenset(test for test in tests if self.run([test])[0] != _PASSED)
+
+
+def _write(path: Path, content: str) -> None:
+    path.write_text(content)
+    # Compiled code of the same second and size would be taken for up to date.
+    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+        compiled.unlink()
+
+
+def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="run the mutants of tests/mutants.toml")
+    parser.add_argument(
+        "--only", metavar="PATTERN", help="those whose 'area: behavior' or file matches (* and ? allowed)"
+    )
+    parser.add_argument("--list", action="store_true", help="list them and run nothing")
+    args = parser.parse_args()
+    mutants, required = listed()
+    if args.only:
+        wanted = f"*{args.only}*".lower()
+        mutants = [one for one in mutants if fnmatch(str(one).lower(), wanted) or fnmatch(one.file, wanted)]
+        required = len(mutants)
+    if not mutants:
+        parser.error("no mutant matches")
+    if args.list:
+        print(*(f"{one}\n    {one.file}: {' '.join(one.tests)}" for one in mutants), sep="\n")
+        return 0
+    signal.signal(signal.SIGTERM, _interrupted)
+    with tempfile.TemporaryDirectory(prefix="wxmutants.", ignore_cleanup_errors=True) as where:
+        bench = Bench(Path(where))
+        try:
+            return _all(bench, mutants, required)
+        except KeyboardInterrupt:
+            bench.stop()
+            print("interrupted", flush=True)
+            return 130
+
+
+def _all(bench: Bench, mutants: Sequence[Mutant], required: int) -> int:
+    _copied(ROOT, bench.root)
+    tests = sorted({test for one in mutants for test in one.tests})
+    print(f"{len(tests)} tests without a mutation …", flush=True)
+    red = bench.failing(tests)
+    found: Counter[Verdict] = Counter()
+    areas: dict[str, Counter[Verdict]] = {}
+    notable: list[str] = []
+    for number, one in enumerate(mutants, 1):
+        began = time.monotonic()
+        verdict, why = bench.judge(one, red)
+        found[verdict] += 1
+        areas.setdefault(one.area, Counter())[verdict] += 1
+        line = f"{verdict:8} {time.monotonic() - began:5.1f} s  {one}" + (f" ({why})" if why else "")
+        print(f"[{number:3}/{len(mutants)}] {line}", flush=True)
+        if verdict is not Verdict.CAUGHT:
+            notable.append(f"  {verdict:8} {one} [{one.file}]{f' ({why})' if why else ''}")
+    print("", f"{'area':16}" + "".join(f"{verdict:>10}" for verdict in Verdict), sep="\n")
+    for area, counts in areas.items():
+        print(f"{area:16}" + "".join(f"{counts[verdict]:10}" for verdict in Verdict))
+    print(f"{'all':16}" + "".join(f"{found[verdict]:10}" for verdict in Verdict), *notable, sep="\n")
+    return int(found[Verdict.CAUGHT] < required or found[Verdict.INVALID] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
