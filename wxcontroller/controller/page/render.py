@@ -45,11 +45,10 @@ ROUTES = (
 def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
     """Return the page by language, theme, and whether everybody on the machine may do everything."""
     found: dict[tuple[str, str, bool], Served] = {}
-    for language, theme, is_open in product(LANGUAGES, THEMES, (False, True)):
-        text = (
-            environment(language)
-            .get_template("dashboard.html.j2")
-            .render(
+    for language in LANGUAGES:
+        template = environment(language).get_template("dashboard.html.j2")
+        for theme, is_open in product(THEMES, (False, True)):
+            text = template.render(
                 language=language,
                 theme=theme,
                 is_open=is_open,
@@ -58,8 +57,7 @@ def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
                 version=__version__,
                 routes=ROUTES,
             )
-        )
-        found[language, theme, is_open] = served(text.encode(), "text/html; charset=utf-8")
+            found[language, theme, is_open] = served(text.encode(), "text/html; charset=utf-8")
     return found
 
 
