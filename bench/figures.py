@@ -47,7 +47,7 @@ def measure(host: Host) -> None:
             begun = time.monotonic()
             caller.openwx("start_client", client=name)
             starts.append(time.monotonic() - begun)
-            until(lambda name=name: caller.state(name) == "scaning", 20, "QR code")  # type: ignore[misc]
+            until(lambda name=name: caller.state(name) == "scaning", "QR code")  # type: ignore[misc]
             ready.append(time.monotonic() - begun)
             caller.openwx("stop_client", client=name)
         show("start_client answered (unit READY)", starts)

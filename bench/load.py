@@ -50,7 +50,7 @@ def _load(host: Host, caller: Caller, phone: Phone, uin: str, groups: list[Json]
         for group in groups:
             if not group["saved"]:
                 phone.write(uin, group["members"][1]["wxid"], "hello", group["wxid"])
-        until(lambda: _roster(caller)["members"] >= GROUPS * MEMBERS, 120, "all groups with their members")
+        until(lambda: _roster(caller)["members"] >= GROUPS * MEMBERS, "all groups with their members", 120)
         line(
             "messages in all other groups to their members known",
             f"{time.monotonic() - begun:.1f} s, {_known(caller)}",
@@ -77,7 +77,7 @@ def _stream(caller: Caller, phone: Phone, hook: Webhook, uin: str, friend: str) 
             phone.write(uin, friend, f"load {number}")
         took = time.monotonic() - start
         last = f"load {RATE * SECONDS - 1}"
-        hook.wait_for(lambda report: report.get("content") == last, 60, "the last message")
+        hook.wait_for(lambda report: report.get("content") == last, "the last message")
     delays: Figures = []
     order: list[int] = []
     for report, at in zip(list(hook.reports), list(hook.times), strict=True):

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.contract.document import CONTRACT, covers, shape
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import ANN, BEN, TEAM, message
 from wxcontroller.core.errors import WeChatError
@@ -317,7 +318,7 @@ async def test_every_call_answers_before_the_login(start: Start, endpoint: JsonO
     await client.until_state("loading")
     if call == "check_event":
         return  # waits, as always
-    answer = await asyncio.wait_for(ask(client, call, parameters_of(endpoint), method), 2)
+    answer = await asyncio.wait_for(ask(client, call, parameters_of(endpoint), method), PATIENCE)
     assert answer.status == 200
     found = obj(answer.json)
     if call in ("get_client_info", "stop_client"):

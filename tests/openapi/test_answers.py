@@ -19,7 +19,8 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from tests.openapi.validating import Judge
-from tests.openapi.world import PATIENCE, World, world
+from tests.openapi.world import World, world
+from tests.patience import PATIENCE
 from tests.unit.controller.test_alerts import Watched
 from tests.unit.controller.test_journal import helper, line
 from wxcontroller.controller.units import UnitRecord

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, StandInUnits
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
 from wxcontroller.client.config import read_config
@@ -27,8 +28,6 @@ from wxcontroller.core.states import UnitState
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.logins import Login
-
-PATIENCE = 20.0
 
 
 @dataclass

@@ -17,10 +17,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from tests.patience import PATIENCE
+
 # Screenshots are kept to be looked at; git ignores them.
 ARTEFACTS = Path(__file__).parents[2] / "build/page"
 _DRIVER = "/usr/bin/chromedriver"
-_SECONDS = 20.0
 # Chromium as root has no sandbox of its own, and shall not call home.
 _SWITCHES = (
     "--headless=new",
@@ -53,7 +54,7 @@ class Browser:
     def open(self, path: str = "") -> None:
         self.driver.get(f"{self.address}/{path}")
 
-    def until(self, condition: Callable[[], T], what: str, seconds: float = _SECONDS) -> T:
+    def until(self, condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
         """Look again and again until the answer is true; fail with what the page shows."""
         deadline = time.monotonic() + seconds
         while True:
@@ -151,7 +152,7 @@ def browsing(address: str, language: str = "en") -> Iterator[Browser]:
     environment = {**os.environ, "LANGUAGE": language.replace("-", "_"), "HOME": profile}
     driver = webdriver.Chrome(options=options, service=Service(_DRIVER, env=environment))
     try:
-        driver.set_script_timeout(30)
+        driver.set_script_timeout(PATIENCE)
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _WATCH})
         yield Browser(driver, address)
     finally:

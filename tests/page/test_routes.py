@@ -25,7 +25,7 @@ def scan(caller: Caller, phone: Phone, name: str, uin: str, **how: bool) -> str:
     """Scan an account's code; return the login's id."""
     status, code = caller.v1("GET", f"/accounts/{name}/qr")
     assert status == 200, code
-    uuid = phone.waiting_login()
+    uuid = phone.login_of(code["link"])
     phone.call("POST", f"/logins/{quote(uuid, safe='')}/scan", {"uin": uin, **how})
     return uuid
 

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
+from tests.patience import PATIENCE
 from tests.system.host import Host
 
 Json: TypeAlias = Any  # answers of the product under test; the assertions are the check
@@ -22,7 +23,7 @@ SANDBOX = "http://127.0.0.1:2100"
 SANDBOX_SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/sandbox.toml"
 
 
-def until(condition: Callable[[], Json], seconds: float = 20, what: str = "it") -> Json:
+def until(condition: Callable[[], Json], what: str = "it", seconds: float = PATIENCE) -> Json:
     """Ask again until the answer is true; fail after ``seconds`` saying what was waited for."""
     deadline = time.monotonic() + seconds
     while True:
@@ -68,12 +69,12 @@ class Caller:
         answer = self.openwx("check_client", client=name)
         return str(answer["client"][0]["state"]) if answer["code"] == 0 else ""
 
-    def until_state(self, name: str, *states: str, seconds: float = 30) -> str:
+    def until_state(self, name: str, *states: str, seconds: float = PATIENCE) -> str:
         def look() -> str:
             found = self.state(name)
             return found if found in states else ""
 
-        return str(until(look, seconds, f"{name} in state {' or '.join(states)}"))
+        return str(until(look, f"{name} in state {' or '.join(states)}", seconds))
 
 
 @dataclass
@@ -101,16 +102,16 @@ class Phone:
         """The name of a friend of the account."""
         return str(next(one["name"] for one in self.world(uin)["contacts"] if one["kind"] == "friend"))
 
-    def waiting_login(self, seconds: float = 20) -> str:
-        """The newest login that waits for a scan."""
+    def waiting_login(self, seconds: float = PATIENCE) -> str:
+        """The login that waits for a scan; with codes of more than one, the link says which (``login_of``)."""
         found = self.call("GET", f"/logins?state=waiting&wait={seconds}")
         logins = found["logins"] if isinstance(found, dict) else found
-        assert logins, "no login waits for a scan"
-        return str(logins[-1]["uuid"])
+        assert len(logins) == 1, f"not one login waits for a scan: {logins}"
+        return str(logins[0]["uuid"])
 
     def login_of(self, link: str) -> str:
-        """The uuid that a QR code's link stands for."""
-        return link.rsplit("/", 1)[1]
+        """The uuid that a QR code's link stands for, on either route."""
+        return parse_qs(urlsplit(link).query).get("qrcode", [link.rsplit("/", 1)[1]])[0]
 
     def scan(self, uuid: str, uin: str) -> None:
         self.call("POST", f"/logins/{quote(uuid, safe='')}/scan", {"uin": uin})
@@ -212,7 +213,7 @@ class Webhook:
             self._server.shutdown()
             self._server.server_close()
 
-    def wait_for(self, condition: Callable[[Json], bool], seconds: float = 20, what: str = "report") -> Json:
+    def wait_for(self, condition: Callable[[Json], bool], what: str = "report", seconds: float = PATIENCE) -> Json:
         """Return the first report that fits, waiting for it."""
 
         def first() -> Json:

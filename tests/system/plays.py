@@ -39,7 +39,7 @@ class Play:
 
 def scan(stage: Stage) -> None:
     """Scan the code that alice shows and confirm. Codes of earlier starts wait at WeChat, too, until they expire."""
-    uuid = stage.phone.login_of(until(lambda: _link_of_alice(stage), 60, "a QR code of alice"))
+    uuid = stage.phone.login_of(until(lambda: _link_of_alice(stage), "a QR code of alice"))
     stage.phone.scan(uuid, UIN)
     stage.phone.confirm(uuid)
 
@@ -57,7 +57,7 @@ def write(stage: Stage) -> None:
 
 def write_to_reader(stage: Stage) -> None:
     """Write when somebody reads the stream."""
-    until(lambda: b"heartbeat" in stage.host.run("cat", "/tmp/endless", check=False).stdout, 60, "a reader")
+    until(lambda: b"heartbeat" in stage.host.run("cat", "/tmp/endless", check=False).stdout, "a reader")
     write(stage)
 
 
@@ -68,7 +68,7 @@ def write_until_seen(stage: Stage) -> None:
         write(stage)
         return bool(stage.host.run("cat", "/tmp/endless", check=False).stdout)
 
-    until(seen, 60, "a reader")
+    until(seen, "a reader")
 
 
 def a_file_to_send(stage: Stage) -> None:
@@ -93,7 +93,7 @@ def scanned_and_in_a_group_called_home(stage: Stage) -> None:
     stage.caller.until_state("alice", "running")
     group = stage.phone.world(UIN)["groups"][0]["wxid"]
     stage.phone.call("POST", f"/accounts/{UIN}/change", {"who": group, "name": "家人"})
-    until(lambda: stage.caller.openwx("search_group", client="alice", displayname="家人"), 20, "the group's name")
+    until(lambda: stage.caller.openwx("search_group", client="alice", displayname="家人"), "the group's name")
 
 
 def certificate(stage: Stage) -> None:
@@ -110,6 +110,7 @@ def proxies(stage: Stage) -> None:
     """Have the proxies of the page on this machine."""
     lines = ("Port 3128", "Listen 127.0.0.1", "Allow 127.0.0.0/8", "BasicAuth user password", "ConnectPort 2100")
     stage.host.write("/etc/page-proxy.conf", "\n".join([*lines, ""]).encode())
+    stage.host.run("systemctl", "stop", "page-http", "page-socks", check=False)
     run = ("systemd-run", "--collect")
     stage.host.run(*run, "--unit=page-http", "tinyproxy", "-d", "-c", "/etc/page-proxy.conf")
     stage.host.run(

@@ -125,7 +125,7 @@ def test_the_controller_reaches_its_accounts_whoever_was_restarted(host: Host) -
     seen = [host.read(secret)]
 
     def closed_but_for_the_controller() -> None:
-        until(lambda: ask(host, f"{info}?client=alice", shown) == (200, None), 20, "alice through the controller")
+        until(lambda: ask(host, f"{info}?client=alice", shown) == (200, None), "alice through the controller")
         assert json.loads(host.http("GET", f"{CONTROLLER}/v1/accounts/alice?token={shown}")[2])["client"]
         assert ask(host, info, port=port) == (403, -6)
 
@@ -134,7 +134,7 @@ def test_the_controller_reaches_its_accounts_whoever_was_restarted(host: Host) -
     closed_but_for_the_controller()
     seen.append(host.read(secret))
     host.run("systemctl", "kill", "-s", "KILL", "wxclient@alice.service")
-    until(lambda: show(host, "wxclient@alice.service", "SubState") == "running", 20, "alice again")
+    until(lambda: show(host, "wxclient@alice.service", "SubState") == "running", "alice again")
     closed_but_for_the_controller()
     seen.append(host.read(secret))
     host.run("systemctl", "restart", "wxcontroller.service")
@@ -156,10 +156,10 @@ def test_events_and_deliveries_with_tokens(host: Host) -> None:
     reader = ("--unit=reader", "-p", "StandardOutput=file:/root/stream", "curl", "-sN", "-m", "100", stream)
     host.write("/root/stream", b"")
     host.run("systemd-run", "-q", *reader)
-    until(lambda: b"event: heartbeat" in host.read("/root/stream"), 20, "the stream's first word")
+    until(lambda: b"event: heartbeat" in host.read("/root/stream"), "the stream's first word")
     for name in ("bob", "alice"):
         host.run("wxctl", "restart", name, "--no-wait")
-    until(lambda: b"event: state_change" in host.read("/root/stream"), 30, "an event of alice")
+    until(lambda: b"event: state_change" in host.read("/root/stream"), "an event of alice")
     assert b'"bob"' not in host.read("/root/stream")
     assert ask(host, f"/v1/events?account=bob&token={shown}") == (403, "not-allowed")
     status, _, body = host.http("GET", f"{CONTROLLER}/v1/deliveries?token={shown}")
@@ -175,7 +175,7 @@ def test_events_and_deliveries_with_tokens(host: Host) -> None:
         assert ask(host, path, port=port) == (401, "no-token")
     assert show(host, "reader.service", "ActiveState") == "active"
     host.run("wxctl", "token", "revoke", "reader")
-    until(lambda: show(host, "reader.service", "ActiveState") != "active", 30, "the end of the stream")
+    until(lambda: show(host, "reader.service", "ActiveState") != "active", "the end of the stream")
 
 
 def test_a_tokens_file_that_was_copied_here_closes_the_accounts_ports_too(host: Host) -> None:
@@ -185,7 +185,7 @@ def test_a_tokens_file_that_was_copied_here_closes_the_accounts_ports_too(host: 
     host.run("wxctl", "token", "revoke", "admin")
     assert ask(host, "/openwx/get_client_info", port=port) == (200, None)
     host.run("cp", "-p", "/root/tokens", "/etc/wxcontroller/tokens")
-    until(lambda: ask(host, "/openwx/get_client_info", port=port) == (403, -6), 20, "the account's port closed")
+    until(lambda: ask(host, "/openwx/get_client_info", port=port) == (403, -6), "the account's port closed")
     host.run("sh", "-c", "echo broken >/etc/wxcontroller/tokens")
     assert ask(host, "/v1/accounts")[0] == 503
     assert host.run("wxctl", "list").returncode == 0

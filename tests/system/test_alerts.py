@@ -49,7 +49,7 @@ class World:
         def has(report: Json) -> bool:
             return report.get("event") == event and bool(items(report, account, kind))
 
-        report = self.hook.wait_for(has, seconds, f"{event} {kind} of {account}")
+        report = self.hook.wait_for(has, f"{event} {kind} of {account}", seconds)
         return items(report, account, kind)[0]
 
     def alerts(self, account: str) -> list[str]:
@@ -118,9 +118,7 @@ def test_a_test_alert_gets_through_by_all_ways(world: World) -> None:
         "is-active",
         *(f"wxcontroller-alert@{each}.path" for each in ("webhook", "mail", "command")),
     )
-    until(
-        lambda: world.host.text(*active, check=False).split() == ["active", "inactive", "inactive"], 10, "one channel"
-    )
+    until(lambda: world.host.text(*active, check=False).split() == ["active", "inactive", "inactive"], "one channel")
     world.set(mail="root, ops@example.org", command=["/usr/local/bin/tell", "--loud"])
     done = world.host.run("wxctl", "alert", "test")
     assert done.stdout.decode() == "webhook: delivered\nmail: delivered\ncommand: delivered\n"
@@ -147,7 +145,7 @@ def test_a_test_alert_gets_through_by_all_ways(world: World) -> None:
 def test_a_mail_system_of_debian_takes_the_alert(world: World, mailbox: str) -> None:
     world.set(mail="ops")
     assert world.host.run("wxctl", "alert", "test").stdout == b"webhook: delivered\nmail: delivered\n"
-    content = until(lambda: world.host.run("cat", mailbox, check=False).stdout, 30, "a mail")
+    content = until(lambda: world.host.run("cat", mailbox, check=False).stdout, "a mail")
     got = mail_of(content)
     assert str(got["To"]).startswith("ops@")  # exim names the host
     assert got["Auto-Submitted"] == "auto-generated"
@@ -174,12 +172,12 @@ def test_a_lost_session_is_told_with_the_code_and_then_its_end(world: World) -> 
     assert status == 200
     assert base64.b64decode(item["qrcode"]["base64"]) == png
     assert item["qrcode"]["valid_until"] - item["qrcode"]["made"] == 120
-    mail = until(lambda: places(world, "mail"), 20, "a mail")[0]
+    mail = until(lambda: places(world, "mail"), "a mail")[0]
     got = mail_of(world.host.read(f"{mail}/mail"))
     pictures = [part.get_payload(decode=True) for part in got.walk() if part.get_content_type() == "image/png"]
     assert pictures == [png]
-    told = until(lambda: places(world, "told"), 20, "the command")[0]
-    assert until(lambda: world.host.run("cat", f"{told}/code", check=False).stdout, 5, "its code") == png
+    told = until(lambda: places(world, "told"), "the command")[0]
+    assert until(lambda: world.host.run("cat", f"{told}/code", check=False).stdout, "its code") == png
     environment = world.host.read(f"{told}/env").decode()
     assert "WXALERT_KIND=scan\n" in environment
     assert "WXALERT_ACCOUNT=小店\n" in environment
@@ -203,7 +201,7 @@ def _refuse_pushes(world: World, name: str) -> None:
                 world.phone.act(login["uuid"], "cancel")
         return world.caller.state(name) == "scaning"
 
-    until(shown, 60, "a code to scan")
+    until(shown, "a code to scan")
 
 
 def test_what_is_stopped_on_purpose_is_not_told(world: World) -> None:
@@ -273,17 +271,17 @@ def test_a_receiver_that_is_down_gets_it_later_and_once_whatever_is_killed(world
     try:
         world.phone.end_session(uin, 1101)
         _refuse_pushes(world, "killed")
-        until(lambda: _waiting(world) >= 1 or None, 45, "an alert that waits")
-        until(lambda: int(world.show("wxcontroller-alert@webhook.service", "NRestarts")) >= 1 or None, 30, "a try")
+        until(lambda: _waiting(world) >= 1 or None, "an alert that waits")
+        until(lambda: int(world.show("wxcontroller-alert@webhook.service", "NRestarts")) >= 1 or None, "a try")
         for unit in ("wxcontroller.service", "wxcontroller-alert@webhook.service"):
             world.host.run("systemctl", "kill", "--signal=KILL", unit, check=False)
-        until(lambda: world.caller.openwx("check_client")["code"] == 0 or None, 20, "the controller")
+        until(lambda: world.caller.openwx("check_client")["code"] == 0 or None, "the controller")
         time.sleep(3)  # looks that could tell it again
         assert _waiting(world) == 1
     finally:
         world.hook.answer = lambda _: 200
     world.alert("problem", "killed", "scan", 60)
-    until(lambda: _waiting(world) == 0 or None, 20, "an empty spool")
+    until(lambda: _waiting(world) == 0 or None, "an empty spool")
     time.sleep(3)  # looks that could tell it again
     assert world.alerts("killed") == ["problem scan"]
     world.caller.openwx("stop_client", client="killed")
@@ -317,15 +315,15 @@ def test_a_disk_that_is_nearly_full_is_told(world: World) -> None:
         world.host.run("sh", "-c", "head -c 62M /dev/zero >/var/log/filler")
         item = world.hook.wait_for(
             lambda given: given.get("event") == "problem" and any(each["kind"] == "disk" for each in given["items"]),
-            100,
             "an alert about the disk",
+            100,
         )["items"][-1]
         assert "/var/log has only 2 MB left" in item["message"], item
         world.host.run("rm", "/var/log/filler")
         world.hook.wait_for(
             lambda given: given.get("event") == "recovery" and any(each["kind"] == "disk" for each in given["items"]),
-            100,
             "its end",
+            100,
         )
     finally:
         world.host.run("umount", "-l", "/var/log")
@@ -381,8 +379,8 @@ def test_a_reboot_tells_nothing_twice_and_makes_no_storm(world: World) -> None:
     with Webhook(world.host, port=8950) as hook:
         world.hook = hook
         for name in ("boot-1", "boot-2", "boot-3"):
-            world.caller.until_state(name, "running", seconds=60)
-        world.caller.until_state("boot-parked", "stop", seconds=60)  # the refusal still holds
+            world.caller.until_state(name, "running")
+        world.caller.until_state("boot-parked", "stop")  # the refusal still holds
         time.sleep(20)  # twice the patience that is set
         told = [report for report in hook.reports if report.get("event") == "problem"]
         assert told == []

@@ -272,7 +272,7 @@ def metadata(host: Host) -> None:
     host.run("ip", "route", "add", "224.0.0.0/4", "dev", "lo")
     host.run("systemd-run", "-q", "--unit=metadata", "/usr/bin/python3", "-m", "http.server", "-b", "::", "8090")
     address = f"http://{ELSEWHERE}:8090/"
-    until(lambda: host.run("curl", "-sf", address, check=False).returncode == 0, 10, "a listener to refuse")
+    until(lambda: host.run("curl", "-sf", address, check=False).returncode == 0, "a listener to refuse")
 
 
 @pytest.fixture(scope="module")

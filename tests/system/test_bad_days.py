@@ -151,7 +151,7 @@ def test_start_while_starting_and_start_while_stopping(world: World) -> None:
     again = world.caller.openwx("start_client", client="twice")
     stop.join()
     assert again["code"] == 0
-    until(lambda: world.caller.state("twice") in ("scaning", "") or None, 20, "a settled state")
+    until(lambda: world.caller.state("twice") in ("scaning", "") or None, "a settled state")
     world.caller.openwx("stop_client", client="twice")
     world.works()
 
@@ -202,7 +202,7 @@ def test_a_client_killed_in_any_state_comes_back(world: World, state: str) -> No
         account = world.caller.account(name)
         return account["pid"] not in (0, None, before) and account["state"] == wanted
 
-    until(back, 30, f"{name} back and {wanted}")
+    until(back, f"{name} back and {wanted}")
     world.caller.openwx("stop_client", client=name)
 
 
@@ -213,11 +213,11 @@ def test_wechat_gone_for_a_while_costs_no_session_and_is_told(world: World) -> N
         log_in(world.caller, world.phone, "outage", uin, post_api=hook.address)
         friend = world.phone.friend(uin)
         with world.phone.fault("*", "drop"):
-            until(lambda: world.caller.state("outage") != "running" or None, 120, "the outage seen")
+            until(lambda: world.caller.state("outage") != "running" or None, "the outage seen", 120)
             assert world.caller.openwx("get_client_info", client="outage")["code"] == 0
         world.caller.until_state("outage", "running", seconds=120)
         world.phone.write(uin, friend, "after the outage")
-        hook.wait_for(lambda report: report.get("content") == "after the outage", 40)
+        hook.wait_for(lambda report: report.get("content") == "after the outage")
         assert hook.events("login", "outage") == [[1]]
     world.caller.openwx("stop_client", client="outage")
 
@@ -231,7 +231,7 @@ def test_garbage_from_wechat_is_survived(world: World, endpoint: str) -> None:
         with world.phone.fault(endpoint, "garbage", count=3):
             friend = world.phone.friend(uin)
             world.phone.write(uin, friend, "hello")
-            world.caller.until_state(name, "running", seconds=60)
+            world.caller.until_state(name, "running")
     else:
         with world.phone.fault(endpoint, "garbage", count=1):
             log_in(world.caller, world.phone, name, uin)
@@ -275,7 +275,7 @@ def test_a_full_disk_keeps_the_account_going(world: World) -> None:
         assert (answer["code"], answer["status"]) == (-1, "not sent: it can't be stored: database or disk is full")
         assert "No space left" in world.host.journal("wxclient@full.service")
         world.host.run("rm", "/var/lib/private/wxclient/full/filler")
-        until(lambda: world.caller.openwx("send_friend_message", **text)["code"] == 0, 10, "a send")
+        until(lambda: world.caller.openwx("send_friend_message", **text)["code"] == 0, "a send")
         world.caller.openwx("stop_client", client="full")
     finally:
         world.host.run("umount", "/var/lib/private/wxclient/full")
@@ -303,7 +303,7 @@ def test_a_session_ended_by_the_phone_asks_for_a_new_scan(world: World) -> None:
     uin = world.phone.account("退出")
     log_in(world.caller, world.phone, "ended", uin)
     world.phone.end_session(uin, 1101)
-    state = world.caller.until_state("ended", "scaning", "confirming", "stop", seconds=60)
+    state = world.caller.until_state("ended", "scaning", "confirming", "stop")
     assert state != "running"
     world.caller.openwx("stop_client", client="ended")
 
@@ -313,7 +313,7 @@ def test_a_flagged_account_is_parked_and_asks_nobody(world: World) -> None:
     with Webhook(world.host) as hook:
         log_in(world.caller, world.phone, "flagged", uin, post_api=hook.address)
         world.phone.end_session(uin, 1102)
-        account = until(lambda: _parked(world, "flagged"), 20, "flagged parked")
+        account = until(lambda: _parked(world, "flagged"), "flagged parked")
         assert hook.wait_for(lambda report: report.get("event") == "stop")
     assert account["reason"] == (
         "WeChat ended the session right after the login: the account is probably flagged. "
@@ -343,10 +343,10 @@ def test_a_disk_that_was_read_only_when_the_account_began_holds_it_up_only_for_s
             world.caller.openwx("stop_client", client="shut")
             world.host.run("mount", "-o", "remount,ro", place)
             world.caller.openwx("start_client", client="shut", post_api=hook.address)
-            until(lambda: "Read-only" in world.host.journal("wxclient@shut.service"), 20, "trouble with the disk")
+            until(lambda: "Read-only" in world.host.journal("wxclient@shut.service"), "trouble with the disk")
             world.phone.write(uin, world.phone.friend(uin), "came meanwhile")
             world.host.run("mount", "-o", "remount,rw", place)
-            hook.wait_for(lambda report: report.get("content") == "came meanwhile", 200, "the message")
+            hook.wait_for(lambda report: report.get("content") == "came meanwhile", "the message", 200)
             assert sum(report.get("content") == "came meanwhile" for report in hook.reports) == 1
             assert "read-only when the process began" in world.host.journal("wxclient@shut.service", lines=400)
             world.caller.openwx("stop_client", client="shut")
@@ -360,17 +360,17 @@ def test_an_account_that_wechat_refuses_says_so_asks_and_tries_no_mode_twice(wor
     with Webhook(world.host) as hook:
         assert world.caller.openwx("start_client", client="refused", post_api=hook.address)["code"] == 0
         _refuse(world, uin)
-        account = until(lambda: _parked(world, "refused"), 20, "refused parked")
+        account = until(lambda: _parked(world, "refused"), "refused parked")
         assert account["input"]["id"] == "allow-desktop"
         assert "about two weeks" in account["reason"]
         told = world.host.run("wxctl", "status", "refused", check=False).stdout.decode()
         assert "wxctl answer refused" in told.replace("\n", " ")
         world.caller.openwx("stop_client", client="refused")
         assert world.caller.openwx("start_client", client="refused", post_api=hook.address)["code"] == 0
-        until(lambda: _parked(world, "refused"), 20, "refused parked again, without a code")
+        until(lambda: _parked(world, "refused"), "refused parked again, without a code")
         world.host.run("wxctl", "answer", "refused", "yes")
         _refuse(world, uin)
-        account = until(lambda: _parked(world, "refused"), 20, "refused parked for good")
+        account = until(lambda: _parked(world, "refused"), "refused parked for good")
         assert account["input"] is None
         assert "1203" in account["reason"]
         assert account["state"] == "stop"
@@ -384,7 +384,7 @@ def test_an_account_that_wechat_refuses_says_so_asks_and_tries_no_mode_twice(wor
     again = world.caller.openwx("start_client", client="refused")
     assert (again["code"], again["status"]) == (0, "success")
     assert again["pid"] != account["pid"]
-    account = until(lambda: _parked(world, "refused"), 20, "refused parked at once")
+    account = until(lambda: _parked(world, "refused"), "refused parked at once")
     assert "in an hour or later" in account["reason"]
     world.caller.openwx("stop_client", client="refused")
 

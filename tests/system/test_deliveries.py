@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.system.actors import Caller, Json, Phone, log_in, until, use_sandbox
 from tests.system.host import Host
 
@@ -42,7 +43,7 @@ class Hook:
             return next((one for one in self.got if json.loads(one[1]).get("content") == text), None)
 
         with self._news:
-            assert self._news.wait_for(lambda: found() is not None, 20), text
+            assert self._news.wait_for(lambda: found() is not None, PATIENCE), text
         taken = found()
         assert taken is not None
         return taken
@@ -124,7 +125,7 @@ def test_a_dead_letter_is_seen_and_sent_again_by_wxctl(world: World) -> None:
     world.write("refuse me")
     world.write("after it")
     world.hook.wait("after it")
-    listed = until(lambda: _dead(world), 10, "a dead letter")
+    listed = until(lambda: _dead(world), "a dead letter")
     assert (listed["type"], listed["last_status"]) == ("friend_message", 410)
     shown = world.wxctl("deliveries", "show", NAME, listed["id"]).stdout.decode()
     assert "refuse me" in shown
@@ -137,7 +138,7 @@ def test_a_dead_letter_is_seen_and_sent_again_by_wxctl(world: World) -> None:
     assert done.stdout.decode().startswith(f"1 report of {NAME} will be sent again\n")
     headers, _ = world.hook.wait("refuse me")
     assert headers["X-Wx-Delivery"] == listed["id"]
-    until(lambda: not _dead(world), 10, "no dead letter")
+    until(lambda: not _dead(world), "no dead letter")
 
 
 def _dead(world: World) -> Json:
@@ -153,7 +154,7 @@ def test_media_are_fetched_by_the_address_in_the_report(world: World) -> None:
         reports = [json.loads(body) for _, body in world.hook.got]
         return next((one for one in reports if one.get("format") == "media"), None)
 
-    report = until(picture, 20, "a picture")
+    report = until(picture, "a picture")
     assert report["media_data"] == ""
     address = urllib.parse.urlsplit(report["media_url"])
     assert address.netloc == "127.0.0.1:2000"
@@ -223,7 +224,7 @@ def test_the_stream_has_no_gap_whatever_is_restarted(world: World) -> None:
                 world.write(texts[-1])
             if restarted:
                 world.host.run("systemctl", "kill", "--signal=KILL", restarted)
-            until(lambda: len(stream.texts) >= len(texts), 60, "all messages in the stream")
+            until(lambda: len(stream.texts) >= len(texts), "all messages in the stream")
         assert stream.texts == texts
         assert stream.breaks >= 2
 
@@ -240,7 +241,7 @@ def test_a_full_disk_holds_messages_back_at_wechat_and_is_told(world: World) -> 
         world.host.run("sh", "-c", f"dd if=/dev/zero of={place}/filler bs=4k 2>/dev/null; true")
         for number in range(20):
             world.write(f"full {number} " + "x" * 4000)
-        until(lambda: "cannot store" in world.caller.account(NAME)["status"], 30, "the trouble is told")
+        until(lambda: "cannot store" in world.caller.account(NAME)["status"], "the trouble is told")
         assert world.caller.state(NAME) == "updating"
         assert "no space" in world.host.journal("wxclient@mail.service").lower() or "full" in world.host.journal(
             "wxclient@mail.service"

@@ -107,7 +107,7 @@ def squatter(host: Host, port: int) -> Iterator[None]:
         *("socat", f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr", "PIPE"),
     )
     try:
-        until(lambda: f":{port}" in host.text("ss", "-Hltn", f"sport = :{port}"), 10, "the squatter")
+        until(lambda: f":{port}" in host.text("ss", "-Hltn", f"sport = :{port}"), "the squatter")
         yield
     finally:
         host.run("systemctl", "stop", unit)
@@ -213,7 +213,7 @@ def test_an_account_is_flagged_down_or_behind(world: World) -> None:
     flagged = world.phone.account("封号")
     log_in(world.caller, world.phone, "bob", flagged)
     world.phone.end_session(flagged, 1102)
-    until(lambda: world.caller.account("bob")["login_state"] == "parked", 30, "bob parked")
+    until(lambda: world.caller.account("bob")["login_state"] == "parked", "bob parked")
     assert "wxctl start bob" in world.finds("fail", "account", "bob: has given up")
     host.run("wxctl", "remove", "bob", "--yes")
     host.run("wxctl", "start", "alice")

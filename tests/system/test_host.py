@@ -44,7 +44,7 @@ def test_a_host_ends_with_its_maker_however_that_ends(number: signal.Signals) ->
         assert maker.stdout.readline() == b"up\n"
         assert traces(name)
         maker.send_signal(number)
-    until(lambda: not traces(name), 15, "the end of the host")
+    until(lambda: not traces(name), "the end of the host")
 
 
 def test_a_reboot_keeps_the_disk_and_nothing_else(bare_host: Host) -> None:

@@ -132,7 +132,7 @@ def test_lines_are_followed_as_they_are_written_and_nothing_is_left_behind(host:
     with followed(host, "", {"Last-Event-ID": told}) as events:
         assert [next(events) for _ in seen] == seen
     shown = ("systemctl", "list-units", "--plain", "--no-legend", "wxclient-journal@*")
-    until(lambda: not host.text(*shown), 20, "no program that reads")
+    until(lambda: not host.text(*shown), "no program that reads")
     assert caller.openwx("start_client", client="alice")["code"] == 0
 
 

@@ -179,7 +179,7 @@ def test_after_a_reboot_wanted_accounts_come_back_and_stopped_ones_stay_stopped(
         assert world.caller.openwx("start_client", client=name)["code"] == 0
     world.caller.openwx("stop_client", client="unwanted")
     world.host.reboot()
-    until(lambda: world.caller.state("wanted") == "scaning" or None, 30, "wanted came back")
+    until(lambda: world.caller.state("wanted") == "scaning" or None, "wanted came back")
     assert world.caller.openwx("check_client", client="unwanted") == {"code": 1, "status": "client not exists"}
     assert world.caller.account("unwanted")["unit_state"] in ("inactive", "absent")
     world.caller.openwx("stop_client", client="wanted")

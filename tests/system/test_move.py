@@ -28,7 +28,7 @@ def test_to_a_new_machine(debs: list[Path]) -> None:
             listing = ("wxctl", "deliveries", "list", NAME, "--json")
             wanted = "friend_message"
             rows = until(
-                lambda: [row for row in json.loads(first.run(*listing).stdout) if row["type"] == wanted], 20, "it"
+                lambda: [row for row in json.loads(first.run(*listing).stdout) if row["type"] == wanted], "it"
             )
         first.write(KEY, PASSPHRASE, 0o600)
         first.run("wxctl", "export", NAME, BUNDLE, "--stop", "--passphrase-file", KEY)
@@ -55,7 +55,6 @@ def test_to_a_new_machine(debs: list[Path]) -> None:
             assert caller.account(NAME)["instance"] == instance
             got = until(
                 lambda: found if len(found := [r for r in hook.reports if r.get("content")]) == 2 else None,
-                30,
                 "both",
             )
         assert [one["content"] for one in got] == ["not delivered there", "while it was on its way"]

@@ -167,10 +167,10 @@ def test_removing_stops_everything_and_keeps_accounts(machine: Host) -> None:
 def test_after_another_installation_the_accounts_are_back(machine: Host, debs: list[Path]) -> None:
     machine.install(*debs)
     caller = Caller(machine)
-    until(lambda: caller.openwx("check_client")["code"] == 0, 10, "the API")
+    until(lambda: caller.openwx("check_client")["code"] == 0, "the API")
     assert caller.account("alice")["desired"] == "started"
     # As README.Debian says: those that were wanted come up by themselves.
-    until(lambda: show(machine, "wxclient@alice.service", "ActiveState") == "active", 20, "alice")
+    until(lambda: show(machine, "wxclient@alice.service", "ActiveState") == "active", "alice")
 
 
 def test_purging_leaves_nothing(machine: Host) -> None:

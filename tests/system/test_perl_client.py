@@ -79,7 +79,7 @@ def ends_well_and_comes_back(caller: Caller) -> None:
     host, before = caller.host, pid(caller.host)
     port = caller.account(NAME)["port"]
     host.http("GET", f"http://127.0.0.1:{port}/openwx/stop_client")
-    until(lambda: pid(host) not in ("0", before), 30, "its return")
+    until(lambda: pid(host) not in ("0", before), "its return")
     assert host.run("systemctl", "show", "-P", "Result", UNIT).stdout.strip() == b"success"
     assert caller.openwx("stop_client", client=NAME)["code"] == 0
     assert pid(host) == "0"
@@ -108,7 +108,6 @@ def test_mojo_weixin_itself(caller: Caller) -> None:
     phone.call("POST", f"/accounts/{uin}/receive", {"from": phone.friend(uin), "kind": "image"})
     until(
         lambda: "mojo_weixin_media_" in host.text("sh", "-c", f"ls {MEDIA} || true"),
-        30,
         "the picture in its directory",
     )
     assert caller.openwx("get_user_info", client=NAME)["name"] == "原版"

@@ -141,7 +141,7 @@ def test_a_confined_account_lives_by_its_proxy(world: World, kind: str) -> None:
     # Without the proxy the confined account comes nowhere; free, it goes directly, and needs no new scan.
     assert caller.openwx("stop_client", client=name)["code"] == 0
     assert caller.openwx("start_client", client=name, proxy="", ua_connect_timeout="1")["proxy"] == ""
-    until(lambda: "no answer in time" in world.reason(name), 30, "an account that comes nowhere")
+    until(lambda: "no answer in time" in world.reason(name), "an account that comes nowhere")
     assert caller.account(name)["proxy"] == ""
     caller.openwx("stop_client", client=name)
     world.confine(name, on=False)
@@ -219,7 +219,7 @@ def test_a_wrong_password_is_told_and_can_be_put_right(world: World, kind: str) 
     world.confine(name)
     caller.openwx("start_client", client=name, proxy=URLS[kind].replace(LOGIN, "egress-user:guessed"))
     shown = f"the proxy {kind}://{PROXIES}:{URLS[kind].rpartition(':')[2]} does not accept user and password"
-    until(lambda: shown in world.reason(name), 30, "the reason")
+    until(lambda: shown in world.reason(name), "the reason")
     assert caller.state(name) == "loading"
     told = world.host.text("wxctl", "status", name, check=False) + world.host.text(
         "systemctl", "status", "--no-pager", f"wxclient@{name}", check=False
@@ -236,9 +236,9 @@ def test_a_proxy_that_is_down_is_waited_for(world: World) -> None:
     world.confine("waits")
     world.host.run("systemctl", "stop", "test-socks")
     world.caller.openwx("start_client", client="waits", proxy=URLS["socks5"])
-    until(lambda: f"the proxy socks5://{PROXIES}:1080 can't be reached" in world.reason("waits"), 30, "the reason")
+    until(lambda: f"the proxy socks5://{PROXIES}:1080 can't be reached" in world.reason("waits"), "the reason")
     world.host.run("systemctl", "start", "test-socks")
-    world.caller.until_state("waits", "scaning", seconds=60)
+    world.caller.until_state("waits", "scaning")
     world.caller.openwx("stop_client", client="waits")
 
 

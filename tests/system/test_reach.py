@@ -110,7 +110,7 @@ def world(host: Host) -> Iterator[World]:
     host.run("sh", "-e", "-c", commands)
     for address in ("web.example", "inside.example", OWN):
         url = f"http://{address}:8070/asked"
-        until(lambda url=url: host.run("curl", "-sf", url, check=False).returncode == 0, 20, url)  # type: ignore[misc]
+        until(lambda url=url: host.run("curl", "-sf", url, check=False).returncode == 0, url)  # type: ignore[misc]
     use_sandbox(host)
     caller, phone = Caller(host), Phone(host)
     log_in(caller, phone, "reach", phone.account("Reach"))
@@ -174,7 +174,7 @@ def test_reports_go_where_the_settings_allow(world: World) -> None:
             "/etc/wxcontroller/clients/told.env", f'MOJO_WEIXIN_POST_API="http://{WEB}:8070/hook"\n'.encode(), 0o640
         )
         host.run("systemctl", "restart", "wxclient@told")
-        until(lambda: "webhook_targets" in caller.account("told")["reports"]["last_error"], 20, "a word of it")
+        until(lambda: "webhook_targets" in caller.account("told")["reports"]["last_error"], "a word of it")
     asked = f"http://{WEB}:8070/asked"
     assert "POST" not in host.text("curl", "-s", asked)
     host.run("curl", "-s", "-d", "x", f"http://{WEB}:8070/hook")

@@ -64,7 +64,7 @@ def test_other_machines_need_a_token_and_the_controller_one_to_start(host: Host,
         assert "wxctl token create NAME --scope admin" in told
         shown = token(host, "far", "read")
         # systemd tries again by itself.
-        until(lambda: show(host, "wxcontroller.service", "ActiveState") == "active", 30, "the controller")
+        until(lambda: show(host, "wxcontroller.service", "ActiveState") == "active", "the controller")
         assert far.curl(f"{url}/v1/accounts")[0] == 401
         assert far.curl(f"{url}/openwx/check_client")[0] == 403
         status, body = far.curl(f"{url}/v1/accounts", shown=shown)

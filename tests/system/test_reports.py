@@ -42,7 +42,7 @@ class World:
         return str(self.phone.call("POST", f"/accounts/{self.uin}/receive", body, timeout=120)["msg_id"])
 
     def report(self, message_id: str) -> Json:
-        return self.hook.wait_for(lambda report: report.get("id") == message_id, 60, f"report of {message_id}")
+        return self.hook.wait_for(lambda report: report.get("id") == message_id, f"report of {message_id}")
 
     def pid(self) -> int:
         return int(self.caller.account(NAME)["pid"])
@@ -135,7 +135,7 @@ def test_too_many_received_files_go_the_oldest_first(world: World) -> None:
         Path(world.report(world.receive("file", name=name, size=MB))["media_path"]).name
         for name in ("a.bin", "b.bin", "c.bin")
     ]
-    until(lambda: names[0] not in world.media(), 15, "a tidy directory")
+    until(lambda: names[0] not in world.media(), "a tidy directory")
     assert names[2] in world.media()
 
 

@@ -44,7 +44,7 @@ class World:
         """End the account's process as a lack of memory does; systemd starts it again."""
         before = self.caller.account(NAME)["pid"]
         self.host.run("systemctl", "kill", "--signal=KILL", UNIT)
-        until(lambda: self.caller.account(NAME)["pid"] not in (None, before), 20, "another process")
+        until(lambda: self.caller.account(NAME)["pid"] not in (None, before), "another process")
         self.caller.until_state(NAME, "running")
 
     def sent(self, beginning: str) -> list[Json]:
@@ -78,12 +78,12 @@ def test_a_kill_with_a_full_queue_and_one_on_its_way(world: World) -> None:
     with world.phone.fault("webwxsendmsg", "drop", "after", 1):
         for text in texts:
             assert world.send(text, **{"async": "1"})[1]["code"] == 0
-        until(lambda: world.sent("kill "), 10, "the first")
+        until(lambda: world.sent("kill "), "the first")
         queue = world.queue_words()
         assert (queue["in_flight"], queue["waiting"]) == (1, 20)
         world.kill()
-    until(lambda: len(world.sent("kill ")) == 21, 30, "all messages")
-    until(lambda: len(world.told("kill ")) == 21, 10, "all reports")
+    until(lambda: len(world.sent("kill ")) == 21, "all messages")
+    until(lambda: len(world.told("kill ")) == 21, "all reports")
     sent, told = world.sent("kill "), world.told("kill ")
     assert [one["text"] for one in sent] == texts
     assert [(one["content"], one["code"], one["info"]) for one in told] == [(text, "", "success") for text in texts]
@@ -99,10 +99,10 @@ def test_kills_in_a_row_lose_nothing_and_keep_the_order(world: World) -> None:
     for text in texts:
         assert world.send(text, **{"async": "1"})[1]["code"] == 0
     for number in (5, 15, 25):
-        until(lambda least=number: len(world.sent("row ")) >= least, 30, "some")  # type: ignore[misc]
+        until(lambda least=number: len(world.sent("row ")) >= least, "some")  # type: ignore[misc]
         world.kill()
-    until(lambda: len(world.sent("row ")) == 40, 30, "all messages")
-    until(lambda: len(world.told("row ")) == 40, 10, "all reports")
+    until(lambda: len(world.sent("row ")) == 40, "all messages")
+    until(lambda: len(world.told("row ")) == 40, "all reports")
     assert [one["text"] for one in world.sent("row ")] == texts
     assert [one["content"] for one in world.told("row ")] == texts
     world.host.run("systemctl", "reset-failed", UNIT)
@@ -112,7 +112,7 @@ def test_a_repeated_request_is_one_message_over_a_kill(world: World) -> None:
     """The first caller loses its answer with the process; who asks again gets it, and so does everybody later."""
     with ThreadPoolExecutor(1) as pool, world.phone.fault("webwxsendmsg", "drop", "after", 1):
         first = pool.submit(world.send, "keyed", "key-1")
-        until(lambda: world.sent("keyed"), 10, "the message")
+        until(lambda: world.sent("keyed"), "the message")
         world.kill()
         assert first.result(timeout=30)[0] == 502
     status, answer = world.send("keyed", "key-1")
@@ -129,7 +129,7 @@ def test_a_repeated_request_is_one_message_over_a_kill(world: World) -> None:
 def test_wxctl_asks_again_by_itself(world: World) -> None:
     with ThreadPoolExecutor(1) as pool, world.phone.fault("webwxsendmsg", "drop", "after", 1):
         wxctl = pool.submit(world.host.text, "wxctl", "send", NAME, "filehelper", "from the shell")
-        until(lambda: world.sent("from the shell"), 20, "the message")
+        until(lambda: world.sent("from the shell"), "the message")
         world.kill()
         assert wxctl.result(timeout=90) == "sent to friend 文件传输助手\n"
     assert len(world.sent("from the shell")) == 1
@@ -141,7 +141,7 @@ def test_an_answer_that_never_comes_is_not_called_success(world: World) -> None:
     assert (status, answer["code"], answer["status"]) == (200, -1, "unknown data")
     assert answer["reason"].startswith("it may have arrived: webwxsendmsg: ")
     assert len(world.sent("no answer")) == 1  # and so it has, once
-    [told] = until(lambda: world.told("no answer"), 10, "its report")
+    [told] = until(lambda: world.told("no answer"), "its report")
     assert (told["code"], told["info"]) == (-1, answer["reason"])
 
 
@@ -153,11 +153,11 @@ def test_what_waits_for_another_login_is_reported_as_not_sent(world: World) -> N
     texts = ["before the scan 1", "before the scan 2", "before the scan 3"]
     for text in texts:
         assert world.send(text, **{"async": "1"})[1]["code"] == 0
-    until(lambda: world.sent("before the scan"), 10, "the first")
+    until(lambda: world.sent("before the scan"), "the first")
     world.caller.openwx("stop_client", client=NAME)
     world.phone.call("POST", f"/accounts/{world.uin}/logout", {"retcode": 1101, "forget": True})
     log_in(world.caller, world.phone, NAME, world.uin, post_api=hook, send_interval="0")
-    until(lambda: len(world.told("before the scan")) == 3, 10, "their reports")
+    until(lambda: len(world.told("before the scan")) == 3, "their reports")
     told = world.told("before the scan")
     assert [(one["content"], one["code"]) for one in told] == [(texts[0], ""), (texts[1], -5), (texts[2], -5)]
     assert {one["info"] for one in told[1:]} == {"not sent: the session is over, and ids change with the next one"}

@@ -78,7 +78,7 @@ def hung(world: World) -> dict[str, Hung]:
                 )
             if part in ("delivery", "disk"):
                 world.phone.write(one.uin, friend, f"while {part} hung")
-            until(lambda t=trigger: world.host.run("test", "-e", t, check=False).returncode, 60, f"{part} hangs")  # type: ignore[misc]
+            until(lambda t=trigger: world.host.run("test", "-e", t, check=False).returncode, f"{part} hangs")  # type: ignore[misc]
         one.since = time.monotonic()
         if part not in ("delivery", "disk"):
             world.phone.write(one.uin, friend, f"while {part} hung")
@@ -89,9 +89,9 @@ def hung(world: World) -> dict[str, Hung]:
 def test_it_is_restarted_and_goes_on_without_a_scan(world: World, hung: dict[str, Hung], part: str) -> None:
     one = hung[part]
     assert world.show(part, "WatchdogUSec") == "1min 30s"
-    until(lambda: world.restarts(part) == 1 or None, 200, f"{part} restarted")
+    until(lambda: world.restarts(part) == 1 or None, f"{part} restarted", 200)
     print(f"{part}: restarted {time.monotonic() - one.since:.0f} s after it hung")
-    world.caller.until_state(part, "running", seconds=30)
+    world.caller.until_state(part, "running")
     assert int(world.caller.account(part)["pid"]) != one.pid
     # The stored login was good: nobody scanned.
     assert world.hook.events("login", part) == [[1], [0]]
@@ -103,7 +103,7 @@ def test_it_is_restarted_and_goes_on_without_a_scan(world: World, hung: dict[str
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_journal_says_where_it_hung(world: World, hung: dict[str, Hung], part: str) -> None:
-    until(lambda: world.restarts(part) == 1 or None, 200, f"{part} restarted")
+    until(lambda: world.restarts(part) == 1 or None, f"{part} restarted", 200)
     journal = world.host.journal(f"wxclient@{part}.service", lines=400)
     assert f"the process hangs ({'does not end: ' if part != 'loop' else ''}{PARTS[part]}" in journal
     assert part == "disk" or "maybe_hang (wxstuck.py:" in journal
@@ -124,7 +124,7 @@ def test_the_controller_calls_none_of_them_running_for_longer_than_a_minute(worl
     assert (account["login_state"], account["pid"]) == ("offline", pid)
     assert "hang" in account["status"]
     world.host.run("systemctl", "kill", "--signal=CONT", "wxclient@lied")
-    world.caller.until_state("lied", "running", seconds=30)
+    world.caller.until_state("lied", "running")
     assert world.caller.account("lied")["pid"] == pid
     assert world.restarts("lied") == 0
 
@@ -148,5 +148,5 @@ def test_who_waits_for_a_wechat_that_never_answers_is_left_alone(world: World) -
     world.caller.until_state("patient", "running", seconds=90)
     world.caller.until_state("eager", "scaning", seconds=90)
     world.phone.write(uin, world.phone.friend(uin), "answered at last")
-    world.hook.wait_for(lambda report: report.get("content") == "answered at last", 40)
+    world.hook.wait_for(lambda report: report.get("content") == "answered at last")
     assert world.hook.events("login", "patient") == [[1]]

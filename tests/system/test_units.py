@@ -170,7 +170,7 @@ def test_one_account_sees_nothing_of_another(host: Host) -> None:
     host.run("systemctl", "start", "wxclient@victim")
     pid = show(host, "wxclient@victim.service", "MainPID")
     state = "/run/wxclient/victim/mojo_weixin_state_victim.json"
-    until(lambda: host.run("test", "-s", state, check=False).returncode == 0, 10, "the state file")
+    until(lambda: host.run("test", "-s", state, check=False).returncode == 0, "the state file")
     secrets = [
         state,
         "/run/wxclient/victim",
@@ -221,7 +221,7 @@ def test_an_account_reaches_webhooks_but_no_metadata_service(host: Host) -> None
         listener = ("systemd-run", "-q", "--unit=metadata", "/usr/bin/python3", "-m", "http.server", "-b")
         host.run(*listener, "169.254.169.254", "8080")
         address = "http://169.254.169.254:8080/"
-        until(lambda: host.run("curl", "-sf", address, check=False).returncode == 0, 10, "a listener to refuse")
+        until(lambda: host.run("curl", "-sf", address, check=False).returncode == 0, "a listener to refuse")
         assert inside.do("connect", "169.254.169.254", 8080) in ("EPERM", "ETIMEDOUT")
     host.run("systemctl", "stop", "metadata")
     host.run("ip", "address", "del", "169.254.169.254/32", "dev", "lo")
@@ -241,8 +241,8 @@ def test_many_restarts_by_hand_leave_the_account_up(host: Host) -> None:
         host.run("systemctl", "restart", "wxclient@patient")
     assert show(host, "wxclient@patient.service", "ActiveState") == "active"
     host.run("systemctl", "kill", "-s", "KILL", "wxclient@patient")
-    until(lambda: show(host, "wxclient@patient.service", "NRestarts") == "1", 10, "an automatic restart")
-    until(lambda: show(host, "wxclient@patient.service", "ActiveState") == "active", 10, "the account")
+    until(lambda: show(host, "wxclient@patient.service", "NRestarts") == "1", "an automatic restart")
+    until(lambda: show(host, "wxclient@patient.service", "ActiveState") == "active", "the account")
     host.run("systemctl", "reset-failed", "wxclient@patient")  # as the controller ends the pauses of a unit that runs
     assert show(host, "wxclient@patient.service", "NRestarts") == "0"
     host.run("systemctl", "stop", "wxclient@patient")
@@ -253,7 +253,7 @@ def test_an_account_that_fails_tries_again_less_and_less(host: Host) -> None:
     change = "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'raise SystemExit(1)'\nRestartSec=50ms\n"
     with dropin(host, unit, change + "RestartMaxDelaySec=60\n"):
         assert host.run("systemctl", "start", unit, check=False).returncode != 0
-        until(lambda: int(show(host, unit, "NRestarts")) >= 2, 20, "the third try")
+        until(lambda: int(show(host, unit, "NRestarts")) >= 2, "the third try")
         assert show(host, unit, "ActiveState") == "activating"
         assert show(host, unit, "RestartUSecNext") not in ("50ms", "")
         host.run("systemctl", "stop", unit)
@@ -345,7 +345,7 @@ def test_the_controller_may_act_on_accounts_and_on_nothing_else(host: Host) -> N
         # Its sandbox: it reads what accounts make public, writes its own, and no more.
         host.run("systemctl", "start", "wxclient@public")
         state = "/run/wxclient/public/mojo_weixin_state_public.json"
-        until(lambda: host.run("test", "-s", state, check=False).returncode == 0, 10, "the state file")
+        until(lambda: host.run("test", "-s", state, check=False).returncode == 0, "the state file")
         assert "public" in inside.do("read", state)
         assert inside.do("write", "/var/lib/wxcontroller/mine") == "ok"
         for path in ("/etc/wxcontroller/wxcontroller.toml", "/run/wxclient/public/planted", "/usr/planted"):
@@ -414,9 +414,9 @@ def test_the_target_holds_the_accounts_together(host: Host) -> None:
         def is_new(unit: str = unit, pid: str = pid) -> bool:
             return show(host, unit, "ActiveState") == "active" and show(host, unit, "MainPID") not in ("0", pid)
 
-        until(is_new, 20, f"{unit} with another process")
+        until(is_new, f"{unit} with another process")
     host.run("systemctl", "stop", "wxclient.target")
-    until(lambda: {show(host, unit, "ActiveState") for unit in units} == {"inactive"}, 20, "both stopped")
+    until(lambda: {show(host, unit, "ActiveState") for unit in units} == {"inactive"}, "both stopped")
     assert show(host, "wxcontroller.service", "ActiveState") == "active"
     # Enabled ones come with the target, as at boot.
     host.run("systemctl", "enable", "wxclient@one")
@@ -530,7 +530,7 @@ def test_an_account_that_eats_memory_is_ended_and_begins_anew(debs: list[Path]) 
         change = f"[Service]\nType=exec\nWatchdogSec=0\nExecStart=\nExecStart=/usr/bin/python3 -c '{eater}'\n"
         with dropin(limited, "wxclient@greedy.service", change):
             limited.run("systemctl", "start", "wxclient@greedy")
-            until(lambda: int(show(limited, "wxclient@greedy.service", "NRestarts")) >= 1, 20, "a restart")
+            until(lambda: int(show(limited, "wxclient@greedy.service", "NRestarts")) >= 1, "a restart")
         assert "status=9/KILL" in limited.journal("wxclient@greedy.service")  # cgroup v1 has no word for why
         assert Caller(limited).openwx("check_client")["code"] == 0
 
@@ -556,7 +556,7 @@ ExecPaths=/usr/local/bin
         before = free(limited, "/run")
         with dropin(limited, "wxclient@filler.service", change):
             limited.run("systemctl", "start", "wxclient@filler")
-            until(lambda: int(show(limited, "wxclient@filler.service", "NRestarts")) >= 1, 30, "a restart")
+            until(lambda: int(show(limited, "wxclient@filler.service", "NRestarts")) >= 1, "a restart")
         assert "status=9/KILL" in limited.journal("wxclient@filler.service")
         assert free(limited, "/run") > before - (16 << 20)
         # The others have gone on, and the controller sees what they write.

@@ -88,25 +88,25 @@ def test_an_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: Wor
     host, caller, phone = world.host, world.caller, world.phone
     friend = phone.friend(world.uin)
     answer = world.send("sent before", "key-1")
-    until(lambda: "sent before" in world.sent(), 20, "the first send")
-    until(lambda: not world.deliveries()["pending"], 20, "all reports")
+    until(lambda: "sent before" in world.sent(), "the first send")
+    until(lambda: not world.deliveries()["pending"], "all reports")
     world.status.update({"a dead letter": 410, "": 503})
     world.status[""] = 200
     phone.write(world.uin, friend, "a dead letter")
-    until(lambda: world.deliveries()["dead"] == 1, 20, "the dead letter")
+    until(lambda: world.deliveries()["dead"] == 1, "the dead letter")
     world.status[""] = 503
     for number in range(5):
         phone.write(world.uin, friend, f"waits {number}")
-    until(lambda: world.deliveries()["pending"] >= 5, 20, "reports that wait")
+    until(lambda: world.deliveries()["pending"] >= 5, "reports that wait")
     world.restart("60")
     for number in range(4):
         assert world.send(f"queued {number}", f"queued-{number}")["code"] == 0
-    until(lambda: "queued 0" in world.sent(), 20, "the first of the queue")
+    until(lambda: "queued 0" in world.sent(), "the first of the queue")
     ids = {one["id"]: one["attempts"] for one in world.deliveries()["deliveries"]}
     mover = phone.account("搬家")
     log_in(caller, phone, MOVER, mover, post_api=f"{world.hook.address}?of=mover")
     phone.write(mover, phone.friend(mover), "packed")
-    until(lambda: caller.v1("GET", f"/accounts/{MOVER}/deliveries")[1]["pending"], 20, "a report to pack")
+    until(lambda: caller.v1("GET", f"/accounts/{MOVER}/deliveries")[1]["pending"], "a report to pack")
     host.write(KEY, b"a passphrase\n", 0o600)
     host.run("wxctl", "export", MOVER, BUNDLE, "--stop", "--passphrase-file", KEY)
     host.run("wxctl", "remove", MOVER, "--yes")
@@ -127,13 +127,13 @@ def test_an_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: Wor
     assert all(found[one] >= attempts for one, attempts in ids.items())
     # Queued sends go out once, under their keys; a key that was used before has its old answer. (The sandbox was
     # upgraded, too, and forgot what had been sent until then.)
-    until(lambda: "queued 3" in world.sent(), 20, "the queue")
+    until(lambda: "queued 3" in world.sent(), "the queue")
     assert world.send("sent before", "key-1") == answer
     assert world.send("queued 3", "queued-3")["code"] == 0
     assert world.sent() == [f"queued {number}" for number in range(1, 4)]
     world.status.clear()
     assert caller.v1("POST", f"/accounts/{NAME}/deliveries/replay", {"state": "dead"})[1]["replayed"] == 1
-    until(lambda: not world.deliveries()["pending"], 30, "everything is delivered")
+    until(lambda: not world.deliveries()["pending"], "everything is delivered")
     assert sorted(world.contents()) == ["a dead letter", *(f"waits {number}" for number in range(5))]
     assert world.sent() == [f"queued {number}" for number in range(1, 4)]
     names = host.text("ls", "-A", f"/var/lib/private/wxclient/{NAME}").split()
@@ -149,7 +149,7 @@ def test_an_archive_that_2_0_0_exported_is_imported(world: World) -> None:
     host.run("wxctl", "import", BUNDLE, "--passphrase-file", KEY)
     host.run("wxctl", "start", MOVER, "--timeout", "60")
     assert len(world.phone.call("GET", "/logins")) == codes  # nobody had to scan
-    until(lambda: "packed" in world.contents(), 20, "the packed report")
+    until(lambda: "packed" in world.contents(), "the packed report")
     assert world.contents().count("packed") == 1
     caller.openwx("stop_client", client=MOVER)
 
@@ -165,7 +165,7 @@ def test_back_to_2_0_0_as_documented_nothing_is_lost_or_delivered_twice(world: W
     friend = phone.friend(world.uin)
     before = len(world.contents())
     phone.write(world.uin, friend, "under the new version")
-    until(lambda: "under the new version" in world.contents(), 20, "a message")
+    until(lambda: "under the new version" in world.contents(), "a message")
     debs = " ".join(f"/root/debs/{deb.name}" for deb in old_debs)
     steps = documented().replace("./wxcontroller_2.0.0_all.deb", debs).replace("apt install", "apt-get -qy install")
     steps = steps.replace("wxctl start alice", f"wxctl start {NAME} --timeout 60")
@@ -176,5 +176,5 @@ def test_back_to_2_0_0_as_documented_nothing_is_lost_or_delivered_twice(world: W
     host.run("sh", "-c", rest)
     caller.until_state(NAME, "running")
     assert caller.account(NAME)["client"]["version"] == "2.0.0"
-    until(lambda: "in between" in world.contents(), 20, "what came meanwhile")
+    until(lambda: "in between" in world.contents(), "what came meanwhile")
     assert world.contents()[before:] == ["under the new version", "in between"]

@@ -72,7 +72,7 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
     world.wxctl("restart", NAME)
     world.hook.answer = lambda report: 503 if report["post_type"] == "receive_message" else 200
     world.write("first secret text", "second", "third")
-    before = until(lambda: world.pending() if len(world.pending()) == 3 else None, 20, "three reports that wait")
+    before = until(lambda: world.pending() if len(world.pending()) == 3 else None, "three reports that wait")
     port = world.caller.account(NAME)["port"]
 
     refused = world.wxctl("export", NAME, BUNDLE, "--passphrase-file", KEY, code=1)
@@ -112,7 +112,7 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
     # No code was asked for, and nobody scanned.
     assert len(world.phone.call("GET", "/logins")) == codes
     assert world.hook.wait_for(lambda report: report.get("event") == "login" and report["params"] == [0])
-    until(lambda: len(world.got()) == 4, 30, "all reports")
+    until(lambda: len(world.got()) == 4, "all reports")
     assert [one["content"] for one in world.got()] == [
         "first secret text",
         "second",
@@ -324,7 +324,7 @@ def test_every_verb_works_with_a_token(world: World) -> None:
         options = json.loads(wxctl("show", "remote", "--json"))["options"]
         assert (options["send_interval"]["value"], options["lang"]["from"]) == ("4", "default")
         wxctl("start", "remote", "--no-wait")
-        until(lambda: host.run("wxctl", "qr", "remote", "--json", check=False).returncode == 0, 20, "a code")
+        until(lambda: host.run("wxctl", "qr", "remote", "--json", check=False).returncode == 0, "a code")
         assert json.loads(wxctl("qr", "remote", "--json"))["link"].startswith("https://login.")
         wxctl("restart", "remote", "--no-wait")
         wxctl("stop", "remote")
@@ -419,13 +419,13 @@ def test_a_journal_is_followed_from_elsewhere_over_a_restart_of_the_controller(w
     follow = "exec wxctl logs mover -f -n 1 > /var/tmp/followed 2>&1"
     host.run("systemd-run", "--unit=logs", "--collect", "--uid=nobody", "bash", "-c", follow)
     try:
-        until(lambda: host.read("/var/tmp/followed"), 20, "the newest line")
+        until(lambda: host.read("/var/tmp/followed"), "the newest line")
         world.wxctl("stop", NAME)
         stopped = b"Stopped wxclient@mover.service"
-        until(lambda: stopped in host.read("/var/tmp/followed"), 20, "its end")
+        until(lambda: stopped in host.read("/var/tmp/followed"), "its end")
         host.run("systemctl", "restart", "wxcontroller.service")
         world.wxctl("start", NAME)
-        until(lambda: b"logged in" in host.read("/var/tmp/followed").partition(stopped)[2], 40, "the next login")
+        until(lambda: b"logged in" in host.read("/var/tmp/followed").partition(stopped)[2], "the next login")
         seen = host.read("/var/tmp/followed").decode().splitlines()
         assert sum("Stopped wxclient@mover.service" in line for line in seen) == 1
     finally:
@@ -436,13 +436,13 @@ def test_events_are_followed_over_a_restart_of_everything(world: World) -> None:
     host = world.host
     follow = "wxctl events mover --json --type friend_message --cursor-file /root/cursor > /root/got -n"
     host.run("systemd-run", "--unit=follow", "--collect", "bash", "-c", f"{follow} 2")
-    until(lambda: "wxctl" in host.text("ss", "-Htnp", "dport = :2000", check=False), 20, "a reader")
+    until(lambda: "wxctl" in host.text("ss", "-Htnp", "dport = :2000", check=False), "a reader")
     world.write("one")
-    until(lambda: b'"one"' in host.read("/root/got"), 20, "the first")
+    until(lambda: b'"one"' in host.read("/root/got"), "the first")
     host.run("systemctl", "restart", "wxcontroller", UNIT)
     world.caller.until_state(NAME, "running")
     world.write("two")
-    until(lambda: host.text("systemctl", "is-active", "follow", check=False).strip() != "active", 40, "the end")
+    until(lambda: host.text("systemctl", "is-active", "follow", check=False).strip() != "active", "the end")
     events = [json.loads(line)["event"] for line in host.read("/root/got").splitlines()]
     assert [event["report"]["content"] for event in events] == ["one", "two"]
     world.write("three")

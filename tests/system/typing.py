@@ -22,7 +22,7 @@ SETUP = {
     "bind \\a show; set -g fish_greeting",
 }
 COMMAND = {"bash": ["bash", "--norc", "-i"], "zsh": ["zsh", "-f", "-i"], "fish": ["fish", "-i"]}
-PATIENCE = 20.0
+PATIENCE = 60.0  # tests.patience; this runs in the host
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[=>78MDEHc])")
 
 

@@ -171,7 +171,7 @@ class Tour:
                 return found["login_state"] == "running" and found["pid"] != before
 
             begun = time.monotonic()
-            until(back, 30, "alice running again with another pid")
+            until(back, "alice running again with another pid")
             story.say(f"running again after {time.monotonic() - begun:.1f} s")
             hook.wait_for(lambda report: report.get("params") == [0], what="login by the stored session")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.alert.kit import alert, program
 from wxcontroller.alert import mail
 from wxcontroller.alert.__main__ import AGAIN
@@ -221,7 +222,7 @@ def run(tmp_path: Path) -> Run:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -293,5 +294,5 @@ def test_it_ends_when_told_to(tmp_path: Path, spool: Spool) -> None:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == -signal.SIGTERM
+        assert process.wait(PATIENCE) == -signal.SIGTERM
     assert len(spool.waiting()) == 1

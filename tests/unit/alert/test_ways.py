@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.alert.kit import PNG, alert, program
 from wxcontroller.alert import command, mail
 from wxcontroller.alert.deliver import Trouble
@@ -184,7 +185,7 @@ async def test_a_command_that_fails_or_hangs_is_final(tmp_path: Path) -> None:
         await command.tell([hanging], alert(), seconds=0.3)
     assert trouble.value.final
     child = int((tmp_path / "child").read_text())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while _alive(child):
             await asyncio.sleep(0.01)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.cli.standin import Controller, controller
 
 ROOT = Path(__file__).parents[3]
@@ -45,7 +46,7 @@ class Wxctl:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
 

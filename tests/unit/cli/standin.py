@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.patience import PATIENCE
 from wxcontroller.core.errors import UnknownAccount
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.messages import N_, Text, text_fields
@@ -211,7 +212,7 @@ class Controller:
         if self.together is not None and method != "GET":
             self.in_flight.add(name)
             self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
-            self.together.wait(10)
+            self.together.wait(PATIENCE)
             self.in_flight.discard(name)
         if verb.startswith("deliveries"):
             if self.accounts[name]["unit_state"] == "inactive":

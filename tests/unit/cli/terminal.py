@@ -11,6 +11,7 @@ import subprocess
 import termios
 import time
 
+from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl
 
 
@@ -37,7 +38,7 @@ class Terminal:
     def seen(self) -> str:
         return self.raw.decode(errors="replace")
 
-    def until(self, words: str, seconds: float = 15) -> None:
+    def until(self, words: str, seconds: float = PATIENCE) -> None:
         """Read until ``words`` have been seen."""
         end = time.monotonic() + seconds
         while words not in self.seen:
@@ -67,6 +68,6 @@ class Terminal:
 
     def end(self) -> int:
         try:
-            return self.process.wait(15)
+            return self.process.wait(PATIENCE)
         finally:
             os.close(self.master)

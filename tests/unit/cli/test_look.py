@@ -12,6 +12,7 @@ import pytest
 import segno
 from click.testing import CliRunner
 
+from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import ASKING, DOWN, FAILED, GONE, LINK, PARKED, RISK, RUNNING, SCANNING, Controller
 from tests.unit.cli.terminal import Terminal
@@ -65,7 +66,7 @@ def test_list_into_a_closed_pipe(wxctl: Wxctl, server: Controller) -> None:
         server.add(f"account{number}", **RUNNING)
     command = " ".join([*wxctl.command, "list", "|", "head", "-n1"])
     done = subprocess.run(
-        command, shell=True, env=wxctl.variables, capture_output=True, text=True, timeout=30, check=False
+        command, shell=True, env=wxctl.variables, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.stdout.startswith("NAME")
     assert done.stderr == ""

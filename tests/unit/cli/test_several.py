@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import ASKING, FAILED, GONE, PARKED, RUNNING, SCANNING, Controller
 from tests.unit.cli.terminal import Terminal
@@ -135,7 +136,7 @@ def test_ctrl_c_begins_no_more_and_leaves_the_accounts(wxctl: Wxctl, server: Con
     for name in names:
         server.add(name, **LOADING)
     terminal = Terminal(wxctl, "restart", *names)
-    end = time.monotonic() + 15
+    end = time.monotonic() + PATIENCE
     while len(changes(server)) < 4 and time.monotonic() < end:
         terminal.until("loading")
     os.killpg(terminal.process.pid, signal.SIGINT)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.standin import RUNNING, Controller
 from wxcontroller.cli.connection import Connection
@@ -115,7 +116,7 @@ def test_a_short_answer_into_a_closed_pipe(wxctl: Wxctl) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        command, env=wxctl.variables, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+        command, env=wxctl.variables, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")

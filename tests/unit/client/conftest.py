@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
@@ -58,7 +59,7 @@ class Webhook:
         return web.Response(status=status)
 
     async def until(self, condition: Callable[[list[JsonObject]], bool]) -> list[JsonObject]:
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: condition(self.reports))
         return self.reports
 
@@ -137,7 +138,7 @@ class RunningClient:
         return found
 
     async def until_state(self, word: str) -> JsonObject:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while self.state().get("state") != word:
                 await asyncio.sleep(0.01)
         return self.state()
@@ -148,7 +149,7 @@ class RunningClient:
 
     async def stop(self) -> int:
         self.stopping.set()
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE):
             return await self.task
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 Respond = Callable[[web.Request, JsonObject], Awaitable[web.StreamResponse]]
@@ -46,7 +47,7 @@ class Listener:
 
     async def until(self, content: str) -> list[str]:
         """Wait for a message report with this content; return the contents of all."""
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: content in self.contents)
         return self.contents
 

@@ -41,14 +41,18 @@ async def test_held_and_queued_sends_end_and_all_else_stays(start: Start, wechat
     before = await events_of(client)
     await client.stop()
 
-    slowly = {"MOJO_WEIXIN_SEND_INTERVAL": "60", "WXCLIENT_STOP_DRAIN": "0"}
-    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address, **slowly)  # on the web route
+    web = {"MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": webhook.address}
+    client = start(**web)
     reports = await ended(webhook, "held 1", "held 2")
     assert [(one["content"], one["code"]) for one in reports] == [("held 1", -5), ("held 2", -5)]
     assert all("other-route" in str(one["info"]) for one in reports)
     assert (await events_of(client))[: len(before)] == before
     await client.login()
     assert obj(await client.post("send_friend_message", id="@ann", content="by web"))["code"] == 0
+    await client.stop()
+
+    client = start(**web, MOJO_WEIXIN_SEND_INTERVAL="60", WXCLIENT_STOP_DRAIN="0")
+    await client.login()
     await client.post("send_friend_message", id="@ann", content="to nobody", **{"async": "1"})
     await client.stop()
 

@@ -5,6 +5,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import replace
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, ME, TEAM, logged_in, message
 from wxcontroller.core.errors import FailureHandling, WeChatError
@@ -287,7 +288,7 @@ async def test_what_was_not_delivered_at_the_end_is_delivered_by_the_next_run(st
 async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
     client = start()
     client.driver.play([Hindered(Text("jslogin: can't connect"))])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while "can't connect" not in str(client.state().get("status")):
             await asyncio.sleep(0.01)
     state = client.state()
@@ -360,7 +361,7 @@ async def test_what_a_driver_asked_for_is_over_when_it_ends(start: Start) -> Non
     client.driver.play([InputRequired("code", InputKind.CODE, Text("enter the code"), 6)])
     assert obj((await client.until_state("confirming"))["input"])["digits"] == 6
     client.driver.play([Ended(EndReason.LOGGED_OUT, Text("as was asked for"))])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while client.state()["input"] is not None:
             await asyncio.sleep(0.01)
     assert "as was asked for" in str(client.state()["reason"])
@@ -372,7 +373,7 @@ async def test_why_a_second_scan_is_needed_is_told_until_somebody_is_in(start: S
     await client.until_state("confirming")
     client.driver.play([Refused(1203, "not this way", final=False, way=Text("in normal mode"))])
     why = "WeChat refused the login (1203: not this way); scan the new code: it is then tried in normal mode"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (state := client.state())["reason"] != why:
             await asyncio.sleep(0.01)
     assert (state["state"], state["status"]) == ("confirming", why)
@@ -404,5 +405,5 @@ async def test_stop_client_keeps_the_api_until_it_stops(start: Start) -> None:
     answer = obj(await client.post("stop_client"))
     assert (answer["code"], answer["status"]) == (0, f"success, client({answer['pid']}) will stop in 3 seconds")
     assert obj(await client.get("get_client_info"))["code"] == 0
-    assert await asyncio.wait_for(client.task, 6) == 0
+    assert await asyncio.wait_for(client.task, PATIENCE) == 0
     assert client.driver.cancelled

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import call, until
@@ -48,7 +49,7 @@ class Receiver:
         return web.Response(status=turn.pop(0) if turn else 200)
 
     async def until(self, number: int) -> list[tuple[dict[str, str], bytes]]:
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: len(self.got) >= number)
         return self.got
 
@@ -91,7 +92,7 @@ async def test_a_webhook_where_nobody_listens_is_told_in_words(
         port = free.getsockname()[1]
         client = start(**{POST_API: f"http://u:hidden@127.0.0.1:{port}/in?key=secret"})
         await client.login()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:  # the status knows before the disk does
                 told = (await call(client, "GET", "deliveries"))[1]
                 if told["last_error"] and obj(items(told["deliveries"])[0])["last_error"]:
@@ -154,7 +155,7 @@ async def test_never_this_one_is_a_dead_letter_and_holds_nothing_up(
     client.driver.play([message("bad"), message("good")])
     await receiver.until(2)
     assert receiver.contents() == ["bad", "good"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not (info := obj(await client.get("get_client_info")))["reports_dead"]:
             await asyncio.sleep(0.01)
     assert (info["reports_refused"], info["reports_dead"], info["reports_dropped"]) == (1, 1, 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.listener import POST_API, Listener
 from tests.unit.client.test_v1_deliveries import call, until
@@ -62,7 +63,7 @@ async def test_pictures_that_wait_for_a_webhook_are_on_disk(
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]
     await client.login()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while " refused" not in str((await call(client, "GET", "deliveries"))[1]["last_error"]):
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)  # a peak can't be waited for: some more tries

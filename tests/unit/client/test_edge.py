@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
 from tests.unit.heads import REFUSED
@@ -128,7 +129,7 @@ async def test_a_format_after_a_call_is_the_same_call(start: Start, method: str)
             assert answer.status == 403
 
 
-async def raw(client: RunningClient, sent: bytes, seconds: float = 3) -> tuple[int, bytes]:
+async def raw(client: RunningClient, sent: bytes, seconds: float = PATIENCE) -> tuple[int, bytes]:
     """Send bytes to the account's port; return status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(sent)
@@ -361,7 +362,7 @@ def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: P
         port = probe.getsockname()[1]
     slow = (
         "import socket, sys, time\n"
-        "def hang(*_, **__):\n    open(sys.argv.pop(), 'w').close()\n    time.sleep(30)\n"
+        "def hang(*_, **__):\n    open(sys.argv.pop(), 'w').close()\n    time.sleep(3600)\n"
         "socket.getaddrinfo = hang\n"
         "from wxcontroller.client.__main__ import main\nsys.exit(main())\n"
     )
@@ -379,14 +380,12 @@ def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: P
     code = slow.replace("sys.argv.pop()", repr(str(asked)))
     client = subprocess.Popen([sys.executable, "-c", code, "alice"], env=environ, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE
         while not asked.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert asked.exists()
-        begun = time.monotonic()
         client.send_signal(signal.SIGTERM)
-        assert client.wait(timeout=20) == 0
-        assert time.monotonic() - begun < 5
+        assert client.wait(timeout=PATIENCE) == 0
     finally:
         client.kill()
         client.wait()
@@ -397,6 +396,6 @@ async def test_who_sends_no_request_is_hung_up_on(start: Start, monkeypatch: pyt
     client = start()
     await client.until_state("loading")
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await reader.read() == b""
     writer.close()

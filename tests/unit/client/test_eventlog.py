@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Limits, Selection, State
 from wxcontroller.core.jsontypes import JsonObject
@@ -304,6 +305,6 @@ async def test_a_mistake_in_one_change_undoes_that_change_and_no_other(
     broken = log.write(half)
     log.append(report(2), deliver=True)
     with pytest.raises(sqlite3.OperationalError):
-        await asyncio.wait_for(broken, 10)
+        await asyncio.wait_for(broken, PATIENCE)
     assert len(await stored(log)) == 2
     assert "a change of the event log failed" in caplog.text

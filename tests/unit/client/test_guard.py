@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.test_heartbeat import Commander, commander
 from wxcontroller.client import port as own_port
@@ -83,7 +84,7 @@ async def test_slow_forms_of_strangers_do_not_keep_the_controller_out(start: Sta
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         writer.write(head + b"Content-Length: 9\r\n\r\ntoken=")
         peers.append((reader, writer))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert b" 503 " in await peers[-1][0].readuntil(b"\r\n")
     for _ in range(3):
         shown = {PORT_HEADER: f"read {secret_of(client)}"}

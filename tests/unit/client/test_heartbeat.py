@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import logged_in
 from wxcontroller.client.heartbeat import command_of
@@ -44,7 +45,7 @@ class Commander:
 
     async def beats(self, number: int) -> None:
         """Wait for so many requests."""
-        async with asyncio.timeout(5), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: len(self.asked) >= number)
 
 
@@ -215,7 +216,7 @@ async def test_a_heartbeat_server_that_fails_ends_nothing(start: Start, kind: st
     port = server.sockets[0].getsockname()[1]
     client = start(**{POLL_API: f"http://127.0.0.1:{port}/", "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
     await client.login()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await again.wait()
     assert obj(await client.get("get_client_info"))["state"] == "running"
     server.close()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import aiohttp
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
@@ -40,7 +41,7 @@ async def ask(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -89,7 +90,7 @@ async def test_who_asks_again_meanwhile_waits_for_the_same_even_when_the_first_h
     client.driver.send_gate = asyncio.Event()
     await client.login()
     callers = [asyncio.create_task(ask(client, ANN)) for _ in range(20)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while obj(await client.get("get_client_info"))["queued"] != 1:
             await asyncio.sleep(0.01)
     other = await ask(client, {**ANN, "content": "ho"})
@@ -109,7 +110,7 @@ async def test_one_that_hung_up_and_one_that_was_still_queued_get_the_answer_lat
     client.driver.send_gate = asyncio.Event()
     await client.login()
     gone = asyncio.create_task(ask(client, ANN))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while obj(await client.get("get_client_info"))["queued"] != 1:
             await asyncio.sleep(0.01)
     gone.cancel()
@@ -127,7 +128,7 @@ async def test_it_is_known_after_a_restart_before_and_after_it_was_sent(start: S
     await client.login()
     first = await ask(client, ANN)
     waiting = asyncio.create_task(ask(client, ANN, key="k2"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while obj(await client.get("get_client_info"))["queued"] != 1:
             await asyncio.sleep(0.01)
     await client.stop()
@@ -148,7 +149,7 @@ async def test_it_is_known_before_the_queue_is_taken_up(start: Start, monkeypatc
     await client.login()
     await ask(client, ANN)
     waiting = asyncio.create_task(ask(client, ANN, key="k2"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while obj(await client.get("get_client_info"))["queued"] != 1:
             await asyncio.sleep(0.01)
     await client.stop()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.test_ilink_account import begin, enter
 from tests.unit.client.test_reply_window import until_sent
@@ -107,9 +108,9 @@ async def test_content_is_sent_in_every_form(client: RunningClient, wechat: Benc
 
 async def test_a_consultation_waits_for_the_persons_next_message(client: RunningClient, wechat: Bench) -> None:
     asking = asyncio.create_task(client.get("consult", id=wechat.peer, content="agreed?", timeout="10"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not wechat.sent():
-            await wechat.sandbox.ilink.bell.wait(5)
+            await wechat.sandbox.ilink.bell.wait(PATIENCE)
     phone.write_text(wechat.sandbox, wechat.account, "agreed")
     answer = obj(await asking)
     assert (answer["code"], answer.get("reply")) == (0, "agreed"), answer

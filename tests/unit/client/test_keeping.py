@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from tests.unit.client.test_status import POST_API, Start
@@ -26,7 +27,7 @@ async def test_a_loss_is_told_before_it_happens(
     client = start(**{POST_API: "http://127.0.0.1:9/", "WXCLIENT_EVENT_KEEP_BYTES": str(1 << 20)})
     await client.login()
     client.driver.play([message("x" * 40_000) for _ in range(40)])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (await counts(client))["dropped"]:
             await asyncio.sleep(0.02)
     first = {record.msg: record.created for record in reversed(caplog.records)}

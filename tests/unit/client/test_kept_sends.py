@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, BEN, TEAM, ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
@@ -52,7 +53,7 @@ async def queue(client: RunningClient, *texts: str, to: str = "@ann") -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -90,7 +91,7 @@ async def test_what_a_stop_leaves_is_sent_after_the_next_start_in_order(start: S
     assert [one["content"] for one in sends(webhook)] == ["first"]
     again = start(**{POST_API: webhook.address})
     await again.until_state("loading")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while obj(await again.get("get_client_info"))["queued"] != 3:
             await asyncio.sleep(0.01)
     assert again.driver.sends == []  # nobody is logged in
@@ -109,7 +110,7 @@ async def test_who_waits_at_a_stop_hears_that_it_stays(start: Start) -> None:
         asyncio.create_task(client.get("consult", id="@ann", content="y")),
         asyncio.create_task(client.get("send_group_message", id="@@team", content="z", idempotency_key="k")),
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while obj(await client.get("get_client_info"))["queued"] != 3:
             await asyncio.sleep(0.01)
     await client.stop()
@@ -162,7 +163,7 @@ async def test_when_the_session_is_over_they_are_reported_and_who_waits_hears_it
     client = start(**{POST_API: webhook.address}, **SLOW)
     await first_of(client, "waits")
     caller = asyncio.create_task(client.get("send_friend_message", id="@ann", content="with a caller"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while obj(await client.get("get_client_info"))["queued"] != 2:
             await asyncio.sleep(0.01)
     client.driver.play([event])
@@ -360,10 +361,10 @@ async def test_content_that_is_still_being_fetched_at_a_stop_is_fetched_again(st
     await client.login()
     answer = obj(await client.get("send_friend_message", id="@ann", media_path=address, **{"async": "1"}))
     assert answer["code"] == 0
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), PATIENCE)
     begun = time.monotonic()
     await client.stop()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10  # the drain would take 15
     go_on.set()
     again = start(WXCLIENT_MEDIA_PRIVATE_URLS="1")
     await again.login()
@@ -407,7 +408,7 @@ async def test_what_can_not_be_stored_is_not_said_to_be_queued(
     }
     client = start(**{POST_API: webhook.address}, **state, **SLOW)
     await first_of(client)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (await reports_of(client))["waiting"]:
             await asyncio.sleep(0.01)
     filler = small_disk / "filler"
@@ -422,7 +423,7 @@ async def test_what_can_not_be_stored_is_not_said_to_be_queued(
     assert (answer["code"], "not sent: it can't be stored" in str(answer["status"])) == (-1, True)
     assert obj(await client.get("get_client_info"))["queued"] == 0
     filler.unlink()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while obj(await client.get("get_client_info"))["queued"] != 1:
             await asyncio.sleep(0.01)
     await client.stop()

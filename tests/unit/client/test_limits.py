@@ -7,6 +7,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client import api
@@ -51,7 +52,7 @@ async def waiting(client: RunningClient, number: int) -> list["asyncio.Task[int]
 
 async def refused(client: RunningClient, call: str) -> tuple[int, JsonObject]:
     """Ask until it is refused; return how."""
-    async with asyncio.timeout(5), aiohttp.ClientSession() as web:
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as web:
         while True:
             async with web.get(client.address(call)) as answer:
                 if answer.status != 200:
@@ -105,7 +106,7 @@ async def test_a_head_that_comes_bit_by_bit_has_an_end(start: Start, monkeypatch
     client = await running(start)
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(b"GET /openwx/get_user_info HTTP/1.1\r\nX: ")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await reader.read() == b""
     writer.close()
 
@@ -126,7 +127,7 @@ async def test_the_queue_of_sends_is_as_long_as_it_may_be(start: Start) -> None:
 @pytest.mark.parametrize("asked", [{"timeout": "3000"}, {}])
 async def test_consult_waits_no_longer_than_it_may(start: Start, asked: dict[str, str]) -> None:
     client = await running(start, WXCLIENT_CONSULT_MAX="1")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         answer = obj(await client.get("consult", id="@ann", content="?", **asked))
     assert (answer["code"], answer["reply_status"]) == (0, "reply timeout")
 

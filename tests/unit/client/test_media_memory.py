@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.listener import POST_API, Listener
 from wxcontroller.core.jsontypes import obj
@@ -54,10 +55,10 @@ async def test_contents_that_wait_are_not_in_memory(start: Start, listener: List
 
     before = held()
     asked = [asyncio.create_task(send()) for _ in range(NUMBER)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while obj(await client.get("get_client_info"))["queued"] != NUMBER:
             await asyncio.sleep(0.05)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while held() - before > SIZE:  # while they are looked at, one by one
             await asyncio.sleep(0.05)
     assert len(unfinished(client.paths.media("alice"))) == NUMBER
@@ -66,7 +67,7 @@ async def test_contents_that_wait_are_not_in_memory(start: Start, listener: List
     assert len(unfinished(client.paths.media("alice"))) == NUMBER  # for the next start
     again = start(**{POST_API: listener.address})
     await again.login()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while unfinished(client.paths.media("alice")):
             await asyncio.sleep(0.05)
     assert [len(content) for _, content in again.driver.uploads] == [SIZE + 4] * NUMBER

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.core.errors import WeChatError
@@ -80,7 +81,7 @@ async def files() -> AsyncIterator[Files]:
 
 async def until_nothing_is_left(client: RunningClient) -> None:
     """Wait until content is gone, with the delivery of its report."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while list(client.paths.media("alice").iterdir()):
             await asyncio.sleep(0.01)
 

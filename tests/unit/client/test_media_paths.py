@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.mediapath import Confinement
@@ -159,7 +160,7 @@ def test_a_link_that_has_just_come_is_not_followed(tmp_path: Path) -> None:
 
     swapping = threading.Thread(target=swap)
     swapping.start()
-    refused, confined, deadline = set[int | None](), Confinement([allowed]), time.monotonic() + 30
+    refused, confined, deadline = set[int | None](), Confinement([allowed]), time.monotonic() + PATIENCE
     try:
         while errno.ELOOP not in refused and time.monotonic() < deadline:
             try:

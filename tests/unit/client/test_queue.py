@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
 from tests.unit.client.test_status import queue, send, until
@@ -31,7 +32,7 @@ async def test_a_stop_waits_for_what_is_queued(start: Start, webhook: Webhook) -
     await send(client, 6)
     begun = time.monotonic()
     assert await client.stop() == 0
-    assert 1.9 < time.monotonic() - begun < 5
+    assert time.monotonic() - begun > 1.9
     assert [content for _, content, _ in client.driver.sends] == list("012345")
     assert [(r["content"], r["code"]) for r in await webhook.messages(6)] == [(each, "") for each in "012345"]
 
@@ -50,7 +51,7 @@ async def test_a_stop_waits_so_long_and_no_longer(start: Start, webhook: Webhook
     assert [(r["content"], r["code"]) for r in await webhook.messages(9)] == [(each, "") for each in "012345678"]
 
 
-@pytest.mark.parametrize("options", [{INTERVAL: "60"}, {INTERVAL: "0.3", DRAIN: "0"}])
+@pytest.mark.parametrize("options", [{INTERVAL: "60"}, {INTERVAL: "5", DRAIN: "0"}])
 async def test_a_stop_does_not_wait_for_what_could_not_go_out_in_time(
     start: Start, webhook: Webhook, options: dict[str, str]
 ) -> None:
@@ -60,7 +61,7 @@ async def test_a_stop_does_not_wait_for_what_could_not_go_out_in_time(
     await until(lambda: len(client.driver.sends) == 1)
     begun = time.monotonic()
     assert await client.stop() == 0
-    assert time.monotonic() - begun < 0.9
+    assert time.monotonic() - begun < 8  # the drain would take 15, and what waits without one 10
     assert [r["info"] for r in await webhook.messages(1)] == ["success"]
 
 
@@ -83,7 +84,7 @@ async def test_systemd_hears_that_a_stop_takes_longer(
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(1)
+        systemd.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         client = start(**{INTERVAL: "0.5"})
         await client.login()
@@ -96,14 +97,14 @@ async def test_systemd_hears_that_a_stop_takes_longer(
 
 
 async def test_an_account_that_is_offline_stops_at_once(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, INTERVAL: "0.5"})
+    client = start(**{POST_API: webhook.address, INTERVAL: "5"})
     await client.login()
     await send(client, 3)
     client.driver.play([Offline(Text("no answer"))])
     await client.until_state("updating")
     begun = time.monotonic()
     assert await client.stop() == 0
-    assert time.monotonic() - begun < 0.9
+    assert time.monotonic() - begun < 8  # they could go out in 10
 
 
 # -- bad days
@@ -117,21 +118,20 @@ async def test_five_tries_outlast_a_moment_of_trouble(start: Start) -> None:
     assert obj(await client.get("send_friend_message", id="@ann", content="a"))["code"] == 0
     assert time.monotonic() - begun > 0.2 + 0.4 + 0.4
     # What is sent next does not wait any longer, and has tries of its own.
-    begun = time.monotonic()
+    assert (await queue(client))["next_send_at"] is None
     assert obj(await client.get("send_friend_message", id="@ann", content="b"))["code"] == 0
-    assert time.monotonic() - begun < 0.15
     client.driver.outcomes = [WeChatError("no answer") for _ in range(10)]
     for _ in range(2):
         begun = time.monotonic()
         assert obj(await client.get("send_friend_message", id="@ann", content="c"))["code"] == -1
-        assert 0.2 + 0.4 + 0.4 + 0.4 < time.monotonic() - begun < 2.2
-    begun = time.monotonic()
+        assert time.monotonic() - begun > 0.2 + 0.4 + 0.4 + 0.4
+    assert client.driver.outcomes == []  # five tries each
+    assert (await queue(client))["next_send_at"] is None  # after the last try nothing is waited for
     assert obj(await client.get("send_friend_message", id="@ann", content="d"))["code"] == 0
-    assert time.monotonic() - begun < 0.15  # after the last try nothing is waited for
 
 
 async def test_too_frequent_makes_the_queue_rest_longer_each_time(start: Start) -> None:
-    client = start(BackoffPolicy(throttled_first=0.4, throttled_max=5.0))
+    client = start(BackoffPolicy(throttled_first=1.0, throttled_max=5.0))
     client.driver.outcomes = [
         None,
         *[WeChatError("too frequent", ret=1205, handling=FailureHandling.WAIT) for _ in range(2)],
@@ -142,9 +142,9 @@ async def test_too_frequent_makes_the_queue_rest_longer_each_time(start: Start) 
     await until(lambda: len(client.driver.sends) == 2)
     now = await queue(client)
     assert (now["waiting"], now["last_error"]) == (3, "too frequent")
-    assert 0.2 < float(str(now["next_send_at"])) - time.time() <= 0.41
+    assert float(str(now["next_send_at"])) - time.time() <= 1.01
     await until(lambda: len(client.driver.sends) == 5)
-    assert 1.2 < time.monotonic() - begun < 4
+    assert time.monotonic() - begun > 1.0 + 2.0
     assert [content for _, content, _ in client.driver.sends] == list("01234")
 
 

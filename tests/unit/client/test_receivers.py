@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import at_rest, until
@@ -92,7 +93,7 @@ async def test_the_authorities_of_ca_file_are_trusted(
     client.driver.play([message("hi")])
     [report] = await webhook.messages(1)
     assert report["content"] == "hi"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await beaten.wait()
 
 
@@ -101,7 +102,7 @@ async def test_without_ca_file_it_is_told_what_is_wrong(
 ) -> None:
     client = start(**{POST_API: f"{secure[0]}/in"})
     await client.login()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while "signed by nobody but itself" not in str((await until(client))["last_error"]):
             await asyncio.sleep(0.01)
     assert webhook.reports == []
@@ -117,7 +118,7 @@ async def test_a_log_that_is_replaced_is_delivered_from_its_beginning(start: Sta
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("DROP TABLE tally")
     client.driver.play([message("after 1"), message("after 2")])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not list(path.parent.glob("events.db.damaged-*")):
             await asyncio.sleep(0.01)
     client.driver.play([message("the last")])
@@ -241,7 +242,7 @@ async def test_a_large_report_leaves_the_event_loop_to_others(start: Start, tmp_
             (body, len(body), str(file)),
         )
     client.driver.play([message("makes the account look")])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not delivered.is_set():
             began = time.thread_time()  # the loop's own: a busy machine does not matter
             await asyncio.sleep(0.001)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import call, until
@@ -108,7 +109,7 @@ def sets(directory: Path) -> list[str]:
 
 async def waiting(client: RunningClient, number: int) -> None:
     """Wait until at least so many reports are stored and undelivered."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while integer((await call(client, "GET", "deliveries"))[1]["pending"]) < number:
             await asyncio.sleep(0.01)
 
@@ -125,7 +126,7 @@ async def test_committed_reports_in_the_write_ahead_log_survive_damage_to_the_ma
     assert await log.settled(10)
     with contextlib.suppress(Unavailable):  # a reader meets the damage
         await log.shown(PENDING, 1000)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while log.counts.dropped == 0:
             await log.news.wait()
     found = await log.shown(PENDING, 1000)
@@ -165,7 +166,7 @@ async def test_rows_around_damage_keep_ids_and_the_rest_is_counted_as_lost(
     assert await log.settled(10)
     with contextlib.suppress(Unavailable):  # unless the writer has met the damage first
         await log.shown(PENDING, 1000)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while log.counts.dropped == 0:
             await log.news.wait()
     left = [entry.id for entry in await log.shown(PENDING, 1000)]

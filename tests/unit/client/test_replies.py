@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
@@ -232,9 +231,7 @@ async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, w
     client = start(**{POST_API: webhook.address}, WXCLIENT_SEND_DAILY_MAX="1")
     await client.login()
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
-    began = time.monotonic()
     answer = obj(await client.get("send_friend_message", id="@ann", content="y"))
-    assert time.monotonic() - began < 1
     assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)
     assert [r["code"] for r in await webhook.messages(2)] == ["", -8]
     assert len(client.driver.sends) == 1

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.test_ilink_account import begin, enter, quickly
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
@@ -53,9 +54,9 @@ async def until_reason(client: RunningClient, reason: str) -> None:
 
 
 async def until_sent(wechat: Bench, number: int) -> list[str]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(wechat.sent()) < number:
-            await wechat.sandbox.ilink.bell.wait(5)
+            await wechat.sandbox.ilink.bell.wait(PATIENCE)
     return [one.text for one in wechat.sent()]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import call, until
@@ -72,7 +73,7 @@ class Bot:
             writer.close()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(condition)
 
     async def until_accepted(self, *names: str) -> None:
@@ -228,7 +229,7 @@ async def test_a_receiver_that_is_not_reached_keeps_the_order(bot: Bot, start: S
     else:
         await bot.close()
     client.driver.play([message("one"), message("two"), message("three")])
-    async with asyncio.timeout(20):  # more tries than any report has that moves aside
+    async with asyncio.timeout(PATIENCE):  # more tries than any report has that moves aside
         while obj(items((await until(client, pending=3))["deliveries"])[0])["attempts"] not in range(5, 99):
             await asyncio.sleep(0.01)
     assert (await until(client, pending=3))["retrying"] == 0

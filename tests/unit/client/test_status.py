@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
 from wxcontroller.client.sends.queue import MOST_WAITING
@@ -39,7 +40,7 @@ async def send(client: RunningClient, number: int = 1) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -148,7 +149,7 @@ async def test_when_the_last_messages_were_is_known_after_a_restart(start: Start
     assert await client.stop() == 0
     again = start()
     await again.until_state("loading")
-    async with asyncio.timeout(5):  # its log is read meanwhile
+    async with asyncio.timeout(PATIENCE):  # its log is read meanwhile
         while None in (after := obj((await status(again))["last_message_time"])).values():
             await asyncio.sleep(0.01)
     assert all(abs(int(str(after[key])) - int(str(before[key]))) <= 1 for key in before)
@@ -165,7 +166,7 @@ async def test_messages_from_the_phone_and_those_that_were_not_sent_are_counted(
     client.driver.play([message("from the phone", direction=Direction.SENT_ELSEWHERE)])
     client.driver.outcomes.append(WeChatError("refused", ret=1101))
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 1101
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (counts := obj((await status(client))["messages"]))["sent_elsewhere"] != {"text": 1}:
             await asyncio.sleep(0.01)
     assert (counts["not_sent"], counts["sent"]) == (1, {})
@@ -178,7 +179,7 @@ async def test_media_of_an_earlier_run_count(start: Start, webhook: Webhook) -> 
     media.mkdir(parents=True, exist_ok=True)
     (media / "mojo_weixin_media_1.jpg").write_bytes(b"12345")
     again = start(**{POST_API: webhook.address})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (await status_when_up(again)).get("media") != {"files": 1, "bytes": 5}:
             await asyncio.sleep(0.01)
 
@@ -194,7 +195,7 @@ async def test_a_receiver_that_is_down_is_told_without_its_secrets(start: Start,
     webhook.statuses = [500] * 100
     client = start(**{POST_API: webhook.address.replace("127.0.0.1", "user:secret@127.0.0.1")})
     await client.login()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not (reports := obj((await status(client))["reports"]))["last_error"]:
             await asyncio.sleep(0.01)
     assert reports["to"] == f"http://127.0.0.1:{webhook.port}/in?key=…"
@@ -203,23 +204,30 @@ async def test_a_receiver_that_is_down_is_told_without_its_secrets(start: Start,
     assert abs(int(str(reports["oldest_since"])) - time.time()) < 10
     webhook.statuses = []
     await webhook.until(lambda got: any(r.get("params") == ["updating", "running"] for r in got))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (reports := obj((await status(client))["reports"]))["waiting"]:
             await asyncio.sleep(0.01)
     assert (reports["waiting"], reports["oldest_since"], reports["last_error"]) == (0, None, "")
 
 
 async def test_the_interval_and_its_jitter_are_seen_and_kept(start: Start) -> None:
+    client = start(**{INTERVAL: "60", JITTER: "30"})
+    await client.login()
+    begun = time.time()
+    await send(client, 4)
+    now = await queue(client)
+    assert (now["interval"], now["jitter"], now["waiting"]) == (60, 30, 3)
+    assert begun + 30 <= float(str(now["next_send_at"])) <= time.time() + 90
+    assert begun - 1 <= float(str(now["oldest_since"])) <= time.time()
+
+
+async def test_sends_are_an_interval_apart_and_then_nothing_waits(start: Start) -> None:
     client = start(**{INTERVAL: "0.2", JITTER: "0.1"})
     await client.login()
     begun = time.monotonic()
     await send(client, 4)
-    now = await queue(client)
-    assert (now["interval"], now["jitter"], now["waiting"]) == (0.2, 0.1, 3)
-    assert 0 < float(str(now["next_send_at"])) - time.time() <= 0.31
-    assert abs(float(str(now["oldest_since"])) - time.time()) < 5
     await until(lambda: len(client.driver.sends) == 4)
-    assert 0.6 <= time.monotonic() - begun < 3
+    assert time.monotonic() - begun >= 0.6
     now = await queue(client)
     assert (now["waiting"], now["next_send_at"], now["oldest_since"], now["sent_today"]) == (0, None, None, 4)
 
@@ -231,10 +239,10 @@ async def test_a_burst_makes_the_next_one_wait_for_a_minute(start: Start) -> Non
     await until(lambda: len(client.driver.sends) == 2)
     now = await queue(client)
     assert (now["waiting"], now["burst_limit"]) == (1, 2)
-    assert 50 < float(str(now["next_send_at"])) - time.time() <= 60.01
+    assert 30 < float(str(now["next_send_at"])) - time.time() <= 60.01
     begun = time.monotonic()
     assert await client.stop() == 0
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 10  # the drain would take 15
 
 
 async def test_what_the_daily_limit_refuses_takes_no_place_in_a_burst(start: Start, webhook: Webhook) -> None:
@@ -254,7 +262,7 @@ async def test_the_days_count_is_there_before_there_is_a_limit(start: Start) -> 
     await client.stop()
     again = start(**{DAILY: "3"})
     await again.login()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (await queue(again))["sent_today"] != 2:
             await asyncio.sleep(0.01)
     assert obj(await again.get("send_friend_message", id="@ann", content="x"))["code"] == 0
@@ -262,16 +270,18 @@ async def test_the_days_count_is_there_before_there_is_a_limit(start: Start) -> 
 
 
 async def test_one_under_way_is_told_apart(start: Start) -> None:
-    client = start(**{INTERVAL: "1.5"})
+    client = start(**{INTERVAL: "60"})
     client.driver.send_gate = asyncio.Event()
     await client.login()
     await send(client, 2)
     now = await queue(client)
     assert (now["in_flight"], now["waiting"]) == (1, 1)
-    assert 1 < float(str(now["next_send_at"])) - time.time() <= 1.51
+    assert 30 < float(str(now["next_send_at"])) - time.time() <= 60.01
     client.driver.send_gate.set()
-    await until(lambda: len(client.driver.sends) == 1)
-    assert (await queue(client))["in_flight"] == 0
+    async with asyncio.timeout(PATIENCE):
+        while (await queue(client))["in_flight"]:
+            await asyncio.sleep(0.01)
+    assert len(client.driver.sends) == 1
 
 
 async def test_why_the_last_one_failed_is_told_until_one_succeeds(start: Start) -> None:
@@ -285,15 +295,17 @@ async def test_why_the_last_one_failed_is_told_until_one_succeeds(start: Start) 
 
 
 async def test_a_caller_that_hangs_up_takes_no_message_back(start: Start) -> None:
-    client = start(**{INTERVAL: "0.3"})
+    client = start()
+    client.driver.send_gate = asyncio.Event()
     await client.login()
     await send(client)
     caller = asyncio.create_task(client.get("send_friend_message", id="@ben", content="goes out"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (await queue(client))["waiting"] != 1:
             await asyncio.sleep(0.01)
     caller.cancel()
     await asyncio.wait([caller])
+    client.driver.send_gate.set()
     await until(lambda: len(client.driver.sends) == 2)
     assert client.driver.sends[1][:2] == ("@ben", "goes out")
     assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
@@ -311,14 +323,12 @@ async def test_only_so_many_may_wait_and_the_account_answers_meanwhile(start: St
     while int(str((await queue(client))["waiting"])) < MOST_WAITING:
         await client.get("send_friend_message", id="@ann", content="x", **{"async": "1"})
     waiting = MOST_WAITING
-    begun = time.monotonic()
     answer = obj(await client.get("send_friend_message", id="@ann", content="one more"))
     assert (answer["code"], answer["status"]) == (-1, f"{waiting} sends wait already, try again later")
     await status(client)
-    assert time.monotonic() - begun < 0.5
     begun = time.monotonic()
     assert await client.stop() == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10  # the drain would take 15
 
 
 async def fill(client: RunningClient) -> None:
@@ -365,7 +375,7 @@ async def test_a_retry_keeps_its_age(start: Start) -> None:
     begun = time.time()
     await send(client, 2)
     await until(lambda: len(client.driver.sends) == 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (now := await queue(client))["in_flight"]:
             await asyncio.sleep(0.01)
     assert now["waiting"] == 2
@@ -378,7 +388,7 @@ async def test_what_waits_for_a_login_says_so(start: Start) -> None:
     await send(client, 3)
     await client.stop()
     again = start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while obj((await status_when_up(again)).get("queue")).get("waiting") != 2:
             await asyncio.sleep(0.01)
     now = await queue(again)
@@ -408,7 +418,7 @@ async def test_other_paths_are_answered_in_words(start: Start, method: str, path
 
 
 async def test_when_wechat_was_heard_is_in_the_state_file(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wxcontroller.client.session._FRESH", 0.2)
+    monkeypatch.setattr("wxcontroller.client.session._FRESH", 3600)
     client = start()
     assert (await client.until_state("loading"))["last_sync_uptime"] is None
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -420,6 +430,7 @@ async def test_when_wechat_was_heard_is_in_the_state_file(start: Start, monkeypa
     client.driver.play([Progress(heard=True)] * 5)
     await asyncio.sleep(0.25)
     assert client.state()["last_sync_uptime"] == first
+    monkeypatch.setattr("wxcontroller.client.session._FRESH", 0.2)
     client.driver.play([Progress(heard=True)])
     await until(lambda: client.state()["last_sync_uptime"] != first)
 
@@ -433,12 +444,12 @@ async def test_public_files_are_right_as_soon_as_they_can_be_written(start: Star
     await until_status(client, "scaning")
     away.rename(there)
     await client.until_state("scaning")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not any(path.read_bytes() == b"code" for path in there.glob("*qrcode*")):
             await asyncio.sleep(0.01)
 
 
 async def until_status(client: RunningClient, word: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (await status(client))["state"] != word:
             await asyncio.sleep(0.01)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import obj
@@ -43,7 +44,7 @@ class Place:
         return web.Response()
 
     async def until(self, number: int) -> list[str]:
-        async with asyncio.timeout(5), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: len(self.asked) >= number)
         return self.asked
 
@@ -73,7 +74,7 @@ async def status(client: RunningClient) -> str:
 
 async def held_back(client: RunningClient, place: Place) -> None:
     """Wait until a report was tried and held back; it says where to, and what to do."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while "is not among webhook_targets" not in (told := await status(client)):
             await asyncio.sleep(0.01)
     assert place.root in told
@@ -124,7 +125,7 @@ async def test_heartbeats_go_where_they_may_and_obey_all_the_same(start: Start, 
     client = start(**{POLL_API: near.root + "beat", TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
     near.lead_to = f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=x"
     await client.login()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not client.driver.sends:
             await asyncio.sleep(0.01)
     assert client.driver.sends[0][:2] == ("@ann", "x")
@@ -138,7 +139,7 @@ async def test_heartbeats_elsewhere_are_not_sent(
     address = f"http://u:hidden@127.0.0.2:{far.port}/beat"
     client = start(**{POLL_API: address, TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
     await client.login()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while "webhook_targets" not in caplog.text:
             await asyncio.sleep(0.01)
     assert f"the heartbeat of {far.root}beat fails: {far.root}beat is not among webhook_targets" in caplog.text

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
 from wxcontroller.client.deliveries import published
@@ -26,7 +27,7 @@ async def call(client: RunningClient, method: str, path: str, body: object = Non
 
 
 async def until(client: RunningClient, **wanted: int) -> JsonObject:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             _, found = await call(client, "GET", "deliveries")
             if all(found[key] == value for key, value in wanted.items()):
@@ -104,7 +105,7 @@ async def test_deliveries_are_published_next_to_the_state_file(
     path = client.paths.deliveries_file("alice")
 
     async def told(**wanted: object) -> JsonObject:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 state: JsonObject = json.loads(path.read_bytes()) if path.exists() else {}
                 if state and all(state[key] == value for key, value in wanted.items()):
@@ -149,7 +150,7 @@ async def test_what_waits_can_be_given_up_and_lets_the_next_one_pass(start: Star
     await at_rest(client, webhook)
     webhook.statuses = [500]
     client.driver.play([message("stuck"), message("next")])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not obj(items((found := await until(client, pending=2))["deliveries"])[0])["attempts"]:
             await asyncio.sleep(0.01)
     stuck = obj(items(found["deliveries"])[0])

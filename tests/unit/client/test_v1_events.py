@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from wxcontroller.client.v1 import events
@@ -35,7 +36,7 @@ async def stream(client: RunningClient, query: str = "") -> "AsyncIterator[Async
 
 async def told(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, JsonObject]]":
     kind = ""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async for line in answer.content:
             if line.startswith(b"event: "):
                 kind = line[7:].decode().strip()
@@ -45,7 +46,7 @@ async def told(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, Json
 
 async def settled(client: RunningClient, number: int) -> list[JsonObject]:
     """Wait until the log has so many messages; return them."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             found = items((await page(client, "?types=friend_message"))["events"])
             if len(found) >= number:
@@ -101,7 +102,7 @@ async def test_how_long_a_page_may_be_is_a_limit(start: Start, monkeypatch: pyte
     client = start()
     await client.login()
     client.driver.play([message(f"{number}", id=f"m{number}") for number in range(15)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (found := await page(client, "?limit=1000&types=friend_message"))["more"] is False:
             await asyncio.sleep(0.01)
     assert len(items(found["events"])) == 10
@@ -146,7 +147,7 @@ async def test_who_reads_events_can_not_log_in_by_them(start: Start) -> None:
     client = start()
     client.driver.play([QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)])
     await client.until_state("scaning")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not (found := items((await page(client, "?types=input_qrcode"))["events"])):
             await asyncio.sleep(0.01)
     shown = [str(client.paths.qrcode_file("alice"))]

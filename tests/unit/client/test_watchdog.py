@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import TEAM, logged_in, message
 from wxcontroller.client import service, session
@@ -35,7 +36,7 @@ class Systemd:
     async def fed(self) -> None:
         """Wait for a sign of life."""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while await loop.sock_recv(self._listening, 4096) != b"WATCHDOG=1":
                 pass
 
@@ -203,7 +204,7 @@ async def test_a_writer_that_has_ended_lets_the_watchdog_bite(
     await systemd.fed()
     monkeypatch.setattr(Database, "_commit", end)
     client.driver.play([message("can't be written")])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while "the event log's writer has ended" not in caplog.text:
             await asyncio.sleep(0.01)
     systemd.forget()

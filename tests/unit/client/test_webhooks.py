@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.listener import POST_API, Listener, Respond, taken
 from tests.unit.client.scripted import message
@@ -33,7 +34,7 @@ async def settled(client: RunningClient, listener: Listener) -> SENT:
 
 async def sent(client: RunningClient) -> None:
     """Wait until something was sent."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not client.driver.sends:
             await asyncio.sleep(0.01)
 

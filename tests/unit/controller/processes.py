@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import TEMPLATE
 from wxcontroller.core.paths import Paths
 
@@ -44,7 +45,7 @@ class Notifications:
                 self.lines += self._socket.recv(4096).decode().splitlines()
                 self._arrived.set()
 
-    async def wait(self, beginning: str, timeout: float = 15.0) -> str:
+    async def wait(self, beginning: str, timeout: float = PATIENCE) -> str:
         """Wait for a line that begins so, and forget everything up to it."""
         async with asyncio.timeout(timeout):
             while True:
@@ -115,7 +116,7 @@ class Host:
     async def end(self, process: asyncio.subprocess.Process) -> int:
         """End a controller as systemd does; return its exit code."""
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             return await process.wait()
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import yarl
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine, raw
 from wxcontroller.controller import sse
 from wxcontroller.controller.access import PASSED_ON
@@ -236,7 +237,7 @@ async def test_a_long_poll_of_a_token_that_is_revoked_meanwhile_gets_nothing(hos
         asyncio.create_task(ask(host, "GET", "/openwx/check_event?client=alice", bearer(each)))
         for each in (shown, ROOT_TOKEN)
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(process.requests) < 2:
             await process.reached.wait()
             await asyncio.sleep(0)
@@ -254,13 +255,13 @@ async def test_a_stream_holds_what_its_caller_may_see(host: Machine, monkeypatch
     assert (await ask(host, "GET", "/v1/events?account=bob", bearer(shown))).code == "not-allowed"
     assert (await ask(host, "GET", "/v1/events?account=alice,bob", bearer(shown))).code == "not-allowed"
     async with host.http.ws_connect(f"/v1/events?account=alice&token={shown}") as socket:
-        await socket.receive_json(timeout=10)
+        await socket.receive_json(timeout=PATIENCE)
     async with host.http.ws_connect(f"/v1/events?token={shown}") as socket:
-        assert (await socket.receive_json(timeout=10))["type"] == "heartbeat"
+        assert (await socket.receive_json(timeout=PATIENCE))["type"] == "heartbeat"
         for process, words in ((bob, "for others"), (alice, "for this one")):
             process.log.append({"type": "friend_message", "content": words}, deliver=False)
             assert await process.log.settled(10)
-        assert (await socket.receive_json(timeout=10))["event"]["account"] == "alice"
+        assert (await socket.receive_json(timeout=PATIENCE))["event"]["account"] == "alice"
         assert host.gate.tokens.by_id
 
 
@@ -277,13 +278,13 @@ async def test_a_stream_ends_with_its_token(host: Machine, monkeypatch: pytest.M
         host.http.ws_connect("/v1/events", headers=bearer(shown)) as socket,
     ):
         assert answer.status == 200
-        assert (await socket.receive_json(timeout=10))["type"] == "heartbeat"
+        assert (await socket.receive_json(timeout=PATIENCE))["type"] == "heartbeat"
         while b"heartbeat" not in await answer.content.readline():
             pass
         TokenFile(host.paths.tokens_file).revoke("read-1")
         if by == "event":
             alice.log.append({"type": "friend_message", "content": "secret"}, deliver=False)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             rest = await answer.content.read()
             told = [str(message.data) async for message in socket]
         assert b"secret" not in rest
@@ -326,8 +327,8 @@ async def test_an_account_is_asked_for_events_and_counts_with_its_secret(host: M
     assert (await ask(host, "GET", "/v1/deliveries", bearer(shown))).status == 200
     assert [seen["X-Wxcontroller"] for _, seen, _ in process.seen] == [f"read {process.secret}"]
     async with host.http.ws_connect("/v1/events", headers=bearer(shown)) as socket:
-        await socket.receive_json(timeout=10)
-        async with asyncio.timeout(10):
+        await socket.receive_json(timeout=PATIENCE)
+        async with asyncio.timeout(PATIENCE):
             while not process.streams:
                 await asyncio.sleep(0.01)
     assert process.streams == [f"read {process.secret}"]

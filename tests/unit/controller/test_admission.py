@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine
 from tests.unit.controller.test_access import token
 from tests.unit.controller.test_limits import Peer, connected
@@ -37,7 +38,7 @@ def post(target: str, body: str, *headers: str) -> bytes:
 async def status(host: Machine, sent: bytes, address: str = "127.0.0.1") -> int:
     """Send a request over a connection of its own; return the status of the answer."""
     peer = await connected(host, sent, address)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         head = await peer.reader.readuntil(b"\r\n\r\n")
     peer.writer.close()
     return int(head.split()[1])
@@ -47,7 +48,7 @@ async def status(host: Machine, sent: bytes, address: str = "127.0.0.1") -> int:
 async def streams(host: Machine, requests: Sequence[bytes]) -> AsyncIterator[list[int]]:
     """Have these streams open; give their statuses."""
     peers = [await connected(host, request) for request in requests]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         heads = [await peer.reader.readuntil(b"\r\n\r\n") for peer in peers]
     yield [int(head.split()[1]) for head in heads]
     for peer in peers:
@@ -62,7 +63,7 @@ async def waiting(host: Machine, requests: Sequence[bytes], address: str = "127.
     for request in requests:
         process.reached.clear()
         peers.append(await connected(host, request, address))
-        await asyncio.wait_for(process.reached.wait(), 5)
+        await asyncio.wait_for(process.reached.wait(), PATIENCE)
     yield peers
     for peer in peers:
         peer.writer.close()
@@ -77,13 +78,13 @@ async def test_slow_forms_without_a_token_do_not_keep_an_admin_out(tmp_path: Pat
         admin = bearer(token(host, Scope.ADMIN))
         reader = bearer(token(host, Scope.READ))
         peers = [await connected(host, slow) for _ in range(1100)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while host.shared.admission.taken(Resource.REQUESTS) < 32:
                 await asyncio.sleep(0.01)
         for shown in (admin, reader, bearer(ROOT_TOKEN)):
             assert await status(host, get("/v1/accounts", shown)) == 200
         # What is beyond the small share is answered at once.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert b" 503 " in await peers[-1].reader.readuntil(b"\r\n")
         assert host.shared.admission.taken(Resource.REQUESTS) <= 64
         for peer in peers:
@@ -96,7 +97,7 @@ async def test_a_form_that_may_hold_a_token_has_little_time(tmp_path: Path, monk
         shown = token(host, Scope.ADMIN)
         peer = await connected(host, post("/openwx/check_client", "client=alice")[:-1])
         answer = asyncio.create_task(peer.answer())
-        assert (await asyncio.wait_for(answer, 3))[0] == 408
+        assert (await asyncio.wait_for(answer, PATIENCE))[0] == 408
         # With the token in the head there is as much time as ever.
         peer = await connected(host, post("/openwx/check_client", "client=alice", bearer(shown))[:-1])
         await asyncio.sleep(0.6)

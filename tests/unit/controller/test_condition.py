@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller import __version__
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
@@ -114,7 +115,7 @@ async def wxctl(host: Machine, *arguments: str) -> str:
         [sys.executable, "-m", "wxcontroller.cli", "--url", host.url, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode in (0, 1), done.stderr

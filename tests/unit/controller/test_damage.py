@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import FIRST_PORT, Machine, machine
 from wxcontroller.controller.statefiles import Unreadable
 from wxcontroller.core.jsontypes import obj
@@ -74,10 +75,10 @@ async def test_a_stop_does_not_wait_for_a_start_that_hangs(host: Machine) -> Non
     host.units.hold = asyncio.Event()
     host.units.hold_stops = False
     starts = [asyncio.create_task(host.get("start_client", client="alice")) for _ in range(2)]
-    await asyncio.wait_for(host.units.holding.wait(), 2)
-    answer = await asyncio.wait_for(host.get("stop_client", client="alice"), 2)
+    await asyncio.wait_for(host.units.holding.wait(), PATIENCE)
+    answer = await asyncio.wait_for(host.get("stop_client", client="alice"), PATIENCE)
     assert answer["code"] == 0
-    for started in await asyncio.wait_for(asyncio.gather(*starts), 2):
+    for started in await asyncio.wait_for(asyncio.gather(*starts), PATIENCE):
         assert started["code"] != 0
         assert "was stopped while it came up" in str(started["status"])
     assert "alice" not in host.units.records

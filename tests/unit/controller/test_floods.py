@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from tests.patience import PATIENCE
 from tests.unit.controller.processes import Host
 from wxcontroller.core.access import Scope
 from wxcontroller.core.tokens import TokenFile, minted
@@ -36,7 +37,7 @@ class Running:
         got = b""
         with contextlib.suppress(ConnectionError):
             writer.write(sent)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 got = await reader.read()
         writer.close()
         return got
@@ -44,7 +45,7 @@ class Running:
     async def logged(self) -> list[str]:
         """End the process; return its lines."""
         self.process.terminate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             _, lines = await self.process.communicate()
         return lines.decode().splitlines()
 
@@ -84,7 +85,7 @@ async def test_running_out_of_descriptors_is_logged_once_and_passes(running: Run
     resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (40, 40))
     peers = [await asyncio.open_connection(*running.host.address) for _ in range(200)]
     peers[0][1].write(SMALL)  # it was accepted, and is answered all the same
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert (await peers[0][0].read()).startswith(b"HTTP/1.1 ")
     await asyncio.sleep(1.5)  # what would be logged again and again
     for _, writer in peers:

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, machine
 from tests.unit.controller.test_journal import helper, line
 from wxcontroller.controller import sse
@@ -50,7 +51,7 @@ class Journal:
         writer.close()
 
     async def say(self, content: bytes) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await self._asked.wait()
             for writer in self._writers:
                 writer.write(content)
@@ -70,7 +71,7 @@ class Stream:
     async def next(self) -> tuple[str, str, JsonObject]:
         """Return id, kind and data of the next event."""
         place = kind = ""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             async for raw in self._answer.content:
                 name, _, value = raw.decode().strip().partition(": ")
                 if name == "id":
@@ -87,7 +88,7 @@ class Stream:
         return found[2]["message"]
 
     async def end(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await self._answer.content.readany():
                 pass
 
@@ -129,7 +130,7 @@ async def test_a_reader_that_goes_ends_what_reads_the_journal(host: Machine) -> 
             await stream.next()
             await journal.say(line("one"))
             assert await stream.message() == "one"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await journal.left.wait()
     assert host.shared.readers == 0
 
@@ -240,7 +241,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(host: Machine, monkeypatch
         )
         await reader.readuntil(b"heartbeat")
         flood = asyncio.create_task(_flood(journal))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await journal.left.wait()
         flood.cancel()
         await asyncio.gather(flood, return_exceptions=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, Process, machine, raw
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
@@ -38,7 +39,7 @@ class Peer:
 
     async def answer(self) -> tuple[int, JsonObject]:
         """Read one answer: its status and its JSON."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             length = next(int(line[16:]) for line in head.split("\r\n") if line.startswith("Content-Length: "))
             return int(head.split()[1]), obj(json.loads(await self.reader.readexactly(length)))
@@ -47,7 +48,7 @@ class Peer:
         self.writer.write(sent)
         return await self.answer()
 
-    async def closed(self, seconds: float = 5) -> bytes:
+    async def closed(self, seconds: float = PATIENCE) -> bytes:
         """Wait until the other side hangs up; return what came before."""
         got = b""
         async with asyncio.timeout(seconds):
@@ -65,7 +66,7 @@ async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0
     for request in requests:
         process.reached.clear()
         peers.append(await connected(host, request, address))
-        await asyncio.wait_for(process.reached.wait(), 5)
+        await asyncio.wait_for(process.reached.wait(), PATIENCE)
     yield process
     for peer in peers:
         peer.writer.close()
@@ -133,19 +134,19 @@ async def test_a_pause_between_two_requests_may_be_longer_than_a_head(tmp_path: 
 async def test_nothing_is_piled_up_behind_a_request_at_work(host: Machine, flood: bytes) -> None:
     process = await host.start("alice")
     peer = await connected(host, NEVER)
-    await asyncio.wait_for(process.reached.wait(), 5)
+    await asyncio.wait_for(process.reached.wait(), PATIENCE)
     with contextlib.suppress(ConnectionError):
         peer.writer.write(flood)
         await peer.writer.drain()
     assert await peer.closed() == b""
-    await asyncio.wait_for(process.hung_up.wait(), 5)
+    await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
     assert (await host.get("check_client"))["code"] == 0
 
 
 async def test_nothing_is_piled_up_for_another_protocol(host: Machine) -> None:
     process = await host.start("alice")
     peer = await connected(host, NEVER[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-    await asyncio.wait_for(process.reached.wait(), 5)
+    await asyncio.wait_for(process.reached.wait(), PATIENCE)
     with contextlib.suppress(ConnectionError):
         for _ in range(20):
             peer.writer.write(b"x" * 10_000)
@@ -161,7 +162,7 @@ async def test_a_caller_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
         process = await host.start("alice")
         target = b"/openwx/stream?client=alice&bytes=100000000"
         peer = await connected(host, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await asyncio.wait_for(process.hung_up.wait(), 5)  # the account is free again
+        await asyncio.wait_for(process.hung_up.wait(), PATIENCE)  # the account is free again
         assert len(await peer.closed()) < 100_000_000
 
 
@@ -172,7 +173,7 @@ async def test_a_caller_that_takes_its_time_gets_everything(tmp_path: Path) -> N
         peer.writer.write(b"GET /openwx/stream?client=alice&bytes=8000000 HTTP/1.1\r\nHost: localhost\r\n")
         peer.writer.write(b"Connection: close\r\n\r\n")
         got = 0
-        while piece := await asyncio.wait_for(peer.reader.read(400_000), 5):
+        while piece := await asyncio.wait_for(peer.reader.read(400_000), PATIENCE):
             got += len(piece)
             await asyncio.sleep(0.05)
         assert got > 8_000_000
@@ -190,7 +191,7 @@ async def test_what_is_left_of_an_answer_is_not_kept_for_ever(tmp_path: Path) ->
         await asyncio.get_running_loop().sock_connect(narrow, host.address)
         sent = SMALL[:-2] + b"Connection: close\r\n\r\n"
         await asyncio.get_running_loop().sock_sendall(narrow, sent)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while host.server.connections < 2:  # with that of the start
                 await asyncio.sleep(0.001)
             while host.server.connections > 1:
@@ -221,7 +222,7 @@ async def test_when_all_are_at_work_one_more_is_refused(tmp_path: Path, caplog: 
                 assert await peer.closed() == b""
             refusals = [record for record in caplog.records if "refused: 3 are open" in record.getMessage()]
             assert {vars(record)["cause"] for record in refusals} == {"too many connections"}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while host.server.connections:
                 await asyncio.sleep(0.01)
         assert (await (await connected(host)).ask(SMALL))[0] == 200
@@ -242,10 +243,10 @@ async def test_requests_and_long_polls_have_room_of_their_own(tmp_path: Path) ->
         async with busy(host, [NEVER, NEVER, POLL]):
             for request in (SMALL, POLL, b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"):
                 peer = await connected(host, request)
-                head = await asyncio.wait_for(peer.reader.readuntil(b"\r\n\r\n"), 5)
+                head = await asyncio.wait_for(peer.reader.readuntil(b"\r\n\r\n"), PATIENCE)
                 assert head.startswith(b"HTTP/1.1 503 ")
                 assert b"\r\nRetry-After: 1\r\n" in head
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while any(map(host.shared.admission.taken, Resource)):
                 await asyncio.sleep(0.01)
         assert (await (await connected(host)).ask(SMALL))[0] == 200
@@ -263,7 +264,7 @@ async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
     async with machine(tmp_path, max_bodies=100_000) as host:
         await host.start("alice")
         held = await connected(host, form(80_000)[:-1])  # it is not complete
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while host.shared.admission.taken(Resource.BODIES) < 79_000:
                 await asyncio.sleep(0.01)
         status, answer = await (await connected(host)).ask(form(30_000))

@@ -15,6 +15,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 
 from tests.certificates import self_signed
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import machine
 from tests.unit.controller.processes import Host, started
 from wxcontroller.controller import server
@@ -63,7 +64,7 @@ async def get(host: Host, path: str, **headers: str) -> tuple[int, bytes]:
 async def test_an_address_that_others_reach_needs_a_token(host: Host, family: socket.AddressFamily) -> None:
     listen_everywhere(host, family)
     process = await host.run(["--root", str(host.root)], stderr=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         _, said = await process.communicate()
     assert process.returncode == 78
     assert f"port {host.address[1]}: others than this machine reach that, and there is no token".encode() in said
@@ -134,7 +135,7 @@ async def test_the_accounts_ports_learn_of_tokens_that_nobody_told_them_of(host:
     host.paths.port_tokens.parent.mkdir(parents=True)
     shown = token(host, Scope.SEND, "alice")
     book = port_book(host.paths)
-    async with started(host) as process, asyncio.timeout(10):
+    async with started(host) as process, asyncio.timeout(PATIENCE):
         while not book.current().closed:
             await asyncio.sleep(0.02)
         assert book.current().find("alice", shown, 0) is not None
@@ -179,7 +180,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # Plain HTTP where TLS is spoken, and somebody who says nothing: neither harms the others.
         reader, writer = await asyncio.open_connection(*host.address)
         writer.write(b"GET / HTTP/1.0\r\n\r\n")
-        assert b"200" not in await asyncio.wait_for(reader.read(), 5)
+        assert b"200" not in await asyncio.wait_for(reader.read(), PATIENCE)
         writer.close()
         silent = await asyncio.open_connection(*host.address)
         async with (
@@ -197,7 +198,7 @@ async def test_a_silent_handshake_is_given_up(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setattr(server, "is_loopback", lambda _: False)
         monkeypatch.setattr(accepting, "TLS_HANDSHAKE_SECONDS", 0.2)
         reader, writer = await asyncio.open_connection(*host.address)
-        assert await asyncio.wait_for(reader.read(), 3) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
 
 

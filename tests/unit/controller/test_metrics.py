@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
@@ -43,7 +44,7 @@ async def scrape(host: Machine, accept: str = "") -> str:
 def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     """Run Prometheus' own tool: from the path, or where `make test-deps` puts it."""
     command = [shutil.which("promtool") or str(ROOT / ".cache/venv/bin/promtool"), *arguments]
-    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def figures(text: str) -> Figures:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yarl
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import FIRST_PORT, Machine, machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.jsontypes import obj
@@ -213,7 +214,7 @@ async def test_a_caller_who_hangs_up_does_not_leave_an_action_half_done(host: Ma
     await host.get("check_client")  # by then the controller has noticed, too
     host.units.hold.set()
     wanted = ["alice", "bob"] if "bob" in request_line else []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while sorted(host.units.processes) != wanted or Registry(host.paths).instances() != wanted:
             await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import yarl
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.states import LoginState, UnitState
@@ -152,9 +153,9 @@ async def test_a_caller_who_asks_before_sending(host: Machine) -> None:
         b"POST /openwx/echo?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\n"
         b"Content-Length: 5\r\nConnection: close\r\n\r\n"
     )
-    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE) == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"hello")
-    raw = await asyncio.wait_for(reader.read(), 2)
+    raw = await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     seen = json.loads(raw.partition(b"\r\n\r\n")[2])
     assert seen["size"] == 5
@@ -183,7 +184,7 @@ async def test_a_slow_reader_slows_the_account_down(host: Machine) -> None:
         await asyncio.sleep(0.2)
     assert written < 800  # of 7630: what fits into the buffers on the way
     writer.close()
-    await asyncio.wait_for(process.hung_up.wait(), 2)
+    await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
 
 
 async def test_bodies_over_the_limit(tmp_path: Path) -> None:
@@ -210,9 +211,9 @@ async def test_a_caller_who_hangs_up_ends_the_request_at_the_account(host: Machi
         process.reached.clear()
         _, writer = await asyncio.open_connection(*host.address)
         writer.write(f"GET /openwx/{endpoint}?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-        await asyncio.wait_for(process.reached.wait(), 2)
+        await asyncio.wait_for(process.reached.wait(), PATIENCE)
         writer.close()
-        await asyncio.wait_for(process.hung_up.wait(), 2)
+        await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
 
 
 async def test_an_account_that_is_down(host: Machine) -> None:
@@ -276,7 +277,7 @@ async def test_an_account_that_is_too_slow(tmp_path: Path) -> None:
             seen = await answer.json()
         assert (seen["client"], seen["state"]) == ("alice", "running")
         assert "no response in time" in seen["status"]
-        await asyncio.wait_for(process.hung_up.wait(), 2)
+        await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
 
 
 async def test_an_account_that_drops_the_connection_is_asked_once(host: Machine) -> None:

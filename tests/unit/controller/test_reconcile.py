@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, Watch, after_boot, summary
@@ -31,7 +32,7 @@ async def boot(host: Machine) -> None:
 async def back(host: Machine) -> str:
     """Bring back what is wanted, without long pauses; return the last sentence."""
     with at_info() as lines:
-        await asyncio.wait_for(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)), 5)
+        await asyncio.wait_for(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)), PATIENCE)
     return lines[-1]
 
 
@@ -78,7 +79,7 @@ async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine)
     host.units.refused = {"alice", "bob"}
     with at_info() as lines:
         task = asyncio.create_task(after_boot(host.accounts, mark, Backoff(0.01, 0.02)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while sum("2 failed" in line for line in lines) < 2:
                 await asyncio.sleep(0.01)
         assert "after boot: 3 accounts wanted, 0 up, 1 started, 2 failed" in lines
@@ -86,7 +87,7 @@ async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine)
         # What was up meanwhile and is stopped by hand stays so.
         await host.units.act(Verb.STOP, "carol", 1)
         host.units.refused = set()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE)
         assert lines[-1] == "after boot: 3 accounts wanted, 0 up, 2 started"
     assert sorted(host.units.processes) == ["alice", "bob"]
     assert mark.is_set()
@@ -108,11 +109,11 @@ async def test_a_systemd_that_does_not_answer_yet_is_asked_again(host: Machine) 
     host.units.broken = True
     with at_info() as lines:
         task = asyncio.create_task(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(lines) < 2:
                 await asyncio.sleep(0.01)
         host.units.broken = False
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE)
     assert "alice" in host.units.processes
 
 
@@ -123,7 +124,7 @@ async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Mac
     await boot(host)
     host.units.hold = asyncio.Event()
     passing = asyncio.create_task(back(host))
-    await asyncio.wait_for(host.units.holding.wait(), 5)
+    await asyncio.wait_for(host.units.holding.wait(), PATIENCE)
     host.units.hold_stops = False
     await host.get("stop_client", client=names[-1])
     host.units.hold.set()
@@ -178,7 +179,7 @@ async def test_the_heartbeat_beats_whatever_the_answer_and_follows_nobody(tmp_pa
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     settings = Settings(poll_api=f"http://127.0.0.1:{runner.addresses[0][1]}/beat?x=1", poll_interval=0.01)
     task = asyncio.create_task(heartbeat(lambda: settings))
-    await asyncio.wait_for(enough.wait(), 5)
+    await asyncio.wait_for(enough.wait(), PATIENCE)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, Process, pauses
 from tests.unit.controller.processes import Host, started
 from wxcontroller.client.store import events as event_rows
@@ -47,7 +48,7 @@ class Reader:
         return [str(obj(one["report"])["content"]) for one in self.got]
 
     async def until(self, number: int) -> list[str]:
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: len(self.got) >= number)
         return self.contents
 
@@ -75,7 +76,7 @@ async def reading(host: Machine, reader: Reader, query: str = "") -> "AsyncItera
         opened = asyncio.Event()
         task = asyncio.create_task(reader.read(answer, opened))
         try:
-            await asyncio.wait_for(opened.wait(), 10)
+            await asyncio.wait_for(opened.wait(), PATIENCE)
             yield reader
         finally:
             task.cancel()
@@ -133,7 +134,7 @@ async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: 
             # Whatever the reader has got so far, it goes away in the middle of it.
             await asyncio.sleep(chance.random() / 10)
         await host.v1("POST", f"accounts/{victim}/start")
-    async with reading(host, reader), asyncio.timeout(10):
+    async with reading(host, reader), asyncio.timeout(PATIENCE):
         while True:
             got: dict[str, list[str]] = {name: [] for name in names}
             for one in reader.got:
@@ -152,7 +153,7 @@ async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_y
     assert await alice.log.settled(5)
     reader = Reader()
     async with reading(host, reader):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while "alice=" not in reader.cursor:
                 await asyncio.sleep(0.01)
     monkeypatch.setattr(event_rows, "time", SimpleNamespace(time=lambda: 1_000_000.0))
@@ -179,22 +180,22 @@ async def test_a_stream_ends_when_the_controller_is_to_end(host: Machine) -> Non
     async with host.http.get("/v1/events") as answer:
         await answer.content.readline()
         host.shared.draining.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await answer.content.read()
 
 
 async def test_by_websocket(host: Machine) -> None:
     alice = await host.start("alice")
     async with host.http.ws_connect("/v1/events") as socket:
-        assert (await socket.receive_json(timeout=10))["type"] == "heartbeat"
+        assert (await socket.receive_json(timeout=PATIENCE))["type"] == "heartbeat"
         say(alice, "早")
-        first = await socket.receive_json(timeout=10)
+        first = await socket.receive_json(timeout=PATIENCE)
         assert first["event"]["report"]["content"] == "早"
         say(alice, "two")
     async with host.http.ws_connect(f"/v1/events?cursor={first['cursor']}") as socket:
-        got = await socket.receive_json(timeout=10)
+        got = await socket.receive_json(timeout=PATIENCE)
         while "event" not in got:
-            got = await socket.receive_json(timeout=10)
+            got = await socket.receive_json(timeout=PATIENCE)
         assert got["event"]["report"]["content"] == "two"
 
 
@@ -225,7 +226,7 @@ async def test_an_event_that_follows_the_response_is_in_the_stream(tmp_path: Pat
                 writer.write(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
                 assert b" 200 " in (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
                 say(alice, f"number {number}")
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     while f"number {number}".encode() not in await reader.readline():
                         pass
                 writer.close()
@@ -311,7 +312,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
             say(alice, f"{number} " + "x" * 50_000)
         contents = await reader.until(400)
         assert [one.split()[0] for one in contents] == [str(number) for number in range(400)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while host.shared.readers:
             await asyncio.sleep(0.05)
     slow_writer.close()
@@ -341,7 +342,7 @@ async def test_no_more_readers_than_are_served(tmp_path: Path) -> None:
         async with reading(host, Reader()):
             status, answer = await host.v1("GET", "events")
             assert (status, obj(answer["error"])["code"]) == (503, "too-many-readers")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while host.shared.readers:
                 await asyncio.sleep(0.01)
         async with reading(host, Reader()):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Systemd, UnitRecord, Verb, parse_list, record
 from wxcontroller.core.errors import BadName, UnitFailed
 from wxcontroller.core.states import UnitState
@@ -90,7 +91,7 @@ async def test_after_an_action_nobody_sees_how_it_was_before(script: Script, tmp
     async with Systemd(script.does(body)) as units:
         assert await units.snapshot() == {}
         looking = asyncio.create_task(units.snapshot(max_age=0))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(script.calls) < 2:
                 await asyncio.sleep(0.005)
         await units.act(Verb.START, "alice", 5)
@@ -111,7 +112,7 @@ async def test_at_most_four_actions_at_once(script: Script, tmp_path: Path) -> N
 async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> None:
     async with Systemd(script.does('case "$*" in *start*) exec sleep 60;; esac')) as units:
         starts = [asyncio.create_task(units.act(Verb.START, f"a{number}", 60)) for number in range(6)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(script.calls) < SYSTEMCTL_AT_A_TIME:
                 await asyncio.sleep(0.01)
             await units.act(Verb.STOP, "a5", 5)

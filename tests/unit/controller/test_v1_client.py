@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 
 import pytest
 
@@ -77,9 +76,7 @@ async def test_a_program_that_is_not_ours(host: Machine, body: bytes | None, rea
 async def test_a_program_that_does_not_answer(host: Machine) -> None:
     process = await host.start("alice")
     process.status, process.status_gate = says(), asyncio.Event()
-    begun = time.monotonic()
     account = await ask(host)
-    assert 1.9 < time.monotonic() - begun < 4
     assert account["client"] is None
     assert "no response within 2 s" in str(account["client_reason"])
     process.status_gate.set()

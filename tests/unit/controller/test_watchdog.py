@@ -40,7 +40,7 @@ async def test_a_look_that_never_ends_lets_it_bite(tmp_path: Path, monkeypatch: 
         running = asyncio.create_task(Service(paths, Loaded(settings, (), ()), [listening], units).run())
         await notifications.wait("READY=1")
         for _ in range(5):
-            await notifications.wait("WATCHDOG=1", 1)
+            await notifications.wait("WATCHDOG=1")
         units.hangs = True
         with pytest.raises(TimeoutError):
             while True:

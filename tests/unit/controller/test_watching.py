@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
@@ -30,7 +31,7 @@ class Stream:
     async def next(self, wanted: str = "accounts") -> JsonObject:
         """Return the data of the next event of a kind."""
         kind = ""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             async for line in self._answer.content:
                 if line.startswith(b"event: "):
                     kind = line[7:].decode().strip()
@@ -47,7 +48,7 @@ class Stream:
                     return found
 
     async def end(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await self._answer.content.readany():
                 pass
 

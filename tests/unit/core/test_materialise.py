@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from wxcontroller.core import materialise
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadName, BadOption, NoPort, TemplateError, UnknownAccount, WxError, file_failed
@@ -224,7 +225,7 @@ def test_two_processes_never_give_one_port_twice(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(30)
+        process.join(PATIENCE)
     accounts = materialiser(Paths(tmp_path)).registry.all()
     assert len(accounts) == 40
     assert len({account.port for account in accounts}) == 40

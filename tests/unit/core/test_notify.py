@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from wxcontroller.core.notify import Notifier
 
 
@@ -15,7 +16,7 @@ from wxcontroller.core.notify import Notifier
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(5)
+        listening.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield listening
 
@@ -82,5 +83,5 @@ def test_what_systemd_must_hear_waits_until_it_reads(systemd: socket.socket) -> 
     reader = threading.Thread(target=read_late)
     reader.start()
     notifier.ready()
-    assert heard.wait(5)
+    assert heard.wait(PATIENCE)
     reader.join()

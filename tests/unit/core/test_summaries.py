@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import PATIENCE
 from wxcontroller.core import summaries
 from wxcontroller.core.summaries import Summaries, cause
 
@@ -44,7 +45,7 @@ async def test_a_cause_has_its_first_line_and_a_summary(lines: Lines) -> None:
     assert [line for line in lines.lines if line != "without a cause"] == ["refused 0", "another"]
     while len(lines.lines) < 54:
         lines.more.clear()
-        await asyncio.wait_for(lines.more.wait(), 5)
+        await asyncio.wait_for(lines.more.wait(), PATIENCE)
     assert lines.lines[-2:] == ["refused 49 (49 more of these in 1 s)", "another (49 more of these in 1 s)"]
 
 

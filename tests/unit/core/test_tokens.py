@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from wxcontroller.core import porttokens
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadName, BadSettings
@@ -71,7 +72,7 @@ def test_many_at_once_lose_none(tmp_path: Path) -> None:
     )
     path = tmp_path / "tokens"
     runs = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(4)]
-    assert [run.wait(60) for run in runs] == [0] * 4
+    assert [run.wait(PATIENCE) for run in runs] == [0] * 4
     assert len(TokenFile(path).read().by_id) == 40
 
 

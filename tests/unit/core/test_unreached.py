@@ -16,6 +16,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import TCPConnector
 
 from tests.certificates import self_signed
+from tests.patience import PATIENCE
 from tests.unit.drivers.test_outages import DAY, NOW, certificate
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.unreached import unreached
@@ -56,7 +57,7 @@ async def server(answer: bytes | None, tls: ssl.SSLContext | None = None) -> Asy
         yield serving.sockets[0].getsockname()[1]
 
 
-async def said_of(url: str, connector: TCPConnector | None = None, seconds: float = 5.0) -> str:
+async def said_of(url: str, connector: TCPConnector | None = None, seconds: float = PATIENCE) -> str:
     """Ask for something and return what is told of the failure."""
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=seconds)) as web:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.vitals import Vitals, Watchdog
 
@@ -97,7 +98,7 @@ async def test_where_it_hangs_is_told_before_it_is_killed(
 
     hanging = asyncio.create_task(with_a_text("what a friend wrote"))
     watching = asyncio.create_task(Watchdog(Notifier(), Vitals()).watch())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not caplog.records:
             await asyncio.sleep(0.01)
     for task in (hanging, watching):
@@ -122,7 +123,7 @@ async def test_what_is_overdue_is_named_though_nobody_feeds(
     vitals = Vitals()
     watching = asyncio.create_task(Watchdog(Notifier(), vitals).watch())
     with vitals.within(0.01, "writing the event log"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not caplog.records:
                 await asyncio.sleep(0.01)
     watching.cancel()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from tests.patience import PATIENCE
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.drivers.base import (
@@ -65,7 +66,6 @@ HURRY = Timing(
     roster_again=0.2,
     stranger_patience=1.0,
 )
-PATIENCE = 8.0
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from tests.unit.drivers.kit import Store
 from tests.unit.sandbox.agent import UIN, Agent, newest_code, notes, waiting_code
@@ -95,7 +96,7 @@ async def test_a_crash_in_the_middle_of_a_batch_loses_none_of_it(wechat: Bench, 
         # As kill -9 does it: nothing after so many messages is stored.
         drive.hold = lambda event: isinstance(event, MessageArrived) and len(drive.texts()) == stored
         await drive.until(RosterLoaded)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(drive.texts()) < stored or not drive.count(Checkpoint):
                 await asyncio.sleep(0.01)
     async with wechat.drive() as drive:

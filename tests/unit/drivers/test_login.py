@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried, wechat
 from wxcontroller.drivers.base import (
     Accepted,
@@ -340,7 +341,7 @@ async def test_it_stops_at_once_in_every_state(world: Wechat, alice: Account) ->
                 login = await world.login_of(drive)
                 world.sandbox.logins.scan(login, alice.uin)
                 world.sandbox.logins.confirm(login)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while not any(fault.hits for fault in world.sandbox.faults.all.values()):
                     await asyncio.sleep(0.01)
             assert await drive.stop() < 0.5

@@ -1,10 +1,10 @@
 """Codes, loops and silences: what ends a session, what parks an account, and what is sat out."""
 
 import asyncio
-import time
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.drivers.kit import Drive, Store, Wechat, friend, hurried
 from wxcontroller.drivers.base import (
     Accepted,
@@ -85,7 +85,7 @@ async def test_a_session_that_gets_stuck_is_opened_anew_without_a_phone(world: W
         await world.enter(drive, alice)
         opened = world.requests("webwxinit")
         take_back = world.fault("synccheck", FaultKind.RETCODE, -1, count=None)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while world.requests("webwxinit") < opened + 2:  # again and again: -1 passes
                 await asyncio.sleep(0.01)
         take_back()
@@ -113,7 +113,7 @@ async def test_a_selector_without_news_is_no_busy_loop(world: Wechat, alice: Acc
         await world.enter(drive, alice)
         take_back = world.fault("synccheck", FaultKind.GARBAGE, NEWS % selector, count=None)
         syncs = world.requests("webwxsync")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while world.requests("webwxsync") < syncs + 3:  # each is looked into
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.8)
@@ -180,11 +180,9 @@ async def test_a_session_that_ends_while_contacts_are_loaded_is_noticed_at_once(
 ) -> None:
     for endpoint in ("synccheck", "webwxsync", "webwxgetcontact", "webwxbatchgetcontact"):
         world.fault(endpoint, FaultKind.RETCODE, 1102, count=None)
-    async with world.drive(timing=hurried(flagged_within=60.0, roster_patience=60.0)) as drive:
+    async with world.drive(timing=hurried(flagged_within=3600.0, roster_patience=3600.0)) as drive:
         await confirmed(world, drive, alice)
-        begun = time.monotonic()
         ended: Ended = await drive.end()
-        assert time.monotonic() - begun < 2
     assert ended.reason is EndReason.FLAGGED
 
 
@@ -205,11 +203,9 @@ async def test_an_address_book_that_hangs_does_not_keep_messages_waiting(world: 
     async with world.drive(timing=hurried(contacts=0.6)) as drive:
         await confirmed(world, drive, alice)
         await drive.until(Profile)
-        begun = time.monotonic()
         world.hear(alice, "is anybody there")
         assert "webwxgetcontact" in str((await drive.until(Hindered)).reason)
         await drive.until(MessageArrived)
-        assert time.monotonic() - begun < 2.5
     assert drive.count(Online) == 1
 
 
@@ -277,9 +273,7 @@ async def test_groups_are_not_given_up_for_an_overload(
 
 
 async def test_an_outage_is_told_on_time_whatever_the_pauses_between_tries_are(world: Wechat, alice: Account) -> None:
-    async with world.drive(timing=hurried(retry_longest=30.0), synccheck_delay="5") as drive:
+    async with world.drive(timing=hurried(retry_first=3600.0, retry_longest=3600.0)) as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.STATUS, 503, count=None)
-        begun = time.monotonic()
         await drive.until(Offline)
-        assert time.monotonic() - begun < 2.5  # the rest of a poll, and half a second

@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import Webhook
 from tests.unit.drivers.kit import Wechat, wechat
 from tests.unit.durability.routes import WEB, Route
@@ -23,7 +24,6 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.sandbox.account import Account
 
-PATIENCE = 20.0
 ROOT = Path(__file__).parents[3]
 
 

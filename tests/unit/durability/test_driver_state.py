@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.durability.process import Process, processed
 from wxcontroller.client.store.recovery import Known, recover
 from wxcontroller.client.store.schema import SCHEMA
@@ -41,7 +42,7 @@ def locked(path: Path) -> Iterator[None]:
 async def synced(account: Process) -> None:
     """Wait until the client has fetched what WeChat has."""
     before = account.wechat.requests("webwxsync")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while account.wechat.requests("webwxsync") == before:
             await asyncio.sleep(0.01)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.drivers.kit import friend
 from tests.unit.durability.process import ROOT, Process, processed
 from tests.unit.durability.tracing import Call, assert_replaced, calls_in, synced, traced
@@ -23,7 +24,7 @@ def written(what: str, root: Path) -> list[Call]:
     """Return what a process does to make one of the writes."""
     log = root / "trace"
     command = [sys.executable, "-m", "tests.unit.durability.writes", what, str(root)]
-    subprocess.run(traced(command, log), cwd=ROOT, check=True, timeout=60)
+    subprocess.run(traced(command, log), cwd=ROOT, check=True, timeout=PATIENCE)
     return calls_in(log)
 
 
@@ -82,7 +83,7 @@ def calls(account: Process) -> list[Call]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.01)
 

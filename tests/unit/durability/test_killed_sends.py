@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.durability.process import Process, processed, told
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.sandbox.faults import FaultKind
@@ -91,7 +92,7 @@ async def test_a_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) ->
             with contextlib.suppress(asyncio.CancelledError):
                 await writing
             await account.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (await account.queue())["waiting"] or (await account.queue())["in_flight"]:
                 await asyncio.sleep(0.05)
         arrived = account.arrived()
@@ -139,7 +140,7 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
             assert answer["code"] == 0
         everybody = int(str(obj((await account.status())["roster"])["contacts"]))
         media = account.paths.media("alice")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(list(media.glob(".send.*"))) != 4:
                 await asyncio.sleep(0.01)
         await account.kill()

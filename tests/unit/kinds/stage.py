@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import Webhook
 from tests.unit.drivers.kit import Wechat, hurried, wechat
 from wxcontroller.client.config import read_config
@@ -20,8 +21,6 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.sandbox.account import Account, Sent
 from wxcontroller.sandbox.world import Kind
-
-PATIENCE = 10.0
 
 
 @dataclass
@@ -134,7 +133,7 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
         }
         config = read_config("alice", environ, paths)
         # Sandbox and client share a loop, and some messages here take it their time.
-        timing = hurried(offline_after=10.0)
+        timing = hurried(offline_after=3600.0)
         life = Life(Client(config, lambda context: WebDriver(context, timing), paths=paths))
         life.begin()
         stack.push_async_callback(life.end)

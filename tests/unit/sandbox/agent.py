@@ -27,6 +27,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from tests.patience import PATIENCE
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import Code
 from wxcontroller.sandbox.ilink.model import Bot, Exchange
@@ -46,7 +47,7 @@ class Agent:
 
     def __init__(self, url: str) -> None:
         self.url = self.base = url
-        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
         self.token = self.bot_id = self.user_id = self.cursor = ""
         self.contexts: dict[str, str] = {}
 
@@ -151,7 +152,7 @@ def newest_code(sandbox: Sandbox) -> Code:
     return next(login for login in reversed(sandbox.logins.all.values()) if isinstance(login, Code))
 
 
-async def waiting_code(sandbox: Sandbox, seconds: float = 5.0) -> Code:
+async def waiting_code(sandbox: Sandbox, seconds: float = PATIENCE) -> Code:
     """Wait for a code that nobody has scanned, and return it."""
     async with asyncio.timeout(seconds):
         while True:

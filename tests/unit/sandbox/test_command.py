@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser
 from wxcontroller.sandbox import samples
@@ -51,7 +52,7 @@ async def served(*options: str, environment: dict[str, str] | None = None) -> As
         line = (await process.stdout.readline()).decode()
         yield line, int(line.split("http://127.0.0.1:")[1].split(",")[0])
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.sandbox.agent import HURRY, UIN, Agent, ilink_sandbox, newest_code, notes, requests, waiting_code
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import Redirect
@@ -116,13 +117,13 @@ async def test_an_ended_code_is_answered_at_once_however_often() -> None:
     async with ilink_sandbox(replace(HURRY, poll_hold=30)) as (sandbox, agent):
         code = await agent.code()
         sandbox.forward(121)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert [(await agent.status(code))["status"] for _ in range(2)] == ["expired", "expired"]
 
 
 async def test_polls_that_wait_end_when_their_time_comes() -> None:
     hurry = replace(HURRY, poll_hold=30, updates_hold=30, code_life=0.3, takeover=0.3)
-    async with ilink_sandbox(hurry) as (sandbox, agent), asyncio.timeout(5):
+    async with ilink_sandbox(hurry) as (sandbox, agent), asyncio.timeout(PATIENCE):
         assert (await agent.status(await agent.code()))["status"] == "expired"
         await agent.log_in(sandbox)
         phone.bind(sandbox, sandbox.ilink.users[UIN])

@@ -1,7 +1,6 @@
 """The poll and the queue: progress, redelivery, and the ways to spin."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -80,15 +79,13 @@ async def test_many_events_come_in_pages() -> None:
 
 
 async def test_a_message_wakes_the_poll_at_once() -> None:
-    async with sandbox_and_browser(Options(sync_hold=20)) as (_, browser):
+    async with sandbox_and_browser(Options(sync_hold=3600)) as (_, browser):
         await browser.log_in(UIN)
         poll = asyncio.create_task(browser.check())
         while not (await browser.api("GET", f"/accounts/{UIN}"))["sessions"][0]["polling"]:
             pass
-        start = time.monotonic()
         await receive(browser, "wake up")
         assert await poll == ("0", "2")
-        assert time.monotonic() - start < 1
 
 
 async def test_init_skips_and_the_stored_key_does_not(online: Browser) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from tests.patience import PATIENCE
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, running
 
@@ -53,7 +54,7 @@ class Browser:
             connector=aiohttp.TCPConnector(resolver=EverythingHere(), use_dns_cache=False),
             cookie_jar=self.jar,
             headers={"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Test"},
-            timeout=aiohttp.ClientTimeout(total=10),
+            timeout=aiohttp.ClientTimeout(total=PATIENCE),
         )
         self.domain = "wx.qq.com"
         self.uuid = ""
