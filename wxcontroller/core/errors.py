@@ -287,3 +287,7 @@ class UploadFailed(WeChatError):
         super().__init__(cause.text, cause.remedy_text, ret=cause.ret, handling=cause.handling)
         self.piece = piece
         self.pieces = pieces
+
+
+class MediaRefused(UploadFailed):
+    """WeChat does not let the account send media; texts are not affected."""

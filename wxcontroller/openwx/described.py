@@ -5,6 +5,7 @@ They are answered at the account's own port, and by the controller for the accou
 
 from collections.abc import Mapping
 
+from wxcontroller.openwx.described_sends import VERDICT
 from wxcontroller.openwx.describing import (
     BINARY,
     JSON,
@@ -60,13 +61,14 @@ SCHEMAS: Mapping[str, Schema] = {
             "status": TEXT,
             "media_id": TEXT,
             "reason": TEXT,
+            **VERDICT,
         },
-        ("id", "media_id", "reason"),
+        ("id", "media_id", "reason", *VERDICT),
         "how a send ended; id is good for revoke_message",
     ),
     "Answered": record(
-        {"id": maybe(TEXT), "code": WHOLE, "status": TEXT, "reply": maybe(TEXT), "reply_status": TEXT},
-        ("id", "reply", "reply_status"),
+        {"id": maybe(TEXT), "code": WHOLE, "status": TEXT, "reply": maybe(TEXT), "reply_status": TEXT, **VERDICT},
+        ("id", "reply", "reply_status", *VERDICT),
     ),
     "Media": record(
         {
@@ -119,6 +121,8 @@ _SENDING = (
     Parameter("content", "text"),
     *_MEDIA,
     Parameter("async", "1: answer at once, the report tells how it ended", _SWITCH),
+    Parameter("interim", "1: progress, which may be dropped; on routes with a reply window", _SWITCH),
+    Parameter("hold", "seconds that it may be held on such a route, instead of hold_seconds; 0: not at all", WHOLE),
 )
 _PEOPLE = Parameter("friends", "ids of friends, separated by commas", required=True)
 

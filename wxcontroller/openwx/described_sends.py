@@ -17,6 +17,10 @@ from wxcontroller.openwx.describing import (
 # What a request is refused with, besides what every request may be.
 CODES = ("no-such-send", "being-sent")
 _HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline")
+_REFUSALS = (
+    *("bad-recipient", "no-peer", "too-large", "media-refused", "media-failed", "expired", "overtaken"),
+    *("cancelled", "other-user", "other-route", "not-wanted", "refused-twice"),
+)
 _NEVER = "in seconds since 1970; null: never"
 
 
@@ -24,6 +28,15 @@ def _said(kind: Schema, meaning: str) -> Schema:
     return {**kind, "description": meaning}
 
 
+_STATES = word("waiting", "held", "delivered", "accepted", "refused", "unknown")
+# What answers of sends have besides, on routes with a reply window.
+VERDICT: dict[str, Schema] = {
+    "state": _said(_STATES, "how it ended, or held; on routes with a reply window"),
+    "refusal": _said(word(*_REFUSALS), "why it was refused, for programs"),
+    "held_until": _said(WHOLE, "when it is refused if it is still held, in seconds since 1970"),
+    "position": _said(WHOLE, "its place among the messages that are held for the person"),
+    "parts": _said(listing(WHOLE), "pieces that went out, and all of them"),
+}
 SCHEMAS: dict[str, Schema] = {
     "Send": record(
         {

@@ -1,7 +1,7 @@
 """Bodies of the reports to post_api (openwx-api 3.2, 3.3): the original's fields, all of them, always."""
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import (
@@ -62,7 +62,7 @@ class SendResult:
     """How a send of ours ended.
 
     ``code`` is WeChat's code, 0 for success, -5 when it never went out. ``status`` is the contract's word for it,
-    ``info`` says what is known.
+    ``info`` says what is known. ``verdict`` is what the report says of it besides: ``state`` and ``refusal``.
     """
 
     message_id: str
@@ -77,6 +77,7 @@ class SendResult:
     attempts_left: int
     media: MediaFacts | None = None
     origin: str = "api"  # "code": a webhook's reply
+    verdict: JsonObject = field(default_factory=dict)
 
     @property
     def handle(self) -> str:
@@ -122,6 +123,7 @@ def sent(result: SendResult, chat: Chat) -> JsonObject:
         "msg": "发送成功" if result.code == 0 else "发送失败",
         "info": result.info,
         "ttl": result.attempts_left or "",
+        **result.verdict,
     }
     if result.media:
         body.update(media.fields(result.media, own=True))

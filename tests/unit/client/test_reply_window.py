@@ -1,6 +1,7 @@
 """Sends on a route with a reply window: held when they can't go, released by the person's next message."""
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -58,6 +59,15 @@ async def until_sent(wechat: Bench, number: int) -> list[str]:
         while len(wechat.sent()) < number:
             await wechat.sandbox.ilink.bell.wait(PATIENCE)
     return [one.text for one in wechat.sent()]
+
+
+async def until_ended(webhook: Webhook, number: int) -> list[JsonObject]:
+    """Wait for so many reports of sends, and return them."""
+
+    def ended(reports: list[JsonObject]) -> list[JsonObject]:
+        return [one for one in reports if one["post_type"] == "send_message"]
+
+    return ended(await webhook.until(lambda reports: len(ended(reports)) >= number))
 
 
 async def write(wechat: Bench, webhook: Webhook, words: str) -> None:
@@ -224,7 +234,10 @@ async def test_without_holding_nothing_waits_for_a_login(start: Start, wechat: B
     await write(wechat, webhook, "hello")
     wechat.bot.set_state(SessionState.DEAD)
     await client.until_state("scaning")
-    assert (await send(client, wechat, "now or never"))["code"] == -5
+    refused = await send(client, wechat, "now or never")
+    assert (refused["code"], refused["state"], refused["refusal"]) == (-5, "refused", "not-wanted")
+    assert (await send(client, wechat, "later", hold="60"))["state"] == "held"
+    assert (await send(client, wechat, "never", hold="a day"))["code"] == -1
 
 
 async def test_held_sends_survive_a_restart_in_order(start: Start, wechat: Bench, webhook: Webhook) -> None:
@@ -247,7 +260,7 @@ async def test_what_is_held_too_long_is_refused(start: Start, wechat: Bench, web
     assert (await send(client, wechat, "too late"))["state"] == "held"
     reports = await webhook.until(lambda got: any(one["post_type"] == "send_message" for one in got))
     [report] = [one for one in reports if one["post_type"] == "send_message"]
-    assert report["code"] == -5
+    assert (report["code"], report["state"], report["refusal"]) == (-5, "refused", "expired")
     assert (await send(client, wechat, "again"))["state"] == "held"
     await client.stop()
 
@@ -369,8 +382,49 @@ async def test_long_texts_go_in_pieces(start: Start, wechat: Bench, webhook: Web
     await enter(client, wechat)
     await write(wechat, webhook, "hello")
     text = "\n".join(f"line {number}" for number in range(500))
-    assert (await send(client, wechat, text))["code"] == 0
+    answer = await send(client, wechat, text)
+    assert (answer["code"], answer["state"], answer["parts"]) == (0, "delivered", [3, 3])
     assert "".join(await until_sent(wechat, 3)) == text
+
+
+async def test_a_text_has_the_worst_state_of_its_pieces(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    text = "\n".join(f"line {number}" for number in range(500))
+    answer = await send(client, wechat, text)
+    assert (answer["state"], answer["reason"], answer["parts"]) == ("held", "budget", [2, 3])
+    await write(wechat, webhook, "go on")
+    assert "".join(await until_sent(wechat, 3)) == text
+
+
+async def test_what_wechat_refuses_in_two_fresh_windows_ends(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.user.settings.burst = -1  # refuses everything
+    assert (await send(client, wechat, "disliked"))["reason"] == "throttled"
+    assert (await send(client, wechat, "next"))["reason"] == "throttled"
+    await write(wechat, webhook, "hello?")
+    [report] = await until_ended(webhook, 1)
+    assert (report["content"], report["state"], report["refusal"]) == ("disliked", "refused", "refused-twice")
+    wechat.user.settings.burst = 0
+    await write(wechat, webhook, "anybody?")
+    assert await until_sent(wechat, 1) == ["next"]
+
+
+async def test_media_that_the_account_may_not_send_say_so(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "a picture?")
+    wechat.user.settings.media_refused = True
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
+    for _ in range(2):
+        answer = obj(await client.post("send_friend_message", id=wechat.peer, media_data=data, media_name="a.png"))
+        assert (answer["state"], answer["refusal"]) == ("refused", "media-refused")
+    sending = obj((await status_of(client))["sending"])
+    assert sending["media"] == "refused" and isinstance(sending["media_since"], int)
+    assert (await send(client, wechat, "no, sorry"))["state"] == "delivered"
 
 
 def test_pieces_tear_no_character_apart() -> None:

@@ -13,6 +13,7 @@ from wxcontroller.client.sends.model import (
     FAILED,
     OTHER_REQUEST,
     STILL_QUEUED,
+    TAKEN,
     UNKNOWN_WORD,
     Media,
     Part,
@@ -42,6 +43,9 @@ _FRIEND_KEYS = ("id", "account", "displayname", "markname")
 _GROUP_KEYS = ("id", "displayname")
 _ACCEPTED: JsonObject = {"code": 0, "status": "request already in execution"}
 _ALL_ACCEPTED: JsonObject = {"id": 0, "code": 0, "status": "request already executed"}
+# A send has the worst state of its parts.
+_WORST_FIRST = ("refused", "unknown", "held", "accepted", "delivered")
+_MOST_HOLD = 604_800
 _UPLOAD_FIELDS = ("code", "ext", "id", "mime", "mtime", "name", "path", "size", "type")
 
 _Work = Callable[[Call, Request | None], Awaitable[JsonObject]]
@@ -186,13 +190,25 @@ class SendCalls:
                 media = await self.parts.media.describe(call.media, call.media_data)
         except BadMedia as problem:
             return {**_unsent(problem.message), "reason": problem.reason, "media_id": ""}
+        try:
+            hold = _hold_of(call)
+        except ValueError:
+            return _unsent(f"hold is not a number of seconds from 0 to {_MOST_HOLD}")
         interim = call.flag("interim")
         texts = [*pieces(content, self.parts.driver.capabilities.text_length)] if content else []
-        sends = [Send(target, is_group, text, interim=interim) for target in targets for text in texts]
-        sends += [Send(target, is_group, media=media, interim=interim) for target in targets if media is not None]
+        sends = [Send(target, is_group, text) for target in targets for text in texts]
+        sends += [Send(target, is_group, media=media) for target in targets if media is not None]
+        for send in sends:
+            send.interim, send.hold = interim, hold
         keyed = replace(request, answer=at_once) if request else None
         refused = await self._stored(sends, keyed, call, latest)
-        return refused or at_once or await self._outcome(sends, {}, latest)
+        return refused or at_once or self._with_parts(sends, await self._outcome(sends, {}, latest))
+
+    def _with_parts(self, sends: Sequence[Send], answer: JsonObject) -> JsonObject:
+        """Add how many of a send's parts went out, where each uses up a message of a reply window."""
+        if self.parts.sends.windows is None or len(sends) < 2:
+            return answer
+        return {**answer, "parts": [sum(send.state in TAKEN for send in sends), len(sends)]}
 
     async def _stored(
         self, sends: Sequence[Send], request: Request | None, call: Call, latest: float
@@ -236,8 +252,8 @@ class SendCalls:
                     # Shielded: the message goes out even when the caller hangs up.
                     outcome = await asyncio.shield(send.answer)
                 before = known.get(send.part)
-                # Of the pieces of one text, a failure is the answer.
-                if not before or before.get("code") == 0:
+                # Of the pieces of one text, the worst is the answer.
+                if not before or _worse(outcome or {}, before):
                     known[send.part] = outcome or {}
             except TimeoutError:
                 known[send.part] = {}
@@ -359,6 +375,30 @@ class SendCalls:
             kept = self.parts.requests.store.keep(replace(request, answer=answer))
             await asyncio.wait({kept}, timeout=_STORE_SECONDS)
         return answer
+
+
+def _hold_of(call: Call) -> float | None:
+    """Return for how many seconds a send may be held, None when the call does not say. Raises ValueError."""
+    given = call.get("hold")
+    if not given:
+        return None
+    seconds = float(given)
+    if not 0 <= seconds <= _MOST_HOLD:
+        raise ValueError(given)
+    return seconds
+
+
+def _worse(answer: JsonObject, other: JsonObject) -> bool:
+    """Whether an answer rather than an ``other`` one, of the piece before it, tells how a text ended."""
+    rank, best = _rank(answer), _rank(other)
+    return rank < best or (rank == best and other.get("code") == 0)
+
+
+def _rank(answer: JsonObject) -> int:
+    state = answer.get("state")
+    if state in _WORST_FIRST:
+        return _WORST_FIRST.index(str(state))
+    return len(_WORST_FIRST) - 1 if answer.get("code") == 0 else 0
 
 
 def _unsent(words: str) -> JsonObject:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wxcontroller.client.sends.window import Hold
 from wxcontroller.client.store.files import delete
-from wxcontroller.core.errors import UploadFailed, WeChatError
+from wxcontroller.core.errors import FailureHandling, MediaRefused, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind
@@ -60,11 +60,33 @@ class SendState(StrEnum):
         return self not in (SendState.WAITING, SendState.SENDING, SendState.HELD)
 
 
+class Refusal(StrEnum):
+    """Why a send is refused, for programs; on routes with a reply window."""
+
+    BAD_RECIPIENT = "bad-recipient"  # or content that WeChat does not accept
+    NO_PEER = "no-peer"
+    TOO_LARGE = "too-large"
+    MEDIA_REFUSED = "media-refused"
+    MEDIA_FAILED = "media-failed"
+    EXPIRED = "expired"
+    OVERTAKEN = "overtaken"
+    CANCELLED = "cancelled"
+    OTHER_USER = "other-user"
+    OTHER_ROUTE = "other-route"
+    NOT_WANTED = "not-wanted"  # it can't go now, and is not to be held
+    REFUSED_TWICE = "refused-twice"
+
+
+# WeChat has them, or may have them.
+TAKEN = (SendState.DELIVERED, SendState.ACCEPTED, SendState.UNKNOWN)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a send ended.
 
     ``code`` and ``status`` are the contract's, ``info`` says what is known. ``message_id`` is WeChat's, "" for none.
+    ``refusal`` is a Refusal, "" for none of them.
     """
 
     state: SendState
@@ -72,6 +94,7 @@ class Outcome:
     status: str
     info: str
     message_id: str = ""
+    refusal: str = ""
 
 
 def sent_as(message_id: str) -> Outcome:
@@ -81,9 +104,9 @@ def sent_as(message_id: str) -> Outcome:
     return Outcome(SendState.ACCEPTED, 0, "success", _WITHOUT_ID)
 
 
-def refused(code: int, info: str, status: str = "") -> Outcome:
+def refused(code: int, info: str, status: str = "", refusal: str = "") -> Outcome:
     """Return the outcome of a send that did not go out; ``status``: the contract's word, where it has one."""
-    return Outcome(SendState.REFUSED, code, status or info, info)
+    return Outcome(SendState.REFUSED, code, status or info, info, refusal=refusal)
 
 
 def unknown(info: str) -> Outcome:
@@ -94,10 +117,13 @@ def unknown(info: str) -> Outcome:
 def failed_by(problem: WeChatError) -> Outcome:
     """Return the outcome of a send that WeChat did not take (openwx-api 2.4)."""
     if isinstance(problem, UploadFailed):
-        return refused(FAILED, str(problem), upload_failure(problem))
+        why = Refusal.MEDIA_REFUSED if isinstance(problem, MediaRefused) else Refusal.MEDIA_FAILED
+        return refused(FAILED, str(problem), upload_failure(problem), why)
     if problem.ret is None:
         return unknown(str(problem)) if problem.unsure else refused(NOT_SENT, str(problem))
-    return refused(problem.ret, str(problem), _REFUSED_WORD)
+    again = problem.handling is FailureHandling.WAIT
+    why = Refusal.REFUSED_TWICE if again else Refusal.BAD_RECIPIENT
+    return refused(problem.ret, str(problem), _REFUSED_WORD, why)
 
 
 def upload_failure(problem: UploadFailed) -> str:
@@ -110,6 +136,7 @@ def answer_of(result: SendResult, reason: str = "") -> JsonObject:
     answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.status}
     if result.status != result.info:
         answer["reason"] = result.info
+    answer |= result.verdict
     if result.media is not None:
         answer["media_id"] = result.media.id
     return {**answer, "reason": reason} if reason else answer
@@ -200,6 +227,7 @@ class Send:
     unsure: bool = False  # a try got no answer: it may have arrived
     never: str = ""  # why it can't go out any more, "" while it may
     interim: bool = False  # progress, not an answer: it may be dropped
+    hold: float | None = None  # seconds that its caller asks for, None for the account's
     hold_until: float = 0.0  # it is held no longer, seconds since 1970; 0: not at all
     held: str = ""  # why it is held, as window.Hold
     strikes: int = 0  # refusals in windows that were fresh
@@ -232,8 +260,11 @@ class Send:
         if not self.answer.done():
             self.answer.set_result(answer)
 
-    def result(self, outcome: Outcome, media: MediaFacts | None = None) -> SendResult:
-        """Return what a report says of how it ended."""
+    def result(self, outcome: Outcome, media: MediaFacts | None = None, verdict: bool = False) -> SendResult:
+        """Return what a report says of how it ended; with ``verdict`` in words for programs, too."""
+        words: JsonObject = {"state": outcome.state.value}
+        if outcome.refusal:
+            words["refusal"] = outcome.refusal
         return SendResult(
             message_id=outcome.message_id,
             local_id=self.client_id,
@@ -247,6 +278,7 @@ class Send:
             attempts_left=self.attempts_left,
             media=media,
             origin=self.origin,
+            verdict=words if verdict else {},
         )
 
 

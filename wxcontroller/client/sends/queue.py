@@ -28,9 +28,12 @@ from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.model import (
     FAILED,
     NOT_SENT,
+    OTHER_ROUTE,
+    TAKEN,
     TOO_MANY_TODAY,
     Media,
     Outcome,
+    Refusal,
     Request,
     Send,
     SendState,
@@ -64,10 +67,11 @@ _NO_WINDOW = "it got no answer, and the reply window does not allow to try it ag
 # A moment for more of what the person writes, before what is held goes out.
 _RELEASE_SECONDS = 1.0
 MOST_HELD = 500  # for one person
+MOST_HELD_BYTES = 50 << 20  # media of all that is held
 _STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
-_TAKEN = (SendState.DELIVERED, SendState.ACCEPTED, SendState.UNKNOWN)
 _NOBODY = "the chat is not known (any more)"
 _OTHER_LOGIN = "the account has logged in anew, and everybody has another id since"
+_REFUSALS = {_NOBODY: Refusal.NO_PEER, _OTHER_LOGIN: Refusal.OTHER_USER, OTHER_ROUTE: Refusal.OTHER_ROUTE}
 
 
 @dataclass(slots=True)
@@ -231,7 +235,7 @@ class SendQueue:
         """Give up a send that waits; return whether there is one that can be given up."""
         for send in self._waiting:
             if send.client_id == client_id and send.state in (SendState.WAITING, SendState.HELD) and not send.marked:
-                await self._finish(send, refused(NOT_SENT, "cancelled"))
+                await self._finish(send, refused(NOT_SENT, "cancelled", refusal=Refusal.CANCELLED))
                 return True
         return False
 
@@ -291,9 +295,10 @@ class SendQueue:
             send.client_id = self.sender.driver.new_client_id()
             send.request = request.key if request else ""
             send.attempts_left = self.tries
-            if self.windows is not None and self.hold_seconds:
-                longest = INTERIM_SECONDS if send.interim else self.hold_seconds
-                send.hold_until = send.hold_until or send.queued_at + min(longest, self.hold_seconds)
+            if self.windows is not None:
+                longest = self.hold_seconds if send.hold is None else send.hold
+                longest = min(longest, INTERIM_SECONDS) if send.interim else longest
+                send.hold_until = send.queued_at + longest if longest else 0.0
 
     def _goes_at_once(self, send: Send) -> bool:
         """Whether a message is handed to WeChat as soon as it is stored."""
@@ -355,7 +360,8 @@ class SendQueue:
                 problem = BadMedia("internal error, see the journal of this account", "", media.facts)
             media.facts = problem.facts
             for send in [send for send in self._waiting if send.media is media]:
-                await self._finish(send, refused(FAILED, problem.message), reason=problem.reason)
+                failed = refused(FAILED, problem.message, refusal=Refusal.MEDIA_FAILED)
+                await self._finish(send, failed, reason=problem.reason)
         else:
             if any(send.media is media for send in self._waiting):
                 self.store.note_media(media)
@@ -417,15 +423,29 @@ class SendQueue:
 
     async def _hold(self, send: Send, why: Hold, place: int, now: float) -> None:
         """Hold a send, or end it when its time is over; its caller hears of it at once."""
+        refusal = ""
         if not send.hold_until:
-            await self._finish(send, refused(NOT_SENT, f"not sent: {why.words}"))
+            words, refusal = why.words, Refusal.NOT_WANTED
         elif now >= send.hold_until:
-            await self._finish(send, refused(NOT_SENT, f"not sent: held too long: {why.words}"))
+            words, refusal = f"held too long: {why.words}", Refusal.EXPIRED
         elif place > MOST_HELD:
-            await self._finish(send, refused(NOT_SENT, f"not sent: {MOST_HELD} messages are held for this person"))
+            words = f"{MOST_HELD} messages are held for this person"
+        elif self._is_too_large(send):
+            words, refusal = f"{MOST_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
+        else:
+            words = ""
+        if words:
+            await self._finish(send, refused(NOT_SENT, f"not sent: {words}", refusal=refusal))
         elif send.held != why:
             send.state, send.held = SendState.HELD, why
             send.tell(held_answer(send, why, place))
+
+    def _is_too_large(self, send: Send) -> bool:
+        """Whether a send that is to be held has more media than there is room for."""
+        if send.media is None or send.state is SendState.HELD:
+            return False
+        held = {id(one.media): one.media.facts.size for one in self._held() if one.media is not None}
+        return sum(held.values()) + send.media.facts.size > MOST_HELD_BYTES
 
     def _take_up(self, left: Left) -> None:
         """Queue again what an earlier process has left."""
@@ -537,7 +557,8 @@ class SendQueue:
         """Progress that is older than an answer that went out is not sent any more."""
         for send in [one for one in self._waiting if one.interim and one.target == final.target]:
             if send.queued_at <= final.queued_at and send.state is not SendState.SENDING and not send.marked:
-                await self._finish(send, refused(NOT_SENT, "not sent: an answer went out before it"))
+                words = "not sent: an answer went out before it"
+                await self._finish(send, refused(NOT_SENT, words, refusal=Refusal.OVERTAKEN))
 
     # -- how it ends
 
@@ -548,11 +569,11 @@ class SendQueue:
         if send.unsure and outcome.state is SendState.REFUSED:
             outcome = unknown(outcome.info)
         send.state = outcome.state
-        if self.windows is not None and outcome.state in _TAKEN:
+        if self.windows is not None and outcome.state in TAKEN:
             self._count_taken(self.windows, send, outcome)
         facts = await self.sender.facts(send, outcome)
         sides = "" if self.sender.knows(send) else await self._sides(send)
-        result = send.result(outcome, facts)
+        result = send.result(outcome, facts, self.windows is not None)
         answer = answer_of(result, reason)
         del self._waiting[send]
         self._ending.add(send)
@@ -603,7 +624,8 @@ class SendQueue:
         self._look = False
         for send in list(self._waiting):
             if why := send.never or self._never(send, late):
-                await self._finish(send, refused(NOT_SENT, why if send.unsure else f"not sent: {why}"))
+                words = why if send.unsure else f"not sent: {why}"
+                await self._finish(send, refused(NOT_SENT, words, refusal=_REFUSALS.get(why, "")))
 
     def _never(self, send: Send, late: bool) -> str:
         """Return why a send can't go out any more, "" when it can."""

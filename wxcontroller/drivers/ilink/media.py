@@ -15,7 +15,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.core.errors import FailureHandling, ReferenceRefused, UploadFailed, WeChatError, reason_of
+from wxcontroller.core.errors import (
+    FailureHandling,
+    MediaRefused,
+    ReferenceRefused,
+    UploadFailed,
+    WeChatError,
+    reason_of,
+)
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.model import Media, MessageKind
@@ -118,7 +125,7 @@ class Contents:
     def _refuse_early(self) -> None:
         since = self.memory.media_refused
         if since and time.time() - since < self.timing.media_retry:
-            raise UploadFailed(_never(str(_media_refused())), 1, 1)
+            raise MediaRefused(_never(_media_refused()), 1, 1)
 
     async def _permit(
         self, credentials: Credentials, file: Upload, kind: MessageKind, key: bytes, digest: str
@@ -140,6 +147,7 @@ class Contents:
         if failure is not None:
             if failure.ret == REFUSED:
                 await self._note_refusal()
+                raise MediaRefused(decode.failure_error(failure), 1, 1)
             raise UploadFailed(decode.failure_error(failure), 1, 1)
         if not text(answer.get("upload_full_url")) and not text(answer.get("upload_param")):
             raise UploadFailed(_never("getuploadurl: the answer names no place to upload to"), 1, 1)

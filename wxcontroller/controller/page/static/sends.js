@@ -20,6 +20,8 @@ const HOLDS = {
   budget: () => t("the sends of this window are used up"),
   throttled: () => t("WeChat limits the bot"),
   restricted: () => t("WeChat accepts messages for this person and does not show them"),
+  confirming: () => t("it is being checked whether the session is over"),
+  offline: () => t("the account is not logged in"),
 };
 const WINDOWS = {
   open: () => ["good", t("open")],
@@ -65,6 +67,8 @@ export function sendsTab(name) {
       throttled && t("WeChat limits the bot; nothing is sent before {when}.", { when: moment(throttled) }),
       sending?.limit_24h &&
         t("{sent} of {limit} sends in 24 hours.", { sent: sending.sent_24h, limit: sending.limit_24h }),
+      sending?.media_since &&
+        t("WeChat has not let this account send media since {when}.", { when: moment(sending.media_since) }),
       error && sends.length && t("Last failure: {error}", { error }),
     ];
     setText($("sends-note"), notes.filter(Boolean).join(" "));
