@@ -49,6 +49,7 @@ from wxcontroller.client.store.retention import Keeping
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.files import remove_unfinished
+from wxcontroller.core.loginbook import holder
 from wxcontroller.core.messages import Text
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import DELIVERIES_FILE, Paths
@@ -105,6 +106,7 @@ class Client:
                 vitals,
                 limits,
                 FileStore(private / "decisions.json"),
+                holder(self.paths, config.name.instance),
             )
         )
 

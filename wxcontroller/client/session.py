@@ -82,6 +82,7 @@ class Session:
         self._way = base.LoginWay.SCAN
         self._loaded = False
         self._heard = False
+        self._login_marks: tuple[str, ...] | None = None  # of the login, None while it is not known
         self._refusal = NOTHING  # why the login is tried another way, until it succeeds
         self._publish()
 
@@ -121,6 +122,7 @@ class Session:
             case base.Profile():
                 told = self.roster.rename(event.me)
                 self.roster.login = event.owner or event.me.id
+                self._login_marks = event.marks or None
                 if self._loaded:  # a login tells it bit by bit
                     self._reporter.events(told)
                 self._publish()
@@ -205,6 +207,7 @@ class Session:
     def end(self, ended: base.Ended) -> None:
         """Park an account whose driver has given up."""
         self.ended = ended.reason.name.lower()
+        self._login_marks = () if ended.reason is base.EndReason.LOGGED_OUT else None
         words = Text(ended.reason)
         if ended.words:
             words = Text("{reason}: {words}", reason=words, words=ended.words)
@@ -395,6 +398,7 @@ class Session:
             asks=self.asks,
             restricted=self.restricted,
             ended=self.ended,
+            login_marks=self._login_marks,
         )
         self._told_uptime = self._sync_uptime
         self._files.write(self.config.state_path, to_bytes(render(self.facts, moment)))

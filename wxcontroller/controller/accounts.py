@@ -20,6 +20,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError, reason_of
 from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.loginbook import LoginBook
 from wxcontroller.core.materialise import Materialiser, stay_on_route
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.names import AccountName, unit_of
@@ -75,6 +76,7 @@ class Accounts:
         self.units = units
         self.registry = Registry(paths)
         self.state_files = StateFiles(paths)
+        self.logins = LoginBook(paths)
         # Accounts whose processes end again and again; whoever counts restarts keeps it up to date.
         self.crash_loops: set[str] = set()
         # What accounts that still run 2.0.0 said of their deliveries when they were asked.
@@ -342,6 +344,7 @@ class Accounts:
             self.registry.forget(name.instance)
             self.state_files.forget(name.instance)
             self._confirmed.pop(name.instance, None)
+            await asyncio.to_thread(self.logins.forget, name.instance)
             log.info("account %s is removed", name, extra={"WX_ACCOUNT": name.name})
             return stopped.before
 

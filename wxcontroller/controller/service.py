@@ -20,6 +20,7 @@ from wxcontroller.controller.reconcile import BootMark, RestartDelays, Watch, af
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.tls import tls_context
 from wxcontroller.controller.units import Units
+from wxcontroller.controller.view import logins_of
 from wxcontroller.controller.watchtokens import warnings_of, watch_tokens
 from wxcontroller.core.addresses import is_local, shown
 from wxcontroller.core.backoff import Backoff
@@ -163,6 +164,8 @@ class Service:
                     await alerts.look((), str(problem))
                 else:
                     watch.look(views)
+                    known = {view.instance for view in views}
+                    await asyncio.to_thread(accounts.logins.look, logins_of(views), known)
                     with self._vitals.within(_LOOK_STUCK, "a look for alerts"):
                         await alerts.look(views)
                     sentence = summary(views)

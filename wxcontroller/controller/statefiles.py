@@ -23,7 +23,7 @@ from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.watched import Cached, Stamp
 from wxcontroller.openwx.replies import to_bytes
-from wxcontroller.openwx.statefile import QUESTION_KINDS, Question
+from wxcontroller.openwx.statefile import FOR_CONTROLLER, QUESTION_KINDS, Question
 
 QRCODE_FILE_BYTES = 4 << 20
 _STATE_VALUES = 5000
@@ -31,8 +31,7 @@ _STATE_VALUES = 5000
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
 # Of the state file only; check_client answers what it always did.
 _TEXTS = frozenset({"status_text", "reason_text", "prompt_text"})
-_ASSESSED = frozenset({"restricted", "ended"})
-_NOT_SHOWN = _TEXTS | _ASSESSED | {_SECRET}
+_NOT_SHOWN = _TEXTS | FOR_CONTROLLER | {_SECRET}
 # A client that says "running" has heard WeChat within 45 s, and tells when at most 10 s later. One that hangs goes on
 # saying so, until systemd ends it.
 BELIEVED_SECONDS = 60.0
@@ -63,7 +62,7 @@ class ClientState:
     stamp: Stamp
     heard: float = 0.0
     asks: Question | None = None
-    assessed: Mapping[str, JsonValue] = MappingProxyType({})  # what the assessment needs beside ``fields``
+    assessed: Mapping[str, JsonValue] = MappingProxyType({})  # what the controller needs beside ``fields``
 
     @cached_property
     def client(self) -> Client:
@@ -217,7 +216,7 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         stamp=stamp,
         heard=_uptime(field(content, "last_sync_uptime")),
         asks=_question(obj(field(content, "input"))),
-        assessed=MappingProxyType({key: content[key] for key in _ASSESSED if key in content}),
+        assessed=MappingProxyType({key: content[key] for key in FOR_CONTROLLER if key in content}),
     )
 
 

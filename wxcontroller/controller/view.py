@@ -1,6 +1,7 @@
 """What an account is to the outside: its file, its unit and its client's word, put together and kept apart."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wxcontroller import __version__
@@ -12,6 +13,7 @@ from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.loginbook import Login, marks_of
 from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.paths import Paths
@@ -179,6 +181,16 @@ def account_json(view: View) -> JsonObject:
     }
 
 
+def logins_of(views: Iterable[View]) -> dict[str, Login]:
+    """Return the logins that running accounts publish, by instance."""
+    found: dict[str, Login] = {}
+    for view in views:
+        marks = marks_of(view.live.assessed.get("login_marks")) if view.live else None
+        if marks is not None:
+            found[view.instance] = Login(view.account.name.name, marks)
+    return found
+
+
 def stand_in_state(view: View, paths: Paths) -> JsonObject:
     """Return a STATE (openwx-api 4.4) for a client that has no process to write one, or not yet: all its fields."""
     account, instance = view.account, view.instance
@@ -201,7 +213,8 @@ def stand_in_state(view: View, paths: Paths) -> JsonObject:
     )
     moment = Moment(view.login or LoginState.STOPPED, None, 0, view.status, view.reason)
     content = statefile.render(facts, moment)
-    del content["qrcode_link"]
+    for hidden in (*statefile.FOR_CONTROLLER, "qrcode_link"):
+        del content[hidden]
     unknown: JsonObject = {"pid": None, "start_time": None, "state_since": None}
     return {
         **content,

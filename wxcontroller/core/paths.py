@@ -46,6 +46,11 @@ class Paths:
         return self.root / "var/lib/wxclient-access/tokens"
 
     @property
+    def logins(self) -> Path:
+        """Which WeChat users the accounts have logged in as; readable for all of them."""
+        return self.root / "var/lib/wxclient-access/logins"
+
+    @property
     def accounts(self) -> Path:
         """Directory of the materialised environment files: the registry."""
         return self.root / "var/lib/wxcontroller/clients"

@@ -182,11 +182,13 @@ class Profile:
     """Oneself, at login and when it changes.
 
     ``owner`` is whose login it is, where ids of people outlast logins: sends wait for the next one of the same owner.
-    By default it is oneself.
+    By default it is oneself. ``marks`` are hashes by which other accounts of the host know that this login is taken
+    (DriverContext.holder).
     """
 
     me: Contact
     owner: str = ""
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,7 +500,8 @@ class DriverContext:
 
     ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` hears of work that
     has to end. ``limits`` are the administrator's. ``decisions`` keeps what the account's owner decided: it
-    outlives sessions.
+    outlives sessions. ``holder`` returns the name of another account of this host that has a mark of a login, running
+    or not, "" for none.
     """
 
     account: str
@@ -508,6 +511,7 @@ class DriverContext:
     vitals: Vitals = field(default_factory=Vitals)
     limits: Limits = DEFAULTS
     decisions: SessionStore | None = None
+    holder: Callable[[str], str] = lambda _: ""
 
 
 DriverFactory: TypeAlias = Callable[[DriverContext], Driver]

@@ -65,6 +65,7 @@ class Moment:
     ``last_sync`` is when WeChat answered last, and ``sync_uptime`` the same in seconds since the machine's boot, by a
     clock that nobody sets; both 0 for not yet. ``restricted`` are people whom WeChat shows nothing that is sent, None
     where that is not known; ``ended`` is why the driver has given up, as drivers.base.EndReason names it.
+    ``login_marks`` are the login's (drivers.base.Profile), None while it is as it was, or where there are none.
     """
 
     state: LoginState
@@ -81,6 +82,11 @@ class Moment:
     asks: Question | None = None
     restricted: int | None = None
     ended: str = ""
+    login_marks: tuple[str, ...] | None = None
+
+
+# Not the original's, and no part of the contract's STATE.
+FOR_CONTROLLER = frozenset({"restricted", "ended", "login_marks"})
 
 
 def render(facts: ClientFacts, moment: Moment) -> JsonObject:
@@ -107,6 +113,7 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "input": moment.asks.as_json() if moment.asks else None,
         "restricted": moment.restricted,
         "ended": moment.ended or None,
+        "login_marks": None if moment.login_marks is None else [*moment.login_marks],
         "qrcode_link": moment.qrcode_link,
         "qrcode_number": moment.qrcode_number,
         "last_sync_time": moment.last_sync or None,

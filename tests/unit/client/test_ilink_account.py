@@ -1,6 +1,8 @@
 """An account on the iLink route: its life above the driver is that of any other, with the sandbox as WeChat."""
 
+import asyncio
 import base64
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -88,6 +90,31 @@ async def test_a_restart_needs_no_scan(start: Start, wechat: Bench, webhook: Web
     await client.until_state("running")
     [report] = await webhook.messages()
     assert report["content"] == "meanwhile"
+
+
+async def test_a_session_that_another_stopped_account_has_is_not_used(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    marks = client.state()["login_marks"]
+    assert wechat.bot.bot_id not in str(marks) and wechat.peer not in str(marks)
+    await client.stop()
+    polls = wechat.requests("getupdates")
+    book = client.paths.logins
+    book.parent.mkdir(parents=True)
+    book.write_text(json.dumps({"bob": {"account": "bob", "marks": marks}}))
+    client = begin(start, wechat, webhook)
+    async with asyncio.timeout(20):
+        while client.state().get("ended") != "taken":
+            await asyncio.sleep(0.01)
+    state = client.state()
+    assert "account bob has it" in str(state["reason"]) and state["login_state"] == "parked"
+    assert wechat.requests("getupdates") == polls
+    await client.stop()
+    book.write_text(json.dumps({"alice": {"account": "alice", "marks": marks}}))
+    client = begin(start, wechat, webhook)
+    await client.until_state("running")
 
 
 async def test_a_picture_arrives_decrypted(start: Start, wechat: Bench, webhook: Webhook) -> None:

@@ -1,5 +1,7 @@
 """/v1/accounts: seeing, starting, stopping, restarting and removing accounts."""
 
+import asyncio
+
 from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
@@ -67,6 +69,7 @@ async def logout(request: web.Request) -> web.Response:
     account = shared.accounts.account(request.match_info["name"])
     await status.logout(shared.ports, account, shared.settings.ua_request_timeout, caller(request).scope)
     stopped = await shared.accounts.stop(account.name.name)
+    await asyncio.to_thread(shared.accounts.logins.forget, account.name.instance)
     return json_response(account_json(stopped.after))
 
 

@@ -4,6 +4,8 @@ Two polls with one token split the messages between them, and a second login of 
 session. The service says nothing of either, so accounts have to find out about each other. They run as different
 users and see none of each other's files; what they share is the network namespace.
 
+A stopped account can't answer. It is known by its mark in the controller's book (core.loginbook).
+
 A claim is a listening socket with an abstract name made of the id's hash. The kernel gives a name to one process only
 and frees it when that ends, however it ends: there is no stale lock. Whoever connects is told the account's name.
 """
@@ -14,7 +16,7 @@ import errno
 import hashlib
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from wxcontroller.core.jsontypes import one_line
 from wxcontroller.drivers.ilink.wire import Credentials
@@ -25,7 +27,7 @@ _NAME_BYTES = 1024
 
 
 class Claimed(Exception):
-    """Another process of this host has the bot or its user. ``account`` is that account's name, "" if unknown."""
+    """Another account of this host has the bot or its user. ``account`` is its name, "" if unknown."""
 
     def __init__(self, account: str) -> None:
         super().__init__(account)
@@ -33,21 +35,33 @@ class Claimed(Exception):
 
 
 @contextlib.asynccontextmanager
-async def claimed(account: str, credentials: Credentials, world: str) -> AsyncIterator[None]:
+async def claimed(
+    account: str, credentials: Credentials, world: str, holder: Callable[[str], str]
+) -> AsyncIterator[None]:
     """Hold the bot and its user for ``account``. Raises Claimed on entry.
 
-    ``world``: the option ``server``; ids of a stand-in mean nothing elsewhere.
+    ``world`` is as in ``marks``, ``holder`` as in DriverContext.
     """
     async with contextlib.AsyncExitStack() as stack:
-        for identifier in filter(None, (credentials.bot_id, credentials.user_id)):
-            if (server := await _claim(f"{world}\0{identifier}", account)) is not None:
+        for mark in marks(credentials, world):
+            if (server := await _claim(mark, account)) is not None:
                 stack.callback(server.close)
+            if other := await asyncio.to_thread(holder, mark):
+                raise Claimed(other)
         yield
 
 
-async def _claim(identifier: str, account: str) -> asyncio.Server | None:
-    # Only a hash: names of sockets can be seen by everybody.
-    address = "\0wxcontroller-ilink-" + hashlib.sha256(identifier.encode("utf-8", "replace")).hexdigest()
+def marks(credentials: Credentials, world: str) -> tuple[str, ...]:
+    """Return what stands for the bot and its user: only hashes, as everybody can see them.
+
+    ``world``: the option ``server``; ids of a stand-in mean nothing elsewhere.
+    """
+    found = (f"{world}\0{one}" for one in (credentials.bot_id, credentials.user_id) if one)
+    return tuple(hashlib.sha256(one.encode("utf-8", "replace")).hexdigest() for one in found)
+
+
+async def _claim(mark: str, account: str) -> asyncio.Server | None:
+    address = "\0wxcontroller-ilink-" + mark
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     claim.setblocking(False)
     try:

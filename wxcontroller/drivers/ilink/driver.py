@@ -37,7 +37,7 @@ from wxcontroller.drivers.base import (
     Uploaded,
 )
 from wxcontroller.drivers.ilink import decode
-from wxcontroller.drivers.ilink.claim import Claimed, claimed
+from wxcontroller.drivers.ilink.claim import Claimed, claimed, marks
 from wxcontroller.drivers.ilink.decode import SESSION_TIMEOUT
 from wxcontroller.drivers.ilink.login import Login, accepted
 from wxcontroller.drivers.ilink.media import Contents, item_of
@@ -79,6 +79,7 @@ class ILinkDriver:
         self._account, self._world = context.account, option("server")
         self._timing = timing
         self._memory = Memory(context.store)
+        self._holder = context.holder
         self._state = context.state
         self._vitals = context.vitals
         self._limit = int(option("qrcode_count_max"))
@@ -154,7 +155,7 @@ class ILinkDriver:
                     return found
                 credentials, stored = found, False
             try:
-                async with claimed(self._account, credentials, self._world):
+                async with claimed(self._account, credentials, self._world, self._holder):
                     if not stored:
                         await self._keep(credentials, pulse)
                     await self._receive(credentials, pulse, stored)
@@ -217,7 +218,7 @@ class ILinkDriver:
         """Receive until the session is over."""
         await pulse.emit(accepted(stored))
         me = Contact(id=credentials.bot_id, name=credentials.bot_id)
-        await pulse.emit(Profile(me, owner=credentials.user_id))
+        await pulse.emit(Profile(me, credentials.user_id, marks(credentials, self._world)))
         await self._notify(credentials, pulse)
         peers = [peer for peer in self._memory.peers if peer != credentials.user_id]
         people = [credentials.user_id, *peers] if credentials.user_id else peers
@@ -383,7 +384,7 @@ def _taken(account: str) -> Text:
     if not account:
         return Text("another program has its session; end that, then start the account again")
     return Text(
-        "account {account} has it; use one account for each WeChat user: stop {account}, or log in as another user",
+        "account {account} has it; use one account for each WeChat user: remove {account}, or log in as another user",
         account=account,
     )
 

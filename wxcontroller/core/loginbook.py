@@ -1,0 +1,111 @@
+"""Which WeChat users the accounts of this host have logged in as, so that no two of them use one.
+
+Running accounts find out about each other (see the routes' claims). A stopped one can't answer, and its credentials
+are private to it. So the controller keeps this book of what running accounts publish in their state files, and all
+accounts read it before they use a login. It holds marks only, which are hashes of ids.
+
+An entry outlasts the account's process and a change of its route: the credentials stay on its disk, too. It goes with
+a logout, with another login and with the account. Of two accounts with one mark it belongs to the one that runs:
+WeChat has ended the other one's session. A login that ends before the controller has looked is not noticed.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, kept_json, obj, one_line, text
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.watched import TOKENS_FILE_BYTES, read_small
+
+log = logging.getLogger(__name__)
+_MODE = 0o640
+# A route has one or two; this is for an account that publishes anything else.
+_MOST_MARKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The login of the account called ``account``: by ``marks`` others know it again."""
+
+    account: str
+    marks: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class LoginBook:
+    """The controller's side of the book, by instance."""
+
+    paths: Paths
+    _logins: dict[str, Login] = field(default_factory=dict)
+    _loaded: bool = False
+    _complaint: str = ""
+
+    def look(self, live: Mapping[str, Login], registered: Set[str]) -> None:
+        """Take over the logins of accounts that run, and drop those of accounts that are gone. Raises nothing."""
+        self._load()
+        taken = {mark for login in live.values() for mark in login.marks}
+        found = {
+            instance: Login(login.account, tuple(mark for mark in login.marks if mark not in taken))
+            for instance, login in self._logins.items()
+            if instance in registered and instance not in live
+        }
+        self._keep({**found, **live})
+
+    def forget(self, instance: str) -> None:
+        """Drop an account's login: it has logged out. Raises nothing."""
+        self._load()
+        self._keep({**self._logins, instance: Login("", ())})
+
+    def _load(self) -> None:
+        if not self._loaded:
+            self._logins, self._loaded = read(self.paths), True
+
+    def _keep(self, logins: dict[str, Login]) -> None:
+        logins = {instance: login for instance, login in logins.items() if login.marks}
+        if logins == self._logins:
+            return
+        listed: JsonObject = {
+            instance: {"account": login.account, "marks": [*login.marks]} for instance, login in logins.items()
+        }
+        try:
+            replace_file(self.paths.logins, json.dumps(listed).encode(), _MODE)
+        except OSError as problem:
+            if str(problem) != self._complaint:
+                log.error("accounts can't see who uses which WeChat user: %s", reason_of(problem))
+            self._complaint = str(problem)
+        else:
+            self._logins, self._complaint = logins, ""
+
+
+def read(paths: Paths) -> dict[str, Login]:
+    """Return the book, by instance; a file that is missing or damaged is an empty one."""
+    try:
+        kept = kept_json(read_small(paths.logins, TOKENS_FILE_BYTES))
+    except OSError:
+        return {}
+    return {
+        instance: Login(one_line(text(obj(entry).get("account"))), marks_of(obj(entry).get("marks")) or ())
+        for instance, entry in kept.items()
+    }
+
+
+def marks_of(value: JsonValue) -> tuple[str, ...] | None:
+    """Return the marks that an account publishes, None when it publishes none."""
+    if not isinstance(value, list):
+        return None
+    found: Iterable[str] = (text(one) for one in items(value)[:_MOST_MARKS])
+    return tuple(one for one in found if re.fullmatch("[0-9a-f]{64}", one))
+
+
+def holder(paths: Paths, own: str) -> Callable[[str], str]:
+    """Return what tells the name of the account that has a mark, "" for none or the instance ``own``. It reads."""
+
+    def find(mark: str) -> str:
+        others = (login for instance, login in read(paths).items() if instance != own)
+        return next((login.account for login in others if mark in login.marks), "")
+
+    return find
