@@ -254,6 +254,17 @@ async def test_deliveries_are_seen_replayed_and_purged(caller: Caller, own_port:
     assert status == 409  # no post_api
 
 
+async def test_typing_is_shown_where_a_route_has_that(caller: Caller) -> None:
+    path = "/v1/accounts/{name}/typing"
+    typing: JsonObject = {"peer": "filehelper", "on": True}
+    wrong: JsonObject = {"peer": 7}
+    status, answer = await caller.call("POST", path, body=typing, name="alice")
+    assert (status, obj(answer)["shown"]) == (200, False)  # the web route
+    assert (await caller.call("POST", path, body=wrong, name="alice"))[0] == 400
+    assert (await caller.call("POST", "/v1/typing", body=typing, own_port=True))[0] == 200
+    assert (await caller.call("POST", "/v1/typing", body=[], own_port=True))[0] == 400
+
+
 async def test_sends_that_wait_are_listed_and_given_up(caller: Caller) -> None:
     root = "/v1/accounts/{name}/sends"
     take_back = caller.made.wechat.fault("webwxsendmsg", FaultKind.DELAY, 5.0)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS, Limits
@@ -491,6 +491,15 @@ class Driver(Protocol):
 
     def new_client_id(self) -> str:
         """Return an id for a message to send, unique in this process."""
+        ...
+
+
+@runtime_checkable
+class ShowsTyping(Protocol):
+    """A driver of a route on which people can see that somebody is typing."""
+
+    async def show_typing(self, person: str, on: bool) -> None:
+        """Show that somebody is typing, for some seconds, or end that. Raises WeChatError."""
         ...
 
 

@@ -100,6 +100,14 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
         ),
         Route(*("GET", f"{path}/sends/{{id}}", "one of them"), {200: ref("Send")}, one, failures=found, tag="v1"),
         Route(
+            *("POST", f"{path}/typing", "show a person that somebody is typing, or end that; shown: whether it is"),
+            {200: record({"peer": TEXT, "on": SWITCH, "shown": SWITCH})},
+            first,
+            record({"peer": TEXT, "on": SWITCH}, ("on",)),
+            failures=tuple(sorted({*failures, 400, 408, 413, 415})),
+            tag="v1",
+        ),
+        Route(
             *("DELETE", f"{path}/sends/{{id}}", "give one up; it is reported as not sent"),
             {200: record({"id": TEXT, "state": word("refused")})},
             one,

@@ -1,6 +1,7 @@
 """Each call of the single-account API on the iLink route (ilink-bot-protocol, section 14)."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
@@ -104,6 +105,26 @@ async def test_content_is_sent_in_every_form(client: RunningClient, wechat: Benc
     await until_sent(wechat, 5)
     assert [one.text or one.kind for one in wechat.sent()] == ["look", "image", "image", "image", "to all"]
     assert not any(one.problem for one in wechat.sent())
+
+
+async def test_typing_is_shown_and_silent_while_wechat_throttles(client: RunningClient, wechat: Bench) -> None:
+    async def typing(on: bool, peer: str = "") -> bool:
+        address = f"http://127.0.0.1:{client.port}/v1/typing"
+        async with client.http.post(address, json={"peer": peer or wechat.peer, "on": on}) as answer:
+            return obj(await answer.json())["shown"] is True
+
+    def seen() -> bool:
+        return wechat.bot.windows[wechat.peer].typing
+
+    assert await typing(True) and seen()
+    assert await typing(True)  # within five seconds nothing more is asked for
+    assert (wechat.requests("getconfig"), wechat.requests("sendtyping")) == (1, 1)
+    assert await typing(False) and not seen()
+    assert not await typing(True, "o9cq8Nobody@im.wechat")
+    wechat.bot.throttle(time.time())
+    assert obj(await client.post("send_friend_message", id=wechat.peer, content="held"))["reason"] == "throttled"
+    assert not await typing(True)
+    assert (wechat.requests("getconfig"), wechat.requests("sendtyping")) == (2, 2)
 
 
 async def test_a_consultation_waits_for_the_persons_next_message(client: RunningClient, wechat: Bench) -> None:

@@ -143,6 +143,11 @@ class SendQueue:
         return Hold.CONFIRMING if self._service.confirming else None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether WeChat throttles the account on a route with reply windows: nothing may be asked of it."""
+        return self.windows is not None and self.windows.is_silent(time.time())
+
+    @property
     def in_flight(self) -> int:
         """How many of the queued are being handed to WeChat now: one or none."""
         return int(self._sending is not None and self._sending.state is SendState.SENDING)

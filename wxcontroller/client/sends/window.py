@@ -137,7 +137,7 @@ class Windows:
             return Hold.NO_CONTEXT
         if found.closed:
             return found.closed
-        if self._is_silent(now):
+        if self.is_silent(now):
             return Hold.THROTTLED
         # The attempt after a silence is for somebody whose window is open (19.3).
         over = now >= found.opened + self.policy.seconds
@@ -198,7 +198,8 @@ class Windows:
         if has_held:
             self.throttled_until, self.refusals = 0.0, 0
 
-    def _is_silent(self, now: float) -> bool:
+    def is_silent(self, now: float) -> bool:
+        """Whether WeChat throttles the bot: nothing is sent to anybody."""
         # A clock that went back must not prolong it.
         return 0 < self.throttled_until - now <= _SILENCE_MAX
 
@@ -306,7 +307,7 @@ class Windows:
                 "sent_24h": self.sent_today(now),
                 "limit_24h": self._daily(now),
                 "limit_24h_from": "set" if self.per_day else "learned" if self._daily(now) else "unset",
-                "throttled_until": int(self.throttled_until) if self._is_silent(now) else None,
+                "throttled_until": int(self.throttled_until) if self.is_silent(now) else None,
                 "left": min(open_ones, default=None),
                 "held": sum(map(len, held.values())),
                 "accepted_without_id": sum(peer.without_id for peer in self.peers.values()),
@@ -334,7 +335,7 @@ class Windows:
             return "never"
         if peer.closed or now >= peer.opened + self.policy.seconds:
             return "closed"
-        if self._is_silent(now):
+        if self.is_silent(now):
             return "throttled"
         if left == 0:
             return "spent"

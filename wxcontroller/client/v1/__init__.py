@@ -19,6 +19,7 @@ from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.options import options_of
 from wxcontroller.client.v1.sends import Sends
 from wxcontroller.client.v1.status import status_of
+from wxcontroller.client.v1.typing import Typing
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
 
@@ -61,6 +62,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_post("/v1/deliveries/ack", _told(deliveries.acknowledge))
     app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", _told(deliveries.one))
     sends = Sends(parts)
+    app.router.add_post("/v1/typing", _told(Typing(parts).show))
     app.router.add_get("/v1/sends", sends.listed)
     app.router.add_get("/v1/sends/{id}", _told(sends.one))
     app.router.add_delete("/v1/sends/{id}", _told(sends.cancel))

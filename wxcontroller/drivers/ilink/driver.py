@@ -11,7 +11,7 @@ from typing import NoReturn
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import FailureHandling, NotAsked, Unsupported, WeChatError, WxError, reason_of
 from wxcontroller.core.faultpoints import Point, reached
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Contact, Media, MessageKind
 from wxcontroller.core.options import OPTIONS
@@ -101,6 +101,7 @@ class ILinkDriver:
         self._poller: Poller | None = None
         self._leave, self._left = asyncio.Event(), asyncio.Event()
         self._runs = False
+        self._tickets: dict[str, tuple[str, float]] = {}  # for typing notices, by person, and how long they are good
         self._revived = 0  # sessions that seemed to be over, before the one that is polled
 
     # -- the session
@@ -216,6 +217,7 @@ class ILinkDriver:
 
     async def _receive(self, credentials: Credentials, pulse: Pulse, stored: bool) -> None:
         """Receive until the session is over."""
+        self._tickets.clear()
         await pulse.emit(accepted(stored))
         me = Contact(id=credentials.bot_id, name=credentials.bot_id)
         await pulse.emit(Profile(me, credentials.user_id, marks(credentials, self._world)))
@@ -303,6 +305,22 @@ class ILinkDriver:
         message_id = decode.sent_id(await self._calls.send(poller.credentials, message))
         reached(Point.SENT)
         return Sent(message_id)
+
+    async def show_typing(self, person: str, on: bool) -> None:
+        """See ShowsTyping.show_typing. A ticket is good for a day (10)."""
+        poller, now = self._live("sendtyping"), time.monotonic()
+        ticket, until = self._tickets.get(person, ("", 0.0))
+        if now >= until:
+            context = self._memory.context_of(person)
+            answer = await self._calls.config(poller.credentials, person, context)
+            if failure := decode.verdict("getconfig", answer):
+                raise decode.failure_error(failure)
+            ticket = text(answer.get("typing_ticket"))
+            self._tickets[person] = (ticket, now + self._timing.ticket_life)
+        answer = await self._calls.typing(poller.credentials, person, ticket, on)
+        if failure := decode.verdict("sendtyping", answer):
+            self._tickets.pop(person, None)
+            raise decode.failure_error(failure)
 
     async def upload(self, file: Upload) -> Uploaded:
         """See Driver.upload."""

@@ -20,6 +20,8 @@ class Timing(LineTiming):
     code_life: float = 120.0  # the server expires a code at about this age
     answer_patience: float = 240.0  # for the digits that the phone shows, before the code counts as lost
 
+    ticket_life: float = 80_000.0  # of a typing ticket: a day at most (10)
+
     hint: float = 35.0  # how long getupdates is held before the server says otherwise (6)
     hint_extra: float = 10.0  # an abort at the moment of the answer loses that batch
     hint_max: float = 120.0  # what a server may ask for

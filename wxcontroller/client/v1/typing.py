@@ -1,0 +1,55 @@
+"""POST /v1/typing at the account's port: "… is typing" at a person's phone, where the route has that.
+
+Nothing depends on it: what WeChat does not show is answered as not shown, never as a failure.
+"""
+
+import time
+
+from aiohttp import web
+
+from wxcontroller.client.bodies import BODIES
+from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.v1.selecting import bad
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.messages import N_
+from wxcontroller.drivers.base import ShowsTyping
+
+_REMEDY = N_('send {"peer": "the person\'s id", "on": true}')
+# A phone shows it for some seconds; clients repeat it every five.
+_REPEAT_SECONDS = 5.0
+
+
+class Typing:
+    """The call. ``parts`` are the running account's."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._shown: dict[str, float] = {}  # until when showing it again to somebody would change nothing
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """POST ``{"peer": …, "on": true}``: show it, or end it with false."""
+        try:
+            given = obj(read_json(await request.app[BODIES].small(request) or b"null"))
+        except ValueError:
+            raise bad(N_("the body is not JSON"), _REMEDY) from None
+        peer, on = given.get("peer"), given.get("on", True)
+        if not isinstance(peer, str) or not peer or not isinstance(on, bool):
+            raise bad(N_("peer must be a text, and on true or false"), _REMEDY)
+        return json_answer({"peer": peer, "on": on, "shown": await self._is_shown(peer, on)})
+
+    async def _is_shown(self, peer: str, on: bool) -> bool:
+        driver, now = self._parts.driver, time.monotonic()
+        # While WeChat throttles the bot, each request would lengthen that (ilink-bot-protocol 19.3).
+        if not isinstance(driver, ShowsTyping) or self._parts.sends.is_silent:
+            return False
+        if on and now < self._shown.get(peer, 0.0):
+            return True
+        try:
+            await driver.show_typing(peer, on)
+        except (WeChatError, Unsupported):
+            return False
+        self._shown = {one: until for one, until in self._shown.items() if until > now and one != peer}
+        if on:
+            self._shown[peer] = now + _REPEAT_SECONDS
+        return True
