@@ -22,7 +22,7 @@ from wxcontroller.core.materialise import Registry as AccountFiles
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.watched import Cached, Stamp
+from wxcontroller.core.watched import Cached, Stamp, stamp_of
 from wxcontroller.openwx.credentials import PORT_HEADER
 
 log = logging.getLogger(__name__)
@@ -127,6 +127,16 @@ class Registry:
         """
         entry = self._entries.get(instance)
         return os.path.isdir(entry.runtime if entry else self._paths.runtime(instance))  # noqa: PTH112 - at every request
+
+    def process(self, instance: str) -> object:
+        """Return something that is another one once another process serves the account's port, None without one.
+
+        systemd makes the runtime directory anew, and the process the secret once the port is its own.
+        """
+        try:
+            return self._paths.runtime(instance).stat().st_ino, stamp_of(str(self._paths.port_secret(instance)))
+        except OSError:
+            return None
 
     def port_headers(self, instance: str, scope: Scope) -> dict[str, str]:
         """Return the headers that show a registered account that the controller calls, for a caller with this scope.

@@ -318,6 +318,23 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
     slow_writer.close()
 
 
+@pytest.mark.parametrize("status", [200, 403])
+async def test_an_account_that_refuses_is_asked_less_and_less_until_it_is_another_process(
+    host: Machine, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(hub, "RETRY_FIRST", 600.0, raising=False)
+    alice = await host.start("alice")
+    alice.hostile = status, {"Content-Type": "text/html"}
+    async with reading(host, Reader()) as reader:
+        for number in range(3):  # each needs another look at the accounts
+            say(await host.start(f"other{number}"), "hello")
+            await reader.until(number + 1)
+        assert len(alice.streams) == 1
+        assert (await host.v1("POST", "accounts/alice/restart"))[0] == 200
+        say(host.process("alice"), "again")
+        assert (await reader.until(4))[-1] == "again"
+
+
 async def test_an_account_speaks_in_its_own_name_only(host: Machine) -> None:
     alice = await host.start("alice")
     alice.log.append({"type": "friend_message", "content": "a\n\ndata: {}\r\r"}, deliver=False)

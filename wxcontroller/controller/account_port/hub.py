@@ -35,6 +35,7 @@ from wxcontroller.controller.registry import Registry
 from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
+from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import InterruptibleDecoder, obj, read_json, text, values_in
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ STREAM_SILENCE_SECONDS = 30.0
 EVENT_VALUES = 1_000_000
 # Up to so many are parsed at once: 10 ms at most.
 _FEW_VALUES = 5000
+# Pauses after an account that did not open its stream, as another program or 2.0.0's first versions.
+RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0
 # Between two looks for accounts that have come up and for connections that have ended.
 _LOOK_SECONDS = 1.0
 # After so many seconds of parsing an account's events, that account waits for a multiple of them.
@@ -149,6 +152,15 @@ class _Line:
         return self.place is not None and _reaches(place, self.place)
 
 
+@dataclass(slots=True)
+class _Refusal:
+    """An account's process that does not open its stream is not asked before ``until``, by the loop's clock."""
+
+    process: object
+    backoff: Backoff
+    until: float = 0.0
+
+
 class Hub:
     """All subscriptions and lines. There are none, and no work, while nobody reads."""
 
@@ -158,6 +170,7 @@ class Hub:
         self._event_bytes = event_bytes
         self._subscriptions: set[Subscription] = set()
         self._lines: dict[str, _Line] = {}
+        self._refusals: dict[str, _Refusal] = {}
         self._work = SharedWork(self._run)
         self._news = asyncio.Event()
         self._complaint = ""
@@ -216,9 +229,23 @@ class Hub:
         for instance in self._lines.keys() - wanted:
             if task := self._lines.pop(instance).task:
                 task.cancel()
+        for instance in self._refusals.keys() - wanted:
+            del self._refusals[instance]
         for instance in sorted(wanted):
-            if self._registry.is_up(instance):
+            if self._registry.is_up(instance) and not self._refuses(instance):
                 self._connect(group, accounts[instance])
+
+    def _refuses(self, instance: str) -> bool:
+        refusal = self._refusals.get(instance)
+        if refusal is None or asyncio.get_running_loop().time() >= refusal.until:
+            return False
+        return refusal.process == self._registry.process(instance)
+
+    def _note_refusal(self, instance: str, process: object) -> None:
+        refusal = self._refusals.get(instance)
+        if refusal is None or refusal.process != process:
+            refusal = self._refusals[instance] = _Refusal(process, Backoff(RETRY_FIRST, RETRY_LONGEST))
+        refusal.until = asyncio.get_running_loop().time() + refusal.backoff.next()
 
     def _connect(self, group: asyncio.TaskGroup, account: Account) -> None:
         instance = account.name.instance
@@ -283,14 +310,13 @@ class Hub:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
         loop = asyncio.get_running_loop()
         parsing = 0.0
+        process, opened = self._registry.process(account.name.instance), False
         try:
             async with await self._ports.open(
                 account, f"/v1/events?{urlencode(begin)}", Scope.READ, headers=headers, timeout=timeout
             ) as response:
                 if response.status != 200 or response.content_type != "text/event-stream":
-                    # A program that has no events is not asked all the time.
-                    await asyncio.sleep(STREAM_SILENCE_SECONDS)
-                    return
+                    raise ValueError("it has no stream of events")
                 async for kind, data in lines_of(response.content, self._event_bytes()):
                     began = loop.time()
                     if kind == "open":
@@ -299,11 +325,16 @@ class Hub:
                     elif kind != "here" and (event := await event_of(account, kind, data)):
                         parsing += loop.time() - began
                         await give(event)
+                    opened = True
                     if parsing > _PARSED_SECONDS:
                         await asyncio.sleep(_PAUSE_FACTOR * parsing)
                         parsing = 0.0
         except (aiohttp.ClientError, PortFailure, OSError, ValueError) as problem:
             log.debug("events of account %s: %s: %s", account.name, type(problem).__name__, problem)
+        if opened:
+            self._refusals.pop(account.name.instance, None)
+        else:
+            self._note_refusal(account.name.instance, process)
 
 
 class _CaughtUp(Exception):
