@@ -130,7 +130,8 @@ async def _errors(
         answer.headers["Retry-After"] = "1"
         return answer
     except BadParameter as problem:
-        return _refused(request, 400, "bad-request", str(problem))
+        # The old API tells errors by their code, at the controller's port as well.
+        return _refused(request, 400 if request.path.startswith("/v1/") else 200, "bad-request", str(problem))
     except (web.HTTPException, ConnectionError):  # also: the caller is gone
         raise
     except Exception:

@@ -91,8 +91,7 @@ async def test_a_form_that_can_not_be_read_is_refused_and_nothing_is_sent(
     client = await running(start)
     headers = {"Content-Type": kind}
     async with client.http.post(client.address("send_friend_message"), data=body, headers=headers) as answer:
-        assert answer.status == 400
-        assert (await answer.json())["code"] == -1
+        assert (answer.status, (await answer.json())["code"]) == (200, -1)
     assert client.driver.sends == []
 
 
@@ -113,8 +112,8 @@ async def test_a_json_object_holds_the_parameters(start: Start) -> None:
         assert obj(await answer.json())["id"]  # of a send that was waited for
     assert client.driver.sends[0][:2] == ("@ann", "42")
     for refused in ({"id": "@ann", "content": {"text": "x"}}, ["@ann"]):
-        async with client.http.post(address, json=refused) as answer:
-            assert (answer.status, (await answer.json())["code"]) == (400, -1)
+        async with client.http.post(address, json=refused) as answer:  # as at the controller's port
+            assert (answer.status, (await answer.json())["code"]) == (200, -1)
     assert len(client.driver.sends) == 1
 
 
