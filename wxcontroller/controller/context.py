@@ -9,6 +9,7 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.hub import Hub
+from wxcontroller.controller.account_port.shares import AccountShares
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.gate import Gate
@@ -40,6 +41,7 @@ class Context:
     alerts: AlertWatch | None = None
     hub: Hub = field(init=False)
     admission: Admission = field(init=False)
+    shares: AccountShares = field(default_factory=AccountShares)
 
     def __post_init__(self) -> None:
         self.hub = Hub(self.accounts.registry, self.ports, lambda: self.settings.limits.stream_event_bytes)

@@ -127,6 +127,39 @@ async def test_a_token_leaves_streams_to_others(host: Machine) -> None:
                 assert last == [200, 200]
 
 
+@pytest.mark.parametrize("path", ["/openwx/check_event?client=alice", "/v1/accounts/alice/events"])
+async def test_a_token_leaves_an_accounts_long_polls_to_others(tmp_path: Path, path: str) -> None:
+    async with machine(tmp_path, client={"api_long_polls_max": "8"}) as host:
+        for name in ("alice", "bob"):
+            await host.start(name)
+        greedy, other = token(host, Scope.READ), token(host, Scope.READ)
+        host.process("alice").events_sent = b": here\n\n"
+        stream = "Accept: text/event-stream"
+        peers = []
+        for number, expected in enumerate([True, True, False]):
+            peer = await connected(host, get(path, bearer(greedy), stream))
+            peers.append(peer)
+            if expected and path.startswith("/v1/"):
+                async with asyncio.timeout(10):
+                    assert b" 200 " in await peer.reader.readuntil(b"\r\n\r\n")
+            elif expected:
+                async with asyncio.timeout(10):
+                    while len(host.process("alice").requests) <= number:
+                        await asyncio.sleep(0.01)
+            else:
+                code, answer = await peer.answer()
+                assert code == 503
+                assert "this token" in json.dumps(answer)
+        # Others, and other accounts, are not affected.
+        async with streams(host, [get("/v1/accounts/alice/events", bearer(other), stream)]) as found:
+            assert found == [200]
+        assert await status(host, get("/openwx/get_user_info?client=alice", bearer(greedy))) == 200
+        host.process("bob").events.set()
+        assert await status(host, get("/openwx/check_event?client=bob", bearer(greedy))) == 200
+        for peer in peers:
+            peer.writer.close()
+
+
 async def test_a_token_leaves_requests_to_others(tmp_path: Path) -> None:
     async with machine(tmp_path, max_requests=16) as host:
         await host.start("alice")

@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
 from wxcontroller.controller.account_port.client import Body, NotRunning, PortFailure, failure_of
+from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.body import has_body
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
@@ -27,6 +28,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials, parameters, replies
+from wxcontroller.openwx.admission import Resource
 from wxcontroller.openwx.replies import PROXY_FAILED, reply
 
 log = logging.getLogger(__name__)
@@ -144,8 +146,15 @@ async def pass_on(
         target: path and query at the account's port, without the caller's token.
         spool: the body, if it has been read already.
 
-    Raises PortFailure, and HTTPRequestEntityTooLarge.
+    Raises PortFailure, HTTPRequestEntityTooLarge, and Busy for a long poll beyond the caller's share of the account.
     """
+    if resource_of(request) is not Resource.LONG_POLLS:
+        return await _passed_on(request, account, target, spool)
+    with context(request).shares.held(account, caller(request)):
+        return await _passed_on(request, account, target, spool)
+
+
+async def _passed_on(request: web.Request, account: Account, target: str, spool: Spool | None) -> web.StreamResponse:
     response = await _sent(request, account, target, spool)
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})

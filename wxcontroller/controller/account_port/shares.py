@@ -1,0 +1,45 @@
+"""Shares of one account's long polls: check_event, consult and streams that are passed on to it.
+
+The account's own port counts what comes through the controller for nobody: it is the controller that knows the
+tokens. Without shares there, one token could take all of an account's long polls, and nobody else would get an event
+of it, the hub included.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wxcontroller.controller.gate import Caller
+from wxcontroller.core.account import Account
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.options import OPTIONS
+from wxcontroller.openwx.admission import Busy, Resource
+
+# Three others, or the hub and two, are served beside a token that takes all it gets.
+_PART = 4
+_LIMIT = OPTIONS["api_long_polls_max"]
+
+
+class AccountShares:
+    """What each token has of each account."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[tuple[str, str]] = Counter()
+
+    @contextmanager
+    def held(self, account: Account, caller: Caller) -> Iterator[None]:
+        """Count a long poll for the time of a block. Raises Busy beyond a token's share."""
+        if not caller.token:
+            yield
+            return
+        holder = account.name.instance, caller.token
+        if self._taken[holder] >= max(1, int(account.options.get(_LIMIT.name, _LIMIT.default)) // _PART):
+            words = N_("{count} long polls are waiting at account {account}, the share of this token")
+            raise Busy(Text(words, count=self._taken[holder], account=account.name.name), Resource.LONG_POLLS)
+        self._taken[holder] += 1
+        try:
+            yield
+        finally:
+            self._taken[holder] -= 1
+            if not self._taken[holder]:
+                del self._taken[holder]
