@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,7 @@ PYTHON = "/usr/bin/python3"
 BASE = "import asyncio, ssl, sqlite3, aiohttp, aiohttp.web"
 SETTLE_SECONDS = 3.0
 SLOW_MESSAGES, FAST_MESSAGES = 12, 200
-BACKLOG = 2000
+BACKLOG = 1000
 FRIENDS = 5000
 _CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -125,6 +125,7 @@ async def staged(code: Path, friends: int = 42) -> AsyncIterator[Stage]:
     came, news, loop = dict[str, float](), asyncio.Event(), asyncio.get_running_loop()
     server = await loop.create_server(lambda: Receiver(came, news), "127.0.0.1", 0)
     async with sandbox(friends) as wechat, aiohttp.ClientSession() as http:
+        uin = ""
         for _ in range(600):
             with contextlib.suppress(aiohttp.ClientError):
                 async with http.post(f"{wechat}/sandbox/accounts", json={"nickname": "B", "friends": friends}) as got:
@@ -161,10 +162,9 @@ async def client(stage: Stage, wrapped: tuple[str, ...] = (), **more: str) -> As
     }
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notify,
-        Path(place, "log").open("ab") as log,  # noqa: ASYNC230 - nothing else runs in this loop yet
+        (place / "log").open("ab") as log,
     ):
-        address = str(place / "notify")
-        Path(address).unlink(missing_ok=True)
+        address = f"{place}/notify{stage.port}"
         notify.bind(address)
         begun = time.monotonic()
         process = await asyncio.create_subprocess_exec(
@@ -189,23 +189,24 @@ async def client(stage: Stage, wrapped: tuple[str, ...] = (), **more: str) -> As
 
 async def log_in(stage: Stage) -> None:
     """Scan the code and confirm, unless there is a session; return when the account runs."""
-    base = f"{stage.wechat}/sandbox/logins"
+    base, scanned = f"{stage.wechat}/sandbox/logins", False
     async with asyncio.timeout(120):
-        while True:
-            with contextlib.suppress(OSError, ValueError):
-                state = json.loads((stage.place / "state.json").read_text())["state"]
-                if state == "running":
-                    return
-                if state == "scaning":
-                    async with stage.http.get(f"{base}?state=waiting&wait=5") as got:
-                        found = await got.json()
-                    logins = found["logins"] if isinstance(found, dict) else found
-                    for verb, body in (("scan", {"uin": stage.uin}), ("confirm", {})):
-                        async with stage.http.post(f"{base}/{logins[-1]['uuid']}/{verb}", json=body) as got:
-                            assert got.status < 300, await got.text()
-                    while json.loads((stage.place / "state.json").read_text())["state"] == "scaning":
-                        await asyncio.sleep(0.05)
+        while (state := _state(stage)) != "running":
+            if state == "scaning" and not scanned:
+                scanned = True
+                async with stage.http.get(f"{base}?state=waiting&wait=5") as got:
+                    found = await got.json()
+                uuid = (found["logins"] if isinstance(found, dict) else found)[-1]["uuid"]
+                for verb, body in (("scan", {"uin": stage.uin}), ("confirm", {})):
+                    async with stage.http.post(f"{base}/{uuid}/{verb}", json=body) as got:
+                        assert got.status < 300, await got.text()
             await asyncio.sleep(0.05)
+
+
+def _state(stage: Stage) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        return str(json.loads((stage.place / "state.json").read_text())["state"])
+    return ""
 
 
 # -- rows: each returns figures by name
@@ -300,9 +301,10 @@ async def backlog(code: Path) -> dict[str, float]:
                     await asyncio.sleep(0.2)
         stage.came.clear()
         async with client(stage):
+            await stage.until("late 0", 120)
+            spent, first = stage.cpu(), stage.came["late 0"]
             await stage.until(f"late {BACKLOG - 1}", 120)
-            last, spent = stage.came[f"late {BACKLOG - 1}"], stage.cpu()
-            first = stage.came["late 0"]
+            last, spent = stage.came[f"late {BACKLOG - 1}"], stage.cpu() - spent
         program = (
             "import asyncio, aiohttp, time\nasync def main():\n"
             f" body = {b'x' * 300!r}.replace(b'x' * 300, b'{{\"content\": \"' + b'x' * 280 + b'\"}}')\n"
@@ -332,7 +334,7 @@ async def friends(code: Path) -> dict[str, float]:
         return {"cpu ms": cost / 50 * 1e3, "ms": took / 50 * 1e3, "bytes": size, "private MiB": private(stage.pid)}
 
 
-ROWS: dict[str, Callable[[Path], Awaitable[dict[str, float]]]] = {
+ROWS: dict[str, Callable[[Path], Coroutine[None, None, dict[str, float]]]] = {
     row.__name__: row for row in (memory, start, messages, calls, backlog, friends)
 }
 
