@@ -285,7 +285,7 @@ OPTIONS: Mapping[str, Option] = {
             "synccheck_interval",
             "1",
             seconds(0, 60),
-            "pause between two checks for news; in a stream of messages a twentieth of it",
+            "pause between two checks for news; in a stream of messages a hundredth of it",
         ),
         Option("synccheck_delay", "1", seconds(0, 60), "pause after a failed check, growing"),
         Option(
