@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, array, long_array
+from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, Rendered, array, long_array
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx import objects
 
@@ -20,6 +20,8 @@ class Reading:
     """The calls; all of them answer in every state."""
 
     parts: Parts
+    # Of get_friend_info, and for which state of the roster: programs that ask every minute get what they got before.
+    _friends: tuple[int, Rendered] | None = None
 
     def calls(self) -> dict[str, Handler]:
         return {
@@ -40,7 +42,12 @@ class Reading:
 
     async def get_friend_info(self, _: Call) -> Answer:
         roster = self.parts.roster
-        return await long_array(roster.friend_objects()) if roster.contacts else self.parts.not_running()
+        if not roster.contacts:
+            return self.parts.not_running()
+        state = roster.changes
+        if self._friends is None or self._friends[0] != state:
+            self._friends = state, await long_array(roster.friend_objects())
+        return self._friends[1]
 
     async def get_group_info(self, _: Call) -> Answer:
         return await self._groups(members=True)

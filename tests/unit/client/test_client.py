@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import ANN, ME, TEAM, logged_in, message
+from tests.unit.client.scripted import ANN, BEN, HELPER, ME, TEAM, logged_in, message
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonValue, items, obj
 from wxcontroller.core.messages import Text, text_from
@@ -118,6 +118,20 @@ async def test_people_and_groups_are_read_and_searched(start: Start) -> None:
     basic = await client.get("get_group_basic_info")
     assert isinstance(basic, list)
     assert "member" not in obj(basic[0])
+
+
+async def test_friends_are_those_of_the_moment(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.play(logged_in())
+    await client.until_state("running")
+    assert await client.get("get_friend_info") == await client.get("get_friend_info")
+    client.driver.play([RosterChanged(contacts=(replace(ANN, markname="新"),), gone=(BEN.id,))])
+    await webhook.event("lose_friend")
+    friends = items(await client.get("get_friend_info"))
+    assert [obj(one)["displayname"] for one in friends] == ["新", "文件传输助手"]
+    client.driver.play([*logged_in()[:2], RosterLoaded((BEN, HELPER), ()), Online()])
+    await webhook.until(lambda reports: sum(one.get("event") == "login" for one in reports) == 2)
+    assert [obj(one)["id"] for one in items(await client.get("get_friend_info"))] == ["@ben", "filehelper"]
 
 
 async def test_sends_answer_with_wechats_id_and_are_reported(start: Start, webhook: Webhook) -> None:
