@@ -4,7 +4,9 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -262,6 +264,7 @@ async def test_thousands_are_let_go_without_a_limit_of_their_number(opened: "Cal
 def test_what_was_said_to_be_stored_outlives_a_kill(tmp_path: Path) -> None:
     program = """
 import asyncio, os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 from wxcontroller.client.store.eventlog import EventLog
 
@@ -308,3 +311,55 @@ async def test_a_mistake_in_one_change_undoes_that_change_and_no_other(
         await asyncio.wait_for(broken, PATIENCE)
     assert len(await stored(log)) == 2
     assert "a change of the event log failed" in caplog.text
+
+
+async def test_who_follows_the_log_misses_nothing_that_comes_between_his_looks(
+    opened: "Callable[..., EventLog]",
+) -> None:
+    log, number, after, name = opened(), 600, 0, ""
+    got: list[str] = []
+
+    async def fill() -> None:
+        for one in range(number):
+            log.append(report(one), deliver=True)
+            for _ in range(one % 7):  # at every moment of the follower's and of the writer's round
+                await asyncio.sleep(0)
+            if one % 50 == 0:
+                assert await log.settled(60)
+
+    filling = asyncio.create_task(fill())
+    async with asyncio.timeout(60):
+        while len(got) < number:
+            news = log.news
+            where = Selection((State.PENDING,), after=after, log=name)
+            found = await log.upcoming(where, 8, 1000)
+            if not found:
+                await news.wait()
+                continue
+            for entry in found:
+                got.append(entry.body.decode())
+                after, name = entry.seq, entry.log
+                log.delivered(entry, 200)
+    await filling
+    assert got == [f'{{"id":"{one}","post_type":"receive_message","type":"friend_message"}}' for one in range(number)]
+    assert await log.settled(60)
+    assert (log.writing, log.counts.waiting) == (False, 0)
+
+
+async def test_a_commit_that_looked_before_the_follower_went_on_is_not_believed(
+    opened: "Callable[..., EventLog]",
+) -> None:
+    log = opened()
+    log.append(report(0), deliver=True)
+    assert await log.settled(60)
+    [first] = await log.upcoming(PENDING, 8, 1000)
+    after_first = Selection((State.PENDING,), after=first.seq, log=first.log)
+    log.append(report(1), deliver=True)
+    assert await log.settled(60)
+    log.append(report(2), deliver=True)
+    # The writer commits and looks, and the loop does not know yet. Where it takes longer, nothing is proved.
+    time.sleep(0.2)  # noqa: ASYNC251
+    [second] = await log.upcoming(after_first, 8, 1000)
+    assert await log.settled(60)
+    [third] = await log.upcoming(replace(after_first, after=second.seq), 8, 1000)
+    assert [second.body[7:8], third.body[7:8]] == [b"1", b"2"]

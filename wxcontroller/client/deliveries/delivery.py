@@ -150,9 +150,8 @@ class Delivery:
             if (due := await self._due()) is not None:
                 await self._deliver(poster, due, lane)
         else:
-            if self._log.writing and await self._log.settled(self._policy.first):
-                return  # what was written meanwhile is there now
-            self._empty.set()
+            if not self._log.writing:  # else there are news as soon as it is written
+                self._empty.set()
             await self._rest(news)
 
     async def _rest(self, news: asyncio.Event | None) -> None:
@@ -174,7 +173,7 @@ class Delivery:
         if not self._queue:
             name, seq = self._done
             where = Selection((State.PENDING,), after=seq, log=name, queue=True)
-            self._queue.extend(await self._log.shown(where, _AT_ONCE, LIGHT_BYTES))
+            self._queue.extend(await self._log.upcoming(where, _AT_ONCE, LIGHT_BYTES))
         return self._queue[0] if self._queue else None
 
     async def _due(self) -> Entry | None:

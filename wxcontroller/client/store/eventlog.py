@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -55,6 +55,19 @@ class Place:
     body: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What is asked for next, and what of it the last commit has ``found``: None before one has looked."""
+
+    where: Selection
+    most: int
+    most_body: int
+    found: list[Entry] | None = None
+
+    def asks_as(self, other: "_Ahead") -> bool:
+        return (self.where, self.most, self.most_body) == (other.where, other.most, other.most_body)
+
+
 def type_of(report: JsonObject) -> str:
     """The type by which events are filtered: an event's name, or friend_message, group_message, group_notice."""
     return text(report.get("event")) if report.get("post_type") == "event" else text(report.get("type"))
@@ -70,7 +83,7 @@ class EventLog:
     def __init__(self, path: Path, vitals: Vitals | None = None, read_seconds: float = LOG_READ_SECONDS) -> None:
         self._database = Database(path, SCHEMA, self._look, vitals, read_seconds, self._known)
         self._news = asyncio.Event()
-        self._unwritten = 0
+        self._ahead: _Ahead | None = None
         self.counts = Counts()
         self.ended = False
 
@@ -97,7 +110,7 @@ class EventLog:
     @property
     def writing(self) -> bool:
         """Whether something was written that is not on disk yet."""
-        return self._unwritten > 0
+        return self._database.writing
 
     # -- writing
 
@@ -164,7 +177,7 @@ class EventLog:
             tables.settle(db, entry, State.DELIVERED, "", status, lighter)
             return own if own and not tables.needs_file(db, own) else ""
 
-        self.write(work).add_done_callback(_delete_file)
+        self._database.write(work, lazy=True).add_done_callback(_delete_file)
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Note that it is not tried any more."""
@@ -217,11 +230,7 @@ class EventLog:
 
     async def settled(self, seconds: float) -> bool:
         """Wait until everything written so far is on disk; False when that takes longer."""
-        if not self._unwritten:
-            return True
-        mark = self.write(lambda _: None)  # the writer keeps the order
-        await asyncio.wait({mark}, timeout=seconds)
-        return mark.done()
+        return not self._database.writing or await self._database.settled(seconds)
 
     # -- reading; raises Unavailable
 
@@ -231,6 +240,29 @@ class EventLog:
         They come with bodies of at most ``most_body`` bytes, and with none in place of larger ones.
         """
         return await self._database.read(lambda db: tables.shown(db, where, most, most_body))
+
+    async def upcoming(self, where: Selection, most: int, most_body: int) -> list[Entry]:
+        """Return the same as ``shown``, to who asks again and again for what comes after the last entries.
+
+        Who has had everything is given what a commit adds together with the news of it: the writer, which has just
+        had these pages in its hands, looks for it. A read of its own would be two more changes of threads.
+        """
+        asked, ahead = _Ahead(where, most, most_body), self._ahead
+        if ahead is not None and ahead.found is not None and ahead.asks_as(asked):
+            found = ahead.found
+        else:
+            self._ahead = asked  # a commit during the read finds the same
+            found = await self.shown(where, most, most_body)
+            if self._ahead is not asked:
+                return found  # it did
+        if len(found) == most:
+            self._ahead = None  # there is more: looked for after each commit it would be read in vain
+        elif found:
+            rest = replace(where, after=found[-1].seq, log=found[-1].log)
+            self._ahead = _Ahead(rest, most, most_body, [])
+        else:
+            self._ahead = replace(asked, found=found)
+        return found
 
     async def select(self, where: Selection, most: int, most_body: int = tables.ANY_SIZE) -> list[Entry]:
         """Return entries in order, also those that are held; ``most_body`` as in ``shown``."""
@@ -283,10 +315,7 @@ class EventLog:
 
     def write(self, work: Callable[[sqlite3.Connection], T], point: Point | None = None) -> "asyncio.Future[T]":
         """Change something, after everything that was written before; see Database.write."""
-        future = self._database.write(work, point)
-        self._unwritten += 1
-        future.add_done_callback(self._written)
-        return future
+        return self._database.write(work, point)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what ``work`` reads from what is committed. Raises Unavailable."""
@@ -296,20 +325,24 @@ class EventLog:
 
     def _leave(self, work: Callable[[sqlite3.Connection], object], point: Point | None = None) -> None:
         """Write without waiting: the writer does it, however long that takes."""
-        self._unwritten += 1
-        self._database.write(work, point).add_done_callback(self._written)
-
-    def _written(self, _: "asyncio.Future[T]") -> None:
-        self._unwritten -= 1
+        _ = self._database.write(work, point)
 
     def _known(self) -> Known:
         return Known(self.counts.name, self.counts.last, self.counts.waiting)
 
     def _look(self, db: sqlite3.Connection) -> Callable[[], None]:
-        return partial(self._seen, tables.counts(db))
+        ahead, counts = self._ahead, tables.counts(db)
+        if ahead is not None:
+            ahead = replace(ahead, found=tables.shown(db, ahead.where, ahead.most, ahead.most_body))
+        return partial(self._seen, counts, ahead)
 
-    def _seen(self, counts: Counts) -> None:
+    def _seen(self, counts: Counts, ahead: "_Ahead | None") -> None:
         self.counts = counts
+        if self._ahead is not None:
+            if ahead is not None and ahead.asks_as(self._ahead):
+                self._ahead = ahead
+            else:  # the writer had looked before this was asked for
+                self._ahead = replace(self._ahead, found=None)
         news, self._news = self._news, asyncio.Event()
         news.set()
 
