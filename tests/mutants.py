@@ -73,11 +73,13 @@ class Mutant:
 def listed(path: Path = LIST) -> tuple[list[Mutant], int]:
     """Return the mutants, and how many of them have to be caught."""
     found = tomllib.loads(path.read_text())
+    required = int(found.pop("required"))
     mutants = [
-        Mutant(one["area"], one["behavior"], one["file"], one["text"], one["replacement"], tuple(one["tests"]))
-        for one in found["mutant"]
+        Mutant(area, one["behavior"], one["file"], one["text"], one["replacement"], tuple(one["tests"]))
+        for area, entries in found.items()
+        for one in entries
     ]
-    return mutants, int(found["required"])
+    return mutants, required
 
 
 def _copied(root: Path, where: Path) -> None:

@@ -311,6 +311,16 @@ async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
     assert (await client.until_state("scaning"))["reason"] == ""
 
 
+async def test_a_login_is_running_only_once_wechat_has_answered(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    *before, answered = logged_in()
+    client.driver.play(before)
+    await webhook.event("login")  # contacts and groups are there
+    assert client.state()["state"] == "updating"
+    client.driver.play([answered])
+    await client.until_state("running")
+
+
 async def test_session_lost_and_offline_are_never_called_running(start: Start) -> None:
     client = start()
     client.driver.play([*logged_in(), Offline(Text("no answer for 60 s"))])

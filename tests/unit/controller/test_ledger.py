@@ -121,7 +121,8 @@ def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
     world.live(WELL)
     world.live(PARKED)
     world.live(Closed(), 60)
-    assert world.lines == ["parked alice has given up"]  # and no end is told
+    world.live(WELL, 60)
+    assert world.lines == ["parked alice has given up"]  # and no end is told, not even when it is started again
 
 
 def test_who_starts_an_account_for_the_first_time_is_not_told_to_scan() -> None:

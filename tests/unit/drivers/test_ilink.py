@@ -261,8 +261,10 @@ async def test_a_sleeping_session_is_revived_without_a_scan(wechat: Bench) -> No
 async def test_a_dead_session_shows_a_new_code(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await wechat.enter(drive)
+        announced = wechat.requests("notifystart")
         wechat.bot.set_state(SessionState.DEAD)
         await drive.until(SessionLost)
+        assert wechat.requests("notifystart") == announced + 1  # confirmed once: each -14 more is a useless request
         await wechat.enter(drive)
         # Tokens of the old login are worthless: the peer has to write first.
         with pytest.raises(WeChatError) as caught:
