@@ -146,6 +146,7 @@ def test_what_comes_together_is_told_together() -> None:
     world = World()
     bob = replace(PARKED, account="bob", message=Text("bob has given up"))
     world.live({ALICE: PARKED})
+    world.live({ALICE: PARKED, BOB: bob})  # so soon after the first, it waits for more
     world.live({ALICE: PARKED, BOB: bob, ("c", Track.LOGIN): bob}, SPACING + 5)
     assert world.lines == ["parked alice has given up", "parked bob has given up + parked bob has given up"]
 
