@@ -260,9 +260,11 @@ def controller(checkout: Path, root: Path, port: int) -> Iterator["subprocess.Po
     """Run a checkout's controller on a root directory."""
     environment = {**os.environ, "PATH": f"{root / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
     command = (sys.executable, "-m", "wxcontroller.controller", "--root", str(root))
-    with (root / "log").open("w") as log:
-        with running(*command, core=1, port=port, cwd=checkout, env=environment, stderr=log) as process:
-            yield process
+    with (
+        (root / "log").open("w") as log,
+        running(*command, core=1, port=port, cwd=checkout, env=environment, stderr=log) as process,
+    ):
+        yield process
 
 
 def main() -> int:

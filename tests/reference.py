@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from wxcontroller.cli.exits import EXITS
 from wxcontroller.controller.alerts.findings import KINDS as ALERTS
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.controller.v1.described import CODES

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tests import reference
 from tests.reference import EVENTS, MADE, ROOT, code, table
-from wxcontroller.cli.exits import EXITS
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.controller.v1.described import CODES
 from wxcontroller.core.access import Endpoint
