@@ -39,7 +39,8 @@ def windows_of(config: ClientConfig, window: ReplyWindow | None) -> Windows | No
     """Return the reply windows of a route that has them."""
     if window is None:
         return None
-    return Windows(window, config.number("budget_per_inbound"), config.number("budget_24h"))
+    reminder = config.flag("window_reminder")
+    return Windows(window, config.number("budget_per_inbound"), config.number("budget_24h"), reminder)
 
 
 def pacer_of(config: ClientConfig, window: ReplyWindow | None = None) -> Pacer:

@@ -275,6 +275,18 @@ OPTIONS: Mapping[str, Option] = {
             "sends after each message of a person, on routes with a reply window; 0: any number",
         ),
         Option("budget_24h", "0", integer(0, 100000), "sends in 24 hours on such routes; 0: any number, or learned"),
+        Option(
+            "tokenless_retry",
+            "0",
+            flag,
+            "1: iLink: a message for which WeChat says that the window is closed is tried once without its token",
+        ),
+        Option(
+            "window_reminder",
+            "0",
+            flag,
+            "1: the last message of a reply window asks the person to write; it spends that message",
+        ),
         Option("hold_seconds", "86400", integer(0, 604800), "sends wait for a reply window so long; 0: not at all"),
         Option("stop_drain", "15", seconds(0, 300), "what is queued to be sent gets so long at a stop, not more"),
         Option("send_queue_max", "10000", integer(1, 100000), "most sends that wait; more are refused"),

@@ -14,7 +14,7 @@ from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.splitting import pieces
-from wxcontroller.client.sends.window import Hold, Windows
+from wxcontroller.client.sends.window import REMINDER, Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.drivers.base import ReplyWindow
 from wxcontroller.sandbox.faults import FaultKind
@@ -348,6 +348,25 @@ async def test_an_hour_without_ids_is_told_once(
     assert (await window_of(client))["restricted"] is False
 
 
+async def test_the_last_send_of_a_window_may_ask_the_person_to_write(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="3", WXCLIENT_WINDOW_REMINDER="1")
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    for words in ("1", "2"):
+        assert (await send(client, wechat, words))["state"] == "delivered"
+    assert len(wechat.sent()) == 2  # nothing waits, so nobody is asked
+    assert (await send(client, wechat, "3"))["reason"] == "budget"
+    assert (await until_sent(wechat, 3))[2] == REMINDER
+    assert (await send(client, wechat, "4"))["reason"] == "budget"
+    await write(wechat, webhook, "go on")
+    assert (await until_sent(wechat, 5))[3:] == ["3", "4"]
+    assert wechat.requests("sendmessage") == 5
+    reports = await until_ended(webhook, 5)
+    assert [one["from"] for one in reports].count("reminder") == 1
+
+
 async def test_progress_leaves_the_last_sends_to_answers(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="4")
     await enter(client, wechat)
@@ -521,6 +540,19 @@ def test_the_stricter_budget_acts_and_one_of_them_outlives_messages() -> None:
     windows.heard("a", 10.0, has_held=False)
     assert windows.hold("a", False, 10.0) is Hold.BUDGET
     assert windows.hold("a", False, 86400.0 + 1.5) is None
+
+
+def test_somebody_who_was_silent_for_twenty_hours_is_asked_with_the_last_send() -> None:
+    windows = Windows(ReplyWindow(), 2, 0, reminder=True)
+    windows.heard("a", 1.0, has_held=False)
+    windows.taken("a", True, 2.0)
+    day = 3600.0
+    assert not windows.needs_reminder("a", False, 19 * day)
+    assert windows.next_change(19 * day) == 1.0 + 20 * day
+    assert windows.needs_reminder("a", False, 21 * day)
+    assert not windows.needs_reminder("a", False, 25 * day)
+    windows.taken("a", True, 21 * day)
+    assert not windows.needs_reminder("a", True, 22 * day)
 
 
 async def test_the_last_send_of_a_window_is_kept_for_the_answer() -> None:

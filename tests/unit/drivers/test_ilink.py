@@ -43,7 +43,7 @@ from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import Redirect
 from wxcontroller.sandbox.ilink.items import Media
-from wxcontroller.sandbox.ilink.model import Answer, SessionState
+from wxcontroller.sandbox.ilink.model import Answer, SessionState, Tokens
 
 
 @pytest.fixture
@@ -298,6 +298,26 @@ async def test_what_an_answer_to_a_send_means(wechat: Bench) -> None:
         assert drive.count(SessionLost) == 0
         with pytest.raises(Unsupported):
             await drive.driver.revoke("1", wechat.peer)
+
+
+async def test_a_closed_window_is_tried_once_without_a_token_where_that_is_wanted(wechat: Bench) -> None:
+    wechat.user.settings.tokens = Tokens.IGNORED
+    async with wechat.drive(tokenless_retry="1") as drive:
+        await wechat.enter(drive)
+        await wechat.hear(drive, "hello")
+        wechat.bot.windows[wechat.peer].closed = True
+        await drive.driver.send_text(wechat.peer, "late", "c1")
+        assert [(one.text, one.context_token) for one in wechat.sent()] == [("late", "")]
+        wechat.user.settings.tokens = Tokens.NEEDED
+        with pytest.raises(WeChatError) as refused:
+            await drive.driver.send_text(wechat.peer, "later", "c2")
+        assert (refused.value.ret, refused.value.handling) == (-14, FailureHandling.WAIT_FOR_PEER)
+        assert wechat.requests("sendmessage") == 4
+    async with wechat.drive() as drive:
+        await drive.until(Online)
+        with pytest.raises(WeChatError):
+            await drive.driver.send_text(wechat.peer, "later", "c3")
+        assert wechat.requests("sendmessage") == 5
 
 
 # -- content

@@ -214,7 +214,7 @@ class Send:
     is_group: bool
     content: str = ""
     media: Media | None = None
-    origin: str = "api"  # "code": a webhook's reply
+    origin: str = "api"  # "code": a webhook's reply; "reminder": ours
     login: str = ""
     client_id: str = ""
     request: str = ""
@@ -227,6 +227,7 @@ class Send:
     unsure: bool = False  # a try got no answer: it may have arrived
     never: str = ""  # why it can't go out any more, "" while it may
     interim: bool = False  # progress, not an answer: it may be dropped
+    reminder: bool = False  # it asks the person to write
     hold: float | None = None  # seconds that its caller asks for, None for the account's
     hold_until: float = 0.0  # it is held no longer, seconds since 1970; 0: not at all
     held: str = ""  # why it is held, as window.Hold

@@ -35,8 +35,8 @@ def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send
     for send in waiting:
         if send.marked or send.unsure or send.state is SendState.SENDING:
             continue
-        why = windows.hold(send.target, send.interim, now)
-        if not _is_answer(send, windows, now):
+        why = windows.hold(send.target, send.interim, now, send.reminder)
+        if not send.reminder and not _is_answer(send, windows, now):
             before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
             why = before or _kept_back(send, windows, now) or why
         if why is None:
@@ -67,4 +67,5 @@ def _is_answer(send: Send, windows: Windows, now: float) -> bool:
 def _kept_back(send: Send, windows: Windows, now: float) -> Hold | None:
     if not windows.awaits_answer(send.target, now):
         return None
-    return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= 1 else None
+    least = 1 + windows.reminder
+    return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= least else None

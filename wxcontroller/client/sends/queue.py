@@ -47,7 +47,7 @@ from wxcontroller.client.sends.model import (
 from wxcontroller.client.sends.pacer import Pacer, today
 from wxcontroller.client.sends.preparing import BadMedia, MediaPreparer
 from wxcontroller.client.sends.sender import Sender
-from wxcontroller.client.sends.window import INTERIM_SECONDS, RESTRICTED_WORDS, Hold, Windows
+from wxcontroller.client.sends.window import INTERIM_SECONDS, REMINDER, RESTRICTED_WORDS, Hold, Windows
 from wxcontroller.client.store.sends import Added, Left, SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
@@ -100,6 +100,7 @@ class SendQueue:
     not_sent: int = 0  # those it did not, or nobody knows
     _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one that is being sent, in order
     _ending: set[Send] = field(default_factory=set)  # have ended, and that is not stored yet
+    _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
     _preparing: set[Media] = field(default_factory=set)
     _adding: int = 0
     _sending: Send | None = None
@@ -324,7 +325,9 @@ class SendQueue:
         return self.windows.as_bytes() if self.windows is not None else b""
 
     def _why_held(self, send: Send) -> Hold | None:
-        return self.windows.hold(send.target, send.interim, time.time()) if self.windows is not None else None
+        if self.windows is None:
+            return None
+        return self.windows.hold(send.target, send.interim, time.time(), send.reminder)
 
     def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[Added]") -> None:
         self._adding -= len(sends)
@@ -425,6 +428,25 @@ class SendQueue:
                 await self._hold(found.send, found.why, found.place, now)
             else:
                 found.state, found.held = SendState.WAITING, ""
+        self._remind(self.windows, now)
+
+    def _remind(self, windows: Windows, now: float) -> None:
+        """Ask people to write whose windows have one send left."""
+        waiting = {send.target for send in self._held() if not send.interim}
+        for peer in windows.peers if windows.reminder else ():
+            if peer not in self._reminding and windows.needs_reminder(peer, peer in waiting, now):
+                self._reminding.add(peer)
+                # One that can't go now is not wanted later.
+                send = Send(peer, False, REMINDER, origin="reminder", reminder=True, hold=0.0)
+                send.answer.add_done_callback(partial(self._reminded, peer))
+                self.place([send]).add_done_callback(partial(self._reminder_stored, peer))
+
+    def _reminded(self, peer: str, _: object) -> None:
+        self._reminding.discard(peer)
+
+    def _reminder_stored(self, peer: str, stored: "asyncio.Future[Added]") -> None:
+        if stored.cancelled() or stored.exception():
+            self._reminding.discard(peer)
 
     async def _hold(self, send: Send, why: Hold, place: int, now: float) -> None:
         """Hold a send, or end it when its time is over; its caller hears of it at once."""
@@ -665,7 +687,7 @@ class SendQueue:
         """Return after how many seconds time alone changes something for what is held."""
         now, times = time.time(), [send.hold_until for send in self._held()]
         change = self.windows.next_change(now) if self.windows is not None and not self._blocked else None
-        if times and change is not None:
+        if change is not None and (times or (self.windows is not None and self.windows.reminder)):
             times.append(change)
         return max(0.01, min(times) - now) if times else None
 

@@ -39,6 +39,13 @@ _ANSWER_SECONDS = 60.0
 # So many sends in a row that WeChat accepted without an id mean that it shows none of them.
 _RESTRICTED_AFTER = 3
 _MAX_PEERS = 1000
+# Somebody who has not written for so long is reminded before the window closes.
+_QUIET = 72_000.0
+# For WeChat users, whatever the language of this machine.
+REMINDER = (
+    "微信只允许机器人在您发消息后的一段时间内给您发消息。请回复任意内容，以便继续接收。\n"
+    "Please reply with anything to keep receiving messages."
+)
 
 
 class Hold(StrEnum):
@@ -116,11 +123,15 @@ class _Sends:
 
 @dataclass(slots=True)
 class Windows:
-    """The windows of one account. ``per_message`` and ``per_day`` are the budgets, 0 for any number."""
+    """The windows of one account. ``per_message`` and ``per_day`` are the budgets, 0 for any number.
+
+    ``reminder``: the last send of a window is one that asks the person to write.
+    """
 
     policy: ReplyWindow
     per_message: int
     per_day: int
+    reminder: bool = False
     peers: dict[str, PeerWindow] = field(default_factory=dict)
     throttled_until: float = 0.0
     refusals: int = 0  # in a row, of the bot
@@ -130,8 +141,8 @@ class Windows:
 
     # -- questions
 
-    def hold(self, peer: str, interim: bool, now: float) -> Hold | None:
-        """Return why a send to ``peer`` can't go now, None if it can."""
+    def hold(self, peer: str, interim: bool, now: float, reminder: bool = False) -> Hold | None:
+        """Return why a send to ``peer`` can't go now, None if it can. ``reminder``: it asks the person to write."""
         found = self.peers.get(peer)
         if found is None or not found.opened:
             return Hold.NO_CONTEXT
@@ -144,7 +155,8 @@ class Windows:
         if over and (found.late or self.refusals):
             return Hold.WINDOW
         left = self.left(found, now)
-        if left <= (_KEPT_FOR_FINALS if interim else 0):
+        kept = int(self.reminder and not reminder)
+        if left <= (_KEPT_FOR_FINALS if interim else kept):
             return Hold.BUDGET
         return Hold.RESTRICTED if interim and found.restricted else None
 
@@ -154,6 +166,14 @@ class Windows:
         if daily := self._daily(now):
             limits.append(daily - self.sent_today(now))
         return max(0, min(limits, default=1 << 30))
+
+    def needs_reminder(self, peer: str, waits: bool, now: float) -> bool:
+        """Whether a person is to be asked to write, with the last send; ``waits``: something is held for them."""
+        found = self.peers.get(peer)
+        if not self.reminder or found is None or found.restricted or self.left(found, now) != 1:
+            return False
+        over = now >= found.opened + self.policy.seconds
+        return not (over or self.hold(peer, False, now, reminder=True)) and (waits or now >= found.opened + _QUIET)
 
     def sent_today(self, now: float) -> int:
         """Return the sends of the last 24 hours, to everybody."""
@@ -179,6 +199,8 @@ class Windows:
     def next_change(self, now: float) -> float | None:
         """Return when time alone lets something go, None if nothing does."""
         times = [peer.answer_until for peer in self.peers.values()]
+        if self.reminder:
+            times += [peer.opened + _QUIET for peer in self.peers.values() if self.left(peer, now) == 1]
         return min((when for when in (self.throttled_until, *times) if when > now), default=None)
 
     def _daily(self, now: float) -> int:
