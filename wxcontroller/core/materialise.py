@@ -34,7 +34,7 @@ from wxcontroller.core.errors import (
     WxError,
     reason_of,
 )
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.files import replace_file, sync
 from wxcontroller.core.limits import shown
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
@@ -245,6 +245,7 @@ class Materialiser:
             path = self.paths.account_file(instance)
             path.unlink(missing_ok=True)
             _aside(path).unlink(missing_ok=True)
+            sync(path.parent)  # or the account would be back after a power cut
 
     def govern(self) -> list[str]:
         """Bring today's webhook_targets and limits into all accounts' files; return the ids of those that had others.

@@ -47,6 +47,7 @@ SYNCED: dict[str, Callable[[Paths], Sequence[Path]]] = {
         *(paths.override_file(NAME.instance), paths.overrides, paths.overrides.parent),
         paths.private_state(NAME.instance).parent,
     ],
+    "removed": lambda paths: [paths.accounts],
     "finished_recovery": lambda paths: [paths.root],
 }
 

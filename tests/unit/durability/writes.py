@@ -44,6 +44,12 @@ def registry(paths: Paths) -> None:
     one.desire(NAME.instance, Desired.STARTED)
 
 
+def removed(paths: Paths) -> None:
+    _made(paths.accounts)
+    paths.account_file(NAME.instance).write_text("A=1\n")
+    Materialiser(paths, Settings(template_path=TEMPLATE)).remove(NAME.instance)
+
+
 def access_tokens(paths: Paths) -> None:
     _made(paths.tokens_file.parent)
     file = tokens.TokenFile(paths.tokens_file)
@@ -125,6 +131,7 @@ WRITES: dict[str, Callable[[Paths], None]] = {
     for made in (
         *(
             registry,
+            removed,
             access_tokens,
             port_tokens,
             alert,
