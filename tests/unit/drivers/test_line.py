@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,24 @@ async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_a_disk_that_takes_its_time_with_content_holds_up_nobody() -> None:
+    loop, served = asyncio.get_running_loop(), threading.Event()
+
+    def take(_: bytes) -> None:
+        loop.call_soon_threadsafe(served.set)
+        assert served.wait(10), "the event loop waits for the disk"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"Content-Length: 3\r\n\r\nabc")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, Transport(Jar(), HURRY, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as transport:
+        got = await transport.fetch(Request("call", "wx.qq.com", "/x", timeout=60.0), take)
+    assert got.size == 3
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ host name in URL, Host header and TLS stays WeChat's. With a ``proxy`` nothing i
 together: the proxy is asked for the server's address.
 """
 
+import asyncio
 import logging
 import re
 import socket
@@ -170,7 +171,7 @@ class Transport:
         take: Callable[[bytes], object],
         begin: Callable[[Received], object] = lambda _: None,
     ) -> Received:
-        """Carry one request and hand the content of its answer to ``take``, piece by piece.
+        """Carry one request and hand the content of its answer to ``take``, piece by piece, in a thread.
 
         ``begin`` is told before the first piece what the answer says of itself (size: as announced, 0 when it is
         not). The request's timeout is for silence, not for the whole. Raises NoAnswer, and Unreadable for an answer
@@ -196,7 +197,7 @@ class Transport:
                     response.close()
                     raise TooLong(request.call, request.limit)
                 try:
-                    take(piece)
+                    await asyncio.to_thread(take, piece)  # a disk that is busy holds writers up
                 except OSError as problem:
                     raise _Taker(problem) from problem
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, size)
