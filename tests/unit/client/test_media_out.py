@@ -60,6 +60,9 @@ class Files:
                     return answer
             case "/packed":
                 return web.Response(body=gzip.compress(bytes(100_000)), headers={"Content-Encoding": "gzip"})
+            case "/hang":
+                await asyncio.sleep(3600)
+                raise web.HTTPNotFound
             case "/huge":
                 return web.Response(headers={"Content-Length": str(5 << 30)})
             case _:
@@ -75,6 +78,7 @@ async def files() -> AsyncIterator[Files]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     one.port = runner.addresses[0][1]
+    await web.TCPSite(runner, "127.0.0.2", one.port).start()
     yield one
     await runner.cleanup()
 
@@ -107,6 +111,25 @@ async def test_a_scheme_may_be_written_in_capitals(start: Start, files: Files) -
     await client.login()
     address = files.address("a.png").replace("http://", "HTTP://")
     assert obj(await client.get("send_friend_message", id="@ann", media_path=address))["code"] == 0
+
+
+async def test_a_server_that_does_not_answer_holds_up_media_of_its_own_only(start: Start, files: Files) -> None:
+    client = start(**PRIVATE)
+    await client.login()
+    for _ in range(8):
+        hanging = files.address("hang")
+        assert (
+            obj(await client.get("send_friend_message", id="@ann", media_path=hanging, **{"async": "1"}))["code"] == 0
+        )
+    async with asyncio.timeout(10):
+        while files.asked.count("/hang") < 2:
+            await asyncio.sleep(0.01)
+    # A third of the limit for one of them.
+    async with asyncio.timeout(20):
+        other = files.address("a.png").replace("127.0.0.1", "127.0.0.2")
+        assert obj(await client.get("send_friend_message", id="@ann", media_path=other))["code"] == 0
+        assert obj(await client.get("send_friend_message", id="@ann", content="text"))["code"] == 0
+    assert files.asked.count("/hang") == 2
 
 
 @pytest.mark.parametrize("path", ["missing", "round", "file", "endless", "huge", "packed"])

@@ -2,7 +2,8 @@
 
 Content goes to a file of our own below the account's media directory, which outlasts the process; what WeChat holds
 already needs none. Preparing one piece of media delays no other send, and is bounded: few are fetched from web
-servers at a time, and few read from disk, so that a slow disk leaves threads to the event log.
+servers at a time, fewer from one, so that one that hangs leaves turns to the others, and few are read from disk, so
+that a slow disk leaves threads to the event log.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
+from weakref import WeakValueDictionary
 
 from wxcontroller.client.bodies import Attached, ContentTooLarge
 from wxcontroller.client.config import ClientConfig
@@ -37,6 +39,7 @@ from wxcontroller.openwx.media import MediaFacts
 # In characters: a URL beyond this is refused by the servers that it could be for.
 MEDIA_PATH_LENGTH = 8000
 _FETCHED_AT_A_TIME = 4
+_FETCHED_FROM_ONE_HOST = 2
 _READ_AT_A_TIME = 2
 # So much longer than the limit for a URL nothing takes, unless something is wrong with the waiting.
 _STUCK_SECONDS = 900.0
@@ -81,6 +84,7 @@ class MediaPreparer:
     index: MediaIndex
     vitals: Vitals = field(default_factory=Vitals)
     _fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FETCHED_AT_A_TIME))
+    _hosts: WeakValueDictionary[str, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READ_AT_A_TIME))
     _names: Resolver = field(default_factory=lambda: Resolver(threads=_FETCHED_AT_A_TIME))
 
@@ -189,9 +193,16 @@ class MediaPreparer:
         except OSError as problem:
             raise _unreadable(problem, given) from None
 
+    def _turn_of(self, url: str) -> asyncio.Semaphore:
+        """Return what bounds the fetches from a URL's host. It is forgotten when nobody has it any more."""
+        with contextlib.suppress(ValueError):
+            host = url_of(url).raw_host or ""
+            return self._hosts.setdefault(host, asyncio.Semaphore(_FETCHED_FROM_ONE_HOST))
+        return asyncio.Semaphore()  # no address: refused without asking anybody
+
     async def _fetched(self, given: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
         private, seconds = self.config.flag("media_private_urls"), self.config.limits.media_url_seconds
-        async with self._fetching, self._own_file(given) as (path, stream):
+        async with self._turn_of(url), self._fetching, self._own_file(given) as (path, stream):
             try:
                 with self.vitals.within(_STUCK_SECONDS, "fetching what to send"):
                     source = await urlfetch.fetch(url, stream, self._most, private, self.agent, seconds, self._names)

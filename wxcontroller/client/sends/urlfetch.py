@@ -26,6 +26,8 @@ from wxcontroller.drivers.base import Sink
 
 # curl and browsers follow more, but a file of one's own is behind none or one.
 MEDIA_URL_REDIRECTS = 5
+# Name resolution included. A server that is up is reached in a second; one that is not takes the turns of others.
+CONNECT_SECONDS = 10.0
 _PIECE = 64 * 1024
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Called global by the library, or by some versions of it, and nobody's to ask all the same.
@@ -111,6 +113,7 @@ async def fetch(
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
             ) as web,
         ):
             return await _follow(web, target(url, private), sink, most, private, MEDIA_URL_REDIRECTS)
