@@ -9,6 +9,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox import world as worlds
 from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.contents import Incoming, Item
+from wxcontroller.sandbox.hosts import FILE_PAGES
 from wxcontroller.sandbox.session import KEPT, Session
 
 KEPT_SENT = 20_000
@@ -164,6 +165,8 @@ class Account:
     push_login: bool = True
     avatar: bool = True
     group_operations: GroupOperations = GroupOperations.WORKING
+    file_page: str = next(iter(FILE_PAGES))  # where its login to the File Transfer page leads
+    echo: bool = False  # a session gets the texts that it sent itself, too, and before the answers
     resend: bool = True  # an old SyncKey gets acknowledged events again
     session: Session | None = None
     dead: deque[Session] = field(default_factory=deque)
@@ -180,6 +183,10 @@ class Account:
     strangers: dict[str, Stranger] = field(default_factory=dict)  # by ticket
     asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=1000))
     _world: worlds.World | None = None
+
+    def home(self, file_page: bool) -> str:
+        """Return the domain of a login to the web page or to the File Transfer page."""
+        return self.file_page if file_page else self.domain
 
     @property
     def kept(self) -> int:

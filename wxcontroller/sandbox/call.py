@@ -11,13 +11,16 @@ from aiohttp import web
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
 from wxcontroller.sandbox import markup
 from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.hosts import Host, Role
+from wxcontroller.sandbox.hosts import FILE_PAGES, Host, Role, serves
 from wxcontroller.sandbox.ledger import Violation
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.session import Session
 
+MARK = "mmweb_appid"
 _DEVICE_ID = re.compile(r"e\d{15}")
 
+# The web page's host and the File Transfer page's.
+PAGES = frozenset({Role.BASE, Role.FILE_PAGE})
 ERR_SYS, ERR_LOGIC, PARAMETER = -1, -2, 1
 NO_SESSION, SESSION_INVALID, COOKIE_INVALID = 1100, 1101, 1102
 UNREADABLE, REFUSED_LOGIN, REFUSED_SEND, TOO_OFTEN = 1200, 1203, 1204, 1205
@@ -130,9 +133,16 @@ class Call:
             raise Refused(SESSION_INVALID, "cookie wxuin does not belong to wxsid")
         if session.dead:
             raise Refused(session.dead, f"the session ended with {session.dead}")
-        if self.host.domain != session.domain:
+        if not serves(self.host, session.domain):
             raise Refused(NO_SESSION, "the session is at home on another domain")
+        if session.domain in FILE_PAGES:
+            self.check_mark()
         return self.sandbox.accounts[session.uin], session
+
+    def check_mark(self) -> None:
+        """Note a call of the File Transfer page that does not say so: what WeChat does then is unknown (15.8)."""
+        if MARK not in self.request.query and MARK not in self.request.headers:
+            self.note(f"{MARK} is missing")
 
     def _check_query(self, session: Session) -> None:
         query = self.request.query

@@ -1,9 +1,15 @@
-"""Which host name plays which role (weixin-web-protocol 1.1, 1.2; ilink-bot-protocol 2)."""
+"""Which host name plays which role (weixin-web-protocol 1.1, 1.2, 15.1; ilink-bot-protocol 2)."""
 
 import enum
 from dataclasses import dataclass
 
 DOMAINS = ("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com")
+# The File Transfer page's own hosts, each with the domain that has its login and files.
+FILE_PAGES = {
+    "szfilehelper.weixin.qq.com": "wx2.qq.com",
+    "filehelper.weixin.qq.com": "wx.qq.com",
+    "cmfilehelper.weixin.qq.com": "wx8.qq.com",
+}
 QR_HOST = "login.weixin.qq.com"
 ILINK_HOSTS = ("ilinkai.weixin.qq.com", "ilinkai.wechat.com")
 ILINK_CDN_HOST = "novac2c.cdn.weixin.qq.com"
@@ -17,6 +23,7 @@ class Role(enum.Enum):
     BASE = "base"
     PUSH = "push"
     FILE = "file"
+    FILE_PAGE = "file-page"
     ILINK = "ilink"
     ILINK_CDN = "ilink-cdn"
 
@@ -34,6 +41,7 @@ _PREFIXES = {Role.LOGIN: "login.", Role.BASE: "", Role.PUSH: "webpush.", Role.FI
 HOSTS: dict[str, Host] = {
     prefix + domain: Host(prefix + domain, role, domain) for domain in DOMAINS for role, prefix in _PREFIXES.items()
 }
+HOSTS |= {name: Host(name, Role.FILE_PAGE, name) for name in FILE_PAGES}
 HOSTS[QR_HOST] = Host(QR_HOST, Role.QR, "")
 HOSTS |= {name: Host(name, Role.ILINK, "") for name in ILINK_HOSTS}
 HOSTS[ILINK_CDN_HOST] = Host(ILINK_CDN_HOST, Role.ILINK_CDN, "")
@@ -45,6 +53,11 @@ def place(host_header: str | None) -> Host | None:
         return None
     name, _, port = host_header.lower().rpartition(":")
     return HOSTS.get(name if name and port.isdigit() else host_header.lower())
+
+
+def serves(host: Host, domain: str) -> bool:
+    """Return whether a host is one of those that a session at home on ``domain`` uses."""
+    return host.domain == (FILE_PAGES.get(domain, domain) if host.role is Role.FILE else domain)
 
 
 def parent_domain(domain: str) -> str:

@@ -36,13 +36,17 @@ class WrongState(Exception):
 
 @dataclass(slots=True)
 class Login:
-    """One uuid. ``desktop`` is what the phone shows; ``uin`` is known from the scan on, for a push from the start."""
+    """One uuid. ``desktop`` and ``file_page`` are what the phone shows.
+
+    ``uin`` is known from the scan on, for a push from the start.
+    """
 
     uuid: str
     created: float
     expires: float
     desktop: bool
     push: bool = False
+    file_page: bool = False
     uin: int | None = None
     state: State = State.WAITING
     ticket: str = ""
@@ -68,6 +72,7 @@ class Login:
             "uuid": self.uuid,
             "state": self.state.value,
             "desktop": self.desktop,
+            "file_page": self.file_page,
             "push": self.push,
             "uin": self.uin,
             "created": round(self.created, 3),
@@ -89,11 +94,13 @@ class Logins:
         self.all: dict[str, Login] = {}
         self.bell = Bell()
 
-    def new(self, desktop: bool, push_for: int | None = None) -> Login:
+    def new(self, desktop: bool, push_for: int | None = None, file_page: bool = False) -> Login:
         """Hand out a uuid; ``push_for`` is the account that a push login asks."""
         now = self.clock.now()
         uuid = secrets.token_urlsafe(8)[:10] + "=="
-        login = Login(uuid, now, now + self.life, desktop, push=push_for is not None, uin=push_for)
+        login = Login(
+            uuid, now, now + self.life, desktop, push=push_for is not None, file_page=file_page, uin=push_for
+        )
         self.add(login)
         return login
 

@@ -114,10 +114,10 @@ class Sandbox:
 
     # -- sessions
 
-    def open_session(self, account: Account, desktop: bool) -> Session:
-        """Open a web login; an older one of the account ends."""
+    def open_session(self, account: Account, desktop: bool, file_page: bool = False) -> Session:
+        """Open a web login; an older one of the account ends, on whichever page (whether it does is unknown)."""
         self.close_session(account, KICKED)
-        session = Session(account.uin, account.domain, desktop)
+        session = Session(account.uin, account.home(file_page), desktop)
         account.session = session
         self.sessions[session.sid] = session
         self.touch()
@@ -141,7 +141,7 @@ class Sandbox:
     def take_ticket(self, login: Login, account: Account, desktop: bool) -> Session:
         """Turn a confirmed login into a session; the same again while a client repeats the request (3.5)."""
         if login.session is None or login.session.dead:
-            login.session = self.open_session(account, desktop)
+            login.session = self.open_session(account, desktop, login.file_page)
             self.logins.move(login, State.DONE)
         return login.session
 
@@ -210,7 +210,7 @@ class Sandbox:
         item: Item | None = None,
         name: str = "",
     ) -> Sent:
-        """Take a message from the web client. It is not echoed to the session (7.2)."""
+        """Take a message from the web client. It is echoed to the session only if the account says so (7.2)."""
         now = time.time()
         account.sent_count += 1
         sent = Sent(
@@ -230,5 +230,7 @@ class Sandbox:
         account.hear(int(sent.msg_id), Heard(peer, account.wxid, _TYPES.get(kind, 49), item))
         account.record(peer, "web", account.nickname, text if kind == "text" else f"[{name or kind}]", now, item)
         session.remember_send(client_msg_id, sent.msg_id)
+        if account.echo:
+            session.push(Message(int(sent.msg_id), int(now), peer, account.wxid, text))
         self.touch()
         return sent

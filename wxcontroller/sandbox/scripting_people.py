@@ -5,6 +5,7 @@ from aiohttp import web
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.sandbox import society
 from wxcontroller.sandbox.account import Account, GroupOperations
+from wxcontroller.sandbox.hosts import FILE_PAGES
 from wxcontroller.sandbox.reading import (
     SANDBOX,
     BadInput,
@@ -111,12 +112,22 @@ async def asked(request: web.Request) -> web.Response:
 async def settings(request: web.Request) -> web.Response:
     """Change what the service allows the account."""
     account = its_account(request)
-    body = await body_of(request, ("group_operations", "resend"))
+    body = await body_of(request, ("group_operations", "resend", "file_page", "echo"))
     operations = group_operations(body, account.group_operations)
+    if (page := string(body, "file_page", account.file_page)) not in FILE_PAGES:
+        raise BadInput(f"'file_page' must be one of {', '.join(FILE_PAGES)}")
     account.resend = flag(body, "resend", account.resend)
-    account.group_operations = operations
+    account.echo = flag(body, "echo", account.echo)
+    account.group_operations, account.file_page = operations, page
     request.app[SANDBOX].touch()
-    return reply({"group_operations": operations.value, "resend": account.resend})
+    return reply(
+        {
+            "group_operations": operations.value,
+            "resend": account.resend,
+            "file_page": account.file_page,
+            "echo": account.echo,
+        }
+    )
 
 
 def group_operations(body: JsonObject, default: GroupOperations = GroupOperations.WORKING) -> GroupOperations:

@@ -13,6 +13,7 @@ from wxcontroller.core import jsontypes
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items
 from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.hosts import FILE_PAGES
 from wxcontroller.sandbox.world import Kind, World
 
 KEPT = 1000  # delivered events that stay, so that an old SyncKey can have them again
@@ -157,8 +158,8 @@ class Session:
         return self.first + len(self.queue) - 1
 
     def push(self, event: Event) -> None:
-        """Queue an event and wake the poll. Does nothing on a dead session."""
-        if not self.dead:
+        """Queue an event and wake the poll. Does nothing on a dead session, and with what is not for its page."""
+        if not self.dead and (self.domain not in FILE_PAGES or _of_file_page(event)):
             self.queue.append(event)
             self.bell.ring()
 
@@ -198,6 +199,7 @@ class Session:
     def sync_keys(self, position: int) -> tuple[JsonObject, JsonObject]:
         """Return SyncKey and SyncCheckKey for a client that has everything up to ``position``."""
         self.issued = position
+        self.bell.ring()
         self.serial += 1
         common = ((1, self.base), (2, self.base + position), (3, self.base), (11, self.base - 7))
         check = (*common, (_CHECK_ONLY, self.opened + self.serial), (1000, self.opened))
@@ -233,6 +235,10 @@ class Session:
         self.sends[client_msg_id] = msg_id
         if len(self.sends) > REMEMBERED_SENDS:
             del self.sends[next(iter(self.sends))]
+
+
+def _of_file_page(event: Event) -> bool:
+    return isinstance(event, Message) and event.peer == "filehelper"
 
 
 def new_skey() -> str:

@@ -135,6 +135,7 @@ def _item_in(kept: JsonObject) -> Item:
 def _session_out(session: Session) -> JsonObject:
     return {
         "sid": session.sid,
+        "domain": session.domain,
         "desktop": session.desktop,
         "opened": session.opened,
         "initialised": session.initialised,
@@ -155,7 +156,7 @@ def _session_out(session: Session) -> JsonObject:
 
 
 def _session_in(account: Account, kept: JsonObject) -> Session:
-    session = Session(account.uin, account.domain, kept["desktop"] is True)
+    session = Session(account.uin, text(kept.get("domain")) or account.domain, kept["desktop"] is True)
     session.sid = text(kept["sid"])
     session.opened = integer(kept["opened"])
     session.initialised = kept["initialised"] is True

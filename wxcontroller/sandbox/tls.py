@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
-from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, ILINK_CDN_HOST, ILINK_HOSTS, QR_HOST
+from wxcontroller.sandbox.hosts import DOMAINS, FILE_PAGES, HOSTS, ILINK_CDN_HOST, ILINK_HOSTS, QR_HOST
 
 CA_FILES = ("ca.crt", "ca.key")
 SERVER_FILES = ("server.crt", "server.key")
@@ -117,7 +117,7 @@ def _new_ca() -> _Pair:
         .add_extension(_usage(signs=True), critical=True)
         .add_extension(
             x509.NameConstraints(
-                [x509.DNSName(name) for name in (*DOMAINS, QR_HOST, *ILINK_HOSTS, ILINK_CDN_HOST)], None
+                [x509.DNSName(name) for name in (*DOMAINS, *FILE_PAGES, QR_HOST, *ILINK_HOSTS, ILINK_CDN_HOST)], None
             ),
             critical=True,
         )

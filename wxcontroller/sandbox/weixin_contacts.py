@@ -7,7 +7,7 @@ from aiohttp import web
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, text
 from wxcontroller.sandbox import payloads
 from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.call import ERR_LOGIC, ERR_SYS, PARAMETER, TOO_OFTEN, Call, Endpoint, Refused, answer
+from wxcontroller.sandbox.call import ERR_LOGIC, ERR_SYS, PAGES, PARAMETER, TOO_OFTEN, Call, Endpoint, Refused, answer
 from wxcontroller.sandbox.hosts import Role
 from wxcontroller.sandbox.session import Message, Session
 
@@ -136,7 +136,7 @@ def batchgetcontact_refusal(ret: int) -> web.Response:
 _BASE = frozenset({Role.BASE})
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("webwxinit", _BASE, webwxinit, lambda ret: answer(payloads.init(None, None, ret)), _POST),
+    Endpoint("webwxinit", PAGES, webwxinit, lambda ret: answer(payloads.init(None, None, ret)), _POST),
     Endpoint(
         "webwxstatusnotify", _BASE, webwxstatusnotify, lambda ret: answer({**payloads.base(ret), "MsgID": ""}), _POST
     ),

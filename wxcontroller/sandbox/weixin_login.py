@@ -3,7 +3,7 @@
 import base64
 import time
 from http import HTTPMethod
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from aiohttp import web
 
@@ -12,6 +12,7 @@ from wxcontroller.sandbox import jpeg
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.call import (
     NO_SESSION,
+    PAGES,
     PARAMETER,
     REFUSED_LOGIN,
     Call,
@@ -21,29 +22,31 @@ from wxcontroller.sandbox.call import (
     page,
     script,
 )
-from wxcontroller.sandbox.desktop import is_complete, is_desktop
-from wxcontroller.sandbox.hosts import DOMAINS, Role, parent_domain
+from wxcontroller.sandbox.desktop import is_complete, is_desktop, tries_to_be_desktop
+from wxcontroller.sandbox.hosts import DOMAINS, FILE_PAGES, Role, parent_domain
 from wxcontroller.sandbox.logins import Login, State, link
 from wxcontroller.sandbox.session import Session
 
 APP_ID = "wx782c26e4c19acffb"
+FILE_APP_ID = "wx_webfilehelper"
 LOGIN_PAGE = "/cgi-bin/mmwebwx-bin/webwxnewloginpage"
 
 
 async def jslogin(call: Call) -> web.Response:
-    """Hand out a uuid (3.1)."""
+    """Hand out a uuid (3.1), for the web page or the File Transfer page (15.2)."""
     query = call.request.query
-    if query.get("appid") != APP_ID:
+    file_page = query.get("appid") == FILE_APP_ID
+    if not file_page and query.get("appid") != APP_ID:
         call.breach(PARAMETER, "appid is not the web client's")
     if query.get("fun") != "new":
         call.note("fun is not new")
     desktop = False
     if target := query.get("redirect_uri"):
-        url = urlsplit(target)
-        if url.hostname not in DOMAINS or url.path != LOGIN_PAGE:
+        url = urlsplit(unquote(target) if file_page else target)  # the File Transfer page encodes it twice
+        if url.hostname not in (FILE_PAGES if file_page else DOMAINS) or url.path != LOGIN_PAGE:
             call.breach(PARAMETER, "redirect_uri is not a login page of ours")
         desktop = parse_qs(url.query).get("mod") == ["desktop"]
-    login = call.sandbox.logins.new(desktop)
+    login = call.sandbox.logins.new(desktop, file_page=file_page)
     call.sandbox.touch()
     return script(f'window.QRLogin.code = 200; window.QRLogin.uuid = "{login.uuid}";')
 
@@ -81,6 +84,8 @@ async def login(call: Call) -> web.Response:
         found = logins.get(query.get("uuid", ""))
         if found is None:
             return login_refusal(400)
+        if found.file_page and query.get("appid") != FILE_APP_ID:
+            call.note("appid of the File Transfer page is missing")
         match found.state:
             case State.SCANNED if query.get("tip") != "0":
                 return script("window.code=201;" + _avatar(call, found))
@@ -120,7 +125,7 @@ def _redirect(call: Call, found: Login) -> web.Response:
 
 def _login_page(account: Account, found: Login) -> str:
     ticket, uuid = quote(found.ticket, safe="@"), found.uuid
-    return f"https://{account.domain}{LOGIN_PAGE}?ticket={ticket}&uuid={uuid}&lang=zh_CN&scan={found.scan}"
+    return f"https://{account.home(found.file_page)}{LOGIN_PAGE}?ticket={ticket}&uuid={uuid}&lang=zh_CN&scan={found.scan}"
 
 
 async def webwxnewloginpage(call: Call) -> web.Response:
@@ -133,7 +138,7 @@ async def webwxnewloginpage(call: Call) -> web.Response:
     reusable = found.state is State.DONE and found.session is not None and not found.session.initialised
     if found.state is not State.CONFIRMED and not reusable:
         raise Refused(PARAMETER, f"the login is {found.state.value}")
-    if call.host.domain != account.domain:
+    if call.host.domain != account.home(found.file_page):
         call.note("the login page was asked for on another domain than redirect_uri says")
         moved = _login_page(account, found).replace("&", "&amp;")
         return _error_page(0, f"<redirecturl>{moved}</redirecturl>")
@@ -142,7 +147,11 @@ async def webwxnewloginpage(call: Call) -> web.Response:
         call.note("desktop mode needs mod=desktop, client-version and the right extspam together")
     if desktop != found.desktop:
         call.note("jslogin and webwxnewloginpage do not agree on desktop mode")
-    if not account.web_login.lets_in(desktop):
+    if found.file_page:
+        call.check_mark()
+        if desktop or tries_to_be_desktop(call):
+            call.note("the File Transfer page has no desktop mode")
+    elif not account.web_login.lets_in(desktop):
         sandbox.logins.move(found, State.REFUSED)
         raise Refused(REFUSED_LOGIN, f"the account may not log in by {'desktop' if desktop else 'normal'} mode")
     session = sandbox.take_ticket(found, account, desktop)
@@ -173,14 +182,16 @@ def _error_page(ret: int, body: str, message: str = "") -> web.Response:
 
 def _set_cookies(call: Call, account: Account, session: Session, response: web.Response) -> None:
     device, auth_ticket = account.new_ticket()
-    own = f".{account.domain}"
+    # Which domain the File Transfer page's have is unknown; they are needed on its file host, too.
+    home, on_page = session.domain, session.domain in FILE_PAGES
+    own = parent_domain(home) if on_page else f".{home}"
     secure = "; Secure" if call.request.secure else ""
     for name, value, domain in (
         ("wxuin", str(session.uin), own),
         ("wxsid", session.sid, own),
         ("wxloadtime", str(int(time.time())), own),
         ("mm_lang", "zh_CN", own),
-        ("webwx_data_ticket", session.data_ticket, parent_domain(account.domain)),
+        ("webwx_data_ticket", session.data_ticket, parent_domain(home)),
         ("webwxuvid", device, own),
         ("webwx_auth_ticket", auth_ticket, own),
     ):
@@ -243,10 +254,10 @@ _BOTH = frozenset({HTTPMethod.GET, HTTPMethod.POST})
 ENDPOINTS = (
     Endpoint("jslogin", _LOGIN, jslogin, jslogin_refusal, _BOTH),
     Endpoint("login", _LOGIN, login, login_refusal),
-    Endpoint("webwxnewloginpage", frozenset({Role.BASE}), webwxnewloginpage, newloginpage_refusal),
+    Endpoint("webwxnewloginpage", PAGES, webwxnewloginpage, newloginpage_refusal),
     Endpoint("webwxpushloginurl", _LOGIN | {Role.BASE}, webwxpushloginurl, pushlogin_refusal),
-    Endpoint("webwxlogout", frozenset({Role.BASE}), webwxlogout, logout_refusal, _BOTH),
+    Endpoint("webwxlogout", PAGES, webwxlogout, logout_refusal, _BOTH),
 )
 QRCODE = Endpoint("qrcode", frozenset({Role.QR}), qrcode, not_found)
 SCAN_LINK = Endpoint("l", frozenset({Role.QR}), scan_link, not_found)
-FRONT_PAGE = Endpoint("page", frozenset({Role.BASE}), front_page, not_found)
+FRONT_PAGE = Endpoint("page", PAGES, front_page, not_found)

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import integer
 from wxcontroller.sandbox import jpeg
-from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused
+from wxcontroller.sandbox.call import PAGES, PARAMETER, Call, Endpoint, Refused
 from wxcontroller.sandbox.compose import APP, EMOTICON, IMAGE, MICRO_VIDEO, VIDEO, VOICE
 from wxcontroller.sandbox.contents import Download, Item
 from wxcontroller.sandbox.hosts import Role
@@ -135,9 +135,9 @@ def _head(call: Call, wxid: str) -> web.Response:
 
 _BASE = frozenset({Role.BASE})
 ENDPOINTS = (
-    Endpoint("webwxgetmsgimg", _BASE, webwxgetmsgimg, empty),
-    Endpoint("webwxgetvoice", _BASE, webwxgetvoice, empty),
-    Endpoint("webwxgetvideo", _BASE, webwxgetvideo, empty),
+    Endpoint("webwxgetmsgimg", PAGES, webwxgetmsgimg, empty),
+    Endpoint("webwxgetvoice", PAGES, webwxgetvoice, empty),
+    Endpoint("webwxgetvideo", PAGES, webwxgetvideo, empty),
     Endpoint("webwxgetmedia", frozenset({Role.FILE}), webwxgetmedia, empty),
     Endpoint("webwxgeticon", _BASE, webwxgeticon, empty),
     Endpoint("webwxgetheadimg", _BASE, webwxgetheadimg, empty),

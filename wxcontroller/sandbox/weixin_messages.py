@@ -1,5 +1,6 @@
 """The poll, the sync and sending (5.5–5.7)."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from http import HTTPMethod
@@ -9,9 +10,19 @@ from aiohttp import web
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
 from wxcontroller.sandbox import payloads
 from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, REFUSED_SEND, Call, Endpoint, Refused, answer, script
+from wxcontroller.sandbox.call import (
+    ERR_LOGIC,
+    PAGES,
+    PARAMETER,
+    REFUSED_SEND,
+    Call,
+    Endpoint,
+    Refused,
+    answer,
+    script,
+)
 from wxcontroller.sandbox.contents import Item
-from wxcontroller.sandbox.hosts import Role
+from wxcontroller.sandbox.hosts import FILE_PAGES, Role
 from wxcontroller.sandbox.session import BadSyncKey, ContactChanged, ContactGone, Message, Session, sync_key_flaw
 from wxcontroller.sandbox.world import Kind
 
@@ -145,14 +156,29 @@ async def webwxsendmsg(call: Call) -> web.Response:
         call.note(f"text is longer than {LONG_TEXT} characters")
     if "\\/" in content or "\\u" in content:
         call.note("the JSON body escapes / or non-ASCII characters: the server keeps such escapes as text")
-    return outgoing.take(content, "location" if kind == _LOCATION else "text")
+    taken = outgoing.take(content, "location" if kind == _LOCATION else "text")
+    if outgoing.account.echo:
+        await _let_overtake(outgoing.session)
+    return taken
+
+
+async def _let_overtake(session: Session) -> None:
+    """Wait until the client has the echo of what it sent, and is likely to have read it, before it has the answer."""
+    deadline, echo = time.monotonic() + 2, session.head
+    while session.issued < echo and await session.bell.wait(deadline - time.monotonic()):
+        pass
+    await asyncio.sleep(0.1)
 
 
 def _target(account: Account, session: Session, username: str) -> str:
     wxid, world = session.wxid(username), account.world
     if wxid is None or (wxid not in world.people and wxid not in world.groups):
         raise Refused(ERR_LOGIC, "ToUserName is nobody of this login, or a group that was left")
-    if wxid in world.groups or wxid == "filehelper":
+    if wxid == "filehelper":
+        return wxid
+    if session.domain in FILE_PAGES:
+        raise Refused(PARAMETER, "the File Transfer page has one conversation, filehelper")
+    if wxid in world.groups:
         return wxid
     if world.people[wxid].kind not in (Kind.FRIEND, Kind.OFFICIAL):
         raise Refused(REFUSED_SEND, "ToUserName is not a friend")
@@ -164,10 +190,9 @@ def sendmsg_refusal(ret: int) -> web.Response:
     return answer({**payloads.base(ret), "MsgID": "", "LocalID": ""})
 
 
-_BASE = frozenset({Role.BASE})
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("synccheck", frozenset({Role.PUSH}), synccheck, lambda ret: _synccheck(ret, "0")),
-    Endpoint("webwxsync", _BASE, webwxsync, lambda ret: answer(payloads.sync(ret)), _POST),
-    Endpoint("webwxsendmsg", _BASE, webwxsendmsg, sendmsg_refusal, _POST),
+    Endpoint("synccheck", frozenset({Role.PUSH, Role.FILE_PAGE}), synccheck, lambda ret: _synccheck(ret, "0")),
+    Endpoint("webwxsync", PAGES, webwxsync, lambda ret: answer(payloads.sync(ret)), _POST),
+    Endpoint("webwxsendmsg", PAGES, webwxsendmsg, sendmsg_refusal, _POST),
 )

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, integer, text
 from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused
+from wxcontroller.sandbox.call import PAGES, PARAMETER, Call, Endpoint, Refused
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.hosts import Role
 from wxcontroller.sandbox.weixin_messages import Outgoing, sendmsg_refusal
@@ -131,8 +131,8 @@ def _check_forwarded(call: Call) -> None:
 _BASE = frozenset({Role.BASE})
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("webwxsendmsgimg", _BASE, webwxsendmsgimg, sendmsg_refusal, _POST),
+    Endpoint("webwxsendmsgimg", PAGES, webwxsendmsgimg, sendmsg_refusal, _POST),
     Endpoint("webwxsendvideomsg", _BASE, webwxsendvideomsg, sendmsg_refusal, _POST),
     Endpoint("webwxsendemoticon", _BASE, webwxsendemoticon, sendmsg_refusal, _POST),
-    Endpoint("webwxsendappmsg", _BASE, webwxsendappmsg, sendmsg_refusal, _POST),
+    Endpoint("webwxsendappmsg", PAGES, webwxsendappmsg, sendmsg_refusal, _POST),
 )

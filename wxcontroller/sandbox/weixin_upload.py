@@ -11,7 +11,7 @@ from wxcontroller.sandbox.account import Account, Upload
 from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused, answer
 from wxcontroller.sandbox.compose import encrypted_name, new_media_id
 from wxcontroller.sandbox.contents import Item
-from wxcontroller.sandbox.hosts import Role
+from wxcontroller.sandbox.hosts import FILE_PAGES, Role
 from wxcontroller.sandbox.session import Session
 
 CHUNK = 524_288
@@ -59,7 +59,7 @@ def _check_form(call: Call, session: Session, form: forms.Form) -> None:
     order = [name for name in fields if name in _PARTS]
     if order != sorted(order, key=_PARTS.index) or not form.file_is_last:
         call.note("the parts are not in the usual order, the file last")
-    for needed in ("id", "name", "type", "lastModifiedDate"):
+    for needed in ("name", "type", "lastModifiedDate", *(() if session.domain in FILE_PAGES else ("id",))):
         if not fields.get(needed):
             call.note(f"part {needed} is missing")
     if fields.get("mediatype") not in _KINDS:
@@ -82,6 +82,8 @@ def _check_request(call: Call, account: Account, session: Session, form: forms.F
     _check_addresses(call, account, session, asked)
     if not text(asked.get("FileMd5")):
         call.note("FileMd5 is missing")
+    if size > LARGE and session.domain in FILE_PAGES:
+        raise Refused(PARAMETER, f"the File Transfer page takes at most {LARGE} bytes this way")
     if size > LARGE and account.signatures.get(text(asked.get("FileMd5"))) != (
         text(asked.get("AESKey")),
         text(asked.get("Signature")),

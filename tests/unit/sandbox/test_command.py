@@ -151,7 +151,7 @@ async def test_make_ca(tmp_path: Path) -> None:
     code, out, _ = await run("make-ca", str(tmp_path / "ca"))
     assert code == 0
     assert out.startswith("made ")
-    assert (await run("names"))[1].startswith("127.0.0.1 file.web.wechat.com ")
+    assert (await run("names"))[1].startswith("127.0.0.1 cmfilehelper.weixin.qq.com file.web.wechat.com ")
     code, out, _ = await run("make-ca", str(tmp_path / "ca"))
     assert out.startswith("kept ")
     async with served("--tls-listen", "127.0.0.1:0", "--tls-dir", str(tmp_path / "ca")) as (line, _):

@@ -76,7 +76,7 @@ def test_markup(plain: str, wire: str) -> None:
 
 
 def test_hosts() -> None:
-    assert len(HOSTS) == 24
+    assert len(HOSTS) == 27
     roles: tuple[tuple[str, Role], ...] = (
         ("wx.qq.com", Role.BASE),
         ("WX2.QQ.COM:2100", Role.BASE),
@@ -84,6 +84,7 @@ def test_hosts() -> None:
         ("webpush.wx8.qq.com", Role.PUSH),
         ("file.web2.wechat.com", Role.FILE),
         ("login.weixin.qq.com:2100", Role.QR),
+        ("szfilehelper.weixin.qq.com", Role.FILE_PAGE),
     )
     for header, role in roles:
         host = place(header)
