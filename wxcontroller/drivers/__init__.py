@@ -1,6 +1,7 @@
 """Routes to WeChat behind one protocol (see ``base``).
 
-Each route is a package that knows its own wire format, codes, ids and options, and nothing of the others. A process
+Each route is a package that knows its own wire format, codes, ids and options, and nothing of the others, but
+for ``filehelper``, which is the web route's protocol on another page. A process
 runs one account on one route and imports that one only: memory is multiplied by hundreds of accounts.
 """
 
@@ -30,6 +31,7 @@ class Route:
 
 # By the values of the option ``driver``.
 ROUTES = {
+    "filehelper": Route("wxcontroller.drivers.filehelper.driver", "-filehelper"),
     "ilink": Route("wxcontroller.drivers.ilink.driver", "-ilink"),
     "web": Route("wxcontroller.drivers.web.driver"),
 }

@@ -7,10 +7,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
 
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import WeChatError, WxError
+from wxcontroller.core.errors import Unsupported, WeChatError, WxError
 from wxcontroller.core.faultpoints import Point, reached
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.core.options import OPTIONS
@@ -33,9 +35,10 @@ from wxcontroller.drivers.base import (
 )
 from wxcontroller.drivers.line.pulse import Pulse, beside
 from wxcontroller.drivers.line.transport import Transport
-from wxcontroller.drivers.web.decode import answers
+from wxcontroller.drivers.web.decode import answers, messages
+from wxcontroller.drivers.web.decode.answers import Init
 from wxcontroller.drivers.web.decode.failures import ABOUT_CONTENT, TOO_FREQUENT, reference_refusal, refusal
-from wxcontroller.drivers.web.media.downloads import Downloads
+from wxcontroller.drivers.web.media.downloads import Downloads, Pictured
 from wxcontroller.drivers.web.media.uploads import Uploads
 from wxcontroller.drivers.web.session.commands import Commands
 from wxcontroller.drivers.web.session.consent import Consent
@@ -44,7 +47,7 @@ from wxcontroller.drivers.web.session.identity import Identities
 from wxcontroller.drivers.web.session.login import FLAGGED, Entered, Login, LoginOptions
 from wxcontroller.drivers.web.session.roster import Roster, RosterOptions
 from wxcontroller.drivers.web.session.saved import Saved
-from wxcontroller.drivers.web.session.sync import Listener, Lost
+from wxcontroller.drivers.web.session.sync import Entry, Listener, Lost, People
 from wxcontroller.drivers.web.wire.calls import Calls, Session
 from wxcontroller.drivers.web.wire.outgoing import SENDABLE, Outgoing, media_message, text_message
 from wxcontroller.drivers.web.wire.timing import DEFAULT, Timing
@@ -52,8 +55,27 @@ from wxcontroller.drivers.web.wire.timing import DEFAULT, Timing
 log = logging.getLogger(__name__)
 
 
+class Acquaintances(People, Pictured, Protocol):
+    """Who an account knows; Roster, on the web page."""
+
+    def begin(self, init: Init) -> None: ...
+
+    def profile(self) -> Profile: ...
+
+    async def load(self) -> None: ...
+
+    async def work(self) -> None: ...
+
+
 class WebDriver:
-    """One account on the Web route. ``run`` once; everything else while it runs."""
+    """One account on the Web route. ``run`` once; everything else while it runs.
+
+    Other pages that speak this protocol override what differs: the attributes, and the methods under "what is of the
+    web page alone".
+    """
+
+    calls_of: ClassVar[type[Calls]] = Calls
+    route: ClassVar[str] = "web"
 
     capabilities = Capabilities(
         sends=SENDABLE,
@@ -93,9 +115,8 @@ class WebDriver:
             later=option.flag("is_update_group_member"),
         )
         self._login_options = LoginOptions(qrcodes=int(option.text("qrcode_count_max")))
-        desktop = {"on": True, "off": False}.get(option.text("desktop"))
-        self._consent = Consent(context.account, desktop, context.decisions)
-        self._saved = Saved(context.store, option.text("domain"), option.flag("keep_cookie"))
+        self._consent = self._consent_of(context)
+        self._saved = Saved(context.store, self._home(context), option.flag("keep_cookie"))
         self._transport = Transport(
             self._saved.memory.jar,
             self._timing,
@@ -106,7 +127,9 @@ class WebDriver:
             proxy=option.text("proxy"),
             vitals=context.vitals,
         )
-        self._calls = Calls(self._transport, self._timing, option.text("lang"), context.limits.wechat_answer_bytes)
+        self._calls = self.calls_of(
+            self._transport, self._timing, option.text("lang"), context.limits.wechat_answer_bytes
+        )
         self._chunk = int(option.text("media_chunk_size"))
         self._state = context.state
         self._identities = Identities(context.state)
@@ -220,16 +243,7 @@ class WebDriver:
     async def _hold(self, entered: Entered, pulse: Pulse) -> Lost:
         """Load the contacts and listen until the session is lost."""
         session = entered.session
-        roster = Roster(
-            self._calls,
-            session,
-            pulse,
-            self._timing,
-            self._emoji_names,
-            self._roster_options,
-            self._identities,
-            self._limits.contact_pages,
-        )
+        roster = self._roster(session, pulse)
         roster.begin(entered.init)
         listener = Listener(
             self._calls,
@@ -240,12 +254,13 @@ class WebDriver:
             self._timing,
             self._emoji_names,
             self._media_loop,
+            self._read,
         )
         return await beside(self._listen(entered, pulse, roster, listener), roster.work())
 
-    async def _listen(self, entered: Entered, pulse: Pulse, roster: Roster, listener: Listener) -> Lost:
+    async def _listen(self, entered: Entered, pulse: Pulse, roster: "Acquaintances", listener: Listener) -> Lost:
         try:
-            await pulse.emit(Profile(roster.me))
+            await pulse.emit(roster.profile())
             await self._notify(entered, pulse)
             self._session = self._put_to_work(entered.session, roster, listener)
             await roster.load()
@@ -253,17 +268,47 @@ class WebDriver:
         finally:
             self._session = None
 
-    def _put_to_work(self, session: Session, roster: Roster, listener: Listener) -> "_Live":
+    def _put_to_work(self, session: Session, roster: "Acquaintances", listener: Listener) -> "_Live":
         def ticket() -> str:
             return self._saved.memory.jar.value("webwx_data_ticket")
 
         return _Live(
             session,
             listener,
-            Uploads(self._calls, session, ticket, self._chunk),
+            Uploads(self._calls, session, ticket, self._chunk, numbered=self.route == "web"),
             Downloads(self._calls, session, roster, ticket, self._timing.retry_first),
-            Commands(self._calls, session, roster),
+            self._commands_of(session, roster),
         )
+
+    # -- what is of the web page alone
+
+    def _home(self, context: DriverContext) -> str:
+        """Return the host to begin with."""
+        return _Options(context).text("domain")
+
+    def _consent_of(self, context: DriverContext) -> Consent:
+        desktop = {"on": True, "off": False}.get(_Options(context).text("desktop"))
+        return Consent(context.account, desktop, context.decisions)
+
+    def _roster(self, session: Session, pulse: Pulse) -> "Acquaintances":
+        return Roster(
+            self._calls,
+            session,
+            pulse,
+            self._timing,
+            self._emoji_names,
+            self._roster_options,
+            self._identities,
+            self._limits.contact_pages,
+        )
+
+    def _read(self, raw: JsonObject, me: str, emoji_names: bool) -> Entry | None:
+        """Read an entry of AddMsgList."""
+        return messages.message_of(raw, me, emoji_names)
+
+    def _commands_of(self, session: Session, roster: "Acquaintances") -> Commands | None:
+        """Return what changes messages, people and groups; None where nothing can."""
+        return Commands(self._calls, session, roster) if isinstance(roster, Roster) else None
 
     async def _notify(self, entered: Entered, pulse: Pulse) -> None:
         """Make the phone show the session; it answers with its list of chats. Not fatal (5.2)."""
@@ -359,39 +404,50 @@ class WebDriver:
 
     async def revoke(self, message_id: str, to: str) -> None:
         """See Driver.revoke."""
-        await self._live("webwxrevokemsg").commands.revoke(message_id, to, self.new_client_id())
+        await self._commands("webwxrevokemsg").revoke(message_id, to, self.new_client_id())
 
     async def create_group(self, people: Sequence[str], name: str) -> str:
         """See Driver.create_group."""
-        return await self._live("webwxcreatechatroom").commands.create_group(people, name)
+        return await self._commands("webwxcreatechatroom").create_group(people, name)
 
     async def invite(self, group: str, people: Sequence[str]) -> None:
         """See Driver.invite."""
-        await self._live("webwxupdatechatroom").commands.invite(group, people)
+        await self._commands("webwxupdatechatroom").invite(group, people)
 
     async def kick(self, group: str, people: Sequence[str]) -> None:
         """See Driver.kick."""
-        await self._live("webwxupdatechatroom").commands.kick(group, people)
+        await self._commands("webwxupdatechatroom").kick(group, people)
 
     async def rename_group(self, group: str, name: str) -> None:
         """See Driver.rename_group."""
-        await self._live("webwxupdatechatroom").commands.rename_group(group, name)
+        await self._commands("webwxupdatechatroom").rename_group(group, name)
 
     async def set_remark(self, person: str, remark: str) -> None:
         """See Driver.set_remark."""
-        await self._live("webwxoplog").commands.set_remark(person, remark)
+        await self._commands("webwxoplog").set_remark(person, remark)
 
     async def pin(self, chat: str, on: bool) -> None:
         """See Driver.pin."""
-        await self._live("webwxoplog").commands.pin(chat, on)
+        await self._commands("webwxoplog").pin(chat, on)
 
     async def ask_friend(self, person: str, greeting: str) -> None:
         """See Driver.ask_friend."""
-        await self._live("webwxverifyuser").commands.ask_friend(person, greeting)
+        await self._commands("webwxverifyuser").ask_friend(person, greeting)
 
     async def accept_friend(self, person: str, ticket: str) -> None:
         """See Driver.accept_friend."""
-        await self._live("webwxverifyuser").commands.accept_friend(person, ticket)
+        await self._commands("webwxverifyuser").accept_friend(person, ticket)
+
+    def _commands(self, call: str) -> Commands:
+        commands = self._live(call).commands
+        if commands is None:
+            raise Unsupported(
+                N_("the {route} route does not support {call}"),
+                N_("use an account on a route that does"),
+                route=self.route,
+                call=call,
+            )
+        return commands
 
     def _live(self, call: str) -> "_Live":
         if self._session is None:
@@ -415,7 +471,7 @@ class _Live:
     listener: Listener
     uploads: Uploads
     downloads: Downloads
-    commands: Commands
+    commands: Commands | None
 
 
 class _Options:

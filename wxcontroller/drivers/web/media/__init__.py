@@ -1,5 +1,5 @@
 """Content: streamed to and from WeChat's file servers, never held in memory.
 
 ``downloads`` fetches what messages carry and people's pictures, ``intake`` tells content from an error page and joins
-its parts, ``uploads`` sends a file in pieces. The topmost layer: whose picture is asked for is known by the session.
+its parts, ``uploads`` sends a file in pieces.
 """

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import quote
 
 from wxcontroller.core.errors import WeChatError
@@ -13,7 +14,6 @@ from wxcontroller.drivers.line.failures import NoAnswer, TooLong, Unreadable
 from wxcontroller.drivers.web.decode.contents import file_key
 from wxcontroller.drivers.web.decode.text import is_group
 from wxcontroller.drivers.web.media.intake import Intake
-from wxcontroller.drivers.web.session.roster import Roster
 from wxcontroller.drivers.web.wire.calls import CGI, Calls, Session, query_of
 from wxcontroller.drivers.web.wire.hosts import hosts_of
 
@@ -27,6 +27,16 @@ _EMPTY_TRIES = 3  # pictures of people often come empty at first
 _PATH = re.compile(re.escape(CGI) + r"[a-z]{1,40}\?[!-~]{0,2000}")
 
 
+class Pictured(Protocol):
+    """Where pictures of people are; see Roster."""
+
+    def avatar(self, person: str) -> str: ...
+
+    def group_key(self, group: str) -> str: ...
+
+    def met_in(self, person: str) -> str: ...
+
+
 class Downloads:
     """Fetches for one session."""
 
@@ -34,7 +44,7 @@ class Downloads:
         self,
         calls: Calls,
         session: Session,
-        roster: Roster,
+        roster: Pictured,
         data_ticket: Callable[[], str],
         pause: float,
     ) -> None:

@@ -48,12 +48,15 @@ _OWN = "filehelper"  # what is uploaded for anybody can be sent to everybody
 class Uploads:
     """Uploads for one session."""
 
-    def __init__(self, calls: Calls, session: Session, data_ticket: Callable[[], str], chunk: int) -> None:
-        """``chunk``: bytes of a piece."""
+    def __init__(
+        self, calls: Calls, session: Session, data_ticket: Callable[[], str], chunk: int, numbered: bool = True
+    ) -> None:
+        """``chunk``: bytes of a piece. ``numbered``: with a number of the upload, as the web page sends it."""
         self._calls = calls
         self._session = session
         self._data_ticket = data_ticket
         self._chunk = chunk
+        self._numbered = numbered
         self._turn = asyncio.Lock()
         self._number = 0
 
@@ -113,8 +116,8 @@ class Uploads:
         if checked.signature:
             request |= {"AESKey": checked.aes_key, "Signature": checked.signature}
         name, chunks = _placeholder(file), self._pieces(file)
-        fields = {
-            "id": f"WU_FILE_{self._number}",
+        fields = {"id": f"WU_FILE_{self._number}"} if self._numbered else {}
+        fields |= {
             "name": name,
             "type": mime,
             "lastModifiedDate": _DATE,

@@ -94,6 +94,10 @@ class Roster:
         self._chats = init.chats  # most are in the address book: asked for after it
         self.want(name for name in (*self._groups, *init.chats) if is_group(name))
 
+    def profile(self) -> Profile:
+        """Return oneself."""
+        return Profile(self.me)
+
     async def load(self) -> None:
         """Read the address book and the groups, then tell RosterLoaded. Never fails: the rest comes later."""
         before = self.me

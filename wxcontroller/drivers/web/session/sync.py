@@ -7,11 +7,14 @@ key is shown to WeChat.
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.faultpoints import Point, reached
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
@@ -23,7 +26,6 @@ from wxcontroller.drivers.web.decode.answers import News
 from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, Moved, tried_again
 from wxcontroller.drivers.web.session.guard import Guard, MediaLoop
 from wxcontroller.drivers.web.session.login import HOST_MOVES
-from wxcontroller.drivers.web.session.roster import Roster
 from wxcontroller.drivers.web.session.saved import Saved, Seen
 from wxcontroller.drivers.web.session.tempo import Tempo
 from wxcontroller.drivers.web.wire.calls import Calls, Session
@@ -48,6 +50,25 @@ class Lost:
     heard: bool = True
 
 
+Entry: TypeAlias = Message | messages.Notify | messages.Asked
+# As messages.message_of.
+Reader: TypeAlias = Callable[[JsonObject, str, bool], Entry | None]
+
+
+class People(Protocol):
+    """What the loop tells about people; see Roster."""
+
+    async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool: ...
+
+    async def identify(self, pairs: Iterable[tuple[str, str]]) -> None: ...
+
+    def want(self, names: Iterable[str]) -> None: ...
+
+    async def introduce(self, people: Iterable[tuple[str, str]]) -> None: ...
+
+    def meet(self, person: str, message_id: str) -> None: ...
+
+
 class Listener:
     """Listens to one session until it is lost."""
 
@@ -56,11 +77,12 @@ class Listener:
         calls: Calls,
         session: Session,
         saved: Saved,
-        roster: Roster,
+        roster: People,
         pulse: Pulse,
         timing: Timing,
         emoji_names: bool,
         media_loop: MediaLoop = MediaLoop.WAIT,
+        read: Reader = messages.message_of,
     ) -> None:
         self._calls = calls
         self._session = session
@@ -69,6 +91,7 @@ class Listener:
         self._pulse = pulse
         self._timing = timing
         self._emoji_names = emoji_names
+        self._read = read
         self._heard = time.monotonic()  # the last good answer
         self._trouble = NOTHING  # since then
         self._online = False
@@ -235,7 +258,7 @@ class Listener:
         fresh = await self._roster.apply(news.changed, news.gone, news.profile)
         me, found = self._session.me, []
         for raw in news.messages:
-            entry = messages.message_of(raw, me, self._emoji_names)
+            entry = self._read(raw, me, self._emoji_names)
             if isinstance(entry, messages.Notify):
                 fresh = self._notified.first(messages.id_of(raw)) or fresh
                 await self._roster.identify(entry.real)

@@ -96,7 +96,7 @@ class Calls:
             timeout=10.0,
             limit=WECHAT_SHORT_ANSWER_BYTES,
         )
-        return await self._transport.send(request)
+        return await self._send(request)
 
     async def init(self, session: Session) -> Answer:
         """Open or reopen the session (5.1)."""
@@ -124,7 +124,7 @@ class Calls:
             timeout=10.0,
             limit=WECHAT_SHORT_ANSWER_BYTES,
         )
-        return await self._transport.send(request)
+        return await self._send(request)
 
     # -- contacts
 
@@ -197,6 +197,13 @@ class Calls:
 
     # -- common parts
 
+    def dressed(self, request: Request) -> Request:
+        """Return a request with what the page adds to all of its calls: the web page, nothing."""
+        return request
+
+    async def _send(self, request: Request) -> Answer:
+        return await self._transport.send(self.dressed(request))
+
     async def get(
         self,
         call: str,
@@ -214,7 +221,7 @@ class Calls:
         request = Request(
             call, host, path, query, "GET", None, headers, timeout, limit or WECHAT_SHORT_ANSWER_BYTES, patient
         )
-        return await self._transport.send(request)
+        return await self._send(request)
 
     async def post(
         self,
@@ -240,7 +247,7 @@ class Calls:
             limit=limit or WECHAT_SHORT_ANSWER_BYTES,
             patient=patient,
         )
-        return await self._transport.send(request)
+        return await self._send(request)
 
     async def download(
         self,
@@ -257,7 +264,7 @@ class Calls:
         path, _, query = path_and_query.partition("?")
         headers = {"Referer": f"https://{session.domain}/"} | ({"Range": part} if part else {})
         request = Request(call, host, path, query, headers=headers, timeout=self._timing.silence, limit=most)
-        return await self._transport.fetch(request, take, begin)
+        return await self._transport.fetch(self.dressed(request), take, begin)
 
     async def upload(self, session: Session, body: bytes, boundary: str) -> Answer:
         """Carry a form with a piece of a file (5.8)."""
@@ -270,7 +277,7 @@ class Calls:
         request = Request(
             "webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, WECHAT_SHORT_ANSWER_BYTES, True
         )
-        return await self._transport.send(request)
+        return await self._send(request)
 
 
 def base_request(session: Session) -> JsonObject:

@@ -1,9 +1,15 @@
-"""WeChat's hosts and who may be called one of them (weixin-web-protocol 1.1, 1.2)."""
+"""WeChat's hosts and who may be called one of them (weixin-web-protocol 1.1, 1.2, 15.1)."""
 
 import re
 from dataclasses import dataclass
 
 QR_HOST = "login.weixin.qq.com"  # serves the QR pictures whatever the account's domain is
+# The File Transfer page's own hosts, each with the family that has its login and files; it has no push host.
+FILE_PAGES = {
+    "szfilehelper.weixin.qq.com": "wx2.qq.com",
+    "filehelper.weixin.qq.com": "wx.qq.com",
+    "cmfilehelper.weixin.qq.com": "wx8.qq.com",
+}
 _NAME = re.compile(r"[A-Za-z0-9.-]{1,253}")
 # In this order: the first that fits decides.
 _FAMILIES = (
@@ -27,6 +33,8 @@ class Hosts:
 
 def hosts_of(domain: str) -> Hosts:
     """Return the hosts that belong to a base host such as ``wx2.qq.com``. Raises ValueError for a foreign one."""
+    if page := FILE_PAGES.get(domain):
+        return Hosts(domain, f"login.{page}", domain, f"file.{page}")
     for suffix, family in _FAMILIES if _NAME.fullmatch(domain) else ():
         if within(domain, suffix):
             return Hosts(domain, f"login.{family}", f"webpush.{family}", f"file.{family}")
@@ -35,7 +43,7 @@ def hosts_of(domain: str) -> Hosts:
 
 def home_of(host: str) -> str:
     """Return the base host of the accounts that a host of any role serves. Raises ValueError for a foreign one."""
-    return hosts_of(host).login.removeprefix("login.")
+    return host if host in FILE_PAGES else hosts_of(host).login.removeprefix("login.")
 
 
 def within(host: str, domain: str) -> bool:

@@ -1,0 +1,215 @@
+"""An account on the filehelper route: its life above the driver is that of any other, with the sandbox as WeChat."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.drivers.kit import HURRY, Wechat, wechat
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.drivers.base import Driver, DriverContext
+from wxcontroller.drivers.filehelper.driver import FileHelperDriver
+from wxcontroller.sandbox import compose, samples
+from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.compose import Draft
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.session import Message
+
+Start = Callable[..., RunningClient]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[Wechat]:
+    async with wechat() as found:
+        yield found
+
+
+@pytest.fixture
+def alice(world: Wechat) -> Account:
+    """An account that web login refuses."""
+    return world.sandbox.add_account("Alice", web_login=WebLogin.REFUSED)
+
+
+def quickly(context: DriverContext) -> Driver:
+    return FileHelperDriver(context, HURRY)
+
+
+def begin(start: Start, world: Wechat, webhook: Webhook, **environ: str) -> RunningClient:
+    return start(
+        make=quickly,
+        WXCLIENT_DRIVER="filehelper",
+        WXCLIENT_SERVER=world.url,
+        MOJO_WEIXIN_SYNCCHECK_INTERVAL="0",
+        MOJO_WEIXIN_SYNCCHECK_DELAY="0",
+        MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
+        **environ,
+    )
+
+
+async def scan(client: RunningClient, world: Wechat, alice: Account) -> None:
+    await client.until_state("scaning")
+    login = world.sandbox.logins.newest_first()[0]
+    world.sandbox.logins.scan(login, alice.uin)
+    world.sandbox.logins.confirm(login)
+
+
+async def enter(client: RunningClient, world: Wechat, alice: Account) -> None:
+    await scan(client, world, alice)
+    await client.until_state("running")
+
+
+def write(world: Wechat, alice: Account, words: str) -> Message:
+    """Be the owner, who writes to File Transfer on the phone."""
+    return world.sandbox.deliver(alice, "filehelper", alice.wxid, words, "phone")
+
+
+def put(world: Wechat, alice: Account, message: Callable[[Draft], Message]) -> None:
+    """Be the owner, who puts something into File Transfer on the phone."""
+    made = message(Draft(world.sandbox.next_msg_id(), "filehelper", alice.wxid))
+    if made.item is not None and (media_id := text(made.fields.get("MediaId"))):
+        alice.hold(media_id, made.item)
+    world.sandbox.bring(alice, made, "phone", "")
+
+
+def item(world: Wechat, kind: str, content: bytes, name: str) -> Item:
+    return Item(kind, world.sandbox.contents.add(content), len(content), name)
+
+
+async def send(client: RunningClient, content: bytes, name: str) -> JsonObject:
+    body = aiohttp.FormData({"id": "filehelper"})
+    body.add_field("media_data", content, filename=name)
+    async with client.http.post(client.address("send_friend_message"), data=body) as answer:
+        return obj(json.loads(await answer.read()))
+
+
+async def test_login_report_and_reply(start: Start, world: Wechat, alice: Account, webhook: Webhook) -> None:
+    client = begin(start, world, webhook)
+    await enter(client, world, alice)
+    assert obj(await client.get("get_user_info"))["name"] == "Alice"
+    [friend] = items(await client.get("get_friend_info"))
+    assert (obj(friend)["id"], obj(friend)["name"]) == ("filehelper", "文件传输助手")
+    assert await client.get("get_group_info") == []
+    world.hear(alice, "of another conversation")
+    write(world, alice, "note to self")
+    [report] = await webhook.messages()
+    assert (report["post_type"], report["content"], report["sender_id"], report["type"]) == (
+        "receive_message",
+        "note to self",
+        "filehelper",
+        "friend_message",
+    )
+    answer = obj(await client.post("send_friend_message", id="filehelper", content="disk is full"))
+    assert (answer["code"], answer["status"]) == (0, "success")
+    assert [(sent.wxid, sent.text) for sent in alice.sent] == [("filehelper", "disk is full")]
+    assert [world.requests(call) for call in ("webwxgetcontact", "webwxbatchgetcontact", "webwxstatusnotify")] == [
+        0,
+        0,
+        0,
+    ]
+    assert world.violations() == []
+
+
+async def test_what_the_page_cannot_do_is_said(start: Start, world: Wechat, alice: Account, webhook: Webhook) -> None:
+    client = begin(start, world, webhook)
+    await enter(client, world, alice)
+
+    async def code(call: str, **form: str) -> int:
+        return integer(obj(await client.post(call, **form))["code"])
+
+    assert await code("send_friend_message", id="somebody", content="x") == 100
+    assert await code("send_group_message", id="@@x", content="x") == -10
+    assert await code("revoke_message", id="1") == -10
+    assert await code("make_friend", id="x") == -10
+    assert await code("set_markname", id="filehelper", new="x") != 0
+    assert alice.sent_count == 0
+
+
+async def test_a_restart_needs_no_scan_and_loses_nothing(
+    start: Start, world: Wechat, alice: Account, webhook: Webhook
+) -> None:
+    client = begin(start, world, webhook)
+    cookies = client.paths.cookie_file("alice")
+    cookies.write_bytes(b"of the web route")
+    await enter(client, world, alice)
+    assert await client.stop() == 0
+    assert cookies.read_bytes() == b"of the web route"
+    write(world, alice, "meanwhile")
+    client = begin(start, world, webhook)
+    await client.until_state("running")
+    [report] = await webhook.messages()
+    assert report["content"] == "meanwhile"
+
+
+async def test_content_both_ways(start: Start, world: Wechat, alice: Account, webhook: Webhook) -> None:
+    client = begin(start, world, webhook)
+    await enter(client, world, alice)
+    picture, paper = samples.png("x"), bytes(range(256)) * 2400  # two pieces
+    shown, kept = item(world, "image", picture, "a.png"), item(world, "file", paper, "a.pdf")
+    put(world, alice, lambda draft: compose.image(draft, shown))
+    put(world, alice, lambda draft: compose.file(draft, kept))
+    reports = await webhook.messages(2)
+    assert [(one["format"], one["media_size"], one["sender_id"]) for one in reports] == [
+        ("media", len(picture), "filehelper"),
+        ("media", len(paper), "filehelper"),
+    ]
+
+    for content, name in ((picture, "b.png"), (samples.gif("x"), "c.gif"), (paper, "d.pdf")):
+        assert (await send(client, content, name))["code"] == 0
+    assert [(sent.kind, sent.item and sent.item.size) for sent in alice.sent] == [
+        ("image", len(picture)),
+        ("file", len(samples.gif("x"))),
+        ("file", len(paper)),
+    ]
+    assert world.violations() == []
+
+
+async def test_an_echo_of_what_was_sent_is_not_received(
+    start: Start, world: Wechat, alice: Account, webhook: Webhook
+) -> None:
+    alice.echo = True
+    client = begin(start, world, webhook)
+    await enter(client, world, alice)
+    for number in range(3):
+        assert obj(await client.post("send_friend_message", id="filehelper", content=f"sent {number}"))["code"] == 0
+    write(world, alice, "written")
+    await webhook.until(lambda reports: any(one.get("content") == "written" for one in reports))
+    received = [one["content"] for one in webhook.reports if one["post_type"] == "receive_message"]
+    assert received == ["written"]
+
+
+@pytest.mark.parametrize("page", ["filehelper.weixin.qq.com", "cmfilehelper.weixin.qq.com"])
+async def test_the_login_names_the_page(
+    start: Start, world: Wechat, alice: Account, webhook: Webhook, page: str
+) -> None:
+    alice.file_page = page
+    client = begin(start, world, webhook)
+    await enter(client, world, alice)
+    assert (await send(client, samples.png("x"), "a.png"))["code"] == 0
+    assert alice.session is not None
+    assert alice.session.domain == page
+    assert world.violations() == []
+
+
+async def test_queued_sends_wait_for_the_next_login(
+    start: Start, world: Wechat, alice: Account, webhook: Webhook
+) -> None:
+    client = begin(start, world, webhook, MOJO_WEIXIN_SEND_INTERVAL="3")
+    await enter(client, world, alice)
+    for words in ("now", "later"):
+        await client.post("send_friend_message", id="filehelper", content=words, **{"async": "1"})
+    world.sandbox.close_session(alice, 1100)
+    await enter(client, world, alice)
+    await webhook.until(lambda reports: sum(one["post_type"] == "send_message" for one in reports) == 2)
+    assert [sent.text for sent in alice.sent] == ["now", "later"]
+    assert not any(login.push for login in world.sandbox.logins.newest_first())
+
+
+async def test_a_refusal_names_the_way_out(start: Start, world: Wechat, alice: Account, webhook: Webhook) -> None:
+    world.fault("webwxnewloginpage", FaultKind.RETCODE, 1203)
+    client = begin(start, world, webhook)
+    await scan(client, world, alice)
+    found = await client.until_state("stop")
+    assert "driver=ilink" in str(found)

@@ -1,0 +1,24 @@
+"""Entries of AddMsgList as this page's messages (weixin-web-protocol 15.3)."""
+
+from dataclasses import replace
+
+from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.model import Direction, Message
+from wxcontroller.drivers.web.decode import messages
+
+PEER = "filehelper"
+
+
+def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | None:
+    """Read one entry; None for what is of another conversation or not for people.
+
+    What a person types or forwards on the phone comes as their own message to ``filehelper``. Here it is what is
+    received. Content can't be sent again by reference: no client of the page does it.
+    """
+    if PEER not in (text(raw.get("FromUserName")), text(raw.get("ToUserName"))):
+        return None
+    found = messages.message_of(raw, me, emoji_names)
+    if not isinstance(found, Message):
+        return None
+    media = replace(found.media, reference="") if found.media is not None else None
+    return replace(found, chat=PEER, sender=PEER, direction=Direction.RECEIVED, media=media)

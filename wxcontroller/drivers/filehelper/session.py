@@ -1,0 +1,89 @@
+"""The one peer, and a login that knows no modes."""
+
+import asyncio
+from collections.abc import Iterable
+
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text
+from wxcontroller.core.model import Contact
+from wxcontroller.drivers.base import Profile, RosterLoaded
+from wxcontroller.drivers.line.pulse import Pulse
+from wxcontroller.drivers.web.decode import contacts
+from wxcontroller.drivers.web.decode.answers import Init
+from wxcontroller.drivers.web.session.consent import SWITCH, Consent
+from wxcontroller.drivers.web.session.roster import FILE_HELPER
+
+
+class OneMode(Consent):
+    """Lets every login go the page's only way. What WeChat refuses is refused for good, and kept nowhere."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account, False, None)
+
+    @property
+    def no_mode_left(self) -> Text:
+        """See Consent."""
+        return Text("WeChat does not open its File Transfer page to this account; {switch}", switch=Text(SWITCH))
+
+    def push_mode(self, stored: bool | None) -> bool | None:
+        """Return None: whether the page knows a login by consent is unknown (15.2)."""
+        return None
+
+
+class OnePeer:
+    """Oneself and ``filehelper``: neither is asked for, and nothing else is there."""
+
+    def __init__(self, pulse: Pulse, uin: int, emoji_names: bool, sending: asyncio.Lock) -> None:
+        """``sending`` is held while a message goes out."""
+        self._pulse = pulse
+        self._uin = uin
+        self._emoji_names = emoji_names
+        self._sending = sending
+        self._me = Contact("", "")
+
+    def begin(self, init: Init) -> None:
+        """Take over what webwxinit tells of oneself; whom else it lists does not matter."""
+        self._me = contacts.contact_of(init.user, self._emoji_names)
+
+    def profile(self) -> Profile:
+        """Return oneself. The login's owner lasts, and the peer with it: sends may wait for the next login."""
+        return Profile(self._me, owner=str(self._uin))
+
+    async def load(self) -> None:
+        """Tell the roster."""
+        await self._pulse.emit(RosterLoaded((FILE_HELPER,), ()))
+
+    async def work(self) -> None:
+        """Wait until cancelled."""
+        await asyncio.Event().wait()
+
+    async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool:
+        """Wait for the id of a message that is going out before news are read.
+
+        What is sent may be echoed, and nothing but its id tells it from what the phone sends: taken for received,
+        it would be answered by a bot, for ever.
+        """
+        await self._pulse.wait(self._sent())
+        return False
+
+    async def _sent(self) -> None:
+        async with self._sending:
+            pass
+
+    async def identify(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Do nothing."""
+
+    def want(self, names: Iterable[str]) -> None:
+        """Do nothing."""
+
+    async def introduce(self, given: Iterable[tuple[str, str]]) -> None:
+        """Do nothing."""
+
+    def meet(self, stranger: str, message_id: str) -> None:
+        """Do nothing."""
+
+    def avatar(self, name: str) -> str:
+        """Return "": the page shows no pictures of people."""
+        return ""
+
+    group_key = met_in = avatar
